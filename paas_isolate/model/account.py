@@ -1,0 +1,135 @@
+"""What was sold: accounts, plans, services, and the host they live on. As written, before any merging."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from paas_isolate.errors import Complaint
+from paas_isolate.model.limits import Limits
+
+LOGIN = "login"
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which of the account's processes belong to a service: globs, all that are given must fit."""
+
+    program: str = ""
+    command: str = ""
+    user: str = ""
+
+    @property
+    def conditions(self) -> int:
+        return bool(self.program) + bool(self.command) + bool(self.user)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One named part of an account: one leaf cgroup."""
+
+    name: str
+    limits: Limits = field(default_factory=dict)
+    match: Match = Match()
+    priority: int = 0
+    entry: tuple[str, ...] = ()
+    reserved: tuple[str, ...] = ()
+    """Keys that are part of the language but that this version does not enforce; they are reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is sold: limits and services that an account inherits."""
+
+    name: str
+    file: str
+    limits: Limits = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
+    reserved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One customer, as the account's own file says it."""
+
+    name: str
+    file: str
+    users: tuple[str, ...]
+    owner: str
+    plan: str | None = None
+    limits: Limits = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
+    suspended: bool = False
+    renamed_from: str = ""
+    reserved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Where our subtree hangs: below a delegated unit, or at a cgroup directory that is ours."""
+
+    unit: str = "paas-tree.service"
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """config.yaml: the machine."""
+
+    tree: Tree = Tree()
+    first_uid: int = 1000
+    last_uid: int = 59999
+    exempt: tuple[str, ...] = ("@sudo", "@wheel", "@admin")
+    without_account: str = "leave"
+    """`leave`, `penalty`, or the name of a plan as `plan NAME`."""
+    penalty: Limits = field(default_factory=dict)
+    ceiling: Limits = field(default_factory=dict)
+    """By limit name; memory.max and pids as Percent of the machine or absolute."""
+    default_plan: str | None = None
+    reserved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """An account with its plan merged in: what one customer gets. `limits` and each service's are complete.
+
+    `directory` is the name of its cgroup (an older name after `renamed_from`).
+    `uids` maps the account's user names to their uids, as this machine resolves them.
+    """
+
+    name: str
+    directory: str
+    uids: Mapping[str, int]
+    owner: str
+    home: str
+    plan: str | None
+    limits: Limits
+    services: tuple[Service, ...]
+    suspended: bool = False
+    reserved: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A Unix login, as passwd(5) has it."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Everything that is sold on this machine, and what was wrong with how it was written.
+
+    `kept` names accounts whose files could not be used, with the reason: they stay as they are. One that has
+    a last good copy is among `accounts` too (with that copy); one that has none is only not removed.
+    `removal` is empty, or why no account may be removed in this run (accounts.d missing or unreadable).
+    """
+
+    host: Host
+    accounts: Mapping[str, Sold]
+    exempt: frozenset[int] = frozenset()
+    complaints: tuple[Complaint, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    removal: str = ""

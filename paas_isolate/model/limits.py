@@ -1,0 +1,133 @@
+"""The one table of limits: what may be written, in which unit, and which knob of the kernel keeps it.
+
+Parser, schema, merge, knobs and status all walk this table; a new limit is one line here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, StrEnum
+
+
+class Unlimited(Enum):
+    """No limit, said in words (`unlimited`, `max`, `infinity`). A missing key says nothing instead."""
+
+    UNLIMITED = "unlimited"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+UNLIMITED = Unlimited.UNLIMITED
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    """A share of something else: of the account's memory, of the effective memory.max, of the machine."""
+
+    of_hundred: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.of_hundred:f}%"
+
+
+Value = int | str | Percent | Unlimited
+"""int in the limit's unit; str for cpu.set, memory.kill and io.of."""
+
+Limits = Mapping[str, Value]
+"""What one place of the YAML says, by the limit's name (`memory.max`). A missing name says nothing."""
+
+
+class Unit(StrEnum):
+    """What a limit is told in; the text is what a complaint calls it."""
+
+    CPU_TIME = "CPU time such as 150% (of one core) or 1.5 (cores)"
+    CORES = "cores such as 0-3,8"
+    WEIGHT = "a weight from 1 to 10000"
+    SIZE = "a size such as 512M"
+    COUNT = "a whole number such as 200"
+    KILL = "leaf or process"
+    PATH = "an absolute path or ~/PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit. `least` is the smallest value that the kernel or sense allows, in the unit's integer."""
+
+    name: str
+    knob: str
+    unit: Unit
+    meaning: str
+    least: int = 0
+    unlimited: bool = True
+    percent_of: str = ""
+    """What a percentage is a share of ('' where none may be written)."""
+
+    @property
+    def controller(self) -> str:
+        """The cgroup v2 controller that keeps it: `memory`, or `cpuset` for `cpuset.cpus`."""
+        return self.knob.partition(".")[0]
+
+
+_SELF = "the effective memory.max"
+_DEVICE = "the path whose device the io limits are for (default: the owner's home)"
+
+# fmt: off  (a table is read as a table)
+LIMITS: tuple[Limit, ...] = (
+    Limit("cpu.max", "cpu.max", Unit.CPU_TIME, "CPU time", least=1_000),
+    Limit(
+        "cpu.weight",
+        "cpu.weight",
+        Unit.WEIGHT,
+        "share when the machine is busy; 100 is normal",
+        least=1,
+        unlimited=False,
+    ),
+    Limit(
+        "cpu.burst",
+        "cpu.max.burst",
+        Unit.CPU_TIME,
+        "unused CPU time that may be spent later",
+        unlimited=False,
+    ),
+    Limit("cpu.set", "cpuset.cpus", Unit.CORES, "the cores it may run on"),
+    Limit(
+        "memory.max",
+        "memory.max",
+        Unit.SIZE,
+        "memory",
+        least=1 << 20,
+        percent_of="the account's (services only)",
+    ),
+    Limit(
+        "memory.high", "memory.high", Unit.SIZE, "slowed down from here on", least=1 << 20, percent_of=_SELF
+    ),
+    Limit("memory.low", "memory.low", Unit.SIZE, "protected up to here", unlimited=False, percent_of=_SELF),
+    Limit("memory.min", "memory.min", Unit.SIZE, "guaranteed", unlimited=False, percent_of=_SELF),
+    Limit("memory.swap", "memory.swap.max", Unit.SIZE, "swap on top of the memory"),
+    Limit("memory.kill", "memory.oom.group", Unit.KILL, "what dies when memory is out", unlimited=False),
+    Limit("pids", "pids.max", Unit.COUNT, "processes and threads", least=1),
+    Limit("io.read", "io.max", Unit.SIZE, "bytes read a second", least=4096),
+    Limit("io.write", "io.max", Unit.SIZE, "bytes written a second", least=4096),
+    Limit("io.read_ops", "io.max", Unit.COUNT, "read operations a second", least=1),
+    Limit("io.write_ops", "io.max", Unit.COUNT, "write operations a second", least=1),
+    Limit(
+        "io.weight",
+        "io.weight",
+        Unit.WEIGHT,
+        "share when the disk is busy; 100 is normal",
+        least=1,
+        unlimited=False,
+    ),
+    Limit("io.of", "io.max", Unit.PATH, _DEVICE, unlimited=False),
+)
+# fmt: on
+
+BY_NAME: Mapping[str, Limit] = {limit.name: limit for limit in LIMITS}
+
+SHORT: Mapping[str, tuple[str, ...]] = {
+    "cpu": ("cpu.max",),
+    "memory": ("memory.max",),
+    "io": ("io.read", "io.write"),
+}
+"""What a bare value of a group stands for (`memory: 4G` sets memory.max alone)."""
