@@ -1,0 +1,43 @@
+#!/bin/sh
+# Makes the fresh Debian tree $1 ours; mmdebstrap runs this before it closes the tree.
+# $2: directory of wheels and requirements.txt. $3: public key that logs in as anybody.
+set -eu
+root=$1 wheels=$2 key=$3
+
+echo paas-test >"$root/etc/hostname"
+printf '127.0.0.1 localhost paas-test\n::1 localhost\n' >"$root/etc/hosts"
+: >"$root/etc/resolv.conf"
+echo '/dev/vda / ext4 defaults 0 0' >"$root/etc/fstab"
+# No first boot: presets would enable again what is disabled below.
+tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
+# Proxies and the like of the machine that builds are nothing to the guest.
+rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap"
+
+install -m 644 "$key" "$root/etc/ssh/testbed_keys"
+# OpenSSH 9.8 and later shuts an address out after failed logins, and every test comes from the same one;
+# earlier versions refuse to start with an option that they do not know.
+if grep -qa PerSourcePenalties "$root/usr/sbin/sshd"; then
+    echo 'PerSourcePenalties no' >>"$root/etc/ssh/sshd_config.d/testbed.conf"
+fi
+
+# Servers that tests start themselves, timers that would wake up in the middle of a measurement, and what only
+# makes the boot longer.
+for unit in nginx.service redis-server.service; do
+    chroot "$root" systemctl --quiet disable "$unit"
+done
+for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer \
+    e2scrub_reap.service man-db.timer mandoc.timer logrotate.timer systemd-pstore.service \
+    systemd-networkd-wait-online.service getty@tty1.service serial-getty@ttyS0.service; do
+    ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+chroot "$root" systemctl --quiet enable systemd-networkd.service
+
+# Dependencies go in now, at the speed of this machine: an emulated Python is thirty times slower.
+mkdir -p "$root/opt/wheels" "$root/root/wheels"
+cp "$wheels"/* "$root/opt/wheels/"
+for wheel in "$root"/opt/wheels/*.whl; do
+    ln -s "/opt/wheels/${wheel##*/}" "$root/root/wheels/"
+done
+chroot "$root" python3 -m venv /opt/paas-isolate/venv
+chroot "$root" /opt/paas-isolate/venv/bin/pip install --quiet --no-index --no-cache-dir --disable-pip-version-check \
+    --root-user-action=ignore --find-links /opt/wheels --requirement /opt/wheels/requirements.txt

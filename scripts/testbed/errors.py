@@ -1,0 +1,27 @@
+"""What may go wrong with the test machine, said to whoever asked for it."""
+
+from pathlib import Path
+
+
+class VmError(Exception):
+    """The machine itself failed; what runs in it has a `Result`, not an exception."""
+
+    def __init__(self, message: str, *, hint: str = "", log: Path | None = None) -> None:
+        parts = [message]
+        if log is not None:
+            parts.append(f"the end of {log}:\n{last_lines(log)}")
+        if hint:
+            parts.append(f"what to do: {hint}")
+        super().__init__("\n".join(parts))
+
+
+class CommandFailed(VmError):
+    """A command in the guest that was asked to succeed (`check=True`) did not."""
+
+
+def last_lines(log: Path, *, count: int = 15) -> str:
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError as error:
+        return f"    ({error})"
+    return "\n".join(f"    {line}" for line in lines[-count:])

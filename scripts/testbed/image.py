@@ -1,0 +1,153 @@
+"""Builds the disk, kernel and initrd that guests start from, once for each recipe."""
+
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed import host, mirror
+from testbed.errors import VmError
+from testbed.progress import Progress
+from testbed.recipe import HERE, Recipe, recipe, wheel_platforms
+
+DISK_SIZE = "6G"
+
+
+@dataclass(frozen=True)
+class Image:
+    directory: Path
+    release: str
+    key: str
+
+    @property
+    def disk(self) -> Path:
+        return self.directory / "disk.img"
+
+    @property
+    def kernel(self) -> Path:
+        return self.directory / "vmlinuz"
+
+    @property
+    def initrd(self) -> Path:
+        return self.directory / "initrd.img"
+
+    @property
+    def ssh_key(self) -> Path:
+        return self.directory / "id_ed25519"
+
+    @property
+    def wheels(self) -> Path:
+        return self.directory / "wheels"
+
+
+def find(release: str, *, source: Path = host.SOURCE) -> Image:
+    """Where the image of this tree's recipe lies, or would lie."""
+    key = recipe(release, source).key()
+    return Image(images() / f"{release}-{key}", release, key)
+
+
+def images() -> Path:
+    return host.cache() / "images"
+
+
+def ensure(release: str, *, progress: Progress, force: bool = False, source: Path = host.SOURCE) -> Image:
+    image = find(release, source=source)
+    if image.directory.exists() and not force:
+        return image
+    host.require_programs(progress)
+    with _only_builder(progress):
+        if force or not image.directory.exists():
+            _build(image, recipe(release, source), progress)
+            _prune(image, progress)
+    return image
+
+
+@contextmanager
+def _only_builder(progress: Progress) -> Iterator[None]:
+    images().mkdir(parents=True, exist_ok=True)
+    with (images() / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with progress.stage("waiting for another build"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        # Whoever made these was killed: nobody else holds the lock.
+        for leftover in images().glob(".building-*"):
+            host.remove_tree(leftover)
+        yield
+
+
+def _build(image: Image, wanted: Recipe, progress: Progress) -> None:
+    log = images() / f"{image.release}.log"
+    log.unlink(missing_ok=True)
+    with host.scratch(images(), ".building-") as place:
+        made = Image(place / "image", image.release, image.key)
+        made.wheels.mkdir(parents=True)
+        with progress.stage("wheels for the guest's Python"):
+            _download_wheels(made.wheels, wanted, log)
+        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "testbed", "-f", str(made.ssh_key)]
+        host.logged(keygen, log=log)
+        tree = place / "tree"
+        with progress.stage(f"mmdebstrap {image.release}"):
+            _bootstrap(tree, made, wanted, log)
+        with progress.stage("disk image"):
+            _make_disk(tree, made, log)
+        if image.directory.exists():
+            host.remove_tree(image.directory)
+        made.directory.rename(image.directory)
+
+
+def _download_wheels(wheels: Path, wanted: Recipe, log: Path) -> None:
+    # pip judges environment markers by the Python that runs it, here the outer one. For what the product needs
+    # both agree; a dependency `; python_version < "3.13"` would want a list made in the guest.
+    listed = wheels / "requirements.txt"
+    listed.write_text("".join(f"{line}\n" for line in wanted.requirements))
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(wheels)]
+    pip += ["--only-binary=:all:", "--implementation=cp", f"--python-version={wanted.release.python}"]
+    pip += [f"--platform={tag}" for tag in wheel_platforms(wanted.release)]
+    hint = "a wheel for the guest's Python must exist for each of these, and this Python needs pip"
+    host.logged([*pip, "--requirement", str(listed)], log=log, hint=hint)
+
+
+def _bootstrap(tree: Path, made: Image, wanted: Recipe, log: Path) -> None:
+    customize = shlex.join(["sh", str(HERE / "customize.sh")])
+    inputs = shlex.join([str(made.wheels), f"{made.ssh_key}.pub"])
+    # Before the kernel comes in, since its initrd is made then.
+    settings = f'tar -C {shlex.quote(str(HERE / "root"))} --owner=0 --group=0 --mode=u=rwX,go=rX -c . | tar -C "$1" -x'
+    argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/reproducible"]
+    argv += [f"--include={','.join(wanted.packages)}", f"--essential-hook={settings}"]
+    argv += [f'--customize-hook={customize} "$1" {inputs}']
+    argv += [f"--aptopt={option}" for option in mirror.transport_options()]
+    argv += [wanted.release.name, str(tree), mirror.serving(wanted.release.name)]
+    hint = "the host's apt must reach a Debian mirror; the keyring package must know the release"
+    host.logged(host.as_root(argv), log=log, hint=hint)
+
+
+def _make_disk(tree: Path, made: Image, log: Path) -> None:
+    kernels = sorted((tree / "boot").glob("vmlinuz-*"))
+    if not kernels:
+        raise VmError("the tree has no kernel in /boot", log=log)
+    version = kernels[-1].name.removeprefix("vmlinuz-")
+    # A disk that is ready at once: lazy initialization would write in the background of the first measurement.
+    options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
+    mke2fs = [host.program("mke2fs"), "-q", "-t", "ext4", "-L", "testbed", "-E", options, "-d", str(tree)]
+    host.logged(host.as_root([*mke2fs, str(made.disk), DISK_SIZE]), log=log)
+    for source, copy in ((f"vmlinuz-{version}", made.kernel), (f"initrd.img-{version}", made.initrd)):
+        host.logged(host.as_root(["cp", str(tree / "boot" / source), str(copy)]), log=log)
+    owner = f"{os.getuid()}:{os.getgid()}"
+    host.logged(host.as_root(["chown", owner, str(made.disk), str(made.kernel), str(made.initrd)]), log=log)
+
+
+def _prune(image: Image, progress: Progress) -> None:
+    """Old images of the release go, but not under a guest that still runs from one."""
+    busy = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    for old in images().glob(f"{image.release}-*"):
+        if old != image.directory and old.is_dir() and str(old) not in busy:
+            progress.say(f"removing {old.name}, an older image")
+            shutil.rmtree(old, ignore_errors=True)

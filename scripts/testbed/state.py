@@ -1,0 +1,111 @@
+"""What is known about a running guest, kept in a directory of its own beside the images."""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from testbed import host
+from testbed.image import Image
+from testbed.ssh import Way
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files of the guest called `name` lie, whether it runs or not."""
+
+    name: str
+
+    @property
+    def directory(self) -> Path:
+        return host.cache() / "guests" / self.name
+
+    @property
+    def state(self) -> Path:
+        return self.directory / "state.json"
+
+    @property
+    def overlay(self) -> Path:
+        return self.directory / "overlay.qcow2"
+
+    @property
+    def scratch(self) -> tuple[Path, Path]:
+        return self.directory / "vdb.img", self.directory / "vdc.img"
+
+    @property
+    def console(self) -> Path:
+        return self.directory / "console.log"
+
+    @property
+    def qemu_log(self) -> Path:
+        return self.directory / "qemu.log"
+
+    @property
+    def pidfile(self) -> Path:
+        return self.directory / "qemu.pid"
+
+    @property
+    def monitor(self) -> Path:
+        return host.sockets() / f"{self._short}.qmp"
+
+    @property
+    def control(self) -> Path:
+        return host.sockets() / f"{self._short}.ssh"
+
+    @property
+    def _short(self) -> str:
+        return hashlib.sha256(str(self.directory).encode()).hexdigest()[:12]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One start, stop or reboot at a time."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+@dataclass(frozen=True)
+class State:
+    pid: int
+    port: int
+    accel: str
+    image: str
+    release: str
+    key: str
+    product: str = ""
+
+    def save(self, place: Place) -> None:
+        fresh = place.state.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        fresh.rename(place.state)
+
+    def is_alive(self, place: Place) -> bool:
+        """A pid is only a number: it is ours while it runs qemu on our disk."""
+        try:
+            words = Path(f"/proc/{self.pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+        return b"qemu" in words and str(place.overlay).encode() in words
+
+    def kernel_image(self) -> Image:
+        return Image(Path(self.image), self.release, self.key)
+
+    def way(self, place: Place) -> Way:
+        return Way(self.port, self.kernel_image().ssh_key, place.control)
+
+
+def load(place: Place) -> State | None:
+    """The guest's state, if it runs."""
+    try:
+        state = State(**json.loads(place.state.read_text()))
+    except FileNotFoundError:
+        return None
+    return state if state.is_alive(place) else None
+
+
+def names() -> list[str]:
+    return sorted(found.parent.name for found in (host.cache() / "guests").glob("*/state.json"))
