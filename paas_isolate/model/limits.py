@@ -21,6 +21,10 @@ class Unlimited(Enum):
 UNLIMITED = Unlimited.UNLIMITED
 
 
+class Cores(int):
+    """CPU time that was written as a bare number of cores: above the machine's it is a slip (150 for 150%)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Percent:
     """A share of something else: of the account's memory, of the effective memory.max, of the machine."""

@@ -1,0 +1,15 @@
+"""What the machine has, as far as it decides what may be sold on it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Read once a run. `cores` counts those online; `cpu_set` lists them (`0-3`); memory and swap in bytes."""
+
+    cores: int
+    cpu_set: str
+    memory: int
+    swap: int
+    pid_max: int
+    page_size: int = 4096
