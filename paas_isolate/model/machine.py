@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Read once a run. `cores` counts those online; `cpu_set` lists them (`0-3`); memory and swap in bytes."""
+    """Read once a run. `cores` counts those online, `cpu_set` lists them (`0-3`); sizes are in bytes."""
 
     cores: int
     cpu_set: str

@@ -1,0 +1,157 @@
+"""Steps -> kernel: one match from step to hand. Every step ends as an Outcome; none ends the run."""
+
+import errno
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+
+from paas_isolate.changes.steps import (
+    Changes,
+    Create,
+    Enable,
+    LowerMemory,
+    Move,
+    Remove,
+    SetKnob,
+    Step,
+    owner,
+)
+from paas_isolate.errors import HostError
+from paas_isolate.linux import pidfd, systemd
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model import tree
+from paas_isolate.model.knobs import amount, writes
+from paas_isolate.units import format_size
+
+RECLAIM_TRIES = 5
+"""How often memory.reclaim is asked before a lower limit is left pending for the next run."""
+
+
+class Ending(StrEnum):
+    DONE = "done"
+    GONE = "gone"  # it was no longer there: as good as done
+    SKIPPED = "skipped"
+    PENDING = "pending"  # it cannot be had now without harm; the next run tries again
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one step ended, and why where it is not simply done."""
+
+    step: Step
+    ending: Ending
+    because: str = ""
+
+
+class _Waits(Exception):  # noqa: N818  (an outcome, not an error)
+    """The step would do harm now."""
+
+
+def apply(cgroups: CgroupTree, changes: Changes) -> Iterable[Outcome]:
+    """Carry out the steps in order, one outcome each, as they end.
+
+    When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be
+    written holds nothing else back: better confined by nine knobs than free of ten.
+    """
+    broken: dict[str, Step] = {}
+    for step in changes:
+        account = owner(step)
+        if account and account in broken:
+            yield Outcome(step, Ending.SKIPPED, f"could not {broken[account]}")
+            continue
+        outcome = _outcome(cgroups, step)
+        if outcome.ending is Ending.FAILED and isinstance(step, Create | Enable):
+            broken[account] = step
+        yield outcome
+
+
+def _outcome(cgroups: CgroupTree, step: Step) -> Outcome:
+    try:
+        _carry_out(cgroups, step)
+    except (ProcessLookupError, pidfd.Changed):
+        return Outcome(step, Ending.GONE)
+    except _Waits as waits:
+        return Outcome(step, Ending.PENDING, str(waits))
+    except OSError as error:
+        if isinstance(step, Remove) and error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+            return Outcome(step, Ending.PENDING, "a process still lives in it")
+        return Outcome(step, Ending.FAILED, _explained(step, error))
+    except HostError as error:
+        return Outcome(step, Ending.FAILED, str(error))
+    return Outcome(step, Ending.DONE)
+
+
+def _carry_out(cgroups: CgroupTree, step: Step) -> None:
+    match step:
+        case Create(path):
+            cgroups.create(path)
+        case Enable(path, controllers):
+            cgroups.write(path, "cgroup.subtree_control", " ".join(f"+{name}" for name in controllers))
+        case SetKnob(path, "cpu.weight", value) if not tree.inside(path):
+            systemd.set_cpu_weight(os.path.basename(path), value)
+        case SetKnob(path, knob, value, was):
+            for text in writes(knob, value, was):
+                cgroups.write(path, knob, text)
+        case LowerMemory():
+            _lower_memory(cgroups, step)
+        case Move(process, to):
+            pidfd.move(cgroups, process, to)
+        case Remove(path):
+            cgroups.remove(path)
+
+
+def _lower_memory(cgroups: CgroupTree, step: LowerMemory) -> None:
+    """Down by memory.high and memory.reclaim, then memory.max, which kills nothing once the use is below it.
+
+    memory.high is only borrowed: left below what is used, it would stall the programs for good instead
+    (Documentation/admin-guide/cgroup-v2.rst, memory.high).
+    """
+    goal = int(step.value)
+    enough = goal - goal // 64  # room for what is charged between the last look and the write
+    high = cgroups.read(step.path, "memory.high") or "max"
+    if amount(high) > goal:
+        cgroups.write(step.path, "memory.high", step.value)
+    try:
+        used = _reclaim(cgroups, step.path, enough)
+        if used > enough:
+            raise _Waits(
+                f"{format_size(used)} are in use and cannot be reclaimed down to {format_size(goal)}"
+            )
+        cgroups.write(step.path, "memory.max", step.value)
+    finally:
+        cgroups.write(step.path, "memory.high", step.high)
+
+
+def _reclaim(cgroups: CgroupTree, path: str, goal: int) -> int:
+    """Bytes in use after asking for less, as often as that helps (memory.reclaim, Linux 5.19)."""
+    used = _in_use(cgroups, path)
+    for _ in range(RECLAIM_TRIES):
+        if used <= goal:
+            break
+        with suppress(BlockingIOError, FileNotFoundError):  # less was had than asked for, or an older kernel
+            cgroups.write(path, "memory.reclaim", str(used - goal))
+        before, used = used, _in_use(cgroups, path)
+        if used >= before:
+            break
+    return used
+
+
+def _in_use(cgroups: CgroupTree, path: str) -> int:
+    return int(cgroups.read(path, "memory.current") or 0)
+
+
+def _explained(step: Step, error: OSError) -> str:
+    """The kernel's answer, with what it means here."""
+    reason = error.strerror or str(error)
+    if isinstance(step, SetKnob | LowerMemory) and isinstance(error, FileNotFoundError):
+        knob = step.knob if isinstance(step, SetKnob) else "memory.max"
+        controller = knob.partition(".")[0]
+        return f"this kernel offers no {knob} here (controller {controller}); see paas-isolate doctor"
+    if isinstance(step, Enable):
+        return (
+            f"{reason}: the machine does not hand {' '.join(step.controllers)} down; see paas-isolate doctor"
+        )
+    return reason

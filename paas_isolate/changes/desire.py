@@ -1,0 +1,124 @@
+"""What the fleet should look like in the kernel: the desired World, from what was sold."""
+
+from collections.abc import Callable, Collection, Iterator
+
+from paas_isolate.changes.place import Places
+from paas_isolate.model import tree
+from paas_isolate.model.account import LOGIN, OTHER, Fleet, Host, Service, Sold
+from paas_isolate.model.knobs import (
+    CONTROLLERS,
+    FREEZE,
+    SUBTREE_CONTROL,
+    Surroundings,
+    effective_memory,
+    knobs,
+)
+from paas_isolate.model.limits import Limits, Percent
+from paas_isolate.model.machine import Machine
+from paas_isolate.model.world import Knobs, World
+
+LOGIN_RESERVE = 32
+"""Processes that only the logins of an account may have: a fork bomb in a service leaves room for ssh."""
+
+DeviceOf = Callable[[str], str]
+"""The `major:minor` of the disk that a path lies on; '' where there is none."""
+
+
+def desire(
+    fleet: Fleet,
+    observed: World,
+    *,
+    machine: Machine,
+    device_of: DeviceOf,
+    held: Collection[str] = (),
+    staying: Collection[str] = (),
+    weight_at: str = tree.ROOT,
+    controllers: tuple[str, ...] = CONTROLLERS,
+) -> World:
+    """`held` are accounts and services (`alice`, `alice/web`) that an administrator has frozen; `staying` are
+    account directories that no spec names and that must not be removed yet; `weight_at` is the cgroup whose
+    cpu.weight sets all customers together against the rest of the machine.
+    """
+    control = " ".join(name for name in CONTROLLERS if name in controllers)
+    cgroups: dict[str, Knobs] = dict(_house(fleet.host, machine, control, weight_at))
+    for sold in fleet.accounts.values():
+        cgroups.update(_account(sold, machine, device_of, held, control))
+    for path, found in observed.cgroups.items():
+        if tree.directory_of(path) in staying:
+            cgroups.setdefault(path, found)
+    places = Places(fleet)
+    elsewhere = tuple(moved for process in observed.processes if (moved := places.moved(process)))
+    leaving = {process.pid for process in elsewhere}
+    for path, pids in observed.members.items():
+        if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):
+            cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
+    return World(cgroups, elsewhere)
+
+
+def limited_by(sold: Sold) -> Iterator[tuple[str, Service]]:
+    """The leaves of an account: its services, and the two that every account has."""
+    services = {service.name: service for service in sold.services}
+    for name in (LOGIN, OTHER):
+        services.setdefault(name, Service(name))
+    for name, service in services.items():
+        yield tree.leaf(sold.directory, name), service
+
+
+def io_path(limits: Limits, home: str) -> str:
+    """The path whose device io limits are for; '' where there is none to limit."""
+    if not any(name.startswith("io.") and name not in ("io.of", "io.weight") for name in limits):
+        return ""
+    of = str(limits.get("io.of", home))
+    return home + of[1:] if of.startswith("~/") else of
+
+
+def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:
+    around = Surroundings(machine, machine.memory)
+    limits = dict(host.ceiling)
+    weight = limits.pop("cpu.weight", 100)
+    pids = limits.get("pids")
+    if isinstance(pids, Percent):
+        limits["pids"] = int(pids.of_hundred * machine.pid_max / 100)
+    ceiling = knobs(limits, around)
+    del ceiling[FREEZE]
+    root: dict[str, str] = {SUBTREE_CONTROL: control}
+    if weight_at == tree.ROOT:
+        root["cpu.weight"] = str(weight)
+    else:
+        yield weight_at, {"cpu.weight": str(weight)}
+    yield tree.ROOT, root
+    yield tree.USERS, {SUBTREE_CONTROL: control, **ceiling}
+    yield tree.PENALTY, knobs(host.penalty, around)
+
+
+def _account(
+    sold: Sold, machine: Machine, device_of: DeviceOf, held: Collection[str], control: str
+) -> Iterator[tuple[str, Knobs]]:
+    around = _around(sold.limits, sold, machine, machine.memory, device_of)
+    own = knobs(sold.limits, around)
+    if sold.suspended or sold.name in held:
+        own[FREEZE] = "1"
+    yield tree.account(sold.directory), {SUBTREE_CONTROL: control, **own}
+    memory = effective_memory(sold.limits, around)
+    for path, service in limited_by(sold):
+        limits = _with_house_rules(service, sold.limits)
+        texts = knobs(limits, _around(limits, sold, machine, memory, device_of))
+        if held and f"{sold.name}/{service.name}" in held:
+            texts[FREEZE] = "1"
+        yield path, texts
+
+
+def _around(limits: Limits, sold: Sold, machine: Machine, memory: int, device_of: DeviceOf) -> Surroundings:
+    path = io_path(limits, sold.home)
+    return Surroundings(machine, memory, device_of(path) if path else "")
+
+
+def _with_house_rules(service: Service, account: Limits) -> Limits:
+    """What a leaf has where its spec says nothing: room for a login, and what dies when memory is out."""
+    rules: dict[str, object] = {}
+    pids = account.get("pids")
+    if service.name != LOGIN and isinstance(pids, int):
+        rules["pids"] = max(1, pids - min(LOGIN_RESERVE, pids // 2))
+    if service.name not in (LOGIN, OTHER):
+        rules["memory.kill"] = "leaf"
+    return {**rules, **service.limits}  # type: ignore[dict-item]

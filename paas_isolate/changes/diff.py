@@ -1,0 +1,62 @@
+"""Two worlds -> the steps from one to the other, in order. Both must be in the kernel's normal form."""
+
+from collections.abc import Set
+
+from paas_isolate.changes.order import rank
+from paas_isolate.changes.steps import Changes, Create, Enable, LowerMemory, Move, Remove, SetKnob, Step
+from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
+from paas_isolate.model.world import Knobs, World
+
+
+def diff(desired: World, observed: World) -> Changes:
+    """What to do so that `observed` becomes `desired`. `()` when they agree.
+
+    `desired.processes` are the ones that should be elsewhere, told with the place where they should be.
+    """
+    steps: list[Step] = []
+    have = observed.cgroups
+    alive = observed.populated()
+    for path, knobs in desired.cgroups.items():
+        found = have.get(path)
+        if found is None:
+            steps.append(Create(path))
+            steps += _settings(path, knobs)
+        elif found != knobs:
+            steps += _mends(path, knobs, found, alive)
+    steps += [Remove(path) for path in have if path not in desired.cgroups]
+    now = {process.pid: process for process in observed.processes} if desired.processes else {}
+    steps += [Move(now[process.pid], process.cgroup) for process in desired.processes]
+    steps.sort(key=rank)
+    return tuple(steps)
+
+
+def _settings(path: str, knobs: Knobs) -> list[Step]:
+    """Everything that a new cgroup does not have by itself."""
+    steps: list[Step] = []
+    for knob, value in knobs.items():
+        if knob == SUBTREE_CONTROL:
+            steps.append(Enable(path, tuple(value.split())))
+        elif value != DEFAULTS[knob]:
+            steps.append(SetKnob(path, knob, value))
+    return steps
+
+
+def _mends(path: str, knobs: Knobs, found: Knobs, alive: Set[str]) -> list[Step]:
+    steps: list[Step] = []
+    for knob, value in knobs.items():
+        was = found.get(knob)
+        if was == value or (was is None and value == DEFAULTS.get(knob)):
+            continue  # a kernel without this file keeps its default by not having it
+        if knob == SUBTREE_CONTROL:
+            missing = tuple(name for name in value.split() if name not in (was or "").split())
+            steps += [Enable(path, missing)] if missing else []
+        elif knob == "memory.max" and was is not None and _kills(path, value, was, alive):
+            steps.append(LowerMemory(path, value, was, knobs["memory.high"]))
+        else:
+            steps.append(SetKnob(path, knob, value, was))
+    return steps
+
+
+def _kills(path: str, value: str, was: str, alive: Set[str]) -> bool:
+    """Whether the plain write could end processes: the kernel kills what it cannot reclaim (runc 3509)."""
+    return amount(value) < amount(was) and path in alive

@@ -1,0 +1,59 @@
+"""Accounts that no spec names any more: which may be removed, which wait, and when to stop and ask."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet
+from paas_isolate.model.world import World
+
+MASS_SHARE = 0.05
+MASS_NUMBER = 3
+"""More than this share of the accounts, and this number, vanishing at once look like an accident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """`accepted` may go, now or when empty; `waiting` tells of those that are still there why they are.
+
+    `blocked` is the reason why this run removes nobody at all, '' when it may.
+    """
+
+    accepted: frozenset[str] = frozenset()
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    blocked: str = ""
+
+
+def leaving(fleet: Fleet, observed: World, *, known: Collection[str] = (), meant: bool = False) -> Leaving:
+    """`known` are directories that an earlier run has accepted; `meant` says that a person confirmed."""
+    there = {tree.directory_of(path) for path in observed.cgroups} - {""}
+    expected = {sold.directory for sold in fleet.accounts.values()}
+    gone = there - expected - set(fleet.kept)
+    new = gone - set(known)
+    blocked = "" if meant or not new else fleet.removal or _suspicious(len(new), len(there))
+    accepted = frozenset(gone - new if blocked else gone)
+    waiting = dict.fromkeys(sorted(new), blocked) if blocked else {}
+    for directory, pids in sorted(_alive(observed, accepted).items()):
+        waiting[directory] = f"waits until its processes have ended: {_some(pids)}"
+    return Leaving(accepted, waiting, blocked)
+
+
+def _suspicious(new: int, there: int) -> str:
+    if new <= MASS_NUMBER or new <= there * MASS_SHARE:
+        return ""
+    return (
+        f"{new} of {there} accounts would be removed at once; confirm with: paas-isolate reconcile --remove"
+    )
+
+
+def _alive(observed: World, directories: Collection[str]) -> dict[str, list[int]]:
+    alive: dict[str, list[int]] = {}
+    for path, pids in observed.members.items():
+        if (directory := tree.directory_of(path)) in directories:
+            alive.setdefault(directory, []).extend(pids)
+    return alive
+
+
+def _some(pids: list[int], most: int = 5) -> str:
+    shown = ", ".join(map(str, sorted(pids)[:most]))
+    return f"{shown} and {len(pids) - most} more" if len(pids) > most else shown

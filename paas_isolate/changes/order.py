@@ -1,0 +1,60 @@
+"""The order of steps, decided in one function, with the reason beside each rank."""
+
+from enum import IntEnum
+
+from paas_isolate.changes.steps import Create, Enable, LowerMemory, Move, Remove, SetKnob, Step
+from paas_isolate.model import tree
+from paas_isolate.model.knobs import FREEZE, amount
+
+
+class Rank(IntEnum):
+    STRUCTURE = 0  # a cgroup and its controllers before its children: their knobs exist only then
+    THAW = 1  # what is to run again runs before anything waits for it
+    TIGHTEN = 2  # what is lowered, first: a sum of two knobs (burst on top of max) is never too high
+    WIDEN = 3  # what is raised, and everything else that can be written, before anybody moves in
+    MOVE = 4  # processes enter only what already has its limits
+    FREEZE = 5  # after the moves, so that what is swept in is frozen with the others
+    LOWER = 6  # may take seconds for reclaim, so nobody waits behind it
+    REMOVE = 7  # last: its processes have moved out by now
+
+
+def rank(step: Step) -> tuple[int, int, int, str]:
+    """Sort key: rank, then depth (parents first; children first for removal), then the path."""
+    match step:
+        case Create():
+            return Rank.STRUCTURE, tree.depth(step.path), 0, step.path
+        case Enable():
+            return Rank.STRUCTURE, tree.depth(step.path), 1, step.path
+        case SetKnob():
+            return _rank_of_knob(step), tree.depth(step.path), 0, step.path
+        case Move():
+            return Rank.MOVE, 0, step.process.pid, step.to
+        case LowerMemory():
+            return Rank.LOWER, -tree.depth(step.path), 0, step.path
+        case Remove():
+            return Rank.REMOVE, -tree.depth(step.path), 0, step.path
+
+
+def _rank_of_knob(step: SetKnob) -> Rank:
+    if step.knob == FREEZE:
+        return Rank.FREEZE if step.value == "1" else Rank.THAW
+    return Rank.TIGHTEN if _tightens(step) else Rank.WIDEN
+
+
+def _tightens(step: SetKnob) -> bool:
+    """Whether a number goes down. cpu.max is not among them: the kernel refuses a quota below the burst, so
+    a burst goes down before it, and up after it (of one rank, the order of the table holds)."""
+    if step.was is None or step.knob not in _NUMBERS:
+        return False
+    return amount(step.value) < amount(step.was)
+
+
+_NUMBERS = {
+    "cpu.max.burst",
+    "memory.max",
+    "memory.high",
+    "memory.low",
+    "memory.min",
+    "memory.swap.max",
+    "pids.max",
+}

@@ -1,0 +1,106 @@
+"""Whose is a process, and which leaf does it belong in?"""
+
+import re
+from dataclasses import replace
+from fnmatch import translate
+
+from paas_isolate.model import tree
+from paas_isolate.model.account import LOGIN, OTHER, Fleet, Match, Service, Sold
+from paas_isolate.model.world import Process
+
+
+class Places:
+    """The fleet, turned round: from a process to its place."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._host = fleet.host
+        self._exempt = fleet.exempt
+        self._by_uid = {uid: sold for sold in fleet.accounts.values() for uid in sold.uids.values()}
+        self._directories = {sold.directory: sold for sold in fleet.accounts.values()}
+        self._rules: dict[str, tuple[_Rule, ...]] = {}
+
+    def account_of(self, uid: int) -> Sold | None:
+        """The account that a uid belongs to, None for one that is never confined."""
+        return None if uid in self._exempt else self._by_uid.get(uid)
+
+    def governed(self, uid: int) -> bool:
+        """Whether it is ours to place at all: in the range and not exempt."""
+        return self._host.first_uid <= uid <= self._host.last_uid and uid not in self._exempt
+
+    def moved(self, process: Process) -> Process | None:
+        """The process with the place where it should be, or None when it may stay where it is."""
+        if not process.settled or not self.governed(process.uid):
+            return None
+        place = self.place(process)
+        return None if place == process.cgroup else replace(process, cgroup=place)
+
+    def place(self, process: Process) -> str:
+        """Where a process of a governed uid should be: a leaf of the tree, OUTSIDE, or where it is."""
+        sold = self._by_uid.get(process.uid)
+        if sold is None:
+            return self._without_account(process)
+        claim = self._claim(sold, process)
+        if claim:
+            return tree.leaf(sold.directory, claim)
+        if process.cgroup in self._leaves(sold):
+            return process.cgroup
+        return tree.leaf(sold.directory, OTHER)
+
+    def rules_ask(self, sold: Sold) -> bool:
+        """Whether any service of the account wants to know programs and command lines."""
+        return any(service.match.conditions for service in sold.services)
+
+    def _without_account(self, process: Process) -> str:
+        directory = tree.directory_of(process.cgroup) if process.confined else ""
+        if directory and directory not in self._directories:
+            return process.cgroup  # an account that is going, or whose file is wrong, stays as it is
+        if self._host.without_account == "penalty":
+            return tree.PENALTY
+        left = directory or process.cgroup == tree.PENALTY
+        return tree.OUTSIDE if left else process.cgroup
+
+    def _leaves(self, sold: Sold) -> set[str]:
+        names = {service.name for service in sold.services} | {LOGIN, OTHER}
+        return {tree.leaf(sold.directory, name) for name in names}
+
+    def _claim(self, sold: Sold, process: Process) -> str:
+        rules = self._rules.get(sold.name)
+        if rules is None:
+            rules = self._rules[sold.name] = _rules(sold)
+        return next((rule.service for rule in rules if rule.fits(process)), "")
+
+
+class _Rule:
+    """One service's match, compiled. All conditions that are given must fit."""
+
+    def __init__(self, service: str, match: Match, uids: frozenset[int]) -> None:
+        self.service = service
+        self._program = _glob(match.program)
+        self._command = _glob(match.command)
+        self._uids = uids if match.user else None
+
+    def fits(self, process: Process) -> bool:
+        return (
+            (self._uids is None or process.uid in self._uids)
+            and (self._program is None or self._program.match(process.program) is not None)
+            and (self._command is None or self._command.match(process.command) is not None)
+        )
+
+
+def _rules(sold: Sold) -> tuple[_Rule, ...]:
+    """In the order of precedence: higher priority, then more conditions, then the first name."""
+    asking = sorted((service for service in sold.services if service.match.conditions), key=_precedence)
+    return tuple(_Rule(service.name, service.match, _uids(service.match, sold)) for service in asking)
+
+
+def _precedence(service: Service) -> tuple[int, int, str]:
+    return -service.priority, -service.match.conditions, service.name
+
+
+def _uids(match: Match, sold: Sold) -> frozenset[int]:
+    pattern = _glob(match.user)
+    return frozenset(uid for name, uid in sold.uids.items() if pattern and pattern.match(name))
+
+
+def _glob(pattern: str) -> re.Pattern[str] | None:
+    return re.compile(translate(pattern)) if pattern else None

@@ -1,0 +1,93 @@
+"""The steps: each is data that can say itself in one sentence, and names whose it is."""
+
+from dataclasses import dataclass
+
+from paas_isolate.model import tree
+from paas_isolate.model.world import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """mkdir of one cgroup."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"create {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    """Hand controllers down to the children of a cgroup."""
+
+    path: str
+    controllers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"enable {' '.join(self.controllers)} below {self.path or 'the tree'}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetKnob:
+    """Write one knob. `was` is None where the cgroup does not exist yet."""
+
+    path: str
+    knob: str
+    value: str
+    was: str | None = None
+
+    def __str__(self) -> str:
+        was = f" (was {_shown(self.was)})" if self.was is not None else ""
+        return f"set {self.knob} of {self.path or 'the tree'} to {_shown(self.value)}{was}"
+
+
+@dataclass(frozen=True, slots=True)
+class LowerMemory:
+    """Lower memory.max of a cgroup in which processes live: by reclaim first, never by killing.
+
+    `high` is what memory.high is to be afterwards. Stays pending when the memory cannot be had.
+    """
+
+    path: str
+    value: str
+    was: str
+    high: str
+
+    def __str__(self) -> str:
+        return f"lower memory.max of {self.path} to {self.value} (was {self.was})"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Put one process where it belongs."""
+
+    process: Process
+    to: str
+
+    def __str__(self) -> str:
+        name = f" ({self.process.program})" if self.process.program else ""
+        to = "outside the tree" if self.to == tree.OUTSIDE else self.to
+        return f"move process {self.process.pid}{name} from {self.process.cgroup} to {to}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """rmdir of one empty cgroup."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"remove {self.path}"
+
+
+Step = Create | Enable | SetKnob | LowerMemory | Move | Remove
+Changes = tuple[Step, ...]
+
+
+def owner(step: Step) -> str:
+    """The account directory that a step is for; '' when all stand on it."""
+    return tree.directory_of(step.to if isinstance(step, Move) else step.path)
+
+
+def _shown(text: str) -> str:
+    return text.replace("\n", "; ") or "nothing"

@@ -1,0 +1,196 @@
+"""The one door to the cgroup tree: by directory descriptor, beneath its root, never through a link.
+
+Paths are those of `model.tree`: relative to our root, or absolute for the rest of the hierarchy.
+Errors are the kernel's OSError; a cgroup or knob that is not there reads as None.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_WRITE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+REMOVAL_TRIES = 20
+"""rmdir answers EBUSY for a moment while the last process is still leaving."""
+
+FORK_TRIES = 5
+"""cgroup.procs answers EINVAL for a task that is just being forked."""
+
+
+class CgroupTree:
+    """A subtree of the cgroup2 hierarchy. `mount` is the hierarchy's root, `root` our directory in it."""
+
+    def __init__(self, mount: str, root: str) -> None:
+        self.mount = mount
+        self.root = root
+        self._mount = os.open(mount, _DIRECTORY)
+        try:
+            self._root = os.open(root, _DIRECTORY)
+        except OSError:
+            os.close(self._mount)
+            raise
+
+    def __enter__(self) -> "CgroupTree":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._root)
+        os.close(self._mount)
+
+    def path_of(self, absolute: str) -> str:
+        """A cgroup as /proc/PID/cgroup tells it, in our words: relative when it is in the tree."""
+        base = self.root[len(self.mount) :]
+        if absolute.startswith(base + "/"):
+            return absolute[len(base) + 1 :]
+        return absolute
+
+    def exists(self, path: str) -> bool:
+        base, relative = self._at(path)
+        try:
+            os.stat(relative or ".", dir_fd=base, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def read(self, path: str, knob: str) -> str | None:
+        """The knob's text without its last newline; None when cgroup or knob is not there."""
+        base, relative = self._at(path)
+        try:
+            fd = os.open(f"{relative}/{knob}" if relative else knob, _READ, dir_fd=base)
+        except FileNotFoundError:
+            return None
+        try:
+            text = os.read(fd, 65536)
+        except OSError as error:
+            if error.errno != errno.ENODEV:  # removed between open and read
+                raise
+            return None
+        finally:
+            os.close(fd)
+        return text.decode().removesuffix("\n")
+
+    def knobs(self, path: str, names: Iterable[str]) -> dict[str, str]:
+        """Those of `names` that this cgroup has."""
+        # Written out rather than calling read() for each: this loop is what a reconcile with nothing to do
+        # consists of, at some sixteen files a cgroup.
+        base, relative = self._at(path)
+        prefix = relative + "/" if relative else ""
+        texts: dict[str, str] = {}
+        open_, read, close = os.open, os.read, os.close
+        for name in names:
+            try:
+                fd = open_(prefix + name, _READ, 0, dir_fd=base)
+            except FileNotFoundError:
+                continue
+            try:
+                texts[name] = read(fd, 4096)[:-1].decode()
+            except OSError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+            finally:
+                close(fd)
+        return texts
+
+    def pids(self, path: str) -> tuple[int, ...]:
+        """The processes in this cgroup itself; () when it is gone."""
+        base, relative = self._at(path)
+        try:
+            fd = os.open(f"{relative}/cgroup.procs" if relative else "cgroup.procs", _READ, dir_fd=base)
+        except FileNotFoundError:
+            return ()
+        try:
+            text = chunk = os.read(fd, 65536)
+            while len(chunk) > 60000:
+                chunk = os.read(fd, 65536)
+                text += chunk
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return ()
+        finally:
+            os.close(fd)
+        return tuple(map(int, text.split()))
+
+    def children(self, path: str) -> list[str]:
+        """The names of the cgroups directly below; [] when it is gone."""
+        try:
+            with self._directory(path) as fd, os.scandir(fd) as entries:
+                return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+
+    def files(self, path: str) -> set[str]:
+        """The names of the knobs that this kernel offers in a cgroup."""
+        with self._directory(path) as fd, os.scandir(fd) as entries:
+            return {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
+
+    def descendants(self, path: str) -> int:
+        """How many cgroups are below, all levels (cgroup.stat, nr_descendants)."""
+        text = self.read(path, "cgroup.stat") or "nr_descendants 0"
+        return int(text.split()[1])
+
+    def write(self, path: str, knob: str, text: str) -> None:
+        """One write system call, as the kernel's interface wants it."""
+        base, relative = self._at(path)
+        fd = os.open(f"{relative}/{knob}" if relative else knob, _WRITE, dir_fd=base)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+    def attach(self, path: str, pid: int) -> None:
+        """Move a process into a cgroup. ProcessLookupError when it has exited."""
+        for _ in range(FORK_TRIES):
+            try:
+                return self.write(path, "cgroup.procs", str(pid))
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                time.sleep(0.001)
+        return self.write(path, "cgroup.procs", str(pid))
+
+    def create(self, path: str) -> None:
+        base, relative = self._at(path)
+        with suppress(FileExistsError):
+            os.mkdir(relative, dir_fd=base)
+
+    def remove(self, path: str) -> None:
+        """rmdir; one that is gone already is fine. OSError EBUSY when a process or a child stays in it."""
+        base, relative = self._at(path)
+        for attempt in range(REMOVAL_TRIES):
+            try:
+                return os.rmdir(relative, dir_fd=base)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                if error.errno != errno.EBUSY or self.populated(path) or attempt + 1 == REMOVAL_TRIES:
+                    raise
+                time.sleep(0.005)
+        return None
+
+    def populated(self, path: str) -> bool:
+        """Whether a process lives in it or below it (cgroup.events)."""
+        return "populated 1" in (self.read(path, "cgroup.events") or "")
+
+    def kill(self, path: str) -> None:
+        """SIGKILL for all in it and below it, forks included (cgroup.kill, Linux 5.14)."""
+        self.write(path, "cgroup.kill", "1")
+
+    def _at(self, path: str) -> tuple[int, str]:
+        return (self._mount, path[1:]) if path.startswith("/") else (self._root, path)
+
+    @contextmanager
+    def _directory(self, path: str) -> Iterator[int]:
+        base, relative = self._at(path)
+        fd = os.open(relative or ".", _DIRECTORY, dir_fd=base)
+        try:
+            yield fd
+        finally:
+            os.close(fd)

@@ -1,0 +1,29 @@
+"""Reading the machine once a run: cores, memory, swap, pids."""
+
+import os
+
+from paas_isolate.model.machine import Machine
+from paas_isolate.units import parse_cpu_set
+
+
+def machine() -> Machine:
+    """What this machine has. Cores are those online, pids what kernel.pid_max and threads-max leave."""
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        sizes = {
+            name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)
+        }
+    with open("/sys/devices/system/cpu/online", encoding="ascii") as online:
+        cpu_set = parse_cpu_set(online.read().strip())
+    return Machine(
+        cores=os.sysconf("SC_NPROCESSORS_ONLN"),
+        cpu_set=cpu_set,
+        memory=sizes["MemTotal"],
+        swap=sizes["SwapTotal"],
+        pid_max=min(_number("/proc/sys/kernel/pid_max"), _number("/proc/sys/kernel/threads-max")),
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+    )
+
+
+def _number(path: str) -> int:
+    with open(path, encoding="ascii") as file:
+        return int(file.read())

@@ -1,0 +1,90 @@
+"""The one reader of /proc/PID: who runs, as whom, where, and what. See proc(5).
+
+Every answer may be None: a process can end between any two looks.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ROOT = "/proc"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What does not lie about a process: when it started (clock ticks since boot), and all its uids.
+
+    `uids` are real, effective, saved and file system uid (/proc/PID/status).
+    """
+
+    start: int
+    uids: tuple[int, int, int, int]
+    alive: bool
+
+    @property
+    def settled(self) -> bool:
+        """One uid in all places: not a set-uid program, not a daemon that has borrowed a user's identity."""
+        return len(set(self.uids)) == 1
+
+
+def effective_uids() -> Iterator[tuple[int, int]]:
+    """(pid, effective uid) of everything that runs: the owner of /proc/PID is that, dumpable or not
+    (fs/proc/base.c, task_dump_owner)."""
+    stat = os.stat
+    for name in os.listdir(ROOT):
+        if name.isdecimal():
+            try:
+                yield int(name), stat(f"{ROOT}/{name}").st_uid
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+
+
+def identity(pid: int) -> Identity | None:
+    status, stat = _read(pid, "status"), _read(pid, "stat")
+    if not status or not stat:
+        return None
+    # The program's name may hold spaces and parentheses: fields count from the last one.
+    fields = stat.rpartition(")")[2].split()
+    after = status.partition("\nUid:")[2].split(None, 4)
+    real, effective, saved, file_system = map(int, after[:4])
+    return Identity(int(fields[19]), (real, effective, saved, file_system), alive=fields[0] not in "ZX")
+
+
+def cgroup(pid: int) -> str | None:
+    """Its cgroup v2 path in the hierarchy, absolute. A removed one ends in ` (deleted)`."""
+    for line in (_read(pid, "cgroup") or "").splitlines():
+        if line.startswith("0::"):
+            return line[3:]
+    return None
+
+
+def program(pid: int) -> str:
+    """The base name of its executable, '' for what has none (a kernel thread) or has ended."""
+    try:
+        target = os.readlink(f"{ROOT}/{pid}/exe")
+    except OSError:
+        return ""
+    return os.path.basename(target.removesuffix(" (deleted)"))
+
+
+def command(pid: int) -> str:
+    """Its command line, arguments joined by spaces."""
+    return (_read(pid, "cmdline") or "").rstrip("\0").replace("\0", " ")
+
+
+def name(pid: int) -> str:
+    """What people call it: the name of the program, or of the kernel thread."""
+    return (_read(pid, "comm") or "").rstrip("\n")
+
+
+def _read(pid: int, file: str) -> str | None:
+    try:
+        fd = os.open(f"{ROOT}/{pid}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(fd, 65536).decode(errors="replace")
+    except OSError:
+        return None
+    finally:
+        os.close(fd)

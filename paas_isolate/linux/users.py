@@ -1,0 +1,42 @@
+"""Unix users and groups, through the system's own databases. See getpwnam(3), nsswitch.conf(5)."""
+
+import grp
+import pwd
+from collections.abc import Iterable
+
+from paas_isolate.model.account import User
+
+
+class People:
+    """Users of this machine, read once a run.
+
+    The whole database is read in one pass, for getpwnam reads /etc/passwd from its beginning at every call;
+    names that an enumeration does not show (LDAP, sssd without enumerate) are asked for one by one.
+    """
+
+    def __init__(self) -> None:
+        self._users = {entry.pw_name: _user(entry) for entry in pwd.getpwall()}
+
+    def by_name(self, name: str) -> User | None:
+        if found := self._users.get(name):
+            return found
+        try:
+            return _user(pwd.getpwnam(name))
+        except KeyError:
+            return None
+
+    def everyone(self) -> Iterable[User]:
+        return self._users.values()
+
+    def members(self, group: str) -> frozenset[int]:
+        """The uids of a group's members, by primary group too; empty where there is no such group."""
+        try:
+            found = grp.getgrnam(group)
+        except KeyError:
+            return frozenset()
+        listed = {user.uid for name in found.gr_mem if (user := self.by_name(name))}
+        return frozenset(listed | {user.uid for user in self._users.values() if user.gid == found.gr_gid})
+
+
+def _user(entry: pwd.struct_passwd) -> User:
+    return User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)

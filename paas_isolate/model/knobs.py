@@ -1,0 +1,142 @@
+"""Limits -> the kernel's text, always in the normal form that the kernel prints back.
+
+Kernel documentation: Documentation/admin-guide/cgroup-v2.rst (Interface Files of each controller).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from paas_isolate.model.limits import UNLIMITED, Limits, Percent, Value
+from paas_isolate.model.machine import Machine
+from paas_isolate.units import CPU_PERIOD
+
+FREEZE = "cgroup.freeze"
+SUBTREE_CONTROL = "cgroup.subtree_control"
+CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
+"""What we use, in the order in which the kernel prints it."""
+
+DEFAULTS: Mapping[str, str] = {
+    "cpu.max": f"max {CPU_PERIOD}",
+    "cpu.weight": "100",
+    "cpu.max.burst": "0",
+    "cpuset.cpus": "",
+    "memory.max": "max",
+    "memory.high": "max",
+    "memory.low": "0",
+    "memory.min": "0",
+    "memory.swap.max": "max",
+    "memory.oom.group": "0",
+    "pids.max": "max",
+    "io.max": "",
+    "io.weight": "default 100",
+    FREEZE: "0",
+}
+"""Every knob that is ours, with what a new cgroup has in it. What a spec leaves out goes back to this."""
+
+_IO_KEYS = (("rbps", "io.read"), ("wbps", "io.write"), ("riops", "io.read_ops"), ("wiops", "io.write_ops"))
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What percentages and devices are relative to: the memory above (bytes), and the disk (`254:0`)."""
+
+    machine: Machine
+    memory: int
+    device: str = ""
+
+
+def knobs(limits: Limits, around: Surroundings) -> dict[str, str]:
+    """Every knob of one cgroup, what `limits` leaves out at the kernel's default.
+
+    Raises KeyError never; a limit on io without a device is left to the caller, who knows the path.
+    """
+    texts = dict(DEFAULTS)
+    page = around.machine.page_size
+    memory = effective_memory(limits, around)
+    for name, value in limits.items():
+        match name:
+            case "cpu.max":
+                texts["cpu.max"] = _cpu_max(value, around.machine)
+            case "cpu.weight" | "pids" | "memory.swap":
+                texts[_PLAIN[name]] = _amount(value, page if name == "memory.swap" else 1)
+            case "io.weight":
+                texts["io.weight"] = f"default {value}"
+            case "cpu.burst":
+                texts["cpu.max.burst"] = str(value)
+            case "cpu.set":
+                texts["cpuset.cpus"] = "" if value is UNLIMITED else str(value)
+            case "memory.max":
+                texts[name] = "max" if value is UNLIMITED else str(memory)
+            case "memory.high" | "memory.low" | "memory.min":
+                texts[name] = _amount(_share(value, memory), page)
+            case "memory.kill":
+                texts["memory.oom.group"] = "1" if value == "leaf" else "0"
+    if around.device:
+        texts["io.max"] = io_max(limits, around.device)
+    return texts
+
+
+_PLAIN = {"cpu.weight": "cpu.weight", "pids": "pids.max", "memory.swap": "memory.swap.max"}
+
+
+def effective_memory(limits: Limits, around: Surroundings) -> int:
+    """Bytes that a cgroup can have at the most: its own memory.max, and never more than what is above it."""
+    value = limits.get("memory.max", UNLIMITED)
+    own = around.memory if value is UNLIMITED else _share(value, around.memory)
+    assert isinstance(own, int)
+    return own // around.machine.page_size * around.machine.page_size
+
+
+def io_max(limits: Limits, device: str) -> str:
+    """One line of io.max: all four keys, as the kernel prints them; '' where none is limited."""
+    values = [(key, limits.get(name, UNLIMITED)) for key, name in _IO_KEYS]
+    if all(value is UNLIMITED for _, value in values):
+        return ""
+    return f"{device} " + " ".join(f"{key}={_amount(value, 1)}" for key, value in values)
+
+
+def writes(knob: str, want: str, was: str | None) -> tuple[str, ...]:
+    """What to write, one system call each, to get from `was` to `want`. Most knobs take their text as it is.
+
+    io.max and io.weight hold a line a device; a device that should not be there any more is told `max`
+    (io.max) or `default` (io.weight), for the kernel drops a line only then.
+    """
+    if knob == "io.max":
+        dropped = devices(was or "") - devices(want)
+        return *(
+            f"{device} rbps=max wbps=max riops=max wiops=max" for device in sorted(dropped)
+        ), *want.splitlines()
+    if knob == "io.weight":
+        return *(f"{device} default" for device in sorted(devices(was or "") - {"default"})), want
+    if knob == "cpuset.cpus" and not want:
+        return ("\n",)  # an empty write never reaches the kernel's handler
+    return (want,)
+
+
+def devices(text: str) -> set[str]:
+    return {line.partition(" ")[0] for line in text.splitlines()}
+
+
+def amount(text: str) -> float:
+    """A knob's text as a number that can be compared; `max` is above all."""
+    first = text.partition(" ")[0]
+    return float("inf") if first == "max" else float(first)
+
+
+def _cpu_max(value: Value, machine: Machine) -> str:
+    if value is UNLIMITED:
+        return DEFAULTS["cpu.max"]
+    assert isinstance(value, int)
+    return f"{min(value, machine.cores * CPU_PERIOD)} {CPU_PERIOD}"
+
+
+def _share(value: Value, whole: int) -> Value:
+    return int(value.of_hundred * whole / Decimal(100)) if isinstance(value, Percent) else value
+
+
+def _amount(value: Value, step: int) -> str:
+    if value is UNLIMITED:
+        return "max"
+    assert isinstance(value, int)
+    return str(value // step * step)

@@ -1,0 +1,40 @@
+"""The one description of paths: where in our subtree an account, a service, a penalty lies.
+
+Paths are relative to the tree's root and never begin with a slash; a cgroup outside the tree is told
+by its absolute path in the hierarchy, which does. So one string says where a process is.
+"""
+
+ROOT = ""
+ANCHOR = "anchor"
+USERS = "users"
+PENALTY = "penalty"
+OUTSIDE = "/"
+"""The hierarchy's own root: it may hold processes although it has children, on every cgroup v2 system
+(Documentation/admin-guide/cgroup-v2.rst, No Internal Process Constraint)."""
+
+
+def account(directory: str) -> str:
+    return f"{USERS}/{directory}"
+
+
+def leaf(directory: str, service: str) -> str:
+    return f"{USERS}/{directory}/{service}"
+
+
+def directory_of(path: str) -> str:
+    """The account directory that a path lies in; '' for what belongs to all, or lies outside."""
+    parts = path.split("/", 2)
+    return parts[1] if len(parts) > 1 and parts[0] == USERS else ""
+
+
+def depth(path: str) -> int:
+    return path.count("/") + 1 if path else 0
+
+
+def parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def inside(path: str) -> bool:
+    """Whether it names a cgroup of the tree (and not one of the rest of the machine)."""
+    return not path.startswith("/")

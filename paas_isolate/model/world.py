@@ -1,0 +1,52 @@
+"""One vocabulary for wish and fact: what is desired and what is observed are both a World."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from paas_isolate.model import tree
+
+Knobs = Mapping[str, str]
+"""Knob name -> the text that the kernel prints, without its last newline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of a uid of the range. `cgroup` is a path of the tree, or absolute when it is outside.
+
+    `start` is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
+    `program` and `command` are read only where a service's rule asks for them. `settled` says that real,
+    effective and saved uid are the same; a process that is between two identities is never moved.
+    """
+
+    pid: int
+    uid: int
+    cgroup: str
+    start: int = 0
+    program: str = ""
+    command: str = ""
+    settled: bool = True
+
+    @property
+    def confined(self) -> bool:
+        return tree.inside(self.cgroup)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Cgroups of the tree with their knobs, and where processes are.
+
+    `members` are the pids in each populated leaf, root's too (sshd's monitor sits in its customer's leaf).
+    """
+
+    cgroups: Mapping[str, Knobs] = field(default_factory=dict)
+    processes: tuple[Process, ...] = ()
+    members: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def populated(self) -> frozenset[str]:
+        """The cgroups in which, or below which, a process lives."""
+        alive: set[str] = set()
+        for path in self.members:
+            while path and path not in alive:
+                alive.add(path)
+                path = tree.parent(path)
+        return frozenset(alive)

@@ -1,0 +1,101 @@
+"""One turn of the wheel: look, compare, mend, look again. Read this first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from paas_isolate.apply import Ending, Outcome, apply
+from paas_isolate.changes.desire import DeviceOf, desire
+from paas_isolate.changes.diff import diff
+from paas_isolate.changes.leaving import Leaving, leaving
+from paas_isolate.changes.steps import Changes, Step, owner
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model.account import Fleet
+from paas_isolate.model.machine import Machine
+from paas_isolate.model.world import World
+from paas_isolate.observe import observe
+
+ROUNDS = 10
+"""Looks a run at the most: a process that forks while it is moved leaves a child for the next look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """What a turn works on. `held` are frozen accounts and services, `departed` the directories whose removal
+    was accepted before, `meant` confirms a removal of many, `only` narrows all to one account's directory."""
+
+    cgroups: CgroupTree
+    fleet: Fleet
+    machine: Machine
+    device_of: DeviceOf
+    controllers: tuple[str, ...]
+    weight_at: str
+    held: frozenset[str] = frozenset()
+    departed: frozenset[str] = frozenset()
+    meant: bool = False
+    only: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The world as it is, as it should be, and the steps between."""
+
+    observed: World
+    desired: World
+    changes: Changes
+    leaving: Leaving
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was done, and what still differs after the last look."""
+
+    outcomes: tuple[Outcome, ...]
+    last: Look
+    remaining: tuple[Outcome, ...]
+
+    def ended(self, ending: Ending) -> bool:
+        """Whether anything is left that ended so."""
+        return any(outcome.ending is ending for outcome in self.remaining)
+
+
+def look(wheel: Wheel) -> Look:
+    """Look once and change nothing."""
+    observed = observe(wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at)
+    departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
+    desired = desire(
+        wheel.fleet,
+        observed,
+        machine=wheel.machine,
+        device_of=wheel.device_of,
+        held=wheel.held,
+        staying=frozenset(departing.waiting) | frozenset(wheel.fleet.kept),
+        weight_at=wheel.weight_at,
+        controllers=wheel.controllers,
+    )
+    changes = diff(desired, observed)
+    if wheel.only:
+        changes = tuple(step for step in changes if owner(step) in ("", wheel.only))
+    return Look(observed, desired, changes, departing)
+
+
+def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
+    """Mend what differs, look again until nothing new differs, and report what could not be mended."""
+    ended: dict[Step, Outcome] = {}
+    for _ in range(ROUNDS):
+        last = look(wheel)
+        new = tuple(step for step in last.changes if step not in ended)
+        if not new:
+            break
+        for outcome in apply(wheel.cgroups, new):
+            ended[outcome.step] = outcome
+            tell(outcome)
+    return Report(tuple(ended.values()), last, tuple(_left(step, ended.get(step)) for step in last.changes))
+
+
+def _left(step: Step, outcome: Outcome | None) -> Outcome:
+    """Why a step is still to be done after the last look."""
+    if outcome is None:
+        return Outcome(step, Ending.PENDING, "it came up during the last look")
+    if outcome.ending in (Ending.DONE, Ending.GONE):
+        return Outcome(step, Ending.FAILED, "it was carried out, and differs again")
+    return outcome
