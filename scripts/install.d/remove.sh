@@ -1,0 +1,145 @@
+# shellcheck shell=bash disable=SC2154  # what is not set here is set in scripts/install or a neighbour
+# Everything back, by the manifest. No process of a customer is ended: it is let out of the tree and goes on.
+
+remove_all() {
+    refuse_with_pam
+    if runs_systemd; then stop_units; fi
+    rm -f -- "$destdir$cron_file.paas-isolate-tmp"
+    [[ $destdir ]] || empty_trees
+    [[ $purge == no ]] || purge_data
+    put_back
+    if runs_systemd; then forget_units; fi
+    [[ $destdir ]] || rm -rf -- /run/paas-isolate
+    ((changes)) || say 'nothing to remove'
+}
+
+# The module takes missing doors for lost ones and lets no customer in.
+refuse_with_pam() {
+    local lines=("$destdir"/etc/pam.d/*)
+    ! grep -qs '^[^#]*pam_paas_isolate' /dev/null "${lines[@]}" ||
+        fail 'logins still pass pam_paas_isolate: take it out of /etc/pam.d first (paas-isolate pam remove)'
+}
+
+stop_units() {
+    local unit
+    for unit in "$timer" paas-isolate-boot.service paas-isolate-shutdown.service paas-tree.service; do
+        systemctl --quiet is-enabled "$unit" 2>/dev/null || continue
+        changed "disables $unit"
+        systemctl --quiet disable "$unit"
+    done
+    systemctl stop "$timer" paas-isolate.service paas-isolate-boot.service paas-isolate-shutdown.service 2>/dev/null || true
+}
+
+# The cron file goes first, and a run that is under way comes to its end: nobody is brought back in.
+empty_trees() {
+    local tree run_lock
+    keep_or_drop "$cron_file"
+    if [[ -f /run/paas-isolate/lock ]]; then
+        exec {run_lock}</run/paas-isolate/lock
+        flock --timeout 60 "$run_lock" || fail 'a run of paas-isolate does not come to its end: ps -C paas-isolate'
+    fi
+    for tree in /sys/fs/cgroup/paas.slice/paas-tree.service "$(tree_root)"; do
+        [[ -f $tree/cgroup.procs ]] || continue
+        let_out "$tree"
+        if runs_systemd; then stop_tree; fi
+        [[ ! -d $tree ]] || find "$tree" -mindepth 1 -depth -type d -exec rmdir -- {} + 2>/dev/null || true
+    done
+}
+
+tree_root() {
+    [[ -x $venv/bin/python && -f /etc/paas-isolate/config.yaml ]] || return 0
+    in_venv - 2>/dev/null <<'END' || true
+import yaml
+with open("/etc/paas-isolate/config.yaml") as config:
+    print(yaml.safe_load(config)["tree"]["root"])
+END
+}
+
+# Into the root of the hierarchy: any cgroup v2 system takes processes there, and nothing limits them.
+let_out() { # TREE
+    local round top=$1 moved=0 found
+    while [[ -f ${top%/*}/cgroup.procs ]]; do top=${top%/*}; done
+    for round in {1..100}; do
+        found=0
+        let_out_once "$1" "$top"
+        ((found)) || break
+    done
+    ((!moved)) || changed "lets $moved processes of customers out of the tree; they go on, without limits"
+    ((!found)) || fail "processes are left below $1 after $round rounds: cat $1/users/*/*/cgroup.procs"
+}
+
+# One that was just forked is there in the next round.
+let_out_once() { # TREE TOP
+    local procs pid pids
+    while IFS= read -r procs; do
+        [[ $procs != "$1/anchor/"* && $procs != "$1/cgroup.procs" ]] || continue
+        { echo 0 >"${procs%procs}freeze"; } 2>/dev/null || true
+        mapfile -t pids <"$procs"
+        for pid in "${pids[@]}"; do
+            found=1
+            if { echo "$pid" >"$2/cgroup.procs"; } 2>/dev/null; then moved=$((moved + 1)); fi
+        done
+    done < <(find "$1" -name cgroup.procs 2>/dev/null)
+}
+
+# Before systemd 254 the unit refuses to be stopped by hand.
+stop_tree() {
+    local permit=/run/systemd/system/paas-tree.service.d
+    if [[ $(systemctl show --property RefuseManualStop --value paas-tree.service) == yes ]]; then
+        mkdir -p "$permit"
+        printf '[Unit]\nRefuseManualStop=no\n' >"$permit/remove.conf"
+        systemctl daemon-reload
+    fi
+    systemctl stop paas-tree.service 2>/dev/null || true
+    rm -f -- "$permit/remove.conf"
+    rmdir -- "$permit" 2>/dev/null || true
+}
+
+# What the reconciler had set by `systemctl set-property`, too.
+forget_units() {
+    local control
+    for control in {/etc,/run}/systemd/system.control; do
+        [[ ! -d $control ]] || rm -rf -- "$control"/{paas.slice,paas-tree.service}.d
+        rmdir -- "$control" 2>/dev/null || true
+    done
+    systemctl stop paas.slice 2>/dev/null || true
+    systemctl daemon-reload
+    systemctl reset-failed 'paas-isolate*' 'paas-tree*' 2>/dev/null || true
+}
+
+put_back() {
+    local at entry path
+    for ((at = ${#order[@]} - 1; at >= 0; at--)); do
+        entry=${order[at]} path=${order[at]#* }
+        case $entry in
+            conf\ *) keep_or_drop "$path" ;;
+            file\ * | link\ *) drop "$path" ;;
+            tree\ *) drop "$path" ;;
+            dir\ /opt/paas-isolate) drop "$path" ;;
+            dir\ *) rmdir -- "$destdir$path" 2>/dev/null || true ;;
+        esac
+    done
+}
+
+drop() {
+    [[ -e $destdir$1 || -L $destdir$1 ]] || return 0
+    changed "removes $1"
+    rm -rf -- "$destdir$1"
+}
+
+# The configuration stays; an edited file from elsewhere in /etc is worth keeping, but must not act any more.
+keep_or_drop() { # PATH
+    [[ -f $destdir$1 && $1 != /etc/paas-isolate/* ]] || return 0
+    if [[ $purge == yes ]] || is_default "$destdir$1" "$1"; then
+        drop "$1"
+        return
+    fi
+    mkdir -p "$destdir/etc/paas-isolate/edited"
+    mv -f -- "$destdir$1" "$destdir/etc/paas-isolate/edited/"
+    changed "moves $1, which you had edited, to /etc/paas-isolate/edited"
+}
+
+purge_data() {
+    drop /etc/paas-isolate
+    drop /var/lib/paas-isolate
+}

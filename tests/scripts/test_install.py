@@ -1,0 +1,296 @@
+"""scripts/install --destdir: what it writes, what it leaves alone, and that --remove takes all of it away."""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parents[2]
+CONFIG = "etc/paas-isolate/config.yaml"
+CRON = "etc/cron.d/paas-isolate"
+CRON_LINE = "* * * * * root /usr/local/bin/paas-isolate reconcile --cron"
+
+
+class Installer:
+    """A source tree of its own, and the place that it installs to."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.source = scratch / "source"
+        self.root = scratch / "root"
+        for part in ("scripts/install", "scripts/install.d", "systemd", "config/cron.d"):
+            (self.source / part).parent.mkdir(parents=True, exist_ok=True)
+            if (HERE / part).is_dir():
+                shutil.copytree(HERE / part, self.source / part)
+            else:
+                shutil.copy2(HERE / part, self.source / part)
+        self.default("config/config.yaml", "users: {first_uid: 1000}\n")
+        self.default("config/plans.d/small.yaml", "plan: small\n")
+        self.default("config/accounts.d/intranet.yaml", "account: intranet\n")
+        self.default("man/paas-isolate.8", ".TH PAAS-ISOLATE 8\n")
+
+    def default(self, path: str, text: str) -> None:
+        (self.source / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.source / path).write_text(text)
+
+    def __call__(self, *options: str, venv: bool = False, code: int = 0) -> str:
+        line: list[str | Path] = [self.source / "scripts/install", "--destdir", self.root, *options]
+        if not venv and "--remove" not in options:
+            line.append("--no-venv")
+        done = subprocess.run(line, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def there(self) -> dict[str, tuple[int, int, bytes]]:
+        """Everything below root: mode, time of change, content."""
+        found = {}
+        for path in sorted(self.root.rglob("*")):
+            about = path.lstat()
+            content = path.read_bytes() if stat.S_ISREG(about.st_mode) else b""
+            found[str(path.relative_to(self.root))] = (about.st_mode, about.st_mtime_ns, content)
+        return found
+
+    def edit(self, path: str, text: str) -> None:
+        (self.root / path).write_text(text)
+
+    def read(self, path: str) -> str:
+        return (self.root / path).read_text()
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Iterator[Installer]:
+    umask = os.umask(0o077)
+    yield Installer(tmp_path)
+    os.umask(umask)
+
+
+def test_everything_has_its_place_and_its_mode_whatever_the_umask(install: Installer) -> None:
+    install()
+    modes = {path: stat.S_IMODE(mode) for path, (mode, _, _) in install.there().items()}
+    assert modes["etc/paas-isolate/accounts.d"] == 0o755
+    assert modes["var/lib/paas-isolate"] == 0o700
+    for path in (
+        CONFIG,
+        CRON,
+        "etc/paas-isolate/plans.d/small.yaml",
+        "etc/systemd/system/paas-isolate-boot.service",
+        "etc/systemd/system/paas-isolate-shutdown.service",
+        "etc/systemd/system/paas-isolate.service",
+        "etc/systemd/system/paas-isolate.timer",
+        "etc/systemd/system/paas-tree.service",
+        "etc/systemd/system/paas.slice",
+        "etc/tmpfiles.d/paas-isolate.conf",
+        "usr/local/share/doc/paas-isolate/examples/accounts.d/intranet.yaml",
+        "usr/local/share/man/man8/paas-isolate.8",
+    ):
+        assert modes[path] == 0o644, path
+    assert not (install.root / "etc/paas-isolate/accounts.d/intranet.yaml").exists()
+
+
+def test_the_manifest_names_all_that_is_there_and_nothing_else(install: Installer) -> None:
+    install()
+    listed = {line.partition(" ")[2].lstrip("/") for line in install.read("opt/paas-isolate/manifest").splitlines()}
+    lists = {"opt/paas-isolate/manifest", "var/lib/paas-isolate/installed", ""}
+    assert listed | lists == set(install.there()) | {""}
+
+
+def test_a_second_time_changes_nothing_and_says_so(install: Installer) -> None:
+    install()
+    before = install.there()
+    assert "nothing changed" in install()
+    assert install.there() == before
+
+
+def test_removing_and_purging_leaves_nothing(install: Installer) -> None:
+    install()
+    install("--remove", "--purge")
+    assert install.there() == {}
+
+
+def test_removing_keeps_configuration_and_lets_it_be_known_again(install: Installer) -> None:
+    install()
+    install("--remove")
+    assert {path for path in install.there() if (install.root / path).is_file()} == {
+        CONFIG,
+        "etc/paas-isolate/plans.d/small.yaml",
+        "var/lib/paas-isolate/installed",
+    }
+    install.default("config/config.yaml", "users: {first_uid: 2000}\n")
+    install()
+    assert install.read(CONFIG) == "users: {first_uid: 2000}\n"
+
+
+def test_removing_leaves_directories_and_files_of_others(install: Installer) -> None:
+    (install.root / "etc/cron.d").mkdir(parents=True)
+    (install.root / "opt").mkdir()
+    install()
+    (install.root / "usr/local/share/man/man8/other.8").write_text("")
+    install("--remove", "--purge")
+    assert set(install.there()) == {
+        "etc",
+        "etc/cron.d",
+        "opt",
+        "usr",
+        "usr/local",
+        "usr/local/share",
+        "usr/local/share/man",
+        "usr/local/share/man/man8",
+        "usr/local/share/man/man8/other.8",
+    }
+
+
+def test_removing_what_is_not_there(install: Installer) -> None:
+    assert "nothing to remove" in install("--remove")
+
+
+def test_removing_waits_for_the_pam_module_to_be_taken_out(install: Installer) -> None:
+    install()
+    stack = install.root / "etc/pam.d/common-session"
+    stack.parent.mkdir()
+    stack.write_text("session [success=1 default=ignore] pam_paas_isolate.so\n")
+    assert "pam_paas_isolate" in install("--remove", code=1)
+    stack.write_text("# session [success=1 default=ignore] pam_paas_isolate.so\n")
+    install("--remove")
+
+
+def test_a_new_default_replaces_the_old_one(install: Installer) -> None:
+    install()
+    install.default("config/config.yaml", "users: {first_uid: 2000}\n")
+    assert "writes /etc/paas-isolate/config.yaml" in install()
+    assert install.read(CONFIG) == "users: {first_uid: 2000}\n"
+    assert not (install.root / f"{CONFIG}.new").exists()
+
+
+def test_an_edited_file_is_kept_and_a_new_default_comes_beside_it(install: Installer) -> None:
+    install()
+    install.edit(CONFIG, "mine: true\n")
+    assert "as you edited it" in install()
+    assert not (install.root / f"{CONFIG}.new").exists(), "this default it has seen already"
+
+    install.default("config/config.yaml", "users: {first_uid: 2000}\n")
+    install()
+    before = install.there()
+    assert install.read(CONFIG) == "mine: true\n"
+    assert install.read(f"{CONFIG}.new") == "users: {first_uid: 2000}\n"
+    assert "nothing changed" in install()
+    assert install.there() == before
+
+
+def test_what_was_there_before_the_first_installation_counts_as_edited(install: Installer) -> None:
+    (install.root / CONFIG).parent.mkdir(parents=True)
+    install.edit(CONFIG, "mine: true\n")
+    install()
+    assert install.read(CONFIG) == "mine: true\n"
+    assert (install.root / f"{CONFIG}.new").exists()
+
+
+def test_a_plan_that_was_deleted_stays_deleted_but_a_unit_comes_back(install: Installer) -> None:
+    install()
+    plan, unit = install.root / "etc/paas-isolate/plans.d/small.yaml", install.root / "etc/systemd/system/paas.slice"
+    plan.unlink()
+    unit.unlink()
+    install()
+    assert not plan.exists()
+    assert unit.exists()
+
+
+def test_what_a_later_version_has_no_more_goes_unless_edited(install: Installer) -> None:
+    install.default("config/plans.d/large.yaml", "plan: large\n")
+    install.default("man/old.5", "")
+    install()
+    install.edit("etc/paas-isolate/plans.d/large.yaml", "plan: mine\n")
+    for gone in ("config/plans.d/large.yaml", "config/plans.d/small.yaml", "man/old.5"):
+        (install.source / gone).unlink()
+    install()
+    there = install.there()
+    assert "etc/paas-isolate/plans.d/large.yaml" in there
+    assert "etc/paas-isolate/plans.d/small.yaml" not in there
+    assert "usr/local/share/man/man5/old.5" not in there
+
+
+def test_a_broken_installation_is_mended(install: Installer) -> None:
+    unit = install.source / "systemd/paas.slice"
+    text = unit.read_text()
+    unit.unlink()
+    unit.symlink_to("nowhere")
+    install(code=1)
+    unit.unlink()
+    unit.write_text(text)
+    install()
+    assert "complete /" in install.read("opt/paas-isolate/manifest")
+    install("--remove", "--purge")
+    assert install.there() == {}
+
+
+def test_a_broken_installation_can_be_removed(install: Installer) -> None:
+    (install.source / "systemd/paas.slice").unlink()
+    (install.source / "systemd/paas.slice").symlink_to("nowhere")
+    install(code=1)
+    install("--remove", "--purge")
+    assert install.there() == {}
+
+
+@pytest.mark.parametrize(("by", "line"), [("cron", CRON_LINE), ("timer", f"#{CRON_LINE}"), ("none", f"#{CRON_LINE}")])
+def test_the_cron_line_is_active_when_chosen_and_stays_so(install: Installer, by: str, line: str) -> None:
+    install("--every-minute-by", by)
+    assert line in install.read(CRON).splitlines()
+    install()
+    assert line in install.read(CRON).splitlines()
+
+
+def test_an_edited_cron_file_keeps_its_words_when_the_choice_changes(install: Installer) -> None:
+    install("--every-minute-by=cron")
+    install.edit(CRON, "MAILTO=admin\n*/5 * * * * root /usr/local/bin/paas-isolate reconcile --cron\n")
+    install("--every-minute-by=timer")
+    assert install.read(CRON) == ("MAILTO=admin\n#*/5 * * * * root /usr/local/bin/paas-isolate reconcile --cron\n")
+    install("--every-minute-by=cron")
+    assert "\n*/5 * * * * root" in install.read(CRON)
+
+
+def test_an_edited_file_elsewhere_is_put_aside_on_removal(install: Installer) -> None:
+    install()
+    install.edit(CRON, f"MAILTO=admin\n{CRON_LINE}\n")
+    install("--remove")
+    assert not (install.root / CRON).exists()
+    assert install.read("etc/paas-isolate/edited/paas-isolate").startswith("MAILTO=admin")
+
+
+@pytest.mark.parametrize(
+    ("library", "there"), [("252.so", True), ("253.1.so", True), ("254.so", False), ("257.so", False)]
+)
+def test_the_drop_in_for_a_systemd_without_subgroups(install: Installer, library: str, there: bool) -> None:
+    place = install.root / "usr/lib/x86_64-linux-gnu/systemd"
+    place.mkdir(parents=True)
+    (place / f"libsystemd-shared-{library}").touch()
+    install()
+    assert (install.root / "etc/systemd/system/paas-tree.service.d/before-254.conf").exists() == there
+
+
+def test_help_names_every_option(install: Installer) -> None:
+    told = install("--help")
+    for option in (
+        "--every-minute-by",
+        "--wheels",
+        "--wheel ",
+        "--no-venv",
+        "--destdir",
+        "--force",
+        "--remove",
+        "--purge",
+    ):
+        assert option in told
+
+
+@pytest.mark.parametrize("options", [["--purge"], ["--colour"], ["--every-minute-by", "magic"]])
+def test_wrong_usage(install: Installer, options: list[str]) -> None:
+    assert "--help" in install(*options, code=2)
+    assert not install.root.exists()
+
+
+def test_no_unit_owns_the_directory_of_the_doors() -> None:
+    for unit in (HERE / "systemd").glob("*.service"):
+        settings = [line for line in unit.read_text().splitlines() if not line.startswith("#")]
+        assert not [line for line in settings if line.startswith("RuntimeDirectory")], unit
