@@ -64,6 +64,11 @@ def parse_duration(text: str) -> int:
 
 def parse_cpu_set(text: str) -> str:
     """The kernel's list format, normalised as it prints it back: `3,0-2` becomes `0-3` (cpuset(7))."""
+    return format_cpu_set(expand_cpu_set(text))
+
+
+def expand_cpu_set(text: str) -> set[int]:
+    """`0-2,8` as `{0, 1, 2, 8}`."""
     cores: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -71,7 +76,7 @@ def parse_cpu_set(text: str) -> str:
         if low > high or high > 8191:
             raise ValueError("cores such as 0-3,8")
         cores.update(range(low, high + 1))
-    return format_cpu_set(cores)
+    return cores
 
 
 def format_cpu_set(cores: set[int]) -> str:

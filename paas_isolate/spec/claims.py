@@ -1,0 +1,71 @@
+"""Which account a uid and a cgroup directory belong to: one at most, also while an account is kept as it was."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from paas_isolate.model.account import Sold
+
+LastGood = Callable[[str], Sold | None]
+Claim = int | str
+"""A uid, or the name of a cgroup directory."""
+Clashes = Mapping[str, tuple[Claim, str]]
+"""By account: what it claims, and the other account that claims it too."""
+
+
+@dataclass(slots=True)
+class Claims:
+    """`good` are accounts as written now; what clashes leaves it for its last good copy, in `held`."""
+
+    good: dict[str, Sold]
+    last_good: LastGood
+    held: dict[str, Sold] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+    """Kept accounts that have no copy, or whose copy would take from another kept one; with the reason."""
+    owners: dict[Claim, str] = field(default_factory=dict)
+
+    def clashes(self) -> Clashes:
+        """Of good accounts with each other: none of them can be told to be the right one."""
+        found: dict[str, tuple[Claim, str]] = {}
+        for name, sold in self.good.items():
+            for claim in _claims(sold):
+                other = self.owners.setdefault(claim, name)
+                if other != name:
+                    found.setdefault(name, (claim, other))
+                    found.setdefault(other, (claim, name))
+        return found
+
+    def hold(self, names: Mapping[str, str]) -> Clashes:
+        """Keep accounts as they were, with the reason. A good one that claims what they had is kept too, for
+        else a mistake in one file would hand its users to another; those are returned like clashes."""
+        pending, pushed = dict(names), dict[str, tuple[Claim, str]]()
+        for name in pending:
+            self.good.pop(name, None)
+        self.owners = {claim: name for name, sold in (self.good | self.held).items() for claim in _claims(sold)}
+        while pending:
+            name = next(iter(pending))
+            del pending[name]
+            for claim, other in self._keep(name):
+                self.good.pop(other, None)
+                pushed[other] = (claim, name)
+                pending[other] = ""
+        return pushed
+
+    def _keep(self, name: str) -> list[tuple[Claim, str]]:
+        """Hold one; the good accounts that it pushes away."""
+        copy = self.last_good(name)
+        if name in self.held:
+            return []
+        if copy is None:
+            self.lost[name] = "there is no last good copy"
+            return []
+        owners = [(claim, self.owners[claim]) for claim in _claims(copy) if claim in self.owners]
+        if rival := next((other for _, other in owners if other in self.held), None):
+            self.lost[name] = f"its last good copy clashes with that of {rival}"
+            return []
+        self.held[name] = copy
+        self.owners.update(dict.fromkeys(_claims(copy), name))
+        return [(claim, other) for claim, other in owners if other in self.good]
+
+
+def _claims(sold: Sold) -> tuple[Claim, ...]:
+    return (sold.directory, *sold.uids.values())

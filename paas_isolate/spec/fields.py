@@ -1,0 +1,213 @@
+"""The one table of keys: every document and every part of it, with shape, meaning and default.
+
+Parser, schema and "did you mean" walk it; a new key is one line here (a limit: one in model/limits.py).
+"""
+
+from typing import Any
+
+from paas_isolate.model.account import LOGIN, OTHER, Host, Tree
+from paas_isolate.model.limits import Value
+from paas_isolate.spec import words
+from paas_isolate.spec.limits import LimitsShape
+from paas_isolate.spec.page import Page, below
+from paas_isolate.spec.read import Node, Pairs
+from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, Schema, Table, printable
+
+_HOST = Host()
+_SELF = LimitsShape().percent
+
+PENALTY = {"cpu": {"max": "10%"}, "memory": {"max": "256M"}, "pids": 50}
+CEILING = {"memory": "75%", "pids": "80%", "cpu_weight": 50}
+
+TREE = Table(
+    (
+        Field("unit", words.UNIT, "the systemd unit that our subtree is delegated to", Tree().unit),
+        Field("root", words.ROOT, "where there is no systemd: a cgroup v2 directory that is ours"),
+    )
+)
+
+USERS = Table(
+    (
+        Field("first_uid", words.whole(1, 2**32 - 2, "1000"), "nobody below is ever touched", _HOST.first_uid),
+        Field("last_uid", words.whole(1, 2**32 - 2, "59999"), "nobody above is ever touched", _HOST.last_uid),
+        Field(
+            "exempt",
+            ListOf(words.EXEMPT, "a list of users and @groups"),
+            "users and @groups that are never confined, whatever an account says",
+            list(_HOST.exempt),
+        ),
+        Field(
+            "without_account",
+            words.WITHOUT_ACCOUNT,
+            "what happens to a uid of the range that no account names: leave | penalty | plan NAME",
+            _HOST.without_account,
+        ),
+    )
+)
+
+
+class CeilingShape:
+    """Limits of all customers together; `cpu_weight` is told flat, for it is the only one of cpu here."""
+
+    _flat = LimitsShape(percent=frozenset({"memory.max", "pids"}))
+    _table = Table(
+        (
+            Field("memory", Anything(), "memory of all customers, in bytes or percent of the machine's", "75%"),
+            Field("pids", Anything(), "processes of all customers, or percent of the machine's", "80%"),
+            Field("cpu_weight", Anything(), "share of all customers when the machine is busy", 50),
+        )
+    )
+
+    def read(self, node: Node, key: str, page: Page) -> Any:
+        self._table.read(node, key, page)
+        pairs = node.pairs.items() if isinstance(node, Pairs) else ()
+        limits: dict[str, Value] = {}
+        for name, (_, value) in pairs:
+            if full := {"memory": "memory.max", "pids": "pids", "cpu_weight": "cpu.weight"}.get(name):
+                limits.update(self._flat.read_limit(value, full, below(key, name), page))
+        return limits
+
+    def schema(self) -> Schema:
+        schema = self._table.schema()
+        for name, full in (("memory", "memory.max"), ("pids", "pids"), ("cpu_weight", "cpu.weight")):
+            told = schema["properties"][name]
+            schema["properties"][name] = {**self._flat.limit_schema(full), **told}
+        return schema
+
+
+NETWORK = Table(
+    (
+        Field("pool", words.POOL, "private addresses: pool + 1 + (uid - first_uid)", "10.77.0.0/16"),
+        Field("pool6", words.POOL, "private IPv6 addresses", "fd77:7061:6173::/64"),
+        Field(
+            "frontends",
+            ListOf(words.USER, "a list of users"),
+            "users that may connect to every customer (the web server)",
+            ["www-data"],
+        ),
+    )
+)
+
+HOST = Table(
+    (
+        Field("tree", TREE, "where our subtree hangs"),
+        Field("users", USERS, "who may be confined"),
+        Field("penalty", LimitsShape(_SELF), "limits of a login that cannot be placed", PENALTY),
+        Field("ceiling", CeilingShape(), "limits of all customers together", CEILING),
+        Field("network", NETWORK, "private addresses", reserved=True),
+        Field("default_plan", words.NAME, "the plan of an account that names none (default: no plan)"),
+    )
+)
+
+MATCH = Table(
+    (
+        Field("program", words.GLOB, "base name of /proc/PID/exe, a glob"),
+        Field("command", words.GLOB, "the command line, a glob"),
+        Field("user", words.GLOB, "the user, a glob"),
+    ),
+    expected="a mapping such as {program: apache2}",
+)
+
+HEALTH = Table(
+    (
+        Field("run", words.LINE, "a command that succeeds while the service is well"),
+        Field("every", words.DURATION, "how often it is run", "30s"),
+        Field("failures", words.whole(1, 1000, "3"), "after how many failures in a row to act", 3),
+    )
+)
+
+SERVICE_LIMITS = Field("limits", LimitsShape(_SELF | {"memory.max"}), "for this leaf, inside the account's")
+OURS = Table((SERVICE_LIMITS,))
+"""`login` and `other` are there without being asked for, and may only be given limits."""
+
+SERVICE = Table(
+    (
+        Field("match", MATCH, "which of the account's processes belong here; all that are given must fit"),
+        Field("priority", words.whole(-1000, 1000, "10"), "when several services fit, the highest wins", 0),
+        SERVICE_LIMITS,
+        Field(
+            "entry",
+            ListOf(words.PAM_SERVICE, "a list of PAM services such as [cron, atd]"),
+            "PAM services whose sessions come here",
+            reserved=True,
+        ),
+        Field("run", words.LINE, "the command to start and keep alive", reserved=True),
+        Field("directory", words.PATH, "where it runs", "~", reserved=True),
+        Field("environment", MapOf(words.CONTENT, "a mapping"), "its environment", reserved=True),
+        Field("environment_file", words.PATH, "a file of the user with more of it", reserved=True),
+        Field("restart", words.choice("always", "on-failure", "never"), "when it ends", "always", True),
+        Field("stop_timeout", words.DURATION, "from asking it to end to killing it", "10s", True),
+        Field("health", HEALTH, "how to see whether it is well", reserved=True),
+        Field("listen", words.PORT, "its port on the account's own address", reserved=True),
+        Field("publish", words.PORT, "a port of the machine that leads there", reserved=True),
+        Field("schedule", Anything(), "when it runs", reserved=True),
+        Field("replicas", Anything(), "how many of it run", reserved=True),
+    )
+)
+
+
+class ServicesShape:
+    """Services by name."""
+
+    def read(self, node: Node, key: str, page: Page) -> dict[str, dict[str, Any]]:
+        services = {}
+        for name, value in MapOf(_Raw(), "a mapping of services").read(node, key, page).items():
+            path = below(key, printable(name))
+            if not words.is_name(name):
+                page.refuse(value, path, f"is no name for a service; expected {words.NAME_EXPECTED}")
+            services[name] = self.table(name).read(value, path, page)
+        return services
+
+    def table(self, name: str) -> Table:
+        return OURS if name in (LOGIN, OTHER) else SERVICE
+
+    def schema(self) -> Schema:
+        return {
+            "type": "object",
+            "properties": {LOGIN: OURS.schema(), OTHER: OURS.schema()},
+            "patternProperties": {"^x-": {}},
+            "additionalProperties": SERVICE.schema(),
+            "propertyNames": words.NAME.schema(),
+        }
+
+
+class _Raw(Anything):
+    """Hands the node on: which table it is depends on the service's name."""
+
+    def read(self, node: Node, key: str, page: Page) -> Any:  # noqa: ARG002  (the shape of a shape)
+        return node
+
+
+LIMITS = Field("limits", LimitsShape(_SELF), "for the whole account")
+SERVICES = Field("services", ServicesShape(), "the named parts of the account")
+LATER = tuple(
+    Field(name, Anything(), meaning, reserved=True)
+    for name, meaning in (
+        ("address", "the account's private address"),
+        ("peers", "accounts that may connect"),
+        ("egress", "where the account may connect to"),
+        ("loopback", "what of 127.0.0.1 the account sees"),
+        ("private", "what the account has for itself alone"),
+    )
+)
+
+PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, *LATER))
+
+ACCOUNT = Table(
+    (
+        Field("account", words.NAME, "= the file's name"),
+        Field("users", ListOf(words.USER, "a list of users"), "Unix users (default: the account's name)"),
+        Field(
+            "owner",
+            words.USER,
+            "whose are files, services and the address; needed only when there are several users "
+            "and none is named like the account",
+        ),
+        Field("plan", words.NAME, "the plan that limits and services are inherited from"),
+        LIMITS,
+        SERVICES,
+        Field("suspended", words.FLAG, "no logins, no services, nothing lost", False),
+        Field("renamed_from", words.NAME, "the account's former name: keeps cgroup and history"),
+        *LATER,
+    )
+)

@@ -1,0 +1,143 @@
+"""All files together: who has which plan and which users, and what is wrong between files."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold
+from paas_isolate.model.machine import Machine
+from paas_isolate.spec.claims import Claims, Clashes, LastGood
+from paas_isolate.spec.conflicts import place_conflicts
+from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, user_key
+from paas_isolate.spec.words import is_name
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Files that could not be used, by name, with the reason; their own complaints are told elsewhere."""
+
+    plans: Mapping[str, str] = field(default_factory=dict)
+    accounts: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING_WRONG = Wrong()
+
+
+def gather(
+    host: Host,
+    plans: Mapping[str, Plan],
+    accounts: Mapping[str, Account],
+    people: People,
+    machine: Machine,
+    last_good: LastGood,
+    *,
+    wrong: Wrong = NOTHING_WRONG,
+    text_of: Callable[[str], bytes] = lambda _: b"",
+) -> Fleet:
+    """Everything that is sold. What cannot be used stays as it was, by its last good copy.
+
+    `text_of` gives a file's bytes again, for the line of a mistake that only shows between files.
+    """
+    exempt = frozenset(_exempt(host, people))
+    shelf = Shelf(host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of)
+    seller = Seller(shelf)
+    _check_host(seller)
+    good, refused = _sell(seller, accounts.values())
+    claims = Claims(good, last_good)
+    refused |= _tell_clashes(seller, accounts, claims.clashes(), "belongs to")
+    refused |= dict(wrong.accounts)
+    pushed = claims.hold(refused)
+    refused |= _tell_clashes(seller, accounts, pushed, "is kept by")
+    if host.without_account.startswith("plan "):
+        refused |= _sell_the_rest(seller, claims, refused)
+    kept = seller.unresolved | {name: _reason(name, why, claims) for name, why in refused.items()}
+    for name in claims.lost:
+        if name in accounts and (old := accounts[name].renamed_from):
+            kept.setdefault(old, f"it is now {name}, which cannot be used")
+    return Fleet(
+        host=host,
+        accounts=dict(sorted((claims.good | claims.held).items())),
+        exempt=exempt,
+        complaints=tuple(seller.complaints),
+        kept=kept,
+    )
+
+
+def _exempt(host: Host, people: People) -> Iterator[int]:
+    for name in host.exempt:
+        if name.startswith("@"):
+            yield from people.members(name[1:])
+        elif user := people.by_name(name):
+            yield user.uid
+
+
+def _check_host(seller: Seller) -> None:
+    host, machine = seller.shelf.host, seller.shelf.machine
+    for key in ("penalty", "ceiling"):
+        for conflict in place_conflicts(key, getattr(host, key), machine, machine.memory):
+            seller.complain(CONFIG, conflict.keys[0], conflict.text, warning=conflict.warning)
+    for name in host.exempt:
+        if not name.startswith("@") and not seller.shelf.people.by_name(name):
+            seller.complain(CONFIG, "users.exempt", f"names {name}, who is no user of this machine", warning=True)
+
+
+def _sell(seller: Seller, accounts: Iterable[Account]) -> tuple[dict[str, Sold], dict[str, str]]:
+    good, refused = {}, {}
+    for account in accounts:
+        try:
+            good[account.name] = seller.sell(account)
+        except RefusalError as why:
+            refused[account.name] = str(why)
+    return good, refused
+
+
+def _tell_clashes(seller: Seller, accounts: Mapping[str, Account], clashes: Clashes, belongs: str) -> dict[str, str]:
+    """Complain in each file, naming the other; the reasons."""
+    reasons = {}
+    for name, (claim, other) in clashes.items():
+        rival = accounts[other].file if other in accounts else f"accounts.d/{other}.yaml"
+        if isinstance(claim, str):
+            key = "renamed_from" if accounts[name].renamed_from else "account"
+            text = f"leads to the cgroup {claim}, which {belongs} {rival}; each has its own"
+        else:
+            key, user = _user_of(seller, accounts[name], claim)
+            text = f"is '{user}' (uid {claim}), who {belongs} {rival}; a user is in one account at most"
+        seller.complain(accounts[name].file, key, text)
+        reasons[name] = f"{key} {text}"
+    return reasons
+
+
+def _user_of(seller: Seller, account: Account, uid: int) -> tuple[str, str]:
+    """The key and the name by which an account names a uid."""
+    for index, name in enumerate(account.users):
+        user = seller.shelf.people.by_name(name)
+        if user and user.uid == uid:
+            return user_key(account, index), name
+    return "users", account.owner
+
+
+def _sell_the_rest(seller: Seller, claims: Claims, taken: Mapping[str, str]) -> dict[str, str]:
+    """An account of its own for every user of the range that no account names."""
+    shelf, rest = seller.shelf, {}
+    plan = shelf.host.without_account.removeprefix("plan ")
+    named = seller.named | {claim for claim in claims.owners if isinstance(claim, int)}
+    for user in shelf.people.everyone():
+        in_range = shelf.host.first_uid <= user.uid <= shelf.host.last_uid
+        if not in_range or user.uid in shelf.exempt or user.uid in named or user.name in taken:
+            continue
+        named.add(user.uid)
+        free = (
+            is_name(user.name)
+            and user.name not in claims.owners
+            and user.name not in claims.good
+            and user.name not in claims.held | claims.held
+        )
+        name = user.name if free else f"uid-{user.uid}"
+        rest[name] = Account(name, CONFIG, (user.name,), user.name, plan)
+    good, refused = _sell(seller, rest.values())
+    claims.good |= good
+    claims.hold(refused)
+    return refused
+
+
+def _reason(name: str, why: str, claims: Claims) -> str:
+    return f"{why}; {claims.lost[name]}" if name in claims.lost else why

@@ -1,0 +1,197 @@
+"""The `limits:` of a place: groups and short forms of the table in model/limits, into Limits by full name."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from paas_isolate.model.limits import (
+    BY_NAME,
+    LIMITS,
+    SHORT,
+    UNLIMITED,
+    Cores,
+    Limit,
+    Limits,
+    Percent,
+    Unit,
+    Value,
+)
+from paas_isolate.spec.page import Page, below, unknown
+from paas_isolate.spec.read import Node, Pairs, Scalar
+from paas_isolate.spec.shapes import Schema, pairs, printable
+from paas_isolate.spec.words import exact
+from paas_isolate.units import parse_count, parse_cpu, parse_cpu_set, parse_percent, parse_size
+
+GROUPS = tuple(dict.fromkeys(limit.name.partition(".")[0] for limit in LIMITS))
+NO_LIMIT = ("unlimited", "max", "infinity")
+_SELF = frozenset({"memory.high", "memory.low", "memory.min"})
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsShape:
+    """The limits of one kind of place; `percent` names the limits that may be told as a share there."""
+
+    percent: frozenset[str] = _SELF
+
+    def read(self, node: Node, key: str, page: Page) -> Limits:
+        limits: dict[str, Value] = {}
+        for group, (place, value) in _entries(node, key, page).items():
+            if group in GROUPS:
+                limits.update(self._read_group(value, group, below(key, group), page))
+            else:
+                page.refuse(place, below(key, printable(group)), unknown(group, list(GROUPS)))
+        return limits
+
+    def _read_group(self, node: Node, group: str, key: str, page: Page) -> Limits:
+        names = {name.partition(".")[2]: name for name in BY_NAME if name.startswith(f"{group}.")}
+        limits: dict[str, Value] = {}
+        if not names or not isinstance(node, Pairs):
+            for name in SHORT.get(group, (group,)):
+                limits.update(found := self.read_limit(node, name, key, page))
+                if not found:  # the short form of two limits is one mistake
+                    break
+            return limits
+        for short, (place, value) in _entries(node, key, page).items():
+            if short in names:
+                limits.update(self.read_limit(value, names[short], below(key, short), page))
+            else:
+                page.refuse(place, below(key, printable(short)), unknown(short, list(names)))
+        return limits
+
+    def read_limit(self, node: Node, name: str, key: str, page: Page) -> Limits:
+        """One limit, or nothing where it was refused."""
+        limit = BY_NAME[name]
+        if not isinstance(node, Scalar) or node.empty:
+            page.refuse_value(node, key, limit.unit)
+            return {}
+        try:
+            return {name: parse_limit(limit, node.text, percent=name in self.percent)}
+        except ValueError as wrong:
+            page.refuse_value(node, key, str(wrong))
+            return {}
+
+    def limit_schema(self, name: str) -> Schema:
+        return limit_schema(BY_NAME[name], self.percent)
+
+    def schema(self) -> Schema:
+        properties: dict[str, Any] = {}
+        for group in GROUPS:
+            whole = self.limit_schema(SHORT.get(group, (group,))[0])
+            knobs = {
+                name.partition(".")[2]: self.limit_schema(name) for name in BY_NAME if name.startswith(f"{group}.")
+            }
+            properties[group] = {"anyOf": [whole, _object(knobs)]} if knobs else whole
+        return _object(properties)
+
+
+def _entries(node: Node, key: str, page: Page) -> dict[str, tuple[Scalar, Node]]:
+    return pairs(node, key, page, "a mapping such as {memory: 512M}")
+
+
+def _object(properties: dict[str, Any]) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "patternProperties": {"^x-": {}},
+        "additionalProperties": False,
+    }
+
+
+def parse_limit(limit: Limit, text: str, *, percent: bool) -> Value:
+    """The text of a limit in its unit. Raises ValueError with what was expected."""
+    if text in NO_LIMIT:
+        if not limit.unlimited:
+            raise ValueError(f"{limit.unit} (it cannot be unlimited)")
+        return UNLIMITED
+    if text.endswith("%") and limit.unit is not Unit.CPU_TIME:
+        return _share(limit, text, percent=percent)
+    value = _parse(limit.unit, text)
+    if isinstance(value, int) and value < limit.least:
+        raise ValueError(f"{limit.unit}, at least {_least(limit)}")
+    return value
+
+
+def _parse(unit: Unit, text: str) -> Value:
+    match unit:
+        case Unit.CPU_TIME:
+            quota = parse_cpu(exact(text))
+            return quota if text.endswith("%") else Cores(quota)
+        case Unit.CORES:
+            for part in re.split("[,-]", text):
+                exact(part.strip())
+            return _cores(text)
+        case Unit.WEIGHT:
+            return _weight(text)
+        case Unit.SIZE:
+            return parse_size(exact(text))
+        case Unit.COUNT:
+            return parse_count(exact(text))
+        case Unit.KILL if text in ("leaf", "process"):
+            return text
+        case Unit.PATH if re.fullmatch(r"(?:/|~/|~$)[^\n]*", text):
+            return text
+    raise ValueError(unit)
+
+
+def _cores(text: str) -> str:
+    try:
+        return parse_cpu_set(text)
+    except ValueError:
+        raise ValueError(Unit.CORES) from None
+
+
+def _weight(text: str) -> int:
+    try:
+        weight = parse_count(exact(text))
+    except ValueError:
+        raise ValueError(Unit.WEIGHT) from None
+    if weight > 10_000:
+        raise ValueError(Unit.WEIGHT)
+    return weight
+
+
+def _share(limit: Limit, text: str, *, percent: bool) -> Percent:
+    if not percent:
+        raise ValueError(f"{limit.unit} (no percentage here: there is nothing that it could be a share of)")
+    share = parse_percent(exact(text))
+    if not 0 < share <= 100:
+        raise ValueError("a percentage from 1% to 100%")
+    return Percent(share)
+
+
+def _least(limit: Limit) -> str:
+    match limit.unit:
+        case Unit.CPU_TIME:
+            return "1%"
+        case Unit.SIZE:
+            return "1M" if limit.least == 1 << 20 else "4K"
+    return str(limit.least)
+
+
+_FORMS: dict[Unit, tuple[Schema, ...]] = {
+    Unit.CPU_TIME: (
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,3})? ?%?$"},
+        {"type": "number", "minimum": 0},
+    ),
+    Unit.CORES: ({"type": "string", "pattern": "^[0-9, -]+$"}, {"type": "integer", "minimum": 0}),
+    Unit.WEIGHT: ({"type": "integer", "minimum": 1, "maximum": 10_000},),
+    Unit.SIZE: (
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,6})? ?[KMGTP]?(i?B)?$"},
+        {"type": "integer", "minimum": 0},
+    ),
+    Unit.COUNT: ({"type": "integer", "minimum": 0},),
+    Unit.KILL: ({"enum": ["leaf", "process"]},),
+    Unit.PATH: ({"type": "string", "pattern": "^(/|~)"},),
+}
+
+
+def limit_schema(limit: Limit, percent: frozenset[str]) -> Schema:
+    """One limit with its meaning, unit and default (that of the kernel)."""
+    forms = list(_FORMS[limit.unit])
+    if limit.name in percent:
+        forms.append({"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,3})? ?%$"})
+    if limit.unlimited:
+        forms.append({"enum": list(NO_LIMIT)})
+    share = f", or a percentage of {limit.percent_of}" if limit.name in percent else ""
+    told = f"{limit.meaning}: {limit.unit}{share} ({limit.knob})"
+    return {"description": told, **({"anyOf": forms} if len(forms) > 1 else forms[0])}

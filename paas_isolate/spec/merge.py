@@ -1,0 +1,62 @@
+"""Plan and account into what one customer gets: knob by knob, services by name."""
+
+import re
+from dataclasses import replace
+
+from paas_isolate.model.account import Account, Match, Plan, Service
+from paas_isolate.model.limits import Limits
+
+_STANDS_FOR = re.compile(r"\$(account|owner)\b")
+
+
+def merge_limits(plan: Limits, account: Limits) -> Limits:
+    return {**plan, **account} if plan and account else plan or account
+
+
+def merge_services(plan: tuple[Service, ...], account: tuple[Service, ...]) -> tuple[Service, ...]:
+    """In the order of their names, for an order that somebody could see would be flicker."""
+    if not plan or not account:
+        return plan or account
+    services = {service.name: service for service in plan}
+    for own in account:
+        theirs = services.get(own.name)
+        services[own.name] = _merge_service(theirs, own) if theirs else own
+    return tuple(services[name] for name in sorted(services))
+
+
+def _merge_service(plan: Service, own: Service) -> Service:
+    return Service(
+        name=own.name,
+        limits=merge_limits(plan.limits, own.limits),
+        match=own.match if own.match.conditions else plan.match,
+        priority=own.priority or plan.priority,
+        entry=own.entry or plan.entry,
+        reserved=tuple(dict.fromkeys(plan.reserved + own.reserved)),
+    )
+
+
+def merge_reserved(plan: Plan | None, account: Account) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(plan.reserved + account.reserved)) if plan else account.reserved
+
+
+def personal(services: tuple[Service, ...]) -> bool:
+    """Whether $account or $owner stands in a rule, so that each account needs its own."""
+    return any("$" in f"{it.match.program}{it.match.command}{it.match.user}" for it in services)
+
+
+def personalise(services: tuple[Service, ...], account: str, owner: str) -> tuple[Service, ...]:
+    return tuple(replace(it, match=_fill(it.match, account, owner)) for it in services)
+
+
+def _fill(match: Match, account: str, owner: str) -> Match:
+    words = {"account": _literal(account), "owner": _literal(owner)}
+
+    def fill(glob: str) -> str:
+        return _STANDS_FOR.sub(lambda found: words[found[1]], glob)
+
+    return Match(fill(match.program), fill(match.command), fill(match.user))
+
+
+def _literal(name: str) -> str:
+    """A name that as a glob fits itself alone."""
+    return re.sub(r"([*?[])", r"[\1]", name)

@@ -1,0 +1,157 @@
+"""The three documents, from bytes to the model. Raises SpecError with every mistake of the file at once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from paas_isolate.errors import Complaint
+from paas_isolate.model.account import Account, Host, Match, Plan, Service, Tree
+from paas_isolate.model.limits import BY_NAME, Limits
+from paas_isolate.spec import fields
+from paas_isolate.spec.limits import parse_limit
+from paas_isolate.spec.page import Page
+from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse, shown
+from paas_isolate.spec.shapes import Table
+from paas_isolate.spec.words import NAME_EXPECTED, is_name
+
+Warnings = tuple[Complaint, ...]
+Values = Mapping[str, Any]
+
+
+def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
+    page = Page(file)
+    root = read(data, file)
+    values = _values(root, fields.HOST, page)
+    tree, users = values.get("tree", {}), values.get("users", {})
+    if len(tree) > 1:
+        page.refuse(_node(root, "tree"), "tree", "has unit and root; expected one of them")
+    host = Host(
+        tree=Tree(**tree) if "root" not in tree else Tree(unit="", root=tree["root"]),
+        **users,
+        penalty={**DEFAULT.penalty, **values.get("penalty", {})},
+        ceiling={**DEFAULT.ceiling, **values.get("ceiling", {})},
+        default_plan=values.get("default_plan"),
+        reserved=fields.HOST.reserved(values),
+    )
+    if not page.complaints and host.first_uid > host.last_uid:
+        text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
+        page.refuse(_node(root, "users"), "users", text)
+    return host, page.warnings()
+
+
+def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
+    page = Page(file)
+    root = read(data, file)
+    values = _values(root, fields.PLAN, page)
+    plan = Plan(
+        name=_name(root, values, "plan", page),
+        file=file,
+        limits=values.get("limits", {}),
+        services=_services(root, values, page),
+        reserved=fields.PLAN.reserved(values),
+    )
+    return plan, page.warnings()
+
+
+def parse_account(data: bytes, file: str) -> tuple[Account, Warnings]:
+    page = Page(file)
+    root = read(data, file)
+    values = _values(root, fields.ACCOUNT, page)
+    name = _name(root, values, "account", page)
+    users = _users(root, values, name, page)
+    account = Account(
+        name=name,
+        file=file,
+        users=users,
+        owner=_owner(root, values, users, name, page),
+        plan=values.get("plan"),
+        limits=values.get("limits", {}),
+        services=_services(root, values, page),
+        suspended=values.get("suspended") or False,
+        renamed_from=values.get("renamed_from") or "",
+        reserved=fields.ACCOUNT.reserved(values),
+    )
+    if name and account.renamed_from == name:
+        page.refuse_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
+    return account, page.warnings()
+
+
+def _values(root: Node | None, table: Table, page: Page) -> dict[str, Any]:
+    return {} if root is None else table.read(root, "", page)
+
+
+def _node(root: Node | None, *path: str) -> Node:
+    """The node of a key, for a complaint; the file's beginning where it is not there."""
+    node: Node = root or Scalar(0, 0, "", True)
+    for name in path:
+        if isinstance(node, Pairs) and name in node.pairs:
+            node = node.pairs[name][1]
+    return node
+
+
+def _name(root: Node | None, values: Values, key: str, page: Page) -> str:
+    """`account:` or `plan:`, which must be the file's name, so that one of the two cannot be mistaken."""
+    stem = page.file.rpartition("/")[2].removesuffix(".yaml")
+    if not is_name(stem):
+        refuse(page.file, f"{shown(stem)} is no name for a file here; expected {NAME_EXPECTED}")
+    if key not in values:
+        page.refuse(_node(root), key, f"is missing; expected {key}: {stem}, like the file's name")
+    elif values[key] not in (stem, None):
+        page.refuse_value(_node(root, key), key, f"{stem}, like the file's name")
+    return stem
+
+
+def _users(root: Node | None, values: Values, name: str, page: Page) -> tuple[str, ...]:
+    users: tuple[str, ...] | None = values.get("users", (name,))
+    if users is None or None in users:  # refused already
+        return ()
+    if not users:
+        page.refuse(_node(root, "users"), "users", "is an empty list; expected at least one user")
+    twice = sorted({user for user in users if users.count(user) > 1})
+    if twice:
+        page.refuse(_node(root, "users"), "users", f"names {', '.join(twice)} more than once; keep one")
+    return users
+
+
+def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str, page: Page) -> str:
+    owner: str | None = values.get("owner")
+    if owner is not None:
+        if users and owner not in users:
+            page.refuse_value(_node(root, "owner"), "owner", f"one of the account's users ({', '.join(users)})")
+        return owner
+    if len(users) == 1:
+        return users[0]
+    if users and name not in users and "owner" not in values:
+        text = f"is missing; expected one of {', '.join(users)}, for none is named like the account"
+        page.refuse(_node(root), "owner", text)
+    return name
+
+
+def _services(root: Node | None, values: Values, page: Page) -> tuple[Service, ...]:
+    given: dict[str, dict[str, Any]] = values.get("services") or {}
+    for name, service in given.items():
+        if service.get("match") == {}:
+            node = _node(root, "services", name, "match")
+            page.refuse(node, f"services.{name}.match", "is empty; expected program, command or user")
+    return tuple(_service(name, given[name]) for name in sorted(given))
+
+
+def _service(name: str, values: dict[str, Any]) -> Service:
+    return Service(
+        name=name,
+        limits=values.get("limits", {}),
+        match=Match(**values.get("match", {})),
+        priority=values.get("priority") or 0,
+        entry=values.get("entry") or (),
+        reserved=fields.SERVICE.reserved(values),
+    )
+
+
+def _limits(told: Mapping[str, str], percent: bool) -> Limits:
+    return {name: parse_limit(BY_NAME[name], text, percent=percent) for name, text in told.items()}
+
+
+DEFAULT = Host(
+    penalty=_limits({"cpu.max": "10%", "memory.max": "256M", "pids": "50"}, percent=False),
+    ceiling=_limits({"memory.max": "75%", "pids": "80%", "cpu.weight": "50"}, percent=True),
+)
+"""A machine without config.yaml."""

@@ -1,0 +1,136 @@
+"""The model as plain data that JSON and marshal can hold, and back. What says nothing is left out.
+
+Who keeps it writes a version beside it: data of another version is not read, but made anew.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from paas_isolate.model.account import Account, Host, Match, Plan, Service, Sold, Tree
+from paas_isolate.model.limits import UNLIMITED, Cores, Limits, Percent, Value
+
+VERSION = 1
+Plain = dict[str, Any]
+
+_EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
+
+
+def plain_account(account: Account) -> Plain:
+    return _row(account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", "reserved") | _parts(
+        account.limits, account.services
+    )
+
+
+def account_from(row: Plain) -> Account:
+    if "limits" in row or "services" in row:
+        row = {**row, "limits": _limits_from(row.get("limits", {})), "services": _services_from(row)}
+    return Account(**row)
+
+
+def plain_plan(plan: Plan) -> Plain:
+    return _row(plan, "name", "file", "reserved") | _parts(plan.limits, plan.services)
+
+
+def plan_from(row: Plain) -> Plan:
+    return Plan(**{**row, "limits": _limits_from(row.get("limits", {})), "services": _services_from(row)})
+
+
+def plain_host(host: Host) -> Plain:
+    """All of it: for the host a default differs from nothing said (`exempt: []`)."""
+    names = ("first_uid", "last_uid", "exempt", "without_account", "default_plan", "reserved")
+    return {name: getattr(host, name) for name in names} | {
+        "tree": {"unit": host.tree.unit, "root": host.tree.root},
+        "penalty": _plain_limits(host.penalty),
+        "ceiling": _plain_limits(host.ceiling),
+    }
+
+
+def host_from(row: Plain) -> Host:
+    return Host(
+        **{
+            **row,
+            "tree": Tree(**row["tree"]),
+            "exempt": tuple(row["exempt"]),
+            "reserved": tuple(row["reserved"]),
+            "penalty": _limits_from(row["penalty"]),
+            "ceiling": _limits_from(row["ceiling"]),
+        }
+    )
+
+
+def plain_sold(sold: Sold) -> Plain:
+    row = _row(sold, "name", "directory", "owner", "home", "plan", "suspended", "reserved")
+    return row | {"uids": dict(sold.uids)} | _parts(sold.limits, sold.services)
+
+
+def sold_from(row: Plain) -> Sold:
+    return Sold(
+        **{
+            "plan": None,
+            "home": "",
+            **row,
+            "reserved": tuple(row.get("reserved", ())),
+            "limits": _limits_from(row.get("limits", {})),
+            "services": _services_from(row),
+        }
+    )
+
+
+def _row(thing: object, *names: str) -> Plain:
+    return {name: value for name in names if (value := getattr(thing, name)) not in _EMPTY}
+
+
+def _parts(limits: Limits, services: tuple[Service, ...]) -> Plain:
+    row: Plain = {}
+    if limits:
+        row["limits"] = _plain_limits(limits)
+    if services:
+        row["services"] = [_plain_service(service) for service in services]
+    return row
+
+
+def _plain_service(service: Service) -> Plain:
+    row = _row(service, "name", "priority", "entry", "reserved") | _parts(service.limits, ())
+    if service.match.conditions:
+        row["match"] = _row(service.match, "program", "command", "user")
+    return row
+
+
+def _services_from(row: Mapping[str, Any]) -> tuple[Service, ...]:
+    return tuple(
+        Service(
+            name=service["name"],
+            limits=_limits_from(service.get("limits", {})),
+            match=Match(**service.get("match", {})),
+            priority=service.get("priority", 0),
+            entry=tuple(service.get("entry", ())),
+            reserved=tuple(service.get("reserved", ())),
+        )
+        for service in row.get("services", ())
+    )
+
+
+def _plain_limits(limits: Limits) -> Plain:
+    return {name: _plain_value(value) for name, value in limits.items()}
+
+
+def _plain_value(value: Value) -> Any:
+    match value:
+        case Percent():
+            return {"percent": str(value.of_hundred)}
+        case Cores():
+            return {"cores": int(value)}
+        case _ if value is UNLIMITED:
+            return {"unlimited": True}
+    return value
+
+
+def _limits_from(row: Mapping[str, Any]) -> Limits:
+    return {name: _value_from(value) if isinstance(value, dict) else value for name, value in row.items()}
+
+
+def _value_from(value: Mapping[str, Any]) -> Value:
+    if "percent" in value:
+        return Percent(Decimal(value["percent"]))
+    return Cores(value["cores"]) if "cores" in value else UNLIMITED

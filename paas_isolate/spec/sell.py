@@ -1,0 +1,198 @@
+"""One account with its plan and its users: what one customer gets, or why it cannot be had."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from paas_isolate.errors import Complaint
+from paas_isolate.model.account import Account, Host, Plan, Service, Sold, User
+from paas_isolate.model.limits import Limits
+from paas_isolate.model.machine import Machine
+from paas_isolate.spec.claims import LastGood
+from paas_isolate.spec.conflicts import Conflict, conflicts
+from paas_isolate.spec.merge import merge_limits, merge_reserved, merge_services, personal, personalise
+from paas_isolate.spec.read import locate, shown
+
+CONFIG = "config.yaml"
+"""What complaints call the host's own file."""
+
+
+class People(Protocol):
+    """The users of the machine."""
+
+    def by_name(self, name: str) -> User | None: ...
+
+    def members(self, group: str) -> frozenset[int]: ...
+
+    def everyone(self) -> Iterable[User]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What all accounts are sold from. `text_of` gives a file's bytes again, for the line of a mistake that
+    only shows between files; `wrong_plans` are those whose files could not be used.
+    """
+
+    host: Host
+    plans: Mapping[str, Plan]
+    people: People
+    machine: Machine
+    last_good: LastGood
+    exempt: frozenset[int]
+    wrong_plans: frozenset[str]
+    text_of: Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    limits: Limits
+    services: tuple[Service, ...]
+    personal: bool
+    """Whether the services' rules name the account, so that each account needs its own."""
+    refused: str
+    """Why nobody can have this; '' where it is good."""
+
+
+class RefusalError(Exception):
+    """Why an account stays as it was. Never leaves this package."""
+
+
+@dataclass(slots=True)
+class Seller:
+    """Sells account after account, and collects what is to be said about them: each complaint once, for what
+    is wrong with a plan alone is no news at its second account."""
+
+    shelf: Shelf
+    complaints: dict[Complaint, None] = field(default_factory=dict)
+    unresolved: dict[str, str] = field(default_factory=dict)
+    """Accounts with a user that has no uid now, and keeps the one that it had; with the reason."""
+    named: set[int] = field(default_factory=set)
+    """Every uid that an account names, whether the account can be had or not."""
+    _plain: dict[str | None, _Merged] = field(default_factory=dict)
+
+    def sell(self, account: Account) -> Sold:
+        """Raises RefusalError; what is wrong has been complained about then."""
+        uids = self._uids(account)
+        name = account.plan or self.shelf.host.default_plan
+        plan = self._plan(account, name) if name else None
+        merged = self._merge(account, plan)
+        if merged.refused:
+            raise RefusalError(merged.refused)
+        services = merged.services
+        if merged.personal:
+            services = personalise(services, account.name, account.owner)
+        return Sold(
+            name=account.name,
+            directory=self._directory(account) if account.renamed_from else account.name,
+            uids=uids,
+            owner=account.owner,
+            home=self._home(account),
+            plan=name,
+            limits=merged.limits,
+            services=services,
+            suspended=account.suspended,
+            reserved=merge_reserved(plan, account),
+        )
+
+    def complain(self, file: str, key: str, text: str, *, at: str = "", warning: bool = False) -> None:
+        """`at` is the key path that stands in the file, where it is not `key` itself."""
+        # a warning may stay for good, and must not cost every run the YAML parser
+        place = (0, 0) if warning else locate(self.shelf.text_of(file), at or key)
+        self.complaints[Complaint(file, text, *place, key, warning)] = None
+
+    def _uids(self, account: Account) -> Mapping[str, int]:
+        host, refused = self.shelf.host, ""
+        uids: dict[str, int] = {}
+        for index, name in enumerate(account.users):
+            user = self.shelf.people.by_name(name)
+            uid = user.uid if user else self._uid_as_it_was(account, name, index)
+            if uid is None:
+                refused = refused or f"the user {name} cannot be resolved"
+                continue
+            self.named.add(uid)
+            if not host.first_uid <= uid <= host.last_uid:
+                text = f"is {shown(name)} with uid {uid}; expected a uid from {host.first_uid} to {host.last_uid}"
+                self.complain(account.file, user_key(account, index), text)
+                refused = refused or f"the uid {uid} of {name} is out of range"
+            elif uid in self.shelf.exempt:
+                text = f"is {shown(name)}, who is exempt: never confined, whatever an account says"
+                self.complain(account.file, user_key(account, index), text, warning=True)
+            else:
+                uids[name] = uid
+        if refused:
+            raise RefusalError(refused)
+        return uids
+
+    def _uid_as_it_was(self, account: Account, name: str, index: int) -> int | None:
+        copy = self.shelf.last_good(account.name)
+        uid = copy.uids.get(name) if copy else None
+        key = user_key(account, index)
+        if uid is None:
+            text = f"is {shown(name)}, who is no user of this machine; make the user, or take the name out"
+            self.complain(account.file, key, text)
+            return None
+        text = f"is {shown(name)}, who cannot be resolved now; keeps uid {uid} (is the directory service down?)"
+        self.complain(account.file, key, text, warning=True)
+        self.unresolved[account.name] = f"the user {name} cannot be resolved; keeps uid {uid}"
+        return uid
+
+    def _home(self, account: Account) -> str:
+        if user := self.shelf.people.by_name(account.owner):
+            return user.home
+        copy = self.shelf.last_good(account.name)
+        return copy.home if copy else ""
+
+    def _directory(self, account: Account) -> str:
+        """A cgroup cannot be renamed: a renamed account stays in the directory that it was made in."""
+        copy = self.shelf.last_good(account.name) or self.shelf.last_good(account.renamed_from)
+        return copy.directory if copy else account.renamed_from
+
+    def _plan(self, account: Account, name: str) -> Plan:
+        if plan := self.shelf.plans.get(name):
+            return plan
+        if name not in self.shelf.wrong_plans:
+            known = ", ".join(sorted(self.shelf.plans)[:10]) or "a file in plans.d"
+            text = f"is {shown(name)}, and there is no such plan; expected {known}"
+            if account.plan:
+                self.complain(account.file, "plan", text)
+            else:
+                self.complain(CONFIG, "default_plan", text)
+        raise RefusalError(f"its plan {name} cannot be used")
+
+    def _merge(self, account: Account, plan: Plan | None) -> _Merged:
+        if account.limits or account.services:
+            return self._merge_anew(account, plan)
+        key = plan.name if plan else None
+        if key not in self._plain:
+            self._plain[key] = self._merge_anew(account, plan)
+        return self._plain[key]
+
+    def _merge_anew(self, account: Account, plan: Plan | None) -> _Merged:
+        limits = merge_limits(plan.limits if plan else {}, account.limits)
+        services = merge_services(plan.services if plan else (), account.services)
+        refused = ""
+        for conflict in conflicts(limits, services, self.shelf.machine):
+            self._complain_of(conflict, account, plan)
+            if not conflict.warning:
+                refused = refused or f"{conflict.keys[0]} {conflict.text}"
+        return _Merged(limits, services, personal(services), refused)
+
+    def _complain_of(self, conflict: Conflict, account: Account, plan: Plan | None) -> None:
+        """In the account's file where it has a part in it, else in the plan's; naming both."""
+        files = {key: account.file if plan is None or _says(account, key) else plan.file for key in conflict.keys}
+        at = next((key for key, file in files.items() if file == account.file), conflict.keys[0])
+        elsewhere = "".join(f" ({key} is in {file})" for key, file in files.items() if file != files[at])
+        self.complain(files[at], conflict.keys[0], conflict.text + elsewhere, at=at, warning=conflict.warning)
+
+
+def user_key(account: Account, index: int) -> str:
+    """Where a user stands in the file; one who is there by default stands nowhere."""
+    return f"users[{index}]" if account.users != (account.name,) else "users"
+
+
+def _says(account: Account, key: str) -> bool:
+    """Whether the account's own file has this limit."""
+    if key.startswith("limits."):
+        return key.removeprefix("limits.") in account.limits
+    _, name, _, limit = key.split(".", 3)
+    return any(limit in service.limits for service in account.services if service.name == name)

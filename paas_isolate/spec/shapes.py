@@ -1,0 +1,142 @@
+"""The shapes that a value may have. Each reads a node into something firm, and tells itself as JSON Schema.
+
+A reader that refuses has told the page, and returns None; what it returns then is never used.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from paas_isolate.spec.page import Page, below, unknown
+from paas_isolate.spec.read import Items, Node, Pairs, Scalar
+
+Schema = dict[str, Any]
+
+
+class Shape(Protocol):
+    def read(self, node: Node, key: str, page: Page) -> Any: ...
+
+    def schema(self) -> Schema: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A scalar. `parse` takes its text or raises ValueError with what was expected."""
+
+    parse: Callable[[str], Any]
+    expected: str
+    form: Mapping[str, Any]
+
+    def read(self, node: Node, key: str, page: Page) -> Any:
+        if not isinstance(node, Scalar) or node.empty:
+            return page.refuse_value(node, key, self.expected)
+        try:
+            return self.parse(node.text)
+        except ValueError as wrong:
+            return page.refuse_value(node, key, str(wrong))
+
+    def schema(self) -> Schema:
+        return dict(self.form)
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    item: Shape
+    expected: str
+
+    def read(self, node: Node, key: str, page: Page) -> Any:
+        if not isinstance(node, Items):
+            return page.refuse_value(node, key, self.expected)
+        return tuple(self.item.read(item, f"{key}[{i}]", page) for i, item in enumerate(node.items))
+
+    def schema(self) -> Schema:
+        return {"type": "array", "items": self.item.schema()}
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """A mapping with names of the author's choice."""
+
+    item: Shape
+    expected: str
+
+    def read(self, node: Node, key: str, page: Page) -> Any:
+        found = pairs(node, key, page, self.expected).items()
+        return {name: self.item.read(value, below(key, printable(name)), page) for name, (_, value) in found}
+
+    def schema(self) -> Schema:
+        return {"type": "object", "additionalProperties": self.item.schema()}
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """A reserved key whose shape the language does not show yet."""
+
+    def read(self, node: Node, key: str, page: Page) -> Any:  # noqa: ARG002  (the shape of a shape)
+        return True
+
+    def schema(self) -> Schema:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One key. `reserved`: part of the language, but not enforced by this version."""
+
+    name: str
+    shape: Shape
+    meaning: str
+    default: Any = None
+    reserved: bool = False
+
+    def schema(self) -> Schema:
+        told = self.meaning + ("; not enforced by this version" if self.reserved else "")
+        default = {} if self.default is None else {"default": self.default}
+        return {**self.shape.schema(), "description": told, **default}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A mapping with keys of ours. Reads into a dict by key name; a key that is not there says nothing."""
+
+    fields: tuple[Field, ...]
+    expected: str = "a mapping"
+
+    def read(self, node: Node, key: str, page: Page) -> dict[str, Any]:
+        known = {field.name: field for field in self.fields}
+        values = {}
+        for name, (place, value) in pairs(node, key, page, self.expected).items():
+            if field := known.get(name):
+                values[name] = field.shape.read(value, below(key, name), page)
+            else:
+                page.refuse(place, below(key, printable(name)), unknown(name, list(known)))
+        return values
+
+    def schema(self) -> Schema:
+        return {
+            "type": "object",
+            "properties": {field.name: field.schema() for field in self.fields},
+            "patternProperties": {"^x-": {}},
+            "additionalProperties": False,
+        }
+
+    def reserved(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Which of the keys that were given this version does not enforce."""
+        return tuple(field.name for field in self.fields if field.reserved and field.name in values)
+
+
+def pairs(node: Node, key: str, page: Page, expected: str) -> dict[str, tuple[Scalar, Node]]:
+    """The pairs of a mapping without its x- keys. `services:` with nothing after it is an empty one."""
+    if isinstance(node, Pairs):
+        return {name: pair for name, pair in node.pairs.items() if not name.startswith("x-")}
+    if not (isinstance(node, Scalar) and node.empty):
+        page.refuse_value(node, key, expected)
+    return {}
+
+
+def printable(name: str) -> str:
+    """A key as a complaint names it: as it is where it is a plain word, else quoted and shortened."""
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
+        return name
+    return repr(name if len(name) <= 40 else name[:39] + "…")

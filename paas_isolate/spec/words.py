@@ -1,0 +1,112 @@
+"""The scalars of the language other than limits: names, globs, flags, numbers, durations, paths."""
+
+import re
+from collections.abc import Callable
+
+from paas_isolate.spec.shapes import Text
+from paas_isolate.units import parse_count, parse_duration
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
+# What shadow, adduser, LDAP and Active Directory make, without what passwd(5), paths and globs would trip over.
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+\\-]{0,254}\$?", re.ASCII)
+_UNIT = re.compile(r"[A-Za-z0-9_@:.\\-]{1,240}\.service", re.ASCII)
+_PAM = re.compile(r"[A-Za-z0-9_.+-]{1,64}", re.ASCII)
+
+
+def exact(text: str) -> str:
+    """Refuses what reads as another number elsewhere: `010` is 8 in YAML 1.1 and in C, and 10 to people."""
+    if re.match(r"0[0-9]", text):
+        raise ValueError("a number without a leading zero")
+    return text
+
+
+def fits(pattern: re.Pattern[str], expected: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(expected)
+        return text
+
+    return parse
+
+
+def _word(pattern: re.Pattern[str], expected: str) -> Text:
+    form = {"type": "string", "pattern": f"^{pattern.pattern}$"}
+    return Text(fits(pattern, expected), expected, form)
+
+
+NAME_EXPECTED = "a name such as web-1 (a-z, 0-9, _ and -, at most 32)"
+NAME = _word(_NAME, NAME_EXPECTED)
+USER = _word(_USER, "the name of a Unix user")
+EXEMPT = _word(re.compile(f"@?(?:{_USER.pattern})"), "a user, or a @group")
+PAM_SERVICE = _word(_PAM, "the name of a PAM service such as cron")
+UNIT = _word(_UNIT, "a unit such as paas-tree.service")
+GLOB = _word(re.compile(r"[^\n]{1,1000}"), "a glob such as php-fpm*")
+LINE = _word(re.compile(r"[^\n]{1,4096}"), "one line of text")
+CONTENT = Text(str, "a text", {"type": ["string", "number", "boolean"]})
+ROOT = _word(re.compile(r"/(?!.*(?:^|/)\.\.?(?:/|$))[^\n]{1,1000}"), "an absolute path without dots")
+PATH = _word(re.compile(r"(?:/|~/|~$)[^\n]{0,1000}"), "an absolute path or ~/PATH")
+
+
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def choice(*words: str) -> Text:
+    expected = " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return Text(fits(re.compile("|".join(words)), expected), expected, {"enum": list(words)})
+
+
+def whole(least: int, most: int, example: str) -> Text:
+    expected = f"a whole number from {least} to {most}, such as {example}"
+
+    def parse(text: str) -> int:
+        sign = -1 if text.startswith("-") and least < 0 else 1
+        try:
+            number = sign * parse_count(exact(text.removeprefix("-") if sign < 0 else text))
+        except ValueError:
+            raise ValueError(expected) from None
+        if not least <= number <= most:
+            raise ValueError(expected)
+        return number
+
+    return Text(parse, expected, {"type": "integer", "minimum": least, "maximum": most})
+
+
+def _flag(text: str) -> bool:
+    # YAML 1.1 also reads yes, no, on and off as flags; 1.2 as text. Panels write either, people mean neither.
+    return {"true": True, "false": False}[fits(re.compile("true|false"), "true or false")(text)]
+
+
+def _duration(text: str) -> int:
+    return parse_duration(exact(text))
+
+
+def _without_account(text: str) -> str:
+    name = text.removeprefix("plan ")
+    if text in ("leave", "penalty") or (name != text and is_name(name)):
+        return text
+    raise ValueError("leave, penalty, or plan NAME")
+
+
+def _network(text: str) -> str:
+    from ipaddress import ip_network  # only a file that has the key pays for it
+
+    return str(ip_network(text))
+
+
+def _pool(text: str) -> str:
+    try:
+        return _network(text)
+    except ValueError:
+        raise ValueError("a network such as 10.77.0.0/16") from None
+
+
+FLAG = Text(_flag, "true or false", {"type": "boolean"})
+DURATION = Text(_duration, "a duration such as 10s", {"type": "string", "pattern": "^[0-9.]+(ms|s|m|h|d)$"})
+WITHOUT_ACCOUNT = Text(
+    _without_account,
+    "leave, penalty, or plan NAME",
+    {"type": "string", "pattern": f"^(leave|penalty|plan {_NAME.pattern})$"},
+)
+POOL = Text(_pool, "a network such as 10.77.0.0/16", {"type": "string"})
+PORT = whole(1, 65535, "8080")
