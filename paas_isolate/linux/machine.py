@@ -9,9 +9,7 @@ from paas_isolate.units import parse_cpu_set
 def machine() -> Machine:
     """What this machine has. Cores are those online, pids what kernel.pid_max and threads-max leave."""
     with open("/proc/meminfo", encoding="ascii") as lines:
-        sizes = {
-            name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)
-        }
+        sizes = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
     with open("/sys/devices/system/cpu/online", encoding="ascii") as online:
         cpu_set = parse_cpu_set(online.read().strip())
     return Machine(

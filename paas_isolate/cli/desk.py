@@ -1,0 +1,88 @@
+"""Where a command sits down: the directories, the fleet, the tree, the wheel, the lock."""
+
+import difflib
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from paas_isolate.errors import HostError
+from paas_isolate.linux import lock
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.disks import device_of
+from paas_isolate.linux.location import Location, locate
+from paas_isolate.linux.machine import machine
+from paas_isolate.linux.users import People
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet
+from paas_isolate.model.knobs import CONTROLLERS
+from paas_isolate.reconcile import Wheel
+from paas_isolate.source import decisions
+from paas_isolate.source.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The three directories of the product on this machine."""
+
+    etc: str
+    state: str
+    run: str
+
+    @property
+    def directory(self) -> Directory:
+        return Directory(self.etc, self.state, owner=os.stat(self.etc).st_uid if os.geteuid() else 0)
+
+    def fleet(self, *, remember: bool = False) -> Fleet:
+        """Everything that is sold. `remember` keeps last good copies, for a run that applies them."""
+        return self.directory.load(People(), machine(), remember=remember)
+
+    @contextmanager
+    def tree(self, fleet: Fleet) -> Iterator[tuple[CgroupTree, Location]]:
+        location = locate(fleet.host.tree)
+        with CgroupTree(location.mount, location.root) as cgroups:
+            yield cgroups, location
+
+    @contextmanager
+    def wheel(self, fleet: Fleet, *, account: str = "", meant: bool = False) -> Iterator[Wheel]:
+        """The wheel, ready to be looked at or turned; `account` narrows it to one."""
+        decided = decisions.load(self.state)
+        with self.tree(fleet) as (cgroups, location):
+            offered = (cgroups.read("", "cgroup.controllers") or "").split()
+            yield Wheel(
+                cgroups=cgroups,
+                fleet=fleet,
+                machine=machine(),
+                device_of=_remembered(device_of),
+                controllers=tuple(name for name in CONTROLLERS if name in offered),
+                weight_at=location.weight_at,
+                held=decided.held,
+                departed=decided.departed,
+                meant=meant,
+                only=directory_of(cgroups, fleet, account) if account else "",
+            )
+
+    @contextmanager
+    def alone(self, *, wait: float = 0) -> Iterator[None]:
+        """Hold the lock that every writing command takes."""
+        if os.geteuid() != 0:
+            raise HostError("this needs root", hint="sudo paas-isolate …")
+        with lock.held(os.path.join(self.run, "lock"), wait=wait):
+            yield
+
+
+def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
+    """The cgroup directory of an account, of one that is going too. HostError when there is neither."""
+    if found := fleet.accounts.get(name):
+        return found.directory
+    if name in fleet.kept or cgroups.exists(tree.account(name)):
+        return name
+    known = difflib.get_close_matches(name, fleet.accounts, n=1)
+    hint = f"did you mean {known[0]}?" if known else "paas-isolate status lists them"
+    raise HostError(f"no account is called {name!r}", hint=hint)
+
+
+def _remembered(ask: Callable[[str], str]) -> Callable[[str], str]:
+    """Homes of customers lie on few disks, but every lookup walks the path: ask once a path and run."""
+    return functools.cache(ask)

@@ -1,0 +1,44 @@
+"""doctor and version: is this host fit, and what runs here."""
+
+import platform
+from dataclasses import asdict
+
+import click
+
+from paas_isolate import __version__
+from paas_isolate.cli import say
+from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.exits import Exit
+from paas_isolate.doctor import Verdict, examine
+
+_COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "yellow"}
+
+
+@click.command()
+@say.as_json
+@click.pass_obj
+def doctor(desk: Desk, as_json: bool) -> int:
+    """Examine this host: kernel, controllers, delegation, units, mounts, schedule. Exit status 5 when unfit."""
+    checks = list(examine(desk.fleet(), desk.etc))
+    if as_json:
+        say.print_json([asdict(check) for check in checks])
+    else:
+        for check in checks:
+            verdict = click.style(f"{check.verdict:<8}", fg=_COLOURS[check.verdict])
+            click.echo(f"{verdict}{check.name}: {check.found}")
+            if check.mend:
+                click.echo(f"{'':<8}  {check.mend}")
+    unfit = any(check.verdict is Verdict.FAILED for check in checks)
+    return Exit.UNFIT if unfit else Exit.CONVERGED
+
+
+@click.command()
+@say.as_json
+def version(as_json: bool) -> int:
+    """Print the version of the product, of Python and of the kernel."""
+    versions = {"paas-isolate": __version__, "python": platform.python_version(), "kernel": platform.release()}
+    if as_json:
+        say.print_json(versions)
+    else:
+        click.echo("\n".join(f"{name} {number}" for name, number in versions.items()))
+    return Exit.CONVERGED

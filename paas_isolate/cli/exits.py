@@ -1,0 +1,13 @@
+"""Exit statuses, the same for every command."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    CONVERGED = 0
+    ERROR = 1
+    WRONG = 2  # wrong usage, or a wrong specification
+    DIFFERS = 3
+    PARTLY = 4  # something is pending, waits, or is kept at its last good state
+    UNFIT = 5  # this host
+    BUSY = 75  # another run holds the lock (EX_TEMPFAIL of sysexits.h)

@@ -1,0 +1,81 @@
+"""freeze, thaw, kill: what an administrator orders by hand."""
+
+from collections.abc import Callable
+
+import click
+
+from paas_isolate.apply import Ending
+from paas_isolate.cli import say
+from paas_isolate.cli.desk import Desk, directory_of
+from paas_isolate.cli.exits import Exit
+from paas_isolate.end import end
+from paas_isolate.errors import HostError
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet
+from paas_isolate.reconcile import reconcile
+from paas_isolate.source import decisions
+from paas_isolate.source.decisions import Decisions
+
+target = click.argument("target", metavar="ACCOUNT[/SERVICE]")
+
+
+@click.command()
+@target
+@click.pass_obj
+def freeze(desk: Desk, target: str) -> int:
+    """Stop all processes of an account or service where they are, until thaw: through reconciles and reboots."""
+    return _decide(desk, target, lambda decided: decided.freeze(target))
+
+
+@click.command()
+@target
+@click.pass_obj
+def thaw(desk: Desk, target: str) -> int:
+    """Let a frozen account or service go on."""
+    return _decide(desk, target, lambda decided: decided.thaw(target))
+
+
+@click.command()
+@click.argument("target", metavar="[ACCOUNT[/SERVICE]]", default="")
+@click.option("--all", "everyone", is_flag=True, help="Every account: what the shutdown of the machine does.")
+@click.option("--grace", type=float, default=10, metavar="SECONDS", help="Time to end after SIGTERM (10).")
+@click.pass_obj
+def kill(desk: Desk, target: str, everyone: bool, grace: float) -> int:
+    """End all processes of an account or service: SIGTERM, time to leave, then SIGKILL for what is left."""
+    if bool(target) == everyone:
+        raise click.UsageError("name an account, or say --all")
+    fleet = desk.fleet()
+    with desk.alone(wait=grace), desk.tree(fleet) as (cgroups, _):
+        paths = _everyone(cgroups) if everyone else [_path(cgroups, fleet, target)]
+        number = end(cgroups, paths, grace=grace)
+    click.echo(f"{number} processes ended")
+    return Exit.CONVERGED
+
+
+def _decide(desk: Desk, target: str, decision: Callable[[Decisions], Decisions]) -> int:
+    account, _, _ = target.partition("/")
+    with desk.alone(wait=10):
+        fleet = desk.fleet(remember=True)
+        with desk.tree(fleet) as (cgroups, _):
+            _path(cgroups, fleet, target)
+        decisions.save(desk.state, decision(decisions.load(desk.state)))
+        with desk.wheel(fleet, account=account) as wheel:
+            report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
+    for outcome in report.remaining:
+        click.echo(say.outcome_line(outcome), err=True)
+    return Exit.ERROR if report.ended(Ending.FAILED) else Exit.CONVERGED
+
+
+def _path(cgroups: CgroupTree, fleet: Fleet, target: str) -> str:
+    account, slash, service = target.partition("/")
+    directory = directory_of(cgroups, fleet, account)
+    path = tree.leaf(directory, service) if slash else tree.account(directory)
+    if not cgroups.exists(path):
+        names = ", ".join(sorted(cgroups.children(tree.account(directory))))
+        raise HostError(f"{target} has no cgroup", hint=f"{account} has: {names or 'none yet; reconcile first'}")
+    return path
+
+
+def _everyone(cgroups: CgroupTree) -> list[str]:
+    return [tree.account(directory) for directory in cgroups.children(tree.USERS)]

@@ -1,0 +1,71 @@
+"""How things are said: complaints, outcomes, tables, JSON. Colours on a terminal only (click strips them)."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from paas_isolate.apply import Ending, Outcome
+from paas_isolate.errors import Complaint
+from paas_isolate.model.account import Fleet
+
+_COLOURS = {
+    Ending.DONE: "green",
+    Ending.GONE: "green",
+    Ending.SKIPPED: "yellow",
+    Ending.PENDING: "yellow",
+    Ending.FAILED: "red",
+}
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+
+
+def print_json(data: object) -> None:
+    click.echo(json.dumps(data, indent=2, default=str))
+
+
+def complain(fleet: Fleet) -> None:
+    """Everything that is wrong in the YAML, and what that means for whom, on standard error."""
+    for complaint in fleet.complaints:
+        click.secho(str(complaint), fg="yellow" if complaint.warning else "red", err=True)
+    for name, reason in fleet.kept.items():
+        state = "keeps its last good limits" if name in fleet.accounts else "stays as it is"
+        click.secho(f"{name}: {state}: {reason}", fg="yellow", err=True)
+
+
+def complaint_data(complaint: Complaint) -> dict[str, Any]:
+    return asdict(complaint)
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """`done     set pids.max of users/alice to 100 (was max)`."""
+    word = click.style(f"{outcome.ending:<8}", fg=_COLOURS[outcome.ending])
+    return f"{word} {outcome.step}" + (f": {outcome.because}" if outcome.because else "")
+
+
+def outcome_data(outcome: Outcome) -> dict[str, str]:
+    return {"step": str(outcome.step), "ending": str(outcome.ending), "because": outcome.because}
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> None:
+    """Columns, as wide as they need to be: never cut, so that what is shown can be copied."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    flush = set(right)
+    for title in titles:
+        shown.add_column(title, justify="right" if title in flush else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(*row)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000
+    console.print(shown)
+
+
+def words(mapping: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in mapping.items())

@@ -1,0 +1,159 @@
+"""diff and reconcile: one look, one turn of the wheel."""
+
+import datetime
+import hashlib
+from dataclasses import replace
+
+import click
+
+from paas_isolate.apply import Ending, Outcome
+from paas_isolate.changes.leaving import Leaving
+from paas_isolate.cli import say
+from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.exits import Exit
+from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.model.account import Fleet
+from paas_isolate.reconcile import Report, look
+from paas_isolate.reconcile import reconcile as turn
+from paas_isolate.source import decisions
+
+only = click.option("--account", default="", metavar="NAME", help="Only this account.")
+
+
+@click.command()
+@click.option("--exit-code", is_flag=True, help="Exit status 3 when anything differs.")
+@only
+@say.as_json
+@click.pass_obj
+def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
+    """Say what reconcile would do, one sentence a step. Changes nothing."""
+    fleet = desk.fleet()
+    with desk.wheel(fleet, account=account) as wheel:
+        seen = look(wheel)
+    if as_json:
+        say.print_json({"changes": [str(step) for step in seen.changes], **_circumstances(fleet, seen.leaving)})
+    else:
+        say.complain(fleet)
+        for step in seen.changes:
+            click.echo(str(step))
+        _tell_waiting(seen.leaving)
+        if not seen.changes:
+            click.echo("nothing differs")
+    return Exit.DIFFERS if exit_code and seen.changes else Exit.CONVERGED
+
+
+@click.command("reconcile")
+@only
+@click.option("--remove", is_flag=True, help="Really remove accounts, though many would go at once.")
+@click.option("--wait", type=float, default=0, metavar="SECONDS", help="Wait so long for another run to end.")
+@click.option("--cron", is_flag=True, help="Silent when all is well; the same complaint once a day.")
+@click.option("--quiet", "-q", is_flag=True, help="Only what could not be done.")
+@say.as_json
+@click.pass_obj
+def reconcile(desk: Desk, account: str, remove: bool, wait: float, cron: bool, quiet: bool, as_json: bool) -> int:
+    """Make the kernel agree with the specifications: cgroups, limits, and every process in its place.
+
+    Exit status 0 when all agrees afterwards, 4 when something waits or keeps its last good state, 1 when
+    something failed, 75 when another run is at work.
+    """
+    try:
+        with desk.alone(wait=wait):
+            return _reconcile(desk, account, meant=remove, cron=cron, quiet=quiet or cron, as_json=as_json)
+    except BusyError:
+        if cron:
+            return Exit.BUSY
+        raise
+    except PaasError as error:
+        if cron and not _news(desk, str(error)):
+            return Exit.ERROR
+        raise
+
+
+def _reconcile(desk: Desk, account: str, *, meant: bool, cron: bool, quiet: bool, as_json: bool) -> int:
+    fleet = desk.fleet(remember=True)
+    with desk.wheel(fleet, account=account, meant=meant) as wheel:
+        report = turn(wheel, _silent if quiet or as_json else _tell)
+    _remember_departures(desk, fleet, report)
+    if as_json:
+        say.print_json(_report_data(fleet, report))
+    elif not cron or _news(desk, _complaints(fleet, report)):
+        say.complain(fleet)
+        _tell_rest(report, quiet=quiet)
+    return _exit(fleet, report)
+
+
+def _exit(fleet: Fleet, report: Report) -> Exit:
+    if report.ended(Ending.FAILED) or report.ended(Ending.SKIPPED):
+        return Exit.ERROR
+    partly = report.remaining or report.last.leaving.waiting or fleet.kept or fleet.removal
+    wrong = any(not complaint.warning for complaint in fleet.complaints)
+    return Exit.PARTLY if partly or wrong else Exit.CONVERGED
+
+
+def _silent(outcome: Outcome) -> None:
+    pass
+
+
+def _tell(outcome: Outcome) -> None:
+    if outcome.ending is Ending.DONE:
+        click.echo(say.outcome_line(outcome))
+
+
+def _tell_rest(report: Report, *, quiet: bool) -> None:
+    for outcome in report.remaining:
+        click.echo(say.outcome_line(outcome), err=True)
+    _tell_waiting(report.last.leaving)
+    if quiet:
+        return
+    done = sum(outcome.ending is Ending.DONE for outcome in report.outcomes)
+    left = f", {len(report.remaining)} left" if report.remaining else ""
+    click.echo(f"{done} changes made{left}" if report.outcomes else f"nothing to do{left}")
+
+
+def _tell_waiting(leaving: Leaving) -> None:
+    for directory, reason in leaving.waiting.items():
+        click.secho(f"{directory} is not removed: {reason}", fg="yellow", err=True)
+
+
+def _complaints(fleet: Fleet, report: Report) -> str:
+    """All that is not well, as one text; '' when all is."""
+    lines = [str(complaint) for complaint in fleet.complaints if not complaint.warning]
+    lines += [f"{name}: {reason}" for name, reason in fleet.kept.items()]
+    lines += [f"{outcome.step}: {outcome.because}" for outcome in report.remaining]
+    lines += [f"{name}: {reason}" for name, reason in report.last.leaving.waiting.items()]
+    return "\n".join(lines)
+
+
+def _news(desk: Desk, complaints: str) -> bool:
+    """Whether cron is to hear of it: something is not well, and today it has not been told just that."""
+    decided = decisions.load(desk.state)
+    digest = hashlib.sha256(complaints.encode()).hexdigest() if complaints else ""
+    said = (str(datetime.date.today()), digest) if complaints else ()
+    if said != decided.said:
+        decisions.save(desk.state, replace(decided, said=said))
+    return bool(complaints) and said != decided.said
+
+
+def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
+    """Keep in mind whose removal was accepted, for as long as it waits for its last process; and forget the
+    last good copies of those that are gone."""
+    decided = decisions.load(desk.state)
+    waiting = frozenset(report.last.leaving.accepted)
+    if waiting != decided.departed:
+        decisions.save(desk.state, replace(decided, departed=waiting))
+
+
+def _circumstances(fleet: Fleet, leaving: Leaving) -> dict[str, object]:
+    return {
+        "complaints": [say.complaint_data(complaint) for complaint in fleet.complaints],
+        "kept": dict(fleet.kept),
+        "waiting": dict(leaving.waiting),
+    }
+
+
+def _report_data(fleet: Fleet, report: Report) -> dict[str, object]:
+    return {
+        "outcomes": [say.outcome_data(outcome) for outcome in report.outcomes],
+        "remaining": [say.outcome_data(outcome) for outcome in report.remaining],
+        **_circumstances(fleet, report.last.leaving),
+    }

@@ -1,0 +1,198 @@
+"""Is this host fit? Every check says what it found, and the command that mends it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from paas_isolate.errors import HostError
+from paas_isolate.linux import mounts, systemd
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.location import locate
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet
+from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS
+
+OLDEST_KERNEL = (5, 14)
+"""cgroup.kill came with it; memory.reclaim with 5.19."""
+
+SUPPORTED = {"debian": ("12", "13")}
+
+
+class Verdict(StrEnum):
+    OK = "OK"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One answer. `mend` is the command that mends a FAILED, or what would improve an OK."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    mend: str = ""
+
+
+def examine(fleet: Fleet, etc: str) -> Iterator[Check]:
+    """All checks, in the order in which a beginner would have to mend them."""
+    yield _distribution()
+    yield _kernel()
+    yield from _hierarchy()
+    yield from _tree(fleet)
+    yield from _units(fleet)
+    yield from _schedule()
+    yield _specifications(etc)
+    yield from _limits_in_use(fleet)
+
+
+def _distribution() -> Check:
+    release = _os_release()
+    name = release.get("PRETTY_NAME", "unknown")
+    if release.get("VERSION_ID") in SUPPORTED.get(release.get("ID", ""), ()):
+        return Check("distribution", Verdict.OK, name)
+    return Check("distribution", Verdict.SKIPPED, f"{name}: only Debian 12 and 13 are tried")
+
+
+def _os_release() -> dict[str, str]:
+    try:
+        with open("/etc/os-release", encoding="utf-8") as lines:
+            pairs = (line.rstrip("\n").partition("=") for line in lines)
+            return {key: value.strip('"') for key, _, value in pairs}
+    except FileNotFoundError:
+        return {}
+
+
+def _kernel() -> Check:
+    release = os.uname().release
+    version = tuple(int(part) for part in release.split("-")[0].split(".")[:2])
+    if version >= OLDEST_KERNEL:
+        return Check("kernel", Verdict.OK, release)
+    return Check("kernel", Verdict.FAILED, f"{release}; cgroup.kill needs 5.14", "apt full-upgrade && reboot")
+
+
+def _hierarchy() -> Iterator[Check]:
+    try:
+        mount = mounts.cgroup2()
+    except HostError as error:
+        yield Check("cgroup2", Verdict.FAILED, str(error).splitlines()[0], error.hint)
+        return
+    with CgroupTree(mount.point, mount.point) as cgroups:
+        offered = (cgroups.read("", "cgroup.controllers") or "").split()
+    missing = [name for name in CONTROLLERS if name not in offered]
+    if missing:
+        mend = "add systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all to the kernel's command line, and reboot"
+        yield Check("controllers", Verdict.FAILED, f"{mount.point} lacks {' '.join(missing)}", mend)
+    else:
+        yield Check("controllers", Verdict.OK, f"{' '.join(CONTROLLERS)} at {mount.point}")
+    yield _favordynmods(mount)
+
+
+def _favordynmods(mount: mounts.Mount) -> Check:
+    """Without it a move, so a login, waits for an RCU grace period (facts of Linux 6.0 on)."""
+    if "favordynmods" in mount.options:
+        return Check("favordynmods", Verdict.OK, "moving a process is quick; forks and exits cost a little more")
+    mend = f"mount -o remount,favordynmods {mount.point}"
+    return Check("favordynmods", Verdict.SKIPPED, "off: moving a process takes some 10 ms; to make it 1 ms", mend)
+
+
+def _tree(fleet: Fleet) -> Iterator[Check]:
+    try:
+        location = locate(fleet.host.tree)
+    except HostError as error:
+        yield Check("tree", Verdict.FAILED, str(error).splitlines()[0], error.hint)
+        return
+    with CgroupTree(location.mount, location.root) as cgroups:
+        offered = (cgroups.read("", "cgroup.controllers") or "").split()
+        occupied = cgroups.pids("")
+    missing = [name for name in CONTROLLERS if name not in offered]
+    if missing:
+        parent = os.path.dirname(location.root)
+        unit = fleet.host.tree.unit
+        mend = (
+            f"echo '{' '.join('+' + name for name in missing)}' > {parent}/cgroup.subtree_control"
+            if fleet.host.tree.root
+            else f"systemctl edit {unit}: Delegate={' '.join(CONTROLLERS)}, then systemctl restart {unit}"
+        )
+        yield Check("delegation", Verdict.FAILED, f"{location.root} lacks {' '.join(missing)}", mend)
+    elif occupied:
+        found = f"processes live in {location.root} itself: {' '.join(map(str, occupied[:5]))}"
+        yield Check("delegation", Verdict.FAILED, found, f"systemctl restart {fleet.host.tree.unit}")
+    else:
+        yield Check("delegation", Verdict.OK, f"{' '.join(CONTROLLERS)} in {location.root}")
+
+
+def _units(fleet: Fleet) -> Iterator[Check]:
+    if fleet.host.tree.root:
+        yield Check("units", Verdict.SKIPPED, "config.yaml names a tree.root; no unit of ours is needed")
+        return
+    if not systemd.running():
+        yield Check("units", Verdict.FAILED, "systemd does not run here", "set tree.root in config.yaml")
+        return
+    unit = fleet.host.tree.unit
+    wanted = {
+        unit: ("ActiveState", "active", f"systemctl start {unit}"),
+        "paas-isolate-boot.service": ("UnitFileState", "enabled", "systemctl enable paas-isolate-boot.service"),
+        "paas-isolate-shutdown.service": (
+            "ActiveState",
+            "active",
+            "systemctl enable --now paas-isolate-shutdown.service",
+        ),
+    }
+    for name, (key, value, mend) in wanted.items():
+        found = systemd.properties(name, key).get(key, "")
+        verdict = Verdict.OK if found == value else Verdict.FAILED
+        yield Check(name, verdict, found or "not installed", "" if verdict is Verdict.OK else mend)
+
+
+def _schedule() -> Iterator[Check]:
+    """Either cron or the timer, or nothing turns the wheel; both are harmless (one lock)."""
+    by = [name for name, is_on in (("timer", _timer_is_on()), ("cron", _cron_is_on())) if is_on]
+    if by:
+        yield Check("schedule", Verdict.OK, f"reconcile runs by {' and '.join(by)}")
+    else:
+        yield Check("schedule", Verdict.FAILED, "nothing runs reconcile", "systemctl enable --now paas-isolate.timer")
+
+
+def _timer_is_on() -> bool:
+    return systemd.running() and systemd.properties("paas-isolate.timer", "ActiveState")["ActiveState"] == "active"
+
+
+def _cron_is_on() -> bool:
+    try:
+        with open("/etc/cron.d/paas-isolate", encoding="utf-8") as lines:
+            return any("reconcile" in line and not line.lstrip().startswith("#") for line in lines)
+    except FileNotFoundError:
+        return False
+
+
+def _specifications(etc: str) -> Check:
+    try:
+        found = os.stat(etc)
+    except FileNotFoundError:
+        return Check("specifications", Verdict.FAILED, f"{etc} is missing", f"mkdir -p {etc}/accounts.d {etc}/plans.d")
+    if found.st_uid != 0 or found.st_mode & 0o022:
+        mend = f"chown root: {etc}; chmod go-w {etc}"
+        return Check("specifications", Verdict.FAILED, f"others than root may write {etc}", mend)
+    return Check("specifications", Verdict.OK, f"{etc} is root's alone")
+
+
+def _limits_in_use(fleet: Fleet) -> Iterator[Check]:
+    """Knobs that some spec needs and this kernel does not have."""
+    try:
+        location = locate(fleet.host.tree)
+    except HostError:
+        yield Check("knobs", Verdict.SKIPPED, "there is no tree to look into")
+        return
+    with CgroupTree(location.mount, location.root) as cgroups:
+        if not cgroups.exists(tree.USERS):
+            yield Check("knobs", Verdict.SKIPPED, "the tree is empty", "paas-isolate reconcile")
+            return
+        offered = cgroups.files(tree.USERS)
+    missing = [knob for knob in DEFAULTS if knob not in offered]
+    if not missing:
+        yield Check("knobs", Verdict.OK, f"all {len(DEFAULTS)}")
+    else:
+        found = f"this kernel has no {', '.join(missing)}: limits that need them are refused by name"
+        yield Check("knobs", Verdict.SKIPPED, found)

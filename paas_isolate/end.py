@@ -1,0 +1,68 @@
+"""Ending processes, when an administrator says so: asked first, then killed, and nothing survives."""
+
+import os
+import signal
+import time
+from collections.abc import Collection
+
+from paas_isolate.errors import HostError
+from paas_isolate.linux import procfs
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model import tree
+
+_PAUSE = 0.02
+_KILL_SECONDS = 10.0
+
+
+def end(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> int:
+    """SIGTERM to the customers' processes below `paths`, `grace` seconds to leave, then cgroup.kill.
+
+    Returns how many processes were there. What root runs in a leaf (sshd's monitor) is not asked, for it ends
+    with its session; cgroup.kill takes it with the rest. HostError when something outlives even that.
+    """
+    there = {path: _pids(cgroups, path) for path in paths}
+    if grace > 0:
+        for pids in there.values():
+            for pid in pids:
+                _ask(pid)
+        _wait(cgroups, paths, grace)
+    for path in paths:
+        if cgroups.populated(path):
+            cgroups.kill(path)
+    if left := _wait(cgroups, paths, _KILL_SECONDS):
+        raise HostError(
+            f"processes in {', '.join(sorted(left))} do not end even by SIGKILL",
+            hint="they sleep in the kernel (state D): look at their disks, then at dmesg",
+        )
+    return sum(map(len, there.values()))
+
+
+def _pids(cgroups: CgroupTree, path: str) -> list[int]:
+    below = [pid for name in cgroups.children(path) for pid in _pids(cgroups, f"{path}/{name}")]
+    return [*cgroups.pids(path), *below] if tree.depth(path) > 1 else below
+
+
+def _ask(pid: int) -> None:
+    """SIGTERM to exactly this process, if it is not root's. Stopped and frozen ones get it when they wake."""
+    try:
+        pinned = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        found = procfs.identity(pid)
+        if found is not None and found.uids[0] != 0:
+            signal.pidfd_send_signal(pinned, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pinned)
+
+
+def _wait(cgroups: CgroupTree, paths: Collection[str], seconds: float) -> set[str]:
+    """The cgroups in which something still lives when the time is over, or none as soon as there is none."""
+    deadline = time.monotonic() + seconds
+    while left := {path for path in paths if cgroups.populated(path)}:
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(_PAUSE)
+    return left

@@ -1,0 +1,51 @@
+"""Kernel -> figures: what one cgroup uses at this moment, and which limits it has hit."""
+
+from dataclasses import dataclass
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Bytes, processes, and microseconds of CPU time since the cgroup was made; None where the kernel does not
+    tell. `killed` counts victims of memory.max, `refused` forks above pids.max, `throttled` periods of cpu.max
+    in which it had to wait (cgroup-v2.rst: memory.events, pids.events, cpu.stat)."""
+
+    memory: int | None
+    pids: int | None
+    cpu: int | None
+    killed: int
+    refused: int
+    throttled: int
+    read: int
+    written: int
+    frozen: bool
+
+
+def use(cgroups: CgroupTree, path: str) -> Use:
+    """Figures of a cgroup with all that is below it."""
+    cpu = _pairs(cgroups.read(path, "cpu.stat"))
+    memory = cgroups.read(path, "memory.current")
+    pids = cgroups.read(path, "pids.current")
+    disks = [_equations(line) for line in (cgroups.read(path, "io.stat") or "").splitlines()]
+    return Use(
+        memory=int(memory) if memory else None,
+        pids=int(pids) if pids else None,
+        cpu=cpu.get("usage_usec"),
+        killed=_pairs(cgroups.read(path, "memory.events")).get("oom_kill", 0),
+        refused=_pairs(cgroups.read(path, "pids.events")).get("max", 0),
+        throttled=cpu.get("nr_throttled", 0),
+        read=sum(disk.get("rbytes", 0) for disk in disks),
+        written=sum(disk.get("wbytes", 0) for disk in disks),
+        frozen=_pairs(cgroups.read(path, "cgroup.events")).get("frozen", 0) == 1,
+    )
+
+
+def _pairs(text: str | None) -> dict[str, int]:
+    """`name value` lines."""
+    return {name: int(value) for name, value in (line.split() for line in (text or "").splitlines())}
+
+
+def _equations(line: str) -> dict[str, int]:
+    """`254:0 rbytes=1 wbytes=2` without the device."""
+    return {name: int(value) for name, _, value in (word.partition("=") for word in line.split()[1:])}

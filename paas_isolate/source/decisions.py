@@ -1,0 +1,68 @@
+"""What an administrator decided by a command, and must outlive a reboot: who is frozen, who may be removed."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from paas_isolate.errors import HostError
+
+FILE = "decisions.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """`held` are accounts (`alice`) and services (`alice/web`) that are frozen until thawed; `departed` are
+    account directories whose removal was accepted and waits for their last process; `said` is the day and the
+    digest of the complaint that cron has been told last."""
+
+    held: frozenset[str] = frozenset()
+    departed: frozenset[str] = frozenset()
+    said: tuple[str, ...] = ()
+
+    def freeze(self, target: str) -> "Decisions":
+        return replace(self, held=self.held | {target})
+
+    def thaw(self, target: str) -> "Decisions":
+        return replace(self, held=self.held - {target})
+
+
+def load(state: str) -> Decisions:
+    """What was decided; nothing when nothing ever was. HostError when the file is damaged: a freeze that is
+    forgotten in silence would set free what somebody stopped on purpose."""
+    path = os.path.join(state, FILE)
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+        return Decisions(frozenset(data["held"]), frozenset(data["departed"]), tuple(data["said"]))
+    except FileNotFoundError:
+        return Decisions()
+    except PermissionError:
+        return Decisions()  # check and diff of an ordinary user
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HostError(
+            f"{path} cannot be used: {error}", hint=f"look at it; without it nobody is frozen: rm {path}"
+        ) from error
+
+
+def save(state: str, decisions: Decisions) -> None:
+    """Replace what was decided, whole or not at all."""
+    os.makedirs(state, mode=0o700, exist_ok=True)
+    path = os.path.join(state, FILE)
+    with open(path + ".new", "w", encoding="utf-8", opener=_private) as file:
+        json.dump(_plain(decisions), file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+
+
+def _plain(decisions: Decisions) -> dict[str, Iterable[str]]:
+    return {
+        "held": sorted(decisions.held),
+        "departed": sorted(decisions.departed),
+        "said": list(decisions.said),
+    }
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

@@ -1,0 +1,76 @@
+"""Whose process, which leaf: cases as data."""
+
+import pytest
+from fleets import fleet, service, sold
+
+from paas_isolate.changes.place import Places
+from paas_isolate.model.account import Host, Match, Service
+from paas_isolate.model.world import Process
+
+ALICE = sold(
+    "alice",
+    {},
+    service("web", program="apache2"),
+    service("php", program="php-fpm*", command="*pool alice*"),
+    service("all-php", program="php-fpm*"),
+    service("first", program="php-fpm*", command="*urgent*", priority=5),
+    Service("dev", match=Match(user="alice-dev", program="node")),
+    uids={"alice": 1001, "alice-dev": 1002},
+)
+BOB = sold("bob", uid=1003)
+SSHD = "/system.slice/ssh.service"
+
+
+def where(uid: int, cgroup: str, program: str = "", command: str = "", *, settled: bool = True, **host: object) -> str:
+    """Where a process ends up: its new place, or the old one when it may stay."""
+    exempt = frozenset({1009})
+    places = Places(fleet(ALICE, BOB, host=Host(**host), exempt=exempt))  # type: ignore[arg-type]
+    process = Process(1, uid, cgroup, 1, program, command, settled)
+    moved = places.moved(process)
+    return moved.cgroup if moved else cgroup
+
+
+CASES = [
+    ("a stray of nobody's service", (1001, SSHD, "bash"), "users/alice/other"),
+    ("a stray that a service claims", (1001, SSHD, "apache2"), "users/alice/web"),
+    ("the second user of the account", (1002, SSHD, "bash"), "users/alice/other"),
+    ("all conditions must fit", (1001, SSHD, "php-fpm8.2", "php-fpm: pool alice"), "users/alice/php"),
+    (
+        "fewer conditions when the rest does not fit",
+        (1001, SSHD, "php-fpm8.2", "php-fpm: pool bob"),
+        "users/alice/all-php",
+    ),
+    ("priority goes before conditions", (1001, SSHD, "php-fpm8.2", "urgent pool alice"), "users/alice/first"),
+    ("a user is a condition too", (1002, SSHD, "node"), "users/alice/dev"),
+    ("a condition on another user", (1001, SSHD, "node"), "users/alice/other"),
+    ("a session stays where its door led", (1001, "users/alice/login", "bash"), "users/alice/login"),
+    ("a child that no service claims stays with its parent", (1001, "users/alice/web", "sh"), "users/alice/web"),
+    ("claimed processes leave the session's leaf", (1001, "users/alice/login", "apache2"), "users/alice/web"),
+    ("a leaf that is gone", (1001, "users/alice/old", "sh"), "users/alice/other"),
+    ("another account's tree", (1001, "users/bob/login", "bash"), "users/alice/other"),
+    ("penalty is not a home", (1001, "penalty", "bash"), "users/alice/other"),
+    ("root", (0, SSHD, "sshd"), SSHD),
+    ("a uid below the range", (33, SSHD, "apache2"), SSHD),
+    ("a uid above the range", (65534, SSHD, "x"), SSHD),
+    ("an exempt user, even in a tree", (1009, "users/alice/login", "bash"), "users/alice/login"),
+    ("a user without an account", (1005, SSHD, "bash"), SSHD),
+    ("a user who left an account", (1005, "users/alice/login", "bash"), "/"),
+    ("a user of an account that is going", (1005, "users/gone/login", "bash"), "users/gone/login"),
+]
+
+
+@pytest.mark.parametrize(("process", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_place(process: tuple[int, str, str], expected: str) -> None:
+    assert where(*process) == expected
+
+
+def test_a_process_between_two_identities_is_never_moved() -> None:
+    assert where(1001, SSHD, "su", settled=False) == SSHD
+
+
+@pytest.mark.parametrize(
+    ("uid", "cgroup", "expected"),
+    [(1005, SSHD, "penalty"), (1005, "penalty", "penalty"), (1005, "users/gone/x", "users/gone/x"), (1009, SSHD, SSHD)],
+)
+def test_policy_penalty(uid: int, cgroup: str, expected: str) -> None:
+    assert where(uid, cgroup, without_account="penalty") == expected

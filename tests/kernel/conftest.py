@@ -1,0 +1,67 @@
+"""A subtree of our own in the hierarchy of the machine that tests run on: made, used, removed."""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from paas_isolate.errors import HostError
+from paas_isolate.linux import mounts
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+
+@pytest.fixture
+def cgroups() -> Iterator[CgroupTree]:
+    """An empty tree with a random name. Whatever is left in it is killed and removed afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    try:
+        mount = mounts.cgroup2().point
+    except HostError as error:
+        pytest.skip(str(error))
+    root = f"{mount}/paas-test-{secrets.token_hex(4)}"
+    os.mkdir(root)
+    try:
+        with CgroupTree(mount, root) as opened:
+            yield opened
+            opened.kill("")
+            for _ in range(200):
+                if not opened.populated(""):
+                    break
+                time.sleep(0.01)
+            for path in reversed(list(_below(opened, ""))):
+                opened.remove(path)
+    finally:
+        os.rmdir(root)
+
+
+def _below(opened: CgroupTree, path: str) -> Iterator[str]:
+    for name in opened.children(path):
+        child = f"{path}/{name}" if path else name
+        yield child
+        yield from _below(opened, child)
+
+
+Sleepers = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def sleeper() -> Iterator[Sleepers]:
+    """Start processes of any uid that do nothing; they are ended with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*, uid: int = 0, program: str = "import time; time.sleep(1000)") -> subprocess.Popen[bytes]:
+        # Python itself may lie where only root can execute it (a home): root starts it, and it steps down.
+        become = f"import os; os.setgroups([]); os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})"
+        process = subprocess.Popen([sys.executable, "-c", f"{become}; {program}"], cwd="/")
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
