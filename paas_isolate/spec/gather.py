@@ -1,7 +1,8 @@
 """All files together: who has which plan and which users, and what is wrong between files."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold
 from paas_isolate.model.machine import Machine
@@ -38,6 +39,7 @@ def gather(
     `text_of` gives a file's bytes again, for the line of a mistake that only shows between files.
     """
     exempt = frozenset(_exempt(host, people))
+    last_good = _as_allowed(last_good, host, people, exempt)
     shelf = Shelf(host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of)
     seller = Seller(shelf)
     _check_host(seller)
@@ -68,6 +70,23 @@ def _exempt(host: Host, people: People) -> Iterator[int]:
             yield from people.members(name[1:])
         elif user := people.by_name(name):
             yield user.uid
+
+
+def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozenset[int]) -> LastGood:
+    """Last good copies as today's host allows them: who has become exempt since is not confined by an old copy,
+    and a login that was made anew has the uid that it has now."""
+
+    @cache
+    def copy(name: str) -> Sold | None:
+        if (sold := last_good(name)) is None:
+            return None
+        now = {user: found.uid if (found := people.by_name(user)) else uid for user, uid in sold.uids.items()}
+        allowed = {
+            user: uid for user, uid in now.items() if host.first_uid <= uid <= host.last_uid and uid not in exempt
+        }
+        return replace(sold, uids=allowed)
+
+    return copy
 
 
 def _check_host(seller: Seller) -> None:

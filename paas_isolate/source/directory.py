@@ -1,0 +1,188 @@
+"""The directory that administrators write (`/etc/paas-isolate`), into everything that is sold."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from paas_isolate.errors import Complaint, SpecError
+from paas_isolate.model.account import Fleet, Host, Sold
+from paas_isolate.model.machine import Machine
+from paas_isolate.source import compiled
+from paas_isolate.source.compiled import Compiled
+from paas_isolate.source.files import Files, UnfitError
+from paas_isolate.source.last_good import LastGood
+from paas_isolate.source.reading import ACCOUNT, HOST, PLAN, Kind, Reading
+from paas_isolate.spec.gather import Wrong, gather
+from paas_isolate.spec.parse import DEFAULT
+from paas_isolate.spec.sell import CONFIG, People
+from paas_isolate.spec.words import is_name
+
+PLANS, ACCOUNTS = "plans.d", "accounts.d"
+END = ".yaml"
+
+
+class Directory:
+    """`owner` is the uid that files must belong to."""
+
+    def __init__(self, etc: str, state: str, owner: int = 0) -> None:
+        self.etc, self.state, self.owner = etc, state, owner
+        self.last_good = LastGood(state)
+
+    def load(self, people: People, machine: Machine, *, remember: bool = True) -> Fleet:
+        """All files as they are now. Raises SpecError when config.yaml is wrong and never was right.
+
+        Without `remember` nothing is written, for commands that only look.
+        """
+        kept = compiled.load(self.state)
+        reading = Reading(kept.files if kept else {})
+        host = self._host(reading)
+        plans, wrong_plans = self._plans(reading)
+        accounts, wrong_accounts, missing = self._accounts(reading)
+        fleet = gather(
+            host,
+            plans,
+            accounts,
+            people,
+            machine,
+            self.last_good.account,
+            wrong=Wrong(wrong_plans, wrong_accounts),
+            text_of=self._text_of,
+        )
+        fleet = replace(fleet, complaints=(*reading.complaints, *fleet.complaints), removal=missing)
+        return self._remember(fleet, reading, kept) if remember else fleet
+
+    def _host(self, reading: Reading) -> Host:
+        try:
+            with self._open("") as files:
+                found = os.stat(CONFIG, dir_fd=files.descriptor, follow_symlinks=False)
+                host: Host | None = reading.take(files, CONFIG, found, HOST)
+        except FileNotFoundError:
+            return DEFAULT
+        except OSError as error:
+            host = None
+            reading.complaints.append(Complaint(CONFIG, _cannot(error)))
+        host = host or self.last_good.host()
+        if host is None:
+            raise SpecError(tuple(reading.complaints))
+        return host
+
+    def _plans(self, reading: Reading) -> tuple[dict[str, Any], dict[str, str]]:
+        try:
+            return self._all(reading, PLANS, PLAN)
+        except FileNotFoundError:
+            return {}, {}
+        except OSError as error:  # accounts that name a plan stay as they are, for there is none of that name
+            reading.complaints.append(Complaint(PLANS, _cannot(error)))
+            return {}, {}
+
+    def _accounts(self, reading: Reading) -> tuple[dict[str, Any], dict[str, str], str]:
+        """Without the directory nobody is gone: every account that was, is kept."""
+        try:
+            return *self._all(reading, ACCOUNTS, ACCOUNT), ""
+        except OSError as error:
+            missing = f"{ACCOUNTS} {_cannot(error)}"
+            reading.complaints.append(Complaint(ACCOUNTS, _cannot(error)))
+            return {}, dict.fromkeys(sorted(self.last_good.names()), missing), missing
+
+    def _all(self, reading: Reading, directory: str, kind: Kind) -> tuple[dict[str, Any], dict[str, str]]:
+        """What a directory's files say, by name; and those that cannot be used, with the reason."""
+        things, wrong = {}, {}
+        with self._open(directory) as files:
+            self._check_directory(reading, files)
+            for name, found in _listing(files, reading):
+                stem = name.removesuffix(END)
+                with suppress(FileNotFoundError):  # gone since it was listed: as if it had never been
+                    thing = reading.take(files, name, found, kind)
+                    if thing is not None:
+                        things[stem] = thing
+                    elif is_name(stem):
+                        wrong[stem] = f"{files.shown}{name} cannot be used"
+        return things, wrong
+
+    def _check_directory(self, reading: Reading, files: Files) -> None:
+        found = os.fstat(files.descriptor)
+        if found.st_uid not in (0, self.owner) or found.st_mode & 0o022:
+            mend = f"chown root {files.path} && chmod go-w {files.path}"
+            text = f"may be changed by others, who can take accounts away; run: {mend}"
+            reading.complaints.append(Complaint(files.shown, text, warning=True))
+
+    @contextmanager
+    def _open(self, directory: str) -> Iterator[Files]:
+        path = os.path.join(self.etc, directory) if directory else self.etc
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield Files(descriptor, f"{directory}/" if directory else "", path, self.owner)
+        finally:
+            os.close(descriptor)
+
+    def _text_of(self, file: str) -> bytes:
+        """A file's bytes again, for the line of a mistake; nothing where that cannot be had any more."""
+        directory, _, name = file.rpartition("/")
+        with suppress(OSError, UnfitError), self._open(directory) as files:
+            return files.read(name)[0]
+        return b""
+
+    def _remember(self, fleet: Fleet, reading: Reading, kept: Compiled | None) -> Fleet:
+        """Keep what is good now for the day when it is not. A full disk must not stop the run."""
+        copies = kept.copies if kept else {}
+        stale = _stale(fleet, reading, copies if kept else None, self.last_good.names())
+        try:
+            if kept is None or CONFIG in reading.news:
+                self._remember_host(fleet, reading)
+            for sold in stale:
+                self.last_good.remember(sold)
+            now = {name: copies[name] for name in fleet.accounts if name in copies}
+            now |= {sold.name: (dict(sold.uids), sold.home) for sold in stale}
+            if reading.changed or kept is None or now != copies:
+                compiled.save(self.state, Compiled(reading.files, now))
+        except OSError as error:
+            told = Complaint(self.state, f"{_cannot(error, 'written')}; the last good copies are old", warning=True)
+            return replace(fleet, complaints=(*fleet.complaints, told))
+        return fleet
+
+    def _remember_host(self, fleet: Fleet, reading: Reading) -> None:
+        if CONFIG in reading.files and reading.files[CONFIG].row is not None:
+            self.last_good.remember_host(fleet.host)
+
+
+def _listing(files: Files, reading: Reading) -> Iterator[tuple[str, os.stat_result]]:
+    """The specifications of a directory by name, so that complaints and clashes come in one order."""
+    with os.scandir(files.descriptor) as entries:
+        found = sorted((entry.name, entry) for entry in entries if not entry.name.startswith("."))
+    for name, entry in found:
+        if name.endswith(END):
+            with suppress(FileNotFoundError):
+                yield name, entry.stat(follow_symlinks=False)
+        elif name.endswith(".yml"):
+            text = f"is not read; name it {name.removesuffix('.yml')}{END}"
+            reading.complaints.append(Complaint(files.shown + name, text, warning=True))
+
+
+def _stale(
+    fleet: Fleet,
+    reading: Reading,
+    copies: dict[str, tuple[dict[str, int], str]] | None,
+    there: frozenset[str],
+) -> list[Sold]:
+    """The accounts whose last good copy may differ; without opening one, for there may be 10,000."""
+    good = (sold for sold in fleet.accounts.values() if sold.name not in fleet.kept)
+    news = reading.news
+    if copies is None or CONFIG in news:
+        return list(good)
+    plans = {file.removeprefix(f"{PLANS}/").removesuffix(END) for file in news if file.startswith(PLANS)}
+    return [
+        sold
+        for sold in good
+        if sold.plan in plans
+        or f"{ACCOUNTS}/{sold.name}{END}" in news
+        or copies.get(sold.name) != (sold.uids, sold.home)
+        or sold.name not in there
+    ]
+
+
+def _cannot(error: OSError, done: str = "read") -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    return f"cannot be {done}: {os.strerror(error.errno or 0)}"

@@ -1,0 +1,69 @@
+"""Copies of what was last good, as JSON: what an account stays with while its files are wrong."""
+
+import json
+import os
+from contextlib import suppress
+from typing import Any
+
+from paas_isolate.model.account import Host, Sold
+from paas_isolate.source.keep import ODD, keep
+from paas_isolate.spec.plain import VERSION, host_from, plain_host, plain_sold, sold_from
+from paas_isolate.spec.words import is_name
+
+_END = ".json"
+
+
+class LastGood:
+    """`STATE/last-good/host.json` and `STATE/last-good/accounts/NAME.json`."""
+
+    def __init__(self, state: str) -> None:
+        self._host = os.path.join(state, "last-good")
+        self._accounts = os.path.join(self._host, "accounts")
+
+    def host(self) -> Host | None:
+        row = _read(self._host, "host")
+        with suppress(*ODD):
+            return host_from(row) if row else None
+        return None
+
+    def account(self, name: str) -> Sold | None:
+        row = _read(self._accounts, name) if is_name(name) else None
+        with suppress(*ODD):
+            return sold_from(row) if row else None
+        return None
+
+    def names(self) -> frozenset[str]:
+        """The accounts that have a copy."""
+        try:
+            found = os.listdir(self._accounts)
+        except OSError:
+            return frozenset()
+        return frozenset(name.removesuffix(_END) for name in found if name.endswith(_END) and name[0] != ".")
+
+    def remember_host(self, host: Host) -> None:
+        _write(self._host, "host", plain_host(host))
+
+    def remember(self, sold: Sold) -> None:
+        """Writes only what differs from the copy that is there."""
+        _write(self._accounts, sold.name, plain_sold(sold))
+
+    def forget(self, name: str) -> None:
+        """For an account that is gone for good."""
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._accounts, name + _END))
+
+
+def _read(directory: str, name: str) -> Any:
+    """What was kept; None where there is nothing, or nothing that this version can read."""
+    with suppress(*ODD), open(os.path.join(directory, name + _END), "rb") as file:
+        found = json.load(file)
+        return found["kept"] if found["version"] == VERSION else None
+    return None
+
+
+def _write(directory: str, name: str, row: dict[str, Any]) -> None:
+    data = json.dumps({"version": VERSION, "kept": row}, sort_keys=True, indent=1).encode() + b"\n"
+    with suppress(OSError), open(os.path.join(directory, name + _END), "rb") as file:
+        if file.read(len(data) + 1) == data:
+            return
+    keep(directory, name + _END, data)

@@ -1,0 +1,76 @@
+"""One run over the files: each taken from what was kept when its identity is the same, else parsed."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from paas_isolate.errors import Complaint, SpecError
+from paas_isolate.source.compiled import Entry
+from paas_isolate.source.files import Files, UnfitError, identity, settled
+from paas_isolate.spec import plain
+from paas_isolate.spec.parse import parse_account, parse_host, parse_plan
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of document: how it is parsed, and how it is kept."""
+
+    parse: Callable[[bytes, str], tuple[Any, tuple[Complaint, ...]]]
+    plain: Callable[[Any], dict[str, Any]]
+    back: Callable[[dict[str, Any]], Any]
+
+
+HOST = Kind(parse_host, plain.plain_host, plain.host_from)
+PLAN = Kind(parse_plan, plain.plain_plan, plain.plan_from)
+ACCOUNT = Kind(parse_account, plain.plain_account, plain.account_from)
+
+
+@dataclass(slots=True)
+class Reading:
+    """One run over the files: what was found, and what of it is new since the last run."""
+
+    before: dict[str, Entry]
+    files: dict[str, Entry] = field(default_factory=dict)
+    parsed: set[str] = field(default_factory=set)
+    complaints: list[Complaint] = field(default_factory=list)
+
+    def take(self, files: Files, name: str, found: os.stat_result, kind: Kind) -> Any:
+        """The model of one file; None when it was refused. Raises FileNotFoundError when it is gone."""
+        shown = files.shown + name
+        entry = self.before.get(shown)
+        if entry is None or entry.identity != identity(found):
+            entry = self._parse(files, name, kind)
+            self.parsed.add(shown)
+        self.files[shown] = entry
+        self.complaints += entry.complaints
+        return None if entry.row is None else kind.back(entry.row)
+
+    def _parse(self, files: Files, name: str, kind: Kind) -> Entry:
+        now, shown = time.time_ns(), files.shown + name
+        try:
+            data, read_as = files.read(name)
+        except UnfitError as unfit:
+            return Entry(None, None, (unfit.complaint,))  # no identity: why it was refused may end without a trace
+        trusted = read_as if settled(read_as, now) else None
+        try:
+            thing, warnings = kind.parse(data, shown)
+        except SpecError as wrong:
+            return Entry(trusted, None, wrong.complaints)
+        return Entry(trusted, kind.plain(thing), warnings)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to keep that was not kept before."""
+        known = all(self.before.get(name) == self.files[name] for name in self.parsed)
+        return not known or self.files.keys() != self.before.keys()
+
+    @property
+    def news(self) -> frozenset[str]:
+        """The files that say something else than at the last run."""
+        return frozenset(name for name in self.parsed if _row(self.before, name) != _row(self.files, name))
+
+
+def _row(files: dict[str, Entry], name: str) -> dict[str, Any] | None:
+    return files[name].row if name in files else None
