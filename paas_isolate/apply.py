@@ -117,9 +117,7 @@ def _lower_memory(cgroups: CgroupTree, step: LowerMemory) -> None:
     try:
         used = _reclaim(cgroups, step.path, enough)
         if used > enough:
-            raise _Waits(
-                f"{format_size(used)} are in use and cannot be reclaimed down to {format_size(goal)}"
-            )
+            raise _Waits(f"{format_size(used)} are in use and cannot be reclaimed down to {format_size(goal)}")
         cgroups.write(step.path, "memory.max", step.value)
     finally:
         cgroups.write(step.path, "memory.high", step.high)
@@ -151,7 +149,5 @@ def _explained(step: Step, error: OSError) -> str:
         controller = knob.partition(".")[0]
         return f"this kernel offers no {knob} here (controller {controller}); see paas-isolate doctor"
     if isinstance(step, Enable):
-        return (
-            f"{reason}: the machine does not hand {' '.join(step.controllers)} down; see paas-isolate doctor"
-        )
+        return f"{reason}: the machine does not hand {' '.join(step.controllers)} down; see paas-isolate doctor"
     return reason

@@ -15,7 +15,7 @@ from paas_isolate.model.world import Knobs, Process, World
 def observe(cgroups: CgroupTree, fleet: Fleet, *, weight_at: str = tree.ROOT) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together."""
     found = _cgroups(cgroups, fleet.accounts.values(), weight_at)
-    members = {path: pids for path in found if _holds(path) and (pids := cgroups.pids(path))}
+    members = {path: pids for path in found if tree.is_leaf(path) and (pids := cgroups.pids(path))}
     return World(found, tuple(_processes(cgroups, fleet, members)), members)
 
 
@@ -41,7 +41,7 @@ def _cgroups(cgroups: CgroupTree, accounts: Iterable[Sold], weight_at: str) -> d
     if cgroups.descendants(tree.USERS) != len(found) - above:
         for path in _listed(cgroups):
             if path not in found:
-                look(path, inner if tree.depth(path) == tree.depth(tree.account("")) else leaves)
+                look(path, inner if tree.is_account(path) else leaves)
     return found
 
 
@@ -72,11 +72,6 @@ def _normal(texts: dict[str, str]) -> Knobs:
         enabled = control.split()
         texts[SUBTREE_CONTROL] = " ".join(name for name in CONTROLLERS if name in enabled)
     return texts
-
-
-def _holds(path: str) -> bool:
-    """Whether processes may live in it: leaves, and whatever somebody made below them."""
-    return path == tree.PENALTY or tree.depth(path) > tree.depth(tree.account(""))
 
 
 def _processes(cgroups: CgroupTree, fleet: Fleet, members: dict[str, tuple[int, ...]]) -> Iterator[Process]:

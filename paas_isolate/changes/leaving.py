@@ -41,9 +41,7 @@ def leaving(fleet: Fleet, observed: World, *, known: Collection[str] = (), meant
 def _suspicious(new: int, there: int) -> str:
     if new <= MASS_NUMBER or new <= there * MASS_SHARE:
         return ""
-    return (
-        f"{new} of {there} accounts would be removed at once; confirm with: paas-isolate reconcile --remove"
-    )
+    return f"{new} of {there} accounts would be removed at once; confirm with: paas-isolate reconcile --remove"
 
 
 def _alive(observed: World, directories: Collection[str]) -> dict[str, list[int]]:

@@ -102,7 +102,7 @@ def _lines(wheel: Wheel, seen: Look, account: str) -> Iterator[Line]:
     elif account:
         paths = [path for path in observed if tree.directory_of(path) == account]
     else:
-        paths = [path for path in observed if tree.depth(path) == tree.depth(tree.account(""))]
+        paths = [path for path in observed if tree.is_account(path)]
     names = {each.directory: each for each in wheel.fleet.accounts.values()}
     for path in sorted(path for path in paths if path in observed):
         yield _line(wheel.cgroups, path, observed[path], _state(path, seen, wheel, names), names)
@@ -110,8 +110,8 @@ def _lines(wheel: Wheel, seen: Look, account: str) -> Iterator[Line]:
 
 def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, names: dict[str, Sold]) -> Line:
     sold = names.get(tree.directory_of(path))
-    name = sold.name if sold and tree.depth(path) == tree.depth(tree.account("")) else path.rpartition("/")[2]
-    indent = "  " * (tree.depth(path) - tree.depth(tree.account("")))
+    name = sold.name if sold and tree.is_account(path) else path.rpartition("/")[2]
+    indent = "" if tree.is_account(path) else "  "
     return Line(indent + name, path, state, knobs, use(cgroups, path))
 
 

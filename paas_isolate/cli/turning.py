@@ -138,9 +138,13 @@ def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
     """Keep in mind whose removal was accepted, for as long as it waits for its last process; and forget the
     last good copies of those that are gone."""
     decided = decisions.load(desk.state)
-    waiting = frozenset(report.last.leaving.accepted)
-    if waiting != decided.departed:
-        decisions.save(desk.state, replace(decided, departed=waiting))
+    leaving = report.last.leaving
+    if leaving.accepted != decided.departed:
+        decisions.save(desk.state, replace(decided, departed=leaving.accepted))
+    if not leaving.blocked and not fleet.removal:
+        copies = desk.directory.last_good
+        for name in copies.names() - fleet.accounts.keys() - fleet.kept.keys() - leaving.accepted:
+            copies.forget(name)
 
 
 def _circumstances(fleet: Fleet, leaving: Leaving) -> dict[str, object]:

@@ -104,9 +104,7 @@ def writes(knob: str, want: str, was: str | None) -> tuple[str, ...]:
     """
     if knob == "io.max":
         dropped = devices(was or "") - devices(want)
-        return *(
-            f"{device} rbps=max wbps=max riops=max wiops=max" for device in sorted(dropped)
-        ), *want.splitlines()
+        return *(f"{device} rbps=max wbps=max riops=max wiops=max" for device in sorted(dropped)), *want.splitlines()
     if knob == "io.weight":
         return *(f"{device} default" for device in sorted(devices(was or "") - {"default"})), want
     if knob == "cpuset.cpus" and not want:

@@ -103,9 +103,7 @@ LIMITS: tuple[Limit, ...] = (
         least=1 << 20,
         percent_of="the account's (services only)",
     ),
-    Limit(
-        "memory.high", "memory.high", Unit.SIZE, "slowed down from here on", least=1 << 20, percent_of=_SELF
-    ),
+    Limit("memory.high", "memory.high", Unit.SIZE, "slowed down from here on", least=1 << 20, percent_of=_SELF),
     Limit("memory.low", "memory.low", Unit.SIZE, "protected up to here", unlimited=False, percent_of=_SELF),
     Limit("memory.min", "memory.min", Unit.SIZE, "guaranteed", unlimited=False, percent_of=_SELF),
     Limit("memory.swap", "memory.swap.max", Unit.SIZE, "swap on top of the memory"),

@@ -27,6 +27,16 @@ def directory_of(path: str) -> str:
     return parts[1] if len(parts) > 1 and parts[0] == USERS else ""
 
 
+def is_account(path: str) -> bool:
+    """Whether it is the cgroup of one account, as a whole."""
+    return path.startswith(f"{USERS}/") and path.count("/") == 1
+
+
+def is_leaf(path: str) -> bool:
+    """Whether processes may live in it: leaves, and whatever somebody made below them."""
+    return path == PENALTY or (path.startswith(f"{USERS}/") and path.count("/") > 1)
+
+
 def depth(path: str) -> int:
     return path.count("/") + 1 if path else 0
 

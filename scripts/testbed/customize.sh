@@ -20,6 +20,9 @@ if grep -qa PerSourcePenalties "$root/usr/sbin/sshd"; then
     echo 'PerSourcePenalties no' >>"$root/etc/ssh/sshd_config.d/testbed.conf"
 fi
 
+# /etc and /var are of this very /usr: nothing is to be rebuilt at the first boot (ldconfig, hwdb, catalogs).
+touch "$root/etc/.updated" "$root/var/.updated"
+
 # Servers that tests start themselves, timers that would wake up in the middle of a measurement, and what only
 # makes the boot longer.
 for unit in nginx.service redis-server.service; do
@@ -31,6 +34,9 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 chroot "$root" systemctl --quiet enable systemd-networkd.service
+# It looks for a vsock that this machine does not have, and complains on the console at every reload.
+mkdir -p "$root/etc/systemd/system-generators"
+ln -s /dev/null "$root/etc/systemd/system-generators/systemd-ssh-generator"
 
 # Dependencies go in now, at the speed of this machine: an emulated Python is thirty times slower.
 mkdir -p "$root/opt/wheels" "$root/root/wheels"
@@ -38,6 +44,9 @@ cp "$wheels"/* "$root/opt/wheels/"
 for wheel in "$root"/opt/wheels/*.whl; do
     ln -s "/opt/wheels/${wheel##*/}" "$root/root/wheels/"
 done
+# The manifest is as scripts/install would have left it, had it broken off here, so that --remove takes it all.
+mkdir "$root/opt/paas-isolate"
+printf '%s\n' 'dir /opt/paas-isolate' 'tree /opt/paas-isolate/venv' >"$root/opt/paas-isolate/manifest"
 chroot "$root" python3 -m venv /opt/paas-isolate/venv
 chroot "$root" /opt/paas-isolate/venv/bin/pip install --quiet --no-index --no-cache-dir --disable-pip-version-check \
     --root-user-action=ignore --find-links /opt/wheels --requirement /opt/wheels/requirements.txt

@@ -15,7 +15,7 @@ class VmError(Exception):
         super().__init__("\n".join(parts))
 
 
-class CommandFailed(VmError):
+class CommandError(VmError):
     """A command in the guest that was asked to succeed (`check=True`) did not."""
 
 

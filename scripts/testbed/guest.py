@@ -1,26 +1,21 @@
 """A running guest: start, run, push, pull, reboot, stop."""
 
-import os
+import io
 import re
-import shutil
-import signal
 import subprocess
+import tarfile
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from testbed import host, monitor, product, qemu, ssh, state
-from testbed.errors import CommandFailed, VmError
-from testbed.image import Image, ensure
+from testbed import image, monitor, power, product, ssh, state
+from testbed.errors import CommandError, VmError
 from testbed.progress import Progress
 from testbed.state import Place, State
+from testbed.waiting import until
 
-DEFAULT = "default"
 BOOT_PATIENCE = 300.0
-STOP_PATIENCE = 40.0
-SCRATCH_SIZE = 1 << 30
 TIMED_OUT = 124
 
 
@@ -49,32 +44,33 @@ class Guest:
 
     @classmethod
     def start(
-        cls,
-        name: str = "",
-        *,
-        release: str = "trixie",
-        bare: bool = False,
-        progress: Progress | None = None,
+        cls, name: str = "", *, release: str = "trixie", bare: bool = False, progress: Progress | None = None
     ) -> "Guest":
         """The guest of that name with this tree's product: booted if it is down, refreshed if it runs."""
         progress = progress or Progress()
         place = Place(checked(name or default_name(release)))
         with place.locked():
             known = state.load(place)
-            if known is not None and known.release != release:
-                raise VmError(f"guest {place.name} runs {known.release}, not {release}", hint="stop it, or take a name")
-            if known is None:
-                image = ensure(release, progress=progress)
-                guest = cls(place, _boot(place, image, progress), progress)
-                guest._wait_until_up(lambda: True)
-            else:
-                guest = cls(place, known, progress)
+            guest = cls._boot(place, release, progress) if known is None else cls(place, known, progress)
+            if guest.state.release != release:
+                hint = "stop it first, or take another --name"
+                raise VmError(f"guest {place.name} runs {guest.state.release}, not {release}", hint=hint)
+            if guest.state.key != image.find(release).key:
+                progress.say("this guest's image is of another recipe than this tree's: stop it, and start it again")
             if not bare:
                 guest.install_product()
         return guest
 
     @classmethod
-    def running(cls, name: str = DEFAULT, *, progress: Progress | None = None) -> "Guest":
+    def _boot(cls, place: Place, release: str, progress: Progress) -> "Guest":
+        found = image.ensure(release, progress=progress)
+        guest = cls(place, power.switch_on(place, found, progress), progress)
+        with progress.stage("boot"):
+            guest._wait_until_up(lambda: True)
+        return guest
+
+    @classmethod
+    def running(cls, name: str = "default", *, progress: Progress | None = None) -> "Guest":
         known = state.load(Place(checked(name)))
         if known is None:
             raise VmError(f"no guest called {name} runs", hint="scripts/vm start")
@@ -98,12 +94,11 @@ class Guest:
         """Runs a command, or a bash script, as a login of `user`.
 
         Root's runs share a connection unless `fresh`; another user's are a login each. `check`: anything but
-        exit status 0 is CommandFailed.
+        exit status 0 is a CommandError.
         """
         remote, text = ssh.command(argv, script, timeout)
-        if user == "root" and not fresh:
-            self.way.connect()
-        line = self.way.argv(remote, user=user, fresh=fresh)
+        line = self.way.ready(remote, user=user, fresh=fresh)
+        # The guest keeps the time; this is for one that does not answer any more.
         patience = timeout + 60 if timeout is not None else None
         try:
             done = subprocess.run(line, input=text or stdin, capture_output=True, timeout=patience)
@@ -111,143 +106,89 @@ class Guest:
             return Result(TIMED_OUT, late.stdout or b"", late.stderr or b"")
         result = Result(done.returncode, done.stdout, done.stderr)
         if check and result.code != 0:
-            raise CommandFailed(f"in the guest, exit status {result.code}: {remote}\n{result.out}{result.err}".rstrip())
+            heard = f"{result.out}{result.err}".rstrip()
+            raise CommandError(f"in the guest, exit status {result.code}: {remote}\n{heard}")
         return result
 
     def push(self, source: Path, destination: str) -> None:
-        """A file, with its mode, or a directory, to that very path."""
-        packed = subprocess.run(
-            ["tar", "--owner=0", "--group=0", "-C", str(source), "-cf", "-", "."]
-            if source.is_dir()
-            else ["cat", str(source)],
-            capture_output=True,
-            check=False,
-        )
-        if packed.returncode != 0:
-            raise VmError(f"cannot read {source}: {packed.stderr.decode().strip()}")
-        if source.is_dir():
-            script = ["sh", "-c", 'mkdir -p "$1" && tar -C "$1" -xf -', "push", destination]
-        else:
-            mode = f"{source.stat().st_mode & 0o777:o}"
-            keep = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"'
-            script = ["sh", "-c", keep, "push", destination, mode]
-        self.run(script, stdin=packed.stdout, check=True)
+        """A file or directory, with its modes, to that very path; it belongs to root there."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.add(source, Path(destination).name, filter=product.owned_by_root)
+        unpack = 'mkdir -p "$1" && tar -C "$1" -xf -'
+        parent = str(Path(destination).parent)
+        self.run(["sh", "-c", unpack, "push", parent], stdin=packed.getvalue(), check=True)
 
     def pull(self, source: str, destination: Path) -> None:
         destination.write_bytes(self.run(["cat", "--", source], check=True).stdout)
 
     def reboot(self, *, hard: bool = False) -> None:
         """`hard` is the reset button: nothing is synced, what the guest had not written is lost."""
-        with self.place.locked():
+        with self.place.locked(), self.progress.stage("hard reset" if hard else "reboot"):
             before = self._boot_id()
-            with self.progress.stage("hard reset" if hard else "reboot"):
-                if hard:
-                    monitor.tell(self.place.monitor, "system_reset")
-                else:
-                    self.run(["systemctl", "reboot"])
-                self.way.disconnect()
-                self._wait_until_up(lambda: self._boot_id() not in ("", before))
+            if hard:
+                monitor.tell(self.place.monitor, "system_reset")
+            else:
+                self.run(["systemctl", "reboot"])
+            self.way.disconnect()
+            self._wait_until_up(lambda: self._boot_id() not in ("", before))
 
     def _boot_id(self) -> str:
         return self.run(["cat", "/proc/sys/kernel/random/boot_id"]).out.strip()
+
+    def _wait_until_up(self, is_the_one: Callable[[], bool]) -> None:
+        """Until sshd lets us in and systemd has started what it wants to start."""
+
+        def is_up() -> bool:
+            alive = power.check_alive(self.place, self.state)
+            return alive and self.way.answers() and self.way.connect() and is_the_one()
+
+        if not until(is_up, BOOT_PATIENCE):
+            raise VmError("the guest did not come up", log=self.place.console, hint="scripts/vm stop; start again")
+        told = self.run(["systemctl", "is-system-running", "--wait"], timeout=BOOT_PATIENCE).out.strip()
+        if told != "running":
+            failed = self.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"]).out.strip()
+            self.progress.say(f"systemd says {told or 'nothing'}: {failed}")
 
     def stop(self) -> None:
         with self.place.locked(), self.progress.stage("stop"):
             if self.state.is_alive(self.place):
                 self.run(["systemctl", "poweroff"], timeout=20)
             self.way.disconnect()
-            self._end_qemu()
-            _forget(self.place)
+            power.switch_off(self.place, self.state)
+            power.forget(self.place)
 
-    def _end_qemu(self) -> None:
-        for patience, word in ((STOP_PATIENCE, signal.SIGTERM), (5.0, signal.SIGKILL), (5.0, signal.SIGKILL)):
-            if _wait(lambda: not self.state.is_alive(self.place), patience):
-                return
-            os.kill(self.state.pid, word)
-        raise VmError(f"qemu (pid {self.state.pid}) does not end")
-
-    def install_product(self, *, force: bool = False) -> None:
-        """Brings in the working tree and runs its scripts/install, unless the guest has this very tree."""
-        wanted = product.product()
-        digest = wanted.digest()
-        if digest == self.state.product and not force:
-            return
-        with tempfile.TemporaryDirectory() as place:
-            wheel: Path | None = None
-            if wanted.is_installable:
-                with self.progress.stage("wheel of the working tree"):
-                    wheel = product.build_wheel(wanted, Path(place), self.state.kernel_image().wheels)
+    def install_product(self) -> None:
+        """Brings in the working tree if it changed, and runs its scripts/install if the product did."""
+        tree = product.product()
+        if tree.digest() != self.state.tree:
             with self.progress.stage("working tree into the guest"):
-                self.run(script_unpack(), stdin=wanted.tarball(wheel), check=True)
-        if wheel is None:
+                self.run(["sh", "-c", product.UNPACK], stdin=tree.tarball(), check=True)
+            self._remember(replace(self.state, tree=tree.digest()))
+        installed = tree.installed()
+        if installed.digest() == self.state.product:
+            return
+        if not tree.is_installable:
             self.progress.say("no scripts/install or no pyproject.toml in this tree: nothing installed")
             return
+        # Should it fail half-way, it is tried again.
+        self._remember(replace(self.state, product=""))
+        with tempfile.TemporaryDirectory() as place:
+            with self.progress.stage("wheel of the working tree"):
+                wheel = product.build_wheel(tree, Path(place), self.state.image_used().wheels)
+            self.run(["sh", "-c", product.DROP_WHEEL], check=True)
+            self.push(wheel, f"{product.WHEELS}/{wheel.name}")
         with self.progress.stage("scripts/install"):
             self.run([f"{product.TREE}/scripts/install", "--wheels", product.WHEELS], check=True)
-        self.state = replace(self.state, product=digest)
-        self.state.save(self.place)
+        self._remember(replace(self.state, product=installed.digest()))
 
-    def _wait_until_up(self, is_it: Callable[[], bool]) -> None:
-        """Until sshd lets us in and systemd has started what it wants to start."""
-        with self.progress.stage("boot"):
-            if not _wait(lambda: self._check_alive() and self.way.answers() and self.way.connect() and is_it(), BOOT_PATIENCE):
-                raise VmError("the guest did not come up", log=self.place.console, hint="scripts/vm console; scripts/vm stop")
-            told = self.run(["systemctl", "is-system-running", "--wait"], timeout=BOOT_PATIENCE)
-        if told.out.strip() != "running":
-            failed = self.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"]).out.strip()
-            self.progress.say(f"systemd says {told.out.strip() or told.err.strip()}:\n{failed}")
-
-    def _check_alive(self) -> bool:
-        if not self.state.is_alive(self.place):
-            raise VmError("qemu ended while the guest was booting", log=self.place.console)
-        if re.search(rb"Kernel panic - not syncing", self.place.console.read_bytes()):
-            raise VmError("the guest's kernel panicked", log=self.place.console)
-        return True
-
-
-def script_unpack() -> list[str]:
-    """Replaces the tree and our wheel; the wheels it depends on are links that the image made."""
-    remove = f"rm -rf {product.TREE}; find {product.WHEELS} -type f -name '*.whl' -delete"
-    return ["sh", "-c", f"{remove}; tar -C /root -xzf -"]
-
-
-def _boot(place: Place, image: Image, progress: Progress) -> State:
-    _forget(place)
-    accel = qemu.accelerator(image, progress)
-    overlay = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image.disk), "-F", "raw", str(place.overlay)]
-    place.qemu_log.unlink(missing_ok=True)
-    host.logged(overlay, log=place.qemu_log)
-    for disk in place.scratch:
-        with disk.open("wb") as empty:
-            empty.truncate(SCRATCH_SIZE)
-    port = ssh.free_port()
-    disks = qemu.Disks(place.overlay, place.scratch)
-    line = qemu.argv(
-        image, disks, accel=accel, port=port, console=place.console, pidfile=place.pidfile, qmp=place.monitor
-    )
-    host.logged(line, log=place.qemu_log)
-    known = State(int(place.pidfile.read_text()), port, accel, str(image.directory), image.release, image.key)
-    known.save(place)
-    return known
-
-
-def _forget(place: Place) -> None:
-    """What a guest wrote is gone with it. Its logs stay, to be read."""
-    for file in (place.state, place.overlay, *place.scratch, place.pidfile, place.monitor, place.control):
-        file.unlink(missing_ok=True)
-
-
-def _wait(is_so: Callable[[], bool], patience: float) -> bool:
-    end = time.monotonic() + patience
-    while not is_so():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.3)
-    return True
+    def _remember(self, known: State) -> None:
+        self.state = known
+        known.save(self.place)
 
 
 def default_name(release: str) -> str:
-    return DEFAULT if release == "trixie" else release
+    return "default" if release == "trixie" else release
 
 
 def checked(name: str) -> str:

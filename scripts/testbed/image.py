@@ -104,12 +104,18 @@ def _build(image: Image, wanted: Recipe, progress: Progress) -> None:
 
 
 def _download_wheels(wheels: Path, wanted: Recipe, log: Path) -> None:
-    # pip judges environment markers by the Python that runs it, here the outer one. For what the product needs
-    # both agree; a dependency `; python_version < "3.13"` would want a list made in the guest.
+    # pip judges environment markers by the Python that runs it, here the outer one. For what the product
+    # needs both agree; a dependency `; python_version < "3.13"` would want a list made in the guest.
     listed = wheels / "requirements.txt"
     listed.write_text("".join(f"{line}\n" for line in wanted.requirements))
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(wheels)]
-    pip += ["--only-binary=:all:", "--implementation=cp", f"--python-version={wanted.release.python}"]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    pip += [
+        "--dest",
+        str(wheels),
+        "--only-binary=:all:",
+        "--implementation=cp",
+        f"--python-version={wanted.release.python}",
+    ]
     pip += [f"--platform={tag}" for tag in wheel_platforms(wanted.release)]
     hint = "a wheel for the guest's Python must exist for each of these, and this Python needs pip"
     host.logged([*pip, "--requirement", str(listed)], log=log, hint=hint)
@@ -119,7 +125,8 @@ def _bootstrap(tree: Path, made: Image, wanted: Recipe, log: Path) -> None:
     customize = shlex.join(["sh", str(HERE / "customize.sh")])
     inputs = shlex.join([str(made.wheels), f"{made.ssh_key}.pub"])
     # Before the kernel comes in, since its initrd is made then.
-    settings = f'tar -C {shlex.quote(str(HERE / "root"))} --owner=0 --group=0 --mode=u=rwX,go=rX -c . | tar -C "$1" -x'
+    pack = shlex.join(["tar", "-C", str(HERE / "root"), "--owner=0", "--group=0", "--mode=u=rwX,go=rX", "-c", "."])
+    settings = f'{pack} | tar -C "$1" -x'
     argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/reproducible"]
     argv += [f"--include={','.join(wanted.packages)}", f"--essential-hook={settings}"]
     argv += [f'--customize-hook={customize} "$1" {inputs}']
@@ -134,7 +141,7 @@ def _make_disk(tree: Path, made: Image, log: Path) -> None:
     if not kernels:
         raise VmError("the tree has no kernel in /boot", log=log)
     version = kernels[-1].name.removeprefix("vmlinuz-")
-    # A disk that is ready at once: lazy initialization would write in the background of the first measurement.
+    # Ready at once: lazy initialization would write behind the back of the first measurement.
     options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
     mke2fs = [host.program("mke2fs"), "-q", "-t", "ext4", "-L", "testbed", "-E", options, "-d", str(tree)]
     host.logged(host.as_root([*mke2fs, str(made.disk), DISK_SIZE]), log=log)

@@ -58,7 +58,7 @@ def configured(apt: Path = APT) -> list[str]:
 
 
 def serving(release: str) -> str:
-    """The first mirror that has the release, asked by apt itself: it knows this machine's proxies and keys."""
+    """The first mirror that has the release. apt itself asks: it knows this machine's proxies and keys."""
     with tempfile.TemporaryDirectory() as place:
         for uri in configured():
             wanted = f"{uri}/dists/{release}/InRelease"

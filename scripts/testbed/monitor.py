@@ -3,6 +3,7 @@
 import json
 import socket
 from pathlib import Path
+from typing import TextIO
 
 from testbed.errors import VmError
 
@@ -10,23 +11,24 @@ from testbed.errors import VmError
 def tell(path: Path, command: str) -> None:
     """Sends one command, and waits until qemu has taken it."""
     try:
-        with socket.socket(socket.AF_UNIX) as door, door.makefile("rw") as lines:
+        with socket.socket(socket.AF_UNIX) as door:
             door.settimeout(10)
             door.connect(str(path))
-            lines.readline()
-            for word in ("qmp_capabilities", command):
-                lines.write(json.dumps({"execute": word}) + "\n")
-                lines.flush()
-                _answer(lines.readline, word)
+            with door.makefile("r") as answers, door.makefile("w") as orders:
+                answers.readline()
+                for word in ("qmp_capabilities", command):
+                    orders.write(json.dumps({"execute": word}) + "\n")
+                    orders.flush()
+                    _wait_for_answer(answers, word)
     except OSError as error:
         raise VmError(f"qemu's monitor at {path}: {error}") from error
 
 
-def _answer(readline: object, word: str) -> None:
-    assert callable(readline)
-    while line := readline():
+def _wait_for_answer(answers: TextIO, word: str) -> None:
+    for line in answers:
         said = json.loads(line)
         if "return" in said:
             return
         if "error" in said:
             raise VmError(f"qemu refused {word}: {said['error'].get('desc')}")
+    raise VmError(f"qemu hung up instead of answering {word}")

@@ -14,6 +14,12 @@ from testbed.errors import VmError
 
 TREE = "/root/paas-isolate"
 WHEELS = "/root/wheels"
+UNPACK = f"rm -rf {TREE}; tar -C /root -xzf -"
+# The wheels that ours depends on are links, which the image has; ours is the file.
+DROP_WHEEL = f"find {WHEELS} -type f -name '*.whl' -delete"
+
+# What is in the tree for those who work on it: a change here brings the tree in again, and installs nothing.
+WORKSHOP = {"tests", "bench", ".ci", ".github"}
 # What an unpacked release has beside its source when it is no git checkout.
 NOT_SOURCE = {".git", "__pycache__", ".venv", "build", "dist", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
@@ -23,6 +29,10 @@ class Product:
     source: Path
     files: tuple[Path, ...]
     """Relative to source, sorted."""
+
+    def installed(self) -> "Product":
+        """The part that is on the machine after scripts/install: without it, nothing is to install."""
+        return Product(self.source, tuple(file for file in self.files if _is_installed(file)))
 
     @property
     def is_installable(self) -> bool:
@@ -36,20 +46,24 @@ class Product:
             digest.update(hashlib.sha256(_content(path)).digest())
         return digest.hexdigest()[:12]
 
-    def tarball(self, wheel: Path | None) -> bytes:
-        """The source tree, and its wheel beside it."""
+    def tarball(self) -> bytes:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
             for file in self.files:
-                archive.add(self.source / file, f"paas-isolate/{file}", filter=_owned_by_root)
-            if wheel is not None:
-                archive.add(wheel, f"wheels/{wheel.name}", filter=_owned_by_root)
+                archive.add(self.source / file, f"paas-isolate/{file}", filter=owned_by_root)
         return packed.getvalue()
 
 
 def product(source: Path = host.SOURCE) -> Product:
     found = (file for file in _listed(source) if (source / file).is_file())
     return Product(source, tuple(sorted(found)))
+
+
+def _is_installed(file: Path) -> bool:
+    """Of scripts/ only the installer and what it reads."""
+    if file.parts[0] == "scripts":
+        return file.parts[1].startswith("install")
+    return file.parts[0] not in WORKSHOP
 
 
 def _listed(source: Path) -> list[Path]:
@@ -67,7 +81,7 @@ def _content(path: Path) -> bytes:
     return str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
 
 
-def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = "root"
     entry.mode = 0o755 if entry.mode & 0o100 else 0o644
@@ -80,7 +94,7 @@ def build_wheel(product: Product, place: Path, wheels: Path) -> Path:
     The build backend is the one already here, or the one that was downloaded for the image.
     """
     log = place / "wheel.log"
-    with tarfile.open(fileobj=io.BytesIO(product.tarball(None))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(product.tarball())) as archive:
         archive.extractall(place, filter="data")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
     if importlib.util.find_spec("hatchling") is not None:

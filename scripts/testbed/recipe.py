@@ -12,14 +12,6 @@ HERE = Path(__file__).parent
 # Count up when image.py makes something else of the same recipe.
 FORMAT = 1
 
-PACKAGES = """
-    systemd systemd-sysv dbus libpam-systemd udev kmod linux-image-cloud-amd64
-    openssh-server nftables iproute2 cron at sudo
-    procps psmisc util-linux fdisk dmsetup strace
-    gcc libc6-dev libpam0g-dev make python3 python3-venv python3-pip
-    cgroup-tools stress-ng nginx-light redis-server apache2-bin mandoc ca-certificates
-""".split()
-
 # Until pyproject.toml says otherwise.
 DEPENDENCIES = ["click>=8.1", "PyYAML>=6.0", "pydantic>=2.7", "jinja2>=3.1", "psutil>=5.9", "rich>=13"]
 BUILD_BACKEND = ["hatchling"]
@@ -56,7 +48,13 @@ class Recipe:
 def recipe(release: str, source: Path) -> Recipe:
     if release not in RELEASES:
         raise VmError(f"no recipe for release {release!r}", hint=f"one of {', '.join(RELEASES)}")
-    return Recipe(RELEASES[release], tuple(PACKAGES), requirements(source / "pyproject.toml"), digest_of_files())
+    asked = requirements(source / "pyproject.toml")
+    return Recipe(RELEASES[release], packages((HERE / "packages").read_text()), asked, digest_of_files())
+
+
+def packages(text: str) -> tuple[str, ...]:
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return tuple(word for line in lines for word in line.split())
 
 
 def requirements(pyproject: Path) -> tuple[str, ...]:
@@ -76,5 +74,6 @@ def digest_of_files(here: Path = HERE) -> str:
 
 
 def wheel_platforms(release: Release) -> list[str]:
-    """Every tag that the guest's glibc satisfies: pip takes a platform by its letters, not as `at most`."""
-    return [*(f"manylinux_2_{minor}_x86_64" for minor in range(release.glibc, 16, -1)), "manylinux2014_x86_64"]
+    """Every tag that the guest's glibc satisfies: pip compares letters, and knows no `at most`."""
+    tags = [f"manylinux_2_{minor}_x86_64" for minor in range(release.glibc, 16, -1)]
+    return [*tags, "manylinux2014_x86_64"]

@@ -19,15 +19,20 @@ class Way:
     key: Path
     control: Path
 
-    def argv(self, remote: str = "", *, user: str = "root", fresh: bool = False, tty: bool = False) -> list[str]:
-        """Root's commands share one connection, as a login costs a second in an emulated guest.
+    def ready(self, remote: str, *, user: str = "root", fresh: bool = False) -> list[str]:
+        """The command line, once what it needs is there.
 
-        A customer's never do: PAM opens the session, and places the login, once for each connection.
+        Root's commands share one connection, as a login costs a second in an emulated guest. A customer's never
+        do: PAM opens the session, and places the login, once for each connection.
         """
-        shared = user == "root" and not fresh
-        line = ["ssh", *self._options(shared=shared), "-p", str(self.port), "-l", user]
-        line += ["-t" if tty else "-T", ADDRESS]
-        return [*line, "--", remote] if remote else line
+        shared = user == "root" and not fresh and self.connect()
+        return [*self._argv(user, shared=shared), "-T", ADDRESS, "--", remote]
+
+    def login(self, user: str) -> list[str]:
+        return [*self._argv(user, shared=False), ADDRESS]
+
+    def _argv(self, user: str, *, shared: bool) -> list[str]:
+        return ["ssh", *self._options(shared=shared), "-p", str(self.port), "-l", user]
 
     def _options(self, *, shared: bool) -> list[str]:
         path = str(self.control) if shared else "none"
@@ -59,7 +64,7 @@ class Way:
 
     def _master(self, patience: float) -> int:
         self.control.unlink(missing_ok=True)
-        line = ["ssh", *self._options(shared=True), "-p", str(self.port), "-l", "root", "-M", "-fN", ADDRESS]
+        line = [*self._argv("root", shared=True), "-M", "-fN", ADDRESS]
         # It stays behind in the background: it must hold none of our caller's pipes open.
         quiet = subprocess.DEVNULL
         try:

@@ -76,6 +76,7 @@ class State:
     image: str
     release: str
     key: str
+    tree: str = ""
     product: str = ""
 
     def save(self, place: Place) -> None:
@@ -91,11 +92,11 @@ class State:
             return False
         return b"qemu" in words and str(place.overlay).encode() in words
 
-    def kernel_image(self) -> Image:
+    def image_used(self) -> Image:
         return Image(Path(self.image), self.release, self.key)
 
     def way(self, place: Place) -> Way:
-        return Way(self.port, self.kernel_image().ssh_key, place.control)
+        return Way(self.port, self.image_used().ssh_key, place.control)
 
 
 def load(place: Place) -> State | None:

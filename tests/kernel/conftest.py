@@ -54,9 +54,9 @@ def sleeper() -> Iterator[Sleepers]:
     """Start processes of any uid that do nothing; they are ended with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*, uid: int = 0, program: str = "import time; time.sleep(1000)") -> subprocess.Popen[bytes]:
-        # Python itself may lie where only root can execute it (a home): root starts it, and it steps down.
-        become = f"import os; os.setgroups([]); os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})"
+    def start(*, uid: int = 0, program: str = "time.sleep(1000)") -> subprocess.Popen[bytes]:
+        # Python may lie where only root can read it (a home): root starts it, it imports, then it steps down.
+        become = f"import os, signal, time; os.setgroups([]); os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})"
         process = subprocess.Popen([sys.executable, "-c", f"{become}; {program}"], cwd="/")
         started.append(process)
         return process

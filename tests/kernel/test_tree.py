@@ -101,7 +101,7 @@ def test_a_process_that_has_ended_is_gone(cgroups: CgroupTree, sleeper: Sleepers
 
 
 def test_a_set_uid_program_is_not_settled(sleeper: Sleepers) -> None:
-    pid = sleeper(program=f"import os, time; os.setresuid({UID}, 0, 0); time.sleep(1000)").pid
+    pid = sleeper(program=f"os.setresuid({UID}, 0, 0); time.sleep(1000)").pid
     for _ in range(500):
         if (found := procfs.identity(pid)) and found.uids[0] == UID:
             break
@@ -128,7 +128,7 @@ def test_killing_asks_first(cgroups: CgroupTree, sleeper: Sleepers) -> None:
     for path in ("users", "users/alice", "users/alice/web"):
         cgroups.create(path)
     polite = sleeper(uid=UID)
-    stubborn = sleeper(uid=UID, program="import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(1000)")
+    stubborn = sleeper(uid=UID, program="signal.signal(15, signal.SIG_IGN); time.sleep(1000)")
     settled(polite.pid, UID), settled(stubborn.pid, UID)
     time.sleep(0.3)  # the stubborn one needs a moment to become stubborn
     for process in (polite, stubborn):
