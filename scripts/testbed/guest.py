@@ -161,10 +161,10 @@ class Guest:
     def install_product(self) -> None:
         """Brings in the working tree if it changed, and runs its scripts/install if the product did."""
         tree = product.product()
-        if tree.digest() != self.state.tree:
+        if (digest := tree.digest()) != self.state.tree:
             with self.progress.stage("working tree into the guest"):
                 self.run(["sh", "-c", product.UNPACK], stdin=tree.tarball(), check=True)
-            self._remember(replace(self.state, tree=tree.digest()))
+            self._remember(replace(self.state, tree=digest))
         installed = tree.installed()
         if installed.digest() == self.state.product:
             return

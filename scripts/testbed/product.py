@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import io
+import stat
 import subprocess
 import sys
 import tarfile
@@ -25,38 +26,65 @@ NOT_SOURCE = {".git", "__pycache__", ".venv", "build", "dist", ".mypy_cache", ".
 
 
 @dataclass(frozen=True)
+class Source:
+    """One file of the tree, as it was at one moment: others may be editing it."""
+
+    path: str
+    mode: int
+    content: bytes
+    is_link: bool
+
+    def header(self) -> tarfile.TarInfo:
+        entry = tarfile.TarInfo(f"paas-isolate/{self.path}")
+        if self.is_link:
+            entry.type, entry.linkname = tarfile.SYMTYPE, self.content.decode()
+        else:
+            entry.size = len(self.content)
+        entry.mode = self.mode
+        return owned_by_root(entry)
+
+
+@dataclass(frozen=True)
 class Product:
-    source: Path
-    files: tuple[Path, ...]
-    """Relative to source, sorted."""
-
-    def installed(self) -> "Product":
-        """The part that is on the machine after scripts/install: without it, nothing is to install."""
-        return Product(self.source, tuple(file for file in self.files if _is_installed(file)))
-
-    @property
-    def is_installable(self) -> bool:
-        return Path("scripts/install") in self.files and Path("pyproject.toml") in self.files
+    files: tuple[Source, ...]
 
     def digest(self) -> str:
         digest = hashlib.sha256()
         for file in self.files:
-            path = self.source / file
-            digest.update(f"{file}\0{path.lstat().st_mode & 0o111:o}\0".encode())
-            digest.update(hashlib.sha256(_content(path)).digest())
+            digest.update(f"{file.path}\0{file.mode & 0o100:o}{file.is_link}{len(file.content)}\0".encode())
+            digest.update(file.content)
         return digest.hexdigest()[:12]
+
+    def installed(self) -> "Product":
+        """The part that is on the machine after scripts/install: without a change there, none is due."""
+        return Product(tuple(file for file in self.files if _is_installed(Path(file.path))))
+
+    @property
+    def is_installable(self) -> bool:
+        return {"scripts/install", "pyproject.toml"} <= {file.path for file in self.files}
 
     def tarball(self) -> bytes:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
             for file in self.files:
-                archive.add(self.source / file, f"paas-isolate/{file}", filter=owned_by_root)
+                archive.addfile(file.header(), None if file.is_link else io.BytesIO(file.content))
         return packed.getvalue()
 
 
 def product(source: Path = host.SOURCE) -> Product:
-    found = (file for file in _listed(source) if (source / file).is_file())
-    return Product(source, tuple(sorted(found)))
+    return Product(tuple(file for path in sorted(_listed(source)) if (file := _read(source, path)) is not None))
+
+
+def _read(source: Path, path: str) -> Source | None:
+    file = source / path
+    try:
+        mode = file.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            return Source(path, 0o777, str(file.readlink()).encode(), is_link=True)
+        return Source(path, stat.S_IMODE(mode), file.read_bytes(), is_link=False)
+    except (FileNotFoundError, IsADirectoryError):
+        # Deleted, and git has not been told yet; or a submodule.
+        return None
 
 
 def _is_installed(file: Path) -> bool:
@@ -66,19 +94,15 @@ def _is_installed(file: Path) -> bool:
     return file.parts[0] not in WORKSHOP
 
 
-def _listed(source: Path) -> list[Path]:
+def _listed(source: Path) -> list[str]:
     """What git would commit, committed or not; files that it ignores are not the product."""
     git = ["git", "-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(git, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        files = (path.relative_to(source) for path in source.rglob("*"))
-        return [file for file in files if NOT_SOURCE.isdisjoint(file.parts)]
-    return [Path(name) for name in {*listed.decode().split("\0")} if name]
-
-
-def _content(path: Path) -> bytes:
-    return str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
+        found = (path.relative_to(source) for path in source.rglob("*") if not path.is_dir())
+        return [str(path) for path in found if NOT_SOURCE.isdisjoint(path.parts)]
+    return [name for name in {*listed.decode().split("\0")} if name]
 
 
 def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:

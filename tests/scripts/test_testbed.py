@@ -1,0 +1,190 @@
+"""The parts of the test machine that can be judged without one."""
+
+from pathlib import Path
+
+import pytest
+from testbed import mirror, ssh
+from testbed.errors import VmError, last_lines
+from testbed.guest import checked, default_name
+from testbed.product import Product, product
+from testbed.recipe import HERE, Recipe, packages, recipe, requirements, wheel_platforms
+from testbed.state import Place, State
+
+WITH_SNAPSHOTS = """\
+Types: deb
+# http://snapshot.debian.org/archive/debian/20250520T000000Z
+URIs: http://mirror.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+
+Types: deb
+URIs: http://mirror.example/debian-security
+Suites: bookworm-security
+
+Types: deb-src
+URIs: http://sources.example/debian
+Suites: bookworm
+
+Enabled: no
+Types: deb
+URIs: http://off.example/debian
+Suites: trixie
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "uris"),
+    [
+        ("", []),
+        (WITH_SNAPSHOTS, ["http://mirror.example/debian", "http://mirror.example/debian-security"]),
+        (
+            "Types: deb deb-src\nURIs: http://a/debian\n http://b/debian\nSuites: sid\n",
+            ["http://a/debian", "http://b/debian"],
+        ),
+    ],
+)
+def test_uris_of_a_sources_file(text: str, uris: list[str]) -> None:
+    assert list(mirror.uris_of_deb822(text)) == uris
+
+
+def test_uris_of_a_list_file() -> None:
+    text = (
+        "# deb http://old.example/debian sid main\n"
+        "deb [signed-by=/k.gpg arch=amd64] http://a/debian trixie main\n"
+        "deb-src http://b/debian trixie main\n"
+        "deb http://c/debian/ trixie main\n"
+    )
+    assert list(mirror.uris_of_list(text)) == ["http://a/debian", "http://c/debian/"]
+
+
+@pytest.mark.parametrize(
+    ("uris", "tried"),
+    [
+        ([], [mirror.DEBIAN]),
+        (["http://a/debian-security", "https://deb.nodesource.com/node_20.x"], [mirror.DEBIAN]),
+        (["http://a/debian/", mirror.DEBIAN], ["http://a/debian", mirror.DEBIAN]),
+        (
+            ["http://a/archive/debian/20250520T000000Z/"],
+            ["http://a/archive/debian/20250520T000000Z", "http://a/archive/debian", mirror.DEBIAN],
+        ),
+    ],
+)
+def test_mirrors_worth_trying(uris: list[str], tried: list[str]) -> None:
+    assert mirror.candidates(uris) == tried
+
+
+def test_packages_are_words_without_comments() -> None:
+    assert packages("# for at and cron\nat cron\n\nmake\n") == ("at", "cron", "make")
+    assert "systemd-sysv" in packages((HERE / "packages").read_text())
+
+
+def test_requirements_are_those_of_the_product_its_build_and_its_tests(tmp_path: Path) -> None:
+    pyproject = tmp_path / "pyproject.toml"
+    pyproject.write_text('[build-system]\nrequires = ["b"]\n[project]\ndependencies = ["d>=1", "a"]\n')
+    assert requirements(pyproject) == ("a", "b", "d>=1", "pytest>=8")
+
+
+def with_dependencies(source: Path, *names: str) -> Recipe:
+    (source / "pyproject.toml").write_text(f"[project]\ndependencies = {list(names)}\n")
+    return recipe("trixie", source)
+
+
+def test_the_key_changes_with_what_goes_in_and_with_nothing_else(tmp_path: Path) -> None:
+    first = with_dependencies(tmp_path, "click", "rich")
+    (tmp_path / "code.py").write_text("changed = True\n")
+    assert with_dependencies(tmp_path, "rich", "click").key() == first.key()
+    assert with_dependencies(tmp_path, "click", "rich>=13").key() != first.key()
+    assert recipe("bookworm", tmp_path).key() != recipe("trixie", tmp_path).key()
+
+
+def test_an_unknown_release_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(VmError, match="one of trixie, bookworm"):
+        recipe("sarge", tmp_path)
+
+
+def test_wheels_for_an_older_glibc_fit(tmp_path: Path) -> None:
+    tags = wheel_platforms(recipe("bookworm", tmp_path).release)
+    assert tags[0] == "manylinux_2_36_x86_64"
+    assert {"manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"} <= {*tags}
+
+
+WAY = ssh.Way(port=2222, key=Path("/k"), control=Path("/c"))
+
+
+def test_a_customer_gets_a_connection_of_its_own() -> None:
+    line = WAY.ready("id", user="alice")
+    assert line[line.index("-S") + 1] == "none"
+    assert line[line.index("-l") + 1] == "alice"
+    assert line[-2:] == ["--", "id"]
+
+
+def test_the_callers_ssh_configuration_is_left_out() -> None:
+    assert WAY.login("alice")[:3] == ["ssh", "-F", "/dev/null"]
+
+
+def test_words_of_a_command_stay_words() -> None:
+    assert ssh.command(["echo", "a b", "$HOME"], None, None) == ("echo 'a b' '$HOME'", b"")
+
+
+def test_a_timeout_is_kept_in_the_guest() -> None:
+    assert ssh.command(["sleep", "9"], None, 1.5)[0] == "timeout --kill-after=10 1.5 sleep 9"
+
+
+def test_a_script_goes_to_bash_by_standard_input() -> None:
+    remote, text = ssh.command(None, "exit 3\n", None)
+    assert remote.startswith("bash -c ")
+    assert text == b"exit 3\n"
+
+
+@pytest.mark.parametrize("both_or_none", [(None, None), (["true"], "true")])
+def test_either_a_command_or_a_script(both_or_none: tuple[list[str] | None, str | None]) -> None:
+    with pytest.raises(ValueError, match="either"):
+        ssh.command(*both_or_none, None)
+
+
+def tree(source: Path, **files: str) -> Product:
+    for name, text in files.items():
+        path = source / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return product(source)
+
+
+def test_the_digest_follows_content_and_mode(tmp_path: Path) -> None:
+    first = tree(tmp_path, code="1").digest()
+    assert tree(tmp_path, code="2").digest() != first
+    assert tree(tmp_path, code="1").digest() == first
+    (tmp_path / "code").chmod(0o755)
+    assert product(tmp_path).digest() != first
+
+
+def test_a_changed_test_or_tool_installs_nothing(tmp_path: Path) -> None:
+    before = tree(tmp_path, scripts__install="1", scripts__vm="1", tests__a="1", man__a="1")
+    after = tree(tmp_path, scripts__vm="2", tests__a="2")
+    assert after.digest() != before.digest()
+    assert after.installed().digest() == before.installed().digest()
+    assert tree(tmp_path, scripts__install="2").installed().digest() != before.installed().digest()
+    assert not after.is_installable
+    assert tree(tmp_path, **{"pyproject.toml": ""}).is_installable
+
+
+def test_a_pid_alone_is_not_our_guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAAS_ISOLATE_CACHE", str(tmp_path))
+    somebody = State(1, 2222, "tcg", str(tmp_path), "trixie", "k")
+    assert not somebody.is_alive(Place("default"))
+
+
+def test_names_of_guests() -> None:
+    assert checked(default_name("trixie")) == "default"
+    assert checked(default_name("bookworm")) == "bookworm"
+    with pytest.raises(VmError, match="no name"):
+        checked("../up")
+
+
+def test_an_error_shows_the_end_of_the_log_and_what_to_do(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(f"line {number}\n" for number in range(50)))
+    assert last_lines(log, count=2) == "    line 48\n    line 49"
+    said = str(VmError("it broke", log=log, hint="mend it"))
+    assert said.startswith("it broke\n")
+    assert said.endswith("    line 49\nwhat to do: mend it")
