@@ -47,7 +47,7 @@ def unknown(name: str, known: list[str]) -> str:
     """What a complaint says of a key that is not in the language."""
     from difflib import get_close_matches  # only who mistypes pays for it
 
-    if near := get_close_matches(name, known, n=1):
+    if near := get_close_matches(name, known, n=1) or [key for key in known if name and key.startswith(name)]:
         return f"is not a key of this place; did you mean {near[0]}?"
     if len(known) == 1:
         return f"is not a key of this place; expected {known[0]} alone"

@@ -1,0 +1,62 @@
+"""What config/ shows is what the parser takes, and what spec.md promises of the preset plans."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from crowd import Crowd
+
+from paas_isolate.model.machine import Machine
+from paas_isolate.source.directory import Directory
+from paas_isolate.spec.parse import DEFAULT, parse_plan
+
+CONFIG = Path(__file__).parents[2] / "config"
+PEOPLE = Crowd({"alice": 1001, "bob": 1002, "intranet": 1003, "intranet-dev": 1004})
+BIG = Machine(cores=8, cpu_set="0-7", memory=64 << 30, swap=0, pid_max=4_194_304)
+
+
+def test_the_examples_gather_without_a_word(tmp_path: Path) -> None:
+    etc = shutil.copytree(CONFIG, tmp_path / "etc")
+    for path in (etc, *etc.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # a checkout may be writable by its group
+    found = Directory(str(etc), "/nonexistent", os.getuid()).load(PEOPLE, BIG, remember=False)
+    assert found.complaints == ()
+    assert list(found.accounts) == ["alice", "bob", "intranet"]
+    assert found.host == replace(DEFAULT, default_plan="small")
+    assert found.accounts["alice"].limits == {
+        "cpu.max": 100_000,
+        "cpu.weight": 100,
+        "memory.max": 1 << 30,
+        "memory.swap": 0,
+        "pids": 100,
+        "io.read": 5 << 20,
+        "io.write": 5 << 20,
+    }
+
+
+def test_the_preset_plans_have_the_figures_of_the_trade() -> None:
+    """cores, memory, processes, bytes a second; no swap, no memory.high, weights in proportion to the cores."""
+    figures = {
+        "free": (25, 256, 50, 1),
+        "small": (100, 1024, 100, 5),
+        "typical": (100, 1024, 100, 1),
+        "medium": (200, 2048, 200, 20),
+        "large": (400, 4096, 400, 50),
+        "xlarge": (800, 8192, 800, 100),
+    }
+    assert {path.stem for path in (CONFIG / "plans.d").iterdir()} == set(figures)
+    for name, (percent, memory, pids, io) in figures.items():
+        plan, _ = parse_plan((CONFIG / "plans.d" / f"{name}.yaml").read_bytes(), f"plans.d/{name}.yaml")
+        limits = dict(plan.limits)
+        operations = {limits.pop("io.read_ops", None), limits.pop("io.write_ops", None)}
+        assert operations == ({1024} if name == "typical" else {None})
+        assert limits == {
+            "cpu.max": percent * 1000,
+            "cpu.weight": percent,
+            "memory.max": memory << 20,
+            "memory.swap": 0,
+            "pids": pids,
+            "io.read": io << 20,
+            "io.write": io << 20,
+        }

@@ -1,0 +1,327 @@
+"""Files in, what is sold and what is said about it out."""
+
+import time
+from decimal import Decimal
+
+import pytest
+from crowd import CROWD, MACHINE, Crowd, fleet, sold
+
+from paas_isolate.model.account import Account, Match, Plan, Service
+from paas_isolate.model.limits import UNLIMITED, Percent
+from paas_isolate.spec.gather import Wrong, gather
+from paas_isolate.spec.parse import DEFAULT
+
+A, B, C, P = "accounts.d/alice.yaml", "accounts.d/bob.yaml", "accounts.d/carol.yaml", "plans.d/p.yaml"
+
+
+def test_limits_merge_knob_by_knob() -> None:
+    found = fleet(
+        {
+            P: "limits: {cpu: {max: 100%, weight: 50}, memory: {max: 1G, swap: 0}, pids: 100, io: 5M}",
+            A: "plan: p\nlimits: {memory: 2G, pids: unlimited, io: {read: 9M}}",
+        }
+    )
+    assert not found.complaints
+    assert found.accounts["alice"].limits == {
+        "cpu.max": 100_000,
+        "cpu.weight": 50,
+        "memory.max": 2 << 30,
+        "memory.swap": 0,
+        "pids": UNLIMITED,
+        "io.read": 9 << 20,
+        "io.write": 5 << 20,
+    }
+    assert found.accounts["alice"].uids == {"alice": 1001}
+    assert found.accounts["alice"].home == "/home/alice"
+    assert found.accounts["alice"].plan == "p"
+
+
+def test_services_merge_by_name() -> None:
+    found = fleet(
+        {
+            P: """
+services:
+  php: {match: {program: php-fpm*, command: "*pool $account* $owner $accounts"}, limits: {memory: 80%, pids: 9}}
+  web: {match: {program: apache2}, priority: 3, entry: [cron]}
+peers: [x]
+""",
+            A: """
+users: [bob]
+plan: p
+address: here
+services:
+  php: {limits: {pids: 5}}
+  web: {match: {program: nginx}, run: ./x}
+  more: {match: {user: $owner}}
+""",
+        }
+    )
+    alice = found.accounts["alice"]
+    assert alice.services == (
+        Service("more", match=Match(user="bob")),
+        Service(
+            "php",
+            {"memory.max": Percent(Decimal(80)), "pids": 5},
+            Match(program="php-fpm*", command="*pool alice* bob $accounts"),
+        ),
+        Service("web", {}, Match(program="nginx"), 3, ("cron",), ("entry", "run")),
+    )
+    assert alice.reserved == ("peers", "address")
+
+
+def test_a_name_with_glob_characters_fits_itself_alone() -> None:
+    services = (Service("a", match=Match(user="$owner")),)
+    account = Account("alice", A, ("we[i]rd*",), "we[i]rd*", None, services=services)
+    found = gather(DEFAULT, {}, {"alice": account}, Crowd({"we[i]rd*": 1001}), MACHINE, lambda _: None)
+    assert found.accounts["alice"].services[0].match.user == "we[[]i]rd[*]"
+
+
+def test_who_names_no_plan_has_the_default_one() -> None:
+    files = {"config.yaml": "default_plan: p", P: "limits: {pids: 7}", A: ""}
+    assert fleet(files).accounts["alice"].limits == {"pids": 7}
+
+
+COMPLAINTS = {
+    "low above max, of two files": (
+        {P: "limits: {memory: 2G}", A: "plan: p\nlimits:\n  memory: {low: 3G}"},
+        f"{A}:4:17: limits.memory.low is 3G, above memory.max with 2G; expected at most that "
+        f"(limits.memory.max is in {P})",
+    ),
+    "high above max": (
+        {P: "limits: {memory: {high: 3G}}", A: "plan: p\nlimits: {memory: 2G}"},
+        f"{A}:3:18: limits.memory.high is 3G, above memory.max with 2G; expected at most that "
+        f"(limits.memory.high is in {P})",
+    ),
+    "low above high": (
+        {A: "limits: {memory: {low: 90%, high: 80%, max: 1G}}"},
+        f"{A}:2:24: limits.memory.low is 921.6M, above memory.high with 819.2M; expected at most that",
+    ),
+    "burst above max": (
+        {A: "limits: {cpu: {max: 50%, burst: 60%}}"},
+        f"{A}:2:33: limits.cpu.burst is 60%, above cpu.max with 50%; expected at most that",
+    ),
+    "cores that do not exist": (
+        {A: "limits: {cpu: {set: 1-3}}"},
+        f"{A}:2:21: limits.cpu.set is 1-3, but cores 2-3 do not exist; expected cores among 0-1",
+    ),
+    "percent without its sign": (
+        {A: "limits: {cpu: 150}"},
+        f"{A}:2:15: limits.cpu.max is 150 cores, and this machine has 2; write 150% for percent of one core",
+    ),
+    "in a service": (
+        {A: "services: {web: {limits: {memory: {max: 50%, low: 1G}}}}\nlimits: {memory: 1G}"},
+        f"{A}:2:51: services.web.limits.memory.low is 1G, above memory.max with 512M; expected at most that",
+    ),
+    "no such plan": (
+        {P: "", A: "plan: q"},
+        f"{A}:2:7: plan is 'q', and there is no such plan; expected p",
+    ),
+    "no such default plan": (
+        {"config.yaml": "default_plan: q", A: ""},
+        "config.yaml:1:15: default_plan is 'q', and there is no such plan; expected a file in plans.d",
+    ),
+    "no such user": (
+        {A: "users: [alice, ghost]"},
+        f"{A}:2:16: users[1] is 'ghost', who is no user of this machine; make the user, or take the name out",
+    ),
+    "no such user, by default": (
+        {"accounts.d/ghost.yaml": ""},
+        "accounts.d/ghost.yaml: users is 'ghost', who is no user of this machine",
+    ),
+    "root": (
+        {A: "users: [root]"},
+        f"{A}:2:9: users[0] is 'root' with uid 0; expected a uid from 1000 to 59999",
+    ),
+    "nobody": (
+        {A: "users: [nobody]"},
+        f"{A}:2:9: users[0] is 'nobody' with uid 65534; expected a uid from 1000 to 59999",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COMPLAINTS)
+def test_what_cannot_be(case: str) -> None:
+    files, expected = COMPLAINTS[case]
+    found = fleet(files)
+    assert [str(it)[: len(expected)] for it in found.complaints] == [expected]
+    assert not found.complaints[0].warning
+    assert not found.accounts
+    assert all(reason.endswith("there is no last good copy") for reason in found.kept.values())
+    assert len(found.kept) == 1
+
+
+WARNINGS = {
+    "service above its account": (
+        {A: "limits: {pids: 5}\nservices: {web: {limits: {pids: 6}}}"},
+        f"{A}: warning: services.web.limits.pids is 6, above the account's 5, which it never gets past",
+    ),
+    "high without swap": (
+        {A: "limits: {memory: {max: 2G, high: 1G, swap: 0}}"},
+        f"{A}: warning: limits.memory.high is given together with memory.swap 0, which can stall a program",
+    ),
+    "high of a service, swap of its account": (
+        {P: "limits: {memory: {swap: 0}}", A: "plan: p\nservices: {web: {limits: {memory: {high: 1G}}}}"},
+        f"{A}: warning: services.web.limits.memory.high is given together with memory.swap 0",
+    ),
+    "more than the machine": (
+        {A: "limits: {cpu: 800%}"},
+        f"{A}: warning: limits.cpu.max is 800% of a core, and this machine has 2 cores; it is cut to 200%",
+    ),
+    "exempt": (
+        {A: "users: [alice, admin]"},
+        f"{A}: warning: users[1] is 'admin', who is exempt: never confined, whatever an account says",
+    ),
+    "exempt, but nobody": (
+        {"config.yaml": "users: {exempt: [ghost]}", A: ""},
+        "config.yaml: warning: users.exempt names ghost, who is no user of this machine",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WARNINGS)
+def test_what_should_not_be(case: str) -> None:
+    files, expected = WARNINGS[case]
+    found = fleet(files)
+    assert [str(it)[: len(expected)] for it in found.complaints] == [expected]
+    assert list(found.accounts) == ["alice"]
+    assert not found.kept
+
+
+def test_what_is_wrong_with_a_plan_is_said_once() -> None:
+    found = fleet({P: "limits: {cpu: 800%}", A: "plan: p", B: "plan: p", C: "plan: p\nlimits: {pids: 3}"})
+    assert [str(it) for it in found.complaints] == [
+        f"{P}: warning: limits.cpu.max is 800% of a core, and this machine has 2 cores; it is cut to 200%"
+    ]
+
+
+def test_the_exempt_are_in_no_account() -> None:
+    found = fleet({A: "users: [alice, admin]", B: "users: [bob, admin]\nowner: bob"})
+    assert found.exempt == {1100}
+    assert [dict(it.uids) for it in found.accounts.values()] == [{"alice": 1001}, {"bob": 1002}]
+
+
+def test_a_user_of_two_accounts_is_of_none() -> None:
+    found = fleet({A: "users: [alice, carol]", B: "users: [bob, carol]", C: "users: [admin]"})
+    assert [str(it) for it in found.complaints if not it.warning] == [
+        f"{B}:2:14: users[1] is 'carol' (uid 1003), who belongs to {A}; a user is in one account at most",
+        f"{A}:2:16: users[1] is 'carol' (uid 1003), who belongs to {B}; a user is in one account at most",
+    ]
+    assert set(found.kept) == {"alice", "bob"}
+    assert list(found.accounts) == ["carol"]
+
+
+def test_two_names_of_one_uid_are_one_user() -> None:
+    people = Crowd({"alice": 1001, "alias": 1001})
+    assert set(fleet({A: "", B: "users: [alias]"}, people).kept) == {"alice", "bob"}
+    assert fleet({A: "users: [alice, alias]"}, people).accounts["alice"].uids == {"alice": 1001, "alias": 1001}
+
+
+def test_a_wrong_account_stays_as_it_was() -> None:
+    copies = {"alice": sold("alice", alice=1001)}
+    found = fleet({A: "plan: q"}, last_good=copies)
+    assert found.accounts == copies
+    assert found.kept == {"alice": "its plan q cannot be used"}
+
+
+def test_accounts_of_a_wrong_plan_stay_as_they_were_without_a_complaint_each() -> None:
+    copies = {"alice": sold("alice", alice=1001)}
+    found = fleet({A: "plan: q", B: "plan: q"}, last_good=copies, wrong=Wrong(plans={"q": "unreadable"}))
+    assert found.accounts == copies
+    assert found.kept == {
+        "alice": "its plan q cannot be used",
+        "bob": "its plan q cannot be used; there is no last good copy",
+    }
+    assert not found.complaints
+
+
+def test_a_wrong_file_hands_its_users_to_nobody() -> None:
+    """alice.yaml has a typing mistake, while bob.yaml claims her user: two accounts would own one uid."""
+    copies = {"alice": sold("alice", alice=1001), "bob": sold("bob", bob=1002)}
+    wrong = Wrong(accounts={"alice": "accounts.d/alice.yaml cannot be used"})
+    found = fleet({B: "users: [bob, alice]"}, last_good=copies, wrong=wrong)
+    assert found.accounts == copies
+    assert set(found.kept) == {"alice", "bob"}
+    assert [str(it) for it in found.complaints] == [
+        f"{B}:2:14: users[1] is 'alice' (uid 1001), who is kept by {A}; a user is in one account at most"
+    ]
+
+
+def test_last_good_copies_that_clash_are_not_both_used() -> None:
+    copies = {"alice": sold("alice", alice=1001), "bob": sold("bob", alice=1001)}
+    wrong = Wrong(accounts={"alice": "wrong", "bob": "wrong"})
+    found = fleet({}, last_good=copies, wrong=wrong)
+    assert list(found.accounts) == ["alice"]
+    assert found.kept == {"alice": "wrong", "bob": "wrong; its last good copy clashes with that of alice"}
+
+
+def test_a_user_that_cannot_be_resolved_keeps_the_uid_that_it_had() -> None:
+    copies = {"alice": sold("alice", alice=1001, ldap=2001)}
+    found = fleet({A: "users: [alice, ldap]\nlimits: {pids: 5}"}, last_good=copies)
+    assert found.accounts["alice"].uids == {"alice": 1001, "ldap": 2001}
+    assert found.accounts["alice"].limits == {"pids": 5}
+    assert found.kept == {"alice": "the user ldap cannot be resolved; keeps uid 2001"}
+    assert [it.warning for it in found.complaints] == [True]
+
+
+def test_an_old_copy_confines_nobody_who_is_exempt_now() -> None:
+    copies = {"alice": sold("alice", alice=999, admin=1100, bob=1002)}
+    found = fleet({A: "plan: q"}, last_good=copies)
+    assert found.accounts["alice"].uids == {"alice": 1001, "bob": 1002}  # alice was made anew
+
+
+def test_a_renamed_account_keeps_its_directory() -> None:
+    renamed = {A: "renamed_from: old"}
+    assert fleet(renamed).accounts["alice"].directory == "old"
+    assert fleet(renamed, last_good={"old": sold("old", "older")}).accounts["alice"].directory == "older"
+    assert fleet(renamed, last_good={"alice": sold("alice", "oldest")}).accounts["alice"].directory == "oldest"
+
+
+def test_two_accounts_of_one_directory_are_refused() -> None:
+    found = fleet({A: "renamed_from: bob", B: ""})
+    assert [str(it) for it in found.complaints] == [
+        f"{B}:1:10: account leads to the cgroup bob, which belongs to {A}; each has its own",
+        f"{A}:2:15: renamed_from leads to the cgroup bob, which belongs to {B}; each has its own",
+    ]
+    assert set(found.kept) == {"alice", "bob"}
+
+
+def test_the_old_name_of_a_wrong_account_is_not_removed() -> None:
+    assert "old" in fleet({A: "renamed_from: old\nplan: q"}).kept
+
+
+def test_users_without_account_get_one_of_their_own() -> None:
+    people = Crowd({**CROWD.users, "Odd.Name": 1004, "carols": 1005}, CROWD.groups)
+    files = {
+        "config.yaml": "users: {without_account: plan p}",
+        P: "limits: {pids: 9}",
+        A: "",
+        "accounts.d/carol.yaml": "users: [carols]",
+    }
+    found = fleet(files, people)
+    assert {it.name: (dict(it.uids), it.plan) for it in found.accounts.values()} == {
+        "alice": ({"alice": 1001}, None),
+        "bob": ({"bob": 1002}, "p"),
+        "carol": ({"carols": 1005}, None),
+        "uid-1003": ({"carol": 1003}, "p"),
+        "uid-1004": ({"Odd.Name": 1004}, "p"),
+    }
+    assert found.accounts["bob"].limits == {"pids": 9}
+
+
+def test_users_of_a_wrong_account_get_none_of_their_own() -> None:
+    files = {"config.yaml": "users: {without_account: plan p}", P: "", A: "users: [alice, carol]\nplan: q"}
+    wrong = Wrong(accounts={"bob": "wrong"})
+    found = fleet(files, wrong=wrong, last_good={"bob": sold("bob", bob=1002)})
+    assert set(found.accounts) == {"bob"}
+    assert set(found.kept) == {"alice", "bob"}
+
+
+def test_ten_thousand_accounts_take_well_under_a_second() -> None:
+    names = [f"u{i}" for i in range(10_000)]
+    people = Crowd({name: 1000 + i for i, name in enumerate(names)})
+    accounts = {name: Account(name, f"accounts.d/{name}.yaml", (name,), name, "p") for name in names}
+    plans = {"p": Plan("p", P, {"pids": 9}, (Service("php", match=Match(command="*$account*")),))}
+    began = time.process_time()
+    found = gather(DEFAULT, plans, accounts, people, MACHINE, lambda _: None)
+    assert time.process_time() - began < 1
+    assert len(found.accounts) == 10_000
