@@ -8,4 +8,5 @@ from hypothesis import settings
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "changes"))
 
 settings.register_profile("quick", max_examples=60)
-settings.load_profile("quick")
+settings.register_profile("thorough", max_examples=20_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

@@ -1,0 +1,165 @@
+"""The stages of scripts/test, in the order of what is cheap to know first."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from checking.workshop import SOURCE, Workshop
+
+PYTHON = ("paas_isolate", "scripts", "tests")
+WARNINGS = ("-std=gnu17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`run` returns whether all was well; it prints what it found."""
+
+    name: str
+    meaning: str
+    run: Callable[[Workshop], bool]
+
+
+def run_all(stages: Iterable[Stage], shop: Workshop) -> int:
+    """All stages, though one fails: whoever mends wants to know everything. A line each, and the sum."""
+    failed: list[str] = []
+    number = 0
+    for stage in stages:
+        print(f"== {stage.name}: {stage.meaning}", flush=True)
+        begin = time.monotonic()
+        well = stage.run(shop)
+        print(f"== {stage.name}: {'ok' if well else 'FAILED'} ({time.monotonic() - begin:.1f} s)", flush=True)
+        number += 1
+        failed += [] if well else [stage.name]
+    if failed:
+        print(f"scripts/test: failed: {', '.join(failed)}")
+    print(f"stages: {number - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _call(*command: str, environment: dict[str, str] | None = None) -> bool:
+    done = subprocess.run(command, cwd=SOURCE, stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
+    return done.returncode == 0
+
+
+def _pytest(shop: Workshop, *words: str, environment: dict[str, str] | None = None) -> bool:
+    return _call(str(shop.python), "-m", "pytest", *words, environment=environment)
+
+
+def _format(shop: Workshop) -> bool:
+    return _call(shop.tool("ruff"), "format", "--check", "--quiet", *_python())
+
+
+def _lint(shop: Workshop) -> bool:
+    return _call(shop.tool("ruff"), "check", "--quiet", *_python())
+
+
+def _types(shop: Workshop) -> bool:
+    scripts = [str(path.relative_to(SOURCE)) for path in _scripts("python")]
+    packages = [str(path.parent.relative_to(SOURCE)) for path in sorted((SOURCE / "scripts").glob("*/__init__.py"))]
+    mypy = shop.tool("mypy")
+    # Scripts without an ending are all called __main__: mypy takes one of them at a time.
+    return _call(mypy) and _call(mypy, *packages) and all(_call(mypy, script) for script in scripts)
+
+
+def _floors(shop: Workshop) -> bool:
+    return _call(shop.tool("lint-imports"))
+
+
+def _shell(_: Workshop) -> bool:
+    scripts = [str(path) for path in (*_scripts("sh"), *sorted(SOURCE.glob("scripts/**/*.sh")))]
+    return _call("shellcheck", "--external-sources", *scripts, str(SOURCE / ".ci" / "run"))
+
+
+def _c(_: Workshop) -> bool:
+    sources = [str(path) for path in sorted(SOURCE.glob("**/*.c"))]
+    return all(_call("gcc", *WARNINGS, source) for source in sources)
+
+
+def _man(_: Workshop) -> bool:
+    pages = [str(path) for path in sorted(SOURCE.glob("man/*.[1-8]"))]
+    return not pages or _call("mandoc", "-T", "lint", "-W", "warning", *pages)
+
+
+def _unit(shop: Workshop) -> bool:
+    return _pytest(shop)
+
+
+def _kernel(shop: Workshop) -> bool:
+    return _as_root() and _pytest(shop, "-m", "kernel", "tests/kernel")
+
+
+def _guest(shop: Workshop, *, release: str = "trixie", long: bool = False) -> bool:
+    """The tests inside the test machine, then those that look at it from outside (reboots)."""
+    if not _as_root():
+        return False
+    name = "test" if release == "trixie" else f"test-{release}"
+    vm = [sys.executable, str(SOURCE / "scripts" / "vm")]
+    marker = "guest" if long else "guest and not long"
+    inside = ["/opt/testvenv/bin/python", "-m", "pytest", "-m", marker, "-p", "no:cacheprovider", "tests/guest"]
+    try:
+        return (
+            _call(*vm, "start", "--release", release, "--name", name)
+            and _call(*vm, "run", "--name", name, "--", "env", "-C", "/root/paas-isolate", *inside)
+            and _machine(shop, name, long=long)
+        )
+    finally:
+        if not os.environ.get("PAAS_ISOLATE_KEEP"):
+            _call(*vm, "stop", "--name", name)
+
+
+def _machine(shop: Workshop, name: str, *, long: bool) -> bool:
+    marker = "machine" if long else "machine and not long"
+    return _pytest(shop, "-m", marker, "tests/machine", environment={"PAAS_ISOLATE_GUEST": name})
+
+
+def _try(_: Workshop) -> bool:
+    return _as_root() and _call(sys.executable, str(SOURCE / "scripts" / "try"))
+
+
+def _thorough(shop: Workshop) -> bool:
+    return _pytest(shop, "tests/changes", "tests/spec", environment={"HYPOTHESIS_PROFILE": "thorough"})
+
+
+def _as_root() -> bool:
+    if os.geteuid() == 0:
+        return True
+    print("this stage needs root: sudo scripts/test (or scripts/test --quick without)")
+    return False
+
+
+def _python() -> list[str]:
+    return [*PYTHON, *(str(path) for path in _scripts("python"))]
+
+
+def _scripts(language: str) -> list[Path]:
+    """The programs in scripts/ that have no ending, by their first line."""
+    found = (path for path in sorted((SOURCE / "scripts").iterdir()) if path.is_file() and not path.suffix)
+    return [path for path in found if language in path.read_text().partition("\n")[0]]
+
+
+QUICK = (
+    Stage("format", "ruff format", _format),
+    Stage("lint", "ruff check", _lint),
+    Stage("types", "mypy --strict", _types),
+    Stage("floors", "imports point only downward", _floors),
+    Stage("shell", "shellcheck", _shell),
+    Stage("c", "the C compiler's warnings", _c),
+    Stage("man", "man pages", _man),
+    Stage("unit", "pytest without root and kernel", _unit),
+)
+WHOLE = (
+    *QUICK,
+    Stage("kernel", "on this kernel, in a subtree of our own", _kernel),
+    Stage("guest", "in a throwaway Debian 13", _guest),
+)
+LONG = (
+    *WHOLE[:-1],
+    Stage("thorough", "many more generated cases", _thorough),
+    Stage("guest", "in a throwaway Debian 13, long tests too", lambda shop: _guest(shop, long=True)),
+    Stage("bookworm", "the same in a Debian 12", lambda shop: _guest(shop, release="bookworm", long=True)),
+    Stage("try", "scripts/try", _try),
+)
