@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import click
+
 from paas_isolate.errors import HostError
 from paas_isolate.linux import lock
 from paas_isolate.linux.cgroupfs import CgroupTree
@@ -73,14 +75,19 @@ class Desk:
 
 
 def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
-    """The cgroup directory of an account, of one that is going too. HostError when there is neither."""
+    """The cgroup directory of an account, of one that is going too. UsageError when there is neither."""
     if found := fleet.accounts.get(name):
         return found.directory
     if name in fleet.kept or cgroups.exists(tree.account(name)):
         return name
+    raise unknown(name, fleet)
+
+
+def unknown(name: str, fleet: Fleet) -> click.UsageError:
+    """The complaint about an account that there is not, with the nearest that there is."""
     known = difflib.get_close_matches(name, fleet.accounts, n=1)
     hint = f"did you mean {known[0]}?" if known else "paas-isolate status lists them"
-    raise HostError(f"no account is called {name!r}", hint=hint)
+    return click.UsageError(f"no account is called {name!r}; {hint}")
 
 
 def _remembered(ask: Callable[[str], str]) -> Callable[[str], str]:

@@ -10,9 +10,8 @@ from paas_isolate.changes.desire import limited_by
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Changes, owner
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Desk, unknown
 from paas_isolate.cli.exits import Exit
-from paas_isolate.errors import HostError
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
@@ -51,7 +50,10 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     if as_json:
         say.print_json({"cgroups": [asdict(line) for line in lines], "notes": notes})
         return Exit.CONVERGED
-    say.table(TITLES, map(_row, lines), right=RIGHT)
+    if lines:
+        say.table(TITLES, map(_row, lines), right=RIGHT)
+    else:
+        click.echo(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():
         for reason in reasons:
             click.secho(f"{name}: {reason}", fg="yellow")
@@ -72,7 +74,7 @@ def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
     places = Places(fleet)
     with desk.wheel(fleet) as wheel:
         if account and account not in fleet.accounts:
-            raise HostError(f"no account is called {account!r}", hint="paas-isolate status lists them")
+            raise unknown(account, fleet)
         processes = [process for process in look(wheel).observed.processes if _counts(places, fleet, process)]
     if account:
         processes = [process for process in processes if (of := places.account_of(process.uid)) and of.name == account]

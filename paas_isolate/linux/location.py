@@ -30,9 +30,13 @@ def locate(wanted: Tree) -> Location:
         # Not where our own unit would be: an administrator has put it into another slice, or it does not run.
         root = mount + (systemd.control_group(wanted.unit) if systemd.running() else "")
     if root == mount or not os.path.isdir(root):
-        raise HostError(f"the tree's unit {wanted.unit} does not run", hint=f"systemctl start {wanted.unit}")
+        raise HostError(f"the tree's unit {wanted.unit} does not run", hint=_start(wanted.unit))
     top = root[len(mount) + 1 :].partition("/")[0]
     return Location(mount, root, f"/{top}" if top != wanted.unit else tree.ROOT)
+
+
+def _start(unit: str) -> str:
+    return f"systemctl start {unit}" if systemd.running() else "systemd does not run here: set tree.root in config.yaml"
 
 
 def _directory(mount: str, root: str) -> str:
