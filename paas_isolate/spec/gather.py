@@ -59,7 +59,7 @@ def gather(
         host=host,
         accounts=dict(sorted((claims.good | claims.held).items())),
         exempt=exempt,
-        complaints=tuple(seller.complaints),
+        complaints=tuple(seller.told.values()),
         kept=kept,
     )
 

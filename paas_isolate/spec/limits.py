@@ -117,8 +117,6 @@ def _parse(unit: Unit, text: str) -> Value:
             quota = parse_cpu(exact(text))
             return quota if text.endswith("%") else Cores(quota)
         case Unit.CORES:
-            for part in re.split("[,-]", text):
-                exact(part.strip())
             return _cores(text)
         case Unit.WEIGHT:
             return _weight(text)
@@ -134,7 +132,11 @@ def _parse(unit: Unit, text: str) -> Value:
 
 
 def _cores(text: str) -> str:
+    if len(text) > 1000:  # each part may stand for thousands of cores
+        raise ValueError(Unit.CORES)
     try:
+        for part in re.split("[,-]", text):
+            exact(part.strip())
         return parse_cpu_set(text)
     except ValueError:
         raise ValueError(Unit.CORES) from None

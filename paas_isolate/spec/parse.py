@@ -1,5 +1,6 @@
 """The three documents, from bytes to the model. Raises SpecError with every mistake of the file at once."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -106,7 +107,7 @@ def _users(root: Node | None, values: Values, name: str, page: Page) -> tuple[st
         return ()
     if not users:
         page.refuse(_node(root, "users"), "users", "is an empty list; expected at least one user")
-    twice = sorted({user for user in users if users.count(user) > 1})
+    twice = sorted(user for user, times in Counter(users).items() if times > 1)
     if twice:
         page.refuse(_node(root, "users"), "users", f"names {', '.join(twice)} more than once; keep one")
     return users

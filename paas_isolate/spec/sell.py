@@ -63,7 +63,7 @@ class Seller:
     is wrong with a plan alone is no news at its second account."""
 
     shelf: Shelf
-    complaints: dict[Complaint, None] = field(default_factory=dict)
+    told: dict[tuple[str, str, str], Complaint] = field(default_factory=dict)
     unresolved: dict[str, str] = field(default_factory=dict)
     """Accounts with a user that has no uid now, and keeps the one that it had; with the reason."""
     named: set[int] = field(default_factory=set)
@@ -96,9 +96,10 @@ class Seller:
 
     def complain(self, file: str, key: str, text: str, *, at: str = "", warning: bool = False) -> None:
         """`at` is the key path that stands in the file, where it is not `key` itself."""
-        # a warning may stay for good, and must not cost every run the YAML parser
-        place = (0, 0) if warning else locate(self.shelf.text_of(file), at or key)
-        self.complaints[Complaint(file, text, *place, key, warning)] = None
+        if (file, key, text) not in self.told:
+            # a warning may stay for good, and must not cost every run the YAML parser
+            place = (0, 0) if warning else locate(self.shelf.text_of(file), at or key)
+            self.told[file, key, text] = Complaint(file, text, *place, key, warning)
 
     def _uids(self, account: Account) -> Mapping[str, int]:
         host, refused = self.shelf.host, ""

@@ -1,6 +1,7 @@
 """Files in, what is sold and what is said about it out."""
 
 import time
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -192,6 +193,20 @@ def test_what_is_wrong_with_a_plan_is_said_once() -> None:
     assert [str(it) for it in found.complaints] == [
         f"{P}: warning: limits.cpu.max is 800% of a core, and this machine has 2 cores; it is cut to 200%"
     ]
+
+
+def test_a_missing_default_plan_is_said_once_and_looked_up_once() -> None:
+    looks: list[str] = []
+
+    def text_of(file: str) -> bytes:
+        looks.append(file)
+        return b"default_plan: q"
+
+    accounts = {name: Account(name, f"accounts.d/{name}.yaml", (name,), name) for name in ("alice", "bob")}
+    host = replace(DEFAULT, default_plan="q")
+    found = gather(host, {}, accounts, CROWD, MACHINE, lambda _: None, text_of=text_of)
+    assert len(found.complaints) == 1
+    assert looks == ["config.yaml"]
 
 
 def test_the_exempt_are_in_no_account() -> None:
