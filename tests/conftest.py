@@ -3,10 +3,13 @@
 import os
 import sys
 
-from hypothesis import settings
-
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "changes"))
 
-settings.register_profile("quick", max_examples=60)
-settings.register_profile("thorough", max_examples=20_000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+try:
+    from hypothesis import settings
+except ModuleNotFoundError:
+    pass  # the test machine has none: tests/guest brings its cases along
+else:
+    settings.register_profile("quick", max_examples=60)
+    settings.register_profile("thorough", max_examples=20_000, deadline=None)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

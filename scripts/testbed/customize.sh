@@ -50,3 +50,8 @@ printf '%s\n' 'dir /opt/paas-isolate' 'tree /opt/paas-isolate/venv' >"$root/opt/
 chroot "$root" python3 -m venv /opt/paas-isolate/venv
 chroot "$root" /opt/paas-isolate/venv/bin/pip install --quiet --no-index --no-cache-dir --disable-pip-version-check \
     --root-user-action=ignore --find-links /opt/wheels --requirement /opt/wheels/requirements.txt
+
+# What runs the tests in the guest (tests/guest): the same, beside the product and not in it.
+chroot "$root" python3 -m venv /opt/testvenv
+chroot "$root" /opt/testvenv/bin/pip install --quiet --no-index --no-cache-dir --disable-pip-version-check \
+    --root-user-action=ignore --find-links /opt/wheels --requirement /opt/wheels/requirements.txt
