@@ -113,8 +113,7 @@ def _lines(wheel: Wheel, seen: Look, account: str) -> Iterator[Line]:
 def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, names: dict[str, Sold]) -> Line:
     sold = names.get(tree.directory_of(path))
     name = sold.name if sold and tree.is_account(path) else path.rpartition("/")[2]
-    indent = "" if tree.is_account(path) else "  "
-    return Line(indent + name, path, state, knobs, use(cgroups, path))
+    return Line(name, path, state, knobs, use(cgroups, path))
 
 
 def _state(path: str, seen: Look, wheel: Wheel, names: dict[str, Sold]) -> str:
@@ -137,7 +136,7 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
     for name, reason in fleet.kept.items():
         notes.setdefault(name, []).append(f"keeps its last good state: {reason}")
     for directory, reason in seen.leaving.waiting.items():
-        notes.setdefault(directory, []).append(f"no file names it any more; it {reason}")
+        notes.setdefault(directory, []).append(f"no file names it any more: {reason}")
     for step in _pending(seen.changes, wheel.only):
         notes.setdefault(owner(step) or "the tree", []).append(f"to do: {step}")
     for sold in fleet.accounts.values():
@@ -159,7 +158,7 @@ def _row(line: Line) -> tuple[str, ...]:
         "throttled": used.throttled,
     }
     return (
-        line.name,
+        line.name if tree.is_account(line.path) else f"  {line.name}",
         line.state,
         _size(used.memory),
         _limit(knobs.get("memory.max"), is_size=True),
