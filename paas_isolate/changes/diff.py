@@ -35,7 +35,7 @@ def _settings(path: str, knobs: Knobs) -> list[Step]:
     steps: list[Step] = []
     for knob, value in knobs.items():
         if knob == SUBTREE_CONTROL:
-            steps.append(Enable(path, tuple(value.split())))
+            steps += [Enable(path, tuple(value.split()))] if value else []
         elif value != DEFAULTS[knob]:
             steps.append(SetKnob(path, knob, value))
     return steps

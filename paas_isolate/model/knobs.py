@@ -63,7 +63,7 @@ def knobs(limits: Limits, around: Surroundings) -> dict[str, str]:
             case "io.weight":
                 texts["io.weight"] = f"default {value}"
             case "cpu.burst":
-                texts["cpu.max.burst"] = str(value)
+                texts["cpu.max.burst"] = _burst(value, limits.get("cpu.max", UNLIMITED), around.machine)
             case "cpu.set":
                 texts["cpuset.cpus"] = "" if value is UNLIMITED else str(value)
             case "memory.max":
@@ -127,6 +127,12 @@ def _cpu_max(value: Value, machine: Machine) -> str:
         return DEFAULTS["cpu.max"]
     assert isinstance(value, int)
     return f"{min(value, machine.cores * CPU_PERIOD)} {CPU_PERIOD}"
+
+
+def _burst(value: Value, quota: Value, machine: Machine) -> str:
+    """Never above the quota, which the machine's cores may have cut: the kernel refuses it (EINVAL)."""
+    assert isinstance(value, int)
+    return str(value if quota is UNLIMITED else min(value, int(_cpu_max(quota, machine).partition(" ")[0])))
 
 
 def _share(value: Value, whole: int) -> Value:

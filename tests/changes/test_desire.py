@@ -25,6 +25,7 @@ CASES: list[tuple[Limits, dict[str, str]]] = [
     ({"cpu.max": UNLIMITED}, {}),
     ({"cpu.weight": 300}, {"cpu.weight": "300"}),
     ({"cpu.max": 100_000, "cpu.burst": 50_000}, {"cpu.max": "100000 100000", "cpu.max.burst": "50000"}),
+    ({"cpu.max": 800_000, "cpu.burst": 400_000}, {"cpu.max": "200000 100000", "cpu.max.burst": "200000"}),
     ({"cpu.set": "0-1"}, {"cpuset.cpus": "0-1"}),
     ({"memory.max": 512 << 20}, {"memory.max": "536870912"}),
     ({"memory.max": (1 << 30) + 5}, {"memory.max": "1073741824"}),  # down to the page

@@ -56,7 +56,7 @@ def sleeper() -> Iterator[Sleepers]:
 
     def start(*, uid: int = 0, program: str = "time.sleep(1000)") -> subprocess.Popen[bytes]:
         # Python may lie where only root can read it (a home): root starts it, it imports, then it steps down.
-        become = f"import os, signal, time; os.setgroups([]); os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})"
+        become = f"import os, signal, time; os.setgroups([]); i = {uid}; os.setresgid(i, i, i); os.setresuid(i, i, i)"
         process = subprocess.Popen([sys.executable, "-c", f"{become}; {program}"], cwd="/")
         started.append(process)
         return process

@@ -1,0 +1,197 @@
+"""The command itself, on a real kernel in a tree of our own (`tree.root`), with real processes of real uids.
+
+Limits need controllers and are for the test machine; here it is about cgroups, places, crashes and overlap.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Sleepers
+
+from paas_isolate.linux import procfs
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+pytestmark = pytest.mark.kernel
+
+ALICE, BOB, CAROL = 48_201, 48_202, 48_203
+NO_LIMIT = "limits: {memory: {kill: process}}"  # a service's own default needs the memory controller
+
+
+class Shop:
+    """A small hosting machine: its own configuration, its own users (in a passwd of its own), its own tree."""
+
+    def __init__(self, place: Path, cgroups: CgroupTree) -> None:
+        self.place, self.cgroups = place, cgroups
+        self.etc = place / "etc"
+        for directory in ("etc/accounts.d", "etc/plans.d", "state", "run"):
+            (place / directory).mkdir(parents=True)
+        for path in (place, *place.rglob("*")):
+            path.chmod(0o755)
+        users = {"alice": ALICE, "bob": BOB, "carol": CAROL}
+        lines = [f"{name}:x:{uid}:{uid}::{place}:/bin/sh\n" for name, uid in users.items()]
+        (place / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n" + "".join(lines))
+        self.configure("")
+
+    def configure(self, more: str) -> None:
+        (self.etc / "config.yaml").write_text(
+            f"tree: {{root: {self.cgroups.root}}}\n"
+            f"users: {{first_uid: {ALICE}, last_uid: {CAROL}{more}}}\n"
+            "penalty: {cpu: unlimited, memory: unlimited, pids: unlimited}\n"
+            "ceiling: {memory: unlimited, pids: unlimited, cpu_weight: 100}\n"
+        )
+
+    def account(self, name: str, text: str = "") -> None:
+        (self.etc / "accounts.d" / f"{name}.yaml").write_text(f"account: {name}\n{text}")
+
+    def command(self, *words: str) -> list[str]:
+        """In a mount namespace of its own, with our passwd bound over the machine's."""
+        options = ["--etc", str(self.etc), "--state", str(self.place / "state"), "--run", str(self.place / "run")]
+        bind = f'mount --bind {self.place}/passwd /etc/passwd && exec "$0" "$@"'
+        paas = [sys.executable, "-m", "paas_isolate", *options, *words]
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", bind, *paas]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*words), capture_output=True, text=True)
+
+    def tree(self) -> list[str]:
+        users = self.cgroups.children("users")
+        return sorted(f"{name}/{leaf}" for name in users for leaf in self.cgroups.children(f"users/{name}"))
+
+
+@pytest.fixture
+def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Iterator[Shop]:
+    yield Shop(tmp_path_factory.mktemp("shop"), cgroups)
+
+
+def where(cgroups: CgroupTree, pid: int) -> str:
+    return cgroups.path_of(procfs.cgroup(pid) or "")
+
+
+def wait_for(uid: int, pid: int) -> None:
+    while (found := procfs.identity(pid)) is None or found.uids[0] != uid:
+        time.sleep(0.01)
+
+
+def test_strays_come_in_and_a_second_run_has_nothing_to_do(shop: Shop, sleeper: Sleepers) -> None:
+    shop.account("alice", f"services: {{work: {{match: {{command: '*worker*'}}, {NO_LIMIT}}}}}\n")
+    shop.account("bob")
+    pids = {
+        sleeper(uid=ALICE).pid: "users/alice/other",
+        sleeper(uid=ALICE, program="worker = 1; time.sleep(1000)").pid: "users/alice/work",
+        sleeper(uid=BOB).pid: "users/bob/other",
+    }
+    nobody, root = sleeper(uid=CAROL).pid, sleeper().pid
+    for pid, uid in zip(pids, (ALICE, ALICE, BOB), strict=True):
+        wait_for(uid, pid)
+    wait_for(CAROL, nobody)
+    before = {pid: where(shop.cgroups, pid) for pid in (nobody, root)}
+    assert shop.run("coverage").returncode == 3
+    done = shop.run("reconcile")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {pid: where(shop.cgroups, pid) for pid in pids} == pids
+    assert {pid: where(shop.cgroups, pid) for pid in before} == before
+    again = shop.run("reconcile")
+    assert (again.returncode, again.stdout) == (0, "nothing to do\n")
+    covered = shop.run("coverage", "--json")
+    assert covered.returncode == 0
+    assert json.loads(covered.stdout)["confined"] == 3
+
+
+def test_a_fork_storm_is_caught_whole(shop: Shop, sleeper: Sleepers) -> None:
+    shop.account("alice")
+    storm = "while 1: os.fork() or (time.sleep(0.2), os._exit(0)); time.sleep(0.002)"
+    pid = sleeper(uid=ALICE, program=f"exec({storm!r})").pid
+    wait_for(ALICE, pid)
+    time.sleep(0.3)
+    assert shop.run("reconcile", "-q").returncode in (0, 4)
+    time.sleep(0.3)  # what was forked outside before the parent moved has ended by now
+    assert json.loads(shop.run("coverage", "--json").stdout)["total"] > 5
+    assert shop.run("coverage").returncode == 0
+
+
+def test_users_that_left_and_accounts_that_go(shop: Shop, sleeper: Sleepers) -> None:
+    shop.account("alice", "users: [alice, carol]\n")
+    alice, carol = sleeper(uid=ALICE).pid, sleeper(uid=CAROL).pid
+    wait_for(ALICE, alice), wait_for(CAROL, carol)
+    home = where(shop.cgroups, carol)
+    assert shop.run("reconcile").returncode == 0
+    shop.account("alice")
+    assert shop.run("reconcile").returncode == 0
+    assert (where(shop.cgroups, alice), where(shop.cgroups, carol)) == ("users/alice/other", home)
+    (shop.etc / "accounts.d" / "alice.yaml").unlink()
+    waits = shop.run("reconcile")
+    assert waits.returncode == 4
+    assert f"alice is not removed: waits until its processes have ended: {alice}" in waits.stderr
+    os.kill(alice, signal.SIGKILL)
+    for _ in range(100):
+        if shop.run("reconcile").returncode == 0:
+            break
+    assert shop.tree() == []
+
+
+@pytest.mark.parametrize(("policy", "place"), [("penalty", "penalty"), ("plan small", "users/carol/other")])
+def test_users_without_an_account(shop: Shop, sleeper: Sleepers, policy: str, place: str) -> None:
+    (shop.etc / "plans.d" / "small.yaml").write_text("plan: small\n")
+    shop.configure(f", without_account: {policy}")
+    carol = sleeper(uid=CAROL).pid
+    wait_for(CAROL, carol)
+    done = shop.run("reconcile")
+    assert done.returncode == 0, done.stderr
+    assert where(shop.cgroups, carol) == place
+
+
+def test_a_limit_that_the_kernel_cannot_keep_is_an_error_by_name(shop: Shop) -> None:
+    if "pids" in (shop.cgroups.read("", "cgroup.controllers") or ""):
+        pytest.skip("this kernel can keep it")
+    shop.account("alice", "limits: {pids: 50}\n")
+    done = shop.run("reconcile")
+    assert done.returncode == 1
+    assert "set pids.max of users/alice to 50: this kernel offers no pids.max here" in done.stderr
+    assert shop.tree() == ["alice/login", "alice/other"], "everything else is done all the same"
+
+
+def test_freeze_holds_until_thaw(shop: Shop, sleeper: Sleepers) -> None:
+    shop.account("alice", f"services: {{web: {{{NO_LIMIT}}}}}\n")
+    assert shop.run("reconcile").returncode == 0
+    assert shop.run("freeze", "alice/web").returncode == 0
+    assert shop.run("reconcile").stdout == "nothing to do\n"
+    assert shop.cgroups.read("users/alice/web", "cgroup.freeze") == "1"
+    shop.cgroups.write("users/alice/web", "cgroup.freeze", "0")
+    assert "set cgroup.freeze of users/alice/web to 1 (was 0)" in shop.run("reconcile").stdout
+    assert shop.run("thaw", "alice/web").returncode == 0
+    assert shop.cgroups.read("users/alice/web", "cgroup.freeze") == "0"
+
+
+def test_two_runs_at_once(shop: Shop) -> None:
+    for number in range(60):
+        shop.account(f"a{number}", "users: [alice]\nowner: alice\n" if not number else f"users: [u{number}]\n")
+    (shop.place / "passwd").open("a").write("".join(f"u{n}:x:{BOB}:1::/:/bin/sh\n" for n in range(1, 2)))
+    runs = [subprocess.Popen(shop.command("reconcile", "--cron"), text=True, stdout=-1, stderr=-1) for _ in range(6)]
+    ends = [(run.communicate(), run.returncode) for run in runs]
+    assert {status for _, status in ends} <= {4, 75}
+    assert any(status == 4 for _, status in ends)
+    assert all(said == ("", "") for said, status in ends if status == 75)
+
+
+@pytest.mark.parametrize("milliseconds", range(80, 400, 40))
+def test_killed_at_any_moment_the_next_run_converges(shop: Shop, milliseconds: int) -> None:
+    (shop.etc / "config.yaml").write_text((shop.etc / "config.yaml").read_text().replace(str(CAROL), str(ALICE + 99)))
+    with (shop.place / "passwd").open("a") as passwd:
+        passwd.writelines(f"u{n}:x:{ALICE + 3 + n}:1::/:/bin/sh\n" for n in range(40))
+    for number in range(40):
+        shop.account(f"a{number}", f"users: [u{number}]\n")
+    run = subprocess.Popen(shop.command("reconcile"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(milliseconds / 1000)
+    run.kill()
+    run.wait()
+    done = shop.run("reconcile", "--wait", "5")
+    assert done.returncode == 0, done.stderr
+    assert shop.tree() == sorted(f"a{n}/{leaf}" for n in range(40) for leaf in ("login", "other"))
+    assert shop.run("reconcile").stdout == "nothing to do\n"
