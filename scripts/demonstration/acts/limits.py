@@ -1,0 +1,206 @@
+"""Customers run into their limits, and nobody else notices."""
+
+from collections.abc import Iterator
+
+from demonstration.facts import Fact, Readings, share, size
+from demonstration.ground import Ground
+
+HOG = """
+leaf=$TREE/users/$carol/web
+tell limit "$(<"$leaf/memory.max")"
+tell before "$(field "$leaf/memory.events" oom_group_kill)"
+tell neighbour_before "$(field "$TREE/users/$bob/memory.events" oom_kill)"
+start_inside "$carol/login" "$carol" sleep 300 &
+session=$!
+start_inside "$carol/web" "$carol" python3 -c '
+import time
+held = []
+while True:
+    held.append(b"x" * (4 << 20))
+    time.sleep(0.02)
+' 2>/dev/null &
+hog=$!
+asked=0 answered=0
+begin=$SECONDS
+while ((asked < 40)) || kill -0 $hog 2>/dev/null; do
+    ((SECONDS - begin < 60)) || break
+    asked=$((asked + 1))
+    ! http "$bob_port" || answered=$((answered + 1))
+    sleep 0.05
+done
+kill -0 $hog 2>/dev/null && kill -KILL $hog
+wait $hog 2>/dev/null
+tell status $?
+tell asked $asked
+tell answered $answered
+tell after "$(field "$leaf/memory.events" oom_group_kill)"
+tell neighbour_after "$(field "$TREE/users/$bob/memory.events" oom_kill)"
+tell peak "$(<"$leaf/memory.peak")"
+tell login_kills "$(field "$TREE/users/$carol/login/memory.events" oom_kill)"
+kill -0 $session 2>/dev/null
+tell session $?
+kill -KILL $session
+wait $session 2>/dev/null
+true
+"""
+
+LOOP = """
+start_inside "$carol/web" "$carol" python3 -c 'while True: pass' &
+carols=$!
+start_inside "$bob/other" "$bob" python3 -c 'while True: pass' &
+bobs=$!
+sleep 1
+used() { field "$TREE/users/$1/cpu.stat" usage_usec; }
+throttled() { field "$TREE/users/$1/cpu.stat" nr_throttled; }
+begin=$(microseconds) carol_used=$(used "$carol") bob_used=$(used "$bob") carol_throttled=$(throttled "$carol")
+sleep 6
+tell passed $(($(microseconds) - begin))
+tell carol $(($(used "$carol") - carol_used))
+tell bob $(($(used "$bob") - bob_used))
+tell throttled $(($(throttled "$carol") - carol_throttled))
+tell cores "$(nproc)"
+kill -KILL $carols $bobs
+wait $carols $bobs 2>/dev/null
+true
+"""
+
+BOMB = """
+leaf=$TREE/users/$carol/web
+tell limit "$(<"$leaf/pids.max")"
+tell account "$(<"$TREE/users/$carol/pids.max")"
+tell before "$(field "$leaf/pids.events" max)"
+start_inside "$carol/web" "$carol" python3 -c '
+import os, time
+while True:
+    try:
+        os.fork()
+    except OSError:
+        time.sleep(0.1)
+' >/dev/null 2>&1 &
+full() { (($(<"$leaf/pids.current") >= $(<"$leaf/pids.max"))); }
+eventually 20 full
+sleep 1
+tell reached "$(<"$leaf/pids.current")"
+tell after "$(field "$leaf/pids.events" max)"
+begin=$(microseconds)
+tell forks "$(inside "$carol/login" "$carol" bash -c '
+    n=0; for i in {1..10}; do /bin/true && n=$((n + 1)); done; echo $n
+')"
+tell forks_took $(($(microseconds) - begin))
+http "$bob_port"
+tell neighbour $?
+"""
+
+RESTART = """
+eventually 10 grep -q 'populated 0' "$TREE/users/$carol/web/cgroup.events"
+tell left "$(wc -l <"$TREE/users/$carol/web/cgroup.procs")"
+start_inside "$carol/web" "$carol" env HOME="$(getent passwd "$carol" | cut -d: -f6)" bash -c '
+    setsid python3 -m http.server "$0" --bind 127.0.0.1 --directory ~/site </dev/null >/dev/null 2>&1 &
+' "$carol_port" &
+wait
+eventually 30 http "$carol_port"
+tell answers $?
+"""
+
+
+def memory(ground: Ground) -> Iterator[Fact | str]:
+    carol, bob = ground.called("carol"), ground.called("bob")
+    told = ground.measure(HOG, patience=150)
+    limit, killed = told.number("limit"), told.number("after") - told.number("before")
+    yield Fact(
+        "memory hog",
+        killed >= 1 and told.number("status") == 137,
+        f"{carol}'s hog was killed at {size(told.number('peak'))} of {size(limit)} in users/{carol}/web"
+        f" (oom_group_kill {killed})",
+        "oom_group_kill 1, killed by signal 9 (status 137)",
+        told.output,
+    )
+    asked, answered = told.number("asked"), told.number("answered")
+    victims = told.number("neighbour_after") - told.number("neighbour_before")
+    yield Fact(
+        "memory neighbour",
+        asked == answered and victims == 0,
+        f"{bob}'s server answered {answered} of {asked} requests meanwhile (oom_kill {victims})",
+        "every request answered, oom_kill 0",
+        told.output,
+    )
+    kills = told.number("login_kills")
+    yield Fact(
+        "memory login",
+        told.number("session") == 0 and kills == 0,
+        f"{carol}'s own session in users/{carol}/login went on (oom_kill {kills})",
+        "the session lives",
+        told.output,
+    )
+    yield _served_again(ground, "the leaf had died as a whole")
+
+
+def cpu(ground: Ground) -> Iterator[Fact | str]:
+    carol, bob = ground.called("carol"), ground.called("bob")
+    told = ground.measure(LOOP)
+    held, free = share(told.number("carol"), told.number("passed")), share(told.number("bob"), told.number("passed"))
+    seconds = told.number("passed") / 1e6
+    throttled = told.number("throttled")
+    yield Fact(
+        "busy loop",
+        abs(held - 25) <= 2 and throttled > 0,
+        f"{carol}'s endless loop got {held:.1f} % of a core over {seconds:.1f} s, throttled {throttled} times",
+        "25 % ± 2",
+        told.output,
+    )
+    least = 50 if told.number("cores") == 1 else 60
+    yield Fact(
+        "loop neighbour",
+        free >= least,
+        f"{bob}'s loop beside it got {free:.1f} % of a core (allowed: 200 %; a single thread)",
+        f"at least {least} %",
+        told.output,
+    )
+
+
+def processes(ground: Ground) -> Iterator[Fact | str]:
+    carol = ground.called("carol")
+    told = ground.measure(BOMB)
+    limit, refused = told.number("limit"), told.number("after") - told.number("before")
+    yield Fact(
+        "fork bomb",
+        told.number("reached") == limit and refused > 0,
+        f"{carol}'s fork bomb stopped at {told.number('reached')} of {limit} processes in users/{carol}/web,"
+        f" {refused} forks refused; the account may have {told.number('account')}",
+        f"{limit} processes, forks refused",
+        told.output,
+    )
+    yield _login_leaf(carol, told)
+    if ground.can_log_in:
+        yield _login(ground, carol)
+    answer = ground.product("kill", f"{carol}/web", "--grace", "2")
+    said = f"kill {carol}/web: {answer.last_line()} in {answer.seconds:.1f} s"
+    yield Fact("kill", answer.code == 0, said, "exit status 0", answer.both)
+    yield _served_again(ground, "nothing of the bomb is left")
+
+
+def _login_leaf(carol: str, told: Readings) -> Fact:
+    took = told.number("forks_took") / 1e6
+    return Fact(
+        "login leaf",
+        told.number("forks") == 10 and told.number("neighbour") == 0,
+        f"meanwhile users/{carol}/login started {told.number('forks')} of 10 programs in {took:.1f} s,"
+        " and the neighbour's server answers",
+        "10 programs, the neighbour answers",
+        told.output,
+    )
+
+
+def _login(ground: Ground, carol: str) -> Fact:
+    answer = ground.run('tell user "$(id -un)"; tell place "$(cut -d: -f3- /proc/self/cgroup)"', user=carol)
+    told = Readings.of(answer.out)
+    place = told.values.get("place", "nowhere")
+    ok = told.values.get("user") == carol
+    return Fact("ssh", ok, f"{carol} logged in by ssh in {answer.seconds:.1f} s (into {place})", "a login", answer.both)
+
+
+def _served_again(ground: Ground, why: str) -> Fact:
+    carol = ground.called("carol")
+    told = ground.measure(RESTART)
+    ok = told.number("left") == 0 and told.number("answers") == 0
+    return Fact("server again", ok, f"{carol}'s own server runs again ({why})", "nothing left, 200", told.output)

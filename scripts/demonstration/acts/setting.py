@@ -1,0 +1,122 @@
+"""The product comes onto the machine, then the customers, and everything of theirs goes into its leaf."""
+
+import json
+from collections.abc import Iterator
+
+from demonstration import examples, picture
+from demonstration.facts import DemonstrationError, Fact
+from demonstration.ground import Ground
+
+PROGRAMS = {
+    "alice": ("serve_redis", "alice/other"),
+    "bob": ("serve_nginx", "bob/other"),
+    "carol": ("serve_python", "carol/web"),
+    "intranet": ("serve_apache", "intranet/apache-upstream"),
+}
+"""Account -> what its user starts, and the leaf where that belongs."""
+
+KNOBS = """
+for path in "$TREE"/users "$TREE"/users/*/ "$TREE"/users/*/*/; do
+    path=${path%/}
+    for knob in cpu.max memory.max pids.max; do
+        printf '%s %s %s\\n' "${path#"$TREE"/}" "$knob" "$(<"$path/$knob")"
+    done
+done
+"""
+
+
+def installation(ground: Ground) -> Iterator[Fact | str]:
+    yield Fact("installed", True, ground.install())
+    yield _doctor(ground)
+
+
+def _doctor(ground: Ground) -> Fact:
+    answer = ground.product("doctor", "--json")
+    try:
+        checks = json.loads(answer.out)
+    except ValueError:
+        raise DemonstrationError("doctor said nothing that can be read", output=answer.both) from None
+    failed = [f"{check['name']}: {check['found']}" for check in checks if check["verdict"] == "FAILED"]
+    excused = [one for one in failed if one.startswith(ground.excused)] if ground.excused else []
+    ok = len(failed) == len(excused)
+    fit = sum(check["verdict"] == "OK" for check in checks)
+    said = f"doctor: {fit} of {len(checks)} checks OK, {len(failed)} failed"
+    if excused:
+        said += f" ({'; '.join(excused)}: as it should be in a scratch tree)"
+    return Fact("doctor", ok, said, expected="no check fails", output=answer.out if not ok else "")
+
+
+def accounts(ground: Ground) -> Iterator[Fact | str]:
+    texts = {name: ground.example(name) for name in examples.accounts()}
+    ground.add_users(list(examples.all_users(texts)))
+    ground.write({ground.spec(name): text for name, text in texts.items()})
+    answer = ground.product("check")
+    yield Fact("check", answer.code == 0, f"check: {answer.last_line()}", "exit status 0", answer.both)
+    yield from _programs(ground)
+    yield _coverage(ground, "before", "outside, as each customer started them", confined=False)
+    answer = ground.reconcile()
+    said = f"reconcile: {answer.last_line()} in {answer.seconds:.1f} s"
+    yield Fact("reconcile", answer.code == 0, said, "exit status 0", answer.both)
+    tree = picture.knobs_of(ground.run(KNOBS).out)
+    yield from picture.draw(tree)
+    yield _limits(ground, tree)
+    yield _coverage(ground, "after", "inside", confined=True)
+    yield _places(ground)
+    answer = ground.reconcile()
+    ok = answer.code == 0 and "nothing to do" in answer.out
+    yield Fact("settled", ok, f"reconcile again: {answer.last_line()}", "nothing to do", answer.both)
+
+
+def _programs(ground: Ground) -> Iterator[Fact]:
+    started = []
+    for account, (serve, _) in PROGRAMS.items():
+        told = ground.measure(f"{serve} {ground.ports[account]}", user=ground.called(account))
+        started.append(f"{told.text('program')} of {ground.called(account)}")
+    yield Fact("programs", True, f"real programs, each started by its own user: {', '.join(started)}")
+
+
+def _coverage(ground: Ground, name: str, where: str, *, confined: bool) -> Fact:
+    answer = ground.product("coverage", "--json")
+    try:
+        told = json.loads(answer.out)
+    except ValueError:
+        raise DemonstrationError("coverage said nothing that can be read", output=answer.both) from None
+    inside, total = told["confined"], told["total"]
+    ok = total >= len(PROGRAMS) and (inside == total if confined else inside < total)
+    said = f"coverage {name}: {inside} of {total} processes confined"
+    said += f" ({total - inside} {where})" if not confined else ""
+    return Fact(f"coverage {name}", ok, said, "all confined" if confined else "some outside", answer.both)
+
+
+def _limits(ground: Ground, tree: dict[str, dict[str, str]]) -> Fact:
+    carol = ground.called("carol")
+    expected = {
+        (f"users/{carol}", "cpu.max"): "25000 100000",
+        (f"users/{carol}", "memory.max"): str(256 << 20),
+        (f"users/{carol}", "pids.max"): "50",
+        (f"users/{carol}/web", "memory.max"): str((256 << 20) * 8 // 10 // 4096 * 4096),
+    }
+    found = {key: tree.get(key[0], {}).get(key[1], "nothing") for key in expected}
+    said = f"the kernel has what {carol}.yaml says: " + ", ".join(
+        f"{path.removeprefix('users/')} {knob} {value}" for (path, knob), value in found.items()
+    )
+    return Fact("limits", found == expected, said, ", ".join(expected.values()))
+
+
+def _places(ground: Ground) -> Fact:
+    """Every server is in the leaf where its account's file wants it, and still answers."""
+    script, wrong = [], []
+    for account, (_, leaf) in PROGRAMS.items():
+        path = leaf.replace(account, ground.called(account), 1)
+        script.append(f'tell {account}_pids "$(wc -l <"$TREE/users/{path}/cgroup.procs")"')
+    for account in ("alice", "bob", "carol"):
+        script.append(f"answers ${account}_port; tell {account}_status $?")
+    told = ground.measure("\n".join(script) + "\ntrue")
+    for account, (_, leaf) in PROGRAMS.items():
+        if not told.number(f"{account}_pids"):
+            wrong.append(f"nothing is in {leaf}")
+    for account in ("alice", "bob", "carol"):
+        if told.number(f"{account}_status"):
+            wrong.append(f"{account}'s server does not answer")
+    said = "each in its leaf, none was restarted, and all answer: " + ", ".join(leaf for _, leaf in PROGRAMS.values())
+    return Fact("places", not wrong, said if not wrong else "; ".join(wrong), "each in its leaf, all answer")

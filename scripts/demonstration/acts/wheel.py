@@ -1,0 +1,139 @@
+"""The YAML changes, the kernel is changed by hand, somebody errs, two runs meet."""
+
+import re
+from collections.abc import Iterator
+
+from demonstration.facts import DemonstrationError, Fact, size
+from demonstration.ground import Ground
+
+MEMORY = """
+tell account "$(<"$TREE/users/$carol/memory.max")"
+tell web "$(<"$TREE/users/$carol/web/memory.max")"
+"""
+
+TYPO = "account: {name}\nlimits:\n  memory: 5 12M\n"
+
+TWO_RUNS = """
+first_is_at_work() { grep -q ":$(stat -c %i "$LOCK") " /proc/locks; }
+for attempt in 1 2 3; do
+    "${PAAS[@]}" reconcile >/dev/null 2>&1 &
+    first=$!
+    until first_is_at_work || ! kill -0 $first 2>/dev/null; do :; done
+    # Held at its work, so that the second surely meets it.
+    kill -STOP $first 2>/dev/null && first_is_at_work && break
+    wait $first
+done
+"${PAAS[@]}" reconcile >"${TMPDIR:-/tmp}/second.$$" 2>&1
+tell second $?
+tell words "$(tail -n 1 "${TMPDIR:-/tmp}/second.$$")"
+rm -f "${TMPDIR:-/tmp}/second.$$"
+kill -CONT $first
+wait $first
+tell first $?
+"""
+
+
+def edit(ground: Ground) -> Iterator[Fact | str]:
+    carol = ground.called("carol")
+    before = ground.measure(MEMORY)
+    ground.write({ground.spec("carol"): changed(ground.example("carol"), "max: 256M", "max: 384M")})
+    answer = ground.reconcile()
+    after = ground.measure(MEMORY)
+    yield Fact(
+        "edited",
+        answer.code == 0 and after.number("account") == 384 << 20,
+        f"{carol}.yaml says memory 384M instead of 256M: memory.max {size(before.number('account'))} ->"
+        f" {size(after.number('account'))} in the kernel, {answer.seconds:.1f} s after",
+        f"{384 << 20}, exit status 0",
+        answer.both,
+    )
+    yield Fact(
+        "followed",
+        after.number("web") == (384 << 20) * 8 // 10 // 4096 * 4096,
+        f"web's 80% followed: {size(before.number('web'))} -> {size(after.number('web'))}",
+        "80 % of 384M",
+        answer.both,
+    )
+
+
+def repair(ground: Ground) -> Iterator[Fact | str]:
+    knob = f"users/{ground.called('bob')}/pids.max"
+    before = ground.measure(f'tell value "$(<$TREE/{knob})"; echo max >$TREE/{knob}').text("value")
+    planned = ground.product("diff", "--exit-code")
+    sentence = f"set pids.max of users/{ground.called('bob')} to {before} (was max)"
+    yield Fact(
+        "seen",
+        planned.code == 3 and sentence in planned.out,
+        f"echo max >{knob}, by hand; diff (exit status {planned.code}): {sentence_about(planned.out, 'pids.max')}",
+        sentence,
+        planned.both,
+    )
+    answer = ground.reconcile()
+    after = ground.measure(f'tell value "$(<$TREE/{knob})"').text("value")
+    yield Fact(
+        "repaired",
+        answer.code == 0 and after == before,
+        f"reconcile: {sentence_about(answer.out, 'pids.max')}; the kernel has {after} again, {answer.seconds:.1f} s",
+        f"{before} again",
+        answer.both,
+    )
+
+
+def typo(ground: Ground) -> Iterator[Fact | str]:
+    alice, carol = ground.called("alice"), ground.called("carol")
+    limit = f'tell alice "$(<$TREE/users/{alice}/memory.max)"\n' + MEMORY
+    before = ground.measure(limit)
+    ground.write({ground.spec("alice"): TYPO.format(name=alice), ground.spec("carol"): ground.example("carol")})
+    answer = ground.reconcile()
+    after = ground.measure(limit)
+    where = re.search(rf"{alice}\.yaml:3:\d+: .*", answer.both)
+    yield Fact(
+        "complaint",
+        answer.code == 4 and where is not None,
+        f"exit status {answer.code}: {where[0] if where else answer.last_line()}",
+        f"exit status 4, and a complaint about {alice}.yaml:3",
+        answer.both,
+    )
+    yield Fact(
+        "kept",
+        before.text("alice") == after.text("alice") != "max",
+        f"{alice} keeps its {size(after.number('alice'))} meanwhile",
+        before.text("alice"),
+        answer.both,
+    )
+    yield Fact(
+        "others",
+        after.number("account") == 256 << 20,
+        f"{carol}'s change of the same minute was made: {size(before.number('account'))} ->"
+        f" {size(after.number('account'))}",
+        str(256 << 20),
+        answer.both,
+    )
+    ground.write({ground.spec("alice"): ground.example("alice")})
+    answer = ground.reconcile()
+    said = f"the typo mended: exit status {answer.code}, {answer.last_line()}"
+    yield Fact("mended", answer.code == 0, said, "exit status 0", answer.both)
+
+
+def two_runs(ground: Ground) -> Iterator[Fact | str]:
+    told = ground.measure(TWO_RUNS)
+    yield Fact(
+        "busy",
+        told.number("second") == 75,
+        f"a second run meets one at work: exit status {told.number('second')}, {told.text('words')}",
+        "exit status 75",
+        told.output,
+    )
+    first = told.number("first")
+    yield Fact("first run", first == 0, f"the first ended well: exit status {first}", "exit status 0", told.output)
+
+
+def changed(text: str, old: str, new: str) -> str:
+    if old not in text:
+        raise DemonstrationError(f"the example says nothing of {old!r} any more", output=text)
+    return text.replace(old, new)
+
+
+def sentence_about(words: str, knob: str) -> str:
+    """The line of diff or reconcile that speaks of it."""
+    return next((" ".join(line.split()) for line in words.splitlines() if knob in line), "says nothing of it")

@@ -1,0 +1,209 @@
+"""The machine itself: a scratch tree, files and users of its own, and nothing left of them afterwards."""
+
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from testbed.progress import Progress
+
+from demonstration import examples, fitness
+from demonstration.facts import DemonstrationError, UnfitError
+from demonstration.ground import Answer, Ground
+
+CONFIG = """\
+tree:
+  root: {root}
+users:
+  without_account: leave
+default_plan: small
+"""
+
+# Moves itself, as systemd before 254 cannot put the first process below the unit's own cgroup.
+ANCHOR = "cd {root}; mkdir anchor && echo $$ >anchor/cgroup.procs && exec sleep infinity"
+
+
+class Here(Ground):
+    def __init__(self, mark: str, root: Path, place: Path, progress: Progress) -> None:
+        self.tree = str(root)
+        self.place = place
+        self.progress = progress
+        self.etc = str(place / "etc")
+        self.lock = str(place / "run/lock")
+        directories = (("--etc", self.etc), ("--state", str(place / "state")), ("--run", str(place / "run")))
+        words = (word for pair in directories for word in pair)
+        self.paas = (str(place / "venv/bin/paas-isolate"), *words)
+        self.names = {name: f"{mark}-{name}" for name in examples.accounts()}
+        self.ports = dict(zip(self.names, _free_ports(len(self.names)), strict=True))
+        self.users: list[str] = []
+
+    @property
+    def excused(self) -> str:
+        return "schedule"
+
+    def execute(self, script: str, *, user: str, patience: float) -> Answer:
+        line = ["bash", "-c", 'eval "$(cat)" </dev/null']
+        if user != "root":
+            line = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env", *line]
+        # A session of its own: what is left of it when it is late ends with it, and so does Ctrl-C.
+        child = subprocess.Popen(
+            line,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            cwd="/",
+        )
+        try:
+            out, err = child.communicate(script, timeout=patience)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            out, err = child.communicate()
+            return Answer(124, out, err, 0.0)
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            raise
+        return Answer(child.returncode, out, err, 0.0)
+
+    def install(self) -> str:
+        begin = time.monotonic()
+        venv = self.place / "venv"
+        with self.progress.stage("a Python environment of its own, with this tree's product"):
+            _done([sys.executable, "-m", "venv", str(venv)])
+            pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _done([*pip, str(examples.SOURCE)])
+        for name in ("plans.d", "accounts.d"):
+            (self.place / "etc" / name).mkdir(parents=True)
+        self.write({"config.yaml": CONFIG.format(root=self.tree)})
+        self.write({f"plans.d/{name}.yaml": text for name, text in examples.plans().items()})
+        for name in ("state", "run"):
+            (self.place / name).mkdir(mode=0o700)
+        took = time.monotonic() - begin
+        return f"built and installed in {took:.0f} s, below {self.place}; the scratch tree is {self.tree}"
+
+    def add_users(self, users: list[str]) -> None:
+        for user in users:
+            self.users.append(user)
+            _done(["useradd", "--create-home", "--home-dir", f"/home/{user}", "--shell", "/bin/bash", user])
+
+    def remove_users(self) -> None:
+        for user in self.users:
+            _kill_all_of(user)
+            subprocess.run(["userdel", "--force", "--remove", user], capture_output=True)
+
+    def reboot(self) -> float:
+        raise DemonstrationError("this machine is not rebooted for a demonstration")
+
+
+@contextmanager
+def here(progress: Progress) -> Iterator[Here]:
+    if missing := list(fitness.what_is_missing()):
+        raise UnfitError("this machine is not fit for --here. It lacks:\n" + "".join(f"  - {one}\n" for one in missing))
+    mark = f"try{secrets.token_hex(2)}"
+    with ExitStack() as undo:
+        place = Path(tempfile.mkdtemp(prefix="paas-isolate-try-"))
+        undo.callback(shutil.rmtree, place, ignore_errors=True)
+        root = undo.enter_context(_delegated(mark) if fitness.runs_systemd() else _directory(mark))
+        ground = Here(mark, root, place, progress)
+        undo.callback(ground.remove_users)
+        yield ground
+
+
+@contextmanager
+def _delegated(mark: str) -> Iterator[Path]:
+    """A transient unit of systemd, with its part of the tree delegated to us."""
+    unit = f"paas-{mark}.service"
+    mount = fitness.cgroup2_mount(Path("/proc/self/mountinfo").read_text()) or Path("/sys/fs/cgroup")
+    root = mount / "system.slice" / unit
+    run = ["systemd-run", "--quiet", "--collect", "--unit", unit, "--slice", "system.slice"]
+    run += ["-p", "Delegate=cpu cpuset io memory pids", "-p", "TasksMax=infinity", "-p", "OOMPolicy=continue"]
+    anchor = ANCHOR.format(root=shlex.quote(str(root)))
+    try:
+        _done([*run, "--", "/bin/sh", "-c", anchor.replace("$", "$$")])
+        _wait_for(root / "anchor/cgroup.procs")
+        yield root
+    finally:
+        _empty(root)
+        subprocess.run(["systemctl", "stop", unit], capture_output=True)
+
+
+@contextmanager
+def _directory(mark: str) -> Iterator[Path]:
+    """A directory at the top of the hierarchy, with the controllers that it needs; those we added go again."""
+    mount = fitness.cgroup2_mount(Path("/proc/self/mountinfo").read_text()) or Path("/sys/fs/cgroup")
+    control = mount / "cgroup.subtree_control"
+    added = fitness.missing_controllers(control.read_text())
+    root = mount / f"paas-{mark}"
+    try:
+        control.write_text(" ".join(f"+{name}" for name in added))
+        root.mkdir()
+    except OSError as error:
+        raise UnfitError(
+            f"this machine is not fit for --here. No cgroup of our own can be made in {mount}: {error}"
+        ) from None
+    try:
+        yield root
+    finally:
+        _empty(root)
+        control.write_text(" ".join(f"-{name}" for name in added))
+
+
+def _empty(root: Path) -> None:
+    """Everything in it ends, and all of it goes, children first."""
+    kill = root / "cgroup.kill"
+    if not kill.exists():
+        return
+    kill.write_text("1")
+    end = time.monotonic() + 10
+    while "populated 1" in (root / "cgroup.events").read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    for path, _, _ in os.walk(root, topdown=False):
+        try:
+            Path(path).rmdir()
+        except OSError:
+            continue  # systemd removes the unit's own; a process that is just leaving holds the others open
+
+
+def _kill_all_of(user: str) -> None:
+    """Twice: a process that forks between the look and the signal leaves a child."""
+    for _ in range(2):
+        listed = subprocess.run(["ps", "-o", "pid=", "-u", user], capture_output=True, text=True).stdout
+        for pid in listed.split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def _wait_for(file: Path) -> None:
+    end = time.monotonic() + 20
+    while not (file.exists() and file.read_text().strip()):
+        if time.monotonic() > end:
+            raise DemonstrationError(f"{file} did not come: the delegated unit does not start")
+        time.sleep(0.1)
+
+
+def _done(line: list[str]) -> None:
+    done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        output = done.stdout + done.stderr
+        raise DemonstrationError(f"{line[0]} ended with status {done.returncode}: {shlex.join(line)}", output=output)
+
+
+def _free_ports(number: int) -> list[int]:
+    doors = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [int(door.getsockname()[1]) for door in doors]
+    for door in doors:
+        door.close()
+    return ports

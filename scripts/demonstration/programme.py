@@ -1,0 +1,49 @@
+"""The order of the acts, and how they are played."""
+
+from testbed.errors import VmError
+
+from demonstration.acts import Act, limits, reboot, setting, wheel
+from demonstration.facts import DemonstrationError, Fact
+from demonstration.ground import Ground
+from demonstration.show import Show
+
+ACTS = (
+    Act("The product is installed", setting.installation, all_stand_on_it=True),
+    Act("The example accounts, and programs of theirs", setting.accounts, all_stand_on_it=True),
+    Act("A memory hog", limits.memory),
+    Act("An endless loop", limits.cpu),
+    Act("A fork bomb", limits.processes),
+    Act("A limit is changed in the YAML", wheel.edit),
+    Act("Somebody changes the kernel by hand", wheel.repair),
+    Act("A typo", wheel.typo),
+    Act("Two runs at once", wheel.two_runs),
+    Act("A reboot", reboot.reboot, needs_reboot=True),
+)
+
+
+def play(ground: Ground, show: Show, *, reboots: bool) -> None:
+    for act in ACTS:
+        if act.needs_reboot and not reboots:
+            continue
+        show.begin(act.title)
+        if not _played(act, ground, show) and act.all_stand_on_it:
+            show.fact(Fact("the rest", False, "cannot be tried without this"))
+            return
+
+
+def _played(act: Act, ground: Ground, show: Show) -> bool:
+    """Whether it came to its end, well or not: an act that could not be measured leaves one failed fact."""
+    try:
+        for told in act.play(ground):
+            if isinstance(told, Fact):
+                show.fact(told)
+            else:
+                show.line(told)
+    except DemonstrationError as error:
+        show.fact(Fact("not measured", False, str(error), output=error.output))
+        return False
+    except VmError as error:
+        first, _, rest = str(error).partition("\n")
+        show.fact(Fact("not measured", False, first, output=rest))
+        return False
+    return True

@@ -1,0 +1,39 @@
+"""A sign of life while a long stage runs: an image builds for minutes without a word."""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+EVERY = 20.0
+
+
+class Pulse:
+    """Passes progress on, and repeats the stage that is under way with its seconds."""
+
+    def __init__(self, tell: Callable[[str], None], *, every: float = EVERY) -> None:
+        self._tell = tell
+        self._every = every
+        self._stage = ""
+        self._since = 0.0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def say(self, line: str) -> None:
+        self._stage = line if line.endswith("...") else ""
+        self._since = time.monotonic()
+        self._tell(line)
+
+    def _beat(self) -> None:
+        while not self._is_over.wait(self._every):
+            lasted = time.monotonic() - self._since
+            if self._stage and lasted >= self._every:
+                self._tell(f"{self._stage} {lasted:.0f} s")
+
+    def __enter__(self) -> "Pulse":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._is_over.set()
+        self._thread.join()

@@ -1,0 +1,130 @@
+"""The throwaway guest: a real Debian with systemd, cgroup v2 and its own kernel."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from testbed import host, image, state
+from testbed.errors import VmError
+from testbed.guest import Guest
+from testbed.progress import Progress
+
+from demonstration import examples
+from demonstration.facts import DemonstrationError
+from demonstration.ground import Answer, Ground
+
+DISK = 3
+"""GB: the packages, the tree while it is built, the image, what the guest writes."""
+
+
+class Throwaway(Ground):
+    tree = "/sys/fs/cgroup/paas.slice/paas-tree.service"
+    etc = "/etc/paas-isolate"
+    lock = "/run/paas-isolate/lock"
+    paas = ("/usr/local/bin/paas-isolate",)
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self.names = {name: name for name in examples.accounts()}
+        self.ports = {name: 8101 + number for number, name in enumerate(self.names)}
+
+    @property
+    def can_log_in(self) -> bool:
+        return True
+
+    def execute(self, script: str, *, user: str, patience: float) -> Answer:
+        done = self.guest.run(script=script, user=user, timeout=patience)
+        return Answer(done.code, done.out, done.err, 0.0)
+
+    def install(self) -> str:
+        begin = time.monotonic()
+        self.guest.install_product()
+        took = time.monotonic() - begin
+        # Each run shall be one that is shown; at the end the timer is on again.
+        self.measure("systemctl stop paas-isolate.timer; ! systemctl is-active --quiet paas-isolate.service || sleep 5")
+        told = self.measure(
+            'tell release "$(. /etc/os-release && echo "$PRETTY_NAME")"\n'
+            'tell kernel "$(uname -r)"; tell systemd "$(systemctl --version | cut -d" " -f2 | head -n 1)"'
+        )
+        return (
+            f"scripts/install ended well after {took:.0f} s on {told.text('release')},"
+            f" kernel {told.text('kernel')}, systemd {told.text('systemd')}"
+        )
+
+    def add_users(self, users: list[str]) -> None:
+        self.measure("set -e\n" + "\n".join(f"useradd --create-home --shell /bin/bash {user}" for user in users))
+
+    def reboot(self) -> float:
+        begin = time.monotonic()
+        self.guest.reboot()
+        return time.monotonic() - begin
+
+
+@contextmanager
+def throwaway(name: str, *, release: str, keep: bool, progress: Progress) -> Iterator[Throwaway]:
+    _check_room(release)
+    with _alone(name):
+        _forget_an_earlier_one(name, progress)
+        try:
+            guest = _start(name, release, progress)
+            guest.way.connect()
+            yield Throwaway(guest)
+        finally:
+            if not keep:
+                _forget_an_earlier_one(name, progress)
+
+
+def _check_room(release: str) -> None:
+    images = image.images()
+    images.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(images).free / 1e9
+    if free < (1 if image.find(release).directory.exists() else DISK):
+        raise DemonstrationError(f"{images} has {free:.1f} GB free: make room, or set PAAS_ISOLATE_CACHE")
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Two demonstrations in one guest would see each other's customers."""
+    guests = host.cache() / "guests"
+    guests.mkdir(parents=True, exist_ok=True)
+    with (guests / f".try-{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemonstrationError(
+                f"another scripts/try is at work in guest {name}: wait, or --name another"
+            ) from None
+        yield
+
+
+def _start(name: str, release: str, progress: Progress) -> Guest:
+    """An emulated kernel sometimes trips over its own patched code while it boots: one more try."""
+    try:
+        return Guest.start(name, release=release, bare=True, progress=progress)
+    except VmError as error:
+        if "panicked" not in str(error):
+            raise
+    progress.say("the guest's kernel panicked while it booted, as emulation sometimes makes it: once more")
+    _forget_an_earlier_one(name, progress)
+    return Guest.start(name, release=release, bare=True, progress=progress)
+
+
+def _forget_an_earlier_one(name: str, progress: Progress) -> None:
+    if state.load(state.Place(name)) is not None:
+        Guest.running(name, progress=progress).stop()
+
+
+def needs(release: str) -> str:
+    """What a run costs, said before anything is done."""
+    kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
+    is_built = image.find(release).directory.exists()
+    root = "root or sudo is not needed now: the image is built" if is_built else "root or sudo, to build the image"
+    build = "" if is_built else ", and 3 more this first time, to build the image"
+    return (
+        f"  needs   {root}; {DISK} GB in {host.cache()}, 4 GB of memory, x86_64\n"
+        f"  takes   some 2 minutes with KVM, some 6 to 8 without{build}"
+        f" ({'there is a /dev/kvm here' if kvm else 'no /dev/kvm here: the machine is emulated'})"
+    )
