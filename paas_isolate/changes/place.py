@@ -46,6 +46,13 @@ class Places:
             return process.cgroup
         return tree.leaf(sold.directory, OTHER)
 
+    def confined(self, process: Process) -> bool:
+        """Whether it is inside the cgroup of its own account (or the one that its uid's policy names)."""
+        sold = self._by_uid.get(process.uid)
+        if sold is None or not process.confined:
+            return process.confined
+        return tree.directory_of(process.cgroup) == sold.directory
+
     def rules_ask(self, sold: Sold) -> bool:
         """Whether any service of the account wants to know programs and command lines."""
         return any(service.match.conditions for service in sold.services)

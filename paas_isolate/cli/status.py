@@ -1,22 +1,19 @@
-"""status and coverage: limits beside use, and who is where."""
+"""status: limits beside use, what is pending, and why."""
 
-import pwd
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import click
 
 from paas_isolate.changes.desire import limited_by
-from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Changes, owner
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, unknown
+from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
-from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.model.world import Knobs, Process
+from paas_isolate.model.world import Knobs
 from paas_isolate.reconcile import Look, Wheel, look
 from paas_isolate.sample import Use, use
 from paas_isolate.units import format_cpu, format_size
@@ -58,42 +55,6 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
         for reason in reasons:
             click.secho(f"{name}: {reason}", fg="yellow")
     return Exit.CONVERGED
-
-
-@click.command()
-@click.argument("account", default="")
-@click.option("--all", "everything", is_flag=True, help="List the confined ones too.")
-@say.as_json
-@click.pass_obj
-def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
-    """Show every process of customers' users that is not where it belongs, and count the ones that are.
-
-    With ACCOUNT all its processes are listed. Exit status 3 when a process is outside.
-    """
-    fleet = desk.fleet()
-    places = Places(fleet)
-    with desk.wheel(fleet) as wheel:
-        if account and account not in fleet.accounts:
-            raise unknown(account, fleet)
-        processes = [process for process in look(wheel).observed.processes if _counts(places, fleet, process)]
-    if account:
-        processes = [process for process in processes if (of := places.account_of(process.uid)) and of.name == account]
-    confined = sum(process.confined for process in processes)
-    if as_json:
-        say.print_json(
-            {
-                "confined": confined,
-                "total": len(processes),
-                "processes": [_process_data(places, process) for process in processes],
-            }
-        )
-    else:
-        shown = [process for process in processes if account or everything or _misplaced(places, process)]
-        if shown:
-            say.table(("PID", "USER", "PROGRAM", "IS IN", "BELONGS IN"), (_process_row(places, p) for p in shown))
-        colour = "green" if confined == len(processes) else "red"
-        click.secho(f"{confined} of {len(processes)} processes confined", fg=colour)
-    return Exit.CONVERGED if confined == len(processes) else Exit.DIFFERS
 
 
 def _lines(wheel: Wheel, seen: Look, account: str) -> Iterator[Line]:
@@ -189,39 +150,3 @@ def _cpu(text: str | None) -> str:
         return "-"
     quota = text.partition(" ")[0]
     return "unlimited" if quota == "max" else format_cpu(int(quota))
-
-
-def _counts(places: Places, fleet: Fleet, process: Process) -> bool:
-    """Whether a process is a customer's: of an account, or of a uid that the host's policy confines."""
-    return places.account_of(process.uid) is not None or fleet.host.without_account != "leave"
-
-
-def _misplaced(places: Places, process: Process) -> bool:
-    return not process.confined or places.place(process) != process.cgroup
-
-
-def _process_row(places: Places, process: Process) -> tuple[str, ...]:
-    belongs = places.place(process)
-    program = process.program or procfs.name(process.pid)
-    return str(process.pid), _login(process.uid), program, process.cgroup, belongs
-
-
-def _process_data(places: Places, process: Process) -> dict[str, object]:
-    account = places.account_of(process.uid)
-    return {
-        "pid": process.pid,
-        "uid": process.uid,
-        "account": account.name if account else None,
-        "program": process.program or procfs.name(process.pid),
-        "cgroup": process.cgroup,
-        "belongs": places.place(process),
-        "confined": process.confined,
-        "settled": process.settled,
-    }
-
-
-def _login(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
