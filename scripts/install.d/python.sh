@@ -12,7 +12,8 @@ install_python() {
     put_link "$venv/bin/paas-isolate" /usr/local/bin/paas-isolate
 }
 
-in_venv() { "$destdir$venv/bin/python" -I "$@"; }
+# Below a destdir no bytecode: it would hold the path of a place where the environment does not stay.
+in_venv() { "$destdir$venv/bin/python" "-I${destdir:+B}" "$@"; }
 
 pip() {
     in_venv -m pip --quiet --disable-pip-version-check --no-input --no-cache-dir "$@"

@@ -57,9 +57,9 @@ activate_units() {
     systemd-tmpfiles --create /etc/tmpfiles.d/paas-isolate.conf
     if needs_reload; then systemctl daemon-reload; fi
     enable_new
-    choose_timer
     start_if_enabled paas-tree.service
     start_if_enabled paas-isolate-shutdown.service
+    choose_timer
 }
 
 needs_reload() {

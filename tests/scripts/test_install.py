@@ -1,9 +1,11 @@
 """scripts/install --destdir: what it writes, what it leaves alone, and that --remove takes all of it away."""
 
+import importlib.util
 import os
 import shutil
 import stat
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -294,3 +296,45 @@ def test_no_unit_owns_the_directory_of_the_doors() -> None:
     for unit in (HERE / "systemd").glob("*.service"):
         settings = [line for line in unit.read_text().splitlines() if not line.startswith("#")]
         assert not [line for line in settings if line.startswith("RuntimeDirectory")], unit
+
+
+def wheel(place: Path, version: str, *, needs: str = "") -> Path:
+    """One of ours by name, with a command that tells its version."""
+    made = place / f"paas_isolate-{version}-py3-none-any.whl"
+    about = f"paas_isolate-{version}.dist-info"
+    files = {
+        "paas_isolate.py": f"def main():\n    print({version!r})\n",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: paas-isolate\nVersion: {version}\n{needs}",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/entry_points.txt": "[console_scripts]\npaas-isolate = paas_isolate:main\n",
+    }
+    files[f"{about}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{about}/RECORD"])
+    with zipfile.ZipFile(made, "w") as packed:
+        for name, text in files.items():
+            packed.writestr(name, text)
+    return made
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ensurepip") is None, reason="python3-venv is not installed")
+def test_the_package_in_its_own_environment(install: Installer, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    wheel(wheels, "1.0", needs='Requires-Dist: dev-only; extra == "dev"\n')
+    install("--wheels", str(wheels), venv=True)
+    venv = install.root / "opt/paas-isolate/venv"
+    assert (install.root / "usr/local/bin/paas-isolate").readlink() == Path("/opt/paas-isolate/venv/bin/paas-isolate")
+    assert (venv / "bin/paas-isolate").read_text().startswith("#!/opt/paas-isolate/venv/bin/python")
+    before = install.there()
+    assert "nothing changed" in install("--wheels", str(wheels), venv=True)
+    assert install.there() == before
+
+    wheel(wheels, "1.10")
+    wheel(wheels, "1.9")
+    assert "installs paas_isolate-1.10" in install("--wheels", str(wheels), venv=True)
+    told = subprocess.check_output([venv / "bin/python", "-IBc", "import paas_isolate; paas_isolate.main()"], text=True)
+    assert told == "1.10\n"
+
+    wheel(wheels, "2.0", needs="Requires-Dist: not-in-this-directory>=1\n")
+    assert "not-in-this-directory" in install("--wheels", str(wheels), venv=True, code=1)
+    install("--remove", "--purge")
+    assert install.there() == {}
