@@ -1,0 +1,191 @@
+"""What the papers say is what the programs do: every verb, option, key, default and JSON key is told."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from paas_isolate.apply import Ending
+from paas_isolate.cli.exits import Exit
+from paas_isolate.cli.main import VERBS, paas_isolate
+from paas_isolate.cli.status import Line
+from paas_isolate.doctor import Check, Verdict
+from paas_isolate.errors import Complaint
+from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
+from paas_isolate.model.limits import LIMITS
+from paas_isolate.sample import Use
+from paas_isolate.spec.schema import schema
+
+SOURCE = Path(__file__).resolve().parents[2]
+COMMAND, LANGUAGE = SOURCE / "man" / "paas-isolate.8", SOURCE / "man" / "paas-isolate.yaml.5"
+README = SOURCE / "README.md"
+
+UNITS = {
+    "CPU_TIME": "CPU time",
+    "CORES": "cores",
+    "WEIGHT": "A weight",
+    "SIZE": "A size",
+    "COUNT": "A count",
+    "KILL": "leaf, all processes",
+    "PATH": "A path",
+}
+
+
+def plain(source: str) -> str:
+    """mdoc as words: macros of fonts gone, the blank before a full stop too."""
+    text = re.sub(r"^\.(?:Li|Ic|Em|Pa|Xr|Sx|Cm|Fl|Ar|Nm|Sy) ?", "", source, flags=re.MULTILINE)
+    text = text.replace(r"\(dq", '"').replace("\n", " ")
+    return re.sub(r" ([.,;:])(?= |$)", r"\1", text)
+
+
+@cache
+def sections(page: Path) -> dict[str, str]:
+    parts = re.split(r"^\.Sh (.+)$", page.read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@cache
+def entries(section: str) -> dict[str, str]:
+    """Key -> what the page says of it, in one section of paas-isolate.yaml(5)."""
+    text = re.split(r"^\.El$", sections(LANGUAGE)[section], maxsplit=0, flags=re.MULTILINE)[0]
+    parts = re.split(r"^\.It Ic (.+)$", text, flags=re.MULTILINE)
+    return {key: plain(said) for key, said in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def keys(table: dict[str, Any], before: str = "", later: bool = False) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """The keys of a table of the schema, what it tells of each, and whether it is for a later version; limits and
+    services are told in their own sections."""
+    for name, told in table.get("properties", {}).items():
+        not_yet = later or "not enforced" in told["description"]
+        yield before + name, told, not_yet
+        if name not in ("limits", "penalty", "services"):
+            yield from keys(told, f"{before}{name}.", not_yet)
+
+
+def documents() -> Iterator[tuple[str, str, dict[str, Any], bool]]:
+    defined = schema()["$defs"]
+    service = defined["account"]["properties"]["services"]["additionalProperties"]
+    tables = (
+        ("THE MACHINE", defined["host"]),
+        ("PLANS", defined["plan"]),
+        ("ACCOUNTS", defined["account"]),
+        ("SERVICES", service),
+    )
+    for section, table in tables:
+        for found in keys(table):
+            yield section, *found
+
+
+ALL_KEYS = [pytest.param(*found, id=f"{found[0]}: {found[1]}") for found in documents()]
+
+
+@pytest.mark.parametrize(("section", "key", "told", "later"), ALL_KEYS)
+def test_every_key_is_in_the_manual_with_its_default(section: str, key: str, told: dict[str, Any], later: bool) -> None:
+    said = entries(section).get(key) or entries("KEYS FOR LATER")[key]
+    assert ("Not enforced by this version." in said) == later
+    default = told.get("default")
+    if isinstance(default, dict):
+        assert all(str(value) in said for value in leaves(default))
+    elif default is not None:
+        assert f"Default: {default if isinstance(default, str) else json.dumps(default)}." in said
+
+
+def leaves(default: dict[str, Any]) -> Iterator[object]:
+    for value in default.values():
+        yield from leaves(value) if isinstance(value, dict) else (value,)
+
+
+def test_the_manual_has_no_other_keys() -> None:
+    known = {(section, key) for section, key, *_ in documents()}
+    for section in ("THE MACHINE", "PLANS", "ACCOUNTS", "SERVICES"):
+        assert {(section, key) for key in entries(section)} <= known
+    assert set(entries("KEYS FOR LATER")) <= {key for _, key in known}
+    assert set(entries("LIMITS")) == {limit.name for limit in LIMITS}
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.name)
+def test_every_limit_is_in_the_manual_with_unit_and_knob(limit: Any) -> None:
+    said = entries("LIMITS")[limit.name]
+    assert f"Kernel: {limit.knob}" in said
+    assert UNITS[limit.unit.name] in said
+    assert ("or unlimited" in said) == limit.unlimited
+    assert ("percent of the" in said) == bool(limit.percent_of)
+
+
+def verbs() -> dict[str, click.Command]:
+    context = click.Context(paas_isolate)
+    return {verb: found for verb in VERBS if (found := paas_isolate.get_command(context, verb))}
+
+
+def options(command: click.Command) -> set[str]:
+    return {name for each in command.params if isinstance(each, click.Option) for name in each.opts}
+
+
+@cache
+def told_of(verb: str) -> str:
+    parts = re.split(r"^\.Ss (.+)$", sections(COMMAND)["COMMANDS"], flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))[verb]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_and_its_options_are_in_the_manual(verb: str) -> None:
+    assert f".Cm {verb}\n" in sections(COMMAND)["SYNOPSIS"]
+    listed = re.findall(r"^\.It (Fl .+)$", told_of(verb), flags=re.MULTILINE)
+    told = {f"-{name}" for line in listed for name in re.findall(r"Fl (\S+)", line)}
+    assert told == options(verbs()[verb])
+
+
+def test_global_options_are_in_the_manual() -> None:
+    described = sections(COMMAND)["DESCRIPTION"]
+    assert all(f"Fl {name[1:]}" in described for name in options(paas_isolate))
+
+
+def test_every_exit_status_is_told() -> None:
+    said = sections(COMMAND)["EXIT STATUS"]
+    assert re.findall(r"^\.It (\d+)$", said, flags=re.MULTILINE) == [str(int(each)) for each in Exit]
+    assert all(f"| {int(each)} |" in README.read_text() for each in Exit)
+
+
+def test_json_keys_are_told() -> None:
+    said = sections(COMMAND)["JSON OUTPUT"]
+    told = set(re.findall(r"^\.It Li (\S+) Ta ", said, flags=re.MULTILINE))
+    for data in (Complaint, Line, Use, Check):
+        assert {field.name for field in fields(data)} <= told
+    assert all(re.search(rf"\b{word}\b", said) for word in (*Ending, *Verdict))
+    assert all(re.search(rf"\.Li {re.escape(knob)}[ \n]", said) for knob in (*DEFAULTS, SUBTREE_CONTROL))
+
+
+@pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
+@pytest.mark.parametrize("page", [COMMAND, LANGUAGE], ids=lambda page: page.name)
+def test_pages_are_good_mdoc(page: Path) -> None:
+    subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(page)], check=True)
+
+
+def test_commands_of_the_readme_exist() -> None:
+    # without the transcripts, which a run has filled in
+    text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", README.read_text(), flags=re.DOTALL)
+    for script in re.findall(r"scripts/[a-z]+\b(?![./])", text):
+        assert (SOURCE / script).is_file(), script
+    known = verbs()
+    for verb, rest in re.findall(r"paas-isolate ([a-z]+)\b([^`\n#]*)", text):
+        assert verb in known, verb
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options(known[verb]), f"{verb} {rest}"
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README.read_text()):
+        assert (SOURCE / target).exists(), target
+
+
+def test_rooms_of_the_readme_are_those_of_the_house() -> None:
+    rooms = {path.stem for path in (SOURCE / "paas_isolate").iterdir() if not path.name.startswith(("_", "py."))}
+    text = README.read_text().partition("## The house")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\*\*`(\w+)`\*\*", text, flags=re.MULTILINE)) == rooms
