@@ -52,6 +52,9 @@ class Guest:
         with place.locked():
             known = state.load(place)
             guest = cls._boot(place, release, progress) if known is None else cls(place, known, progress)
+            if known is not None:
+                # Whoever started it may have been interrupted.
+                guest._wait_until_up(lambda: True)
             if guest.state.release != release:
                 hint = "stop it first, or take another --name"
                 raise VmError(f"guest {place.name} runs {guest.state.release}, not {release}", hint=hint)

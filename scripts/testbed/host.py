@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from testbed.errors import VmError
@@ -48,11 +48,17 @@ def program(name: str) -> str:
 
 
 def as_root(argv: Sequence[str]) -> list[str]:
+    return list(argv) if os.geteuid() == 0 else ["sudo", "--non-interactive", *argv]
+
+
+def require_root() -> None:
+    """Asked before anything is begun that only root could clean up."""
     if os.geteuid() == 0:
-        return list(argv)
+        return
     if shutil.which("sudo") is None:
-        raise VmError(f"{argv[0]} needs root, and there is no sudo", hint="run this as root")
-    return ["sudo", "--non-interactive", *argv]
+        raise VmError("making an image needs root, and there is no sudo", hint="scripts/vm build, once, as root")
+    if subprocess.run(as_root(["true"]), stdin=subprocess.DEVNULL, capture_output=True).returncode != 0:
+        raise VmError("sudo asks for a password", hint="sudo --validate, and then again")
 
 
 def require_programs(progress: Progress) -> None:
@@ -69,6 +75,7 @@ def require_programs(progress: Progress) -> None:
         raise VmError(f"missing here: {' '.join(names)}", hint="install what these Debian packages contain")
     log = cache() / "apt.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    require_root()
     apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes"]
     with progress.stage(f"apt-get install {' '.join(names)}"):
         # A stale list is a reason to fail later, with apt's own words; an unreachable one of several is not.
@@ -85,15 +92,29 @@ def logged(argv: Sequence[str], *, log: Path, check: bool = True, hint: str = ""
         try:
             code = child.wait()
         except BaseException:
-            # mmdebstrap unmounts what it mounted when it gets a signal; killed at once it could not.
-            child.terminate()
-            try:
-                child.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                child.kill()
+            _end(child)
             raise
     if check and code != 0:
         raise VmError(f"{Path(argv[0]).name} ended with {code}: {' '.join(argv)[:300]}", log=log, hint=hint)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """The whole family: sudo and unshare pass on no signal, and apt is given time to end in good order."""
+    for word, patience in (("TERM", 15), ("KILL", 15)):
+        family = [str(pid) for pid in _family(child.pid)]
+        subprocess.run(as_root(["kill", f"-{word}", *family]), stdin=subprocess.DEVNULL, capture_output=True)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=patience)
+            return
+
+
+def _family(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = [(int(line.split()[0]), int(line.split()[1])) for line in listed.splitlines()]
+    family = [pid]
+    for ancestor in family:
+        family += [child for child, parent in parents if parent == ancestor]
+    return family
 
 
 @contextmanager

@@ -18,6 +18,10 @@ from testbed.recipe import HERE, Recipe, recipe, wheel_platforms
 
 DISK_SIZE = "6G"
 
+# mmdebstrap mounts /proc, /sys and /dev into the tree, in sight of the whole machine, and leaves them there when it
+# is killed. In namespaces of its own they are gone with its last process, and that one goes with its first.
+ASIDE = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
+
 
 @dataclass(frozen=True)
 class Image:
@@ -60,6 +64,7 @@ def ensure(release: str, *, progress: Progress, force: bool = False, source: Pat
     image = find(release, source=source)
     if image.directory.exists() and not force:
         return image
+    host.require_root()
     host.require_programs(progress)
     with _only_builder(progress):
         if force or not image.directory.exists():
@@ -127,7 +132,7 @@ def _bootstrap(tree: Path, made: Image, wanted: Recipe, log: Path) -> None:
     # Before the kernel comes in, since its initrd is made then.
     pack = shlex.join(["tar", "-C", str(HERE / "root"), "--owner=0", "--group=0", "--mode=u=rwX,go=rX", "-c", "."])
     settings = f'{pack} | tar -C "$1" -x'
-    argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/reproducible"]
+    argv = [*ASIDE, "mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/reproducible"]
     argv += [f"--include={','.join(wanted.packages)}", f"--essential-hook={settings}"]
     argv += [f'--customize-hook={customize} "$1" {inputs}']
     argv += [f"--aptopt={option}" for option in mirror.transport_options()]

@@ -51,7 +51,7 @@ def accelerator(image: Image, progress: Progress) -> str:
         return "tcg"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     question = [boot, image.directory.name]
-    known = host.cache() / "kvm-probe"
+    known = host.cache() / f"kvm-probe-{image.release}"
     if known.exists() and (answer := known.read_text().split())[:2] == question:
         return answer[2]
     with progress.stage("does KVM run this kernel?"):
