@@ -61,10 +61,8 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterab
         shown.add_column(title, justify="right" if title in flush else "left", no_wrap=True)
     for row in rows:
         shown.add_row(*row)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 10_000
-    console.print(shown)
+    # On a narrow terminal a line wraps; rich would cut names to `al…` instead.
+    Console(highlight=False, width=10_000).print(shown)
 
 
 def words(mapping: Mapping[str, str]) -> str:
