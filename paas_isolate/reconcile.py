@@ -57,6 +57,11 @@ class Report:
         """Whether anything is left that ended so."""
         return any(outcome.ending is ending for outcome in self.remaining)
 
+    @property
+    def unmet(self) -> tuple[str, ...]:
+        """Limits that this machine cannot keep at all."""
+        return tuple(self.last.desired.unmet.values())
+
 
 def look(wheel: Wheel) -> Look:
     """Look once and change nothing."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 
 from paas_isolate.changes.place import Places
+from paas_isolate.errors import HostError
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Fleet, Host, Service, Sold
 from paas_isolate.model.knobs import (
@@ -21,7 +22,7 @@ LOGIN_RESERVE = 32
 """Processes that only the logins of an account may have: a fork bomb in a service leaves room for ssh."""
 
 DeviceOf = Callable[[str], str]
-"""The `major:minor` of the disk that a path lies on; '' where there is none."""
+"""The `major:minor` of the disk that a path lies on. Raises HostError where it lies on none."""
 
 
 def desire(
@@ -41,8 +42,9 @@ def desire(
     """
     control = " ".join(name for name in CONTROLLERS if name in controllers)
     cgroups: dict[str, Knobs] = dict(_house(fleet.host, machine, control, weight_at))
+    unmet: dict[str, str] = {}
     for sold in fleet.accounts.values():
-        cgroups.update(_account(sold, machine, device_of, held, control))
+        cgroups.update(_account(sold, machine, _Disk(device_of, sold, unmet), held, control))
     for path, found in observed.cgroups.items():
         if tree.directory_of(path) in staying:
             cgroups.setdefault(path, found)
@@ -52,7 +54,7 @@ def desire(
     for path, pids in observed.members.items():
         if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):
             cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
-    return World(cgroups, elsewhere)
+    return World(cgroups, elsewhere, unmet=unmet)
 
 
 def limited_by(sold: Sold) -> Iterator[tuple[str, Service]]:
@@ -64,12 +66,25 @@ def limited_by(sold: Sold) -> Iterator[tuple[str, Service]]:
         yield tree.leaf(sold.directory, name), service
 
 
-def io_path(limits: Limits, home: str) -> str:
-    """The path whose device io limits are for; '' where there is none to limit."""
-    if not any(name.startswith("io.") and name not in ("io.of", "io.weight") for name in limits):
-        return ""
-    of = str(limits.get("io.of", home))
-    return home + of[1:] if of.startswith("~/") else of
+class _Disk:
+    """Which disk the io limits of one account's cgroups are for. What lies on none is noted in `unmet`."""
+
+    def __init__(self, device_of: DeviceOf, sold: Sold, unmet: dict[str, str]) -> None:
+        self._device_of, self._sold, self._unmet = device_of, sold, unmet
+
+    def below(self, cgroup: str, limits: Limits) -> str:
+        """The device for the io limits of a cgroup; '' where it has none to keep."""
+        if not _RATES.intersection(limits):
+            return ""
+        of = str(limits.get("io.of") or self._sold.limits.get("io.of") or self._sold.home)
+        try:
+            return self._device_of(self._sold.home + of[1:] if of.startswith("~/") else of)
+        except HostError as error:
+            self._unmet[cgroup] = f"io limits of {cgroup} cannot be kept: {error}"
+            return ""
+
+
+_RATES = frozenset({"io.read", "io.write", "io.read_ops", "io.write_ops"})
 
 
 def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:
@@ -92,25 +107,21 @@ def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterat
 
 
 def _account(
-    sold: Sold, machine: Machine, device_of: DeviceOf, held: Collection[str], control: str
+    sold: Sold, machine: Machine, disk: _Disk, held: Collection[str], control: str
 ) -> Iterator[tuple[str, Knobs]]:
-    around = _around(sold.limits, sold, machine, machine.memory, device_of)
+    path = tree.account(sold.directory)
+    around = Surroundings(machine, machine.memory, disk.below(path, sold.limits))
     own = knobs(sold.limits, around)
     if sold.suspended or sold.name in held:
         own[FREEZE] = "1"
-    yield tree.account(sold.directory), {SUBTREE_CONTROL: control, **own}
+    yield path, {SUBTREE_CONTROL: control, **own}
     memory = effective_memory(sold.limits, around)
     for path, service in limited_by(sold):
         limits = _with_house_rules(service, sold.limits)
-        texts = knobs(limits, _around(limits, sold, machine, memory, device_of))
+        texts = knobs(limits, Surroundings(machine, memory, disk.below(path, limits)))
         if held and f"{sold.name}/{service.name}" in held:
             texts[FREEZE] = "1"
         yield path, texts
-
-
-def _around(limits: Limits, sold: Sold, machine: Machine, memory: int, device_of: DeviceOf) -> Surroundings:
-    path = io_path(limits, sold.home)
-    return Surroundings(machine, memory, device_of(path) if path else "")
 
 
 def _with_house_rules(service: Service, account: Limits) -> Limits:

@@ -98,6 +98,8 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
         notes.setdefault(name, []).append(f"keeps its last good state: {reason}")
     for directory, reason in seen.leaving.waiting.items():
         notes.setdefault(directory, []).append(f"no file names it any more: {reason}")
+    for path, reason in seen.desired.unmet.items():
+        notes.setdefault(tree.directory_of(path), []).append(reason)
     for step in _pending(seen.changes, wheel.only):
         notes.setdefault(owner(step) or "the tree", []).append(f"to do: {step}")
     for sold in fleet.accounts.values():

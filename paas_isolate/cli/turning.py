@@ -2,18 +2,20 @@
 
 import datetime
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 
 import click
 
 from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.leaving import Leaving
+from paas_isolate.changes.steps import owner
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.model.account import Fleet
-from paas_isolate.reconcile import Report, look
+from paas_isolate.reconcile import Look, Report, look
 from paas_isolate.reconcile import reconcile as turn
 from paas_isolate.source import decisions
 
@@ -31,11 +33,12 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
     with desk.wheel(fleet, account=account) as wheel:
         seen = look(wheel)
     if as_json:
-        say.print_json({"changes": [str(step) for step in seen.changes], **_circumstances(fleet, seen.leaving)})
+        say.print_json({"changes": [str(step) for step in seen.changes], **_circumstances(fleet, seen)})
     else:
         say.complain(fleet)
         for step in seen.changes:
             click.echo(str(step))
+        _tell_unmet(seen.desired.unmet.values())
         _tell_waiting(seen.leaving)
         if not seen.changes:
             click.echo("nothing differs")
@@ -83,7 +86,7 @@ def _reconcile(desk: Desk, account: str, *, meant: bool, cron: bool, quiet: bool
 
 
 def _exit(fleet: Fleet, report: Report) -> Exit:
-    if report.ended(Ending.FAILED) or report.ended(Ending.SKIPPED):
+    if report.unmet or report.ended(Ending.FAILED) or report.ended(Ending.SKIPPED):
         return Exit.ERROR
     partly = report.remaining or report.last.leaving.waiting or fleet.kept or fleet.removal
     wrong = any(not complaint.warning for complaint in fleet.complaints)
@@ -102,6 +105,7 @@ def _tell(outcome: Outcome) -> None:
 def _tell_rest(report: Report, *, quiet: bool) -> None:
     for outcome in report.remaining:
         click.echo(say.outcome_line(outcome), err=True)
+    _tell_unmet(report.unmet)
     _tell_waiting(report.last.leaving)
     if quiet:
         return
@@ -110,18 +114,24 @@ def _tell_rest(report: Report, *, quiet: bool) -> None:
     click.echo(f"{done} changes made{left}" if report.outcomes else f"nothing to do{left}")
 
 
+def _tell_unmet(unmet: Iterable[str]) -> None:
+    for reason in unmet:
+        click.secho(reason, fg="red", err=True)
+
+
 def _tell_waiting(leaving: Leaving) -> None:
     for directory, reason in leaving.waiting.items():
         click.secho(f"{directory} is not removed: {reason}", fg="yellow", err=True)
 
 
 def _complaints(fleet: Fleet, report: Report) -> str:
-    """All that is not well, as one text; '' when all is."""
+    """What is not well, as one text in which nothing changes by itself (no pid, no figure): cron compares it
+    with what it said before. '' when all is well."""
     lines = [str(complaint) for complaint in fleet.complaints if not complaint.warning]
     lines += [f"{name}: {reason}" for name, reason in fleet.kept.items()]
-    lines += [f"{outcome.step}: {outcome.because}" for outcome in report.remaining]
-    lines += [f"{name}: {reason}" for name, reason in report.last.leaving.waiting.items()]
-    return "\n".join(lines)
+    lines += [f"{each.ending} {type(each.step).__name__} for {owner(each.step)}" for each in report.remaining]
+    lines += [*report.unmet, *report.last.leaving.waiting]
+    return "\n".join(sorted(set(lines)))
 
 
 def _news(desk: Desk, complaints: str) -> bool:
@@ -147,11 +157,12 @@ def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
             copies.forget(name)
 
 
-def _circumstances(fleet: Fleet, leaving: Leaving) -> dict[str, object]:
+def _circumstances(fleet: Fleet, seen: Look) -> dict[str, object]:
     return {
         "complaints": [say.complaint_data(complaint) for complaint in fleet.complaints],
         "kept": dict(fleet.kept),
-        "waiting": dict(leaving.waiting),
+        "waiting": dict(seen.leaving.waiting),
+        "unmet": dict(seen.desired.unmet),
     }
 
 
@@ -159,5 +170,5 @@ def _report_data(fleet: Fleet, report: Report) -> dict[str, object]:
     return {
         "outcomes": [say.outcome_data(outcome) for outcome in report.outcomes],
         "remaining": [say.outcome_data(outcome) for outcome in report.remaining],
-        **_circumstances(fleet, report.last.leaving),
+        **_circumstances(fleet, report.last),
     }

@@ -3,33 +3,59 @@
 
 import os
 
+from paas_isolate.errors import HostError
+from paas_isolate.linux import mounts
+
 SYS = "/sys/dev/block"
 
 
 def device_of(path: str) -> str:
-    """`major:minor` of the disk below the file system of `path`; '' where there is none (tmpfs, NFS).
+    """`major:minor` of the disk below the file system of `path`. HostError where there is none (tmpfs, NFS).
 
-    A path that does not exist yet (a home before the first login) counts where its parent is.
+    A path that does not exist yet (a home before the first login) counts where its parent is. What is stacked
+    (LVM, md, dm-crypt) is its own disk: limits are kept where the file system hands its requests in.
     """
-    while True:
-        try:
-            device = os.stat(path).st_dev
-            break
-        except FileNotFoundError:
-            if path in ("/", ""):
-                return ""
-            path = os.path.dirname(path.rstrip("/")) or "/"
-        except OSError:
-            return ""
-    return disk_of(f"{os.major(device)}:{os.minor(device)}")
+    here = _existing(path)
+    device = os.stat(here).st_dev
+    found = disk_of(f"{os.major(device)}:{os.minor(device)}")
+    return found or _source_of(here)
 
 
 def disk_of(device: str) -> str:
     """The whole disk of a partition, the device itself otherwise; '' when it is no block device."""
     here = os.path.realpath(f"{SYS}/{device}")
-    if not os.path.isdir(here) or here == f"{SYS}/{device}":
+    if not os.path.isdir(here):
         return ""
     if not os.path.exists(f"{here}/partition"):
         return device
     with open(f"{os.path.dirname(here)}/dev", encoding="ascii") as whole:
         return whole.read().strip()
+
+
+def _existing(path: str) -> str:
+    while not os.path.exists(path) and path not in ("/", ""):
+        path = os.path.dirname(path.rstrip("/"))
+    return os.path.realpath(path or "/")
+
+
+def _source_of(path: str) -> str:
+    """For file systems that tell an anonymous device (btrfs): the disk that was mounted."""
+    mount = _mount_of(path)
+    try:
+        source = os.stat(mount.source).st_rdev if mount.source.startswith("/") else 0
+    except OSError:
+        source = 0
+    found = disk_of(f"{os.major(source)}:{os.minor(source)}") if source else ""
+    if not found:
+        raise HostError(f"{path} lies on {mount.kind} at {mount.point}, which has no disk of this machine below it")
+    return found
+
+
+def _mount_of(path: str) -> mounts.Mount:
+    """The mount that a path lies on: the longest mount point above it, of those the one mounted last."""
+    above = [mount for mount in mounts.mounts() if _is_below(path, mount.point)]
+    return max(reversed(above), key=lambda mount: len(mount.point))
+
+
+def _is_below(path: str, point: str) -> bool:
+    return path == point or path.startswith(point.rstrip("/") + "/")

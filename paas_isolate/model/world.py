@@ -36,11 +36,13 @@ class World:
     """Cgroups of the tree with their knobs, and where processes are.
 
     `members` are the pids in each populated leaf, root's too (sshd's monitor sits in its customer's leaf).
+    `unmet` tells, in a desired world, of limits that no knob of this machine can keep, by cgroup.
     """
 
     cgroups: Mapping[str, Knobs] = field(default_factory=dict)
     processes: tuple[Process, ...] = ()
     members: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    unmet: Mapping[str, str] = field(default_factory=dict)
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""

@@ -6,6 +6,7 @@ import pytest
 from fleets import DISK, MACHINE, fleet, service, sold
 
 from paas_isolate.changes.desire import desire
+from paas_isolate.errors import HostError
 from paas_isolate.model.account import Host, Service
 from paas_isolate.model.knobs import DEFAULTS
 from paas_isolate.model.limits import UNLIMITED, Limits, Percent
@@ -118,3 +119,13 @@ def test_renamed_accounts_keep_their_directory() -> None:
 def test_leaf_limits_of_login_are_its_own() -> None:
     knobs = wished(sold("alice", {}, Service("login", {"cpu.max": 50_000})))["users/alice/login"]
     assert knobs["cpu.max"] == "50000 100000"
+
+
+def test_io_limits_without_a_disk_are_told_by_name_and_hold_nothing_else_back() -> None:
+    def device_of(path: str) -> str:
+        raise HostError(f"{path} lies on tmpfs")
+
+    wanted = fleet(sold("alice", {"io.read": 4096, "pids": 50, "io.of": "~/data"}), sold("bob", uid=1002))
+    world = desire(wanted, World(), machine=MACHINE, device_of=device_of)
+    assert world.unmet == {"users/alice": "io limits of users/alice cannot be kept: /home/alice/data lies on tmpfs"}
+    assert world.cgroups["users/alice"]["pids.max"] == "50"
