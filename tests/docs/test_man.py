@@ -13,14 +13,22 @@ from typing import Any
 import click
 import pytest
 
-from paas_isolate.apply import Ending
+from paas_isolate.apply import Ending, Outcome
+from paas_isolate.changes.leaving import Leaving
+from paas_isolate.changes.place import Places
+from paas_isolate.changes.steps import Remove
+from paas_isolate.cli import coverage as coverage_room
+from paas_isolate.cli import say, specs, turning
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.main import VERBS, paas_isolate
 from paas_isolate.cli.status import Line
 from paas_isolate.doctor import Check, Verdict
 from paas_isolate.errors import Complaint
+from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
+from paas_isolate.model.world import Process, World
+from paas_isolate.reconcile import Look, Report
 from paas_isolate.sample import Use
 from paas_isolate.spec.schema import schema
 
@@ -161,6 +169,25 @@ def test_json_keys_are_told() -> None:
         assert {field.name for field in fields(data)} <= told
     assert all(re.search(rf"\b{word}\b", said) for word in (*Ending, *Verdict))
     assert all(re.search(rf"\.Li {re.escape(knob)}[ \n]", said) for knob in (*DEFAULTS, SUBTREE_CONTROL))
+
+
+def test_json_of_each_command_is_told_whole() -> None:
+    fleet, seen = Fleet(Host(), {}), Look(World(), World(), (), Leaving())
+    step = Outcome(Remove("users/alice"), Ending.DONE)
+    process = coverage_room._process_data(Places(fleet), Process(1, 1000, "/"))
+    outcome = say.outcome_data(step)
+    assert json_keys("check") == [*specs._data(fleet)]
+    assert json_keys("diff") == ["changes", *turning._circumstances(fleet, seen)]
+    assert json_keys("reconcile") == [*turning._report_data(fleet, Report((), seen, ())), *outcome]
+    assert json_keys("status")[:2] == ["cgroups", "notes"]
+    assert json_keys("coverage") == ["confined", "total", "processes", *process]
+    assert json_keys("doctor") == [field.name for field in fields(Check)]
+
+
+def json_keys(verb: str) -> list[str]:
+    parts = re.split(r"^\.Ss (.+)$", sections(COMMAND)["JSON OUTPUT"], flags=re.MULTILINE)
+    said = dict(zip(parts[1::2], parts[2::2], strict=True))[verb]
+    return re.findall(r"^\.It Li (\S+) Ta ", said, flags=re.MULTILINE)
 
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
