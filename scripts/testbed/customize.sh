@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the fresh Debian tree $1 ours; mmdebstrap runs this before it closes the tree.
-# $2: directory of wheels and requirements.txt. $3: public key that logs in as anybody.
+# $2: directory of wheels, product.txt and tests.txt. $3: public key that logs in as anybody.
 set -eu
 root=$1 wheels=$2 key=$3
 
@@ -44,14 +44,18 @@ cp "$wheels"/* "$root/opt/wheels/"
 for wheel in "$root"/opt/wheels/*.whl; do
     ln -s "/opt/wheels/${wheel##*/}" "$root/root/wheels/"
 done
+install_wheels() { # VENV LIST...
+    venv=$1
+    shift
+    chroot "$root" python3 -m venv "$venv"
+    for list in "$@"; do
+        chroot "$root" "$venv/bin/pip" install --quiet --no-index --no-cache-dir --disable-pip-version-check \
+            --root-user-action=ignore --find-links /opt/wheels --requirement "/opt/wheels/$list"
+    done
+}
 # The manifest is as scripts/install would have left it, had it broken off here, so that --remove takes it all.
 mkdir "$root/opt/paas-isolate"
 printf '%s\n' 'dir /opt/paas-isolate' 'tree /opt/paas-isolate/venv' >"$root/opt/paas-isolate/manifest"
-chroot "$root" python3 -m venv /opt/paas-isolate/venv
-chroot "$root" /opt/paas-isolate/venv/bin/pip install --quiet --no-index --no-cache-dir --disable-pip-version-check \
-    --root-user-action=ignore --find-links /opt/wheels --requirement /opt/wheels/requirements.txt
-
-# What runs the tests in the guest (tests/guest): the same, beside the product and not in it.
-chroot "$root" python3 -m venv /opt/testvenv
-chroot "$root" /opt/testvenv/bin/pip install --quiet --no-index --no-cache-dir --disable-pip-version-check \
-    --root-user-action=ignore --find-links /opt/wheels --requirement /opt/wheels/requirements.txt
+install_wheels /opt/paas-isolate/venv product.txt
+# What runs the tests in the guest (tests/guest): the same and more, beside the product and not in it.
+install_wheels /opt/testvenv product.txt tests.txt

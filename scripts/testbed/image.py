@@ -111,8 +111,8 @@ def _build(image: Image, wanted: Recipe, progress: Progress) -> None:
 def _download_wheels(wheels: Path, wanted: Recipe, log: Path) -> None:
     # pip judges environment markers by the Python that runs it, here the outer one. For what the product
     # needs both agree; a dependency `; python_version < "3.13"` would want a list made in the guest.
-    listed = wheels / "requirements.txt"
-    listed.write_text("".join(f"{line}\n" for line in wanted.requirements))
+    for listed, names in (("product.txt", wanted.product), ("tests.txt", wanted.tests)):
+        (wheels / listed).write_text("".join(f"{line}\n" for line in names))
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     pip += [
         "--dest",
@@ -123,7 +123,8 @@ def _download_wheels(wheels: Path, wanted: Recipe, log: Path) -> None:
     ]
     pip += [f"--platform={tag}" for tag in wheel_platforms(wanted.release)]
     hint = "a wheel for the guest's Python must exist for each of these, and this Python needs pip"
-    host.logged([*pip, "--requirement", str(listed)], log=log, hint=hint)
+    lists = [f"--requirement={wheels / listed}" for listed in ("product.txt", "tests.txt")]
+    host.logged([*pip, *lists], log=log, hint=hint)
 
 
 def _bootstrap(tree: Path, made: Image, wanted: Recipe, log: Path) -> None:

@@ -36,7 +36,10 @@ RELEASES = {
 class Recipe:
     release: Release
     packages: tuple[str, ...]
-    requirements: tuple[str, ...]
+    product: tuple[str, ...]
+    """What the product asks for, and nothing else: what it only found by luck must be missing."""
+    tests: tuple[str, ...]
+    """What its tests in the guest and a build of its wheel there need besides."""
     files: str
     """Digest of what customize.sh and root/ put in."""
 
@@ -48,8 +51,9 @@ class Recipe:
 def recipe(release: str, source: Path) -> Recipe:
     if release not in RELEASES:
         raise VmError(f"no recipe for release {release!r}", hint=f"one of {', '.join(RELEASES)}")
-    asked = requirements(source / "pyproject.toml")
-    return Recipe(RELEASES[release], packages((HERE / "packages").read_text()), asked, digest_of_files())
+    product, tests = requirements(source / "pyproject.toml")
+    debian = packages((HERE / "packages").read_text())
+    return Recipe(RELEASES[release], debian, product, tests, digest_of_files())
 
 
 def packages(text: str) -> tuple[str, ...]:
@@ -57,12 +61,11 @@ def packages(text: str) -> tuple[str, ...]:
     return tuple(word for line in lines for word in line.split())
 
 
-def requirements(pyproject: Path) -> tuple[str, ...]:
-    """The product's dependencies, what builds its wheel, and what its tests in the guest need."""
+def requirements(pyproject: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     said = tomllib.loads(pyproject.read_text()) if pyproject.exists() else {}
     dependencies = said.get("project", {}).get("dependencies", DEPENDENCIES)
     backend = said.get("build-system", {}).get("requires", BUILD_BACKEND)
-    return tuple(sorted({*dependencies, *backend, *GUEST_TESTS}))
+    return tuple(sorted(dependencies)), tuple(sorted({*backend, *GUEST_TESTS}))
 
 
 def digest_of_files(here: Path = HERE) -> str:
