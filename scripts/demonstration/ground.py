@@ -27,7 +27,8 @@ class Answer:
         return self.out + self.err
 
     def last_line(self) -> str:
-        lines = self.both.strip().splitlines()
+        """The product sums up on standard output; what it complains about is on the other."""
+        lines = (self.out.strip() or self.err.strip()).splitlines()
         return lines[-1] if lines else ""
 
 
@@ -50,6 +51,10 @@ class Ground(ABC):
     @abstractmethod
     def install(self) -> str:
         """Puts the product there; what was done, in words."""
+
+    @abstractmethod
+    def hold_schedule(self) -> None:
+        """From now on, each run of reconcile is one that is shown."""
 
     @abstractmethod
     def add_users(self, users: list[str]) -> None: ...

@@ -92,6 +92,9 @@ class Here(Ground):
         took = time.monotonic() - begin
         return f"built and installed in {took:.0f} s, below {self.place}; the scratch tree is {self.tree}"
 
+    def hold_schedule(self) -> None:
+        """Nothing runs reconcile in a scratch tree."""
+
     def add_users(self, users: list[str]) -> None:
         for user in users:
             self.users.append(user)

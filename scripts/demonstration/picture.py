@@ -42,9 +42,15 @@ def limits(knobs: Knobs) -> str:
     parts = []
     quota, _, period = knobs.get("cpu.max", "max").partition(" ")
     if quota != "max":
-        parts.append(f"{100 * int(quota) / int(period):g}% of a core")
+        parts.append(_cores(int(quota) / int(period)))
     if (memory := knobs.get("memory.max", "max")) != "max":
         parts.append(size(int(memory)))
     if (pids := knobs.get("pids.max", "max")) != "max":
         parts.append(f"{pids} processes")
     return ", ".join(parts)
+
+
+def _cores(number: float) -> str:
+    if number < 1:
+        return f"{100 * number:g}% of a core"
+    return f"{number:g} core" + ("s" if number > 1 else "")

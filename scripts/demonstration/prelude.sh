@@ -60,9 +60,17 @@ detached() { setsid "$@" </dev/null >/dev/null 2>&1 & }
 
 # The programs of customers. Each starts as its user, says what it is, and stays.
 serve_python() { # PORT
-    mkdir -p ~/site && echo hello >~/site/index.html
-    detached python3 -m http.server "$1" --bind 127.0.0.1 --directory ~/site
-    tell program "python3 -m http.server"
+    cat >~/server.py <<'END'
+import socket, sys
+door = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
+while True:
+    guest, _ = door.accept()
+    with guest:
+        guest.recv(4096)
+        guest.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
+END
+    detached python3 ~/server.py "$1"
+    tell program "a Python server"
 }
 
 serve_redis() { # PORT

@@ -43,8 +43,6 @@ class Throwaway(Ground):
         begin = time.monotonic()
         self.guest.install_product()
         took = time.monotonic() - begin
-        # Each run shall be one that is shown; at the end the timer is on again.
-        self.measure("systemctl stop paas-isolate.timer; ! systemctl is-active --quiet paas-isolate.service || sleep 5")
         told = self.measure(
             'tell release "$(. /etc/os-release && echo "$PRETTY_NAME")"\n'
             'tell kernel "$(uname -r)"; tell systemd "$(systemctl --version | cut -d" " -f2 | head -n 1)"'
@@ -53,6 +51,10 @@ class Throwaway(Ground):
             f"scripts/install ended well after {took:.0f} s on {told.text('release')},"
             f" kernel {told.text('kernel')}, systemd {told.text('systemd')}"
         )
+
+    def hold_schedule(self) -> None:
+        """Until the reboot: the timer stays enabled."""
+        self.measure("systemctl stop paas-isolate.timer paas-isolate.service")
 
     def add_users(self, users: list[str]) -> None:
         self.measure("set -e\n" + "\n".join(f"useradd --create-home --shell /bin/bash {user}" for user in users))

@@ -53,6 +53,9 @@ class Paper(Ground):
     def install(self) -> str:
         return "installed"
 
+    def hold_schedule(self) -> None:
+        pass
+
     def add_users(self, users: list[str]) -> None:
         pass
 
@@ -102,12 +105,25 @@ def test_a_fact_is_one_line_and_a_failure_says_why() -> None:
 def test_the_tree_is_drawn_with_its_limits() -> None:
     assert list(picture.draw(picture.knobs_of(TREE))) == [
         "users/                      3G",
-        "├─ alice                    100% of a core, 100 processes",
+        "├─ alice                    1 core, 100 processes",
         "│  ├─ login",
         "│  └─ other                 68 processes",
         "└─ bob                      1G",
         "   └─ web                   204.8M",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("max 100000", ""),
+        ("25000 100000", "25% of a core"),
+        ("100000 100000", "1 core"),
+        ("150000 100000", "1.5 cores"),
+    ],
+)
+def test_cpu_is_told_in_cores(text: str, said: str) -> None:
+    assert picture.limits({"cpu.max": text}) == said
 
 
 def test_whole_words_are_renamed() -> None:

@@ -40,22 +40,23 @@ def _doctor(ground: Ground) -> Fact:
     excused = [one for one in failed if one.startswith(ground.excused)] if ground.excused else []
     ok = len(failed) == len(excused)
     fit = sum(check["verdict"] == "OK" for check in checks)
-    said = f"doctor: {fit} of {len(checks)} checks OK, {len(failed)} failed"
+    said = f"{fit} of {len(checks)} checks OK, {len(failed)} failed"
     if excused:
         said += f" ({'; '.join(excused)}: as it should be in a scratch tree)"
     return Fact("doctor", ok, said, expected="no check fails", output=answer.out if not ok else "")
 
 
 def accounts(ground: Ground) -> Iterator[Fact | str]:
+    ground.hold_schedule()
     texts = {name: ground.example(name) for name in examples.accounts()}
     ground.add_users(list(examples.all_users(texts)))
     ground.write({ground.spec(name): text for name, text in texts.items()})
     answer = ground.product("check")
-    yield Fact("check", answer.code == 0, f"check: {answer.last_line()}", "exit status 0", answer.both)
+    yield Fact("check", answer.code == 0, answer.last_line(), "exit status 0", answer.both)
     yield from _programs(ground)
     yield _coverage(ground, "before", "outside, as each customer started them", confined=False)
     answer = ground.reconcile()
-    said = f"reconcile: {answer.last_line()} in {answer.seconds:.1f} s"
+    said = f"{answer.last_line()} in {answer.seconds:.1f} s"
     yield Fact("reconcile", answer.code == 0, said, "exit status 0", answer.both)
     tree = picture.knobs_of(ground.run(KNOBS).out)
     yield from picture.draw(tree)
@@ -64,7 +65,7 @@ def accounts(ground: Ground) -> Iterator[Fact | str]:
     yield _places(ground)
     answer = ground.reconcile()
     ok = answer.code == 0 and "nothing to do" in answer.out
-    yield Fact("settled", ok, f"reconcile again: {answer.last_line()}", "nothing to do", answer.both)
+    yield Fact("reconcile again", ok, answer.last_line(), "nothing to do", answer.both)
 
 
 def _programs(ground: Ground) -> Iterator[Fact]:
@@ -72,7 +73,7 @@ def _programs(ground: Ground) -> Iterator[Fact]:
     for account, (serve, _) in PROGRAMS.items():
         told = ground.measure(f"{serve} {ground.ports[account]}", user=ground.called(account))
         started.append(f"{told.text('program')} of {ground.called(account)}")
-    yield Fact("programs", True, f"real programs, each started by its own user: {', '.join(started)}")
+    yield Fact("programs", True, f"each started by its own user, outside: {', '.join(started)}")
 
 
 def _coverage(ground: Ground, name: str, where: str, *, confined: bool) -> Fact:
@@ -83,7 +84,7 @@ def _coverage(ground: Ground, name: str, where: str, *, confined: bool) -> Fact:
         raise DemonstrationError("coverage said nothing that can be read", output=answer.both) from None
     inside, total = told["confined"], told["total"]
     ok = total >= len(PROGRAMS) and (inside == total if confined else inside < total)
-    said = f"coverage {name}: {inside} of {total} processes confined"
+    said = f"{inside} of {total} processes confined"
     said += f" ({total - inside} {where})" if not confined else ""
     return Fact(f"coverage {name}", ok, said, "all confined" if confined else "some outside", answer.both)
 
