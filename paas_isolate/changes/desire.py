@@ -78,7 +78,7 @@ class _Disk:
             return ""
         of = str(limits.get("io.of") or self._sold.limits.get("io.of") or self._sold.home)
         try:
-            return self._device_of(self._sold.home + of[1:] if of.startswith("~/") else of)
+            return self._device_of(self._sold.home + of[1:] if of.partition("/")[0] == "~" else of)
         except HostError as error:
             self._unmet[cgroup] = f"io limits of {cgroup} cannot be kept: {error}"
             return ""

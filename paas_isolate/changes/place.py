@@ -101,7 +101,7 @@ def _rules(sold: Sold) -> tuple[_Rule, ...]:
 
 
 def _precedence(service: Service) -> tuple[int, int, str]:
-    return -service.priority, -service.match.conditions, service.name
+    return -(service.priority or 0), -service.match.conditions, service.name
 
 
 def _uids(match: Match, sold: Sold) -> frozenset[int]:

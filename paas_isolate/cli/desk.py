@@ -34,7 +34,12 @@ class Desk:
 
     @property
     def directory(self) -> Directory:
-        return Directory(self.etc, self.state, owner=os.stat(self.etc).st_uid if os.geteuid() else 0)
+        """As root only root's files count; whoever else looks may look at files of their own."""
+        try:
+            owner = os.stat(self.etc).st_uid if os.geteuid() else 0
+        except OSError as error:
+            raise HostError(f"{self.etc} cannot be read: {error.strerror}", hint="name another by --etc DIR") from error
+        return Directory(self.etc, self.state, owner=owner)
 
     def fleet(self, *, remember: bool = False) -> Fleet:
         """Everything that is sold. `remember` keeps last good copies, for a run that applies them."""

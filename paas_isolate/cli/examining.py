@@ -9,7 +9,9 @@ from paas_isolate import __version__
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
-from paas_isolate.doctor import Verdict, examine
+from paas_isolate.doctor import Check, Verdict, examine
+from paas_isolate.errors import SpecError
+from paas_isolate.model.account import Fleet, Host
 
 _COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "yellow"}
 
@@ -19,7 +21,7 @@ _COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "yellow
 @click.pass_obj
 def doctor(desk: Desk, as_json: bool) -> int:
     """Examine this host: kernel, controllers, delegation, units, mounts, schedule. Exit status 5 when unfit."""
-    checks = list(examine(desk.fleet(), desk.etc))
+    checks = _examined(desk)
     if as_json:
         say.print_json([asdict(check) for check in checks])
     else:
@@ -30,6 +32,15 @@ def doctor(desk: Desk, as_json: bool) -> int:
                 click.echo(f"{'':<8}  {check.mend}")
     unfit = any(check.verdict is Verdict.FAILED for check in checks)
     return Exit.UNFIT if unfit else Exit.CONVERGED
+
+
+def _examined(desk: Desk) -> list[Check]:
+    """All checks; with a host of defaults where config.yaml cannot be used, which is then one of them."""
+    try:
+        return list(examine(desk.fleet(), desk.etc))
+    except SpecError as error:
+        wrong = Check("config.yaml", Verdict.FAILED, str(error), "paas-isolate check")
+        return [wrong, *examine(Fleet(Host(), {}), desk.etc)]
 
 
 @click.command()

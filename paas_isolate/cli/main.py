@@ -8,8 +8,8 @@ import click
 
 from paas_isolate import __version__
 from paas_isolate.cli.desk import Desk
-from paas_isolate.cli.exits import Exit
-from paas_isolate.errors import BusyError, HostError, PaasError, SpecError
+from paas_isolate.cli.exits import Exit, exit_of
+from paas_isolate.errors import PaasError
 
 VERBS = {
     "check": "specs",
@@ -76,16 +76,9 @@ def run(words: list[str]) -> int:
         return Exit.ERROR
     except PaasError as error:
         click.echo(f"paas-isolate: {error}", err=True)
-        return _status_of(error)
+        return exit_of(error)
+    except OSError as error:  # a full disk, a file that is not ours to read: the machine's word, not our bug
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"paas-isolate: {place}{error.strerror or error}", err=True)
+        return Exit.ERROR
     return int(status or Exit.CONVERGED)
-
-
-def _status_of(error: PaasError) -> Exit:
-    match error:
-        case SpecError():
-            return Exit.WRONG
-        case BusyError():
-            return Exit.BUSY
-        case HostError():
-            return Exit.UNFIT
-    return Exit.ERROR

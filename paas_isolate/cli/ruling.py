@@ -48,8 +48,8 @@ def kill(desk: Desk, target: str, everyone: bool, grace: float) -> int:
     fleet = desk.fleet()
     with desk.alone(wait=grace), desk.tree(fleet) as (cgroups, _):
         paths = _everyone(cgroups) if everyone else [_path(cgroups, fleet, target)]
-        number = end(cgroups, paths, grace=grace)
-    click.echo(f"{number} processes ended")
+        ended = end(cgroups, paths, grace=grace)
+    click.echo(f"{ended} {'process' if ended == 1 else 'processes'} ended")
     return Exit.CONVERGED
 
 

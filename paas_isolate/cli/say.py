@@ -35,6 +35,16 @@ def complain(fleet: Fleet) -> None:
         click.secho(f"{name}: {state}: {reason}", fg="yellow", err=True)
 
 
+def tell_reserved(fleet: Fleet) -> None:
+    for name, keys in fleet.not_enforced().items():
+        click.echo(f"{name}: not enforced by this version: {', '.join(keys)}", err=True)
+
+
+def number(count: int, thing: str) -> str:
+    """`1 change`, `2 changes`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def complaint_data(complaint: Complaint) -> dict[str, Any]:
     return asdict(complaint)
 

@@ -102,10 +102,9 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
         notes.setdefault(tree.directory_of(path), []).append(reason)
     for step in _pending(seen.changes, wheel.only):
         notes.setdefault(owner(step) or "the tree", []).append(f"to do: {step}")
-    for sold in fleet.accounts.values():
-        reserved = [*sold.reserved, *(f"{s.name}.{key}" for s in sold.services for key in s.reserved)]
-        if reserved and account in ("", sold.name):
-            notes.setdefault(sold.name, []).append(f"not enforced by this version: {', '.join(reserved)}")
+    for name, keys in fleet.not_enforced().items():
+        if account in ("", name):
+            notes.setdefault(name, []).append(f"not enforced by this version: {', '.join(keys)}")
     return iter(notes.items())
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from paas_isolate.changes.leaving import Leaving
 from paas_isolate.changes.steps import owner
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
-from paas_isolate.cli.exits import Exit
+from paas_isolate.cli.exits import Exit, exit_of
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.model.account import Fleet
 from paas_isolate.reconcile import Look, Report, look
@@ -40,6 +41,7 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
             click.echo(str(step))
         _tell_unmet(seen.desired.unmet.values())
         _tell_waiting(seen.leaving)
+        say.tell_reserved(fleet)
         if not seen.changes:
             click.echo("nothing differs")
     return Exit.DIFFERS if exit_code and seen.changes else Exit.CONVERGED
@@ -62,13 +64,9 @@ def reconcile(desk: Desk, account: str, remove: bool, wait: float, cron: bool, q
     try:
         with desk.alone(wait=wait):
             return _reconcile(desk, account, meant=remove, cron=cron, quiet=quiet or cron, as_json=as_json)
-    except BusyError:
-        if cron:
-            return Exit.BUSY
-        raise
     except PaasError as error:
-        if cron and not _news(desk, str(error)):
-            return Exit.ERROR
+        if cron and (isinstance(error, BusyError) or (os.geteuid() == 0 and not _news(desk, str(error)))):
+            return exit_of(error)
         raise
 
 
@@ -111,7 +109,7 @@ def _tell_rest(report: Report, *, quiet: bool) -> None:
         return
     done = sum(outcome.ending is Ending.DONE for outcome in report.outcomes)
     left = f", {len(report.remaining)} left" if report.remaining else ""
-    click.echo(f"{done} changes made{left}" if report.outcomes else f"nothing to do{left}")
+    click.echo(f"{say.number(done, 'change')} made{left}" if report.outcomes else f"nothing to do{left}")
 
 
 def _tell_unmet(unmet: Iterable[str]) -> None:
@@ -163,6 +161,7 @@ def _circumstances(fleet: Fleet, seen: Look) -> dict[str, object]:
         "kept": dict(fleet.kept),
         "waiting": dict(seen.leaving.waiting),
         "unmet": dict(seen.desired.unmet),
+        "not_enforced": fleet.not_enforced(),
     }
 
 

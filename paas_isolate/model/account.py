@@ -30,7 +30,7 @@ class Service:
     name: str
     limits: Limits = field(default_factory=dict)
     match: Match = Match()
-    priority: int = 0
+    priority: int | None = None
     entry: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
     """Keys that are part of the language but that this version does not enforce; they are reported."""
@@ -133,3 +133,12 @@ class Fleet:
     complaints: tuple[Complaint, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     removal: str = ""
+
+    def not_enforced(self) -> dict[str, list[str]]:
+        """Keys that are part of the language and do nothing in this version, by where they stand."""
+        found = {"config.yaml": list(self.host.reserved)} if self.host.reserved else {}
+        for sold in self.accounts.values():
+            keys = [*sold.reserved, *(f"{each.name}.{key}" for each in sold.services for key in each.reserved)]
+            if keys:
+                found[sold.name] = keys
+        return found

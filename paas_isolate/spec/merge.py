@@ -29,7 +29,7 @@ def _merge_service(plan: Service, own: Service) -> Service:
         name=own.name,
         limits=merge_limits(plan.limits, own.limits),
         match=own.match if own.match.conditions else plan.match,
-        priority=own.priority or plan.priority,
+        priority=plan.priority if own.priority is None else own.priority,
         entry=own.entry or plan.entry,
         reserved=tuple(dict.fromkeys(plan.reserved + own.reserved)),
     )

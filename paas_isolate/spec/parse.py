@@ -141,7 +141,7 @@ def _service(name: str, values: dict[str, Any]) -> Service:
         name=name,
         limits=values.get("limits", {}),
         match=Match(**values.get("match", {})),
-        priority=values.get("priority") or 0,
+        priority=values.get("priority"),
         entry=values.get("entry") or (),
         reserved=fields.SERVICE.reserved(values),
     )

@@ -91,7 +91,9 @@ def _parts(limits: Limits, services: tuple[Service, ...]) -> Plain:
 
 
 def _plain_service(service: Service) -> Plain:
-    row = _row(service, "name", "priority", "entry", "reserved") | _parts(service.limits, ())
+    row = _row(service, "name", "entry", "reserved") | _parts(service.limits, ())
+    if service.priority is not None:  # 0 is a word of its own: it wins over the plan's
+        row["priority"] = service.priority
     if service.match.conditions:
         row["match"] = _row(service.match, "program", "command", "user")
     return row
@@ -103,7 +105,7 @@ def _services_from(row: Mapping[str, Any]) -> tuple[Service, ...]:
             name=service["name"],
             limits=_limits_from(service.get("limits", {})),
             match=Match(**service.get("match", {})),
-            priority=service.get("priority", 0),
+            priority=service.get("priority"),
             entry=tuple(service.get("entry", ())),
             reserved=tuple(service.get("reserved", ())),
         )

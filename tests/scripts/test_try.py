@@ -220,7 +220,7 @@ def test_json_has_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_line_about_a_knob() -> None:
-    words = "done     set pids.max of users/bob to 200 (was max)\n1 changes made\n"
+    words = "done     set pids.max of users/bob to 200 (was max)\n1 change made\n"
     assert wheel.sentence_about(words, "pids.max") == "done set pids.max of users/bob to 200 (was max)"
     assert wheel.sentence_about("nothing to do", "pids.max") == "says nothing of it"
 
