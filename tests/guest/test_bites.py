@@ -1,0 +1,161 @@
+"""Every limit bites: a customer who wants more than was sold does not get it, and the neighbour does not notice."""
+
+import subprocess
+
+import pytest
+from guest_machine import figures, io_figures, is_alive, knob, share_of_a_core, until
+from guest_people import Program
+
+HOG = "held = []\nwhile True: held.append(bytearray(b'x') * (1 << 20))"
+
+
+def test_memory_of_a_service_out_ends_all_of_the_service_and_no_neighbour(sell, paas):
+    alice = sell("alice", services={"web": {"limits": {"memory": "32M"}}, "worker": {"limits": {"memory": "32M"}}})
+    paas("reconcile")
+    innocent, neighbour = alice.sleeps("users/alice/web"), alice.sleeps("users/alice/worker")
+
+    hog = alice.python(HOG, "users/alice/web")
+
+    assert hog.wait(60) == -9
+    until(lambda: not is_alive(innocent), "the whole leaf has ended")
+    events = figures("users/alice/web", "memory.events")
+    assert events["oom_group_kill"] == 1
+    assert events["oom_kill"] >= 2  # the kernel counts the first victim once more with its group
+    assert figures("users/alice/worker", "memory.events")["oom_group_kill"] == 0
+    assert is_alive(neighbour)
+
+
+def test_memory_of_a_login_out_ends_one_process_and_leaves_the_session(sell, paas):
+    alice = sell("alice", services={"login": {"limits": {"memory": "32M"}}})
+    paas("reconcile")
+    shell = alice.sleeps("users/alice/login")
+
+    hog = alice.python(HOG, "users/alice/login")
+
+    assert hog.wait(60) == -9
+    events = figures("users/alice/login", "memory.events")
+    assert (events["oom_group_kill"], events["oom_kill"]) == (0, 1)
+    assert is_alive(shell)
+
+
+def test_memory_of_an_account_out_leaves_other_accounts_alone(sell, paas):
+    alice, bob = sell("alice", limits={"memory": "32M"}), sell("bob", limits={"memory": "32M"})
+    paas("reconcile")
+    neighbour = bob.holds(16, "users/bob/other")
+
+    hog = alice.python(HOG, "users/alice/other")
+
+    assert hog.wait(60) == -9
+    assert figures("users/alice", "memory.events")["oom_kill"] == 1
+    assert figures("users/bob", "memory.events")["oom_kill"] == 0
+    assert neighbour.poll() is None
+
+
+def test_cpu_of_an_account_is_a_tenth_of_a_core(sell, paas):
+    alice = sell("alice", limits={"cpu": "10%"})
+    paas("reconcile")
+    for _ in range(2):  # one for each core of the test machine
+        alice.burns("users/alice/other")
+
+    # More than one look: a core that is emulated may be held up, and then gets less in that time.
+    looks = (share_of_a_core(["users/alice"], 3)[0] for _ in range(4))
+    assert any(used == pytest.approx(10, abs=2) for used in looks)
+    assert figures("users/alice", "cpu.stat")["nr_throttled"] > 0
+
+
+def test_cpu_of_a_service_is_limited_inside_its_account(sell, paas):
+    alice = sell("alice", limits={"cpu": "100%"}, services={"nightly": {"limits": {"cpu": "15%"}}})
+    paas("reconcile")
+    alice.burns("users/alice/nightly")
+    alice.burns("users/alice/other")
+
+    nightly, other = share_of_a_core(["users/alice/nightly", "users/alice/other"], 3)
+
+    assert 3 < nightly < 17
+    assert nightly + other < 110
+    assert other > 2 * nightly
+
+
+def test_cpu_weights_share_a_busy_core_as_one_to_two_to_three(sell, paas):
+    weights = {"alice": 100, "bob": 200, "carol": 300}
+    one_core = {"max": "unlimited", "set": "0"}
+    busy = [sell(name, limits={"cpu": {**one_core, "weight": weight}}) for name, weight in weights.items()]
+    paas("reconcile")
+    for customer in busy:
+        customer.burns(f"users/{customer.name}/other")
+
+    used = share_of_a_core([f"users/{name}" for name in weights], 5)
+
+    shares = [share / sum(used) for share in used]
+    assert shares == pytest.approx([1 / 6, 2 / 6, 3 / 6], abs=0.03)
+
+
+def test_cpu_set_keeps_a_process_on_its_core(sell, paas):
+    alice = sell("alice", limits={"cpu": {"set": "1"}})
+    paas("reconcile")
+    pid = alice.sleeps("users/alice/other")
+
+    with open(f"/proc/{pid}/status") as status:
+        assert "Cpus_allowed_list:\t1\n" in status.read()
+
+
+def test_pids_refuse_the_fork_above_them_and_no_neighbours(sell, paas):
+    alice = sell("alice", services={"web": {"limits": {"pids": 10}}, "worker": {"limits": {"pids": 10}}})
+    paas("reconcile")
+
+    alice.wants_processes(20, "users/alice/web")
+    alice.wants_processes(5, "users/alice/worker")
+
+    assert knob("users/alice/web", "pids.current") == "10"
+    assert figures("users/alice/web", "pids.events")["max"] > 0
+    assert knob("users/alice/worker", "pids.current") == "5"
+    assert figures("users/alice/worker", "pids.events")["max"] == 0
+
+
+def test_a_fork_bomb_in_a_service_leaves_room_for_a_login(sell, paas):
+    alice = sell("alice", limits={"pids": 60}, services={"web": {}})
+    paas("reconcile")
+
+    alice.wants_processes(100, "users/alice/web")
+    alice.wants_processes(10, "users/alice/login")
+
+    assert knob("users/alice/web", "pids.current") == "30"
+    assert knob("users/alice/login", "pids.current") == "10"
+
+
+MEGABYTE = 1 << 20
+DISK = "254:0"
+IO = {
+    "read": ("dd if=file of=/dev/null bs=64k count=48 iflag=direct", "rbytes", MEGABYTE, 3 * MEGABYTE),
+    "write": ("dd if=/dev/zero of=new bs=64k count=48 oflag=direct", "wbytes", MEGABYTE, 3 * MEGABYTE),
+    "read_ops": ("dd if=file of=/dev/null bs=4k count=60 iflag=direct", "rios", 20, 60),
+    "write_ops": ("dd if=/dev/zero of=file bs=4k count=60 oflag=direct conv=notrunc", "wios", 20, 60),
+}
+"""Limit: a program that wants more, the figure of io.stat that counts it, the limit, what the program wants."""
+
+
+@pytest.mark.parametrize("limit", IO)
+def test_io_is_slowed_down_to_what_was_sold(sell, paas, limit):
+    program, figure, rate, wanted = IO[limit]
+    alice = sell("alice", limits={"io": "unlimited"}, services={"web": {"limits": {"io": {limit: rate}}}})
+    paas("reconcile")
+    with open(alice.home / "file", "wb") as file:
+        file.write(bytes(3 * MEGABYTE))
+    subprocess.run(["sync", alice.home / "file"], check=True)
+    subprocess.run(["chown", "alice", alice.home / "file"], check=True)
+
+    before = io_figures("users/alice/web", DISK).get(figure, 0)
+    slow = seconds_of(alice.runs(*program.split(), leaf="users/alice/web"))
+    moved = io_figures("users/alice/web", DISK).get(figure, 0) - before
+    quick = seconds_of(alice.runs(*program.split(), leaf="users/alice/other"))
+
+    assert moved >= wanted
+    assert slow > 0.8 * wanted / rate
+    assert quick < slow / 2
+
+
+def seconds_of(dd: Program) -> float:
+    """What dd itself says of how long it took."""
+    said, _ = dd.communicate(timeout=60)
+    assert dd.returncode == 0, said
+    return float(said.split(" s, ")[0].rsplit(", ", 1)[1])
