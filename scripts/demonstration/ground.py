@@ -45,8 +45,12 @@ class Ground(ABC):
     """Where the programs of an account listen."""
 
     @abstractmethod
-    def execute(self, script: str, *, user: str, patience: float) -> Answer:
-        """A bash script as a login of `user`, or as root."""
+    def execute(self, script: str, *, patience: float) -> Answer:
+        """A bash script, as root."""
+
+    def log_in(self, user: str, script: str) -> Answer | None:  # noqa: ARG002
+        """The script in a real login, through sshd and PAM; None where nobody can log in."""
+        return None
 
     @abstractmethod
     def install(self) -> str:
@@ -68,22 +72,17 @@ class Ground(ABC):
         """A check of doctor that cannot be fulfilled here."""
         return ""
 
-    @property
-    def can_log_in(self) -> bool:
-        """Whether `execute` as a user is a real login, through sshd and PAM."""
-        return False
-
     def called(self, account: str) -> str:
         return self.names[account]
 
-    def run(self, script: str, *, user: str = "root", patience: float = PATIENCE) -> Answer:
+    def run(self, script: str, *, patience: float = PATIENCE) -> Answer:
         begin = time.monotonic()
-        answer = self.execute(self.header() + script, user=user, patience=patience)
+        answer = self.execute(self.header() + script, patience=patience)
         return Answer(answer.code, answer.out, answer.err, time.monotonic() - begin)
 
-    def measure(self, script: str, *, user: str = "root", patience: float = PATIENCE) -> Readings:
+    def measure(self, script: str, *, patience: float = PATIENCE) -> Readings:
         """A script that ends well, and what it told."""
-        answer = self.run(script, user=user, patience=patience)
+        answer = self.run(script, patience=patience)
         if answer.code != 0:
             what = f"took longer than {patience:.0f} s" if answer.code == 124 else f"ended with status {answer.code}"
             raise DemonstrationError(f"a script of this step {what}", output=answer.both)

@@ -24,6 +24,16 @@ inside() { # ACCOUNT/SERVICE USER COMMAND...
     )
 }
 
+# Becomes the user, outside the tree: how programs of customers run on a machine that has no product yet.
+outside() { # USER FUNCTION ARGUMENT...
+    local user=$1
+    shift
+    # shellcheck disable=SC2046  # names of functions are single words
+    export -f $(compgen -A function)
+    HOME=$(getent passwd "$user" | cut -d: -f6) \
+        setpriv --reuid "$user" --regid "$user" --init-groups -- bash -c '"$@"' bash "$@"
+}
+
 # For use in the background: $! is then the program itself, not a shell around it.
 start_inside() { # ACCOUNT/SERVICE USER COMMAND...
     local leaf=$TREE/users/$1 user=$2

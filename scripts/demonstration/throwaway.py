@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 from testbed import host, image, state
 from testbed.errors import VmError
-from testbed.guest import Guest
+from testbed.guest import Guest, Result
 from testbed.progress import Progress
 
 from demonstration import examples
 from demonstration.facts import DemonstrationError
-from demonstration.ground import Answer, Ground
+from demonstration.ground import PATIENCE, Answer, Ground
 
 DISK = 3
 """GB: the packages, the tree while it is built, the image, what the guest writes."""
@@ -31,13 +31,13 @@ class Throwaway(Ground):
         self.names = {name: name for name in examples.accounts()}
         self.ports = {name: 8101 + number for number, name in enumerate(self.names)}
 
-    @property
-    def can_log_in(self) -> bool:
-        return True
+    def execute(self, script: str, *, patience: float) -> Answer:
+        return _answer(self.guest.run(script=script, timeout=patience), 0)
 
-    def execute(self, script: str, *, user: str, patience: float) -> Answer:
-        done = self.guest.run(script=script, user=user, timeout=patience)
-        return Answer(done.code, done.out, done.err, 0.0)
+    def log_in(self, user: str, script: str) -> Answer:
+        begin = time.monotonic()
+        done = self.guest.run(script=script, user=user, timeout=PATIENCE)
+        return _answer(done, time.monotonic() - begin)
 
     def install(self) -> str:
         begin = time.monotonic()
@@ -63,6 +63,10 @@ class Throwaway(Ground):
         begin = time.monotonic()
         self.guest.reboot()
         return time.monotonic() - begin
+
+
+def _answer(done: Result, seconds: float) -> Answer:
+    return Answer(done.code, done.out, done.err, seconds)
 
 
 @contextmanager

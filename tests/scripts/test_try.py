@@ -46,7 +46,7 @@ class Paper(Ground):
         self.answer = answer or Answer(0, "", "", 0)
         self.heard: list[str] = []
 
-    def execute(self, script: str, *, user: str, patience: float) -> Answer:
+    def execute(self, script: str, *, patience: float) -> Answer:
         self.heard.append(script)
         return self.answer
 
