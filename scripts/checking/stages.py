@@ -88,8 +88,8 @@ def _unit(shop: Workshop) -> bool:
     return _pytest(shop)
 
 
-def _kernel(shop: Workshop) -> bool:
-    return _as_root() and _pytest(shop, "-m", "kernel", "tests/kernel")
+def _kernel(shop: Workshop, *, long: bool = False) -> bool:
+    return _as_root() and _pytest(shop, "-m", "kernel" if long else "kernel and not long", "tests/kernel")
 
 
 def _guest(shop: Workshop, *, release: str = "trixie", long: bool = False) -> bool:
@@ -157,7 +157,8 @@ WHOLE = (
     Stage("guest", "in a throwaway Debian 13", _guest),
 )
 LONG = (
-    *WHOLE[:-1],
+    *QUICK,
+    Stage("kernel", "on this kernel, long tests too", lambda shop: _kernel(shop, long=True)),
     Stage("thorough", "many more generated cases", _thorough),
     Stage("guest", "in a throwaway Debian 13, long tests too", lambda shop: _guest(shop, long=True)),
     Stage("bookworm", "the same in a Debian 12", lambda shop: _guest(shop, release="bookworm", long=True)),

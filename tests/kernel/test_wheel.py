@@ -5,6 +5,7 @@ Limits need controllers and are for the test machine; here it is about cgroups, 
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -180,18 +181,45 @@ def test_two_runs_at_once(shop: Shop) -> None:
     assert all(said == ("", "") for said, status in ends if status == 75)
 
 
-@pytest.mark.parametrize("milliseconds", range(80, 400, 40))
-def test_killed_at_any_moment_the_next_run_converges(shop: Shop, milliseconds: int) -> None:
-    (shop.etc / "config.yaml").write_text((shop.etc / "config.yaml").read_text().replace(str(CAROL), str(ALICE + 99)))
+def many(shop: Shop, number: int) -> None:
+    """So many accounts with a user each, in a uid range that holds them."""
+    (shop.etc / "config.yaml").write_text(
+        (shop.etc / "config.yaml").read_text().replace(str(CAROL), str(ALICE + number + 9))
+    )
     with (shop.place / "passwd").open("a") as passwd:
-        passwd.writelines(f"u{n}:x:{ALICE + 3 + n}:1::/:/bin/sh\n" for n in range(40))
-    for number in range(40):
-        shop.account(f"a{number}", f"users: [u{number}]\n")
+        passwd.writelines(f"u{n}:x:{ALICE + 3 + n}:1::/:/bin/sh\n" for n in range(number))
+    for n in range(number):
+        shop.account(f"a{n}", f"users: [u{n}]\n")
+
+
+def killed_after(shop: Shop, seconds: float) -> None:
     run = subprocess.Popen(shop.command("reconcile"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(milliseconds / 1000)
+    time.sleep(seconds)
     run.kill()
     run.wait()
+
+
+@pytest.mark.parametrize("milliseconds", range(80, 400, 40))
+def test_killed_at_any_moment_the_next_run_converges(shop: Shop, milliseconds: int) -> None:
+    many(shop, 40)
+    killed_after(shop, milliseconds / 1000)
     done = shop.run("reconcile", "--wait", "5")
     assert done.returncode == 0, done.stderr
     assert shop.tree() == sorted(f"a{n}/{leaf}" for n in range(40) for leaf in ("login", "other"))
     assert shop.run("reconcile").stdout == "nothing to do\n"
+
+
+@pytest.mark.long
+def test_killed_again_and_again_while_the_fleet_changes(shop: Shop) -> None:
+    many(shop, 40)
+    for turn in range(300):
+        changed = shop.etc / "accounts.d" / f"a{turn % 40}.yaml"
+        if changed.exists():
+            changed.unlink()
+        else:
+            shop.account(f"a{turn % 40}", f"users: [u{turn % 40}]\n")
+        killed_after(shop, random.uniform(0.05, 0.5))
+    done = shop.run("reconcile", "--wait", "5", "--remove")
+    assert done.returncode == 0, done.stderr
+    left = {path.stem for path in (shop.etc / "accounts.d").iterdir()}
+    assert shop.tree() == sorted(f"{name}/{leaf}" for name in left for leaf in ("login", "other"))
