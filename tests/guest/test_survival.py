@@ -1,0 +1,75 @@
+"""Limits and places outlive what happens to systemd and to our own units, for idle and for busy accounts."""
+
+import os
+import signal
+
+import pytest
+from guest_machine import TREE, accounts, cgroup_of, is_alive, knob, systemctl, until
+
+LIMITS = {"memory": "64M", "cpu": "20%", "pids": 40}
+KNOBS = {"memory.max": str(64 << 20), "cpu.max": "20000 100000", "pids.max": "40"}
+ACCOUNTS = ("idle", "busy")
+
+
+@pytest.fixture
+def busy(sell, paas) -> int:
+    """Two accounts with limits: nobody lives in one, a process in the other. Its pid comes back."""
+    sell("idle", limits=LIMITS)
+    pid = sell("busy", limits=LIMITS).sleeps()
+    paas("reconcile")
+    assert cgroup_of(pid) == "users/busy/other"
+    return pid
+
+
+def limits(account: str) -> dict[str, str]:
+    path = TREE / "users" / account
+    return {name: knob(f"users/{account}", name) for name in KNOBS if (path / name).exists()}
+
+
+EVENTS = {
+    "daemon-reload": ["daemon-reload"],
+    "daemon-reexec": ["daemon-reexec"],
+    "restart of the tree": ["restart", "paas-tree.service"],
+    "stop and start of the tree": ["stop", "paas-tree.service"],
+    "restart of the boot unit": ["restart", "paas-isolate-boot.service"],
+    "restart of the shutdown unit": ["restart", "paas-isolate-shutdown.service"],
+    "restart of the timer": ["restart", "paas-isolate.timer"],
+    "a run of the timer's service": ["start", "paas-isolate.service"],
+    "another weight for all customers": ["set-property", "--runtime", "paas.slice", "CPUWeight=60"],
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_limits_and_processes_come_through(busy, paas, event):
+    systemctl(*EVENTS[event])
+    # A busy account is never without its limits, not for a moment.
+    assert limits("busy") == KNOBS
+    if "stop" in EVENTS[event]:
+        systemctl("start", "paas-tree.service")
+    if event == "restart of the timer":
+        systemctl("stop", "paas-isolate.timer")
+
+    # An idle account's cgroup may go with the unit; the reconcile that the unit's start brings along makes it again.
+    until(lambda: limits("idle") == KNOBS, "the idle account has its limits", seconds=60)
+    until(lambda: systemctl("is-active", "paas-isolate-boot.service") != "activating", "the reconcile has ended")
+    assert limits("busy") == KNOBS
+    assert is_alive(busy)
+    assert cgroup_of(busy) == "users/busy/other"
+    if "CPUWeight=60" in EVENTS[event]:
+        systemctl("set-property", "--runtime", "paas.slice", "CPUWeight=50")
+    assert paas("diff", "--exit-code").out == "nothing differs\n"
+
+
+def test_kill_9_of_the_anchor(busy, paas):
+    anchor = int(systemctl("show", "--property=MainPID", "--value", "paas-tree.service"))
+
+    os.kill(anchor, signal.SIGKILL)
+
+    until(lambda: systemctl("show", "--property=MainPID", "--value", "paas-tree.service") not in ("0", str(anchor)), "")
+    assert limits("busy") == KNOBS
+    until(lambda: limits("idle") == KNOBS, "the idle account has its limits", seconds=60)
+    until(lambda: systemctl("is-active", "paas-isolate-boot.service") != "activating", "the reconcile has ended")
+    assert is_alive(busy)
+    assert cgroup_of(busy) == "users/busy/other"
+    assert paas("diff", "--exit-code").out == "nothing differs\n"
+    assert accounts() == set(ACCOUNTS)
