@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from testbed.progress import Progress
+from testbed.waiting import until
 
 from demonstration import examples, fitness
 from demonstration.facts import DemonstrationError, UnfitError
@@ -118,6 +120,8 @@ def here(progress: Progress) -> Iterator[Here]:
         root = undo.enter_context(_delegated(mark) if fitness.runs_systemd() else _directory(mark))
         ground = Here(mark, root, place, progress)
         undo.callback(ground.remove_users)
+        # An impatient second Ctrl-C would leave half of it behind.
+        undo.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
         yield ground
 
 
@@ -132,7 +136,7 @@ def _delegated(mark: str) -> Iterator[Path]:
     anchor = ANCHOR.format(root=shlex.quote(str(root)))
     try:
         _done([*run, "--", "/bin/sh", "-c", anchor.replace("$", "$$")])
-        _wait_for(root / "anchor/cgroup.procs")
+        _wait_for(partial(_is_inhabited, root / "anchor"), what=f"the anchor of {unit} starts")
         yield root
     finally:
         _empty(root)
@@ -148,32 +152,34 @@ def _directory(mark: str) -> Iterator[Path]:
     root = mount / f"paas-{mark}"
     try:
         control.write_text(" ".join(f"+{name}" for name in added))
-        root.mkdir()
     except OSError as error:
-        raise UnfitError(
-            f"this machine is not fit for --here. No cgroup of our own can be made in {mount}: {error}"
-        ) from None
+        why = f"{control} does not take {' '.join(added)}: {error.strerror}"
+        raise UnfitError(f"this machine is not fit for --here: {why}\n") from None
     try:
+        root.mkdir()
         yield root
     finally:
         _empty(root)
+        root.rmdir()
         control.write_text(" ".join(f"-{name}" for name in added))
 
 
 def _empty(root: Path) -> None:
-    """Everything in it ends, and all of it goes, children first."""
-    kill = root / "cgroup.kill"
-    if not kill.exists():
-        return
-    kill.write_text("1")
-    end = time.monotonic() + 10
-    while "populated 1" in (root / "cgroup.events").read_text() and time.monotonic() < end:
-        time.sleep(0.1)
-    for path, _, _ in os.walk(root, topdown=False):
-        try:
+    """What customers had in it ends, and their cgroups go, children first. The anchor is systemd's to end."""
+    for top in (root / "users", root / "penalty"):
+        with suppress(FileNotFoundError):
+            (top / "cgroup.kill").write_text("1")
+            _wait_for(partial(_is_empty, top), what=f"nobody lives in {top}")
+        for path, _, _ in os.walk(top, topdown=False):
             Path(path).rmdir()
-        except OSError:
-            continue  # systemd removes the unit's own; a process that is just leaving holds the others open
+
+
+def _is_empty(cgroup: Path) -> bool:
+    return "populated 0" in (cgroup / "cgroup.events").read_text()
+
+
+def _is_inhabited(cgroup: Path) -> bool:
+    return cgroup.exists() and not _is_empty(cgroup)
 
 
 def _kill_all_of(user: str) -> None:
@@ -187,12 +193,9 @@ def _kill_all_of(user: str) -> None:
                 continue
 
 
-def _wait_for(file: Path) -> None:
-    end = time.monotonic() + 20
-    while not (file.exists() and file.read_text().strip()):
-        if time.monotonic() > end:
-            raise DemonstrationError(f"{file} did not come: the delegated unit does not start")
-        time.sleep(0.1)
+def _wait_for(is_so: Callable[[], bool], *, what: str) -> None:
+    if not until(is_so, 20):
+        raise DemonstrationError(f"waited for 20 s in vain: {what}")
 
 
 def _done(line: list[str]) -> None:

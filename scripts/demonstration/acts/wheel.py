@@ -14,7 +14,10 @@ tell web "$(<"$TREE/users/$carol/web/memory.max")"
 TYPO = "account: {name}\nlimits:\n  memory: 5 12M\n"
 
 TWO_RUNS = """
-first_is_at_work() { grep -q ":$(stat -c %i "$LOCK") " /proc/locks; }
+# proc_locks(5): major and minor of the device in hexadecimal, then the inode.
+# shellcheck disable=SC2046
+held=$(printf ' %02x:%02x:%d ' $(stat -c '%Hd %Ld %i' "$LOCK"))
+first_is_at_work() { grep -qF "$held" /proc/locks; }
 for attempt in 1 2 3; do
     "${PAAS[@]}" reconcile >/dev/null 2>&1 &
     first=$!
