@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from testbed import host, image, state
 from testbed.errors import VmError
-from testbed.guest import Guest, Result
+from testbed.guest import Guest, Result, checked
 from testbed.progress import Progress
 
 from demonstration import examples
@@ -72,7 +72,7 @@ def _answer(done: Result, seconds: float) -> Answer:
 @contextmanager
 def throwaway(name: str, *, release: str, keep: bool, progress: Progress) -> Iterator[Throwaway]:
     _check_room(release)
-    with _alone(name):
+    with _alone(checked(name)):
         _forget_an_earlier_one(name, progress)
         try:
             guest = _start(name, release, progress)
@@ -127,10 +127,10 @@ def needs(release: str) -> str:
     """What a run costs, said before anything is done."""
     kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
     is_built = image.find(release).directory.exists()
-    root = "root or sudo is not needed now: the image is built" if is_built else "root or sudo, to build the image"
-    build = "" if is_built else ", and 3 more this first time, to build the image"
+    root = "no root, as the image is built" if is_built else "root or sudo, to build the image"
+    build = "" if is_built else ", and some 3 more this first time, to build the image"
     return (
         f"  needs   {root}; {DISK} GB in {host.cache()}, 4 GB of memory, x86_64\n"
         f"  takes   some 2 minutes with KVM, some 6 to 8 without{build}"
-        f" ({'there is a /dev/kvm here' if kvm else 'no /dev/kvm here: the machine is emulated'})"
+        f" ({'there is a /dev/kvm here: it is tried first' if kvm else 'no /dev/kvm here: the machine is emulated'})"
     )

@@ -125,8 +125,8 @@ def memory(ground: Ground) -> Iterator[Fact | str]:
     yield Fact(
         "memory login",
         told.number("session") == 0 and kills == 0,
-        f"{carol}'s own session in users/{carol}/login went on (oom_kill {kills})",
-        "the session lives",
+        f"a process of {carol}'s in users/{carol}/login went on (oom_kill {kills})",
+        "it lives",
         told.output,
     )
 
@@ -180,7 +180,7 @@ def _login_leaf(carol: str, told: Readings) -> Fact:
     return Fact(
         "login leaf",
         told.number("forks") == 5 and told.number("neighbour") == 0,
-        f"meanwhile users/{carol}/login started {told.number('forks')} of 5 programs in {took:.1f} s,"
+        f"meanwhile a shell in users/{carol}/login started {told.number('forks')} of 5 programs in {took:.1f} s,"
         " and the neighbour's server answers",
         "5 programs, the neighbour answers",
         told.output,
