@@ -21,6 +21,8 @@ VERBS = {
     "freeze": "ruling",
     "thaw": "ruling",
     "kill": "ruling",
+    "account": "panel",
+    "plan": "panel",
     "doctor": "examining",
     "version": "examining",
 }

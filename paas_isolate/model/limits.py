@@ -56,7 +56,7 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit. `least` is the smallest value that the kernel or sense allows, in the unit's integer."""
+    """One limit. `least` and `most` are what the kernel or sense allows, in the unit's integer (`most` 0: all)."""
 
     name: str
     knob: str
@@ -64,6 +64,7 @@ class Limit:
     meaning: str
     least: int = 0
     unlimited: bool = True
+    most: int = 0
     percent_of: str = ""
     """What a percentage is a share of ('' where none may be written)."""
 
@@ -75,6 +76,11 @@ class Limit:
 
 _SELF = "the effective memory.max"
 _DEVICE = "the path whose device the io limits are for (default: the owner's home)"
+
+_PIDS = 1 << 22
+"""PID_MAX_LIMIT of a 64-bit kernel: pids.max refuses what is above it (kernel/cgroup/pids.c)."""
+_OPERATIONS = (1 << 32) - 2
+"""io.max refuses 1, and takes 2^32 - 1 and more for `max` (block/blk-throttle.c, tg_set_limit)."""
 
 # fmt: off  (a table is read as a table)
 LIMITS: tuple[Limit, ...] = (
@@ -108,11 +114,11 @@ LIMITS: tuple[Limit, ...] = (
     Limit("memory.min", "memory.min", Unit.SIZE, "guaranteed", unlimited=False, percent_of=_SELF),
     Limit("memory.swap", "memory.swap.max", Unit.SIZE, "swap on top of the memory"),
     Limit("memory.kill", "memory.oom.group", Unit.KILL, "what dies when memory is out", unlimited=False),
-    Limit("pids", "pids.max", Unit.COUNT, "processes and threads", least=1),
+    Limit("pids", "pids.max", Unit.COUNT, "processes and threads", least=1, most=_PIDS),
     Limit("io.read", "io.max", Unit.SIZE, "bytes read a second", least=4096),
     Limit("io.write", "io.max", Unit.SIZE, "bytes written a second", least=4096),
-    Limit("io.read_ops", "io.max", Unit.COUNT, "read operations a second", least=1),
-    Limit("io.write_ops", "io.max", Unit.COUNT, "write operations a second", least=1),
+    Limit("io.read_ops", "io.max", Unit.COUNT, "read operations a second", least=2, most=_OPERATIONS),
+    Limit("io.write_ops", "io.max", Unit.COUNT, "write operations a second", least=2, most=_OPERATIONS),
     Limit(
         "io.weight",
         "io.weight",

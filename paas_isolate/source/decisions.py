@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from paas_isolate.errors import HostError
+from paas_isolate.source.keep import keep
 
 FILE = "decisions.json"
 
@@ -46,23 +46,6 @@ def load(state: str) -> Decisions:
 
 
 def save(state: str, decisions: Decisions) -> None:
-    """Replace what was decided, whole or not at all."""
-    os.makedirs(state, mode=0o700, exist_ok=True)
-    path = os.path.join(state, FILE)
-    with open(path + ".new", "w", encoding="utf-8", opener=_private) as file:
-        json.dump(_plain(decisions), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".new", path)
-
-
-def _plain(decisions: Decisions) -> dict[str, Iterable[str]]:
-    return {
-        "held": sorted(decisions.held),
-        "departed": sorted(decisions.departed),
-        "said": list(decisions.said),
-    }
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    """Replace what was decided, whole or not at all, and on the disk before anybody acts by it."""
+    plain = {"held": sorted(decisions.held), "departed": sorted(decisions.departed), "said": list(decisions.said)}
+    keep(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

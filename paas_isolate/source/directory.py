@@ -1,7 +1,7 @@
 """The directory that administrators write (`/etc/paas-isolate`), into everything that is sold."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -30,13 +30,16 @@ class Directory:
         self.etc, self.state, self.owner = etc, state, owner
         self.last_good = LastGood(state)
 
-    def load(self, people: People, machine: Machine, *, remember: bool = True) -> Fleet:
+    def load(
+        self, people: People, machine: Machine, *, remember: bool = True, draft: Mapping[str, bytes] | None = None
+    ) -> Fleet:
         """All files as they are now. Raises SpecError when config.yaml is wrong and never was right.
 
-        Without `remember` nothing is written, for commands that only look.
+        Without `remember` nothing is written, for commands that only look. A `draft` counts in the place of the
+        file that it names (`accounts.d/alice.yaml`), whether there is one or not, and is never remembered.
         """
         kept = compiled.load(self.state)
-        reading = Reading(kept.files if kept else {})
+        reading = Reading(kept.files if kept else {}, draft or {})
         host = self._host(reading)
         plans, wrong_plans = self._plans(reading)
         accounts, wrong_accounts, missing = self._accounts(reading)
@@ -91,8 +94,12 @@ class Directory:
         things, wrong = {}, {}
         with self._open(directory) as files:
             self._check_directory(reading, files)
+            for name, thing in reading.drafts(files.shown, kind):
+                things[name.removesuffix(END)] = thing
             for name, found in _listing(files, reading):
                 stem = name.removesuffix(END)
+                if stem in things:
+                    continue
                 with suppress(FileNotFoundError):  # gone since it was listed: as if it had never been
                     thing = reading.take(files, name, found, kind)
                     if thing is not None:

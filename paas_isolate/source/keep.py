@@ -1,4 +1,4 @@
-"""Writing state so that a reader sees the old content or the new, never a part, and nobody else sees any."""
+"""Writing a file so that a reader sees the old content or the new, never a part."""
 
 import os
 from contextlib import suppress
@@ -7,14 +7,20 @@ ODD = (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError)
 """What reading damaged state may raise: it is then as if it were not there."""
 
 
-def keep(directory: str, name: str, data: bytes) -> None:
-    """Mode 0600, by a temporary name. Without fsync: what a crash loses is made anew or was a copy."""
+def keep(directory: str, name: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+    """By a temporary name that no reader looks at. Without `durable` a crash of the machine may lose it, which is
+    right for what is made anew or was a copy."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
     temporary = os.path.join(directory, f".{name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with suppress(FileNotFoundError):  # of a run with our pid that was killed
+        os.unlink(temporary)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.rename(temporary, os.path.join(directory, name))
     except BaseException:
         with suppress(OSError):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ class Reading:
     """One run over the files: what was found, and what of it is new since the last run."""
 
     before: dict[str, Entry]
+    draft: Mapping[str, bytes] = field(default_factory=dict)
     files: dict[str, Entry] = field(default_factory=dict)
     parsed: set[str] = field(default_factory=set)
     complaints: list[Complaint] = field(default_factory=list)
@@ -46,6 +47,14 @@ class Reading:
         self.files[shown] = entry
         self.complaints += entry.complaints
         return None if entry.row is None else kind.back(entry.row)
+
+    def drafts(self, shown: str, kind: Kind) -> Iterator[tuple[str, Any]]:
+        """What is to be written into a directory, parsed. Raises SpecError."""
+        for file, data in self.draft.items():
+            if file.startswith(shown):
+                thing, warnings = kind.parse(data, file)
+                self.complaints += warnings
+                yield file.removeprefix(shown), thing
 
     def _parse(self, files: Files, name: str, kind: Kind) -> Entry:
         now, shown = time.time_ns(), files.shown + name

@@ -108,6 +108,8 @@ def parse_limit(limit: Limit, text: str, *, percent: bool) -> Value:
     value = _parse(limit.unit, text)
     if isinstance(value, int) and value < limit.least:
         raise ValueError(f"{limit.unit}, at least {_least(limit)}")
+    if limit.most and isinstance(value, int) and value > limit.most:
+        raise ValueError(f"{limit.unit}, at most {limit.most} (or the word unlimited)")
     return value
 
 

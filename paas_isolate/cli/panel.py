@@ -1,0 +1,66 @@
+"""account and plan: writing specifications from the hooks of a panel."""
+
+import sys
+
+import click
+
+from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.exits import Exit
+from paas_isolate.linux.machine import machine
+from paas_isolate.linux.users import People
+from paas_isolate.source import panel
+from paas_isolate.spec.read import SIZE_CAP
+from paas_isolate.spec.words import NAME_EXPECTED, is_name
+
+
+def _name(_: click.Context, __: click.Parameter, value: str) -> str:
+    """A name becomes a file's: nothing else gets near a path."""
+    if not is_name(value):
+        raise click.BadParameter(f"{value!r}; expected {NAME_EXPECTED}")
+    return value
+
+
+name = click.argument("name", callback=_name)
+
+
+@click.group()
+def account() -> None:
+    """Write or remove the file of one account."""
+
+
+@click.group()
+def plan() -> None:
+    """Write the file of one plan."""
+
+
+@account.command("put")
+@name
+@click.pass_obj
+def account_put(desk: Desk, name: str) -> int:
+    """Make the account what standard input says, if that is right; else say what is wrong and change nothing."""
+    return _put(desk, f"accounts.d/{name}.yaml")
+
+
+@account.command("remove")
+@name
+@click.pass_obj
+def account_remove(desk: Desk, name: str) -> int:
+    """Take the account's file away. Its tree goes with the next reconcile, once no process of it lives."""
+    with desk.alone(wait=60):
+        panel.remove(desk.directory, f"accounts.d/{name}.yaml")
+    return Exit.CONVERGED
+
+
+@plan.command("put")
+@name
+@click.pass_obj
+def plan_put(desk: Desk, name: str) -> int:
+    """Make the plan what standard input says, if that is right for all its accounts; else change nothing."""
+    return _put(desk, f"plans.d/{name}.yaml")
+
+
+def _put(desk: Desk, file: str) -> int:
+    data = sys.stdin.buffer.read(SIZE_CAP + 1)
+    with desk.alone(wait=60):
+        panel.put(desk.directory, file, data, People(), machine())
+    return Exit.CONVERGED
