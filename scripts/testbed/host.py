@@ -1,5 +1,6 @@
 """What the test machine needs of the machine around it: root, a few programs, a place to keep things."""
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -68,6 +69,9 @@ def require_programs(progress: Progress) -> None:
     missing = {package for name, package in PROGRAMS.items() if not Path(program(name)).is_absolute()}
     if not KEYRING.exists():
         missing.add("debian-archive-keyring")
+    # Debian's Python comes without it, and the guest's wheels are downloaded and built with it.
+    if importlib.util.find_spec("pip") is None:
+        missing.add("python3-pip")
     if not missing:
         return
     names = sorted(missing)
