@@ -8,7 +8,7 @@ from typing import TextIO
 from testbed.errors import VmError
 
 
-def tell(path: Path, command: str) -> None:
+def tell(path: Path, command: str, **arguments: str) -> None:
     """Sends one command, and waits until qemu has taken it."""
     try:
         with socket.socket(socket.AF_UNIX) as door:
@@ -16,8 +16,8 @@ def tell(path: Path, command: str) -> None:
             door.connect(str(path))
             with door.makefile("r") as answers, door.makefile("w") as orders:
                 answers.readline()
-                for word in ("qmp_capabilities", command):
-                    orders.write(json.dumps({"execute": word}) + "\n")
+                for word, given in (("qmp_capabilities", {}), (command, arguments)):
+                    orders.write(json.dumps({"execute": word, "arguments": given}) + "\n")
                     orders.flush()
                     _wait_for_answer(answers, word)
     except OSError as error:

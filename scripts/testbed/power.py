@@ -3,15 +3,16 @@
 import os
 import re
 import signal
+from dataclasses import replace
 
-from testbed import host, qemu, ssh
+from testbed import host, monitor, qemu, ssh
 from testbed.errors import VmError
 from testbed.image import Image
 from testbed.progress import Progress
 from testbed.state import Place, State
 from testbed.waiting import until
 
-STOP_PATIENCE = 40.0
+STOP_PATIENCE = 120.0
 SCRATCH_SIZE = 1 << 30
 
 
@@ -24,12 +25,28 @@ def switch_on(place: Place, image: Image, progress: Progress) -> State:
     for disk in place.scratch:
         with disk.open("wb") as empty:
             empty.truncate(SCRATCH_SIZE)
-    port = ssh.free_port()
-    host.logged(qemu.argv(image, place, accel=accel, port=port), log=place.qemu_log)
-    pid = int(place.pidfile.read_text())
-    known = State(pid, port, accel, str(image.directory), image.release, image.key)
-    known.save(place)
-    return known
+    known = State(0, ssh.free_port(), accel, str(image.directory), image.release, image.key)
+    return switch_on_again(place, known)
+
+
+def switch_on_again(place: Place, known: State) -> State:
+    """With the disks as they are."""
+    line = qemu.argv(known.image_used(), place, accel=known.accel, port=known.port)
+    host.logged(line, log=place.qemu_log)
+    running = replace(known, pid=int(place.pidfile.read_text()))
+    running.save(place)
+    return running
+
+
+def cut(place: Place, known: State) -> None:
+    """The guest gets no chance to sync. qemu does: what the guest had written is on its disks."""
+    monitor.tell(place.monitor, "quit")
+    _wait_for_end(place, known)
+
+
+def end_at_reboot(place: Place) -> None:
+    """The next reboot of the guest is the end of this qemu."""
+    monitor.tell(place.monitor, "set-action", reboot="shutdown")
 
 
 def check_alive(place: Place, known: State) -> bool:
@@ -41,12 +58,16 @@ def check_alive(place: Place, known: State) -> bool:
 
 
 def switch_off(place: Place, known: State) -> None:
-    """Waits for the guest to power off; then only that qemu is ended, first politely."""
+    """Waits for the guest to go down; then only that qemu is ended, first politely."""
     for patience, word in ((STOP_PATIENCE, signal.SIGTERM), (5.0, signal.SIGKILL)):
         if until(lambda: not known.is_alive(place), patience):
             return
         os.kill(known.pid, word)
-    if not until(lambda: not known.is_alive(place), 5.0):
+    _wait_for_end(place, known)
+
+
+def _wait_for_end(place: Place, known: State) -> None:
+    if not until(lambda: not known.is_alive(place), 20.0):
         raise VmError(f"qemu (pid {known.pid}) does not end")
 
 

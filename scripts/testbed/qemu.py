@@ -40,8 +40,8 @@ def argv(image: Image, place: Place, *, accel: str, port: int) -> list[str]:
 
 def _drive(disk: Path, *, kind: str) -> list[str]:
     # cache=unsafe skips the host's fsync, which costs seconds at every sync of the guest. What the guest has
-    # flushed then lives in the host's memory: it outlives a reset of the guest, since qemu goes on, but not
-    # the death of qemu. So nothing here ever kills a qemu whose overlay is still wanted.
+    # flushed then lives in qemu and in the host's memory, and is safe when qemu ends in good order, not when it
+    # is killed. So nothing here ever kills a qemu whose overlay is still wanted.
     return ["-drive", f"file={disk},if=virtio,format={kind},cache=unsafe,discard=unmap"]
 
 
