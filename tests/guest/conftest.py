@@ -29,7 +29,7 @@ def machine() -> Iterator[Path]:
     """This machine with the product at work and its timer stopped; a copy of its /etc/paas-isolate."""
     if os.uname().nodename != HOSTNAME or os.geteuid() != 0:
         pytest.exit("these tests run inside the test machine, as root: scripts/test", returncode=4)
-    for room in ("examining", "ruling", "showing", "specs", "turning"):
+    for room in set(importlib.import_module("paas_isolate.cli.main").VERBS.values()):
         importlib.import_module(f"paas_isolate.cli.{room}")  # once, for every run that is forked from here
     systemctl("stop", "paas-isolate.timer")
     until(lambda: systemctl("is-active", "paas-isolate.service") != "activating", "no run of the timer is at work")
@@ -42,26 +42,33 @@ def machine() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def people(machine: Path) -> Iterator[Customers]:
     customers = Customers()
+    sweep(machine, customers)
     yield customers
     customers.leave()
 
 
-@pytest.fixture(autouse=True)
-def empty(machine: Path, people: Customers) -> Iterator[None]:
-    """No account, no process of a customer, no memory of earlier runs."""
-    _sweep(machine, people)
-    yield
-    _sweep(machine, people)
+@pytest.fixture(scope="module")
+def scene(machine: Path, people: Customers) -> Iterator[tuple[Specs, Paas]]:
+    """For a fixture that sets up once what many tests look at."""
+    yield Specs(people), Paas()
+    sweep(machine, people)
 
 
 @pytest.fixture
-def customer(people: Customers) -> Customers:
+def empty(machine: Path, people: Customers) -> Iterator[None]:
+    """No account, no process of a customer, no memory of earlier runs."""
+    yield
+    sweep(machine, people)
+
+
+@pytest.fixture
+def customer(people: Customers, empty: None) -> Customers:
     """`customer("alice")`: a Unix user without an account."""
     return people
 
 
 @pytest.fixture
-def spec(people: Customers) -> Specs:
+def spec(people: Customers, empty: None) -> Specs:
     return Specs(people)
 
 
@@ -71,11 +78,11 @@ def sell(spec: Specs) -> Callable[..., Customer]:
 
 
 @pytest.fixture
-def paas() -> Paas:
+def paas(empty: None) -> Paas:
     return Paas()
 
 
-def _sweep(etc: Path, people: Customers) -> None:
+def sweep(etc: Path, people: Customers) -> None:
     """All that a test may leave behind, removed without the help of what is tested."""
     shutil.rmtree(ETC / "accounts.d", ignore_errors=True)
     shutil.copytree(etc, ETC, dirs_exist_ok=True)
