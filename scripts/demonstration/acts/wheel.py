@@ -89,7 +89,7 @@ def typo(ground: Ground) -> Iterator[Fact | str]:
     ground.write({ground.spec("alice"): TYPO.format(name=alice), ground.spec("carol"): ground.example("carol")})
     answer = ground.reconcile()
     after = ground.measure(limit)
-    where = re.search(rf"{alice}\.yaml:3:\d+: .*", answer.both)
+    where = re.search(rf"\S*{alice}\.yaml:3:\d+: .*", answer.both)
     yield Fact(
         "complaint",
         answer.code == 4 and where is not None,
