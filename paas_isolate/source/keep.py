@@ -8,11 +8,12 @@ ODD = (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError)
 
 
 def keep(directory: str, name: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
-    """By a temporary name that no reader looks at. Without `durable` a crash of the machine may lose it, which is
-    right for what is made anew or was a copy."""
+    """By a temporary name that no reader looks at, the same every time: what a killed run leaves, the next one
+    takes away (writers hold the lock). Without `durable` a crash of the machine may lose it, which is right for
+    what is made anew or was a copy."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    temporary = os.path.join(directory, f".{name}.{os.getpid()}")
-    with suppress(FileNotFoundError):  # of a run with our pid that was killed
+    temporary = os.path.join(directory, f".{name}.new")
+    with suppress(FileNotFoundError):
         os.unlink(temporary)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:

@@ -70,7 +70,10 @@ def _floors(shop: Workshop) -> bool:
 
 
 def _shell(_: Workshop) -> bool:
-    scripts = [str(path) for path in (*_scripts("sh"), *sorted(SOURCE.glob("scripts/**/*.sh")), *sorted(SOURCE.glob("config/hooks/*")))]
+    scripts = [
+        str(path)
+        for path in (*_scripts("sh"), *sorted(SOURCE.glob("scripts/**/*.sh")), *sorted(SOURCE.glob("config/hooks/*")))
+    ]
     return _call("shellcheck", "--external-sources", *scripts, str(SOURCE / ".ci" / "run"))
 
 

@@ -12,7 +12,13 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
 
-PROGRAMS: Mapping[str, str] = {"shellcheck": "shellcheck", "gcc": "gcc", "git": "git", "mandoc": "mandoc"}
+PROGRAMS: Mapping[str, str] = {
+    "shellcheck": "shellcheck",
+    "gcc": "gcc",
+    "git": "git",
+    "mandoc": "mandoc",
+    "strace": "strace",
+}
 """Program -> the Debian package that has it."""
 
 

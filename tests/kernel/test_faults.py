@@ -1,0 +1,97 @@
+"""What a run does when the kernel says no, or when it is killed, at every system call that changes something.
+
+strace puts the fault in (strace(1), Tampering). The run creates, changes and deletes; whatever happened to it, the
+next one converges to the same tree, no process of a customer has died, and nobody was shown a traceback.
+"""
+
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Sleepers
+from test_wheel import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+pytestmark = pytest.mark.kernel
+
+CALLS = ("mkdir", "mkdirat", "write", "rmdir", "unlink", "unlinkat", "rename", "fsync", "openat")
+ERRORS = ("ENOSPC", "EIO", "ENOMEM", "EACCES", "EBUSY", "EINTR", "EAGAIN", "ENOENT", "ESRCH", "EINVAL", "EMFILE")
+FAULTS = (*(f"error={name}" for name in ERRORS), "signal=SIGKILL")
+
+
+def faults(number: int | None) -> list[tuple[str, str, int]]:
+    """(call, fault, at which occurrence): all of them, or a sample that is the same every time."""
+    every = [(call, fault, nth) for call in CALLS[:-1] for fault in FAULTS for nth in (1, 2, 3, 5, 8, 13, 21, 34)]
+    # Opening for reading is what Python's start consists of: only the late ones are the run's own.
+    every += [("openat", fault, nth) for fault in FAULTS for nth in range(150, 420, 15)]
+    return every if number is None else random.Random(7).sample(every, number)
+
+
+class Fleet:
+    """A shop in two states; the run under test goes from the first to the second."""
+
+    def __init__(self, shop: Shop, sleeper: Sleepers) -> None:
+        self.shop = shop
+        self.alice, self.bob = sleeper(uid=ALICE).pid, sleeper(uid=BOB).pid
+        wait_for(ALICE, self.alice), wait_for(BOB, self.bob)
+
+    def first(self) -> None:
+        self.shop.account("alice", f"services: {{web: {{{NO_LIMIT}}}, old: {{{NO_LIMIT}}}}}\n")
+        self.shop.account("carol")
+        (self.shop.etc / "accounts.d" / "bob.yaml").unlink(missing_ok=True)
+        done = self.shop.run("reconcile", "--remove")
+        assert done.returncode in (0, 4), done.stderr
+
+    def second(self) -> None:
+        self.shop.account("alice", f"suspended: false\nservices: {{web: {{{NO_LIMIT}}}, new: {{{NO_LIMIT}}}}}\n")
+        self.shop.account("bob")
+        (self.shop.etc / "accounts.d" / "carol.yaml").unlink()
+        self.shop.cgroups.write("users/alice/web", "cgroup.freeze", "1")
+
+    def run_with(self, call: str, fault: str, nth: int) -> subprocess.CompletedProcess[str]:
+        inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:{fault}:when={nth}"]
+        words = self.shop.command("reconcile")
+        at = words.index("sh") + 2
+        words[at] = words[at].replace('exec "$0"', f'PYTHONDONTWRITEBYTECODE=1 exec {" ".join(inject)} "$0"')
+        return subprocess.run(words, capture_output=True, text=True)
+
+    def check(self) -> None:
+        assert self.shop.run("reconcile", "--wait", "5").returncode == 0
+        leaves = ["alice/login", "alice/new", "alice/other", "alice/web", "bob/login", "bob/other"]
+        assert self.shop.tree() == leaves
+        assert self.shop.cgroups.read("users/alice/web", "cgroup.freeze") == "0"
+        assert where(self.shop.cgroups, self.alice) == "users/alice/other"
+        assert where(self.shop.cgroups, self.bob) == "users/bob/other"
+        assert self.shop.run("reconcile").stdout == "nothing to do\n"
+
+
+@pytest.fixture
+def fleet(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, sleeper: Sleepers) -> Iterator[Fleet]:
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    place: Path = tmp_path_factory.mktemp("shop")
+    yield Fleet(Shop(place, cgroups), sleeper)
+
+
+def suffer(fleet: Fleet, call: str, fault: str, nth: int) -> None:
+    fleet.first()
+    fleet.second()
+    done = fleet.run_with(call, fault, nth)
+    if "importlib" not in done.stderr:  # a fault while Python itself starts is Python's to tell
+        assert "Traceback" not in done.stderr, done.stderr
+    fleet.check()
+
+
+@pytest.mark.parametrize(("call", "fault", "nth"), faults(16))
+def test_a_fault_is_survived(fleet: Fleet, call: str, fault: str, nth: int) -> None:
+    suffer(fleet, call, fault, nth)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("call", "fault", "nth"), faults(None))
+def test_every_fault_is_survived(fleet: Fleet, call: str, fault: str, nth: int) -> None:
+    suffer(fleet, call, fault, nth)
