@@ -1,9 +1,8 @@
 """Where a command sits down: the directories, the fleet, the tree, the wheel, the lock."""
 
 import difflib
-import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ import click
 from paas_isolate.errors import HostError
 from paas_isolate.linux import lock
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.disks import device_of
+from paas_isolate.linux.disks import Disks
 from paas_isolate.linux.location import Location, locate
 from paas_isolate.linux.machine import machine
 from paas_isolate.linux.users import People
@@ -61,7 +60,7 @@ class Desk:
                 cgroups=cgroups,
                 fleet=fleet,
                 machine=machine(),
-                device_of=_remembered(device_of),
+                device_of=Disks().device_of,
                 controllers=tuple(name for name in CONTROLLERS if name in offered),
                 weight_at=location.weight_at,
                 held=decided.held,
@@ -93,8 +92,3 @@ def unknown(name: str, fleet: Fleet) -> click.UsageError:
     known = difflib.get_close_matches(name, fleet.accounts, n=1)
     hint = f"did you mean {known[0]}?" if known else "paas-isolate status lists them"
     return click.UsageError(f"no account is called {name!r}; {hint}")
-
-
-def _remembered(ask: Callable[[str], str]) -> Callable[[str], str]:
-    """Homes of customers lie on few disks, but every lookup walks the path: ask once a path and run."""
-    return functools.cache(ask)
