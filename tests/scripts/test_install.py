@@ -32,6 +32,8 @@ class Installer:
         self.default("config/config.yaml", "users: {first_uid: 1000}\n")
         self.default("config/plans.d/small.yaml", "plan: small\n")
         self.default("config/accounts.d/intranet.yaml", "account: intranet\n")
+        self.default("config/hooks/suspend", "#!/bin/sh\n")
+        (self.source / "config/hooks/suspend").chmod(0o755)
         self.default("man/paas-isolate.8", ".TH PAAS-ISOLATE 8\n")
 
     def default(self, path: str, text: str) -> None:
@@ -74,6 +76,7 @@ def test_everything_has_its_place_and_its_mode_whatever_the_umask(install: Insta
     modes = {path: stat.S_IMODE(mode) for path, (mode, _, _) in install.there().items()}
     assert modes["etc/paas-isolate/accounts.d"] == 0o755
     assert modes["var/lib/paas-isolate"] == 0o700
+    assert modes["usr/local/share/doc/paas-isolate/examples/hooks/suspend"] == 0o755
     for path in (
         CONFIG,
         CRON,
