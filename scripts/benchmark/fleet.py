@@ -1,0 +1,63 @@
+"""What is measured on: accounts with six limits each, their users and homes, on disk as an administrator has them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FIRST_UID = 40_000
+MOST = 10_000
+
+CONFIG = """\
+tree: {{root: {root}}}
+users: {{first_uid: {first}, last_uid: {last}, exempt: []}}
+"""
+
+ACCOUNT = """\
+account: {name}
+limits:
+  cpu: {{max: 50%, weight: 50}}
+  memory: {{max: 512M, swap: 0}}
+  pids: 100
+  io: {{read: 10M, write: 10M}}
+"""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """`directory` holds specifications, memory, lock, homes and a passwd of its own; `root` is the tree's."""
+
+    directory: Path
+    root: Path
+    accounts: int
+
+    def name(self, number: int) -> str:
+        return f"bench{number:05}"
+
+    @property
+    def etc(self) -> Path:
+        return self.directory / "etc"
+
+    @property
+    def state(self) -> Path:
+        return self.directory / "state"
+
+    @property
+    def passwd(self) -> Path:
+        return self.directory / "passwd"
+
+    def words(self) -> list[str]:
+        """The options that lead the product here."""
+        return ["--etc", str(self.etc), "--state", str(self.state), "--run", str(self.directory / "run")]
+
+    def write(self) -> None:
+        accounts = self.etc / "accounts.d"
+        accounts.mkdir(parents=True)
+        last = FIRST_UID + MOST - 1
+        (self.etc / "config.yaml").write_text(CONFIG.format(root=self.root, first=FIRST_UID, last=last))
+        users = []
+        for number in range(self.accounts):
+            name = self.name(number)
+            home = self.directory / "home" / name
+            home.mkdir(parents=True)
+            (accounts / f"{name}.yaml").write_text(ACCOUNT.format(name=name))
+            users.append(f"{name}:x:{FIRST_UID + number}:{FIRST_UID + number}::{home}:/bin/sh\n")
+        self.passwd.write_text(Path("/etc/passwd").read_text() + "".join(users))

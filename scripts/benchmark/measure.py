@@ -1,0 +1,200 @@
+"""The measurements themselves, on the machine that this runs on: cold, nothing to do, and what others do."""
+
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import record
+from benchmark.fleet import Fleet
+
+PRODUCT = Path("/opt/paas-isolate/venv/bin")
+FLOOR = Path(__file__).with_name("floor.c")
+HIERARCHY = Path("/sys/fs/cgroup")
+CONTROLLERS = "+cpuset +cpu +io +memory +pids"
+ROUNDS = 5
+SAMPLES = 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: seconds of ours, of what it is held against, and the target of the ratio."""
+
+    what: str
+    ours: float
+    against: str
+    theirs: float
+    target: str
+    faster: bool = False
+
+    @property
+    def ratio(self) -> float:
+        return self.theirs / self.ours if self.faster else self.ours / self.theirs
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a command took, in seconds: by the clock, and of CPU time with its children."""
+
+    wall: float
+    cpu: float
+
+
+def spent(command: Sequence[str]) -> Spent:
+    """Run it to its end; it must succeed."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    wall, after = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Spent(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+class Bench:
+    """A tree, a fleet and a floor of one's own; all gone afterwards."""
+
+    def __init__(self, directory: Path, accounts: int) -> None:
+        self.fleet = Fleet(directory, HIERARCHY / f"paas-bench-{os.getpid()}", accounts)
+        self.floor = directory / "floor"
+        self.said: list[str] = []
+
+    def command(self, *words: str) -> list[str]:
+        bind = f'mount --bind {self.fleet.passwd} /etc/passwd && exec "$0" "$@"'
+        ours = [str(PRODUCT / "paas-isolate"), *self.fleet.words(), *words]
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", bind, *ours]
+
+    def operations(self, name: str) -> Path:
+        """What a run does on the tree, seen by strace: the list that the floor carries out."""
+        trace, listed = self.fleet.directory / f"{name}.trace", self.fleet.directory / f"{name}.operations"
+        words = self.command("reconcile", "--quiet")
+        at = words.index("-c") + 1
+        strace = f"exec strace -f -qq -y -s 65536 -o {trace} -e trace={record.CALLS}"
+        words[at] = words[at].replace("exec", strace)
+        subprocess.run(words, check=True)
+        with open(trace, encoding="utf-8", errors="replace") as lines:
+            # With -f every line begins with the pid.
+            seen = record.operations((line.partition(" ")[2].lstrip() for line in lines), str(self.fleet.root))
+            listed.write_text("".join(f"{operation}\n" for operation in seen))
+        return listed
+
+    def descend(self, operations: Path) -> tuple[Spent, int]:
+        """The floor once: what it took, and how many system calls it made."""
+        told = subprocess.run([self.floor, self.fleet.root, operations], check=True, capture_output=True, text=True)
+        wall, cpu, calls, _ = map(int, told.stdout.split())
+        return Spent(wall / 1e9, cpu / 1e9), calls
+
+    def clear(self) -> None:
+        """Take the tree away again, deepest first."""
+        for path, _, _ in os.walk(self.fleet.root, topdown=False):
+            if path != str(self.fleet.root):
+                os.rmdir(path)
+        (self.fleet.root / "cgroup.subtree_control").write_text(CONTROLLERS.replace("+", "-"))
+
+
+@contextmanager
+def bench(accounts: int) -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory(prefix="paas-bench-") as directory:
+        made = Bench(Path(directory), accounts)
+        subprocess.run(["gcc", "-O2", "-o", made.floor, FLOOR], check=True)
+        (HIERARCHY / "cgroup.subtree_control").write_text(CONTROLLERS)
+        made.fleet.root.mkdir()
+        try:
+            made.fleet.write()
+            yield made
+        finally:
+            with suppress(OSError):
+                made.clear()
+            made.fleet.root.rmdir()
+
+
+def measure(accounts: int, say: Callable[[str], None]) -> list[Row]:
+    """Everything in one run. Needs root, cgroup v2 with controllers, the product, gcc, strace, cgroup-tools."""
+    with bench(accounts) as made:
+        spent(made.command("reconcile", "--quiet"))  # compiles the specifications, once for all that follows
+        made.clear()
+        start = _median([spent([str(PRODUCT / "python"), "-I", "-c", "pass"]) for _ in range(ROUNDS)])
+        say(f"the interpreter's start: {start.cpu:.2f} s of CPU time")
+        cold, cold_floor = _pairs(made, "cold", say, prepare=made.clear)
+        spent(made.command("reconcile", "--quiet"))
+        idle, idle_floor = _pairs(made, "nothing to do", say)
+        made.clear()
+        by_systemd = _each(_systemctl, say, "systemctl set-property")
+        by_tools = _each(_cgset, say, "cgcreate and cgset") if shutil.which("cgset") else None
+    each = cold.wall / accounts
+    rows = [
+        Row(f"{accounts} accounts from nothing", cold.cpu, "the same system calls in C", cold_floor.cpu, "at most 1.5"),
+        Row(
+            f"{accounts} accounts, nothing to do, beyond the interpreter's start",
+            idle.cpu - start.cpu,
+            "a C loop that reads the same files",
+            idle_floor.cpu,
+            "at most 2",
+        ),
+        Row("one account from nothing", each, "systemctl set-property", by_systemd, "at least 50", faster=True),
+    ]
+    if by_tools is not None:
+        rows.append(Row("one account from nothing", each, "cgcreate + cgset", by_tools, "at least 50", faster=True))
+    return rows
+
+
+def _pairs(
+    made: Bench, name: str, say: Callable[[str], None], prepare: Callable[[], None] | None = None
+) -> tuple[Spent, Spent]:
+    """Ours and the floor in turn, so that a machine that drifts drifts for both; the medians."""
+    if prepare:
+        prepare()
+    operations = made.operations(name.partition(" ")[0])
+    ours, floor, calls = [], [], 0
+    for _ in range(ROUNDS):
+        if prepare:
+            prepare()
+        ours.append(spent(made.command("reconcile", "--quiet")))
+        if prepare:
+            prepare()
+        taken, calls = made.descend(operations)
+        floor.append(taken)
+    one, two = _median(ours), _median(floor)
+    say(f"{name}: {one.cpu:.2f} s, the floor {two.cpu:.2f} s of CPU time, {calls} system calls on tree and /proc")
+    return one, two
+
+
+def _each(make: Callable[[int], None], say: Callable[[str], None], name: str) -> float:
+    """Seconds by the clock for one account of the 50."""
+    begin = time.monotonic()
+    for number in range(SAMPLES):
+        make(number)
+    took = (time.monotonic() - begin) / SAMPLES
+    say(f"{name}: {took * 1000:.0f} ms an account")
+    return took
+
+
+def _systemctl(number: int) -> None:
+    """A slice for the account with the six limits, and two below it: what the product makes."""
+    name = f"paasbench{number}"
+    limits = ["CPUQuota=50%", "CPUWeight=50", "MemoryMax=512M", "MemorySwapMax=0", "TasksMax=100"]
+    limits += ["IOReadBandwidthMax=/ 10M", "IOWriteBandwidthMax=/ 10M"]
+    subprocess.run(["systemctl", "set-property", "--runtime", f"{name}.slice", *limits], check=True)
+    leaves = [f"{name}-login.slice", f"{name}-other.slice"]
+    subprocess.run(["systemctl", "start", *leaves], check=True)
+    subprocess.run(["systemctl", "set-property", "--runtime", leaves[1], "TasksMax=68"], check=True)
+    subprocess.run(["systemctl", "stop", f"{name}.slice", *leaves], check=True, stderr=subprocess.DEVNULL)
+
+
+def _cgset(number: int) -> None:
+    name = f"paasbench{number}"
+    groups = [f"cpu,io,memory,pids:{path}" for path in (name, f"{name}/login", f"{name}/other")]
+    subprocess.run(["cgcreate", *(word for group in groups for word in ("-g", group))], check=True)
+    limits = ["cpu.max=50000 100000", "cpu.weight=50", "memory.max=536870912", "memory.swap.max=0", "pids.max=100"]
+    subprocess.run(["cgset", *(word for limit in limits for word in ("-r", limit)), name], check=True)
+    subprocess.run(["cgset", "-r", "pids.max=68", f"{name}/other"], check=True)
+    for path in (f"{name}/login", f"{name}/other", name):
+        (HIERARCHY / path).rmdir()
+
+
+def _median(all_of: Sequence[Spent]) -> Spent:
+    return Spent(statistics.median(it.wall for it in all_of), statistics.median(it.cpu for it in all_of))

@@ -1,0 +1,71 @@
+"""From what strace saw to the list of operations that the floor carries out."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+CALLS = "openat,read,write,close,mkdirat,unlinkat,newfstatat,getdents64"
+
+_LINE = re.compile(r"(\w+)\((.*)\) += (-?\d+)")
+_AT = re.compile(r'(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, "((?:[^"\\]|\\.)*)"(?:, (\S+))?')
+_ON = re.compile(r'(\d+)<[^>]*>(?:, "((?:[^"\\]|\\.)*)"(?:\.\.\.)?)?')
+
+
+@dataclass
+class _Open:
+    path: str
+    operation: str
+
+
+def operations(trace: Iterable[str], root: str) -> Iterator[str]:
+    """What was done on the tree at `root` and in /proc, in order; all else is not the reconciler's work on the
+    kernel, and left out: the floor is the lower for it."""
+    opened: dict[str, _Open] = {}
+    for line in trace:
+        if found := _LINE.match(line):
+            call, words, result = found.groups()
+            if call in ("read", "write", "close", "getdents64"):
+                yield from _on(call, words, opened)
+            elif at := _AT.match(words):
+                path = _path(at[1] or "", at[2], root)
+                if path and call == "openat":
+                    yield from _opened(path, result, opened)
+                elif path and call in _VERBS and path != "/proc":
+                    yield f"{_VERBS[call]}\t{path}"
+
+
+_VERBS = {"mkdirat": "mkdir", "unlinkat": "rmdir", "newfstatat": "stat"}
+
+
+def _path(base: str, path: str, root: str) -> str:
+    """Relative to the tree's root, /proc itself, or '' for what is neither."""
+    whole = path if path.startswith("/") else f"{base}/{path}".removesuffix("/.").rstrip("/")
+    if whole == root:
+        return "."
+    if whole.startswith(f"{root}/"):
+        return whole[len(root) + 1 :]
+    return "/proc" if whole == "/proc" else ""
+
+
+def _opened(path: str, result: str, opened: dict[str, _Open]) -> Iterator[str]:
+    if result == "-1":
+        yield f"read\t{path}\t4096"
+    else:
+        opened[result] = _Open(path, "")
+
+
+def _on(call: str, words: str, opened: dict[str, _Open]) -> Iterator[str]:
+    found = _ON.match(words)
+    if not found or found[1] not in opened:
+        return
+    it = opened[found[1]]
+    if call == "close":
+        del opened[found[1]]
+        if it.operation:
+            yield it.operation
+    elif call == "getdents64":
+        it.operation = "processes" if it.path == "/proc" else f"list\t{it.path}"
+    elif call == "read":
+        it.operation = f"read\t{it.path}\t4096"
+    else:
+        it.operation = f"write\t{it.path}\t{found[2]}"
