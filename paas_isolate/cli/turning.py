@@ -52,7 +52,7 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
 @click.option("--remove", is_flag=True, help="Really remove accounts, though many would go at once.")
 @click.option("--wait", type=float, default=0, metavar="SECONDS", help="Wait so long for another run to end.")
 @click.option("--cron", is_flag=True, help="Silent when all is well; the same complaint once a day.")
-@click.option("--quiet", "-q", is_flag=True, help="Only what could not be done.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing when there was nothing to do.")
 @say.as_json
 @click.pass_obj
 def reconcile(desk: Desk, account: str, remove: bool, wait: float, cron: bool, quiet: bool, as_json: bool) -> int:
@@ -63,7 +63,7 @@ def reconcile(desk: Desk, account: str, remove: bool, wait: float, cron: bool, q
     """
     try:
         with desk.alone(wait=wait):
-            return _reconcile(desk, account, meant=remove, cron=cron, quiet=quiet or cron, as_json=as_json)
+            return _reconcile(desk, account, meant=remove, cron=cron, quiet=quiet, as_json=as_json)
     except PaasError as error:
         if cron and (isinstance(error, BusyError) or (os.geteuid() == 0 and not _news(desk, str(error)))):
             return exit_of(error)
@@ -73,13 +73,13 @@ def reconcile(desk: Desk, account: str, remove: bool, wait: float, cron: bool, q
 def _reconcile(desk: Desk, account: str, *, meant: bool, cron: bool, quiet: bool, as_json: bool) -> int:
     fleet = desk.fleet(remember=True)
     with desk.wheel(fleet, account=account, meant=meant) as wheel:
-        report = turn(wheel, _silent if quiet or as_json else _tell)
+        report = turn(wheel, _silent if cron or as_json else _tell)
     _remember_departures(desk, fleet, report)
     if as_json:
         say.print_json(_report_data(fleet, report))
     elif not cron or _news(desk, _complaints(fleet, report)):
         say.complain(fleet)
-        _tell_rest(report, quiet=quiet)
+        _tell_rest(report, quiet=quiet or cron)
     return _exit(fleet, report)
 
 

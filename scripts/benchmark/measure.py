@@ -71,7 +71,7 @@ class Bench:
     def operations(self, name: str) -> Path:
         """What a run does on the tree, seen by strace: the list that the floor carries out."""
         trace, listed = self.fleet.directory / f"{name}.trace", self.fleet.directory / f"{name}.operations"
-        words = self.command("reconcile", "--quiet")
+        words = self.command("reconcile", "--cron")
         at = words.index("-c") + 1
         strace = f"exec strace -f -qq -y -s 65536 -o {trace} -e trace={record.CALLS}"
         words[at] = words[at].replace("exec", strace)
@@ -115,12 +115,12 @@ def bench(accounts: int) -> Iterator[Bench]:
 def measure(accounts: int, say: Callable[[str], None]) -> list[Row]:
     """Everything in one run. Needs root, cgroup v2 with controllers, the product, gcc, strace, cgroup-tools."""
     with bench(accounts) as made:
-        spent(made.command("reconcile", "--quiet"))  # compiles the specifications, once for all that follows
+        spent(made.command("reconcile", "--cron"))  # compiles the specifications, once for all that follows
         made.clear()
         start = _median([spent([str(PRODUCT / "python"), "-I", "-c", "pass"]) for _ in range(ROUNDS)])
         say(f"the interpreter's start: {start.cpu:.2f} s of CPU time")
         cold, cold_floor = _pairs(made, "cold", say, prepare=made.clear)
-        spent(made.command("reconcile", "--quiet"))
+        spent(made.command("reconcile", "--cron"))
         idle, idle_floor = _pairs(made, "nothing to do", say)
         made.clear()
         by_systemd = _each(_systemctl, say, "systemctl set-property")
@@ -153,7 +153,7 @@ def _pairs(
     for _ in range(ROUNDS):
         if prepare:
             prepare()
-        ours.append(spent(made.command("reconcile", "--quiet")))
+        ours.append(spent(made.command("reconcile", "--cron")))
         if prepare:
             prepare()
         taken, calls = made.descend(operations)
