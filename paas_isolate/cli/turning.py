@@ -3,7 +3,7 @@
 import datetime
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 import click
@@ -19,6 +19,8 @@ from paas_isolate.model.account import Fleet
 from paas_isolate.reconcile import Look, Report, look
 from paas_isolate.reconcile import reconcile as turn
 from paas_isolate.source import decisions
+
+MANY = 20
 
 only = click.option("--account", default="", metavar="NAME", help="Only this account.")
 
@@ -112,9 +114,12 @@ def _tell_rest(report: Report, *, quiet: bool) -> None:
     click.echo(f"{say.number(done, 'change')} made{left}" if report.outcomes else f"nothing to do{left}")
 
 
-def _tell_unmet(unmet: Iterable[str]) -> None:
-    for reason in unmet:
+def _tell_unmet(unmet: Collection[str]) -> None:
+    """One disk that is missing is told by every account below it: a few of them say it all."""
+    for reason in list(unmet)[:MANY]:
         click.secho(reason, fg="red", err=True)
+    if len(unmet) > MANY:
+        click.secho(f"and {len(unmet) - MANY} more limits that cannot be kept; all of them: --json", fg="red", err=True)
 
 
 def _tell_waiting(leaving: Leaving) -> None:

@@ -98,7 +98,8 @@ class Bench:
 
 @contextmanager
 def bench(accounts: int) -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory(prefix="paas-bench-") as directory:
+    # /var/tmp: homes whose io is limited must lie on a disk, which /tmp often does not.
+    with tempfile.TemporaryDirectory(prefix="paas-bench-", dir="/var/tmp") as directory:
         made = Bench(Path(directory), accounts)
         subprocess.run(["gcc", "-O2", "-o", made.floor, FLOOR], check=True)
         (HIERARCHY / "cgroup.subtree_control").write_text(CONTROLLERS)
