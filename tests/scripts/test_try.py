@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from demonstration import examples, fitness, picture, programme
-from demonstration.acts import Act, wheel
+from demonstration.acts import Act, reboot, wheel
 from demonstration.facts import DemonstrationError, Fact, Readings, share, size, summary
 from demonstration.ground import Answer, Ground
 from demonstration.pulse import Pulse
@@ -243,3 +243,12 @@ def test_a_long_stage_gives_a_sign_of_life() -> None:
     assert told[0] == "mmdebstrap ..."
     assert told[1].startswith("mmdebstrap ... ")
     assert len(told) == number
+
+
+def test_a_tree_is_back_when_only_the_machine_has_some_pages_fewer() -> None:
+    before = {"users": {"memory.max": "3120562176", "cpu.max": "max 100000"}, "users/bob": {"memory.max": "1073741824"}}
+    users = {"memory.max": "3120553984", "cpu.max": "max 100000"}
+    assert list(reboot.differing(before, {**before, "users": users})) == []
+    assert list(reboot.differing(before, {**before, "users": {**users, "memory.max": "max"}})) == ["users"]
+    assert list(reboot.differing(before, {"users": users, "users/bob": {"memory.max": "1073737728"}})) == ["users/bob"]
+    assert list(reboot.differing(before, {"users": users})) == ["users/bob"]
