@@ -1,6 +1,7 @@
 """Kernel -> World: every cgroup of the tree with its knobs, and every process of a customer's uid."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from paas_isolate.changes.desire import limited_by
 from paas_isolate.changes.place import Places
@@ -8,48 +9,61 @@ from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
+from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, PROCS, SUBTREE_CONTROL
 from paas_isolate.model.world import Knobs, Process, World
 
 
 def observe(cgroups: CgroupTree, fleet: Fleet, *, weight_at: str = tree.ROOT) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together."""
-    found = _cgroups(cgroups, fleet.accounts.values(), weight_at)
-    members = {path: pids for path in found if tree.is_leaf(path) and (pids := cgroups.pids(path))}
-    return World(found, tuple(_processes(cgroups, fleet, members)), members)
+    seen = _Seen(cgroups)
+    _look_at_all(seen, fleet.accounts.values(), weight_at)
+    return World(seen.cgroups, tuple(_processes(cgroups, fleet, seen.members)), seen.members)
 
 
-def _cgroups(cgroups: CgroupTree, accounts: Iterable[Sold], weight_at: str) -> dict[str, Knobs]:
-    inner, leaves = _knobs_of(cgroups)
-    found: dict[str, Knobs] = {}
+class _Seen:
+    """What has been seen of the tree so far."""
 
-    def look(path: str, names: tuple[str, ...]) -> None:
-        texts = cgroups.knobs(path, names)
-        if texts or cgroups.exists(path):
-            found[path] = _normal(texts)
+    def __init__(self, cgroup_tree: CgroupTree) -> None:
+        self.tree = cgroup_tree
+        self.cgroups: dict[str, Knobs] = {}
+        self.members: dict[str, tuple[int, ...]] = {}
 
-    look(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
+    def look(self, path: str, names: tuple[str, ...]) -> bool:
+        """Take in one cgroup; whether it is there."""
+        texts = self.tree.knobs(path, names)
+        if texts is None:
+            return False
+        if pids := texts.pop(PROCS, ""):
+            self.members[path] = tuple(map(int, pids.split()))
+        if control := texts.get(SUBTREE_CONTROL):
+            texts[SUBTREE_CONTROL] = _ours(control)
+        self.cgroups[path] = texts
+        return True
+
+
+def _look_at_all(seen: _Seen, accounts: Iterable[Sold], weight_at: str) -> None:
+    inner, leaves = _knobs_of(seen.tree)
+    seen.look(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
     if weight_at != tree.ROOT:
-        look(weight_at, ("cpu.weight",))
-    look(tree.USERS, inner)
-    look(tree.PENALTY, leaves)
-    above = len(found)
+        seen.look(weight_at, ("cpu.weight",))
+    seen.look(tree.USERS, inner)
+    seen.look(tree.PENALTY, leaves)
+    above = len(seen.cgroups)
     for sold in accounts:
-        look(tree.account(sold.directory), inner)
-        for path, _ in limited_by(sold):
-            look(path, leaves)
-    if cgroups.descendants(tree.USERS) != len(found) - above:
-        for path in _listed(cgroups):
-            if path not in found:
-                look(path, inner if tree.is_account(path) else leaves)
-    return found
+        if seen.look(tree.account(sold.directory), inner):
+            for path, _ in limited_by(sold):
+                seen.look(path, leaves)
+    if seen.tree.descendants(tree.USERS) != len(seen.cgroups) - above:
+        for path in _listed(seen.tree):
+            if path not in seen.cgroups:
+                seen.look(path, inner if tree.is_account(path) else leaves)
 
 
 def _knobs_of(cgroups: CgroupTree) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The knobs of ours that this kernel offers, for inner cgroups and for leaves."""
+    """What to read of inner cgroups and of leaves: the knobs of ours that this kernel offers, and who is there."""
     offered = cgroups.files(tree.USERS) if cgroups.exists(tree.USERS) else DEFAULTS.keys()
-    leaves = tuple(knob for knob in DEFAULTS if knob in offered)
-    return (SUBTREE_CONTROL, *leaves), leaves
+    both = tuple(knob for knob in DEFAULTS if knob in offered)
+    return (SUBTREE_CONTROL, *both), (*both, PROCS)
 
 
 def _listed(cgroups: CgroupTree) -> Iterator[str]:
@@ -66,12 +80,11 @@ def _below(cgroups: CgroupTree, path: str) -> Iterator[str]:
         yield from _below(cgroups, f"{path}/{name}")
 
 
-def _normal(texts: dict[str, str]) -> Knobs:
-    """What the kernel prints, less what is not ours to judge: other controllers that somebody enabled."""
-    if control := texts.get(SUBTREE_CONTROL):
-        enabled = control.split()
-        texts[SUBTREE_CONTROL] = " ".join(name for name in CONTROLLERS if name in enabled)
-    return texts
+@cache
+def _ours(control: str) -> str:
+    """Enabled controllers, less what is not ours to judge: others that somebody enabled."""
+    enabled = control.split()
+    return " ".join(name for name in CONTROLLERS if name in enabled)
 
 
 def _processes(cgroups: CgroupTree, fleet: Fleet, members: dict[str, tuple[int, ...]]) -> Iterator[Process]:

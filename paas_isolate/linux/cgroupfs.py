@@ -14,6 +14,7 @@ from types import TracebackType
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _WRITE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_SHORT = 400
 
 REMOVAL_TRIES = 20
 """rmdir answers EBUSY for a moment while the last process is still leaving."""
@@ -76,27 +77,17 @@ class CgroupTree:
             os.close(fd)
         return text.decode().removesuffix("\n")
 
-    def knobs(self, path: str, names: Iterable[str]) -> dict[str, str]:
-        """Those of `names` that this cgroup has."""
-        # Written out rather than calling read() for each: this loop is what a reconcile with nothing to do
-        # consists of, at some sixteen files a cgroup.
+    def knobs(self, path: str, names: Iterable[str]) -> dict[str, str] | None:
+        """Those of `names` that this cgroup has; None when it is not there."""
         base, relative = self._at(path)
-        prefix = relative + "/" if relative else ""
-        texts: dict[str, str] = {}
-        open_, read, close = os.open, os.read, os.close
-        for name in names:
-            try:
-                fd = open_(prefix + name, _READ, 0, dir_fd=base)
-            except FileNotFoundError:
-                continue
-            try:
-                texts[name] = read(fd, 4096)[:-1].decode()
-            except OSError as error:
-                if error.errno != errno.ENODEV:
-                    raise
-            finally:
-                close(fd)
-        return texts
+        try:
+            directory = os.open(relative or ".", _DIRECTORY, dir_fd=base)
+        except FileNotFoundError:
+            return None
+        try:
+            return _texts(directory, names)
+        finally:
+            os.close(directory)
 
     def pids(self, path: str) -> tuple[int, ...]:
         """The processes in this cgroup itself; () when it is gone."""
@@ -106,10 +97,7 @@ class CgroupTree:
         except FileNotFoundError:
             return ()
         try:
-            text = chunk = os.read(fd, 65536)
-            while len(chunk) > 60000:
-                chunk = os.read(fd, 65536)
-                text += chunk
+            text = _rest(fd)
         except OSError as error:
             if error.errno != errno.ENODEV:
                 raise
@@ -194,3 +182,36 @@ class CgroupTree:
             yield fd
         finally:
             os.close(fd)
+
+
+def _texts(directory: int, names: Iterable[str]) -> dict[str, str]:
+    """The files of one cgroup."""
+    # What a reconcile with nothing to do consists of, at some fifteen files a cgroup. So it is written out; the
+    # names are looked up in an open directory, not from the root (a tenth of it all); and what is read is short
+    # enough for Python's own arenas (a thirtieth).
+    texts: dict[str, str] = {}
+    open_, read, close = os.open, os.read, os.close
+    for name in names:
+        try:
+            fd = open_(name, _READ, dir_fd=directory)
+        except FileNotFoundError:
+            continue
+        try:
+            text = read(fd, _SHORT)
+            if len(text) == _SHORT:
+                text += _rest(fd)
+            texts[name] = text[:-1].decode()
+        except OSError as error:
+            if error.errno != errno.ENODEV:  # removed between open and read
+                raise
+        finally:
+            close(fd)
+    return texts
+
+
+def _rest(fd: int) -> bytes:
+    """To the end: the kernel gives lists a page at a time, however much is asked for (fs/seq_file.c)."""
+    text = b""
+    while chunk := os.read(fd, 65536):
+        text += chunk
+    return text
