@@ -6,16 +6,20 @@ that a test asks for.
 
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from guest_machine import ETC, HOSTNAME, STATE, TREE, systemctl, until
-from guest_paas import Paas
+from guest_machine import ETC, HOSTNAME, STATE, TREE, run, systemctl, until
+from guest_paas import INSTALLED, Paas
 from guest_people import Customer, Customers, Specs
+
+CRON = Path("/etc/cron.d/paas-isolate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +36,7 @@ def machine() -> Iterator[Path]:
     for room in set(importlib.import_module("paas_isolate.cli.main").VERBS.values()):
         importlib.import_module(f"paas_isolate.cli.{room}")  # once, for every run that is forked from here
     systemctl("stop", "paas-isolate.timer")
-    until(lambda: systemctl("is-active", "paas-isolate.service") != "activating", "no run of the timer is at work")
+    idle_service()
     with tempfile.TemporaryDirectory() as copy:
         shutil.copytree(ETC, copy, dirs_exist_ok=True)
         yield Path(copy)
@@ -52,6 +56,26 @@ def scene(machine: Path, people: Customers) -> Iterator[tuple[Specs, Paas]]:
     """For a fixture that sets up once what many tests look at."""
     yield Specs(people), Paas()
     sweep(machine, people)
+
+
+@pytest.fixture(scope="session")
+def disks(machine: Path) -> Iterator[dict[str, str]]:
+    """A file system on a partition, and one on a device-mapper device; by mount point, the device that io.max takes."""
+    with ExitStack() as undo:
+        undo.callback(run, "wipefs", "--all", "--quiet", "/dev/vdb", "/dev/vdc")
+        run("sfdisk", "--quiet", "/dev/vdb", stdin=",256M\n")
+        run("udevadm", "settle")
+        undo.callback(run, "dmsetup", "remove", "--retry", "guesttest")
+        run("dmsetup", "create", "guesttest", "--table", f"0 {256 << 11} linear /dev/vdc 0")
+        mapped = Path("/dev/mapper/guesttest").resolve().name
+        for point, device in {"/srv/partition": "/dev/vdb1", "/srv/mapped": f"/dev/{mapped}"}.items():
+            run("mkfs.ext4", "-q", device)
+            Path(point).mkdir()
+            undo.callback(Path(point).rmdir)
+            run("mount", device, point)
+            undo.callback(run, "umount", point)
+        takes = {"/srv/partition": "vdb", "/srv/mapped": mapped}
+        yield {point: Path(f"/sys/block/{name}/dev").read_text().strip() for point, name in takes.items()}
 
 
 @pytest.fixture
@@ -82,9 +106,42 @@ def paas(empty: None) -> Paas:
     return Paas()
 
 
+@pytest.fixture
+def running(empty: None) -> Iterator[Callable[[str], None]]:
+    """`running("paas-isolate.timer")` restarts a unit; one that did not run stops again after the test."""
+    did_not: list[str] = []
+
+    def restart(unit: str) -> None:
+        if systemctl("is-active", unit) != "active":
+            did_not.append(unit)
+        systemctl("restart", unit)
+
+    yield restart
+    for unit in did_not:
+        systemctl("stop", unit)
+    idle_service()
+
+
+@pytest.fixture
+def cron_line(empty: None) -> Iterator[None]:
+    """The line of our cron file is active, as if cron had been chosen at installation."""
+    told = CRON.read_text()
+    CRON.write_text(re.sub(r"^#(?=\* \* \* \* \* root .*paas-isolate reconcile)", "", told, flags=re.M))
+    assert CRON.read_text() != told
+    yield
+    CRON.write_text(told)
+    idle_service()
+
+
+def idle_service() -> None:
+    until(lambda: systemctl("is-active", "paas-isolate.service") != "activating", "no run of the timer is at work")
+    until(lambda: not subprocess.run(["pgrep", "-f", INSTALLED], capture_output=True).stdout, "no run of cron either")
+
+
 def sweep(etc: Path, people: Customers) -> None:
     """All that a test may leave behind, removed without the help of what is tested."""
-    shutil.rmtree(ETC / "accounts.d", ignore_errors=True)
+    for path in ETC.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     shutil.copytree(etc, ETC, dirs_exist_ok=True)
     for frozen in TREE.glob("users/**/cgroup.freeze"):
         frozen.write_text("0")

@@ -120,3 +120,10 @@ def _cpu_times(paths: list[str]) -> tuple[float, list[int]]:
 
 def systemctl(*words: str) -> str:
     return subprocess.run(["systemctl", *words], capture_output=True, text=True).stdout.strip()
+
+
+def run(*words: str, stdin: str = "") -> str:
+    """What a program of this machine says; the test fails when it does not succeed."""
+    done = subprocess.run(words, input=stdin, text=True, capture_output=True)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+    return done.stdout

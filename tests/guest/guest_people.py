@@ -49,9 +49,11 @@ class Customer:
         """The pid of a program that does nothing."""
         return self.runs("sleep", "1000", leaf=leaf).pid
 
-    def burns(self, leaf: str) -> Program:
-        """A program that takes all the CPU time that it gets in a leaf, but for its start."""
-        process = self.runs("read go; while :; do :; done")
+    def burns(self, leaf: str, *, for_a_moment: bool = False) -> Program:
+        """A program that takes all the CPU time that it gets in a leaf, but for its start; or a burst of it, and
+        then a rest, again and again."""
+        sometimes = "while :; do i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done; sleep 1; done"
+        process = self.runs(f"read go; {sometimes if for_a_moment else 'while :; do :; done'}")
         (TREE / leaf / "cgroup.procs").write_text(str(process.pid))
         tell(process)
         return process
@@ -151,6 +153,10 @@ class Specs:
         """config.yaml, with these keys instead of the installed ones."""
         self("config.yaml", json.dumps(keys))
 
+    def path(self, name: str) -> Path:
+        """The account's file."""
+        return ETC / f"accounts.d/{name}.yaml"
+
     def withdraw(self, name: str) -> None:
         """The account's file is gone."""
-        (ETC / f"accounts.d/{name}.yaml").unlink()
+        self.path(name).unlink()

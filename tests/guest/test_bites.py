@@ -1,10 +1,12 @@
 """Every limit bites: a customer who wants more than was sold does not get it, and the neighbour does not notice."""
 
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
-from guest_machine import figures, io_figures, is_alive, knob, share_of_a_core, until
-from guest_people import Program
+from guest_machine import figures, io_figures, is_alive, knob, run, share_of_a_core, until
+from guest_people import Program, hears
 
 HOG = "held = []\nwhile True: held.append(bytearray(b'x') * (1 << 20))"
 
@@ -159,3 +161,119 @@ def seconds_of(dd: Program) -> float:
     said, _ = dd.communicate(timeout=60)
     assert dd.returncode == 0, said
     return float(said.split(" s, ")[0].rsplit(", ", 1)[1])
+
+
+@pytest.fixture
+def io_cost(disks):
+    """The kernel shares the disk of /srv/partition by weight, as if it were one of 4 MB/s (io.cost)."""
+    disk, knobs = disks["/srv/partition"], Path("/sys/fs/cgroup")
+    speeds = "rbps=4000000 rseqiops=2000 rrandiops=2000 wbps=4000000 wseqiops=2000 wrandiops=2000"
+    (knobs / "io.cost.model").write_text(f"{disk} ctrl=user model=linear {speeds}")
+    (knobs / "io.cost.qos").write_text(f"{disk} enable=1 ctrl=user min=100.00 max=100.00")
+    yield disk
+    (knobs / "io.cost.qos").write_text(f"{disk} enable=0")
+
+
+def test_io_weights_share_a_busy_disk_where_the_kernel_does_so(io_cost, spec, sell, paas):
+    spec.config()
+    weights = {"alice": 100, "bob": 300}
+    busy = [sell(name, limits={"io": {"weight": weight}}) for name, weight in weights.items()]
+    paas("reconcile")
+    run("fallocate", "--length", "64M", "/srv/partition/file")
+    run("dd", "if=/dev/zero", "of=/srv/partition/file", "bs=1M", "count=64", "oflag=direct", "conv=notrunc")
+    leaves = [f"users/{name}/other" for name in weights]
+    for customer, leaf in zip(busy, leaves, strict=True):
+        dd = ("dd", "if=/srv/partition/file", "of=/dev/null", "bs=64k", "iflag=direct")
+        customer.runs(*dd, leaf=leaf)
+    until(lambda: all(read(leaf, io_cost) for leaf in leaves), "both read")
+
+    before = [read(leaf, io_cost) for leaf in leaves]
+    time.sleep(4)
+    less, more = (read(leaf, io_cost) - early for leaf, early in zip(leaves, before, strict=True))
+
+    assert 2 < more / less < 4
+
+
+def read(leaf: str, disk: str) -> int:
+    return io_figures(leaf, disk).get("rbytes", 0)
+
+
+def test_burst_is_spent_after_a_rest(sell, paas):
+    alice = sell("alice", limits={"cpu": {"max": "20%", "burst": "20%"}})
+    paas("reconcile")
+    # Awake for a moment, asleep for longer: what was not used is there when it wakes.
+    alice.burns("users/alice/other", for_a_moment=True)
+
+    until(lambda: figures("users/alice", "cpu.stat")["nr_bursts"] > 0, "it has spent more than in one period")
+    assert figures("users/alice", "cpu.stat")["burst_usec"] > 0
+
+
+@pytest.fixture
+def swap(machine):
+    """Swap, on a file."""
+    file = "/var/tmp/guesttest-swap"  # /tmp is memory itself
+    run("fallocate", "--length", "128M", file)
+    run("chmod", "600", file)
+    run("mkswap", file)
+    run("swapon", file)
+    yield
+    run("swapoff", file)
+    run("rm", file)
+
+
+def test_swap_is_what_was_sold_on_top_of_the_memory(swap, spec, sell, paas):
+    spec.config()
+    services = {
+        "some": {"limits": {"memory": {"max": "24M", "swap": "32M"}}},
+        "none": {"limits": {"memory": {"max": "24M", "swap": 0}}},
+    }
+    alice = sell("alice", services=services)
+    paas("reconcile")
+
+    fits = alice.holds(40, "users/alice/some")
+    assert int(knob("users/alice/some", "memory.swap.current")) > 8 * MEGABYTE
+    assert alice.python(HOG, "users/alice/some").wait(60) == -9
+    assert fits.wait(5) == -9
+
+    assert alice.python(HOG, "users/alice/none").wait(60) == -9
+    assert knob("users/alice/none", "memory.swap.peak") == "0"
+
+
+def test_memory_high_slows_down_and_ends_nobody(spec, sell, paas):
+    spec.config()
+    alice = sell("alice", limits={"memory": {"max": "96M", "high": "32M"}})
+    paas("reconcile")
+
+    alice.holds(24, "users/alice/other")
+    assert figures("users/alice", "memory.events")["high"] == 0
+    reads = alice.runs(f"{READ.format(size=40, file='file')}; read line", leaf="users/alice/other")
+    hears(reads, "read")
+
+    events = figures("users/alice", "memory.events")
+    assert events["high"] > 0
+    assert (events["max"], events["oom_kill"]) == (0, 0)
+    assert int(knob("users/alice", "memory.current")) < 40 * MEGABYTE
+
+
+@pytest.mark.parametrize("guard", ["min", "low", ""])
+def test_protected_memory_is_left_to_its_service(spec, sell, paas, guard):
+    """Two services of one account want more than there is. One has had its cache for longer: that stays only where
+    it is protected."""
+    spec.config()
+    protection = {"limits": {"memory": {guard: "24M"}}} if guard else {}
+    alice = sell("alice", limits={"memory": "64M"}, services={"kept": protection, "web": {}})
+    paas("reconcile")
+    kept = alice.runs(f"{READ.format(size=20, file='kept')}; read line", leaf="users/alice/kept")
+    hears(kept, "read")
+    before = int(knob("users/alice/kept", "memory.current"))
+    assert before > 20 * MEGABYTE
+
+    web = alice.runs(f"{READ.format(size=100, file='web')}; read line", leaf="users/alice/web")
+    hears(web, "read")
+
+    assert figures("users/alice", "memory.events")["max"] > 0  # there was less than they wanted
+    lost = before - int(knob("users/alice/kept", "memory.current"))
+    assert lost < 2 * MEGABYTE if guard else lost > 5 * MEGABYTE
+
+
+READ = "head -c {size}M /dev/zero > {file}; sync {file}; cat {file} > /dev/null; echo read"

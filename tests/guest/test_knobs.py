@@ -3,14 +3,12 @@
 Each case is a service of one account: so one reconcile writes them all, and each is told apart.
 """
 
-import subprocess
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_machine import io_figures, knob, write_knob
+from guest_machine import io_figures, knob, run, write_knob
 from test_bites import seconds_of
 
 NOTHING = {
@@ -210,32 +208,9 @@ def test_all_customers_together_have_the_ceiling_and_lost_logins_the_penalty(spe
     assert knob("penalty", "pids.max") == "20"
 
 
-@pytest.fixture(scope="module")
-def disks(machine):
-    """A file system on a partition, and one on a device-mapper device; by mount point, the device that io.max takes."""
-    with ExitStack() as undo:
-        undo.callback(run, "wipefs", "--all", "--quiet", "/dev/vdb", "/dev/vdc")
-        run("sfdisk", "--quiet", "/dev/vdb", stdin=",256M\n")
-        run("udevadm", "settle")
-        undo.callback(run, "dmsetup", "remove", "--retry", "guesttest")
-        run("dmsetup", "create", "guesttest", "--table", f"0 {256 << 11} linear /dev/vdc 0")
-        mapped = Path("/dev/mapper/guesttest").resolve().name
-        for point, device in {"/srv/partition": "/dev/vdb1", "/srv/mapped": f"/dev/{mapped}"}.items():
-            run("mkfs.ext4", "-q", device)
-            Path(point).mkdir()
-            undo.callback(Path(point).rmdir)
-            run("mount", device, point)
-            undo.callback(run, "umount", point)
-        takes = {"/srv/partition": "vdb", "/srv/mapped": mapped}
-        yield {point: Path(f"/sys/block/{name}/dev").read_text().strip() for point, name in takes.items()}
-
-
-def run(*words: str, stdin: str = "") -> None:
-    subprocess.run(words, input=stdin, text=True, capture_output=True, check=True)
-
-
 @pytest.mark.parametrize("point", ["/srv/partition", "/srv/mapped"])
-def test_io_is_limited_on_the_device_below_a_partition_or_a_mapping(disks, sell, paas, point):
+def test_io_is_limited_on_the_device_below_a_partition_or_a_mapping(disks, spec, sell, paas, point):
+    spec.config()
     device = disks[point]
     alice = sell("alice", limits={"io": {"write": "1M", "of": point}})
     (Path(point) / "alice").mkdir(exist_ok=True)
@@ -251,6 +226,7 @@ def test_io_is_limited_on_the_device_below_a_partition_or_a_mapping(disks, sell,
 
 
 def test_a_home_decides_on_which_device_io_is_limited(disks, spec, customer, paas):
+    spec.config()
     homes = {name: f"/srv/{name}/{name}" for name in ("partition", "mapped")}
     for name, home in homes.items():
         customer(name, "--home-dir", home)
@@ -264,12 +240,12 @@ def test_a_home_decides_on_which_device_io_is_limited(disks, spec, customer, paa
         assert knob(f"users/{name}", "io.max") == f"{device} rbps=2097152 wbps=max riops=max wiops=max"
 
 
-def test_io_that_was_limited_by_hand_on_another_device_is_taken_back(disks, sell, paas):
+def test_io_that_was_limited_by_hand_on_another_device_is_taken_back(disks, spec, sell, paas):
+    spec.config()
     sell("alice", limits={"io": {"read": "1M"}})
     paas("reconcile")
     for device in disks.values():
         write_knob("users/alice", "io.max", f"{device} rbps=5000000")
-        write_knob("users/alice", "io.weight", f"{device} 77")
 
     paas("reconcile")
     paas("diff", "--exit-code")

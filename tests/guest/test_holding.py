@@ -1,0 +1,148 @@
+"""What an administrator orders by hand (freeze, thaw, kill), and what `suspended` says."""
+
+import time
+
+import pytest
+from guest_machine import cgroup_of, figures, is_alive, knob, until
+from guest_people import hears
+
+
+def stands_still(path: str) -> bool:
+    """Nothing below has had a moment of CPU time while we looked."""
+    before = figures(path, "cpu.stat")["usage_usec"]
+    time.sleep(0.3)
+    return figures(path, "cpu.stat")["usage_usec"] == before
+
+
+def is_frozen(path: str) -> bool:
+    return figures(path, "cgroup.events")["frozen"] == 1
+
+
+@pytest.fixture
+def busy(sell, paas):
+    """An account with two services, each with a program that uses all CPU time it gets."""
+    services = {"web": {"limits": {"cpu": "10%"}}, "worker": {"limits": {"cpu": "10%"}}}
+    alice = sell("alice", services=services)
+    paas("reconcile")
+    alice.burns("users/alice/web")
+    alice.burns("users/alice/worker")
+    return alice
+
+
+def test_a_frozen_account_stands_still_through_reconciles_until_thaw(busy, paas):
+    paas("freeze", "alice")
+    until(lambda: is_frozen("users/alice"), "all of it is frozen")
+    assert stands_still("users/alice")
+
+    assert paas("reconcile").out == "nothing to do\n"
+    assert stands_still("users/alice")
+    assert "alice   frozen" in paas("status").out
+
+    paas("thaw", "alice")
+    assert not stands_still("users/alice/web")
+    assert not stands_still("users/alice/worker")
+    assert [process.poll() for process in busy.started] == [None, None]
+
+
+def test_a_frozen_service_leaves_the_rest_of_the_account_running(busy, paas):
+    paas("freeze", "alice/web")
+    until(lambda: is_frozen("users/alice/web"), "the service is frozen")
+    paas("reconcile")
+
+    assert stands_still("users/alice/web")
+    assert not stands_still("users/alice/worker")
+
+    paas("thaw", "alice/web")
+    assert not stands_still("users/alice/web")
+
+
+def test_a_stray_of_a_frozen_account_is_frozen_with_it(busy, paas):
+    paas("freeze", "alice")
+    stray = busy.runs("while :; do :; done").pid
+    paas("reconcile")
+
+    assert cgroup_of(stray) == "users/alice/other"
+    until(lambda: is_frozen("users/alice/other"), "it is frozen")
+
+
+def test_what_was_thawed_by_hand_is_frozen_again(busy, paas):
+    paas("freeze", "alice")
+    with open("/sys/fs/cgroup/paas.slice/paas-tree.service/users/alice/cgroup.freeze", "w") as knob_file:
+        knob_file.write("0")
+
+    paas("reconcile")
+
+    until(lambda: is_frozen("users/alice"), "it is frozen")
+
+
+def test_a_suspended_account_stands_still_and_loses_nothing(sell, busy, paas):
+    services = {"web": {}, "worker": {}}
+    sell("alice", services=services, suspended=True)
+    paas("reconcile")
+    until(lambda: is_frozen("users/alice"), "all of it is frozen")
+    assert stands_still("users/alice")
+    assert "alice   suspended" in paas("status").out
+    paas("thaw", "alice")  # that is not what stopped it
+    assert is_frozen("users/alice")
+
+    sell("alice", services=services, suspended=False)
+    paas("reconcile")
+
+    assert not stands_still("users/alice")
+    assert [process.poll() for process in busy.started] == [None, None]
+
+
+POLITE = "trap 'echo asked; exit 3' TERM; echo ready; read line"
+DEAF = "trap '' TERM; echo ready; read line"
+
+
+def test_kill_asks_first_and_ends_all_of_the_account_and_nothing_else(sell, paas):
+    alice, bob = sell("alice", services={"web": {}}), sell("bob")
+    paas("reconcile")
+    polite = alice.runs(POLITE, leaf="users/alice/web")
+    deaf = alice.runs(DEAF, leaf="users/alice/other")
+    neighbour = bob.sleeps("users/bob/other")
+    for program in (polite, deaf):
+        hears(program, "ready")
+
+    begin = time.monotonic()
+    answer = paas("kill", "alice", "--grace", "2")
+
+    assert time.monotonic() - begin > 2
+    assert answer.out.endswith(" processes ended\n")
+    assert polite.wait(5) == 3
+    hears(polite, "asked")
+    assert deaf.wait(5) == -9
+    assert figures("users/alice", "cgroup.events")["populated"] == 0
+    assert is_alive(neighbour)
+    assert knob("users/alice", "pids.max") == "100"  # the account itself stays
+
+
+def test_kill_of_a_service_leaves_the_others(sell, paas):
+    alice = sell("alice", services={"web": {}})
+    paas("reconcile")
+    web, other = alice.runs("sleep", "1000", leaf="users/alice/web"), alice.sleeps("users/alice/other")
+
+    paas("kill", "alice/web")
+
+    assert web.wait(5) == -15
+    assert is_alive(other)
+
+
+def test_kill_ends_a_frozen_account_too(sell, paas):
+    alice = sell("alice")
+    paas("reconcile")
+    program = alice.runs(POLITE, leaf="users/alice/other")
+    hears(program, "ready")
+    paas("freeze", "alice")
+
+    paas("kill", "alice", "--grace", "0.5")
+
+    assert program.wait(5) == -9
+
+
+@pytest.mark.parametrize("words", [("freeze", "alcie"), ("thaw", "alcie"), ("kill", "alcie")])
+def test_an_account_that_there_is_not_is_wrong_usage(sell, paas, words):
+    sell("alice")
+    paas("reconcile")
+    assert "alice" in paas(*words, code=2).err

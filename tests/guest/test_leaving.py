@@ -1,0 +1,112 @@
+"""An account whose file is gone: it goes with its last process, and many at once go only when that is meant."""
+
+import os
+import re
+import shutil
+import signal
+
+import pytest
+from guest_machine import ETC, accounts, cgroup_of, is_alive, knob, until
+
+FOUR = ("alice", "bob", "carol", "dave")
+
+
+@pytest.fixture
+def four(sell, paas) -> None:
+    for name in FOUR:
+        sell(name, limits={"pids": 40})
+    paas("reconcile")
+    assert accounts() == set(FOUR)
+
+
+def test_it_keeps_its_limits_while_a_process_lives_and_is_removed_after(sell, spec, paas):
+    pid = sell("alice", limits={"memory": "64M", "pids": 40}).sleeps()
+    sell("bob")
+    paas("reconcile")
+
+    spec.withdraw("alice")
+    for _ in range(2):
+        answer = paas("reconcile", code=4)
+        assert f"alice is not removed: waits until its processes have ended: {pid}\n" in answer.err
+    assert (knob("users/alice", "memory.max"), knob("users/alice", "pids.max")) == ("67108864", "40")
+    assert is_alive(pid)
+    assert cgroup_of(pid) == "users/alice/other"
+    told = paas("status").out
+    assert re.search(r"^alice +leaving ", told, re.M)
+    assert f"waits until its processes have ended: {pid}" in told
+
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_alive(pid), "the process has ended")
+    paas("reconcile")
+
+    assert accounts() == {"bob"}
+
+
+def test_it_comes_back_with_its_file(sell, spec, paas):
+    alice = sell("alice", limits={"pids": 40})
+    pid = alice.sleeps()
+    paas("reconcile")
+    spec.withdraw("alice")
+    paas("reconcile", code=4)
+
+    sell("alice", limits={"pids": 50})
+    paas("reconcile")
+
+    assert knob("users/alice", "pids.max") == "50"
+    assert cgroup_of(pid) == "users/alice/other"
+
+
+def test_three_go_without_a_question(four, spec, paas):
+    for name in FOUR[:3]:
+        spec.withdraw(name)
+
+    paas("reconcile")
+
+    assert accounts() == {"dave"}
+
+
+def test_four_of_four_go_only_when_that_is_meant(four, spec, paas):
+    for name in FOUR:
+        spec.withdraw(name)
+
+    answer = paas("reconcile", code=4)
+    assert "4 of 4 accounts would be removed at once; confirm with: paas-isolate reconcile --remove" in answer.err
+    assert accounts() == set(FOUR)
+    assert {knob(f"users/{name}", "pids.max") for name in FOUR} == {"40"}
+
+    paas("reconcile", "--remove")
+    assert accounts() == set()
+
+
+def test_once_meant_the_ones_that_wait_need_not_be_confirmed_again(four, sell, spec, paas):
+    pid = sell("alice").sleeps("users/alice/other")
+    for name in FOUR:
+        spec.withdraw(name)
+    paas("reconcile", "--remove", code=4)
+    assert accounts() == {"alice"}
+
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not is_alive(pid), "the process has ended")
+    paas("reconcile")
+
+    assert accounts() == set()
+
+
+def gone(directory):
+    shutil.rmtree(directory)
+
+
+def a_file(directory):
+    shutil.rmtree(directory)
+    directory.write_text("")
+
+
+@pytest.mark.parametrize("accident", [gone, a_file], ids=["missing", "unreadable"])
+def test_without_accounts_d_none_is_removed(four, paas, accident):
+    accident(ETC / "accounts.d")
+
+    answer = paas("reconcile", code=4)
+
+    assert "accounts.d" in answer.err
+    assert accounts() == set(FOUR)
+    assert {knob(f"users/{name}", "pids.max") for name in FOUR} == {"40"}
