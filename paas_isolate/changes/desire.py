@@ -1,6 +1,7 @@
 """What the fleet should look like in the kernel: the desired World, from what was sold."""
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from paas_isolate.changes.place import Places
 from paas_isolate.errors import HostError
@@ -45,7 +46,7 @@ def desire(
     unmet: dict[str, str] = {}
     for sold in fleet.accounts.values():
         cgroups.update(_account(sold, machine, _Disk(device_of, sold, unmet), held, control))
-    for path, found in observed.cgroups.items():
+    for path, found in observed.cgroups.items() if staying else ():
         if tree.directory_of(path) in staying:
             cgroups.setdefault(path, found)
     places = Places(fleet)
@@ -60,10 +61,13 @@ def desire(
 def limited_by(sold: Sold) -> Iterator[tuple[str, Service]]:
     """The leaves of an account: its services, and the two that every account has."""
     services = {service.name: service for service in sold.services}
-    for name in (LOGIN, OTHER):
-        services.setdefault(name, Service(name))
+    for service in _OURS:
+        services.setdefault(service.name, service)
     for name, service in services.items():
         yield tree.leaf(sold.directory, name), service
+
+
+_OURS = (Service(LOGIN), Service(OTHER))
 
 
 class _Disk:
@@ -115,10 +119,11 @@ def _account(
     if sold.suspended or sold.name in held:
         own[FREEZE] = "1"
     yield path, {SUBTREE_CONTROL: control, **own}
-    memory = effective_memory(sold.limits, around)
+    inside = Surroundings(machine, effective_memory(sold.limits, around))
     for path, service in limited_by(sold):
         limits = _with_house_rules(service, sold.limits)
-        texts = knobs(limits, Surroundings(machine, memory, disk.below(path, limits)))
+        device = disk.below(path, limits)
+        texts = knobs(limits, replace(inside, device=device) if device else inside)
         if held and f"{sold.name}/{service.name}" in held:
             texts[FREEZE] = "1"
         yield path, texts

@@ -35,7 +35,8 @@ DEFAULTS: Mapping[str, str] = {
 }
 """Every knob that is ours, with what a new cgroup has in it. What a spec leaves out goes back to this."""
 
-_IO_KEYS = (("rbps", "io.read"), ("wbps", "io.write"), ("riops", "io.read_ops"), ("wiops", "io.write_ops"))
+_RATES = ("io.read", "io.write", "io.read_ops", "io.write_ops")
+_UNLIMITED_RATES = "rbps=max wbps=max riops=max wiops=max"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ def knobs(limits: Limits, around: Surroundings) -> dict[str, str]:
     Raises KeyError never; a limit on io without a device is left to the caller, who knows the path.
     """
     texts = dict(DEFAULTS)
+    if not limits:
+        return texts
     page = around.machine.page_size
     memory = effective_memory(limits, around)
     for name, value in limits.items():
@@ -91,10 +94,9 @@ def effective_memory(limits: Limits, around: Surroundings) -> int:
 
 def io_max(limits: Limits, device: str) -> str:
     """One line of io.max: all four keys, as the kernel prints them; '' where none is limited."""
-    values = [(key, limits.get(name, UNLIMITED)) for key, name in _IO_KEYS]
-    if all(value is UNLIMITED for _, value in values):
-        return ""
-    return f"{device} " + " ".join(f"{key}={_amount(value, 1)}" for key, value in values)
+    read, write, read_ops, write_ops = (_amount(limits.get(name, UNLIMITED), 1) for name in _RATES)
+    text = f"rbps={read} wbps={write} riops={read_ops} wiops={write_ops}"
+    return "" if text == _UNLIMITED_RATES else f"{device} {text}"
 
 
 def writes(knob: str, want: str, was: str | None) -> tuple[str, ...]:
@@ -105,7 +107,7 @@ def writes(knob: str, want: str, was: str | None) -> tuple[str, ...]:
     """
     if knob == "io.max":
         dropped = devices(was or "") - devices(want)
-        return *(f"{device} rbps=max wbps=max riops=max wiops=max" for device in sorted(dropped)), *want.splitlines()
+        return *(f"{device} {_UNLIMITED_RATES}" for device in sorted(dropped)), *want.splitlines()
     if knob == "io.weight":
         return *(f"{device} default" for device in sorted(devices(was or "") - {"default"})), want
     if knob == "cpuset.cpus" and not want:
