@@ -21,6 +21,8 @@ HIERARCHY = Path("/sys/fs/cgroup")
 CONTROLLERS = "+cpuset +cpu +io +memory +pids"
 ROUNDS = 5
 SAMPLES = 50
+SAMPLE = 8
+"""Accounts that are recorded, for the floor of many."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,9 @@ class Bench:
         ours = [str(PRODUCT / "paas-isolate"), *self.fleet.words(), *words]
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", bind, *ours]
 
-    def operations(self, name: str) -> Path:
+    def operations(self) -> list[str]:
         """What a run does on the tree, seen by strace: the list that the floor carries out."""
-        trace, listed = self.fleet.directory / f"{name}.trace", self.fleet.directory / f"{name}.operations"
+        trace = self.fleet.directory / "trace"
         words = self.command("reconcile", "--cron")
         at = words.index("-c") + 1
         strace = f"exec strace -f -qq -y -s 65536 -o {trace} -e trace={record.CALLS}"
@@ -78,9 +80,7 @@ class Bench:
         subprocess.run(words, check=True)
         with open(trace, encoding="utf-8", errors="replace") as lines:
             # With -f every line begins with the pid.
-            seen = record.operations((line.partition(" ")[2].lstrip() for line in lines), str(self.fleet.root))
-            listed.write_text("".join(f"{operation}\n" for operation in seen))
-        return listed
+            return list(record.operations((it.partition(" ")[2].lstrip() for it in lines), str(self.fleet.root)))
 
     def descend(self, operations: Path) -> tuple[Spent, int]:
         """The floor once: what it took, and how many system calls it made."""
@@ -115,14 +115,13 @@ def bench(accounts: int) -> Iterator[Bench]:
 
 def measure(accounts: int, say: Callable[[str], None]) -> list[Row]:
     """Everything in one run. Needs root, cgroup v2 with controllers, the product, gcc, strace, cgroup-tools."""
+    cold_list, idle_list = _recorded()
     with bench(accounts) as made:
         spent(made.command("reconcile", "--cron"))  # compiles the specifications, once for all that follows
-        made.clear()
         start = _median([spent([str(PRODUCT / "python"), "-I", "-c", "pass"]) for _ in range(ROUNDS)])
         say(f"the interpreter's start: {start.cpu:.2f} s of CPU time")
-        cold, cold_floor = _pairs(made, "cold", say, prepare=made.clear)
-        spent(made.command("reconcile", "--cron"))
-        idle, idle_floor = _pairs(made, "nothing to do", say)
+        idle, idle_floor = _pairs(made, "nothing to do", idle_list, say)
+        cold, cold_floor = _pairs(made, "cold", cold_list, say, prepare=made.clear)
         made.clear()
         by_systemd = _each(_systemctl, say, "systemctl set-property")
         by_tools = _each(_cgset, say, "cgcreate and cgset") if shutil.which("cgset") else None
@@ -143,20 +142,31 @@ def measure(accounts: int, say: Callable[[str], None]) -> list[Row]:
     return rows
 
 
+def _recorded() -> tuple[list[str], list[str]]:
+    """What a cold run and one with nothing to do consist of, from a fleet of a few."""
+    with bench(SAMPLE) as small:
+        spent(small.command("reconcile", "--cron"))
+        idle = small.operations()
+        small.clear()
+        return small.operations(), idle
+
+
 def _pairs(
-    made: Bench, name: str, say: Callable[[str], None], prepare: Callable[[], None] | None = None
+    made: Bench,
+    name: str,
+    seen: list[str],
+    say: Callable[[str], None],
+    prepare: Callable[[], None] = lambda: None,
 ) -> tuple[Spent, Spent]:
     """Ours and the floor in turn, so that a machine that drifts drifts for both; the medians."""
-    if prepare:
-        prepare()
-    operations = made.operations(name.partition(" ")[0])
+    names = [made.fleet.name(number) for number in range(made.fleet.accounts)]
+    operations = made.fleet.directory / "operations"
+    operations.write_text("".join(f"{it}\n" for it in record.scaled(seen, made.fleet.name(1), names)))
     ours, floor, calls = [], [], 0
     for _ in range(ROUNDS):
-        if prepare:
-            prepare()
+        prepare()
         ours.append(spent(made.command("reconcile", "--cron")))
-        if prepare:
-            prepare()
+        prepare()
         taken, calls = made.descend(operations)
         floor.append(taken)
     one, two = _median(ours), _median(floor)

@@ -1,8 +1,9 @@
 """From what strace saw to the list of operations that the floor carries out."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 CALLS = "openat,read,write,close,mkdirat,unlinkat,newfstatat,getdents64"
 
@@ -32,6 +33,19 @@ def operations(trace: Iterable[str], root: str) -> Iterator[str]:
                     yield from _opened(path, result, opened)
                 elif path and call in _VERBS and path != "/proc":
                     yield f"{_VERBS[call]}\t{path}"
+
+
+def scaled(seen: Iterable[str], sample: str, names: Sequence[str]) -> Iterator[str]:
+    """The operations of a small fleet, for a large one: what was done for the account `sample` in one go is done
+    for each of `names`, at the same place in the order. strace slows an emulated machine a hundredfold."""
+    account = re.compile(rf"{sample[:-5]}\d{{5}}")
+    for name, run in groupby(seen, key=lambda line: found[0] if (found := account.search(line)) else ""):
+        lines = list(run)
+        if not name:
+            yield from lines
+        elif name == sample:
+            for each in names:
+                yield from (line.replace(sample, each) for line in lines)
 
 
 _VERBS = {"mkdirat": "mkdir", "unlinkat": "rmdir", "newfstatat": "stat"}

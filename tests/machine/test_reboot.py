@@ -1,0 +1,116 @@
+"""What a reboot of the machine does to accounts: one scene is set, one reboot done, and many things looked at.
+
+/home is a file system of its own, on a spare disk, so that it goes away before the machine is down.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from testbed.guest import Guest
+
+SCENE = r"""
+set -eu
+systemctl stop paas-isolate.timer
+mkfs.ext4 -q /dev/vdb
+echo '/dev/vdb /home ext4 nofail 0 0' >>/etc/fstab
+systemctl daemon-reload
+mount /home
+cd /etc/paas-isolate
+for name in idle busy wrong frozen suspended; do
+    useradd --create-home $name
+    echo "{account: $name, limits: {memory: 64M, cpu: 20%, pids: 40}}" >accounts.d/$name.yaml
+done
+echo '{account: suspended, limits: {pids: 40}, suspended: true}' >accounts.d/suspended.yaml
+paas-isolate reconcile --quiet
+paas-isolate freeze frozen
+echo '{account: wrong, limits: {memory: 5 12M}}' >accounts.d/wrong.yaml
+paas-isolate reconcile --quiet 2>/dev/null || [ $? = 4 ]
+
+start() { # SCRIPT: as `busy`, in its account, out of this session
+    local run="exec setsid setpriv --reuid busy --regid busy --clear-groups sh -c '$1'"
+    (echo 0 >/sys/fs/cgroup/paas.slice/paas-tree.service/users/busy/other/cgroup.procs
+     cd /home/busy; sh -c "$run" <>/dev/null >/home/busy/output 2>&1 &)
+}
+# One that is asked, and takes its time to end in order; one that does not listen.
+start 'trap "echo asked >asked; sync asked; sleep 4; echo done >done; sync done; exit" TERM
+       echo >ready1; while :; do sleep 0.2; done'
+start 'trap "" TERM; echo >ready2; while :; do date +%s >beat; sleep 0.2; done'
+chown -R busy: /home/busy
+until [ -e /home/busy/ready1 ] && [ -e /home/busy/ready2 ]; do sleep 0.1; done
+"""
+
+LOOK = r"""
+cd /sys/fs/cgroup/paas.slice/paas-tree.service/users
+for path in idle/memory.max idle/cpu.max idle/pids.max busy/memory.max wrong/memory.max wrong/pids.max \
+    frozen/cgroup.freeze frozen/pids.max suspended/cgroup.freeze suspended/pids.max idle/cgroup.freeze; do
+    echo "$path=$(cat $path)"
+done
+for unit in paas-isolate-boot.service systemd-user-sessions.service cron.service; do
+    echo "$unit=$(systemctl show --property=ActiveEnterTimestampMonotonic --value $unit)"
+done
+echo "boot ended=$(systemctl show --property=ExecMainExitTimestampMonotonic --value paas-isolate-boot.service)"
+echo "boot result=$(systemctl show --property=Result --value paas-isolate-boot.service)"
+echo "failed units=$(systemctl list-units --failed --plain --no-legend | tr '\n' ' ')"
+cd /home/busy
+for file in asked done beat; do echo "$file=$(cat $file 2>&1)"; done
+echo "complaint=$(journalctl -b -u paas-isolate-boot.service -o cat | grep accounts.d/wrong.yaml | head -n 1)"
+echo "killed=$(journalctl -b -1 -u paas-isolate-shutdown.service -o cat | grep 'processes ended')"
+"""
+
+CLEAN = r"""
+cd /etc/paas-isolate
+paas-isolate thaw frozen
+rm accounts.d/*
+paas-isolate reconcile --remove --quiet
+for name in idle busy wrong frozen suspended; do userdel --force --remove $name; done
+umount /home
+sed -i '\|^/dev/vdb /home |d' /etc/fstab
+systemctl daemon-reload
+wipefs --all --quiet /dev/vdb
+systemctl start paas-isolate.timer
+"""
+
+
+@pytest.fixture(scope="module")
+def after(guest: Guest) -> Iterator[dict[str, str]]:
+    """What is found after the reboot, before any reconcile but that of the boot."""
+    guest.run(script=SCENE, check=True)
+    try:
+        guest.reboot()
+        told = guest.run(script=LOOK, check=True).out
+        yield dict(line.split("=", 1) for line in told.splitlines())
+    finally:
+        guest.run(script=CLEAN)
+
+
+def test_limits_are_there_after_the_boot(after: dict[str, str]) -> None:
+    assert after["idle/memory.max"] == after["busy/memory.max"] == str(64 << 20)
+    assert (after["idle/cpu.max"], after["idle/pids.max"]) == ("20000 100000", "40")
+    assert after["failed units"] == ""
+
+
+def test_limits_are_there_before_anybody_may_log_in(after: dict[str, str]) -> None:
+    boot = int(after["boot ended"])
+    assert 0 < boot < int(after["systemd-user-sessions.service"])
+    assert boot < int(after["cron.service"])
+
+
+def test_a_wrong_file_keeps_its_last_good_limits(after: dict[str, str]) -> None:
+    assert (after["wrong/memory.max"], after["wrong/pids.max"]) == (str(64 << 20), "40")
+    assert "accounts.d/wrong.yaml:1:36: limits.memory is '5 12M'; expected a size" in after["complaint"]
+    assert after["boot result"] == "success"
+
+
+def test_what_is_frozen_stays_so(after: dict[str, str]) -> None:
+    assert (after["frozen/cgroup.freeze"], after["suspended/cgroup.freeze"]) == ("1", "1")
+    assert (after["frozen/pids.max"], after["suspended/pids.max"]) == ("40", "40")
+    assert after["idle/cgroup.freeze"] == "0"
+
+
+def test_customers_end_in_order_while_their_home_is_there(after: dict[str, str]) -> None:
+    assert (after["asked"], after["done"]) == ("asked", "done")
+    assert after["killed"]
+
+
+def test_who_does_not_listen_is_ended_all_the_same(after: dict[str, str]) -> None:
+    assert int(after["beat"]) > 0
