@@ -1,6 +1,5 @@
 """Where a command sits down: the directories, the fleet, the tree, the wheel, the lock."""
 
-import difflib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +88,8 @@ def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
 
 def unknown(name: str, fleet: Fleet) -> click.UsageError:
     """The complaint about an account that there is not, with the nearest that there is."""
-    known = difflib.get_close_matches(name, fleet.accounts, n=1)
+    from difflib import get_close_matches  # only who mistypes pays for it
+
+    known = get_close_matches(name, fleet.accounts, n=1)
     hint = f"did you mean {known[0]}?" if known else "paas-isolate status lists them"
     return click.UsageError(f"no account is called {name!r}; {hint}")

@@ -9,8 +9,7 @@ from paas_isolate.cli.exits import Exit
 from paas_isolate.linux.machine import machine
 from paas_isolate.linux.users import People
 from paas_isolate.source import panel
-from paas_isolate.spec.read import SIZE_CAP
-from paas_isolate.spec.words import NAME_EXPECTED, is_name
+from paas_isolate.spec.names import NAME_EXPECTED, SIZE_CAP, is_name
 
 
 def _name(_: click.Context, __: click.Parameter, value: str) -> str:

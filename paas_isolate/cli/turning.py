@@ -1,7 +1,5 @@
 """diff and reconcile: one look, one turn of the wheel."""
 
-import datetime
-import hashlib
 import os
 from collections.abc import Collection
 from dataclasses import replace
@@ -140,11 +138,17 @@ def _complaints(fleet: Fleet, report: Report) -> str:
 def _news(desk: Desk, complaints: str) -> bool:
     """Whether cron is to hear of it: something is not well, and today it has not been told just that."""
     decided = decisions.load(desk.state)
-    digest = hashlib.sha256(complaints.encode()).hexdigest() if complaints else ""
-    said = (str(datetime.date.today()), digest) if complaints else ()
+    said = _said(complaints) if complaints else ()
     if said != decided.said:
         decisions.save(desk.state, replace(decided, said=said))
     return bool(complaints) and said != decided.said
+
+
+def _said(complaints: str) -> tuple[str, str]:
+    from datetime import date  # only what is not well pays for these: OpenSSL alone is a tenth of all imports
+    from hashlib import sha256
+
+    return str(date.today()), sha256(complaints.encode()).hexdigest()
 
 
 def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:

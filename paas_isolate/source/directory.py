@@ -15,9 +15,8 @@ from paas_isolate.source.files import Files, UnfitError
 from paas_isolate.source.last_good import LastGood
 from paas_isolate.source.reading import ACCOUNT, HOST, PLAN, Kind, Reading
 from paas_isolate.spec.gather import Wrong, gather
-from paas_isolate.spec.parse import DEFAULT
+from paas_isolate.spec.names import is_name
 from paas_isolate.spec.sell import CONFIG, People
-from paas_isolate.spec.words import is_name
 
 PLANS, ACCOUNTS = "plans.d", "accounts.d"
 END = ".yaml"
@@ -62,6 +61,8 @@ class Directory:
                 found = os.stat(CONFIG, dir_fd=files.descriptor, follow_symlinks=False)
                 host: Host | None = reading.take(files, CONFIG, found, HOST)
         except FileNotFoundError:
+            from paas_isolate.spec.parse import DEFAULT  # whoever has a config.yaml does not pay for it
+
             return DEFAULT
         except OSError as error:
             host = None

@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 
 from paas_isolate.errors import Complaint
-from paas_isolate.spec.read import SIZE_CAP
+from paas_isolate.spec.names import SIZE_CAP
 
 Identity = tuple[int, int, int, int, int, int, int]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from paas_isolate.model.account import Host, Sold
 from paas_isolate.source.keep import ODD, keep
+from paas_isolate.spec.names import is_name
 from paas_isolate.spec.plain import VERSION, host_from, plain_host, plain_sold, sold_from
-from paas_isolate.spec.words import is_name
 
 _END = ".json"
 

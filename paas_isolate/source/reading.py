@@ -10,21 +10,25 @@ from paas_isolate.errors import Complaint, SpecError
 from paas_isolate.source.compiled import Entry
 from paas_isolate.source.files import Files, UnfitError, identity, settled
 from paas_isolate.spec import plain
-from paas_isolate.spec.parse import parse_account, parse_host, parse_plan
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of document: how it is parsed, and how it is kept."""
 
-    parse: Callable[[bytes, str], tuple[Any, tuple[Complaint, ...]]]
+    name: str
     plain: Callable[[Any], dict[str, Any]]
     back: Callable[[dict[str, Any]], Any]
 
+    def parse(self, data: bytes, file: str) -> tuple[Any, tuple[Complaint, ...]]:
+        from paas_isolate.spec.parse import DOCUMENTS  # a run that finds nothing changed does not pay for it
 
-HOST = Kind(parse_host, plain.plain_host, plain.host_from)
-PLAN = Kind(parse_plan, plain.plain_plan, plain.plan_from)
-ACCOUNT = Kind(parse_account, plain.plain_account, plain.account_from)
+        return DOCUMENTS[self.name](data, file)
+
+
+HOST = Kind("host", plain.plain_host, plain.host_from)
+PLAN = Kind("plan", plain.plain_plan, plain.plan_from)
+ACCOUNT = Kind("account", plain.plain_account, plain.account_from)
 
 
 @dataclass(slots=True)

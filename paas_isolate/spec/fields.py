@@ -9,6 +9,7 @@ from paas_isolate.model.account import LOGIN, OTHER, Host, Tree
 from paas_isolate.model.limits import Value
 from paas_isolate.spec import words
 from paas_isolate.spec.limits import LimitsShape
+from paas_isolate.spec.names import NAME_EXPECTED, is_name
 from paas_isolate.spec.page import Page, below
 from paas_isolate.spec.read import Node, Pairs
 from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, Schema, Table, printable
@@ -153,8 +154,8 @@ class ServicesShape:
         services = {}
         for name, value in MapOf(_Raw(), "a mapping of services").read(node, key, page).items():
             path = below(key, printable(name))
-            if not words.is_name(name):
-                page.refuse(value, path, f"is no name for a service; expected {words.NAME_EXPECTED}")
+            if not is_name(name):
+                page.refuse(value, path, f"is no name for a service; expected {NAME_EXPECTED}")
             services[name] = self.table(name).read(value, path, page)
         return services
 

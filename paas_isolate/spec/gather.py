@@ -8,8 +8,8 @@ from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import Claims, Clashes, LastGood
 from paas_isolate.spec.conflicts import place_conflicts
+from paas_isolate.spec.names import is_name
 from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, user_key
-from paas_isolate.spec.words import is_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.spec.read import Items, Node, Pairs, shown
+from paas_isolate.spec.names import shown
+from paas_isolate.spec.read import Items, Node, Pairs
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The three documents, from bytes to the model. Raises SpecError with every mistake of the file at once."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from paas_isolate.errors import Complaint
@@ -9,10 +9,10 @@ from paas_isolate.model.account import Account, Host, Match, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
 from paas_isolate.spec import fields
 from paas_isolate.spec.limits import parse_limit
+from paas_isolate.spec.names import NAME_EXPECTED, is_name, shown
 from paas_isolate.spec.page import Page
-from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse, shown
+from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
-from paas_isolate.spec.words import NAME_EXPECTED, is_name
 
 Warnings = tuple[Complaint, ...]
 Values = Mapping[str, Any]
@@ -156,3 +156,10 @@ DEFAULT = Host(
     ceiling=_limits({"memory.max": "75%", "pids": "80%", "cpu.weight": "50"}, percent=True),
 )
 """A machine without config.yaml."""
+
+
+DOCUMENTS: Mapping[str, Callable[[bytes, str], tuple[Any, Warnings]]] = {
+    "host": parse_host,
+    "plan": parse_plan,
+    "account": parse_account,
+}

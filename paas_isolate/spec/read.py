@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from paas_isolate.errors import Complaint, SpecError
+from paas_isolate.spec.names import SIZE_CAP, shown
 
-SIZE_CAP = 256 * 1024
 DEPTH_CAP = 16
 NODE_CAP = 20_000
 
@@ -183,11 +183,6 @@ class _Composer:
             text = f"{shown(node.text)} is here a second time (first in line {earlier[0].line}); keep one"
             refuse(self.file, text, node.line, node.column)
         return node
-
-
-def shown(text: str) -> str:
-    """What was found, as a complaint prints it: quoted, escaped, shortened."""
-    return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
 def locate(data: bytes, key: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import LastGood
 from paas_isolate.spec.conflicts import Conflict, conflicts
 from paas_isolate.spec.merge import merge_limits, merge_reserved, merge_services, personal, personalise
-from paas_isolate.spec.read import locate, shown
+from paas_isolate.spec.names import shown
 
 CONFIG = "config.yaml"
 """What complaints call the host's own file."""
@@ -98,7 +98,7 @@ class Seller:
         """`at` is the key path that stands in the file, where it is not `key` itself."""
         if (file, key, text) not in self.told:
             # a warning may stay for good, and must not cost every run the YAML parser
-            place = (0, 0) if warning else locate(self.shelf.text_of(file), at or key)
+            place = (0, 0) if warning else _place(self.shelf.text_of(file), at or key)
             self.told[file, key, text] = Complaint(file, text, *place, key, warning)
 
     def _uids(self, account: Account) -> Mapping[str, int]:
@@ -197,3 +197,9 @@ def _says(account: Account, key: str) -> bool:
         return key.removeprefix("limits.") in account.limits
     _, name, _, limit = key.split(".", 3)
     return any(limit in service.limits for service in account.services if service.name == name)
+
+
+def _place(data: bytes, key: str) -> tuple[int, int]:
+    from paas_isolate.spec.read import locate  # only a mistake pays for it
+
+    return locate(data, key)

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable
 
+from paas_isolate.spec import names
 from paas_isolate.spec.shapes import Text
 from paas_isolate.units import parse_count, parse_duration
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 # What shadow, adduser, LDAP and Active Directory make, without what passwd(5), paths and globs would trip over.
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+\\-]{0,254}\$?", re.ASCII)
 _UNIT = re.compile(r"[A-Za-z0-9_@:.\\-]{1,240}\.service", re.ASCII)
@@ -34,8 +34,7 @@ def _word(pattern: re.Pattern[str], expected: str) -> Text:
     return Text(fits(pattern, expected), expected, form)
 
 
-NAME_EXPECTED = "a name such as web-1 (a-z, 0-9, _ and -, at most 32)"
-NAME = _word(_NAME, NAME_EXPECTED)
+NAME = _word(names.NAME, names.NAME_EXPECTED)
 USER = _word(_USER, "the name of a Unix user")
 EXEMPT = _word(re.compile(f"@?(?:{_USER.pattern})"), "a user, or a @group")
 PAM_SERVICE = _word(_PAM, "the name of a PAM service such as cron")
@@ -45,10 +44,6 @@ LINE = _word(re.compile(r"[^\n]{1,4096}"), "one line of text")
 CONTENT = Text(str, "a text", {"type": ["string", "number", "boolean"]})
 ROOT = _word(re.compile(r"/(?!.*(?:^|/)\.\.?(?:/|$))[^\n]{1,1000}"), "an absolute path without dots")
 PATH = _word(re.compile(r"(?:/|~/|~$)[^\n]{0,1000}"), "an absolute path or ~/PATH")
-
-
-def is_name(text: str) -> bool:
-    return _NAME.fullmatch(text) is not None
 
 
 def choice(*words: str) -> Text:
@@ -83,7 +78,7 @@ def _duration(text: str) -> int:
 
 def _without_account(text: str) -> str:
     name = text.removeprefix("plan ")
-    if text in ("leave", "penalty") or (name != text and is_name(name)):
+    if text in ("leave", "penalty") or (name != text and names.is_name(name)):
         return text
     raise ValueError("leave, penalty, or plan NAME")
 
@@ -106,7 +101,7 @@ DURATION = Text(_duration, "a duration such as 10s", {"type": "string", "pattern
 WITHOUT_ACCOUNT = Text(
     _without_account,
     "leave, penalty, or plan NAME",
-    {"type": "string", "pattern": f"^(leave|penalty|plan {_NAME.pattern})$"},
+    {"type": "string", "pattern": f"^(leave|penalty|plan {names.NAME.pattern})$"},
 )
 POOL = Text(_pool, "a network such as 10.77.0.0/16", {"type": "string"})
 PORT = whole(1, 65535, "8080")
