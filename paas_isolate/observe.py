@@ -48,12 +48,12 @@ def _look_at_all(seen: _Seen, accounts: Iterable[Sold], weight_at: str) -> None:
         seen.look(weight_at, ("cpu.weight",))
     seen.look(tree.USERS, inner)
     seen.look(tree.PENALTY, leaves)
-    above = len(seen.cgroups)
-    for sold in accounts:
+    above, below = len(seen.cgroups), seen.tree.descendants(tree.USERS)
+    for sold in accounts if below else ():
         if seen.look(tree.account(sold.directory), inner):
             for path, _ in limited_by(sold):
                 seen.look(path, leaves)
-    if seen.tree.descendants(tree.USERS) != len(seen.cgroups) - above:
+    if below != len(seen.cgroups) - above:
         for path in _listed(seen.tree):
             if path not in seen.cgroups:
                 seen.look(path, inner if tree.is_account(path) else leaves)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from paas_isolate.apply import Ending, Outcome, apply
-from paas_isolate.changes.desire import DeviceOf, desire
+from paas_isolate.changes.desire import DeviceOf, as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.leaving import Leaving, leaving
 from paas_isolate.changes.steps import Changes, Step, owner
@@ -65,18 +65,25 @@ class Report:
 
 def look(wheel: Wheel) -> Look:
     """Look once and change nothing."""
-    observed = observe(wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at)
-    departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
-    desired = desire(
+    return _look(wheel, _sold(wheel))
+
+
+def _sold(wheel: Wheel) -> World:
+    return as_sold(
         wheel.fleet,
-        observed,
         machine=wheel.machine,
         device_of=wheel.device_of,
         held=wheel.held,
-        staying=frozenset(departing.waiting) | frozenset(wheel.fleet.kept),
         weight_at=wheel.weight_at,
         controllers=wheel.controllers,
     )
+
+
+def _look(wheel: Wheel, sold: World) -> Look:
+    observed = observe(wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at)
+    departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
+    staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
+    desired = desire(wheel.fleet, sold, observed, staying=staying)
     changes = diff(desired, observed)
     if wheel.only:
         changes = tuple(step for step in changes if owner(step) in ("", wheel.only))
@@ -86,8 +93,9 @@ def look(wheel: Wheel) -> Look:
 def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
     """Mend what differs, look again until nothing new differs, and report what could not be mended."""
     ended: dict[Step, Outcome] = {}
+    sold = _sold(wheel)
     for _ in range(ROUNDS):
-        last = look(wheel)
+        last = _look(wheel, sold)
         new = tuple(step for step in last.changes if step not in ended)
         if not new:
             break

@@ -26,26 +26,32 @@ DeviceOf = Callable[[str], str]
 """The `major:minor` of the disk that a path lies on. Raises HostError where it lies on none."""
 
 
-def desire(
+def as_sold(
     fleet: Fleet,
-    observed: World,
     *,
     machine: Machine,
     device_of: DeviceOf,
     held: Collection[str] = (),
-    staying: Collection[str] = (),
     weight_at: str = tree.ROOT,
     controllers: tuple[str, ...] = CONTROLLERS,
 ) -> World:
-    """`held` are accounts and services (`alice`, `alice/web`) that an administrator has frozen; `staying` are
-    account directories that no spec names and that must not be removed yet; `weight_at` is the cgroup whose
-    cpu.weight sets all customers together against the rest of the machine.
+    """The cgroups that were sold, whatever there is now: the same at every look of a run.
+
+    `held` are accounts and services (`alice`, `alice/web`) that an administrator has frozen; `weight_at` is the
+    cgroup whose cpu.weight sets all customers together against the rest of the machine.
     """
     control = " ".join(name for name in CONTROLLERS if name in controllers)
     cgroups: dict[str, Knobs] = dict(_house(fleet.host, machine, control, weight_at))
     unmet: dict[str, str] = {}
     for sold in fleet.accounts.values():
         cgroups.update(_account(sold, machine, _Disk(device_of, sold, unmet), held, control))
+    return World(cgroups, unmet=unmet)
+
+
+def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[str] = ()) -> World:
+    """What was sold, with what must stay, and the processes that should be elsewhere. `staying` are account
+    directories that no spec names and that must not be removed yet."""
+    cgroups = dict(sold.cgroups)
     for path, found in observed.cgroups.items() if staying else ():
         if tree.directory_of(path) in staying:
             cgroups.setdefault(path, found)
@@ -55,7 +61,7 @@ def desire(
     for path, pids in observed.members.items():
         if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):
             cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
-    return World(cgroups, elsewhere, unmet=unmet)
+    return World(cgroups, elsewhere, unmet=sold.unmet)
 
 
 def limited_by(sold: Sold) -> Iterator[tuple[str, Service]]:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from fleets import DISK, MACHINE, fleet, service, sold
 
-from paas_isolate.changes.desire import desire
+from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.errors import HostError
 from paas_isolate.model.account import Host, Service
 from paas_isolate.model.knobs import DEFAULTS
@@ -14,9 +14,8 @@ from paas_isolate.model.world import Process, World
 
 
 def wished(*accounts, observed=World(), host=None, held=(), **more):  # noqa: B008  (frozen)
-    return desire(
-        fleet(*accounts, host=host, **more), observed, machine=MACHINE, device_of=lambda _: DISK, held=held
-    ).cgroups
+    wanted = fleet(*accounts, host=host, **more)
+    return desire(wanted, as_sold(wanted, machine=MACHINE, device_of=lambda _: DISK, held=held), observed).cgroups
 
 
 CASES: list[tuple[Limits, dict[str, str]]] = [
@@ -126,6 +125,6 @@ def test_io_limits_without_a_disk_are_told_by_name_and_hold_nothing_else_back() 
         raise HostError(f"{path} lies on tmpfs")
 
     wanted = fleet(sold("alice", {"io.read": 4096, "pids": 50, "io.of": "~/data"}), sold("bob", uid=1002))
-    world = desire(wanted, World(), machine=MACHINE, device_of=device_of)
+    world = desire(wanted, as_sold(wanted, machine=MACHINE, device_of=device_of), World())
     assert world.unmet == {"users/alice": "io limits of users/alice cannot be kept: /home/alice/data lies on tmpfs"}
     assert world.cgroups["users/alice"]["pids.max"] == "50"

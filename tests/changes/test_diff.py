@@ -5,7 +5,7 @@ from fleets import DISK, MACHINE, fleet, service, sold
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from paas_isolate.changes.desire import desire
+from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.leaving import leaving
 from paas_isolate.changes.steps import Changes, Create, Enable, LowerMemory, Move, Remove, SetKnob
@@ -22,7 +22,8 @@ EMPTY = World({"": {SUBTREE_CONTROL: "", "cpu.weight": "100"}})
 def look(wanted: Fleet, observed: World) -> Changes:
     going = leaving(wanted, observed)
     staying = frozenset(going.waiting) | frozenset(wanted.kept)
-    return diff(desire(wanted, observed, machine=MACHINE, device_of=lambda _: DISK, staying=staying), observed)
+    sold = as_sold(wanted, machine=MACHINE, device_of=lambda _: DISK)
+    return diff(desire(wanted, sold, observed, staying=staying), observed)
 
 
 def carried_out(changes: Changes, observed: World) -> World:
