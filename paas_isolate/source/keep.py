@@ -23,7 +23,18 @@ def keep(directory: str, name: str, data: bytes, *, mode: int = 0o600, durable: 
                 file.flush()
                 os.fsync(file.fileno())
         os.rename(temporary, os.path.join(directory, name))
+        if durable:
+            _sync(directory)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _sync(directory: str) -> None:
+    """A name is the directory's: without this a power cut brings the old file back (fsync(2))."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
