@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from guest_machine import ETC, TREE, pids_of, uids_of, until
+from guest_machine import ETC, TREE, pids_of, run, uids_of, until
 
 Program = subprocess.Popen[str]
 
@@ -96,6 +97,7 @@ class Customers:
 
     def __init__(self) -> None:
         self._there: dict[str, Customer] = {}
+        self._forgotten: list[Customer] = []
 
     def __call__(self, name: str, *options: str) -> Customer:
         """`options` are those of useradd(8)."""
@@ -106,9 +108,15 @@ class Customers:
             self._there[name] = Customer(name, int(uid), int(gid), Path(home))
         return self._there[name]
 
+    def forget(self, customer: Customer) -> None:
+        """The user is not in the machine's databases any more, as when LDAP is down; the test goes on with it."""
+        run("userdel", "--force", customer.name)
+        self._forgotten.append(self._there.pop(customer.name))
+
     def end(self) -> None:
         """Ends every process of theirs, however many come after."""
-        uids = [customer.uid for customer in self._there.values()]
+        customers = [*self._there.values(), *self._forgotten]
+        uids = [customer.uid for customer in customers]
 
         def none_left() -> bool:
             left = pids_of(*uids)
@@ -118,10 +126,13 @@ class Customers:
             return not left
 
         until(none_left, "no process of a customer is left")
-        for customer in self._there.values():
+        for customer in customers:
             for process in customer.started:
                 process.communicate()
             customer.started.clear()
+        for customer in self._forgotten:
+            shutil.rmtree(customer.home)
+        self._forgotten.clear()
 
     def leave(self) -> None:
         self.end()

@@ -233,12 +233,15 @@ def test_swap_is_what_was_sold_on_top_of_the_memory(swap, spec, sell, paas):
     paas("reconcile")
 
     fits = alice.holds(40, "users/alice/some")
-    assert int(knob("users/alice/some", "memory.swap.current")) > 8 * MEGABYTE
-    assert alice.python(HOG, "users/alice/some").wait(60) == -9
-    assert fits.wait(5) == -9
+    does_not = alice.python(HOLDS_40, "users/alice/none")
 
-    assert alice.python(HOG, "users/alice/none").wait(60) == -9
-    assert knob("users/alice/none", "memory.swap.peak") == "0"
+    assert does_not.wait(60) == -9
+    assert fits.poll() is None
+    assert int(knob("users/alice/some", "memory.swap.current")) > 8 * MEGABYTE
+    assert alice.python(HOG, "users/alice/some").wait(60) == -9  # there is an end to it, too
+
+
+HOLDS_40 = "held = bytearray(b'x') * (40 << 20)"
 
 
 def test_memory_high_slows_down_and_ends_nobody(spec, sell, paas):

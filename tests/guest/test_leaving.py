@@ -6,7 +6,7 @@ import shutil
 import signal
 
 import pytest
-from guest_machine import ETC, accounts, cgroup_of, is_alive, knob, until
+from guest_machine import ETC, TREE, accounts, cgroup_of, is_alive, knob, until
 
 FOUR = ("alice", "bob", "carol", "dave")
 
@@ -54,6 +54,23 @@ def test_it_comes_back_with_its_file(sell, spec, paas):
 
     assert knob("users/alice", "pids.max") == "50"
     assert cgroup_of(pid) == "users/alice/other"
+
+
+def test_a_new_name_keeps_the_cgroup_and_what_lives_in_it(sell, spec, paas):
+    alice = sell("alice", limits={"pids": 40})
+    paas("reconcile")
+    pid = alice.sleeps("users/alice/login")
+    made = (TREE / "users/alice").stat().st_ino
+
+    spec.withdraw("alice")
+    sell("shop", users=("alice",), renamed_from="alice", limits={"pids": 50})
+    paas("reconcile")
+
+    assert accounts() == {"alice"}
+    assert (TREE / "users/alice").stat().st_ino == made
+    assert knob("users/alice", "pids.max") == "50"
+    assert cgroup_of(pid) == "users/alice/login"
+    assert re.search(r"^shop +ok ", paas("status").out, re.M)
 
 
 def test_three_go_without_a_question(four, spec, paas):

@@ -223,6 +223,19 @@ def test_a_wrong_config_leaves_the_machine_as_it_was(sell, spec, paas):
     assert knob("users/alice", "pids.max") == "50"
 
 
+def test_a_user_who_cannot_be_found_any_more_keeps_uid_and_limits(sell, customer, paas):
+    guest = sell("visitor", limits={"pids": 40})
+    paas("reconcile")
+    customer.forget(guest)
+    pid = guest.sleeps()
+
+    answer = paas("reconcile", code=4)
+
+    assert "visitor" in answer.err
+    assert knob("users/visitor", "pids.max") == "40"
+    assert cgroup_of(pid) == "users/visitor/other"
+
+
 def test_what_was_changed_by_hand_is_repaired(sell, paas):
     services = {"web": {"match": {"program": "sleep"}, "limits": {"memory": "32M"}}}
     limits = {"memory": "64M", "cpu": "20%", "pids": 40, "io": "1M"}
