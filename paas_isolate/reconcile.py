@@ -1,7 +1,7 @@
 """One turn of the wheel: look, compare, mend, look again. Read this first."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome, apply
 from paas_isolate.changes.desire import DeviceOf, as_sold, desire
@@ -18,8 +18,7 @@ ROUNDS = 10
 """Looks a run at the most: a process that forks while it is moved leaves a child for the next look."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wheel:
+class Wheel(NamedTuple):
     """What a turn works on. `held` are frozen accounts and services, `departed` the directories whose removal
     was accepted before, `meant` confirms a removal of many, `only` narrows all to one account's directory."""
 
@@ -35,8 +34,7 @@ class Wheel:
     only: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """The world as it is, as it should be, and the steps between."""
 
     observed: World
@@ -45,8 +43,7 @@ class Look:
     leaving: Leaving
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What was done, and what still differs after the last look."""
 
     outcomes: tuple[Outcome, ...]

@@ -1,7 +1,6 @@
 """What the fleet should look like in the kernel: the desired World, from what was sold."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
 
 from paas_isolate.changes.place import Places
 from paas_isolate.errors import HostError
@@ -129,7 +128,7 @@ def _account(
     for path, service in limited_by(sold):
         limits = _with_house_rules(service, sold.limits)
         device = disk.below(path, limits)
-        texts = knobs(limits, replace(inside, device=device) if device else inside)
+        texts = knobs(limits, inside._replace(device=device) if device else inside)
         if held and f"{sold.name}/{service.name}" in held:
             texts[FREEZE] = "1"
         yield path, texts

@@ -1,7 +1,7 @@
 """Finding the tree's root on this machine."""
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import mounts, systemd
@@ -11,8 +11,7 @@ from paas_isolate.model.account import Tree
 SLICE = "paas.slice"
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """The hierarchy's mount point, our root below it, and the cgroup whose weight counts for all customers."""
 
     mount: str

@@ -1,12 +1,11 @@
 """Where the cgroup2 hierarchy is mounted, and with what. See proc_pid_mountinfo(5)."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from paas_isolate.errors import HostError
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """One line of /proc/self/mountinfo."""
 
     point: str

@@ -5,13 +5,12 @@ Every answer may be None: a process can end between any two looks.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ROOT = "/proc"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What does not lie about a process: when it started (clock ticks since boot), and all its uids.
 
     `uids` are real, effective, saved and file system uid (/proc/PID/status).

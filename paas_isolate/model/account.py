@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from paas_isolate.errors import Complaint
 from paas_isolate.model.limits import Limits
@@ -108,8 +109,7 @@ class Sold:
     reserved: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """A Unix login, as passwd(5) has it."""
 
     name: str

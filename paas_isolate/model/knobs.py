@@ -4,8 +4,8 @@ Kernel documentation: Documentation/admin-guide/cgroup-v2.rst (Interface Files o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from paas_isolate.model.limits import UNLIMITED, Limits, Percent, Value
 from paas_isolate.model.machine import Machine
@@ -39,8 +39,7 @@ _RATES = ("io.read", "io.write", "io.read_ops", "io.write_ops")
 _UNLIMITED_RATES = "rbps=max wbps=max riops=max wiops=max"
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What percentages and devices are relative to: the memory above (bytes), and the disk (`254:0`)."""
 
     machine: Machine

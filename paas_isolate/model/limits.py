@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum
+from typing import NamedTuple
 
 
 class Unlimited(Enum):
@@ -54,8 +55,7 @@ class Unit(StrEnum):
     PATH = "an absolute path or ~/PATH"
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """One limit. `least` and `most` are what the kernel or sense allows, in the unit's integer (`most` 0: all)."""
 
     name: str

@@ -1,10 +1,9 @@
 """What the machine has, as far as it decides what may be sold on it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """Read once a run. `cores` counts those online, `cpu_set` lists them (`0-3`); sizes are in bytes."""
 
     cores: int

@@ -7,7 +7,7 @@ import sys
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from paas_isolate import __version__, model, spec
 from paas_isolate.errors import Complaint
@@ -18,8 +18,7 @@ from paas_isolate.spec.plain import VERSION
 NAME = "compiled"
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One file. `row` is its model as plain data, None when it was refused; `identity` is None when a later
     change might not show in it: the file is read again next time."""
 

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from paas_isolate.errors import Complaint
 from paas_isolate.spec.names import SIZE_CAP
@@ -24,8 +24,7 @@ class UnfitError(Exception):
         self.complaint = complaint
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(NamedTuple):
     """The files of one directory, by descriptor. `shown` is how complaints begin (`accounts.d/`), `path` what
     commands to mend need."""
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from paas_isolate.errors import Complaint, SpecError
 from paas_isolate.source.compiled import Entry
@@ -12,8 +12,7 @@ from paas_isolate.source.files import Files, UnfitError, identity, settled
 from paas_isolate.spec import plain
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of document: how it is parsed, and how it is kept."""
 
     name: str

@@ -1,8 +1,8 @@
 """What cannot be together, or should not be, once plan and account are merged; and what the machine lacks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from paas_isolate.model.account import Service
 from paas_isolate.model.limits import UNLIMITED, Cores, Limits, Percent, Value
@@ -22,8 +22,7 @@ _ORDER = (
 _INSIDE = ("cpu.max", "memory.max", "pids", "io.read", "io.write", "io.read_ops", "io.write_ops")
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """`keys` are the key paths that meet in it, the one to complain of first."""
 
     keys: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from paas_isolate.errors import Complaint
 from paas_isolate.model.account import Account, Host, Plan, Service, Sold, User
@@ -27,8 +27,7 @@ class People(Protocol):
     def everyone(self) -> Iterable[User]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
+class Shelf(NamedTuple):
     """What all accounts are sold from. `text_of` gives a file's bytes again, for the line of a mistake that
     only shows between files; `wrong_plans` are those whose files could not be used.
     """
@@ -43,8 +42,7 @@ class Shelf:
     text_of: Callable[[str], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class _Merged:
+class _Merged(NamedTuple):
     limits: Limits
     services: tuple[Service, ...]
     personal: bool
