@@ -57,12 +57,11 @@ def apply(cgroups: CgroupTree, changes: Changes) -> Iterable[Outcome]:
     """
     broken: dict[str, Step] = {}
     for step in changes:
-        account = owner(step)
-        if account and account in broken:
-            yield Outcome(step, Ending.SKIPPED, f"could not {broken[account]}")
+        if broken and (before := broken.get(owner(step))):
+            yield Outcome(step, Ending.SKIPPED, f"could not {before}")
             continue
         outcome = _outcome(cgroups, step)
-        if outcome.ending is Ending.FAILED and isinstance(step, Create | Enable):
+        if outcome.ending is Ending.FAILED and isinstance(step, Create | Enable) and (account := owner(step)):
             broken[account] = step
         yield outcome
 
@@ -85,15 +84,15 @@ def _outcome(cgroups: CgroupTree, step: Step) -> Outcome:
 
 def _carry_out(cgroups: CgroupTree, step: Step) -> None:
     match step:
+        case SetKnob(path, knob, value, was) if knob != "cpu.weight" or tree.inside(path):
+            for text in writes(knob, value, was):
+                cgroups.write(path, knob, text)
+        case SetKnob(path, _, value):
+            systemd.set_cpu_weight(os.path.basename(path), value)
         case Create(path):
             cgroups.create(path)
         case Enable(path, controllers):
             cgroups.write(path, "cgroup.subtree_control", " ".join(f"+{name}" for name in controllers))
-        case SetKnob(path, "cpu.weight", value) if not tree.inside(path):
-            systemd.set_cpu_weight(os.path.basename(path), value)
-        case SetKnob(path, knob, value, was):
-            for text in writes(knob, value, was):
-                cgroups.write(path, knob, text)
         case LowerMemory():
             _lower_memory(cgroups, step)
         case Move(process, to):

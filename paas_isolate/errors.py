@@ -1,14 +1,13 @@
 """Errors, named by who must act. Anything that is not one of these is our own bug and keeps its traceback."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class PaasError(Exception):
     """Something that a person can mend. `str()` is the whole message, fit to be shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(NamedTuple):
     """One mistake (or warning) in a specification, as a small letter: where, found, expected, what to do.
 
     `line` and `column` count from 1; 0 where the whole file is meant.

@@ -9,7 +9,7 @@ from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, PROCS, SUBTREE_CONTROL
+from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.world import Knobs, Process, World
 
 
@@ -28,42 +28,44 @@ class _Seen:
         self.cgroups: dict[str, Knobs] = {}
         self.members: dict[str, tuple[int, ...]] = {}
 
-    def look(self, path: str, names: tuple[str, ...]) -> bool:
-        """Take in one cgroup; whether it is there."""
-        texts = self.tree.knobs(path, names)
-        if texts is None:
+    def look(self, path: str, names: tuple[str, ...], *, members: bool = False) -> bool:
+        """Take in one cgroup, and with `members` who lives in it; whether it is there."""
+        found = self.tree.look(path, names, members=members)
+        if found is None:
             return False
-        if pids := texts.pop(PROCS, ""):
-            self.members[path] = tuple(map(int, pids.split()))
-        if control := texts.get(SUBTREE_CONTROL):
-            texts[SUBTREE_CONTROL] = _ours(control)
-        self.cgroups[path] = texts
+        knobs, pids = found
+        if pids:
+            self.members[path] = pids
+        if (control := knobs.get(SUBTREE_CONTROL)) and (ours := _ours(control)) != control:
+            knobs = {**knobs, SUBTREE_CONTROL: ours}
+        self.cgroups[path] = knobs
         return True
 
 
 def _look_at_all(seen: _Seen, accounts: Iterable[Sold], weight_at: str) -> None:
-    inner, leaves = _knobs_of(seen.tree)
+    leaves = _knobs_of(seen.tree)
+    inner = (SUBTREE_CONTROL, *leaves)
     seen.look(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
     if weight_at != tree.ROOT:
         seen.look(weight_at, ("cpu.weight",))
     seen.look(tree.USERS, inner)
-    seen.look(tree.PENALTY, leaves)
+    seen.look(tree.PENALTY, leaves, members=True)
     above, below = len(seen.cgroups), seen.tree.descendants(tree.USERS)
     for sold in accounts if below else ():
         if seen.look(tree.account(sold.directory), inner):
             for path, _ in limited_by(sold):
-                seen.look(path, leaves)
+                seen.look(path, leaves, members=True)
     if below != len(seen.cgroups) - above:
         for path in _listed(seen.tree):
             if path not in seen.cgroups:
-                seen.look(path, inner if tree.is_account(path) else leaves)
+                account = tree.is_account(path)
+                seen.look(path, inner if account else leaves, members=not account)
 
 
-def _knobs_of(cgroups: CgroupTree) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What to read of inner cgroups and of leaves: the knobs of ours that this kernel offers, and who is there."""
+def _knobs_of(cgroups: CgroupTree) -> tuple[str, ...]:
+    """The knobs of ours that this kernel offers."""
     offered = cgroups.files(tree.USERS) if cgroups.exists(tree.USERS) else DEFAULTS.keys()
-    both = tuple(knob for knob in DEFAULTS if knob in offered)
-    return (SUBTREE_CONTROL, *both), (*both, PROCS)
+    return tuple(knob for knob in DEFAULTS if knob in offered)
 
 
 def _listed(cgroups: CgroupTree) -> Iterator[str]:

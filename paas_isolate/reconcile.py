@@ -1,6 +1,6 @@
 """One turn of the wheel: look, compare, mend, look again. Read this first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome, apply
@@ -89,17 +89,24 @@ def _look(wheel: Wheel, sold: World) -> Look:
 
 def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
     """Mend what differs, look again until nothing new differs, and report what could not be mended."""
-    ended: dict[Step, Outcome] = {}
+    outcomes: list[Outcome] = []
     sold = _sold(wheel)
     for _ in range(ROUNDS):
         last = _look(wheel, sold)
-        new = tuple(step for step in last.changes if step not in ended)
+        tried = {outcome.step for outcome in outcomes} if last.changes else ()
+        new = tuple(step for step in last.changes if step not in tried)
         if not new:
             break
         for outcome in apply(wheel.cgroups, new):
-            ended[outcome.step] = outcome
+            outcomes.append(outcome)
             tell(outcome)
-    return Report(tuple(ended.values()), last, tuple(_left(step, ended.get(step)) for step in last.changes))
+    return Report(tuple(outcomes), last, tuple(_remaining(last.changes, outcomes)))
+
+
+def _remaining(changes: Changes, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    ended = {outcome.step: outcome for outcome in outcomes} if changes else {}
+    for step in changes:
+        yield _left(step, ended.get(step))
 
 
 def _left(step: Step, outcome: Outcome | None) -> Outcome:

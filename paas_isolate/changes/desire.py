@@ -42,8 +42,9 @@ def as_sold(
     control = " ".join(name for name in CONTROLLERS if name in controllers)
     cgroups: dict[str, Knobs] = dict(_house(fleet.host, machine, control, weight_at))
     unmet: dict[str, str] = {}
+    catalogue = _Catalogue(machine, control)
     for sold in fleet.accounts.values():
-        cgroups.update(_account(sold, machine, _Disk(device_of, sold, unmet), held, control))
+        cgroups.update(_account(sold, catalogue, _Disk(device_of, sold, unmet), held))
     return World(cgroups, unmet=unmet)
 
 
@@ -115,23 +116,38 @@ def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterat
     yield tree.PENALTY, knobs(host.penalty, around)
 
 
-def _account(
-    sold: Sold, machine: Machine, disk: _Disk, held: Collection[str], control: str
-) -> Iterator[tuple[str, Knobs]]:
-    path = tree.account(sold.directory)
+class _Catalogue:
+    """Knobs by what was sold: thousands of customers buy the same, and share one mapping then."""
+
+    def __init__(self, machine: Machine, control: str) -> None:
+        self.machine = machine
+        self.control = control
+        self._known: dict[object, Knobs] = {}
+
+    def knobs(self, limits: Limits, around: Surroundings, control: str | None = None) -> Knobs:
+        """`control` is what the cgroup hands down; a leaf has no children to hand anything."""
+        key = (*limits.items(), around, control)
+        if (known := self._known.get(key)) is None:
+            handed = {} if control is None else {SUBTREE_CONTROL: control}
+            known = self._known[key] = handed | knobs(limits, around)
+        return known
+
+
+def _account(sold: Sold, catalogue: _Catalogue, disk: _Disk, held: Collection[str]) -> Iterator[tuple[str, Knobs]]:
+    machine, path = catalogue.machine, tree.account(sold.directory)
     around = Surroundings(machine, machine.memory, disk.below(path, sold.limits))
-    own = knobs(sold.limits, around)
-    if sold.suspended or sold.name in held:
-        own[FREEZE] = "1"
-    yield path, {SUBTREE_CONTROL: control, **own}
+    own = catalogue.knobs(sold.limits, around, catalogue.control)
+    yield path, _frozen(own) if sold.suspended or sold.name in held else own
     inside = Surroundings(machine, effective_memory(sold.limits, around))
     for path, service in limited_by(sold):
         limits = _with_house_rules(service, sold.limits)
         device = disk.below(path, limits)
-        texts = knobs(limits, inside._replace(device=device) if device else inside)
-        if held and f"{sold.name}/{service.name}" in held:
-            texts[FREEZE] = "1"
-        yield path, texts
+        own = catalogue.knobs(limits, inside._replace(device=device) if device else inside)
+        yield path, _frozen(own) if held and f"{sold.name}/{service.name}" in held else own
+
+
+def _frozen(own: Knobs) -> Knobs:
+    return {**own, FREEZE: "1"}
 
 
 def _with_house_rules(service: Service, account: Limits) -> Limits:

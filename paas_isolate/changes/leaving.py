@@ -1,7 +1,8 @@
 """Accounts that no spec names any more: which may be removed, which wait, and when to stop and ask."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
@@ -12,15 +13,14 @@ MASS_NUMBER = 3
 """More than this share of the accounts, and this number, vanishing at once look like an accident."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leaving:
+class Leaving(NamedTuple):
     """`accepted` may go, now or when empty; `waiting` tells of those that are still there why they are.
 
     `blocked` is the reason why this run removes nobody at all, '' when it may.
     """
 
     accepted: frozenset[str] = frozenset()
-    waiting: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, str] = MappingProxyType({})
     blocked: str = ""
 
 

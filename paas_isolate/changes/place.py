@@ -1,7 +1,6 @@
 """Whose is a process, and which leaf does it belong in?"""
 
 import re
-from dataclasses import replace
 from fnmatch import translate
 
 from paas_isolate.model import tree
@@ -32,7 +31,7 @@ class Places:
         if not process.settled or not self.governed(process.uid):
             return None
         place = self.place(process)
-        return None if place == process.cgroup else replace(process, cgroup=place)
+        return None if place == process.cgroup else process._replace(cgroup=place)
 
     def place(self, process: Process) -> str:
         """Where a process of a governed uid should be: a leaf of the tree, OUTSIDE, or where it is."""

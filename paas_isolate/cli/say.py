@@ -1,8 +1,6 @@
 """How things are said: complaints, outcomes, tables, JSON. Colours on a terminal only (click strips them)."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -23,6 +21,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 
 
 def print_json(data: object) -> None:
+    import json  # a run without --json does not pay for it
+
     click.echo(json.dumps(data, indent=2, default=str))
 
 
@@ -46,7 +46,7 @@ def number(count: int, thing: str) -> str:
 
 
 def complaint_data(complaint: Complaint) -> dict[str, Any]:
-    return asdict(complaint)
+    return complaint._asdict()
 
 
 def outcome_line(outcome: Outcome) -> str:

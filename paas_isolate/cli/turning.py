@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection
-from dataclasses import replace
 
 import click
 
@@ -140,7 +139,7 @@ def _news(desk: Desk, complaints: str) -> bool:
     decided = decisions.load(desk.state)
     said = _said(complaints) if complaints else ()
     if said != decided.said:
-        decisions.save(desk.state, replace(decided, said=said))
+        decisions.save(desk.state, decided._replace(said=said))
     return bool(complaints) and said != decided.said
 
 
@@ -157,7 +156,7 @@ def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
     decided = decisions.load(desk.state)
     leaving = report.last.leaving
     if leaving.accepted != decided.departed:
-        decisions.save(desk.state, replace(decided, departed=leaving.accepted))
+        decisions.save(desk.state, decided._replace(departed=leaving.accepted))
     if not leaving.blocked and not fleet.removal:
         copies = desk.directory.last_good
         for name in copies.names() - fleet.accounts.keys() - fleet.kept.keys() - leaving.accepted:

@@ -7,7 +7,7 @@ Errors are the kernel's OSError; a cgroup or knob that is not there reads as Non
 import errno
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
@@ -15,6 +15,8 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _WRITE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _SHORT = 400
+
+PROCS = "cgroup.procs"
 
 REMOVAL_TRIES = 20
 """rmdir answers EBUSY for a moment while the last process is still leaving."""
@@ -29,6 +31,7 @@ class CgroupTree:
     def __init__(self, mount: str, root: str) -> None:
         self.mount = mount
         self.root = root
+        self._known: dict[tuple[tuple[str, ...], bytes], Mapping[str, str]] = {}
         self._mount = os.open(mount, _DIRECTORY)
         try:
             self._root = os.open(root, _DIRECTORY)
@@ -75,25 +78,32 @@ class CgroupTree:
             return None
         finally:
             os.close(fd)
-        return text.decode().removesuffix("\n")
+        return _line(text)
 
-    def knobs(self, path: str, names: Iterable[str]) -> dict[str, str] | None:
-        """Those of `names` that this cgroup has; None when it is not there."""
+    def look(
+        self, path: str, names: tuple[str, ...], *, members: bool = False
+    ) -> tuple[Mapping[str, str], tuple[int, ...]] | None:
+        """Those of `names` that this cgroup has, as `read` gives them, and with `members` its processes; None
+        when it is not there. Cgroups whose files say the same share one mapping."""
         base, relative = self._at(path)
         try:
             directory = os.open(relative or ".", _DIRECTORY, dir_fd=base)
         except FileNotFoundError:
             return None
-        try:
-            return _texts(directory, names)
-        finally:
-            os.close(directory)
+        there, texts = _texts(directory, (*names, PROCS) if members else names)
+        pids: tuple[int, ...] = ()
+        if members and there and there[-1] == PROCS:
+            there, pids = there[:-1], tuple(map(int, texts.pop().split()))
+        said = b"\0".join(texts)
+        if (known := self._known.get((there, said))) is None:
+            known = self._known[there, said] = dict(zip(there, map(_line, texts), strict=True))
+        return known, pids
 
     def pids(self, path: str) -> tuple[int, ...]:
         """The processes in this cgroup itself; () when it is gone."""
         base, relative = self._at(path)
         try:
-            fd = os.open(f"{relative}/cgroup.procs" if relative else "cgroup.procs", _READ, dir_fd=base)
+            fd = os.open(f"{relative}/{PROCS}" if relative else PROCS, _READ, dir_fd=base)
         except FileNotFoundError:
             return ()
         try:
@@ -137,12 +147,12 @@ class CgroupTree:
         """Move a process into a cgroup. ProcessLookupError when it has exited."""
         for _ in range(FORK_TRIES):
             try:
-                return self.write(path, "cgroup.procs", str(pid))
+                return self.write(path, PROCS, str(pid))
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
                 time.sleep(0.001)
-        return self.write(path, "cgroup.procs", str(pid))
+        return self.write(path, PROCS, str(pid))
 
     def create(self, path: str) -> None:
         base, relative = self._at(path)
@@ -184,29 +194,62 @@ class CgroupTree:
             os.close(fd)
 
 
-def _texts(directory: int, names: Iterable[str]) -> dict[str, str]:
-    """The files of one cgroup."""
-    # What a reconcile with nothing to do consists of, at some fifteen files a cgroup. So it is written out; the
-    # names are looked up in an open directory, not from the root (a tenth of it all); and what is read is short
-    # enough for Python's own arenas (a thirtieth).
-    texts: dict[str, str] = {}
-    open_, read, close = os.open, os.read, os.close
+def _texts(directory: int, names: tuple[str, ...]) -> tuple[tuple[str, ...], list[bytes]]:
+    """The files of one cgroup, less those that it does not have. Closes `directory`."""
+    # What a reconcile with nothing to do consists of, at some fifteen files a cgroup, so it is made of few calls:
+    # names are looked up in an open directory, not from the root; all files are open before the first is read,
+    # so that one close_range(2) closes them; what is read is short enough for Python's own arenas.
+    open_, read, opened = os.open, os.read, [directory]
+    append = opened.append
+    try:
+        for name in names:
+            append(open_(name, _READ, dir_fd=directory))
+        texts = [read(fd, _SHORT) for fd in opened[1:]]
+        if max(map(len, texts), default=0) == _SHORT:
+            texts = [
+                text + _rest(fd) if len(text) == _SHORT else text for text, fd in zip(texts, opened[1:], strict=True)
+            ]
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
+        found = _one_by_one(directory, names)
+        return tuple(found), list(found.values())
+    finally:
+        _close(opened)
+    return names, texts
+
+
+def _one_by_one(directory: int, names: tuple[str, ...]) -> dict[str, bytes]:
+    texts: dict[str, bytes] = {}
     for name in names:
         try:
-            fd = open_(name, _READ, dir_fd=directory)
+            fd = os.open(name, _READ, dir_fd=directory)
         except FileNotFoundError:
             continue
         try:
-            text = read(fd, _SHORT)
-            if len(text) == _SHORT:
-                text += _rest(fd)
-            texts[name] = text[:-1].decode()
+            texts[name] = _rest(fd)
         except OSError as error:
-            if error.errno != errno.ENODEV:  # removed between open and read
+            if error.errno not in _NOT_THERE:
                 raise
         finally:
-            close(fd)
+            os.close(fd)
     return texts
+
+
+_NOT_THERE = (errno.ENOENT, errno.ENODEV)  # ENODEV: removed between open and read
+
+
+def _close(opened: list[int]) -> None:
+    """All of them, by one system call where no other descriptor lies between: the kernel gives the lowest free."""
+    if opened[-1] - opened[0] == len(opened) - 1:
+        os.closerange(opened[0], opened[-1] + 1)
+    else:
+        for fd in opened:
+            os.close(fd)
+
+
+def _line(text: bytes) -> str:
+    return text.decode().removesuffix("\n")
 
 
 def _rest(fd: int) -> bytes:

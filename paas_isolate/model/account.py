@@ -1,18 +1,17 @@
 """What was sold: accounts, plans, services, and the host they live on. As written, before any merging."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.errors import Complaint
-from paas_isolate.model.limits import Limits
+from paas_isolate.model.limits import NO_LIMITS, Limits
 
 LOGIN = "login"
 OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """Which of the account's processes belong to a service: globs, all that are given must fit."""
 
     program: str = ""
@@ -24,12 +23,11 @@ class Match:
         return bool(self.program) + bool(self.command) + bool(self.user)
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """One named part of an account: one leaf cgroup."""
 
     name: str
-    limits: Limits = field(default_factory=dict)
+    limits: Limits = NO_LIMITS
     match: Match = Match()
     priority: int | None = None
     entry: tuple[str, ...] = ()
@@ -37,19 +35,17 @@ class Service:
     """Keys that are part of the language but that this version does not enforce; they are reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What is sold: limits and services that an account inherits."""
 
     name: str
     file: str
-    limits: Limits = field(default_factory=dict)
+    limits: Limits = NO_LIMITS
     services: tuple[Service, ...] = ()
     reserved: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """One customer, as the account's own file says it."""
 
     name: str
@@ -57,23 +53,21 @@ class Account:
     users: tuple[str, ...]
     owner: str
     plan: str | None = None
-    limits: Limits = field(default_factory=dict)
+    limits: Limits = NO_LIMITS
     services: tuple[Service, ...] = ()
     suspended: bool = False
     renamed_from: str = ""
     reserved: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(NamedTuple):
     """Where our subtree hangs: below a delegated unit, or at a cgroup directory that is ours."""
 
     unit: str = "paas-tree.service"
     root: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """config.yaml: the machine."""
 
     tree: Tree = Tree()
@@ -82,15 +76,14 @@ class Host:
     exempt: tuple[str, ...] = ("@sudo", "@wheel", "@admin")
     without_account: str = "leave"
     """`leave`, `penalty`, or the name of a plan as `plan NAME`."""
-    penalty: Limits = field(default_factory=dict)
-    ceiling: Limits = field(default_factory=dict)
+    penalty: Limits = NO_LIMITS
+    ceiling: Limits = NO_LIMITS
     """By limit name; memory.max and pids as Percent of the machine or absolute."""
     default_plan: str | None = None
     reserved: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Sold:
+class Sold(NamedTuple):
     """An account with its plan merged in: what one customer gets. `limits` and each service's are complete.
 
     `directory` is the name of its cgroup (an older name after `renamed_from`).
@@ -118,8 +111,7 @@ class User(NamedTuple):
     home: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(NamedTuple):
     """Everything that is sold on this machine, and what was wrong with how it was written.
 
     `kept` names accounts whose files could not be used, with the reason: they stay as they are. One that has
@@ -131,7 +123,7 @@ class Fleet:
     accounts: Mapping[str, Sold]
     exempt: frozenset[int] = frozenset()
     complaints: tuple[Complaint, ...] = ()
-    kept: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = MappingProxyType({})
     removal: str = ""
 
     def not_enforced(self) -> dict[str, list[str]]:

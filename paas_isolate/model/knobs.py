@@ -13,7 +13,6 @@ from paas_isolate.units import CPU_PERIOD
 
 FREEZE = "cgroup.freeze"
 SUBTREE_CONTROL = "cgroup.subtree_control"
-PROCS = "cgroup.procs"
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
 """What we use, in the order in which the kernel prints it."""
 

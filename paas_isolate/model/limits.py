@@ -4,9 +4,9 @@ Parser, schema, merge, knobs and status all walk this table; a new limit is one 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -26,8 +26,7 @@ class Cores(int):
     """CPU time that was written as a bare number of cores: above the machine's it is a slip (150 for 150%)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Percent:
+class Percent(NamedTuple):
     """A share of something else: of the account's memory, of the effective memory.max, of the machine."""
 
     of_hundred: Decimal
@@ -41,6 +40,8 @@ Value = int | str | Percent | Unlimited
 
 Limits = Mapping[str, Value]
 """What one place of the YAML says, by the limit's name (`memory.max`). A missing name says nothing."""
+
+NO_LIMITS: Limits = MappingProxyType({})
 
 
 class Unit(StrEnum):

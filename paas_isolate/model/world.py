@@ -1,7 +1,8 @@
 """One vocabulary for wish and fact: what is desired and what is observed are both a World."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from paas_isolate.model import tree
 
@@ -9,8 +10,7 @@ Knobs = Mapping[str, str]
 """Knob name -> the text that the kernel prints, without its last newline."""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """A process of a uid of the range. `cgroup` is a path of the tree, or absolute when it is outside.
 
     `start` is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
@@ -31,18 +31,17 @@ class Process:
         return tree.inside(self.cgroup)
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(NamedTuple):
     """Cgroups of the tree with their knobs, and where processes are.
 
     `members` are the pids in each populated leaf, root's too (sshd's monitor sits in its customer's leaf).
     `unmet` tells, in a desired world, of limits that no knob of this machine can keep, by cgroup.
     """
 
-    cgroups: Mapping[str, Knobs] = field(default_factory=dict)
+    cgroups: Mapping[str, Knobs] = MappingProxyType({})
     processes: tuple[Process, ...] = ()
-    members: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    unmet: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+    unmet: Mapping[str, str] = MappingProxyType({})
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""

@@ -1,8 +1,7 @@
 """What an administrator decided by a command, and must outlive a reboot: who is frozen, who may be removed."""
 
-import json
 import os
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from paas_isolate.errors import HostError
 from paas_isolate.source.keep import keep
@@ -10,8 +9,7 @@ from paas_isolate.source.keep import keep
 FILE = "decisions.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Decisions:
+class Decisions(NamedTuple):
     """`held` are accounts (`alice`) and services (`alice/web`) that are frozen until thawed; `departed` are
     account directories whose removal was accepted and waits for their last process; `said` is the day and the
     digest of the complaint that cron has been told last."""
@@ -21,10 +19,10 @@ class Decisions:
     said: tuple[str, ...] = ()
 
     def freeze(self, target: str) -> "Decisions":
-        return replace(self, held=self.held | {target})
+        return self._replace(held=self.held | {target})
 
     def thaw(self, target: str) -> "Decisions":
-        return replace(self, held=self.held - {target})
+        return self._replace(held=self.held - {target})
 
 
 def load(state: str) -> Decisions:
@@ -33,6 +31,8 @@ def load(state: str) -> Decisions:
     path = os.path.join(state, FILE)
     try:
         with open(path, encoding="utf-8") as file:
+            import json  # a tenth of our own imports, and most machines have never decided anything
+
             data = json.load(file)
         return Decisions(frozenset(data["held"]), frozenset(data["departed"]), tuple(data["said"]))
     except FileNotFoundError:
@@ -47,5 +47,7 @@ def load(state: str) -> Decisions:
 
 def save(state: str, decisions: Decisions) -> None:
     """Replace what was decided, whole or not at all, and on the disk before anybody acts by it."""
+    import json
+
     plain = {"held": sorted(decisions.held), "departed": sorted(decisions.departed), "said": list(decisions.said)}
     keep(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

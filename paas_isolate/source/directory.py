@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
 from paas_isolate.errors import Complaint, SpecError
@@ -52,7 +51,7 @@ class Directory:
             wrong=Wrong(wrong_plans, wrong_accounts),
             text_of=self._text_of,
         )
-        fleet = replace(fleet, complaints=(*reading.complaints, *fleet.complaints), removal=missing)
+        fleet = fleet._replace(complaints=(*reading.complaints, *fleet.complaints), removal=missing)
         return self._remember(fleet, reading, kept) if remember else fleet
 
     def _host(self, reading: Reading) -> Host:
@@ -147,7 +146,7 @@ class Directory:
                 compiled.save(self.state, Compiled(reading.files, now))
         except OSError as error:
             told = Complaint(self.state, f"{_cannot(error, 'written')}; the last good copies are old", warning=True)
-            return replace(fleet, complaints=(*fleet.complaints, told))
+            return fleet._replace(complaints=(*fleet.complaints, told))
         return fleet
 
     def _remember_host(self, fleet: Fleet, reading: Reading) -> None:

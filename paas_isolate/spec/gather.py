@@ -1,8 +1,9 @@
 """All files together: who has which plan and which users, and what is wrong between files."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold
 from paas_isolate.model.machine import Machine
@@ -12,12 +13,11 @@ from paas_isolate.spec.names import is_name
 from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, user_key
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
+class Wrong(NamedTuple):
     """Files that could not be used, by name, with the reason; their own complaints are told elsewhere."""
 
-    plans: Mapping[str, str] = field(default_factory=dict)
-    accounts: Mapping[str, str] = field(default_factory=dict)
+    plans: Mapping[str, str] = MappingProxyType({})
+    accounts: Mapping[str, str] = MappingProxyType({})
 
 
 NOTHING_WRONG = Wrong()
@@ -84,7 +84,7 @@ def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozens
         allowed = {
             user: uid for user, uid in now.items() if host.first_uid <= uid <= host.last_uid and uid not in exempt
         }
-        return replace(sold, uids=allowed)
+        return sold._replace(uids=allowed)
 
     return copy
 

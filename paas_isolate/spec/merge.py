@@ -1,7 +1,6 @@
 """Plan and account into what one customer gets: knob by knob, services by name."""
 
 import re
-from dataclasses import replace
 
 from paas_isolate.model.account import Account, Match, Plan, Service
 from paas_isolate.model.limits import Limits
@@ -45,7 +44,7 @@ def personal(services: tuple[Service, ...]) -> bool:
 
 
 def personalise(services: tuple[Service, ...], account: str, owner: str) -> tuple[Service, ...]:
-    return tuple(replace(it, match=_fill(it.match, account, owner)) for it in services)
+    return tuple(it._replace(match=_fill(it.match, account, owner)) for it in services)
 
 
 def _fill(match: Match, account: str, owner: str) -> Match:

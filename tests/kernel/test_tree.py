@@ -34,7 +34,7 @@ def settled(pid: int, uid: int) -> procfs.Identity:
 
 def test_what_is_not_there_reads_as_nothing(cgroups: CgroupTree) -> None:
     assert cgroups.read("users/alice", "cgroup.procs") is None
-    assert cgroups.knobs("users/alice", ("cgroup.freeze",)) is None
+    assert cgroups.look("users/alice", ("cgroup.freeze",)) is None
     assert cgroups.pids("users/alice") == ()
     assert cgroups.children("users/alice") == []
     assert not cgroups.exists("users/alice")
@@ -50,7 +50,7 @@ def test_making_and_removing(cgroups: CgroupTree) -> None:
         cgroups.remove("users")
     assert refused.value.errno == errno.EBUSY
     cgroups.write("users/alice/web", "cgroup.freeze", "1")
-    assert cgroups.knobs("users/alice/web", ("cgroup.freeze", "no.such")) == {"cgroup.freeze": "1"}
+    assert cgroups.look("users/alice/web", ("cgroup.freeze", "no.such")) == ({"cgroup.freeze": "1"}, ())
 
 
 def test_a_link_is_never_followed(cgroups: CgroupTree, tmp_path: object) -> None:

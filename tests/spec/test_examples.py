@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from crowd import Crowd
@@ -23,7 +22,7 @@ def test_the_examples_gather_without_a_word(tmp_path: Path) -> None:
     found = Directory(str(etc), "/nonexistent", os.getuid()).load(PEOPLE, BIG, remember=False)
     assert found.complaints == ()
     assert list(found.accounts) == ["alice", "bob", "intranet"]
-    assert found.host == replace(DEFAULT, default_plan="small")
+    assert found.host == DEFAULT._replace(default_plan="small")
     assert found.accounts["alice"].limits == {
         "cpu.max": 100_000,
         "cpu.weight": 100,

@@ -1,7 +1,6 @@
 """Files in, what is sold and what is said about it out."""
 
 import time
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -203,7 +202,7 @@ def test_a_missing_default_plan_is_said_once_and_looked_up_once() -> None:
         return b"default_plan: q"
 
     accounts = {name: Account(name, f"accounts.d/{name}.yaml", (name,), name) for name in ("alice", "bob")}
-    host = replace(DEFAULT, default_plan="q")
+    host = DEFAULT._replace(default_plan="q")
     found = gather(host, {}, accounts, CROWD, MACHINE, lambda _: None, text_of=text_of)
     assert len(found.complaints) == 1
     assert looks == ["config.yaml"]
