@@ -60,26 +60,27 @@ def apply(cgroups: CgroupTree, changes: Changes) -> Iterable[Outcome]:
         if broken and (before := broken.get(owner(step))):
             yield Outcome(step, Ending.SKIPPED, f"could not {before}")
             continue
-        outcome = _outcome(cgroups, step)
-        if outcome.ending is Ending.FAILED and isinstance(step, Create | Enable) and (account := owner(step)):
-            broken[account] = step
+        try:
+            _carry_out(cgroups, step)
+            outcome = Outcome(step, Ending.DONE)
+        except (OSError, HostError, pidfd.Changed, _Waits) as error:
+            outcome = _other_end(step, error)
+            if outcome.ending is Ending.FAILED and isinstance(step, Create | Enable) and (account := owner(step)):
+                broken[account] = step
         yield outcome
 
 
-def _outcome(cgroups: CgroupTree, step: Step) -> Outcome:
-    try:
-        _carry_out(cgroups, step)
-    except (ProcessLookupError, pidfd.Changed):
-        return Outcome(step, Ending.GONE)
-    except _Waits as waits:
-        return Outcome(step, Ending.PENDING, str(waits))
-    except OSError as error:
-        if isinstance(step, Remove) and error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+def _other_end(step: Step, error: Exception) -> Outcome:
+    match error:
+        case ProcessLookupError() | pidfd.Changed():
+            return Outcome(step, Ending.GONE)
+        case _Waits():
+            return Outcome(step, Ending.PENDING, str(error))
+        case OSError(errno=errno.EBUSY | errno.ENOTEMPTY) if isinstance(step, Remove):
             return Outcome(step, Ending.PENDING, "a process still lives in it")
-        return Outcome(step, Ending.FAILED, _explained(step, error))
-    except HostError as error:
-        return Outcome(step, Ending.FAILED, str(error))
-    return Outcome(step, Ending.DONE)
+        case OSError():
+            return Outcome(step, Ending.FAILED, _explained(step, error))
+    return Outcome(step, Ending.FAILED, str(error))
 
 
 def _carry_out(cgroups: CgroupTree, step: Step) -> None:
@@ -89,8 +90,8 @@ def _carry_out(cgroups: CgroupTree, step: Step) -> None:
                 cgroups.write(path, knob, text)
         case SetKnob(path, _, value):
             systemd.set_cpu_weight(os.path.basename(path), value)
-        case Create(path):
-            cgroups.create(path)
+        case Create(path, mode):
+            cgroups.create(path, mode)
         case Enable(path, controllers):
             cgroups.write(path, "cgroup.subtree_control", " ".join(f"+{name}" for name in controllers))
         case LowerMemory():

@@ -66,11 +66,10 @@ def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[st
 
 def limited_by(sold: Sold) -> Iterator[tuple[str, Service]]:
     """The leaves of an account: its services, and the two that every account has."""
-    services = {service.name: service for service in sold.services}
-    for service in _OURS:
-        services.setdefault(service.name, service)
-    for name, service in services.items():
-        yield tree.leaf(sold.directory, name), service
+    names = {service.name for service in sold.services} if sold.services else ()
+    path = tree.account(sold.directory)
+    for service in (*sold.services, *(ours for ours in _OURS if ours.name not in names)) if names else _OURS:
+        yield f"{path}/{service.name}", service
 
 
 _OURS = (Service(LOGIN), Service(OTHER))
@@ -84,7 +83,7 @@ class _Disk:
 
     def below(self, cgroup: str, limits: Limits) -> str:
         """The device for the io limits of a cgroup; '' where it has none to keep."""
-        if not _RATES.intersection(limits):
+        if _RATES.isdisjoint(limits):
             return ""
         of = str(limits.get("io.of") or self._sold.limits.get("io.of") or self._sold.home)
         try:

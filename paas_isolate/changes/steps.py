@@ -1,23 +1,22 @@
 """The steps: each is data that can say itself in one sentence, and names whose it is."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from paas_isolate.model import tree
 from paas_isolate.model.world import Process
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
-    """mkdir of one cgroup."""
+class Create(NamedTuple):
+    """mkdir of one cgroup. Named tuples are equal when what they hold is: `mode` tells it from a Remove."""
 
     path: str
+    mode: int = 0o755
 
     def __str__(self) -> str:
         return f"create {self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Enable:
+class Enable(NamedTuple):
     """Hand controllers down to the children of a cgroup."""
 
     path: str
@@ -27,8 +26,7 @@ class Enable:
         return f"enable {' '.join(self.controllers)} below {self.path or 'the tree'}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetKnob:
+class SetKnob(NamedTuple):
     """Write one knob. `was` is None where the cgroup does not exist yet."""
 
     path: str
@@ -41,8 +39,7 @@ class SetKnob:
         return f"set {self.knob} of {self.path or 'the tree'} to {_shown(self.value)}{was}"
 
 
-@dataclass(frozen=True, slots=True)
-class LowerMemory:
+class LowerMemory(NamedTuple):
     """Lower memory.max of a cgroup in which processes live: by reclaim first, never by killing.
 
     `high` is what memory.high is to be afterwards. Stays pending when the memory cannot be had.
@@ -57,8 +54,7 @@ class LowerMemory:
         return f"lower memory.max of {self.path} to {self.value} (was {self.was})"
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """Put one process where it belongs."""
 
     process: Process
@@ -70,8 +66,7 @@ class Move:
         return f"move process {self.process.pid}{name} from {self.process.cgroup} to {to}"
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(NamedTuple):
     """rmdir of one empty cgroup."""
 
     path: str

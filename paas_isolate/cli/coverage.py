@@ -8,6 +8,7 @@ from paas_isolate.changes.place import Places
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, unknown
 from paas_isolate.cli.exits import Exit
+from paas_isolate.cli.options import as_json
 from paas_isolate.linux import procfs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
@@ -18,7 +19,7 @@ from paas_isolate.reconcile import look
 @click.command()
 @click.argument("account", default="")
 @click.option("--all", "everything", is_flag=True, help="List the confined ones too.")
-@say.as_json
+@as_json
 @click.pass_obj
 def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
     """Show every process of customers' users that is not where it belongs, and count the ones that are.

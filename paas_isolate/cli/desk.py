@@ -3,9 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-
-import click
+from typing import NamedTuple
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import lock
@@ -22,13 +20,12 @@ from paas_isolate.source import decisions
 from paas_isolate.source.directory import Directory
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(NamedTuple):
     """The three directories of the product on this machine."""
 
-    etc: str
-    state: str
-    run: str
+    etc: str = "/etc/paas-isolate"
+    state: str = "/var/lib/paas-isolate"
+    run: str = "/run/paas-isolate"
 
     @property
     def directory(self) -> Directory:
@@ -86,10 +83,12 @@ def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
     raise unknown(name, fleet)
 
 
-def unknown(name: str, fleet: Fleet) -> click.UsageError:
+def unknown(name: str, fleet: Fleet) -> Exception:
     """The complaint about an account that there is not, with the nearest that there is."""
-    from difflib import get_close_matches  # only who mistypes pays for it
+    from difflib import get_close_matches  # only who mistypes pays for these
+
+    from click import UsageError
 
     known = get_close_matches(name, fleet.accounts, n=1)
     hint = f"did you mean {known[0]}?" if known else "paas-isolate status lists them"
-    return click.UsageError(f"no account is called {name!r}; {hint}")
+    return UsageError(f"no account is called {name!r}; {hint}")

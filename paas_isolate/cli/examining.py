@@ -9,6 +9,7 @@ from paas_isolate import __version__
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
+from paas_isolate.cli.options import as_json
 from paas_isolate.doctor import Check, Verdict, examine
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Fleet, Host
@@ -17,7 +18,7 @@ _COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "yellow
 
 
 @click.command()
-@say.as_json
+@as_json
 @click.pass_obj
 def doctor(desk: Desk, as_json: bool) -> int:
     """Examine this host: kernel, controllers, delegation, units, mounts, schedule. Exit status 5 when unfit."""
@@ -44,7 +45,7 @@ def _examined(desk: Desk) -> list[Check]:
 
 
 @click.command()
-@say.as_json
+@as_json
 def version(as_json: bool) -> int:
     """Print the version of the product, of Python and of the kernel."""
     versions = {"paas-isolate": __version__, "python": platform.python_version(), "kernel": platform.release()}

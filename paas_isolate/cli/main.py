@@ -1,86 +1,56 @@
-"""The command line's front: global options, and each verb imported only when it is called."""
+"""The entry point: every error that a person can mend ends as words and an exit status."""
 
-import importlib
 import os
 import sys
 
-import click
-
-from paas_isolate import __version__
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli import say
 from paas_isolate.cli.exits import Exit, exit_of
 from paas_isolate.errors import PaasError
 
-VERBS = {
-    "check": "specs",
-    "schema": "specs",
-    "diff": "turning",
-    "reconcile": "turning",
-    "status": "status",
-    "coverage": "coverage",
-    "freeze": "ruling",
-    "thaw": "ruling",
-    "kill": "ruling",
-    "account": "panel",
-    "plan": "panel",
-    "doctor": "examining",
-    "version": "examining",
-}
-"""Verb -> the file of this room that has it."""
-
-
-class Verbs(click.Group):
-    """A group that imports a verb's file when the verb is asked for: cron runs one of them every minute."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click names it)
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in VERBS:
-            return None
-        room = importlib.import_module(f"paas_isolate.cli.{VERBS[cmd_name]}")
-        command: click.Command = getattr(room, cmd_name)
-        return command
-
-
-@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="paas-isolate")
-@click.option("--etc", default="/etc/paas-isolate", metavar="DIR", help="Specifications (/etc/paas-isolate).")
-@click.option("--state", default="/var/lib/paas-isolate", metavar="DIR", help="Memory (/var/lib/paas-isolate).")
-@click.option("--run", default="/run/paas-isolate", metavar="DIR", help="Lock (/run/paas-isolate).")
-@click.pass_context
-def paas_isolate(ctx: click.Context, etc: str, state: str, run: str) -> None:
-    """Confine every process of every customer of this machine, as its YAML says.
-
-    Exit status: 0 converged; 1 error; 2 wrong usage or specification; 3 differences remain; 4 partly applied;
-    5 this host is unfit; 75 another run is at work.
-    """
-    ctx.obj = Desk(etc, state, run)
+SCHEDULED = (["reconcile", "--cron"], ["reconcile", "--quiet"])
+"""What cron and the timer run every minute. It does without click, whose import costs more than all of ours."""
 
 
 def main() -> None:
-    """The entry point: every error that a person can mend ends as words and an exit status."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(words: list[str]) -> int:
     try:
-        status = paas_isolate.main(words, prog_name="paas-isolate", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as wrong:
-        wrong.show()
-        return Exit.WRONG
-    except click.Abort:
-        return 130
+        return _run(words)
     except BrokenPipeError:  # `paas-isolate status | head`: not our error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.ERROR
+    except KeyboardInterrupt:
+        return 130
     except PaasError as error:
-        click.echo(f"paas-isolate: {error}", err=True)
+        say.line(f"paas-isolate: {error}", err=True)
         return exit_of(error)
     except OSError as error:  # a full disk, a file that is not ours to read: the machine's word, not our bug
         place = f"{error.filename}: " if error.filename else ""
-        click.echo(f"paas-isolate: {place}{error.strerror or error}", err=True)
+        say.line(f"paas-isolate: {place}{error.strerror or error}", err=True)
         return Exit.ERROR
-    return int(status or Exit.CONVERGED)
+
+
+def _run(words: list[str]) -> int:
+    directories, rest = _directories(words)
+    if rest in SCHEDULED:
+        import gc
+
+        from paas_isolate.cli.desk import Desk
+        from paas_isolate.cli.running import Manner, reconcile
+
+        gc.disable()  # a run makes no cycles worth finding, and ends soon
+        return reconcile(Desk(**directories), Manner(cron="--cron" in rest, quiet="--quiet" in rest))
+    from paas_isolate.cli.front import ask
+
+    return ask(words)
+
+
+def _directories(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The global options at the beginning, as far as they are written in the plain way; and the rest."""
+    found, rest = {}, list(words)
+    while len(rest) > 2 and rest[0] in ("--etc", "--state", "--run"):
+        option, directory, *rest = rest
+        found[option[2:]] = directory
+    return found, rest

@@ -1,9 +1,10 @@
-"""How things are said: complaints, outcomes, tables, JSON. Colours on a terminal only (click strips them)."""
+"""How things are said: complaints, outcomes, tables, JSON. Colours on a terminal only (click strips them).
+
+Imports what it says things with only when it says them: the run of every minute mostly has nothing to say.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-import click
 
 from paas_isolate.apply import Ending, Outcome
 from paas_isolate.errors import Complaint
@@ -17,27 +18,31 @@ _COLOURS = {
     Ending.FAILED: "red",
 }
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+
+def line(text: str, *, fg: str | None = None, err: bool = False) -> None:
+    from click import secho
+
+    secho(text, fg=fg, err=err)
 
 
 def print_json(data: object) -> None:
-    import json  # a run without --json does not pay for it
+    import json
 
-    click.echo(json.dumps(data, indent=2, default=str))
+    line(json.dumps(data, indent=2, default=str))
 
 
 def complain(fleet: Fleet) -> None:
     """Everything that is wrong in the YAML, and what that means for whom, on standard error."""
     for complaint in fleet.complaints:
-        click.secho(str(complaint), fg="yellow" if complaint.warning else "red", err=True)
+        line(str(complaint), fg="yellow" if complaint.warning else "red", err=True)
     for name, reason in fleet.kept.items():
         state = "keeps its last good limits" if name in fleet.accounts else "stays as it is"
-        click.secho(f"{name}: {state}: {reason}", fg="yellow", err=True)
+        line(f"{name}: {state}: {reason}", fg="yellow", err=True)
 
 
 def tell_reserved(fleet: Fleet) -> None:
     for name, keys in fleet.not_enforced().items():
-        click.echo(f"{name}: not enforced by this version: {', '.join(keys)}", err=True)
+        line(f"{name}: not enforced by this version: {', '.join(keys)}", err=True)
 
 
 def number(count: int, thing: str) -> str:
@@ -51,7 +56,9 @@ def complaint_data(complaint: Complaint) -> dict[str, Any]:
 
 def outcome_line(outcome: Outcome) -> str:
     """`done     set pids.max of users/alice to 100 (was max)`."""
-    word = click.style(f"{outcome.ending:<8}", fg=_COLOURS[outcome.ending])
+    from click import style
+
+    word = style(f"{outcome.ending:<8}", fg=_COLOURS[outcome.ending])
     return f"{word} {outcome.step}" + (f": {outcome.because}" if outcome.because else "")
 
 

@@ -5,12 +5,13 @@ import click
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
+from paas_isolate.cli.options import as_json
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Fleet, Host
 
 
 @click.command()
-@say.as_json
+@as_json
 @click.pass_obj
 def check(desk: Desk, as_json: bool) -> int:
     """Read every specification and say what is wrong with it. Changes nothing, needs no root.

@@ -10,6 +10,7 @@ from paas_isolate.changes.steps import Changes, owner
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
+from paas_isolate.cli.options import as_json
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
@@ -35,7 +36,7 @@ class Line:
 
 @click.command()
 @click.argument("account", default="")
-@say.as_json
+@as_json
 @click.pass_obj
 def status(desk: Desk, account: str, as_json: bool) -> int:
     """Show limits beside use: every account, or one with all its leaves; what is pending, and why."""

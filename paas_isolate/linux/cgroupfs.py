@@ -8,7 +8,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -154,10 +154,12 @@ class CgroupTree:
                 time.sleep(0.001)
         return self.write(path, PROCS, str(pid))
 
-    def create(self, path: str) -> None:
+    def create(self, path: str, mode: int = 0o755) -> None:
         base, relative = self._at(path)
-        with suppress(FileExistsError):
-            os.mkdir(relative, dir_fd=base)
+        try:
+            os.mkdir(relative, mode, dir_fd=base)
+        except FileExistsError:
+            return
 
     def remove(self, path: str) -> None:
         """rmdir; one that is gone already is fine. OSError EBUSY when a process or a child stays in it."""

@@ -6,7 +6,6 @@ import stat
 import sys
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from paas_isolate import __version__, model, spec
@@ -27,13 +26,12 @@ class Entry(NamedTuple):
     complaints: tuple[Complaint, ...] = ()
 
 
-@dataclass(slots=True)
-class Compiled:
+class Compiled(NamedTuple):
     """`files` by name as shown (`accounts.d/alice.yaml`); `copies` tells the uids and home that the last good
     copy of an account has, for those change without any file of ours."""
 
-    files: dict[str, Entry] = field(default_factory=dict)
-    copies: dict[str, tuple[dict[str, int], str]] = field(default_factory=dict)
+    files: dict[str, Entry]
+    copies: dict[str, tuple[dict[str, int], str]]
 
 
 def load(state: str) -> Compiled | None:

@@ -1,6 +1,5 @@
 """Copies of what was last good, as JSON: what an account stays with while its files are wrong."""
 
-import json
 import os
 from contextlib import suppress
 from typing import Any
@@ -56,12 +55,16 @@ class LastGood:
 def _read(directory: str, name: str) -> Any:
     """What was kept; None where there is nothing, or nothing that this version can read."""
     with suppress(*ODD), open(os.path.join(directory, name + _END), "rb") as file:
+        import json  # a run in which all is well reads no copy, and writes none
+
         found = json.load(file)
         return found["kept"] if found["version"] == VERSION else None
     return None
 
 
 def _write(directory: str, name: str, row: dict[str, Any]) -> None:
+    import json
+
     data = json.dumps({"version": VERSION, "kept": row}, sort_keys=True, indent=1).encode() + b"\n"
     with suppress(OSError), open(os.path.join(directory, name + _END), "rb") as file:
         if file.read(len(data) + 1) == data:

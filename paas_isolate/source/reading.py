@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from paas_isolate.errors import Complaint, SpecError
@@ -30,15 +29,15 @@ PLAN = Kind("plan", plain.plain_plan, plain.plan_from)
 ACCOUNT = Kind("account", plain.plain_account, plain.account_from)
 
 
-@dataclass(slots=True)
 class Reading:
     """One run over the files: what was found, and what of it is new since the last run."""
 
-    before: dict[str, Entry]
-    draft: Mapping[str, bytes] = field(default_factory=dict)
-    files: dict[str, Entry] = field(default_factory=dict)
-    parsed: set[str] = field(default_factory=set)
-    complaints: list[Complaint] = field(default_factory=list)
+    def __init__(self, before: dict[str, Entry], draft: Mapping[str, bytes]) -> None:
+        self.before = before
+        self.draft = draft
+        self.files: dict[str, Entry] = {}
+        self.parsed: set[str] = set()
+        self.complaints: list[Complaint] = []
 
     def take(self, files: Files, name: str, found: os.stat_result, kind: Kind) -> Any:
         """The model of one file; None when it was refused. Raises FileNotFoundError when it is gone."""

@@ -1,7 +1,6 @@
 """Which account a uid and a cgroup directory belong to: one at most, also while an account is kept as it was."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from paas_isolate.model.account import Sold
 
@@ -12,16 +11,16 @@ Clashes = Mapping[str, tuple[Claim, str]]
 """By account: what it claims, and the other account that claims it too."""
 
 
-@dataclass(slots=True)
 class Claims:
     """`good` are accounts as written now; what clashes leaves it for its last good copy, in `held`."""
 
-    good: dict[str, Sold]
-    last_good: LastGood
-    held: dict[str, Sold] = field(default_factory=dict)
-    lost: dict[str, str] = field(default_factory=dict)
-    """Kept accounts that have no copy, or whose copy would take from another kept one; with the reason."""
-    owners: dict[Claim, str] = field(default_factory=dict)
+    def __init__(self, good: dict[str, Sold], last_good: LastGood) -> None:
+        self.good = good
+        self.last_good = last_good
+        self.held: dict[str, Sold] = {}
+        self.lost: dict[str, str] = {}
+        """Kept accounts that have no copy, or whose copy would take from another kept one; with the reason."""
+        self.owners: dict[Claim, str] = {}
 
     def clashes(self) -> Clashes:
         """Of good accounts with each other: none of them can be told to be the right one."""

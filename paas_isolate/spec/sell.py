@@ -1,7 +1,6 @@
 """One account with its plan and its users: what one customer gets, or why it cannot be had."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from paas_isolate.errors import Complaint
@@ -55,18 +54,18 @@ class RefusalError(Exception):
     """Why an account stays as it was. Never leaves this package."""
 
 
-@dataclass(slots=True)
 class Seller:
     """Sells account after account, and collects what is to be said about them: each complaint once, for what
     is wrong with a plan alone is no news at its second account."""
 
-    shelf: Shelf
-    told: dict[tuple[str, str, str], Complaint] = field(default_factory=dict)
-    unresolved: dict[str, str] = field(default_factory=dict)
-    """Accounts with a user that has no uid now, and keeps the one that it had; with the reason."""
-    named: set[int] = field(default_factory=set)
-    """Every uid that an account names, whether the account can be had or not."""
-    _plain: dict[str | None, _Merged] = field(default_factory=dict)
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.told: dict[tuple[str, str, str], Complaint] = {}
+        self.unresolved: dict[str, str] = {}
+        """Accounts with a user that has no uid now, and keeps the one that it had; with the reason."""
+        self.named: set[int] = set()
+        """Every uid that an account names, whether the account can be had or not."""
+        self._plain: dict[str | None, _Merged] = {}
 
     def sell(self, account: Account) -> Sold:
         """Raises RefusalError; what is wrong has been complained about then."""

@@ -2,7 +2,7 @@
  *
  * usage: floor TREE OPERATIONS
  *
- * OPERATIONS holds one a line, tab-separated, paths relative to TREE ("." is TREE itself):
+ * OPERATIONS holds one a line, tab-separated, paths absolute or relative to TREE ("." is TREE itself):
  *
  *     mkdir  PATH        rmdir  PATH        stat  PATH        list  PATH
  *     read   PATH SIZE   open, read, close

@@ -80,7 +80,11 @@ class Bench:
         subprocess.run(words, check=True)
         with open(trace, encoding="utf-8", errors="replace") as lines:
             # With -f every line begins with the pid.
-            return list(record.operations((it.partition(" ")[2].lstrip() for it in lines), str(self.fleet.root)))
+            return list(
+                record.operations(
+                    (it.partition(" ")[2].lstrip() for it in lines), str(self.fleet.root), str(self.fleet.directory)
+                )
+            )
 
     def descend(self, operations: Path) -> tuple[Spent, int]:
         """The floor once: what it took, and how many system calls it made."""

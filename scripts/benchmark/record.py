@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-CALLS = "openat,read,write,close,mkdirat,unlinkat,newfstatat,getdents64"
+CALLS = "openat,read,write,close,close_range,mkdirat,unlinkat,newfstatat,getdents64"
 
 _LINE = re.compile(r"(\w+)\((.*)\) += (-?\d+)")
 _AT = re.compile(r'(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, "((?:[^"\\]|\\.)*)"(?:, (\S+))?')
+_RANGE = re.compile(r"(\d+)(?:<[^>]*>)?, (\d+)")
 _ON = re.compile(r'(\d+)<[^>]*>(?:, "((?:[^"\\]|\\.)*)"(?:\.\.\.)?)?')
 
 
@@ -18,18 +19,22 @@ class _Open:
     operation: str
 
 
-def operations(trace: Iterable[str], root: str) -> Iterator[str]:
-    """What was done on the tree at `root` and in /proc, in order; all else is not the reconciler's work on the
-    kernel, and left out: the floor is the lower for it."""
+def operations(trace: Iterable[str], root: str, specs: str) -> Iterator[str]:
+    """What was done on the tree at `root` and in /proc, and what files below `specs` were asked for, in order; all
+    else is not the reconciler's work on the kernel, and left out: the floor is the lower for it."""
     opened: dict[str, _Open] = {}
     for line in trace:
         if found := _LINE.match(line):
             call, words, result = found.groups()
-            if call in ("read", "write", "close", "getdents64"):
+            if call == "close_range":
+                yield from _closed(words, opened)
+            elif call in ("read", "write", "close", "getdents64"):
                 yield from _on(call, words, opened)
             elif at := _AT.match(words):
                 path = _path(at[1] or "", at[2], root)
-                if path and call == "openat":
+                if not path and call == "newfstatat" and (whole := _whole(at[1] or "", at[2])).startswith(f"{specs}/"):
+                    yield f"stat\t{whole}"
+                elif path and call == "openat":
                     yield from _opened(path, result, opened)
                 elif path and call in _VERBS and path != "/proc":
                     yield f"{_VERBS[call]}\t{path}"
@@ -51,9 +56,13 @@ def scaled(seen: Iterable[str], sample: str, names: Sequence[str]) -> Iterator[s
 _VERBS = {"mkdirat": "mkdir", "unlinkat": "rmdir", "newfstatat": "stat"}
 
 
+def _whole(base: str, path: str) -> str:
+    return path if path.startswith("/") else f"{base}/{path}".removesuffix("/.").rstrip("/")
+
+
 def _path(base: str, path: str, root: str) -> str:
     """Relative to the tree's root, /proc itself, or '' for what is neither."""
-    whole = path if path.startswith("/") else f"{base}/{path}".removesuffix("/.").rstrip("/")
+    whole = _whole(base, path)
     if whole == root:
         return "."
     if whole.startswith(f"{root}/"):
@@ -66,6 +75,13 @@ def _opened(path: str, result: str, opened: dict[str, _Open]) -> Iterator[str]:
         yield f"read\t{path}\t4096"
     else:
         opened[result] = _Open(path, "")
+
+
+def _closed(words: str, opened: dict[str, _Open]) -> Iterator[str]:
+    """The floor closes one by one: the order of reads is kept, and how they were closed is ours to win by."""
+    if found := _RANGE.match(words):
+        for descriptor in range(int(found[1]), int(found[2]) + 1):
+            yield from _on("close", f"{descriptor}<>", opened)
 
 
 def _on(call: str, words: str, opened: dict[str, _Open]) -> Iterator[str]:

@@ -18,9 +18,9 @@ from paas_isolate.changes.leaving import Leaving
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Remove
 from paas_isolate.cli import coverage as coverage_room
-from paas_isolate.cli import say, specs, turning
+from paas_isolate.cli import running, say, specs
 from paas_isolate.cli.exits import Exit
-from paas_isolate.cli.main import VERBS, paas_isolate
+from paas_isolate.cli.front import VERBS, paas_isolate
 from paas_isolate.cli.status import Line
 from paas_isolate.doctor import Check, Verdict
 from paas_isolate.errors import Complaint
@@ -178,8 +178,8 @@ def test_json_of_each_command_is_told_whole() -> None:
     process = coverage_room._process_data(Places(fleet), Process(1, 1000, "/"))
     outcome = say.outcome_data(step)
     assert json_keys("check") == [*specs._data(fleet)]
-    assert json_keys("diff") == ["changes", *turning._circumstances(fleet, seen)]
-    assert json_keys("reconcile") == [*turning._report_data(fleet, Report((), seen, ())), *outcome]
+    assert json_keys("diff") == ["changes", *running.circumstances(fleet, seen)]
+    assert json_keys("reconcile") == [*running.report_data(fleet, Report((), seen, ())), *outcome]
     assert json_keys("status")[:2] == ["cgroups", "notes"]
     assert json_keys("coverage") == ["confined", "total", "processes", *process]
     assert json_keys("doctor") == [field.name for field in fields(Check)]

@@ -1,0 +1,6 @@
+"""Options that several verbs have."""
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+only_account = click.option("--account", default="", metavar="NAME", help="Only this account.")

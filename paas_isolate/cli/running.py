@@ -1,0 +1,153 @@
+"""One run of reconcile: the lock, the turn, what is told of it, and the exit status."""
+
+import os
+from collections.abc import Collection
+from typing import NamedTuple
+
+from paas_isolate.apply import Ending, Outcome
+from paas_isolate.changes.leaving import Leaving
+from paas_isolate.changes.steps import owner
+from paas_isolate.cli import say
+from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.exits import Exit, exit_of
+from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.model.account import Fleet
+from paas_isolate.reconcile import Look, Report
+from paas_isolate.reconcile import reconcile as turn
+from paas_isolate.source import decisions
+
+MANY = 20
+
+
+class Manner(NamedTuple):
+    """How a run is wanted: the options of `reconcile`."""
+
+    account: str = ""
+    remove: bool = False
+    wait: float = 0
+    cron: bool = False
+    quiet: bool = False
+    as_json: bool = False
+
+
+def reconcile(desk: Desk, manner: Manner) -> Exit:
+    """One run, from the lock to the last word."""
+    try:
+        with desk.alone(wait=manner.wait):
+            return _reconcile(desk, manner)
+    except PaasError as error:
+        if manner.cron and (isinstance(error, BusyError) or (os.geteuid() == 0 and not _news(desk, str(error)))):
+            return exit_of(error)
+        raise
+
+
+def _reconcile(desk: Desk, manner: Manner) -> Exit:
+    fleet = desk.fleet(remember=True)
+    with desk.wheel(fleet, account=manner.account, meant=manner.remove) as wheel:
+        report = turn(wheel, _silent if manner.cron or manner.as_json else _tell)
+    _remember_departures(desk, fleet, report)
+    if manner.as_json:
+        say.print_json(report_data(fleet, report))
+    elif not manner.cron or _news(desk, _complaints(fleet, report)):
+        say.complain(fleet)
+        _tell_rest(report, quiet=manner.quiet or manner.cron)
+    return _exit(fleet, report)
+
+
+def _exit(fleet: Fleet, report: Report) -> Exit:
+    if report.unmet or report.ended(Ending.FAILED) or report.ended(Ending.SKIPPED):
+        return Exit.ERROR
+    partly = report.remaining or report.last.leaving.waiting or fleet.kept or fleet.removal
+    wrong = any(not complaint.warning for complaint in fleet.complaints)
+    return Exit.PARTLY if partly or wrong else Exit.CONVERGED
+
+
+def _silent(outcome: Outcome) -> None:
+    pass
+
+
+def _tell(outcome: Outcome) -> None:
+    if outcome.ending is Ending.DONE:
+        say.line(say.outcome_line(outcome))
+
+
+def _tell_rest(report: Report, *, quiet: bool) -> None:
+    for outcome in report.remaining:
+        say.line(say.outcome_line(outcome), err=True)
+    tell_unmet(report.unmet)
+    tell_waiting(report.last.leaving)
+    if quiet:
+        return
+    done = sum(outcome.ending is Ending.DONE for outcome in report.outcomes)
+    left = f", {len(report.remaining)} left" if report.remaining else ""
+    say.line(f"{say.number(done, 'change')} made{left}" if report.outcomes else f"nothing to do{left}")
+
+
+def tell_unmet(unmet: Collection[str]) -> None:
+    """One disk that is missing is told by every account below it: a few of them say it all."""
+    for reason in list(unmet)[:MANY]:
+        say.line(reason, fg="red", err=True)
+    if len(unmet) > MANY:
+        say.line(f"and {len(unmet) - MANY} more limits that cannot be kept; all of them: --json", fg="red", err=True)
+
+
+def tell_waiting(leaving: Leaving) -> None:
+    for directory, reason in leaving.waiting.items():
+        say.line(f"{directory} is not removed: {reason}", fg="yellow", err=True)
+
+
+def _complaints(fleet: Fleet, report: Report) -> str:
+    """What is not well, as one text in which nothing changes by itself (no pid, no figure): cron compares it
+    with what it said before. '' when all is well."""
+    lines = [str(complaint) for complaint in fleet.complaints if not complaint.warning]
+    lines += [f"{name}: {reason}" for name, reason in fleet.kept.items()]
+    lines += [f"{each.ending} {type(each.step).__name__} for {owner(each.step)}" for each in report.remaining]
+    lines += [*report.unmet, *report.last.leaving.waiting]
+    return "\n".join(sorted(set(lines)))
+
+
+def _news(desk: Desk, complaints: str) -> bool:
+    """Whether cron is to hear of it: something is not well, and today it has not been told just that."""
+    decided = decisions.load(desk.state)
+    said = _said(complaints) if complaints else ()
+    if said != decided.said:
+        decisions.save(desk.state, decided._replace(said=said))
+    return bool(complaints) and said != decided.said
+
+
+def _said(complaints: str) -> tuple[str, str]:
+    from datetime import date  # only what is not well pays for these: OpenSSL alone is a tenth of all imports
+    from hashlib import sha256
+
+    return str(date.today()), sha256(complaints.encode()).hexdigest()
+
+
+def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
+    """Keep in mind whose removal was accepted, for as long as it waits for its last process; and forget the
+    last good copies of those that are gone."""
+    decided = decisions.load(desk.state)
+    leaving = report.last.leaving
+    if leaving.accepted != decided.departed:
+        decisions.save(desk.state, decided._replace(departed=leaving.accepted))
+    if not leaving.blocked and not fleet.removal:
+        copies = desk.directory.last_good
+        for name in copies.names() - fleet.accounts.keys() - fleet.kept.keys() - leaving.accepted:
+            copies.forget(name)
+
+
+def circumstances(fleet: Fleet, seen: Look) -> dict[str, object]:
+    return {
+        "complaints": [say.complaint_data(complaint) for complaint in fleet.complaints],
+        "kept": dict(fleet.kept),
+        "waiting": dict(seen.leaving.waiting),
+        "unmet": dict(seen.desired.unmet),
+        "not_enforced": fleet.not_enforced(),
+    }
+
+
+def report_data(fleet: Fleet, report: Report) -> dict[str, object]:
+    return {
+        "outcomes": [say.outcome_data(outcome) for outcome in report.outcomes],
+        "remaining": [say.outcome_data(outcome) for outcome in report.remaining],
+        **circumstances(fleet, report.last),
+    }

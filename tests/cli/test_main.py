@@ -1,0 +1,33 @@
+"""The run of every minute pays for nothing that it does not use."""
+
+import subprocess
+import sys
+
+import pytest
+
+from paas_isolate.cli.main import _directories
+
+RUN = """
+import sys
+import paas_isolate.cli.main, paas_isolate.cli.running
+print(*{"click", "dataclasses", "inspect", "json", "yaml", "rich", "hashlib"}.intersection(sys.modules))
+"""
+
+
+def test_the_run_of_every_minute_imports_nothing_heavy() -> None:
+    seen = subprocess.run([sys.executable, "-I", "-c", RUN], check=True, capture_output=True, text=True)
+    assert seen.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "found", "rest"),
+    [
+        (["reconcile", "--cron"], {}, ["reconcile", "--cron"]),
+        (["--etc", "/x", "--run", "/y", "reconcile", "--quiet"], {"etc": "/x", "run": "/y"}, ["reconcile", "--quiet"]),
+        (["--etc=/x", "reconcile", "--cron"], {}, ["--etc=/x", "reconcile", "--cron"]),
+        (["--etc", "/x"], {}, ["--etc", "/x"]),
+        (["--etc", "/x", "--help"], {"etc": "/x"}, ["--help"]),
+    ],
+)
+def test_directories_are_taken_where_they_are_written_plainly(words, found, rest):
+    assert _directories(words) == (found, rest)
