@@ -7,6 +7,9 @@ from itertools import groupby
 
 CALLS = "openat,read,write,close,close_range,mkdirat,unlinkat,newfstatat,getdents64"
 
+SPECS = "<specs>"
+"""Stands for the directory of the specifications, which is another where the list is carried out."""
+
 _LINE = re.compile(r"(\w+)\((.*)\) += (-?\d+)")
 _AT = re.compile(r'(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, "((?:[^"\\]|\\.)*)"(?:, (\S+))?')
 _RANGE = re.compile(r"(\d+)(?:<[^>]*>)?, (\d+)")
@@ -33,18 +36,19 @@ def operations(trace: Iterable[str], root: str, specs: str) -> Iterator[str]:
             elif at := _AT.match(words):
                 path = _path(at[1] or "", at[2], root)
                 if not path and call == "newfstatat" and (whole := _whole(at[1] or "", at[2])).startswith(f"{specs}/"):
-                    yield f"stat\t{whole}"
+                    yield f"stat\t{whole.replace(specs, SPECS, 1)}"
                 elif path and call == "openat":
                     yield from _opened(path, result, opened)
                 elif path and call in _VERBS and path != "/proc":
                     yield f"{_VERBS[call]}\t{path}"
 
 
-def scaled(seen: Iterable[str], sample: str, names: Sequence[str]) -> Iterator[str]:
+def scaled(seen: Iterable[str], sample: str, names: Sequence[str], specs: str) -> Iterator[str]:
     """The operations of a small fleet, for a large one: what was done for the account `sample` in one go is done
     for each of `names`, at the same place in the order. strace slows an emulated machine a hundredfold."""
     account = re.compile(rf"{sample[:-5]}\d{{5}}")
-    for name, run in groupby(seen, key=lambda line: found[0] if (found := account.search(line)) else ""):
+    here = (line.replace(SPECS, specs) for line in seen)
+    for name, run in groupby(here, key=lambda line: found[0] if (found := account.search(line)) else ""):
         lines = list(run)
         if not name:
             yield from lines

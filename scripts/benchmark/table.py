@@ -2,6 +2,7 @@
 
 import json
 import platform
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,8 +16,9 @@ def machine() -> str:
     """What was measured on, in general words."""
     release = platform.freedesktop_os_release().get("PRETTY_NAME", "")
     kernel = platform.release().split("-")[0].split("+")[0]
-    is_emulated = "QEMU" in Path("/proc/cpuinfo").read_text()
-    kind = "an emulated machine" if is_emulated else platform.machine()
+    # systemd-detect-virt(1) calls emulation without hardware's help `qemu`; with it, it says `kvm`.
+    virtual = subprocess.run(["systemd-detect-virt", "--vm"], capture_output=True, text=True, check=False).stdout
+    kind = "an emulated machine" if virtual.strip() == "qemu" else platform.machine()
     return f"{release}, Linux {kernel}, {kind}, Python {platform.python_version()}"
 
 
