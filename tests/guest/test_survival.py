@@ -16,7 +16,7 @@ def busy(sell, paas) -> int:
     """Two accounts with limits: nobody lives in one, a process in the other. Its pid comes back."""
     sell("idle", limits=LIMITS)
     pid = sell("busy", limits=LIMITS).sleeps()
-    paas("reconcile")
+    paas("reconcile", "--wait", "60")  # the test before may have started a run by its timer
     assert cgroup_of(pid) == "users/busy/other"
     return pid
 
