@@ -99,6 +99,11 @@ def pids_of(*uids: int) -> list[int]:
     return found
 
 
+def tree_can_be_stopped() -> bool:
+    """Before systemd 254 (Debian 12) it could not be started again with customers inside, and refuses."""
+    return systemctl("show", "--property=RefuseManualStop", "--value", "paas-tree.service") == "no"
+
+
 def share_of_a_core(paths: list[str], seconds: float) -> list[float]:
     """The CPU time of cgroups while some seconds pass, in percent of one core."""
     begin, before = _cpu_times(paths)

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from guest_machine import ETC, figures, knob, systemctl, until
+from guest_machine import ETC, figures, knob, systemctl, tree_can_be_stopped, until
 from test_bites import HOG
 
 MEGABYTE = 1 << 20
@@ -91,6 +91,8 @@ BREAKS = {
 @pytest.mark.parametrize("what", BREAKS)
 def test_doctor_finds_what_is_broken_and_its_command_mends_it(fit, paas, what):
     command, name = BREAKS[what]
+    if what == "tree" and not tree_can_be_stopped():
+        pytest.skip("before systemd 254 the tree refuses to be stopped")
     subprocess.run(command, check=True, capture_output=True)
     try:
         checks = paas("doctor", "--json", code=5).json

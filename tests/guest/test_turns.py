@@ -153,7 +153,7 @@ WRITING = (
         "mknodat",
     ),
     *("link", "linkat", "symlink", "symlinkat", "truncate", "ftruncate", "fallocate", "utime", "utimes", "utimensat"),
-    *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "setxattr", "fsetxattr"),
+    *("chmod", "fchmod", "fchmodat", "?fchmodat2", "chown", "fchown", "lchown", "fchownat", "setxattr", "fsetxattr"),
     *("kill", "tkill", "tgkill", "pidfd_send_signal", "mount", "umount2", "fsync", "fdatasync"),
 )
 
