@@ -6,7 +6,7 @@ from functools import cache
 from paas_isolate.changes.desire import limited_by
 from paas_isolate.changes.place import Places
 from paas_isolate.linux import procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
@@ -28,9 +28,9 @@ class _Seen:
         self.cgroups: dict[str, Knobs] = {}
         self.members: dict[str, tuple[int, ...]] = {}
 
-    def look(self, path: str, names: tuple[str, ...], *, members: bool = False) -> bool:
-        """Take in one cgroup, and with `members` who lives in it; whether it is there."""
-        found = self.tree.look(path, names, members=members)
+    def look(self, path: str, names: tuple[str, ...]) -> bool:
+        """Take in one cgroup; whether it is there."""
+        found = self.tree.look(path, names)
         if found is None:
             return False
         knobs, pids = found
@@ -43,29 +43,28 @@ class _Seen:
 
 
 def _look_at_all(seen: _Seen, accounts: Iterable[Sold], weight_at: str) -> None:
-    leaves = _knobs_of(seen.tree)
-    inner = (SUBTREE_CONTROL, *leaves)
+    inner, leaves = _names(seen.tree)
     seen.look(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
     if weight_at != tree.ROOT:
         seen.look(weight_at, ("cpu.weight",))
     seen.look(tree.USERS, inner)
-    seen.look(tree.PENALTY, leaves, members=True)
+    seen.look(tree.PENALTY, leaves)
     above, below = len(seen.cgroups), seen.tree.descendants(tree.USERS)
     for sold in accounts if below else ():
         if seen.look(tree.account(sold.directory), inner):
             for path, _ in limited_by(sold):
-                seen.look(path, leaves, members=True)
+                seen.look(path, leaves)
     if below != len(seen.cgroups) - above:
         for path in _listed(seen.tree):
             if path not in seen.cgroups:
-                account = tree.is_account(path)
-                seen.look(path, inner if account else leaves, members=not account)
+                seen.look(path, inner if tree.is_account(path) else leaves)
 
 
-def _knobs_of(cgroups: CgroupTree) -> tuple[str, ...]:
-    """The knobs of ours that this kernel offers."""
+def _names(cgroups: CgroupTree) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What to read of inner cgroups and of leaves: the knobs of ours that this kernel offers, and who is there."""
     offered = cgroups.files(tree.USERS) if cgroups.exists(tree.USERS) else DEFAULTS.keys()
-    return tuple(knob for knob in DEFAULTS if knob in offered)
+    both = tuple(knob for knob in DEFAULTS if knob in offered)
+    return (SUBTREE_CONTROL, *both), (*both, PROCS)
 
 
 def _listed(cgroups: CgroupTree) -> Iterator[str]:

@@ -34,10 +34,12 @@ def _settings(path: str, knobs: Knobs) -> list[Step]:
     """Everything that a new cgroup does not have by itself."""
     steps: list[Step] = []
     for knob, value in knobs.items():
-        if knob == SUBTREE_CONTROL:
-            steps += [Enable(path, tuple(value.split()))] if value else []
-        elif value != DEFAULTS[knob]:
+        if value == DEFAULTS.get(knob):
+            continue
+        if knob != SUBTREE_CONTROL:
             steps.append(SetKnob(path, knob, value))
+        elif value:
+            steps.append(Enable(path, tuple(value.split())))
     return steps
 
 

@@ -21,12 +21,12 @@ class Rank(IntEnum):
 def rank(step: Step) -> tuple[int, int, int, str]:
     """Sort key: rank, then depth (parents first; children first for removal), then the path."""
     match step:
+        case SetKnob():
+            return _rank_of_knob(step), tree.depth(step.path), 0, step.path
         case Create():
             return Rank.STRUCTURE, tree.depth(step.path), 0, step.path
         case Enable():
             return Rank.STRUCTURE, tree.depth(step.path), 1, step.path
-        case SetKnob():
-            return _rank_of_knob(step), tree.depth(step.path), 0, step.path
         case Move():
             return Rank.MOVE, 0, step.process.pid, step.to
         case LowerMemory():

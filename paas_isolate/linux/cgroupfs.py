@@ -80,24 +80,20 @@ class CgroupTree:
             os.close(fd)
         return _line(text)
 
-    def look(
-        self, path: str, names: tuple[str, ...], *, members: bool = False
-    ) -> tuple[Mapping[str, str], tuple[int, ...]] | None:
-        """Those of `names` that this cgroup has, as `read` gives them, and with `members` its processes; None
-        when it is not there. Cgroups whose files say the same share one mapping."""
+    def look(self, path: str, names: tuple[str, ...]) -> tuple[Mapping[str, str], tuple[int, ...]] | None:
+        """Those of `names` that this cgroup has, as `read` gives them, and its processes where PROCS is the last of
+        `names`; None when it is not there. Cgroups whose files say the same share one mapping."""
         base, relative = self._at(path)
         try:
             directory = os.open(relative or ".", _DIRECTORY, dir_fd=base)
         except FileNotFoundError:
             return None
-        there, texts = _texts(directory, (*names, PROCS) if members else names)
-        pids: tuple[int, ...] = ()
-        if members and there and there[-1] == PROCS:
-            there, pids = there[:-1], tuple(map(int, texts.pop().split()))
-        said = b"\0".join(texts)
-        if (known := self._known.get((there, said))) is None:
-            known = self._known[there, said] = dict(zip(there, map(_line, texts), strict=True))
-        return known, pids
+        there, texts = _texts(directory, names)
+        members = texts.pop() if there and there[-1] == PROCS else b""
+        key = there, b"\0".join(texts)
+        if (known := self._known.get(key)) is None:
+            known = self._known[key] = dict(zip(there, map(_line, texts), strict=False))  # PROCS is left over
+        return known, tuple(map(int, members.split())) if members else ()
 
     def pids(self, path: str) -> tuple[int, ...]:
         """The processes in this cgroup itself; () when it is gone."""
