@@ -66,10 +66,9 @@ def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[st
 
 def limited_by(sold: Sold) -> Iterator[tuple[str, Service]]:
     """The leaves of an account: its services, and the two that every account has."""
-    names = {service.name for service in sold.services} if sold.services else ()
-    path = tree.account(sold.directory)
-    for service in (*sold.services, *(ours for ours in _OURS if ours.name not in names)) if names else _OURS:
-        yield f"{path}/{service.name}", service
+    given = {service.name for service in sold.services}
+    for service in (*sold.services, *(ours for ours in _OURS if ours.name not in given)):
+        yield tree.leaf(sold.directory, service.name), service
 
 
 _OURS = (Service(LOGIN), Service(OTHER))
