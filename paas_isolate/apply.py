@@ -2,9 +2,12 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
+from itertools import takewhile
 from typing import NamedTuple
 
 from paas_isolate.changes.steps import (
@@ -19,11 +22,17 @@ from paas_isolate.changes.steps import (
     owner,
 )
 from paas_isolate.errors import HostError
-from paas_isolate.linux import pidfd, systemd
+from paas_isolate.linux import pidfd, shares, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import amount, writes
 from paas_isolate.units import format_size
+
+WORTH_A_PROCESS = 1000
+"""Steps: a fork(2) and the way back cost as much as some hundred."""
+
+PICKED = 97
+"""Of so many steps one is looked at to find where the parts begin."""
 
 RECLAIM_TRIES = 5
 """How often memory.reclaim is asked before a lower limit is left pending for the next run."""
@@ -49,14 +58,56 @@ class _Waits(Exception):  # noqa: N818  (an outcome, not an error)
     """The step would do harm now."""
 
 
-def apply(cgroups: CgroupTree, changes: Changes) -> Iterable[Outcome]:
+def apply(cgroups: CgroupTree, changes: Changes) -> Iterator[Outcome]:
     """Carry out the steps in order, one outcome each, as they end.
 
     When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be
     written holds nothing else back: better confined by nine knobs than free of ten.
+    Many knobs are written in shares, those of an account in order by one process. Cgroups are not created so:
+    the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
     """
     broken: dict[str, Step] = {}
-    for step in changes:
+    structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob), changes))
+    knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob), changes[len(structure) :]))
+    yield from _in_order(cgroups, broken, structure)
+    yield from _in_shares(cgroups, broken, knobs)
+    yield from _in_order(cgroups, broken, changes[len(structure) + len(knobs) :])
+
+
+def _in_shares(cgroups: CgroupTree, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:
+    count = shares.number(len(steps), least=WORTH_A_PROCESS)
+    if count == 1:
+        yield from _in_order(cgroups, broken, steps)
+        return
+    parts = _by_account(steps, count)
+    for part, ends in zip(parts, shares.carry_out(partial(_not_done, cgroups, broken), parts), strict=True):
+        for number, step in enumerate(part):
+            if number in ends:
+                ending, because = ends[number]
+                yield Outcome(step, Ending(ending), because)
+            else:
+                yield Outcome(step, Ending.DONE)
+
+
+def _by_account(steps: Sequence[Step], count: int) -> list[list[Step]]:
+    """The steps in so many parts of about the same size, those of an account in one and in order."""
+    some = sorted(owner(step) for step in steps[::PICKED])
+    borders = [some[len(some) * part // count] for part in range(1, count)]
+    parts: list[list[Step]] = [[] for _ in range(count)]
+    for step in steps:
+        parts[bisect(borders, owner(step))].append(step)
+    return parts
+
+
+def _not_done(cgroups: CgroupTree, broken: dict[str, Step], steps: Iterable[Step]) -> dict[int, tuple[str, str]]:
+    """Carry out steps; how those ended that are not simply done, by their number."""
+    ends = enumerate(_in_order(cgroups, broken, steps))
+    return {number: (str(end.ending), end.because) for number, end in ends if end.ending is not Ending.DONE}
+
+
+def _in_order(cgroups: CgroupTree, broken: dict[str, Step], steps: Iterable[Step]) -> Iterator[Outcome]:
+    """`broken` tells what could not be made ready, by account; it grows."""
+    for step in steps:
         if broken and (before := broken.get(owner(step))):
             yield Outcome(step, Ending.SKIPPED, f"could not {before}")
             continue

@@ -1,22 +1,25 @@
 """Kernel -> World: every cgroup of the tree with its knobs, and every process of a customer's uid."""
 
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 
 from paas_isolate.changes.desire import limited_by
 from paas_isolate.changes.place import Places
-from paas_isolate.linux import procfs
+from paas_isolate.linux import procfs, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.world import Knobs, Process, World
 
+WORTH_A_PROCESS = 100
+"""Accounts: a fork(2) and the way back cost as much as looking at some ten."""
+
 
 def observe(cgroups: CgroupTree, fleet: Fleet, *, weight_at: str = tree.ROOT) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together."""
     seen = _Seen(cgroups)
-    _look_at_all(seen, fleet.accounts.values(), weight_at)
+    _look_at_all(seen, list(fleet.accounts.values()), weight_at)
     return World(seen.cgroups, tuple(_processes(cgroups, fleet, seen.members)), seen.members)
 
 
@@ -42,7 +45,7 @@ class _Seen:
         return True
 
 
-def _look_at_all(seen: _Seen, accounts: Iterable[Sold], weight_at: str) -> None:
+def _look_at_all(seen: _Seen, accounts: list[Sold], weight_at: str) -> None:
     inner, leaves = _names(seen.tree)
     seen.look(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
     if weight_at != tree.ROOT:
@@ -50,14 +53,27 @@ def _look_at_all(seen: _Seen, accounts: Iterable[Sold], weight_at: str) -> None:
     seen.look(tree.USERS, inner)
     seen.look(tree.PENALTY, leaves)
     above, below = len(seen.cgroups), seen.tree.descendants(tree.USERS)
-    for sold in accounts if below else ():
-        if seen.look(tree.account(sold.directory), inner):
-            for path, _ in limited_by(sold):
-                seen.look(path, leaves)
+    if below:
+        count = shares.number(len(accounts), least=WORTH_A_PROCESS)
+        look = partial(_look_at_accounts, seen.tree, inner, leaves)
+        for cgroups, members in shares.carry_out(look, shares.parts(accounts, count)):
+            seen.cgroups.update(cgroups)
+            seen.members.update(members)
     if below != len(seen.cgroups) - above:
         for path in _listed(seen.tree):
             if path not in seen.cgroups:
                 seen.look(path, inner if tree.is_account(path) else leaves)
+
+
+def _look_at_accounts(
+    cgroups: CgroupTree, inner: tuple[str, ...], leaves: tuple[str, ...], accounts: Iterable[Sold]
+) -> tuple[dict[str, Knobs], dict[str, tuple[int, ...]]]:
+    seen = _Seen(cgroups)
+    for sold in accounts:
+        if seen.look(tree.account(sold.directory), inner):
+            for path, _ in limited_by(sold):
+                seen.look(path, leaves)
+    return seen.cgroups, seen.members
 
 
 def _names(cgroups: CgroupTree) -> tuple[tuple[str, ...], tuple[str, ...]]:

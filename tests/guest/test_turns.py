@@ -10,6 +10,8 @@ import pytest
 from guest_machine import TREE, accounts, cgroup_of, is_alive, knob, until, write_knob
 from guest_people import hears
 
+from paas_isolate import apply, observe
+
 LOCK = "/run/paas-isolate/lock"
 
 
@@ -119,7 +121,7 @@ def kill_at_random_moments(spec, paas, number: int) -> None:
         run.kill()
         killed += run.answer().code == -9
 
-        paas("reconcile")
+        paas("reconcile", "--wait", "10")  # what a child of it still holds, it holds until its next step
 
         assert everything() == worlds.expected[world], f"killed after {moment:.3f} s"
         assert is_alive(worlds.memory.pid)
@@ -129,6 +131,12 @@ def kill_at_random_moments(spec, paas, number: int) -> None:
 
 
 def test_killed_at_random_moments_the_next_run_makes_the_same_tree(spec, paas):
+    kill_at_random_moments(spec, paas, 8)
+
+
+def test_killed_while_the_work_is_shared_the_next_run_makes_the_same_tree(spec, paas, monkeypatch):
+    monkeypatch.setattr(apply, "WORTH_A_PROCESS", 4)
+    monkeypatch.setattr(observe, "WORTH_A_PROCESS", 1)
     kill_at_random_moments(spec, paas, 8)
 
 

@@ -1,0 +1,68 @@
+"""A large fleet is looked at and mended in shares: nothing of it may be told from doing all in one go."""
+
+import pytest
+
+from paas_isolate.apply import Ending, apply
+from paas_isolate.changes.steps import Create, Enable, SetKnob, Step
+from paas_isolate.linux import shares
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model.account import Fleet, Host, Service, Sold
+from paas_isolate.model.limits import NO_LIMITS
+from paas_isolate.observe import observe
+
+pytestmark = pytest.mark.kernel
+
+# "a" before "a-b", but "a-b" before "a/login": what is sorted by path is not sorted by account.
+NAMES = ["a", "a-b", "a0", *(f"b{number:02}" for number in range(20)), "z_z"]
+
+
+def sold(name: str) -> Sold:
+    return Sold(name, name, {}, name, "/", None, NO_LIMITS, (Service("web"),))
+
+
+def made(cgroups: CgroupTree) -> Fleet:
+    cgroups.create("users")
+    for name in NAMES:
+        for path in (f"users/{name}", *(f"users/{name}/{leaf}" for leaf in ("web", "login", "other"))):
+            cgroups.create(path)
+    return Fleet(Host(), {name: sold(name) for name in NAMES})
+
+
+def shared_by(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "number", lambda items, *, least: count)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_what_is_seen_is_the_same(cgroups: CgroupTree, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    fleet = made(cgroups)
+    cgroups.remove("users/b07/web")
+    cgroups.write("users/z_z/web", "cgroup.freeze", "1")
+    cgroups.create("users/stranger")
+    shared_by(1, monkeypatch)
+    alone = observe(cgroups, fleet)
+    assert len(alone.cgroups) == 2 + len(NAMES) * 4  # with the tree itself, users/ and the stranger, less one
+    shared_by(count, monkeypatch)
+    assert observe(cgroups, fleet) == alone
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_what_is_done_is_the_same(cgroups: CgroupTree, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    made(cgroups)
+    cgroups.remove("users/b07/web")
+    leaves = [f"users/{name}/web" for name in NAMES]
+    steps: list[Step] = [Create("users/new"), Enable("users/b03", ("nonsense",)), Create("users/b03/late")]
+    steps += [SetKnob(path, "cgroup.freeze", "1") for path in leaves]
+    steps += [SetKnob(path, "cgroup.freeze", "0") for path in leaves if path != "users/z_z/web"]  # in order: thawed
+    shared_by(count, monkeypatch)
+
+    ended = {outcome.step: (outcome.ending, outcome.because) for outcome in apply(cgroups, tuple(steps))}
+
+    assert list(ended).count(steps[0]) == 1
+    assert set(ended) == set(steps)
+    others = {step: end for step, end in ended.items() if end != (Ending.DONE, "")}
+    assert {step.path for step in others if isinstance(step, SetKnob)} == {"users/b07/web", "users/b03/web"}
+    assert {end[0] for step, end in others.items() if step.path == "users/b07/web"} == {Ending.FAILED}
+    skipped = {end for step, end in others.items() if step.path == "users/b03/web"}
+    assert skipped == {(Ending.SKIPPED, "could not enable nonsense below users/b03")}
+    there = {path: cgroups.read(path, "cgroup.freeze") for path in leaves}
+    assert there == {path: None if "b07" in path else "1" if "z_z" in path else "0" for path in leaves}
