@@ -1,6 +1,7 @@
 """Kernel -> World: every cgroup of the tree with its knobs, and every process of a customer's uid."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache, partial
 
 from paas_isolate.changes.desire import limited_by
@@ -16,10 +17,16 @@ WORTH_A_PROCESS = 100
 """Accounts: a fork(2) and the way back cost as much as looking at some ten."""
 
 
-def observe(cgroups: CgroupTree, fleet: Fleet, *, weight_at: str = tree.ROOT) -> World:
-    """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together."""
+def observe(
+    cgroups: CgroupTree, fleet: Fleet, *, weight_at: str = tree.ROOT, since: tuple[World, Collection[str]] | None = None
+) -> World:
+    """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
+
+    `since` is an earlier look of the same run with the account directories that were worked on after it: of the
+    other accounts its cgroups are taken over.
+    """
     seen = _Seen(cgroups)
-    _look_at_all(seen, list(fleet.accounts.values()), weight_at)
+    _look_at_all(seen, fleet, weight_at, since)
     return World(seen.cgroups, tuple(_processes(cgroups, fleet, seen.members)), seen.members)
 
 
@@ -45,7 +52,7 @@ class _Seen:
         return True
 
 
-def _look_at_all(seen: _Seen, accounts: list[Sold], weight_at: str) -> None:
+def _look_at_all(seen: _Seen, fleet: Fleet, weight_at: str, since: tuple[World, Collection[str]] | None) -> None:
     inner, leaves = _names(seen.tree)
     seen.look(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
     if weight_at != tree.ROOT:
@@ -53,16 +60,24 @@ def _look_at_all(seen: _Seen, accounts: list[Sold], weight_at: str) -> None:
     seen.look(tree.USERS, inner)
     seen.look(tree.PENALTY, leaves)
     above, below = len(seen.cgroups), seen.tree.descendants(tree.USERS)
+    accounts = _take_over(seen, fleet, *since) if since else list(fleet.accounts.values())
     if below:
         count = shares.number(len(accounts), least=WORTH_A_PROCESS)
         look = partial(_look_at_accounts, seen.tree, inner, leaves)
         for cgroups, members in shares.carry_out(look, shares.parts(accounts, count)):
             seen.cgroups.update(cgroups)
             seen.members.update(members)
-    if below != len(seen.cgroups) - above:
-        for path in _listed(seen.tree):
-            if path not in seen.cgroups:
-                seen.look(path, inner if tree.is_account(path) else leaves)
+    missing = below - (len(seen.cgroups) - above)
+    for path in _strangers(seen.tree, seen.cgroups, missing) if missing else ():
+        seen.look(path, inner if tree.is_account(path) else leaves)
+
+
+def _take_over(seen: _Seen, fleet: Fleet, before: World, touched: Collection[str]) -> list[Sold]:
+    """What an earlier look saw of the accounts that nothing was done to since; the others are the answer."""
+    old = {sold.directory for sold in fleet.accounts.values()}.difference(touched)
+    seen.cgroups.update({path: knobs for path, knobs in before.cgroups.items() if tree.directory_of(path) in old})
+    seen.members.update({path: pids for path, pids in before.members.items() if tree.directory_of(path) in old})
+    return [sold for sold in fleet.accounts.values() if sold.directory not in old]
 
 
 def _look_at_accounts(
@@ -83,18 +98,24 @@ def _names(cgroups: CgroupTree) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (SUBTREE_CONTROL, *both), (*both, PROCS)
 
 
-def _listed(cgroups: CgroupTree) -> Iterator[str]:
-    """Everything below users/. Asked only when the kernel counts other cgroups than those we know of, for a
-    listing reads some sixty names a cgroup."""
-    for directory in cgroups.children(tree.USERS):
-        yield tree.account(directory)
-        yield from _below(cgroups, tree.account(directory))
+def _strangers(cgroups: CgroupTree, known: Collection[str], missing: int) -> list[str]:
+    """The cgroups below users/ that are not known, when the kernel counts so many more: those of accounts that no
+    spec names, above all. A listing reads some sixty names, so only what has other children than known is listed."""
+    children = Counter(map(tree.parent, known))
+    found: list[str] = []
+    for path in (tree.USERS, *filter(tree.directory_of, known)):
+        if cgroups.subdirectories(path) != children[path]:
+            found += _below(cgroups, path, known)
+        if len(found) >= missing:
+            break
+    return found
 
 
-def _below(cgroups: CgroupTree, path: str) -> Iterator[str]:
+def _below(cgroups: CgroupTree, path: str, known: Collection[str]) -> Iterator[str]:
     for name in cgroups.children(path):
-        yield f"{path}/{name}"
-        yield from _below(cgroups, f"{path}/{name}")
+        if (child := f"{path}/{name}") not in known:
+            yield child
+            yield from _below(cgroups, child, known)
 
 
 @cache

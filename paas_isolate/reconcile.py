@@ -1,13 +1,13 @@
 """One turn of the wheel: look, compare, mend, look again. Read this first."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome, apply
 from paas_isolate.changes.desire import DeviceOf, as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.leaving import Leaving, leaving
-from paas_isolate.changes.steps import Changes, Step, owner
+from paas_isolate.changes.steps import Changes, Step, owner, touched
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
@@ -76,8 +76,8 @@ def _sold(wheel: Wheel) -> World:
     )
 
 
-def _look(wheel: Wheel, sold: World) -> Look:
-    observed = observe(wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at)
+def _look(wheel: Wheel, sold: World, since: tuple[World, Collection[str]] | None = None) -> Look:
+    observed = observe(wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at, since=since)
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
     desired = desire(wheel.fleet, sold, observed, staying=staying)
@@ -91,8 +91,9 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
     """Mend what differs, look again until nothing new differs, and report what could not be mended."""
     outcomes: list[Outcome] = []
     sold = _sold(wheel)
+    since = None
     for _ in range(ROUNDS):
-        last = _look(wheel, sold)
+        last = _look(wheel, sold, since)
         tried = {outcome.step for outcome in outcomes} if last.changes else ()
         new = tuple(step for step in last.changes if step not in tried)
         if not new:
@@ -100,6 +101,7 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
         for outcome in apply(wheel.cgroups, new):
             outcomes.append(outcome)
             tell(outcome)
+        since = last.observed, touched(new)
     return Report(tuple(outcomes), last, tuple(_remaining(last.changes, outcomes)))
 
 

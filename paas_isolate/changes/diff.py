@@ -16,13 +16,17 @@ def diff(desired: World, observed: World) -> Changes:
     steps: list[Step] = []
     have = observed.cgroups
     alive = observed.populated()
+    agreed: set[tuple[int, int]] = set()  # by identity: thousands of cgroups share a few mappings
     for path, knobs in desired.cgroups.items():
         found = have.get(path)
         if found is None:
             steps.append(Create(path))
             steps += _settings(path, knobs)
-        elif found != knobs:
-            steps += _mends(path, knobs, found, alive)
+        elif (pair := (id(knobs), id(found))) not in agreed:
+            mends = _mends(path, knobs, found, alive) if found != knobs else []
+            steps += mends
+            if not mends:
+                agreed.add(pair)
     steps += [Remove(path) for path in have if path not in desired.cgroups]
     now = {process.pid: process for process in observed.processes} if desired.processes else {}
     steps += [Move(now[process.pid], process.cgroup) for process in desired.processes]

@@ -84,5 +84,11 @@ def owner(step: Step) -> str:
     return tree.directory_of(step.to if isinstance(step, Move) else step.path)
 
 
+def touched(changes: Changes) -> frozenset[str]:
+    """The account directories in which steps change anything: a move does in two."""
+    from_ = (tree.directory_of(step.process.cgroup) for step in changes if isinstance(step, Move))
+    return frozenset({*map(owner, changes), *from_})
+
+
 def _shown(text: str) -> str:
     return text.replace("\n", "; ") or "nothing"

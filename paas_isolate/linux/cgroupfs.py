@@ -120,6 +120,14 @@ class CgroupTree:
         except FileNotFoundError:
             return []
 
+    def subdirectories(self, path: str) -> int:
+        """How many cgroups are directly below; 0 when it is gone. The kernel counts them among its links."""
+        base, relative = self._at(path)
+        try:
+            return os.stat(relative or ".", dir_fd=base, follow_symlinks=False).st_nlink - 2
+        except FileNotFoundError:
+            return 0
+
     def files(self, path: str) -> set[str]:
         """The names of the knobs that this kernel offers in a cgroup."""
         with self._directory(path) as fd, os.scandir(fd) as entries:

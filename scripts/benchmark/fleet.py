@@ -3,22 +3,33 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-FIRST_UID = 40_000
-MOST = 10_000
+FIRST_UID = 1_000_000
+MOST = 20_000
 
 CONFIG = """\
 tree: {{root: {root}}}
 users: {{first_uid: {first}, last_uid: {last}, exempt: []}}
 """
 
+UNLIMITED = """\
+penalty: {cpu: unlimited, memory: unlimited, pids: unlimited}
+ceiling: {memory: unlimited, pids: unlimited, cpu_weight: 100}
+"""
+"""Where the kernel has no controllers, nothing is to be limited."""
+
 ACCOUNT = """\
 account: {name}
-limits:
-  cpu: {{max: 50%, weight: 50}}
-  memory: {{max: 512M, swap: 0}}
-  pids: 100
-  io: {{read: 10M, write: 10M}}
 """
+
+LIMITS = """\
+limits:
+  cpu: {max: 50%, weight: 50}
+  memory: {max: 512M, swap: 0}
+  pids: 100
+  io: {read: 10M, write: 10M}
+"""
+
+SERVICE = "services: {more: {limits: {memory: {kill: process}}}}\n"
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,7 @@ class Fleet:
     directory: Path
     root: Path
     accounts: int
+    limited: bool = True
 
     def name(self, number: int) -> str:
         return f"bench{number:05}"
@@ -52,12 +64,18 @@ class Fleet:
         accounts = self.etc / "accounts.d"
         accounts.mkdir(parents=True)
         last = FIRST_UID + MOST - 1
-        (self.etc / "config.yaml").write_text(CONFIG.format(root=self.root, first=FIRST_UID, last=last))
+        config = CONFIG.format(root=self.root, first=FIRST_UID, last=last)
+        (self.etc / "config.yaml").write_text(config if self.limited else config + UNLIMITED)
         users = []
         for number in range(self.accounts):
             name = self.name(number)
             home = self.directory / "home" / name
             home.mkdir(parents=True)
-            (accounts / f"{name}.yaml").write_text(ACCOUNT.format(name=name))
+            self.sell(number)
             users.append(f"{name}:x:{FIRST_UID + number}:{FIRST_UID + number}::{home}:/bin/sh\n")
         self.passwd.write_text(Path("/etc/passwd").read_text() + "".join(users))
+
+    def sell(self, number: int, *, more: bool = False) -> None:
+        """Write an account's file; with `more` it has one service more."""
+        text = ACCOUNT.format(name=self.name(number)) + (LIMITS if self.limited else "") + (SERVICE if more else "")
+        (self.etc / "accounts.d" / f"{self.name(number)}.yaml").write_text(text)

@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmark.measure import Row
-
-BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+from benchmark.scale import Point, slope
 
 
 def machine() -> str:
@@ -30,11 +29,28 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def as_json(rows: Sequence[Row]) -> str:
-    return json.dumps({"machine": machine(), "rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}, indent=2)
+def markdown_curve(points: Sequence[Point]) -> str:
+    lines = [
+        "| accounts | from nothing, ms each | nothing to do, ms each | one edited, s | C loop that reads it, s | ratio "
+        "| peak memory, MB |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for it in points:
+        cold, idle = it.cold / it.accounts * 1000, it.idle / it.accounts * 1000
+        times = f"{cold:.3g} | {idle:.3g} | {it.edit:.3g} | {it.reading:.3g} | {it.edit / it.reading:.2f}"
+        lines.append(f"| {it.accounts:,} | {times} | {it.memory / 1024:.1f} |")
+    less, more = points[-2:]
+    grown = f"{slope(points):.1f} kB an account between {less.accounts:,} and {more.accounts:,}"
+    return "\n".join([*lines, "", f"Peak memory grows by {grown}."])
 
 
-def into(readme: Path, text: str) -> None:
-    """Replace what stands between the marks."""
-    before, _, rest = readme.read_text().partition(BEGIN)
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+def as_json(rows: Sequence[Row], points: Sequence[Point]) -> str:
+    figures = [{**asdict(row), "ratio": row.ratio} for row in rows]
+    return json.dumps({"machine": machine(), "rows": figures, "curve": [asdict(point) for point in points]}, indent=2)
+
+
+def into(readme: Path, name: str, text: str) -> None:
+    """Replace what stands between the marks of that name."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, _, rest = readme.read_text().partition(begin)
+    readme.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")

@@ -66,3 +66,46 @@ def test_what_is_done_is_the_same(cgroups: CgroupTree, monkeypatch: pytest.Monke
     assert skipped == {(Ending.SKIPPED, "could not enable nonsense below users/b03")}
     there = {path: cgroups.read(path, "cgroup.freeze") for path in leaves}
     assert there == {path: None if "b07" in path else "1" if "z_z" in path else "0" for path in leaves}
+
+
+def test_a_second_look_reads_what_was_touched(cgroups: CgroupTree, reads: list[str]) -> None:
+    fleet = made(cgroups)
+    first = observe(cgroups, fleet)
+    reads.clear()
+    cgroups.write("users/a/web", "cgroup.freeze", "1")
+    cgroups.remove("users/a-b/other")
+    cgroups.create("users/stranger")
+    cgroups.create("users/b03/web/below")
+
+    again = observe(cgroups, fleet, since=(first, {"a", "a-b"}))
+
+    looked_at = set(reads)
+    assert again == observe(cgroups, fleet)
+    assert looked_at == {
+        *("", "users", "penalty", "users/stranger", "users/b03/web/below"),
+        *(f"users/{name}{leaf}" for name in ("a", "a-b") for leaf in ("", "/web", "/login", "/other")),
+    }
+
+
+def test_cgroups_that_somebody_made_are_seen_wherever_they_are(cgroups: CgroupTree) -> None:
+    fleet = made(cgroups)
+    strange = {"users/gone", "users/gone/web", "users/gone/web/deep", "users/a/web/mine", "users/z_z/odd"}
+    for path in sorted(strange):
+        cgroups.create(path)
+    known = set(observe(cgroups, fleet).cgroups)
+    assert strange < known
+    assert len(known) == cgroups.descendants("users") + 2
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The cgroups that are looked at from now on."""
+    told: list[str] = []
+    look = CgroupTree.look
+
+    def telling(tree: CgroupTree, path: str, names: tuple[str, ...]) -> object:
+        told.append(path)
+        return look(tree, path, names)
+
+    monkeypatch.setattr(CgroupTree, "look", telling)
+    return told

@@ -1,0 +1,72 @@
+"""The curve: what an account costs when there are few, and when there are many."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmark.ground import Place, bench, least, spent
+from benchmark.measure import recorded
+
+SIZES = (100, 1_000, 10_000)
+LARGE = 20_000
+ROUNDS = 3
+CHANGED = 5
+"""The account whose file is edited."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One size. Seconds by the clock, the interpreter's start left out except in `cold`; peak memory in kB."""
+
+    accounts: int
+    cold: float
+    idle: float
+    edit: float
+    reading: float
+    """The C loop that reads the same tree."""
+    memory: int
+    """Of the run that finds the edit."""
+    memory_cold: int
+
+    @property
+    def ratio(self) -> float:
+        return self.edit / self.reading
+
+
+def curve(where: Place, sizes: Sequence[int], say: Callable[[str], None]) -> list[Point]:
+    """Needs root, cgroup2, the product, gcc, strace."""
+    _, idle_list = recorded(where)
+    return [_point(where, size, idle_list, say) for size in sizes]
+
+
+def _point(where: Place, accounts: int, idle_list: list[str], say: Callable[[str], None]) -> Point:
+    with bench(where, accounts) as made:
+        run = made.command("reconcile", "--cron")
+        spent(run)  # compiles the specifications
+        made.clear()
+        start = least([spent([str(where.product / "python"), "-I", "-c", "pass"]) for _ in range(ROUNDS)]).wall
+        cold = spent(run)
+        operations = made.multiplied(idle_list)
+        idle, edit, reading = [], [], []
+        for turn in range(ROUNDS):
+            idle.append(spent(run))
+            reading.append(made.descend(operations)[0])
+            made.fleet.sell(CHANGED, more=turn % 2 == 0)
+            edit.append(spent(run))
+    found = least(edit)
+    point = Point(
+        accounts=accounts,
+        cold=cold.wall,
+        idle=least(idle).wall - start,
+        edit=found.wall - start,
+        reading=least(reading).wall,
+        memory=found.memory,
+        memory_cold=cold.memory,
+    )
+    say(f"{accounts} accounts: {point}")
+    return point
+
+
+def slope(points: Sequence[Point]) -> float:
+    """kB of peak memory that one more account costs, between the two largest sizes."""
+    less, more = points[-2:]
+    return (more.memory - less.memory) / (more.accounts - less.accounts)
