@@ -7,6 +7,7 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux import mounts
 
 SYS = "/sys/dev/block"
+BTRFS = "/sys/fs/btrfs"
 
 
 class Disks:
@@ -64,7 +65,20 @@ def _source_of(path: str) -> str:
     found = disk_of(f"{os.major(source)}:{os.minor(source)}") if source else ""
     if not found:
         raise HostError(f"{path} lies on {mount.kind} at {mount.point}, which has no disk of this machine below it")
+    disks = _spread_over(os.path.basename(os.path.realpath(mount.source))) if mount.kind == "btrfs" else []
+    if len(disks) > 1:
+        where = f"{path} lies on btrfs at {mount.point}, on {len(disks)} disks ({', '.join(disks)})"
+        raise HostError(f"{where}: what is limited on one of them goes to another")
     return found
+
+
+def _spread_over(disk: str) -> list[str]:
+    """The disks of the btrfs that one belongs to, by name (fs/btrfs/sysfs.c)."""
+    for system in os.listdir(BTRFS) if os.path.isdir(BTRFS) else ():
+        devices = f"{BTRFS}/{system}/devices"
+        if os.path.exists(f"{devices}/{disk}"):
+            return sorted(os.listdir(devices))
+    return []
 
 
 def _mount_of(path: str) -> mounts.Mount:

@@ -2,9 +2,11 @@
 
 import os
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from paas_isolate.linux import procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.model.world import Process
 
 
@@ -15,22 +17,62 @@ class Changed(Exception):  # noqa: N818  (an outcome, not an error)
 def move(tree: CgroupTree, process: Process, to: str) -> None:
     """Put exactly this process into a cgroup, or raise: ProcessLookupError (ended), Changed, OSError.
 
-    The descriptor pins the process; what is read while it is pinned is true of it; and when it is still alive
-    after the write, the pid that was written was its own.
+    The descriptor pins the process, but not its number, and the kernel takes only numbers. So between the check and
+    the write nothing may take time; and when the process has ended after all, whoever has its number now is put back.
     """
     pinned = os.pidfd_open(process.pid)
     try:
-        found = procfs.identity(process.pid)
-        if found is None or not found.alive or _ended(pinned):
-            raise ProcessLookupError
-        same = process.start in (0, found.start) and found.settled and found.uids[0] == process.uid
-        if not same or tree.path_of(procfs.cgroup(process.pid) or "") != process.cgroup:
-            raise Changed
-        tree.attach(to, process.pid)
+        with _first_in_line(tree):
+            start = _checked(tree, process, pinned)
+            tree.attach(to, process.pid)
         if _ended(pinned):
+            _put_back(tree, process.pid, start, to)
             raise ProcessLookupError
     finally:
         os.close(pinned)
+
+
+def _checked(tree: CgroupTree, process: Process, pinned: int) -> int:
+    """When it started, if it is the process that is meant, where it was and alive."""
+    found = procfs.identity(process.pid)
+    if found is None or not found.alive:
+        raise ProcessLookupError
+    same = process.start in (0, found.start) and found.settled and found.uids[0] == process.uid
+    if not same or tree.path_of(procfs.cgroup(process.pid) or "") != process.cgroup:
+        raise Changed
+    if _ended(pinned):
+        raise ProcessLookupError
+    return found.start
+
+
+@contextmanager
+def _first_in_line(tree: CgroupTree) -> Iterator[None]:
+    """Until the end nobody else runs on this core, and a write into cgroup.procs does not wait.
+
+    It waits for a grace period, ten milliseconds in which pids go round, before the kernel looks the number up; not
+    so if another write has just waited (kernel/cgroup/cgroup.c, cgroup_procs_write_start; kernel/rcu/sync.c). That
+    other one is ours, of ourselves to where we are.
+    """
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    try:
+        with suppress(OSError):
+            tree.write(tree.path_of(procfs.cgroup(os.getpid()) or ""), PROCS, "0")
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
+
+
+def _put_back(tree: CgroupTree, pid: int, start: int, to: str) -> None:
+    """Whoever has the pid now goes to where its parent is: every process begins there."""
+    now = procfs.identity(pid)
+    if now is None or now.start == start or tree.path_of(procfs.cgroup(pid) or "") != to:
+        return
+    parent = tree.path_of(procfs.cgroup(now.parent) or "")
+    if parent and parent != to:
+        with suppress(ProcessLookupError):
+            tree.attach(parent, pid)
 
 
 def _ended(pinned: int) -> bool:

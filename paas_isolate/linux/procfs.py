@@ -19,6 +19,7 @@ class Identity(NamedTuple):
     start: int
     uids: tuple[int, int, int, int]
     alive: bool
+    parent: int = 0
 
     @property
     def settled(self) -> bool:
@@ -46,7 +47,8 @@ def identity(pid: int) -> Identity | None:
     fields = stat.rpartition(")")[2].split()
     after = status.partition("\nUid:")[2].split(None, 4)
     real, effective, saved, file_system = map(int, after[:4])
-    return Identity(int(fields[19]), (real, effective, saved, file_system), alive=fields[0] not in "ZX")
+    uids = real, effective, saved, file_system
+    return Identity(int(fields[19]), uids, alive=fields[0] not in "ZX", parent=int(fields[1]))
 
 
 def cgroup(pid: int) -> str | None:
