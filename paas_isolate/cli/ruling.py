@@ -59,7 +59,7 @@ def _decide(desk: Desk, target: str, decision: Callable[[Decisions], Decisions])
         fleet = desk.fleet(remember=True)
         with desk.tree(fleet) as (cgroups, _):
             _path(cgroups, fleet, target)
-        decisions.save(desk.state, decision(decisions.load(desk.state)))
+        decisions.save(desk.state, decision(decisions.load(desk.state).following(fleet)))
         with desk.wheel(fleet, account=account) as wheel:
             report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
     for outcome in report.remaining:

@@ -123,16 +123,19 @@ def _said(complaints: str) -> tuple[str, str]:
 
 
 def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
-    """Keep in mind whose removal was accepted, for as long as it waits for its last process; and forget the
-    last good copies of those that are gone."""
+    """Keep in mind whose removal was accepted, for as long as it waits for its last process; and forget what was
+    kept of those that are gone."""
     decided = decisions.load(desk.state)
     leaving = report.last.leaving
-    if leaving.accepted != decided.departed:
-        decisions.save(desk.state, decided._replace(departed=leaving.accepted))
+    now = decided.following(fleet)._replace(departed=leaving.accepted)
     if not leaving.blocked and not fleet.removal:
+        there = fleet.accounts.keys() | fleet.kept.keys() | leaving.accepted
+        now = now.without(lambda account: account not in there)
         copies = desk.directory.last_good
-        for name in copies.names() - fleet.accounts.keys() - fleet.kept.keys() - leaving.accepted:
+        for name in copies.names() - there:
             copies.forget(name)
+    if now != decided:
+        decisions.save(desk.state, now)
 
 
 def circumstances(fleet: Fleet, seen: Look) -> dict[str, object]:

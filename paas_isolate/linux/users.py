@@ -3,6 +3,7 @@
 import grp
 import pwd
 from collections.abc import Iterable
+from functools import cached_property
 
 from paas_isolate.model.account import User
 
@@ -24,6 +25,22 @@ class People:
             return _user(pwd.getpwnam(name))
         except KeyError:
             return None
+
+    def names_of(self, uid: int) -> frozenset[str]:
+        """All logins with this uid; empty when it is nobody's."""
+        try:
+            shown = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return frozenset()
+        return frozenset({shown, *self._names.get(uid, ())})
+
+    @cached_property
+    def _names(self) -> dict[int, list[str]]:
+        """Made only for the few runs in which somebody cannot be resolved."""
+        names: dict[int, list[str]] = {}
+        for user in self._users.values():
+            names.setdefault(user.uid, []).append(user.name)
+        return names
 
     def everyone(self) -> Iterable[User]:
         return self._users.values()

@@ -1,9 +1,11 @@
 """What an administrator decided by a command, and must outlive a reboot: who is frozen, who may be removed."""
 
 import os
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from paas_isolate.errors import HostError
+from paas_isolate.model.account import Fleet
 from paas_isolate.source.keep import keep
 
 FILE = "decisions.json"
@@ -23,6 +25,20 @@ class Decisions(NamedTuple):
 
     def thaw(self, target: str) -> "Decisions":
         return self._replace(held=self.held - {target})
+
+    def following(self, fleet: Fleet) -> "Decisions":
+        """A freeze goes with its account when that gets a new name."""
+        now = {sold.directory: name for name, sold in fleet.accounts.items() if sold.directory != name}
+        return self._replace(held=frozenset(_renamed(target, now) for target in self.held)) if now else self
+
+    def without(self, gone: Callable[[str], bool]) -> "Decisions":
+        """Nobody inherits a freeze: a later account of the same name begins anew."""
+        return self._replace(held=frozenset(target for target in self.held if not gone(target.partition("/")[0])))
+
+
+def _renamed(target: str, now: Mapping[str, str]) -> str:
+    account, slash, service = target.partition("/")
+    return f"{now.get(account, account)}{slash}{service}"
 
 
 def load(state: str) -> Decisions:

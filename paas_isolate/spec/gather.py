@@ -74,7 +74,7 @@ def _exempt(host: Host, people: People) -> Iterator[int]:
 
 def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozenset[int]) -> LastGood:
     """Last good copies as today's host allows them: who has become exempt since is not confined by an old copy,
-    and a login that was made anew has the uid that it has now."""
+    a login that was made anew has the uid that it has now, and a uid that is another's by now is that one's."""
 
     @cache
     def copy(name: str) -> Sold | None:
@@ -82,7 +82,9 @@ def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozens
             return None
         now = {user: found.uid if (found := people.by_name(user)) else uid for user, uid in sold.uids.items()}
         allowed = {
-            user: uid for user, uid in now.items() if host.first_uid <= uid <= host.last_uid and uid not in exempt
+            user: uid
+            for user, uid in now.items()
+            if host.first_uid <= uid <= host.last_uid and uid not in exempt and user in (people.names_of(uid) or {user})
         }
         return sold._replace(uids=allowed)
 

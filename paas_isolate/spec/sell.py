@@ -21,6 +21,8 @@ class People(Protocol):
 
     def by_name(self, name: str) -> User | None: ...
 
+    def names_of(self, uid: int) -> frozenset[str]: ...
+
     def members(self, group: str) -> frozenset[int]: ...
 
     def everyone(self) -> Iterable[User]: ...
@@ -125,7 +127,7 @@ class Seller:
         copy = self.shelf.last_good(account.name)
         uid = copy.uids.get(name) if copy else None
         key = user_key(account, index)
-        if uid is None:
+        if uid is None or self.shelf.people.names_of(uid):  # nobody inherits a customer's limits with a uid
             text = f"is {shown(name)}, who is no user of this machine; make the user, or take the name out"
             self.complain(account.file, key, text)
             return None

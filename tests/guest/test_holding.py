@@ -75,6 +75,23 @@ def test_what_was_thawed_by_hand_is_frozen_again(busy, paas):
     until(lambda: is_frozen("users/alice"), "it is frozen")
 
 
+def test_a_freeze_follows_a_new_name_and_is_not_inherited(busy, spec, paas):
+    paas("freeze", "alice/web")
+    spec.withdraw("alice")
+    spec.sell("alicia", users=("alice",), renamed_from="alice", services={"web": {}, "worker": {}})
+    paas("reconcile")
+    until(lambda: is_frozen("users/alice/web"), "the service is frozen as before")
+    assert not is_frozen("users/alice/worker")
+
+    spec.withdraw("alicia")
+    for process in busy.started:
+        process.kill()
+    until(lambda: paas("reconcile", code=None).code == 0, "the account is gone")
+    spec.sell("alicia", users=("alice",), services={"web": {}})
+    paas("reconcile")
+    assert not is_frozen("users/alicia/web")
+
+
 def test_a_suspended_account_stands_still_and_loses_nothing(sell, busy, paas):
     services = {"web": {}, "worker": {}}
     sell("alice", services=services, suspended=True)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from shop import Shop
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import mounts
@@ -65,3 +66,8 @@ def sleeper() -> Iterator[Sleepers]:
     for process in started:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
+    return Shop(tmp_path_factory.mktemp("shop"), cgroups)

@@ -7,14 +7,10 @@ next one converges to the same tree, no process of a customer has died, and nobo
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from conftest import Sleepers
-from test_wheel import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
-
-from paas_isolate.linux.cgroupfs import CgroupTree
+from shop import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
 
 pytestmark = pytest.mark.kernel
 
@@ -70,11 +66,10 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, sleeper: Sleepers) -> Iterator[Fleet]:
+def fleet(shop: Shop, sleeper: Sleepers) -> Fleet:
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
-    place: Path = tmp_path_factory.mktemp("shop")
-    yield Fleet(Shop(place, cgroups), sleeper)
+    return Fleet(shop, sleeper)
 
 
 def suffer(fleet: Fleet, call: str, fault: str, nth: int) -> None:

@@ -8,76 +8,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from conftest import Sleepers
-
-from paas_isolate.linux import procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from shop import ALICE, BOB, CAROL, NO_LIMIT, Shop, many, wait_for, where
 
 pytestmark = pytest.mark.kernel
-
-ALICE, BOB, CAROL = 48_201, 48_202, 48_203
-NO_LIMIT = "limits: {memory: {kill: process}}"  # a service's own default needs the memory controller
-
-
-class Shop:
-    """A small hosting machine: its own configuration, its own users (in a passwd of its own), its own tree."""
-
-    def __init__(self, place: Path, cgroups: CgroupTree) -> None:
-        self.place, self.cgroups = place, cgroups
-        self.etc = place / "etc"
-        for directory in ("etc/accounts.d", "etc/plans.d", "state", "run"):
-            (place / directory).mkdir(parents=True)
-        for path in (place, *place.rglob("*")):
-            path.chmod(0o755)
-        users = {"alice": ALICE, "bob": BOB, "carol": CAROL}
-        lines = [f"{name}:x:{uid}:{uid}::{place}:/bin/sh\n" for name, uid in users.items()]
-        (place / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n" + "".join(lines))
-        self.configure("")
-
-    def configure(self, more: str) -> None:
-        (self.etc / "config.yaml").write_text(
-            f"tree: {{root: {self.cgroups.root}}}\n"
-            f"users: {{first_uid: {ALICE}, last_uid: {CAROL}{more}}}\n"
-            "penalty: {cpu: unlimited, memory: unlimited, pids: unlimited}\n"
-            "ceiling: {memory: unlimited, pids: unlimited, cpu_weight: 100}\n"
-        )
-
-    def account(self, name: str, text: str = "") -> None:
-        (self.etc / "accounts.d" / f"{name}.yaml").write_text(f"account: {name}\n{text}")
-
-    def command(self, *words: str) -> list[str]:
-        """In a mount namespace of its own, with our passwd bound over the machine's."""
-        options = ["--etc", str(self.etc), "--state", str(self.place / "state"), "--run", str(self.place / "run")]
-        bind = f'mount --bind {self.place}/passwd /etc/passwd && exec "$0" "$@"'
-        paas = [sys.executable, "-m", "paas_isolate", *options, *words]
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", bind, *paas]
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*words), capture_output=True, text=True)
-
-    def tree(self) -> list[str]:
-        users = self.cgroups.children("users")
-        return sorted(f"{name}/{leaf}" for name in users for leaf in self.cgroups.children(f"users/{name}"))
-
-
-@pytest.fixture
-def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Iterator[Shop]:
-    yield Shop(tmp_path_factory.mktemp("shop"), cgroups)
-
-
-def where(cgroups: CgroupTree, pid: int) -> str:
-    return cgroups.path_of(procfs.cgroup(pid) or "")
-
-
-def wait_for(uid: int, pid: int) -> None:
-    while (found := procfs.identity(pid)) is None or found.uids[0] != uid:
-        time.sleep(0.01)
 
 
 def test_strays_come_in_and_a_second_run_has_nothing_to_do(shop: Shop, sleeper: Sleepers) -> None:
@@ -179,17 +116,6 @@ def test_two_runs_at_once(shop: Shop) -> None:
     assert {status for _, status in ends} <= {4, 75}
     assert any(status == 4 for _, status in ends)
     assert all(said == ("", "") for said, status in ends if status == 75)
-
-
-def many(shop: Shop, number: int) -> None:
-    """So many accounts with a user each, in a uid range that holds them."""
-    (shop.etc / "config.yaml").write_text(
-        (shop.etc / "config.yaml").read_text().replace(str(CAROL), str(ALICE + number + 9))
-    )
-    with (shop.place / "passwd").open("a") as passwd:
-        passwd.writelines(f"u{n}:x:{ALICE + 3 + n}:1::/:/bin/sh\n" for n in range(number))
-    for n in range(number):
-        shop.account(f"a{n}", f"users: [u{n}]\n")
 
 
 def killed_after(shop: Shop, seconds: float) -> None:

@@ -22,6 +22,9 @@ class Crowd:
         uid = self.users.get(name)
         return None if uid is None else User(name, uid, uid, f"/home/{name}")
 
+    def names_of(self, uid: int) -> frozenset[str]:
+        return frozenset(name for name, its in self.users.items() if its == uid)
+
     def members(self, group: str) -> frozenset[int]:
         return frozenset(self.groups.get(group, ()))
 

@@ -283,6 +283,17 @@ def test_an_old_copy_confines_nobody_who_is_exempt_now() -> None:
     assert found.accounts["alice"].uids == {"alice": 1001, "bob": 1002}  # alice was made anew
 
 
+def test_a_uid_that_is_anothers_now_is_not_kept() -> None:
+    """alice was deleted, and bob was made after her with the uid that was free."""
+    people, copies = Crowd({"bob": 1001}), {"alice": sold("alice", alice=1001)}
+    found = fleet({A: "", B: ""}, people, last_good=copies)
+    assert {name: account.uids for name, account in found.accounts.items()} == {"alice": {}, "bob": {"bob": 1001}}
+    assert found.kept == {"alice": "the user alice cannot be resolved"}
+    assert [it.warning for it in found.complaints] == [False]
+    alone = fleet({A: ""}, people, last_good=copies)
+    assert alone.accounts["alice"].uids == {}
+
+
 def test_a_renamed_account_keeps_its_directory() -> None:
     renamed = {A: "renamed_from: old"}
     assert fleet(renamed).accounts["alice"].directory == "old"
