@@ -5,6 +5,7 @@ what was expected ("a size such as 512M").
 """
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 
 CPU_PERIOD = 100_000
@@ -14,6 +15,7 @@ _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGTP]?)(?:i?B)?", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?%", re.ASCII)
 _CORES = re.compile(r"\d{1,5}(?:\.\d{1,3})?", re.ASCII)
+_RUN = re.compile(r" *(\d{1,4})(?:-(\d{1,4}))? *", re.ASCII)
 _COUNT = re.compile(r"\d{1,12}", re.ASCII)
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -64,29 +66,42 @@ def parse_duration(text: str) -> int:
 
 def parse_cpu_set(text: str) -> str:
     """The kernel's list format, normalised as it prints it back: `3,0-2` becomes `0-3` (cpuset(7))."""
-    return format_cpu_set(expand_cpu_set(text))
+    return _told(_runs(text))
 
 
-def expand_cpu_set(text: str) -> set[int]:
-    """`0-2,8` as `{0, 1, 2, 8}`."""
-    cores: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        low, high = (parse_count(first), parse_count(last if dash else first)) if first else (1, 0)
-        if low > high or high > 8191:
-            raise ValueError("cores such as 0-3,8")
-        cores.update(range(low, high + 1))
-    return cores
+def cores_without(text: str, others: str) -> str:
+    """The cores of one list that are not in another: `0-8` without `0-3` is `4-8`; "" when all are."""
+    left = _runs(text)
+    for first, last in _runs(others):
+        left = [piece for run in left for piece in _outside(run, first, last)]
+    return _told(left)
 
 
-def format_cpu_set(cores: set[int]) -> str:
-    """`{0, 1, 2, 8}` as `0-2,8`."""
-    runs: list[list[int]] = []
-    for core in sorted(cores):
-        if runs and core == runs[-1][1] + 1:
-            runs[-1][1] = core
+def _outside(run: tuple[int, int], first: int, last: int) -> list[tuple[int, int]]:
+    pieces = (run[0], min(run[1], first - 1)), (max(run[0], last + 1), run[1])
+    return [(low, high) for low, high in pieces if low <= high]
+
+
+def _runs(text: str) -> list[tuple[int, int]]:
+    """First and last core of each run, apart and in order. None is expanded: one may be named a thousand times."""
+    joined: list[tuple[int, int]] = []
+    for low, high in sorted(map(_run, set(text.split(",")))):
+        if joined and low <= joined[-1][1] + 1:
+            joined[-1] = joined[-1][0], max(joined[-1][1], high)
         else:
-            runs.append([core, core])
+            joined.append((low, high))
+    return joined
+
+
+def _run(part: str) -> tuple[int, int]:
+    found = _RUN.fullmatch(part)
+    low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if low > high or high > 8191:
+        raise ValueError("cores such as 0-3,8")
+    return low, high
+
+
+def _told(runs: Iterable[tuple[int, int]]) -> str:
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
 
 

@@ -14,7 +14,7 @@ from paas_isolate.source.files import Files, UnfitError
 from paas_isolate.source.last_good import LastGood
 from paas_isolate.source.reading import ACCOUNT, HOST, PLAN, Kind, Reading
 from paas_isolate.spec.gather import Wrong, gather
-from paas_isolate.spec.names import is_name
+from paas_isolate.spec.names import is_name, shown_file
 from paas_isolate.spec.sell import CONFIG, People
 
 PLANS, ACCOUNTS = "plans.d", "accounts.d"
@@ -163,8 +163,8 @@ def _listing(files: Files, reading: Reading) -> Iterator[tuple[str, os.stat_resu
             with suppress(FileNotFoundError):
                 yield name, entry.stat(follow_symlinks=False)
         elif name.endswith(".yml"):
-            text = f"is not read; name it {name.removesuffix('.yml')}{END}"
-            reading.complaints.append(Complaint(files.shown + name, text, warning=True))
+            text = f"is not read; name it {shown_file(name.removesuffix('.yml') + END)}"
+            reading.complaints.append(Complaint(files.shown + shown_file(name), text, warning=True))
 
 
 def _stale(

@@ -5,7 +5,7 @@ import stat
 from typing import NamedTuple
 
 from paas_isolate.errors import Complaint
-from paas_isolate.spec.names import SIZE_CAP
+from paas_isolate.spec.names import SIZE_CAP, shown_file
 
 Identity = tuple[int, int, int, int, int, int, int]
 
@@ -86,7 +86,7 @@ class Files(NamedTuple):
             raise self._unfit(name, f"has {found.st_size} bytes; expected at most {SIZE_CAP // 1024}K")
 
     def _unfit(self, name: str, text: str) -> UnfitError:
-        return UnfitError(Complaint(self.shown + name, text))
+        return UnfitError(Complaint(self.shown + shown_file(name), text))
 
 
 def identity(found: os.stat_result) -> Identity:

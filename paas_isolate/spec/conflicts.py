@@ -7,7 +7,8 @@ from typing import NamedTuple
 from paas_isolate.model.account import Service
 from paas_isolate.model.limits import UNLIMITED, Cores, Limits, Percent, Value
 from paas_isolate.model.machine import Machine
-from paas_isolate.units import CPU_PERIOD, expand_cpu_set, format_cpu, format_cpu_set, format_size
+from paas_isolate.spec.names import shortened
+from paas_isolate.units import CPU_PERIOD, cores_without, format_cpu, format_size
 
 _ORDER = (
     ("memory.low", "memory.high"),
@@ -49,8 +50,9 @@ def place_conflicts(key: str, limits: Limits, machine: Machine, above: int) -> I
     for name in ("cpu.max", "cpu.burst"):
         yield from _cores(f"{key}.{name}", limits.get(name), machine)
     cores = limits.get("cpu.set")
-    if isinstance(cores, str) and (missing := expand_cpu_set(cores) - expand_cpu_set(machine.cpu_set)):
-        text = f"is {cores}, but cores {format_cpu_set(missing)} do not exist; expected cores among {machine.cpu_set}"
+    if isinstance(cores, str) and (missing := cores_without(cores, machine.cpu_set)):
+        gap = f"cores {shortened(missing)} do not exist"
+        text = f"is {shortened(cores)}, but {gap}; expected cores among {machine.cpu_set}"
         yield Conflict((f"{key}.cpu.set",), text)
 
 

@@ -9,10 +9,10 @@ from paas_isolate.model.account import LOGIN, OTHER, Host, Tree
 from paas_isolate.model.limits import Value
 from paas_isolate.spec import words
 from paas_isolate.spec.limits import LimitsShape
-from paas_isolate.spec.names import NAME_EXPECTED, is_name
+from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable
 from paas_isolate.spec.page import Page, below
 from paas_isolate.spec.read import Node, Pairs
-from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, Schema, Table, printable
+from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, Schema, Table
 
 _HOST = Host()
 _SELF = LimitsShape().percent

@@ -16,9 +16,9 @@ from paas_isolate.model.limits import (
     Unit,
     Value,
 )
-from paas_isolate.spec.page import Page, below, unknown
+from paas_isolate.spec.page import Page, below
 from paas_isolate.spec.read import Node, Pairs, Scalar
-from paas_isolate.spec.shapes import Schema, pairs, printable
+from paas_isolate.spec.shapes import Schema, pairs
 from paas_isolate.spec.words import exact
 from paas_isolate.units import parse_count, parse_cpu, parse_cpu_set, parse_percent, parse_size
 
@@ -39,7 +39,7 @@ class LimitsShape:
             if group in GROUPS:
                 limits.update(self._read_group(value, group, below(key, group), page))
             else:
-                page.refuse(place, below(key, printable(group)), unknown(group, list(GROUPS)))
+                page.refuse_key(place, key, group, list(GROUPS))
         return limits
 
     def _read_group(self, node: Node, group: str, key: str, page: Page) -> Limits:
@@ -55,7 +55,7 @@ class LimitsShape:
             if short in names:
                 limits.update(self.read_limit(value, names[short], below(key, short), page))
             else:
-                page.refuse(place, below(key, printable(short)), unknown(short, list(names)))
+                page.refuse_key(place, key, short, list(names))
         return limits
 
     def read_limit(self, node: Node, name: str, key: str, page: Page) -> Limits:

@@ -4,6 +4,7 @@ Apart from the shapes, whose import is half the interpreter's start: a run that 
 """
 
 import re
+from collections.abc import Sequence
 
 SIZE_CAP = 256 * 1024
 """Bytes a file may have at the most."""
@@ -16,6 +17,40 @@ def is_name(text: str) -> bool:
     return NAME.fullmatch(text) is not None
 
 
+SHOWN = 40
+"""Characters of what was found that a complaint repeats at the most."""
+
+# Letters and marks that nobody sees (Unicode: Default_Ignorable_Code_Point); repr() escapes all others that are not.
+_UNSEEN = (
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+
+
 def shown(text: str) -> str:
     """What was found, as a complaint prints it: quoted, escaped, shortened."""
-    return repr(text if len(text) <= 40 else text[:39] + "…")
+    return _quoted(shortened(text))
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def printable(name: str) -> str:
+    """A key as a complaint names it: as it is where it is a plain word, else like what was found."""
+    return name if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name) else shown(name)
+
+
+def shown_file(name: str) -> str:
+    """A file's name, whole, for somebody must find it; quoted where it is not what it looks like."""
+    quoted = _quoted(name)
+    return name if quoted == repr(name) == f"'{name}'" else quoted
+
+
+def some(names: Sequence[str]) -> str:
+    """A few of many names."""
+    few = ", ".join(printable(name) for name in names[:5])
+    return f"{few} and {len(names) - 5} more" if len(names) > 5 else few
+
+
+def _quoted(text: str) -> str:
+    return re.sub(_UNSEEN, lambda found: found[0].encode("unicode_escape").decode(), repr(text))

@@ -9,7 +9,7 @@ from paas_isolate.model.account import Account, Host, Match, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
 from paas_isolate.spec import fields
 from paas_isolate.spec.limits import parse_limit
-from paas_isolate.spec.names import NAME_EXPECTED, is_name, shown
+from paas_isolate.spec.names import NAME_EXPECTED, is_name, shown, some
 from paas_isolate.spec.page import Page
 from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
@@ -33,7 +33,7 @@ def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
         default_plan=values.get("default_plan"),
         reserved=fields.HOST.reserved(values),
     )
-    if not page.complaints and host.first_uid > host.last_uid:
+    if not page.mistakes and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
         page.refuse(_node(root, "users"), "users", text)
     return host, page.warnings()
@@ -109,7 +109,7 @@ def _users(root: Node | None, values: Values, name: str, page: Page) -> tuple[st
         page.refuse(_node(root, "users"), "users", "is an empty list; expected at least one user")
     twice = sorted(user for user, times in Counter(users).items() if times > 1)
     if twice:
-        page.refuse(_node(root, "users"), "users", f"names {', '.join(twice)} more than once; keep one")
+        page.refuse(_node(root, "users"), "users", f"names {some(twice)} more than once; keep one")
     return users
 
 
@@ -117,12 +117,12 @@ def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str,
     owner: str | None = values.get("owner")
     if owner is not None:
         if users and owner not in users:
-            page.refuse_value(_node(root, "owner"), "owner", f"one of the account's users ({', '.join(users)})")
+            page.refuse_value(_node(root, "owner"), "owner", f"one of the account's users ({some(users)})")
         return owner
     if len(users) == 1:
         return users[0]
     if users and name not in users and "owner" not in values:
-        text = f"is missing; expected one of {', '.join(users)}, for none is named like the account"
+        text = f"is missing; expected one of {some(users)}, for none is named like the account"
         page.refuse(_node(root), "owner", text)
     return name
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.spec.names import SIZE_CAP, shown
+from paas_isolate.spec.names import SIZE_CAP, printable, shown
 
 DEPTH_CAP = 16
-NODE_CAP = 20_000
+NODE_CAP = 10_000
 
 # Controls, bidi overrides, zero-width and other characters that make a file look different from what it says
 # (CVE-2021-42574). Tab, line feed, and carriage return before a line feed are left.
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff"
     "\U000e0000-\U000e0fff]|\r(?!\n)"
 )
 
@@ -70,10 +70,20 @@ def read(data: bytes, file: str) -> Node | None:
     try:
         return _Composer(file).compose(parse(text, Loader=Loader))
     except YAMLError as wrong:
-        mark = getattr(wrong, "problem_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         problem = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "not YAML"
-        refuse(file, f"{problem}; expected YAML", line, column)
+        refuse(file, f"{problem}; expected YAML", *_place(getattr(wrong, "problem_mark", None), text))
+    except (ValueError, OverflowError):  # the parser without libyaml, of numbers that are too large for it
+        refuse(file, "has a number that is too large; expected YAML")
+
+
+def _place(mark: Any, text: str) -> tuple[int, int]:
+    """Line and column of a parser's mark. libyaml ends every file with a new line, and may stumble behind it."""
+    if mark is None:
+        return 0, 0
+    lines = text.split("\n")
+    if mark.line < len(lines):
+        return mark.line + 1, mark.column + 1
+    return len(lines), len(lines[-1]) + 1
 
 
 def refuse(file: str, text: str, line: int = 0, column: int = 0, key: str = "") -> NoReturn:
@@ -94,6 +104,8 @@ def _text(data: bytes, file: str) -> str:
     if found := _HIDDEN.search(text):
         line, start = text.count("\n", 0, found.start()) + 1, text.rfind("\n", 0, found.start())
         refuse(file, _hidden(found[0]), line, found.start() - start)
+    if found := re.search("^%", text, re.MULTILINE):  # libyaml compares each %TAG with all before it
+        refuse(file, "a directive begins here; leave it out", text.count("\n", 0, found.start()) + 1, 1)
     return text
 
 
@@ -125,7 +137,7 @@ class _Composer:
                     self.open.pop()
                     self.keys.pop()
                 case "AliasEvent":
-                    self.refuse(event, f"*{event.anchor} is an alias; write the value out")
+                    self.refuse(event, f"*{printable(event.anchor)} is an alias; write the value out")
                 case "DocumentStartEvent":
                     documents += 1
                     if documents > 1:
@@ -140,7 +152,7 @@ class _Composer:
 
     def check(self, event: Any) -> None:
         if event.anchor is not None:
-            self.refuse(event, f"&{event.anchor} is an anchor; leave it out")
+            self.refuse(event, f"&{printable(event.anchor)} is an anchor; leave it out")
         if event.tag is not None:
             self.refuse(event, f"{shown(event.tag)} is a tag; leave it out")
         self.count += 1
@@ -185,15 +197,20 @@ class _Composer:
         return node
 
 
-def locate(data: bytes, key: str) -> tuple[int, int]:
+def read_again(data: bytes) -> Node | None:
+    """What was parsed before, for the place of a mistake that shows only after merging: the model keeps no lines.
+    None when the file has changed since: the place is lost, the complaint is not."""
+    try:
+        return read(data, "")
+    except SpecError:
+        return None
+
+
+def locate(node: Node | None, key: str) -> tuple[int, int]:
     """Line and column of a key path (`services.web.limits.memory.max`, `users[1]`), as deep as it exists.
 
-    (0, 0) where the file does not say it. For what shows only after merging: the model keeps no lines.
+    (0, 0) where the file does not say it.
     """
-    try:
-        node = read(data, "")
-    except SpecError:  # changed since it was parsed: the place is lost, the complaint is not
-        return 0, 0
     place = (0, 0)
     for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", key):
         if isinstance(node, Pairs) and name in node.pairs:

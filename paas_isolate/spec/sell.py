@@ -1,7 +1,8 @@
 """One account with its plan and its users: what one customer gets, or why it cannot be had."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from paas_isolate.errors import Complaint
 from paas_isolate.model.account import Account, Host, Plan, Service, Sold, User
@@ -11,6 +12,9 @@ from paas_isolate.spec.claims import LastGood
 from paas_isolate.spec.conflicts import Conflict, conflicts
 from paas_isolate.spec.merge import merge_limits, merge_reserved, merge_services, personal, personalise
 from paas_isolate.spec.names import shown
+
+MOST = 100
+"""Mistakes of one file that are told, and warnings."""
 
 CONFIG = "config.yaml"
 """What complaints call the host's own file."""
@@ -68,6 +72,9 @@ class Seller:
         self.named: set[int] = set()
         """Every uid that an account names, whether the account can be had or not."""
         self._plain: dict[str | None, _Merged] = {}
+        self._number: Counter[tuple[str, bool]] = Counter()
+        self._open: tuple[str, Any] = "", None
+        """The last file that was read again, and its nodes: mistakes come file by file."""
 
     def sell(self, account: Account) -> Sold:
         """Raises RefusalError; what is wrong has been complained about then."""
@@ -95,10 +102,23 @@ class Seller:
 
     def complain(self, file: str, key: str, text: str, *, at: str = "", warning: bool = False) -> None:
         """`at` is the key path that stands in the file, where it is not `key` itself."""
-        if (file, key, text) not in self.told:
-            # a warning may stay for good, and must not cost every run the YAML parser
-            place = (0, 0) if warning else _place(self.shelf.text_of(file), at or key)
-            self.told[file, key, text] = Complaint(file, text, *place, key, warning)
+        if (file, key, text) in self.told:
+            return
+        self._number[file, warning] += 1
+        if self._number[file, warning] > MOST:
+            text, key = "has more of these; mend the others first", ""
+            self.told.setdefault((file, key, text), Complaint(file, text, warning=warning))
+            return
+        # a warning may stay for good, and must not cost every run the YAML parser
+        place = (0, 0) if warning else self._place(file, at or key)
+        self.told[file, key, text] = Complaint(file, text, *place, key, warning)
+
+    def _place(self, file: str, key: str) -> tuple[int, int]:
+        from paas_isolate.spec.read import locate, read_again  # only a mistake pays for it
+
+        if self._open[0] != file:
+            self._open = file, read_again(self.shelf.text_of(file))
+        return locate(self._open[1], key)
 
     def _uids(self, account: Account) -> Mapping[str, int]:
         host, refused = self.shelf.host, ""
@@ -196,9 +216,3 @@ def _says(account: Account, key: str) -> bool:
         return key.removeprefix("limits.") in account.limits
     _, name, _, limit = key.split(".", 3)
     return any(limit in service.limits for service in account.services if service.name == name)
-
-
-def _place(data: bytes, key: str) -> tuple[int, int]:
-    from paas_isolate.spec.read import locate  # only a mistake pays for it
-
-    return locate(data, key)

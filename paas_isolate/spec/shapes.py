@@ -3,12 +3,12 @@
 A reader that refuses has told the page, and returns None; what it returns then is never used.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from paas_isolate.spec.page import Page, below, unknown
+from paas_isolate.spec.names import printable
+from paas_isolate.spec.page import Page, below
 from paas_isolate.spec.read import Items, Node, Pairs, Scalar
 
 Schema = dict[str, Any]
@@ -110,7 +110,7 @@ class Table:
             if field := known.get(name):
                 values[name] = field.shape.read(value, below(key, name), page)
             else:
-                page.refuse(place, below(key, printable(name)), unknown(name, list(known)))
+                page.refuse_key(place, key, name, list(known))
         return values
 
     def schema(self) -> Schema:
@@ -133,10 +133,3 @@ def pairs(node: Node, key: str, page: Page, expected: str) -> dict[str, tuple[Sc
     if not (isinstance(node, Scalar) and node.empty):
         page.refuse_value(node, key, expected)
     return {}
-
-
-def printable(name: str) -> str:
-    """A key as a complaint names it: as it is where it is a plain word, else quoted and shortened."""
-    if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
-        return name
-    return repr(name if len(name) <= 40 else name[:39] + "…")

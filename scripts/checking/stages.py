@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from checking.workshop import SOURCE, Workshop
+from checking.workshop import SOURCE, ShopError, Workshop, open_fuzz_shop
 
 PYTHON = ("paas_isolate", "scripts", "tests")
 _TWICE_AT = ("-o", "cache_dir=/var/tmp/paas-isolate-tests")
+FUZZING = 3600
+"""Seconds."""
 WARNINGS = ("-std=gnu17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only")
 
 
@@ -90,7 +92,7 @@ def _man(_: Workshop) -> bool:
 
 
 def _unit(shop: Workshop) -> bool:
-    return _pytest(shop)
+    return _pytest(shop, "--numprocesses", "auto")
 
 
 def _kernel(shop: Workshop, *, long: bool = False) -> bool:
@@ -134,6 +136,17 @@ def _thorough(shop: Workshop) -> bool:
     return _pytest(shop, "tests/changes", "tests/spec", environment={"HYPOTHESIS_PROFILE": "thorough"})
 
 
+def _fuzz(shop: Workshop) -> bool:
+    """What it finds lies in tests/fuzz/cases then, where a unit test looks at it: that tells every finding again."""
+    try:
+        fuzzer = open_fuzz_shop()
+    except ShopError as error:
+        print(error)
+        return False
+    went = _call(str(fuzzer.python), "tests/fuzz/fuzz_specs.py", f"-max_total_time={FUZZING}")
+    return _pytest(shop, "tests/spec/test_fuzzed.py") and went
+
+
 def _as_root() -> bool:
     if os.geteuid() == 0:
         return True
@@ -170,6 +183,7 @@ LONG = (
     *QUICK,
     Stage("kernel", "on this kernel, long tests too", lambda shop: _kernel(shop, long=True)),
     Stage("thorough", "many more generated cases", _thorough),
+    Stage("fuzz", "an hour of fuzzing (atheris)", _fuzz),
     Stage("guest", "in a throwaway Debian 13, long tests too", lambda shop: _guest(shop, long=True)),
     Stage("bookworm", "the same in a Debian 12", lambda shop: _guest(shop, release="bookworm", long=True)),
     Stage("try", "scripts/try", _try),

@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +42,27 @@ class Workshop:
 def open_shop() -> Workshop:
     """Tools, installed where they are missing. ShopError where that needs root and we are not."""
     _programs()
-    here = _cache() / f"tools-{_key()}"
+    return _shop("tools", "dev")
+
+
+def open_fuzz_shop() -> Workshop:
+    """The same with atheris, which few need and not every Python can have."""
+    try:
+        return _shop("fuzz", "dev,fuzz", "--only-binary", "atheris")
+    except ShopError as error:
+        if "No matching distribution found for atheris" not in str(error):
+            raise
+        here = f"Python {platform.python_version()} on {platform.machine()}"
+        text = (
+            f"atheris has no wheel for {here}; run scripts/test with a Python that https://pypi.org/project/atheris has"
+        )
+        raise ShopError(text) from error
+
+
+def _shop(name: str, extras: str, *options: str) -> Workshop:
+    here = _cache() / f"{name}-{_key()}"
     if not (here / "ready").exists():
-        _make(here)
+        _make(here, extras, options)
     return Workshop(here / "bin" / "python")
 
 
@@ -59,7 +78,7 @@ def _programs() -> None:
     _run(command, quiet)
 
 
-def _make(here: Path) -> None:
+def _make(here: Path, extras: str, options: Sequence[str]) -> None:
     print(f"scripts/test: tools into {here} (once, a minute) ...", flush=True)
     shutil.rmtree(here, ignore_errors=True)
     try:
@@ -67,7 +86,7 @@ def _make(here: Path) -> None:
     except (subprocess.CalledProcessError, OSError) as error:
         raise ShopError(f"python3 -m venv does not work here ({error}); apt-get install python3-venv") from error
     pip = [str(here / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, "--editable", f"{SOURCE}[dev]"], dict(os.environ))
+    _run([*pip, *options, "--editable", f"{SOURCE}[{extras}]"], dict(os.environ))
     (here / "ready").touch()
 
 

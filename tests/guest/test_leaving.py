@@ -73,6 +73,29 @@ def test_a_new_name_keeps_the_cgroup_and_what_lives_in_it(sell, spec, paas):
     assert re.search(r"^shop +ok ", paas("status").out, re.M)
 
 
+def test_a_new_user_with_the_uid_of_an_old_one_inherits_nothing(sell, spec, customer, paas):
+    alice = sell("alice", limits={"pids": 40, "memory": "64M"})
+    paas("reconcile")
+    paas("freeze", "alice")
+    customer.forget(alice)
+    dora = customer("dora", "--uid", str(alice.uid))
+    pid = dora.sleeps()
+
+    answer = paas("reconcile", code=4)  # her account is still written
+    assert "'alice', who is no user of this machine" in answer.err
+    assert not cgroup_of(pid).startswith("users")
+
+    spec.withdraw("alice")
+    spec.sell("dora", limits={"pids": 50})
+    paas("reconcile")
+    assert accounts() == {"dora"}
+    assert cgroup_of(pid) == "users/dora/other"
+    assert knob("users/dora", "pids.max") == "50"
+    assert knob("users/dora", "memory.max") == str(1 << 30)  # that of the plan
+    assert knob("users/dora", "cgroup.freeze") == "0"
+    assert re.search(r"^dora +ok ", paas("status").out, re.M)
+
+
 def test_three_go_without_a_question(four, spec, paas):
     for name in FOUR[:3]:
         spec.withdraw(name)
