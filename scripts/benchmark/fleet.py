@@ -75,6 +75,11 @@ class Fleet:
             users.append(f"{name}:x:{FIRST_UID + number}:{FIRST_UID + number}::{home}:/bin/sh\n")
         self.passwd.write_text(Path("/etc/passwd").read_text() + "".join(users))
 
+    def spoil(self, number: int) -> None:
+        """A mistake in an account's file."""
+        path = self.etc / "accounts.d" / f"{self.name(number)}.yaml"
+        path.write_text(f"account: {self.name(number)}\nlimits: {{memory: 5 12M}}\n")
+
     def sell(self, number: int, *, more: bool = False) -> None:
         """Write an account's file; with `more` it has one service more."""
         text = ACCOUNT.format(name=self.name(number)) + (LIMITS if self.limited else "") + (SERVICE if more else "")

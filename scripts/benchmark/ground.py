@@ -19,6 +19,12 @@ HOMES = "/var/tmp"  # noqa: S108  (homes whose io is limited must lie on a disk,
 FLOOR = Path(__file__).with_name("floor.c")
 SPEND = Path(__file__).with_name("spend.py")
 CONTROLLERS = "+cpuset +cpu +io +memory +pids"
+KNOBS = frozenset(
+    (
+        *("cgroup.freeze", "cgroup.subtree_control", "cpu.max", "cpu.weight", "io.max", "pids.max"),
+        *("memory.high", "memory.max", "memory.oom.group", "memory.swap.max"),
+    )
+)
 FREED_WITHIN = 10.0
 CLONE_NEWNS = 0x00020000
 
@@ -52,11 +58,13 @@ def place(product: Path) -> Place:
     return Place(product, Path(points[0]), {word.removeprefix("+") for word in CONTROLLERS.split()} <= set(offered))
 
 
-def spent(command: Sequence[str]) -> Spent:
-    """Run it to its end; it must succeed."""
+def spent(command: Sequence[str], *, code: int = 0) -> Spent:
+    """Run it to its end, which must have this exit status."""
     words = [sys.executable, "-I", "-S", str(SPEND), *command]
-    told = subprocess.run(words, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout
-    return Spent(**json.loads(told))
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    if done.returncode != code:
+        raise RuntimeError(f"{' '.join(command)}: exit status {done.returncode}; expected {code}")
+    return Spent(**json.loads(done.stdout))
 
 
 def least(all_of: Sequence[Spent]) -> Spent:
@@ -98,6 +106,15 @@ class Bench:
         told = subprocess.run([self.floor, self.fleet.root, operations], check=True, capture_output=True, text=True)
         wall, cpu, calls, _ = map(int, told.stdout.split())
         return Spent(wall / 1e9, cpu / 1e9), calls
+
+    def tree(self) -> dict[str, str]:
+        """Every knob that can be set, by its path: what is to be the same."""
+        found = {}
+        for path, _, names in os.walk(self.fleet.root):
+            for name in names:
+                if name in KNOBS:
+                    found[f"{path}/{name}"] = Path(path, name).read_text()
+        return found
 
     def clear(self) -> None:
         """Take the tree away again, deepest first, and let the kernel free it: that goes on behind rmdir(2)."""

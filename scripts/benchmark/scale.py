@@ -9,6 +9,7 @@ from benchmark.measure import recorded
 SIZES = (100, 1_000, 10_000)
 LARGE = 20_000
 ROUNDS = 3
+EVERY = 100
 CHANGED = 5
 """The account whose file is edited."""
 
@@ -26,6 +27,9 @@ class Point:
     memory: int
     """Of the run that finds the edit."""
     memory_cold: int
+    spoilt: float
+    """With a mistake in every hundredth file, nothing to do otherwise; `others_changed` tells of the other trees."""
+    others_changed: int
 
     @property
     def ratio(self) -> float:
@@ -52,6 +56,11 @@ def _point(where: Place, accounts: int, idle_list: list[str], say: Callable[[str
             reading.append(made.descend(operations)[0])
             made.fleet.sell(CHANGED, more=turn % 2 == 0)
             edit.append(spent(run))
+        before = made.tree()
+        for number in range(0, accounts, EVERY):
+            made.fleet.spoil(number)
+        spoilt = least([spent(run, code=4) for _ in range(ROUNDS + 1)])
+        after = made.tree()
     found = least(edit)
     point = Point(
         accounts=accounts,
@@ -61,6 +70,8 @@ def _point(where: Place, accounts: int, idle_list: list[str], say: Callable[[str
         reading=least(reading).wall,
         memory=found.memory,
         memory_cold=cold.memory,
+        spoilt=spoilt.wall - start,
+        others_changed=sum(after.get(path) != text for path, text in before.items()) + len(after) - len(before),
     )
     say(f"{accounts} accounts: {point}")
     return point

@@ -11,9 +11,10 @@ import time
 begin = time.monotonic()
 child = os.fork()
 if child == 0:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    for out in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out)
     os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606  (no shell is wanted)
 _, status, used = os.wait4(child, 0)
 wall = time.monotonic() - begin
 print(json.dumps({"wall": wall, "cpu": used.ru_utime + used.ru_stime, "memory": used.ru_maxrss}))
-sys.exit(os.waitstatus_to_exitcode(status) != 0)
+sys.exit(os.waitstatus_to_exitcode(status))

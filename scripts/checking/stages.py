@@ -105,11 +105,9 @@ def _guest(shop: Workshop, *, release: str = "trixie", long: bool = False) -> bo
         return False
     name = "test" if release == "trixie" else f"test-{release}"
     vm = [sys.executable, str(SOURCE / "scripts" / "vm")]
-    marker = "guest" if long else "guest and not long"
-    inside = shlex.join(["/opt/testvenv/bin/python", "-m", "pytest", "-m", marker, *_TWICE_AT, "tests/guest"])
-    # Emulated processors stutter when the machine around them is busy, and some of these tests measure: what
-    # failed is tried once more by itself. What is wrong fails again.
-    script = f"cd /root/paas-isolate && {{ {inside} || {inside} --last-failed; }}"
+    inside = _inside("guest", "tests/guest", long=long)
+    faults = _inside("kernel", "tests/kernel/test_faults.py", long=long)  # there with limits, for it has controllers
+    script = f"cd /root/paas-isolate && {inside} && {faults}"
     try:
         return (
             _call(*vm, "start", "--release", release, "--name", name)
@@ -119,6 +117,14 @@ def _guest(shop: Workshop, *, release: str = "trixie", long: bool = False) -> bo
     finally:
         if not os.environ.get("PAAS_ISOLATE_KEEP"):
             _call(*vm, "stop", "--name", name)
+
+
+def _inside(marker: str, tests: str, *, long: bool) -> str:
+    """Emulated processors stutter when the machine around them is busy, and some of these tests measure: what
+    failed is tried once more by itself. What is wrong fails again."""
+    which = marker if long else f"{marker} and not long"
+    words = shlex.join(["/opt/testvenv/bin/python", "-m", "pytest", "-m", which, *_TWICE_AT, tests])
+    return f"{{ {words} || {words} --last-failed; }}"
 
 
 def _machine(shop: Workshop, name: str, *, long: bool) -> bool:
@@ -133,7 +139,8 @@ def _try(_: Workshop) -> bool:
 
 
 def _thorough(shop: Workshop) -> bool:
-    return _pytest(shop, "tests/changes", "tests/spec", environment={"HYPOTHESIS_PROFILE": "thorough"})
+    generated = _pytest(shop, "tests/changes", "tests/spec", environment={"HYPOTHESIS_PROFILE": "thorough"})
+    return _pytest(shop, "-m", "long", "tests/source") and generated
 
 
 def _fuzz(shop: Workshop) -> bool:

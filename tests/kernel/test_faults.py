@@ -27,23 +27,31 @@ def faults(number: int | None) -> list[tuple[str, str, int]]:
     return every if number is None else random.Random(7).sample(every, number)
 
 
+BEFORE = {"pids.max": "40", "memory.max": str(64 << 20), "cpu.max": "50000 100000"}
+AFTER = {"pids.max": "60", "memory.max": str(48 << 20), "cpu.max": "40000 100000"}
+"""Limits of alice, where this kernel has controllers: raised, lowered under a living process, lowered."""
+
+
 class Fleet:
     """A shop in two states; the run under test goes from the first to the second."""
 
     def __init__(self, shop: Shop, sleeper: Sleepers) -> None:
         self.shop = shop
+        self.limited = {"cpu", "memory", "pids"} <= set((shop.cgroups.read("", "cgroup.controllers") or "").split())
         self.alice, self.bob = sleeper(uid=ALICE).pid, sleeper(uid=BOB).pid
         wait_for(ALICE, self.alice), wait_for(BOB, self.bob)
 
     def first(self) -> None:
-        self.shop.account("alice", f"services: {{web: {{{NO_LIMIT}}}, old: {{{NO_LIMIT}}}}}\n")
+        limits = "limits: {pids: 40, memory: 64M, cpu: 50%}\n" if self.limited else ""
+        self.shop.account("alice", f"{limits}services: {{web: {{{NO_LIMIT}}}, old: {{{NO_LIMIT}}}}}\n")
         self.shop.account("carol")
         (self.shop.etc / "accounts.d" / "bob.yaml").unlink(missing_ok=True)
         done = self.shop.run("reconcile", "--remove")
         assert done.returncode in (0, 4), done.stderr
 
     def second(self) -> None:
-        self.shop.account("alice", f"suspended: false\nservices: {{web: {{{NO_LIMIT}}}, new: {{{NO_LIMIT}}}}}\n")
+        limits = "limits: {pids: 60, memory: 48M, cpu: 40%}\n" if self.limited else "suspended: false\n"
+        self.shop.account("alice", f"{limits}services: {{web: {{{NO_LIMIT}}}, new: {{{NO_LIMIT}}}}}\n")
         self.shop.account("bob")
         (self.shop.etc / "accounts.d" / "carol.yaml").unlink()
         self.shop.cgroups.write("users/alice/web", "cgroup.freeze", "1")
@@ -55,6 +63,10 @@ class Fleet:
         words[at] = words[at].replace('exec "$0"', f'PYTHONDONTWRITEBYTECODE=1 exec {" ".join(inject)} "$0"')
         return subprocess.run(words, capture_output=True, text=True)
 
+    def check_limits(self, *either: dict[str, str]) -> None:
+        for knob in BEFORE if self.limited else ():
+            assert self.shop.cgroups.read("users/alice", knob) in [limits[knob] for limits in either], knob
+
     def check(self) -> None:
         assert self.shop.run("reconcile", "--wait", "5").returncode == 0
         leaves = ["alice/login", "alice/new", "alice/other", "alice/web", "bob/login", "bob/other"]
@@ -62,6 +74,7 @@ class Fleet:
         assert self.shop.cgroups.read("users/alice/web", "cgroup.freeze") == "0"
         assert where(self.shop.cgroups, self.alice) == "users/alice/other"
         assert where(self.shop.cgroups, self.bob) == "users/bob/other"
+        self.check_limits(AFTER)
         assert self.shop.run("reconcile").stdout == "nothing to do\n"
 
 
@@ -78,6 +91,7 @@ def suffer(fleet: Fleet, call: str, fault: str, nth: int) -> None:
     done = fleet.run_with(call, fault, nth)
     if "importlib" not in done.stderr:  # a fault while Python itself starts is Python's to tell
         assert "Traceback" not in done.stderr, done.stderr
+    fleet.check_limits(BEFORE, AFTER)
     fleet.check()
 
 

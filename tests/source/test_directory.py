@@ -219,6 +219,26 @@ def test_a_file_that_was_only_just_written_is_read_again(
     assert parsed.count("accounts.d/alice.yaml") == 3
 
 
+def edits_that_are_missed(machine: Machine, edits: int) -> list[int]:
+    """Written in place, of one size, as fast as it goes: dozens of them within a tick."""
+    path = machine.write("accounts.d/alice.yaml", ALICE)
+    missed = []
+    for edit in range(10_000, 10_000 + edits):
+        path.write_text(f"{ALICE}limits: {{pids: {edit}}}\n")
+        if machine.load().accounts["alice"].limits != {"pids": edit}:
+            missed.append(edit)
+    return missed
+
+
+def test_no_edit_is_missed(machine: Machine) -> None:
+    assert edits_that_are_missed(machine, 300) == []
+
+
+@pytest.mark.long
+def test_none_of_ten_thousand_edits_is_missed(machine: Machine) -> None:
+    assert edits_that_are_missed(machine, 10_000) == []
+
+
 def test_when_an_identity_can_be_trusted(tmp_path: Path) -> None:
     second = 1_000_000_000
     of = identity(os.stat(tmp_path))
