@@ -9,6 +9,7 @@ from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import Claims, Clashes, LastGood
 from paas_isolate.spec.conflicts import place_conflicts
+from paas_isolate.spec.guarantees import LIMIT, overbooked
 from paas_isolate.spec.names import is_name
 from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, user_key
 
@@ -44,6 +45,7 @@ def gather(
     seller = Seller(shelf)
     _check_host(seller)
     good, refused = _sell(seller, accounts.values())
+    refused |= _tell_overbooked(seller, accounts, good)
     claims = Claims(good, last_good)
     refused |= _tell_clashes(seller, accounts, claims.clashes(), "belongs to")
     refused |= dict(wrong.accounts)
@@ -109,6 +111,18 @@ def _sell(seller: Seller, accounts: Iterable[Account]) -> tuple[dict[str, Sold],
         except RefusalError as why:
             refused[account.name] = str(why)
     return good, refused
+
+
+def _tell_overbooked(seller: Seller, accounts: Mapping[str, Account], good: dict[str, Sold]) -> dict[str, str]:
+    shelf, reasons = seller.shelf, {}
+    for name, text in list(overbooked(good, shelf.host, shelf.machine, shelf.last_good)):
+        plan = shelf.plans.get(good[name].plan or "")
+        file = accounts[name].file if LIMIT in accounts[name].limits or plan is None else plan.file
+        told = f"{text}; expected less{'' if file == accounts[name].file else f' for {name}'}"
+        seller.complain(file, f"limits.{LIMIT}", told)
+        reasons[name] = f"limits.{LIMIT} {told}"
+        del good[name]
+    return reasons
 
 
 def _tell_clashes(seller: Seller, accounts: Mapping[str, Account], clashes: Clashes, belongs: str) -> dict[str, str]:

@@ -283,6 +283,31 @@ def test_an_old_copy_confines_nobody_who_is_exempt_now() -> None:
     assert found.accounts["alice"].uids == {"alice": 1001, "bob": 1002}  # alice was made anew
 
 
+GUARANTEED = "limits: {{memory: {{max: 3G, min: {}}}}}"
+
+
+def test_no_more_is_guaranteed_than_there_is() -> None:
+    """The machine has 4G, of which all customers have three quarters."""
+    copies = {"bob": sold("bob", bob=1002)._replace(limits={"memory.min": 2 << 30})}
+    files = {A: GUARANTEED.format("50%"), B: GUARANTEED.format("2G"), C: GUARANTEED.format("1G")}
+    found = fleet({**files, "config.yaml": "ceiling: {memory: 75%}"}, last_good=copies)
+    assert set(found.accounts) == {"bob", "carol"}
+    assert set(found.kept) == {"alice"}
+    assert [str(it) for it in found.complaints] == [
+        f"{A}:2:33: limits.memory.min is 1.5G, where 2G are guaranteed to others, "
+        "and all customers have 3G; expected less"
+    ]
+
+
+def test_a_plan_may_guarantee_too_much_to_its_last_customer() -> None:
+    files = {P: "limits: {memory: {max: 2G, min: 2G}}", A: "plan: p", B: "plan: p"}
+    found = fleet({**files, "config.yaml": "ceiling: {memory: 75%}"})
+    assert set(found.accounts) == {"alice"}
+    assert "limits.memory.min is 2G, where 2G are guaranteed to others" in str(found.complaints[0])
+    assert str(found.complaints[0]).startswith(P)
+    assert str(found.complaints[0]).endswith("expected less for bob")
+
+
 def test_a_uid_that_is_anothers_now_is_not_kept() -> None:
     """alice was deleted, and bob was made after her with the uid that was free."""
     people, copies = Crowd({"bob": 1001}), {"alice": sold("alice", alice=1001)}
