@@ -26,7 +26,9 @@ def observe(
     other accounts its cgroups are taken over.
     """
     seen = _Seen(cgroups)
-    _look_at_all(seen, fleet, weight_at, since)
+    if not _look_at_all(seen, fleet, weight_at, since) and since:
+        seen = _Seen(cgroups)  # what was taken over is not there any more
+        _look_at_all(seen, fleet, weight_at, None)
     return World(seen.cgroups, tuple(_processes(cgroups, fleet, seen.members)), seen.members)
 
 
@@ -52,7 +54,8 @@ class _Seen:
         return True
 
 
-def _look_at_all(seen: _Seen, fleet: Fleet, weight_at: str, since: tuple[World, Collection[str]] | None) -> None:
+def _look_at_all(seen: _Seen, fleet: Fleet, weight_at: str, since: tuple[World, Collection[str]] | None) -> bool:
+    """Whether there are as many cgroups as the kernel counts."""
     inner, leaves = _names(seen.tree)
     seen.look(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
     if weight_at != tree.ROOT:
@@ -70,6 +73,7 @@ def _look_at_all(seen: _Seen, fleet: Fleet, weight_at: str, since: tuple[World, 
     missing = below - (len(seen.cgroups) - above)
     for path in _strangers(seen.tree, seen.cgroups, missing) if missing else ():
         seen.look(path, inner if tree.is_account(path) else leaves)
+    return below == len(seen.cgroups) - above
 
 
 def _take_over(seen: _Seen, fleet: Fleet, before: World, touched: Collection[str]) -> list[Sold]:

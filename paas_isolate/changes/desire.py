@@ -36,8 +36,8 @@ def as_sold(
 ) -> World:
     """The cgroups that were sold, whatever there is now: the same at every look of a run.
 
-    `held` are accounts and services (`alice`, `alice/web`) that an administrator has frozen; `weight_at` is the
-    cgroup whose cpu.weight sets all customers together against the rest of the machine.
+    `held` are accounts and services (`alice`, `alice/web`, by directory) that an administrator has frozen;
+    `weight_at` is the cgroup whose cpu.weight sets all customers together against the rest of the machine.
     """
     control = " ".join(name for name in CONTROLLERS if name in controllers)
     cgroups: dict[str, Knobs] = dict(_house(fleet.host, machine, control, weight_at))
@@ -135,13 +135,13 @@ def _account(sold: Sold, catalogue: _Catalogue, disk: _Disk, held: Collection[st
     machine, path = catalogue.machine, tree.account(sold.directory)
     around = Surroundings(machine, machine.memory, disk.below(path, sold.limits))
     own = catalogue.knobs(sold.limits, around, catalogue.control)
-    yield path, _frozen(own) if sold.suspended or sold.name in held else own
+    yield path, _frozen(own) if sold.suspended or sold.directory in held else own
     inside = Surroundings(machine, effective_memory(sold.limits, around))
     for path, service in limited_by(sold):
         limits = _with_house_rules(service, sold.limits)
         device = disk.below(path, limits)
         own = catalogue.knobs(limits, inside._replace(device=device) if device else inside)
-        yield path, _frozen(own) if held and f"{sold.name}/{service.name}" in held else own
+        yield path, _frozen(own) if held and f"{sold.directory}/{service.name}" in held else own
 
 
 def _frozen(own: Knobs) -> Knobs:

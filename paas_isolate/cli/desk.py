@@ -49,7 +49,7 @@ class Desk(NamedTuple):
     @contextmanager
     def wheel(self, fleet: Fleet, *, account: str = "", meant: bool = False) -> Iterator[Wheel]:
         """The wheel, ready to be looked at or turned; `account` narrows it to one."""
-        decided = decisions.load(self.state).following(fleet)
+        decided = decisions.load(self.state)
         with self.tree(fleet) as (cgroups, location):
             offered = (cgroups.read("", "cgroup.controllers") or "").split()
             yield Wheel(

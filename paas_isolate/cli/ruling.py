@@ -25,7 +25,7 @@ target = click.argument("target", metavar="ACCOUNT[/SERVICE]")
 @click.pass_obj
 def freeze(desk: Desk, target: str) -> int:
     """Stop all processes of an account or service where they are, until thaw: through reconciles and reboots."""
-    return _decide(desk, target, lambda decided: decided.freeze(target))
+    return _decide(desk, target, Decisions.freeze)
 
 
 @click.command()
@@ -33,7 +33,7 @@ def freeze(desk: Desk, target: str) -> int:
 @click.pass_obj
 def thaw(desk: Desk, target: str) -> int:
     """Let a frozen account or service go on."""
-    return _decide(desk, target, lambda decided: decided.thaw(target))
+    return _decide(desk, target, Decisions.thaw)
 
 
 @click.command()
@@ -53,13 +53,14 @@ def kill(desk: Desk, target: str, everyone: bool, grace: float) -> int:
     return Exit.CONVERGED
 
 
-def _decide(desk: Desk, target: str, decision: Callable[[Decisions], Decisions]) -> int:
-    account, _, _ = target.partition("/")
+def _decide(desk: Desk, target: str, decision: Callable[[Decisions, str], Decisions]) -> int:
+    account, slash, service = target.partition("/")
     with desk.alone(wait=10):
         fleet = desk.fleet(remember=True)
         with desk.tree(fleet) as (cgroups, _):
             _path(cgroups, fleet, target)
-        decisions.save(desk.state, decision(decisions.load(desk.state).following(fleet)))
+            held = f"{directory_of(cgroups, fleet, account)}{slash}{service}"
+        decisions.save(desk.state, decision(decisions.load(desk.state), held))
         with desk.wheel(fleet, account=account) as wheel:
             report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
     for outcome in report.remaining:

@@ -127,13 +127,16 @@ def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
     kept of those that are gone."""
     decided = decisions.load(desk.state)
     leaving = report.last.leaving
-    now = decided.following(fleet)._replace(departed=leaving.accepted)
+    now = decided._replace(departed=leaving.accepted)
     if not leaving.blocked and not fleet.removal:
-        there = fleet.accounts.keys() | fleet.kept.keys() | leaving.accepted
-        now = now.without(lambda account: account not in there)
+        directories = {sold.directory for sold in fleet.accounts.values()} | fleet.kept.keys() | leaving.accepted
+        now = now.among(directories)
+        for target in sorted(decided.held - now.held):
+            say.line(f"{target} was frozen; that ends with the account", err=True)
         copies = desk.directory.last_good
-        for name in copies.names() - there:
-            copies.forget(name)
+        for name in copies.names() - fleet.accounts.keys() - fleet.kept.keys() - leaving.accepted:
+            if (copy := copies.account(name)) is None or copy.directory not in leaving.accepted:
+                copies.forget(name)
     if now != decided:
         decisions.save(desk.state, now)
 

@@ -87,7 +87,7 @@ def _state(path: str, seen: Look, wheel: Wheel, names: dict[str, Sold]) -> str:
         return "kept"
     if sold.suspended:
         return "suspended"
-    if sold.name in wheel.held or f"{sold.name}/{path.rpartition('/')[2]}" in wheel.held:
+    if sold.directory in wheel.held or f"{sold.directory}/{path.rpartition('/')[2]}" in wheel.held:
         return "frozen"
     return "pending" if any(owner(step) == directory for step in seen.changes) else "ok"
 

@@ -8,6 +8,7 @@ from paas_isolate.linux import mounts
 
 SYS = "/sys/dev/block"
 BTRFS = "/sys/fs/btrfs"
+SYS_BLOCK = "/sys/class/block"
 
 
 class Disks:
@@ -45,8 +46,12 @@ def disk_of(device: str) -> str:
         return ""
     if not os.path.exists(f"{here}/partition"):
         return device
-    with open(f"{os.path.dirname(here)}/dev", encoding="ascii") as whole:
-        return whole.read().strip()
+    return _number(os.path.dirname(here))
+
+
+def _number(device: str) -> str:
+    with open(f"{device}/dev", encoding="ascii") as number:
+        return number.read().strip()
 
 
 def _existing(path: str) -> str:
@@ -66,14 +71,14 @@ def _source_of(path: str) -> str:
     if not found:
         raise HostError(f"{path} lies on {mount.kind} at {mount.point}, which has no disk of this machine below it")
     disks = _spread_over(os.path.basename(os.path.realpath(mount.source))) if mount.kind == "btrfs" else []
-    if len(disks) > 1:
+    if len({disk_of(_number(f"{SYS_BLOCK}/{name}")) for name in disks}) > 1:
         where = f"{path} lies on btrfs at {mount.point}, on {len(disks)} disks ({', '.join(disks)})"
         raise HostError(f"{where}: what is limited on one of them goes to another")
     return found
 
 
 def _spread_over(disk: str) -> list[str]:
-    """The disks of the btrfs that one belongs to, by name (fs/btrfs/sysfs.c)."""
+    """The devices of the btrfs that one belongs to, by name (fs/btrfs/sysfs.c)."""
     for system in os.listdir(BTRFS) if os.path.isdir(BTRFS) else ():
         devices = f"{BTRFS}/{system}/devices"
         if os.path.exists(f"{devices}/{disk}"):

@@ -3,7 +3,7 @@
 import os
 import select
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
@@ -53,21 +53,22 @@ def _first_in_line(tree: CgroupTree) -> Iterator[None]:
     so if another write has just waited (kernel/cgroup/cgroup.c, cgroup_procs_write_start; kernel/rcu/sync.c). That
     other one is ours, of ourselves to where we are.
     """
-    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    try:
-        with suppress(OSError):
-            tree.write(tree.path_of(procfs.cgroup(os.getpid()) or ""), PROCS, "0")
+    with ExitStack() as undo:
+        with suppress(OSError):  # a container, a unit with a SystemCallFilter=: then it is only less likely
+            before = os.sched_getscheduler(0), os.sched_getparam(0)
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            undo.callback(os.sched_setscheduler, 0, *before)
+        here = procfs.cgroup(os.getpid())
+        if here and not here.startswith("/.."):  # seen from another cgroup namespace it is not told
+            with suppress(OSError):
+                tree.write(tree.path_of(here), PROCS, "0")
         yield
-    finally:
-        os.sched_setscheduler(0, policy, priority)
 
 
 def _put_back(tree: CgroupTree, pid: int, start: int, to: str) -> None:
-    """Whoever has the pid now goes to where its parent is: every process begins there."""
+    """Whoever has the pid now goes to where its parent is, for there most begin; an orphan's is not known any more."""
     now = procfs.identity(pid)
-    if now is None or now.start == start or tree.path_of(procfs.cgroup(pid) or "") != to:
+    if now is None or now.start == start or now.parent <= 1 or tree.path_of(procfs.cgroup(pid) or "") != to:
         return
     parent = tree.path_of(procfs.cgroup(now.parent) or "")
     if parent and parent != to:

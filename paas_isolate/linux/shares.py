@@ -36,6 +36,7 @@ def carry_out(work: Callable[[Iterable[Item]], Found], shares: Sequence[Sequence
     `work` returns what marshal(3) of Python knows: tuples, lists, dicts, str, bytes, numbers, None.
     """
     with ExitStack() as children:
+        _hear_of_ends(children)
         answers = [_ask(work, share, children) for share in shares[1:]]
         yield work(shares[0])
         for share, answer in zip(shares[1:], answers, strict=True):
@@ -57,15 +58,24 @@ def _ask(work: Callable[[Iterable[Item]], Found], share: Iterable[Item], childre
         children.callback(_end, child)
         return answer
     try:
+        os.close(answer)  # so that writing ends with the parent
         _answer(marshal.dumps(work(_while_wanted(share, parent))), to)  # type: ignore[arg-type]
     finally:
         os._exit(0)  # whatever happened: no traceback, no flush of what the parent was about to say
 
 
+def _hear_of_ends(undo: ExitStack) -> None:
+    """Who started us may have told the kernel to forget children that end, and an exec(2) hands that on: then none
+    can be waited for, and their pids are others' soon (sigaction(2), SA_NOCLDWAIT)."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        undo.callback(signal.signal, signal.SIGCHLD, signal.SIG_IGN)
+
+
 def _while_wanted(share: Iterable[Item], parent: int) -> Iterator[Item]:
     for item in share:
         if os.getppid() != parent:
-            return
+            os._exit(0)  # not a return: half a share is none
         yield item
 
 

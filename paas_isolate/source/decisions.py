@@ -1,20 +1,19 @@
 """What an administrator decided by a command, and must outlive a reboot: who is frozen, who may be removed."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from typing import NamedTuple
 
 from paas_isolate.errors import HostError
-from paas_isolate.model.account import Fleet
 from paas_isolate.source.keep import keep
 
 FILE = "decisions.json"
 
 
 class Decisions(NamedTuple):
-    """`held` are accounts (`alice`) and services (`alice/web`) that are frozen until thawed; `departed` are
-    account directories whose removal was accepted and waits for their last process; `said` is the day and the
-    digest of the complaint that cron has been told last."""
+    """`held` are accounts (`alice`) and services (`alice/web`) that are frozen until thawed, by the account's
+    directory, which a new name does not change; `departed` are account directories whose removal was accepted and
+    waits for their last process; `said` is the day and the digest of the complaint that cron has been told last."""
 
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
@@ -26,19 +25,10 @@ class Decisions(NamedTuple):
     def thaw(self, target: str) -> "Decisions":
         return self._replace(held=self.held - {target})
 
-    def following(self, fleet: Fleet) -> "Decisions":
-        """A freeze goes with its account when that gets a new name."""
-        now = {sold.directory: name for name, sold in fleet.accounts.items() if sold.directory != name}
-        return self._replace(held=frozenset(_renamed(target, now) for target in self.held)) if now else self
-
-    def without(self, gone: Callable[[str], bool]) -> "Decisions":
-        """Nobody inherits a freeze: a later account of the same name begins anew."""
-        return self._replace(held=frozenset(target for target in self.held if not gone(target.partition("/")[0])))
-
-
-def _renamed(target: str, now: Mapping[str, str]) -> str:
-    account, slash, service = target.partition("/")
-    return f"{now.get(account, account)}{slash}{service}"
+    def among(self, directories: Collection[str]) -> "Decisions":
+        """Without those that are gone: nobody inherits a freeze, a later account of the same name begins anew."""
+        there = (target for target in self.held if target.partition("/")[0] in directories)
+        return self._replace(held=frozenset(there))
 
 
 def load(state: str) -> Decisions:

@@ -9,9 +9,9 @@ from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import Claims, Clashes, LastGood
 from paas_isolate.spec.conflicts import place_conflicts
-from paas_isolate.spec.guarantees import LIMIT, overbooked
+from paas_isolate.spec.guarantees import LIMIT, overbooked, without_guarantee
 from paas_isolate.spec.names import is_name
-from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, user_key
+from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, is_anothers, user_key
 
 
 class Wrong(NamedTuple):
@@ -45,7 +45,8 @@ def gather(
     seller = Seller(shelf)
     _check_host(seller)
     good, refused = _sell(seller, accounts.values())
-    refused |= _tell_overbooked(seller, accounts, good)
+    copies = (copy for name in {*refused, *wrong.accounts} if (copy := last_good(name)))
+    refused |= _tell_overbooked(seller, accounts, good, copies)
     claims = Claims(good, last_good)
     refused |= _tell_clashes(seller, accounts, claims.clashes(), "belongs to")
     refused |= dict(wrong.accounts)
@@ -82,15 +83,20 @@ def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozens
     def copy(name: str) -> Sold | None:
         if (sold := last_good(name)) is None:
             return None
-        now = {user: found.uid if (found := people.by_name(user)) else uid for user, uid in sold.uids.items()}
+        now = {user: found for user, uid in sold.uids.items() if (found := _uid_now(user, uid, people)) is not None}
         allowed = {
-            user: uid
-            for user, uid in now.items()
-            if host.first_uid <= uid <= host.last_uid and uid not in exempt and user in (people.names_of(uid) or {user})
+            user: uid for user, uid in now.items() if host.first_uid <= uid <= host.last_uid and uid not in exempt
         }
         return sold._replace(uids=allowed)
 
     return copy
+
+
+def _uid_now(user: str, uid: int, people: People) -> int | None:
+    """Whoever cannot be resolved keeps the uid that was theirs, unless it is another's by now."""
+    if found := people.by_name(user):
+        return found.uid
+    return None if is_anothers(uid, user, people) else uid
 
 
 def _check_host(seller: Seller) -> None:
@@ -113,15 +119,21 @@ def _sell(seller: Seller, accounts: Iterable[Account]) -> tuple[dict[str, Sold],
     return good, refused
 
 
-def _tell_overbooked(seller: Seller, accounts: Mapping[str, Account], good: dict[str, Sold]) -> dict[str, str]:
+def _tell_overbooked(
+    seller: Seller, accounts: Mapping[str, Account], good: dict[str, Sold], others: Iterable[Sold]
+) -> dict[str, str]:
+    """Complain. Who was sold before stays as it was; a new customer gets everything else."""
     shelf, reasons = seller.shelf, {}
-    for name, text in list(overbooked(good, shelf.host, shelf.machine, shelf.last_good)):
-        plan = shelf.plans.get(good[name].plan or "")
+    for name, text in list(overbooked(good, others, shelf.host, shelf.machine, shelf.last_good)):
+        plan, copy = shelf.plans.get(good[name].plan or ""), shelf.last_good(name)
         file = accounts[name].file if LIMIT in accounts[name].limits or plan is None else plan.file
         told = f"{text}; expected less{'' if file == accounts[name].file else f' for {name}'}"
-        seller.complain(file, f"limits.{LIMIT}", told)
-        reasons[name] = f"limits.{LIMIT} {told}"
-        del good[name]
+        seller.complain(file, f"limits.{LIMIT}", told if copy else f"{told} (it is sold without)")
+        if copy:
+            reasons[name] = f"limits.{LIMIT} {told}"
+            del good[name]
+        else:
+            good[name] = without_guarantee(good[name])
     return reasons
 
 
@@ -169,6 +181,7 @@ def _sell_the_rest(seller: Seller, claims: Claims, taken: Mapping[str, str]) -> 
         name = user.name if free else f"uid-{user.uid}"
         rest[name] = Account(name, CONFIG, (user.name,), user.name, plan)
     good, refused = _sell(seller, rest.values())
+    refused |= _tell_overbooked(seller, rest, good, (claims.good | claims.held).values())
     claims.good |= good
     claims.hold(refused)
     return refused

@@ -1,6 +1,6 @@
 """What is guaranteed must be there: memory.min of all accounts together, within what all customers may have."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from paas_isolate.model.account import Host, Sold
 from paas_isolate.model.knobs import Surroundings, effective_memory
@@ -13,30 +13,35 @@ LIMIT = "memory.min"
 
 
 def overbooked(
-    good: Mapping[str, Sold], host: Host, machine: Machine, last_good: LastGood
+    good: Mapping[str, Sold], others: Iterable[Sold], host: Host, machine: Machine, last_good: LastGood
 ) -> Iterator[tuple[str, str]]:
-    """Accounts whose guarantee does not fit any more, with what is wrong. Those that have theirs already come
-    first, for a new file must not take from an old one; then by name."""
+    """Accounts whose guarantee does not fit any more, with what is wrong. What an account has already is its own,
+    whatever it wants now, and `others` keep theirs; the rest goes by name."""
     wanted = {name: _bytes(sold, machine) for name, sold in good.items() if LIMIT in sold.limits}
-    there = effective_memory(host.ceiling, Surroundings(machine, machine.memory))
-    if sum(wanted.values()) <= there:
+    if not wanted:
         return
-    given = 0
-    for name in sorted(wanted, key=lambda name: (not _has_it(good[name], last_good), name)):
-        if given + wanted[name] > there:
-            others = f"where {format_size(given)} are guaranteed to others, " if given else ""
-            yield name, f"is {format_size(wanted[name])}, {others}and all customers have {format_size(there)}"
+    given = sum(_bytes(sold, machine) for sold in others)
+    there = effective_memory(host.ceiling, Surroundings(machine, machine.memory))
+    if given + sum(wanted.values()) <= there:
+        return
+    has = {name: min(wanted[name], _bytes(copy, machine)) for name in wanted if (copy := last_good(name))}
+    given += sum(has.values())
+    for name in sorted(wanted):
+        more = wanted[name] - has.get(name, 0)
+        if more and given + more > there:
+            rest = given - has.get(name, 0)
+            told = f"where {format_size(rest)} are guaranteed to others, " if rest else ""
+            yield name, f"is {format_size(wanted[name])}, {told}and all customers have {format_size(there)}"
         else:
-            given += wanted[name]
+            given += more
+
+
+def without_guarantee(sold: Sold) -> Sold:
+    return sold._replace(limits={name: value for name, value in sold.limits.items() if name != LIMIT})
 
 
 def _bytes(sold: Sold, machine: Machine) -> int:
-    value = sold.limits[LIMIT]
+    value = sold.limits.get(LIMIT, 0)
     if isinstance(value, Percent):
         return int(value.of_hundred * effective_memory(sold.limits, Surroundings(machine, machine.memory)) / 100)
     return value if isinstance(value, int) else machine.memory
-
-
-def _has_it(sold: Sold, last_good: LastGood) -> bool:
-    copy = last_good(sold.name)
-    return copy is not None and copy.limits.get(LIMIT) == sold.limits[LIMIT]

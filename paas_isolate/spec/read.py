@@ -104,8 +104,11 @@ def _text(data: bytes, file: str) -> str:
     if found := _HIDDEN.search(text):
         line, start = text.count("\n", 0, found.start()) + 1, text.rfind("\n", 0, found.start())
         refuse(file, _hidden(found[0]), line, found.start() - start)
-    if found := re.search("^%", text, re.MULTILINE):  # libyaml compares each %TAG with all before it
-        refuse(file, "a directive begins here; leave it out", text.count("\n", 0, found.start()) + 1, 1)
+    for line, words in enumerate(text.split("\n"), 1):
+        if words.startswith("%"):  # libyaml compares each %TAG with all before it
+            refuse(file, "a directive begins here; leave it out", line, 1)
+        if words.strip() and not words.startswith("#"):
+            break
     return text
 
 

@@ -147,7 +147,7 @@ class Seller:
         copy = self.shelf.last_good(account.name)
         uid = copy.uids.get(name) if copy else None
         key = user_key(account, index)
-        if uid is None or self.shelf.people.names_of(uid):  # nobody inherits a customer's limits with a uid
+        if uid is None or is_anothers(uid, name, self.shelf.people):
             text = f"is {shown(name)}, who is no user of this machine; make the user, or take the name out"
             self.complain(account.file, key, text)
             return None
@@ -203,6 +203,12 @@ class Seller:
         at = next((key for key, file in files.items() if file == account.file), conflict.keys[0])
         elsewhere = "".join(f" ({key} is in {file})" for key, file in files.items() if file != files[at])
         self.complain(files[at], conflict.keys[0], conflict.text + elsewhere, at=at, warning=conflict.warning)
+
+
+def is_anothers(uid: int, name: str, people: People) -> bool:
+    """Whether a uid that was remembered is somebody else's now: nobody inherits a customer's limits with it."""
+    names = people.names_of(uid)
+    return bool(names) and name not in names
 
 
 def user_key(account: Account, index: int) -> str:

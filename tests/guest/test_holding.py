@@ -84,12 +84,19 @@ def test_a_freeze_follows_a_new_name_and_is_not_inherited(busy, spec, paas):
     assert not is_frozen("users/alice/worker")
 
     spec.withdraw("alicia")
+    spec.sell("alizia", users=("alice",), renamed_from="alicia", services={"web": {}, "worker": {}})
+    paas("reconcile")
+    assert is_frozen("users/alice/web")
+
+    spec.withdraw("alizia")
+    paas("reconcile", code=4)  # it waits for its processes, one of them frozen
+    assert is_frozen("users/alice/web")
     for process in busy.started:
         process.kill()
     until(lambda: paas("reconcile", code=None).code == 0, "the account is gone")
-    spec.sell("alicia", users=("alice",), services={"web": {}})
+    spec.sell("alice", services={"web": {}})
     paas("reconcile")
-    assert not is_frozen("users/alicia/web")
+    assert not is_frozen("users/alice/web")
 
 
 def test_a_suspended_account_stands_still_and_loses_nothing(sell, busy, paas):

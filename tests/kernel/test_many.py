@@ -97,6 +97,13 @@ def test_cgroups_that_somebody_made_are_seen_wherever_they_are(cgroups: CgroupTr
     assert len(known) == cgroups.descendants("users") + 2
 
 
+def test_what_vanished_meanwhile_is_not_taken_over(cgroups: CgroupTree) -> None:
+    fleet = made(cgroups)
+    first = observe(cgroups, fleet)
+    cgroups.remove("users/b10/web")
+    assert observe(cgroups, fleet, since=(first, {"a"})) == observe(cgroups, fleet)
+
+
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The cgroups that are looked at from now on."""

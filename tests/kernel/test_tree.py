@@ -87,6 +87,19 @@ def test_a_process_that_is_not_what_it_was_is_left_alone(cgroups: CgroupTree, sl
     assert cgroups.pids("leaf") == ()
 
 
+def test_a_process_is_moved_where_nobody_may_be_hurried(
+    cgroups: CgroupTree, sleeper: Sleepers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "sched_setscheduler")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    cgroups.create("leaf")
+    pid = sleeper(uid=UID).pid
+    pidfd.move(cgroups, Process(pid, UID, outside(cgroups, pid), settled(pid, UID).start), "leaf")
+    assert cgroups.pids("leaf") == (pid,)
+
+
 def test_a_process_that_has_ended_is_gone(cgroups: CgroupTree, sleeper: Sleepers) -> None:
     cgroups.create("leaf")
     process = sleeper(uid=UID, program="pass")

@@ -119,3 +119,46 @@ def test_a_child_goes_no_further_than_its_parent(tmp_path: Path) -> None:
     while Path(f"/proc/{child}").exists() and " Z " not in Path(f"/proc/{child}/stat").read_text():
         time.sleep(0.01)
     assert len(seen.read_text().splitlines()) < 200
+
+
+def test_children_are_waited_for_though_nobody_asked_for_that() -> None:
+    """SIGCHLD that is ignored stays so over an exec(2): a panel's hook in Perl, say."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        found = list(shares.carry_out(squares, shares.parts(NUMBERS, 3)))
+        assert [square for _, done in found for square in done] == [number**2 for number in NUMBERS]
+        assert len({pid for pid, _ in found}) == 3
+        assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_half_a_share_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pid namespace of its own a parent may have no number at all."""
+    monkeypatch.setattr(os, "getppid", lambda: 0)
+    found = list(shares.carry_out(squares, shares.parts(NUMBERS, 3)))
+    assert [square for _, done in found for square in done] == [number**2 for number in NUMBERS]
+
+
+def test_a_child_that_is_telling_ends_with_its_parent(tmp_path: Path) -> None:
+    program = f"""
+        import os, signal
+        from paas_isolate.linux import shares
+        here = os.getpid()
+        def work(numbers):
+            list(numbers)
+            if os.getpid() != here:
+                open({str(tmp_path / "child")!r}, "w").write(str(os.getpid()))
+                return "x" * 500_000
+            signal.pause()
+        list(shares.carry_out(work, shares.parts(range(100), 2)))
+    """
+    told = tmp_path / "child"
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)]) as parent:
+        while not told.exists() or not told.read_text():
+            time.sleep(0.01)
+        time.sleep(0.2)  # until it writes, into a pipe of 64 kB
+        parent.kill()
+    child = int(told.read_text())
+    while Path(f"/proc/{child}").exists() and " Z " not in Path(f"/proc/{child}/stat").read_text():
+        time.sleep(0.01)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from crowd import CROWD, MACHINE, Crowd, fleet, sold
 
-from paas_isolate.model.account import Account, Match, Plan, Service
+from paas_isolate.model.account import Account, Match, Plan, Service, Sold
 from paas_isolate.model.limits import UNLIMITED, Percent
 from paas_isolate.spec.gather import Wrong, gather
 from paas_isolate.spec.parse import DEFAULT
@@ -286,26 +286,69 @@ def test_an_old_copy_confines_nobody_who_is_exempt_now() -> None:
 GUARANTEED = "limits: {{memory: {{max: 3G, min: {}}}}}"
 
 
+THREE_QUARTERS = {"config.yaml": "ceiling: {memory: 75%}"}  # of 4G
+
+
+def guaranteeing(name: str, size: int) -> Sold:
+    return sold(name, **{name: CROWD.users[name]})._replace(limits={"memory.min": size << 30})
+
+
 def test_no_more_is_guaranteed_than_there_is() -> None:
-    """The machine has 4G, of which all customers have three quarters."""
-    copies = {"bob": sold("bob", bob=1002)._replace(limits={"memory.min": 2 << 30})}
+    copies = {"alice": guaranteeing("alice", 0), "bob": guaranteeing("bob", 2)}
     files = {A: GUARANTEED.format("50%"), B: GUARANTEED.format("2G"), C: GUARANTEED.format("1G")}
-    found = fleet({**files, "config.yaml": "ceiling: {memory: 75%}"}, last_good=copies)
-    assert set(found.accounts) == {"bob", "carol"}
-    assert set(found.kept) == {"alice"}
+    found = fleet({**THREE_QUARTERS, **files}, last_good=copies)
     assert [str(it) for it in found.complaints] == [
         f"{A}:2:33: limits.memory.min is 1.5G, where 2G are guaranteed to others, "
         "and all customers have 3G; expected less"
     ]
+    assert found.accounts["alice"] == copies["alice"]
+    assert set(found.kept) == {"alice"}
+    assert found.accounts["carol"].limits["memory.min"] == 1 << 30
+
+
+def test_who_wants_less_than_before_keeps_it() -> None:
+    copies = {"bob": guaranteeing("bob", 2)}
+    found = fleet({**THREE_QUARTERS, A: GUARANTEED.format("2G"), B: GUARANTEED.format("1.5G")}, last_good=copies)
+    assert found.accounts["bob"].limits["memory.min"] == 3 << 29
+    assert "memory.min" not in found.accounts["alice"].limits
+    assert found.accounts["alice"].limits["memory.max"] == 3 << 30  # a new customer gets everything else
+    assert not found.kept
+
+
+def test_what_a_wrong_account_keeps_is_not_there_for_others() -> None:
+    copies = {"bob": guaranteeing("bob", 2)}
+    wrong = Wrong(accounts={"bob": "accounts.d/bob.yaml cannot be used"})
+    found = fleet({**THREE_QUARTERS, A: GUARANTEED.format("2G")}, last_good=copies, wrong=wrong)
+    assert "memory.min" not in found.accounts["alice"].limits
+    assert found.accounts["bob"] == copies["bob"]
 
 
 def test_a_plan_may_guarantee_too_much_to_its_last_customer() -> None:
     files = {P: "limits: {memory: {max: 2G, min: 2G}}", A: "plan: p", B: "plan: p"}
-    found = fleet({**files, "config.yaml": "ceiling: {memory: 75%}"})
-    assert set(found.accounts) == {"alice"}
+    found = fleet({**THREE_QUARTERS, **files})
+    assert [name for name, it in found.accounts.items() if "memory.min" in it.limits] == ["alice"]
     assert "limits.memory.min is 2G, where 2G are guaranteed to others" in str(found.complaints[0])
     assert str(found.complaints[0]).startswith(P)
-    assert str(found.complaints[0]).endswith("expected less for bob")
+    assert str(found.complaints[0]).endswith("expected less for bob (it is sold without)")
+
+
+def test_users_without_an_account_are_guaranteed_what_is_left() -> None:
+    files = {P: "limits: {memory: {max: 2G, min: 1G}}", A: "plan: p"}
+    everybody = {"config.yaml": "ceiling: {memory: 75%}\nusers: {without_account: plan p}"}
+    found = fleet({**everybody, **files}, Crowd({"alice": 1001, "bob": 1002, "carol": 1003, "dave": 1004}))
+    assert [name for name, it in found.accounts.items() if "memory.min" in it.limits] == ["alice", "bob", "carol"]
+    assert found.accounts["dave"].limits["memory.max"] == 2 << 30
+
+
+def test_a_name_that_is_told_otherwise_is_the_same_user() -> None:
+    """sssd with a default domain: getpwnam("alice") answers `alice@corp`."""
+
+    class Corporate(Crowd):
+        def names_of(self, uid: int) -> frozenset[str]:
+            return frozenset({"alice@corp"})
+
+    found = fleet({A: "plan: q"}, Corporate({"alice": 1001}), last_good={"alice": sold("alice", alice=1001)})
+    assert found.accounts["alice"].uids == {"alice": 1001}
 
 
 def test_a_uid_that_is_anothers_now_is_not_kept() -> None:

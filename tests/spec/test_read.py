@@ -39,6 +39,7 @@ REFUSED = {
     "values": (b"[" + b"a," * 120_000, "more than 10000 values; expected a smaller file"),
     "unclosed": (b"a: [1, 2", "expected YAML"),
     "tab": (b"a:\n\tb: 1", "2:1: "),
+    "directive": (b"# x\n%YAML 1.1\n---\na: 1\n", "2:1: a directive begins here; leave it out"),
     "laughs": (b"a: &a [x]\nb: &b [*a, *a]\n", "1:4: &a is an anchor"),
 }
 
@@ -57,6 +58,7 @@ def test_refused(case: str) -> None:
 def test_a_file_may_be_empty_or_end_its_lines_like_windows() -> None:
     assert read(b"", "x") is None
     assert read(b"# nothing\n", "x") is None
+    assert read(b'a: "first\n%second"\n', "x") is not None
     root = read(b"a: 1\r\nb: no\r\n", "x")
     assert isinstance(root, Pairs)
     assert root.pairs["b"][1] == Scalar(2, 4, "no", plain=True)
