@@ -25,7 +25,7 @@ KNOBS = frozenset(
         *("memory.high", "memory.max", "memory.oom.group", "memory.swap.max"),
     )
 )
-FREED_WITHIN = 10.0
+FREED_WITHIN = 300.0
 CLONE_NEWNS = 0x00020000
 
 
