@@ -7,6 +7,7 @@ from typing import NamedTuple
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import World
+from paas_isolate.spec.names import some
 
 MASS_SHARE = 0.05
 MASS_NUMBER = 3
@@ -34,7 +35,7 @@ def leaving(fleet: Fleet, observed: World, *, known: Collection[str] = (), meant
     accepted = frozenset(gone - new if blocked else gone)
     waiting = dict.fromkeys(sorted(new), blocked) if blocked else {}
     for directory, pids in sorted(_alive(observed, accepted).items()):
-        waiting[directory] = f"waits until its processes have ended: {_some(pids)}"
+        waiting[directory] = f"waits until its processes have ended: {some([str(pid) for pid in sorted(pids)])}"
     return Leaving(accepted, waiting, blocked)
 
 
@@ -50,8 +51,3 @@ def _alive(observed: World, directories: Collection[str]) -> dict[str, list[int]
         if (directory := tree.directory_of(path)) in directories:
             alive.setdefault(directory, []).extend(pids)
     return alive
-
-
-def _some(pids: list[int], most: int = 5) -> str:
-    shown = ", ".join(map(str, sorted(pids)[:most]))
-    return f"{shown} and {len(pids) - most} more" if len(pids) > most else shown

@@ -38,7 +38,7 @@ def _checked(tree: CgroupTree, process: Process, pinned: int) -> int:
     if found is None or not found.alive:
         raise ProcessLookupError
     same = process.start in (0, found.start) and found.settled and found.uids[0] == process.uid
-    if not same or tree.path_of(procfs.cgroup(process.pid) or "") != process.cgroup:
+    if not same or _where(tree, process.pid) != process.cgroup:
         raise Changed
     if _ended(pinned):
         raise ProcessLookupError
@@ -68,12 +68,17 @@ def _first_in_line(tree: CgroupTree) -> Iterator[None]:
 def _put_back(tree: CgroupTree, pid: int, start: int, to: str) -> None:
     """Whoever has the pid now goes to where its parent is, for there most begin; an orphan's is not known any more."""
     now = procfs.identity(pid)
-    if now is None or now.start == start or now.parent <= 1 or tree.path_of(procfs.cgroup(pid) or "") != to:
+    if now is None or now.start == start or now.parent <= 1 or _where(tree, pid) != to:
         return
-    parent = tree.path_of(procfs.cgroup(now.parent) or "")
+    parent = _where(tree, now.parent)
     if parent and parent != to:
         with suppress(ProcessLookupError):
             tree.attach(parent, pid)
+
+
+def _where(tree: CgroupTree, pid: int) -> str:
+    """Empty when it is gone."""
+    return tree.path_of(procfs.cgroup(pid) or "")
 
 
 def _ended(pinned: int) -> bool:

@@ -164,7 +164,7 @@ def _listing(files: Files, reading: Reading) -> Iterator[tuple[str, os.stat_resu
                 yield name, entry.stat(follow_symlinks=False)
         elif name.endswith(".yml"):
             text = f"is not read; name it {shown_file(name.removesuffix('.yml') + END)}"
-            reading.complaints.append(Complaint(files.shown + shown_file(name), text, warning=True))
+            reading.complaints.append(Complaint(files.told(name), text, warning=True))
 
 
 def _stale(

@@ -33,6 +33,10 @@ class Files(NamedTuple):
     path: str
     owner: int
 
+    def told(self, name: str) -> str:
+        """What complaints call a file."""
+        return self.shown + shown_file(name)
+
     def read(self, name: str) -> tuple[bytes, Identity]:
         """The content, with the identity that it was read under. Raises UnfitError; FileNotFoundError when gone."""
         for _ in range(TRIES):
@@ -86,7 +90,7 @@ class Files(NamedTuple):
             raise self._unfit(name, f"has {found.st_size} bytes; expected at most {SIZE_CAP // 1024}K")
 
     def _unfit(self, name: str, text: str) -> UnfitError:
-        return UnfitError(Complaint(self.shown + shown_file(name), text))
+        return UnfitError(Complaint(self.told(name), text))
 
 
 def identity(found: os.stat_result) -> Identity:

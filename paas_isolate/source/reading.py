@@ -9,7 +9,6 @@ from paas_isolate.errors import Complaint, SpecError
 from paas_isolate.source.compiled import Entry
 from paas_isolate.source.files import Files, UnfitError, identity, settled
 from paas_isolate.spec import plain
-from paas_isolate.spec.names import shown_file
 
 
 class Kind(NamedTuple):
@@ -60,7 +59,7 @@ class Reading:
                 yield file.removeprefix(shown), thing
 
     def _parse(self, files: Files, name: str, kind: Kind) -> Entry:
-        now, shown = time.time_ns(), files.shown + shown_file(name)
+        now, shown = time.time_ns(), files.told(name)
         try:
             data, read_as = files.read(name)
         except UnfitError as unfit:

@@ -17,6 +17,9 @@ def is_name(text: str) -> bool:
     return NAME.fullmatch(text) is not None
 
 
+MOST = 100
+"""Mistakes of one file that are told, and warnings: nobody reads more at once."""
+
 SHOWN = 40
 """Characters of what was found that a complaint repeats at the most."""
 

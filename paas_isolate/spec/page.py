@@ -1,13 +1,11 @@
 """One file while it is being read: collects every complaint, so that all mistakes are told at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.spec.names import printable, shown
+from paas_isolate.spec.names import MOST, printable, shown
 from paas_isolate.spec.read import Items, Node, Pairs
-
-MOST = 100
-"""Mistakes of one file that are told, and warnings: nobody reads more at once."""
 
 
 @dataclass(slots=True)
@@ -20,24 +18,18 @@ class Page:
     untold: int = 0
 
     def refuse(self, node: Node, key: str, text: str) -> None:
-        if not self._full():
-            self.mistakes.append(Complaint(self.file, text, node.line, node.column, key))
+        self._add(node, key, lambda: text)
 
     def warn(self, node: Node, key: str, text: str) -> None:
         if len(self.warned) < MOST:
             self.warned.append(Complaint(self.file, text, node.line, node.column, key, warning=True))
 
     def refuse_value(self, node: Node, key: str, expected: str) -> None:
-        if not self._full():
-            text = f"is {found(node)}; expected {expected}"
-            self.mistakes.append(Complaint(self.file, text, node.line, node.column, key))
+        self._add(node, key, lambda: f"is {found(node)}; expected {expected}")
 
     def refuse_key(self, node: Node, place: str, name: str, known: list[str]) -> None:
-        """A key that is not in the language; looking for the nearest one is not cheap."""
-        if not self._full():
-            self.mistakes.append(
-                Complaint(self.file, _unknown(name, known), node.line, node.column, below(place, printable(name)))
-            )
+        """A key that is not in the language."""
+        self._add(node, below(place, printable(name)), lambda: _unknown(name, known))
 
     def warnings(self) -> tuple[Complaint, ...]:
         """The warnings, when nothing was refused. Raises SpecError with everything otherwise."""
@@ -48,11 +40,12 @@ class Page:
             raise SpecError(tuple(complaints))
         return tuple(complaints)
 
-    def _full(self) -> bool:
-        """Whether enough has been told; then this one is only counted."""
-        full = len(self.mistakes) >= MOST
-        self.untold += full
-        return full
+    def _add(self, node: Node, key: str, text: Callable[[], str]) -> None:
+        """A mistake; where enough has been told it is only counted, for its words may not be cheap."""
+        if len(self.mistakes) < MOST:
+            self.mistakes.append(Complaint(self.file, text(), node.line, node.column, key))
+        else:
+            self.untold += 1
 
 
 def found(node: Node) -> str:

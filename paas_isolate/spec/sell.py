@@ -11,10 +11,7 @@ from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import LastGood
 from paas_isolate.spec.conflicts import Conflict, conflicts
 from paas_isolate.spec.merge import merge_limits, merge_reserved, merge_services, personal, personalise
-from paas_isolate.spec.names import shown
-
-MOST = 100
-"""Mistakes of one file that are told, and warnings."""
+from paas_isolate.spec.names import MOST, shown
 
 CONFIG = "config.yaml"
 """What complaints call the host's own file."""
