@@ -5,6 +5,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from testbed.waiting import until
 
 # Twenty seconds with KVM, forty in emulation, four minutes in emulation on a machine that is busy with five others.
 BOOT_PATIENCE = 600.0
+BOOT_TRIES = 3
 TIMED_OUT = 124
 
 
@@ -144,10 +146,28 @@ class Guest:
             self._wait_until_up()
 
     def _wait_until_up(self) -> None:
-        """Until sshd lets us in and systemd has started what it wants to start."""
+        """Until sshd lets us in and systemd has started what it wants to start.
+
+        An emulated machine is switched off and on again when its boot is lost: of some fifty, one ends in a kernel
+        that trips over code which it is just patching for the other processor, or stands still.
+        """
+        for _ in range(BOOT_TRIES - 1 if self.state.accel == "tcg" else 0):
+            try:
+                self._wait_once()
+            except power.LostBoot as lost:
+                self.progress.say(f"{lost}\noff and on again")
+                power.cut(self.place, self.state)
+                self.state = power.switch_on_again(self.place, self.state)
+            else:
+                return
+        self._wait_once()
+
+    def _wait_once(self) -> None:
+        begin = time.time()
 
         def is_up() -> bool:
-            return power.check_alive(self.place, self.state) and self.way.answers() and self.way.connect()
+            power.check_boot(self.place, self.state, since=begin)
+            return self.way.answers() and self.way.connect()
 
         if not until(is_up, BOOT_PATIENCE):
             raise VmError("the guest did not come up", log=self.place.console, hint="scripts/vm stop; start again")

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from dataclasses import replace
 
 from testbed import host, monitor, qemu, ssh
@@ -13,6 +14,8 @@ from testbed.state import Place, State
 from testbed.waiting import until
 
 STOP_PATIENCE = 120.0
+SILENCE = 150.0
+"""Seconds: units that start tell it on the console."""
 SCRATCH_SIZE = 1 << 30
 
 
@@ -49,12 +52,18 @@ def end_at_reboot(place: Place) -> None:
     monitor.tell(place.monitor, "set-action", reboot="shutdown")
 
 
-def check_alive(place: Place, known: State) -> bool:
+class LostBoot(VmError):  # noqa: N818  (it happens in emulation, and the next boot is another)
+    """The guest will not come up any more."""
+
+
+def check_boot(place: Place, known: State, *, since: float) -> None:
+    """Raises when there is no hope: LostBoot where another boot may be better. `since`: when the waiting began."""
     if not known.is_alive(place):
         raise VmError("qemu ended while the guest was booting", log=place.console)
     if re.search(rb"Kernel panic - not syncing", place.console.read_bytes()):
-        raise VmError("the guest's kernel panicked", log=place.console)
-    return True
+        raise LostBoot("the guest's kernel panicked", log=place.console)
+    if time.time() - max(since, place.console.stat().st_mtime) > SILENCE:
+        raise LostBoot(f"the guest has said nothing for {SILENCE:.0f} s", log=place.console)
 
 
 def switch_off(place: Place, known: State) -> None:

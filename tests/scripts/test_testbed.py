@@ -1,9 +1,11 @@
 """The parts of the test machine that can be judged without one."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
-from testbed import mirror, ssh
+from testbed import mirror, power, ssh
 from testbed.errors import VmError, last_lines
 from testbed.guest import checked, default_name
 from testbed.product import Product, product
@@ -172,6 +174,33 @@ def test_a_pid_alone_is_not_our_guest(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PAAS_ISOLATE_CACHE", str(tmp_path))
     somebody = State(1, 2222, "tcg", str(tmp_path), "trixie", "k")
     assert not somebody.is_alive(Place("default"))
+
+
+@pytest.mark.parametrize(
+    ("said", "silent_for", "lost"),
+    [
+        ("[  OK  ] Started cron.service", 10.0, ""),
+        ("[ 5.1 ] Kernel panic - not syncing: Fatal exception", 0.0, "panicked"),
+        ("[  OK  ] Started cron.service", 1000.0, "said nothing"),
+    ],
+)
+def test_a_lost_boot_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, silent_for: float, lost: str
+) -> None:
+    monkeypatch.setenv("PAAS_ISOLATE_CACHE", str(tmp_path))
+    monkeypatch.setattr(State, "is_alive", lambda *_: True)
+    place, known = Place("default"), State(1, 2222, "tcg", str(tmp_path), "trixie", "k")
+    place.console.parent.mkdir(parents=True, exist_ok=True)
+    place.console.write_text(said)
+    last = time.time() - silent_for
+    os.utime(place.console, (last, last))
+    if not lost:
+        power.check_boot(place, known, since=0)
+    else:
+        with pytest.raises(power.LostBoot, match=lost):
+            power.check_boot(place, known, since=0)
+    if silent_for:
+        power.check_boot(place, known, since=time.time())  # whoever begins to wait now waits his time
 
 
 def test_names_of_guests() -> None:
