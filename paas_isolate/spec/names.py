@@ -55,5 +55,10 @@ def some(names: Sequence[str]) -> str:
     return f"{few} and {len(names) - 5} more" if len(names) > 5 else few
 
 
+def visible(words: str) -> str:
+    """Somebody else's words, without letters that nobody sees."""
+    return re.sub(_UNSEEN, lambda found: found[0].encode("unicode_escape").decode(), words)
+
+
 def _quoted(text: str) -> str:
-    return re.sub(_UNSEEN, lambda found: found[0].encode("unicode_escape").decode(), repr(text))
+    return visible(repr(text))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.spec.names import SIZE_CAP, printable, shown
+from paas_isolate.spec.names import SIZE_CAP, printable, shown, visible
 
 DEPTH_CAP = 16
 NODE_CAP = 10_000
@@ -68,22 +68,22 @@ def read(data: bytes, file: str) -> Node | None:
     except ImportError:  # built without libyaml: slower, and the same events
         from yaml import SafeLoader as Loader  # type: ignore[assignment]
     try:
-        return _Composer(file).compose(parse(text, Loader=Loader))
+        return _Composer(file, _end_of(text)).compose(parse(text, Loader=Loader))
     except YAMLError as wrong:
         problem = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "not YAML"
-        refuse(file, f"{problem}; expected YAML", *_place(getattr(wrong, "problem_mark", None), text))
+        refuse(file, f"{visible(problem)}; expected YAML", *_place(getattr(wrong, "problem_mark", None), _end_of(text)))
     except (ValueError, OverflowError):  # the parser without libyaml, of numbers that are too large for it
         refuse(file, "has a number that is too large; expected YAML")
 
 
-def _place(mark: Any, text: str) -> tuple[int, int]:
+def _place(mark: Any, end: tuple[int, int]) -> tuple[int, int]:
     """Line and column of a parser's mark. libyaml ends every file with a new line, and may stumble behind it."""
-    if mark is None:
-        return 0, 0
-    lines = text.split("\n")
-    if mark.line < len(lines):
-        return mark.line + 1, mark.column + 1
-    return len(lines), len(lines[-1]) + 1
+    return min((mark.line + 1, mark.column + 1), end) if mark is not None else (0, 0)
+
+
+def _end_of(text: str) -> tuple[int, int]:
+    """Line and column behind the last character."""
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
 
 
 def refuse(file: str, text: str, line: int = 0, column: int = 0, key: str = "") -> NoReturn:
@@ -119,8 +119,9 @@ def _hidden(character: str) -> str:
 class _Composer:
     """One loop over the events: no recursion, so that the caps hold before the stack does not."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, end: tuple[int, int]) -> None:
         self.file = file
+        self.end = end
         self.open: list[Items | Pairs] = []
         self.keys: list[Scalar | None] = []
         self.root: Node | None = None
@@ -148,7 +149,7 @@ class _Composer:
         return self.root
 
     def place(self, event: Any) -> tuple[int, int]:
-        return event.start_mark.line + 1, event.start_mark.column + 1
+        return _place(event.start_mark, self.end)
 
     def refuse(self, event: Any, text: str) -> NoReturn:
         refuse(self.file, text, *self.place(event))
