@@ -12,12 +12,19 @@ SYS_BLOCK = "/sys/class/block"
 
 
 class Disks:
-    """As `device_of`, but each device is looked up once a run: the homes of thousands of customers lie on few."""
+    """As `device_of`, but each device is looked up once a run: the homes of thousands of customers lie on few.
+
+    What lies on a server is not even asked for: stat(2) waits for one that is down, and everybody with it.
+    """
 
     def __init__(self) -> None:
         self._below: dict[int, str] = {}
+        mounted = mounts.mounts()
+        self._diskless = tuple(f"{mount.point.rstrip('/')}/" for mount in mounted if _is_diskless(mount))
 
     def device_of(self, path: str) -> str:
+        if f"{path}/".startswith(self._diskless) and _is_diskless(mount := _mount_of(path)):
+            raise _no_disk(path, mount)
         try:
             device = os.stat(path).st_dev
         except OSError:
@@ -69,12 +76,21 @@ def _source_of(path: str) -> str:
         source = 0
     found = disk_of(f"{os.major(source)}:{os.minor(source)}") if source else ""
     if not found:
-        raise HostError(f"{path} lies on {mount.kind} at {mount.point}, which has no disk of this machine below it")
+        raise _no_disk(path, mount)
     disks = _spread_over(os.path.basename(os.path.realpath(mount.source))) if mount.kind == "btrfs" else []
     if len({disk_of(_number(f"{SYS_BLOCK}/{name}")) for name in disks}) > 1:
         where = f"{path} lies on btrfs at {mount.point}, on {len(disks)} disks ({', '.join(disks)})"
         raise HostError(f"{where}: what is limited on one of them goes to another")
     return found
+
+
+def _no_disk(path: str, mount: mounts.Mount) -> HostError:
+    return HostError(f"{path} lies on {mount.kind} at {mount.point}, which has no disk of this machine below it")
+
+
+def _is_diskless(mount: mounts.Mount) -> bool:
+    """A device of major 0 is none, and what was mounted (`server:/home`, `//server/home`, `tmpfs`) is no path."""
+    return mount.device.startswith("0:") and (not mount.source.startswith("/") or mount.source.startswith("//"))
 
 
 def _spread_over(disk: str) -> list[str]:

@@ -25,7 +25,7 @@ touch "$root/etc/.updated" "$root/var/.updated"
 
 # Servers that tests start themselves, timers that would wake up in the middle of a measurement, and what only
 # makes the boot longer.
-for unit in nginx.service redis-server.service; do
+for unit in nginx.service redis-server.service nfs-server.service nfs-client.target rpcbind.service rpcbind.socket; do
     chroot "$root" systemctl --quiet disable "$unit"
 done
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer \

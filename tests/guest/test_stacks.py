@@ -165,3 +165,41 @@ def test_a_home_in_memory_is_told_to_have_no_disk(build, spec, customer, paas):
     answer = paas("reconcile", code=1)
 
     assert f"io limits of users/fleeting cannot be kept: {point}/fleeting lies on tmpfs at {point}" in answer.err
+
+
+@pytest.fixture
+def served(build):
+    """A directory of this machine, mounted by NFS; and the way to take its server away."""
+    export = build.place / "export"
+    export.mkdir()
+    run("systemctl", "start", "nfs-server")
+    build.undo.callback(run, "systemctl", "stop", "nfs-server")
+    run("exportfs", "-o", "rw,no_root_squash,fsid=77", f"localhost:{export}")
+    point = Path("/srv/served")
+    point.mkdir()
+    build.undo.callback(point.rmdir)
+    run("mount", "-t", "nfs4", "-o", "hard", f"localhost:{export}", str(point))
+    build.undo.callback(run, "umount", "--force", "--lazy", str(point))
+    return point
+
+
+def test_a_home_on_a_server_has_no_disk_and_a_server_that_is_down_stops_nobody(served, build, spec, customer, paas):
+    spec.config()
+    customer("far", "--home-dir", f"{served}/far")
+    customer("near")
+    spec.sell("far", limits={"io": "1M", "pids": 40})
+    spec.sell("near", limits={"io": "1M", "pids": 40})
+
+    answer = paas("reconcile", code=1)
+
+    told = f"io limits of users/far cannot be kept: {served}/far lies on nfs4 at {served}"
+    assert told in answer.err
+    assert "users/near" not in answer.err
+    assert knob("users/far", "pids.max") == "40"
+
+    run("systemctl", "stop", "nfs-server")
+    spec.sell("far", limits={"io": "1M", "pids": 41})
+    answer = paas("reconcile", code=1)
+
+    assert told in answer.err
+    assert knob("users/far", "pids.max") == "41"
