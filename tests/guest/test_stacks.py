@@ -178,8 +178,9 @@ def served(build):
     point = Path("/srv/served")
     point.mkdir()
     build.undo.callback(point.rmdir)
-    run("mount", "-t", "nfs4", "-o", "hard", f"localhost:{export}", str(point))
-    build.undo.callback(run, "umount", "--force", "--lazy", str(point))
+    run("mount", "-t", "nfs4", "-o", "hard,noac", f"localhost:{export}", str(point))
+    build.undo.callback(run, "umount", str(point))
+    build.undo.callback(run, "systemctl", "start", "nfs-server")  # or umount waits for it
     return point
 
 
