@@ -9,7 +9,7 @@ from paas_isolate.model.account import Account, Host, Match, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
 from paas_isolate.spec import fields
 from paas_isolate.spec.limits import parse_limit
-from paas_isolate.spec.names import NAME_EXPECTED, is_name, shown, some
+from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable, shown, some
 from paas_isolate.spec.page import Page
 from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
@@ -132,7 +132,7 @@ def _services(root: Node | None, values: Values, page: Page) -> tuple[Service, .
     for name, service in given.items():
         if service.get("match") == {}:
             node = _node(root, "services", name, "match")
-            page.refuse(node, f"services.{name}.match", "is empty; expected program, command or user")
+            page.refuse(node, f"services.{printable(name)}.match", "is empty; expected program, command or user")
     return tuple(_service(name, given[name]) for name in sorted(given))
 
 
