@@ -22,6 +22,8 @@ PROGRAMS: Mapping[str, str] = {
 }
 """Program -> the Debian package that has it."""
 
+HEADERS: Mapping[str, str] = {"/usr/include/security/pam_modules.h": "libpam0g-dev"}
+
 
 class ShopError(Exception):
     """A tool cannot be had; says what to do."""
@@ -67,10 +69,11 @@ def _shop(name: str, extras: str, *options: str) -> Workshop:
 
 
 def _programs() -> None:
-    missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    missing += [package for header, package in HEADERS.items() if not os.path.exists(header)]
     if not missing:
         return
-    command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *missing]
+    command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *sorted(missing)]
     if os.geteuid() != 0:
         raise ShopError(f"programs are missing; install them: sudo {' '.join(command)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

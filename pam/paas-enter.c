@@ -1,0 +1,261 @@
+/* paas-enter ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]: runs a command as a customer, inside the customer's cgroup.
+ *
+ * For root alone: for units of systemd, root's cron, panels. It enters the leaf through the user's door (see
+ * pam_paas_isolate.c): the leaf of a service lies beside the one that a login enters. See paas-enter(8).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <linux/magic.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define DOORS "/run/paas-isolate/doors"
+#define PATHS "/usr/local/bin:/usr/bin:/bin"
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789_-"
+#define KEPT_MOST 32
+
+/* As env(1) and chroot(1) have them: 125 is our own failure. */
+enum status { OWN_FAILURE = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+
+static const char usage[] =
+	"Usage: paas-enter [OPTION...] ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]\n"
+	"Run a command as a customer, inside the customer's cgroup. For root alone.\n\n"
+	"  -u, --user USER     as this user of the account (default: the one called ACCOUNT)\n"
+	"  -k, --keep NAME     keep this variable of the environment; as often as wanted\n"
+	"  -n, --no-new-privs  set-uid programs give nothing (PHP's mail() needs them)\n"
+	"  -d, --doors DIR     where the doors are (" DOORS ")\n"
+	"  -h, --help\n\n"
+	"Exit status: the command's; 127 when it is not found, 126 when it cannot be run,\n"
+	"125 when the cgroup cannot be entered: then nothing is run.\n";
+
+__attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
+{
+	va_list arguments;
+
+	fputs("paas-enter: ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	exit(OWN_FAILURE);
+}
+
+/* A copy of its own: getpwnam(3) reuses what it answers with. */
+static char *copy_of(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		fail("out of memory");
+	return copy;
+}
+
+/* A user of Unix by name. Ends where there is none. */
+static struct passwd user_called(const char *name)
+{
+	const struct passwd *found = getpwnam(name);
+	struct passwd user;
+
+	if (!found)
+		fail("no user is called %s; name one of the account's users: --user", name);
+	if (!found->pw_uid)
+		fail("%s is root, and no customer", name);
+	user = *found;
+	user.pw_name = copy_of(found->pw_name);
+	user.pw_dir = copy_of(found->pw_dir);
+	user.pw_shell = copy_of(found->pw_shell);
+	return user;
+}
+
+/* The directory of the account that the door of UID leads into. Ends where it does not open. */
+static int account_of(const char *doors, uid_t uid, const char *name)
+{
+	char door[4096], target[16];
+	ssize_t size;
+	int login, account;
+
+	if ((size_t)snprintf(door, sizeof door, "%s/%lu", doors, (unsigned long)uid) >= sizeof door)
+		fail("%s: the path is too long", doors);
+	size = readlink(door, target, sizeof target);
+	if (size == 6 && !memcmp(target, "closed", 6))
+		fail("the account of %s is suspended or frozen", name);
+	login = open(door, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (login < 0)
+		fail("the door of %s does not open (%s: %s); see paas-isolate status", name, door, strerror(errno));
+	account = openat(login, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (account < 0)
+		fail("the account of %s: %s", name, strerror(errno));
+	close(login);
+	return account;
+}
+
+/* Whether the account is that of a user called NAME, or its directory is called so. */
+static bool is_called(int account, const char *doors, const char *name)
+{
+	const struct passwd *namesake = getpwnam(name);
+	char itself[64], path[4096];
+	struct stat one, two;
+	ssize_t size;
+
+	snprintf(itself, sizeof itself, "/proc/self/fd/%d", account);
+	size = readlink(itself, path, sizeof path - 1);
+	if (size > 0) {
+		path[size] = '\0';
+		if (!strcmp(basename(path), name))
+			return true;
+	}
+	return namesake && namesake->pw_uid && !fstat(account, &one) &&
+	       !fstat(account_of(doors, namesake->pw_uid, name), &two) && one.st_ino == two.st_ino &&
+	       one.st_dev == two.st_dev;
+}
+
+/* Opens a file of a leaf; ends where it cannot be. */
+static int open_in(int leaf, const char *file, int flags)
+{
+	int fd = openat(leaf, file, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		fail("%s of the service: %s", file, strerror(errno));
+	return fd;
+}
+
+/* Puts this process into the leaf of SERVICE. Ends where that is not possible, or would last until a thaw. */
+static void enter(int account, const char *service)
+{
+	char events[256];
+	struct statfs kind;
+	int leaf = openat(account, service, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), fd;
+	ssize_t size;
+
+	if (leaf < 0)
+		fail("the account has no service %s (%s)", service, strerror(errno));
+	fd = open_in(leaf, "cgroup.events", O_RDONLY);
+	if (fstatfs(fd, &kind) || kind.f_type != CGROUP2_SUPER_MAGIC)
+		fail("the door does not lead to a cgroup");
+	size = read(fd, events, sizeof events - 1);
+	if (size < 0)
+		fail("cgroup.events of the service: %s", strerror(errno));
+	events[size] = '\0';
+	if (strstr(events, "frozen 1"))
+		fail("the service %s is frozen", service);
+	if (write(open_in(leaf, "cgroup.procs", O_WRONLY), "0", 1) != 1)
+		fail("cgroup.procs of the service: %s", strerror(errno));
+}
+
+/* An environment with nothing of root's in it but what is to be kept. */
+static void clean_environment(const struct passwd *user, char *const *kept, int count)
+{
+	char *values[KEPT_MOST];
+
+	for (int i = 0; i < count; i++)
+		values[i] = getenv(kept[i]) ? copy_of(getenv(kept[i])) : NULL;
+	clearenv();
+	setenv("PATH", PATHS, 1);
+	setenv("HOME", user->pw_dir, 1);
+	setenv("SHELL", *user->pw_shell ? user->pw_shell : "/bin/sh", 1);
+	setenv("USER", user->pw_name, 1);
+	setenv("LOGNAME", user->pw_name, 1);
+	for (int i = 0; i < count; i++)
+		if (values[i])
+			setenv(kept[i], values[i], 1);
+}
+
+/* Becomes the user for good, in a directory where the user may be. */
+static void become(const struct passwd *user)
+{
+	uid_t uid = user->pw_uid;
+	gid_t gid = user->pw_gid;
+
+	if (initgroups(user->pw_name, gid) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
+		fail("cannot become %s: %s", user->pw_name, strerror(errno));
+	if (chdir(".") && chdir(user->pw_dir) && chdir("/"))
+		fail("no directory to be in: %s", strerror(errno));
+}
+
+/* Signals as a program expects them: nothing blocked, nothing ignored. */
+static void usual_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"user", required_argument, NULL, 'u'}, {"keep", required_argument, NULL, 'k'},
+		{"no-new-privs", no_argument, NULL, 'n'}, {"doors", required_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'}, {0},
+	};
+	const char *doors = DOORS, *name = NULL;
+	char *kept[KEPT_MOST], *service;
+	struct passwd user;
+	bool no_new_privs = false;
+	int count = 0, option, account;
+
+	/* The + ends options at ACCOUNT/SERVICE: what follows is the command's. */
+	while ((option = getopt_long(argc, argv, "+u:k:nd:h", options, NULL)) != -1)
+		switch (option) {
+		case 'u':
+			name = optarg;
+			break;
+		case 'k':
+			if (count == KEPT_MOST)
+				fail("at most %d variables can be kept", KEPT_MOST);
+			kept[count++] = optarg;
+			break;
+		case 'n':
+			no_new_privs = true;
+			break;
+		case 'd':
+			doors = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return OWN_FAILURE;
+		}
+	argv += optind;
+	service = *argv ? strchr(*argv, '/') : NULL;
+	if (!service || !argv[1] || strcmp(argv[1], "--") || !argv[2]) {
+		fputs(usage, stderr);
+		return OWN_FAILURE;
+	}
+	*service++ = '\0';
+	if (!**argv || (*argv)[strspn(*argv, NAME_CHARACTERS)] || !*service || service[strspn(service, NAME_CHARACTERS)])
+		fail("%s/%s is not ACCOUNT/SERVICE (a-z, 0-9, _ and -)", *argv, service);
+	if (getuid() || geteuid())
+		fail("this is for root alone");
+	user = user_called(name ? name : *argv);
+	account = account_of(doors, user.pw_uid, user.pw_name);
+	if (name && !is_called(account, doors, *argv))
+		fail("%s is no user of the account %s", name, *argv);
+	enter(account, service);
+	if (close_range(3, ~0U, 0))
+		fail("close_range: %s", strerror(errno));
+	clean_environment(&user, kept, count);
+	usual_signals();
+	become(&user);
+	if (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		fail("no_new_privs: %s", strerror(errno));
+	execvp(argv[2], argv + 2);
+	fprintf(stderr, "paas-enter: %s: %s\n", argv[2], strerror(errno));
+	return errno == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
+}

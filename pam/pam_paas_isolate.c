@@ -1,0 +1,297 @@
+/* pam_paas_isolate: puts a session into the cgroup of its customer, before anything of the customer's runs.
+ *
+ * A door is a symbolic link to the directory of a leaf: DOORS/UID, and DOORS/UID.SERVICE where logins through that PAM
+ * service enter another one. DOORS/.complete says that all doors are there: who has none then is no customer. A door
+ * that leads to the word `closed` is one of an account that nobody may enter. The module opens the leaf's files through
+ * the door and writes one byte: it knows no specification and asks nobody. See pam_paas_isolate(8).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define PAM_SM_SESSION
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+#include <security/pam_modutil.h>
+
+#define VISIBLE __attribute__((visibility("default")))
+#define PATH_SIZE 512
+#define CLOSED "closed"
+
+/* Services whose sessions run what a customer wants. Not daemons such as dovecot, whose workers open sessions for
+ * many users and stay where they were put. */
+static const char *const services[] = {
+	"sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l", "cron", "crond", "atd",
+	"vsftpd", "proftpd", "pure-ftpd", "systemd-user", "remote", "rsh", "screen", "tmux", "cockpit", "xrdp-sesman",
+};
+
+struct options {
+	const char *doors, *penalty, *exempt;
+	unsigned long first_uid, last_uid;
+	bool open_on_failure;
+};
+
+/* What became of an attempt to enter a cgroup. */
+enum entry { ENTERED, REFUSED, NO_DOOR, BROKEN };
+
+/* What stands where a door may stand. */
+enum door { ABSENT, LINK, SHUT, UNREADABLE };
+
+/* True when TEXT is a whole number that fits, which is put into *NUMBER. */
+static bool parse_uid(const char *text, unsigned long *number)
+{
+	char *end;
+
+	errno = 0;
+	unsigned long found = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || found >= (uid_t)-1)
+		return false;
+	*number = found;
+	return true;
+}
+
+/* Options on the PAM line; what is unknown is logged and passed over, for a login must not end over it. */
+static struct options parse_options(pam_handle_t *pamh, int argc, const char **argv)
+{
+	struct options options = {.doors = "/run/paas-isolate/doors", .first_uid = 1000, .last_uid = 59999};
+
+	for (int i = 0; i < argc; i++) {
+		const char *word = argv[i], *value = strchr(word, '=');
+
+		value = value ? value + 1 : "";
+		if (!strncmp(word, "doors=/", 7))
+			options.doors = value;
+		else if (!strncmp(word, "penalty=/", 9))
+			options.penalty = value;
+		else if (!strncmp(word, "exempt=", 7))
+			options.exempt = value;
+		else if (!strcmp(word, "on_failure=open"))
+			options.open_on_failure = true;
+		else if (!strcmp(word, "on_failure=refuse"))
+			options.open_on_failure = false;
+		else if (!(!strncmp(word, "first_uid=", 10) && parse_uid(value, &options.first_uid)) &&
+			 !(!strncmp(word, "last_uid=", 9) && parse_uid(value, &options.last_uid)))
+			pam_syslog(pamh, LOG_WARNING, "option passed over: %s", word);
+	}
+	return options;
+}
+
+/* True when UID stands in LIST: numbers with commas between. */
+static bool listed(const char *list, uid_t uid)
+{
+	while (list && *list) {
+		char *end;
+		unsigned long number = strtoul(list, &end, 10);
+
+		if (end != list && number == uid && (*end == ',' || !*end))
+			return true;
+		list = strchr(list, ',');
+		list = list ? list + 1 : NULL;
+	}
+	return false;
+}
+
+/* True for the services in the list. */
+static bool ours(const char *service)
+{
+	for (size_t i = 0; i < sizeof services / sizeof *services; i++)
+		if (service && !strcmp(service, services[i]))
+			return true;
+	return false;
+}
+
+/* Opens FILE of the cgroup directory AT; never anything but a file of cgroup2, and never waits. -1 with errno. */
+static int open_in(const char *at, const char *file, int flags)
+{
+	char path[PATH_SIZE];
+	int size = snprintf(path, sizeof path, "%s/%s", at, file);
+
+	if (size < 0 || (size_t)size >= sizeof path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	/* O_NONBLOCK: what lies there may be a fifo. O_NOCTTY: or a terminal. */
+	return open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+/* Whether the cgroup AT is frozen, which would hold a login for ever: 1, 0, or -1 with errno. */
+static int frozen(const char *at)
+{
+	char text[256];
+	ssize_t size = -1;
+	struct statfs found;
+	int fd = open_in(at, "cgroup.events", O_RDONLY);
+
+	if (fd < 0)
+		return -1;
+	if (!fstatfs(fd, &found)) {
+		if (found.f_type == CGROUP2_SUPER_MAGIC)
+			size = read(fd, text, sizeof text - 1);
+		else
+			errno = EXDEV;
+	}
+	close(fd);
+	if (size < 0)
+		return -1;
+	text[size] = '\0';
+	return strstr(text, "frozen 1") != NULL;
+}
+
+/* Puts this process into the cgroup AT. 0, or -1 with errno. */
+static int enter(const char *at)
+{
+	int fd = open_in(at, "cgroup.procs", O_WRONLY), saved;
+	ssize_t written;
+
+	if (fd < 0)
+		return -1;
+	written = write(fd, "0", 1);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return written == 1 ? 0 : -1;
+}
+
+/* Follows no further than the link itself. UNREADABLE has errno. */
+static enum door look_at(const char *door)
+{
+	char target[sizeof CLOSED];
+	ssize_t size = readlink(door, target, sizeof target);
+
+	if (size < 0)
+		return errno == ENOENT ? ABSENT : UNREADABLE;
+	return size == (ssize_t)strlen(CLOSED) && !memcmp(target, CLOSED, (size_t)size) ? SHUT : LINK;
+}
+
+/* Through DOOR into its leaf. BROKEN with errno. */
+static enum entry through(const char *door)
+{
+	switch (frozen(door)) {
+	case 0:
+		return enter(door) ? BROKEN : ENTERED;
+	case 1:
+		return REFUSED;
+	}
+	return BROKEN;
+}
+
+/* By the door of UID for SERVICE, else by that for all services. BROKEN with errno. */
+static enum entry come_in(const struct options *options, uid_t uid, const char *service)
+{
+	char door[PATH_SIZE];
+	size_t own = (size_t)snprintf(door, sizeof door, "%s/%lu", options->doors, (unsigned long)uid);
+	enum entry ended;
+	struct stat found;
+
+	if (own >= sizeof door || own + strlen(service) + 2 > sizeof door) {
+		errno = ENAMETOOLONG;
+		return BROKEN;
+	}
+	sprintf(door + own, ".%s", service);
+	switch (look_at(door)) {
+	case LINK:
+		return through(door);
+	case SHUT:
+		return REFUSED;
+	case UNREADABLE:
+		return BROKEN;
+	case ABSENT:
+		break;
+	}
+	door[own] = '\0';
+	ended = through(door);
+	if (ended != BROKEN)
+		return ended;
+	int why = errno; /* of the leaf: of the door there may be nothing to say */
+
+	switch (look_at(door)) {
+	case SHUT:
+		return REFUSED;
+	case ABSENT:
+		sprintf(door, "%s/.complete", options->doors);
+		if (!stat(door, &found))
+			return NO_DOOR;
+		break;
+	case LINK:
+		errno = why;
+		break;
+	case UNREADABLE:
+		break;
+	}
+	return BROKEN;
+}
+
+/* Says it to whoever logs in, where that is wanted. */
+static int refuse(pam_handle_t *pamh, int flags, const char *words)
+{
+	if (!((unsigned)flags & PAM_SILENT))
+		pam_error(pamh, "%s", words);
+	return PAM_PERM_DENIED;
+}
+
+/* For a customer whose leaf cannot be had: the penalty leaf; when that fails too, what on_failure= says. */
+static int without_door(pam_handle_t *pamh, int flags, const struct options *options, const char *name)
+{
+	if (options->penalty && through(options->penalty) == ENTERED) {
+		pam_syslog(pamh, LOG_WARNING, "%s is in %s until reconcile mends the doors", name, options->penalty);
+		return PAM_SUCCESS;
+	}
+	if (options->open_on_failure) {
+		pam_syslog(pamh, LOG_ALERT, "%s logs in without limits (on_failure=open)", name);
+		return PAM_IGNORE;
+	}
+	pam_syslog(pamh, LOG_ERR, "%s refused: no cgroup can be entered", name);
+	return refuse(pamh, flags, "Logins are not possible at the moment. Please contact your hosting provider.");
+}
+
+/* PAM_SUCCESS: the session is in a cgroup of ours. PAM_IGNORE: it is none of our business.
+ * PAM_PERM_DENIED: refused, in words. */
+VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	const struct options options = parse_options(pamh, argc, argv);
+	const char *service = NULL, *name = NULL;
+	const struct passwd *user;
+
+	if (pam_get_item(pamh, PAM_SERVICE, (const void **)&service) != PAM_SUCCESS || !ours(service) ||
+	    pam_get_item(pamh, PAM_USER, (const void **)&name) != PAM_SUCCESS || !name || !strcmp(name, "root"))
+		return PAM_IGNORE;
+	user = pam_modutil_getpwnam(pamh, name);
+	if (!user) {
+		pam_syslog(pamh, LOG_ERR, "%s cannot be looked up: nobody knows whose login this is", name);
+		return without_door(pamh, flags, &options, name);
+	}
+	if (user->pw_uid == 0 || user->pw_uid < options.first_uid || user->pw_uid > options.last_uid ||
+	    listed(options.exempt, user->pw_uid))
+		return PAM_IGNORE;
+	switch (come_in(&options, user->pw_uid, service)) {
+	case ENTERED:
+		return PAM_SUCCESS;
+	case NO_DOOR:
+		return PAM_IGNORE;
+	case REFUSED:
+		pam_syslog(pamh, LOG_NOTICE, "%s refused: the account is suspended or frozen", name);
+		return refuse(pamh, flags, "This account is suspended. Please contact your hosting provider.");
+	case BROKEN:
+		break;
+	}
+	pam_syslog(pamh, LOG_ERR, "the door of %s (uid %lu) for %s does not open: %s", name,
+		   (unsigned long)user->pw_uid, service, strerror(errno));
+	return without_door(pamh, flags, &options, name);
+}
+
+/* A session's processes stay where they are until they end. */
+VISIBLE int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)pamh, (void)flags, (void)argc, (void)argv;
+	return PAM_IGNORE;
+}
