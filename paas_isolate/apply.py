@@ -12,11 +12,14 @@ from typing import NamedTuple
 
 from paas_isolate.changes.steps import (
     Changes,
+    CompleteDoors,
     Create,
     Enable,
     LowerMemory,
     Move,
     Remove,
+    RemoveDoor,
+    SetDoor,
     SetKnob,
     Step,
     owner,
@@ -24,6 +27,7 @@ from paas_isolate.changes.steps import (
 from paas_isolate.errors import HostError
 from paas_isolate.linux import pidfd, shares, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import amount, writes
 from paas_isolate.units import format_size
@@ -58,7 +62,7 @@ class _Waits(Exception):  # noqa: N818  (an outcome, not an error)
     """The step would do harm now."""
 
 
-def apply(cgroups: CgroupTree, changes: Changes) -> Iterator[Outcome]:
+def apply(cgroups: CgroupTree, changes: Changes, doors: DoorDirectory | None = None) -> Iterator[Outcome]:
     """Carry out the steps in order, one outcome each, as they end.
 
     When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be
@@ -69,9 +73,9 @@ def apply(cgroups: CgroupTree, changes: Changes) -> Iterator[Outcome]:
     broken: dict[str, Step] = {}
     structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob), changes))
     knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob), changes[len(structure) :]))
-    yield from _in_order(cgroups, broken, structure)
+    yield from _in_order(cgroups, broken, structure, doors)
     yield from _in_shares(cgroups, broken, knobs)
-    yield from _in_order(cgroups, broken, changes[len(structure) + len(knobs) :])
+    yield from _in_order(cgroups, broken, changes[len(structure) + len(knobs) :], doors)
 
 
 def _in_shares(cgroups: CgroupTree, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:
@@ -105,14 +109,19 @@ def _not_done(cgroups: CgroupTree, broken: dict[str, Step], steps: Iterable[Step
     return {number: (str(end.ending), end.because) for number, end in ends if end.ending is not Ending.DONE}
 
 
-def _in_order(cgroups: CgroupTree, broken: dict[str, Step], steps: Iterable[Step]) -> Iterator[Outcome]:
+def _in_order(
+    cgroups: CgroupTree, broken: dict[str, Step], steps: Iterable[Step], doors: DoorDirectory | None = None
+) -> Iterator[Outcome]:
     """`broken` tells what could not be made ready, by account; it grows."""
     for step in steps:
         if broken and (before := broken.get(owner(step))):
             yield Outcome(step, Ending.SKIPPED, f"could not {before}")
             continue
         try:
-            _carry_out(cgroups, step)
+            if isinstance(step, SetDoor | RemoveDoor | CompleteDoors):
+                _turn(doors, step)
+            else:
+                _carry_out(cgroups, step)
             outcome = Outcome(step, Ending.DONE)
         except (OSError, HostError, pidfd.Changed, _Waits) as error:
             outcome = _other_end(step, error)
@@ -132,6 +141,18 @@ def _other_end(step: Step, error: Exception) -> Outcome:
         case OSError():
             return Outcome(step, Ending.FAILED, _explained(step, error))
     return Outcome(step, Ending.FAILED, str(error))
+
+
+def _turn(doors: DoorDirectory | None, step: SetDoor | RemoveDoor | CompleteDoors) -> None:
+    match step, doors:
+        case _, None:
+            raise HostError("there are no doors here")
+        case SetDoor(name, target), _:
+            doors.set(name, target)
+        case RemoveDoor(name), _:
+            doors.remove(name)
+        case CompleteDoors(), _:
+            doors.complete()
 
 
 def _carry_out(cgroups: CgroupTree, step: Step) -> None:

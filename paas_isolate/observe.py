@@ -8,6 +8,7 @@ from paas_isolate.changes.desire import limited_by
 from paas_isolate.changes.place import Places
 from paas_isolate.linux import procfs, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
+from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
@@ -18,7 +19,12 @@ WORTH_A_PROCESS = 100
 
 
 def observe(
-    cgroups: CgroupTree, fleet: Fleet, *, weight_at: str = tree.ROOT, since: tuple[World, Collection[str]] | None = None
+    cgroups: CgroupTree,
+    fleet: Fleet,
+    *,
+    weight_at: str = tree.ROOT,
+    doors: DoorDirectory | None = None,
+    since: tuple[World, Collection[str]] | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
 
@@ -29,7 +35,8 @@ def observe(
     if not _look_at_all(seen, fleet, weight_at, since) and since:
         seen = _Seen(cgroups)  # what was taken over is not there any more
         _look_at_all(seen, fleet, weight_at, None)
-    return World(seen.cgroups, tuple(_processes(cgroups, fleet, seen.members)), seen.members)
+    processes = tuple(_processes(cgroups, fleet, seen.members))
+    return World(seen.cgroups, processes, seen.members, doors=doors.look() if doors else {})
 
 
 class _Seen:

@@ -9,6 +9,7 @@ from paas_isolate.changes.diff import diff
 from paas_isolate.changes.leaving import Leaving, leaving
 from paas_isolate.changes.steps import Changes, Step, owner, touched
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.world import World
@@ -28,6 +29,7 @@ class Wheel(NamedTuple):
     device_of: DeviceOf
     controllers: tuple[str, ...]
     weight_at: str
+    doors: DoorDirectory | None = None
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
     meant: bool = False
@@ -73,11 +75,12 @@ def _sold(wheel: Wheel) -> World:
         held=wheel.held,
         weight_at=wheel.weight_at,
         controllers=wheel.controllers,
+        with_doors=wheel.doors is not None,
     )
 
 
 def _look(wheel: Wheel, sold: World, since: tuple[World, Collection[str]] | None = None) -> Look:
-    observed = observe(wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at, since=since)
+    observed = observe(wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at, doors=wheel.doors, since=since)
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
     desired = desire(wheel.fleet, sold, observed, staying=staying)
@@ -98,7 +101,7 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
         new = tuple(step for step in last.changes if step not in tried)
         if not new:
             break
-        for outcome in apply(wheel.cgroups, new):
+        for outcome in apply(wheel.cgroups, new, wheel.doors):
             outcomes.append(outcome)
             tell(outcome)
         since = last.observed, touched(new)

@@ -82,14 +82,12 @@ static struct passwd user_called(const char *name)
 /* The directory of the account that the door of UID leads into. Ends where it does not open. */
 static int account_of(const char *doors, uid_t uid, const char *name)
 {
-	char door[4096], target[16];
-	ssize_t size;
+	char door[4096], first;
 	int login, account;
 
 	if ((size_t)snprintf(door, sizeof door, "%s/%lu", doors, (unsigned long)uid) >= sizeof door)
 		fail("%s: the path is too long", doors);
-	size = readlink(door, target, sizeof target);
-	if (size == 6 && !memcmp(target, "closed", 6))
+	if (readlink(door, &first, 1) == 1 && first != '/')
 		fail("the account of %s is suspended or frozen", name);
 	login = open(door, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (login < 0)

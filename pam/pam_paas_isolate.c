@@ -2,8 +2,8 @@
  *
  * A door is a symbolic link to the directory of a leaf: DOORS/UID, and DOORS/UID.SERVICE where logins through that PAM
  * service enter another one. DOORS/.complete says that all doors are there: who has none then is no customer. A door
- * that leads to the word `closed` is one of an account that nobody may enter. The module opens the leaf's files through
- * the door and writes one byte: it knows no specification and asks nobody. See pam_paas_isolate(8).
+ * that leads to no absolute path (`closed/alice`) is one of an account that nobody may enter. The module opens the
+ * leaf's files through the door and writes one byte: it knows no specification, asks nobody. See pam_paas_isolate(8).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -26,7 +26,6 @@
 
 #define VISIBLE __attribute__((visibility("default")))
 #define PATH_SIZE 512
-#define CLOSED "closed"
 
 /* Services whose sessions run what a customer wants. Not daemons such as dovecot, whose workers open sessions for
  * many users and stay where they were put. */
@@ -165,12 +164,11 @@ static int enter(const char *at)
 /* Follows no further than the link itself. UNREADABLE has errno. */
 static enum door look_at(const char *door)
 {
-	char target[sizeof CLOSED];
-	ssize_t size = readlink(door, target, sizeof target);
+	char first;
 
-	if (size < 0)
+	if (readlink(door, &first, 1) != 1)
 		return errno == ENOENT ? ABSENT : UNREADABLE;
-	return size == (ssize_t)strlen(CLOSED) && !memcmp(target, CLOSED, (size_t)size) ? SHUT : LINK;
+	return first == '/' ? LINK : SHUT;
 }
 
 /* Through DOOR into its leaf. BROKEN with errno. */

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 
+from paas_isolate.changes.doors import doors_as_sold, staying_doors
 from paas_isolate.changes.place import Places
 from paas_isolate.errors import HostError
 from paas_isolate.model import tree
@@ -33,8 +34,9 @@ def as_sold(
     held: Collection[str] = (),
     weight_at: str = tree.ROOT,
     controllers: tuple[str, ...] = CONTROLLERS,
+    with_doors: bool = True,
 ) -> World:
-    """The cgroups that were sold, whatever there is now: the same at every look of a run.
+    """The cgroups and doors that were sold, whatever there is now: the same at every look of a run.
 
     `held` are accounts and services (`alice`, `alice/web`, by directory) that an administrator has frozen;
     `weight_at` is the cgroup whose cpu.weight sets all customers together against the rest of the machine.
@@ -45,7 +47,7 @@ def as_sold(
     catalogue = _Catalogue(machine, control)
     for sold in fleet.accounts.values():
         cgroups.update(_account(sold, catalogue, _Disk(device_of, sold, unmet), held))
-    return World(cgroups, unmet=unmet)
+    return World(cgroups, unmet=unmet, doors=doors_as_sold(fleet, held) if with_doors else {})
 
 
 def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[str] = ()) -> World:
@@ -61,7 +63,10 @@ def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[st
     for path, pids in observed.members.items():
         if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):
             cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
-    return World(cgroups, elsewhere, unmet=sold.unmet)
+    doors = sold.doors
+    if staying and doors:
+        doors = {**staying_doors(observed.doors, staying), **doors}
+    return World(cgroups, elsewhere, unmet=sold.unmet, doors=doors)
 
 
 def limited_by(sold: Sold) -> Iterator[tuple[str, Service]]:

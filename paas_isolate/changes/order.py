@@ -2,7 +2,18 @@
 
 from enum import IntEnum
 
-from paas_isolate.changes.steps import Create, Enable, LowerMemory, Move, Remove, SetKnob, Step
+from paas_isolate.changes.steps import (
+    CompleteDoors,
+    Create,
+    Enable,
+    LowerMemory,
+    Move,
+    Remove,
+    RemoveDoor,
+    SetDoor,
+    SetKnob,
+    Step,
+)
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import FREEZE, amount
 
@@ -12,10 +23,11 @@ class Rank(IntEnum):
     THAW = 1  # what is to run again runs before anything waits for it
     TIGHTEN = 2  # what is lowered, first: a sum of two knobs (burst on top of max) is never too high
     WIDEN = 3  # what is raised, and everything else that can be written, before anybody moves in
-    MOVE = 4  # processes enter only what already has its limits
-    FREEZE = 5  # after the moves, so that what is swept in is frozen with the others
-    LOWER = 6  # may take seconds for reclaim, so nobody waits behind it
-    REMOVE = 7  # last: its processes have moved out by now
+    DOOR = 4  # opens on what has its limits and has been thawed; closes before a freeze, which would hold a login
+    MOVE = 5  # processes enter only what already has its limits
+    FREEZE = 6  # after the moves, so that what is swept in is frozen with the others
+    LOWER = 7  # may take seconds for reclaim, so nobody waits behind it
+    REMOVE = 8  # last: its processes have moved out by now
 
 
 def rank(step: Step) -> tuple[int, int, int, str]:
@@ -27,6 +39,10 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.STRUCTURE, tree.depth(step.path), 0, step.path
         case Enable():
             return Rank.STRUCTURE, tree.depth(step.path), 1, step.path
+        case SetDoor() | RemoveDoor():
+            return Rank.DOOR, 0, 0, step.name
+        case CompleteDoors():
+            return Rank.DOOR, 1, 0, ""
         case Move():
             return Rank.MOVE, 0, step.process.pid, step.to
         case LowerMemory():

@@ -75,19 +75,56 @@ class Remove(NamedTuple):
         return f"remove {self.path}"
 
 
-Step = Create | Enable | SetKnob | LowerMemory | Move | Remove
+class SetDoor(NamedTuple):
+    """Let a uid's logins enter a leaf, or none. `was` is where they went before, None where there was no door."""
+
+    name: str
+    target: str
+    was: str | None = None
+
+    def __str__(self) -> str:
+        if tree.is_closed(self.target):
+            return f"close door {self.name}"
+        was = f" (was {self.was})" if self.was else ""
+        return f"open door {self.name} to {self.target}{was}"
+
+
+class RemoveDoor(NamedTuple):
+    """Take away the door of a uid that is no customer's any more. `was` is where it led."""
+
+    name: str
+    was: str
+
+    def __str__(self) -> str:
+        return f"remove door {self.name}"
+
+
+class CompleteDoors(NamedTuple):
+    """Say that all doors are there: who has none is no customer, and none of our business."""
+
+    def __str__(self) -> str:
+        return "say that all doors are there"
+
+
+Step = Create | Enable | SetKnob | LowerMemory | Move | Remove | SetDoor | RemoveDoor | CompleteDoors
 Changes = tuple[Step, ...]
 
 
 def owner(step: Step) -> str:
     """The account directory that a step is for; '' when all stand on it."""
-    return tree.directory_of(step.to if isinstance(step, Move) else step.path)
+    match step:
+        case Move(to=path) | SetDoor(target=path) | RemoveDoor(was=path):
+            return tree.directory_of(path)
+        case CompleteDoors():
+            return ""
+    return tree.directory_of(step.path)
 
 
 def touched(changes: Changes) -> frozenset[str]:
     """The account directories in which steps change anything: a move does in two."""
+    cgroups = (step for step in changes if not isinstance(step, SetDoor | RemoveDoor | CompleteDoors))
     from_ = (tree.directory_of(step.process.cgroup) for step in changes if isinstance(step, Move))
-    return frozenset({*map(owner, changes), *from_})
+    return frozenset({*map(owner, cgroups), *from_})
 
 
 def _shown(text: str) -> str:

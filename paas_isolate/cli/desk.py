@@ -9,6 +9,7 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux import lock
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.disks import Disks
+from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.location import Location, locate
 from paas_isolate.linux.machine import machine
 from paas_isolate.linux.users import People
@@ -59,6 +60,7 @@ class Desk(NamedTuple):
                 device_of=Disks().device_of,
                 controllers=tuple(name for name in CONTROLLERS if name in offered),
                 weight_at=location.weight_at,
+                doors=DoorDirectory(os.path.join(self.run, "doors"), location.root) if os.geteuid() == 0 else None,
                 held=decided.held,
                 departed=decided.departed,
                 meant=meant,

@@ -8,6 +8,7 @@ ROOT = ""
 ANCHOR = "anchor"
 USERS = "users"
 PENALTY = "penalty"
+CLOSED = "closed"
 OUTSIDE = "/"
 """The hierarchy's own root: it may hold processes although it has children, on every cgroup v2 system
 (Documentation/admin-guide/cgroup-v2.rst, No Internal Process Constraint)."""
@@ -21,10 +22,19 @@ def leaf(directory: str, service: str) -> str:
     return f"{USERS}/{directory}/{service}"
 
 
+def closed(directory: str) -> str:
+    """What the door of an account leads to that nobody may enter now: no path, but it says whose it is."""
+    return f"{CLOSED}/{directory}"
+
+
+def is_closed(target: str) -> bool:
+    return target.startswith(f"{CLOSED}/")
+
+
 def directory_of(path: str) -> str:
     """The account directory that a path lies in; '' for what belongs to all, or lies outside."""
     parts = path.split("/", 2)
-    return parts[1] if len(parts) > 1 and parts[0] == USERS else ""
+    return parts[1] if len(parts) > 1 and parts[0] in (USERS, CLOSED) else ""
 
 
 def is_account(path: str) -> bool:

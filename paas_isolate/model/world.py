@@ -31,8 +31,15 @@ class Process(NamedTuple):
         return tree.inside(self.cgroup)
 
 
+Doors = Mapping[str, str]
+"""Name of a door -> the leaf that it leads to, `closed/DIRECTORY`, or whatever else was found there."""
+
+COMPLETE = ".complete"
+"""Among the doors: all are there, so who has none is no customer."""
+
+
 class World(NamedTuple):
-    """Cgroups of the tree with their knobs, and where processes are.
+    """Cgroups of the tree with their knobs, where processes are, and the doors.
 
     `members` are the pids in each populated leaf, root's too (sshd's monitor sits in its customer's leaf).
     `unmet` tells, in a desired world, of limits that no knob of this machine can keep, by cgroup.
@@ -42,6 +49,7 @@ class World(NamedTuple):
     processes: tuple[Process, ...] = ()
     members: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     unmet: Mapping[str, str] = MappingProxyType({})
+    doors: Doors = MappingProxyType({})
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""

@@ -8,15 +8,26 @@ from hypothesis import strategies as some
 from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.leaving import leaving
-from paas_isolate.changes.steps import Changes, Create, Enable, LowerMemory, Move, Remove, SetKnob
+from paas_isolate.changes.steps import (
+    Changes,
+    CompleteDoors,
+    Create,
+    Enable,
+    LowerMemory,
+    Move,
+    Remove,
+    RemoveDoor,
+    SetDoor,
+    SetKnob,
+)
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Service
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import UNLIMITED
-from paas_isolate.model.world import Process, World
+from paas_isolate.model.world import COMPLETE, Process, World
 
 ALL = " ".join(CONTROLLERS)
-EMPTY = World({"": {SUBTREE_CONTROL: "", "cpu.weight": "100"}})
+EMPTY = World({"": {SUBTREE_CONTROL: "", "cpu.weight": "100"}}, doors={COMPLETE: ""})
 
 
 def look(wanted: Fleet, observed: World) -> Changes:
@@ -30,6 +41,7 @@ def carried_out(changes: Changes, observed: World) -> World:
     """What a kernel would have after the steps: mkdir gives defaults, and nothing is refused."""
     cgroups = {path: dict(knobs) for path, knobs in observed.cgroups.items()}
     processes = {process.pid: process for process in observed.processes}
+    doors = dict(observed.doors)
     for step in changes:
         match step:
             case Create(path):
@@ -44,14 +56,22 @@ def carried_out(changes: Changes, observed: World) -> World:
                 cgroups[path]["memory.max"] = value
             case Move(process, to):
                 processes[process.pid] = Process(process.pid, process.uid, to, process.start, process.program)
+            case SetDoor(name, target):
+                assert tree.is_closed(target) or target in cgroups, f"door {name} before its leaf"
+                doors[name] = target
+            case RemoveDoor(name):
+                del doors[name]
+            case CompleteDoors():
+                doors[COMPLETE] = ""
             case Remove(path):
+                assert path not in doors.values(), f"{path} before its door"
                 assert not any(child.startswith(path + "/") for child in cgroups), f"{path} before its children"
                 del cgroups[path]
     members: dict[str, tuple[int, ...]] = {}
     for process in processes.values():
         if process.confined:
             members[process.cgroup] = (*members.get(process.cgroup, ()), process.pid)
-    return World(cgroups, tuple(processes.values()), members)
+    return World(cgroups, tuple(processes.values()), members, doors=doors)
 
 
 def settled(wanted: Fleet) -> World:
@@ -60,7 +80,7 @@ def settled(wanted: Fleet) -> World:
 
 def test_a_first_run_reads_as_a_story() -> None:
     stray = Process(77, 1001, "/user.slice", 5, "bash")
-    world = World(EMPTY.cgroups, (stray,))
+    world = EMPTY._replace(processes=(stray,))
     told = [str(step) for step in look(fleet(sold("alice", {"pids": 100})), world)]
     assert told == [
         f"enable {ALL} below the tree",
@@ -73,6 +93,7 @@ def test_a_first_run_reads_as_a_story() -> None:
         "create users/alice/other",
         "set pids.max of users/alice to 100",
         "set pids.max of users/alice/other to 68",
+        "open door 1001 to users/alice/login",
         "move process 77 (bash) from /user.slice to users/alice/other",
     ]
 
@@ -99,16 +120,16 @@ def test_what_was_changed_by_hand_is_mended(case: tuple[str, str, str, str, str]
     wanted = fleet(sold("alice", {"pids": 100}))
     world = settled(wanted)
     cgroups = {**world.cgroups, path: {**world.cgroups[path], knob: text}}
-    assert [str(step) for step in look(wanted, World(cgroups))] == [sentence]
+    assert [str(step) for step in look(wanted, world._replace(cgroups=cgroups))] == [sentence]
 
 
 def test_memory_of_a_living_account_is_lowered_with_care() -> None:
     before, after = fleet(sold("alice", {"memory.max": 2 << 30})), fleet(sold("alice", {"memory.max": 1 << 30}))
     idle = settled(before)
     assert [type(step) for step in look(after, idle)] == [SetKnob]
-    busy = World(idle.cgroups, (), {"users/alice/login": (5,)})
+    busy = idle._replace(members={"users/alice/login": (5,)})
     assert look(after, busy) == (LowerMemory("users/alice", "1073741824", "2147483648", "max"),)
-    assert [type(step) for step in look(before, World(settled(after).cgroups, (), busy.members))] == [SetKnob]
+    assert [type(step) for step in look(before, settled(after)._replace(members=busy.members))] == [SetKnob]
 
 
 def test_burst_and_quota_cross_without_being_refused() -> None:
@@ -121,7 +142,8 @@ def test_burst_and_quota_cross_without_being_refused() -> None:
 
 def test_a_service_that_is_gone_is_emptied_and_removed() -> None:
     with_web = settled(fleet(sold("alice", {}, service("web"))))
-    world = World(with_web.cgroups, (Process(9, 1001, "users/alice/web"),), {"users/alice/web": (9,)})
+    inside = Process(9, 1001, "users/alice/web")
+    world = with_web._replace(processes=(inside,), members={"users/alice/web": (9,)})
     assert [str(step) for step in look(fleet(sold("alice")), world)] == [
         "move process 9 from users/alice/web to users/alice/other",
         "remove users/alice/web",
@@ -132,11 +154,12 @@ def test_an_account_that_is_gone_goes_when_it_is_empty() -> None:
     world = settled(fleet(sold("alice"), sold("bob", uid=1002)))
     gone = fleet(sold("alice"))
     assert [str(step) for step in look(gone, world)] == [
+        "remove door 1002",
         "remove users/bob/login",
         "remove users/bob/other",
         "remove users/bob",
     ]
-    alive = World(world.cgroups, (), {"users/bob/login": (4, 5)})
+    alive = world._replace(members={"users/bob/login": (4, 5)})
     assert look(gone, alive) == ()
     assert leaving(gone, alive).waiting == {"bob": "waits until its processes have ended: 4, 5"}
 
@@ -200,9 +223,9 @@ inhabitants = some.lists(
 
 
 @settings(deadline=None)
-@given(fleets, fleets, drifts, inhabitants)
+@given(fleets, fleets, drifts, inhabitants, some.sets(some.sampled_from([str(ord(each)) for each in "abcdefgh"])))
 def test_from_any_tree_to_any_fleet_in_one_turn(
-    before: Fleet, after: Fleet, drift: list[tuple[int, str, str]], inside: list[tuple[int, str, bool]]
+    before: Fleet, after: Fleet, drift: list[tuple[int, str, str]], inside: list[tuple[int, str, bool]], lost: set[str]
 ) -> None:
     world = settled(before)
     cgroups = {path: dict(knobs) for path, knobs in world.cgroups.items()}
@@ -219,7 +242,8 @@ def test_from_any_tree_to_any_fleet_in_one_turn(
     for process in processes:
         if process.confined:
             members[process.cgroup] = (*members.get(process.cgroup, ()), process.pid)
-    world = World(cgroups, tuple(processes), members)
+    doors = {name: target for name, target in world.doors.items() if name not in lost}
+    world = World(cgroups, tuple(processes), members, doors=doors)
     once = carried_out(look(after, world), world)
     assert look(after, once) == (), "a second diff is empty"
     for name in after.accounts:

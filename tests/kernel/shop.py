@@ -39,11 +39,13 @@ class Shop:
         (self.etc / "accounts.d" / f"{name}.yaml").write_text(f"account: {name}\n{text}")
 
     def command(self, *words: str) -> list[str]:
-        """In a mount namespace of its own, with our passwd bound over the machine's."""
         options = ["--etc", str(self.etc), "--state", str(self.place / "state"), "--run", str(self.place / "run")]
+        return self.inside(sys.executable, "-m", "paas_isolate", *options, *words)
+
+    def inside(self, *words: str) -> list[str]:
+        """A command in a mount namespace of its own, with our passwd bound over the machine's."""
         bind = f'mount --bind {self.place}/passwd /etc/passwd && exec "$0" "$@"'
-        paas = [sys.executable, "-m", "paas_isolate", *options, *words]
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", bind, *paas]
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", bind, *words]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(self.command(*words), capture_output=True, text=True)

@@ -6,50 +6,17 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from pam_session import ENTERS, QUIET, REFUSED, SANITIZERS, Built, Session, build, opened
 
 from paas_isolate.linux.cgroupfs import CgroupTree
 
 pytestmark = pytest.mark.kernel
 
-SOURCE = Path(__file__).parents[2] / "pam" / "pam_paas_isolate.c"
-HARNESS = Path(__file__).with_name("session.c")
 CUSTOMER = 65534
 RANGE = ("first_uid=60000", "last_uid=65535")
-ENTERS, REFUSED = 0, 6
-"""Answers of PAM: PAM_SUCCESS, PAM_PERM_DENIED."""
-
 LEAF, SERVICE_LEAF, PENALTY = "users/alice/login", "users/alice/web", "penalty"
-
-
-class Built(NamedTuple):
-    module: Path
-    session: Path
-
-
-class Session(NamedTuple):
-    """How a session began: PAM's answer, the words for the user, and the cgroup that it is in ('' outside)."""
-
-    answer: int
-    said: str
-    cgroup: str
-
-
-def build(place: Path, *flags: str) -> Built:
-    module, session = place / "pam_paas_isolate.so", place / "session"
-    common = ["gcc", "-std=gnu17", "-g", "-Wall", "-Wextra", "-Werror", *flags]
-    subprocess.run([*common, "-shared", "-fPIC", "-fvisibility=hidden", "-o", module, SOURCE, "-lpam"], check=True)
-    subprocess.run([*common, "-o", session, HARNESS, "-lpam"], check=True)
-    return Built(module, session)
-
-
-@pytest.fixture(scope="module")
-def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """What reads or writes where it must not ends the session's process."""
-    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-    return build(tmp_path_factory.mktemp("sanitized"), *flags)
 
 
 class Doors:
@@ -82,18 +49,15 @@ class Doors:
     def command(self, *options: str, service: str = "sshd", user: str = "nobody", penalty: bool = True) -> list[str]:
         words = [f"doors={self.directory}", *RANGE, *options]
         words += [f"penalty={self.cgroups.root}/{PENALTY}"] if penalty else []
-        line = f"session [success=done ignore=ignore default=die] {self.built.module} {' '.join(words)}"
-        (self.confdir / service).write_text(f"{line}\nsession required pam_permit.so\n")
-        return [str(self.built.session), str(self.confdir), service, user]
+        return self.built.command(self.confdir, service, user, *words)
 
     def session(self, *options: str, service: str = "sshd", user: str = "nobody", penalty: bool = True) -> Session:
-        words = self.command(*options, service=service, user=user, penalty=penalty)
-        quiet = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
-        done = subprocess.run(words, capture_output=True, text=True, env=quiet, timeout=10)
-        assert done.returncode == 0, done.stderr
-        answer, said, cgroup = done.stdout.splitlines()
-        path = self.cgroups.path_of(cgroup)
-        return Session(int(answer), said, "" if path.startswith("/") else path)
+        return opened(self.command(*options, service=service, user=user, penalty=penalty), self.cgroups)
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(tmp_path_factory.mktemp("sanitized"), *SANITIZERS)
 
 
 @pytest.fixture
@@ -129,7 +93,7 @@ def test_who_is_none_of_its_business_is_left_alone(
         doors.lay("/nowhere")
     assert doors.session(*options, service=service, user=user) == (ENTERS, "", "")
     trace = ["strace", "-f", "-qq", "-y", *doors.command(*options, service=service, user=user)]
-    seen = subprocess.run(trace, capture_output=True, text=True, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    seen = subprocess.run(trace, capture_output=True, text=True, env=QUIET)
     assert seen.returncode == 0, seen.stderr
     assert str(doors.directory) not in seen.stderr.replace(str(doors.confdir), "")
 

@@ -297,7 +297,7 @@ def test_a_plan_survives_being_kept() -> None:
     assert isinstance(plan_from(plain_plan(plan)).limits["cpu.max"], Cores)
 
 
-NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,10}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,10}", fullmatch=True).filter(lambda name: not name.startswith("x-"))
 LIMIT_WORDS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={

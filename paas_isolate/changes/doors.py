@@ -1,0 +1,54 @@
+"""Which leaf a login enters: the doors that should be there, and the steps to them.
+
+A door's name is a uid, or `uid.service` where an account's `entry:` sends logins through that PAM service elsewhere.
+It leads to a leaf, or is closed: then it says whose it is, and logins are refused (see pam/pam_paas_isolate.c).
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, Step
+from paas_isolate.model import tree
+from paas_isolate.model.account import LOGIN, Fleet, Sold
+from paas_isolate.model.world import COMPLETE, Doors
+
+
+def doors_as_sold(fleet: Fleet, held: Collection[str]) -> dict[str, str]:
+    """`held` as in `as_sold`: nobody logs in where nothing may run."""
+    doors = {COMPLETE: ""}
+    low, high = fleet.host.first_uid, fleet.host.last_uid
+    for sold in fleet.accounts.values():
+        leads = dict(_of(sold, held))
+        for uid in sold.uids.values():
+            if low <= uid <= high and uid not in fleet.exempt:
+                doors.update({f"{uid}{service}": target for service, target in leads.items()})
+    return doors
+
+
+def _of(sold: Sold, held: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What follows the uid in the name of a door, and where it leads."""
+    if sold.suspended or sold.directory in held:
+        yield "", tree.closed(sold.directory)
+        return
+    for suffix, leaf in (("", LOGIN), *((f".{pam}", each.name) for each in sold.services for pam in each.entry)):
+        frozen = held and f"{sold.directory}/{leaf}" in held
+        yield suffix, tree.closed(sold.directory) if frozen else tree.leaf(sold.directory, leaf)
+
+
+def door_steps(desired: Doors, observed: Doors) -> Iterator[Step]:
+    """What makes the doors as they should be; that all are there is said only when it is so."""
+    agreed = True
+    for name, target in desired.items():
+        if name != COMPLETE and observed.get(name) != target:
+            agreed = False
+            yield SetDoor(name, target, observed.get(name))
+    for name, target in observed.items():
+        if name not in desired:
+            agreed = False
+            yield RemoveDoor(name, target)
+    if agreed and COMPLETE in desired and COMPLETE not in observed:
+        yield CompleteDoors()
+
+
+def staying_doors(observed: Mapping[str, str], staying: Collection[str]) -> dict[str, str]:
+    """The doors of accounts that stay as they are."""
+    return {name: target for name, target in observed.items() if tree.directory_of(target) in staying}

@@ -1,0 +1,63 @@
+"""Which doors there should be, for whom, and when it is said that all are there."""
+
+from fleets import MACHINE, fleet, service, sold
+
+from paas_isolate.changes.desire import as_sold
+from paas_isolate.changes.doors import door_steps, doors_as_sold
+from paas_isolate.changes.order import rank
+from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, SetKnob
+from paas_isolate.model.account import Host
+from paas_isolate.model.world import COMPLETE
+
+
+def test_every_user_of_an_account_has_a_door_to_its_login() -> None:
+    wanted = fleet(sold("alice")._replace(uids={"alice": 1001, "alice-ftp": 1005}), sold("bob", uid=1002))
+    assert doors_as_sold(wanted, ()) == {
+        COMPLETE: "",
+        "1001": "users/alice/login",
+        "1005": "users/alice/login",
+        "1002": "users/bob/login",
+    }
+
+
+def test_entry_sends_logins_through_a_service_elsewhere() -> None:
+    cron = service("jobs")._replace(entry=("cron", "atd"))
+    doors = doors_as_sold(fleet(sold("alice", {}, cron)), ())
+    assert (doors["1001"], doors["1001.cron"], doors["1001.atd"]) == ("users/alice/login", *["users/alice/jobs"] * 2)
+
+
+def test_who_is_suspended_or_held_has_a_closed_door_that_says_whose_it_is() -> None:
+    cron = service("jobs")._replace(entry=("cron",))
+    for wanted, held in ((sold("alice", {}, cron, suspended=True), ()), (sold("alice", {}, cron), ("alice",))):
+        assert doors_as_sold(fleet(wanted), held) == {COMPLETE: "", "1001": "closed/alice"}
+    doors = doors_as_sold(fleet(sold("alice", {}, cron)), ("alice/jobs",))
+    assert (doors["1001"], doors["1001.cron"]) == ("users/alice/login", "closed/alice")
+
+
+def test_who_is_exempt_or_out_of_range_has_none() -> None:
+    wanted = fleet(sold("alice"), sold("bob", uid=1002))._replace(exempt=frozenset({1002}), host=Host(first_uid=1002))
+    assert doors_as_sold(wanted, ()) == {COMPLETE: ""}
+
+
+def test_without_a_directory_for_them_there_are_none() -> None:
+    wanted = fleet(sold("alice"))
+    assert as_sold(wanted, machine=MACHINE, device_of=lambda _: "", with_doors=False).doors == {}
+
+
+def test_that_all_are_there_is_said_only_when_it_is_so() -> None:
+    desired = {COMPLETE: "", "1001": "users/alice/login"}
+    assert list(door_steps(desired, {})) == [SetDoor("1001", "users/alice/login")]
+    assert list(door_steps(desired, {"1001": "users/alice/login"})) == [CompleteDoors()]
+    assert list(door_steps(desired, {**desired, "1002": "x"})) == [RemoveDoor("1002", "x")]
+    assert list(door_steps(desired, desired)) == []
+    assert list(door_steps({}, {})) == []
+
+
+def test_a_door_opens_on_what_is_ready_and_closes_before_a_freeze() -> None:
+    open_, close = SetDoor("1001", "users/alice/login"), SetDoor("1001", "closed/alice")
+    assert rank(SetKnob("users/alice", "cgroup.freeze", "0")) < rank(open_)
+    assert (
+        rank(SetKnob("users/alice", "pids.max", "5", "9")) < rank(SetKnob("users/alice", "pids.max", "9")) < rank(open_)
+    )
+    assert rank(close) < rank(SetKnob("users/alice", "cgroup.freeze", "1"))
+    assert (str(open_), str(close)) == ("open door 1001 to users/alice/login", "close door 1001")
