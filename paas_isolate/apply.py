@@ -67,24 +67,26 @@ def apply(cgroups: CgroupTree, changes: Changes, doors: DoorDirectory | None = N
 
     When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be
     written holds nothing else back: better confined by nine knobs than free of ten.
-    Many knobs are written in shares, those of an account in order by one process. Cgroups are not created so:
-    the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
+    Many knobs are written in shares, those of an account and its doors in order by one process. Cgroups are not
+    created so: the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
     """
     broken: dict[str, Step] = {}
     structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob), changes))
-    knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob), changes[len(structure) :]))
+    knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob | SetDoor), changes[len(structure) :]))
     yield from _in_order(cgroups, broken, structure, doors)
-    yield from _in_shares(cgroups, broken, knobs)
+    yield from _in_shares(cgroups, broken, knobs, doors)
     yield from _in_order(cgroups, broken, changes[len(structure) + len(knobs) :], doors)
 
 
-def _in_shares(cgroups: CgroupTree, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:
+def _in_shares(
+    cgroups: CgroupTree, broken: dict[str, Step], steps: Sequence[Step], doors: DoorDirectory | None
+) -> Iterator[Outcome]:
     count = shares.number(len(steps), least=WORTH_A_PROCESS)
     if count == 1:
-        yield from _in_order(cgroups, broken, steps)
+        yield from _in_order(cgroups, broken, steps, doors)
         return
     parts = _by_account(steps, count)
-    for part, ends in zip(parts, shares.carry_out(partial(_not_done, cgroups, broken), parts), strict=True):
+    for part, ends in zip(parts, shares.carry_out(partial(_not_done, cgroups, broken, doors), parts), strict=True):
         for number, step in enumerate(part):
             if number in ends:
                 ending, because = ends[number]
@@ -103,9 +105,11 @@ def _by_account(steps: Sequence[Step], count: int) -> list[list[Step]]:
     return parts
 
 
-def _not_done(cgroups: CgroupTree, broken: dict[str, Step], steps: Iterable[Step]) -> dict[int, tuple[str, str]]:
+def _not_done(
+    cgroups: CgroupTree, broken: dict[str, Step], doors: DoorDirectory | None, steps: Iterable[Step]
+) -> dict[int, tuple[str, str]]:
     """Carry out steps; how those ended that are not simply done, by their number."""
-    ends = enumerate(_in_order(cgroups, broken, steps))
+    ends = enumerate(_in_order(cgroups, broken, steps, doors))
     return {number: (str(end.ending), end.because) for number, end in ends if end.ending is not Ending.DONE}
 
 

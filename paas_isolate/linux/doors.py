@@ -58,7 +58,7 @@ class DoorDirectory:
         try:
             os.symlink(to, path)
         except FileExistsError:
-            new = f"{self.directory}/.new"
+            new = f"{self.directory}/.new{os.getpid()}"
             _clear(new)
             os.symlink(to, new)
             if stat.S_ISDIR(os.lstat(path).st_mode):
@@ -72,9 +72,9 @@ class DoorDirectory:
         except OSError as error:
             if error.errno not in _NO_DIRECTORY:
                 raise
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, IsADirectoryError):  # another process of this run was faster
                 os.unlink(self.directory)
-            os.makedirs(self.directory, 0o700)
+            os.makedirs(self.directory, 0o700, exist_ok=True)
             work()
 
 

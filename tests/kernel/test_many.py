@@ -1,11 +1,14 @@
 """A large fleet is looked at and mended in shares: nothing of it may be told from doing all in one go."""
 
+from pathlib import Path
+
 import pytest
 
 from paas_isolate.apply import Ending, apply
-from paas_isolate.changes.steps import Create, Enable, SetKnob, Step
+from paas_isolate.changes.steps import Create, Enable, SetDoor, SetKnob, Step
 from paas_isolate.linux import shares
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.model.account import Fleet, Host, Service, Sold
 from paas_isolate.model.limits import NO_LIMITS
 from paas_isolate.observe import observe
@@ -46,23 +49,33 @@ def test_what_is_seen_is_the_same(cgroups: CgroupTree, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_what_is_done_is_the_same(cgroups: CgroupTree, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def test_what_is_done_is_the_same(
+    cgroups: CgroupTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int
+) -> None:
     made(cgroups)
     cgroups.remove("users/b07/web")
     leaves = [f"users/{name}/web" for name in NAMES]
     steps: list[Step] = [Create("users/new"), Enable("users/b03", ("nonsense",)), Create("users/b03/late")]
     steps += [SetKnob(path, "cgroup.freeze", "1") for path in leaves]
     steps += [SetKnob(path, "cgroup.freeze", "0") for path in leaves if path != "users/z_z/web"]  # in order: thawed
+    laid: list[Step] = [SetDoor(str(uid), f"users/{name}/login") for uid, name in enumerate(NAMES)]
+    steps += laid
+    doors = DoorDirectory(str(tmp_path / "doors"), cgroups.root)
     shared_by(count, monkeypatch)
 
-    ended = {outcome.step: (outcome.ending, outcome.because) for outcome in apply(cgroups, tuple(steps))}
+    ended = {outcome.step: (outcome.ending, outcome.because) for outcome in apply(cgroups, tuple(steps), doors)}
 
+    assert doors.look() == {str(uid): f"users/{name}/login" for uid, name in enumerate(NAMES) if name != "b03"}
+    assert ended.pop(laid[NAMES.index("b03")])[0] is Ending.SKIPPED
+    steps.remove(laid[NAMES.index("b03")])
     assert list(ended).count(steps[0]) == 1
     assert set(ended) == set(steps)
     others = {step: end for step, end in ended.items() if end != (Ending.DONE, "")}
     assert {step.path for step in others if isinstance(step, SetKnob)} == {"users/b07/web", "users/b03/web"}
-    assert {end[0] for step, end in others.items() if step.path == "users/b07/web"} == {Ending.FAILED}
-    skipped = {end for step, end in others.items() if step.path == "users/b03/web"}
+    assert {
+        end[0] for step, end in others.items() if not isinstance(step, SetDoor) and step.path == "users/b07/web"
+    } == {Ending.FAILED}
+    skipped = {end for step, end in others.items() if not isinstance(step, SetDoor) and step.path == "users/b03/web"}
     assert skipped == {(Ending.SKIPPED, "could not enable nonsense below users/b03")}
     there = {path: cgroups.read(path, "cgroup.freeze") for path in leaves}
     assert there == {path: None if "b07" in path else "1" if "z_z" in path else "0" for path in leaves}
