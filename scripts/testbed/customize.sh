@@ -33,7 +33,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
     systemd-networkd-wait-online.service getty@tty1.service serial-getty@ttyS0.service; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
-chroot "$root" systemctl --quiet enable systemd-networkd.service
+chroot "$root" systemctl --quiet enable testbed-network.service
 # It looks for a vsock that this machine does not have, and complains on the console at every reload.
 mkdir -p "$root/etc/systemd/system-generators"
 ln -s /dev/null "$root/etc/systemd/system-generators/systemd-ssh-generator"

@@ -148,8 +148,8 @@ class Guest:
     def _wait_until_up(self) -> None:
         """Until sshd lets us in and systemd has started what it wants to start.
 
-        An emulated machine is switched off and on again when its boot is lost: of some fifty, one ends in a kernel
-        that trips over code which it is just patching for the other processor, or stands still.
+        An emulated machine is switched off and on again when its boot is lost: of some twenty, one ends in a kernel
+        that trips over code which it is just patching for the other processor.
         """
         for _ in range(BOOT_TRIES - 1 if self.state.accel == "tcg" else 0):
             try:

@@ -21,7 +21,10 @@ KVM = ("-accel", "kvm", "-cpu", "host")
 EMULATION = ("-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,-cx16,-la57,-svm")
 
 # mitigations=off: an emulated processor has no side channels, and pays much for each precaution.
-CMDLINE = "root=/dev/vda rw rootfstype=ext4 console=ttyS0 quiet systemd.show_status=yes mitigations=off fsck.mode=skip"
+CMDLINE = (
+    "root=/dev/vda rw rootfstype=ext4 console=ttyS0 net.ifnames=0 quiet systemd.show_status=yes mitigations=off "
+    "fsck.mode=skip"
+)
 
 
 def argv(image: Image, place: Place, *, accel: str, port: int) -> list[str]:
