@@ -76,6 +76,19 @@ def test_an_account_that_goes_takes_its_door_along(shop: Shop, login: Login) -> 
     assert login("alice") == (ENTERS, "", "")
 
 
+def test_doors_stay_where_accounts_stay_as_they_are(shop: Shop) -> None:
+    shop.account("alice")
+    shop.account("bob")
+    shop.run("reconcile")
+    before = doors(shop)
+    shop.account("alice", "limits: {pids: wrong}\n")
+    assert shop.run("reconcile").returncode == 4
+    assert doors(shop) == before
+    (shop.etc / "accounts.d").rename(shop.etc / "elsewhere")
+    assert shop.run("reconcile").returncode == 4
+    assert doors(shop) == before
+
+
 def no_directory(place: Path) -> None:
     shutil.rmtree(place)
 
