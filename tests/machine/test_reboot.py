@@ -46,11 +46,6 @@ for path in idle/memory.max idle/cpu.max idle/pids.max busy/memory.max wrong/mem
     frozen/cgroup.freeze frozen/pids.max suspended/cgroup.freeze suspended/pids.max idle/cgroup.freeze; do
     echo "$path=$(cat $path)"
 done
-doors=/run/paas-isolate/doors
-echo "idle's door=$(readlink $doors/$(id -u idle))"
-echo "suspended's door=$(readlink $doors/$(id -u suspended))"
-echo "all doors=$(stat -c %Y $doors/.complete)"
-echo "users may log in=$(date -d "$(systemctl show --property=ActiveEnterTimestamp --value systemd-user-sessions)" +%s)"
 for unit in paas-isolate-boot.service systemd-user-sessions.service cron.service; do
     echo "$unit=$(systemctl show --property=ActiveEnterTimestampMonotonic --value $unit)"
 done
@@ -98,12 +93,6 @@ def test_limits_are_there_before_anybody_may_log_in(after: dict[str, str]) -> No
     boot = int(after["boot ended"])
     assert 0 < boot < int(after["systemd-user-sessions.service"])
     assert boot < int(after["cron.service"])
-
-
-def test_the_doors_are_there_before_anybody_may_log_in(after: dict[str, str]) -> None:
-    assert after["idle's door"].endswith("/paas-tree.service/users/idle/login")
-    assert after["suspended's door"] == "closed/suspended"
-    assert int(after["all doors"]) <= int(after["users may log in"])
 
 
 def test_a_wrong_file_keeps_its_last_good_limits(after: dict[str, str]) -> None:
