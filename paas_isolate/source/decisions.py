@@ -13,11 +13,13 @@ FILE = "decisions.json"
 class Decisions(NamedTuple):
     """`held` are accounts (`alice`) and services (`alice/web`) that are frozen until thawed, by the account's
     directory, which a new name does not change; `departed` are account directories whose removal was accepted and
-    waits for their last process; `said` is the day and the digest of the complaint that cron has been told last."""
+    waits for their last process; `said` is the day and the digest of the complaint that cron has been told last;
+    `doors` are kept where logins come in by the PAM module, and cost nothing where they do not."""
 
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
     said: tuple[str, ...] = ()
+    doors: bool = False
 
     def freeze(self, target: str) -> "Decisions":
         return self._replace(held=self.held | {target})
@@ -40,7 +42,9 @@ def load(state: str) -> Decisions:
             import json  # a tenth of our own imports, and most machines have never decided anything
 
             data = json.load(file)
-        return Decisions(frozenset(data["held"]), frozenset(data["departed"]), tuple(data["said"]))
+        return Decisions(
+            frozenset(data["held"]), frozenset(data["departed"]), tuple(data["said"]), data.get("doors") is True
+        )
     except FileNotFoundError:
         return Decisions()
     except PermissionError:
@@ -55,5 +59,10 @@ def save(state: str, decisions: Decisions) -> None:
     """Replace what was decided, whole or not at all, and on the disk before anybody acts by it."""
     import json
 
-    plain = {"held": sorted(decisions.held), "departed": sorted(decisions.departed), "said": list(decisions.said)}
+    plain = {
+        "held": sorted(decisions.held),
+        "departed": sorted(decisions.departed),
+        "said": list(decisions.said),
+        "doors": decisions.doors,
+    }
     keep(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

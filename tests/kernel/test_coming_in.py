@@ -9,6 +9,9 @@ import pytest
 from pam_session import ENTERS, REFUSED, Built, Session, build, opened
 from shop import ALICE, BOB, CAROL, NO_LIMIT, Shop
 
+from paas_isolate.source import decisions
+from paas_isolate.source.decisions import Decisions
+
 pytestmark = pytest.mark.kernel
 
 
@@ -33,6 +36,12 @@ def login(shop: Shop, built: Built) -> Login:
     return log_in
 
 
+@pytest.fixture(autouse=True)
+def decided(shop: Shop) -> None:
+    """Logins come in by the module here."""
+    decisions.save(str(shop.place / "state"), Decisions(doors=True))
+
+
 def doors(shop: Shop) -> dict[str, str]:
     place = shop.place / "run" / "doors"
     found = {door.name: os.readlink(door) for door in place.iterdir() if door.is_symlink()}
@@ -54,6 +63,13 @@ def test_customers_come_in_by_the_doors_that_reconcile_lays(shop: Shop, login: L
     assert login("bob").answer == REFUSED
     assert login("carol") == login("root") == (ENTERS, "", "")
     assert shop.run("reconcile").stdout == "nothing to do\n"
+
+
+def test_where_nobody_comes_in_by_them_there_are_none(shop: Shop) -> None:
+    decisions.save(str(shop.place / "state"), Decisions())
+    shop.account("alice")
+    assert "door" not in shop.run("reconcile").stdout
+    assert not (shop.place / "run" / "doors").exists()
 
 
 def test_doors_close_for_a_freeze_and_open_after_it(shop: Shop, login: Login) -> None:
