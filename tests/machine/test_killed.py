@@ -31,7 +31,7 @@ done
 END
 chmod +x /root/turn
 for n in $(seq {ACCOUNTS}); do  # whatever moment it is, some of them are there
-    printf 'account: killed%s\nlimits: {{pids: 40}}\n' "$n" >"/etc/paas-isolate/accounts.d/killed$n.yaml"
+    printf 'account: killed%s\\nlimits: {{pids: 40}}\\n' "$n" >"/etc/paas-isolate/accounts.d/killed$n.yaml"
 done
 paas-isolate reconcile --quiet
 sync
