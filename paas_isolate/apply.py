@@ -3,7 +3,7 @@
 import errno
 import os
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
@@ -58,6 +58,10 @@ class Outcome(NamedTuple):
     because: str = ""
 
 
+Hand = Callable[[Step], None]
+"""Carries out one step, or raises what became of it."""
+
+
 class _Waits(Exception):  # noqa: N818  (an outcome, not an error)
     """The step would do harm now."""
 
@@ -73,20 +77,19 @@ def apply(cgroups: CgroupTree, changes: Changes, doors: DoorDirectory | None = N
     broken: dict[str, Step] = {}
     structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob), changes))
     knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob | SetDoor), changes[len(structure) :]))
-    yield from _in_order(cgroups, broken, structure, doors)
-    yield from _in_shares(cgroups, broken, knobs, doors)
-    yield from _in_order(cgroups, broken, changes[len(structure) + len(knobs) :], doors)
+    hand = partial(_carry_out, cgroups, doors)
+    yield from _in_order(hand, broken, structure)
+    yield from _in_shares(hand, broken, knobs)
+    yield from _in_order(hand, broken, changes[len(structure) + len(knobs) :])
 
 
-def _in_shares(
-    cgroups: CgroupTree, broken: dict[str, Step], steps: Sequence[Step], doors: DoorDirectory | None
-) -> Iterator[Outcome]:
+def _in_shares(hand: Hand, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:
     count = shares.number(len(steps), least=WORTH_A_PROCESS)
     if count == 1:
-        yield from _in_order(cgroups, broken, steps, doors)
+        yield from _in_order(hand, broken, steps)
         return
     parts = _by_account(steps, count)
-    for part, ends in zip(parts, shares.carry_out(partial(_not_done, cgroups, broken, doors), parts), strict=True):
+    for part, ends in zip(parts, shares.carry_out(partial(_not_done, hand, broken), parts), strict=True):
         for number, step in enumerate(part):
             if number in ends:
                 ending, because = ends[number]
@@ -105,27 +108,20 @@ def _by_account(steps: Sequence[Step], count: int) -> list[list[Step]]:
     return parts
 
 
-def _not_done(
-    cgroups: CgroupTree, broken: dict[str, Step], doors: DoorDirectory | None, steps: Iterable[Step]
-) -> dict[int, tuple[str, str]]:
+def _not_done(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> dict[int, tuple[str, str]]:
     """Carry out steps; how those ended that are not simply done, by their number."""
-    ends = enumerate(_in_order(cgroups, broken, steps, doors))
+    ends = enumerate(_in_order(hand, broken, steps))
     return {number: (str(end.ending), end.because) for number, end in ends if end.ending is not Ending.DONE}
 
 
-def _in_order(
-    cgroups: CgroupTree, broken: dict[str, Step], steps: Iterable[Step], doors: DoorDirectory | None = None
-) -> Iterator[Outcome]:
+def _in_order(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> Iterator[Outcome]:
     """`broken` tells what could not be made ready, by account; it grows."""
     for step in steps:
         if broken and (before := broken.get(owner(step))):
             yield Outcome(step, Ending.SKIPPED, f"could not {before}")
             continue
         try:
-            if isinstance(step, SetDoor | RemoveDoor | CompleteDoors):
-                _turn(doors, step)
-            else:
-                _carry_out(cgroups, step)
+            hand(step)
             outcome = Outcome(step, Ending.DONE)
         except (OSError, HostError, pidfd.Changed, _Waits) as error:
             outcome = _other_end(step, error)
@@ -147,19 +143,7 @@ def _other_end(step: Step, error: Exception) -> Outcome:
     return Outcome(step, Ending.FAILED, str(error))
 
 
-def _turn(doors: DoorDirectory | None, step: SetDoor | RemoveDoor | CompleteDoors) -> None:
-    match step, doors:
-        case _, None:
-            raise HostError("there are no doors here")
-        case SetDoor(name, target), _:
-            doors.set(name, target)
-        case RemoveDoor(name), _:
-            doors.remove(name)
-        case CompleteDoors(), _:
-            doors.complete()
-
-
-def _carry_out(cgroups: CgroupTree, step: Step) -> None:
+def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, step: Step) -> None:
     match step:
         case SetKnob(path, knob, value, was) if knob != "cpu.weight" or tree.inside(path):
             for text in writes(knob, value, was):
@@ -176,6 +160,14 @@ def _carry_out(cgroups: CgroupTree, step: Step) -> None:
             pidfd.move(cgroups, process, to)
         case Remove(path):
             cgroups.remove(path)
+        case SetDoor(name, target) if doors:
+            doors.set(name, target)
+        case RemoveDoor(name) if doors:
+            doors.remove(name)
+        case CompleteDoors() if doors:
+            doors.complete()
+        case _:
+            raise HostError("no doors are kept here")
 
 
 def _lower_memory(cgroups: CgroupTree, step: LowerMemory) -> None:

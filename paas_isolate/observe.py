@@ -140,7 +140,7 @@ def _processes(cgroups: CgroupTree, fleet: Fleet, members: dict[str, tuple[int, 
     places = Places(fleet)
     leaf_of = {pid: path for path, pids in members.items() for pid in pids}
     for pid, uid in procfs.effective_uids():
-        if not places.governed(uid):
+        if not fleet.governs(uid):
             continue
         path = leaf_of.get(pid)
         sold = places.account_of(uid)

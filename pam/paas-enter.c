@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
-#include <linux/magic.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,8 +17,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
+
+#include "leaf.h"
 
 #define DOORS "/run/paas-isolate/doors"
 #define PATHS "/usr/local/bin:/usr/bin:/bin"
@@ -119,36 +119,24 @@ static bool is_called(int account, const char *doors, const char *name)
 	       one.st_dev == two.st_dev;
 }
 
-/* Opens a file of a leaf; ends where it cannot be. */
-static int open_in(int leaf, const char *file, int flags)
-{
-	int fd = openat(leaf, file, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-	if (fd < 0)
-		fail("%s of the service: %s", file, strerror(errno));
-	return fd;
-}
-
 /* Puts this process into the leaf of SERVICE. Ends where that is not possible, or would last until a thaw. */
 static void enter(int account, const char *service)
 {
-	char events[256];
-	struct statfs kind;
-	int leaf = openat(account, service, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), fd;
-	ssize_t size;
+	int leaf = openat(account, service, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (leaf < 0)
 		fail("the account has no service %s (%s)", service, strerror(errno));
-	fd = open_in(leaf, "cgroup.events", O_RDONLY);
-	if (fstatfs(fd, &kind) || kind.f_type != CGROUP2_SUPER_MAGIC)
-		fail("the door does not lead to a cgroup");
-	size = read(fd, events, sizeof events - 1);
-	if (size < 0)
-		fail("cgroup.events of the service: %s", strerror(errno));
-	events[size] = '\0';
-	if (strstr(events, "frozen 1"))
+	switch (leaf_frozen(leaf, "cgroup.events")) {
+	case 0:
+		break;
+	case 1:
 		fail("the service %s is frozen", service);
-	if (write(open_in(leaf, "cgroup.procs", O_WRONLY), "0", 1) != 1)
+	default:
+		if (errno == EXDEV)
+			fail("the door does not lead to a cgroup");
+		fail("cgroup.events of the service: %s", strerror(errno));
+	}
+	if (leaf_enter(leaf, "cgroup.procs"))
 		fail("cgroup.procs of the service: %s", strerror(errno));
 }
 

@@ -8,14 +8,12 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -23,6 +21,8 @@
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
 #include <security/pam_modutil.h>
+
+#include "leaf.h"
 
 #define VISIBLE __attribute__((visibility("default")))
 #define PATH_SIZE 512
@@ -109,56 +109,15 @@ static bool ours(const char *service)
 	return false;
 }
 
-/* Opens FILE of the cgroup directory AT; never anything but a file of cgroup2, and never waits. -1 with errno. */
-static int open_in(const char *at, const char *file, int flags)
+/* FILE of the directory AT, into PATH. False with errno where it is too long. */
+static bool file_of(char path[PATH_SIZE], const char *at, const char *file)
 {
-	char path[PATH_SIZE];
-	int size = snprintf(path, sizeof path, "%s/%s", at, file);
+	int size = snprintf(path, PATH_SIZE, "%s/%s", at, file);
 
-	if (size < 0 || (size_t)size >= sizeof path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	/* O_NONBLOCK: what lies there may be a fifo. O_NOCTTY: or a terminal. */
-	return open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-}
-
-/* Whether the cgroup AT is frozen, which would hold a login for ever: 1, 0, or -1 with errno. */
-static int frozen(const char *at)
-{
-	char text[256];
-	ssize_t size = -1;
-	struct statfs found;
-	int fd = open_in(at, "cgroup.events", O_RDONLY);
-
-	if (fd < 0)
-		return -1;
-	if (!fstatfs(fd, &found)) {
-		if (found.f_type == CGROUP2_SUPER_MAGIC)
-			size = read(fd, text, sizeof text - 1);
-		else
-			errno = EXDEV;
-	}
-	close(fd);
-	if (size < 0)
-		return -1;
-	text[size] = '\0';
-	return strstr(text, "frozen 1") != NULL;
-}
-
-/* Puts this process into the cgroup AT. 0, or -1 with errno. */
-static int enter(const char *at)
-{
-	int fd = open_in(at, "cgroup.procs", O_WRONLY), saved;
-	ssize_t written;
-
-	if (fd < 0)
-		return -1;
-	written = write(fd, "0", 1);
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return written == 1 ? 0 : -1;
+	if (size >= 0 && size < PATH_SIZE)
+		return true;
+	errno = ENAMETOOLONG;
+	return false;
 }
 
 /* Follows no further than the link itself. UNREADABLE has errno. */
@@ -174,9 +133,11 @@ static enum door look_at(const char *door)
 /* Through DOOR into its leaf. BROKEN with errno. */
 static enum entry through(const char *door)
 {
-	switch (frozen(door)) {
+	char path[PATH_SIZE];
+
+	switch (file_of(path, door, "cgroup.events") ? leaf_frozen(AT_FDCWD, path) : -1) {
 	case 0:
-		return enter(door) ? BROKEN : ENTERED;
+		return !file_of(path, door, "cgroup.procs") || leaf_enter(AT_FDCWD, path) ? BROKEN : ENTERED;
 	case 1:
 		return REFUSED;
 	}

@@ -15,11 +15,10 @@ from paas_isolate.model.world import COMPLETE, Doors
 def doors_as_sold(fleet: Fleet, held: Collection[str]) -> dict[str, str]:
     """`held` as in `as_sold`: nobody logs in where nothing may run."""
     doors = {COMPLETE: ""}
-    low, high = fleet.host.first_uid, fleet.host.last_uid
     for sold in fleet.accounts.values():
         leads = dict(_of(sold, held))
         for uid in sold.uids.values():
-            if low <= uid <= high and uid not in fleet.exempt:
+            if fleet.governs(uid):
                 doors.update({f"{uid}{service}": target for service, target in leads.items()})
     return doors
 
@@ -34,21 +33,16 @@ def _of(sold: Sold, held: Collection[str]) -> Iterator[tuple[str, str]]:
         yield suffix, tree.closed(sold.directory) if frozen else tree.leaf(sold.directory, leaf)
 
 
-def door_steps(desired: Doors, observed: Doors) -> Iterator[Step]:
+def door_steps(desired: Doors, observed: Doors) -> list[Step]:
     """What makes the doors as they should be; that all are there is said only when it is so."""
-    agreed = True
-    for name, target in desired.items():
-        if name != COMPLETE and observed.get(name) != target:
-            agreed = False
-            yield SetDoor(name, target, observed.get(name))
-    for name, target in observed.items():
-        if name not in desired:
-            agreed = False
-            yield RemoveDoor(name, target)
-    if agreed and COMPLETE in desired and COMPLETE not in observed:
-        yield CompleteDoors()
+    wanted = [(name, target) for name, target in desired.items() if name != COMPLETE and observed.get(name) != target]
+    steps: list[Step] = [SetDoor(name, target, observed.get(name)) for name, target in wanted]
+    steps += [RemoveDoor(name, target) for name, target in observed.items() if name not in desired]
+    if not steps and COMPLETE in desired and COMPLETE not in observed:
+        return [CompleteDoors()]
+    return steps
 
 
 def staying_doors(observed: Mapping[str, str], staying: Collection[str]) -> dict[str, str]:
     """The doors of accounts that stay as they are."""
-    return {name: target for name, target in observed.items() if tree.directory_of(target) in staying}
+    return {name: target for name, target in observed.items() if tree.behind(target) in staying}

@@ -12,23 +12,18 @@ class Places:
     """The fleet, turned round: from a process to its place."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self._host = fleet.host
-        self._exempt = fleet.exempt
+        self._fleet = fleet
         self._by_uid = {uid: sold for sold in fleet.accounts.values() for uid in sold.uids.values()}
         self._directories = {sold.directory: sold for sold in fleet.accounts.values()}
         self._rules: dict[str, tuple[_Rule, ...]] = {}
 
     def account_of(self, uid: int) -> Sold | None:
         """The account that a uid belongs to, None for one that is never confined."""
-        return None if uid in self._exempt else self._by_uid.get(uid)
-
-    def governed(self, uid: int) -> bool:
-        """Whether it is ours to place at all: in the range and not exempt."""
-        return self._host.first_uid <= uid <= self._host.last_uid and uid not in self._exempt
+        return None if uid in self._fleet.exempt else self._by_uid.get(uid)
 
     def moved(self, process: Process) -> Process | None:
         """The process with the place where it should be, or None when it may stay where it is."""
-        if not process.settled or not self.governed(process.uid):
+        if not process.settled or not self._fleet.governs(process.uid):
             return None
         place = self.place(process)
         return None if place == process.cgroup else process._replace(cgroup=place)
@@ -60,7 +55,7 @@ class Places:
         directory = tree.directory_of(process.cgroup) if process.confined else ""
         if directory and directory not in self._directories:
             return process.cgroup  # an account that is going, or whose file is wrong, stays as it is
-        if self._host.without_account == "penalty":
+        if self._fleet.host.without_account == "penalty":
             return tree.PENALTY
         left = directory or process.cgroup == tree.PENALTY
         return tree.OUTSIDE if left else process.cgroup

@@ -113,7 +113,9 @@ Changes = tuple[Step, ...]
 def owner(step: Step) -> str:
     """The account directory that a step is for; '' when all stand on it."""
     match step:
-        case Move(to=path) | SetDoor(target=path) | RemoveDoor(was=path):
+        case SetDoor(target=target) | RemoveDoor(was=target):
+            return tree.behind(target)
+        case Move(to=path):
             return tree.directory_of(path)
         case CompleteDoors():
             return ""

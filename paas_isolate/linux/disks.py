@@ -2,6 +2,7 @@
 (Documentation/admin-guide/cgroup-v2.rst, IO Interface Files)."""
 
 import os
+from functools import cached_property
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import mounts
@@ -19,11 +20,17 @@ class Disks:
 
     def __init__(self) -> None:
         self._below: dict[int, str] = {}
-        mounted = mounts.mounts()
-        self._diskless = tuple(f"{mount.point.rstrip('/')}/" for mount in mounted if _is_diskless(mount))
+
+    @cached_property
+    def _mounts(self) -> tuple[mounts.Mount, ...]:
+        return mounts.mounts()
+
+    @cached_property
+    def _diskless(self) -> tuple[str, ...]:
+        return tuple(f"{mount.point.rstrip('/')}/" for mount in self._mounts if _is_diskless(mount))
 
     def device_of(self, path: str) -> str:
-        if f"{path}/".startswith(self._diskless) and _is_diskless(mount := _mount_of(path)):
+        if f"{path}/".startswith(self._diskless) and _is_diskless(mount := _mount_of(path, self._mounts)):
             raise _no_disk(path, mount)
         try:
             device = os.stat(path).st_dev
@@ -69,7 +76,7 @@ def _existing(path: str) -> str:
 
 def _source_of(path: str) -> str:
     """For file systems that tell an anonymous device (btrfs): the disk that was mounted."""
-    mount = _mount_of(path)
+    mount = _mount_of(path, mounts.mounts())
     try:
         source = os.stat(mount.source).st_rdev if mount.source.startswith("/") else 0
     except OSError:
@@ -102,9 +109,9 @@ def _spread_over(disk: str) -> list[str]:
     return []
 
 
-def _mount_of(path: str) -> mounts.Mount:
+def _mount_of(path: str, mounted: tuple[mounts.Mount, ...]) -> mounts.Mount:
     """The mount that a path lies on: the longest mount point above it, of those the one mounted last."""
-    above = [mount for mount in mounts.mounts() if _is_below(path, mount.point)]
+    above = [mount for mount in mounted if _is_below(path, mount.point)]
     return max(reversed(above), key=lambda mount: len(mount.point))
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -61,9 +60,11 @@ class DoorDirectory:
             new = f"{self.directory}/.new{os.getpid()}"
             _clear(new)
             os.symlink(to, new)
-            if stat.S_ISDIR(os.lstat(path).st_mode):
+            try:
+                os.rename(new, path)
+            except IsADirectoryError:
                 os.rmdir(path)
-            os.rename(new, path)
+                os.rename(new, path)
 
     def _in_place(self, work: Callable[[], None]) -> None:
         """Where there is no directory, work is done again in a new one: root alone has it, whatever lay there."""

@@ -126,6 +126,10 @@ class Fleet(NamedTuple):
     kept: Mapping[str, str] = MappingProxyType({})
     removal: str = ""
 
+    def governs(self, uid: int) -> bool:
+        """Whether its processes and logins are ours to place at all: in the range and not exempt."""
+        return self.host.first_uid <= uid <= self.host.last_uid and uid not in self.exempt
+
     def not_enforced(self) -> dict[str, list[str]]:
         """Keys that are part of the language and do nothing in this version, by where they stand."""
         found = {"config.yaml": list(self.host.reserved)} if self.host.reserved else {}

@@ -22,6 +22,12 @@ def leaf(directory: str, service: str) -> str:
     return f"{USERS}/{directory}/{service}"
 
 
+def directory_of(path: str) -> str:
+    """The account directory that a path lies in; '' for what belongs to all, or lies outside."""
+    parts = path.split("/", 2)
+    return parts[1] if len(parts) > 1 and parts[0] == USERS else ""
+
+
 def closed(directory: str) -> str:
     """What the door of an account leads to that nobody may enter now: no path, but it says whose it is."""
     return f"{CLOSED}/{directory}"
@@ -31,10 +37,9 @@ def is_closed(target: str) -> bool:
     return target.startswith(f"{CLOSED}/")
 
 
-def directory_of(path: str) -> str:
-    """The account directory that a path lies in; '' for what belongs to all, or lies outside."""
-    parts = path.split("/", 2)
-    return parts[1] if len(parts) > 1 and parts[0] in (USERS, CLOSED) else ""
+def behind(target: str) -> str:
+    """The account directory that a door leads into, or is closed for; '' when it is nobody's."""
+    return target.removeprefix(f"{CLOSED}/") if is_closed(target) else directory_of(target)
 
 
 def is_account(path: str) -> bool:

@@ -61,6 +61,7 @@ Node = Scalar | Items | Pairs
 def read(data: bytes, file: str) -> Node | None:
     """The one document of a file; None where it has none. Raises SpecError."""
     text = _text(data, file)
+    end = text.count("\n") + 1, len(text) - text.rfind("\n")
     from yaml import YAMLError, parse  # 45 ms, which a run that finds nothing changed does not pay
 
     try:
@@ -68,22 +69,17 @@ def read(data: bytes, file: str) -> Node | None:
     except ImportError:  # built without libyaml: slower, and the same events
         from yaml import SafeLoader as Loader  # type: ignore[assignment]
     try:
-        return _Composer(file, _end_of(text)).compose(parse(text, Loader=Loader))
+        return _Composer(file, end).compose(parse(text, Loader=Loader))
     except YAMLError as wrong:
         problem = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "not YAML"
-        refuse(file, f"{visible(problem)}; expected YAML", *_place(getattr(wrong, "problem_mark", None), _end_of(text)))
+        refuse(file, f"{visible(problem)}; expected YAML", *_place(getattr(wrong, "problem_mark", None), end))
     except (ValueError, OverflowError):  # the parser without libyaml, of numbers that are too large for it
         refuse(file, "has a number that is too large; expected YAML")
 
 
 def _place(mark: Any, end: tuple[int, int]) -> tuple[int, int]:
-    """Line and column of a parser's mark. libyaml ends every file with a new line, and may stumble behind it."""
+    """Line and column of a parser's mark, no further than `end`: libyaml may stumble behind a new line of its own."""
     return min((mark.line + 1, mark.column + 1), end) if mark is not None else (0, 0)
-
-
-def _end_of(text: str) -> tuple[int, int]:
-    """Line and column behind the last character."""
-    return text.count("\n") + 1, len(text) - text.rfind("\n")
 
 
 def refuse(file: str, text: str, line: int = 0, column: int = 0, key: str = "") -> NoReturn:

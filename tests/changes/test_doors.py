@@ -3,9 +3,10 @@
 from fleets import MACHINE, fleet, service, sold
 
 from paas_isolate.changes.desire import as_sold
-from paas_isolate.changes.doors import door_steps, doors_as_sold
+from paas_isolate.changes.doors import door_steps, doors_as_sold, staying_doors
 from paas_isolate.changes.order import rank
-from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, SetKnob
+from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, SetKnob, owner
+from paas_isolate.model import tree
 from paas_isolate.model.account import Host
 from paas_isolate.model.world import COMPLETE
 
@@ -61,3 +62,13 @@ def test_a_door_opens_on_what_is_ready_and_closes_before_a_freeze() -> None:
     )
     assert rank(close) < rank(SetKnob("users/alice", "cgroup.freeze", "1"))
     assert (str(open_), str(close)) == ("open door 1001 to users/alice/login", "close door 1001")
+
+
+def test_the_doors_of_an_account_stay_with_it_whether_they_are_open_or_closed() -> None:
+    found = {COMPLETE: "", "1001": "users/alice/login", "1001.cron": "closed/alice", "1002": "users/bob/login"}
+    assert staying_doors(found, {"alice"}) == {"1001": "users/alice/login", "1001.cron": "closed/alice"}
+    assert owner(RemoveDoor("1001.cron", "closed/alice")) == owner(SetDoor("1001", "users/alice/login")) == "alice"
+
+
+def test_only_a_door_leads_to_what_is_closed() -> None:
+    assert tree.directory_of("closed/alice") == ""

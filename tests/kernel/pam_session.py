@@ -10,6 +10,7 @@ from paas_isolate.linux.cgroupfs import CgroupTree
 
 SOURCE = Path(__file__).parents[2] / "pam" / "pam_paas_isolate.c"
 HARNESS = Path(__file__).with_name("session.c")
+STRICT = ("-std=gnu17", "-g", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 QUIET = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # libpam itself keeps what it loaded
 ENTERS, REFUSED = 0, 6
@@ -40,7 +41,7 @@ class Built(NamedTuple):
 def build(place: Path, *flags: str) -> Built:
     """Compiled with these flags; with SANITIZERS, what reads or writes where it must not ends the session's process."""
     built = Built(place / "pam_paas_isolate.so", place / "session")
-    common = ["gcc", "-std=gnu17", "-g", "-Wall", "-Wextra", "-Werror", *flags]
+    common = ["gcc", *STRICT, *flags]
     subprocess.run(
         [*common, "-shared", "-fPIC", "-fvisibility=hidden", "-o", built.module, SOURCE, "-lpam"], check=True
     )

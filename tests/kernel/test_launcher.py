@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pam_session import QUIET, SANITIZERS, STRICT
 
 from paas_isolate.linux.cgroupfs import CgroupTree
 
@@ -38,8 +39,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("launcher") / "paas-enter"
-    flags = ("-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    subprocess.run(["gcc", "-std=gnu17", *flags, "-o", program, SOURCE], check=True)
+    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, SOURCE], check=True)
     return program
 
 
@@ -60,7 +60,7 @@ class Machine:
 
     def run(self, *words: str, command: Sequence[str] = ("true",), **how: object) -> subprocess.CompletedProcess[str]:
         line = [str(self.launcher), "--doors", str(self.doors), *words, "--", *command]
-        how = {"env": {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}, "cwd": "/", **how}
+        how = {"env": QUIET, "cwd": "/", **how}
         return subprocess.run(line, capture_output=True, text=True, timeout=20, **how)  # type: ignore[call-overload, no-any-return]
 
     def tell(self, *words: str, **how: object) -> dict[str, object]:
@@ -87,7 +87,7 @@ def test_it_runs_as_the_customer_inside(machine: Machine) -> None:
 def test_nothing_of_roots_goes_along(machine: Machine, tmp_path: Path) -> None:
     secret = os.open(tmp_path, os.O_RDONLY)
     os.set_inheritable(secret, True)
-    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "SECRET": "1", "LANG": "C.UTF-8", "LD_X": "1"}
+    environment = {**QUIET, "SECRET": "1", "LANG": "C.UTF-8", "LD_X": "1"}
 
     def root_at_work() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

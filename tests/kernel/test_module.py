@@ -161,13 +161,13 @@ def fifos(doors: Doors) -> None:
     doors.lay(str(trap))
 
 
-def an_inner_cgroup(doors: Doors) -> None:
+def a_directory_of_proc(doors: Doors) -> None:
     doors.lay("/proc/self")
 
 
 SABOTAGES = (
     *(nothing, no_directory, a_file, a_fifo, a_loop, no_leaf, no_link, a_door_to_itself),
-    *(a_service_door_that_is_no_link, another_file_system, fifos, an_inner_cgroup),
+    *(a_service_door_that_is_no_link, another_file_system, fifos, a_directory_of_proc),
 )
 
 

@@ -1,0 +1,67 @@
+/* A leaf's files, as the PAM module and the launcher open them: never anything but a file of cgroup2, and without
+ * ever waiting. What fails says why in errno. */
+#ifndef PAAS_ISOLATE_LEAF_H
+#define PAAS_ISOLATE_LEAF_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* Opens PATH below the directory AT. -1 where it cannot be. */
+static inline int leaf_open(int at, const char *path, int flags)
+{
+	/* O_NONBLOCK: what lies there may be a fifo. O_NOCTTY: or a terminal. */
+	return openat(at, path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+/* Closes FD and leaves errno as it was. */
+static inline void leaf_close(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+}
+
+/* Whether the cgroup is frozen whose cgroup.events is PATH below AT: who enters it then waits for the thaw.
+ * 1, 0, or -1; EXDEV where it is no cgroup. */
+static inline int leaf_frozen(int at, const char *path)
+{
+	char text[256];
+	ssize_t size = -1;
+	struct statfs found;
+	int fd = leaf_open(at, path, O_RDONLY);
+
+	if (fd < 0)
+		return -1;
+	if (!fstatfs(fd, &found)) {
+		if (found.f_type == CGROUP2_SUPER_MAGIC)
+			size = read(fd, text, sizeof text - 1);
+		else
+			errno = EXDEV;
+	}
+	leaf_close(fd);
+	if (size < 0)
+		return -1;
+	text[size] = '\0';
+	return strstr(text, "frozen 1") != NULL;
+}
+
+/* Puts this process into the cgroup whose cgroup.procs is PATH below AT. 0 or -1. */
+static inline int leaf_enter(int at, const char *path)
+{
+	int fd = leaf_open(at, path, O_WRONLY);
+	ssize_t written;
+
+	if (fd < 0)
+		return -1;
+	written = write(fd, "0", 1);
+	leaf_close(fd);
+	return written == 1 ? 0 : -1;
+}
+
+#endif
