@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache, partial
 
-from paas_isolate.changes.desire import limited_by
+from paas_isolate.changes import catalogue
 from paas_isolate.changes.place import Places
 from paas_isolate.linux import procfs, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
@@ -86,8 +86,8 @@ def _look_at_all(seen: _Seen, fleet: Fleet, weight_at: str, since: tuple[World, 
 def _take_over(seen: _Seen, fleet: Fleet, before: World, touched: Collection[str]) -> list[Sold]:
     """What an earlier look saw of the accounts that nothing was done to since; the others are the answer."""
     old = {sold.directory for sold in fleet.accounts.values()}.difference(touched)
-    seen.cgroups.update({path: knobs for path, knobs in before.cgroups.items() if tree.directory_of(path) in old})
-    seen.members.update({path: pids for path, pids in before.members.items() if tree.directory_of(path) in old})
+    seen.cgroups.update({path: before.cgroups[path] for path in tree.within(before.cgroups, old)})
+    seen.members.update({path: before.members[path] for path in tree.within(before.members, old)})
     return [sold for sold in fleet.accounts.values() if sold.directory not in old]
 
 
@@ -95,10 +95,15 @@ def _look_at_accounts(
     cgroups: CgroupTree, inner: tuple[str, ...], leaves: tuple[str, ...], accounts: Iterable[Sold]
 ) -> tuple[dict[str, Knobs], dict[str, tuple[int, ...]]]:
     seen = _Seen(cgroups)
+    ends: dict[int, list[str]] = {}  # by identity: who bought a plan as it is shares its services
     for sold in accounts:
-        if seen.look(tree.account(sold.directory), inner):
-            for path, _ in limited_by(sold):
-                seen.look(path, leaves)
+        path, services = tree.account(sold.directory), sold.services
+        if seen.look(path, inner):
+            below = ends.get(id(services))
+            if below is None:
+                below = ends[id(services)] = [f"/{it.name}" for it in catalogue.leaves(services)]
+            for end in below:
+                seen.look(path + end, leaves)
     return seen.cgroups, seen.members
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome, apply
-from paas_isolate.changes.desire import DeviceOf, as_sold, desire
+from paas_isolate.changes.catalogue import DeviceOf
+from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.leaving import Leaving, leaving
 from paas_isolate.changes.steps import Changes, Step, owner, touched

@@ -1,29 +1,16 @@
 """What the fleet should look like in the kernel: the desired World, from what was sold."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
+from paas_isolate.changes.catalogue import Catalogue, DeviceOf
 from paas_isolate.changes.doors import doors_as_sold, staying_doors
 from paas_isolate.changes.place import Places
-from paas_isolate.errors import HostError
 from paas_isolate.model import tree
-from paas_isolate.model.account import LOGIN, OTHER, Fleet, Host, Service, Sold
-from paas_isolate.model.knobs import (
-    CONTROLLERS,
-    FREEZE,
-    SUBTREE_CONTROL,
-    Surroundings,
-    effective_memory,
-    knobs,
-)
-from paas_isolate.model.limits import Limits, Percent
+from paas_isolate.model.account import Fleet, Host
+from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, Surroundings, knobs
+from paas_isolate.model.limits import Percent
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.world import Knobs, World
-
-LOGIN_RESERVE = 32
-"""Processes that only the logins of an account may have: a fork bomb in a service leaves room for ssh."""
-
-DeviceOf = Callable[[str], str]
-"""The `major:minor` of the disk that a path lies on. Raises HostError where it lies on none."""
 
 
 def as_sold(
@@ -44,9 +31,15 @@ def as_sold(
     control = " ".join(name for name in CONTROLLERS if name in controllers)
     cgroups: dict[str, Knobs] = dict(_house(fleet.host, machine, control, weight_at))
     unmet: dict[str, str] = {}
-    catalogue = _Catalogue(machine, control)
+    catalogue = Catalogue(machine, control, device_of)
     for sold in fleet.accounts.values():
-        cgroups.update(_account(sold, catalogue, _Disk(device_of, sold, unmet), held))
+        path = tree.account(sold.directory)
+        for end, own in catalogue.knobs(sold, unmet):
+            cgroups[path + end] = own
+    suspended = [sold.directory for sold in fleet.accounts.values() if sold.suspended]
+    for path in map(tree.account, (*suspended, *held)):
+        if path in cgroups:
+            cgroups[path] = {**cgroups[path], FREEZE: "1"}
     return World(cgroups, unmet=unmet, doors=doors_as_sold(fleet, held) if with_doors else {})
 
 
@@ -69,37 +62,6 @@ def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[st
     return World(cgroups, elsewhere, unmet=sold.unmet, doors=doors)
 
 
-def limited_by(sold: Sold) -> Iterator[tuple[str, Service]]:
-    """The leaves of an account: its services, and the two that every account has."""
-    given = {service.name for service in sold.services}
-    for service in (*sold.services, *(ours for ours in _OURS if ours.name not in given)):
-        yield tree.leaf(sold.directory, service.name), service
-
-
-_OURS = (Service(LOGIN), Service(OTHER))
-
-
-class _Disk:
-    """Which disk the io limits of one account's cgroups are for. What lies on none is noted in `unmet`."""
-
-    def __init__(self, device_of: DeviceOf, sold: Sold, unmet: dict[str, str]) -> None:
-        self._device_of, self._sold, self._unmet = device_of, sold, unmet
-
-    def below(self, cgroup: str, limits: Limits) -> str:
-        """The device for the io limits of a cgroup; '' where it has none to keep."""
-        if _RATES.isdisjoint(limits):
-            return ""
-        of = str(limits.get("io.of") or self._sold.limits.get("io.of") or self._sold.home)
-        try:
-            return self._device_of(self._sold.home + of[1:] if of.partition("/")[0] == "~" else of)
-        except HostError as error:
-            self._unmet[cgroup] = f"io limits of {cgroup} cannot be kept: {error}"
-            return ""
-
-
-_RATES = frozenset({"io.read", "io.write", "io.read_ops", "io.write_ops"})
-
-
 def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:
     around = Surroundings(machine, machine.memory)
     limits = dict(host.ceiling)
@@ -117,48 +79,3 @@ def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterat
     yield tree.ROOT, root
     yield tree.USERS, {SUBTREE_CONTROL: control, **ceiling}
     yield tree.PENALTY, knobs(host.penalty, around)
-
-
-class _Catalogue:
-    """Knobs by what was sold: thousands of customers buy the same, and share one mapping then."""
-
-    def __init__(self, machine: Machine, control: str) -> None:
-        self.machine = machine
-        self.control = control
-        self._known: dict[object, Knobs] = {}
-
-    def knobs(self, limits: Limits, around: Surroundings, control: str | None = None) -> Knobs:
-        """`control` is what the cgroup hands down; a leaf has no children to hand anything."""
-        key = (*limits.items(), around, control)
-        if (known := self._known.get(key)) is None:
-            handed = {} if control is None else {SUBTREE_CONTROL: control}
-            known = self._known[key] = handed | knobs(limits, around)
-        return known
-
-
-def _account(sold: Sold, catalogue: _Catalogue, disk: _Disk, held: Collection[str]) -> Iterator[tuple[str, Knobs]]:
-    machine, path = catalogue.machine, tree.account(sold.directory)
-    around = Surroundings(machine, machine.memory, disk.below(path, sold.limits))
-    own = catalogue.knobs(sold.limits, around, catalogue.control)
-    yield path, _frozen(own) if sold.suspended or sold.directory in held else own
-    inside = Surroundings(machine, effective_memory(sold.limits, around))
-    for path, service in limited_by(sold):
-        limits = _with_house_rules(service, sold.limits)
-        device = disk.below(path, limits)
-        own = catalogue.knobs(limits, inside._replace(device=device) if device else inside)
-        yield path, _frozen(own) if held and f"{sold.directory}/{service.name}" in held else own
-
-
-def _frozen(own: Knobs) -> Knobs:
-    return {**own, FREEZE: "1"}
-
-
-def _with_house_rules(service: Service, account: Limits) -> Limits:
-    """What a leaf has where its spec says nothing: room for a login, and what dies when memory is out."""
-    rules: dict[str, object] = {}
-    pids = account.get("pids")
-    if service.name != LOGIN and isinstance(pids, int):
-        rules["pids"] = max(1, pids - min(LOGIN_RESERVE, pids // 2))
-    if service.name not in (LOGIN, OTHER):
-        rules["memory.kill"] = "leaf"
-    return {**rules, **service.limits}  # type: ignore[dict-item]

@@ -27,7 +27,7 @@ class Leaving(NamedTuple):
 
 def leaving(fleet: Fleet, observed: World, *, known: Collection[str] = (), meant: bool = False) -> Leaving:
     """`known` are directories that an earlier run has accepted; `meant` says that a person confirmed."""
-    there = {tree.directory_of(path) for path in observed.cgroups} - {""}
+    there = tree.directories(observed.cgroups)
     expected = {sold.directory for sold in fleet.accounts.values()}
     gone = there - expected - set(fleet.kept)
     new = gone - set(known)

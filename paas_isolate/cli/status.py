@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from paas_isolate.changes.desire import limited_by
+from paas_isolate.changes.catalogue import leaves
 from paas_isolate.changes.steps import Changes, owner
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
@@ -62,7 +62,7 @@ def _lines(wheel: Wheel, seen: Look, account: str) -> Iterator[Line]:
     sold = wheel.fleet.accounts.get(account)
     observed = seen.observed.cgroups
     if sold is not None:
-        paths = [tree.account(sold.directory), *(path for path, _ in limited_by(sold))]
+        paths = [tree.account(sold.directory), *(tree.leaf(sold.directory, it.name) for it in leaves(sold.services))]
     elif account:
         paths = [path for path in observed if tree.directory_of(path) == account]
     else:
