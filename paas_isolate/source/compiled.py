@@ -5,8 +5,9 @@ import os
 import stat
 import sys
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from paas_isolate import __version__, model, spec
 from paas_isolate.errors import Complaint
@@ -15,6 +16,11 @@ from paas_isolate.source.keep import ODD, keep
 from paas_isolate.spec.plain import VERSION
 
 NAME = "compiled"
+
+GROWTH = 0.25
+"""By so much of its first part the file may grow before all is written again."""
+
+Item = TypeVar("Item")
 
 
 class Entry(NamedTuple):
@@ -32,6 +38,10 @@ class Compiled(NamedTuple):
 
     files: dict[str, Entry]
     copies: dict[str, tuple[dict[str, int], str]]
+    base: int = 0
+    """Bytes of the first part, which was written when all was."""
+    end: int = 0
+    """Bytes up to the end of the last part that is whole."""
 
 
 def load(state: str) -> Compiled | None:
@@ -41,18 +51,67 @@ def load(state: str) -> Compiled | None:
             return None
         data = file.read()
         header = _header()
-        checksum, body = data[len(header) : len(header) + 4], memoryview(data)[len(header) + 4 :]
-        # the checksum first: marshal may crash on damaged data (its documentation says so)
-        if data.startswith(header) and checksum == zlib.crc32(body).to_bytes(4, "big"):
-            files, copies = marshal.loads(body)  # noqa: S302  (a file of ours: see _ours)
-            return Compiled({name: _entry(*entry) for name, entry in files.items()}, copies)
+        if data.startswith(header):
+            return _parts(memoryview(data), len(header))
     return None
 
 
-def save(state: str, compiled: Compiled) -> None:
-    files = {name: _plain(entry) for name, entry in compiled.files.items()}
-    body = marshal.dumps((files, compiled.copies))
-    keep(state, NAME, _header() + zlib.crc32(body).to_bytes(4, "big") + body)
+def save(state: str, now: Compiled, before: Compiled | None) -> None:
+    """Only what differs from `before`, behind what was written then, until that is much."""
+    if before is not None:
+        part = _part(_news(now.files, before.files, _plain), _news(now.copies, before.copies))
+        if before.end + len(part) <= before.base * (1 + GROWTH):
+            _append(os.path.join(state, NAME), part, before.end)
+            return
+    keep(state, NAME, _header() + _part({name: _plain(entry) for name, entry in now.files.items()}, now.copies))
+
+
+def _parts(data: memoryview, at: int) -> Compiled | None:
+    """The checksum first: marshal may crash on damaged data (its documentation says so). A part behind the first
+    that is not whole is one that a run was about to write: what it said is found out again."""
+    found = None
+    while at + 8 <= len(data):
+        size, checksum = int.from_bytes(data[at : at + 4]), int.from_bytes(data[at + 4 : at + 8])
+        body = data[at + 8 : at + 8 + size]
+        if len(body) != size or zlib.crc32(body) != checksum:
+            break
+        at += 8 + size
+        files, copies = marshal.loads(body)  # noqa: S302  (a file of ours: see _ours)
+        found = found or Compiled({}, {}, base=at)
+        _add(found.files, files, lambda entry: _entry(*entry))
+        _add(found.copies, copies, lambda copy: copy)
+    return found._replace(end=at) if found else None
+
+
+def _part(files: dict[str, Any], copies: dict[str, Any]) -> bytes:
+    body = marshal.dumps((files, copies))
+    return len(body).to_bytes(4) + zlib.crc32(body).to_bytes(4) + body
+
+
+def _news(
+    now: dict[str, Item], before: dict[str, Item], plain: Callable[[Item], Any] = lambda item: item
+) -> dict[str, Any]:
+    """What is new by name, and None for what is gone."""
+    new = {name: plain(item) for name, item in now.items() if before.get(name) != item}
+    return new | dict.fromkeys(before.keys() - now.keys())
+
+
+def _add(known: dict[str, Item], news: dict[str, Any], back: Callable[[Any], Item]) -> None:
+    for name, item in news.items():
+        if item is None:
+            known.pop(name, None)
+        else:
+            known[name] = back(item)
+
+
+def _append(path: str, part: bytes, end: int) -> None:
+    """Whoever reads meanwhile finds a part that is not whole."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.ftruncate(descriptor, end)
+        os.pwrite(descriptor, part, end)
+    finally:
+        os.close(descriptor)
 
 
 def _entry(identity: Identity | None, row: dict[str, Any] | None, complaints: tuple[Any, ...]) -> Entry:

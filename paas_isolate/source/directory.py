@@ -143,7 +143,7 @@ class Directory:
             now = {name: copies[name] for name in fleet.accounts if name in copies}
             now |= {sold.name: (dict(sold.uids), sold.home) for sold in stale}
             if reading.changed or kept is None or now != copies:
-                compiled.save(self.state, Compiled(reading.files, now))
+                compiled.save(self.state, Compiled(reading.files, now), kept)
         except OSError as error:
             told = Complaint(self.state, f"{_cannot(error, 'written')}; the last good copies are old", warning=True)
             return fleet._replace(complaints=(*fleet.complaints, told))

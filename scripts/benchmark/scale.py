@@ -8,7 +8,7 @@ from benchmark.measure import recorded
 
 SIZES = (100, 1_000, 10_000)
 LARGE = 20_000
-ROUNDS = 3
+ROUNDS = 7
 EVERY = 100
 CHANGED = 5
 """The account whose file is edited."""

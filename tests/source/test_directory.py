@@ -281,6 +281,40 @@ def test_damaged_state_is_as_none(machine: Machine, parsed: list[str], damage: C
     assert compiled.load(str(machine.state))
 
 
+def test_an_edit_is_written_behind_what_is_known(machine: Machine, parsed: list[str]) -> None:
+    for number in range(40):
+        machine.write(f"plans.d/a{number}.yaml", f"plan: a{number}\nlimits: {{pids: 40}}\n")
+    settle()
+    machine.load()
+    path = machine.state / "compiled"
+    before = path.read_bytes()
+    machine.write("plans.d/a7.yaml", "plan: a7\nlimits: {pids: 7}\n")
+    (machine.etc / "plans.d" / "a8.yaml").unlink()
+    settle()
+    edited = machine.load()
+    after = path.read_bytes()
+    assert after.startswith(before)
+    assert len(before) < len(after) < len(before) * 1.25
+    parsed.clear()
+    assert machine.load() == edited
+    assert parsed == []
+    path.write_bytes(after[:-1])  # the run was ended while it wrote
+    assert machine.load() == edited
+    assert parsed == ["plans.d/a7.yaml"]
+    assert path.read_bytes() == after
+
+
+def test_many_edits_do_not_make_the_file_grow_for_ever(machine: Machine) -> None:
+    settle()
+    machine.load()
+    path = machine.state / "compiled"
+    first = path.stat().st_size
+    for number in range(50):
+        machine.write("accounts.d/alice.yaml", f"account: alice\nlimits: {{pids: {number + 10}}}\n")
+        machine.load()
+    assert path.stat().st_size < first * 1.5
+
+
 def test_state_that_others_may_write_is_as_none(machine: Machine) -> None:
     machine.load()
     (machine.state / "compiled").chmod(0o622)
