@@ -60,12 +60,16 @@ class Desk(NamedTuple):
                 device_of=Disks().device_of,
                 controllers=tuple(name for name in CONTROLLERS if name in offered),
                 weight_at=location.weight_at,
-                doors=DoorDirectory(os.path.join(self.run, "doors"), location.root) if decided.doors else None,
+                doors=self.doors(location.root) if decided.doors else None,
                 held=decided.held,
                 departed=decided.departed,
                 meant=meant,
                 only=directory_of(cgroups, fleet, account) if account else "",
             )
+
+    def doors(self, root: str) -> DoorDirectory:
+        """Where logins come in; `root` is the directory of the tree."""
+        return DoorDirectory(os.path.join(self.run, "doors"), root)
 
     @contextmanager
     def alone(self, *, wait: float = 0) -> Iterator[None]:

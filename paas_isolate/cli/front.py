@@ -20,6 +20,7 @@ VERBS = {
     "kill": "ruling",
     "account": "panel",
     "plan": "panel",
+    "pam": "pam",
     "doctor": "examining",
     "version": "examining",
 }

@@ -26,6 +26,19 @@ def set_cpu_weight(unit: str, weight: str) -> None:
     _systemctl("set-property", unit, f"CPUWeight={weight}")
 
 
+def reload() -> None:
+    """Let systemd read units that were written or taken away."""
+    _systemctl("daemon-reload")
+
+
+def enable(unit: str) -> None:
+    _systemctl("--quiet", "enable", "--now", unit)
+
+
+def disable(unit: str) -> None:
+    _systemctl("--quiet", "disable", "--now", unit)
+
+
 def _systemctl(*words: str) -> str:
     import subprocess  # a run that changes no weight does not pay for it
 

@@ -1,0 +1,235 @@
+"""pam: logins into the module and out of it again, looked at, and tried."""
+
+import pwd
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import click
+
+from paas_isolate import logins
+from paas_isolate.cli import say
+from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.exits import Exit
+from paas_isolate.cli.options import as_json
+from paas_isolate.errors import HostError
+from paas_isolate.linux.pam import profile, revert, session, stacks, update
+from paas_isolate.logins import Trial
+from paas_isolate.model.account import Fleet
+from paas_isolate.model.world import COMPLETE
+from paas_isolate.reconcile import reconcile
+from paas_isolate.source import decisions
+
+NAMES_SHOWN = 20
+
+
+@click.group()
+def pam() -> None:
+    """Let logins enter their account's cgroup at once, by a PAM module."""
+
+
+@pam.command()
+@click.option("--confirm", type=click.FloatRange(min=0.1), metavar="MINUTES", help="Take it back unless confirmed.")
+@click.option(
+    "--on-failure",
+    type=click.Choice(["refuse", "open"]),
+    default="refuse",
+    help="What becomes of a customer whom no cgroup takes: refused in words (default), or let in without limits.",
+)
+@click.pass_obj
+def install(desk: Desk, confirm: float | None, on_failure: str) -> int:
+    """Switch the module on for all logins. Sessions are tried before and after; what fails is put back."""
+    with desk.alone(wait=60):
+        update.check_supported()
+        if not update.module_file():
+            raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again; it is built there")
+        fleet = desk.fleet(remember=True)
+        logins.check_administrators(fleet, _name)
+        _tell_exempt(fleet)
+        _lay_doors(desk, fleet)
+        with _machine(desk, fleet, open_on_failure=on_failure == "open") as machine:
+            for trial in logins.rehearse(machine):
+                _tell(trial)
+                logins.check(trial)
+            if confirm:
+                command = f"{sys.executable} -I -m paas_isolate {_directories(desk)} pam remove"
+                say.line(f"taken back at {revert.arm(confirm, command)} unless: paas-isolate pam confirm")
+            try:
+                logins.switch_on(machine, _tell)
+            except BaseException:
+                revert.disarm()
+                raise
+    say.line("logins enter their account's cgroup from now on; sessions that are open stay where they are")
+    return Exit.CONVERGED
+
+
+@pam.command()
+@click.pass_obj
+def remove(desk: Desk) -> int:
+    """Take the module out of the logins again. Sessions that are open stay where they are."""
+    with desk.alone(wait=60):
+        update.check_supported()
+        was_on = update.is_on()
+        update.switch_off()
+        revert.disarm()
+    say.line("logins do not pass the module any more; reconcile sweeps them in" if was_on else "it was not switched on")
+    return Exit.CONVERGED
+
+
+@pam.command()
+@click.pass_obj
+def confirm(desk: Desk) -> int:
+    """Keep what `pam install --confirm` has switched on."""
+    with desk.alone(wait=60):
+        waited = revert.disarm()
+    say.line("confirmed: it stays switched on" if waited else "nothing waits for a confirmation")
+    return Exit.CONVERGED
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `pam status` tells. `stacks` gives the line of the module by the stack that has it."""
+
+    module: str
+    stacks: dict[str, str]
+    doors: int
+    complete: bool
+    exempt: list[str]
+    options_agree: bool
+    waits_for_confirmation: bool
+
+
+@pam.command()
+@as_json
+@click.pass_obj
+def status(desk: Desk, as_json: bool) -> int:
+    """Say whether logins pass the module, with which options, and who is exempt. Exit status 3 where they do not."""
+    fleet = desk.fleet()
+    with desk.wheel(fleet) as wheel:
+        root = wheel.cgroups.root
+        doors = desk.doors(root).look()
+    ours = {name: line for name in update.STACKS if (line := _module_line(name))}
+    wanted = profile.options(fleet, root, desk.doors(root).directory).words()
+    found = Status(
+        module=update.module_file(),
+        stacks={name: f"{line.file}:{line.number}: {' '.join(line.arguments)}" for name, line in ours.items()},
+        doors=len(doors.keys() - {COMPLETE}),
+        complete=COMPLETE in doors,
+        exempt=_exempt(fleet),
+        options_agree=all(set(wanted) <= set(line.arguments) for line in ours.values()),
+        waits_for_confirmation=revert.armed(),
+    )
+    if as_json:
+        say.print_json(asdict(found))
+    else:
+        _tell_status(found)
+    return Exit.CONVERGED if len(ours) == len(update.STACKS) else Exit.DIFFERS
+
+
+@pam.command()
+@click.argument("user")
+@as_json
+@click.pass_obj
+def test(desk: Desk, user: str, as_json: bool) -> int:
+    """Open a real session of USER in a child, and say in which cgroup it landed. Exit status 1 where it is wrong."""
+    with desk.alone(wait=60):
+        fleet = desk.fleet()
+        try:
+            uid = pwd.getpwnam(user).pw_uid
+        except KeyError:
+            raise click.UsageError(f"no user is called {user!r}") from None
+        sold = next((sold for sold in fleet.accounts.values() if uid in sold.uids.values()), None)
+        with _machine(desk, fleet) as machine, session.stack("@include common-session\n"):
+            found = session.open_session(user)
+            line = _module_line(profile.NAME)
+            where = machine.inside(found.cgroup)
+            wrong = logins.wrong_for(machine, sold, found) if sold and fleet.governs(uid) else ""
+    data = {
+        "user": user,
+        "account": sold.name if sold else "",
+        "cgroup": where,
+        "line": f"{line.file}:{line.number}" if line else "",
+        "microseconds": round(found.microseconds),
+        "answer": found.answer,
+        "said": found.said,
+        "wrong": wrong,
+    }
+    if as_json:
+        say.print_json(data)
+    else:
+        through = f"through {data['line']}" if line else f"without {profile.MODULE}: no stack has its line"
+        say.line(f"{user} {'lands in ' + where if not found.answer else 'is refused: ' + (found.said or found.reason)}")
+        say.line(f"  {through}, in {data['microseconds']} µs (pam_open_session, the whole stack)")
+        if wrong:
+            say.line(f"  wrong: {wrong}", fg="red", err=True)
+    return Exit.ERROR if wrong else Exit.CONVERGED
+
+
+@contextmanager
+def _machine(desk: Desk, fleet: Fleet, *, open_on_failure: bool = False) -> Iterator[logins.Machine]:
+    with desk.tree(fleet) as (cgroups, location):
+        doors = desk.doors(location.root).directory
+        yield logins.machine(fleet, location.root, cgroups.path_of, doors=doors, open_on_failure=open_on_failure)
+
+
+def _lay_doors(desk: Desk, fleet: Fleet) -> None:
+    """HostError where not all of them are there afterwards: nobody would get further than the penalty leaf."""
+    decided = decisions.load(desk.state)
+    if not decided.doors:
+        decisions.save(desk.state, decided._replace(doors=True))
+    with desk.wheel(fleet) as wheel:
+        report = reconcile(wheel, lambda _: None)
+        if COMPLETE not in desk.doors(wheel.cgroups.root).look():
+            for outcome in report.remaining:
+                say.line(say.outcome_line(outcome), err=True)
+            raise HostError("the doors are not complete", hint="paas-isolate reconcile says what is wrong")
+
+
+def _module_line(service: str) -> "stacks.Line | None":
+    return next((line for line in stacks.lines(service) if line.module == profile.MODULE), None)
+
+
+def _tell(trial: Trial) -> None:
+    from click import style
+
+    word = style("failed", fg="red") if trial.wrong else style("ok    ", fg="green")
+    say.line(f"{word} {trial.user} through {trial.where}: {trial.wrong or trial.session.cgroup}")
+
+
+def _tell_exempt(fleet: Fleet) -> None:
+    low, high = fleet.host.first_uid, fleet.host.last_uid
+    names = ", ".join(_exempt(fleet)) or "nobody else"
+    say.line(f"never confined: root, uids below {low} and above {high}, and {names}")
+
+
+def _exempt(fleet: Fleet) -> list[str]:
+    low, high = fleet.host.first_uid, fleet.host.last_uid
+    names = [_name(uid) for uid in sorted(fleet.exempt) if low <= uid <= high]
+    return names[:NAMES_SHOWN] + ([f"{len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else [])
+
+
+def _tell_status(found: Status) -> None:
+    if found.stacks:
+        for place in found.stacks.values():
+            say.line(place)
+    else:
+        say.line("logins do not pass the module: paas-isolate pam install", fg="yellow")
+    say.line(f"module: {found.module or 'not installed'}")
+    say.line(f"doors: {found.doors}{'' if found.complete else ', not complete: paas-isolate reconcile'}")
+    say.line(f"exempt besides root: {', '.join(found.exempt) or 'nobody'}")
+    if found.stacks and not found.options_agree:
+        say.line("the options are not what config.yaml says now: paas-isolate pam install", fg="yellow")
+    if found.waits_for_confirmation:
+        say.line("taken back soon unless: paas-isolate pam confirm", fg="yellow")
+
+
+def _directories(desk: Desk) -> str:
+    return " ".join(f"--{name} {path}" for name, path in desk._asdict().items())
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,129 @@
+"""Bringing logins to the module, and taking them away from it: tried before, tried after, put back when it fails."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from paas_isolate.errors import HostError
+from paas_isolate.linux.pam import profile, session, update
+from paas_isolate.linux.pam.session import Session
+from paas_isolate.model import tree
+from paas_isolate.model.account import LOGIN, Fleet, Sold
+
+_LOGIN_UID = "/proc/self/loginuid"
+_NOBODY = 2**32 - 1
+"""A login uid that was never set (proc_pid_loginuid(5))."""
+
+
+class Trial(NamedTuple):
+    """One session that was tried. `where` are the stacks it went through; `wrong` says what is not as it must be."""
+
+    user: str
+    where: str
+    session: Session
+    wrong: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a trial needs to know of this one: `inside` tells a cgroup of the hierarchy in words of the tree."""
+
+    fleet: Fleet
+    inside: Callable[[str], str]
+    text: str
+    """The profile."""
+
+
+def machine(fleet: Fleet, root: str, inside: Callable[[str], str], *, doors: str, open_on_failure: bool) -> Machine:
+    of = profile.options(fleet, root, doors, open_on_failure=open_on_failure)
+    return Machine(fleet, inside, profile.text(profile.lines(of, fleet.host.exempt)))
+
+
+def check_administrators(fleet: Fleet, name_of: Callable[[int], str]) -> None:
+    """HostError when whoever runs this would be confined by it, and could be shut out."""
+    for way, uid in _at_work():
+        if fleet.governs(uid):
+            name = name_of(uid)
+            raise HostError(
+                f"you came in by {way} as {name} (uid {uid}), who is not exempt: confined at the next login",
+                hint=f"write {name} into users.exempt of config.yaml, or let {name} join a group that stands there "
+                f"({', '.join(fleet.host.exempt) or 'none'})",
+            )
+
+
+def _at_work() -> Iterator[tuple[str, int]]:
+    """Who runs this, by how that is known: by sudo, and by the login that all began with."""
+    if (uid := os.environ.get("SUDO_UID", "")).isdigit():
+        yield "sudo", int(uid)
+    with suppress(OSError, ValueError), open(_LOGIN_UID, encoding="ascii") as file:
+        if (first := int(file.read())) != _NOBODY:
+            yield "a login", first
+
+
+def customer(fleet: Fleet) -> tuple[Sold, str] | None:
+    """An account that may log in, and one of its users: whoever comes first by name."""
+    for _, sold in sorted(fleet.accounts.items()):
+        for user, uid in sorted(sold.uids.items()):
+            if fleet.governs(uid) and not sold.suspended:
+                return sold, user
+    return None
+
+
+def rehearse(on: Machine) -> Iterator[Trial]:
+    """The stacks as they would be, before a live one is touched: of people at a terminal, and of the others."""
+    for name, text in update.rehearse(on.text).items():
+        with session.stack(session.only_sessions(text)):
+            yield from _sessions(on, f"the new {name}")
+
+
+def live(on: Machine) -> Iterator[Trial]:
+    """The stacks that logins pass now."""
+    for name in update.STACKS:
+        with session.stack(f"@include {name}\n"):
+            yield from _sessions(on, name)
+
+
+def switch_on(on: Machine, tell: Callable[[Trial], None]) -> None:
+    """HostError when a session is not as it must be; the files are as they were then."""
+    before = update.keep()
+    try:
+        update.switch_on(on.text)
+        for trial in live(on):
+            tell(trial)
+            check(trial)
+    except BaseException:
+        update.put_back(before)
+        raise
+
+
+def check(trial: Trial) -> None:
+    if trial.wrong:
+        raise HostError(f"a session of {trial.user} through {trial.where}: {trial.wrong}", hint="nothing was changed")
+
+
+def _sessions(on: Machine, where: str) -> Iterator[Trial]:
+    found = session.open_session("root")
+    yield Trial("root", where, found, _wrong_for_root(on, found))
+    if chosen := customer(on.fleet):
+        sold, user = chosen
+        found = session.open_session(user)
+        yield Trial(user, where, found, wrong_for(on, sold, found))
+
+
+def _wrong_for_root(on: Machine, found: Session) -> str:
+    if found.answer:
+        return f"does not open: {found.reason} {found.said}".rstrip()
+    where = on.inside(found.cgroup)
+    return "" if where.startswith("/") else f"is in {where}, where only customers belong"
+
+
+def wrong_for(on: Machine, sold: Sold, found: Session) -> str:
+    """What is wrong with a session of a customer's; '' when it is where it belongs."""
+    if sold.suspended:
+        return "" if found.answer else "opens, though the account is suspended"
+    if found.answer:
+        return f"does not open: {found.reason} {found.said}".rstrip()
+    where, leaf = on.inside(found.cgroup), tree.leaf(sold.directory, LOGIN)
+    return "" if where == leaf else f"is in {where}; expected {leaf}"
