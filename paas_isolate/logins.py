@@ -12,6 +12,9 @@ from paas_isolate.linux.pam.session import Session
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, Fleet, Sold
 
+SERVICE = "sshd"
+"""What a trial plays."""
+
 _LOGIN_UID = "/proc/self/loginuid"
 _NOBODY = 2**32 - 1
 """A login uid that was never set (proc_pid_loginuid(5))."""
@@ -74,15 +77,13 @@ def customer(fleet: Fleet) -> tuple[Sold, str] | None:
 def rehearse(on: Machine) -> Iterator[Trial]:
     """The stacks as they would be, before a live one is touched: of people at a terminal, and of the others."""
     for name, text in update.rehearse(on.text).items():
-        with session.stack(session.only_sessions(text)):
-            yield from _sessions(on, f"the new {name}")
+        yield from _sessions(on, f"the new {name}", session.only_sessions(text))
 
 
 def live(on: Machine) -> Iterator[Trial]:
     """The stacks that logins pass now."""
     for name in update.STACKS:
-        with session.stack(f"@include {name}\n"):
-            yield from _sessions(on, name)
+        yield from _sessions(on, name, f"@include {update.CONFIG}/{name}\n")
 
 
 def switch_on(on: Machine, tell: Callable[[Trial], None]) -> None:
@@ -103,13 +104,14 @@ def check(trial: Trial) -> None:
         raise HostError(f"a session of {trial.user} through {trial.where}: {trial.wrong}", hint="nothing was changed")
 
 
-def _sessions(on: Machine, where: str) -> Iterator[Trial]:
-    found = session.open_session("root")
-    yield Trial("root", where, found, _wrong_for_root(on, found))
-    if chosen := customer(on.fleet):
-        sold, user = chosen
-        found = session.open_session(user)
-        yield Trial(user, where, found, wrong_for(on, sold, found))
+def _sessions(on: Machine, where: str, lines: str) -> Iterator[Trial]:
+    with session.stack(SERVICE, lines) as confdir:
+        found = session.open_session(SERVICE, "root", confdir)
+        yield Trial("root", where, found, _wrong_for_root(on, found))
+        if chosen := customer(on.fleet):
+            sold, user = chosen
+            found = session.open_session(SERVICE, user, confdir)
+            yield Trial(user, where, found, wrong_for(on, sold, found, SERVICE))
 
 
 def _wrong_for_root(on: Machine, found: Session) -> str:
@@ -119,11 +121,12 @@ def _wrong_for_root(on: Machine, found: Session) -> str:
     return "" if where.startswith("/") else f"is in {where}, where only customers belong"
 
 
-def wrong_for(on: Machine, sold: Sold, found: Session) -> str:
+def wrong_for(on: Machine, sold: Sold, found: Session, service: str) -> str:
     """What is wrong with a session of a customer's; '' when it is where it belongs."""
     if sold.suspended:
         return "" if found.answer else "opens, though the account is suspended"
     if found.answer:
         return f"does not open: {found.reason} {found.said}".rstrip()
-    where, leaf = on.inside(found.cgroup), tree.leaf(sold.directory, LOGIN)
+    entered = next((it.name for it in sold.services if service in it.entry), LOGIN)
+    where, leaf = on.inside(found.cgroup), tree.leaf(sold.directory, entered)
     return "" if where == leaf else f"is in {where}; expected {leaf}"

@@ -32,7 +32,6 @@
 static const char *const services[] = {
 	"sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l", "cron", "crond", "atd",
 	"vsftpd", "proftpd", "pure-ftpd", "systemd-user", "remote", "rsh", "screen", "tmux", "cockpit", "xrdp-sesman",
-	"paas-isolate", /* our own: sessions for a trial */
 };
 
 struct options {

@@ -46,6 +46,7 @@ def install(desk: Desk, confirm: float | None, on_failure: str) -> int:
             raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again; it is built there")
         fleet = desk.fleet(remember=True)
         logins.check_administrators(fleet, _name)
+        say.complain(fleet)
         _tell_exempt(fleet)
         _lay_doors(desk, fleet)
         with _machine(desk, fleet, open_on_failure=on_failure == "open") as machine:
@@ -129,9 +130,10 @@ def status(desk: Desk, as_json: bool) -> int:
 
 @pam.command()
 @click.argument("user")
+@click.option("--service", default=logins.SERVICE, metavar="NAME", help=f"As this PAM service ({logins.SERVICE}).")
 @as_json
 @click.pass_obj
-def test(desk: Desk, user: str, as_json: bool) -> int:
+def test(desk: Desk, user: str, service: str, as_json: bool) -> int:
     """Open a real session of USER in a child, and say in which cgroup it landed. Exit status 1 where it is wrong."""
     with desk.alone(wait=60):
         fleet = desk.fleet()
@@ -140,13 +142,14 @@ def test(desk: Desk, user: str, as_json: bool) -> int:
         except KeyError:
             raise click.UsageError(f"no user is called {user!r}") from None
         sold = next((sold for sold in fleet.accounts.values() if uid in sold.uids.values()), None)
-        with _machine(desk, fleet) as machine, session.stack("@include common-session\n"):
-            found = session.open_session(user)
-            line = _module_line(profile.NAME)
+        with _machine(desk, fleet) as machine:
+            found = session.open_session(service, user)
+            line = _module_line(service)
             where = machine.inside(found.cgroup)
-            wrong = logins.wrong_for(machine, sold, found) if sold and fleet.governs(uid) else ""
+            wrong = logins.wrong_for(machine, sold, found, service) if sold and fleet.governs(uid) else ""
     data = {
         "user": user,
+        "service": service,
         "account": sold.name if sold else "",
         "cgroup": where,
         "line": f"{line.file}:{line.number}" if line else "",

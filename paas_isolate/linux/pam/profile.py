@@ -17,9 +17,9 @@ NAME = "paas-isolate"
 MODULE = "pam_paas_isolate.so"
 SERVICES = (
     *("sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l", "cron", "crond", "atd", "vsftpd"),
-    *("proftpd", "pure-ftpd", "systemd-user", "remote", "rsh", "screen", "tmux", "cockpit", "xrdp-sesman", NAME),
+    *("proftpd", "pure-ftpd", "systemd-user", "remote", "rsh", "screen", "tmux", "cockpit", "xrdp-sesman"),
 )
-"""Services whose sessions run what a customer wants, as pam_paas_isolate.c has them too. The last is our own."""
+"""Services whose sessions run what a customer wants, as pam_paas_isolate.c has them too."""
 
 REFUSED = "Logins are not possible at the moment. Please contact your hosting provider."
 

@@ -1,21 +1,23 @@
-"""Real PAM sessions for a trial, each in a child: its process goes where the session goes, and ends there."""
+"""Real PAM sessions for a trial, each in a child: its process goes where the session goes, and ends there.
 
+libpam is called here and not through python-pam: that frees its conversation before a session is opened, and a module
+that has something to say then, as ours has when it refuses, ends the process.
+"""
+
+import ctypes
+import ctypes.util
 import json
 import os
 import select
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paas_isolate.linux import procfs
-from paas_isolate.linux.pam.profile import NAME
 
-SERVICE = f"/etc/pam.d/{NAME}"
-"""There only while something is tried. Whoever is root needs no password for it."""
-
-_BEGINNING = "auth required pam_rootok.so\naccount required pam_permit.so\n"
 _PATIENCE = 30.0
 """Seconds: what has not ended by then hangs."""
 
@@ -32,16 +34,12 @@ class Session(NamedTuple):
 
 
 @contextmanager
-def stack(session_lines: str) -> Iterator[None]:
-    """Our own service with these lines, while the block lasts."""
-    descriptor = os.open(SERVICE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(_BEGINNING + session_lines)
-        yield
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(SERVICE)
+def stack(service: str, session_lines: str) -> Iterator[str]:
+    """A directory of configurations in which a service has these lines, while the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="paas-isolate-") as directory:
+        with open(os.path.join(directory, service), "w", encoding="utf-8") as file:
+            file.write(session_lines)
+        yield directory
 
 
 def only_sessions(text: str) -> str:
@@ -49,15 +47,14 @@ def only_sessions(text: str) -> str:
     return "".join(f"{line}\n" for line in text.splitlines() if line.lstrip("-").startswith("session"))
 
 
-def open_session(user: str) -> Session:
-    """Open and close one session of `user` through the stack; one that does not answer is ended."""
+def open_session(service: str, user: str, confdir: str = "") -> Session:
+    """Open and close one session of `user`; one that does not answer is ended. `confdir` stands for /etc/pam.d."""
     answer, to = os.pipe()
     child = os.fork()
     if not child:
         try:
             os.close(answer)
-            found = json.dumps(_session(user)._asdict()).encode()
-            os.write(to, found)
+            os.write(to, json.dumps(_session(service, user, confdir)).encode())
         finally:
             os._exit(0)
     os.close(to)
@@ -69,25 +66,63 @@ def open_session(user: str) -> Session:
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     if not data:
-        return Session(-1, f"the session did not open within {_PATIENCE:.0f} s, or its process died", "", "", 0)
-    return Session(**json.loads(data))
+        return Session(-1, f"its process died, or hung for {_PATIENCE:.0f} s", "", "", 0)
+    return Session(*json.loads(data))
 
 
-def _session(user: str) -> Session:
-    from pam import PamAuthenticator  # type: ignore[attr-defined]  # mypy takes our own directory of C for it
+class _Message(ctypes.Structure):
+    _fields_ = (("style", ctypes.c_int), ("text", ctypes.c_char_p))
 
-    pam = PamAuthenticator()
-    if not pam.authenticate(user, "", NAME, call_end=False, resetcreds=False):
-        return Session(pam.code, str(pam.reason), " ".join(pam.messages), "", 0)
+
+class _Response(ctypes.Structure):
+    _fields_ = (("text", ctypes.c_void_p), ("code", ctypes.c_int))
+
+
+_Converse = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.POINTER(ctypes.POINTER(_Message)),
+    ctypes.POINTER(ctypes.c_void_p),
+    ctypes.c_void_p,
+)
+
+
+class _Conversation(ctypes.Structure):
+    _fields_ = (("converse", _Converse), ("data", ctypes.c_void_p))
+
+
+def _session(service: str, user: str, confdir: str) -> Session:
+    """pam_start_confdir(3), pam_open_session(3), pam_close_session(3): by root, who need not authenticate anybody."""
+    pam = ctypes.CDLL(ctypes.util.find_library("pam") or "libpam.so.0")
+    pam.pam_strerror.restype = ctypes.c_char_p
+    said: list[str] = []
+    conversation, handle = _Conversation(_hearing(said)), ctypes.c_void_p()
+    words = [service.encode(), user.encode(), ctypes.byref(conversation)]
+    answer = pam.pam_start_confdir(*words, confdir.encode() or None, ctypes.byref(handle))
+    if answer:
+        return Session(answer, "PAM does not start", "", "", 0)
     begin = time.perf_counter()
-    answer = pam.open_session()
+    answer = pam.pam_open_session(handle, 0)
     spent = (time.perf_counter() - begin) * 1e6
-    reason = str(pam.reason)
+    reason = pam.pam_strerror(handle, answer).decode(errors="replace")
     where = procfs.cgroup(os.getpid()) or ""
     if not answer:
-        pam.close_session()
-    pam.end()
-    return Session(answer, reason, " ".join(pam.messages), where, spent)
+        pam.pam_close_session(handle, 0)
+    pam.pam_end(handle, answer)
+    return Session(answer, reason, " ".join(said), where, spent)
+
+
+def _hearing(said: list[str]) -> Any:
+    """A conversation that answers nothing (pam_conv(3))."""
+    calloc = ctypes.CDLL(None).calloc
+    calloc.restype, calloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t, ctypes.c_size_t)
+
+    def hear(count: int, messages: Any, answers: Any, _: Any) -> int:
+        said.extend(messages[at].contents.text.decode(errors="replace") for at in range(count))
+        answers[0] = calloc(count, ctypes.sizeof(_Response))  # libpam frees it
+        return 0
+
+    return _Converse(hear)
 
 
 def _all_of(answer: int) -> bytes:

@@ -1,0 +1,77 @@
+"""The lines of the profile: who passes the module by, where a jump lands, and what pam-auth-update makes of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from paas_isolate.linux.pam.profile import SERVICES, Options, lines, text
+
+MODULE = Path(__file__).parents[2] / "pam" / "pam_paas_isolate.c"
+OPTIONS = Options(1000, 59999, (1004,), "/tree/penalty", "/run/doors")
+
+
+def stack(*exempt: str, open_on_failure: bool = False) -> list[str]:
+    return lines(OPTIONS._replace(open_on_failure=open_on_failure), exempt)
+
+
+def jumps(line: str) -> dict[str, int]:
+    return {result: int(number) for result, number in re.findall(r"(\w+)=(\d+)[\s\]]", line.partition("]")[0] + "]")}
+
+
+def test_the_services_are_those_of_the_module() -> None:
+    table = re.search(r"services\[\] = \{(.*?)\}", MODULE.read_text(), re.S)
+    assert table
+    assert tuple(re.findall(r'"([\w-]+)"', table[1])) == SERVICES
+
+
+@pytest.mark.parametrize("exempt", [(), ("@sudo",), ("ops", "@sudo", "@wheel")])
+@pytest.mark.parametrize("open_on_failure", [False, True])
+def test_who_passes_by_lands_on_the_last_line(exempt: tuple[str, ...], open_on_failure: bool) -> None:
+    found = stack(*exempt, open_on_failure=open_on_failure)
+    passers = [(at, line) for at, line in enumerate(found) if "pam_succeed_if.so" in line]
+    assert len(passers) == 3 + sum(any(name.startswith("@") is group for name in exempt) for group in (True, False))
+    assert all(at + 1 + jumps(line)["success"] == len(found) - 1 for at, line in passers)
+
+
+def test_each_end_of_the_module_has_its_line() -> None:
+    found = stack()
+    at, line = next((at, line) for at, line in enumerate(found) if "pam_paas_isolate.so" in line)
+    assert found[at + 1 + jumps(line)["success"]] == "[success=end default=ignore] pam_permit.so"
+    assert found[at + 1 + jumps(line)["ignore"]] == found[-1] == "optional pam_permit.so"
+    assert found[at + 1].startswith("optional pam_echo.so ")  # all else, a module that does not load above all
+    assert found[at + 2] == "requisite pam_deny.so"
+    assert "perm_denied=die" in line
+
+
+def test_where_failure_opens_nobody_is_denied() -> None:
+    found = stack(open_on_failure=True)
+    at, line = next((at, line) for at, line in enumerate(found) if "pam_paas_isolate.so" in line)
+    assert found[at + 1 + jumps(line)["success"]].startswith("[success=end")
+    assert found[at + 1 + 1 + jumps(found[at + 1])["success"]] == found[-1]
+    assert "on_failure=open" in line
+    assert not any("pam_deny" in line for line in found)
+
+
+@pytest.mark.parametrize("open_on_failure", [False, True])
+def test_pam_auth_update_knows_its_own_lines_again(open_on_failure: bool) -> None:
+    """It compares without the first number and without `end`; a line that differs is one changed by hand."""
+    for line in stack("ops", "@sudo", open_on_failure=open_on_failure):
+        kept = re.sub(r"(\[[^0-9]*)[0-9]+(.*\])", r"\1\2", line)
+        kept = re.sub(r"(\[.*)end(.*\])", r"\1\2", kept)
+        control = re.match(r"(?:\[[^]]+\]|\w+)\s+\S+", line)
+        assert control
+        written = control[0].replace("end", "7") + line[control.end() :]
+        assert re.sub(r"(\[[^0-9]*)[0-9]+(.*\])", r"\1\2", written) == kept
+
+
+def test_names_that_pam_cannot_be_told_are_left_to_their_uid() -> None:
+    found = "\n".join(stack("domain users", "@a:b", "a]b", "@sudo", "ops"))
+    assert "user in ops\n" in found
+    assert "user ingroup sudo\n" in found
+    assert "domain" not in found
+    assert "exempt=1004" in found
+
+
+def test_the_profile_is_never_switched_on_by_others() -> None:
+    assert "\nDefault: no\n" in text(stack())
