@@ -129,8 +129,7 @@ SERVICE = Table(
         Field(
             "entry",
             ListOf(words.PAM_SERVICE, "a list of PAM services such as [cron, atd]"),
-            "PAM services whose sessions come here",
-            reserved=True,
+            "PAM services whose sessions come here (once logins pass the module: paas-isolate pam install)",
         ),
         Field("run", words.LINE, "the command to start and keep alive", reserved=True),
         Field("directory", words.PATH, "where it runs", "~", reserved=True),

@@ -134,7 +134,10 @@ def verbs() -> dict[str, click.Command]:
 
 
 def options(command: click.Command) -> set[str]:
-    return {name for each in command.params if isinstance(each, click.Option) for name in each.opts}
+    """With those of its subcommands."""
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    own = {name for each in command.params if isinstance(each, click.Option) for name in each.opts}
+    return own.union(*map(options, below))
 
 
 @cache

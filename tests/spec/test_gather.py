@@ -64,7 +64,7 @@ services:
             {"memory.max": Percent(Decimal(80)), "pids": 5},
             Match(program="php-fpm*", command="*pool alice* bob $accounts"),
         ),
-        Service("web", {}, Match(program="nginx"), 3, ("cron",), ("entry", "run")),
+        Service("web", {}, Match(program="nginx"), 3, ("cron",), ("run",)),
     )
     assert alice.reserved == ("peers", "address")
 

@@ -220,7 +220,7 @@ services:
         owner="intranet",
         plan="medium",
         services=(
-            Service("nightly", entry=("cron", "atd"), reserved=("entry",)),
+            Service("nightly", entry=("cron", "atd")),
             Service("other", {"pids": 5}),
             Service("web", {"memory.max": Percent(Decimal(80))}, Match(program="apache2", user="int*"), priority=-5),
             Service("worker", reserved=worker + order),
