@@ -37,7 +37,7 @@ static const char *const services[] = {
 struct options {
 	const char *doors, *penalty, *exempt;
 	unsigned long first_uid, last_uid;
-	bool open_on_failure;
+	bool open_on_failure, strangers_to_penalty;
 };
 
 /* What became of an attempt to enter a cgroup. */
@@ -78,6 +78,8 @@ static struct options parse_options(pam_handle_t *pamh, int argc, const char **a
 			options.open_on_failure = true;
 		else if (!strcmp(word, "on_failure=refuse"))
 			options.open_on_failure = false;
+		else if (!strcmp(word, "without_account=penalty"))
+			options.strangers_to_penalty = true;
 		else if (!(!strncmp(word, "first_uid=", 10) && parse_uid(value, &options.first_uid)) &&
 			 !(!strncmp(word, "last_uid=", 9) && parse_uid(value, &options.last_uid)))
 			pam_syslog(pamh, LOG_WARNING, "option passed over: %s", word);
@@ -236,7 +238,8 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	case ENTERED:
 		return PAM_SUCCESS;
 	case NO_DOOR:
-		return PAM_IGNORE;
+		return options.strangers_to_penalty && options.penalty && through(options.penalty) == ENTERED ? PAM_SUCCESS
+													      : PAM_IGNORE;
 	case REFUSED:
 		pam_syslog(pamh, LOG_NOTICE, "%s refused: the account is suspended or frozen", name);
 		return refuse(pamh, flags, "This account is suspended. Please contact your hosting provider.");

@@ -22,6 +22,8 @@ from paas_isolate.reconcile import reconcile
 from paas_isolate.source import decisions
 
 NAMES_SHOWN = 20
+_OPEN = "on_failure=open"
+"""Of the line alone: it was said when the module was switched on."""
 
 
 @click.group()
@@ -118,7 +120,7 @@ def status(desk: Desk, as_json: bool) -> int:
         doors=len(doors.keys() - {COMPLETE}),
         complete=COMPLETE in doors,
         exempt=_exempt(fleet),
-        options_agree=all(set(wanted) <= set(line.arguments) for line in ours.values()),
+        options_agree=all(set(wanted) == set(line.arguments) - {_OPEN} for line in ours.values()),
         waits_for_confirmation=revert.armed(),
     )
     if as_json:

@@ -103,6 +103,13 @@ def test_who_has_no_door_is_no_customer(doors: Doors) -> None:
     assert doors.session() == (ENTERS, "", "")
 
 
+def test_who_has_no_door_is_in_the_penalty_leaf_where_strangers_are(doors: Doors) -> None:
+    doors.door.unlink()
+    assert doors.session("without_account=penalty").cgroup == PENALTY
+    assert doors.session("without_account=penalty", penalty=False) == (ENTERS, "", "")
+    assert doors.session("without_account=leave") == (ENTERS, "", "")
+
+
 def nothing(doors: Doors) -> None:
     doors.door.unlink()
     doors.complete.unlink()

@@ -35,12 +35,15 @@ class Options(NamedTuple):
     penalty: str
     doors: str
     open_on_failure: bool = False
+    strangers_to_penalty: bool = False
+    """Users of the range whom no account names (without_account of config.yaml)."""
 
     def words(self) -> list[str]:
         """As the module reads them."""
         words = [f"first_uid={self.first_uid}", f"last_uid={self.last_uid}"]
         words += [f"exempt={','.join(map(str, self.exempt))}"] if self.exempt else []
         words += [f"penalty={self.penalty}", f"doors={self.doors}"]
+        words += ["without_account=penalty"] if self.strangers_to_penalty else []
         return [*words, "on_failure=open"] if self.open_on_failure else words
 
 
@@ -48,7 +51,8 @@ def options(fleet: Fleet, root: str, doors: str, *, open_on_failure: bool = Fals
     """What the module is to know of this machine; `root` is the directory of the tree."""
     host = fleet.host
     exempt = tuple(sorted(uid for uid in fleet.exempt if host.first_uid <= uid <= host.last_uid))
-    return Options(host.first_uid, host.last_uid, exempt, f"{root}/{tree.PENALTY}", doors, open_on_failure)
+    strangers = host.without_account == "penalty"
+    return Options(host.first_uid, host.last_uid, exempt, f"{root}/{tree.PENALTY}", doors, open_on_failure, strangers)
 
 
 def lines(of: Options, exempt: tuple[str, ...], module: str = MODULE) -> list[str]:
