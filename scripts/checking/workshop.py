@@ -6,10 +6,13 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -23,6 +26,25 @@ PROGRAMS: Mapping[str, str] = {
 """Program -> the Debian package that has it."""
 
 HEADERS: Mapping[str, str] = {"/usr/include/security/pam_modules.h": "libpam0g-dev"}
+
+
+_INSTALL = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends")
+_QUIET = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+class Daemon(NamedTuple):
+    """A server's program, and the directory that holds what was unpacked with it ('' where it is installed)."""
+
+    program: str
+    unpacked: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where its libraries are."""
+        here = (f"{self.unpacked}/{lib}/{platform.machine()}-linux-gnu" for lib in ("lib", "usr/lib"))
+        return {**os.environ, "LD_LIBRARY_PATH": ":".join(here)} if self.unpacked else dict(os.environ)
 
 
 class ShopError(Exception):
@@ -43,7 +65,7 @@ class Workshop:
 
 def open_shop() -> Workshop:
     """Tools, installed where they are missing. ShopError where that needs root and we are not."""
-    _programs()
+    have(PROGRAMS, HEADERS)
     return _shop("tools", "dev")
 
 
@@ -68,17 +90,41 @@ def _shop(name: str, extras: str, *options: str) -> Workshop:
     return Workshop(here / "bin" / "python")
 
 
-def _programs() -> None:
-    missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
-    missing += [package for header, package in HEADERS.items() if not os.path.exists(header)]
+def have(programs: Mapping[str, str], headers: Mapping[str, str] | None = None) -> None:
+    """Installs what is missing. ShopError where that needs root and we are not."""
+    missing = [package for program, package in programs.items() if shutil.which(program) is None]
+    missing += [package for header, package in (headers or {}).items() if not os.path.exists(header)]
     if not missing:
         return
-    command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *sorted(missing)]
+    command = [*_INSTALL, *sorted(missing)]
     if os.geteuid() != 0:
         raise ShopError(f"programs are missing; install them: sudo {' '.join(command)}")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    _run(["apt-get", "update", "--quiet"], quiet)
-    _run(command, quiet)
+    _run(["apt-get", "update", "--quiet"], _QUIET)
+    _run(command, _QUIET)
+
+
+def daemon(name: str, package: str) -> Daemon:
+    """A server for tests, unpacked with the libraries that are missing and not installed: its package would start it
+    for the whole machine."""
+    if installed := shutil.which(name, path=SBIN):
+        return Daemon(installed, "")
+    place = _cache() / f"{package}-{platform.freedesktop_os_release().get('VERSION_ID', '')}"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as work:
+            _unpack(package, Path(work))
+            with suppress(OSError):  # ENOTEMPTY: somebody else was faster
+                os.rename(f"{work}/unpacked", place)
+    return Daemon(f"{place}/usr/sbin/{name}", str(place))
+
+
+def _unpack(package: str, work: Path) -> None:
+    (work / "partial").mkdir()
+    (work / "unpacked").mkdir()
+    _run(["apt-get", "update", "--quiet"], _QUIET)
+    _run([*_INSTALL, "--download-only", "-o", f"Dir::Cache::archives={work}", package], _QUIET)
+    for archive in sorted(work.glob("*.deb")):
+        _run(["dpkg-deb", "--extract", str(archive), str(work / "unpacked")], _QUIET)
 
 
 def _make(here: Path, extras: str, options: Sequence[str]) -> None:

@@ -6,8 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from login_house import House
+from login_kit import Kit, make
 from shop import Shop
 
 from paas_isolate.errors import HostError
@@ -71,3 +74,14 @@ def sleeper() -> Iterator[Sleepers]:
 @pytest.fixture
 def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
     return Shop(tmp_path_factory.mktemp("shop"), cgroups)
+
+
+@pytest.fixture(scope="session")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
+    return make(tmp_path_factory.mktemp("kit"))
+
+
+@pytest.fixture
+def house(tmp_path: Path, kit: Kit, cgroups: CgroupTree) -> Iterator[House]:
+    with House(tmp_path, kit, cgroups) as opened:
+        yield opened

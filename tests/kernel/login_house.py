@@ -1,0 +1,209 @@
+"""A machine for logins on this kernel: users, PAM stacks and doors of a test's own, and an sshd that knows no others.
+
+It lives in a mount namespace, so that no file of the machine is another's meanwhile, and in a process namespace, so
+that nothing of it outlives the test, whatever becomes of that.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+import login_stacks
+from login_kit import ADMIN, CUSTOMERS, MODERN, OPERATOR, PEOPLE, UIDS, Kit
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.pam import profile
+
+SETUP = Path(__file__).with_name("logins.sh")
+PENALTY = "penalty"
+
+_SSHD = """\
+ListenAddress 127.0.0.1:{port}
+HostKey {kit}/host_key
+AuthorizedKeysFile /run/sshd/authorized_keys
+StrictModes no
+UsePAM yes
+PermitRootLogin yes
+PubkeyAuthentication yes
+PasswordAuthentication yes
+KbdInteractiveAuthentication yes
+MaxStartups 1000
+UseDNS no
+PrintMotd no
+PrintLastLog no
+PermitUserRC no
+PidFile none
+Subsystem sftp internal-sftp
+"""
+_SSH = """\
+Host house
+    HostName 127.0.0.1
+    Port {port}
+    HostKeyAlias house
+    UserKnownHostsFile {place}/known_hosts
+    GlobalKnownHostsFile /dev/null
+    StrictHostKeyChecking yes
+    IdentityFile {kit}/key
+    IdentitiesOnly yes
+    IdentityAgent none
+    NumberOfPasswordPrompts 1
+    KexAlgorithms curve25519-sha256
+    LogLevel ERROR
+"""
+
+
+def leaf_of(name: str) -> str:
+    return f"users/{name}/login"
+
+
+@contextmanager
+def near(directory: Path) -> Iterator[str]:
+    """A short way to it: the path of a Unix socket ends at 107 bytes."""
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+class House:
+    """Customers with their leaves and doors, the module in the stacks, and sshd before it."""
+
+    def __init__(
+        self, place: Path, kit: Kit, cgroups: CgroupTree, *, open_on_failure: bool = False, bare: bool = False
+    ) -> None:
+        """`bare`: without our lines."""
+        self.place, self.kit, self.cgroups = place, kit, cgroups
+        self.module = Path(shutil.copy(kit.module, place))
+        self.doors = place / "doors"
+        self.syslog: list[str] = []
+        self._undo = ExitStack()
+        self._files()
+        self._leaves()
+        exempt = (ADMIN.uid, OPERATOR.uid)
+        penalty = f"{cgroups.root}/{PENALTY}"
+        options = profile.Options(UIDS[0], UIDS[-1], exempt, penalty, str(self.doors), open_on_failure)
+        lines = [] if bare else profile.lines(options, ("@sudo", OPERATOR.name), str(self.module))
+        login_stacks.lay(place / "etc" / "pam.d", lines)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.callback(self._listen())
+            self._start(undo)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def inside(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Root's, in the house."""
+        enter = ["nsenter", f"--mount=/proc/{self._pid}/ns/mnt", f"--pid=/proc/{self._pid}/ns/pid_for_children"]
+        done = subprocess.run([*enter, "--", *command], capture_output=True, text=True, timeout=60, check=False)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def logged(self, *words: str) -> list[str]:
+        """The lines of the system's log that have all these words. What PAM logs is there before its answer is."""
+        return [line for line in list(self.syslog) if all(word in line for word in words)]
+
+    def _files(self) -> None:
+        etc = self.place / "etc"
+        etc.mkdir()
+        people = [(each.name, each.uid) for each in PEOPLE]
+        passwd = [f"{name}:x:{uid}:{uid}:{name}:/home/{name}:/bin/sh" for name, uid in people]
+        passwd.append("sshd:x:74:74::/run/sshd:/usr/sbin/nologin")
+        group = [*(f"{name}:x:{uid}:" for name, uid in people), "sshd:x:74:", f"sudo:x:27:{ADMIN.name}", "tty:x:5:"]
+        shadow = [f"{name}:{self.kit.hash}:20000:0:99999:7:::" for name, _ in people]
+        texts = {"passwd": passwd, "group": group, "shadow": shadow}
+        texts["nsswitch.conf"] = [f"{each}: files" for each in ("passwd", "group", "shadow", "hosts")]
+        for name, lines in texts.items():
+            (etc / name).write_text("\n".join(lines) + "\n")
+        (etc / "shadow").chmod(0o600)
+        (self.place / "environment").write_text(f"{login_stacks.STANDIN}=yes\n")
+        shutil.copy(self.kit.place / "key.pub", self.place / "authorized_keys")
+        key = " ".join((self.kit.place / "host_key.pub").read_text().split()[:2])
+        (self.place / "known_hosts").write_text(f"house {key}\n")
+        (self.place / "askpass").write_text(f"#!/bin/sh\nexec cat '{self.kit.place}/password'\n")
+        (self.place / "askpass").chmod(0o700)
+
+    def _leaves(self) -> None:
+        self.cgroups.create("users")
+        self.cgroups.create(PENALTY)
+        doors = DoorDirectory(str(self.doors), self.cgroups.root)
+        for each in CUSTOMERS:
+            self.cgroups.create(f"users/{each.name}")
+            self.cgroups.create(leaf_of(each.name))
+            doors.set(str(each.uid), leaf_of(each.name))
+        doors.complete()
+
+    def _listen(self) -> Callable[[], None]:
+        """What stands in for syslogd. Read at once: a dozen messages that nobody reads hold every writer up."""
+        log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with near(self.place) as here:
+            log.bind(f"{here}/log")
+        reader = threading.Thread(target=self._read, args=(log,))
+        reader.start()
+
+        def stop() -> None:
+            log.shutdown(socket.SHUT_RDWR)
+            reader.join()
+            log.close()
+
+        return stop
+
+    def _read(self, log: socket.socket) -> None:
+        while message := log.recv(65536):
+            self.syslog.append(message.decode(errors="replace"))
+
+    def _start(self, undo: ExitStack) -> None:
+        for _ in range(5):  # the port is free, and somebody else may take it first
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+            config = _SSHD.format(port=port, kit=self.kit.place) + (MODERN if self.kit.modern else "")
+            (self.place / "sshd_config").write_text(f"{config}\n")
+            (self.place / "ssh_config").write_text(_SSH.format(port=port, place=self.place, kit=self.kit.place))
+            started = self._sshd()
+            undo.callback(_end, started)
+            if self._answers(started):
+                self._pid = started.pid
+                return
+        raise AssertionError(f"sshd does not start: {(self.place / 'sshd.log').read_text()}")
+
+    def _sshd(self) -> subprocess.Popen[bytes]:
+        private = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        setup = ["sh", str(SETUP), str(self.place), self.kit.sshd.unpacked]
+        sshd = [self.kit.sshd.program, "-D", "-e", "-f", str(self.place / "sshd_config")]
+        with open(self.place / "sshd.log", "wb") as log:
+            return subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *private, *setup, *sshd],
+                env=self.kit.sshd.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+            )
+
+    def _answers(self, started: subprocess.Popen[bytes]) -> bool:
+        for _ in range(1000):
+            if b"Server listening" in (self.place / "sshd.log").read_bytes():
+                return True
+            if started.poll() is not None:
+                return False
+            time.sleep(0.01)
+        return False
+
+
+def _end(started: subprocess.Popen[bytes]) -> None:
+    """With unshare(1) ends the first process of the namespace, and with that all of them."""
+    started.send_signal(signal.SIGKILL)
+    started.wait()

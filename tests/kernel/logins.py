@@ -1,0 +1,124 @@
+"""Logins by ssh into a house, and who looks whether a customer's process is ever outside."""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, Self
+
+from login_house import House
+from login_kit import CUSTOMERS, Person
+from login_stacks import STANDIN
+
+from paas_isolate.linux import procfs
+
+KEY, PASSWORD, ASKED = "publickey", "password", "keyboard-interactive"
+LOOK = f"sed -n s/^0::/cgroup=/p /proc/self/cgroup; echo beside=${STANDIN}"
+
+
+class Login(NamedTuple):
+    """`cgroup` in our words: absolute outside of the tree, '' where nobody was let in."""
+
+    status: int
+    said: str
+    cgroup: str
+    beside: bool
+    """Whether the session passed what stands after our lines."""
+
+
+def environment(house: House) -> dict[str, str]:
+    askpass = {"SSH_ASKPASS": f"{house.place}/askpass", "SSH_ASKPASS_REQUIRE": "force"}
+    return {"PATH": os.environ["PATH"], "HOME": str(house.place), **askpass}
+
+
+def client(house: House, *, program: str = "ssh", way: str = KEY) -> list[str]:
+    return [program, "-F", f"{house.place}/ssh_config", "-o", f"PreferredAuthentications={way}"]
+
+
+@contextmanager
+def connection(house: House, who: Person, *options: str) -> Iterator[None]:
+    """One without a session, in the background."""
+    command = [*client(house), "-N", *options, f"{who.name}@house"]
+    with subprocess.Popen(command, env=environment(house), stdin=subprocess.DEVNULL, cwd=house.place) as ssh:
+        try:
+            yield
+        finally:
+            ssh.kill()
+
+
+def run(house: House, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env=environment(house),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=house.place,
+    )
+
+
+def login(house: House, who: Person, *, way: str = KEY, look: str = LOOK) -> Login:
+    done = run(house, [*client(house, way=way), f"{who.name}@house", look])
+    said = done.stdout + done.stderr
+    assert "Permission denied (" not in said, f"{who.name} was not known by {way}: {said}"
+    return Login(done.returncode, said, cgroup_told(house, done.stdout), "beside=yes" in done.stdout)
+
+
+def cgroup_told(house: House, said: str) -> str:
+    found = [line.removeprefix("cgroup=") for line in said.splitlines() if line.startswith("cgroup=")]
+    return house.cgroups.path_of(found[0]) if found else ""
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if what():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it does not come")
+
+
+class Checker:
+    """Looks at every process of customers of the house, all the time, and keeps what was outside.
+
+    A process is a customer's once its real uid is: before the login, sshd reads the keys with the user's effective uid,
+    and is root all the same.
+    """
+
+    def __init__(self, house: House, *, every: float = 0.02) -> None:
+        self.looks, self.pids = 0, set[int]()
+        self.programs, self.outside = set[tuple[str, str]](), set[str]()
+        self._base = house.cgroups.root[len(house.cgroups.mount) :] + "/"
+        self._every, self._stop = every, threading.Event()
+        self._uids = {each.uid for each in CUSTOMERS}
+        self._thread = threading.Thread(target=self._turn)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _turn(self) -> None:
+        while not self._stop.wait(self._every):
+            self.look()
+
+    def look(self) -> None:
+        self.looks += 1
+        """Once, by whoever asks."""
+        for name in filter(str.isdecimal, os.listdir("/proc")):
+            pid = int(name)
+            before = procfs.identity(pid)
+            if before is None or before.uids[0] not in self._uids or not before.alive:
+                continue
+            cgroup = procfs.cgroup(pid)
+            if cgroup is None or procfs.identity(pid) != before:  # it ended meanwhile
+                continue
+            self.pids.add(pid)
+            self.programs.add((procfs.name(pid), cgroup.removeprefix(self._base)))
+            if not cgroup.startswith(self._base):
+                self.outside.add(f"{pid} {procfs.name(pid)} ({procfs.command(pid)}) in {cgroup}")

@@ -1,0 +1,127 @@
+"""Logins through OpenSSH: whatever a customer's connection is for, it is inside from the first instruction on."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from login_house import House, leaf_of, near
+from login_kit import ADMIN, ALICE, BOB, CUSTOMERS, OPERATOR, ROOT, Kit
+from logins import ASKED, KEY, LOOK, PASSWORD, Checker, cgroup_told, client, connection, login, run, wait_for
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+pytestmark = pytest.mark.kernel
+
+AT_ONCE = 4
+ALICES = leaf_of("alice")
+
+
+@pytest.mark.parametrize("way", [KEY, PASSWORD, ASKED])
+def test_a_customer_lands_inside_and_who_is_exempt_does_not(house: House, way: str) -> None:
+    for each in CUSTOMERS:
+        found = login(house, each, way=way)
+        assert (found.status, found.cgroup) == (0, leaf_of(each.name))
+        assert not found.beside  # jumped over pam_systemd's place
+    for each in (ROOT, ADMIN, OPERATOR):
+        found = login(house, each, way=way)
+        assert found.status == 0
+        assert found.cgroup.startswith("/")
+        assert found.beside
+
+
+def test_what_is_left_behind_stays_inside(house: House) -> None:
+    behind = f"setsid sh -c 'sleep 1; {LOOK}' >later 2>&1 </dev/null & {LOOK}"
+    assert login(house, ALICE, look=behind).cgroup == ALICES
+    wait_for(lambda: "beside" in house.inside("cat", "/home/alice/later").stdout)
+    assert cgroup_told(house, house.inside("cat", "/home/alice/later").stdout) == ALICES
+
+
+@pytest.mark.parametrize("server", [(), ("-s", "/usr/lib/openssh/sftp-server")], ids=["internal", "external"])
+def test_sftp(house: House, server: tuple[str, ...]) -> None:
+    (house.place / "batch").write_text("get /proc/self/cgroup fetched\n")
+    done = run(house, [*client(house, program="sftp"), "-q", "-b", "batch", *server, "alice@house"])
+    assert done.returncode == 0, done.stderr
+    assert _fetched(house) == ALICES
+
+
+def test_scp(house: House) -> None:
+    done = run(house, [*client(house, program="scp"), "-q", "alice@house:/proc/self/cgroup", "fetched"])
+    assert done.returncode == 0, done.stderr
+    assert _fetched(house) == ALICES
+
+
+def test_scp_as_it_once_was(house: House) -> None:
+    (house.place / "large").write_bytes(bytes(200_000))
+    with Checker(house) as checker:
+        done = run(house, [*client(house, program="scp"), "-q", "-O", "-l", "3200", "large", "alice@house:"])
+    assert done.returncode == 0, done.stderr
+    assert ("scp", ALICES) in checker.programs
+    assert not checker.outside
+
+
+def test_a_forward_without_a_session(house: House) -> None:
+    """Then the customer has nothing but a process of sshd: that is inside too."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        connection(house, ALICE, "-L", f"./entry:127.0.0.1:{server.getsockname()[1]}"),
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        wait_for((house.place / "entry").exists)
+        with near(house.place) as here:
+            local.connect(f"{here}/entry")
+        through, _ = server.accept()
+        with through:
+            through.sendall(b"served")
+            assert local.recv(6) == b"served"
+            _sshd_is_inside(house)
+
+
+def test_a_forward_from_there_to_here(house: House) -> None:
+    with connection(house, ALICE, "-R", "/home/alice/entry:127.0.0.1:1"):
+        wait_for(lambda: not house.inside("test", "-S", "/home/alice/entry", check=False).returncode)
+        _sshd_is_inside(house)
+
+
+def test_later_sessions_of_a_connection(house: House) -> None:
+    with connection(house, ALICE, "-M", "-S", "./control"):
+        wait_for((house.place / "control").exists)
+        for _ in range(2):
+            done = run(house, [*client(house), "-S", "./control", "alice@house", LOOK])
+            assert cgroup_told(house, done.stdout) == ALICES
+
+
+@pytest.mark.parametrize("number", [100, pytest.param(1000, marks=pytest.mark.long)])
+def test_of_many_logins_nobody_is_ever_outside(house: House, number: int) -> None:
+    ways = (KEY, KEY, PASSWORD, ASKED)
+
+    def one(at: int) -> bool:
+        who = CUSTOMERS[at % 2]
+        return login(house, who, way=ways[at // 2 % 4]).cgroup == leaf_of(who.name)
+
+    with Checker(house) as checker, ThreadPoolExecutor(AT_ONCE) as many:
+        landed = list(many.map(one, range(number)))
+    assert landed == [True] * number
+    assert not checker.outside
+    assert len(checker.pids) >= number  # a process of sshd each, if nothing else was met
+    assert checker.looks >= number // 2
+
+
+def test_the_checker_sees_who_is_outside(tmp_path: Path, kit: Kit, cgroups: CgroupTree) -> None:
+    """Without our lines it must find something, or it could never."""
+    with House(tmp_path, kit, cgroups, bare=True) as house, Checker(house) as checker:
+        found = login(house, BOB, look=f"sleep 0.3; {LOOK}")
+    assert found.cgroup.startswith("/")
+    assert checker.outside
+
+
+def _sshd_is_inside(house: House) -> None:
+    checker = Checker(house)
+    checker.look()
+    assert [(name[:4], cgroup) for name, cgroup in checker.programs] == [("sshd", ALICES)]
+    assert not checker.outside
+
+
+def _fetched(house: House) -> str:
+    told = (house.place / "fetched").read_text().splitlines()
+    return house.cgroups.path_of(next(line[3:] for line in told if line.startswith("0::")))
