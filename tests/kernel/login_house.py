@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Self
 
 import login_stacks
-from login_kit import ADMIN, CUSTOMERS, MODERN, OPERATOR, PEOPLE, UIDS, Kit
+from login_kit import ADMIN, CUSTOMERS, MODERN, OPERATOR, PEOPLE, UIDS, Kit, Person
+from pam_session import Session, told
 
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
@@ -111,6 +112,10 @@ class House:
         done = subprocess.run([*enter, "--", *command], capture_output=True, text=True, timeout=60, check=False)
         assert not check or done.returncode == 0, done.stderr
         return done
+
+    def session(self, service: str, who: Person) -> Session:
+        """A transaction of PAM alone, through the stack of a service."""
+        return told(self.inside(str(self.kit.session), "/etc/pam.d", service, who.name).stdout, self.cgroups)
 
     def logged(self, *words: str) -> list[str]:
         """The lines of the system's log that have all these words. What PAM logs is there before its answer is."""

@@ -52,6 +52,11 @@ def build(place: Path, *flags: str) -> Built:
 def opened(command: Sequence[str], cgroups: CgroupTree) -> Session:
     done = subprocess.run(command, capture_output=True, text=True, env=QUIET, timeout=20)
     assert done.returncode == 0, done.stderr
-    answer, said, cgroup = done.stdout.splitlines()
+    return told(done.stdout, cgroups)
+
+
+def told(printed: str, cgroups: CgroupTree) -> Session:
+    """What session.c prints."""
+    answer, said, cgroup = printed.splitlines()
     path = cgroups.path_of(cgroup)
     return Session(int(answer), said, "" if path.startswith("/") else path)

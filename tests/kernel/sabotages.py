@@ -1,0 +1,154 @@
+"""What can break of the doors, the module and the tree, and what becomes of a customer then.
+
+What needs limits (a leaf full of processes, one without memory) needs controllers: the test machine has them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from login_house import PENALTY, House, leaf_of
+from login_kit import ALICE
+
+from paas_isolate.linux.pam import profile
+
+INSIDE, IN_PENALTY = leaf_of(ALICE.name), PENALTY
+"""Where a customer lands."""
+
+NO_LOGINS = profile.REFUSED
+SUSPENDED = "This account is suspended. Please contact your hosting provider."
+"""What a customer is told: of a leaf that is not to be had, the module says the same as the stack without it."""
+
+
+class Sabotage(NamedTuple):
+    name: str
+    do: Callable[[House], object]
+    refused: str = ""
+    lands: str = ""
+    """One of the two."""
+
+    logged: str = ""
+    """What the system's log has where on_failure=open lets the customer in instead: nothing where it does not."""
+
+
+def _cut(house: House, length: int) -> None:
+    with open(house.module, "r+b") as module:
+        module.truncate(length)
+
+
+def _cut_by_half(house: House) -> None:
+    _cut(house, house.module.stat().st_size // 2)
+
+
+def _cut_by_a_byte(house: House) -> None:
+    _cut(house, house.module.stat().st_size - 1)
+
+
+def _of_another_machine(house: House) -> None:
+    with open(house.module, "r+b") as module:
+        module.seek(18)  # e_machine, elf(5)
+        module.write((0xB7 if module.read(2) != b"\xb7\0" else 0x3E).to_bytes(2, "little"))
+
+
+def _no_doors(house: House) -> None:
+    _empty(house)
+    house.doors.rmdir()
+
+
+def _empty(house: House) -> None:
+    for door in house.doors.iterdir():
+        door.unlink()
+
+
+def _a_file(house: House) -> None:
+    _no_doors(house)
+    house.doors.touch()
+
+
+def _a_fifo(house: House) -> None:
+    _no_doors(house)
+    house.inside("mkfifo", str(house.doors))
+
+
+def _a_loop(house: House) -> None:
+    _no_doors(house)
+    house.doors.symlink_to(house.doors)
+
+
+def _unreadable(house: House) -> None:
+    """Root may read everything, but what another user has mounted by FUSE: here one whose server has gone, too."""
+    mount = f"mount -i -t fuse -o fd=3,rootmode=40000,user_id=12345,group_id=0 none '{house.doors}'"
+    house.inside("sh", "-ec", f"mknod /dev/fuse c 10 229; exec 3<>/dev/fuse; {mount}")
+    assert house.inside("ls", str(house.doors), check=False).returncode
+
+
+def _full_below_the_doors(house: House) -> None:
+    house.inside("mv", str(house.doors), f"{house.doors}.old")
+    house.doors.mkdir()
+    house.inside("mount", "-t", "tmpfs", "-o", "size=64k", "none", str(house.doors))
+    house.inside("cp", "-a", f"{house.doors}.old/.", str(house.doors))
+    _fill(house, str(house.doors))
+
+
+def _full_run(house: House) -> None:
+    house.inside("mount", "-o", "remount,size=64k", "/run")
+    _fill(house, "/run")
+
+
+def _fill(house: House, directory: str) -> None:
+    assert house.inside("cp", "/dev/zero", f"{directory}/filling", check=False).returncode
+    assert house.inside("dd", "if=/dev/zero", f"of={directory}/one", "count=1", "bs=1", check=False).returncode
+
+
+def _no_leaf(house: House) -> None:
+    house.cgroups.remove(INSIDE)
+
+
+def _frozen(house: House) -> None:
+    house.cgroups.write(f"users/{ALICE.name}", "cgroup.freeze", "1")
+
+
+def _no_leaf_at_all(house: House) -> None:
+    _no_leaf(house)
+    house.cgroups.remove(PENALTY)
+
+
+def _no_doors_no_penalty(house: House) -> None:
+    _no_doors(house)
+    house.cgroups.remove(PENALTY)
+
+
+def _read_only(house: House) -> None:
+    mount = house.cgroups.mount
+    house.inside("mount", "--bind", mount, mount)
+    house.inside("mount", "-o", "remount,bind,ro", mount)
+
+
+def _no_cgroup_mount(house: House) -> None:
+    house.inside("mount", "-t", "tmpfs", "none", house.cgroups.mount)
+
+
+_NO_MODULE = "PAM adding faulty module"
+_OPEN = f"{ALICE.name} logs in without limits (on_failure=open)"
+
+SABOTAGES = (
+    Sabotage("no module", lambda house: house.module.unlink(), refused=NO_LOGINS, logged=_NO_MODULE),
+    Sabotage("empty module", lambda house: _cut(house, 0), refused=NO_LOGINS, logged=_NO_MODULE),
+    Sabotage("a header of a module", lambda house: _cut(house, 64), refused=NO_LOGINS, logged=_NO_MODULE),
+    Sabotage("half a module", _cut_by_half, refused=NO_LOGINS, logged=_NO_MODULE),
+    Sabotage("a module but for a byte", _cut_by_a_byte, refused=NO_LOGINS, logged=_NO_MODULE),
+    Sabotage("module of another machine", _of_another_machine, refused=NO_LOGINS, logged=_NO_MODULE),
+    Sabotage("no doors", _no_doors, lands=IN_PENALTY),
+    Sabotage("doors empty", _empty, lands=IN_PENALTY),
+    Sabotage("doors a file", _a_file, lands=IN_PENALTY),
+    Sabotage("doors a fifo", _a_fifo, lands=IN_PENALTY),
+    Sabotage("doors a loop", _a_loop, lands=IN_PENALTY),
+    Sabotage("doors unreadable", _unreadable, lands=IN_PENALTY),
+    Sabotage("doors on a full disk", _full_below_the_doors, lands=INSIDE),
+    Sabotage("run is full", _full_run, lands=INSIDE),
+    Sabotage("no leaf", _no_leaf, lands=IN_PENALTY),
+    Sabotage("leaf frozen", _frozen, refused=SUSPENDED),
+    Sabotage("no leaf, no penalty", _no_leaf_at_all, refused=NO_LOGINS, logged=_OPEN),
+    Sabotage("no doors, no penalty", _no_doors_no_penalty, refused=NO_LOGINS, logged=_OPEN),
+    Sabotage("tree read-only", _read_only, refused=NO_LOGINS, logged=_OPEN),
+    Sabotage("no tree", _no_cgroup_mount, refused=NO_LOGINS, logged=_OPEN),
+)
