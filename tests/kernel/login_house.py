@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -80,9 +80,15 @@ class House:
     """Customers with their leaves and doors, the module in the stacks, and sshd before it."""
 
     def __init__(
-        self, place: Path, kit: Kit, cgroups: CgroupTree, *, open_on_failure: bool = False, bare: bool = False
+        self,
+        place: Path,
+        kit: Kit,
+        cgroups: CgroupTree,
+        *,
+        open_on_failure: bool = False,
+        lines: Sequence[str] | None = None,
     ) -> None:
-        """`bare`: without our lines."""
+        """`lines` stand in the place of ours."""
         self.place, self.kit, self.cgroups = place, kit, cgroups
         self.module = Path(shutil.copy(kit.module, place))
         self.doors = place / "doors"
@@ -90,11 +96,7 @@ class House:
         self._undo = ExitStack()
         self._files()
         self._leaves()
-        exempt = (ADMIN.uid, OPERATOR.uid)
-        penalty = f"{cgroups.root}/{PENALTY}"
-        options = profile.Options(UIDS[0], UIDS[-1], exempt, penalty, str(self.doors), open_on_failure)
-        lines = [] if bare else profile.lines(options, ("@sudo", OPERATOR.name), str(self.module))
-        login_stacks.lay(place / "etc" / "pam.d", lines)
+        login_stacks.lay(place / "etc" / "pam.d", self._lines(open_on_failure) if lines is None else lines)
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -115,11 +117,20 @@ class House:
 
     def session(self, service: str, who: Person) -> Session:
         """A transaction of PAM alone, through the stack of a service."""
-        return told(self.inside(str(self.kit.session), "/etc/pam.d", service, who.name).stdout, self.cgroups)
+        return told(self.transaction(service, who).stdout, self.cgroups)
+
+    def transaction(self, service: str, who: Person) -> subprocess.CompletedProcess[str]:
+        """What session.c has to say."""
+        return self.inside(str(self.kit.session), "/etc/pam.d", service, who.name)
 
     def logged(self, *words: str) -> list[str]:
         """The lines of the system's log that have all these words. What PAM logs is there before its answer is."""
         return [line for line in list(self.syslog) if all(word in line for word in words)]
+
+    def _lines(self, open_on_failure: bool) -> list[str]:
+        exempt, penalty = (ADMIN.uid, OPERATOR.uid), f"{self.cgroups.root}/{PENALTY}"
+        options = profile.Options(UIDS[0], UIDS[-1], exempt, penalty, str(self.doors), open_on_failure)
+        return profile.lines(options, ("@sudo", OPERATOR.name), str(self.module))
 
     def _files(self) -> None:
         etc = self.place / "etc"
@@ -142,13 +153,14 @@ class House:
         (self.place / "askpass").chmod(0o700)
 
     def _leaves(self) -> None:
-        self.cgroups.create("users")
-        self.cgroups.create(PENALTY)
+        paths = ["users", PENALTY]
         doors = DoorDirectory(str(self.doors), self.cgroups.root)
         for each in CUSTOMERS:
-            self.cgroups.create(f"users/{each.name}")
-            self.cgroups.create(leaf_of(each.name))
+            paths += [f"users/{each.name}", leaf_of(each.name)]
             doors.set(str(each.uid), leaf_of(each.name))
+        for path in paths:
+            if not self.cgroups.exists(path):  # another house has it, too
+                self.cgroups.create(path)
         doors.complete()
 
     def _listen(self) -> Callable[[], None]:

@@ -109,7 +109,7 @@ def test_of_many_logins_nobody_is_ever_outside(house: House, number: int) -> Non
 
 def test_the_checker_sees_who_is_outside(tmp_path: Path, kit: Kit, cgroups: CgroupTree) -> None:
     """Without our lines it must find something, or it could never."""
-    with House(tmp_path, kit, cgroups, bare=True) as house, Checker(house) as checker:
+    with House(tmp_path, kit, cgroups, lines=()) as house, Checker(house) as checker:
         found = login(house, BOB, look=f"sleep 0.3; {LOOK}")
     assert found.cgroup.startswith("/")
     assert checker.outside

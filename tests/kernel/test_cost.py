@@ -1,0 +1,76 @@
+"""What our lines cost a login on this kernel, beside none and beside a script: printed, for machines differ."""
+
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+import pytest
+from login_house import House, leaf_of
+from login_kit import ALICE, ROOT, Kit, Person
+from logins import login
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+pytestmark = [pytest.mark.kernel, pytest.mark.long]
+
+SSH, PAM = 50, 200
+SCRIPT = """\
+#!/bin/sh
+[ "$PAM_TYPE" = open_session ] || exit 0
+door={doors}/$(id -u "$PAM_USER")
+[ ! -e "$door" ] || echo "$PPID" >"$door/cgroup.procs"
+"""
+
+Houses = Mapping[str, House]
+
+
+@pytest.fixture
+def houses(tmp_path: Path, kit: Kit, cgroups: CgroupTree) -> Iterator[Houses]:
+    places = {name: tmp_path / name for name in ("nothing", "again", "ours", "script")}
+    for place in places.values():
+        place.mkdir()
+    script = places["script"] / "enter"
+    script.write_text(SCRIPT.format(doors=places["script"] / "doors"))
+    script.chmod(0o700)
+    stacks = {"nothing": (), "again": (), "ours": None, "script": (f"required pam_exec.so {script}",)}
+    with ExitStack() as undo:
+        yield {
+            name: undo.enter_context(House(places[name], kit, cgroups, lines=lines)) for name, lines in stacks.items()
+        }
+
+
+@pytest.mark.parametrize("who", [ROOT, ALICE], ids=lambda who: who.name)
+def test_what_a_login_costs(houses: Houses, capsys: pytest.CaptureFixture[str], who: Person) -> None:
+    for name in ("ours", "script"):
+        assert login(houses[name], ALICE).cgroup == leaf_of(ALICE.name)
+    ssh = _interleaved(houses, SSH, lambda house: _ssh(house, who))
+    pam = _interleaved(houses, PAM, lambda house: _pam(house, who))
+    with capsys.disabled():
+        sys.stdout.write(f"\n{who.name}: {_told('ssh', ssh)}\n{who.name}: {_told('pam_open_session', pam)}\n")
+
+
+def _interleaved(houses: Houses, times: int, measure: Callable[[House], float]) -> dict[str, float]:
+    """Medians. What the machine does meanwhile meets all alike; how much `nothing` and `again` differ is its noise."""
+    found: dict[str, list[float]] = {name: [] for name in houses}
+    for _ in range(times):
+        for name in random.sample(list(houses), len(houses)):
+            found[name].append(measure(houses[name]))
+    return {name: median(seconds) for name, seconds in found.items()}
+
+
+def _ssh(house: House, who: Person) -> float:
+    begin = time.monotonic()
+    assert login(house, who, look="true").status == 0
+    return time.monotonic() - begin
+
+
+def _pam(house: House, who: Person) -> float:
+    return float(house.transaction("sshd", who).stderr) / 1e6
+
+
+def _told(what: str, took: Mapping[str, float]) -> str:
+    return f"{what}, medians: " + ", ".join(f"{name} {seconds * 1000:.2f} ms" for name, seconds in took.items())
