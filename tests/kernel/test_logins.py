@@ -2,8 +2,10 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
+import login_stacks
 import pytest
 from login_house import House, leaf_of, near
 from login_kit import ADMIN, ALICE, BOB, CUSTOMERS, OPERATOR, ROOT, Kit
@@ -107,6 +109,26 @@ def test_of_many_logins_nobody_is_ever_outside(house: House, number: int) -> Non
     assert checker.looks >= number // 2
 
 
+@pytest.mark.long
+def test_two_hundred_connections_stay_when_the_lines_go(house: House) -> None:
+    """And root comes in beside them."""
+    with ExitStack() as connections:
+        forwards = [f"./entry{at}" for at in range(200)]
+        for at, forward in enumerate(forwards):
+            connections.enter_context(connection(house, CUSTOMERS[at % 2], "-L", f"{forward}:127.0.0.1:1"))
+            if at % AT_ONCE == AT_ONCE - 1:
+                wait_for((house.place / forward).exists)
+        before = _looked(house)
+        assert len(before.pids) == len(forwards)
+        assert not before.outside
+        assert login(house, ROOT).status == login(house, ADMIN, way=PASSWORD).status == 0
+        assert login(house, ALICE).cgroup == ALICES
+        login_stacks.lay(house.place / "etc" / "pam.d", ())
+        house.module.unlink()
+        assert login(house, ALICE).cgroup.startswith("/")
+        assert _looked(house).pids == before.pids
+
+
 def test_the_checker_sees_who_is_outside(tmp_path: Path, kit: Kit, cgroups: CgroupTree) -> None:
     """Without our lines it must find something, or it could never."""
     with House(tmp_path, kit, cgroups, lines=()) as house, Checker(house) as checker:
@@ -115,9 +137,14 @@ def test_the_checker_sees_who_is_outside(tmp_path: Path, kit: Kit, cgroups: Cgro
     assert checker.outside
 
 
-def _sshd_is_inside(house: House) -> None:
+def _looked(house: House) -> Checker:
     checker = Checker(house)
     checker.look()
+    return checker
+
+
+def _sshd_is_inside(house: House) -> None:
+    checker = _looked(house)
     assert [(name[:4], cgroup) for name, cgroup in checker.programs] == [("sshd", ALICES)]
     assert not checker.outside
 
