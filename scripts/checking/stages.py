@@ -76,7 +76,12 @@ def _floors(shop: Workshop) -> bool:
 def _shell(_: Workshop) -> bool:
     scripts = [
         str(path)
-        for path in (*_scripts("sh"), *sorted(SOURCE.glob("scripts/**/*.sh")), *sorted(SOURCE.glob("config/hooks/*")))
+        for path in (
+            *_scripts("sh"),
+            *sorted(SOURCE.glob("scripts/**/*.sh")),
+            *sorted(SOURCE.glob("tests/**/*.sh")),
+            *sorted(SOURCE.glob("config/hooks/*")),
+        )
     ]
     return _call("shellcheck", "--external-sources", *scripts, str(SOURCE / ".ci" / "run"))
 
