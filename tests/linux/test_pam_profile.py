@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.linux.pam.profile import SERVICES, Options, lines, text
+from paas_isolate.errors import HostError
+from paas_isolate.linux.pam.profile import SERVICES, Options, lines, options, text
+from paas_isolate.model.account import Fleet, Host
 
 MODULE = Path(__file__).parents[2] / "pam" / "pam_paas_isolate.c"
 OPTIONS = Options(1000, 59999, (1004,), "/tree/penalty", "/run/doors")
@@ -71,6 +73,23 @@ def test_names_that_pam_cannot_be_told_are_left_to_their_uid() -> None:
     assert "user ingroup sudo\n" in found
     assert "domain" not in found
     assert "exempt=1004" in found
+
+
+def test_no_line_is_longer_than_libpam_takes() -> None:
+    many = OPTIONS._replace(exempt=tuple(range(1_000_000, 1_000_400)))
+    names = [f"administrator{number}" for number in range(300)]
+    found = lines(many, (*names, *(f"@{name}" for name in names)))
+    assert max(map(len, found)) < 1000
+    told = [name for line in found if " user in " in line for name in line.rpartition(" ")[2].split(":")]
+    assert told == names
+    assert many.words()[-1].startswith("exempt=1000000,1000001,")
+    assert re.fullmatch(r"exempt=(1000\d\d\d,)+1000\d\d\d", many.words()[-1])
+
+
+@pytest.mark.parametrize("path", ["/run/a b", "/run/#1", "/run/[x]", "/" + "x" * 300])
+def test_a_path_that_would_break_the_line_is_refused(path: str) -> None:
+    with pytest.raises(HostError, match="cannot stand in a PAM stack"):
+        options(Fleet(Host(), {}), "/tree", path)
 
 
 def test_the_profile_is_never_switched_on_by_others() -> None:

@@ -8,8 +8,10 @@ pam-auth-update takes its own jump (`end`) for a change by hand where the same c
 which libpam refuses, where nothing follows: so the jump has a line of its own, and one more line follows.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from paas_isolate.errors import HostError
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 
@@ -23,7 +25,11 @@ SERVICES = (
 
 REFUSED = "Logins are not possible at the moment. Please contact your hosting provider."
 
+LONGEST = 900
+"""Bytes of a line of ours: libpam before 1.6 cuts at 1024 and takes the rest for a line of its own (linux-pam 532)."""
+
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@-")
+_PATH = _PLAIN | {"/"}
 
 
 class Options(NamedTuple):
@@ -39,17 +45,23 @@ class Options(NamedTuple):
     """Users of the range whom no account names (without_account of config.yaml)."""
 
     def words(self) -> list[str]:
-        """As the module reads them."""
+        """As the module reads them. The exempt come last, as many as a line holds: whom config.yaml names passes the
+        module by without that."""
         words = [f"first_uid={self.first_uid}", f"last_uid={self.last_uid}"]
-        words += [f"exempt={','.join(map(str, self.exempt))}"] if self.exempt else []
         words += [f"penalty={self.penalty}", f"doors={self.doors}"]
         words += ["without_account=penalty"] if self.strangers_to_penalty else []
-        return [*words, "on_failure=open"] if self.open_on_failure else words
+        words += ["on_failure=open"] if self.open_on_failure else []
+        for exempt in _joined(",", map(str, self.exempt), LONGEST - 100 - len(" ".join(words)))[:1]:
+            words.append(f"exempt={exempt}")
+        return words
 
 
 def options(fleet: Fleet, root: str, doors: str, *, open_on_failure: bool = False) -> Options:
     """What the module is to know of this machine; `root` is the directory of the tree."""
     host = fleet.host
+    for path in (root, doors):
+        if not _PATH.issuperset(path) or len(path) > LONGEST // 4:
+            raise HostError(f"the path {path!r} cannot stand in a PAM stack; expected plain letters, and fewer of them")
     exempt = tuple(sorted(uid for uid in fleet.exempt if host.first_uid <= uid <= host.last_uid))
     strangers = host.without_account == "penalty"
     return Options(host.first_uid, host.last_uid, exempt, f"{root}/{tree.PENALTY}", doors, open_on_failure, strangers)
@@ -87,7 +99,18 @@ def lines(of: Options, exempt: tuple[str, ...], module: str = MODULE) -> list[st
 def _by_name(condition: str, names: list[str]) -> list[str]:
     """Names that pam_succeed_if(8) cannot be told are exempt by their uid alone."""
     plain = [name for name in names if name and _PLAIN.issuperset(name)]
-    return [f"{condition} {':'.join(plain)}"] if plain else []
+    return [f"{condition} {some}" for some in _joined(":", plain, LONGEST - 100)]
+
+
+def _joined(between: str, names: Iterable[str], most: int) -> list[str]:
+    """The names in their order, in texts of at most so many characters."""
+    texts: list[str] = []
+    for name in names:
+        if texts and len(texts[-1]) + len(name) < most:
+            texts[-1] += between + name
+        elif len(name) < most:
+            texts.append(name)
+    return texts
 
 
 def text(session: list[str]) -> str:
