@@ -27,6 +27,15 @@ changed() {
     say "$@"
 }
 
+# Debian packages that this needs, where it may fetch any; a removal leaves them there.
+need_packages() { # WHAT-IS-WRONG PACKAGE...
+    local wrong=$1 packages=("${@:2}")
+    [[ ! $wheels && ! $destdir ]] || fail "$wrong: apt-get install ${packages[*]}"
+    changed "installs ${packages[*]} with apt-get (a removal leaves them there)"
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "${packages[@]}" {lock_fd}<&- ||
+        fail "$wrong: apt-get install ${packages[*]}"
+}
+
 read_manifest() {
     local line
     [[ -f $destdir$manifest ]] || return 0

@@ -35,10 +35,7 @@ prepare_venv() {
 need_venv_module() {
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is missing or older than 3.11"
     ! "$python" -c 'import venv, ensurepip' 2>/dev/null || return 0
-    [[ ! $wheels && ! $destdir ]] || fail 'this Python cannot make environments: apt-get install python3-venv'
-    changed 'installs python3-venv with apt-get (a removal leaves it there)'
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends python3-venv {lock_fd}<&- ||
-        fail 'python3-venv could not be installed: apt-get install python3-venv'
+    need_packages 'this Python cannot make environments' python3-venv
 }
 
 # Path of our wheel: --wheel, the latest in --wheels, or built from the source tree.

@@ -1,8 +1,9 @@
 # shellcheck shell=bash disable=SC2154  # what is not set here is set in scripts/install or a neighbour
 # Everything back, by the manifest. No process of a customer is ended: it is let out of the tree and goes on.
+stacks=/etc/pam.d
 
 remove_all() {
-    refuse_with_pam
+    leave_stacks
     if runs_systemd; then stop_units; fi
     rm -f -- "$destdir$cron_file.paas-isolate-tmp"
     [[ $destdir ]] || empty_trees
@@ -13,11 +14,21 @@ remove_all() {
     ((changes)) || say 'nothing to remove'
 }
 
-# The module takes missing doors for lost ones and lets no customer in.
-refuse_with_pam() {
-    local lines=("$destdir"/etc/pam.d/*)
-    ! grep -qs '^[^#]*pam_paas_isolate' /dev/null "${lines[@]}" ||
-        fail 'logins still pass pam_paas_isolate: take it out of /etc/pam.d first (paas-isolate pam remove)'
+# First of all: the module takes missing doors for lost ones and lets no customer in, and a line whose module is gone
+# refuses them too.
+leave_stacks() {
+    local said
+    passes_module || return 0
+    [[ ! $destdir ]] || fail "logins there still pass pam_paas_isolate: take it out of $destdir$stacks first"
+    said=$("$venv/bin/paas-isolate" pam remove 2>&1) ||
+        fail "logins still pass pam_paas_isolate, and paas-isolate pam remove says: $said"
+    ! passes_module || fail "a line in $stacks still names pam_paas_isolate: take it out by hand"
+    changed "takes pam_paas_isolate out of $stacks"
+}
+
+passes_module() {
+    local lines=("$destdir$stacks"/*)
+    grep -qs '^[^#]*pam_paas_isolate' /dev/null "${lines[@]}"
 }
 
 stop_units() {

@@ -13,8 +13,12 @@ import pytest
 
 HERE = Path(__file__).parents[2]
 CONFIG = "etc/paas-isolate/config.yaml"
+LAUNCHER = "usr/local/sbin/paas-enter"
 CRON = "etc/cron.d/paas-isolate"
 CRON_LINE = "* * * * * root /usr/local/bin/paas-isolate reconcile --cron"
+
+
+LINE = "session [success=1 default=ignore] pam_paas_isolate.so\n"
 
 
 class Installer:
@@ -23,7 +27,7 @@ class Installer:
     def __init__(self, scratch: Path) -> None:
         self.source = scratch / "source"
         self.root = scratch / "root"
-        for part in ("scripts/install", "scripts/install.d", "systemd", "config/cron.d"):
+        for part in ("scripts/install", "scripts/install.d", "systemd", "config/cron.d", "pam"):
             (self.source / part).parent.mkdir(parents=True, exist_ok=True)
             if (HERE / part).is_dir():
                 shutil.copytree(HERE / part, self.source / part)
@@ -33,18 +37,26 @@ class Installer:
         self.default("config/plans.d/small.yaml", "plan: small\n")
         self.default("config/accounts.d/intranet.yaml", "account: intranet\n")
         self.default("config/hooks/suspend", "#!/bin/sh\n")
+        self.default("config/examples/uwsgi/uwsgi@.service", "[Service]\n")
         (self.source / "config/hooks/suspend").chmod(0o755)
         self.default("man/paas-isolate.8", ".TH PAAS-ISOLATE 8\n")
+        self.built = scratch / "built"
+        self.default("../built/pam_paas_isolate.so", "module\n")
+        self.default("../built/paas-enter", "launcher\n")
 
     def default(self, path: str, text: str) -> None:
         (self.source / path).parent.mkdir(parents=True, exist_ok=True)
         (self.source / path).write_text(text)
 
-    def __call__(self, *options: str, venv: bool = False, code: int = 0) -> str:
+    def __call__(
+        self, *options: str, venv: bool = False, compiles: bool = False, code: int = 0, path: str = os.environ["PATH"]
+    ) -> str:
         line: list[str | Path] = [self.source / "scripts/install", "--destdir", self.root, *options]
-        if not venv and "--remove" not in options:
-            line.append("--no-venv")
-        done = subprocess.run(line, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if "--remove" not in options:
+            line += [] if venv else ["--no-venv"]
+            line += [] if compiles else ["--built", self.built]
+        environment = {**os.environ, "PATH": path}
+        done = subprocess.run(line, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
         assert done.returncode == code, done.stdout
         return done.stdout
 
@@ -55,6 +67,11 @@ class Installer:
             about = path.lstat()
             content = path.read_bytes() if stat.S_ISREG(about.st_mode) else b""
             found[str(path.relative_to(self.root))] = (about.st_mode, about.st_mtime_ns, content)
+        return found
+
+    def module(self) -> Path:
+        """Beside this machine's pam_unix.so, if none lies below root."""
+        (found,) = self.root.rglob("security/pam_paas_isolate.so")
         return found
 
     def edit(self, path: str, text: str) -> None:
@@ -77,6 +94,7 @@ def test_everything_has_its_place_and_its_mode_whatever_the_umask(install: Insta
     assert modes["etc/paas-isolate/accounts.d"] == 0o755
     assert modes["var/lib/paas-isolate"] == 0o700
     assert modes["usr/local/share/doc/paas-isolate/examples/hooks/suspend"] == 0o755
+    assert modes[LAUNCHER] == 0o755
     for path in (
         CONFIG,
         CRON,
@@ -88,7 +106,9 @@ def test_everything_has_its_place_and_its_mode_whatever_the_umask(install: Insta
         "etc/systemd/system/paas-tree.service",
         "etc/systemd/system/paas.slice",
         "etc/tmpfiles.d/paas-isolate.conf",
+        str(install.module().relative_to(install.root)),
         "usr/local/share/doc/paas-isolate/examples/accounts.d/intranet.yaml",
+        "usr/local/share/doc/paas-isolate/examples/uwsgi/uwsgi@.service",
         "usr/local/share/man/man8/paas-isolate.8",
     ):
         assert modes[path] == 0o644, path
@@ -155,10 +175,36 @@ def test_removing_waits_for_the_pam_module_to_be_taken_out(install: Installer) -
     install()
     stack = install.root / "etc/pam.d/common-session"
     stack.parent.mkdir()
-    stack.write_text("session [success=1 default=ignore] pam_paas_isolate.so\n")
-    assert "pam_paas_isolate" in install("--remove", code=1)
-    stack.write_text("# session [success=1 default=ignore] pam_paas_isolate.so\n")
+    stack.write_text(LINE)
+    assert f"{install.root}/etc/pam.d" in install("--remove", code=1)
+    assert install.module().exists()
+    stack.write_text(f"# {LINE}")
     install("--remove")
+
+
+@pytest.mark.parametrize(
+    ("remove", "told"),
+    [
+        (": >$STACK; echo said", "takes pam_paas_isolate out"),
+        ("echo administrator logs in; exit 5", "pam remove says: administrator logs in"),
+        (":", "still names pam_paas_isolate"),
+    ],
+)
+def test_removing_takes_the_module_out_of_the_stacks_first(tmp_path: Path, remove: str, told: str) -> None:
+    stack, command = tmp_path / "pam.d/common-session", tmp_path / "venv/bin/paas-isolate"
+    stack.parent.mkdir()
+    stack.write_text(LINE)
+    command.parent.mkdir(parents=True)
+    command.write_text(f'#!/bin/sh\n[ "$*" = "pam remove" ] || exit 9\n{remove}\n')
+    command.chmod(0o755)
+    rooms = HERE / "scripts/install.d"
+    script = f". {rooms}/files.sh; . {rooms}/python.sh; . {rooms}/remove.sh; destdir=''; "
+    script += f"stacks={stack.parent} venv={tmp_path}/venv; leave_stacks; leave_stacks; echo gone on"
+    words = ["bash", "-euc", script]
+    done = subprocess.run(words, text=True, capture_output=True, env={**os.environ, "STACK": str(stack)})
+    assert told in done.stdout + done.stderr
+    assert ("gone on" in done.stdout) == (stack.read_text() == "")
+    assert done.returncode == (0 if "gone on" in done.stdout else 1)
 
 
 def test_a_new_default_replaces_the_old_one(install: Installer) -> None:
@@ -263,6 +309,59 @@ def test_an_edited_file_elsewhere_is_put_aside_on_removal(install: Installer) ->
     assert install.read("etc/paas-isolate/edited/paas-isolate").startswith("MAILTO=admin")
 
 
+COMPILER = shutil.which("gcc") and shutil.which("make") and Path("/usr/include/security/pam_modules.h").exists()
+
+
+@pytest.mark.skipif(not COMPILER, reason="gcc, make or libpam0g-dev is not installed")
+def test_the_module_and_the_launcher_are_compiled_only_when_their_source_changed(install: Installer) -> None:
+    def built() -> tuple[bytes, int, int]:
+        return install.module().read_bytes(), install.module().stat().st_ino, (install.root / LAUNCHER).stat().st_ino
+
+    sources = sorted((install.source / "pam").iterdir())
+    assert "compiles the PAM module" in install(compiles=True)
+    assert sorted((install.source / "pam").iterdir()) == sources, "the source tree stays clean"
+    assert "Usage: paas-enter" in subprocess.check_output([install.root / LAUNCHER, "--help"], text=True)
+    module, *inodes = built()
+    assert int.from_bytes(module[32:40], "little") > len(module) // 2, "sealed: program headers at the end"
+
+    before = install.there()
+    assert "nothing changed" in install(compiles=True)
+    assert install.there() == before
+
+    with (install.source / "pam/leaf.h").open("a") as source:
+        source.write("/* as good as before */\n")
+    assert "compiles the PAM module" in install(compiles=True)
+    assert [*built()] == [module, *inodes], "the same again is not written"
+
+    install.module().write_bytes(module[:1000])
+    assert "pam_paas_isolate.so" in install(compiles=True)
+    assert built()[0] == module
+    assert built()[1] != inodes[0], "renamed over, for who has it open"
+
+
+def test_without_a_compiler_it_says_what_to_do(install: Installer, tmp_path: Path) -> None:
+    poor = tmp_path / "bin"
+    poor.mkdir()
+    for program in (*Path("/usr/bin").iterdir(), *Path("/bin").iterdir()):
+        if program.name not in ("gcc", "make") and not (poor / program.name).is_symlink():
+            (poor / program.name).symlink_to(program)
+    told = install(compiles=True, path=str(poor), code=1)
+    assert "--built DIR" in told
+    assert "apt-get install gcc make libc6-dev libpam0g-dev" in told
+    install(path=str(poor))
+    assert install.module().read_text() == "module\n"
+
+
+def test_the_module_goes_where_pam_unix_lies_in_an_image(install: Installer) -> None:
+    unix = install.root / "usr/lib/some-triplet/security/pam_unix.so"
+    unix.parent.mkdir(parents=True)
+    unix.touch()
+    install()
+    assert install.module() == unix.with_name("pam_paas_isolate.so")
+    install("--remove", "--purge")
+    assert list(unix.parent.iterdir()) == [unix]
+
+
 @pytest.mark.parametrize(
     ("library", "there"), [("252.so", True), ("253.1.so", True), ("254.so", False), ("257.so", False)]
 )
@@ -280,6 +379,7 @@ def test_help_names_every_option(install: Installer) -> None:
         "--every-minute-by",
         "--wheels",
         "--wheel ",
+        "--built",
         "--no-venv",
         "--destdir",
         "--force",

@@ -1,0 +1,73 @@
+# shellcheck shell=bash disable=SC2154  # what is not set here is set in scripts/install or a neighbour
+# The PAM module and the launcher, from C. A file that is replaced is renamed over: a login or a unit that is just
+# starting has the old one or the new one, whole.
+module=pam_paas_isolate.so
+launcher=/usr/local/sbin/paas-enter
+built_note=/opt/paas-isolate/built
+
+# The module is put down as `make` left it: strip(1) would break the seal that keeps a truncated one from loading.
+install_native() {
+    local where
+    where=$(module_directory) || exit 1
+    room "$where"
+    room "${launcher%/*}"
+    note file "$where/$module"
+    note file "$launcher"
+    note file "$built_note"
+    if [[ $built ]]; then
+        put_native "$built" "$where"
+    elif ! is_built "$where"; then
+        need_compiler
+        build_native
+        put_native "$scratch/pam" "$where"
+    fi
+    what_is_built "$where" >"$scratch/built"
+    has "$scratch/built" "$built_note" 644 || write "$scratch/built" "$built_note" 644
+}
+
+put_native() { # DIR WHERE
+    put "$1/$module" "$2/$module"
+    put "$1/paas-enter" "$launcher" 755
+}
+
+# Where pam_unix.so lies: below the destdir if it is there, else as on this machine. Where there are several, for
+# several architectures, the compiler's.
+module_directory() {
+    local root found triplet
+    triplet=$(gcc -print-multiarch 2>/dev/null || dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null) || true
+    for root in "$destdir" ''; do
+        for found in "$root"{/usr,}/lib/"${triplet:-.}"/security/pam_unix.so "$root"{/usr,}/lib{/*,64,}/security/pam_unix.so; do
+            [[ -f $found ]] || continue
+            found=${found#"$root"}
+            printf '%s\n' "${found%/*}"
+            return
+        done
+    done
+    fail 'pam_unix.so is nowhere: on this machine logins do not pass PAM'
+}
+
+# What the sources are, and what was made of them: whoever damages one has it mended by the next run.
+what_is_built() { # WHERE
+    (cd "$source_tree/pam" && sha256sum Makefile ./*.[ch] ./*.sh) | sum /dev/stdin
+    (cd "$destdir/" && sha256sum ".$1/$module" ".$launcher" && stat -c %a ".$1/$module" ".$launcher") 2>/dev/null || true
+}
+
+is_built() { # WHERE
+    [[ -f $destdir$built_note && $(what_is_built "$1") == "$(<"$destdir$built_note")" ]]
+}
+
+need_compiler() {
+    if command -v gcc make >/dev/null &&
+        printf '#include <stdlib.h>\n#include <security/pam_modules.h>\n' | gcc -fsyntax-only -xc - 2>/dev/null; then
+        return 0
+    fi
+    need_packages "the PAM module cannot be compiled${destdir:+ (or give --built DIR)}" gcc make libc6-dev libpam0g-dev
+}
+
+# Without debugging information, which knows of the scratch directory: the same sources make the same files.
+build_native() {
+    mkdir -- "$scratch/pam"
+    cp -- "$source_tree"/pam/{Makefile,*.[ch],*.sh} "$scratch/pam/"
+    make --silent -C "$scratch/pam" CFLAGS=-O2 >"$scratch/make" 2>&1 || fail "pam/ does not compile: $(<"$scratch/make")"
+    changed 'compiles the PAM module and paas-enter'
+}
