@@ -1,7 +1,7 @@
 """Where a command sits down: the directories, the fleet, the tree, the wheel, the lock."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -27,6 +27,10 @@ class Desk(NamedTuple):
     etc: str = "/etc/paas-isolate"
     state: str = "/var/lib/paas-isolate"
     run: str = "/run/paas-isolate"
+
+    @property
+    def doors(self) -> str:
+        return os.path.join(self.run, "doors")
 
     @property
     def directory(self) -> Directory:
@@ -60,24 +64,24 @@ class Desk(NamedTuple):
                 device_of=Disks().device_of,
                 controllers=tuple(name for name in CONTROLLERS if name in offered),
                 weight_at=location.weight_at,
-                doors=self.doors(location.root) if decided.doors else None,
+                doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
                 held=decided.held,
                 departed=decided.departed,
                 meant=meant,
                 only=directory_of(cgroups, fleet, account) if account else "",
             )
 
-    def doors(self, root: str) -> DoorDirectory:
-        """Where logins come in; `root` is the directory of the tree."""
-        return DoorDirectory(os.path.join(self.run, "doors"), root)
-
     @contextmanager
     def alone(self, *, wait: float = 0) -> Iterator[None]:
         """Hold the lock that every writing command takes."""
-        if os.geteuid() != 0:
-            raise HostError("this needs root", hint="sudo paas-isolate …")
+        need_root()
         with lock.held(os.path.join(self.run, "lock"), wait=wait):
             yield
+
+
+def need_root() -> None:
+    if os.geteuid() != 0:
+        raise HostError("this needs root", hint="sudo paas-isolate …")
 
 
 def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
@@ -90,11 +94,16 @@ def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
 
 
 def unknown(name: str, fleet: Fleet) -> Exception:
-    """The complaint about an account that there is not, with the nearest that there is."""
+    """The complaint about an account that there is not."""
+    return no_such("account", name, fleet.accounts, otherwise="paas-isolate status lists them")
+
+
+def no_such(what: str, name: str, known: Collection[str], *, otherwise: str = "") -> Exception:
+    """The complaint about a name that there is not, with the nearest that there is, or `otherwise`, or all."""
     from difflib import get_close_matches  # only who mistypes pays for these
 
     from click import UsageError
 
-    known = get_close_matches(name, fleet.accounts, n=1)
-    hint = f"did you mean {known[0]}?" if known else "paas-isolate status lists them"
-    return UsageError(f"no account is called {name!r}; {hint}")
+    nearest = get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else otherwise or f"there are: {', '.join(sorted(known))}"
+    return UsageError(f"no {what} is called {name!r}; {hint}")

@@ -18,6 +18,7 @@ VERBS = {
     "freeze": "ruling",
     "thaw": "ruling",
     "kill": "ruling",
+    "exec": "entering",
     "account": "panel",
     "plan": "panel",
     "pam": "pam",

@@ -1,6 +1,7 @@
 """pam: logins into the module and out of it again, looked at, and tried."""
 
 import pwd
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import HostError
+from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.pam import profile, revert, session, stacks, update
 from paas_isolate.logins import Trial
 from paas_isolate.model.account import Fleet
@@ -76,6 +78,11 @@ def remove(desk: Desk) -> int:
         was_on = update.is_on()
         update.switch_off()
         revert.disarm()
+        decided = decisions.load(desk.state)
+        if decided.doors:
+            decisions.save(desk.state, decided._replace(doors=False))
+        if not decided.launcher:
+            shutil.rmtree(desk.doors, ignore_errors=True)
     say.line("logins do not pass the module any more; reconcile sweeps them in" if was_on else "it was not switched on")
     return Exit.CONVERGED
 
@@ -111,9 +118,9 @@ def status(desk: Desk, as_json: bool) -> int:
     fleet = desk.fleet()
     with desk.wheel(fleet) as wheel:
         root = wheel.cgroups.root
-        doors = desk.doors(root).look()
+        doors = DoorDirectory(desk.doors, root).look()
     ours = {name: line for name in update.STACKS if (line := _module_line(name))}
-    wanted = profile.options(fleet, root, desk.doors(root).directory).words()
+    wanted = profile.options(fleet, root, desk.doors).words()
     found = Status(
         module=update.module_file(),
         stacks={name: f"{line.file}:{line.number}: {' '.join(line.arguments)}" for name, line in ours.items()},
@@ -174,8 +181,8 @@ def test(desk: Desk, user: str, service: str, as_json: bool) -> int:
 @contextmanager
 def _machine(desk: Desk, fleet: Fleet, *, open_on_failure: bool = False) -> Iterator[logins.Machine]:
     with desk.tree(fleet) as (cgroups, location):
-        doors = desk.doors(location.root).directory
-        yield logins.machine(fleet, location.root, cgroups.path_of, doors=doors, open_on_failure=open_on_failure)
+        root, inside = location.root, cgroups.path_of
+        yield logins.machine(fleet, root, inside, doors=desk.doors, open_on_failure=open_on_failure)
 
 
 def _lay_doors(desk: Desk, fleet: Fleet) -> None:
@@ -185,7 +192,7 @@ def _lay_doors(desk: Desk, fleet: Fleet) -> None:
         decisions.save(desk.state, decided._replace(doors=True))
     with desk.wheel(fleet) as wheel:
         report = reconcile(wheel, lambda _: None)
-        if COMPLETE not in desk.doors(wheel.cgroups.root).look():
+        if COMPLETE not in DoorDirectory(desk.doors, wheel.cgroups.root).look():
             for outcome in report.remaining:
                 say.line(say.outcome_line(outcome), err=True)
             raise HostError("the doors are not complete", hint="paas-isolate reconcile says what is wrong")

@@ -14,12 +14,18 @@ class Decisions(NamedTuple):
     """`held` are accounts (`alice`) and services (`alice/web`) that are frozen until thawed, by the account's
     directory, which a new name does not change; `departed` are account directories whose removal was accepted and
     waits for their last process; `said` is the day and the digest of the complaint that cron has been told last;
-    `doors` are kept where logins come in by the PAM module, and cost nothing where they do not."""
+    `doors` are kept where logins come in by the PAM module, and cost nothing where they do not; `launcher` keeps
+    them for `paas-enter`, whatever becomes of the module."""
 
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
     said: tuple[str, ...] = ()
     doors: bool = False
+    launcher: bool = False
+
+    @property
+    def with_doors(self) -> bool:
+        return self.doors or self.launcher
 
     def freeze(self, target: str) -> "Decisions":
         return self._replace(held=self.held | {target})
@@ -43,7 +49,11 @@ def load(state: str) -> Decisions:
 
             data = json.load(file)
         return Decisions(
-            frozenset(data["held"]), frozenset(data["departed"]), tuple(data["said"]), data.get("doors") is True
+            frozenset(data["held"]),
+            frozenset(data["departed"]),
+            tuple(data["said"]),
+            doors=data.get("doors") is True,
+            launcher=data.get("launcher") is True,
         )
     except FileNotFoundError:
         return Decisions()
@@ -64,5 +74,6 @@ def save(state: str, decisions: Decisions) -> None:
         "departed": sorted(decisions.departed),
         "said": list(decisions.said),
         "doors": decisions.doors,
+        "launcher": decisions.launcher,
     }
     keep(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from paas_isolate.cli.main import _directories
+from paas_isolate.cli.exits import Exit
+from paas_isolate.cli.main import _directories, run
 
 RUN = """
 import sys
@@ -31,3 +32,10 @@ def test_the_run_of_every_minute_imports_nothing_heavy() -> None:
 )
 def test_directories_are_taken_where_they_are_written_plainly(words, found, rest):
     assert _directories(words) == (found, rest)
+
+
+@pytest.mark.parametrize("words", [["exec", "alice/web", "true"], ["freeze", "alice"]])
+def test_what_changes_or_enters_needs_root(words, monkeypatch, capsys):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert run(words) == Exit.UNFIT
+    assert "this needs root" in capsys.readouterr().err
