@@ -24,6 +24,7 @@ from paas_isolate.cli.front import VERBS, paas_isolate
 from paas_isolate.cli.status import Line
 from paas_isolate.doctor import Check, Verdict
 from paas_isolate.errors import Complaint
+from paas_isolate.linux.pam.profile import SERVICES
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
@@ -34,6 +35,7 @@ from paas_isolate.spec.schema import schema
 
 SOURCE = Path(__file__).resolve().parents[2]
 COMMAND, LANGUAGE = SOURCE / "man" / "paas-isolate.8", SOURCE / "man" / "paas-isolate.yaml.5"
+MODULE, LAUNCHER = SOURCE / "man" / "pam_paas_isolate.8", SOURCE / "man" / "paas-enter.8"
 README = SOURCE / "README.md"
 
 UNITS = {
@@ -194,8 +196,58 @@ def json_keys(verb: str) -> list[str]:
     return re.findall(r"^\.It Li (\S+) Ta ", said, flags=re.MULTILINE)
 
 
+def test_options_of_the_module_are_in_the_manual_with_their_defaults() -> None:
+    source = (SOURCE / "pam/pam_paas_isolate.c").read_text()
+    said = sections(MODULE)["OPTIONS"]
+    known = set(re.findall(r'str(?:n)?cmp\(word, "([a-z_]+)=', source))
+    assert set(re.findall(r"^\.It Cm (\w+)=|, Cm (\w+)=", said, flags=re.MULTILINE)) == {
+        ("", "last_uid"),
+        *((name, "") for name in known - {"last_uid"}),
+    }
+    assert all(f"Op Cm {name}=" in sections(MODULE)["SYNOPSIS"] for name in known)
+    (initial,) = re.findall(r"struct options options = \{(.*)\};", source)
+    assert all(value.strip('"') in said for value in re.findall(r"= ([^,]+)", initial))
+    assert set(re.findall(r"on_failure=(\w+)", source)) == set(re.findall(r"It Cm on_failure=(\w+)", said))
+
+
+def test_the_module_says_for_which_services_and_in_which_words() -> None:
+    told = (
+        plain(sections(MODULE)["DESCRIPTION"].partition("Services whose")[2]).replace(",", "").split("Not daemons")[0]
+    )
+    assert set(told.rstrip(" .").split(": ")[1].split()) == set(SERVICES)
+    source = (SOURCE / "pam/pam_paas_isolate.c").read_text()
+    assert set(re.findall(r"return (PAM_\w+);", source)) == set(re.findall(r"^\.It Dv (\w+)", MODULE.read_text(), re.M))
+    assert "This account is suspended. Please contact your hosting provider." in source
+    assert "This account is suspended. Please contact your hosting provider." in MODULE.read_text()
+
+
+def test_options_and_statuses_of_the_launcher_are_in_the_manual() -> None:
+    source = (SOURCE / "pam/paas-enter.c").read_text()
+    known = set(re.findall(r'\{"([a-z-]+)", (?:required|no)_argument, NULL, \'(\w)\'\}', source))
+    said = sections(LAUNCHER)
+    assert {
+        (long, short) for short, long in re.findall(r"^\.It Fl (\w) , Fl -(\S+)", said["DESCRIPTION"], re.M)
+    } == known
+    assert all(f"--{long}" in source.partition("usage[]")[2] for long, _ in known)
+    statuses = re.findall(r"(?:OWN_FAILURE|NOT_EXECUTABLE|NOT_FOUND) = (\d+)", source)
+    assert re.findall(r"^\.It (\d+)$", said["EXIT STATUS"], re.M) == statuses
+    (paths,) = re.findall(r'define PATHS "(.*)"', source)
+    assert paths in said["DESCRIPTION"]
+    kept = re.findall(r'setenv\("(\w+)"', source)
+    assert all(f".Ev {name}" in said["DESCRIPTION"] for name in kept)
+
+
+def test_calls_of_the_launcher_in_manual_and_examples_are_right() -> None:
+    """What ExecStart= and examples say: known options, one ACCOUNT/SERVICE, then the command."""
+    units = [path.read_text() for path in SOURCE.glob("config/examples/*/*.service")]
+    lines = re.findall(r"(?:^|[ =/])paas-enter (.+)$", "\n".join([*units, sections(LAUNCHER)["EXAMPLES"]]), re.M)
+    assert len(lines) == 6
+    for line in lines:
+        assert re.fullmatch(r"((--user [a-z-]+|--keep [A-Z_]+) )?[a-z%]+/[a-z]+ -- \S.*", line), line
+
+
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
-@pytest.mark.parametrize("page", [COMMAND, LANGUAGE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [COMMAND, LANGUAGE, MODULE, LAUNCHER], ids=lambda page: page.name)
 def test_pages_are_good_mdoc(page: Path) -> None:
     subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(page)], check=True)
 
