@@ -91,7 +91,7 @@ static int account_of(const char *doors, uid_t uid, const char *name)
 		fail("the account of %s is suspended or frozen", name);
 	login = open(door, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (login < 0)
-		fail("the door of %s does not open (%s: %s); see paas-isolate status", name, door, strerror(errno));
+		fail("the door of %s does not open (%s: %s); paas-isolate exec tells why", name, door, strerror(errno));
 	account = openat(login, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (account < 0)
 		fail("the account of %s: %s", name, strerror(errno));

@@ -352,6 +352,20 @@ def test_without_a_compiler_it_says_what_to_do(install: Installer, tmp_path: Pat
     assert install.module().read_text() == "module\n"
 
 
+@pytest.mark.parametrize("wheels", ["", "/some/wheels"])
+def test_where_anything_may_be_fetched_the_compiler_is(tmp_path: Path, wheels: str) -> None:
+    (tmp_path / "apt-get").write_text('#!/bin/sh\necho "fetched: $*"\n')
+    (tmp_path / "apt-get").chmod(0o755)
+    rooms = HERE / "scripts/install.d"
+    script = f". {rooms}/files.sh; . {rooms}/native.sh; wheels={wheels} destdir='' lock_fd=9; need_compiler 9</dev/null"
+    done = subprocess.run(["/bin/bash", "-euc", script], text=True, capture_output=True, env={"PATH": str(tmp_path)})
+    if wheels:
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "apt-get install gcc make libc6-dev libpam0g-dev" in done.stderr
+    else:
+        assert "fetched: install --yes --quiet --no-install-recommends gcc make libc6-dev libpam0g-dev" in done.stdout
+
+
 def test_the_module_goes_where_pam_unix_lies_in_an_image(install: Installer) -> None:
     unix = install.root / "usr/lib/some-triplet/security/pam_unix.so"
     unix.parent.mkdir(parents=True)
