@@ -16,10 +16,12 @@ from guest_people import Customer
 EXAMPLES = Path("/usr/local/share/doc/paas-isolate/examples")
 DOORS = Path("/run/paas-isolate/doors")
 UNITS = Path("/etc/systemd/system")
+PHP_13 = "8.4"
+"""In the examples: of Debian 13."""
 FILES = {
     "php-fpm": {
         "php-fpm@.service": UNITS / "php-fpm@.service",
-        "alice.conf": Path("/etc/php/8.4/fpm/customers/alice.conf"),
+        "alice.conf": Path(f"/etc/php/{PHP_13}/fpm/customers/alice.conf"),
         "nginx.conf": Path("/etc/nginx/sites-enabled/alice-php"),
     },
     "uwsgi": {
@@ -81,15 +83,25 @@ def alice(sell, spec) -> Iterator[Customer]:
 
 
 @pytest.fixture
-def serve(alice) -> Iterator[Serve]:
+def php() -> str:
+    """The version that this Debian has."""
+    (program,) = Path("/usr/sbin").glob("php-fpm[0-9]*")
+    return program.name.removeprefix("php-fpm")
+
+
+@pytest.fixture
+def serve(alice, php) -> Iterator[Serve]:
     """`serve("uwsgi", "uwsgi@alice", "nginx")` puts an example into its places and starts its units."""
     started: list[str] = []
     placed: list[Path] = []
 
     def start(example: str, *units: str) -> None:
         for name, place in FILES[example].items():
+            text = (EXAMPLES / example / name).read_text()
+            place = Path(str(place).replace(PHP_13, php))
             place.parent.mkdir(parents=True, exist_ok=True)
-            placed.append(Path(shutil.copy(EXAMPLES / example / name, place)))
+            place.write_text(text.replace(PHP_13, php))
+            placed.append(place)
         systemctl("daemon-reload")
         started.extend(units)
         run("systemctl", "start", *units)
@@ -128,12 +140,12 @@ def all_inside(uid: int, leaf: str) -> set[str]:
     return {Path(os.readlink(f"/proc/{pid}/exe")).name for pid, place in places.items() if place}
 
 
-def test_php_fpm_of_a_customer(alice, serve, paas):
+def test_php_fpm_of_a_customer(alice, serve, paas, php):
     paas.installed("exec", "alice/php", "--", "true")
     serve("php-fpm", "php-fpm@alice", "nginx")
 
     assert asked("alice.example", "/who.php") == [str(alice.uid), "users/alice/php"]
-    assert all_inside(alice.uid, "users/alice/php") == {"php-fpm8.4"}
+    assert all_inside(alice.uid, "users/alice/php") == {f"php-fpm{php}"}
     assert systemctl("show", "--property=StatusText", "--value", "php-fpm@alice")  # Type=notify: it has told systemd
     first = main_pid("php-fpm@alice")
     assert first in pids_in("users/alice/php")
@@ -142,7 +154,7 @@ def test_php_fpm_of_a_customer(alice, serve, paas):
     assert asked("alice.example", "/who.php") == [str(alice.uid), "users/alice/php"]
     assert main_pid("php-fpm@alice") == first
     paas("reconcile")  # finds nobody in the wrong place
-    assert all_inside(alice.uid, "users/alice/php") == {"php-fpm8.4"}
+    assert all_inside(alice.uid, "users/alice/php") == {f"php-fpm{php}"}
 
     run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "php-fpm@alice")
     until(lambda: main_pid("php-fpm@alice") not in (0, first), "php-fpm is started again", seconds=60)
