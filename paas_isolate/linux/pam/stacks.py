@@ -25,8 +25,8 @@ _WORD = re.compile(r"\[((?:\\.|[^]\\])*)\]|(\S+)")
 
 class Line(NamedTuple):
     """One call of a module. `control` is as written, in one blank's distance (`[success=1 default=ignore]`);
-    `module` is the base name; `via` are the files that led to `file`, the service's own first; `level` counts the
-    substacks that it lies in, whose jumps and endings are theirs alone."""
+    `module` is the base name; `via` are the files that led to `file`, the service's own first; `substacks` are the
+    places of the substacks that it lies in, the outermost first: their jumps and endings are theirs alone."""
 
     file: str
     number: int
@@ -34,11 +34,17 @@ class Line(NamedTuple):
     module: str
     arguments: tuple[str, ...] = ()
     via: tuple[str, ...] = ()
-    level: int = 0
+    substacks: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
+        """Where somebody would edit it."""
         return f"{self.file}:{self.number}"
+
+    @property
+    def said(self) -> str:
+        """The line without the word `session`, as `profile.lines` has it."""
+        return " ".join((self.control, self.module, *self.arguments))
 
 
 def lines(service: str, kind: str = "session", confdir: str = ETC) -> tuple[Line, ...]:
@@ -47,14 +53,12 @@ def lines(service: str, kind: str = "session", confdir: str = ETC) -> tuple[Line
     return tuple(_of(service, kind, directories)) or tuple(_of(OTHER, kind, directories))
 
 
-def services(confdir: str = ETC) -> frozenset[str]:
-    """The services that have a file of their own."""
-    directories = (ETC, VENDOR) if confdir == ETC else (confdir,)
-    return frozenset(name for each in directories if os.path.isdir(each) for name in os.listdir(each))
-
-
 def _of(
-    name: str, kind: str, directories: tuple[str, ...], via: tuple[str, ...] = (), level: int = 0
+    name: str,
+    kind: str,
+    directories: tuple[str, ...],
+    via: tuple[str, ...] = (),
+    substacks: tuple[str, ...] = (),
 ) -> Iterator[Line]:
     found = _read(name, directories)
     if found is None or len(via) >= DEEPEST:
@@ -65,9 +69,10 @@ def _of(
         if not rest:
             continue
         if control in (_INCLUDE, "include", "substack"):
-            yield from _of(rest[0], kind, directories, (*via, path), level + (control == "substack"))
+            inside = (*substacks, f"{path}:{number}") if control == "substack" else substacks
+            yield from _of(rest[0], kind, directories, (*via, path), inside)
         else:
-            yield Line(path, number, control, os.path.basename(rest[0]), tuple(rest[1:]), via, level)
+            yield Line(path, number, control, os.path.basename(rest[0]), tuple(rest[1:]), via, substacks)
 
 
 def _read(name: str, directories: tuple[str, ...]) -> tuple[str, str] | None:
@@ -90,9 +95,8 @@ def _assembled(text: str) -> Iterator[tuple[int, list[str]]]:
         if not said.strip():
             continue
         first = first or number
-        said = said.rstrip()
-        goes_on = not sharp and said.endswith("\\")
-        gathered += (said[:-1] if goes_on else said) + " "
+        goes_on = not sharp and said.rstrip().endswith("\\")
+        gathered += (said.rstrip()[:-1] if goes_on else said) + " "
         if not goes_on:
             yield first, _words(gathered)
             gathered, first = "", 0
