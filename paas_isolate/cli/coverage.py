@@ -1,10 +1,14 @@
 """coverage: who is where, and who is outside."""
 
 import pwd
+from collections.abc import Iterable, Iterator
+from functools import cache
 
 import click
 
+from paas_isolate.changes import ways
 from paas_isolate.changes.place import Places
+from paas_isolate.changes.ways import Reason
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, unknown
 from paas_isolate.cli.exits import Exit
@@ -15,6 +19,8 @@ from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import Process
 from paas_isolate.reconcile import look
 
+TITLES = ("PID", "USER", "PROGRAM", "WAY", "WHY", "IS IN", "BELONGS IN")
+
 
 @click.command()
 @click.argument("account", default="")
@@ -22,7 +28,8 @@ from paas_isolate.reconcile import look
 @as_json
 @click.pass_obj
 def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
-    """Show every process of customers' users that is not where it belongs, and count the ones that are.
+    """Show every process of customers' users that is not where it belongs, by which way it came in, and why it is
+    outside; and count the ones that are where they belong.
 
     With ACCOUNT all its processes are listed. Exit status 3 when a process is outside.
     """
@@ -34,22 +41,36 @@ def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
         processes = [process for process in look(wheel).observed.processes if _counts(places, fleet, process)]
     if account:
         processes = [process for process in processes if (of := places.account_of(process.uid)) and of.name == account]
+    family = Family(fleet)
     confined = sum(map(places.confined, processes))
     if as_json:
         say.print_json(
             {
                 "confined": confined,
                 "total": len(processes),
-                "processes": [_process_data(places, process) for process in processes],
+                "processes": [_process_data(places, family, process) for process in processes],
             }
         )
     else:
         shown = [process for process in processes if account or everything or places.place(process) != process.cgroup]
         if shown:
-            say.table(("PID", "USER", "PROGRAM", "IS IN", "BELONGS IN"), (_process_row(places, p) for p in shown))
+            say.table(TITLES, (_process_row(places, family, process) for process in shown))
+        for line in _reasons(_why(places, process) for process in shown):
+            click.echo(line)
         colour = "green" if confined == len(processes) else "red"
         click.secho(f"{confined} of {len(processes)} processes confined", fg=colour)
     return Exit.CONVERGED if confined == len(processes) else Exit.DIFFERS
+
+
+class Family:
+    """Who started whom. Each process is looked at once, and only ancestors of those that are shown."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._kin = cache(procfs.kin)
+        self._governs = fleet.governs
+
+    def way(self, process: Process) -> str:
+        return ways.way(process.pid, self._kin, self._governs)
 
 
 def _counts(places: Places, fleet: Fleet, process: Process) -> bool:
@@ -59,13 +80,31 @@ def _counts(places: Places, fleet: Fleet, process: Process) -> bool:
     return process.confined and tree.directory_of(process.cgroup) != ""
 
 
-def _process_row(places: Places, process: Process) -> tuple[str, ...]:
-    belongs = places.place(process)
-    program = process.program or procfs.name(process.pid)
-    return str(process.pid), _login(process.uid), program, process.cgroup, belongs
+def _why(places: Places, process: Process) -> Reason:
+    account = places.account_of(process.uid)
+    return ways.why(process.cgroup, account.directory if account else "")
 
 
-def _process_data(places: Places, process: Process) -> dict[str, object]:
+def _reasons(found: Iterable[Reason]) -> Iterator[str]:
+    """Each reason of the table once, whole."""
+    for reason in sorted(set(found)):
+        if reason.told:
+            yield f"{reason}: {reason.told}"
+
+
+def _process_row(places: Places, family: Family, process: Process) -> tuple[str, ...]:
+    return (
+        str(process.pid),
+        _login(process.uid),
+        process.program or procfs.name(process.pid),
+        "left behind" if (way := family.way(process)) == ways.LEFT_BEHIND else way,
+        str(_why(places, process)) or "-",
+        process.cgroup,
+        places.place(process),
+    )
+
+
+def _process_data(places: Places, family: Family, process: Process) -> dict[str, object]:
     account = places.account_of(process.uid)
     return {
         "pid": process.pid,
@@ -76,6 +115,8 @@ def _process_data(places: Places, process: Process) -> dict[str, object]:
         "belongs": places.place(process),
         "confined": places.confined(process),
         "settled": process.settled,
+        "way": family.way(process),
+        "why": _why(places, process).why,
     }
 
 

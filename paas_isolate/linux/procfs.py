@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from paas_isolate.model.world import Kin
+
 ROOT = "/proc"
 
 
@@ -49,6 +51,19 @@ def identity(pid: int) -> Identity | None:
     real, effective, saved, file_system = map(int, after[:4])
     uids = real, effective, saved, file_system
     return Identity(int(fields[19]), uids, alive=fields[0] not in "ZX", parent=int(fields[1]))
+
+
+def kin(pid: int) -> Kin | None:
+    """What tells a process's children where they came from, at the price of one short file."""
+    stat = _read(pid, "stat")
+    if not stat:
+        return None
+    try:
+        uid = os.stat(f"{ROOT}/{pid}").st_uid
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    before, _, after = stat.rpartition(")")
+    return Kin(int(after.split(None, 2)[1]), uid, before.partition("(")[2])
 
 
 def cgroup(pid: int) -> str | None:

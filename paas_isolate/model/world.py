@@ -31,6 +31,14 @@ class Process(NamedTuple):
         return tree.inside(self.cgroup)
 
 
+class Kin(NamedTuple):
+    """What a process is to its children: its own parent, its effective uid, and what people call it."""
+
+    parent: int
+    uid: int
+    name: str
+
+
 Doors = Mapping[str, str]
 """Name of a door -> the leaf that it leads to, `closed/DIRECTORY`, or whatever else was found there."""
 

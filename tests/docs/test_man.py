@@ -17,6 +17,7 @@ from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.leaving import Leaving
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Remove
+from paas_isolate.changes.ways import Why
 from paas_isolate.cli import coverage as coverage_room
 from paas_isolate.cli import running, say, specs
 from paas_isolate.cli.exits import Exit
@@ -173,14 +174,14 @@ def test_json_keys_are_told() -> None:
     assert {*Complaint._fields} <= told
     for data in (Line, Use, Check):
         assert {field.name for field in fields(data)} <= told
-    assert all(re.search(rf"\b{word}\b", said) for word in (*Ending, *Verdict))
+    assert all(re.search(rf"\b{word}\b", said) for word in (*Ending, *Verdict, *Why) if word)
     assert all(re.search(rf"\.Li {re.escape(knob)}[ \n]", said) for knob in (*DEFAULTS, SUBTREE_CONTROL))
 
 
 def test_json_of_each_command_is_told_whole() -> None:
     fleet, seen = Fleet(Host(), {}), Look(World(), World(), (), Leaving())
     step = Outcome(Remove("users/alice"), Ending.DONE)
-    process = coverage_room._process_data(Places(fleet), Process(1, 1000, "/"))
+    process = coverage_room._process_data(Places(fleet), coverage_room.Family(fleet), Process(1, 1000, "/"))
     outcome = say.outcome_data(step)
     assert json_keys("check") == [*specs._data(fleet)]
     assert json_keys("diff") == ["changes", *running.circumstances(fleet, seen)]

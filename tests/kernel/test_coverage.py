@@ -1,0 +1,55 @@
+"""coverage tells of real processes by which way they came in, and why they are outside."""
+
+import json
+import os
+
+import pytest
+from conftest import Sleepers
+from shop import ALICE, BOB, Shop, wait_for
+
+from paas_isolate.linux import procfs
+
+pytestmark = pytest.mark.kernel
+
+
+def test_way_and_reason_of_each(shop: Shop, sleeper: Sleepers) -> None:
+    shop.account("alice")
+    shop.account("bob")
+    bob = sleeper(uid=BOB).pid
+    wait_for(BOB, bob)
+    assert shop.run("reconcile").returncode == 0
+    shop.cgroups.create("users/bob/other/deep")
+    outside, penalty, stranger = (sleeper(uid=ALICE).pid for _ in range(3))
+    for pid in (outside, penalty, stranger):
+        wait_for(ALICE, pid)
+    assert sleeper(uid=ALICE, program="os.fork() and os._exit(0); time.sleep(1000)").wait() == 0
+    # Its child hangs below whoever takes orphans in.
+    (left,) = {pid for pid, uid in procfs.effective_uids() if uid == ALICE} - {outside, penalty, stranger}
+    try:
+        shop.cgroups.attach("penalty", penalty)
+        shop.cgroups.attach("users/bob/other/deep", stranger)
+
+        answer = shop.run("coverage", "--json")
+
+        told = {each["pid"]: each for each in json.loads(answer.stdout)["processes"]}
+        ours = procfs.name(os.getpid())
+        assert {pid: (told[pid]["way"], told[pid]["why"]) for pid in (outside, penalty, stranger, left, bob)} == {
+            outside: (ours, "elsewhere"),
+            penalty: (ours, "penalty"),
+            stranger: (ours, "account"),
+            left: (told[left]["way"], "elsewhere"),
+            bob: (ours, ""),
+        }
+        assert told[left]["way"] != ours
+        shown = shop.run("coverage").stdout
+        assert "the door of the login did not open" in shown
+        assert shown.splitlines()[-1] == "1 of 5 processes confined"
+    finally:
+        os.kill(left, 9)
+
+
+def test_kin_of_a_process() -> None:
+    own = procfs.kin(os.getpid())
+    assert own is not None
+    assert (own.parent, own.uid, own.name) == (os.getppid(), os.geteuid(), procfs.name(os.getpid()))
+    assert procfs.kin(2**22) is None
