@@ -2,6 +2,7 @@
 
 import platform
 from dataclasses import asdict
+from functools import partial
 
 import click
 
@@ -10,7 +11,8 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
-from paas_isolate.doctor import Check, Verdict, examine
+from paas_isolate.doctor.check import Check, Verdict
+from paas_isolate.doctor.examine import examine
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Fleet, Host
 
@@ -21,7 +23,7 @@ _COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "yellow
 @as_json
 @click.pass_obj
 def doctor(desk: Desk, as_json: bool) -> int:
-    """Examine this host: kernel, controllers, delegation, units, mounts, schedule. Exit status 5 when unfit."""
+    """Examine this host: kernel, controllers, delegation, units, mounts, schedule, logins. Exit status 5 when unfit."""
     checks = _examined(desk)
     if as_json:
         say.print_json([asdict(check) for check in checks])
@@ -37,11 +39,12 @@ def doctor(desk: Desk, as_json: bool) -> int:
 
 def _examined(desk: Desk) -> list[Check]:
     """All checks; with a host of defaults where config.yaml cannot be used, which is then one of them."""
+    examined = partial(examine, etc=desk.etc, state=desk.state, doors=desk.doors("").directory)
     try:
-        return list(examine(desk.fleet(), desk.etc))
+        return list(examined(desk.fleet()))
     except SpecError as error:
         wrong = Check("config.yaml", Verdict.FAILED, str(error), "paas-isolate check")
-        return [wrong, *examine(Fleet(Host(), {}), desk.etc)]
+        return [wrong, *examined(Fleet(Host(), {}))]
 
 
 @click.command()

@@ -23,7 +23,7 @@ from paas_isolate.cli import running, say, specs
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.front import VERBS, paas_isolate
 from paas_isolate.cli.status import Line
-from paas_isolate.doctor import Check, Verdict
+from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import Complaint
 from paas_isolate.linux.pam.profile import SERVICES
 from paas_isolate.model.account import Fleet, Host

@@ -1,10 +1,9 @@
-"""Is this host fit? Every check says what it found, and the command that mends it."""
+"""The machine: kernel, controllers, delegation, units, schedule, rights."""
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 
+from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
 from paas_isolate.linux import mounts, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
@@ -19,24 +18,7 @@ OLDEST_KERNEL = (5, 14)
 SUPPORTED = {"debian": ("12", "13")}
 
 
-class Verdict(StrEnum):
-    OK = "OK"
-    FAILED = "FAILED"
-    SKIPPED = "SKIPPED"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One answer. `mend` is the command that mends a FAILED, or what would improve an OK."""
-
-    name: str
-    verdict: Verdict
-    found: str
-    mend: str = ""
-
-
 def examine(fleet: Fleet, etc: str) -> Iterator[Check]:
-    """All checks, in the order in which a beginner would have to mend them."""
     yield _distribution()
     yield _kernel()
     yield from _hierarchy()

@@ -1,0 +1,20 @@
+"""What a check answers."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    OK = "OK"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One answer. `mend` is the command that mends a FAILED, or what would improve an OK."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    mend: str = ""

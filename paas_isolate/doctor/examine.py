@@ -1,0 +1,13 @@
+"""All checks, in the order in which a beginner would have to mend them."""
+
+from collections.abc import Iterator
+
+from paas_isolate.doctor import host, logins
+from paas_isolate.doctor.check import Check
+from paas_isolate.model.account import Fleet
+
+
+def examine(fleet: Fleet, *, etc: str, state: str, doors: str) -> Iterator[Check]:
+    """`doors` is the directory that logins come in by."""
+    yield from host.examine(fleet, etc)
+    yield from logins.examine(fleet, state, doors)

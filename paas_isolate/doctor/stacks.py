@@ -1,0 +1,119 @@
+"""The stacks of PAM: does every login pass our line, does it say what config.yaml says, and what comes after it?"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from paas_isolate.doctor.check import Check, Verdict
+from paas_isolate.linux.pam import profile, stacks
+from paas_isolate.linux.pam.stacks import Line
+from paas_isolate.linux.pam.update import STACKS
+from paas_isolate.linux.pam.walk import SUCCESS, called
+from paas_isolate.model.account import Fleet
+
+SERVICES = ("sshd", "login", "su", "sudo", "cron", "atd")
+_INTERACTIVE, _NONINTERACTIVE = STACKS
+_WITHOUT_TERMINAL = ("sudo", "cron", "atd")
+"""Those that include the stack of the noninteractive, as Debian has them."""
+
+_SYSTEMD = "pam_systemd.so"
+_OF_OURS = (profile.MODULE, "pam_permit.so", "pam_echo.so", "pam_deny.so", "pam_succeed_if.so")
+_ANSWERS = {"pam_succeed_if.so": "auth_err", "pam_deny.so": "session_err"}
+"""What modules say to a customer: none of the conditions by which others pass ours by is met."""
+
+INSTALL = "paas-isolate pam install"
+
+Stacks = Mapping[str, Sequence[Line]]
+
+
+def read(confdir: str = stacks.ETC) -> dict[str, tuple[Line, ...]]:
+    """The stacks of services that have a file of their own, and of what they include."""
+    there = (name for name in (*SERVICES, *STACKS) if os.path.exists(f"{confdir}/{name}"))
+    return {name: stacks.lines(name, confdir=confdir) for name in there}
+
+
+def are_ours(found: Stacks) -> bool:
+    """Whether a line of ours stands in any of them."""
+    return any(map(_ours, found.values()))
+
+
+def passing(found: Stacks) -> Check:
+    """Whether each service leads a customer through our line."""
+    services = [name for name in SERVICES if name in found]
+    missing = [name for name in services if not _ours(_walked(found[name]))]
+    if not missing:
+        return Check("pam", Verdict.OK, f"{', '.join(services)} pass {profile.MODULE}")
+    verb = "does" if len(missing) == 1 else "do"
+    said = f"{', '.join(missing)} {verb} not pass {profile.MODULE}: customers come in outside"
+    return Check("pam", Verdict.FAILED, said, "; ".join(dict.fromkeys(_mend(name, found) for name in missing)))
+
+
+def _mend(service: str, found: Stacks) -> str:
+    stack = found[service]
+    if _ours(stack):
+        return f"take out {[*_walked(stack)][-1].place}, after which {service} calls nothing of ours"
+    common = _NONINTERACTIVE if service in _WITHOUT_TERMINAL else _INTERACTIVE
+    if not _ours(found.get(common, ())):
+        return INSTALL
+    return f"echo '@include {common}' >>{os.path.dirname(found[common][0].file)}/{service}"
+
+
+def options(found: Stacks, fleet: Fleet, root: str, doors: str) -> Check:
+    """Whether our lines are those that would be written now; `root` is the directory of the tree."""
+    for stack in found.values():
+        for line in _ours(stack):
+            if differs := _differs(stack, line, fleet, root, doors):
+                return Check("pam options", Verdict.FAILED, f"{line.place}: {differs}", INSTALL)
+    return Check("pam options", Verdict.OK, "what config.yaml says")
+
+
+def _differs(stack: Sequence[Line], line: Line, fleet: Fleet, root: str, doors: str) -> str:
+    """What config.yaml says otherwise. `on_failure=` is said to `pam install` alone, and stays as it is."""
+    on_failure = "on_failure=open" in line.arguments
+    wanted = profile.options(fleet, root, doors, open_on_failure=on_failure)
+    words = wanted.words()
+    missing = [word for word in words if word not in line.arguments]
+    surplus = [word for word in line.arguments if word not in words]
+    if missing or surplus:
+        return f"says {' '.join(surplus) or 'nothing'} where config.yaml says {' '.join(missing) or 'nothing'}"
+    lines = profile.lines(wanted, fleet.host.exempt)
+    before = next(at for at, text in enumerate(lines) if profile.MODULE in text)
+    first = stack.index(line) - before
+    there = [each.said for each in stack[max(first, 0) : first + len(lines)]]
+    pairs = zip(lines, there, strict=False)
+    same = len(there) == len(lines) and all(_same(wish, fact) for wish, fact in pairs)
+    return "" if same else "the lines around it are not those that belong to it"
+
+
+def _same(wish: str, fact: str) -> bool:
+    """pam-auth-update has put a number for `end`."""
+    return wish == (re.sub(r"success=\d+", "success=end", fact) if "success=end" in wish else fact)
+
+
+def systemd(found: Stacks) -> Check:
+    """Whether a customer gets a session of logind too, whose scope and user manager lie outside the tree."""
+    jumped: dict[str, None] = {}
+    for name in SERVICES:
+        walked = list(_walked(found.get(name, ())))
+        if not _ours(walked):
+            continue
+        if line := next((line for line in walked if line.module == _SYSTEMD), None):
+            said = f"{name} leads customers through {_SYSTEMD} too ({line.place}): a session of logind is a way out"
+            return Check("pam_systemd", Verdict.FAILED, said, _without(line))
+        jumped.update(dict.fromkeys(it.module for it in found[name] if it not in walked and it.module not in _OF_OURS))
+    said = f"customers jump over {', '.join(jumped)}" if jumped else "no login has it"
+    return Check("pam_systemd", Verdict.OK, said)
+
+
+def _without(line: Line) -> str:
+    """In a stack that pam-auth-update makes, somebody's own line has made our jump too short."""
+    made = os.path.basename(line.file) in STACKS
+    return "pam-auth-update --force" if made else f"sed -i '{line.number}s/^/#/' {line.file}"
+
+
+def _walked(stack: Sequence[Line]) -> Iterator[Line]:
+    return called(stack, lambda line: _ANSWERS.get(line.module, SUCCESS))
+
+
+def _ours(lines: Sequence[Line] | Iterator[Line]) -> list[Line]:
+    return [line for line in lines if line.module == profile.MODULE]
