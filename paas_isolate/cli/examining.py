@@ -39,7 +39,7 @@ def doctor(desk: Desk, as_json: bool) -> int:
 
 def _examined(desk: Desk) -> list[Check]:
     """All checks; with a host of defaults where config.yaml cannot be used, which is then one of them."""
-    examined = partial(examine, etc=desk.etc, state=desk.state, doors=desk.doors("").directory)
+    examined = partial(examine, etc=desk.etc, state=desk.state, doors=desk.doors)
     try:
         return list(examined(desk.fleet()))
     except SpecError as error:
