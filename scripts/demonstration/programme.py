@@ -2,7 +2,7 @@
 
 from testbed.errors import VmError
 
-from demonstration.acts import Act, limits, reboot, setting, wheel
+from demonstration.acts import Act, limits, logins, reboot, setting, wheel
 from demonstration.facts import DemonstrationError, Fact
 from demonstration.ground import Ground
 from demonstration.show import Show
@@ -17,13 +17,14 @@ ACTS = (
     Act("Somebody changes the kernel by hand", wheel.repair),
     Act("A typo", wheel.typo),
     Act("Two runs at once", wheel.two_runs),
-    Act("A reboot", reboot.reboot, needs_reboot=True),
+    Act("A login", logins.login, alone_on_the_machine=True),
+    Act("A reboot", reboot.reboot, alone_on_the_machine=True),
 )
 
 
-def play(ground: Ground, show: Show, *, reboots: bool) -> None:
+def play(ground: Ground, show: Show, *, alone: bool) -> None:
     for act in ACTS:
-        if act.needs_reboot and not reboots:
+        if act.alone_on_the_machine and not alone:
             continue
         show.begin(act.title)
         if not _played(act, ground, show) and act.all_stand_on_it:

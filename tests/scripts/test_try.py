@@ -189,7 +189,7 @@ def test_a_broken_act_is_a_failed_fact_and_the_next_goes_on(
 
     monkeypatch.setattr(programme, "ACTS", (Act("One", broken), Act("Two", sound), Act("Three", sound, True)))
     show = Show()
-    programme.play(Paper(), show, reboots=False)
+    programme.play(Paper(), show, alone=False)
     assert [(fact.name, fact.ok) for fact in show.facts] == [
         ("first", True),
         ("not measured", False),
@@ -198,7 +198,7 @@ def test_a_broken_act_is_a_failed_fact_and_the_next_goes_on(
     assert not show.all_ok
     assert "last words" in capsys.readouterr().out
     monkeypatch.setattr(programme, "ACTS", (Act("One", broken, all_stand_on_it=True), Act("Two", sound)))
-    programme.play(Paper(), show, reboots=False)
+    programme.play(Paper(), show, alone=False)
     assert show.facts[-1].name == "the rest"
 
 

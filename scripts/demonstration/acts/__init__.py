@@ -13,6 +13,7 @@ class Act:
     play: Callable[[Ground], Iterator[Fact | str]]
     """Facts, and lines that only show something."""
 
-    needs_reboot: bool = False
+    alone_on_the_machine: bool = False
+    """It changes what all of the machine depends on."""
     all_stand_on_it: bool = False
     """When it cannot be played, nothing after it can."""

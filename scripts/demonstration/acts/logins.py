@@ -1,0 +1,60 @@
+"""Customers log in, and land in their account before anything of theirs runs."""
+
+from collections.abc import Iterator
+
+from demonstration.facts import Fact
+from demonstration.ground import Ground
+
+LANDED = """
+tell customer "$(su - "$bob" -c 'cat /proc/self/cgroup')"
+tell root "$(su - root -c 'cat /proc/self/cgroup')"
+"""
+
+SUSPENDED = """
+"${PAAS[@]}" freeze "$bob" >/dev/null
+tell words "$(su - "$bob" -c id 2>&1 | head -n 1)"
+"${PAAS[@]}" thaw "$bob" >/dev/null
+"""
+
+BROKEN = """
+module=$(echo /usr/lib/*/security/pam_paas_isolate.so)
+mv "$module" "$module.away"
+tell root "$(su - root -c 'id -u')"
+su - "$bob" -c true >/dev/null 2>&1
+tell customer $?
+mv "$module.away" "$module"
+"""
+
+
+def login(ground: Ground) -> Iterator[Fact | str]:
+    bob = ground.called("bob")
+    answer = ground.product("pam", "install")
+    tried = answer.out.count("ok ")
+    yield Fact(
+        "switched on",
+        answer.code == 0 and tried == 8,
+        f"paas-isolate pam install: {tried} sessions of root and of a customer tried, before and after;"
+        f" {answer.seconds:.1f} s",
+        "8 sessions, exit status 0",
+        answer.both,
+    )
+    told = ground.measure(LANDED)
+    where = told.text("customer")
+    yield Fact(
+        "inside",
+        where.endswith(f"/users/{bob}/login"),
+        f"{bob} logs in, and the first command says where it is: {where.rpartition('/users/')[2] or where}",
+        f"users/{bob}/login",
+        told.output,
+    )
+    yield Fact("root", "/users/" not in told.text("root"), "root logs in, and stays outside", "outside", told.output)
+    told = ground.measure(SUSPENDED)
+    yield Fact("frozen", "suspended" in told.text("words"), f"frozen: {told.text('words')}", "a refusal", told.output)
+    told = ground.measure(BROKEN)
+    yield Fact(
+        "nobody is locked out",
+        told.text("root") == "0" and told.number("customer") != 0,
+        "the module is taken away: root still gets in, and a customer is refused, for nobody could be confined",
+        "root in, the customer refused",
+        told.output,
+    )
