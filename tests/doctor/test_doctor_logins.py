@@ -14,7 +14,7 @@ from paas_isolate.model.account import Fleet, Host, Sold
 from paas_isolate.model.limits import NO_LIMITS
 
 ROOT, DOORS = "/cgroup/paas.slice/paas-tree.service", "/run/paas-isolate/doors"
-OK, FAILED = Verdict.OK, Verdict.FAILED
+OK, FAILED, SKIPPED = Verdict.OK, Verdict.FAILED, Verdict.SKIPPED
 
 DEBIAN = """\
 session	[default=1]			pam_permit.so
