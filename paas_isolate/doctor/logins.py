@@ -82,8 +82,8 @@ def complete(doors: str, state: str) -> Check:
 
 
 def lingering(fleet: Fleet, directory: str = LINGER) -> Check:
-    """Customers for whom systemd starts a manager at boot, without a login. They can ask for that themselves: no host is
-    unfit by it."""
+    """Customers for whom systemd starts a manager at boot, without a login. They can ask for that themselves: no
+    host is unfit by it."""
     users = set(_customers(fleet).values())
     names = sorted(users.intersection(os.listdir(directory))) if os.path.isdir(directory) else []
     if not names:
