@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmark.measure import Row
 from benchmark.scale import Point, slope
@@ -50,6 +51,10 @@ def markdown_curve(points: Sequence[Point]) -> str:
 def as_json(rows: Sequence[Row], points: Sequence[Point]) -> str:
     figures = [{**asdict(row), "ratio": row.ratio} for row in rows]
     return json.dumps({"machine": machine(), "rows": figures, "curve": [asdict(point) for point in points]}, indent=2)
+
+
+def json_of(rows: Sequence[Any]) -> str:
+    return json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=2)
 
 
 def into(readme: Path, name: str, text: str) -> None:
