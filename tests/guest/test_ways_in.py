@@ -1,0 +1,86 @@
+"""Every way that a customer's program comes to run by: which are in the tree from the first instruction on, and which
+wait for the sweep. Root looks at all processes of customers ten times a second meanwhile."""
+
+from collections.abc import Iterator
+
+import pytest
+from guest_machine import cgroup_of, pids_of
+from guest_paas import Paas
+from guest_people import Customers, Specs
+from guest_stage import ACCOUNT, Stage, Tried, set_up
+from guest_ways import WAYS, Through, Way
+
+HEAD = ("way", "comes in by", "first instruction", "a second later", "seen outside")
+
+
+@pytest.fixture(scope="module")
+def stage(scene: tuple[Specs, Paas], people: Customers) -> Iterator[Stage]:
+    with set_up(*scene, people) as ready:
+        yield ready
+        effort = ready.watch.stop()
+    print("\n" + table(ready.rows))  # noqa: T201  (pytest shows it with -s)
+    print(f"root looked {effort.looks} times in {effort.seconds:.0f} s, with {effort.cpu:.1f} s of CPU time")  # noqa: T201
+    print(f"root as somebody else for a moment: {[(each.name, each.uids) for each in ready.borrowed]}")  # noqa: T201
+    assert effort.looks / effort.seconds > 5
+
+
+@pytest.fixture(scope="module")
+def paas_of_stage(scene: tuple[Specs, Paas]) -> Paas:
+    return scene[1]
+
+
+def marked(way: Way) -> object:
+    return pytest.param(way, id=way.name.replace(" ", "-"), marks=[pytest.mark.long] if way.long else [])
+
+
+@pytest.mark.parametrize("way", [marked(way) for way in WAYS])
+def test_a_way_in(stage: Stage, paas_of_stage: Paas, way: Way) -> None:
+    with stage.tried(way) as tried:
+        stage.rows.append(row(tried))
+        told = f"exit status {tried.status}\n{tried.output}\n{tried.words}\n{tried.seen}"
+        match way.through:
+            case Through.SWEEP:
+                assert is_outside(tried), told
+                is_swept_in(stage, paas_of_stage, way)
+            case Through.REFUSED:
+                assert tried.status != 0, told
+                assert is_inside(tried), told
+            case _:
+                assert tried.status == 0, told
+                assert is_inside(tried), told
+                assert tried.seen, told
+
+
+def is_inside(tried: Tried) -> bool:
+    """In its leaves from the first instruction on, and never seen anywhere else."""
+    leaves = {f"users/{ACCOUNT}/{leaf}" for leaf in tried.way.places or (("login",) if tried.seen else ())}
+    return tried.first == tried.later == leaves and not tried.outside
+
+
+def is_outside(tried: Tried) -> bool:
+    places = tried.first | tried.later | {sighting.cgroup for sighting in tried.outside}
+    return bool(tried.outside) and all(place.startswith("/") for place in places)
+
+
+def is_swept_in(stage: Stage, paas: Paas, way: Way) -> None:
+    paas("coverage", code=3)
+    paas("reconcile")
+    found = {cgroup_of(pid) for pid in pids_of(stage.user(way).uid)}
+    assert found == {f"users/{ACCOUNT}/other"}
+
+
+def row(tried: Tried) -> tuple[str, ...]:
+    outside = len({sighting.pid for sighting in tried.outside})
+    seen = len({sighting.pid for sighting in tried.seen})
+    return (tried.way.name, tried.way.through, said(tried.first), said(tried.later), f"{outside} of {seen}")
+
+
+def said(places: set[str]) -> str:
+    short = sorted(place.removeprefix(f"users/{ACCOUNT}/") for place in places)
+    return ", ".join(short) or "-"
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    wide = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(line, wide, strict=True)) for line in (HEAD, *rows))
+    return "\n".join(line.rstrip() for line in lines)
