@@ -130,19 +130,29 @@ def _user(where: Place) -> Iterator[str]:
         subprocess.run(["userdel", "--force", USER], check=True, capture_output=True)
 
 
+FAVOUR = "favordynmods"
+
+
 def _favoured(where: Place) -> bool:
+    return FAVOUR in _options(where)
+
+
+def _options(where: Place) -> list[str]:
+    """The hierarchy's own options, as the kernel has them (proc_pid_mountinfo(5), the last field)."""
     with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
-        return any(f" {where.hierarchy} " in line and "favordynmods" in line for line in mounts)
+        (line,) = (line for line in mounts if line.split()[4] == str(where.hierarchy) and " - cgroup2 " in line)
+    return line.split()[-1].split(",")
 
 
 @contextmanager
 def _changed(where: Place) -> Iterator[None]:
-    def turn(option: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{option}", where.hierarchy], check=True)
+    def turn(options: list[str]) -> None:
+        # with a source named, mount(8) takes over no option that is there already
+        subprocess.run(["mount", "-o", f"remount,{','.join(options)}", "cgroup2", where.hierarchy], check=True)
 
-    now, then = ("nofavordynmods", "favordynmods") if _favoured(where) else ("favordynmods", "nofavordynmods")
-    turn(now)
+    before = _options(where)
+    turn([it for it in before if it != FAVOUR] + [FAVOUR] * (FAVOUR not in before))
     try:
         yield
     finally:
-        turn(then)
+        turn(before)
