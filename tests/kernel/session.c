@@ -2,8 +2,9 @@
  *
  * Prints three lines: the answer of pam_open_session(3), what was said to the user, and the cgroup afterwards.
  * getpgid(2) stands around the call, for whoever counts system calls; stderr has how many microseconds it took. The
- * modules have been loaded by then, as in a login: sshd calls pam_setcred(3) before.
+ * modules have been loaded by then, and the user been looked up, as in a login: sshd does both before.
  */
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
 
 	if (argc != 4 || pam_start_confdir(argv[2], argv[3], &conversation, argv[1], &pamh) != PAM_SUCCESS)
 		return 2;
+	(void)getpwnam(argv[3]);
 	(void)pam_setcred(pamh, PAM_ESTABLISH_CRED);
 	(void)!getpgid(0);
 	clock_gettime(CLOCK_MONOTONIC, &begun);
