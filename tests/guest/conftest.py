@@ -18,6 +18,7 @@ import pytest
 from guest_machine import ETC, HOSTNAME, STATE, TREE, run, systemctl, until
 from guest_paas import INSTALLED, Paas
 from guest_people import Customer, Customers, Specs
+from guest_stage import Stage, set_up
 
 CRON = Path("/etc/cron.d/paas-isolate")
 
@@ -56,6 +57,13 @@ def scene(machine: Path, people: Customers) -> Iterator[tuple[Specs, Paas]]:
     """For a fixture that sets up once what many tests look at."""
     yield Specs(people), Paas()
     sweep(machine, people)
+
+
+@pytest.fixture(scope="module")
+def stage(scene: tuple[Specs, Paas], people: Customers) -> Iterator[Stage]:
+    """Two accounts whose logins pass the PAM module, while root watches."""
+    with set_up(*scene, people) as ready:
+        yield ready
 
 
 @pytest.fixture(scope="session")

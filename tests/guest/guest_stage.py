@@ -10,17 +10,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guest_logins import BUILT, placed_at_once
 from guest_machine import TREE, pids_of, run, systemctl, until
 from guest_paas import Paas
 from guest_people import Customer, Specs
 from guest_watch import Sighting, Watch, Words, compiled, now, watching
 from guest_ways import Through, Way
 
+from paas_isolate.linux.pam import update
+
 PRELUDE = Path(__file__).with_name("ways.sh")
 PASSWORD = "Correct-Horse-7"
 ACCOUNT, GROUP = "inn", "guests"
-FIRST, SECOND, OTHER = "anna", "emil", "otto"
+FIRST, SECOND, OTHER, ADMINISTRATOR = "anna", "emil", "otto", "boss"
+LAUNCHER = "/usr/local/sbin/paas-enter"
 DAEMON = "ways-daemon.service"
 SERVICES = {"web": {}, "jobs": {"entry": ["cron", "atd"]}}
 
@@ -93,7 +95,7 @@ class Stage:
         self.watch.forget()
         begin = now()
         output = self.place / "output"
-        with output.open("wb") as said, self._started(way, user, said.fileno()) as script:
+        with self._clearing(way), output.open("wb") as said, self.started(way.script, user, said.fileno()) as script:
             status = script.wait(900 if way.long else 90)
             until(lambda: self._all_said(way, user), f"{way.name}: all have said where they are", seconds=30)
             if not way.places and way.through is not Through.REFUSED:
@@ -101,6 +103,17 @@ class Stage:
                 until(lambda: now() > begun + 1.2, "root has looked again")
             self.borrowed += [each for each in self.watch.seen(begin) if each.is_borrowed]
             yield Tried(way, status, output.read_text(errors="replace"), self.watch.said(user.uid), self._seen(begin))
+
+    @contextmanager
+    def _clearing(self, way: Way) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if way.through is Through.SWEEP:
+                systemctl("kill", "--signal=KILL", DAEMON)
+            self.clear()
+            if way.through is Through.SWEEP:
+                systemctl("stop", DAEMON)
 
     def _seen(self, begin: float) -> list[Sighting]:
         return [sighting for sighting in self.watch.seen(begin) if not sighting.is_borrowed]
@@ -111,12 +124,13 @@ class Stage:
         return len(first) >= len(way.places) and first == later
 
     @contextmanager
-    def _started(self, way: Way, user: Customer, output: int) -> Iterator[subprocess.Popen[bytes]]:
+    def started(self, text: str, user: Customer, output: int) -> Iterator[subprocess.Popen[bytes]]:
+        """A script as guest_ways.py has them, until the end of the context."""
         (self.place / "ssh_config").write_text(SSH.format(user=user.name, place=self.place))
-        names = {"U": user.name, "A": ACCOUNT, "G": GROUP, "OTHER": OTHER, "PASSWORD": PASSWORD}
-        places = {"D": str(self.place), "ENTER": str(BUILT["paas-enter"])}
+        names = {"U": user.name, "A": ACCOUNT, "G": GROUP, "OTHER": OTHER, "PASSWORD": PASSWORD, "BOSS": ADMINISTRATOR}
+        places = {"D": str(self.place), "ENTER": LAUNCHER, "TREE": str(TREE)}
         environment = {"PATH": os.environ["PATH"], "HOME": "/root", **names, **places}
-        words = ["bash", "-c", f". {PRELUDE}\n{way.script}\n"]
+        words = ["bash", "-c", f". {PRELUDE}\n{text}\n"]
         script = subprocess.Popen(
             words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
@@ -126,11 +140,6 @@ class Stage:
             with suppress(ProcessLookupError):
                 os.killpg(script.pid, signal.SIGKILL)
             script.wait()
-            if way.through is Through.SWEEP:
-                systemctl("kill", "--signal=KILL", DAEMON)
-            self.clear()
-            if way.through is Through.SWEEP:
-                systemctl("stop", DAEMON)
 
     def clear(self) -> None:
         """Nothing that a way has begun is there any more, and nothing will begin."""
@@ -170,19 +179,34 @@ def set_up(specs: Specs, paas: Paas, customer: Callable[..., Customer]) -> Itera
         people = {name: customer(name, "--shell", str(place / "shell")) for name in (FIRST, SECOND, OTHER)}
         for name in people:
             run("usermod", "--append", "--groups", GROUP, "--shell", str(place / "shell"), name)
+        people[ADMINISTRATOR] = customer(ADMINISTRATOR, "--shell", "/bin/bash")
+        run("usermod", "--append", "--groups", "sudo", ADMINISTRATOR)
         run("chpasswd", stdin="".join(f"{name}:{PASSWORD}\n" for name in people))
-        for person in people.values():
+        for person in (*people.values(), Customer("root", 0, 0, Path("/root"))):
             _give_key(person, place)
-        limits = {"pids": 500, "memory": "1G", "cpu": "200%"}
+        undo.callback(Path("/root/.ssh/authorized_keys").unlink)
+        limits = {"pids": 1000, "memory": "1G", "cpu": "200%"}
         specs.sell(ACCOUNT, users=(FIRST, SECOND), owner=FIRST, limits=limits, services=SERVICES)
         specs.sell("mill", users=(OTHER,), limits=limits)
-        undo.enter_context(placed_at_once(paas))
+        undo.enter_context(_placed_at_once(paas))
         undo.enter_context(_second_sshd(place))
         undo.enter_context(_willing_atd())
         watch = undo.enter_context(watching(place, 1000, 59999))
         stage = Stage(place, watch, people)
         undo.callback(stage.clear)
         yield stage
+
+
+@contextmanager
+def _placed_at_once(paas: Paas) -> Iterator[None]:
+    """Logins pass the module meanwhile."""
+    before = update.keep()
+    paas("pam", "install")
+    try:
+        yield
+    finally:
+        paas("pam", "remove")
+    assert update.keep() == before
 
 
 def _give_key(person: Customer, place: Path) -> None:

@@ -1,32 +1,28 @@
 """Every way that a customer's program comes to run by: which are in the tree from the first instruction on, and which
 wait for the sweep. Root looks at all processes of customers ten times a second meanwhile."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from guest_machine import cgroup_of, pids_of
 from guest_paas import Paas
-from guest_people import Customers, Specs
-from guest_stage import ACCOUNT, Stage, Tried, set_up
+from guest_stage import ACCOUNT, Stage, Tried
 from guest_ways import WAYS, Through, Way
 
 HEAD = ("way", "comes in by", "first instruction", "a second later", "seen outside")
 
 
-@pytest.fixture(scope="module")
-def stage(scene: tuple[Specs, Paas], people: Customers) -> Iterator[Stage]:
-    with set_up(*scene, people) as ready:
-        yield ready
-        effort = ready.watch.stop()
-    print("\n" + table(ready.rows))  # noqa: T201  (pytest shows it with -s)
+@pytest.fixture(scope="module", autouse=True)
+def told(stage: Stage) -> Iterator[None]:
+    """pytest -s shows what came of it all."""
+    yield
+    effort = stage.watch.stop()
+    borrowed = Counter(each.name for each in stage.borrowed)
+    print("\n" + table(stage.rows))  # noqa: T201
     print(f"root looked {effort.looks} times in {effort.seconds:.0f} s, with {effort.cpu:.1f} s of CPU time")  # noqa: T201
-    print(f"root as somebody else for a moment: {[(each.name, each.uids) for each in ready.borrowed]}")  # noqa: T201
+    print(f"root as somebody else for a moment: {dict(borrowed)}")  # noqa: T201
     assert effort.looks / effort.seconds > 5
-
-
-@pytest.fixture(scope="module")
-def paas_of_stage(scene: tuple[Specs, Paas]) -> Paas:
-    return scene[1]
 
 
 def marked(way: Way) -> object:
@@ -34,21 +30,21 @@ def marked(way: Way) -> object:
 
 
 @pytest.mark.parametrize("way", [marked(way) for way in WAYS])
-def test_a_way_in(stage: Stage, paas_of_stage: Paas, way: Way) -> None:
+def test_a_way_in(stage: Stage, way: Way) -> None:
     with stage.tried(way) as tried:
         stage.rows.append(row(tried))
-        told = f"exit status {tried.status}\n{tried.output}\n{tried.words}\n{tried.seen}"
+        came = f"exit status {tried.status}\n{tried.output}\n{tried.words}\n{tried.seen}"
         match way.through:
             case Through.SWEEP:
-                assert is_outside(tried), told
-                is_swept_in(stage, paas_of_stage, way)
+                assert is_outside(tried), came
+                is_swept_in(stage, Paas(), way)
             case Through.REFUSED:
-                assert tried.status != 0, told
-                assert is_inside(tried), told
+                assert tried.status != 0, came
+                assert is_inside(tried), came
             case _:
-                assert tried.status == 0, told
-                assert is_inside(tried), told
-                assert tried.seen, told
+                assert tried.status == 0, came
+                assert is_inside(tried), came
+                assert tried.seen, came
 
 
 def is_inside(tried: Tried) -> bool:
