@@ -108,6 +108,12 @@ def daemon(name: str, package: str) -> Daemon:
     for the whole machine."""
     if installed := shutil.which(name, path=SBIN):
         return Daemon(installed, "")
+    place = unpacked(package)
+    return Daemon(f"{place}/usr/sbin/{name}", str(place))
+
+
+def unpacked(package: str) -> Path:
+    """A package of the distribution, with what it needs and is missing here: in the cache, and not installed."""
     place = _cache() / f"{package}-{platform.freedesktop_os_release().get('VERSION_ID', '')}"
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +121,7 @@ def daemon(name: str, package: str) -> Daemon:
             _unpack(package, Path(work))
             with suppress(OSError):  # ENOTEMPTY: somebody else was faster
                 os.rename(f"{work}/unpacked", place)
-    return Daemon(f"{place}/usr/sbin/{name}", str(place))
+    return place
 
 
 def _unpack(package: str, work: Path) -> None:

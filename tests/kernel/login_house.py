@@ -108,10 +108,10 @@ class House:
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
-    def inside(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Root's, in the house."""
+    def inside(self, *command: str, check: bool = True, patience: float = 60) -> subprocess.CompletedProcess[str]:
+        """Root's, in the house; for so many seconds at most."""
         enter = ["nsenter", f"--mount=/proc/{self._pid}/ns/mnt", f"--pid=/proc/{self._pid}/ns/pid_for_children"]
-        done = subprocess.run([*enter, "--", *command], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*enter, "--", *command], capture_output=True, text=True, timeout=patience, check=False)
         assert not check or done.returncode == 0, done.stderr
         return done
 

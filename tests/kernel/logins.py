@@ -108,8 +108,8 @@ class Checker:
             self.look()
 
     def look(self) -> None:
-        self.looks += 1
         """Once, by whoever asks."""
+        self.looks += 1
         for pid, uid in procfs.effective_uids():  # quick, and what is left out are set-uid programs: none here
             before = procfs.identity(pid) if uid in self._uids else None
             if before is None or before.uids[0] not in self._uids or not before.alive:
