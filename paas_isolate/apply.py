@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import NamedTuple
 
 from paas_isolate.changes.steps import (
+    AddAddress,
     Changes,
     CompleteDoors,
     Create,
@@ -18,10 +19,12 @@ from paas_isolate.changes.steps import (
     LowerMemory,
     Move,
     Remove,
+    RemoveAddress,
     RemoveDoor,
     SetDoor,
     SetKnob,
     Step,
+    Wire,
     owner,
 )
 from paas_isolate.errors import HostError
@@ -30,6 +33,7 @@ from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import amount, writes
+from paas_isolate.model.network import Wires
 from paas_isolate.units import format_size
 
 WORTH_A_PROCESS = 1000
@@ -66,7 +70,9 @@ class _Waits(Exception):  # noqa: N818  (an outcome, not an error)
     """The step would do harm now."""
 
 
-def apply(cgroups: CgroupTree, changes: Changes, doors: DoorDirectory | None = None) -> Iterator[Outcome]:
+def apply(
+    cgroups: CgroupTree, changes: Changes, doors: DoorDirectory | None = None, links: Wires | None = None
+) -> Iterator[Outcome]:
     """Carry out the steps in order, one outcome each, as they end.
 
     When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be
@@ -75,12 +81,33 @@ def apply(cgroups: CgroupTree, changes: Changes, doors: DoorDirectory | None = N
     created so: the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
     """
     broken: dict[str, Step] = {}
-    structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob), changes))
+    structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob | Wire), changes))
     knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob | SetDoor), changes[len(structure) :]))
     hand = partial(_carry_out, cgroups, doors)
     yield from _in_order(hand, broken, structure)
     yield from _in_shares(hand, broken, knobs)
-    yield from _in_order(hand, broken, changes[len(structure) + len(knobs) :])
+    rest = changes[len(structure) + len(knobs) :]
+    for in_network, some in groupby(rest, lambda step: isinstance(step, Wire)):
+        steps = list(some)
+        if in_network:
+            yield from _at_once(links, steps)
+        else:
+            yield from _in_order(hand, broken, steps)
+
+
+def _at_once(links: Wires | None, steps: list[Step]) -> Iterator[Outcome]:
+    """Thousands of addresses in a few system calls."""
+    gone = [step for step in steps if isinstance(step, RemoveAddress)]
+    new = [step for step in steps if isinstance(step, AddAddress)]
+    try:
+        if links is None:
+            raise HostError("no addresses are kept here")
+        ends = links.remove(step.address for step in gone) + links.add(step.address for step in new)
+    except (OSError, HostError) as error:
+        ends = [str(error).partition("\n")[0]] * len(steps)
+    both: list[Step] = [*gone, *new]
+    for step, wrong in zip(both, ends, strict=True):
+        yield Outcome(step, Ending.FAILED, wrong) if wrong else Outcome(step, Ending.DONE)
 
 
 def _in_shares(hand: Hand, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:

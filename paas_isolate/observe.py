@@ -12,6 +12,7 @@ from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
+from paas_isolate.model.network import Network, Wires
 from paas_isolate.model.world import Knobs, Process, World
 
 WORTH_A_PROCESS = 100
@@ -24,6 +25,7 @@ def observe(
     *,
     weight_at: str = tree.ROOT,
     doors: DoorDirectory | None = None,
+    links: Wires | None = None,
     since: tuple[World, Collection[str]] | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
@@ -36,7 +38,8 @@ def observe(
         seen = _Seen(cgroups)  # what was taken over is not there any more
         _look_at_all(seen, fleet, weight_at, None)
     processes = tuple(_processes(cgroups, fleet, seen.members))
-    return World(seen.cgroups, processes, seen.members, doors=doors.look() if doors else {})
+    network = Network(addresses=links.look()) if links else Network()
+    return World(seen.cgroups, processes, seen.members, doors=doors.look() if doors else {}, network=network)
 
 
 class _Seen:

@@ -13,6 +13,7 @@ from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
+from paas_isolate.model.network import Wires
 from paas_isolate.model.world import World
 from paas_isolate.observe import observe
 
@@ -31,6 +32,7 @@ class Wheel(NamedTuple):
     controllers: tuple[str, ...]
     weight_at: str
     doors: DoorDirectory | None = None
+    links: Wires | None = None
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
     meant: bool = False
@@ -81,7 +83,9 @@ def _sold(wheel: Wheel) -> World:
 
 
 def _look(wheel: Wheel, sold: World, since: tuple[World, Collection[str]] | None = None) -> Look:
-    observed = observe(wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at, doors=wheel.doors, since=since)
+    observed = observe(
+        wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at, doors=wheel.doors, links=wheel.links, since=since
+    )
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
     desired = desire(wheel.fleet, sold, observed, staying=staying)
@@ -102,7 +106,7 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
         new = tuple(step for step in last.changes if step not in tried)
         if not new:
             break
-        for outcome in apply(wheel.cgroups, new, wheel.doors):
+        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.links):
             outcomes.append(outcome)
             tell(outcome)
         since = last.observed, touched(new)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from paas_isolate.changes.catalogue import Catalogue, DeviceOf
 from paas_isolate.changes.doors import doors_as_sold, staying_doors
 from paas_isolate.changes.place import Places
+from paas_isolate.changes.wiring import network_as_sold, staying_addresses
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, Surroundings, knobs
@@ -40,7 +41,8 @@ def as_sold(
     for path in map(tree.account, (*suspended, *held)):
         if path in cgroups:
             cgroups[path] = {**cgroups[path], FREEZE: "1"}
-    return World(cgroups, unmet=unmet, doors=doors_as_sold(fleet, held) if with_doors else {})
+    doors = doors_as_sold(fleet, held) if with_doors else {}
+    return World(cgroups, unmet=unmet, doors=doors, network=network_as_sold(fleet))
 
 
 def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[str] = ()) -> World:
@@ -59,7 +61,8 @@ def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[st
     doors = sold.doors
     if staying and doors:
         doors = {**staying_doors(observed.doors, staying), **doors}
-    return World(cgroups, elsewhere, unmet=sold.unmet, doors=doors)
+    network = staying_addresses(sold.network, observed.network, staying)
+    return World(cgroups, elsewhere, unmet=sold.unmet, doors=doors, network=network)
 
 
 def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:

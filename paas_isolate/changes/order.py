@@ -3,12 +3,14 @@
 from enum import IntEnum
 
 from paas_isolate.changes.steps import (
+    AddAddress,
     CompleteDoors,
     Create,
     Enable,
     LowerMemory,
     Move,
     Remove,
+    RemoveAddress,
     RemoveDoor,
     SetDoor,
     SetKnob,
@@ -24,10 +26,11 @@ class Rank(IntEnum):
     TIGHTEN = 2  # what is lowered, first: a sum of two knobs (burst on top of max) is never too high
     WIDEN = 3  # what is raised, and everything else that can be written, before anybody moves in
     DOOR = 4  # opens on what has its limits and has been thawed; closes before a freeze, which would hold a login
-    MOVE = 5  # processes enter only what already has its limits
-    FREEZE = 6  # after the moves, so that what is swept in is frozen with the others
-    LOWER = 7  # may take seconds for reclaim, so nobody waits behind it
-    REMOVE = 8  # last: its processes have moved out by now
+    NETWORK = 5  # addresses go before others come; behind the doors, for no login needs one to come in
+    MOVE = 6  # processes enter only what already has its limits
+    FREEZE = 7  # after the moves, so that what is swept in is frozen with the others
+    LOWER = 8  # may take seconds for reclaim, so nobody waits behind it
+    REMOVE = 9  # last: its processes have moved out by now
 
 
 def rank(step: Step) -> tuple[int, int, int, str]:
@@ -43,6 +46,8 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.DOOR, 0, 0, step.name
         case CompleteDoors():
             return Rank.DOOR, 1, 0, ""
+        case AddAddress() | RemoveAddress():
+            return Rank.NETWORK, isinstance(step, AddAddress), 0, step.address
         case Move():
             return Rank.MOVE, 0, step.process.pid, step.to
         case LowerMemory():

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from paas_isolate.model import tree
+from paas_isolate.model.network import Address
 from paas_isolate.model.world import Process
 
 
@@ -106,7 +107,40 @@ class CompleteDoors(NamedTuple):
         return "say that all doors are there"
 
 
-Step = Create | Enable | SetKnob | LowerMemory | Move | Remove | SetDoor | RemoveDoor | CompleteDoors
+class AddAddress(NamedTuple):
+    """Put a private address of an account where it can be bound and reached."""
+
+    address: Address
+    directory: str
+
+    def __str__(self) -> str:
+        return f"add the address {self.address} of {self.directory}"
+
+
+class RemoveAddress(NamedTuple):
+    """Take away an address that is nobody's any more."""
+
+    address: Address
+
+    def __str__(self) -> str:
+        return f"remove the address {self.address}"
+
+
+Step = (
+    Create
+    | Enable
+    | SetKnob
+    | LowerMemory
+    | Move
+    | Remove
+    | SetDoor
+    | RemoveDoor
+    | CompleteDoors
+    | AddAddress
+    | RemoveAddress
+)
+Wire = AddAddress | RemoveAddress
+"""The steps in the network: many of them are carried out at once."""
 Changes = tuple[Step, ...]
 
 
@@ -117,14 +151,16 @@ def owner(step: Step) -> str:
             return tree.behind(target)
         case Move(to=path):
             return tree.directory_of(path)
-        case CompleteDoors():
+        case AddAddress(directory=directory):
+            return directory
+        case CompleteDoors() | RemoveAddress():
             return ""
     return tree.directory_of(step.path)
 
 
 def touched(changes: Changes) -> frozenset[str]:
     """The account directories in which steps change anything: a move does in two."""
-    cgroups = (step for step in changes if not isinstance(step, SetDoor | RemoveDoor | CompleteDoors))
+    cgroups = (step for step in changes if not isinstance(step, SetDoor | RemoveDoor | CompleteDoors | Wire))
     from_ = (tree.directory_of(step.process.cgroup) for step in changes if isinstance(step, Move))
     return frozenset({*map(owner, cgroups), *from_})
 

@@ -43,9 +43,13 @@ def reconcile(desk: Desk, manner: Manner) -> Exit:
 
 def _reconcile(desk: Desk, manner: Manner) -> Exit:
     fleet = desk.fleet(remember=True)
+    if fleet.host.network:
+        _remember_network(desk, True)
     with desk.wheel(fleet, account=manner.account, meant=manner.remove) as wheel:
         report = turn(wheel, _silent if manner.cron or manner.as_json else _tell)
     _remember_departures(desk, fleet, report)
+    if not fleet.host.network and not report.remaining:
+        _remember_network(desk, False)
     if manner.as_json:
         say.print_json(report_data(fleet, report))
     elif not manner.cron or _news(desk, _complaints(fleet, report)):
@@ -139,6 +143,13 @@ def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
                 copies.forget(name)
     if now != decided:
         decisions.save(desk.state, now)
+
+
+def _remember_network(desk: Desk, there: bool) -> None:
+    """Before the first address is added, and when the last is gone."""
+    decided = decisions.load(desk.state)
+    if decided.network != there:
+        decisions.save(desk.state, decided._replace(network=there))
 
 
 def circumstances(fleet: Fleet, seen: Look) -> dict[str, object]:

@@ -42,6 +42,7 @@ class Plan(NamedTuple):
     file: str
     limits: Limits = NO_LIMITS
     services: tuple[Service, ...] = ()
+    loopback: str = ""
     reserved: tuple[str, ...] = ()
 
 
@@ -57,6 +58,9 @@ class Account(NamedTuple):
     services: tuple[Service, ...] = ()
     suspended: bool = False
     renamed_from: str = ""
+    address: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+    loopback: str = ""
     reserved: tuple[str, ...] = ()
 
 
@@ -65,6 +69,15 @@ class Tree(NamedTuple):
 
     unit: str = "paas-tree.service"
     root: str = ""
+
+
+class Wiring(NamedTuple):
+    """config.yaml's `network:`: where addresses come from, and who may connect to every customer. As written: who
+    has no network need not know what an address is."""
+
+    pool: str = "10.77.0.0/16"
+    pool6: str = "fd77:7061:6173::/64"
+    frontends: tuple[str, ...] = ("www-data",)
 
 
 class Host(NamedTuple):
@@ -80,14 +93,16 @@ class Host(NamedTuple):
     ceiling: Limits = NO_LIMITS
     """By limit name; memory.max and pids as Percent of the machine or absolute."""
     default_plan: str | None = None
-    reserved: tuple[str, ...] = ()
+    network: Wiring | None = None
+    """None: no private addresses, and nothing of ours in the network."""
 
 
 class Sold(NamedTuple):
     """An account with its plan merged in: what one customer gets. `limits` and each service's are complete.
 
     `directory` is the name of its cgroup (an older name after `renamed_from`).
-    `uids` maps the account's user names to their uids, as this machine resolves them.
+    `uids` maps the account's user names to their uids, as this machine resolves them. `peers` are the accounts that
+    may connect to this one; `loopback` is `shared` where 127.0.0.1 is the machine's own, '' where it is the account's.
     """
 
     name: str
@@ -99,6 +114,10 @@ class Sold(NamedTuple):
     limits: Limits
     services: tuple[Service, ...]
     suspended: bool = False
+    addresses: tuple[str, ...] = ()
+    """IPv4, then IPv6; () on a machine without `network:`."""
+    peers: tuple[str, ...] = ()
+    loopback: str = ""
     reserved: tuple[str, ...] = ()
 
 
@@ -125,6 +144,8 @@ class Fleet(NamedTuple):
     complaints: tuple[Complaint, ...] = ()
     kept: Mapping[str, str] = MappingProxyType({})
     removal: str = ""
+    frontends: frozenset[int] = frozenset()
+    """Uids that may connect to every customer."""
 
     def governs(self, uid: int) -> bool:
         """Whether its processes and logins are ours to place at all: in the range and not exempt."""
@@ -132,9 +153,12 @@ class Fleet(NamedTuple):
 
     def not_enforced(self) -> dict[str, list[str]]:
         """Keys that are part of the language and do nothing in this version, by where they stand."""
-        found = {"config.yaml": list(self.host.reserved)} if self.host.reserved else {}
+        found: dict[str, list[str]] = {}
         for sold in self.accounts.values():
-            keys = [*sold.reserved, *(f"{each.name}.{key}" for each in sold.services for key in each.reserved)]
+            keys = [
+                *sold.reserved,
+                *(f"{each.name}.{key}" for each in sold.services for key in each.reserved),
+            ]
             if keys:
                 found[sold.name] = keys
         return found

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.model import tree
+from paas_isolate.model.network import Network
 
 Knobs = Mapping[str, str]
 """Knob name -> the text that the kernel prints, without its last newline."""
@@ -58,6 +59,7 @@ class World(NamedTuple):
     members: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     unmet: Mapping[str, str] = MappingProxyType({})
     doors: Doors = MappingProxyType({})
+    network: Network = Network()
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""

@@ -15,13 +15,15 @@ class Decisions(NamedTuple):
     directory, which a new name does not change; `departed` are account directories whose removal was accepted and
     waits for their last process; `said` is the day and the digest of the complaint that cron has been told last;
     `doors` are kept where logins come in by the PAM module, and cost nothing where they do not; `launcher` keeps
-    them for `paas-enter`, whatever becomes of the module."""
+    them for `paas-enter`, whatever becomes of the module; `network` tells that something of ours stands in the
+    network, and is to be looked for there also when config.yaml has no `network:` any more."""
 
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
     said: tuple[str, ...] = ()
     doors: bool = False
     launcher: bool = False
+    network: bool = False
 
     @property
     def with_doors(self) -> bool:
@@ -54,6 +56,7 @@ def load(state: str) -> Decisions:
             tuple(data["said"]),
             doors=data.get("doors") is True,
             launcher=data.get("launcher") is True,
+            network=data.get("network") is True,
         )
     except FileNotFoundError:
         return Decisions()
@@ -75,5 +78,6 @@ def save(state: str, decisions: Decisions) -> None:
         "said": list(decisions.said),
         "doors": decisions.doors,
         "launcher": decisions.launcher,
+        "network": decisions.network,
     }
     keep(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

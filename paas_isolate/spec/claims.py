@@ -6,7 +6,7 @@ from paas_isolate.model.account import Sold
 
 LastGood = Callable[[str], Sold | None]
 Claim = int | str
-"""A uid, or the name of a cgroup directory."""
+"""A uid, the name of a cgroup directory, or an address (which no directory is called: it has a dot or a colon)."""
 Clashes = Mapping[str, tuple[Claim, str]]
 """By account: what it claims, and the other account that claims it too."""
 
@@ -66,5 +66,9 @@ class Claims:
         return [(claim, other) for claim, other in owners if other in self.good]
 
 
+def is_address(claim: str) -> bool:
+    return "." in claim or ":" in claim
+
+
 def _claims(sold: Sold) -> tuple[Claim, ...]:
-    return (sold.directory, *sold.uids.values())
+    return (sold.directory, *sold.addresses, *sold.uids.values())

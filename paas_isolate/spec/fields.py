@@ -5,13 +5,13 @@ Parser, schema and "did you mean" walk it; a new key is one line here (a limit: 
 
 from typing import Any
 
-from paas_isolate.model.account import LOGIN, OTHER, Host, Tree
+from paas_isolate.model.account import LOGIN, OTHER, Host, Tree, Wiring
 from paas_isolate.model.limits import Value
 from paas_isolate.spec import words
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable
 from paas_isolate.spec.page import Page, below
-from paas_isolate.spec.read import Node, Pairs
+from paas_isolate.spec.read import Items, Node, Pairs
 from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, Schema, Table
 
 _HOST = Host()
@@ -78,13 +78,13 @@ class CeilingShape:
 
 NETWORK = Table(
     (
-        Field("pool", words.POOL, "private addresses: pool + 1 + (uid - first_uid)", "10.77.0.0/16"),
-        Field("pool6", words.POOL, "private IPv6 addresses", "fd77:7061:6173::/64"),
+        Field("pool", words.POOL, "private addresses: pool + 1 + (uid - first_uid)", Wiring().pool),
+        Field("pool6", words.POOL6, "private IPv6 addresses, by the same arithmetic", Wiring().pool6),
         Field(
             "frontends",
             ListOf(words.USER, "a list of users"),
             "users that may connect to every customer (the web server)",
-            ["www-data"],
+            list(Wiring().frontends),
         ),
     )
 )
@@ -95,7 +95,7 @@ HOST = Table(
         Field("users", USERS, "who may be confined"),
         Field("penalty", LimitsShape(_SELF), "limits of a login that cannot be placed", PENALTY),
         Field("ceiling", CeilingShape(), "limits of all customers together", CEILING),
-        Field("network", NETWORK, "private addresses", reserved=True),
+        Field("network", NETWORK, "private addresses; without this key there is nothing of ours in the network"),
         Field("default_plan", words.NAME, "the plan of an account that names none (default: no plan)"),
     )
 )
@@ -146,6 +146,23 @@ SERVICE = Table(
 )
 
 
+class AddressShape:
+    """One address, or a list with one of each family."""
+
+    _list = ListOf(words.ADDRESS, "a list of addresses")
+
+    def read(self, node: Node, key: str, page: Page) -> tuple[str, ...]:
+        if not isinstance(node, Items):
+            return (words.ADDRESS.read(node, key, page),)
+        found: tuple[str, ...] = self._list.read(node, key, page)
+        if not found or len({":" in (each or "") for each in found}) < len(found):
+            page.refuse_value(node, key, "an address, or a list of one IPv4 and one IPv6 address")
+        return found
+
+    def schema(self) -> Schema:
+        return {"anyOf": [words.ADDRESS.schema(), self._list.schema()]}
+
+
 class ServicesShape:
     """Services by name."""
 
@@ -183,15 +200,20 @@ SERVICES = Field("services", ServicesShape(), "the named parts of the account")
 LATER = tuple(
     Field(name, Anything(), meaning, reserved=True)
     for name, meaning in (
-        ("address", "the account's private address"),
-        ("peers", "accounts that may connect"),
         ("egress", "where the account may connect to"),
-        ("loopback", "what of 127.0.0.1 the account sees"),
         ("private", "what the account has for itself alone"),
     )
 )
 
-PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, *LATER))
+LOOPBACK = Field(
+    "loopback",
+    words.choice("own", "shared"),
+    "whose 127.0.0.1 is: the account's own first, or the machine's alone",
+    "own",
+    True,
+)
+
+PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, *LATER))
 
 ACCOUNT = Table(
     (
@@ -208,6 +230,15 @@ ACCOUNT = Table(
         SERVICES,
         Field("suspended", words.FLAG, "no logins, no services, nothing lost", False),
         Field("renamed_from", words.NAME, "the account's former name: keeps cgroup and history"),
+        Field(
+            "address",
+            AddressShape(),
+            "its private address, or one of each family, out of the pool (default: by the owner's uid)",
+        ),
+        Field(
+            "peers", ListOf(words.NAME, "a list of accounts"), "accounts that may connect to this one", reserved=True
+        ),
+        LOOPBACK,
         *LATER,
     )
 )

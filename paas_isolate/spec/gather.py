@@ -5,12 +5,12 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold
+from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold, Wiring
 from paas_isolate.model.machine import Machine
-from paas_isolate.spec.claims import Claims, Clashes, LastGood
+from paas_isolate.spec.claims import Claims, Clashes, LastGood, is_address
 from paas_isolate.spec.conflicts import place_conflicts
 from paas_isolate.spec.guarantees import LIMIT, overbooked, without_guarantee
-from paas_isolate.spec.names import is_name
+from paas_isolate.spec.names import is_name, shown
 from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, is_anothers, user_key
 
 
@@ -55,16 +55,39 @@ def gather(
     if host.without_account.startswith("plan "):
         refused |= _sell_the_rest(seller, claims, refused)
     kept = seller.unresolved | {name: _reason(name, why, claims) for name, why in refused.items()}
+    _tell_peers(seller, accounts, claims.good | claims.held)
     for name in claims.lost:
         if name in accounts and (old := accounts[name].renamed_from):
             kept.setdefault(old, f"it is now {name}, which cannot be used")
+    frontends = frozenset(_frontends(seller))
+    sold = dict(sorted((claims.good | claims.held).items()))
     return Fleet(
         host=host,
-        accounts=dict(sorted((claims.good | claims.held).items())),
+        accounts=sold,
         exempt=exempt,
         complaints=tuple(seller.told.values()),
         kept=kept,
+        frontends=frontends,
     )
+
+
+def _tell_peers(seller: Seller, accounts: Mapping[str, Account], sold: Mapping[str, Sold]) -> None:
+    """A peer that is not there harms nobody: its account may come later, or be gone."""
+    for account in accounts.values():
+        for index, peer in enumerate(account.peers):
+            if peer not in sold:
+                text = f"is {shown(peer)}, and there is no such account"
+                seller.complain(account.file, f"peers[{index}]", text, warning=True)
+
+
+def _frontends(seller: Seller) -> Iterator[int]:
+    wiring = seller.shelf.host.network
+    for name in wiring.frontends if wiring else ():
+        if user := seller.shelf.people.by_name(name):
+            yield user.uid
+        elif wiring and wiring.frontends != Wiring().frontends:  # the default need not be there
+            text = f"names {name}, who is no user of this machine"
+            seller.complain(CONFIG, "network.frontends", text, warning=True)
 
 
 def _exempt(host: Host, people: People) -> Iterator[int]:
@@ -142,7 +165,10 @@ def _tell_clashes(seller: Seller, accounts: Mapping[str, Account], clashes: Clas
     reasons = {}
     for name, (claim, other) in clashes.items():
         rival = accounts[other].file if other in accounts else f"accounts.d/{other}.yaml"
-        if isinstance(claim, str):
+        if isinstance(claim, str) and is_address(claim):
+            key = "address" if accounts[name].address else "owner"
+            text = f"has the address {claim}, which {belongs} {rival}; give one of them another `address:`"
+        elif isinstance(claim, str):
             key = "renamed_from" if accounts[name].renamed_from else "account"
             text = f"leads to the cgroup {claim}, which {belongs} {rival}; each has its own"
         else:

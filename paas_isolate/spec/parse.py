@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paas_isolate.errors import Complaint
-from paas_isolate.model.account import Account, Host, Match, Plan, Service, Tree
+from paas_isolate.model.account import Account, Host, Match, Plan, Service, Tree, Wiring
 from paas_isolate.model.limits import BY_NAME, Limits
 from paas_isolate.spec import fields
 from paas_isolate.spec.limits import parse_limit
@@ -31,7 +31,7 @@ def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
         penalty={**DEFAULT.penalty, **values.get("penalty", {})},
         ceiling={**DEFAULT.ceiling, **values.get("ceiling", {})},
         default_plan=values.get("default_plan"),
-        reserved=fields.HOST.reserved(values),
+        network=Wiring(**values["network"]) if "network" in values else None,
     )
     if not page.mistakes and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
@@ -48,6 +48,7 @@ def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
         file=file,
         limits=values.get("limits", {}),
         services=_services(root, values, page),
+        loopback=values.get("loopback") or "",
         reserved=fields.PLAN.reserved(values),
     )
     return plan, page.warnings()
@@ -69,6 +70,9 @@ def parse_account(data: bytes, file: str) -> tuple[Account, Warnings]:
         services=_services(root, values, page),
         suspended=values.get("suspended") or False,
         renamed_from=values.get("renamed_from") or "",
+        address=values.get("address") or (),
+        peers=values.get("peers") or (),
+        loopback=values.get("loopback") or "",
         reserved=fields.ACCOUNT.reserved(values),
     )
     if name and account.renamed_from == name:

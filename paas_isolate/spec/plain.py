@@ -7,19 +7,20 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from paas_isolate.model.account import Account, Host, Match, Plan, Service, Sold, Tree
+from paas_isolate.model.account import Account, Host, Match, Plan, Service, Sold, Tree, Wiring
 from paas_isolate.model.limits import UNLIMITED, Cores, Limits, Percent, Value
 
 VERSION = 1
 Plain = dict[str, Any]
 
+_WIRED = ("address", "peers", "loopback")
 _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 
 
 def plain_account(account: Account) -> Plain:
-    return _row(account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", "reserved") | _parts(
-        account.limits, account.services
-    )
+    return _row(
+        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, "reserved"
+    ) | _parts(account.limits, account.services)
 
 
 def account_from(row: Plain) -> Account:
@@ -29,7 +30,7 @@ def account_from(row: Plain) -> Account:
 
 
 def plain_plan(plan: Plan) -> Plain:
-    return _row(plan, "name", "file", "reserved") | _parts(plan.limits, plan.services)
+    return _row(plan, "name", "file", "loopback", "reserved") | _parts(plan.limits, plan.services)
 
 
 def plan_from(row: Plain) -> Plan:
@@ -38,8 +39,9 @@ def plan_from(row: Plain) -> Plan:
 
 def plain_host(host: Host) -> Plain:
     """All of it: for the host a default differs from nothing said (`exempt: []`)."""
-    names = ("first_uid", "last_uid", "exempt", "without_account", "default_plan", "reserved")
+    names = ("first_uid", "last_uid", "exempt", "without_account", "default_plan")
     return {name: getattr(host, name) for name in names} | {
+        "network": host.network._asdict() if host.network else None,
         "tree": {"unit": host.tree.unit, "root": host.tree.root},
         "penalty": _plain_limits(host.penalty),
         "ceiling": _plain_limits(host.ceiling),
@@ -47,12 +49,14 @@ def plain_host(host: Host) -> Plain:
 
 
 def host_from(row: Plain) -> Host:
+    known = {key: value for key, value in row.items() if key in Host._fields}  # an older copy may hold others
+    network = row.get("network")
     return Host(
         **{
-            **row,
+            **known,
             "tree": Tree(**row["tree"]),
             "exempt": tuple(row["exempt"]),
-            "reserved": tuple(row["reserved"]),
+            "network": Wiring(**{**network, "frontends": tuple(network["frontends"])}) if network else None,
             "penalty": _limits_from(row["penalty"]),
             "ceiling": _limits_from(row["ceiling"]),
         }
@@ -60,7 +64,9 @@ def host_from(row: Plain) -> Host:
 
 
 def plain_sold(sold: Sold) -> Plain:
-    row = _row(sold, "name", "directory", "owner", "home", "plan", "suspended", "reserved")
+    row = _row(
+        sold, "name", "directory", "owner", "home", "plan", "suspended", "addresses", "peers", "loopback", "reserved"
+    )
     return row | {"uids": dict(sold.uids)} | _parts(sold.limits, sold.services)
 
 
@@ -70,7 +76,7 @@ def sold_from(row: Plain) -> Sold:
             "plan": None,
             "home": "",
             **row,
-            "reserved": tuple(row.get("reserved", ())),
+            **{key: tuple(row.get(key, ())) for key in ("addresses", "peers", "reserved")},
             "limits": _limits_from(row.get("limits", {})),
             "services": _services_from(row),
         }

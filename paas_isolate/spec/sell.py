@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from paas_isolate.errors import Complaint
-from paas_isolate.model.account import Account, Host, Plan, Service, Sold, User
+from paas_isolate.model.account import Account, Host, Plan, Service, Sold, User, Wiring
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import LastGood
@@ -69,6 +69,7 @@ class Seller:
         self.named: set[int] = set()
         """Every uid that an account names, whether the account can be had or not."""
         self._plain: dict[str | None, _Merged] = {}
+        self._addresses_of: Callable[[tuple[str, ...], int], tuple[str, ...]] | None = None
         self._number: Counter[tuple[str, bool]] = Counter()
         self._open: tuple[str, Any] = "", None
         """The last file that was read again, and its nodes: mistakes come file by file."""
@@ -84,6 +85,7 @@ class Seller:
         services = merged.services
         if merged.personal:
             services = personalise(services, account.name, account.owner)
+        host = self.shelf.host
         return Sold(
             name=account.name,
             directory=self._directory(account) if account.renamed_from else account.name,
@@ -94,6 +96,9 @@ class Seller:
             limits=merged.limits,
             services=services,
             suspended=account.suspended,
+            addresses=self._addresses(account, uids, host.network) if host.network else (),
+            peers=account.peers,
+            loopback=_loopback(plan, account),
             reserved=merge_reserved(plan, account),
         )
 
@@ -153,6 +158,19 @@ class Seller:
         self.unresolved[account.name] = f"the user {name} cannot be resolved; keeps uid {uid}"
         return uid
 
+    def _addresses(self, account: Account, uids: Mapping[str, int], network: Wiring) -> tuple[str, ...]:
+        """Raises RefusalError where there is none to be had."""
+        if self._addresses_of is None:
+            from paas_isolate.spec.addresses import Numbers  # a host without `network:` does not pay for it
+
+            self._addresses_of = Numbers(self.shelf.host, network).addresses
+        uid = uids.get(account.owner, min(uids.values(), default=0))  # an owner may be exempt
+        try:
+            return self._addresses_of(account.address, uid) if uid else ()
+        except ValueError as wrong:
+            self.complain(account.file, "address" if account.address else user_key(account, 0), str(wrong))
+            raise RefusalError(f"its address cannot be had: {wrong}") from None
+
     def _home(self, account: Account) -> str:
         if user := self.shelf.people.by_name(account.owner):
             return user.home
@@ -200,6 +218,11 @@ class Seller:
         at = next((key for key, file in files.items() if file == account.file), conflict.keys[0])
         elsewhere = "".join(f" ({key} is in {file})" for key, file in files.items() if file != files[at])
         self.complain(files[at], conflict.keys[0], conflict.text + elsewhere, at=at, warning=conflict.warning)
+
+
+def _loopback(plan: Plan | None, account: Account) -> str:
+    said = account.loopback or (plan.loopback if plan else "")
+    return "" if said == "own" else said
 
 
 def is_anothers(uid: int, name: str, people: People) -> bool:

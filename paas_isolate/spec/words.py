@@ -83,17 +83,31 @@ def _without_account(text: str) -> str:
     raise ValueError("leave, penalty, or plan NAME")
 
 
-def _network(text: str) -> str:
-    from ipaddress import ip_network  # only a file that has the key pays for it
-
-    return str(ip_network(text))
-
-
 def _pool(text: str) -> str:
+    from ipaddress import IPv4Network  # only a file that has the key pays for it
+
     try:
-        return _network(text)
+        return str(IPv4Network(text))
     except ValueError:
-        raise ValueError("a network such as 10.77.0.0/16") from None
+        raise ValueError(POOL.expected) from None
+
+
+def _pool6(text: str) -> str:
+    from ipaddress import IPv6Network
+
+    try:
+        return str(IPv6Network(text))
+    except ValueError:
+        raise ValueError(POOL6.expected) from None
+
+
+def _address(text: str) -> str:
+    from ipaddress import ip_address
+
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(ADDRESS.expected) from None
 
 
 FLAG = Text(_flag, "true or false", {"type": "boolean"})
@@ -104,4 +118,6 @@ WITHOUT_ACCOUNT = Text(
     {"type": "string", "pattern": f"^(leave|penalty|plan {names.NAME.pattern})$"},
 )
 POOL = Text(_pool, "a network such as 10.77.0.0/16", {"type": "string"})
+POOL6 = Text(_pool6, "a network such as fd77:7061:6173::/64", {"type": "string"})
+ADDRESS = Text(_address, "an address such as 10.77.0.9", {"type": "string"})
 PORT = whole(1, 65535, "8080")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paas_isolate.errors import SpecError
-from paas_isolate.model.account import Account, Host, Match, Service, Tree
+from paas_isolate.model.account import Account, Host, Match, Service, Tree, Wiring
 from paas_isolate.model.limits import UNLIMITED, Cores, Percent
 from paas_isolate.spec.parse import DEFAULT, parse_account, parse_host, parse_plan
 from paas_isolate.spec.plain import account_from, host_from, plain_account, plain_host, plain_plan, plan_from
@@ -192,7 +192,7 @@ plan: medium
 suspended: true
 renamed_from: old
 x-customer: 4711
-peers: [bob]
+peers: [bob, carol]
 services:
   web: {match: {program: apache2, user: "int*"}, priority: -5, limits: {memory: 80%}}
   nightly: {entry: [cron, atd]}
@@ -227,6 +227,7 @@ services:
         ),
         suspended=True,
         renamed_from="old",
+        peers=("bob", "carol"),
         reserved=("peers",),
     )
 
@@ -264,7 +265,7 @@ network: {pool: 10.1.0.0/16, frontends: [nginx]}
         without_account="plan small",
         penalty={**DEFAULT.penalty, "pids": 10},
         ceiling={**DEFAULT.ceiling, "memory.max": 8 << 30, "pids": UNLIMITED},
-        reserved=("network",),
+        network=Wiring("10.1.0.0/16", frontends=("nginx",)),
     )
     assert host_from(plain_host(host)) == host
 
@@ -282,6 +283,8 @@ network: {pool: 10.1.0.0/16, frontends: [nginx]}
         ("ceiling: {memory: 120%}", "ceiling.memory is '120%'; expected a percentage from 1% to 100%"),
         ("ceiling: {cpu: 50%}", "ceiling.cpu is not a key of this place; did you mean cpu_weight?"),
         ("network: {pool: here}", "network.pool is 'here'; expected a network such as 10.77.0.0/16"),
+        ("network: {pool: 10.1.2.3/16}", "network.pool is '10.1.2.3/16'; expected a network such as 10.77.0.0/16"),
+        ("network: {pool6: 10.0.0.0/8}", "network.pool6 is '10.0.0.0/8'; expected a network such as fd77"),
     ],
 )
 def test_wrong_hosts(text: str, expected: str) -> None:

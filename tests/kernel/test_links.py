@@ -1,0 +1,108 @@
+"""Addresses of accounts in a network namespace of the test's own, by the command itself."""
+
+import secrets
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from shop import Shop
+
+pytestmark = pytest.mark.kernel
+ALICES = ("10.77.0.1", "fd77:7061:6173::1")
+BOBS = ("10.77.0.2", "fd77:7061:6173::2")
+SERVE = (
+    "import os, socket, sys; os.setresuid(*[int(sys.argv[2])] * 3); at = (sys.argv[1], 8080);"
+    "server = socket.create_server(at, family=socket.AF_INET6 if ':' in at[0] else socket.AF_INET);"
+    "client = socket.create_connection(at); client.sendall(b'hello'); peer, _ = server.accept(); print(peer.recv(5))"
+)
+
+
+class Wired:
+    """A hosting machine whose network is a namespace."""
+
+    def __init__(self, shop: Shop, name: str) -> None:
+        self.shop, self.name = shop, name
+
+    def inside(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = ["nsenter", f"--net=/run/netns/{self.name}", *words]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.inside(*self.shop.command(*words))
+
+    def addresses(self) -> set[str]:
+        routes = self.inside("ip", "-4", "route", "show", "table", "local", "proto", "119").stdout
+        addresses = self.inside("ip", "-6", "-oneline", "address", "show").stdout
+        six = (line.split()[3].removesuffix("/128") for line in addresses.splitlines() if "fd77:" in line)
+        return {line.split()[1] for line in routes.splitlines()} | set(six)
+
+
+@pytest.fixture
+def wired(shop: Shop) -> Iterator[Wired]:
+    name = f"paas-test-{secrets.token_hex(4)}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        opened = Wired(shop, name)
+        opened.inside("ip", "link", "set", "lo", "up")
+        for account in ("alice", "bob"):
+            shop.account(account, "limits: {memory: {kill: process}}\n")
+        config = shop.etc / "config.yaml"
+        config.write_text(config.read_text() + "network: {}\n")
+        yield opened
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def test_every_account_has_addresses_and_can_be_reached_there(wired: Wired) -> None:
+    done = wired.run("reconcile")
+    assert done.returncode == 0, done.stderr
+    assert f"add the address {ALICES[0]} of alice" in done.stdout
+    assert wired.addresses() == {*ALICES, *BOBS}
+    for address in ALICES:
+        assert "hello" in wired.inside("/usr/bin/python3", "-c", SERVE, address, "48201").stdout
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+
+
+def test_what_somebody_took_away_comes_back(wired: Wired) -> None:
+    wired.run("reconcile")
+    wired.inside("ip", "route", "del", "local", ALICES[0], "table", "local")
+    for link in ("lo", "paas0"):
+        wired.inside("ip", "address", "del", f"{BOBS[1]}/128", "dev", link)
+    assert wired.addresses() == {ALICES[1], BOBS[0]}
+    assert wired.run("diff", "--exit-code").returncode == 3
+    assert "2 changes made" in wired.run("reconcile").stdout
+    assert wired.addresses() == {*ALICES, *BOBS}
+
+
+def test_an_account_that_goes_takes_its_addresses_along(wired: Wired) -> None:
+    wired.run("reconcile")
+    (wired.shop.etc / "accounts.d" / "bob.yaml").unlink()
+    done = wired.run("reconcile")
+    assert f"remove the address {BOBS[1]}" in done.stdout
+    assert wired.addresses() == set(ALICES)
+
+
+def test_another_address_replaces_the_old_one(wired: Wired) -> None:
+    wired.run("reconcile")
+    wired.shop.account("bob", "address: 10.77.4.4\n")
+    assert wired.run("reconcile").returncode == 0
+    assert wired.addresses() == {*ALICES, "10.77.4.4", BOBS[1]}
+
+
+def test_without_the_key_nothing_is_left(wired: Wired) -> None:
+    mine = ("ip", "address", "add", "10.77.9.9/32", "dev", "lo")
+    assert wired.inside(*mine).returncode == 0
+    wired.run("reconcile")
+    config = wired.shop.etc / "config.yaml"
+    config.write_text(config.read_text().replace("network: {}\n", ""))
+    assert wired.run("reconcile").returncode == 0
+    assert wired.addresses() == set()
+    assert "10.77.9.9" in wired.inside("ip", "address", "show", "dev", "lo").stdout  # not ours
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+
+
+def test_a_network_that_cannot_be_had_is_told_and_holds_nothing_else_back(wired: Wired) -> None:
+    done = wired.inside("setpriv", "--bounding-set", "-net_admin", *wired.shop.command("reconcile"))
+    assert done.returncode == 1
+    assert "Operation not permitted" in done.stderr
+    assert wired.shop.cgroups.exists("users/alice/login")
