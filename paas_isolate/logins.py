@@ -6,11 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from paas_isolate.changes.doors import doors_as_sold
 from paas_isolate.errors import HostError
 from paas_isolate.linux.pam import profile, session, update
 from paas_isolate.linux.pam.session import Session
 from paas_isolate.model import tree
-from paas_isolate.model.account import LOGIN, Fleet, Sold
+from paas_isolate.model.account import Fleet
+from paas_isolate.model.world import Doors
 
 SERVICE = "sshd"
 """What a trial plays."""
@@ -31,17 +33,28 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Machine:
-    """What a trial needs to know of this one: `inside` tells a cgroup of the hierarchy in words of the tree."""
+    """What a trial needs to know of this one: `inside` tells a cgroup of the hierarchy in words of the tree, `doors`
+    are those that should be there."""
 
     fleet: Fleet
     inside: Callable[[str], str]
+    doors: Doors
     text: str
     """The profile."""
 
 
-def machine(fleet: Fleet, root: str, inside: Callable[[str], str], *, doors: str, open_on_failure: bool) -> Machine:
+def machine(
+    fleet: Fleet,
+    root: str,
+    inside: Callable[[str], str],
+    *,
+    doors: str,
+    held: frozenset[str],
+    open_on_failure: bool,
+) -> Machine:
+    """`doors` is the directory of the doors, `held` are frozen accounts and services."""
     of = profile.options(fleet, root, doors, open_on_failure=open_on_failure)
-    return Machine(fleet, inside, profile.text(profile.lines(of, fleet.host.exempt)))
+    return Machine(fleet, inside, doors_as_sold(fleet, held), profile.text(profile.lines(of, fleet.host.exempt)))
 
 
 def check_administrators(fleet: Fleet, name_of: Callable[[int], str]) -> None:
@@ -65,12 +78,12 @@ def _at_work() -> Iterator[tuple[str, int]]:
             yield "a login", first
 
 
-def customer(fleet: Fleet) -> tuple[Sold, str] | None:
-    """An account that may log in, and one of its users: whoever comes first by name."""
-    for _, sold in sorted(fleet.accounts.items()):
+def customer(on: Machine) -> tuple[int, str] | None:
+    """Uid and name of a customer who may log in: of the account that comes first by name. None where nobody may."""
+    for _, sold in sorted(on.fleet.accounts.items()):
         for user, uid in sorted(sold.uids.items()):
-            if fleet.governs(uid) and not sold.suspended:
-                return sold, user
+            if on.fleet.governs(uid) and not tree.is_closed(_door(on, uid, SERVICE)):
+                return uid, user
     return None
 
 
@@ -108,10 +121,10 @@ def _sessions(on: Machine, where: str, lines: str) -> Iterator[Trial]:
     with session.stack(SERVICE, lines) as confdir:
         found = session.open_session(SERVICE, "root", confdir)
         yield Trial("root", where, found, _wrong_for_root(on, found))
-        if chosen := customer(on.fleet):
-            sold, user = chosen
+        if chosen := customer(on):
+            uid, user = chosen
             found = session.open_session(SERVICE, user, confdir)
-            yield Trial(user, where, found, wrong_for(on, sold, found, SERVICE))
+            yield Trial(user, where, found, wrong_for(on, uid, found, SERVICE))
 
 
 def _wrong_for_root(on: Machine, found: Session) -> str:
@@ -121,12 +134,17 @@ def _wrong_for_root(on: Machine, found: Session) -> str:
     return "" if where.startswith("/") else f"is in {where}, where only customers belong"
 
 
-def wrong_for(on: Machine, sold: Sold, found: Session, service: str) -> str:
+def _door(on: Machine, uid: int, service: str) -> str:
+    """Where a login of a customer's uid leads, as pam/leaf.h looks it up."""
+    return on.doors.get(f"{uid}.{service}") or on.doors[str(uid)]
+
+
+def wrong_for(on: Machine, uid: int, found: Session, service: str) -> str:
     """What is wrong with a session of a customer's; '' when it is where it belongs."""
-    if sold.suspended:
-        return "" if found.answer else "opens, though the account is suspended"
+    leaf = _door(on, uid, service)
+    if tree.is_closed(leaf):
+        return "" if found.answer else "opens, though nobody may log in there now: it is suspended or frozen"
     if found.answer:
         return f"does not open: {found.reason} {found.said}".rstrip()
-    entered = next((it.name for it in sold.services if service in it.entry), LOGIN)
-    where, leaf = on.inside(found.cgroup), tree.leaf(sold.directory, entered)
+    where = on.inside(found.cgroup)
     return "" if where == leaf else f"is in {where}; expected {leaf}"

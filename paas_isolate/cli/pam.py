@@ -155,7 +155,7 @@ def test(desk: Desk, user: str, service: str, as_json: bool) -> int:
             found = session.open_session(service, user)
             line = _module_line(service)
             where = machine.inside(found.cgroup)
-            wrong = logins.wrong_for(machine, sold, found, service) if sold and fleet.governs(uid) else ""
+            wrong = logins.wrong_for(machine, uid, found, service) if sold and fleet.governs(uid) else ""
     data = {
         "user": user,
         "service": service,
@@ -182,7 +182,8 @@ def test(desk: Desk, user: str, service: str, as_json: bool) -> int:
 def _machine(desk: Desk, fleet: Fleet, *, open_on_failure: bool = False) -> Iterator[logins.Machine]:
     with desk.tree(fleet) as (cgroups, location):
         root, inside = location.root, cgroups.path_of
-        yield logins.machine(fleet, root, inside, doors=desk.doors, open_on_failure=open_on_failure)
+        held = decisions.load(desk.state).held
+        yield logins.machine(fleet, root, inside, doors=desk.doors, held=held, open_on_failure=open_on_failure)
 
 
 def _lay_doors(desk: Desk, fleet: Fleet) -> None:
@@ -203,9 +204,7 @@ def _module_line(service: str) -> "stacks.Line | None":
 
 
 def _tell(trial: Trial) -> None:
-    from click import style
-
-    word = style("failed", fg="red") if trial.wrong else style("ok    ", fg="green")
+    word = click.style("failed", fg="red") if trial.wrong else click.style("ok    ", fg="green")
     say.line(f"{word} {trial.user} through {trial.where}: {trial.wrong or trial.session.cgroup}")
 
 

@@ -54,20 +54,24 @@ class Links:
         return [_wrong(end, _THERE) for end in ends]
 
     def remove(self, addresses: Iterable[Address]) -> list[str]:
-        """Take addresses away from wherever they stand, like `add`."""
+        """Take addresses away from wherever they stand, like `add`; and the link with the last."""
         asked = list(addresses)
         with Rtnetlink() as socket:
             standing = dict(_addresses(socket)) if any(":" in each for each in asked) else {}
             indexes = {link: _index(link) for link in (*standing.values(), "")}
             ends = socket.ask(_message(_DELROUTE, _DELADDR, 0, it, indexes[standing.get(it, "")]) for it in asked)
+        with Rtnetlink() as socket:
+            if (index := _index(LINK)) and next(_routes(socket), None) is None:
+                _remove_unless_used(index)
         return [_wrong(end, _GONE) for end in ends]
 
-    def clear(self) -> None:
-        """Take all of it away, and the link."""
-        with Rtnetlink() as socket:
-            if index := _index(LINK):
-                socket.ask([Message(_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0))])
-        self.remove(self.look())
+
+def _remove_unless_used(index: int) -> None:
+    with Rtnetlink() as socket:
+        if next(_addresses(socket), None) is not None:
+            return
+    with Rtnetlink() as socket:
+        socket.ask([Message(_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0))])
 
 
 def _addresses(socket: Rtnetlink) -> Iterator[tuple[Address, str]]:

@@ -76,6 +76,17 @@ def test_entry_is_tried_by_service(sell: Callable[..., Customer], paas: Paas) ->
         assert (told["cgroup"], told["wrong"]) == (f"users/{bob.name}/{leaf}", "")
 
 
+def test_who_is_frozen_is_no_trial_of_the_logins(alice: Customer, sell: Callable[..., Customer], paas: Paas) -> None:
+    bob = sell("bob", limits={"pids": 100})
+    paas("freeze", alice.name)
+    try:
+        paas("pam", "install")
+        assert where(bob.name) == f"users/{bob.name}/login"
+        assert "is refused: This account is suspended" in paas("pam", "test", alice.name).out
+    finally:
+        paas("thaw", alice.name)
+
+
 def test_a_suspended_account_is_refused_in_words(alice: Customer, paas: Paas, spec: Specs) -> None:
     paas("pam", "install")
     spec.sell(alice.name, suspended=True)

@@ -1,0 +1,57 @@
+"""Addresses of accounts on a machine with dummy links: on paas0, mended, and gone with the last of them."""
+
+import socket
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from guest_machine import run
+from guest_paas import Paas
+from guest_people import Customer, Specs
+
+
+@pytest.fixture
+def alice(spec: Specs, sell: Callable[..., Customer], paas: Paas) -> Customer:
+    spec.config(network={})
+    customer = sell("alice", limits={"pids": 100})
+    paas("reconcile")
+    return customer
+
+
+def addresses(alice: Customer) -> tuple[str, str]:
+    """By the arithmetic of the manual, for the default pools."""
+    number = 1 + alice.uid - 1000
+    return f"10.77.{number >> 8}.{number & 255}", f"fd77:7061:6173::{number:x}"
+
+
+def on_the_link() -> str:
+    routes = ("ip", "-4", "-oneline", "route", "show", "table", "local", "dev", "paas0")
+    six = ("ip", "-6", "-oneline", "address", "show", "dev", "paas0")
+    return "".join(subprocess.run(words, capture_output=True, text=True).stdout for words in (routes, six))
+
+
+def reached(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 8080), family=family), socket.create_connection((address, 8080), 5):
+        return True
+
+
+def test_an_account_is_reached_at_its_addresses(alice: Customer, paas: Paas) -> None:
+    assert all(address in on_the_link() for address in addresses(alice))
+    assert all(map(reached, addresses(alice)))
+    assert paas("reconcile").out == "nothing to do\n"
+
+
+@pytest.mark.parametrize("wrong", [("link", "set", "paas0", "down"), ("link", "delete", "paas0")])
+def test_a_link_that_somebody_spoils_is_mended(wrong: tuple[str, ...], alice: Customer, paas: Paas) -> None:
+    run("ip", *wrong)
+    paas("diff", "--exit-code", code=3)
+    paas("reconcile")
+    assert all(map(reached, addresses(alice)))
+
+
+def test_the_link_goes_with_the_last_address(alice: Customer, spec: Specs, paas: Paas) -> None:
+    spec.withdraw(alice.name)
+    paas("reconcile")
+    assert subprocess.run(["ip", "link", "show", "paas0"], capture_output=True).returncode != 0
+    assert paas("reconcile").out == "nothing to do\n"

@@ -1,0 +1,50 @@
+"""Who is taken for a trial of the logins, and what is expected of the session."""
+
+import pytest
+
+from paas_isolate import logins
+from paas_isolate.changes.doors import doors_as_sold
+from paas_isolate.linux.pam.session import Session
+from paas_isolate.logins import Machine
+from paas_isolate.model.account import Fleet, Host, Service, Sold
+
+ALICE, BOB = 1001, 1002
+
+
+def sold(name: str, uid: int, **more: object) -> Sold:
+    services = (Service("nightly", entry=("cron",)),)
+    return Sold(name, name, {name: uid}, name, "/", None, {}, services)._replace(**more)  # type: ignore[arg-type]
+
+
+def machine(*held: str, **more: object) -> Machine:
+    fleet = Fleet(Host(), {"alice": sold("alice", ALICE, **more), "bob": sold("bob", BOB)})
+    return Machine(fleet, lambda cgroup: cgroup, doors_as_sold(fleet, held), "")
+
+
+def landed(cgroup: str) -> Session:
+    return Session(0, "", "", cgroup, 100.0)
+
+
+REFUSED = Session(14, "Cannot make/remove an entry", "This account is suspended.", "", 100.0)
+
+
+@pytest.mark.parametrize("on", [machine("alice"), machine("alice/login"), machine(suspended=True)])
+def test_who_may_not_log_in_is_no_trial(on: Machine) -> None:
+    assert logins.customer(on) == (BOB, "bob")
+    assert not logins.wrong_for(on, ALICE, REFUSED, "sshd")
+    assert "suspended or frozen" in logins.wrong_for(on, ALICE, landed("users/alice/login"), "sshd")
+
+
+def test_with_nobody_to_try_there_is_no_trial() -> None:
+    assert logins.customer(machine("alice", "bob")) is None
+
+
+@pytest.mark.parametrize(("service", "leaf"), [("sshd", "login"), ("cron", "nightly")])
+def test_a_session_belongs_behind_its_door(service: str, leaf: str) -> None:
+    on = machine("alice/other")
+    assert logins.customer(on) == (ALICE, "alice")
+    assert not logins.wrong_for(on, ALICE, landed(f"users/alice/{leaf}"), service)
+    assert (
+        logins.wrong_for(on, ALICE, landed("/user.slice"), service) == f"is in /user.slice; expected users/alice/{leaf}"
+    )
+    assert logins.wrong_for(on, ALICE, REFUSED, service).startswith("does not open")
