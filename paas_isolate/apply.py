@@ -23,6 +23,7 @@ from paas_isolate.changes.steps import (
     RemoveDoor,
     SetDoor,
     SetKnob,
+    SetRules,
     Step,
     Wire,
     owner,
@@ -71,7 +72,7 @@ class _Waits(Exception):  # noqa: N818  (an outcome, not an error)
 
 
 def apply(
-    cgroups: CgroupTree, changes: Changes, doors: DoorDirectory | None = None, links: Wires | None = None
+    cgroups: CgroupTree, changes: Changes, doors: DoorDirectory | None = None, wires: Wires | None = None
 ) -> Iterator[Outcome]:
     """Carry out the steps in order, one outcome each, as they end.
 
@@ -90,24 +91,31 @@ def apply(
     for in_network, some in groupby(rest, lambda step: isinstance(step, Wire)):
         steps = list(some)
         if in_network:
-            yield from _at_once(links, steps)
+            yield from _in_network(wires, steps)
         else:
             yield from _in_order(hand, broken, steps)
 
 
-def _at_once(links: Wires | None, steps: list[Step]) -> Iterator[Outcome]:
+def _in_network(wires: Wires | None, steps: list[Step]) -> Iterator[Outcome]:
     """Thousands of addresses in a few system calls."""
     gone = [step for step in steps if isinstance(step, RemoveAddress)]
+    rules = [step for step in steps if isinstance(step, SetRules)]
     new = [step for step in steps if isinstance(step, AddAddress)]
+    assert wires is not None  # who desires a network looks at it with the same hands
+    yield from _ends(gone, lambda: wires.remove(step.address for step in gone))
+    for step in rules:
+        yield from _ends([step], partial(wires.set_rules, step.rules, step.was))
+    yield from _ends(new, lambda: wires.add(step.address for step in new))
+
+
+def _ends(steps: Sequence[Step], hand: Callable[[], list[str] | None]) -> Iterator[Outcome]:
+    """`hand` carries out all of them, and answers what went wrong with each."""
     try:
-        if links is None:
-            raise HostError("no addresses are kept here")
-        ends = links.remove(step.address for step in gone) + links.add(step.address for step in new)
+        wrong = hand() or [""] * len(steps)
     except (OSError, HostError) as error:
-        ends = [str(error).partition("\n")[0]] * len(steps)
-    both: list[Step] = [*gone, *new]
-    for step, wrong in zip(both, ends, strict=True):
-        yield Outcome(step, Ending.FAILED, wrong) if wrong else Outcome(step, Ending.DONE)
+        wrong = [str(error).partition("\n")[0]] * len(steps)
+    for step, because in zip(steps, wrong, strict=True):
+        yield Outcome(step, Ending.FAILED, because) if because else Outcome(step, Ending.DONE)
 
 
 def _in_shares(hand: Hand, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:

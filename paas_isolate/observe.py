@@ -25,7 +25,7 @@ def observe(
     *,
     weight_at: str = tree.ROOT,
     doors: DoorDirectory | None = None,
-    links: Wires | None = None,
+    wires: Wires | None = None,
     since: tuple[World, Collection[str]] | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
@@ -38,7 +38,7 @@ def observe(
         seen = _Seen(cgroups)  # what was taken over is not there any more
         _look_at_all(seen, fleet, weight_at, None)
     processes = tuple(_processes(cgroups, fleet, seen.members))
-    network = Network(addresses=links.look()) if links else Network()
+    network = wires.look() if wires else Network()
     return World(seen.cgroups, processes, seen.members, doors=doors.look() if doors else {}, network=network)
 
 

@@ -32,7 +32,7 @@ class Wheel(NamedTuple):
     controllers: tuple[str, ...]
     weight_at: str
     doors: DoorDirectory | None = None
-    links: Wires | None = None
+    wires: Wires | None = None
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
     meant: bool = False
@@ -84,7 +84,7 @@ def _sold(wheel: Wheel) -> World:
 
 def _look(wheel: Wheel, sold: World, since: tuple[World, Collection[str]] | None = None) -> Look:
     observed = observe(
-        wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at, doors=wheel.doors, links=wheel.links, since=since
+        wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at, doors=wheel.doors, wires=wheel.wires, since=since
     )
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
@@ -106,7 +106,7 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
         new = tuple(step for step in last.changes if step not in tried)
         if not new:
             break
-        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.links):
+        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires):
             outcomes.append(outcome)
             tell(outcome)
         since = last.observed, touched(new)

@@ -14,6 +14,7 @@ from paas_isolate.changes.steps import (
     RemoveDoor,
     SetDoor,
     SetKnob,
+    SetRules,
     Step,
 )
 from paas_isolate.model import tree
@@ -26,7 +27,7 @@ class Rank(IntEnum):
     TIGHTEN = 2  # what is lowered, first: a sum of two knobs (burst on top of max) is never too high
     WIDEN = 3  # what is raised, and everything else that can be written, before anybody moves in
     DOOR = 4  # opens on what has its limits and has been thawed; closes before a freeze, which would hold a login
-    NETWORK = 5  # addresses go before others come; behind the doors, for no login needs one to come in
+    NETWORK = 5  # an address goes before its rules, and comes after them; no login needs one to come in
     MOVE = 6  # processes enter only what already has its limits
     FREEZE = 7  # after the moves, so that what is swept in is frozen with the others
     LOWER = 8  # may take seconds for reclaim, so nobody waits behind it
@@ -46,8 +47,12 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.DOOR, 0, 0, step.name
         case CompleteDoors():
             return Rank.DOOR, 1, 0, ""
-        case AddAddress() | RemoveAddress():
-            return Rank.NETWORK, isinstance(step, AddAddress), 0, step.address
+        case RemoveAddress():
+            return Rank.NETWORK, 0, 0, step.address
+        case SetRules():
+            return Rank.NETWORK, 1, 0, ""
+        case AddAddress():
+            return Rank.NETWORK, 2, 0, step.address
         case Move():
             return Rank.MOVE, 0, step.process.pid, step.to
         case LowerMemory():

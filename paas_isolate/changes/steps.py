@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from paas_isolate.model import tree
-from paas_isolate.model.network import Address
+from paas_isolate.model.network import Address, Rules
 from paas_isolate.model.world import Process
+from paas_isolate.spec.names import some
 
 
 class Create(NamedTuple):
@@ -126,6 +127,28 @@ class RemoveAddress(NamedTuple):
         return f"remove the address {self.address}"
 
 
+class SetRules(NamedTuple):
+    """Make, change or remove the ruleset. `was` is None where there is none that could be changed by element."""
+
+    rules: Rules | None
+    was: Rules | None
+
+    def __str__(self) -> str:
+        if self.rules is None:
+            return "remove the ruleset of the network"
+        if self.was is None:
+            return f"make the ruleset of the network, for {len(self.rules.owners)} addresses and uids"
+        new, old = _pairs(self.rules), _pairs(self.was)
+        told = [f"{verb} {some(sorted(pairs))}" for verb, pairs in (("add", new - old), ("remove", old - new)) if pairs]
+        return f"change the ruleset of the network: {', '.join(told)}"
+
+
+def _pairs(rules: Rules) -> set[str]:
+    grants = {f"{uid} at {address}" for uid, address in rules.owners}
+    peers = {f"{uid} to {address}" for uid, address in rules.peers}
+    return grants | peers | {f"{uid} to all" for uid in rules.frontends}
+
+
 Step = (
     Create
     | Enable
@@ -138,8 +161,9 @@ Step = (
     | CompleteDoors
     | AddAddress
     | RemoveAddress
+    | SetRules
 )
-Wire = AddAddress | RemoveAddress
+Wire = AddAddress | RemoveAddress | SetRules
 """The steps in the network: many of them are carried out at once."""
 Changes = tuple[Step, ...]
 
@@ -153,7 +177,7 @@ def owner(step: Step) -> str:
             return tree.directory_of(path)
         case AddAddress(directory=directory):
             return directory
-        case CompleteDoors() | RemoveAddress():
+        case CompleteDoors() | RemoveAddress() | SetRules():
             return ""
     return tree.directory_of(step.path)
 

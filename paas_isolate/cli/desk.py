@@ -14,9 +14,9 @@ from paas_isolate.linux.location import Location, locate
 from paas_isolate.linux.machine import machine
 from paas_isolate.linux.users import People
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet
+from paas_isolate.model.account import Fleet, Wiring
 from paas_isolate.model.knobs import CONTROLLERS
-from paas_isolate.model.network import Wires
+from paas_isolate.model.network import Pools, Wires
 from paas_isolate.reconcile import Wheel
 from paas_isolate.source import decisions
 from paas_isolate.source.directory import Directory
@@ -66,12 +66,18 @@ class Desk(NamedTuple):
                 controllers=tuple(name for name in CONTROLLERS if name in offered),
                 weight_at=location.weight_at,
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
-                links=_links() if fleet.host.network or decided.network else None,
+                wires=self._wires(fleet) if fleet.host.network or decided.network else None,
                 held=decided.held,
                 departed=decided.departed,
                 meant=meant,
                 only=directory_of(cgroups, fleet, account) if account else "",
             )
+
+    def _wires(self, fleet: Fleet) -> Wires:
+        from paas_isolate.linux.wires import NetworkHands  # a machine without a network of ours does not pay for it
+
+        network = fleet.host.network or Wiring()
+        return NetworkHands(Pools(network.pool, network.pool6), self.run)
 
     @contextmanager
     def alone(self, *, wait: float = 0) -> Iterator[None]:
@@ -79,12 +85,6 @@ class Desk(NamedTuple):
         need_root()
         with lock.held(os.path.join(self.run, "lock"), wait=wait):
             yield
-
-
-def _links() -> Wires:
-    from paas_isolate.linux.links import Links  # a machine without a network of ours does not pay for it
-
-    return Links()
 
 
 def need_root() -> None:

@@ -48,9 +48,10 @@ class Links:
     def add(self, addresses: Iterable[Address]) -> list[str]:
         """Put addresses there, and make the link when it is not; what went wrong with each, '' where nothing did.
         HostError when the link cannot be made."""
+        asked = list(addresses)
         with Rtnetlink() as socket:
-            index = _ready(socket)
-            ends = socket.ask(_message(_NEWROUTE, _NEWADDR, CREATE | EXCL, each, index) for each in addresses)
+            index = _ready(socket) if asked else 0
+            ends = socket.ask(_message(_NEWROUTE, _NEWADDR, CREATE | EXCL, each, index) for each in asked)
         return [_wrong(end, _THERE) for end in ends]
 
     def remove(self, addresses: Iterable[Address]) -> list[str]:

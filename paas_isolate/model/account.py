@@ -157,6 +157,7 @@ class Fleet(NamedTuple):
         for sold in self.accounts.values():
             keys = [
                 *sold.reserved,
+                *(("peers",) if sold.peers and not self.host.network else ()),
                 *(f"{each.name}.{key}" for each in sold.services for key in each.reserved),
             ]
             if keys:

@@ -13,17 +13,46 @@ LINK = "paas0"
 Address = str
 
 
+class Pools(NamedTuple):
+    """Where the addresses of accounts come from, all of them, as `10.77.0.0/16` and `fd77:7061:6173::/64`."""
+
+    v4: str
+    v6: str
+
+
+class Grant(NamedTuple):
+    """A uid that may use, or may connect to, one address of the pool."""
+
+    uid: int
+    address: Address
+
+
+class Rules(NamedTuple):
+    """`owners` serve on their addresses and connect to them, `peers` connect; `frontends` connect to all."""
+
+    owners: frozenset[Grant] = frozenset()
+    peers: frozenset[Grant] = frozenset()
+    frontends: frozenset[int] = frozenset()
+
+
 class Network(NamedTuple):
-    """`addresses` tells the directory of the account that has each; of an observed network, the link that it is on."""
+    """`addresses` tells the directory of the account that has each; of an observed network, the link that it is on.
+    `rules` are None where there is no `ruleset` of ours, or one that somebody has changed otherwise than by element.
+    """
 
     addresses: Mapping[Address, str] = MappingProxyType({})
+    rules: Rules | None = None
+    ruleset: bool = False
 
 
 class Wires(Protocol):
-    """What addresses stand on. The hand is in linux/links, which a machine without a network of ours never imports."""
+    """The hands in the network. They are in linux/wires, which a machine without a network of ours never imports.
+    `add` and `remove` answer what went wrong with each, '' where nothing did."""
 
-    def look(self) -> dict[Address, str]: ...
+    def look(self) -> Network: ...
 
     def add(self, addresses: Iterable[Address]) -> list[str]: ...
 
     def remove(self, addresses: Iterable[Address]) -> list[str]: ...
+
+    def set_rules(self, wanted: Rules | None, found: Rules | None) -> None: ...

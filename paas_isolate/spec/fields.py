@@ -235,9 +235,7 @@ ACCOUNT = Table(
             AddressShape(),
             "its private address, or one of each family, out of the pool (default: by the owner's uid)",
         ),
-        Field(
-            "peers", ListOf(words.NAME, "a list of accounts"), "accounts that may connect to this one", reserved=True
-        ),
+        Field("peers", ListOf(words.NAME, "a list of accounts"), "accounts that may connect to this one"),
         LOOPBACK,
         *LATER,
     )

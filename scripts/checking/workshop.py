@@ -22,6 +22,8 @@ PROGRAMS: Mapping[str, str] = {
     "git": "git",
     "mandoc": "mandoc",
     "strace": "strace",
+    "ip": "iproute2",
+    "nft": "nftables",
 }
 """Program -> the Debian package that has it."""
 

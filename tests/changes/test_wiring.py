@@ -1,10 +1,12 @@
 """Addresses that should be there, and the steps to them."""
 
+import pytest
 from fleets import fleet, sold
 
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.wiring import network_as_sold, staying_addresses
-from paas_isolate.model.network import Network
+from paas_isolate.model.account import Host, Wiring
+from paas_isolate.model.network import Grant, Network, Rules
 from paas_isolate.model.world import World
 
 
@@ -21,11 +23,54 @@ def test_what_is_right_is_not_touched() -> None:
 
 
 def test_addresses_are_those_that_were_sold() -> None:
-    accounts = fleet(sold("alice", addresses=("10.77.0.2", "fd77::2")), sold("bob"))
+    accounts = fleet(sold("alice", addresses=("10.77.0.2", "fd77::2")), sold("bob"), host=Host(network=Wiring()))
     assert network_as_sold(accounts).addresses == {"10.77.0.2": "alice", "fd77::2": "alice"}
 
 
 def test_while_an_account_waits_for_its_end_no_unknown_address_goes() -> None:
-    sold, observed = Network(addresses={"10.77.0.2": "alice"}), Network(addresses={"10.77.0.9": "paas0"})
-    assert staying_addresses(sold, observed, {"gone"}).addresses.keys() == {"10.77.0.2", "10.77.0.9"}
+    alices, gone, old = Grant(1001, "10.77.0.2"), Grant(1009, "10.77.0.9"), Grant(1008, "10.77.0.2")
+    sold = Network({"10.77.0.2": "alice"}, Rules(frozenset({alices})), ruleset=True)
+    observed = Network({"10.77.0.9": "paas0"}, Rules(frozenset({gone, old})), ruleset=True)
+    found = staying_addresses(sold, observed, {"gone"})
+    assert found.addresses.keys() == {"10.77.0.2", "10.77.0.9"}
+    assert found.rules == Rules(frozenset({alices, gone}))  # an address that is another's now is not the old one's too
     assert staying_addresses(sold, observed, ()) is sold
+
+
+def test_peers_are_the_users_of_other_accounts_and_front_ends_reach_all() -> None:
+    accounts = fleet(
+        sold("alice", uid=1001, addresses=("10.77.0.2", "fd77::2"), peers=("bob", "nobody")),
+        sold("bob", uid=1002, addresses=("10.77.0.3", "fd77::3")),
+        host=Host(network=Wiring()),
+        frontends=frozenset({33}),
+    )
+    rules = network_as_sold(accounts).rules
+    assert rules is not None
+    assert rules.peers == {(1002, "10.77.0.2"), (1002, "fd77::2")}
+    assert rules.owners == {(1001, "10.77.0.2"), (1001, "fd77::2"), (1002, "10.77.0.3"), (1002, "fd77::3")}
+    assert rules.frontends == {33}
+
+
+ONE = Rules(frozenset({Grant(1001, "10.77.0.2")}))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "sentence"),
+    [
+        (ONE, Network(), "make the ruleset of the network, for 1 addresses and uids"),
+        (ONE, Network(ruleset=True), "make the ruleset of the network, for 1 addresses and uids"),
+        (ONE, Network(rules=Rules(), ruleset=True), "change the ruleset of the network: add '1001 at 10.77.0.2'"),
+        (None, Network(rules=ONE, ruleset=True), "remove the ruleset of the network"),
+        (None, Network(ruleset=True), "remove the ruleset of the network"),
+    ],
+)
+def test_a_ruleset_is_made_changed_and_removed(wanted: Rules | None, found: Network, sentence: str) -> None:
+    desired = World(network=Network(rules=wanted, ruleset=wanted is not None))
+    assert [str(step) for step in diff(desired, World(network=found))] == [sentence]
+
+
+def test_a_change_names_what_comes_and_what_goes() -> None:
+    other = Rules(peers=frozenset({Grant(1002, "10.77.0.2")}), frontends=frozenset({33}))
+    (step,) = diff(World(network=Network(rules=other, ruleset=True)), World(network=Network(rules=ONE, ruleset=True)))
+    told = "change the ruleset of the network: add '1002 to 10.77.0.2', '33 to all', remove '1001 at 10.77.0.2'"
+    assert str(step) == told

@@ -78,6 +78,7 @@ def test_entry_is_tried_by_service(sell: Callable[..., Customer], paas: Paas) ->
 
 def test_who_is_frozen_is_no_trial_of_the_logins(alice: Customer, sell: Callable[..., Customer], paas: Paas) -> None:
     bob = sell("bob", limits={"pids": 100})
+    paas("reconcile")
     paas("freeze", alice.name)
     try:
         paas("pam", "install")

@@ -23,7 +23,7 @@ def test_an_address_is_the_uid_of_the_owner_in_the_pool() -> None:
 def test_without_network_there_are_none() -> None:
     found = fleet({A: "address: 10.77.0.9\npeers: [bob]\nloopback: shared", B: ""})
     assert not found.accounts["alice"].addresses
-    assert found.not_enforced() == {"alice": ["peers", "loopback"]}  # nor with it, by this version
+    assert found.not_enforced() == {"alice": ["loopback", "peers"]}
 
 
 def test_what_the_account_says_wins_for_its_family() -> None:

@@ -228,7 +228,6 @@ services:
         suspended=True,
         renamed_from="old",
         peers=("bob", "carol"),
-        reserved=("peers",),
     )
 
 

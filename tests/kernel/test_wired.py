@@ -89,6 +89,57 @@ def test_another_address_replaces_the_old_one(wired: Wired) -> None:
     assert wired.addresses() == {*ALICES, "10.77.4.4", BOBS[1]}
 
 
+TRY = "import os, socket, sys; os.setresuid(*[int(sys.argv[2])] * 3); socket.create_connection((sys.argv[1], 9), 3)"
+CLOSED = "Connection refused"
+COUNTER = ("nft", "list", "counter", "inet", "paas_isolate", "refused")
+
+
+def refused(wired: Wired, address: str, uid: int) -> bool:
+    """Whether our rules refuse a uid there (a port where nobody listens refuses as well, and is not counted)."""
+    before = wired.inside(*COUNTER).stdout
+    assert CLOSED in wired.inside("/usr/bin/python3", "-c", TRY, address, str(uid)).stderr
+    return wired.inside(*COUNTER).stdout != before
+
+
+def test_only_who_may_connects(wired: Wired) -> None:
+    wired.shop.account("alice", "peers: [carol]\n")
+    wired.shop.account("carol")
+    assert wired.run("reconcile").returncode == 0
+    everybody = (48201, 48202, 48203, 0, 65534)
+    assert [refused(wired, ALICES[0], uid) for uid in everybody] == [False, True, False, False, True]
+    assert [refused(wired, BOBS[1], uid) for uid in everybody] == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize("spoilt", ["ruleset", "chain inet paas_isolate output", "set inet paas_isolate owners4"])
+def test_a_ruleset_that_somebody_spoils_is_put_back(wired: Wired, spoilt: str) -> None:
+    wired.run("reconcile")
+    assert wired.inside("nft", f"flush {spoilt}").returncode == 0
+    assert "the ruleset of the network" in wired.run("diff").stdout
+    assert "1 change made" in wired.run("reconcile").stdout
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    assert refused(wired, ALICES[0], 48202)
+    assert not refused(wired, ALICES[0], 48201)
+
+
+def test_one_account_more_is_a_change_by_element_and_lists_nothing(wired: Wired) -> None:
+    wired.run("reconcile")
+    assert refused(wired, ALICES[0], 48202)
+    counted = wired.inside(*COUNTER).stdout
+    wired.shop.account("carol")
+    done = wired.inside("strace", "-f", "-e", "trace=sendto,sendmsg", *wired.shop.command("reconcile"))
+    assert "change the ruleset of the network: add '48203 at 10.77.0.3', '48203 at fd77:7061:6173::3'" in done.stdout
+    assert "NFT_MSG_NEWSETELEM" in done.stderr
+    assert "NFT_MSG_GETSETELEM" not in done.stderr
+    assert wired.inside(*COUNTER).stdout == counted
+
+
+def test_what_another_program_does_to_its_own_table_is_left(wired: Wired) -> None:
+    wired.run("reconcile")
+    wired.inside("nft", "add table inet other")
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    assert "table inet other" in wired.inside("nft", "list", "tables").stdout
+
+
 def test_without_the_key_nothing_is_left(wired: Wired) -> None:
     mine = ("ip", "address", "add", "10.77.9.9/32", "dev", "lo")
     assert wired.inside(*mine).returncode == 0
@@ -97,6 +148,7 @@ def test_without_the_key_nothing_is_left(wired: Wired) -> None:
     config.write_text(config.read_text().replace("network: {}\n", ""))
     assert wired.run("reconcile").returncode == 0
     assert wired.addresses() == set()
+    assert wired.inside("nft", "list", "ruleset").stdout == ""
     assert "10.77.9.9" in wired.inside("ip", "address", "show", "dev", "lo").stdout  # not ours
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
 

@@ -1,0 +1,150 @@
+"""The one door to nftables: libnftables, or the nft command where the library is missing."""
+
+import ctypes
+import json
+import socket
+import struct
+import subprocess
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from paas_isolate.changes.ruleset import TABLE, change, replacement, table
+from paas_isolate.errors import HostError
+from paas_isolate.model.network import Grant, Pools, Rules
+
+LIBRARY = "libnftables.so.1"
+_JSON, _TERSE = 1 << 4, 1 << 11  # nftables/libnftables.h: NFT_CTX_OUTPUT_…
+_NETFILTER, _GET_GENERATION = 12, 10 << 8 | 16  # NETLINK_NETFILTER; NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
+_REQUEST = struct.Struct("=IHHIIBBH")  # struct nlmsghdr, struct nfgenmsg
+_MOVES = ("handle", "packets", "bytes", "elem")
+"""What differs in a listing though nobody changed a rule."""
+
+
+class Seen(NamedTuple):
+    """`whole` tells that every chain and rule is as it was made from these pools, by this version."""
+
+    whole: bool
+    rules: Rules
+
+
+class Nft:
+    """Our table in this network namespace; no other is ever read or touched."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+
+    def look(self) -> Seen | None:
+        """What the table holds; None when there is none."""
+        try:
+            listed = _listing(f"list table {TABLE}")
+        except HostError:
+            return None
+        made = next((it["elem"] for it in _of(listed, "map") if it["name"] == "made" and it.get("elem")), [[0, 0]])
+        whole = made == [[_number(table(self._pools)), _number(_form(listed))]]
+        return Seen(whole, _rules(listed))
+
+    def lay(self, rules: Rules) -> None:
+        """The whole table, in one transaction; what it looks like then is noted in it."""
+        run(replacement(self._pools, rules))
+        form = _form(_listing(f"list table {TABLE}", terse=True))
+        run(f"add element {TABLE} made {{ {_number(table(self._pools))} : {_number(form)} }}")
+
+    def change(self, wanted: Rules, found: Rules) -> None:
+        """By element, in one transaction."""
+        if text := change(wanted, found):
+            run(text)
+
+    def remove(self) -> None:
+        run(f"table {TABLE}\ndelete table {TABLE}\n")
+
+
+def generation() -> int:
+    """A number that changes with every transaction in this network namespace (NFT_MSG_GETGEN)."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as asking:
+        asking.send(_REQUEST.pack(_REQUEST.size, _GET_GENERATION, 1, 1, 0, 0, 0, 0))
+        answer = asking.recv(4096)
+    return int(struct.unpack_from(">I", answer, _REQUEST.size + 4)[0])
+
+
+def run(text: str, *, flags: int = 0) -> str:
+    """What nft says to commands. HostError with its own words when it refuses them: nothing has changed then."""
+    library = _library()
+    return _by_library(library, text, flags) if library else _by_command(text, flags)
+
+
+def _library() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(LIBRARY)
+    except OSError:
+        return None
+    library.nft_ctx_new.restype = ctypes.c_void_p
+    for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+        getattr(library, name).restype = ctypes.c_char_p
+    return library
+
+
+def _by_library(library: ctypes.CDLL, text: str, flags: int) -> str:
+    context = ctypes.c_void_p(library.nft_ctx_new(0))
+    try:
+        library.nft_ctx_output_set_flags(context, flags)
+        library.nft_ctx_buffer_output(context)
+        library.nft_ctx_buffer_error(context)
+        wrong = library.nft_run_cmd_from_buffer(context, text.encode())
+        said: bytes = library.nft_ctx_get_output_buffer(context)
+        complaint: bytes = library.nft_ctx_get_error_buffer(context)
+    finally:
+        library.nft_ctx_free(context)
+    if wrong:
+        raise _refused(complaint.decode())
+    return said.decode()
+
+
+def _by_command(text: str, flags: int) -> str:
+    words = [word for flag, word in ((_JSON, "-j"), (_TERSE, "-t")) if flags & flag]
+    # with -j what comes from standard input would have to be JSON
+    told = [*words, text] if words else ["-f", "-"]
+    try:
+        done = subprocess.run(["nft", *told], input=text, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise HostError("nftables is not installed", hint="apt-get install nftables") from None
+    if done.returncode:
+        raise _refused(done.stderr)
+    return done.stdout
+
+
+def _refused(said: str) -> HostError:
+    return HostError(f"nft: {said.strip().partition(chr(10))[0]}")
+
+
+def _listing(command: str, *, terse: bool = False) -> list[dict[str, Any]]:
+    said = run(command, flags=_JSON | (_TERSE if terse else 0))
+    listed: list[dict[str, Any]] = json.loads(said)["nftables"]
+    return listed[1:]
+
+
+def _of(listed: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [it[kind] for it in listed if kind in it]
+
+
+def _rules(listed: list[dict[str, Any]]) -> Rules:
+    sets = {it["name"]: it.get("elem", []) for it in _of(listed, "set")}
+
+    def grants(name: str) -> frozenset[Grant]:
+        both = sets.get(f"{name}4", []) + sets.get(f"{name}6", [])
+        return frozenset([Grant(*element["concat"]) for element in both])
+
+    return Rules(grants("owners"), grants("peers"), frozenset(sets.get("frontends", [])))
+
+
+def _form(listed: list[dict[str, Any]]) -> str:
+    return json.dumps([_still(it) for it in listed], sort_keys=True)
+
+
+def _still(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _still(value) for key, value in part.items() if key not in _MOVES}
+    return [_still(value) for value in part] if isinstance(part, list) else part
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:4], "big") or 1

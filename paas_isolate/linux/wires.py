@@ -1,0 +1,86 @@
+"""The network's hands together: the links, the ruleset, and what the ruleset held when nobody has changed it since."""
+
+import marshal
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+from paas_isolate import __version__
+from paas_isolate.linux import nft
+from paas_isolate.linux.links import Links
+from paas_isolate.model.network import Address, Network, Pools, Rules
+
+RECORD = "ruleset"
+"""In /run/paas-isolate: tens of thousands of elements take nft half a second to list. The kernel counts the
+transactions of a network namespace; while their number is the one that is noted here, nothing has changed."""
+
+_NAMESPACE = "/proc/self/ns/net"
+
+
+class NetworkHands:
+    """`run` is the directory of the record."""
+
+    def __init__(self, pools: Pools, run: str) -> None:
+        self._links = Links()
+        self._pools = pools
+        self._nft = nft.Nft(pools)
+        self._record = os.path.join(run, RECORD)
+
+    def look(self) -> Network:
+        rules = self._recorded()
+        there, rules = (True, rules) if rules else self._listed()
+        return Network(self._links.look(), rules, there)
+
+    def add(self, addresses: Iterable[Address]) -> list[str]:
+        return self._links.add(addresses)
+
+    def remove(self, addresses: Iterable[Address]) -> list[str]:
+        return self._links.remove(addresses)
+
+    def set_rules(self, wanted: Rules | None, found: Rules | None) -> None:
+        """By element where the table is as it should be, else all of it anew. HostError with nft's own words."""
+        before = _generation()
+        if wanted is None:
+            self._nft.remove()
+        elif found is None:
+            self._nft.lay(wanted)
+        else:
+            self._nft.change(wanted, found)
+        transactions = 2 if found is None else 1
+        self._note(wanted, before + transactions)
+
+    def _listed(self) -> tuple[bool, Rules | None]:
+        before = _generation()
+        seen = self._nft.look()
+        rules = seen.rules if seen and seen.whole else None
+        self._note(rules, before)
+        return seen is not None, rules
+
+    def _recorded(self) -> Rules | None:
+        try:
+            with open(self._record, "rb") as file:
+                about, owners, peers, frontends = marshal.load(file)  # noqa: S302  (root's alone, in /run)
+        except (OSError, ValueError, EOFError, TypeError):
+            return None
+        return Rules(owners, peers, frontends) if about == self._about(_generation()) else None
+
+    def _note(self, rules: Rules | None, generation: int) -> None:
+        """`generation` is what it must be if nobody else had a transaction meanwhile."""
+        with suppress(OSError):  # whoever looks without being root keeps no record
+            if rules is None or not generation or _generation() != generation:
+                os.unlink(self._record)
+                return
+            owners, peers = (frozenset([(uid, at) for uid, at in grants]) for grants in (rules.owners, rules.peers))
+            with open(f"{self._record}.new", "wb") as file:
+                marshal.dump((self._about(generation), owners, peers, rules.frontends), file)
+            os.replace(f"{self._record}.new", self._record)
+
+    def _about(self, generation: int) -> tuple[str, tuple[str, ...], int, int]:
+        return __version__, tuple(self._pools), os.stat(_NAMESPACE).st_ino, generation
+
+
+def _generation() -> int:
+    """0 where the kernel has no nftables."""
+    with suppress(OSError):
+        return nft.generation()
+    return 0
