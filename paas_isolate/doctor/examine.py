@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.doctor import host, logins
+from paas_isolate.doctor import host, logins, network
 from paas_isolate.doctor.check import Check
 from paas_isolate.model.account import Fleet
 
@@ -11,3 +11,4 @@ def examine(fleet: Fleet, *, etc: str, state: str, doors: str) -> Iterator[Check
     """`doors` is the directory that logins come in by."""
     yield from host.examine(fleet, etc)
     yield from logins.examine(fleet, state, doors)
+    yield from network.examine(fleet)

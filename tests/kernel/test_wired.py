@@ -133,6 +133,19 @@ def test_one_account_more_is_a_change_by_element_and_lists_nothing(wired: Wired)
     assert wired.inside(*COUNTER).stdout == counted
 
 
+def test_doctor_tells_what_is_missing(wired: Wired) -> None:
+    assert "FAILED  addresses" in wired.run("doctor").stdout
+    wired.run("reconcile")
+    well = wired.run("doctor").stdout
+    assert "OK      addresses" in well
+    assert "OK      ruleset" in well
+    wired.inside("nft", "flush", "ruleset")
+    assert "it is gone" in wired.run("doctor").stdout
+    wired.run("reconcile")
+    wired.inside("nft", "flush chain inet paas_isolate input")
+    assert "somebody has changed it" in wired.run("doctor").stdout
+
+
 def test_what_another_program_does_to_its_own_table_is_left(wired: Wired) -> None:
     wired.run("reconcile")
     wired.inside("nft", "add table inet other")

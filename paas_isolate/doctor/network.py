@@ -1,0 +1,43 @@
+"""The network: whether the addresses stand and the ruleset is as it was made."""
+
+import os
+from collections.abc import Iterator
+
+from paas_isolate.doctor.check import Check, Verdict
+from paas_isolate.errors import HostError
+from paas_isolate.linux import nft
+from paas_isolate.linux.links import Links
+from paas_isolate.model.account import Fleet, Wiring
+from paas_isolate.model.network import Pools
+
+_MEND = "paas-isolate reconcile"
+
+
+def examine(fleet: Fleet) -> Iterator[Check]:
+    """Nothing where config.yaml has no `network:`."""
+    if fleet.host.network:
+        yield _addresses(fleet)
+        yield _ruleset(fleet.host.network)
+
+
+def _addresses(fleet: Fleet) -> Check:
+    wanted = {address for sold in fleet.accounts.values() for address in sold.addresses}
+    missing = wanted - Links().look().keys()
+    if missing:
+        return Check("addresses", Verdict.FAILED, f"{len(missing)} of {len(wanted)} are not there", _MEND)
+    return Check("addresses", Verdict.OK, f"all {len(wanted)}")
+
+
+def _ruleset(network: Wiring) -> Check:
+    if os.geteuid() != 0:
+        return Check("ruleset", Verdict.SKIPPED, "only root sees it")
+    try:
+        nft.run("list tables")
+    except HostError as error:
+        return Check("ruleset", Verdict.FAILED, str(error).partition("\n")[0], error.hint)
+    seen = nft.Nft(Pools(network.pool, network.pool6)).look()
+    if seen is None:
+        return Check("ruleset", Verdict.FAILED, "it is gone: every customer reaches every other", _MEND)
+    if not seen.whole:
+        return Check("ruleset", Verdict.FAILED, "somebody has changed it, or the pools are others now", _MEND)
+    return Check("ruleset", Verdict.OK, f"for {len(seen.rules.owners)} pairs of a uid and an address")
