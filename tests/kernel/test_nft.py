@@ -37,20 +37,24 @@ def child(uid, job):
     return answer
 def family(address): return socket.AF_INET6 if ':' in address else socket.AF_INET
 def serving(uid, address, kind=socket.SOCK_STREAM, port=8080):
+    ready, there = os.pipe()
     if (pid := os.fork()) == 0:
         become(uid)  # first: a socket is its maker's
         server = socket.socket(family(address), kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((address, port))
         if kind == socket.SOCK_DGRAM:
+            os.close(there)
             while True:
                 data, peer = server.recvfrom(99)
                 try: server.sendto(str(uid).encode(), peer)
                 except OSError: pass
         server.listen()
+        os.close(there)
         while True:
             peer, _ = server.accept(); peer.sendall(str(uid).encode()); peer.close()
-    time.sleep(0.2)
+    os.close(there)
+    os.read(ready, 1)  # which ends when the server has closed its end, or died
     return pid
 def connect(address, port=8080, source=None):
     begin = time.monotonic()
