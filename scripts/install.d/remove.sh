@@ -6,7 +6,10 @@ remove_all() {
     leave_stacks
     if runs_systemd; then stop_units; fi
     rm -f -- "$destdir$cron_file.paas-isolate-tmp"
-    [[ $destdir ]] || empty_trees
+    if [[ ! $destdir ]]; then
+        empty_trees
+        clear_network
+    fi
     [[ $purge == no ]] || purge_data
     put_back
     if runs_systemd; then forget_units; fi
@@ -55,6 +58,31 @@ empty_trees() {
         if runs_systemd; then stop_tree; fi
         [[ ! -d $tree ]] || find "$tree" -mindepth 1 -depth -type d -exec rmdir -- {} + 2>/dev/null || true
     done
+}
+
+# No run puts it back: empty_trees holds the lock, and the timer is stopped.
+clear_network() {
+    local found
+    [[ -x $venv/bin/python ]] || return 0
+    found=$(
+        in_venv - 2>/dev/null <<'END'
+from paas_isolate.changes.ruleset import TABLE
+from paas_isolate.errors import HostError
+from paas_isolate.linux import nft
+from paas_isolate.linux.links import Links
+
+there = Links().look()
+Links().remove(there)
+try:
+    nft.run(f"delete table {TABLE}")
+    print(f"the table {TABLE}", end=" and " if there else "\n")
+except HostError:
+    pass
+if there:
+    print(f"{len(there)} addresses")
+END
+    ) || return 0
+    [[ ! $found ]] || changed "takes $found out of the network"
 }
 
 tree_root() {
