@@ -154,7 +154,8 @@ def sweep(etc: Path, people: Customers) -> None:
     for frozen in TREE.glob("users/**/cgroup.freeze"):
         frozen.write_text("0")
     people.end()
-    subprocess.run(["ip", "link", "delete", "paas0"], capture_output=True)
+    for words in (("ip", "link", "delete", "paas0"), ("nft", "delete table inet paas_isolate")):
+        subprocess.run(words, capture_output=True)
     for directory in sorted(TREE.glob("users/**/*/"), key=lambda path: -len(path.parts)):
         (directory / "cgroup.kill").write_text("1")
         _remove(directory)

@@ -55,3 +55,16 @@ def test_the_link_goes_with_the_last_address(alice: Customer, spec: Specs, paas:
     paas("reconcile")
     assert subprocess.run(["ip", "link", "show", "paas0"], capture_output=True).returncode != 0
     assert paas("reconcile").out == "nothing to do\n"
+
+
+def test_the_ruleset_is_known_again_and_put_back(alice: Customer, paas: Paas) -> None:
+    run("nft", "add table inet other")  # so that the kernel's count of transactions says nothing any more
+    try:
+        assert paas("reconcile").out == "nothing to do\n"
+        run("nft", "flush chain inet paas_isolate output")
+        assert "make the ruleset" in paas("diff", "--exit-code", code=3).out
+        paas("reconcile")
+        assert "inet other" in run("nft", "list tables")
+        assert "owners4" in run("nft", "list chain inet paas_isolate speak")
+    finally:
+        run("nft", "delete table inet other")
