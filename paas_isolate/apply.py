@@ -22,6 +22,7 @@ from paas_isolate.changes.steps import (
     RemoveAddress,
     RemoveDoor,
     SetDoor,
+    SetGate,
     SetKnob,
     SetRules,
     Step,
@@ -100,11 +101,14 @@ def _in_network(wires: Wires | None, steps: list[Step]) -> Iterator[Outcome]:
     """Thousands of addresses in a few system calls."""
     gone = [step for step in steps if isinstance(step, RemoveAddress)]
     rules = [step for step in steps if isinstance(step, SetRules)]
+    gates = [step for step in steps if isinstance(step, SetGate)]
     new = [step for step in steps if isinstance(step, AddAddress)]
     assert wires is not None  # who desires a network looks at it with the same hands
     yield from _ends(gone, lambda: wires.remove(step.address for step in gone))
     for step in rules:
         yield from _ends([step], partial(wires.set_rules, step.rules, step.was))
+    for laid in gates:
+        yield from _ends([laid], partial(wires.set_gate, laid.gate, laid.was))
     yield from _ends(new, lambda: wires.add(step.address for step in new))
 
 

@@ -13,6 +13,7 @@ from paas_isolate.changes.steps import (
     RemoveAddress,
     RemoveDoor,
     SetDoor,
+    SetGate,
     SetKnob,
     SetRules,
     Step,
@@ -49,7 +50,7 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.DOOR, 1, 0, ""
         case RemoveAddress():
             return Rank.NETWORK, 0, 0, step.address
-        case SetRules():
+        case SetRules() | SetGate():
             return Rank.NETWORK, 1, 0, ""
         case AddAddress():
             return Rank.NETWORK, 2, 0, step.address

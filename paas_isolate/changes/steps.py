@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from paas_isolate.model import tree
-from paas_isolate.model.network import Address, Rules
+from paas_isolate.model.network import Address, Gate, Rules
 from paas_isolate.model.world import Process
 from paas_isolate.spec.names import some
 
@@ -143,6 +143,31 @@ class SetRules(NamedTuple):
         return f"change the ruleset of the network: {', '.join(told)}"
 
 
+class SetGate(NamedTuple):
+    """Lay, change or remove the gate. `was` is None where there is none that could be changed by element."""
+
+    gate: Gate | None
+    was: Gate | None
+
+    def __hash__(self) -> int:
+        return hash((self.gate is None, self.was is None))  # homes are a dict, and a run has few of these
+
+    def __str__(self) -> str:
+        if self.gate is None:
+            return "remove the gate"
+        if self.was is None:
+            return f"lay the gate, for {len(self.gate.homes)} uids"
+        new, old = _facts(self.gate), _facts(self.was)
+        told = [f"{verb} {some(sorted(facts))}" for verb, facts in (("add", new - old), ("remove", old - new)) if facts]
+        return f"change the gate: {', '.join(told)}"
+
+
+def _facts(gate: Gate) -> set[str]:
+    homes = {f"{uid} at {home.v4}{' with shared loopback' * home.shared}" for uid, home in gate.homes.items()}
+    peers = {f"{uid} to {address}" for uid, address in gate.peers}
+    return homes | peers | {f"{uid} to all" for uid in gate.frontends}
+
+
 def _pairs(rules: Rules) -> set[str]:
     grants = {f"{uid} at {address}" for uid, address in rules.owners}
     peers = {f"{uid} to {address}" for uid, address in rules.peers}
@@ -162,8 +187,9 @@ Step = (
     | AddAddress
     | RemoveAddress
     | SetRules
+    | SetGate
 )
-Wire = AddAddress | RemoveAddress | SetRules
+Wire = AddAddress | RemoveAddress | SetRules | SetGate
 """The steps in the network: many of them are carried out at once."""
 Changes = tuple[Step, ...]
 
@@ -177,7 +203,7 @@ def owner(step: Step) -> str:
             return tree.directory_of(path)
         case AddAddress(directory=directory):
             return directory
-        case CompleteDoors() | RemoveAddress() | SetRules():
+        case CompleteDoors() | RemoveAddress() | SetRules() | SetGate():
             return ""
     return tree.directory_of(step.path)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterator
 
-from paas_isolate.changes.steps import AddAddress, RemoveAddress, SetRules, Step
-from paas_isolate.model.account import Fleet
-from paas_isolate.model.network import Grant, Network, Rules
+from paas_isolate.changes.steps import AddAddress, RemoveAddress, SetGate, SetRules, Step
+from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.network import Gate, Grant, Home, Network, Rules
 
 
 def network_as_sold(fleet: Fleet) -> Network:
@@ -14,7 +14,14 @@ def network_as_sold(fleet: Fleet) -> Network:
     accounts = fleet.accounts.values()
     addresses = {address: it.directory for it in accounts for address in it.addresses}
     owners = frozenset([Grant(uid, at) for it in accounts for at in it.addresses for uid in it.uids.values()])
-    return Network(addresses, Rules(owners, frozenset(_peers(fleet)), fleet.frontends), ruleset=True)
+    rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends)
+    homes = {uid: _home(it) for it in accounts if it.addresses for uid in it.uids.values()}
+    return Network(addresses, rules, True, Gate(homes, rules.peers, rules.frontends), gated=True)
+
+
+def _home(sold: Sold) -> Home:
+    v4, v6 = sold.addresses
+    return Home(v4, v6, sold.loopback == "shared")
 
 
 def _peers(fleet: Fleet) -> Iterator[Grant]:
@@ -31,12 +38,21 @@ def staying_addresses(sold: Network, observed: Network, staying: Collection[str]
     owners = frozenset(observed.rules.owners if observed.rules else ())
     left = frozenset([grant for grant in owners if grant[1] not in sold.addresses])
     rules = sold.rules._replace(owners=sold.rules.owners | left)
-    return Network({**observed.addresses, **sold.addresses}, rules, ruleset=True)
+    gate = sold.gate._replace(homes={**_left(sold, observed), **sold.gate.homes}) if sold.gate else None
+    return Network({**observed.addresses, **sold.addresses}, rules, True, gate, gated=True)
+
+
+def _left(sold: Network, observed: Network) -> dict[int, Home]:
+    """Homes whose addresses are nobody else's now."""
+    homes = observed.gate.homes if observed.gate else {}
+    return {uid: home for uid, home in homes.items() if home.v4 not in sold.addresses}
 
 
 def network_steps(desired: Network, observed: Network) -> Iterator[Step]:
-    if desired[1:] != observed[1:]:
+    if (desired.rules, desired.ruleset) != (observed.rules, observed.ruleset):
         yield SetRules(desired.rules, observed.rules)
+    if not observed.unable and (desired.gate, desired.gated) != (observed.gate, observed.gated):
+        yield SetGate(desired.gate, observed.gate)
     for address, directory in desired.addresses.items():
         if address not in observed.addresses:
             yield AddAddress(address, directory)

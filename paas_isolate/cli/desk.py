@@ -66,18 +66,19 @@ class Desk(NamedTuple):
                 controllers=tuple(name for name in CONTROLLERS if name in offered),
                 weight_at=location.weight_at,
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
-                wires=self._wires(fleet) if fleet.host.network or decided.network else None,
+                wires=self._wires(fleet, location) if fleet.host.network or decided.network else None,
                 held=decided.held,
                 departed=decided.departed,
                 meant=meant,
                 only=directory_of(cgroups, fleet, account) if account else "",
             )
 
-    def _wires(self, fleet: Fleet) -> Wires:
+    def _wires(self, fleet: Fleet, location: Location) -> Wires:
+        from paas_isolate.linux.gate.keeper import spots
         from paas_isolate.linux.wires import NetworkHands  # a machine without a network of ours does not pay for it
 
         network = fleet.host.network or Wiring()
-        return NetworkHands(Pools(network.pool, network.pool6), self.run)
+        return NetworkHands(Pools(network.pool, network.pool6), self.run, spots(fleet.host.tree, location))
 
     @contextmanager
     def alone(self, *, wait: float = 0) -> Iterator[None]:

@@ -22,6 +22,7 @@ VERBS = {
     "account": "panel",
     "plan": "panel",
     "pam": "pam",
+    "net": "net",
     "doctor": "examining",
     "version": "examining",
 }

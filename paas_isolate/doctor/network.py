@@ -1,4 +1,4 @@
-"""The network: whether the addresses stand and the ruleset is as it was made."""
+"""The network: whether the addresses stand, and ruleset and gate are as they were made."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
 from paas_isolate.linux import nft
+from paas_isolate.linux.gate.keeper import Keeper, spots
 from paas_isolate.linux.links import Links
+from paas_isolate.linux.location import locate
 from paas_isolate.model.account import Fleet, Wiring
 from paas_isolate.model.network import Pools
 
@@ -18,6 +20,7 @@ def examine(fleet: Fleet) -> Iterator[Check]:
     if fleet.host.network:
         yield _addresses(fleet)
         yield _ruleset(fleet.host.network)
+        yield _gate(fleet, fleet.host.network)
 
 
 def _addresses(fleet: Fleet) -> Check:
@@ -26,6 +29,24 @@ def _addresses(fleet: Fleet) -> Check:
     if missing:
         return Check("addresses", Verdict.FAILED, f"{len(missing)} of {len(wanted)} are not there", _MEND)
     return Check("addresses", Verdict.OK, f"all {len(wanted)}")
+
+
+def _gate(fleet: Fleet, network: Wiring) -> Check:
+    """What stands alone without it is the ruleset."""
+    if os.geteuid() != 0:
+        return Check("gate", Verdict.SKIPPED, "only root sees it")
+    try:
+        where = spots(fleet.host.tree, locate(fleet.host.tree))
+    except HostError as error:
+        return Check("gate", Verdict.FAILED, str(error).partition("\n")[0], error.hint)
+    keeper = Keeper(Pools(network.pool, network.pool6), where)
+    if unable := keeper.unable():
+        gap = "a port of an address can be taken by others, and localhost is everybody's"
+        return Check("gate", Verdict.SKIPPED, f"{unable}; only the ruleset holds: {gap}")
+    held = keeper.look()
+    if held is None:
+        return Check("gate", Verdict.FAILED, "it is gone, or not whole: localhost is everybody's", _MEND)
+    return Check("gate", Verdict.OK, f"on {where.cgroup}, for {len(held.homes)} uids")
 
 
 def _ruleset(network: Wiring) -> Check:

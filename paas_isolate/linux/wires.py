@@ -1,4 +1,4 @@
-"""The network's hands together: the links, the ruleset, and what the ruleset held when nobody has changed it since."""
+"""The network's hands together: links, ruleset and gate, and what the ruleset held if nobody has changed it since."""
 
 import marshal
 import os
@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from paas_isolate import __version__
 from paas_isolate.linux import nft
+from paas_isolate.linux.gate.keeper import Keeper, Spots
 from paas_isolate.linux.links import Links
-from paas_isolate.model.network import Address, Network, Pools, Rules
+from paas_isolate.model.network import Address, Gate, Network, Pools, Rules
 
 RECORD = "ruleset"
 """In /run/paas-isolate: tens of thousands of elements take nft half a second to list. The kernel counts the
@@ -20,7 +21,8 @@ _NAMESPACE = "/proc/self/ns/net"
 class NetworkHands:
     """`run` is the directory of the record."""
 
-    def __init__(self, pools: Pools, run: str) -> None:
+    def __init__(self, pools: Pools, run: str, spots: Spots) -> None:
+        self._keeper = Keeper(pools, spots)
         self._links = Links()
         self._pools = pools
         self._nft = nft.Nft(pools)
@@ -29,7 +31,9 @@ class NetworkHands:
     def look(self) -> Network:
         rules = self._recorded()
         there, rules = (True, rules) if rules else self._listed()
-        return Network(self._links.look(), rules, there)
+        unable = self._keeper.unable()
+        gate = None if unable else self._keeper.look()
+        return Network(self._links.look(), rules, there, gate, self._keeper.there(), unable)
 
     def add(self, addresses: Iterable[Address]) -> list[str]:
         return self._links.add(addresses)
@@ -48,6 +52,13 @@ class NetworkHands:
             self._nft.change(wanted, found)
         transactions = 2 if found is None else 1
         self._note(wanted, before + transactions)
+
+    def set_gate(self, wanted: Gate | None, found: Gate | None) -> None:
+        """By element where it is whole, else all of it anew."""
+        if wanted is None:
+            self._keeper.remove()
+        else:
+            self._keeper.set(wanted, found)
 
     def _listed(self) -> tuple[bool, Rules | None]:
         before = _generation()

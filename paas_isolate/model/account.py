@@ -151,13 +151,17 @@ class Fleet(NamedTuple):
         """Whether its processes and logins are ours to place at all: in the range and not exempt."""
         return self.host.first_uid <= uid <= self.host.last_uid and uid not in self.exempt
 
+    @staticmethod
+    def _wired(sold: Sold) -> tuple[tuple[str, object], ...]:
+        return ("loopback", sold.loopback), ("peers", sold.peers)
+
     def not_enforced(self) -> dict[str, list[str]]:
         """Keys that are part of the language and do nothing in this version, by where they stand."""
         found: dict[str, list[str]] = {}
         for sold in self.accounts.values():
             keys = [
                 *sold.reserved,
-                *(("peers",) if sold.peers and not self.host.network else ()),
+                *(key for key, value in self._wired(sold) if value and not self.host.network),
                 *(f"{each.name}.{key}" for each in sold.services for key in each.reserved),
             ]
             if keys:

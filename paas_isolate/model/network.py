@@ -35,14 +35,35 @@ class Rules(NamedTuple):
     frontends: frozenset[int] = frozenset()
 
 
+class Home(NamedTuple):
+    """The addresses of a customer's uid, which is what localhost means to it; not where that is `shared`."""
+
+    v4: Address
+    v6: Address
+    shared: bool = False
+
+
+class Gate(NamedTuple):
+    """What the BPF programs go by: the homes of customers' uids, and who else may connect where, as in Rules."""
+
+    homes: Mapping[int, Home] = MappingProxyType({})
+    peers: frozenset[Grant] = frozenset()
+    frontends: frozenset[int] = frozenset()
+
+
 class Network(NamedTuple):
     """`addresses` tells the directory of the account that has each; of an observed network, the link that it is on.
     `rules` are None where there is no `ruleset` of ours, or one that somebody has changed otherwise than by element.
+    `gate` is None where nothing is `gated`, or not wholly as it should be. `unable` is why this machine cannot have a
+    gate: it is neither laid nor missed then.
     """
 
     addresses: Mapping[Address, str] = MappingProxyType({})
     rules: Rules | None = None
     ruleset: bool = False
+    gate: Gate | None = None
+    gated: bool = False
+    unable: str = ""
 
 
 class Wires(Protocol):
@@ -56,3 +77,5 @@ class Wires(Protocol):
     def remove(self, addresses: Iterable[Address]) -> list[str]: ...
 
     def set_rules(self, wanted: Rules | None, found: Rules | None) -> None: ...
+
+    def set_gate(self, wanted: Gate | None, found: Gate | None) -> None: ...

@@ -210,7 +210,6 @@ LOOPBACK = Field(
     words.choice("own", "shared"),
     "whose 127.0.0.1 is: the account's own first, or the machine's alone",
     "own",
-    True,
 )
 
 PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, *LATER))

@@ -69,8 +69,11 @@ clear_network() {
 from paas_isolate.changes.ruleset import TABLE
 from paas_isolate.errors import HostError
 from paas_isolate.linux import nft
+from paas_isolate.linux.gate.keeper import PINS
+from paas_isolate.linux.gate.pins import Pins
 from paas_isolate.linux.links import Links
 
+Pins(PINS).clear()
 there = Links().look()
 Links().remove(there)
 try:

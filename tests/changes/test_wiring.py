@@ -6,7 +6,7 @@ from fleets import fleet, sold
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.wiring import network_as_sold, staying_addresses
 from paas_isolate.model.account import Host, Wiring
-from paas_isolate.model.network import Grant, Network, Rules
+from paas_isolate.model.network import Gate, Grant, Home, Network, Rules
 from paas_isolate.model.world import World
 
 
@@ -74,3 +74,46 @@ def test_a_change_names_what_comes_and_what_goes() -> None:
     (step,) = diff(World(network=Network(rules=other, ruleset=True)), World(network=Network(rules=ONE, ruleset=True)))
     told = "change the ruleset of the network: add '1002 to 10.77.0.2', '33 to all', remove '1001 at 10.77.0.2'"
     assert str(step) == told
+
+
+def test_homes_are_by_uid_and_say_whose_loopback_it_is() -> None:
+    accounts = fleet(
+        sold("alice", uid=1001, addresses=("10.77.0.2", "fd77::2"), loopback="shared"),
+        sold("bob", uid=1002, addresses=("10.77.0.3", "fd77::3"), peers=("alice",)),
+        host=Host(network=Wiring()),
+        frontends=frozenset({33}),
+    )
+    gate = network_as_sold(accounts).gate
+    assert gate is not None
+    assert gate.homes == {1001: Home("10.77.0.2", "fd77::2", True), 1002: Home("10.77.0.3", "fd77::3")}
+    assert gate.peers == {(1001, "10.77.0.3"), (1001, "fd77::3")}
+    assert gate.frontends == {33}
+
+
+GATE = Gate({1001: Home("10.77.0.2", "fd77::2")})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "sentences"),
+    [
+        (Network(gate=GATE, gated=True), Network(), ["lay the gate, for 1 uids"]),
+        (Network(gate=GATE, gated=True), Network(gated=True), ["lay the gate, for 1 uids"]),
+        (Network(gate=GATE, gated=True), Network(unable="too old"), []),
+        (Network(gate=GATE, gated=True), Network(gate=GATE, gated=True), []),
+        (Network(), Network(gated=True), ["remove the gate"]),
+        (
+            Network(gate=GATE._replace(frontends=frozenset({33})), gated=True),
+            Network(gate=Gate({1002: Home("10.77.0.3", "fd77::3", True)}), gated=True),
+            ["change the gate: add '1001 at 10.77.0.2', '33 to all', remove '1002 at 10.77.0.3 with shared loopback'"],
+        ),
+    ],
+)
+def test_steps_at_the_gate(wanted: Network, found: Network, sentences: list[str]) -> None:
+    assert [str(step) for step in diff(World(network=wanted), World(network=found))] == sentences
+
+
+def test_while_an_account_waits_for_its_end_it_keeps_its_home() -> None:
+    old = Gate({1009: Home("10.77.0.9", "fd77::9"), 1008: Home("10.77.0.2", "fd77::2")})
+    sold = Network({"10.77.0.2": "alice"}, Rules(), True, GATE, gated=True)
+    found = staying_addresses(sold, Network({"10.77.0.9": "paas0"}, Rules(), True, old, gated=True), {"gone"})
+    assert found.gate == Gate({1009: Home("10.77.0.9", "fd77::9"), **GATE.homes})

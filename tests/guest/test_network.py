@@ -68,3 +68,24 @@ def test_the_ruleset_is_known_again_and_put_back(alice: Customer, paas: Paas) ->
         assert "owners4" in run("nft", "list chain inet paas_isolate speak")
     finally:
         run("nft", "delete table inet other")
+
+
+SERVE = "import socket; s = socket.create_server(('{}', {})); print(s.getsockname()[0])"
+
+
+def test_the_gate_governs_a_customer_outside_of_the_tree_too(alice: Customer, paas: Paas) -> None:
+    """setpriv opens no session: for a moment the process is where root's shell is."""
+    drop = ("setpriv", f"--reuid={alice.uid}", f"--regid={alice.uid}", "--clear-groups", "python3", "-c")
+    assert run(*drop, SERVE.format("127.0.0.1", 80)) == "127.0.0.1\n"
+    taken = subprocess.run([*drop, SERVE.format("10.77.255.1", 80)], capture_output=True, text=True)
+    assert "PermissionError" in taken.stderr
+    assert "gate" in paas("doctor", code=None).out
+
+
+def test_the_gate_is_laid_again_and_goes_with_the_network(alice: Customer, spec: Specs, paas: Paas) -> None:
+    run("rm", "/sys/fs/bpf/paas-isolate/connect4")
+    assert "lay the gate" in paas("reconcile").out
+    assert paas("reconcile").out == "nothing to do\n"
+    spec.config()
+    assert "remove the gate" in paas("reconcile").out
+    assert subprocess.run(["ls", "/sys/fs/bpf/paas-isolate"], capture_output=True).returncode != 0

@@ -1,5 +1,6 @@
 """Addresses of accounts in a network namespace of the test's own, by the command itself."""
 
+import json
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -22,9 +23,17 @@ class Wired:
 
     def __init__(self, shop: Shop, name: str) -> None:
         self.shop, self.name = shop, name
+        waits = "mount -t bpf bpf /sys/fs/bpf && echo && exec sleep infinity"  # pins last as long as this mount does
+        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", waits]
+        self.holder = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self.holder.stdout and self.holder.stdout.readline()
+
+    def end(self) -> None:
+        self.holder.kill()
+        self.holder.communicate()
 
     def inside(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = ["nsenter", f"--net=/run/netns/{self.name}", *words]
+        command = ["nsenter", f"--net=/run/netns/{self.name}", f"--mount=/proc/{self.holder.pid}/ns/mnt", *words]
         return subprocess.run(command, capture_output=True, text=True)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -41,8 +50,8 @@ class Wired:
 def wired(shop: Shop) -> Iterator[Wired]:
     name = f"paas-test-{secrets.token_hex(4)}"
     subprocess.run(["ip", "netns", "add", name], check=True)
+    opened = Wired(shop, name)
     try:
-        opened = Wired(shop, name)
         opened.inside("ip", "link", "set", "lo", "up")
         for account in ("alice", "bob"):
             shop.account(account, "limits: {memory: {kill: process}}\n")
@@ -50,6 +59,7 @@ def wired(shop: Shop) -> Iterator[Wired]:
         config.write_text(config.read_text() + "network: {}\n")
         yield opened
     finally:
+        opened.end()
         subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
@@ -171,3 +181,62 @@ def test_a_network_that_cannot_be_had_is_told_and_holds_nothing_else_back(wired:
     assert done.returncode == 1
     assert "Operation not permitted" in done.stderr
     assert wired.shop.cgroups.exists("users/alice/login")
+
+
+PINS = "/sys/fs/bpf/paas-isolate"
+BIND = (
+    "import os, socket, sys; open(sys.argv[3] + '/cgroup.procs', 'w').write('0');"
+    "os.setresuid(*[int(sys.argv[2])] * 3);"
+    "s = socket.socket(); s.bind((sys.argv[1], 80)); print(s.getsockname()[0])"
+)
+
+
+def bound(wired: Wired, address: str, uid: int) -> str:
+    """What a customer is told of a bind, in the leaf of their account."""
+    leaf = f"{wired.shop.cgroups.root}/users/{'alice' if uid == 48201 else 'bob'}/login"
+    done = wired.inside("/usr/bin/python3", "-c", BIND, address, str(uid), leaf)
+    return done.stdout.strip() or done.stderr.splitlines()[-1]
+
+
+def test_the_gate_is_laid_and_mended(wired: Wired) -> None:
+    assert "lay the gate, for 2 uids" in wired.run("reconcile").stdout
+    assert bound(wired, "127.0.0.1", 48201) == "127.0.0.1"
+    assert "PermissionError" in bound(wired, ALICES[0], 48202)
+    wired.inside("rm", f"{PINS}/bind4")
+    assert wired.run("diff").stdout == "lay the gate, for 2 uids\n"
+    assert wired.run("reconcile").returncode == 0
+    assert "PermissionError" in bound(wired, ALICES[0], 48202)
+
+
+def test_a_shared_loopback_and_a_new_account_change_the_gate_by_element(wired: Wired) -> None:
+    wired.run("reconcile")
+    wired.shop.account("bob", "loopback: shared\npeers: [alice]\n")
+    wired.shop.account("carol")
+    done = wired.run("diff").stdout
+    assert "change the gate: add " in done
+    assert wired.run("reconcile").returncode == 0
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    assert "PermissionError" in bound(wired, "127.0.0.1", 48202)  # port 80 of the machine's own localhost
+
+
+def test_the_gate_goes_with_the_network(wired: Wired) -> None:
+    wired.run("reconcile")
+    config = wired.shop.etc / "config.yaml"
+    config.write_text(config.read_text().replace("network: {}\n", ""))
+    assert "remove the gate" in wired.run("reconcile").stdout
+    assert wired.inside("ls", PINS).returncode != 0
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+
+
+def test_net_show_tells_addresses_and_traffic(wired: Wired) -> None:
+    wired.shop.account("alice", "peers: [bob]\n")
+    wired.run("reconcile")
+    send = BIND.replace("s = socket.socket(); s.bind((sys.argv[1], 80)); print(s.getsockname()[0])", "")
+    send += "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'x' * 72, (sys.argv[1], 9))"
+    leaf = f"{wired.shop.cgroups.root}/users/alice/login"
+    assert not wired.inside("/usr/bin/python3", "-c", send, ALICES[0], "48201", leaf).stderr
+    told = json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]
+    assert told["addresses"] == list(ALICES)
+    assert told["peers"] == ["bob"]
+    assert told["traffic"]["bytes_out"] == 100 and told["traffic"]["packets_out"] == 1
+    assert "10.77.0.1" in wired.run("net", "show").stdout

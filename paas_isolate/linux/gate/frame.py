@@ -1,0 +1,236 @@
+"""What the programs have in common: the context, the stack, the maps, and the questions that several of them ask.
+
+Registers while a program runs: R6 the context, R7 the home of the caller or nothing, R8 its uid, R9 an IPv4 address.
+Offsets are those of `struct bpf_sock_addr` and `struct bpf_sock` in linux/bpf.h.
+"""
+
+from enum import IntEnum, IntFlag
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import NamedTuple
+
+from paas_isolate.linux.bpf.assemble import Assembly, Reg, Size, Sum, Test, word
+from paas_isolate.model.network import Pools
+
+R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, FP = Reg
+
+ANY4 = word(bytes(4))
+LOOPBACK4 = word(inet_pton(AF_INET, "127.0.0.1"))
+MAPPED = word(b"\0\0\xff\xff")
+LOOPBACK6 = tuple(word(inet_pton(AF_INET6, "::1")[i : i + 4]) for i in range(0, 16, 4))
+REFUSE, PASS, PASS_LOW = 0, 1, 3
+"""PASS_LOW lets bind take a port below 1024 too (BPF_RET_BIND_NO_CAP_NET_BIND_SERVICE, kernel 5.12)."""
+
+
+class Helper(IntEnum):
+    MAP_LOOKUP = 1
+    MAP_UPDATE = 2
+    UID_GID = 15
+    BIND = 64
+    ANCESTOR_CGROUP = 83
+    FIND_TCP = 84
+    FIND_UDP = 85
+    RELEASE = 86
+    SOCKET_STORAGE = 107
+    NETNS_COOKIE = 122
+    AS_TCP6 = 136
+    AS_UDP6 = 140
+
+
+class Context(IntEnum):
+    ADDRESS4 = 4
+    ADDRESS6 = 8
+    LAST6 = 20
+    PORT = 24
+    PROTOCOL = 36
+    SOURCE4 = 40
+    SOURCE6 = 44
+    SOCKET = 64
+
+
+class Socket(IntEnum):
+    SOURCE4 = 24
+    SOURCE6 = 28
+    PORT_THERE = 48
+    THERE4 = 52
+    THERE6 = 56
+
+
+class Home(IntEnum):
+    """A value of the map of homes: the IPv4 address, flags, the IPv6 address; no address for a mere front end."""
+
+    V4 = 0
+    FLAGS = 4
+    V6 = 8
+
+
+class Flag(IntFlag):
+    SHARED = 1
+    FRONTEND = 2
+
+
+class Name(IntEnum):
+    """What a socket was asked for, kept beside it (socket storage): flags, and addresses of 16 bytes."""
+
+    FLAGS = 0
+    ASKED = 4
+    PEER_ASKED = 20
+    PEER = 36
+    WORDS = 13
+
+
+class Asked(IntFlag):
+    BIND = 1
+    CONNECT = 2
+
+
+KEY, TUPLE, SCRATCH = -24, -64, -96
+"""Places on the stack: uid and address of a grant (20 bytes), a bpf_sock_tuple (36), a socket address (28)."""
+
+
+class Maps(NamedTuple):
+    """Descriptors."""
+
+    homes: int
+    peers: int
+    names: int
+    traffic: int
+
+
+class Terms(NamedTuple):
+    """What programs are made from. `netns` is the cookie of the namespace that they are for, `level` the depth of the
+    cgroups of accounts below the hierarchy's root."""
+
+    maps: Maps
+    pools: Pools
+    netns: int
+    level: int
+
+
+def _network(pool: str) -> tuple[bytes, bytes]:
+    """First address and mask."""
+    first, _, bits = pool.partition("/")
+    packed = inet_pton(AF_INET6 if ":" in first else AF_INET, first)
+    size = 8 * len(packed)
+    mask = (1 << size) - (1 << size - int(bits))
+    return (int.from_bytes(packed, "big") & mask).to_bytes(len(packed), "big"), mask.to_bytes(len(packed), "big")
+
+
+class Program(Assembly):
+    def __init__(self, terms: Terms) -> None:
+        super().__init__()
+        self.terms = terms
+
+    def begin(self) -> None:
+        """root passes; so does who is in a network namespace of their own, where our addresses are not: rootless
+        containers serve there as ever, and reach nobody here."""
+        self.move(R6, R1)
+        self.call(Helper.UID_GID)
+        self.narrow(R0)
+        self.move(R8, R0)
+        self.when(Test.EQUAL, R8, 0, "pass")
+        self.move(R1, R6)
+        self.call(Helper.NETNS_COOKIE)
+        self.constant(R1, self.terms.netns)
+        self.when(Test.DIFFERENT, R0, R1, "pass", wide=True)
+        self.store(FP, KEY, R8)
+        self.look_up(self.terms.maps.homes)
+        self.move(R7, R0)
+
+    def end(self) -> bytes:
+        self.label("pass")
+        self.leave(PASS)
+        self.label("refuse")
+        self.leave(REFUSE)
+        return self.code()
+
+    def look_up(self, table: int, place: int = KEY) -> None:
+        self.table(R1, table)
+        self.point(R2, place)
+        self.call(Helper.MAP_LOOKUP)
+
+    def point(self, to: Reg, place: int) -> None:
+        self.move(to, FP)
+        self.sum(Sum.ADD, to, place)
+
+    def homeless(self, label: str) -> None:
+        """Who has no address: not a customer."""
+        self.when(Test.EQUAL, R7, 0, label, wide=True)
+        self.load(R1, R7, Home.V4)
+        self.when(Test.EQUAL, R1, 0, label)
+
+    def flagged(self, flag: Flag, label: str) -> None:
+        self.load(R1, R7, Home.FLAGS)
+        self.when(Test.ANY_BIT, R1, flag, label)
+
+    def in_pool4(self, address: Reg, label: str) -> None:
+        network, mask = _network(self.terms.pools.v4)
+        self.move(R1, address)
+        self.sum(Sum.AND, R1, word(mask), narrow=True)
+        self.when(Test.EQUAL, R1, word(network), label)
+
+    def in_pool6(self, offset: int, label: str) -> None:
+        network, mask = _network(self.terms.pools.v6)
+        self.move(R2, 0)
+        for i in range(0, 16, 4):
+            self.load(R1, R6, offset + i)
+            self.sum(Sum.AND, R1, word(mask[i : i + 4]), narrow=True)
+            self.sum(Sum.XOR, R1, word(network[i : i + 4]), narrow=True)
+            self.sum(Sum.OR, R2, R1)
+        self.when(Test.EQUAL, R2, 0, label)
+
+    def loopback4(self, address: Reg, label: str) -> None:
+        self.move(R1, address)
+        self.sum(Sum.AND, R1, word(b"\xff\0\0\0"), narrow=True)
+        self.when(Test.EQUAL, R1, word(b"\x7f\0\0\0"), label)
+
+    def sort6(self, *, mapped: str, wildcard: str, localhost: str) -> None:
+        """Where an IPv6 address in the context belongs; others fall through. A mapped one goes into R9."""
+        self.load(R1, R6, Context.ADDRESS6)
+        self.load(R2, R6, Context.ADDRESS6 + 4)
+        self.sum(Sum.OR, R1, R2)
+        self.when(Test.DIFFERENT, R1, 0, "native")
+        self.load(R2, R6, Context.ADDRESS6 + 8)
+        self.load(R9, R6, Context.LAST6)
+        self.when(Test.EQUAL, R2, MAPPED, mapped)
+        self.when(Test.DIFFERENT, R2, 0, "native")
+        self.when(Test.EQUAL, R9, 0, wildcard)
+        self.when(Test.EQUAL, R9, LOOPBACK6[3], localhost)
+        self.label("native")
+
+    def same6(self, left: Reg, at: int, right: Reg, there: int, into: Reg) -> None:
+        """0 in `into` when two IPv6 addresses are the same. R1, R2 and `into` are used."""
+        self.move(R3, 0)
+        for i in range(0, 16, 4):
+            self.load(R1, left, at + i)
+            self.load(R2, right, there + i)
+            self.sum(Sum.XOR, R1, R2)
+            self.sum(Sum.OR, R3, R1)
+        self.move(into, R3)
+
+    def copy6(self, to: Reg, at: int, source: Reg, there: int) -> None:
+        for i in range(0, 16, 4):
+            self.load(R1, source, there + i)
+            self.store(to, at + i, R1)
+
+    def write6(self, to: Reg, at: int, words: tuple[int, ...], last: Reg | None = None) -> None:
+        """Constants, to memory or to the context, which takes registers only."""
+        for i, constant in enumerate(words):
+            self.move(R1, constant)
+            self.store(to, at + 4 * i, R1)
+        if last is not None:
+            self.store(to, at + 12, last)
+
+    def storage(self, none: str, *, create: bool = False) -> None:
+        """R0: what is remembered of the socket."""
+        self.table(R1, self.terms.maps.names)
+        self.load(R2, R6, Context.SOCKET, Size.DOUBLE)
+        self.move(R3, 0)
+        self.move(R4, int(create))
+        self.call(Helper.SOCKET_STORAGE)
+        self.when(Test.EQUAL, R0, 0, none, wide=True)
+
+    def note(self, asked: Asked) -> None:
+        """R0 is the storage."""
+        self.load(R1, R0, Name.FLAGS)
+        self.sum(Sum.OR, R1, asked)
+        self.store(R0, Name.FLAGS, R1)
