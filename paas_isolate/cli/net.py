@@ -1,22 +1,34 @@
-"""net show: which addresses the accounts have, who may connect there, and what went through."""
+"""net: which addresses the accounts have and what went through; and whether the network keeps its promises."""
+
+import os
 
 import click
 
+from paas_isolate.changes.wiring import network_as_sold
 from paas_isolate.cli import options, say
 from paas_isolate.cli.desk import Desk, need_root, unknown
 from paas_isolate.cli.exits import Exit
 from paas_isolate.errors import HostError
 from paas_isolate.linux.gate.keeper import Keeper, Traffic, spots
-from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.model.network import Pools
+from paas_isolate.model import tree
+from paas_isolate.model.account import OTHER, Fleet, Sold
+from paas_isolate.model.network import Pools, Rules
+from paas_isolate.promises import Promise, try_all
 from paas_isolate.units import format_size
+
+_TOLD = 20
+"""Sentences about one promise: the rest says the same."""
 
 _NOTHING = Traffic(0, 0, 0, 0)
 
 
+_SOME = 2
+"""Accounts that are tried when none are named."""
+
+
 @click.group()
 def net() -> None:
-    """Look at the network of the accounts."""
+    """Look at the network of the accounts, and try it."""
 
 
 @net.command()
@@ -29,13 +41,8 @@ def show(desk: Desk, account: str | None, as_json: bool) -> int:
     What a customer sends to their own localhost counts as sent and as received. In a "shared" loopback 127.0.0.1 is
     the machine's alone.
     """
-    need_root()
-    fleet = desk.fleet()
-    if fleet.host.network is None:
-        raise HostError("this machine has no network of accounts", hint="put `network: {}` into config.yaml")
-    if account and account not in fleet.accounts:
-        raise unknown(account, fleet)
-    shown = [fleet.accounts[account]] if account else sorted(fleet.accounts.values())
+    fleet = _fleet(desk)
+    shown = _named(fleet, (account,)) if account else list(fleet.accounts.values())
     traffic = _traffic(desk, fleet)
     if as_json:
         say.print_json({"accounts": {sold.name: _data(sold, traffic) for sold in shown}})
@@ -43,6 +50,65 @@ def show(desk: Desk, account: str | None, as_json: bool) -> int:
         titles = ("ACCOUNT", "IPV4", "IPV6", "LOOPBACK", "PEERS", "IN", "OUT", "PACKETS IN", "PACKETS OUT")
         say.table(titles, [_row(sold, traffic) for sold in shown], right=titles[5:])
     return Exit.CONVERGED
+
+
+@net.command("test")
+@click.argument("accounts", nargs=-1)
+@options.as_json
+@click.pass_obj
+def try_(desk: Desk, accounts: tuple[str, ...], as_json: bool) -> int:
+    """Try every promise of the network between accounts (else the first two), as their users: each pair, in both
+    directions, by TCP and UDP, IPv4 and IPv6; the front ends and a stranger (nobody) too. Nothing of theirs is touched.
+
+    Exit status 1 when a promise is broken.
+    """
+    fleet = _fleet(desk)
+    chosen = _named(fleet, accounts or tuple(sorted(fleet.accounts)[:_SOME]))
+    if not chosen:
+        raise HostError("there is no account to try it with")
+    found = try_all(fleet, _rules(fleet), chosen, _leaves(desk, fleet, chosen))
+    if as_json:
+        say.print_json([{**promise._asdict(), "kept": promise.kept} for promise in found])
+    else:
+        _tell(found)
+    return Exit.CONVERGED if all(promise.kept for promise in found) else Exit.ERROR
+
+
+def _tell(found: tuple[Promise, ...]) -> None:
+    rows = [(it.name, str(it.tried), "kept" if it.kept else f"BROKEN {len(it.broken)} times") for it in found]
+    say.table(("PROMISE", "TRIED", "FOUND"), rows, right=("TRIED",))
+    for promise in found:
+        for sentence in promise.broken[:_TOLD]:
+            say.line(f"{promise.name}: {sentence}", fg="red", err=True)
+
+
+def _fleet(desk: Desk) -> Fleet:
+    need_root()
+    fleet = desk.fleet()
+    if fleet.host.network is None:
+        raise HostError("this machine has no network of accounts", hint="put `network: {}` into config.yaml")
+    return fleet
+
+
+def _named(fleet: Fleet, names: tuple[str, ...]) -> list[Sold]:
+    for name in names:
+        if name not in fleet.accounts:
+            raise unknown(name, fleet)
+    return [fleet.accounts[name] for name in dict.fromkeys(names)]
+
+
+def _rules(fleet: Fleet) -> Rules:
+    rules = network_as_sold(fleet).rules
+    assert rules is not None  # who has no network has been sent away
+    return rules
+
+
+def _leaves(desk: Desk, fleet: Fleet, accounts: list[Sold]) -> dict[str, str]:
+    """Where the gate hangs on the tree alone, it governs who is in there."""
+    if not fleet.host.tree.root:
+        return {}
+    with desk.tree(fleet) as (_, location):
+        return {it.name: os.path.join(location.root, tree.leaf(it.directory, OTHER)) for it in accounts}
 
 
 def _traffic(desk: Desk, fleet: Fleet) -> dict[str, Traffic]:

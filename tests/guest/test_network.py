@@ -89,3 +89,10 @@ def test_the_gate_is_laid_again_and_goes_with_the_network(alice: Customer, spec:
     spec.config()
     assert "remove the gate" in paas("reconcile").out
     assert subprocess.run(["ls", "/sys/fs/bpf/paas-isolate"], capture_output=True).returncode != 0
+
+
+def test_net_test_finds_that_every_promise_is_kept(alice: Customer, sell: Callable[..., Customer], paas: Paas) -> None:
+    others = [sell(name, limits={"pids": 100}).name for name in ("bob", "carol")]
+    paas("reconcile")
+    told = paas("net", "test", alice.name, *others).out
+    assert told.count(" kept") == 5, told

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from shop import Shop
+from shop import Shop, many
 
 pytestmark = pytest.mark.kernel
 ALICES = ("10.77.0.1", "fd77:7061:6173::1")
@@ -240,3 +240,35 @@ def test_net_show_tells_addresses_and_traffic(wired: Wired) -> None:
     assert told["peers"] == ["bob"]
     assert told["traffic"]["bytes_out"] == 100 and told["traffic"]["packets_out"] == 1
     assert "10.77.0.1" in wired.run("net", "show").stdout
+
+
+def test_net_test_tells_which_promises_hold(wired: Wired) -> None:
+    wired.shop.account("alice", "peers: [carol]\n")
+    wired.shop.account("carol")
+    wired.run("reconcile")
+    done = wired.run("net", "test", "alice", "bob", "carol", "--json")
+    found = {it["name"]: it for it in json.loads(done.stdout)}
+    assert done.returncode == 0, [it["broken"] for it in found.values()]
+    assert found["who may connect is heard"]["tried"] == 4 * (3 + 1)
+    assert all(it["tried"] for it in found.values())
+    wired.inside("nft", "delete table inet paas_isolate")
+    wired.inside("sh", "-c", f"rm {PINS}/*4 {PINS}/*6")
+    done = wired.run("net", "test", "alice", "bob")
+    assert done.returncode == 1
+    assert done.stdout.count("BROKEN") >= 3, done.stdout
+    assert "uid 48202 was heard at 10.77.0.1" in done.stderr
+    wired.run("reconcile")
+    assert wired.run("net", "test", "alice", "bob").returncode == 0
+
+
+def test_of_fifty_customers_nobody_reaches_another(wired: Wired) -> None:
+    many(wired.shop, 48)
+    assert wired.run("reconcile").returncode == 0
+    names = [path.stem for path in (wired.shop.etc / "accounts.d").iterdir()]
+    done = wired.run("net", "test", *names, "--json")
+    found = {it["name"]: it for it in json.loads(done.stdout)}
+    assert done.returncode == 0, [it["broken"][:3] for it in found.values()]
+    ways = 2 * 2  # addresses, protocols
+    assert found["who may connect is heard"]["tried"] == 50 * ways
+    assert found["who may not connect is not heard"]["tried"] == (50 * 49 + 50) * ways  # nobody knocks everywhere too
+    assert found["nobody serves on another's address"]["tried"] == (50 * 49 + 50) * 3 * 2
