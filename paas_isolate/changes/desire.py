@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from paas_isolate.changes.catalogue import Catalogue, DeviceOf
 from paas_isolate.changes.doors import doors_as_sold, staying_doors
 from paas_isolate.changes.place import Places
-from paas_isolate.changes.wiring import network_as_sold, staying_addresses
+from paas_isolate.changes.wiring import network_as_sold, staying_addresses, without_taken
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, Surroundings, knobs
@@ -61,8 +61,9 @@ def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[st
     doors = sold.doors
     if staying and doors:
         doors = {**staying_doors(observed.doors, staying), **doors}
-    network = staying_addresses(sold.network, observed.network, staying)
-    return World(cgroups, elsewhere, unmet=sold.unmet, doors=doors, network=network)
+    network, refused = without_taken(sold.network, observed.network)
+    network = staying_addresses(network, observed.network, staying)
+    return World(cgroups, elsewhere, unmet={**sold.unmet, **refused}, doors=doors, network=network)
 
 
 def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:

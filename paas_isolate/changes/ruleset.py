@@ -6,7 +6,7 @@ Nothing is rendered but networks, addresses and numbers, which have been parsed 
 from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 
-from paas_isolate.model.network import Grant, Pools, Rules
+from paas_isolate.model.network import Grant, Pools, Published, Rules
 
 TABLE = "inet paas_isolate"
 
@@ -33,7 +33,8 @@ def change(wanted: Rules, found: Rules) -> str:
 def _lines(name: str, new: frozenset[str], old: frozenset[str]) -> Iterator[str]:
     for verb, elements in (("delete", old - new), ("add", new - old)):
         if elements:
-            yield f"{verb} element {TABLE} {name} {{ {', '.join(sorted(elements))} }}\n"
+            some = {it.partition(" : ")[0] for it in elements} if verb == "delete" else elements
+            yield f"{verb} element {TABLE} {name} {{ {', '.join(sorted(some))} }}\n"
 
 
 def _sets(rules: Rules) -> Iterator[tuple[str, frozenset[str]]]:
@@ -41,6 +42,13 @@ def _sets(rules: Rules) -> Iterator[tuple[str, frozenset[str]]]:
     for name, grants in (("owners", rules.owners), ("peers", rules.peers)):
         yield f"{name}4", _elements(grants, lambda address: ":" not in address)
         yield f"{name}6", _elements(grants, lambda address: ":" in address)
+    for family, six in (("4", False), ("6", True)):
+        some = [it for it in rules.published if (":" in it.address) == six]
+        yield f"published{family}", frozenset([_led(kind, it) for it in some for kind in ("tcp", "udp")])
+
+
+def _led(kind: str, it: Published) -> str:
+    return f"{kind} . {it.port} : {it.address} . {it.to}"
 
 
 def _elements(grants: Iterable[Grant], fits: Callable[[str], bool]) -> frozenset[str]:

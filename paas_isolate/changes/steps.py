@@ -171,7 +171,8 @@ def _facts(gate: Gate) -> set[str]:
 def _pairs(rules: Rules) -> set[str]:
     grants = {f"{uid} at {address}" for uid, address in rules.owners}
     peers = {f"{uid} to {address}" for uid, address in rules.peers}
-    return grants | peers | {f"{uid} to all" for uid in rules.frontends}
+    ports = {f"port {it.port} to {it.address} port {it.to}" for it in rules.published}
+    return grants | peers | ports | {f"{uid} to all" for uid in rules.frontends}
 
 
 Step = (

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterator
 
 from paas_isolate.changes.steps import AddAddress, RemoveAddress, SetGate, SetRules, Step
+from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.model.network import Gate, Grant, Home, Network, Rules
+from paas_isolate.model.network import Gate, Grant, Home, Network, Published, Rules
 
 
 def network_as_sold(fleet: Fleet) -> Network:
@@ -14,7 +15,7 @@ def network_as_sold(fleet: Fleet) -> Network:
     accounts = fleet.accounts.values()
     addresses = {address: it.directory for it in accounts for address in it.addresses}
     owners = frozenset([Grant(uid, at) for it in accounts for at in it.addresses for uid in it.uids.values()])
-    rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends)
+    rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends, frozenset(_published(fleet)))
     homes = {uid: _home(it) for it in accounts if it.addresses for uid in it.uids.values()}
     return Network(addresses, rules, True, Gate(homes, rules.peers, rules.frontends), gated=True)
 
@@ -29,6 +30,26 @@ def _peers(fleet: Fleet) -> Iterator[Grant]:
         for peer in sold.peers:
             if peer in fleet.accounts:
                 yield from (Grant(uid, at) for at in sold.addresses for uid in fleet.accounts[peer].uids.values())
+
+
+def _published(fleet: Fleet) -> Iterator[Published]:
+    for sold in fleet.accounts.values():
+        for it in sold.services:
+            if it.publish and not sold.suspended:
+                yield from (Published(it.publish, address, it.listen or it.publish) for address in sold.addresses)
+
+
+def without_taken(sold: Network, observed: Network) -> tuple[Network, dict[str, str]]:
+    """What the machine serves itself is not led away; and why, by account."""
+    if not observed.taken or sold.rules is None:
+        return sold, {}
+    refused = {it for it in sold.rules.published if it.port in observed.taken}
+    unmet = {
+        f"{tree.account(sold.addresses[it.address])} port {it.port}": f"{sold.addresses[it.address]} cannot publish "
+        f"port {it.port}: the machine itself listens there (ss -lntup sport = :{it.port})"
+        for it in sorted(refused)
+    }
+    return sold._replace(rules=sold.rules._replace(published=sold.rules.published - refused)), unmet
 
 
 def staying_addresses(sold: Network, observed: Network, staying: Collection[str]) -> Network:

@@ -78,7 +78,8 @@ class Desk(NamedTuple):
         from paas_isolate.linux.wires import NetworkHands  # a machine without a network of ours does not pay for it
 
         network = fleet.host.network or Wiring()
-        return NetworkHands(Pools(network.pool, network.pool6), self.run, spots(fleet.host.tree, location))
+        ports = frozenset(it.publish for sold in fleet.accounts.values() for it in sold.services if it.publish)
+        return NetworkHands(Pools(network.pool, network.pool6), self.run, spots(fleet.host.tree, location), ports)
 
     @contextmanager
     def alone(self, *, wait: float = 0) -> Iterator[None]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from paas_isolate.changes.ruleset import TABLE, change, replacement, table
 from paas_isolate.errors import HostError
-from paas_isolate.model.network import Grant, Pools, Rules
+from paas_isolate.model.network import Grant, Pools, Published, Rules
 
 LIBRARY = "libnftables.so.1"
 _JSON, _TERSE = 1 << 4, 1 << 11  # nftables/libnftables.h: NFT_CTX_OUTPUT_…
@@ -133,7 +133,15 @@ def _rules(listed: list[dict[str, Any]]) -> Rules:
         both = sets.get(f"{name}4", []) + sets.get(f"{name}6", [])
         return frozenset([Grant(*element["concat"]) for element in both])
 
-    return Rules(grants("owners"), grants("peers"), frozenset(sets.get("frontends", [])))
+    return Rules(grants("owners"), grants("peers"), frozenset(sets.get("frontends", [])), _published(listed))
+
+
+def _published(listed: list[dict[str, Any]]) -> frozenset[Published]:
+    """TCP and UDP come together: what has lost one of them is no longer as it was made."""
+    led = [it for each in _of(listed, "map") if each["name"].startswith("published") for it in each.get("elem", [])]
+    ends = [(key["concat"], value["concat"]) for key, value in led]
+    both = {kind: {Published(port, *to) for (of, port), to in ends if of == kind} for kind in ("tcp", "udp")}
+    return frozenset(both["tcp"] & both["udp"])
 
 
 def _form(listed: list[dict[str, Any]]) -> str:

@@ -9,7 +9,8 @@ from paas_isolate import __version__
 from paas_isolate.linux import nft
 from paas_isolate.linux.gate.keeper import Keeper, Spots
 from paas_isolate.linux.links import Links
-from paas_isolate.model.network import Address, Gate, Network, Pools, Rules
+from paas_isolate.linux.listening import listening
+from paas_isolate.model.network import Address, Gate, Network, Pools, Published, Rules
 
 RECORD = "ruleset"
 """In /run/paas-isolate: tens of thousands of elements take nft half a second to list. The kernel counts the
@@ -19,9 +20,10 @@ _NAMESPACE = "/proc/self/ns/net"
 
 
 class NetworkHands:
-    """`run` is the directory of the record."""
+    """`run` is the directory of the record; `ports` are those to be published."""
 
-    def __init__(self, pools: Pools, run: str, spots: Spots) -> None:
+    def __init__(self, pools: Pools, run: str, spots: Spots, ports: frozenset[int]) -> None:
+        self._ports = ports
         self._keeper = Keeper(pools, spots)
         self._links = Links()
         self._pools = pools
@@ -32,8 +34,9 @@ class NetworkHands:
         rules = self._recorded()
         there, rules = (True, rules) if rules else self._listed()
         unable = self._keeper.unable()
+        taken = listening(self._ports, self._pools) if self._ports else frozenset()
         gate = None if unable else self._keeper.look()
-        return Network(self._links.look(), rules, there, gate, self._keeper.there(), unable)
+        return Network(self._links.look(), rules, there, gate, self._keeper.there(), unable, taken)
 
     def add(self, addresses: Iterable[Address]) -> list[str]:
         return self._links.add(addresses)
@@ -70,10 +73,11 @@ class NetworkHands:
     def _recorded(self) -> Rules | None:
         try:
             with open(self._record, "rb") as file:
-                about, owners, peers, frontends = marshal.load(file)  # noqa: S302  (root's alone, in /run)
+                about, owners, peers, frontends, published = marshal.load(file)  # noqa: S302  (root's alone, in /run)
         except (OSError, ValueError, EOFError, TypeError):
             return None
-        return Rules(owners, peers, frontends) if about == self._about(_generation()) else None
+        led = frozenset([Published(*it) for it in published])
+        return Rules(owners, peers, frontends, led) if about == self._about(_generation()) else None
 
     def _note(self, rules: Rules | None, generation: int) -> None:
         """`generation` is what it must be if nobody else had a transaction meanwhile."""
@@ -83,7 +87,8 @@ class NetworkHands:
                 return
             owners, peers = (frozenset([(uid, at) for uid, at in grants]) for grants in (rules.owners, rules.peers))
             with open(f"{self._record}.new", "wb") as file:
-                marshal.dump((self._about(generation), owners, peers, rules.frontends), file)
+                published = [tuple(it) for it in rules.published]
+                marshal.dump((self._about(generation), owners, peers, rules.frontends, published), file)
             os.replace(f"{self._record}.new", self._record)
 
     def _about(self, generation: int) -> tuple[str, tuple[str, ...], int, int]:

@@ -33,6 +33,9 @@ class Service(NamedTuple):
     entry: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
     """Keys that are part of the language but that this version does not enforce; they are reported."""
+    listen: int = 0
+    publish: int = 0
+    """A port of the machine that leads to the port `listen` of the account's address, the same where that is 0."""
 
 
 class Plan(NamedTuple):
@@ -159,9 +162,12 @@ class Fleet(NamedTuple):
         """Keys that are part of the language and do nothing in this version, by where they stand."""
         found: dict[str, list[str]] = {}
         for sold in self.accounts.values():
+            wired = bool(self.host.network)
             keys = [
                 *sold.reserved,
-                *(key for key, value in self._wired(sold) if value and not self.host.network),
+                *(key for key, value in self._wired(sold) if value and not wired),
+                *(f"{each.name}.publish" for each in sold.services if each.publish and not wired),
+                *(f"{each.name}.listen" for each in sold.services if each.listen and not each.publish),
                 *(f"{each.name}.{key}" for each in sold.services for key in each.reserved),
             ]
             if keys:

@@ -4,6 +4,7 @@ Addresses are text as inet_ntop(3) writes it: one has one text, and a colon tell
 """
 
 from collections.abc import Iterable, Mapping
+from socket import AF_INET, AF_INET6, inet_pton
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -19,6 +20,20 @@ class Pools(NamedTuple):
     v4: str
     v6: str
 
+    def has(self, address: bytes) -> bool:
+        """Whether an address of 4 or 16 bytes is of them."""
+        first, mask = network(self.v4 if len(address) == 4 else self.v6)
+        return bytes(a & b for a, b in zip(address, mask, strict=True)) == first
+
+
+def network(text: str) -> tuple[bytes, bytes]:
+    """First address and mask of a network such as `10.77.0.0/16`."""
+    first, _, bits = text.partition("/")
+    packed = inet_pton(AF_INET6 if ":" in first else AF_INET, first)
+    size = 8 * len(packed)
+    mask = (1 << size) - (1 << size - int(bits))
+    return (int.from_bytes(packed, "big") & mask).to_bytes(len(packed), "big"), mask.to_bytes(len(packed), "big")
+
 
 class Grant(NamedTuple):
     """A uid that may use, or may connect to, one address of the pool."""
@@ -27,12 +42,22 @@ class Grant(NamedTuple):
     address: Address
 
 
+class Published(NamedTuple):
+    """A port of the machine that leads to a port of an account's address, for TCP and UDP."""
+
+    port: int
+    address: Address
+    to: int
+
+
 class Rules(NamedTuple):
-    """`owners` serve on their addresses and connect to them, `peers` connect; `frontends` connect to all."""
+    """`owners` serve on their addresses and connect to them, `peers` connect; `frontends` connect to all. Whoever asks
+    for what is `published` is led to it."""
 
     owners: frozenset[Grant] = frozenset()
     peers: frozenset[Grant] = frozenset()
     frontends: frozenset[int] = frozenset()
+    published: frozenset[Published] = frozenset()
 
 
 class Home(NamedTuple):
@@ -55,7 +80,7 @@ class Network(NamedTuple):
     """`addresses` tells the directory of the account that has each; of an observed network, the link that it is on.
     `rules` are None where there is no `ruleset` of ours, or one that somebody has changed otherwise than by element.
     `gate` is None where nothing is `gated`, or not wholly as it should be. `unable` is why this machine cannot have a
-    gate: it is neither laid nor missed then.
+    gate: it is neither laid nor missed then. `taken` are the ports to be published on which the machine itself listens.
     """
 
     addresses: Mapping[Address, str] = MappingProxyType({})
@@ -64,6 +89,7 @@ class Network(NamedTuple):
     gate: Gate | None = None
     gated: bool = False
     unable: str = ""
+    taken: frozenset[int] = frozenset()
 
 
 class Wires(Protocol):

@@ -6,7 +6,9 @@ from paas_isolate.model.account import Sold
 
 LastGood = Callable[[str], Sold | None]
 Claim = int | str
-"""A uid, the name of a cgroup directory, or an address (which no directory is called: it has a dot or a colon)."""
+"""A uid, the name of a cgroup directory, an address, or a port of the machine as `port 8300`: no directory is called
+like these, which have a dot, a colon or a space."""
+_PORT = "port "
 Clashes = Mapping[str, tuple[Claim, str]]
 """By account: what it claims, and the other account that claims it too."""
 
@@ -66,9 +68,15 @@ class Claims:
         return [(claim, other) for claim, other in owners if other in self.good]
 
 
+def port_of(claim: str) -> int:
+    """0 where it is no port."""
+    return int(claim.removeprefix(_PORT)) if claim.startswith(_PORT) else 0
+
+
 def is_address(claim: str) -> bool:
     return "." in claim or ":" in claim
 
 
 def _claims(sold: Sold) -> tuple[Claim, ...]:
-    return (sold.directory, *sold.addresses, *sold.uids.values())
+    ports = [f"{_PORT}{it.publish}" for it in sold.services if it.publish] if sold.addresses else []
+    return (sold.directory, *sold.addresses, *ports, *sold.uids.values())

@@ -138,8 +138,8 @@ SERVICE = Table(
         Field("restart", words.choice("always", "on-failure", "never"), "when it ends", "always", True),
         Field("stop_timeout", words.DURATION, "from asking it to end to killing it", "10s", True),
         Field("health", HEALTH, "how to see whether it is well", reserved=True),
-        Field("listen", words.PORT, "its port on the account's own address", reserved=True),
-        Field("publish", words.PORT, "a port of the machine that leads there", reserved=True),
+        Field("listen", words.PORT, "its port on the account's own address; where `publish` leads"),
+        Field("publish", words.PORT, "a port of the machine that leads there, by TCP and UDP"),
         Field("schedule", Anything(), "when it runs", reserved=True),
         Field("replicas", Anything(), "how many of it run", reserved=True),
     )

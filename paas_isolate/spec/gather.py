@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold, Wiring
 from paas_isolate.model.machine import Machine
-from paas_isolate.spec.claims import Claims, Clashes, LastGood, is_address
+from paas_isolate.spec.claims import Claims, Clashes, LastGood, is_address, port_of
 from paas_isolate.spec.conflicts import place_conflicts
 from paas_isolate.spec.guarantees import LIMIT, overbooked, without_guarantee
 from paas_isolate.spec.names import is_name, shown
@@ -165,7 +165,10 @@ def _tell_clashes(seller: Seller, accounts: Mapping[str, Account], clashes: Clas
     reasons = {}
     for name, (claim, other) in clashes.items():
         rival = accounts[other].file if other in accounts else f"accounts.d/{other}.yaml"
-        if isinstance(claim, str) and is_address(claim):
+        if isinstance(claim, str) and (port := port_of(claim)):
+            key = _publisher(accounts[name], port)
+            text = f"is {port}, which {belongs} {rival}; a port of the machine leads to one account"
+        elif isinstance(claim, str) and is_address(claim):
             key = "address" if accounts[name].address else "owner"
             text = f"has the address {claim}, which {belongs} {rival}; give one of them another `address:`"
         elif isinstance(claim, str):
@@ -177,6 +180,11 @@ def _tell_clashes(seller: Seller, accounts: Mapping[str, Account], clashes: Clas
         seller.complain(accounts[name].file, key, text)
         reasons[name] = f"{key} {text}"
     return reasons
+
+
+def _publisher(account: Account, port: int) -> str:
+    """The key by which an account publishes a port: of its own file, or by its plan."""
+    return next((f"services.{it.name}.publish" for it in account.services if it.publish == port), "plan")
 
 
 def _user_of(seller: Seller, account: Account, uid: int) -> tuple[str, str]:

@@ -30,6 +30,8 @@ def _merge_service(plan: Service, own: Service) -> Service:
         match=own.match if own.match.conditions else plan.match,
         priority=plan.priority if own.priority is None else own.priority,
         entry=own.entry or plan.entry,
+        listen=own.listen or plan.listen,
+        publish=own.publish or plan.publish,
         reserved=tuple(dict.fromkeys(plan.reserved + own.reserved)),
     )
 

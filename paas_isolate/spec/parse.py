@@ -147,6 +147,8 @@ def _service(name: str, values: dict[str, Any]) -> Service:
         match=Match(**values.get("match", {})),
         priority=values.get("priority"),
         entry=values.get("entry") or (),
+        listen=values.get("listen") or 0,
+        publish=values.get("publish") or 0,
         reserved=fields.SERVICE.reserved(values),
     )
 

@@ -97,7 +97,7 @@ def _parts(limits: Limits, services: tuple[Service, ...]) -> Plain:
 
 
 def _plain_service(service: Service) -> Plain:
-    row = _row(service, "name", "entry", "reserved") | _parts(service.limits, ())
+    row = _row(service, "name", "entry", "listen", "publish", "reserved") | _parts(service.limits, ())
     if service.priority is not None:  # 0 is a word of its own: it wins over the plan's
         row["priority"] = service.priority
     if service.match.conditions:
@@ -113,6 +113,8 @@ def _services_from(row: Mapping[str, Any]) -> tuple[Service, ...]:
             match=Match(**service.get("match", {})),
             priority=service.get("priority"),
             entry=tuple(service.get("entry", ())),
+            listen=service.get("listen", 0),
+            publish=service.get("publish", 0),
             reserved=tuple(service.get("reserved", ())),
         )
         for service in row.get("services", ())

@@ -87,7 +87,8 @@ class Namespace:
 
     def nft(self, program: str) -> str:
         begin = (
-            "from paas_isolate.linux import nft; from paas_isolate.model.network import Grant, Pools, Rules\n"
+            "from paas_isolate.linux import nft\n"
+            "from paas_isolate.model.network import Grant, Pools, Published, Rules\n"
             f"line = nft.Nft(Pools{POOLS})\n"
             f"rules = Rules(frozenset({OWNERS}), frozenset({PEERS}), frozenset([{FRONT}]))\n"
         )
@@ -285,6 +286,39 @@ def test_the_lan_is_outside(lan: Neighbour, guarded: Namespace, address: str) ->
         finally:
             subprocess.run(["pkill", "-9", "-P", str(server.pid)], check=False)
             server.kill()
+
+
+@pytest.mark.parametrize(("own", "machine"), [(A4, "192.0.2.1"), (A6, "2001:db8::1")])
+def test_what_is_published_is_reached_by_the_machines_address(
+    lan: Neighbour, guarded: Namespace, own: str, machine: str
+) -> None:
+    guarded.nft(f"line.change(rules._replace(published=frozenset([Published(8300, {own!r}, 8080)])), rules)")
+    play = f'servers = [serving({ALICE}, "{own}")]\nprint(open("/dev/stdin").read())'
+    with subprocess.Popen(
+        ["nsenter", f"--net=/run/netns/{guarded.name}", "/usr/bin/python3", "-c", f"{PRELUDE}\n{play}"],
+        stdin=subprocess.PIPE,
+    ) as server:
+        try:
+            assert lan.play(f'print(connect("{machine}", 8300)); print(connect("{own}"))') == [
+                str(ALICE),
+                "TimeoutError late",
+            ]
+            for uid in (BOB, ALICE, 0):
+                asked = f'print(child({uid}, lambda: connect("{machine}", 8300)))'
+                assert guarded.play(asked) == [str(ALICE)]
+            other = f'print(child({BOB}, lambda: connect("{B6 if ":" in own else B4}", 8300)))'
+            assert guarded.play(other) == ["ConnectionRefusedError at once"]  # an account's own port 8300 is its own
+            guarded.nft(f"line.change(rules, rules._replace(published=frozenset([Published(8300, {own!r}, 8080)])))")
+            assert lan.play(f'print(connect("{machine}", 8300))') == ["ConnectionRefusedError at once"]
+        finally:
+            subprocess.run(["pkill", "-9", "-P", str(server.pid)], check=False)
+            server.kill()
+
+
+def test_what_is_published_is_seen_again(guarded: Namespace) -> None:
+    both = f"frozenset([Published(8300, {A4!r}, 8080), Published(8300, {A6!r}, 8080), Published(53, {B4!r}, 53)])"
+    guarded.nft(f"line.change(rules._replace(published={both}), rules)")
+    assert guarded.nft(f"it = line.look(); print(it.whole and it.rules == rules._replace(published={both}))") == "True"
 
 
 @pytest.mark.parametrize(("own", "there", "seen"), [(A4, "192.0.2.2", "192.0.2.1"), (A6, "2001:db8::2", "2001:db8::1")])

@@ -272,3 +272,28 @@ def test_of_fifty_customers_nobody_reaches_another(wired: Wired) -> None:
     assert found["who may connect is heard"]["tried"] == 50 * ways
     assert found["who may not connect is not heard"]["tried"] == (50 * 49 + 50) * ways  # nobody knocks everywhere too
     assert found["nobody serves on another's address"]["tried"] == (50 * 49 + 50) * 3 * 2
+
+
+LISTEN = "import socket, time; s = socket.create_server(('0.0.0.0', 8300)); print(flush=True); time.sleep(60)"
+
+
+def test_a_port_is_published_unless_the_machine_listens_there(wired: Wired) -> None:
+    wired.shop.account(
+        "alice",
+        "services: {web: {match: {program: web}, listen: 8080, publish: 8300, limits: {memory: {kill: process}}}}\n",
+    )
+    done = wired.run("reconcile")
+    assert done.returncode == 0, done.stderr
+    shown = ("nft", "list", "map", "inet", "paas_isolate", "published4")
+    assert "tcp . 8300 : 10.77.0.1 . 8080" in wired.inside(*shown).stdout
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    command = ["nsenter", f"--net=/run/netns/{wired.name}", "/usr/bin/python3", "-c", LISTEN]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+        assert server.stdout and server.stdout.readline()
+        done = wired.run("reconcile")
+        server.kill()
+    assert done.returncode != 0
+    assert "alice cannot publish port 8300: the machine itself listens there" in done.stderr
+    assert "8300" not in wired.inside(*shown).stdout
+    assert wired.run("reconcile").returncode == 0
+    assert "8300" in wired.inside(*shown).stdout

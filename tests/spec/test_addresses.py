@@ -89,3 +89,19 @@ def test_the_last_user_of_a_full_pool_has_its_last_address() -> None:
     assert numbers.addresses((), 1005) == ("10.0.0.6", "fd00::6")
     with pytest.raises(ValueError, match="has no address 7"):
         numbers.addresses((), 1006)
+
+
+WEB = "services: {web: {match: {program: web}, listen: 8080, publish: 8300}}"
+
+
+def test_a_port_of_the_machine_is_published_once() -> None:
+    found = fleet({CONFIG: ON, A: WEB, B: WEB})
+    assert len(said(found)) == 2
+    assert f"services.web.publish is 8300, which belongs to {A}" in said(found)[0]
+    assert not fleet({CONFIG: ON, A: WEB, B: WEB.replace("8300", "8301")}).complaints
+
+
+def test_what_is_published_needs_a_network_and_a_port_that_is_published() -> None:
+    assert fleet({A: WEB}).not_enforced() == {"alice": ["web.publish"]}
+    assert fleet({CONFIG: ON, A: WEB}).not_enforced() == {}
+    assert fleet({CONFIG: ON, A: WEB.replace(", publish: 8300", "")}).not_enforced() == {"alice": ["web.listen"]}

@@ -212,7 +212,6 @@ services:
         "intranet",
     )
     worker = ("run", "directory", "environment", "environment_file", "restart", "stop_timeout", "health")
-    order = ("listen", "publish", "schedule")
     assert found == Account(
         name="intranet",
         file="accounts.d/intranet.yaml",
@@ -223,7 +222,7 @@ services:
             Service("nightly", entry=("cron", "atd")),
             Service("other", {"pids": 5}),
             Service("web", {"memory.max": Percent(Decimal(80))}, Match(program="apache2", user="int*"), priority=-5),
-            Service("worker", reserved=worker + order),
+            Service("worker", reserved=(*worker, "schedule"), listen=8080, publish=8300),
         ),
         suspended=True,
         renamed_from="old",

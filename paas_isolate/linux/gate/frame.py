@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from paas_isolate.linux.bpf.assemble import Assembly, Reg, Size, Sum, Test, word
 from paas_isolate.model.network import Pools
+from paas_isolate.model.network import network as network_of
 
 R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, FP = Reg
 
@@ -106,15 +107,6 @@ class Terms(NamedTuple):
     level: int
 
 
-def _network(pool: str) -> tuple[bytes, bytes]:
-    """First address and mask."""
-    first, _, bits = pool.partition("/")
-    packed = inet_pton(AF_INET6 if ":" in first else AF_INET, first)
-    size = 8 * len(packed)
-    mask = (1 << size) - (1 << size - int(bits))
-    return (int.from_bytes(packed, "big") & mask).to_bytes(len(packed), "big"), mask.to_bytes(len(packed), "big")
-
-
 class Program(Assembly):
     def __init__(self, terms: Terms) -> None:
         super().__init__()
@@ -163,13 +155,13 @@ class Program(Assembly):
         self.when(Test.ANY_BIT, R1, flag, label)
 
     def in_pool4(self, address: Reg, label: str) -> None:
-        network, mask = _network(self.terms.pools.v4)
+        network, mask = network_of(self.terms.pools.v4)
         self.move(R1, address)
         self.sum(Sum.AND, R1, word(mask), narrow=True)
         self.when(Test.EQUAL, R1, word(network), label)
 
     def in_pool6(self, offset: int, label: str) -> None:
-        network, mask = _network(self.terms.pools.v6)
+        network, mask = network_of(self.terms.pools.v6)
         self.move(R2, 0)
         for i in range(0, 16, 4):
             self.load(R1, R6, offset + i)
