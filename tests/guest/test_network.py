@@ -98,17 +98,20 @@ def test_net_test_finds_that_every_promise_is_kept(alice: Customer, sell: Callab
     assert told.count(" kept") == 5, told
 
 
-def test_a_published_port_leads_to_the_service(alice: Customer, spec: Specs, sell: Callable[..., Customer]) -> None:
+def test_a_published_port_leads_to_the_service(alice: Customer, sell: Callable[..., Customer], paas: Paas) -> None:
     """By the machine's own address, which is not the loopback."""
     web = {"match": {"program": "web"}, "listen": 8080, "publish": 8300}
     carol = sell("carol", services={"web": web})
+    paas("reconcile")
     machine = run("hostname", "-I").split()[0]
     drop = ("setpriv", f"--reuid={carol.uid}", f"--regid={carol.uid}", "--clear-groups", "python3", "-c")
     serve = (
         "import socket; s = socket.create_server(('0.0.0.0', 8080)); print(flush=True); s.accept()[0].send(b'carol')"
     )
     with subprocess.Popen([*drop, serve], stdout=subprocess.PIPE) as server:
-        assert server.stdout and server.stdout.readline()
-        with socket.create_connection((machine, 8300), 5) as client:
-            assert client.recv(9) == b"carol"
-        server.kill()
+        try:
+            assert server.stdout and server.stdout.readline()
+            with socket.create_connection((machine, 8300), 5) as client:
+                assert client.recv(9) == b"carol"
+        finally:
+            server.kill()
