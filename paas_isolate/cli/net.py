@@ -1,6 +1,7 @@
 """net: which addresses the accounts have and what went through; and whether the network keeps its promises."""
 
 import os
+from collections.abc import Iterator
 
 import click
 
@@ -8,6 +9,8 @@ from paas_isolate.changes.wiring import network_as_sold
 from paas_isolate.cli import options, say
 from paas_isolate.cli.desk import Desk, need_root, unknown
 from paas_isolate.cli.exits import Exit
+from paas_isolate.doctor.check import Verdict
+from paas_isolate.doctor.network import examine
 from paas_isolate.errors import HostError
 from paas_isolate.linux.gate.keeper import Keeper, Traffic, spots
 from paas_isolate.model import tree
@@ -66,12 +69,18 @@ def try_(desk: Desk, accounts: tuple[str, ...], as_json: bool) -> int:
     chosen = _named(fleet, accounts or tuple(sorted(fleet.accounts)[:_SOME]))
     if not chosen:
         raise HostError("there is no account to try it with")
-    found = try_all(fleet, _rules(fleet), chosen, _leaves(desk, fleet, chosen))
+    found = (*_standing(fleet), *try_all(fleet, _rules(fleet), chosen, _leaves(desk, fleet, chosen)))
     if as_json:
         say.print_json([{**promise._asdict(), "kept": promise.kept} for promise in found])
     else:
         _tell(found)
     return Exit.CONVERGED if all(promise.kept for promise in found) else Exit.ERROR
+
+
+def _standing(fleet: Fleet) -> Iterator[Promise]:
+    """One line alone may keep what is tried: that the other has fallen is seen here."""
+    for check in examine(fleet):
+        yield Promise(f"{check.name}: as made", 1, (check.found,) if check.verdict is Verdict.FAILED else ())
 
 
 def _tell(found: tuple[Promise, ...]) -> None:

@@ -58,7 +58,7 @@ def _ruleset(network: Wiring) -> Check:
         return Check("ruleset", Verdict.FAILED, str(error).partition("\n")[0], error.hint)
     seen = nft.Nft(Pools(network.pool, network.pool6)).look()
     if seen is None:
-        return Check("ruleset", Verdict.FAILED, "it is gone: every customer reaches every other", _MEND)
+        return Check("ruleset", Verdict.FAILED, "it is gone: nothing stops what does not pass the gate", _MEND)
     if not seen.whole:
         return Check("ruleset", Verdict.FAILED, "somebody has changed it, or the pools are others now", _MEND)
     return Check("ruleset", Verdict.OK, f"for {len(seen.rules.owners)} pairs of a uid and an address")
