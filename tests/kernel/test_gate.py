@@ -199,6 +199,9 @@ def test_elements_change_alone(stage: Stage) -> None:
     less = "gate._replace(homes={u: h for u, h in gate.homes.items() if u != uids[1]}, frontends=frozenset({33}))"
     assert stage.ask(0, f"other = {less}; keeper.set(other, gate); it = keeper.look() == other") is True
     assert stage.ask(BOB, bind(B4)) == "PermissionError"
+    mixed = "other._replace(frontends=frozenset({33, uids[0]}), homes={**other.homes, uids[0]: other.homes[uids[2]]})"
+    assert stage.ask(0, f"mixed = {mixed}; keeper.set(mixed, other); it = keeper.look() == mixed") is True
+    assert stage.ask(0, "keeper.set(other, mixed); it = keeper.look() == other") is True
     assert stage.ask(0, f"keeper.set(gate, {less}); it = keeper.look() == gate") is True
     assert stage.ask(BOB, bind(B4)) == B4
 

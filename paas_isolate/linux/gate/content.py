@@ -27,6 +27,18 @@ def peers(gate: Gate) -> dict[bytes, bytes]:
     return {_UID.pack(uid) + packed(address): _YES for uid, address in gate.peers}
 
 
+def differing(wanted: Gate, found: Gate) -> tuple[Gate, Gate]:
+    """Both, without the homes that are the same: of 20,000 mostly all but one, and packing them takes 27 ms."""
+    moved = wanted.frontends ^ found.frontends
+
+    def other(gate: Gate, than: Gate) -> Gate:
+        than_homes = than.homes
+        homes = {uid: home for uid, home in gate.homes.items() if than_homes.get(uid) != home or uid in moved}
+        return gate._replace(homes=homes, frontends=gate.frontends & (moved | homes.keys()))
+
+    return other(wanted, found), other(found, wanted)
+
+
 def gate_of(homes: Entries, peers: Entries) -> Gate:
     """The way back."""
     found, frontends = dict[int, Home](), set[int]()

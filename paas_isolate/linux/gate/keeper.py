@@ -98,7 +98,8 @@ class Keeper:
             return
         with self._opened("homes") as homes, self._opened("peers") as peers:
             if homes and peers:
-                _change(homes, content.homes(wanted), content.homes(found))
+                new, old = content.differing(wanted, found)
+                _change(homes, content.homes(new), content.homes(old))
                 _change(peers, content.peers(wanted), content.peers(found))
         if found.homes.keys() - wanted.homes.keys():
             self._forget()
