@@ -1,11 +1,13 @@
 """The ruleset as text for nft(8): the table, which changes with the pools alone, and what is in its sets.
 
-Nothing is rendered but networks, addresses and numbers, which have been parsed before.
+Nothing is rendered but networks, addresses, numbers and words of our own, which have been parsed before.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from importlib.resources import files
 
+from paas_isolate.changes import egress
 from paas_isolate.model.network import Grant, Pools, Published, Rules
 
 TABLE = "inet paas_isolate"
@@ -27,7 +29,34 @@ def replacement(pools: Pools, rules: Rules) -> str:
 def change(wanted: Rules, found: Rules) -> str:
     """What turns the sets into the wanted ones, by element: counters and everything else live on."""
     pairs = zip(_sets(wanted), _sets(found), strict=True)
-    return "".join(line for (name, new), (_, old) in pairs for line in _lines(name, new, old))
+    new, old = chains(wanted), chains(found)
+    return "".join(
+        (
+            *(line for name in sorted(new.keys() - old.keys()) for line in _chain(name, new[name])),
+            *(line for (name, some), (_, others) in pairs for line in _lines(name, some, others)),
+            *(line for name in sorted(old.keys() - new.keys()) for line in _no_chain(name)),
+        )
+    )
+
+
+def chains(rules: Rules) -> dict[str, tuple[str, ...]]:
+    """The chains of egress by name, and what each lets out."""
+    return {egress.chain(sold): sold for sold in {it.egress for it in rules.restrained}}
+
+
+def number(text: str) -> int:
+    """What the map `made` knows a text by."""
+    return int.from_bytes(sha256(text.encode()).digest()[:4], "big") or 1
+
+
+def _chain(name: str, sold: tuple[str, ...]) -> Iterator[str]:
+    yield f"add chain {TABLE} {name}\n"
+    yield from (f"add rule {TABLE} {name} {rule}\n" for rule in egress.rules(sold))
+
+
+def _no_chain(name: str) -> Iterator[str]:
+    yield f"delete chain {TABLE} {name}\n"
+    yield f"delete element {TABLE} made {{ {number(name)} }}\n"
 
 
 def _lines(name: str, new: frozenset[str], old: frozenset[str]) -> Iterator[str]:
@@ -42,6 +71,7 @@ def _sets(rules: Rules) -> Iterator[tuple[str, frozenset[str]]]:
     for name, grants in (("owners", rules.owners), ("peers", rules.peers)):
         yield f"{name}4", _elements(grants, lambda address: ":" not in address)
         yield f"{name}6", _elements(grants, lambda address: ":" in address)
+    yield "egress", frozenset([f"{uid} : jump {egress.chain(sold)}" for uid, sold in rules.restrained])
     for family, six in (("4", False), ("6", True)):
         some = [it for it in rules.published if (":" in it.address) == six]
         yield f"published{family}", frozenset([_led(kind, it) for it in some for kind in ("tcp", "udp")])

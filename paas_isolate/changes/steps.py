@@ -172,7 +172,8 @@ def _pairs(rules: Rules) -> set[str]:
     grants = {f"{uid} at {address}" for uid, address in rules.owners}
     peers = {f"{uid} to {address}" for uid, address in rules.peers}
     ports = {f"port {it.port} to {it.address} port {it.to}" for it in rules.published}
-    return grants | peers | ports | {f"{uid} to all" for uid in rules.frontends}
+    egress = {f"{it.uid} {', '.join(it.egress)}" for it in rules.restrained}
+    return grants | peers | ports | egress | {f"{uid} to all" for uid in rules.frontends}
 
 
 Step = (

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from paas_isolate.changes.steps import AddAddress, RemoveAddress, SetGate, SetRules, Step
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.model.network import Gate, Grant, Home, Network, Published, Rules
+from paas_isolate.model.network import Gate, Grant, Home, Network, Published, Restraint, Rules
 
 
 def network_as_sold(fleet: Fleet) -> Network:
@@ -15,7 +15,8 @@ def network_as_sold(fleet: Fleet) -> Network:
     accounts = fleet.accounts.values()
     addresses = {address: it.directory for it in accounts for address in it.addresses}
     owners = frozenset([Grant(uid, at) for it in accounts for at in it.addresses for uid in it.uids.values()])
-    rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends, frozenset(_published(fleet)))
+    restrained = frozenset([Restraint(uid, it.egress) for it in accounts if it.egress for uid in it.uids.values()])
+    rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends, frozenset(_published(fleet)), restrained)
     homes = {uid: _home(it) for it in accounts if it.addresses for uid in it.uids.values()}
     return Network(addresses, rules, True, Gate(homes, rules.peers, rules.frontends), gated=True)
 

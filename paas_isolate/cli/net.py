@@ -13,6 +13,7 @@ from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.network import examine
 from paas_isolate.errors import HostError
 from paas_isolate.linux.gate.keeper import Keeper, Traffic, spots
+from paas_isolate.linux.nft import Nft
 from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Fleet, Sold
 from paas_isolate.model.network import Pools, Rules
@@ -39,7 +40,8 @@ def net() -> None:
 @options.as_json
 @click.pass_obj
 def show(desk: Desk, account: str | None, as_json: bool) -> int:
-    """Addresses, who may connect to them, and traffic: bytes and packets since the account's first packet.
+    """Addresses, who may connect to them, and traffic: bytes and packets since the account's first packet, and packets
+    that its egress denied.
 
     What a customer sends to their own localhost counts as sent and as received. In a "shared" loopback 127.0.0.1 is
     the machine's alone.
@@ -47,11 +49,14 @@ def show(desk: Desk, account: str | None, as_json: bool) -> int:
     fleet = _fleet(desk)
     shown = _named(fleet, (account,)) if account else list(fleet.accounts.values())
     traffic = _traffic(desk, fleet)
+    withheld = _withheld(fleet)
     if as_json:
-        say.print_json({"accounts": {sold.name: _data(sold, traffic) for sold in shown}})
-    else:
-        titles = ("ACCOUNT", "IPV4", "IPV6", "LOOPBACK", "PEERS", "IN", "OUT", "PACKETS IN", "PACKETS OUT")
-        say.table(titles, [_row(sold, traffic) for sold in shown], right=titles[5:])
+        say.print_json({"accounts": {sold.name: _data(sold, traffic, withheld) for sold in shown}})
+        return Exit.CONVERGED
+    titles = ("ACCOUNT", "IPV4", "IPV6", "LOOPBACK", "PEERS", "IN", "OUT", "PACKETS IN", "PACKETS OUT", "DENIED")
+    say.table(titles, [_row(sold, traffic, withheld) for sold in shown], right=titles[5:])
+    if account:
+        say.line(f"egress: {', '.join(shown[0].egress) or 'allow all'}")
     return Exit.CONVERGED
 
 
@@ -128,17 +133,32 @@ def _traffic(desk: Desk, fleet: Fleet) -> dict[str, Traffic]:
         return {} if keeper.unable() else keeper.traffic()
 
 
-def _row(sold: Sold, traffic: dict[str, Traffic]) -> tuple[str, ...]:
+def _withheld(fleet: Fleet) -> dict[str, int]:
+    """Packets, by account."""
+    network = fleet.host.network
+    assert network is not None  # who has none has been sent away
+    by_uid = Nft(Pools(network.pool, network.pool6)).withheld()
+    return {it.name: sum(by_uid.get(uid, 0) for uid in it.uids.values()) for it in fleet.accounts.values()}
+
+
+def _row(sold: Sold, traffic: dict[str, Traffic], withheld: dict[str, int]) -> tuple[str, ...]:
     it = traffic.get(sold.directory, _NOTHING)
     peers = ", ".join(sold.peers) or "-"
-    sizes = format_size(it.bytes_in), format_size(it.bytes_out), str(it.packets_in), str(it.packets_out)
+    sizes = (
+        format_size(it.bytes_in),
+        format_size(it.bytes_out),
+        str(it.packets_in),
+        str(it.packets_out),
+        str(withheld[sold.name]),
+    )
     return sold.name, *sold.addresses, sold.loopback or "own", peers, *sizes
 
 
-def _data(sold: Sold, traffic: dict[str, Traffic]) -> dict[str, object]:
+def _data(sold: Sold, traffic: dict[str, Traffic], withheld: dict[str, int]) -> dict[str, object]:
     return {
         "addresses": list(sold.addresses),
         "loopback": sold.loopback or "own",
         "peers": list(sold.peers),
-        "traffic": traffic.get(sold.directory, _NOTHING)._asdict(),
+        "egress": list(sold.egress),
+        "traffic": traffic.get(sold.directory, _NOTHING)._asdict() | {"packets_denied": withheld[sold.name]},
     }

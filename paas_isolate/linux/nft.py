@@ -5,12 +5,12 @@ import json
 import socket
 import struct
 import subprocess
-from hashlib import sha256
 from typing import Any, NamedTuple
 
-from paas_isolate.changes.ruleset import TABLE, change, replacement, table
+from paas_isolate.changes import egress
+from paas_isolate.changes.ruleset import TABLE, chains, change, number, replacement, table
 from paas_isolate.errors import HostError
-from paas_isolate.model.network import Grant, Pools, Published, Rules
+from paas_isolate.model.network import Grant, Pools, Published, Restraint, Rules
 
 LIBRARY = "libnftables.so.1"
 _JSON, _TERSE = 1 << 4, 1 << 11  # nftables/libnftables.h: NFT_CTX_OUTPUT_…
@@ -39,20 +39,40 @@ class Nft:
             listed = _listing(f"list table {TABLE}")
         except HostError:
             return None
-        made = next((it["elem"] for it in _of(listed, "map") if it["name"] == "made" and it.get("elem")), [[0, 0]])
-        whole = made == [[_number(table(self._pools)), _number(_form(listed))]]
-        return Seen(whole, _rules(listed))
+        rules = _rules(listed)
+        return Seen(_made(listed) == self._forms(listed) and chains(rules).keys() == _chains(listed), rules)
 
-    def lay(self, rules: Rules) -> None:
-        """The whole table, in one transaction; what it looks like then is noted in it."""
+    def lay(self, rules: Rules) -> int:
+        """The whole table, in one transaction; what it looks like then is noted in it by another. Their number."""
         run(replacement(self._pools, rules))
-        form = _form(_listing(f"list table {TABLE}", terse=True))
-        run(f"add element {TABLE} made {{ {_number(table(self._pools))} : {_number(form)} }}")
+        return 1 + self._note(self._forms(_listing(f"list table {TABLE}", terse=True)))
 
-    def change(self, wanted: Rules, found: Rules) -> None:
-        """By element, in one transaction."""
-        if text := change(wanted, found):
+    def change(self, wanted: Rules, found: Rules) -> int:
+        """By element, in one transaction; by two where an egress is new. Their number."""
+        text = change(wanted, found)
+        if text:
             run(text)
+        new = chains(wanted).keys() - chains(found).keys()
+        return bool(text) + self._note({number(name): _chain_form(name) for name in new})
+
+    def _note(self, forms: dict[int, int]) -> int:
+        if forms:
+            run(f"add element {TABLE} made {{ {', '.join(f'{name} : {form}' for name, form in forms.items())} }}")
+        return bool(forms)
+
+    def _forms(self, listed: list[dict[str, Any]]) -> dict[int, int]:
+        """What the map `made` should say: the table's form, and that of each chain of egress."""
+        rest = [it for it in listed if not _of_egress(it)]
+        each = {number(name): number(_form(_in_chain(listed, name))) for name in _chains(listed)}
+        return {number(table(self._pools)): number(_form(rest))} | each
+
+    def withheld(self) -> dict[int, int]:
+        """Packets that an egress has denied, by uid, since the table was laid; nothing where it is not."""
+        try:
+            listed = _of(_listing(f"list set {TABLE} withheld"), "set")[0].get("elem", [])
+        except HostError:
+            return {}
+        return {it["elem"]["val"]: it["elem"]["counter"]["packets"] for it in listed}
 
     def remove(self) -> None:
         run(f"table {TABLE}\ndelete table {TABLE}\n")
@@ -126,6 +146,39 @@ def _of(listed: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [it[kind] for it in listed if kind in it]
 
 
+def _made(listed: list[dict[str, Any]]) -> dict[int, int]:
+    return next((dict(it.get("elem", [])) for it in _of(listed, "map") if it["name"] == "made"), {})
+
+
+def _chains(listed: list[dict[str, Any]]) -> set[str]:
+    """The names of those of egress."""
+    return {it["name"] for it in _of(listed, "chain") if it["name"].startswith(egress.PREFIX)}
+
+
+def _of_egress(part: dict[str, Any]) -> bool:
+    chain = part.get("chain", {}).get("name") or part.get("rule", {}).get("chain") or ""
+    return bool(chain.startswith(egress.PREFIX))
+
+
+def _in_chain(listed: list[dict[str, Any]], chain: str) -> list[dict[str, Any]]:
+    return [it for it in _of(listed, "rule") if it["chain"] == chain]
+
+
+def _chain_form(chain: str) -> int:
+    return number(_form(_in_chain(_listing(f"list chain {TABLE} {chain}", terse=True), chain)))
+
+
+def _restrained(listed: list[dict[str, Any]]) -> frozenset[Restraint]:
+    """A chain's sentences are its rules' comments; of a chain that is not named by them nothing is known."""
+    told = {
+        name: tuple(dict.fromkeys([rule.get("comment", "") for rule in _in_chain(listed, name)]))
+        for name in _chains(listed)
+    }
+    elements: list[Any] = next((it.get("elem", []) for it in _of(listed, "map") if it["name"] == "egress"), [])
+    ends = [(uid, verdict.get("jump", {}).get("target", "")) for uid, verdict in elements]
+    return frozenset([Restraint(uid, told[name]) for uid, name in ends if name == egress.chain(told.get(name, ()))])
+
+
 def _rules(listed: list[dict[str, Any]]) -> Rules:
     sets = {it["name"]: it.get("elem", []) for it in _of(listed, "set")}
 
@@ -133,7 +186,9 @@ def _rules(listed: list[dict[str, Any]]) -> Rules:
         both = sets.get(f"{name}4", []) + sets.get(f"{name}6", [])
         return frozenset([Grant(*element["concat"]) for element in both])
 
-    return Rules(grants("owners"), grants("peers"), frozenset(sets.get("frontends", [])), _published(listed))
+    return Rules(
+        grants("owners"), grants("peers"), frozenset(sets.get("frontends", [])), _published(listed), _restrained(listed)
+    )
 
 
 def _published(listed: list[dict[str, Any]]) -> frozenset[Published]:
@@ -152,7 +207,3 @@ def _still(part: Any) -> Any:
     if isinstance(part, dict):
         return {key: _still(value) for key, value in part.items() if key not in _MOVES}
     return [_still(value) for value in part] if isinstance(part, list) else part
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(sha256(text.encode()).digest()[:4], "big") or 1

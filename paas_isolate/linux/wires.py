@@ -10,7 +10,7 @@ from paas_isolate.linux import nft
 from paas_isolate.linux.gate.keeper import Keeper, Spots
 from paas_isolate.linux.links import Links
 from paas_isolate.linux.listening import listening
-from paas_isolate.model.network import Address, Gate, Network, Pools, Published, Rules
+from paas_isolate.model.network import Address, Gate, Network, Pools, Published, Restraint, Rules
 
 RECORD = "ruleset"
 """In /run/paas-isolate: tens of thousands of elements take nft half a second to list. The kernel counts the
@@ -49,11 +49,11 @@ class NetworkHands:
         before = _generation()
         if wanted is None:
             self._nft.remove()
+            transactions = 1
         elif found is None:
-            self._nft.lay(wanted)
+            transactions = self._nft.lay(wanted)
         else:
-            self._nft.change(wanted, found)
-        transactions = 2 if found is None else 1
+            transactions = self._nft.change(wanted, found)
         self._note(wanted, before + transactions)
 
     def set_gate(self, wanted: Gate | None, found: Gate | None) -> None:
@@ -73,11 +73,12 @@ class NetworkHands:
     def _recorded(self) -> Rules | None:
         try:
             with open(self._record, "rb") as file:
-                about, owners, peers, frontends, published = marshal.load(file)  # noqa: S302  (root's alone, in /run)
+                about, owners, peers, frontends, published, restrained = marshal.load(file)  # noqa: S302  (root's alone, in /run)
         except (OSError, ValueError, EOFError, TypeError):
             return None
         led = frozenset([Published(*it) for it in published])
-        return Rules(owners, peers, frontends, led) if about == self._about(_generation()) else None
+        rules = Rules(owners, peers, frontends, led, frozenset([Restraint(*it) for it in restrained]))
+        return rules if about == self._about(_generation()) else None
 
     def _note(self, rules: Rules | None, generation: int) -> None:
         """`generation` is what it must be if nobody else had a transaction meanwhile."""
@@ -87,8 +88,8 @@ class NetworkHands:
                 return
             owners, peers = (frozenset([(uid, at) for uid, at in grants]) for grants in (rules.owners, rules.peers))
             with open(f"{self._record}.new", "wb") as file:
-                published = [tuple(it) for it in rules.published]
-                marshal.dump((self._about(generation), owners, peers, rules.frontends, published), file)
+                lists = [[tuple(it) for it in some] for some in (rules.published, rules.restrained)]
+                marshal.dump((self._about(generation), owners, peers, rules.frontends, *lists), file)
             os.replace(f"{self._record}.new", self._record)
 
     def _about(self, generation: int) -> tuple[str, tuple[str, ...], int, int]:

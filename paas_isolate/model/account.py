@@ -10,6 +10,9 @@ from paas_isolate.model.limits import NO_LIMITS, Limits
 LOGIN = "login"
 OTHER = "other"
 
+ANYWHERE = ("allow all",)
+"""The egress that denies nothing; it takes the place of a plan's."""
+
 
 class Match(NamedTuple):
     """Which of the account's processes belong to a service: globs, all that are given must fit."""
@@ -46,6 +49,7 @@ class Plan(NamedTuple):
     limits: Limits = NO_LIMITS
     services: tuple[Service, ...] = ()
     loopback: str = ""
+    egress: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
 
 
@@ -64,6 +68,7 @@ class Account(NamedTuple):
     address: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
     loopback: str = ""
+    egress: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
 
 
@@ -106,6 +111,8 @@ class Sold(NamedTuple):
     `directory` is the name of its cgroup (an older name after `renamed_from`).
     `uids` maps the account's user names to their uids, as this machine resolves them. `peers` are the accounts that
     may connect to this one; `loopback` is `shared` where 127.0.0.1 is the machine's own, '' where it is the account's.
+    `egress` says what may leave the machine, in sentences such as `allow dns`, `deny 10.0.0.0/8 port 25` and `deny all`
+    of which the first that fits decides; what none fits passes.
     """
 
     name: str
@@ -121,6 +128,7 @@ class Sold(NamedTuple):
     """IPv4, then IPv6; () on a machine without `network:`."""
     peers: tuple[str, ...] = ()
     loopback: str = ""
+    egress: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
 
 
@@ -156,7 +164,7 @@ class Fleet(NamedTuple):
 
     @staticmethod
     def _wired(sold: Sold) -> tuple[tuple[str, object], ...]:
-        return ("loopback", sold.loopback), ("peers", sold.peers)
+        return ("loopback", sold.loopback), ("peers", sold.peers), ("egress", sold.egress)
 
     def not_enforced(self) -> dict[str, list[str]]:
         """Keys that are part of the language and do nothing in this version, by where they stand."""

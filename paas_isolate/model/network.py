@@ -50,14 +50,22 @@ class Published(NamedTuple):
     to: int
 
 
+class Restraint(NamedTuple):
+    """What of a uid's packets may leave the machine, as `Sold.egress` says it."""
+
+    uid: int
+    egress: tuple[str, ...]
+
+
 class Rules(NamedTuple):
     """`owners` serve on their addresses and connect to them, `peers` connect; `frontends` connect to all. Whoever asks
-    for what is `published` is led to it."""
+    for what is `published` is led to it. Who is `restrained` reaches less than the whole world."""
 
     owners: frozenset[Grant] = frozenset()
     peers: frozenset[Grant] = frozenset()
     frontends: frozenset[int] = frozenset()
     published: frozenset[Published] = frozenset()
+    restrained: frozenset[Restraint] = frozenset()
 
 
 class Home(NamedTuple):

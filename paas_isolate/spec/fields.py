@@ -8,6 +8,7 @@ from typing import Any
 from paas_isolate.model.account import LOGIN, OTHER, Host, Tree, Wiring
 from paas_isolate.model.limits import Value
 from paas_isolate.spec import words
+from paas_isolate.spec.egress import EgressShape
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable
 from paas_isolate.spec.page import Page, below
@@ -199,10 +200,7 @@ LIMITS = Field("limits", LimitsShape(_SELF), "for the whole account")
 SERVICES = Field("services", ServicesShape(), "the named parts of the account")
 LATER = tuple(
     Field(name, Anything(), meaning, reserved=True)
-    for name, meaning in (
-        ("egress", "where the account may connect to"),
-        ("private", "what the account has for itself alone"),
-    )
+    for name, meaning in (("private", "what the account has for itself alone"),)
 )
 
 LOOPBACK = Field(
@@ -212,7 +210,9 @@ LOOPBACK = Field(
     "own",
 )
 
-PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, *LATER))
+EGRESS = Field("egress", EgressShape(), "where to the account's packets may leave the machine", "allow")
+
+PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, EGRESS, *LATER))
 
 ACCOUNT = Table(
     (
@@ -236,6 +236,7 @@ ACCOUNT = Table(
         ),
         Field("peers", ListOf(words.NAME, "a list of accounts"), "accounts that may connect to this one"),
         LOOPBACK,
+        EGRESS,
         *LATER,
     )
 )

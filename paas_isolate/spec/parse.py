@@ -49,6 +49,7 @@ def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
         limits=values.get("limits", {}),
         services=_services(root, values, page),
         loopback=values.get("loopback") or "",
+        egress=values.get("egress") or (),
         reserved=fields.PLAN.reserved(values),
     )
     return plan, page.warnings()
@@ -73,6 +74,7 @@ def parse_account(data: bytes, file: str) -> tuple[Account, Warnings]:
         address=values.get("address") or (),
         peers=values.get("peers") or (),
         loopback=values.get("loopback") or "",
+        egress=values.get("egress") or (),
         reserved=fields.ACCOUNT.reserved(values),
     )
     if name and account.renamed_from == name:

@@ -13,7 +13,7 @@ from paas_isolate.model.limits import UNLIMITED, Cores, Limits, Percent, Value
 VERSION = 1
 Plain = dict[str, Any]
 
-_WIRED = ("address", "peers", "loopback")
+_WIRED = ("address", "peers", "loopback", "egress")
 _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 
 
@@ -30,7 +30,7 @@ def account_from(row: Plain) -> Account:
 
 
 def plain_plan(plan: Plan) -> Plain:
-    return _row(plan, "name", "file", "loopback", "reserved") | _parts(plan.limits, plan.services)
+    return _row(plan, "name", "file", "loopback", "egress", "reserved") | _parts(plan.limits, plan.services)
 
 
 def plan_from(row: Plain) -> Plan:
@@ -64,9 +64,8 @@ def host_from(row: Plain) -> Host:
 
 
 def plain_sold(sold: Sold) -> Plain:
-    row = _row(
-        sold, "name", "directory", "owner", "home", "plan", "suspended", "addresses", "peers", "loopback", "reserved"
-    )
+    wired = ("addresses", "peers", "loopback", "egress")
+    row = _row(sold, "name", "directory", "owner", "home", "plan", "suspended", *wired, "reserved")
     return row | {"uids": dict(sold.uids)} | _parts(sold.limits, sold.services)
 
 
@@ -76,7 +75,7 @@ def sold_from(row: Plain) -> Sold:
             "plan": None,
             "home": "",
             **row,
-            **{key: tuple(row.get(key, ())) for key in ("addresses", "peers", "reserved")},
+            **{key: tuple(row.get(key, ())) for key in ("addresses", "peers", "egress", "reserved")},
             "limits": _limits_from(row.get("limits", {})),
             "services": _services_from(row),
         }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from paas_isolate.errors import Complaint
-from paas_isolate.model.account import Account, Host, Plan, Service, Sold, User, Wiring
+from paas_isolate.model.account import ANYWHERE, Account, Host, Plan, Service, Sold, User, Wiring
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import LastGood
@@ -99,6 +99,7 @@ class Seller:
             addresses=self._addresses(account, uids, host.network) if host.network else (),
             peers=account.peers,
             loopback=_loopback(plan, account),
+            egress=_egress(plan, account),
             reserved=merge_reserved(plan, account),
         )
 
@@ -223,6 +224,11 @@ class Seller:
 def _loopback(plan: Plan | None, account: Account) -> str:
     said = account.loopback or (plan.loopback if plan else "")
     return "" if said == "own" else said
+
+
+def _egress(plan: Plan | None, account: Account) -> tuple[str, ...]:
+    said = account.egress or (plan.egress if plan else ())
+    return () if said == ANYWHERE else said
 
 
 def is_anothers(uid: int, name: str, people: People) -> bool:

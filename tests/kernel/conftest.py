@@ -12,6 +12,7 @@ import pytest
 from login_house import House
 from login_kit import Kit, make
 from shop import Shop
+from spaces import Namespace, neighbour_of, opened
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import mounts
@@ -85,3 +86,23 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
 def house(tmp_path: Path, kit: Kit, cgroups: CgroupTree) -> Iterator[House]:
     with House(tmp_path, kit, cgroups) as opened:
         yield opened
+
+
+@pytest.fixture
+def space() -> Iterator[Namespace]:
+    with opened() as found:
+        yield found
+
+
+@pytest.fixture
+def guarded(space: Namespace) -> Namespace:
+    """With the ruleset in it."""
+    space.nft("line.lay(rules)")
+    return space
+
+
+@pytest.fixture
+def lan(guarded: Namespace) -> Iterator[Namespace]:
+    """A machine of the LAN with a route to the pool."""
+    with neighbour_of(guarded) as found:
+        yield found

@@ -1,6 +1,7 @@
 """Addresses of accounts in a network namespace of the test's own, by the command itself."""
 
 import json
+import os
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -240,6 +241,41 @@ def test_net_show_tells_addresses_and_traffic(wired: Wired) -> None:
     assert told["peers"] == ["bob"]
     assert told["traffic"]["bytes_out"] == 100 and told["traffic"]["packets_out"] == 1
     assert "10.77.0.1" in wired.run("net", "show").stdout
+
+
+def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: Wired) -> None:
+    wired.shop.account("alice", "egress: {allow: [dns], deny: [private]}\n")
+    done = wired.run("reconcile")
+    assert done.returncode == 0, done.stderr
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    os.unlink(wired.shop.place / "run/ruleset")  # so that it is read from the kernel
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    for words in (
+        "link add eth7 type veth peer name eth8",
+        "link set eth8 up",
+        "link set eth7 up",
+        "address add 192.0.2.1/24 dev eth7",
+    ):
+        wired.inside("ip", *words.split())
+    wired.inside("ip", "route", "add", "default", "dev", "eth7")
+    send = "import os, socket; os.setresuid(*[48201] * 3); s = socket.socket(type=socket.SOCK_DGRAM); "
+    assert "PermissionError" in wired.inside("/usr/bin/python3", "-c", send + "s.sendto(b'', ('10.1.2.3', 9))").stderr
+    assert not wired.inside("/usr/bin/python3", "-c", send + "s.sendto(b'', ('10.1.2.3', 53))").stderr
+    assert not wired.inside("/usr/bin/python3", "-c", send + "s.sendto(b'', ('192.0.2.9', 9))").stderr
+    told = json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]
+    assert told["egress"] == ["allow dns", "deny private"]
+    assert told["traffic"]["packets_denied"] == 1
+    assert "egress: allow dns, deny private" in wired.run("net", "show", "alice").stdout
+    wired.shop.account("bob", "egress: {allow: [dns], deny: [private]}\n")
+    change = wired.run("reconcile").stdout
+    assert "change the ruleset of the network: add '48202 allow dns, deny private'" in change
+    assert json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]["traffic"][
+        "packets_denied"
+    ]
+    for account in ("alice", "bob"):
+        wired.shop.account(account)
+    assert wired.run("reconcile").returncode == 0
+    assert "egress_" not in wired.inside("nft", "list", "ruleset").stdout
 
 
 def test_net_test_tells_which_promises_hold(wired: Wired) -> None:

@@ -43,12 +43,12 @@ def test_services_merge_by_name() -> None:
 services:
   php: {match: {program: php-fpm*, command: "*pool $account* $owner $accounts"}, limits: {memory: 80%, pids: 9}}
   web: {match: {program: apache2}, priority: 3, entry: [cron]}
-private: [x]
+egress: deny
 """,
             A: """
 users: [bob]
 plan: p
-egress: deny
+private: {tmp: true}
 services:
   php: {limits: {pids: 5}}
   web: {match: {program: nginx}, run: ./x}
@@ -66,7 +66,7 @@ services:
         ),
         Service("web", {}, Match(program="nginx"), 3, ("cron",), ("run",)),
     )
-    assert alice.reserved == ("private", "egress")
+    assert alice.reserved == ("private",)
 
 
 def test_a_name_with_glob_characters_fits_itself_alone() -> None:

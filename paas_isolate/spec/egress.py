@@ -1,0 +1,101 @@
+"""Where an account may connect to, as the language has it: `allow`, `deny`, or lists of what is.
+
+Reads into sentences such as `allow dns`, `deny 10.0.0.0/8 port 25`, `deny all`: the first that fits decides.
+"""
+
+import re
+from collections.abc import Iterator
+
+from paas_isolate.model.account import ANYWHERE
+from paas_isolate.spec.page import Page, below
+from paas_isolate.spec.read import Node, Pairs, Scalar
+from paas_isolate.spec.shapes import Field, ListOf, Schema, Table, Text
+from paas_isolate.spec.words import exact, fits
+from paas_isolate.units import parse_count
+
+NAMED = ("smtp", "dns", "metadata", "private")
+EVERYTHING = {"allow": ANYWHERE, "deny": ("deny all",)}
+
+_EXPECTED = (
+    f"{', '.join(NAMED)}, a port such as 443 or 8000-8100, a network such as 203.0.113.0/24, or one with a port: "
+    "203.0.113.9:25, [2001:db8::/32]:25"
+)
+_PLAIN = re.compile(r"[0-9A-Fa-f.:/]+", re.ASCII)
+_PLACE = re.compile(r"\[(?P<v6>[^]]+)\](?::(?P<port6>.+))?|(?P<v4>[0-9./]+)(?::(?P<port4>.+))?", re.ASCII)
+
+
+def _target(text: str) -> str:
+    """`smtp`, `port 443`, `203.0.113.0/24`, `2001:db8::/32 port 25`."""
+    if text in NAMED:
+        return text
+    if re.fullmatch(r"[0-9]+(-[0-9]+)?", text, re.ASCII):
+        return f"port {_ports(text)}"
+    found = None if text.count(":") > 1 and not text.startswith("[") else _PLACE.fullmatch(text)
+    network = _network((found["v6"] or found["v4"]) if found else text)
+    if (found is None or found["v6"]) and ":" not in network:
+        raise ValueError(_EXPECTED)
+    port = (found["port6"] or found["port4"]) if found else None
+    return f"{network} port {_ports(port)}" if port else network
+
+
+def _ports(text: str) -> str:
+    first, _, last = text.partition("-")
+    try:
+        numbers = [parse_count(exact(it)) for it in (first, last or first)]
+    except ValueError:
+        raise ValueError(_EXPECTED) from None
+    if not 1 <= numbers[0] <= numbers[1] <= 65535:
+        raise ValueError("ports from 1 to 65535, the lower one first")
+    return "-".join(map(str, dict.fromkeys(numbers)))
+
+
+def _network(text: str) -> str:
+    from ipaddress import ip_network  # only a file that has the key pays for it
+
+    try:
+        network = ip_network(fits(_PLAIN, _EXPECTED)(text), strict=False)
+    except ValueError:
+        raise ValueError(_EXPECTED) from None
+    if "/" in text and str(network.network_address) != str(ip_network(text.partition("/")[0]).network_address):
+        raise ValueError(f"{network}, for the network begins there")
+    return str(network) if network.num_addresses > 1 else str(network.network_address)
+
+
+TARGET = Text(_target, _EXPECTED, {"type": ["string", "integer"]})
+
+
+class EgressShape:
+    """`allow`, `deny`, or what is allowed and what is denied."""
+
+    _table = Table(
+        (
+            Field("allow", ListOf(TARGET, "a list of places"), "what is allowed, whatever deny says"),
+            Field("deny", ListOf(TARGET, "a list of places"), "what is denied (default: all that allow does not name)"),
+        ),
+        "allow, deny, or a mapping with lists of what is allowed and denied",
+    )
+
+    def read(self, node: Node, key: str, page: Page) -> tuple[str, ...]:
+        if isinstance(node, Scalar) and node.text in EVERYTHING:
+            return EVERYTHING[node.text]
+        if not isinstance(node, Pairs):
+            page.refuse_value(node, key, self._table.expected)
+            return ()
+        lists = self._table.read(node, key, page)
+        if not lists:
+            page.refuse(node, key, "is empty; expected allow: or deny: with a list of places")
+        for name, found in lists.items():
+            if found == ():
+                page.refuse(node.pairs[name][1], below(key, name), "is an empty list; expected a place, or no list")
+        return tuple(_sentences(lists))
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"enum": list(EVERYTHING)}, self._table.schema()]}
+
+
+def _sentences(lists: dict[str, tuple[str, ...] | None]) -> Iterator[str]:
+    for verb in ("allow", "deny"):
+        for target in lists.get(verb) or ():
+            yield f"{verb} {target}"
+    if "deny" not in lists:
+        yield "deny all"

@@ -1,0 +1,87 @@
+"""Where an account may connect to: what is written, and what is sold."""
+
+import pytest
+from crowd import fleet
+
+from paas_isolate.changes import egress
+from paas_isolate.errors import SpecError
+from paas_isolate.spec.parse import parse_account
+
+A, CONFIG, PLAN = "accounts.d/alice.yaml", "config.yaml", "plans.d/p.yaml"
+ON = "network: {}"
+
+
+def sold(text: str) -> tuple[str, ...]:
+    found = fleet({CONFIG: ON, A: f"egress: {text}"})
+    assert not found.complaints
+    return found.accounts["alice"].egress
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("allow", ()),
+        ("deny", ("deny all",)),
+        ("{deny: [smtp, metadata]}", ("deny smtp", "deny metadata")),
+        ("{deny: [private], allow: [dns]}", ("allow dns", "deny private")),
+        ("{allow: [443, 8000-8100]}", ("allow port 443", "allow port 8000-8100", "deny all")),
+        ("{deny: [203.0.113.0/24, 203.0.113.9:25]}", ("deny 203.0.113.0/24", "deny 203.0.113.9 port 25")),
+        ("{deny: ['2001:db8::/32', '[2001:DB8::1]:25-26']}", ("deny 2001:db8::/32", "deny 2001:db8::1 port 25-26")),
+        ("{deny: ['[2001:db8::1]', 203.0.113.9/32]}", ("deny 2001:db8::1", "deny 203.0.113.9")),
+    ],
+)
+def test_what_is_written_is_asked_in_this_order(written: str, meant: tuple[str, ...]) -> None:
+    assert sold(written) == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("denied", "egress is 'denied'; expected allow, deny, or a mapping"),
+        ("[smtp]", "expected allow, deny, or a mapping"),
+        ("{}", "egress is empty; expected allow: or deny:"),
+        ("{deny: []}", "egress.deny is an empty list; expected a place"),
+        ("{denny: [smtp]}", "egress.denny"),
+        ("{deny: [stmp]}", "egress.deny[0] is 'stmp'; expected smtp, dns, metadata, private, a port"),
+        ("{deny: [0]}", "egress.deny[0] is '0'; expected ports from 1 to 65535"),
+        ("{deny: [66000]}", "expected ports from 1 to 65535"),
+        ("{deny: [90-80]}", "the lower one first"),
+        ("{deny: [025]}", "egress.deny[0] is '025'; expected smtp"),
+        ("{deny: [10.0.0.1/8]}", "expected 10.0.0.0/8, for the network begins there"),
+        ("{deny: [10.0.0.256]}", "expected smtp"),
+        ("{deny: ['10.0.0.1:']}", "expected smtp"),
+        ("{deny: ['[10.0.0.1]:25']}", "expected smtp"),
+        ("{deny: ['2001:db8::1:x']}", "expected smtp"),
+        ("{deny: ['fe80::1%eth0']}", "expected smtp"),
+        ("{deny: ['10.0.0.0/8 accept']}", "expected smtp"),
+    ],
+)
+def test_what_is_wrong_is_told(written: str, complaint: str) -> None:
+    with pytest.raises(SpecError) as wrong:
+        parse_account(f"account: alice\negress: {written}".encode(), A)
+    assert complaint in str(wrong.value)
+
+
+def test_the_accounts_word_takes_the_place_of_the_plans() -> None:
+    plan = {CONFIG: ON, PLAN: "egress: {deny: [smtp]}"}
+    assert fleet(plan | {A: "plan: p"}).accounts["alice"].egress == ("deny smtp",)
+    assert fleet(plan | {A: "plan: p\negress: deny"}).accounts["alice"].egress == ("deny all",)
+    assert fleet(plan | {A: "plan: p\negress: allow"}).accounts["alice"].egress == ()
+
+
+def test_without_a_network_it_is_told_that_nothing_enforces_it() -> None:
+    assert fleet({A: "egress: deny"}).not_enforced() == {"alice": ["egress"]}
+    assert fleet({CONFIG: ON, A: "egress: deny"}).not_enforced() == {}
+
+
+def test_what_is_sold_is_rules_of_one_chain() -> None:
+    some = ("allow 2001:db8::1 port 25-26", "deny port 443", "deny 10.0.0.0/8", "deny all")
+    assert list(egress.rules(some)) == [
+        'ip6 daddr 2001:db8::1 tcp dport 25-26 return comment "allow 2001:db8::1 port 25-26"',
+        'ip6 daddr 2001:db8::1 udp dport 25-26 return comment "allow 2001:db8::1 port 25-26"',
+        'tcp dport 443 goto withhold comment "deny port 443"',
+        'udp dport 443 goto withhold comment "deny port 443"',
+        'ip daddr 10.0.0.0/8 goto withhold comment "deny 10.0.0.0/8"',
+        'goto withhold comment "deny all"',
+    ]
+    assert egress.chain(some) != egress.chain(some[1:])
