@@ -1,5 +1,6 @@
 """Addresses of accounts on a machine with dummy links: on paas0, mended, and gone with the last of them."""
 
+import json
 import socket
 import subprocess
 from collections.abc import Callable
@@ -122,7 +123,10 @@ def test_a_published_port_leads_to_the_service(alice: Customer, sell: Callable[.
             server.kill()
 
 
-def test_what_an_egress_denies_does_not_leave_and_is_counted(sell: Callable[..., Customer], paas: Paas) -> None:
+def test_what_an_egress_denies_does_not_leave_and_is_counted(
+    alice: Customer, sell: Callable[..., Customer], paas: Paas
+) -> None:
+    assert alice.uid  # who switches the network on
     carol = sell("carol", egress={"deny": ["private"], "allow": ["dns"]})
     paas("reconcile")
     drop = ("setpriv", f"--reuid={carol.uid}", f"--regid={carol.uid}", "--clear-groups", "python3", "-c")
