@@ -24,6 +24,7 @@ from paas_isolate.changes.steps import (
     SetDoor,
     SetGate,
     SetKnob,
+    SetNames,
     SetRules,
     Step,
     Wire,
@@ -110,6 +111,8 @@ def _in_network(wires: Wires | None, steps: list[Step]) -> Iterator[Outcome]:
     for laid in gates:
         yield from _ends([laid], partial(wires.set_gate, laid.gate, laid.was))
     yield from _ends(new, lambda: wires.add(step.address for step in new))
+    for named in (step for step in steps if isinstance(step, SetNames)):
+        yield from _ends([named], partial(wires.set_names, named.names))
 
 
 def _ends(steps: Sequence[Step], hand: Callable[[], list[str] | None]) -> Iterator[Outcome]:

@@ -15,6 +15,7 @@ from paas_isolate.changes.steps import (
     SetDoor,
     SetGate,
     SetKnob,
+    SetNames,
     SetRules,
     Step,
 )
@@ -50,7 +51,7 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.DOOR, 1, 0, ""
         case RemoveAddress():
             return Rank.NETWORK, 0, 0, step.address
-        case SetRules() | SetGate():
+        case SetRules() | SetGate() | SetNames():
             return Rank.NETWORK, 1, 0, ""
         case AddAddress():
             return Rank.NETWORK, 2, 0, step.address

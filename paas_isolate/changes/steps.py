@@ -162,6 +162,20 @@ class SetGate(NamedTuple):
         return f"change the gate: {', '.join(told)}"
 
 
+class SetNames(NamedTuple):
+    """Write our lines of hosts(5), or take them out."""
+
+    names: tuple[str, ...]
+    was: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.names:
+            return "take the names of accounts out of /etc/hosts"
+        new, old = set(self.names), set(self.was)
+        told = [f"{verb} {some(sorted(it))}" for verb, it in (("add", new - old), ("remove", old - new)) if it]
+        return f"change the names in /etc/hosts: {', '.join(told) or 'put them in order'}"
+
+
 def _facts(gate: Gate) -> set[str]:
     homes = {f"{uid} at {home.v4}{' with shared loopback' * home.shared}" for uid, home in gate.homes.items()}
     peers = {f"{uid} to {address}" for uid, address in gate.peers}
@@ -190,8 +204,9 @@ Step = (
     | RemoveAddress
     | SetRules
     | SetGate
+    | SetNames
 )
-Wire = AddAddress | RemoveAddress | SetRules | SetGate
+Wire = AddAddress | RemoveAddress | SetRules | SetGate | SetNames
 """The steps in the network: many of them are carried out at once."""
 Changes = tuple[Step, ...]
 
@@ -205,7 +220,7 @@ def owner(step: Step) -> str:
             return tree.directory_of(path)
         case AddAddress(directory=directory):
             return directory
-        case CompleteDoors() | RemoveAddress() | SetRules() | SetGate():
+        case CompleteDoors() | RemoveAddress() | SetRules() | SetGate() | SetNames():
             return ""
     return tree.directory_of(step.path)
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterator
 
-from paas_isolate.changes.steps import AddAddress, RemoveAddress, SetGate, SetRules, Step
+from paas_isolate.changes.steps import AddAddress, RemoveAddress, SetGate, SetNames, SetRules, Step
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.model.network import Gate, Grant, Home, Network, Published, Restraint, Rules
+from paas_isolate.model.account import LOGIN, OTHER, Fleet, Sold
+from paas_isolate.model.network import DOMAIN, Gate, Grant, Home, Network, Published, Restraint, Rules
 
 
 def network_as_sold(fleet: Fleet) -> Network:
@@ -18,7 +18,18 @@ def network_as_sold(fleet: Fleet) -> Network:
     restrained = frozenset([Restraint(uid, it.egress) for it in accounts if it.egress for uid in it.uids.values()])
     rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends, frozenset(_published(fleet)), restrained)
     homes = {uid: _home(it) for it in accounts if it.addresses for uid in it.uids.values()}
-    return Network(addresses, rules, True, Gate(homes, rules.peers, rules.frontends), gated=True)
+    names = tuple(_names(fleet)) if fleet.host.network.names else ()
+    return Network(addresses, rules, True, Gate(homes, rules.peers, rules.frontends), gated=True, names=names)
+
+
+def _names(fleet: Fleet) -> Iterator[str]:
+    """As hosts(5) has them. IPv4 alone: a resolver would put an IPv6 address before it, where programs that serve both
+    families by one socket do not answer."""
+    for name, sold in sorted(fleet.accounts.items()):
+        if sold.addresses:
+            hosts = f"{name}.{DOMAIN}"
+            some = (f"{it.name}.{hosts}" for it in sold.services if it.name not in (LOGIN, OTHER))
+            yield " ".join((sold.addresses[0], hosts, *some))
 
 
 def _home(sold: Sold) -> Home:
@@ -61,7 +72,7 @@ def staying_addresses(sold: Network, observed: Network, staying: Collection[str]
     left = frozenset([grant for grant in owners if grant[1] not in sold.addresses])
     rules = sold.rules._replace(owners=sold.rules.owners | left)
     gate = sold.gate._replace(homes={**_left(sold, observed), **sold.gate.homes}) if sold.gate else None
-    return Network({**observed.addresses, **sold.addresses}, rules, True, gate, gated=True)
+    return sold._replace(addresses={**observed.addresses, **sold.addresses}, rules=rules, gate=gate)
 
 
 def _left(sold: Network, observed: Network) -> dict[int, Home]:
@@ -81,3 +92,5 @@ def network_steps(desired: Network, observed: Network) -> Iterator[Step]:
     for address in observed.addresses:
         if address not in desired.addresses:
             yield RemoveAddress(address)
+    if desired.names != observed.names:
+        yield SetNames(desired.names or (), observed.names or ())

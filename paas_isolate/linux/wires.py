@@ -1,4 +1,4 @@
-"""The network's hands together: links, ruleset and gate, and what the ruleset held if nobody has changed it since."""
+"""The network's hands together: links, ruleset, gate, names; what the ruleset held if nobody has changed it."""
 
 import marshal
 import os
@@ -8,6 +8,7 @@ from contextlib import suppress
 from paas_isolate import __version__
 from paas_isolate.linux import nft
 from paas_isolate.linux.gate.keeper import Keeper, Spots
+from paas_isolate.linux.hosts import HostsFile
 from paas_isolate.linux.links import Links
 from paas_isolate.linux.listening import listening
 from paas_isolate.model.network import Address, Gate, Network, Pools, Published, Restraint, Rules
@@ -26,6 +27,7 @@ class NetworkHands:
         self._ports = ports
         self._keeper = Keeper(pools, spots)
         self._links = Links()
+        self._hosts = HostsFile()
         self._pools = pools
         self._nft = nft.Nft(pools)
         self._record = os.path.join(run, RECORD)
@@ -36,7 +38,8 @@ class NetworkHands:
         unable = self._keeper.unable()
         taken = listening(self._ports, self._pools) if self._ports else frozenset()
         gate = None if unable else self._keeper.look()
-        return Network(self._links.look(), rules, there, gate, self._keeper.there(), unable, taken)
+        names = self._hosts.look()
+        return Network(self._links.look(), rules, there, gate, self._keeper.there(), unable, names, taken)
 
     def add(self, addresses: Iterable[Address]) -> list[str]:
         return self._links.add(addresses)
@@ -62,6 +65,9 @@ class NetworkHands:
             self._keeper.remove()
         else:
             self._keeper.set(wanted, found)
+
+    def set_names(self, lines: tuple[str, ...]) -> None:
+        self._hosts.set(lines)
 
     def _listed(self) -> tuple[bool, Rules | None]:
         before = _generation()

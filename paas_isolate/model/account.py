@@ -80,12 +80,13 @@ class Tree(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """config.yaml's `network:`: where addresses come from, and who may connect to every customer. As written: who
-    has no network need not know what an address is."""
+    """config.yaml's `network:`: where addresses come from, who may connect to every customer, and whether the
+    addresses have names. As written: who has no network need not know what an address is."""
 
     pool: str = "10.77.0.0/16"
     pool6: str = "fd77:7061:6173::/64"
     frontends: tuple[str, ...] = ("www-data",)
+    names: bool = False
 
 
 class Host(NamedTuple):

@@ -11,6 +11,9 @@ from typing import NamedTuple, Protocol
 LINK = "paas0"
 """The dummy link that the addresses stand on; `lo` where the kernel has no dummy links."""
 
+DOMAIN = "paas.internal"
+"""Of the accounts' names; ICANN keeps .internal free for private use."""
+
 Address = str
 
 
@@ -88,7 +91,8 @@ class Network(NamedTuple):
     """`addresses` tells the directory of the account that has each; of an observed network, the link that it is on.
     `rules` are None where there is no `ruleset` of ours, or one that somebody has changed otherwise than by element.
     `gate` is None where nothing is `gated`, or not wholly as it should be. `unable` is why this machine cannot have a
-    gate: it is neither laid nor missed then. `taken` are the ports to be published on which the machine itself listens.
+    gate: it is neither laid nor missed then. `names` are our lines of hosts(5), None where the marks around them are
+    spoilt. `taken` are the ports to be published on which the machine itself listens.
     """
 
     addresses: Mapping[Address, str] = MappingProxyType({})
@@ -97,6 +101,7 @@ class Network(NamedTuple):
     gate: Gate | None = None
     gated: bool = False
     unable: str = ""
+    names: tuple[str, ...] | None = ()
     taken: frozenset[int] = frozenset()
 
 
@@ -113,3 +118,5 @@ class Wires(Protocol):
     def set_rules(self, wanted: Rules | None, found: Rules | None) -> None: ...
 
     def set_gate(self, wanted: Gate | None, found: Gate | None) -> None: ...
+
+    def set_names(self, lines: tuple[str, ...]) -> None: ...

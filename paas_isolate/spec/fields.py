@@ -87,6 +87,12 @@ NETWORK = Table(
             "users that may connect to every customer (the web server)",
             list(Wiring().frontends),
         ),
+        Field(
+            "names",
+            words.FLAG,
+            "whether ACCOUNT.paas.internal and SERVICE.ACCOUNT.paas.internal stand in /etc/hosts",
+            Wiring().names,
+        ),
     )
 )
 

@@ -71,9 +71,14 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux import nft
 from paas_isolate.linux.gate.keeper import PINS
 from paas_isolate.linux.gate.pins import Pins
+from paas_isolate.linux.hosts import HostsFile
 from paas_isolate.linux.links import Links
 
 Pins(PINS).clear()
+try:
+    HostsFile().set(())
+except HostError:
+    pass
 there = Links().look()
 Links().remove(there)
 try:
@@ -86,6 +91,7 @@ if there:
 END
     ) || return 0
     [[ ! $found ]] || changed "takes $found out of the network"
+    ! grep -qs '^# BEGIN paas-isolate' /etc/hosts || say 'take the lines of paas-isolate out of /etc/hosts by hand'
 }
 
 tree_root() {

@@ -5,7 +5,7 @@ from fleets import fleet, sold
 
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.wiring import network_as_sold, staying_addresses
-from paas_isolate.model.account import Host, Wiring
+from paas_isolate.model.account import Host, Service, Wiring
 from paas_isolate.model.network import Gate, Grant, Home, Network, Rules
 from paas_isolate.model.world import World
 
@@ -117,3 +117,32 @@ def test_while_an_account_waits_for_its_end_it_keeps_its_home() -> None:
     sold = Network({"10.77.0.2": "alice"}, Rules(), True, GATE, gated=True)
     found = staying_addresses(sold, Network({"10.77.0.9": "paas0"}, Rules(), True, old, gated=True), {"gone"})
     assert found.gate == Gate({1009: Home("10.77.0.9", "fd77::9"), **GATE.homes})
+
+
+def test_names_are_of_ipv4_and_only_where_they_are_wanted() -> None:
+    services = (Service("web"), Service("other"), Service("login"))
+    some = (
+        sold("bob", addresses=("10.77.0.3", "fd77::3")),
+        sold("alice", addresses=("10.77.0.2", ""), services=services),
+    )
+    named = fleet(*some, host=Host(network=Wiring(names=True)))
+    lines = ("10.77.0.2 alice.paas.internal web.alice.paas.internal", "10.77.0.3 bob.paas.internal")
+    assert network_as_sold(named).names == lines
+    assert network_as_sold(fleet(*some, host=Host(network=Wiring()))).names == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "sentence"),
+    [
+        (("10.77.0.2 a",), (), "change the names in /etc/hosts: add '10.77.0.2 a'"),
+        (("10.77.0.2 a",), None, "change the names in /etc/hosts: add '10.77.0.2 a'"),
+        (("1 a", "2 b"), ("2 b", "1 a"), "change the names in /etc/hosts: put them in order"),
+        ((), ("1 a",), "take the names of accounts out of /etc/hosts"),
+        ((), (), ""),
+    ],
+)
+def test_names_are_changed_when_they_differ(
+    wanted: tuple[str, ...], found: tuple[str, ...] | None, sentence: str
+) -> None:
+    steps = diff(World(network=Network(names=wanted)), World(network=Network(names=found)))
+    assert "".join(map(str, steps)) == sentence

@@ -3,8 +3,10 @@
 import json
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from shop import Shop, many
@@ -276,6 +278,31 @@ def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: Wired) -
         wired.shop.account(account)
     assert wired.run("reconcile").returncode == 0
     assert "egress_" not in wired.inside("nft", "list", "ruleset").stdout
+
+
+def test_names_stand_in_a_hosts_file_and_go_again(wired: Wired, tmp_path: Path) -> None:
+    etc = str(tmp_path / "etc")  # that of the machine is not the test's
+    shutil.copytree("/etc", etc, symlinks=True)
+    assert wired.inside("mount", "--bind", etc, "/etc").returncode == 0
+    config = wired.shop.etc / "config.yaml"
+    before = Path(etc, "hosts").read_bytes()
+    config.write_text(config.read_text().replace("network: {}", "network: {names: true}"))
+    web = "services: {web: {match: {program: web}, limits: {memory: {kill: process}}}}\n"
+    wired.shop.account("alice", web)
+    assert "change the names in /etc/hosts" in wired.run("reconcile").stdout
+    for name in ("alice.paas.internal", "web.alice.paas.internal"):
+        resolve = f"import socket; print(socket.getaddrinfo({name!r}, 80)[0][4][0])"
+        assert wired.inside("/usr/bin/python3", "-c", resolve).stdout.strip() == ALICES[0]
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    spoilt = Path(etc, "hosts")
+    spoilt.write_bytes(spoilt.read_bytes().replace(b"# END", b"# end"))
+    done = wired.run("reconcile")
+    assert done.returncode == 4
+    assert "one of the two marks of paas-isolate" in done.stderr
+    spoilt.write_bytes(before)
+    config.write_text(config.read_text().replace("{names: true}", "{}"))
+    assert wired.run("reconcile").returncode == 0
+    assert spoilt.read_bytes() == before
 
 
 def test_net_test_tells_which_promises_hold(wired: Wired) -> None:

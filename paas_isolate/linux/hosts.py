@@ -1,0 +1,78 @@
+"""Our lines in hosts(5): between two marks. What stands before and behind them is never changed by a byte."""
+
+import os
+import shutil
+from collections.abc import Sequence
+
+from paas_isolate.errors import HostError
+
+HOSTS = "/etc/hosts"
+BEGIN = b"# BEGIN paas-isolate (every reconcile writes these lines anew)\n"
+END = b"# END paas-isolate\n"
+
+
+class HostsFile:
+    def __init__(self, path: str = HOSTS) -> None:
+        self._path = os.path.realpath(path)
+
+    def look(self) -> tuple[str, ...] | None:
+        """Our lines; None where the marks are not as we set them."""
+        try:
+            _, ours, _ = _parts(_content(self._path))
+        except ValueError:
+            return None
+        return tuple(ours.decode(errors="replace").splitlines())
+
+    def set(self, lines: Sequence[str]) -> None:
+        """The file is replaced whole, with owner, mode and attributes of the old one. HostError where it cannot be."""
+        found = _content(self._path)
+        try:
+            before, _, behind = _parts(found)
+        except ValueError as wrong:
+            raise HostError(f"{self._path} {wrong}", hint=f"take the line with paas-isolate out of {HOSTS}") from None
+        if lines and before and not before.endswith(b"\n"):
+            before += b"\n"
+        ours = b"".join((BEGIN, *(f"{line}\n".encode() for line in lines), END)) if lines else b""
+        if (whole := before + ours + behind) != found:
+            _replace(self._path, whole)
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _parts(content: bytes) -> tuple[bytes, bytes, bytes]:
+    """What is before our lines, our lines, and what is behind them. ValueError where no such parts are to be seen."""
+    if not content.count(BEGIN) == content.count(END) <= 1:
+        raise ValueError("has one of the two marks of paas-isolate, or one of them twice")
+    if BEGIN not in content:
+        return content, b"", b""
+    before, _, rest = content.partition(BEGIN)
+    if END not in rest:
+        raise ValueError("has the marks of paas-isolate in the wrong order")
+    ours, _, behind = rest.partition(END)
+    return before, ours, behind
+
+
+def _replace(path: str, content: bytes) -> None:
+    new = f"{path}.paas-isolate-tmp"
+    try:
+        with open(new, "wb") as file:
+            if os.path.exists(path):
+                shutil.copystat(path, new)
+                owner = os.stat(path)
+                os.chown(new, owner.st_uid, owner.st_gid)
+            else:
+                os.chmod(new, 0o644)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except OSError as error:
+        if os.path.exists(new):
+            os.unlink(new)
+        raise HostError(f"{path} cannot be replaced: {error.strerror}") from None
