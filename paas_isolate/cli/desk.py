@@ -79,7 +79,8 @@ class Desk(NamedTuple):
 
         network = fleet.host.network or Wiring()
         ports = frozenset(it.publish for sold in fleet.accounts.values() for it in sold.services if it.publish)
-        return NetworkHands(Pools(network.pool, network.pool6), self.run, spots(fleet.host.tree, location), ports)
+        pools = Pools(network.pool, network.pool6)
+        return NetworkHands(pools, self.run, self.state, spots(fleet.host.tree, location), ports)
 
     @contextmanager
     def alone(self, *, wait: float = 0) -> Iterator[None]:

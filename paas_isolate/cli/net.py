@@ -12,6 +12,7 @@ from paas_isolate.cli.exits import Exit
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.network import examine
 from paas_isolate.errors import HostError
+from paas_isolate.linux import kept
 from paas_isolate.linux.gate.keeper import Keeper, Traffic, spots
 from paas_isolate.linux.nft import Nft
 from paas_isolate.model import tree
@@ -25,6 +26,9 @@ _TOLD = 20
 
 _NOTHING = Traffic(0, 0, 0, 0)
 
+
+_PATIENCE = 60
+"""Seconds."""
 
 _SOME = 2
 """Accounts that are tried when none are named."""
@@ -80,6 +84,22 @@ def try_(desk: Desk, accounts: tuple[str, ...], as_json: bool) -> int:
     else:
         _tell(found)
     return Exit.CONVERGED if all(promise.kept for promise in found) else Exit.ERROR
+
+
+@net.command()
+@click.pass_obj
+def restore(desk: Desk) -> int:
+    """Make the ruleset as it was last made, unless there is one. No specification is read and no cgroup is needed: this
+    is what a boot runs before the network is up, and reconcile follows.
+    """
+    need_root()
+    with desk.alone(wait=_PATIENCE):
+        rules = kept.restore(os.path.join(desk.state, kept.KEPT))
+    if rules is None:
+        say.line("nothing to do")
+    else:
+        say.line(f"made the ruleset of the network, for {len(rules.owners)} addresses and uids")
+    return Exit.CONVERGED
 
 
 def _standing(fleet: Fleet) -> Iterator[Promise]:

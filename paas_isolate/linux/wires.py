@@ -1,36 +1,33 @@
 """The network's hands together: links, ruleset, gate, names; what the ruleset held if nobody has changed it."""
 
-import marshal
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 
 from paas_isolate import __version__
-from paas_isolate.linux import nft
+from paas_isolate.linux import kept, nft
 from paas_isolate.linux.gate.keeper import Keeper, Spots
 from paas_isolate.linux.hosts import HostsFile
 from paas_isolate.linux.links import Links
 from paas_isolate.linux.listening import listening
-from paas_isolate.model.network import Address, Gate, Network, Pools, Published, Restraint, Rules
-
-RECORD = "ruleset"
-"""In /run/paas-isolate: tens of thousands of elements take nft half a second to list. The kernel counts the
-transactions of a network namespace; while their number is the one that is noted here, nothing has changed."""
+from paas_isolate.model.network import Address, Gate, Network, Pools, Rules
 
 _NAMESPACE = "/proc/self/ns/net"
 
 
 class NetworkHands:
-    """`run` is the directory of the record; `ports` are those to be published."""
+    """`run` and `state` are directories: what was seen is kept in one, what was laid in the other. `ports` are those to
+    be published."""
 
-    def __init__(self, pools: Pools, run: str, spots: Spots, ports: frozenset[int]) -> None:
+    def __init__(self, pools: Pools, run: str, state: str, spots: Spots, ports: frozenset[int]) -> None:
         self._ports = ports
         self._keeper = Keeper(pools, spots)
         self._links = Links()
         self._hosts = HostsFile()
         self._pools = pools
         self._nft = nft.Nft(pools)
-        self._record = os.path.join(run, RECORD)
+        self._seen = os.path.join(run, kept.KEPT)
+        self._laid = os.path.join(state, kept.KEPT)
 
     def look(self) -> Network:
         rules = self._recorded()
@@ -58,6 +55,7 @@ class NetworkHands:
         else:
             transactions = self._nft.change(wanted, found)
         self._note(wanted, before + transactions)
+        self._keep(wanted)
 
     def set_gate(self, wanted: Gate | None, found: Gate | None) -> None:
         """By element where it is whole, else all of it anew."""
@@ -77,29 +75,27 @@ class NetworkHands:
         return seen is not None, rules
 
     def _recorded(self) -> Rules | None:
-        try:
-            with open(self._record, "rb") as file:
-                about, owners, peers, frontends, published, restrained = marshal.load(file)  # noqa: S302  (root's alone, in /run)
-        except (OSError, ValueError, EOFError, TypeError):
-            return None
-        led = frozenset([Published(*it) for it in published])
-        rules = Rules(owners, peers, frontends, led, frozenset([Restraint(*it) for it in restrained]))
-        return rules if about == self._about(_generation()) else None
+        """Nothing has changed while the number of transactions is the one that was noted."""
+        found = kept.load(self._seen)
+        return found[1] if found and found[0] == self._about(_generation()) else None
 
     def _note(self, rules: Rules | None, generation: int) -> None:
         """`generation` is what it must be if nobody else had a transaction meanwhile."""
-        with suppress(OSError):  # whoever looks without being root keeps no record
-            if rules is None or not generation or _generation() != generation:
-                os.unlink(self._record)
-                return
-            owners, peers = (frozenset([(uid, at) for uid, at in grants]) for grants in (rules.owners, rules.peers))
-            with open(f"{self._record}.new", "wb") as file:
-                lists = [[tuple(it) for it in some] for some in (rules.published, rules.restrained)]
-                marshal.dump((self._about(generation), owners, peers, rules.frontends, *lists), file)
-            os.replace(f"{self._record}.new", self._record)
+        if rules is None or not generation or _generation() != generation:
+            kept.forget(self._seen)
+            return
+        with suppress(OSError):  # whoever looks without being root keeps none
+            kept.save(self._seen, self._about(generation), rules)
 
-    def _about(self, generation: int) -> tuple[str, tuple[str, ...], int, int]:
-        return __version__, tuple(self._pools), os.stat(_NAMESPACE).st_ino, generation
+    def _keep(self, rules: Rules | None) -> None:
+        """For the next boot."""
+        if rules is None:
+            kept.forget(self._laid)
+        else:
+            kept.save(self._laid, kept.About(__version__, self._pools), rules, durable=True)
+
+    def _about(self, generation: int) -> kept.About:
+        return kept.About(__version__, self._pools, os.stat(_NAMESPACE).st_ino, generation)
 
 
 def _generation() -> int:

@@ -36,12 +36,12 @@ passes_module() {
 
 stop_units() {
     local unit
-    for unit in "$timer" paas-isolate-boot.service paas-isolate-shutdown.service paas-tree.service; do
+    for unit in "$timer" paas-isolate-network.service paas-isolate-boot.service paas-isolate-shutdown.service paas-tree.service; do
         systemctl --quiet is-enabled "$unit" 2>/dev/null || continue
         changed "disables $unit"
         systemctl --quiet disable "$unit"
     done
-    systemctl stop "$timer" paas-isolate.service paas-isolate-boot.service paas-isolate-shutdown.service 2>/dev/null || true
+    systemctl stop "$timer" paas-isolate.service paas-isolate-{network,boot,shutdown}.service 2>/dev/null || true
 }
 
 # The cron file goes first, and a run that is under way comes to its end: nobody is brought back in.
@@ -91,6 +91,7 @@ if there:
 END
     ) || return 0
     [[ ! $found ]] || changed "takes $found out of the network"
+    rm -f /var/lib/paas-isolate/ruleset
     ! grep -qs '^# BEGIN paas-isolate' /etc/hosts || say 'take the lines of paas-isolate out of /etc/hosts by hand'
 }
 

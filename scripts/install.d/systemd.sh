@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154  # what is not set here is set in scripts/install or a neighbour
 # Units: put down, enabled once, started; stopped before they go.
 units=/etc/systemd/system
-always=(paas-tree.service paas-isolate-boot.service paas-isolate-shutdown.service)
+always=(paas-tree.service paas-isolate-network.service paas-isolate-boot.service paas-isolate-shutdown.service)
 timer=paas-isolate.timer
 timer_was_paused=no
 

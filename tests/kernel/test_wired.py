@@ -297,12 +297,33 @@ def test_names_stand_in_a_hosts_file_and_go_again(wired: Wired, tmp_path: Path) 
     spoilt = Path(etc, "hosts")
     spoilt.write_bytes(spoilt.read_bytes().replace(b"# END", b"# end"))
     done = wired.run("reconcile")
-    assert done.returncode == 4
+    assert done.returncode == 1
     assert "one of the two marks of paas-isolate" in done.stderr
     spoilt.write_bytes(before)
     config.write_text(config.read_text().replace("{names: true}", "{}"))
     assert wired.run("reconcile").returncode == 0
     assert spoilt.read_bytes() == before
+
+
+def test_a_boot_has_the_ruleset_before_anything_is_read(wired: Wired) -> None:
+    wired.shop.account("alice", "egress: {deny: [smtp]}\npeers: [bob]\n")
+    wired.run("reconcile")
+    listed = ("nft", "--stateless", "list", "table", "inet", "paas_isolate")
+    before = wired.inside(*listed).stdout
+    assert "egress_" in before
+    assert wired.run("net", "restore").stdout == "nothing to do\n"
+    wired.inside("nft", "flush", "ruleset")
+    config = wired.shop.etc / "config.yaml"
+    whole = config.read_text()
+    config.write_text("tree: [")
+    assert wired.run("net", "restore").stdout.startswith("made the ruleset of the network, for 4 addresses")
+    assert sorted(wired.inside(*listed).stdout.split()) == sorted(before.split())
+    config.write_text(whole)
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    config.write_text(whole.replace("network: {}\n", ""))
+    wired.run("reconcile")
+    assert wired.run("net", "restore").stdout == "nothing to do\n"
+    assert wired.inside(*listed).returncode != 0
 
 
 def test_net_test_tells_which_promises_hold(wired: Wired) -> None:

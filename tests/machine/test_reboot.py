@@ -21,6 +21,7 @@ for name in idle busy wrong frozen suspended; do
     echo "{account: $name, limits: {memory: 64M, cpu: 80%, pids: 40}}" >accounts.d/$name.yaml
 done
 echo '{account: suspended, limits: {pids: 40}, suspended: true}' >accounts.d/suspended.yaml
+echo 'network: {}' >>config.yaml
 paas-isolate reconcile --quiet
 paas-isolate freeze frozen
 echo '{account: wrong, limits: {memory: 5 12M}}' >accounts.d/wrong.yaml
@@ -46,10 +47,12 @@ for path in idle/memory.max idle/cpu.max idle/pids.max busy/memory.max wrong/mem
     frozen/cgroup.freeze frozen/pids.max suspended/cgroup.freeze suspended/pids.max idle/cgroup.freeze; do
     echo "$path=$(cat $path)"
 done
-for unit in paas-isolate-boot.service systemd-user-sessions.service cron.service; do
+for unit in paas-isolate-network.service network-pre.target paas-isolate-boot.service systemd-user-sessions.service cron.service; do
     echo "$unit=$(systemctl show --property=ActiveEnterTimestampMonotonic --value $unit)"
 done
 echo "boot ended=$(systemctl show --property=ExecMainExitTimestampMonotonic --value paas-isolate-boot.service)"
+echo "ruleset=$(journalctl -b -u paas-isolate-network.service -o cat | grep made)"
+nft list table inet paas_isolate >/dev/null && echo "table=there"
 echo "boot result=$(systemctl show --property=Result --value paas-isolate-boot.service)"
 echo "failed units=$(systemctl list-units --failed --plain --no-legend | tr '\n' ' ')"
 cd /home/busy
@@ -61,6 +64,7 @@ CLEAN = r"""
 cd /etc/paas-isolate
 paas-isolate thaw frozen
 rm accounts.d/*
+sed -i '/^network: {}$/d' config.yaml
 paas-isolate reconcile --remove --quiet
 for name in idle busy wrong frozen suspended; do userdel --force --remove $name; done
 umount /home
@@ -93,6 +97,12 @@ def test_limits_are_there_before_anybody_may_log_in(after: dict[str, str]) -> No
     boot = int(after["boot ended"])
     assert 0 < boot < int(after["systemd-user-sessions.service"])
     assert boot < int(after["cron.service"])
+
+
+def test_the_ruleset_is_there_before_the_network_is(after: dict[str, str]) -> None:
+    assert after["ruleset"] == "made the ruleset of the network, for 10 addresses and uids"
+    assert 0 < int(after["paas-isolate-network.service"]) <= int(after["network-pre.target"])
+    assert after["table"] == "there"
 
 
 def test_a_wrong_file_keeps_its_last_good_limits(after: dict[str, str]) -> None:
