@@ -1,4 +1,4 @@
-"""The ruleset's elements as a file: what it held at which transaction, and what it is laid from when the machine boots."""
+"""The ruleset as a file: what it held at which transaction, and what it is laid from when the machine boots."""
 
 import marshal
 import os

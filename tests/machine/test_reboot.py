@@ -47,7 +47,8 @@ for path in idle/memory.max idle/cpu.max idle/pids.max busy/memory.max wrong/mem
     frozen/cgroup.freeze frozen/pids.max suspended/cgroup.freeze suspended/pids.max idle/cgroup.freeze; do
     echo "$path=$(cat $path)"
 done
-for unit in paas-isolate-network.service network-pre.target paas-isolate-boot.service systemd-user-sessions.service cron.service; do
+for unit in paas-isolate-network.service network-pre.target paas-isolate-boot.service systemd-user-sessions.service \
+    cron.service; do
     echo "$unit=$(systemctl show --property=ActiveEnterTimestampMonotonic --value $unit)"
 done
 echo "boot ended=$(systemctl show --property=ExecMainExitTimestampMonotonic --value paas-isolate-boot.service)"
