@@ -136,5 +136,5 @@ def test_what_an_egress_denies_does_not_leave_and_is_counted(
     refused = subprocess.run([*drop, send.format(neighbour)], capture_output=True, text=True)
     assert "PermissionError" in refused.stderr
     assert not subprocess.run([*drop, send.format("127.0.0.1")], capture_output=True, text=True).stderr
-    told = json.loads(paas("net", "show", "carol", "--json"))["accounts"]["carol"]
+    told = json.loads(paas("net", "show", "carol", "--json").out)["accounts"]["carol"]
     assert told["traffic"]["packets_denied"] == 1
