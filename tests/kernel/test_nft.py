@@ -76,6 +76,104 @@ print(child({FRONT}, lambda: connect("{A6}", 9)))
     assert said == ["ConnectionRefusedError at once", "Connection refused", "ConnectionRefusedError at once"]
 
 
+PING = """
+def ping(address, raw=False):
+    six = ':' in address
+    kind = socket.SOCK_RAW if raw else socket.SOCK_DGRAM
+    with socket.socket(family(address), kind, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP) as it:
+        it.settimeout(1)
+        ident = os.getpid() & 0xffff
+        head = lambda total: bytes([128 if six else 8, 0]) + total.to_bytes(2) + ident.to_bytes(2) + bytes(2)
+        words = head(0)
+        total = sum(int.from_bytes(words[i:i + 2]) for i in (0, 4))
+        it.sendto(head(~((total & 0xffff) + (total >> 16)) & 0xffff), (address, 0))
+        while True:
+            answer = it.recv(999)
+            answer = answer[20:] if raw and not six else answer
+            if answer[0] in (0, 129): return 'answered'
+def raw_syn(address):
+    with socket.socket(family(address), socket.SOCK_RAW, socket.IPPROTO_TCP) as it:
+        it.sendto(bytes([31, 144, 31, 144]) + bytes(8) + bytes([80, 2, 255, 255]) + bytes(4), (address, 0))
+        return 'sent'
+def with_raw(uid, job):
+    # CAP_NET_RAW beside a customer's uid, as a program with file capabilities has it
+    import ctypes
+    libc = ctypes.CDLL(None)
+    def armed():
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0); data = (ctypes.c_uint32 * 6)(1 << 13, 1 << 13, 0)
+        assert libc.capset(header, data) == 0
+        return job()
+    libc.prctl(8, 1)  # PR_SET_KEEPCAPS
+    return child(uid, armed)
+"""
+
+
+@pytest.mark.parametrize(("own", "anothers"), [(A4, B4), (A6, B6)])
+def test_pings_and_raw_packets_pass_to_the_same_and_no_others(guarded: Namespace, own: str, anothers: str) -> None:
+    guarded.inside("sysctl", "-qw", "net.ipv4.ping_group_range=0 65535")
+    lines = guarded.play(
+        PING
+        + f"""
+for address in ({own!r}, {anothers!r}):
+    print(child({ALICE}, lambda: ping(address)))
+    print(with_raw({ALICE}, lambda: ping(address, raw=True)))
+    print(with_raw({ALICE}, lambda: raw_syn(address)))
+    print(child({FRONT}, lambda: ping(address)))
+    print(child(0, lambda: ping(address)))
+"""
+    )
+    passes = ["answered", "answered", "sent", "answered", "answered"]
+    assert lines[:5] == passes
+    refused = "Operation not permitted"
+    no_answer = "" if ":" in own else refused  # a ping socket of IPv6 is not told what netfilter did
+    assert lines[5:] == [no_answer, refused, refused, *passes[3:]]
+
+
+def test_the_path_mtu_is_told_through_what_is_published(lan: Namespace, guarded: Namespace) -> None:
+    """A router behind the LAN has a narrow link, which neither end knows of."""
+    far = Namespace(f"{lan.name}-far")
+    subprocess.run(["ip", "netns", "add", far.name], check=True)
+    try:
+        lan.inside(
+            "ip", "link", "add", "eth8", "mtu", "1300", "type", "veth", "peer", "name", "eth9", "netns", far.name
+        )
+        for space, words in (
+            (lan, "link set eth8 up"),
+            (lan, "address add 198.51.100.1/24 dev eth8"),
+            (far, "link set eth9 mtu 1500 up"),
+            (far, "address add 198.51.100.2/24 dev eth9"),
+            (far, "route add default via 198.51.100.1"),
+            (guarded, "route add 198.51.100.0/24 via 192.0.2.2"),
+        ):
+            space.inside("ip", *words.split())
+        lan.inside("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        guarded.nft(f"line.change(rules._replace(published=frozenset([Published(8300, {A4!r}, 8080)])), rules)")
+        much = 300_000
+        serve = f"""
+def much():
+    with socket.create_server(({A4!r}, 8080)) as server:
+        os.write(1, b"ready\\n")
+        server.accept()[0].sendall(bytes({much}))
+        return ''
+child({ALICE}, much)
+"""
+        words = ["nsenter", f"--net=/run/netns/{guarded.name}", "/usr/bin/python3", "-c", f"{PRELUDE}\n{serve}"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as server:
+            try:
+                assert server.stdout and server.stdout.readline() == b"ready\n"
+                got = far.play(f"""
+with socket.create_connection(("192.0.2.1", 8300), 5) as it:
+    print(sum(len(some) for some in iter(lambda: it.recv(65536), b"")))
+""")
+                assert got == [str(much)]
+            finally:
+                subprocess.run(["pkill", "-9", "-P", str(server.pid)], check=False)
+                server.kill()
+        assert "mtu 1300" in guarded.inside("ip", "route", "get", "198.51.100.2")
+    finally:
+        subprocess.run(["ip", "netns", "delete", far.name], check=True)
+
+
 def test_refusals_are_counted_and_the_count_lives_on(guarded: Namespace) -> None:
     guarded.play(f'print(child({BOB}, lambda: connect("{A4}")))')
     guarded.nft("line.change(rules._replace(peers=frozenset([Grant(1, '10.77.0.9')])), rules)")
