@@ -161,7 +161,7 @@ child({ALICE}, much)
         with subprocess.Popen(words, stdout=subprocess.PIPE) as server:
             try:
                 assert server.stdout and server.stdout.readline() == b"ready\n"
-                got = far.play(f"""
+                got = far.play("""
 with socket.create_connection(("192.0.2.1", 8300), 5) as it:
     print(sum(len(some) for some in iter(lambda: it.recv(65536), b"")))
 """)
