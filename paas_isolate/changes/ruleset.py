@@ -28,7 +28,7 @@ def replacement(pools: Pools, rules: Rules) -> str:
 
 def change(wanted: Rules, found: Rules) -> str:
     """What turns the sets into the wanted ones, by element: counters and everything else live on."""
-    pairs = zip(_sets(wanted), _sets(found), strict=True)
+    pairs = zip(_sets(wanted.without(found)), _sets(found.without(wanted)), strict=True)
     new, old = chains(wanted), chains(found)
     return "".join(
         (

@@ -138,8 +138,8 @@ class SetRules(NamedTuple):
             return "remove the ruleset of the network"
         if self.was is None:
             return f"make the ruleset of the network, for {len(self.rules.owners)} addresses and uids"
-        new, old = _pairs(self.rules), _pairs(self.was)
-        told = [f"{verb} {some(sorted(pairs))}" for verb, pairs in (("add", new - old), ("remove", old - new)) if pairs]
+        new, old = _pairs(self.rules.without(self.was)), _pairs(self.was.without(self.rules))
+        told = [f"{verb} {some(sorted(pairs))}" for verb, pairs in (("add", new), ("remove", old)) if pairs]
         return f"change the ruleset of the network: {', '.join(told)}"
 
 

@@ -70,6 +70,16 @@ class Rules(NamedTuple):
     published: frozenset[Published] = frozenset()
     restrained: frozenset[Restraint] = frozenset()
 
+    def without(self, others: "Rules") -> "Rules":
+        """What these say and those do not."""
+        return Rules(
+            self.owners - others.owners,
+            self.peers - others.peers,
+            self.frontends - others.frontends,
+            self.published - others.published,
+            self.restrained - others.restrained,
+        )
+
 
 class Home(NamedTuple):
     """The addresses of a customer's uid, which is what localhost means to it; not where that is `shared`."""

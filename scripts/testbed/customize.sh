@@ -26,7 +26,7 @@ touch "$root/etc/.updated" "$root/var/.updated"
 # Servers that tests start themselves, timers that would wake up in the middle of a measurement, and what only
 # makes the boot longer.
 for unit in nginx.service redis-server.service nfs-server.service nfs-client.target rpcbind.service rpcbind.socket \
-    apache2.service exim4.service exim4-base.timer phpsessionclean.timer runit.service; do
+    apache2.service exim4.service exim4-base.timer phpsessionclean.timer runit.service postgresql.service; do
     chroot "$root" systemctl --quiet disable "$unit" 2>/dev/null || ! chroot "$root" systemctl cat "$unit" >/dev/null 2>&1
 done
 for unit in "$root"/usr/lib/systemd/system/php*-fpm.service; do

@@ -1,0 +1,116 @@
+"""What the network costs its users: nothing of ours, all accounts with ours, and one rule an account one after another.
+
+Every round measures all three in namespaces of its own, so that a machine that drifts drifts for all; the best of each
+counts, for what disturbs only ever costs. The stage is another program: it runs with the product's Python.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.ground import Place
+
+STAGE = Path(__file__).with_name("network_stage.py")
+ACCOUNTS = 20_000
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Passing:
+    """What a customer does, in `unit`: without us, with us, and with linear rules. `more_is_better` for rates."""
+
+    what: str
+    unit: str
+    none: float
+    ours: float
+    linear: float
+    more_is_better: bool
+    target: str
+
+
+@dataclass(frozen=True)
+class Making:
+    """Milliseconds that the product takes, and how much of it in the kernel (None: not told apart)."""
+
+    what: str
+    took: float
+    kernel: float | None
+    target: str
+
+
+ROWS = (
+    ("bind of the own address", "µs", False, "within noise"),
+    ("bind of localhost", "µs", False, "within noise"),
+    ("connect, accept, close", "µs", False, "at most 1.01"),
+    ("requests on one connection", "/s", True, "at least 0.99"),
+    ("bulk", "MB/s", True, "at least 0.99"),
+)
+MADE = (
+    ("addresses", ""),
+    ("ruleset", ""),
+    ("gate", ""),
+    ("all of it from nothing", "at most 2000"),
+    ("one account more: gate", "kernel: at most 2"),
+    ("one account more: ruleset", "kernel: at most 2"),
+    ("one account more: addresses", "kernel: at most 2"),
+    ("looked at, nothing to do", ""),
+)
+
+
+def measured(where: Place, accounts: int, say: Callable[[str], None]) -> tuple[list[Passing], list[Making]]:
+    """Needs root, BPF and nftables. RuntimeError with the stage's words when it cannot be measured here."""
+    root = where.hierarchy / f"paas-bench-net-{os.getpid()}"
+    (root / "users/customer").mkdir(parents=True)
+    try:
+        rounds = []
+        for number in range(ROUNDS):
+            say(f"network: round {number + 1} of {ROUNDS}, {accounts} accounts ...")
+            rounds.append(_round(where, root, accounts))
+    finally:
+        for path in ("users/customer", "users", "."):
+            (root / path).rmdir()
+    return _passing(rounds), _making(rounds)
+
+
+def markdown(passing: list[Passing], making: list[Making], accounts: int) -> str:
+    lines = [
+        f"| a customer's | without | beside {accounts:,} accounts | ratio | with a rule for each | ratio | target |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for it in passing:
+        each = f"{it.none:,.4g} {it.unit} | {it.ours:,.4g} | {it.ours / it.none:.2f} | {it.linear:,.4g}"
+        lines.append(f"| {it.what} | {each} | {it.linear / it.none:.2f} | {it.target} |")
+    lines += ["", f"| of {accounts:,} accounts | ms | in the kernel | target |", "| --- | ---: | ---: | --- |"]
+    for made in making:
+        kernel = "" if made.kernel is None else f"{made.kernel:.3g}"
+        lines.append(f"| {made.what} | {made.took:.3g} | {kernel} | {made.target} |")
+    return "\n".join(lines)
+
+
+def _round(where: Place, root: Path, accounts: int) -> dict[str, dict[str, list[float]]]:
+    words = ("unshare", "--net", "--mount", "--propagation", "private", str(where.product / "python"), str(STAGE))
+    done = subprocess.run([*words, str(root), str(accounts)], stdout=subprocess.PIPE, stderr=sys.stderr)
+    if done.returncode:
+        raise RuntimeError("the network cannot be measured here")
+    found: dict[str, dict[str, list[float]]] = json.loads(done.stdout)
+    return found
+
+
+def _passing(rounds: list[dict[str, dict[str, list[float]]]]) -> list[Passing]:
+    rows = []
+    for what, unit, more, target in ROWS:
+        best = {kind: (max if more else min)(it[kind][what][0] for it in rounds) for kind in ("none", "ours", "linear")}
+        rows.append(Passing(what, unit, best["none"], best["ours"], best["linear"], more, target))
+    return rows
+
+
+def _making(rounds: list[dict[str, dict[str, list[float]]]]) -> list[Making]:
+    rows = []
+    for what, target in MADE:
+        took, *kernel = min(it["made"][what] for it in rounds)
+        rows.append(Making(what, took, kernel[0] if kernel else None, target))
+    return rows
