@@ -1,7 +1,7 @@
 """The stage of the network's benchmark: one round, in a network and a mount namespace that nobody else is in.
 
-Arguments: a cgroup with users/customer, and the number of accounts. Prints JSON: by kind (none, ours, linear) what a
-customer does takes; `made`: what the product takes, in milliseconds, and in the kernel.
+Arguments: a cgroup with users/customer, and the number of accounts. Prints JSON: by kind (none, one, all, linear) what
+a customer does takes; `made`: what the product takes, in milliseconds, and in the kernel.
 """
 
 import encodings.idna  # noqa: F401  (who has become a customer may not read it)
@@ -112,7 +112,14 @@ class Ours:
     def rules(self, homes: dict[int, Home]) -> Rules:
         return Rules(frozenset(Grant(uid, address) for uid, it in homes.items() for address in it[:2]))
 
+    def make_one(self) -> None:
+        only = {FIRST + 1: self.homes[FIRST + 1]}
+        self.table.lay(self.rules(only))
+        self.keeper.set(Gate(only), None)
+
     def make(self) -> None:
+        self.table.remove()
+        self.keeper.remove()
         others = [address for it in list(self.homes.values())[1:] for address in it[:2]]
         rules = self.rules(self.homes)
         self._timed("addresses", lambda: self.links.add(others))
@@ -160,9 +167,11 @@ def main(root: str, accounts: int) -> None:
     ours = Ours(root, accounts)
     ours.links.add(home(1)[:2])
     found = {"none": customer(root)}
+    ours.make_one()
+    found["one"] = customer(root)
     ours.make()
     try:
-        found["ours"] = customer(root)
+        found["all"] = customer(root)
         ours.one_more()
     finally:
         ours.keeper.remove()
