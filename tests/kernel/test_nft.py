@@ -277,21 +277,45 @@ def test_what_is_published_is_seen_again(guarded: Namespace) -> None:
     assert guarded.nft(f"it = line.look(); print(it.whole and it.rules == rules._replace(published={both}))") == "True"
 
 
+@pytest.mark.parametrize("kind", ["SOCK_DGRAM", "SOCK_STREAM"])
 @pytest.mark.parametrize(("own", "there", "seen"), [(A4, "192.0.2.2", "192.0.2.1"), (A6, "2001:db8::2", "2001:db8::1")])
 def test_the_world_sees_the_machines_address(
-    lan: Namespace, guarded: Namespace, own: str, there: str, seen: str
+    lan: Namespace, guarded: Namespace, own: str, there: str, seen: str, kind: str
 ) -> None:
     listen = f"""
-server = socket.socket(family("{there}"), socket.SOCK_DGRAM); server.bind(("{there}", 5300)); server.settimeout(10)
-print("ready", flush=True); print(server.recvfrom(9)[1][0])
+server = socket.socket(family("{there}"), socket.{kind}); server.bind(("{there}", 5300)); server.settimeout(10)
+if server.type == socket.SOCK_STREAM: server.listen()
+print("ready", flush=True)
+print((server.recvfrom(9) if server.type == socket.SOCK_DGRAM else server.accept())[1][0])
 """
     command = ["nsenter", f"--net=/run/netns/{lan.name}", "/usr/bin/python3", "-c", PRELUDE + listen]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout and listener.stdout.readline() == "ready\n"
         guarded.play(f"""
 def send():
-    with socket.socket(family("{own}"), socket.SOCK_DGRAM) as it:
-        it.bind(("{own}", 5353)); it.sendto(b"?", ("{there}", 5300))
+    with socket.socket(family("{own}"), socket.{kind}) as it:
+        it.bind(("{own}", 5353)); it.connect(("{there}", 5300)); it.send(b"?")
 child({ALICE}, send)
 """)
         assert listener.stdout.read().strip() == seen
+
+
+def test_what_is_left_of_a_connection_passes_when_its_owner_has_died(guarded: Namespace) -> None:
+    """The kernel ends it without a socket that anybody owns."""
+    assert guarded.play(f"""
+def dies():
+    with socket.create_server(({A4!r}, 8080)) as server:
+        os.write(1, b"ready\\n")
+        peer, _ = server.accept()
+        peer.sendall(bytes(400000))
+        os.kill(os.getpid(), 9)
+here, there = os.pipe()
+if (pid := os.fork()) == 0:
+    os.dup2(there, 1); become({ALICE}); dies()
+os.read(here, 9)
+with socket.create_connection(({A4!r}, 8080), 5) as client:
+    begin = time.monotonic(); time.sleep(0.3)
+    try: got = sum(len(some) for some in iter(lambda: client.recv(65536), b""))
+    except ConnectionResetError: got = 400000
+    print(got, time.monotonic() - begin < 2)
+""") == ["400000 True"]
