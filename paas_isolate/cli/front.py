@@ -13,6 +13,7 @@ VERBS = {
     "schema": "specs",
     "diff": "turning",
     "reconcile": "turning",
+    "daemon": "resident",
     "status": "status",
     "coverage": "coverage",
     "freeze": "ruling",

@@ -34,14 +34,20 @@ def reconcile(desk: Desk, manner: Manner) -> Exit:
     """One run, from the lock to the last word."""
     try:
         with desk.alone(wait=manner.wait):
-            return _reconcile(desk, manner)
+            fleet, report = run_once(desk, manner)
+            if manner.as_json:
+                say.print_json(report_data(fleet, report))
+            elif not manner.cron or _news(desk, complaints(fleet, report)):
+                tell(fleet, report, quiet=manner.quiet or manner.cron)
+            return exit_after(fleet, report)
     except PaasError as error:
         if manner.cron and (isinstance(error, BusyError) or (os.geteuid() == 0 and not _news(desk, str(error)))):
             return exit_of(error)
         raise
 
 
-def _reconcile(desk: Desk, manner: Manner) -> Exit:
+def run_once(desk: Desk, manner: Manner) -> tuple[Fleet, Report]:
+    """One run without the lock, which the caller holds; what was done is told, what is left is not."""
     fleet = desk.fleet(remember=True)
     if fleet.host.network:
         _remember_network(desk, True)
@@ -50,15 +56,16 @@ def _reconcile(desk: Desk, manner: Manner) -> Exit:
     _remember_departures(desk, fleet, report)
     if not fleet.host.network and not report.remaining:
         _remember_network(desk, False)
-    if manner.as_json:
-        say.print_json(report_data(fleet, report))
-    elif not manner.cron or _news(desk, _complaints(fleet, report)):
-        say.complain(fleet)
-        _tell_rest(report, quiet=manner.quiet or manner.cron)
-    return _exit(fleet, report)
+    return fleet, report
 
 
-def _exit(fleet: Fleet, report: Report) -> Exit:
+def tell(fleet: Fleet, report: Report, *, quiet: bool) -> None:
+    """What is wrong, and what is left; if not `quiet`, how much was done too."""
+    say.complain(fleet)
+    _tell_rest(report, quiet=quiet)
+
+
+def exit_after(fleet: Fleet, report: Report) -> Exit:
     if report.unmet or report.ended(Ending.FAILED) or report.ended(Ending.SKIPPED):
         return Exit.ERROR
     partly = report.remaining or report.last.leaving.waiting or fleet.kept or fleet.removal
@@ -100,7 +107,7 @@ def tell_waiting(leaving: Leaving) -> None:
         say.line(f"{directory} is not removed: {reason}", fg="yellow", err=True)
 
 
-def _complaints(fleet: Fleet, report: Report) -> str:
+def complaints(fleet: Fleet, report: Report) -> str:
     """What is not well, as one text in which nothing changes by itself (no pid, no figure): cron compares it
     with what it said before. '' when all is well."""
     lines = [str(complaint) for complaint in fleet.complaints if not complaint.warning]

@@ -36,12 +36,12 @@ passes_module() {
 
 stop_units() {
     local unit
-    for unit in "$timer" paas-isolate-network.service paas-isolate-boot.service paas-isolate-shutdown.service paas-tree.service; do
+    for unit in "$timer" "$daemon" paas-isolate-network.service paas-isolate-boot.service paas-isolate-shutdown.service paas-tree.service; do
         systemctl --quiet is-enabled "$unit" 2>/dev/null || continue
         changed "disables $unit"
         systemctl --quiet disable "$unit"
     done
-    systemctl stop "$timer" paas-isolate.service paas-isolate-{network,boot,shutdown}.service 2>/dev/null || true
+    systemctl stop "$timer" "$daemon" paas-isolate.service paas-isolate-{network,boot,shutdown}.service 2>/dev/null || true
 }
 
 # The cron file goes first, and a run that is under way comes to its end: nobody is brought back in.

@@ -3,7 +3,9 @@
 units=/etc/systemd/system
 always=(paas-tree.service paas-isolate-network.service paas-isolate-boot.service paas-isolate-shutdown.service)
 timer=paas-isolate.timer
+daemon=paas-isolate-daemon.service
 timer_was_paused=no
+daemon_was_paused=no
 
 # What an earlier, complete installation had active is the administrator's choice by now; asked before files change.
 choose() {
@@ -109,9 +111,14 @@ start_if_enabled() { # UNIT
     systemctl start "$1" || fail "$1 does not start: systemctl status $1"
 }
 
-# No run of the timer shall meet half an upgrade.
+# No run of the timer or the daemon shall meet half an upgrade.
 pause_timer() {
-    if ! runs_systemd || ! systemctl --quiet is-active "$timer"; then return 0; fi
+    if ! runs_systemd; then return 0; fi
+    if systemctl --quiet is-active "$daemon"; then
+        daemon_was_paused=yes
+        systemctl stop "$daemon"
+    fi
+    if ! systemctl --quiet is-active "$timer"; then return 0; fi
     timer_was_paused=yes
     systemctl stop "$timer"
 }
@@ -119,4 +126,6 @@ pause_timer() {
 resume_timer() {
     [[ $timer_was_paused == no ]] || systemctl start "$timer"
     timer_was_paused=no
+    [[ $daemon_was_paused == no ]] || systemctl start "$daemon"
+    daemon_was_paused=no
 }

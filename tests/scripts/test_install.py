@@ -100,6 +100,7 @@ def test_everything_has_its_place_and_its_mode_whatever_the_umask(install: Insta
         CRON,
         "etc/paas-isolate/plans.d/small.yaml",
         "etc/systemd/system/paas-isolate-boot.service",
+        "etc/systemd/system/paas-isolate-daemon.service",
         "etc/systemd/system/paas-isolate-network.service",
         "etc/systemd/system/paas-isolate-shutdown.service",
         "etc/systemd/system/paas-isolate.service",

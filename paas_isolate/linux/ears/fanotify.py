@@ -1,0 +1,63 @@
+"""The whole cgroup file system by one mark: which knob of the tree somebody has written, and who. See fanotify(7).
+
+inotify has no pid and wants a watch a directory; a mark of the mount is blind for writes by another one.
+"""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator
+
+from paas_isolate.linux.ears.heard import Heard, Kind
+
+_CLOEXEC, _NONBLOCK = 0x1, 0x2
+_MARK_ADD, _MARK_FILESYSTEM = 0x1, 0x100
+_MODIFY, _OVERFLOW = 0x2, 0x4000
+_AT_FDCWD, _NO_FD = -100, -1
+_EVENT = struct.Struct("=IBBHQii")  # struct fanotify_event_metadata
+_NOT_KNOBS = frozenset(("cgroup.procs", "cgroup.threads", "cgroup.kill"))
+"""Every login writes one of these: where processes are is seen by a look."""
+
+
+class Fanotify:
+    """`point` is any directory of the file system. OSError where the kernel has no such marks, or not for us
+    (CAP_SYS_ADMIN). Nothing is heard before `root` says where the tree is."""
+
+    def __init__(self, point: str) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.root = ""
+        self._fd = libc.fanotify_init(_CLOEXEC | _NONBLOCK, os.O_RDONLY | os.O_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "fanotify_init")
+        mark = libc.fanotify_mark
+        mark.argtypes = (ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p)
+        if mark(self._fd, _MARK_ADD | _MARK_FILESYSTEM, _MODIFY, _AT_FDCWD, os.fsencode(point)):
+            code = ctypes.get_errno()
+            self.close()
+            raise OSError(code, "fanotify_mark")
+
+    def fileno(self) -> int:
+        return int(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def heard(self) -> Iterator[Heard]:
+        try:
+            events = os.read(self._fd, 1 << 16)
+        except BlockingIOError:
+            return
+        at, own, root = 0, os.getpid(), f"{self.root}/"
+        while at < len(events):
+            size, _, _, _, mask, fd, pid = _EVENT.unpack_from(events, at)
+            at += size
+            if mask & _OVERFLOW or fd == _NO_FD:
+                yield Heard(Kind.LOST)
+                continue
+            try:
+                path = os.readlink(f"/proc/self/fd/{fd}")
+            finally:
+                os.close(fd)
+            place, _, knob = path.rpartition("/")
+            if pid != own and path.startswith(root) and knob not in _NOT_KNOBS and self.root:
+                yield Heard(Kind.KNOB, place.removeprefix(root), pid)

@@ -1,0 +1,63 @@
+"""The directories of the specifications: which file has been written, come or gone. See inotify(7)."""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator, Sequence
+
+from paas_isolate.linux.ears.heard import Heard, Kind
+
+_CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _DELETE, _ATTRIB = 0x8, 0x40, 0x80, 0x200, 0x4
+_DELETE_SELF, _MOVE_SELF, _CREATE, _ONLYDIR = 0x400, 0x800, 0x100, 0x01000000
+_OVERFLOW, _IGNORED = 0x4000, 0x8000
+_ASKED = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ATTRIB | _CREATE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
+_EVENT = struct.Struct("=iIII")
+_END = b".yaml"
+
+
+class Inotify:
+    """`directories` may come and go: `follow` looks for those that are not watched."""
+
+    def __init__(self, directories: Sequence[str]) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "inotify_init1")
+        self._directories = tuple(directories)
+        self._names: dict[int, str] = {}
+        self.follow()
+
+    def fileno(self) -> int:
+        return int(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def follow(self) -> None:
+        """Watch what is there; a directory that is watched already is watched once (inotify_add_watch(2))."""
+        for directory in self._directories:
+            watch = self._libc.inotify_add_watch(self._fd, os.fsencode(directory), _ASKED)
+            if watch >= 0:
+                self._names[watch] = directory
+
+    def heard(self) -> Iterator[Heard]:
+        try:
+            events = os.read(self._fd, 1 << 16)
+        except BlockingIOError:
+            return
+        at = 0
+        while at < len(events):
+            watch, mask, _, size = _EVENT.unpack_from(events, at)
+            name = events[at + _EVENT.size : at + _EVENT.size + size].rstrip(b"\0")
+            at += _EVENT.size + size
+            if mask & _OVERFLOW:
+                yield Heard(Kind.LOST)
+            elif mask & (_IGNORED | _DELETE_SELF | _MOVE_SELF):
+                self._names.pop(watch, None)
+                yield Heard(Kind.SPECS)
+            elif self._matters(name):
+                yield Heard(Kind.SPECS, os.path.join(self._names.get(watch, ""), os.fsdecode(name)))
+
+    def _matters(self, name: bytes) -> bool:
+        """What does not end so is never read; but a directory may have come."""
+        return name.endswith(_END) or os.fsdecode(name) in map(os.path.basename, self._directories)

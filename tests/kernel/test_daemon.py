@@ -1,0 +1,139 @@
+"""The daemon on this kernel: what it hears, and that it mends it at once; nothing depends on it.
+
+The one knob that every cgroup has is that of the freezer: here are no controllers.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from shop import Shop
+
+pytestmark = pytest.mark.kernel
+ALICE = "users/alice"
+PLAIN = "limits: {memory: {kill: process}}\n"
+
+
+def until(ask: Callable[[], object], what: str, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not ask():
+        assert time.monotonic() < end, f"after {seconds} s still not so: {what}"
+        time.sleep(0.01)
+
+
+class Resident:
+    """A daemon that runs, with what it says in a file."""
+
+    def __init__(self, shop: Shop, log: Path) -> None:
+        self.shop, self.log = shop, log
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with open(self.log, "ab") as said:
+            return subprocess.Popen(self.shop.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
+
+    def says(self, pattern: str) -> None:
+        until(lambda: re.search(pattern, self.log.read_text()), f"the daemon says {pattern}: {self.log.read_text()}")
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def resident(shop: Shop, tmp_path: Path) -> Iterator[Resident]:
+    shop.account("alice", PLAIN)
+    begun = Resident(shop, tmp_path / "log")
+    try:
+        begun.says("create users/alice")
+        until(lambda: frozen(shop, f"{ALICE}/other") is False, "the first turn is done")
+        yield begun
+    finally:
+        begun.process.kill()
+        begun.process.wait()
+
+
+def frozen(shop: Shop, place: str = ALICE) -> bool | None:
+    path = Path(shop.cgroups.root, place, "cgroup.freeze")
+    return path.read_text() == "1\n" if path.exists() else None
+
+
+def write(shop: Shop, value: str, place: str = ALICE) -> None:
+    """By a process of its own: what the daemon itself writes is no news to it."""
+    subprocess.run(["sh", "-c", f"echo {value} >{shop.cgroups.root}/{place}/cgroup.freeze"], check=True)
+
+
+def test_a_file_that_is_saved_is_applied(resident: Resident, shop: Shop) -> None:
+    shop.account("alice", PLAIN + "suspended: true\n")
+    until(lambda: frozen(shop), "the account is suspended")
+    shop.account("bob", PLAIN)
+    until(lambda: frozen(shop, "users/bob") is False, "the new account is there")
+    (shop.etc / "accounts.d/bob.yaml").unlink()
+    until(lambda: frozen(shop, "users/bob") is None, "the account has gone")
+    shop.account("alice", PLAIN + "suspended: no\n")
+    resident.says("suspended is 'no'; expected true or false")
+    assert frozen(shop)
+    shop.account("alice", PLAIN)
+    until(lambda: not frozen(shop), "the account goes on")
+
+
+def test_a_knob_that_is_written_by_hand_is_put_back_and_who_did_it_told(resident: Resident, shop: Shop) -> None:
+    write(shop, "1")
+    until(lambda: not frozen(shop), "the account goes on")
+    resident.says(r"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid \d+")
+
+
+def test_who_changes_it_again_and_again_is_named_and_not_fought(resident: Resident, shop: Shop) -> None:
+    for times in range(1, 4):
+        write(shop, "1")
+        resident.says(f"(?s)(changed by pid.*){{{times}}}")
+    write(shop, "1")
+    resident.says("users/alice was changed more than 3 times a minute, last by")
+    assert frozen(shop)
+    resident.process.send_signal(signal.SIGHUP)
+    until(lambda: not frozen(shop), "a look at everything puts it back")
+
+
+def test_it_ends_when_asked_and_nothing_changes_when_it_is_killed(resident: Resident, shop: Shop) -> None:
+    for _ in range(3):
+        resident.process.kill()
+        assert resident.process.wait() == -signal.SIGKILL
+        assert frozen(shop) is False
+        resident.process = resident.start()
+    shop.account("bob", PLAIN)
+    until(lambda: frozen(shop, "users/bob") is False, "the one that was started last works")
+    assert resident.end() == 0
+    assert frozen(shop) is False
+
+
+def test_cron_and_daemon_do_not_fight(resident: Resident, shop: Shop) -> None:
+    for times in range(6):
+        shop.account("alice", PLAIN + ("suspended: true\n" if times % 2 else ""))
+        done = shop.run("reconcile", "--wait", "20")
+        assert done.returncode == 0, done.stderr
+        assert frozen(shop) is bool(times % 2)
+    assert resident.process.poll() is None
+
+
+def test_at_rest_it_takes_no_time(resident: Resident) -> None:
+    def spent() -> float:
+        fields = Path(f"/proc/{resident.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    time.sleep(1)
+    before = spent()
+    time.sleep(2)
+    assert spent() - before <= 0.05
+
+
+def test_once_is_reconcile(shop: Shop) -> None:
+    shop.account("alice", PLAIN)
+    done = shop.run("daemon", "--once")
+    assert done.returncode == 0, done.stderr
+    assert "changes made" in done.stdout
+    assert frozen(shop) is False
