@@ -153,15 +153,15 @@ def _processes(cgroups: CgroupTree, fleet: Fleet, members: dict[str, tuple[int, 
         path = leaf_of.get(pid)
         sold = places.account_of(uid)
         if path is None or (sold is not None and places.rules_ask(sold)):
-            process = _closely(cgroups, pid, path)
+            process = closely(cgroups, pid, path)
             if process is not None:
                 yield process
         else:
             yield Process(pid, uid, path)
 
 
-def _closely(cgroups: CgroupTree, pid: int, path: str | None) -> Process | None:
-    """A process with all that placing it may depend on; None when it has ended."""
+def closely(cgroups: CgroupTree, pid: int, path: str | None = None) -> Process | None:
+    """A process with all that placing it may depend on, None when it has ended; `path` is its cgroup if it is known."""
     identity = procfs.identity(pid)
     where = path if path is not None else cgroups.path_of(procfs.cgroup(pid) or "")
     if identity is None or not identity.alive or not where:

@@ -3,27 +3,29 @@
 import pwd
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from typing import cast
 
 import click
 
-from paas_isolate.apply import Ending
-from paas_isolate.changes.steps import Changes
+from paas_isolate.apply import Ending, Outcome
+from paas_isolate.changes.place import Places
+from paas_isolate.changes.steps import Changes, Move
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, need_root
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.running import Manner, complaints, run_once, tell
 from paas_isolate.cli.running import reconcile as run
 from paas_isolate.daemon.loop import Ear, Loop
-from paas_isolate.daemon.mending import FLIPS, Flips, differing, mended
+from paas_isolate.daemon.mending import FLIPS, Flips, differing, mended, strays
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.fanotify import Fanotify
 from paas_isolate.linux.ears.heard import Heard
 from paas_isolate.linux.ears.inotify import Inotify
 from paas_isolate.linux.ears.netlinks import Netlinks
+from paas_isolate.linux.ears.processes import Processes
 from paas_isolate.linux.mounts import cgroup2
 from paas_isolate.linux.notify import notify, watchdog
 from paas_isolate.model.account import Fleet
@@ -33,6 +35,8 @@ from paas_isolate.source.directory import ACCOUNTS, PLANS
 INTERVAL = 60.0
 _PATIENCE = 60.0
 """Seconds that another run may hold the lock."""
+_TOLD = 5
+"""Processes that are moved at once, of which each is told."""
 
 
 @click.command()
@@ -74,11 +78,13 @@ class Resident:
         stack.callback(self._specs.close)
         self._netlinks = Netlinks()
         stack.callback(self._netlinks.close)
-        self._knobs = _knobs()
-        if self._knobs:
-            stack.callback(self._knobs.close)
-        self.ears: list[Ear] = [it for it in (self._specs, self._netlinks, self._knobs) if it]
+        self._knobs, processes = _knobs(), _processes()
+        for ear in (self._knobs, processes):
+            if ear:
+                stack.callback(ear.close)
+        self.ears: list[Ear] = [it for it in (self._specs, self._netlinks, self._knobs, processes) if it]
         self._fleet: Fleet | None = None
+        self._places: Places | None = None
         self._desired = World()
         self._flips = Flips()
         self._told = ""
@@ -90,7 +96,7 @@ class Resident:
             self._ready = True
         notify("WATCHDOG=1")
 
-    def turn(self) -> None:
+    def turn(self) -> bool:
         self._specs.follow()
         try:
             with self._desk.alone(wait=_PATIENCE):
@@ -98,12 +104,15 @@ class Resident:
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
             self._tell(wrong, lambda: say.line(wrong, fg="red", err=True))
-            return
-        self._tell(complaints(fleet, report), lambda: tell(fleet, report, quiet=True))
-        self._fleet, self._desired = fleet, report.last.desired
+            return True
+        forking = any(isinstance(it.step, Move) for it in report.remaining)
+        if not forking:
+            self._tell(complaints(fleet, report), lambda: tell(fleet, report, quiet=True))
+        self._fleet, self._places, self._desired = fleet, Places(fleet), report.last.desired
         if self._knobs:
             with self._desk.tree(fleet) as (_, location):
                 self._knobs.root = location.root
+        return not forking
 
     def _tell(self, news: str, say_it: Callable[[], None]) -> None:
         """The same once, until it has changed."""
@@ -125,6 +134,22 @@ class Resident:
             say.line(f"{heard.place}: {error}", fg="red", err=True)
             return False
 
+    def sweep(self, pids: Collection[int]) -> bool:
+        if self._fleet is None or self._places is None:
+            return True
+        try:
+            with self._desk.tree(self._fleet) as (cgroups, _):
+                steps = strays(cgroups, self._fleet, self._places, pids)
+                if steps:
+                    with self._desk.alone():
+                        _tell_moves(mended(cgroups, steps))
+        except BusyError:
+            return False
+        except (PaasError, OSError) as error:
+            say.line(f"a process could not be placed: {error}", fg="red", err=True)
+            return False
+        return not steps
+
     def _put_back(self, cgroups: CgroupTree, steps: Changes, place: str, who: str) -> bool:
         if not steps:
             return True
@@ -144,6 +169,21 @@ def _knobs() -> Fanotify | None:
         return Fanotify(cgroup2().point)
     except (OSError, PaasError) as error:
         say.line(f"a knob that is written by hand is seen at the next look only: {error}", fg="yellow", err=True)
+        return None
+
+
+def _tell_moves(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes[:_TOLD]:
+        say.line(say.outcome_line(outcome), err=outcome.ending is Ending.FAILED)
+    if len(outcomes) > _TOLD:
+        say.line(f"and {len(outcomes) - _TOLD} processes more")
+
+
+def _processes() -> Processes | None:
+    try:
+        return Processes()
+    except OSError as error:
+        say.line(f"a process outside is seen at the next look only: {error.strerror}", fg="yellow", err=True)
         return None
 
 

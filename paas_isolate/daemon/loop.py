@@ -4,7 +4,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Protocol
 
@@ -13,6 +13,11 @@ from paas_isolate.linux.ears.heard import Heard, Kind
 REST = 1.0
 """A whole turn rests as long as it took, so many seconds at the most: whoever changes something without end gets half
 of a core and no more."""
+
+
+_SOON = 0.005
+"""Seconds, doubled each time: a process that forks while it is moved in leaves a child for the next turn."""
+_SMALL = (Kind.KNOB, Kind.PROCESS)
 
 
 class Ear(Protocol):
@@ -24,11 +29,14 @@ class Ear(Protocol):
 class Hands(Protocol):
     """What the loop can have done. Neither raises: what goes wrong is told, and comes up again at the next look."""
 
-    def turn(self) -> None:
-        """Everything is read, looked at and mended."""
+    def turn(self) -> bool:
+        """Everything is read, looked at and mended; False where that should soon be done again."""
 
     def mend(self, heard: Heard) -> bool:
         """One cgroup is looked at and mended; whether that was possible."""
+
+    def sweep(self, pids: Collection[int]) -> bool:
+        """These processes are looked at and put in their place; whether all were there already."""
 
 
 class Loop:
@@ -44,6 +52,8 @@ class Loop:
         self._due = 0.0
         """When the next whole turn is to be, by the monotonic clock."""
         self._rested = 0.0
+        self._unsettled = 0
+        """Turns in a row that asked for another."""
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT, which end it between two turns; SIGHUP is a reason to turn."""
@@ -65,11 +75,12 @@ class Loop:
 
     def _turn(self) -> None:
         begin = time.monotonic()
-        self._due = begin + self._interval
-        self._hands.turn()
+        settled = self._hands.turn()
         end = time.monotonic()
-        self._due = end + self._interval
         self._rested = end + min(end - begin, REST)
+        self._unsettled = 0 if settled else self._unsettled + 1
+        soon = end - begin + _SOON * 2**self._unsettled
+        self._due = end + (self._interval if settled else min(self._interval, soon))
 
     def _said(self, ear: Ear | None, fd: int) -> Iterator[Heard]:
         if ear is not None:
@@ -85,7 +96,9 @@ class Loop:
     def _answer(self, heard: Sequence[Heard]) -> None:
         knobs = {it.place: it for it in heard if it.kind is Kind.KNOB}
         mended = [self._hands.mend(it) for it in knobs.values()]
-        if not all(mended) or any(it.kind is not Kind.KNOB for it in heard):
+        pids = {it.pid for it in heard if it.kind is Kind.PROCESS}
+        swept = not pids or self._hands.sweep(pids)  # what a stray has forked meanwhile, a whole turn finds
+        if not swept or not all(mended) or any(it.kind not in _SMALL for it in heard):
             self._due = min(self._due, max(self._rested, time.monotonic()))
 
     @contextmanager

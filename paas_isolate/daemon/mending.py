@@ -1,14 +1,19 @@
-"""One cgroup that somebody has written to: looked at and put back at once, by what the last whole turn wanted."""
+"""What is mended at once, by what the last whole turn wanted: a cgroup that somebody has written to, a process that has
+become a customer's."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from paas_isolate.apply import Outcome, apply
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.steps import Changes, LowerMemory, SetKnob
+from paas_isolate.changes.place import Places
+from paas_isolate.changes.steps import Changes, LowerMemory, Move, SetKnob
+from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import SUBTREE_CONTROL
 from paas_isolate.model.world import World
+from paas_isolate.observe import closely
 
 FLIPS, MINUTE = 3, 60.0
 
@@ -34,6 +39,19 @@ def _members(cgroups: CgroupTree, desired: World, place: str) -> Iterator[tuple[
 
 def mended(cgroups: CgroupTree, steps: Changes) -> tuple[Outcome, ...]:
     return tuple(apply(cgroups, steps, None, None))
+
+
+def strays(cgroups: CgroupTree, fleet: Fleet, places: Places, pids: Collection[int]) -> Changes:
+    """The steps that put those of them that are not in their place there."""
+    steps = []
+    for pid in pids:
+        if (uid := procfs.effective_uid(pid)) is None or not fleet.governs(uid):
+            continue
+        process = closely(cgroups, pid)
+        moved = places.moved(process) if process else None
+        if process and moved:
+            steps.append(Move(process, moved.cgroup))
+    return tuple(steps)
 
 
 class Flips:

@@ -41,6 +41,14 @@ def effective_uids() -> Iterator[tuple[int, int]]:
                 continue
 
 
+def effective_uid(pid: int) -> int | None:
+    """As `effective_uids` has it; None when it has ended."""
+    try:
+        return os.stat(f"{ROOT}/{pid}").st_uid
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def identity(pid: int) -> Identity | None:
     status, stat = _read(pid, "status"), _read(pid, "stat")
     if not status or not stat:

@@ -15,7 +15,7 @@ import pytest
 from shop import Shop
 
 pytestmark = pytest.mark.kernel
-ALICE = "users/alice"
+ALICE, ALICE_UID = "users/alice", 48_201
 PLAIN = "limits: {memory: {kill: process}}\n"
 
 
@@ -109,6 +109,38 @@ def test_it_ends_when_asked_and_nothing_changes_when_it_is_killed(resident: Resi
     until(lambda: frozen(shop, "users/bob") is False, "the one that was started last works")
     assert resident.end() == 0
     assert frozen(shop) is False
+
+
+def stray(uid: int, work: str) -> subprocess.Popen[bytes]:
+    """A process that becomes a customer's without any session."""
+    program = f"import os, time; os.setgroups([]); os.setresgid(*[{uid}] * 3); os.setresuid(*[{uid}] * 3); {work}"
+    return subprocess.Popen(["/usr/bin/python3", "-ISc", program], start_new_session=True)
+
+
+def inside(shop: Shop, place: str = f"{ALICE}/other") -> set[int]:
+    return {int(pid) for pid in Path(shop.cgroups.root, place, "cgroup.procs").read_text().split()}
+
+
+def test_a_process_that_becomes_a_customers_is_moved_in(resident: Resident, shop: Shop) -> None:
+    with stray(ALICE_UID, "time.sleep(60)") as process:
+        try:
+            until(lambda: process.pid in inside(shop), "the process is in its account")
+            resident.says(f"move process {process.pid} .* to users/alice/other")
+        finally:
+            process.kill()
+
+
+def test_a_storm_of_strays_leaves_none_outside(resident: Resident, shop: Shop) -> None:
+    """Many that fork while they are moved."""
+    fork = "[os.fork() for _ in range(3)]; time.sleep(60)"
+    storm = [stray(ALICE_UID, fork) for _ in range(25)]
+    try:
+        until(lambda: len(inside(shop)) == 25 * 8, "all are in the account")
+        assert resident.process.poll() is None
+    finally:
+        for process in storm:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def test_cron_and_daemon_do_not_fight(resident: Resident, shop: Shop) -> None:

@@ -8,6 +8,7 @@ class Kind(Enum):
     SPECS = "a specification"
     KNOB = "a knob"
     NETWORK = "the network"
+    PROCESS = "a process"
     LOST = "events were lost"
 
 

@@ -1,0 +1,63 @@
+"""The proc connector: which process has become somebody else's, or another program (linux/cn_proc.h, linux/connector.h).
+
+From Linux 6.6 on the kernel sends these events alone; before, forks and ends come along and are dropped here.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+from paas_isolate.linux.ears.heard import Heard, Kind
+
+_CONNECTOR, _PROC, _LISTEN = 11, 1, 1  # NETLINK_CONNECTOR; CN_IDX_PROC = CN_VAL_PROC; PROC_CN_MCAST_LISTEN
+_EXEC, _UID = 0x2, 0x4
+_HEAD = struct.Struct("=IHHII")  # struct nlmsghdr
+_MESSAGE = struct.Struct("=IIIIHH")  # struct cn_msg: idx, val, seq, ack, length, flags
+_EVENT = struct.Struct("=IIQII")  # struct proc_event: what, cpu, time; then thread and process
+_DONE = 3
+_FILTERED = (6, 6)
+
+
+class Processes:
+    """OSError where the kernel has no connector, or not in this network namespace."""
+
+    def __init__(self) -> None:
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._socket = socket.socket(socket.AF_NETLINK, kind, _CONNECTOR)
+        try:
+            self._socket.bind((0, _PROC))
+            self._socket.send(_subscription())
+        except OSError:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def heard(self) -> Iterator[Heard]:
+        """Each process once."""
+        pids = set[int]()
+        while True:
+            try:
+                data = self._socket.recv(4096)
+            except BlockingIOError:
+                break
+            except OSError:  # ENOBUFS: more than the socket holds
+                yield Heard(Kind.LOST)
+                break
+            if len(data) >= _HEAD.size + _MESSAGE.size + _EVENT.size:
+                what, _, _, _, pid = _EVENT.unpack_from(data, _HEAD.size + _MESSAGE.size)
+                if what in (_EXEC, _UID):
+                    pids.add(pid)
+        yield from (Heard(Kind.PROCESS, pid=pid) for pid in pids)
+
+
+def _subscription() -> bytes:
+    release = tuple(int(part) for part in os.uname().release.split("-")[0].split("+")[0].split(".")[:2])
+    body = struct.pack("=II", _LISTEN, _EXEC | _UID) if release >= _FILTERED else struct.pack("=I", _LISTEN)
+    message = _MESSAGE.pack(_PROC, _PROC, 0, 0, len(body), 0) + body
+    return _HEAD.pack(_HEAD.size + len(message), _DONE, 0, 0, os.getpid()) + message

@@ -1,0 +1,72 @@
+"""The daemon as a unit of systemd: it mends at once, says who it was, and nothing stands on it."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+from guest_machine import is_alive, knob, run, systemctl, until, write_knob
+from guest_people import Customer, Specs
+
+UNIT = "paas-isolate-daemon.service"
+
+
+@pytest.fixture
+def alice(spec: Specs, sell: Callable[..., Customer]) -> Iterator[Customer]:
+    """An account on a machine with a network, mended by the daemon."""
+    spec.config(network={})
+    customer = sell("alice", limits={"pids": 40, "memory": "64M"})
+    systemctl("start", UNIT)
+    until(lambda: knob("users/alice", "pids.max") == "40", "the first turn is done")
+    yield customer
+    systemctl("stop", UNIT)
+
+
+def said(pattern: str) -> bool:
+    words = ("journalctl", "--unit", UNIT, "--output=cat", "--grep", pattern, "--lines=1", "--quiet")
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
+def test_it_mends_what_differs_and_says_who_it_was(alice: Customer, sell: Callable[..., Customer]) -> None:
+    sell("alice", limits={"pids": 41})
+    until(lambda: knob("users/alice", "pids.max") == "41", "a file that is saved is applied")
+    write_knob("users/alice", "memory.max", "max")
+    run("sh", "-c", "echo 7 >/sys/fs/cgroup/paas.slice/paas-tree.service/users/alice/pids.max")
+    until(lambda: knob("users/alice", "pids.max") == "41", "a knob that is written by hand is put back")
+    until(lambda: said(r"set pids.max of users/alice to 41 \(was 7\); changed by pid"), "the journal has it")
+    run("nft", "flush", "ruleset")
+    until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), "the ruleset is back")
+    run("ip", "link", "delete", "paas0")
+    until(lambda: "10.77." in run("ip", "route", "show", "table", "local"), "the addresses are back")
+
+
+def test_nothing_stands_on_it(alice: Customer) -> None:
+    pid = alice.sleeps("users/alice/other")
+    before = knob("users/alice", "pids.max"), run("nft", "list", "table", "inet", "paas_isolate")
+    main = int(systemctl("show", "--property=MainPID", "--value", UNIT))
+    run("kill", "-9", str(main))
+    until(
+        lambda: int(systemctl("show", "--property=MainPID", "--value", UNIT)) not in (0, main), "systemd starts another"
+    )
+    until(lambda: systemctl("is-active", UNIT) == "active", "it is up")
+    assert (knob("users/alice", "pids.max"), run("nft", "list", "table", "inet", "paas_isolate")) == before
+    systemctl("reload", UNIT)
+    systemctl("stop", UNIT)
+    assert systemctl("show", "--property=Result", "--value", UNIT) == "success"
+    assert is_alive(pid)
+    assert knob("users/alice", "pids.max") == "40"
+
+
+def test_the_tree_may_be_restarted_below_it(alice: Customer) -> None:
+    """Whatever systemd removes with the unit comes back, though nothing but the daemon and the boot unit looks."""
+    assert alice.uid
+    systemctl("restart", "paas-tree.service")
+    until(lambda: (knob_or_nothing("users/alice", "pids.max")) == "40", "the account is back", seconds=60)
+    write_knob("users/alice", "pids.max", "9")
+    until(lambda: knob("users/alice", "pids.max") == "40", "the daemon hears in the new tree", seconds=60)
+
+
+def knob_or_nothing(path: str, name: str) -> str:
+    try:
+        return knob(path, name)
+    except OSError:
+        return ""
