@@ -12,7 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from paas_isolate.linux.gate.keeper import PINS, Keeper, Spots
 from paas_isolate.linux.links import Links
@@ -138,15 +139,17 @@ class Ours:
             more = Gate(homes), rules._replace(owners=rules.owners | {Grant(uid, it) for it in homes[uid][:2]})
             steps.append((gate, rules, *more, list(homes[uid][:2])))
             gate, rules = more
-        self._each("one account more: gate", [lambda s=s: self.keeper.set(s[2], s[0]) for s in steps])
-        self._each("one account more: ruleset", [lambda s=s: self.table.change(s[3], s[1]) for s in steps])
-        self._each("one account more: addresses", [lambda s=s: self.links.add(s[4]) for s in steps])
+        gates = [partial(self.keeper.set, new, old) for old, _, new, _, _ in steps]
+        rulesets = [partial(self.table.change, new, old) for _, old, _, new, _ in steps]
+        addresses = [partial(self.links.add, new) for _, _, _, _, new in steps]
+        for what, each in (("gate", gates), ("ruleset", rulesets), ("addresses", addresses)):
+            self._each(f"one account more: {what}", each)
         self._timed("looked at, nothing to do", lambda: (self.links.look(), self.keeper.look()))
 
     def _timed(self, name: str, act: Callable[[], object]) -> None:
         self._each(name, [act])
 
-    def _each(self, name: str, acts: list[Callable[[], object]]) -> None:
+    def _each(self, name: str, acts: Sequence[Callable[[], object]]) -> None:
         kernel, begin = resource.getrusage(resource.RUSAGE_SELF).ru_stime, time.perf_counter()
         for act in acts:
             act()

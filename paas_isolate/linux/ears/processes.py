@@ -1,4 +1,4 @@
-"""The proc connector: which process has become somebody else's, or another program. See linux/cn_proc.h, linux/connector.h.
+"""The proc connector: which process has become somebody else's, or another program. See linux/cn_proc.h.
 
 From Linux 6.6 on the kernel sends these events alone; before, forks and ends come along and are dropped here.
 """
