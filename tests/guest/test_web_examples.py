@@ -125,7 +125,7 @@ def asked(host: str, path: str, port: int = 80) -> list[str]:
         except OSError:
             return b""
 
-    uid, cgroup = until(answer, f"{host}{path} is answered", seconds=60).decode().splitlines()
+    uid, cgroup = until(answer, f"{host}{path} is answered").decode().splitlines()
     return [uid, cgroup.removeprefix("0::/paas.slice/paas-tree.service/")]
 
 
