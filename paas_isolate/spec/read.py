@@ -6,6 +6,7 @@ and compose() recurses in C for as deep as a file nests. So nodes are made here,
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -72,7 +73,11 @@ def read(data: bytes, file: str) -> Node | None:
         return _Composer(file, end).compose(parse(text, Loader=Loader))
     except YAMLError as wrong:
         problem = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "not YAML"
-        refuse(file, f"{visible(problem)}; expected YAML", *_place(getattr(wrong, "problem_mark", None), end))
+        mark = getattr(wrong, "problem_mark", None)
+        if "nesting depth" in str(problem) and mark is not None:  # libyaml of late stops at 1,000 brackets read ahead:
+            with suppress(YAMLError):  # what stands before them is refused in our words
+                _Composer(file, end).compose(parse(text[: mark.index], Loader=Loader))
+        refuse(file, f"{visible(problem)}; expected YAML", *_place(mark, end))
     except (ValueError, OverflowError):  # the parser without libyaml, of numbers that are too large for it
         refuse(file, "has a number that is too large; expected YAML")
 
