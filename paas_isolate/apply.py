@@ -16,6 +16,9 @@ from paas_isolate.changes.steps import (
     CompleteDoors,
     Create,
     Enable,
+    Forget,
+    GiveUp,
+    Kill,
     LowerMemory,
     Move,
     Remove,
@@ -26,7 +29,10 @@ from paas_isolate.changes.steps import (
     SetKnob,
     SetNames,
     SetRules,
+    Start,
     Step,
+    Stop,
+    Wait,
     Wire,
     owner,
 )
@@ -34,6 +40,8 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux import pidfd, shares, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.records import RecordDirectory
+from paas_isolate.linux.services import keep_service
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import amount, writes
 from paas_isolate.model.network import Wires
@@ -74,7 +82,11 @@ class _Waits(Exception):  # noqa: N818  (an outcome, not an error)
 
 
 def apply(
-    cgroups: CgroupTree, changes: Changes, doors: DoorDirectory | None = None, wires: Wires | None = None
+    cgroups: CgroupTree,
+    changes: Changes,
+    doors: DoorDirectory | None = None,
+    wires: Wires | None = None,
+    records: RecordDirectory | None = None,
 ) -> Iterator[Outcome]:
     """Carry out the steps in order, one outcome each, as they end.
 
@@ -86,7 +98,7 @@ def apply(
     broken: dict[str, Step] = {}
     structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob | Wire), changes))
     knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob | SetDoor), changes[len(structure) :]))
-    hand = partial(_carry_out, cgroups, doors)
+    hand = partial(_carry_out, cgroups, doors, records)
     yield from _in_order(hand, broken, structure)
     yield from _in_shares(hand, broken, knobs)
     rest = changes[len(structure) + len(knobs) :]
@@ -185,7 +197,7 @@ def _other_end(step: Step, error: Exception) -> Outcome:
     return Outcome(step, Ending.FAILED, str(error))
 
 
-def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, step: Step) -> None:
+def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: RecordDirectory | None, step: Step) -> None:
     match step:
         case SetKnob(path, knob, value, was) if knob != "cpu.weight" or tree.inside(path):
             for text in writes(knob, value, was):
@@ -208,6 +220,8 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, step: Step) -> 
             doors.remove(name)
         case CompleteDoors() if doors:
             doors.complete()
+        case Start() | Stop() | Kill() | GiveUp() | Wait() | Forget() if records:
+            keep_service(cgroups, records, step)
         case _:
             raise HostError("no doors are kept here")
 

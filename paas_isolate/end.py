@@ -1,12 +1,10 @@
 """Ending processes, when an administrator says so: asked first, then killed, and nothing survives."""
 
-import os
-import signal
 import time
 from collections.abc import Collection
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux import procfs
+from paas_isolate.linux import pidfd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
 
@@ -24,7 +22,7 @@ def end(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> int:
     if grace > 0:
         for pids in there.values():
             for pid in pids:
-                _ask(pid)
+                pidfd.ask(pid)
         _wait(cgroups, paths, grace)
     for path in paths:
         if cgroups.populated(path):
@@ -40,22 +38,6 @@ def end(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> int:
 def _pids(cgroups: CgroupTree, path: str) -> list[int]:
     below = [pid for name in cgroups.children(path) for pid in _pids(cgroups, f"{path}/{name}")]
     return [*cgroups.pids(path), *below] if tree.depth(path) > 1 else below
-
-
-def _ask(pid: int) -> None:
-    """SIGTERM to exactly this process, if it is not root's. Stopped and frozen ones get it when they wake."""
-    try:
-        pinned = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        found = procfs.identity(pid)
-        if found is not None and found.uids[0] != 0:
-            signal.pidfd_send_signal(pinned, signal.SIGTERM)
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(pinned)
 
 
 def _wait(cgroups: CgroupTree, paths: Collection[str], seconds: float) -> set[str]:

@@ -9,6 +9,8 @@ from paas_isolate.changes.place import Places
 from paas_isolate.linux import procfs, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.records import RecordDirectory
+from paas_isolate.linux.services import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
@@ -26,6 +28,7 @@ def observe(
     weight_at: str = tree.ROOT,
     doors: DoorDirectory | None = None,
     wires: Wires | None = None,
+    records: RecordDirectory | None = None,
     since: tuple[World, Collection[str]] | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
@@ -38,8 +41,14 @@ def observe(
         seen = _Seen(cgroups)  # what was taken over is not there any more
         _look_at_all(seen, fleet, weight_at, None)
     processes = tuple(_processes(cgroups, fleet, seen.members))
-    network = wires.look() if wires else Network()
-    return World(seen.cgroups, processes, seen.members, doors=doors.look() if doors else {}, network=network)
+    return World(
+        seen.cgroups,
+        processes,
+        seen.members,
+        doors=doors.look() if doors else {},
+        network=wires.look() if wires else Network(),
+        runs=runs(cgroups, records, seen.members) if records else {},
+    )
 
 
 class _Seen:

@@ -1,29 +1,41 @@
 """One turn of the wheel: look, compare, mend, look again. Read this first."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome, apply
 from paas_isolate.changes.catalogue import DeviceOf
+from paas_isolate.changes.conditions import Condition, condition
 from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
+from paas_isolate.changes.keeping import Kept, keep_as_sold, wish
 from paas_isolate.changes.leaving import Leaving, leaving
 from paas_isolate.changes.steps import Changes, Step, owner, touched
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.listening import astray, up
+from paas_isolate.linux.records import RecordDirectory
+from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.network import Wires
+from paas_isolate.model.running import FOREVER, Wish
 from paas_isolate.model.world import World
 from paas_isolate.observe import observe
+
+PAUSE = 0.02
+"""Seconds between two questions whether somebody has ended."""
 
 ROUNDS = 10
 """Looks a run at the most: a process that forks while it is moved leaves a child for the next look."""
 
 
 class Wheel(NamedTuple):
-    """What a turn works on. `held` are frozen accounts and services, `departed` the directories whose removal
-    was accepted before, `meant` confirms a removal of many, `only` narrows all to one account's directory."""
+    """What a turn works on. `records` tell what runs, where paas-isolate runs anything. `held` are frozen accounts and
+    services, `stopped` services that are not to run, `departed` the directories whose removal was accepted before,
+    `meant` confirms a removal of many, `only` narrows all to one account's directory. `patience` is how many seconds
+    a turn waits for services that are asked to end, or may start again in a moment."""
 
     cgroups: CgroupTree
     fleet: Fleet
@@ -33,10 +45,13 @@ class Wheel(NamedTuple):
     weight_at: str
     doors: DoorDirectory | None = None
     wires: Wires | None = None
+    records: RecordDirectory | None = None
     held: frozenset[str] = frozenset()
+    stopped: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
     meant: bool = False
     only: str = ""
+    patience: float = 0.0
 
 
 class Look(NamedTuple):
@@ -65,13 +80,20 @@ class Report(NamedTuple):
         return tuple(self.last.desired.unmet.values())
 
 
+class _Sold(NamedTuple):
+    """What was sold, the same at every look of a run."""
+
+    world: World
+    keep: Mapping[str, Kept]
+
+
 def look(wheel: Wheel) -> Look:
     """Look once and change nothing."""
     return _look(wheel, _sold(wheel))
 
 
-def _sold(wheel: Wheel) -> World:
-    return as_sold(
+def _sold(wheel: Wheel) -> _Sold:
+    world = as_sold(
         wheel.fleet,
         machine=wheel.machine,
         device_of=wheel.device_of,
@@ -80,19 +102,59 @@ def _sold(wheel: Wheel) -> World:
         controllers=wheel.controllers,
         with_doors=wheel.doors is not None,
     )
+    if wheel.records is None:
+        return _Sold(world, {})
+    keep, unmet = keep_as_sold(wheel.fleet, world.cgroups, wheel.held, wheel.stopped)
+    return _Sold(world._replace(unmet={**world.unmet, **unmet}), keep)
 
 
-def _look(wheel: Wheel, sold: World, since: tuple[World, Collection[str]] | None = None) -> Look:
+def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None = None) -> Look:
     observed = observe(
-        wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at, doors=wheel.doors, wires=wheel.wires, since=since
+        wheel.cgroups,
+        wheel.fleet,
+        weight_at=wheel.weight_at,
+        doors=wheel.doors,
+        wires=wheel.wires,
+        records=wheel.records,
+        since=since,
     )
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
-    desired = desire(wheel.fleet, sold, observed, staying=staying)
-    changes = diff(desired, observed)
+    desired = desire(wheel.fleet, sold.world, observed, staying=staying)
+    now = time.time()
+    if wheel.records is not None:
+        wished = services_now(wheel, sold.keep, observed, now, departing.accepted)
+        desired = desired._replace(services=wished)
+    changes = diff(desired, observed, now)
     if wheel.only:
         changes = tuple(step for step in changes if owner(step) in ("", wheel.only))
     return Look(observed, desired, changes, departing)
+
+
+def conditions(wheel: Wheel, seen: Look) -> dict[str, Condition]:
+    """How it stands with each program that is kept, by its leaf."""
+    if wheel.records is None:
+        return {}
+    keep, _ = keep_as_sold(wheel.fleet, {}, wheel.held, wheel.stopped)
+    runs, now = seen.observed.runs, time.time()
+    elsewhere = astray(kept.launch for leaf, kept in keep.items() if (run := runs.get(leaf)) and run.alive)
+    return {
+        leaf: condition(kept, runs.get(leaf), astray=elsewhere.get(kept.launch, ""), now=now)
+        for leaf, kept in keep.items()
+    }
+
+
+def services_now(
+    wheel: Wheel, keep: Mapping[str, Kept], observed: World, now: float, accepted: Collection[str]
+) -> Wish:
+    """What is to run at this moment. What runs of accounts that nobody may remove is left as it is; of all, when the
+    machine goes down."""
+    wished = wish(keep, observed.runs, observed.members, now, up)
+    ending = wheel.records is not None and wheel.records.ending
+    known = {sold.directory for sold in wheel.fleet.accounts.values()} | set(accepted)
+    strange = {leaf for leaf in observed.runs if leaf not in keep and tree.directory_of(leaf) not in known}
+    left = {*observed.runs, *keep} if ending else strange
+    return wished._replace(run={**wished.run, **dict.fromkeys(left)}) if left else wished
 
 
 def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
@@ -100,17 +162,33 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
     outcomes: list[Outcome] = []
     sold = _sold(wheel)
     since = None
-    for _ in range(ROUNDS):
+    until = time.monotonic() + wheel.patience
+    looks = ROUNDS
+    while looks:
         last = _look(wheel, sold, since)
         tried = {outcome.step for outcome in outcomes} if last.changes else ()
         new = tuple(step for step in last.changes if step not in tried)
-        if not new:
+        since = (last.observed, touched(new)) if new else None
+        if not new and not _wait(wheel, last, until):
             break
-        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires):
+        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires, wheel.records):
             outcomes.append(outcome)
             tell(outcome)
-        since = last.observed, touched(new)
+        looks -= 1 if new else 0
     return Report(tuple(outcomes), last, tuple(_remaining(last.changes, outcomes)))
+
+
+def _wait(wheel: Wheel, last: Look, until: float) -> bool:
+    """Whether something may have changed meanwhile: somebody was asked to end, or waits for that of another."""
+    ending = [leaf for leaf, run in last.observed.runs.items() if run.asked and leaf in last.observed.members]
+    ending = [leaf for leaf in ending if wheel.only in ("", tree.directory_of(leaf))]
+    if not ending and not last.desired.services.waiting:
+        return False
+    killed = min((last.observed.runs[leaf].kill_at for leaf in ending), default=FOREVER) - time.time()
+    soon = min(until, time.monotonic() + min(killed, 1.0))
+    while time.monotonic() < soon and all(wheel.cgroups.populated(leaf) for leaf in ending):
+        time.sleep(PAUSE)
+    return time.monotonic() < until
 
 
 def _remaining(changes: Changes, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:

@@ -7,10 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,15 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PROGRAM "paas-enter"
+#include "customer.h"
 #include "leaf.h"
 
 #define DOORS "/run/paas-isolate/doors"
-#define PATHS "/usr/local/bin:/usr/bin:/bin"
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789_-"
 #define KEPT_MOST 32
-
-/* As env(1) and chroot(1) have them: 125 is our own failure. */
-enum status { OWN_FAILURE = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
 static const char usage[] =
 	"Usage: paas-enter [OPTION...] ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]\n"
@@ -39,45 +34,6 @@ static const char usage[] =
 	"  -h, --help\n\n"
 	"Exit status: the command's; 127 when it is not found, 126 when it cannot be run,\n"
 	"125 when the cgroup cannot be entered: then nothing is run.\n";
-
-__attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
-{
-	va_list arguments;
-
-	fputs("paas-enter: ", stderr);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-	exit(OWN_FAILURE);
-}
-
-/* A copy of its own: getpwnam(3) reuses what it answers with. */
-static char *copy_of(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		fail("out of memory");
-	return copy;
-}
-
-/* A user of Unix by name. Ends where there is none. */
-static struct passwd user_called(const char *name)
-{
-	const struct passwd *found = getpwnam(name);
-	struct passwd user;
-
-	if (!found)
-		fail("no user is called %s; name one of the account's users: --user", name);
-	if (!found->pw_uid)
-		fail("%s is root, and no customer", name);
-	user = *found;
-	user.pw_name = copy_of(found->pw_name);
-	user.pw_dir = copy_of(found->pw_dir);
-	user.pw_shell = copy_of(found->pw_shell);
-	return user;
-}
 
 /* The directory of the account that the door of UID leads into. Ends where it does not open. */
 static int account_of(const char *doors, uid_t uid, const char *name)
@@ -147,38 +103,10 @@ static void clean_environment(const struct passwd *user, char *const *kept, int 
 
 	for (int i = 0; i < count; i++)
 		values[i] = getenv(kept[i]) ? copy_of(getenv(kept[i])) : NULL;
-	clearenv();
-	setenv("PATH", PATHS, 1);
-	setenv("HOME", user->pw_dir, 1);
-	setenv("SHELL", *user->pw_shell ? user->pw_shell : "/bin/sh", 1);
-	setenv("USER", user->pw_name, 1);
-	setenv("LOGNAME", user->pw_name, 1);
+	user_environment(user);
 	for (int i = 0; i < count; i++)
 		if (values[i])
 			setenv(kept[i], values[i], 1);
-}
-
-/* Becomes the user for good, in a directory where the user may be. */
-static void become(const struct passwd *user)
-{
-	uid_t uid = user->pw_uid;
-	gid_t gid = user->pw_gid;
-
-	if (initgroups(user->pw_name, gid) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
-		fail("cannot become %s: %s", user->pw_name, strerror(errno));
-	if (chdir(".") && chdir(user->pw_dir) && chdir("/"))
-		fail("no directory to be in: %s", strerror(errno));
-}
-
-/* Signals as a program expects them: nothing blocked, nothing ignored. */
-static void usual_signals(void)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
 }
 
 int main(int argc, char **argv)
@@ -239,6 +167,8 @@ int main(int argc, char **argv)
 	clean_environment(&user, kept, count);
 	usual_signals();
 	become(&user);
+	if (chdir(".") && chdir(user.pw_dir) && chdir("/"))
+		fail("no directory to be in: %s", strerror(errno));
 	if (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		fail("no_new_privs: %s", strerror(errno));
 	execvp(argv[2], argv + 2);

@@ -23,7 +23,14 @@ _RATES = frozenset({"io.read", "io.write", "io.read_ops", "io.write_ops"})
 def leaves(services: tuple[Service, ...]) -> tuple[Service, ...]:
     """The leaves of an account: its services, and the two that every account has."""
     given = {service.name for service in services}
-    return (*services, *(ours for ours in _OURS if ours.name not in given))
+    all_of_them = (each for service in services for each in replicas(service))
+    return (*all_of_them, *(ours for ours in _OURS if ours.name not in given))
+
+
+def replicas(service: Service) -> tuple[Service, ...]:
+    """A service as many times as it runs, each with a leaf of its own: `web`, `web.2`, `web.3`."""
+    more = range(2, (service.work.replicas or 1) + 1) if service.work.run else ()
+    return (service, *(service._replace(name=f"{service.name}.{index}") for index in more))
 
 
 class _Bundle:

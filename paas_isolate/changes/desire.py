@@ -53,7 +53,9 @@ def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[st
         if tree.directory_of(path) in staying:
             cgroups.setdefault(path, found)
     places = Places(fleet)
-    elsewhere = tuple(moved for process in observed.processes if (moved := places.moved(process)))
+    busy = observed.runs.keys()  # what was begun in a leaf stays there until it is asked to end, sold or not
+    there = (process for process in observed.processes if process.cgroup not in busy)
+    elsewhere = tuple(moved for process in there if (moved := places.moved(process)))
     leaving = {process.pid for process in elsewhere}
     for path, pids in observed.members.items():
         if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):

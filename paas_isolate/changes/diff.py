@@ -4,14 +4,16 @@ from collections.abc import Set
 
 from paas_isolate.changes.doors import door_steps
 from paas_isolate.changes.order import rank
+from paas_isolate.changes.service_steps import service_steps
 from paas_isolate.changes.steps import Changes, Create, Enable, LowerMemory, Move, Remove, SetKnob, Step
 from paas_isolate.changes.wiring import network_steps
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
 from paas_isolate.model.world import Knobs, World
 
 
-def diff(desired: World, observed: World) -> Changes:
-    """What to do so that `observed` becomes `desired`. `()` when they agree.
+def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
+    """What to do so that `observed` becomes `desired`. `()` when they agree. `now` is in seconds since the epoch, for
+    services that were asked to end.
 
     `desired.processes` are the ones that should be elsewhere, told with the place where they should be.
     """
@@ -32,8 +34,10 @@ def diff(desired: World, observed: World) -> Changes:
     steps += door_steps(desired.doors, observed.doors)
     steps += network_steps(desired.network, observed.network)
     steps += [Remove(path) for path in have if path not in desired.cgroups]
-    now = {process.pid: process for process in observed.processes} if desired.processes else {}
-    steps += [Move(now[process.pid], process.cgroup) for process in desired.processes]
+    there = {process.pid: process for process in observed.processes} if desired.processes else {}
+    steps += [Move(there[process.pid], process.cgroup) for process in desired.processes]
+    if observed.runs or desired.services.patience:
+        steps += service_steps(desired.services, observed, now)
     steps.sort(key=rank)
     return tuple(steps)
 

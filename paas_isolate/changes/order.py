@@ -7,6 +7,9 @@ from paas_isolate.changes.steps import (
     CompleteDoors,
     Create,
     Enable,
+    Forget,
+    GiveUp,
+    Kill,
     LowerMemory,
     Move,
     Remove,
@@ -17,7 +20,10 @@ from paas_isolate.changes.steps import (
     SetKnob,
     SetNames,
     SetRules,
+    Start,
     Step,
+    Stop,
+    Wait,
 )
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import FREEZE, amount
@@ -30,10 +36,12 @@ class Rank(IntEnum):
     WIDEN = 3  # what is raised, and everything else that can be written, before anybody moves in
     DOOR = 4  # opens on what has its limits and has been thawed; closes before a freeze, which would hold a login
     NETWORK = 5  # an address goes before its rules, and comes after them; no login needs one to come in
-    MOVE = 6  # processes enter only what already has its limits
-    FREEZE = 7  # after the moves, so that what is swept in is frozen with the others
-    LOWER = 8  # may take seconds for reclaim, so nobody waits behind it
-    REMOVE = 9  # last: its processes have moved out by now
+    STOP = 6  # who is asked to end has time meanwhile
+    MOVE = 7  # processes enter only what already has its limits
+    FREEZE = 8  # after the moves, so that what is swept in is frozen with the others
+    START = 9  # a program finds its limits, its address and its leaf as they are to be
+    LOWER = 10  # may take seconds for reclaim, so nobody waits behind it
+    REMOVE = 11  # last: its processes have moved out by now
 
 
 def rank(step: Step) -> tuple[int, int, int, str]:
@@ -57,6 +65,10 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.NETWORK, 2, 0, step.address
         case Move():
             return Rank.MOVE, 0, step.process.pid, step.to
+        case Stop() | Kill() | GiveUp() | Forget():
+            return Rank.STOP, 0, 0, step.path
+        case Start() | Wait():
+            return Rank.START, 0, 0, step.path
         case LowerMemory():
             return Rank.LOWER, -tree.depth(step.path), 0, step.path
         case Remove():

@@ -3,8 +3,9 @@
 import re
 from fnmatch import translate
 
+from paas_isolate.changes.catalogue import leaves
 from paas_isolate.model import tree
-from paas_isolate.model.account import LOGIN, OTHER, Fleet, Match, Service, Sold
+from paas_isolate.model.account import OTHER, Fleet, Match, Service, Sold
 from paas_isolate.model.world import Process
 
 
@@ -33,6 +34,8 @@ class Places:
         sold = self._by_uid.get(process.uid)
         if sold is None:
             return self._without_account(process)
+        if self._kept(sold, process.cgroup):
+            return process.cgroup
         claim = self._claim(sold, process)
         if claim:
             return tree.leaf(sold.directory, claim)
@@ -61,8 +64,13 @@ class Places:
         return tree.OUTSIDE if left else process.cgroup
 
     def _leaves(self, sold: Sold) -> set[str]:
-        names = {service.name for service in sold.services} | {LOGIN, OTHER}
-        return {tree.leaf(sold.directory, name) for name in names}
+        return {tree.leaf(sold.directory, service.name) for service in leaves(sold.services)}
+
+    def _kept(self, sold: Sold, path: str) -> bool:
+        """Whether it is the leaf of a service that we run: what was begun there stays, whatever rules say."""
+        name = path.rpartition("/")[2].partition(".")[0]
+        ours = any(service.name == name and service.work.run for service in sold.services)
+        return ours and tree.directory_of(path) == sold.directory
 
     def _claim(self, sold: Sold, process: Process) -> str:
         rules = self._rules.get(sold.name)

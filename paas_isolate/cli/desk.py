@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from paas_isolate.changes.keeping import scaled
 from paas_isolate.errors import HostError
 from paas_isolate.linux import lock
 from paas_isolate.linux.cgroupfs import CgroupTree
@@ -12,6 +13,7 @@ from paas_isolate.linux.disks import Disks
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.location import Location, locate
 from paas_isolate.linux.machine import machine
+from paas_isolate.linux.records import RecordDirectory
 from paas_isolate.linux.users import People
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Wiring
@@ -44,7 +46,8 @@ class Desk(NamedTuple):
 
     def fleet(self, *, remember: bool = False) -> Fleet:
         """Everything that is sold. `remember` keeps last good copies, for a run that applies them."""
-        return self.directory.load(People(), machine(), remember=remember)
+        fleet = self.directory.load(People(), machine(), remember=remember)
+        return scaled(fleet, decisions.load(self.state).scaled)
 
     @contextmanager
     def tree(self, fleet: Fleet) -> Iterator[tuple[CgroupTree, Location]]:
@@ -53,7 +56,7 @@ class Desk(NamedTuple):
             yield cgroups, location
 
     @contextmanager
-    def wheel(self, fleet: Fleet, *, account: str = "", meant: bool = False) -> Iterator[Wheel]:
+    def wheel(self, fleet: Fleet, *, account: str = "", meant: bool = False, patience: float = 0.0) -> Iterator[Wheel]:
         """The wheel, ready to be looked at or turned; `account` narrows it to one."""
         decided = decisions.load(self.state)
         with self.tree(fleet) as (cgroups, location):
@@ -67,11 +70,23 @@ class Desk(NamedTuple):
                 weight_at=location.weight_at,
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
                 wires=self._wires(fleet, location) if fleet.host.network or decided.network else None,
+                records=self.records if self._keeps(fleet) else None,
                 held=decided.held,
+                stopped=decided.stopped,
                 departed=decided.departed,
                 meant=meant,
                 only=directory_of(cgroups, fleet, account) if account else "",
+                patience=patience,
             )
+
+    @property
+    def records(self) -> RecordDirectory:
+        return RecordDirectory(os.path.join(self.run, "services"))
+
+    def _keeps(self, fleet: Fleet) -> bool:
+        """Whether there is a service that paas-isolate runs, or ran."""
+        bought = {id(sold.services): sold.services for sold in fleet.accounts.values()}  # thousands share a few
+        return any(it.work.run for its in bought.values() for it in its) or os.path.isdir(self.records.directory)
 
     def _wires(self, fleet: Fleet, location: Location) -> Wires:
         from paas_isolate.linux.gate.keeper import spots

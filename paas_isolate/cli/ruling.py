@@ -6,7 +6,7 @@ import click
 
 from paas_isolate.apply import Ending
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, directory_of
+from paas_isolate.cli.desk import Desk, directory_of, need_root
 from paas_isolate.cli.exits import Exit
 from paas_isolate.end import end
 from paas_isolate.errors import HostError
@@ -39,18 +39,35 @@ def thaw(desk: Desk, target: str) -> int:
 @click.command()
 @click.argument("target", metavar="[ACCOUNT[/SERVICE]]", default="")
 @click.option("--all", "everyone", is_flag=True, help="Every account: what the shutdown of the machine does.")
+@click.option(
+    "--down", is_flag=True, help="The machine goes down: no service starts any more."
+)
 @click.option("--grace", type=float, default=10, metavar="SECONDS", help="Time to end after SIGTERM (10).")
 @click.pass_obj
-def kill(desk: Desk, target: str, everyone: bool, grace: float) -> int:
+def kill(desk: Desk, target: str, everyone: bool, down: bool, grace: float) -> int:
     """End all processes of an account or service: SIGTERM, time to leave, then SIGKILL for what is left."""
     if bool(target) == everyone:
         raise click.UsageError("name an account, or say --all")
     fleet = desk.fleet()
+    if down:
+        need_root()
+        desk.records.end()
+        grace = max(grace, min(MOST_GRACE, _patience(fleet)))
     with desk.alone(wait=grace), desk.tree(fleet) as (cgroups, _):
         paths = _everyone(cgroups) if everyone else [_path(cgroups, fleet, target)]
         ended = end(cgroups, paths, grace=grace)
     click.echo(f"{ended} {'process' if ended == 1 else 'processes'} ended")
     return Exit.CONVERGED
+
+
+MOST_GRACE = 40.0
+"""Seconds: the unit that ends customers has 60 (systemd/paas-isolate-shutdown.service)."""
+
+
+def _patience(fleet: Fleet) -> float:
+    """The longest time in seconds that a service may take to end."""
+    services = (service for sold in fleet.accounts.values() for service in sold.services if service.work.run)
+    return max((service.work.complete().stop_timeout or 0 for service in services), default=0) / 1000
 
 
 def _decide(desk: Desk, target: str, decision: Callable[[Decisions, str], Decisions]) -> int:

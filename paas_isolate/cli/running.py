@@ -18,6 +18,9 @@ from paas_isolate.source import decisions
 
 MANY = 20
 
+PATIENCE = 15.0
+"""Seconds: a little more than a service has to end where its file does not say."""
+
 
 class Manner(NamedTuple):
     """How a run is wanted: the options of `reconcile`."""
@@ -28,10 +31,13 @@ class Manner(NamedTuple):
     cron: bool = False
     quiet: bool = False
     as_json: bool = False
+    patience: float = 0.0
+    """Seconds that the run waits for services which are asked to end, so that they start again in it."""
 
 
 def reconcile(desk: Desk, manner: Manner) -> Exit:
     """One run, from the lock to the last word."""
+    manner = manner._replace(patience=PATIENCE)
     try:
         with desk.alone(wait=manner.wait):
             fleet, report = run_once(desk, manner)
@@ -51,7 +57,7 @@ def run_once(desk: Desk, manner: Manner) -> tuple[Fleet, Report]:
     fleet = desk.fleet(remember=True)
     if fleet.host.network:
         _remember_network(desk, True)
-    with desk.wheel(fleet, account=manner.account, meant=manner.remove) as wheel:
+    with desk.wheel(fleet, account=manner.account, meant=manner.remove, patience=manner.patience) as wheel:
         report = turn(wheel, _silent if manner.cron or manner.as_json else _tell)
     _remember_departures(desk, fleet, report)
     if not fleet.host.network and not report.remaining:

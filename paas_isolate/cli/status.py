@@ -1,11 +1,12 @@
 """status: limits beside use, what is pending, and why."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 
 import click
 
 from paas_isolate.changes.catalogue import leaves
+from paas_isolate.changes.conditions import Condition
 from paas_isolate.changes.steps import Changes, owner
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
@@ -15,7 +16,7 @@ from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.world import Knobs
-from paas_isolate.reconcile import Look, Wheel, look
+from paas_isolate.reconcile import Look, Wheel, conditions, look
 from paas_isolate.sample import Use, use
 from paas_isolate.units import format_cpu, format_size
 
@@ -32,6 +33,8 @@ class Line:
     state: str
     knobs: Knobs
     use: Use
+    service: Condition | None = None
+    """How it stands with the program that paas-isolate runs there."""
 
 
 @click.command()
@@ -43,10 +46,14 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     fleet = desk.fleet()
     with desk.wheel(fleet, account=account) as wheel:
         seen = look(wheel)
-        lines = list(_lines(wheel, seen, account))
+        services = conditions(wheel, seen)
+        lines = list(_lines(wheel, seen, account, services))
     notes = dict(_notes(fleet, seen, wheel, account))
+    for path, service in services.items():
+        if service.detail and (told := _told(path, service, fleet, account)):
+            notes.setdefault(told[0], []).append(told[1])
     if as_json:
-        say.print_json({"cgroups": [asdict(line) for line in lines], "notes": notes})
+        say.print_json({"cgroups": [_data(line) for line in lines], "notes": notes})
         return Exit.CONVERGED
     if lines:
         say.table(TITLES, map(_row, lines), right=RIGHT)
@@ -58,7 +65,19 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     return Exit.CONVERGED
 
 
-def _lines(wheel: Wheel, seen: Look, account: str) -> Iterator[Line]:
+def _data(line: Line) -> dict[str, object]:
+    return {**asdict(line), "service": line.service._asdict() if line.service else None}
+
+
+def _told(path: str, service: Condition, fleet: Fleet, account: str) -> tuple[str, str] | None:
+    """The account, and what should be known of a service of it."""
+    sold = next((it for it in fleet.accounts.values() if it.directory == tree.directory_of(path)), None)
+    if sold is None or account not in ("", sold.name):
+        return None
+    return sold.name, f"{path.rpartition('/')[2]} is {service.state}: {service.detail}"
+
+
+def _lines(wheel: Wheel, seen: Look, account: str, services: Mapping[str, Condition]) -> Iterator[Line]:
     sold = wheel.fleet.accounts.get(account)
     observed = seen.observed.cgroups
     if sold is not None:
@@ -69,7 +88,10 @@ def _lines(wheel: Wheel, seen: Look, account: str) -> Iterator[Line]:
         paths = [path for path in observed if tree.is_account(path)]
     names = {each.directory: each for each in wheel.fleet.accounts.values()}
     for path in sorted(path for path in paths if path in observed):
-        yield _line(wheel.cgroups, path, observed[path], _state(path, seen, wheel, names), names)
+        service = services.get(path)
+        state = _state(path, seen, wheel, names)
+        state = service.state if service and state in ("ok", "suspended", "frozen") else state
+        yield replace(_line(wheel.cgroups, path, observed[path], state, names), service=service)
 
 
 def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, names: dict[str, Sold]) -> Line:

@@ -179,6 +179,12 @@ class CgroupTree:
                 time.sleep(0.005)
         return None
 
+    @contextmanager
+    def opened(self, path: str) -> Iterator[int]:
+        """The directory of a cgroup, for a program that is to begin there (clone(2), CLONE_INTO_CGROUP)."""
+        with self._directory(path) as fd:
+            yield fd
+
     def populated(self, path: str) -> bool:
         """Whether a process lives in it or below it (cgroup.events)."""
         return "populated 1" in (self.read(path, "cgroup.events") or "")

@@ -1,10 +1,15 @@
 """On which ports this machine listens itself. See proc_net(5), tcp and udp."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import NamedTuple
 
+from paas_isolate.changes.keeping import Keep
 from paas_isolate.model.network import Pools
+from paas_isolate.model.running import Run
+from paas_isolate.model.work import Launch
 
 _TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 """In which state a socket waits for anybody: TCP_LISTEN, and TCP_CLOSE for one of UDP that is not connected."""
@@ -12,18 +17,62 @@ _TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 
 def listening(ports: frozenset[int], pools: Pools) -> frozenset[int]:
     """Those of the ports on which somebody waits for the world: not on localhost alone, nor on an account's address."""
-    return frozenset(port for port, address in _sockets() if port in ports and not _apart(address, pools))
+    return frozenset(it.port for it in _sockets() if it.port in ports and not _apart(it.address, pools))
 
 
-def _sockets() -> Iterator[tuple[int, bytes]]:
+class _Socket(NamedTuple):
+    port: int
+    address: bytes
+    uid: int
+
+    def __str__(self) -> str:
+        family = AF_INET if len(self.address) == 4 else AF_INET6
+        return f"{inet_ntop(family, self.address)} port {self.port}"
+
+
+def up(keep: Keep, runs: Mapping[str, Run]) -> frozenset[str]:
+    """The leaves whose program does what it is for: it lives, and where it is to listen, it does."""
+    alive = [leaf for leaf in keep if (run := runs.get(leaf)) and run.alive and not run.unhealthy]
+    elsewhere = astray(keep[leaf].launch for leaf in alive)
+    return frozenset(leaf for leaf in alive if keep[leaf].launch not in elsewhere)
+
+
+def astray(launches: Iterable[Launch]) -> dict[Launch, str]:
+    """Which of them do not listen on their port of the account's own address, and where their user does."""
+    asked = [(launch, dict(launch.environment)) for launch in launches]
+    asked = [(launch, told) for launch, told in asked if "PORT" in told]
+    sockets = list(_sockets()) if asked else []
+    return {launch: where for launch, told in asked if (where := _astray(launch, told, sockets))}
+
+
+def _astray(launch: Launch, told: Mapping[str, str], sockets: list[_Socket]) -> str:
+    own = {_plain(inet_pton(AF_INET6 if ":" in it else AF_INET, it)) for it in map(told.get, _ADDRESSES) if it}
+    port = int(told["PORT"])
+    theirs = [it for it in sockets if it.uid == launch.uid]
+    if any(it.port == port and (not own or _plain(it.address) in own) for it in theirs):
+        return ""
+    expected = f"{told.get('ADDRESS', 'any address')} port {port}"
+    found = ", ".join(sorted(str(it) for it in theirs)[:3])
+    return f"does not listen on {expected}" + (f"; {launch.user} listens on {found}" if found else "")
+
+
+_ADDRESSES = ("ADDRESS", "ADDRESS6")
+
+
+def _plain(address: bytes) -> bytes:
+    """One of IPv4 told as one of IPv6 is the same."""
+    return address[12:] if len(address) == 16 and address.startswith(bytes(10) + b"\xff\xff") else address
+
+
+def _sockets() -> Iterator[_Socket]:
     for table, state in _TABLES.items():
         with suppress(OSError), open(f"/proc/net/{table}", encoding="ascii") as lines:
             next(lines)
             for line in lines:
-                _, local, _, found, *_ = line.split(maxsplit=4)
+                _, local, _, found, _, _, _, uid, *_ = line.split(maxsplit=8)
                 if found == state:
                     address, _, port = local.partition(":")
-                    yield int(port, 16), _packed(address)
+                    yield _Socket(int(port, 16), _packed(address), int(uid))
 
 
 def _packed(text: str) -> bytes:
@@ -35,8 +84,7 @@ def _packed(text: str) -> bytes:
 
 
 def _apart(address: bytes, pools: Pools) -> bool:
-    if len(address) == 16 and address.startswith(bytes(10) + b"\xff\xff"):
-        address = address[12:]
+    address = _plain(address)
     if (len(address) == 4 and address[0] == 127) or address == bytes(15) + b"\1":
         return True
     return pools.has(address)

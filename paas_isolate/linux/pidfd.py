@@ -1,7 +1,9 @@
-"""Moving a process that may end, and whose pid may be given away, while we move it. See pidfd_open(2)."""
+"""Moving a process that may end, and whose pid may be given away, while we move it; asking one to end. See
+pidfd_open(2)."""
 
 import os
 import select
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -85,3 +87,21 @@ def _ended(pinned: int) -> bool:
     poll = select.poll()
     poll.register(pinned, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def ask(pid: int) -> None:
+    """SIGTERM to exactly this process, if it is not root's. A stopped one is woken for it, a frozen one gets it when it
+    thaws."""
+    try:
+        pinned = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        found = procfs.identity(pid)
+        if found is not None and found.uids[0] != 0:
+            signal.pidfd_send_signal(pinned, signal.SIGTERM)
+            signal.pidfd_send_signal(pinned, signal.SIGCONT)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pinned)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from paas_isolate.errors import Complaint
 from paas_isolate.model.limits import NO_LIMITS, Limits
+from paas_isolate.model.work import NO_WORK, Work
 
 LOGIN = "login"
 OTHER = "other"
@@ -39,6 +40,8 @@ class Service(NamedTuple):
     listen: int = 0
     publish: int = 0
     """A port of the machine that leads to the port `listen` of the account's address, the same where that is 0."""
+    work: Work = NO_WORK
+    """What paas-isolate runs here; nothing where it has no command."""
 
 
 class Plan(NamedTuple):
@@ -104,6 +107,8 @@ class Host(NamedTuple):
     default_plan: str | None = None
     network: Wiring | None = None
     """None: no private addresses, and nothing of ours in the network."""
+    suspension: str = "freeze"
+    """What becomes of the services of a suspended account: `freeze` or `stop`."""
 
 
 class Sold(NamedTuple):
@@ -176,9 +181,14 @@ class Fleet(NamedTuple):
                 *sold.reserved,
                 *(key for key, value in self._wired(sold) if value and not wired),
                 *(f"{each.name}.publish" for each in sold.services if each.publish and not wired),
-                *(f"{each.name}.listen" for each in sold.services if each.listen and not each.publish),
+                *(f"{each.name}.listen" for each in sold.services if _idle(each)),
                 *(f"{each.name}.{key}" for each in sold.services for key in each.reserved),
             ]
             if keys:
                 found[sold.name] = keys
         return found
+
+
+def _idle(service: Service) -> bool:
+    """Whether its `listen` leads nowhere and is told to nobody."""
+    return bool(service.listen) and not service.publish and not service.work.run

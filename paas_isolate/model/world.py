@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from paas_isolate.model import tree
 from paas_isolate.model.network import Network
+from paas_isolate.model.running import NO_WISH, Run, Wish
 
 Knobs = Mapping[str, str]
 """Knob name -> the text that the kernel prints, without its last newline."""
@@ -60,6 +61,10 @@ class World(NamedTuple):
     unmet: Mapping[str, str] = MappingProxyType({})
     doors: Doors = MappingProxyType({})
     network: Network = Network()
+    services: Wish = NO_WISH
+    """What is to run, in a desired world."""
+    runs: Mapping[str, Run] = MappingProxyType({})
+    """What ran last in a leaf, in an observed one."""
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""

@@ -1,7 +1,9 @@
-"""What an administrator decided by a command, and must outlive a reboot: who is frozen, who may be removed."""
+"""What an administrator decided by a command, and must outlive a reboot: who is frozen or stopped, who may be
+removed."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.errors import HostError
@@ -16,7 +18,8 @@ class Decisions(NamedTuple):
     waits for their last process; `said` is the day and the digest of the complaint that cron has been told last;
     `doors` are kept where logins come in by the PAM module, and cost nothing where they do not; `launcher` keeps
     them for `paas-enter`, whatever becomes of the module; `network` tells that something of ours stands in the
-    network, and is to be looked for there also when config.yaml has no `network:` any more."""
+    network, and is to be looked for there also when config.yaml has no `network:` any more. `stopped` are services
+    (`alice/web`) that are not to run, `scaled` tells how many of one are to run, whatever its file says."""
 
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
@@ -24,6 +27,8 @@ class Decisions(NamedTuple):
     doors: bool = False
     launcher: bool = False
     network: bool = False
+    stopped: frozenset[str] = frozenset()
+    scaled: Mapping[str, int] = MappingProxyType({})
 
     @property
     def with_doors(self) -> bool:
@@ -35,10 +40,25 @@ class Decisions(NamedTuple):
     def thaw(self, target: str) -> "Decisions":
         return self._replace(held=self.held - {target})
 
+    def let_rest(self, target: str) -> "Decisions":
+        return self._replace(stopped=self.stopped | {target})
+
+    def let_run(self, target: str) -> "Decisions":
+        return self._replace(stopped=self.stopped - {target})
+
+    def scale(self, target: str, number: int | None) -> "Decisions":
+        """None: as its file says."""
+        others = {name: many for name, many in self.scaled.items() if name != target}
+        return self._replace(scaled=others if number is None else {**others, target: number})
+
     def among(self, directories: Collection[str]) -> "Decisions":
         """Without those that are gone: nobody inherits a freeze, a later account of the same name begins anew."""
-        there = (target for target in self.held if target.partition("/")[0] in directories)
-        return self._replace(held=frozenset(there))
+
+        def there(targets: Collection[str]) -> frozenset[str]:
+            return frozenset(target for target in targets if target.partition("/")[0] in directories)
+
+        scaled = {target: self.scaled[target] for target in there(self.scaled)}
+        return self._replace(held=there(self.held), stopped=there(self.stopped), scaled=scaled)
 
 
 def load(state: str) -> Decisions:
@@ -57,12 +77,14 @@ def load(state: str) -> Decisions:
             doors=data.get("doors") is True,
             launcher=data.get("launcher") is True,
             network=data.get("network") is True,
+            stopped=frozenset(data.get("stopped", ())),
+            scaled={str(target): int(number) for target, number in data.get("scaled", {}).items()},
         )
     except FileNotFoundError:
         return Decisions()
     except PermissionError:
         return Decisions()  # check and diff of an ordinary user
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise HostError(
             f"{path} cannot be used: {error}", hint=f"look at it; without it nobody is frozen: rm {path}"
         ) from error
@@ -79,5 +101,7 @@ def save(state: str, decisions: Decisions) -> None:
         "doors": decisions.doors,
         "launcher": decisions.launcher,
         "network": decisions.network,
+        "stopped": sorted(decisions.stopped),
+        "scaled": dict(sorted(decisions.scaled.items())),
     }
     keep(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

@@ -7,11 +7,13 @@ from typing import Any
 
 from paas_isolate.model.account import LOGIN, OTHER, Host, Tree, Wiring
 from paas_isolate.model.limits import Value
+from paas_isolate.model.work import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.spec import words
 from paas_isolate.spec.egress import EgressShape
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable
 from paas_isolate.spec.page import Page, below
+from paas_isolate.spec.process import EnvironmentShape, RlimitsShape
 from paas_isolate.spec.read import Items, Node, Pairs
 from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, Schema, Table
 
@@ -103,6 +105,12 @@ HOST = Table(
         Field("penalty", LimitsShape(_SELF), "limits of a login that cannot be placed", PENALTY),
         Field("ceiling", CeilingShape(), "limits of all customers together", CEILING),
         Field("network", NETWORK, "private addresses; without this key there is nothing of ours in the network"),
+        Field(
+            "suspension",
+            words.choice("freeze", "stop"),
+            "what becomes of the services of a suspended account; everything else of it is frozen",
+            _HOST.suspension,
+        ),
         Field("default_plan", words.NAME, "the plan of an account that names none (default: no plan)"),
     )
 )
@@ -114,6 +122,20 @@ MATCH = Table(
         Field("user", words.GLOB, "the user, a glob"),
     ),
     expected="a mapping such as {program: apache2}",
+)
+
+LOG = Table(
+    (
+        Field("max", words.SIZE, "its size before it is put aside", LOG_MAX),
+        Field("keep", words.whole(0, 100, "3"), "how many older ones stay", LOG_KEEP),
+    )
+)
+
+FAILURE = Table(
+    (
+        Field("mail", words.MAIL, "an address that the end of its output is sent to"),
+        Field("run", words.LINE, "a command, run as the owner in its leaf"),
+    )
 )
 
 HEALTH = Table(
@@ -138,19 +160,42 @@ SERVICE = Table(
             ListOf(words.PAM_SERVICE, "a list of PAM services such as [cron, atd]"),
             "PAM services whose sessions come here (once logins pass the module: paas-isolate pam install)",
         ),
-        Field("run", words.LINE, "the command to start and keep alive", reserved=True),
-        Field("directory", words.PATH, "where it runs", "~", reserved=True),
-        Field("environment", MapOf(words.CONTENT, "a mapping"), "its environment", reserved=True),
-        Field("environment_file", words.PATH, "a file of the user with more of it", reserved=True),
-        Field("restart", words.choice("always", "on-failure", "never"), "when it ends", "always", True),
-        Field("stop_timeout", words.DURATION, "from asking it to end to killing it", "10s", True),
-        Field("health", HEALTH, "how to see whether it is well", reserved=True),
+        Field("run", words.LINE, "the command to start and keep alive, a line for sh; runs as the owner"),
+        Field("directory", words.PATH, "where it runs", DEFAULT.directory),
+        Field("environment", EnvironmentShape(), "its environment"),
+        Field("environment_file", words.PATH, "a file with more of it, NAME=VALUE lines, read as the owner"),
+        Field("restart", words.choice("always", "on-failure", "never"), "when it has ended", DEFAULT.restart),
+        Field("stop_timeout", words.DURATION, "from asking it to end to killing it", "10s"),
+        Field("health", HEALTH, "how to see whether it is well; it is restarted when not"),
         Field("listen", words.PORT, "its port on the account's own address; where `publish` leads"),
         Field("publish", words.PORT, "a port of the machine that leads there, by TCP and UDP"),
-        Field("schedule", Anything(), "when it runs", reserved=True),
-        Field("replicas", Anything(), "how many of it run", reserved=True),
+        Field("schedule", words.SCHEDULE, "when it runs, as in crontab; it is a job then, never two at once"),
+        Field("replicas", words.whole(1, 100, "3"), "how many of it run, each in a leaf of its own", DEFAULT.replicas),
+        Field("umask", words.UMASK, "its umask", DEFAULT.umask),
+        Field("rlimits", RlimitsShape(), "its resource limits, by name as in prlimit(1)"),
+        Field("no_new_privs", words.FLAG, "set-uid programs give it nothing", DEFAULT.no_new_privs),
+        Field("log", LOG, "its log, ~/logs/SERVICE.log"),
+        Field("on_failure", FAILURE, "who hears of a job that failed"),
     )
 )
+
+WORK = (
+    "run",
+    "directory",
+    "environment",
+    "environment_file",
+    "restart",
+    "stop_timeout",
+    "health",
+    "schedule",
+    "replicas",
+    "umask",
+    "rlimits",
+    "no_new_privs",
+    "log",
+    "on_failure",
+)
+"""The keys of a service that tell how it is run."""
 
 
 class AddressShape:

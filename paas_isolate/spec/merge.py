@@ -1,9 +1,11 @@
 """Plan and account into what one customer gets: knob by knob, services by name."""
 
 import re
+from collections.abc import Mapping
 
 from paas_isolate.model.account import Account, Match, Plan, Service
 from paas_isolate.model.limits import Limits
+from paas_isolate.model.work import NO_WORK, Work
 
 _STANDS_FOR = re.compile(r"\$(account|owner)\b")
 
@@ -33,6 +35,7 @@ def _merge_service(plan: Service, own: Service) -> Service:
         listen=own.listen or plan.listen,
         publish=own.publish or plan.publish,
         reserved=tuple(dict.fromkeys(plan.reserved + own.reserved)),
+        work=own.work.over(plan.work),
     )
 
 
@@ -41,21 +44,36 @@ def merge_reserved(plan: Plan | None, account: Account) -> tuple[str, ...]:
 
 
 def personal(services: tuple[Service, ...]) -> bool:
-    """Whether $account or $owner stands in a rule, so that each account needs its own."""
-    return any("$" in f"{it.match.program}{it.match.command}{it.match.user}" for it in services)
+    """Whether $account or $owner stands in a rule or a command, so that each account needs its own."""
+    return any("$" in text for it in services for text in (*it.match, *_told(it.work)))
 
 
 def personalise(services: tuple[Service, ...], account: str, owner: str) -> tuple[Service, ...]:
-    return tuple(it._replace(match=_fill(it.match, account, owner)) for it in services)
+    words = {"account": account, "owner": owner}
+    globs = {name: _literal(text) for name, text in words.items()}
+    return tuple(
+        it._replace(match=Match(*(_fill(text, globs) for text in it.match)), work=_fill_work(it.work, words))
+        for it in services
+    )
 
 
-def _fill(match: Match, account: str, owner: str) -> Match:
-    words = {"account": _literal(account), "owner": _literal(owner)}
+def _told(work: Work) -> tuple[str, ...]:
+    return work.run, work.directory, work.environment_file, *work.environment.values()
 
-    def fill(glob: str) -> str:
-        return _STANDS_FOR.sub(lambda found: words[found[1]], glob)
 
-    return Match(fill(match.program), fill(match.command), fill(match.user))
+def _fill_work(work: Work, words: Mapping[str, str]) -> Work:
+    if work is NO_WORK:
+        return work
+    return work._replace(
+        run=_fill(work.run, words),
+        directory=_fill(work.directory, words),
+        environment_file=_fill(work.environment_file, words),
+        environment={name: _fill(text, words) for name, text in work.environment.items()},
+    )
+
+
+def _fill(text: str, words: Mapping[str, str]) -> str:
+    return _STANDS_FOR.sub(lambda found: words[found[1]], text)
 
 
 def _literal(name: str) -> str:

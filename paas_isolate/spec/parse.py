@@ -7,6 +7,7 @@ from typing import Any
 from paas_isolate.errors import Complaint
 from paas_isolate.model.account import Account, Host, Match, Plan, Service, Tree, Wiring
 from paas_isolate.model.limits import BY_NAME, Limits
+from paas_isolate.model.work import Failure, Health, Log, Work
 from paas_isolate.spec import fields
 from paas_isolate.spec.limits import parse_limit
 from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable, shown, some
@@ -32,6 +33,7 @@ def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
         ceiling={**DEFAULT.ceiling, **values.get("ceiling", {})},
         default_plan=values.get("default_plan"),
         network=Wiring(**values["network"]) if "network" in values else None,
+        suspension=values.get("suspension") or "freeze",
     )
     if not page.mistakes and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
@@ -139,6 +141,9 @@ def _services(root: Node | None, values: Values, page: Page) -> tuple[Service, .
         if service.get("match") == {}:
             node = _node(root, "services", name, "match")
             page.refuse(node, f"services.{printable(name)}.match", "is empty; expected program, command or user")
+        if "health" in service and not service["health"].get("run"):
+            node = _node(root, "services", name, "health")
+            page.refuse(node, f"services.{printable(name)}.health", "has no run; expected {run: COMMAND}")
     return tuple(_service(name, given[name]) for name in sorted(given))
 
 
@@ -152,7 +157,20 @@ def _service(name: str, values: dict[str, Any]) -> Service:
         listen=values.get("listen") or 0,
         publish=values.get("publish") or 0,
         reserved=fields.SERVICE.reserved(values),
+        work=_work(values),
     )
+
+
+_PARTS: Mapping[str, Callable[..., Any]] = {"health": Health, "log": Log, "on_failure": Failure}
+
+
+def _work(values: dict[str, Any]) -> Work:
+    given = {name: values[name] for name in fields.WORK if values.get(name) is not None}
+    for name, part in _PARTS.items():
+        if name in given:
+            said = {key: value for key, value in given[name].items() if value is not None}
+            given[name] = part(**{"run": "", **said} if part is Health else said)
+    return Work(**given)
 
 
 def _limits(told: Mapping[str, str], percent: bool) -> Limits:

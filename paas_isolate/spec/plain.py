@@ -9,6 +9,7 @@ from typing import Any
 
 from paas_isolate.model.account import Account, Host, Match, Plan, Service, Sold, Tree, Wiring
 from paas_isolate.model.limits import UNLIMITED, Cores, Limits, Percent, Value
+from paas_isolate.model.work import NO_WORK, Failure, Health, Log, Work
 
 VERSION = 1
 Plain = dict[str, Any]
@@ -39,7 +40,7 @@ def plan_from(row: Plain) -> Plan:
 
 def plain_host(host: Host) -> Plain:
     """All of it: for the host a default differs from nothing said (`exempt: []`)."""
-    names = ("first_uid", "last_uid", "exempt", "without_account", "default_plan")
+    names = ("first_uid", "last_uid", "exempt", "without_account", "default_plan", "suspension")
     return {name: getattr(host, name) for name in names} | {
         "network": host.network._asdict() if host.network else None,
         "tree": {"unit": host.tree.unit, "root": host.tree.root},
@@ -101,7 +102,24 @@ def _plain_service(service: Service) -> Plain:
         row["priority"] = service.priority
     if service.match.conditions:
         row["match"] = _row(service.match, "program", "command", "user")
+    if service.work is not NO_WORK and (work := _plain_work(service.work)):
+        row["work"] = work
     return row
+
+
+def _plain_work(work: Work) -> Plain:
+    row = {name: value for name, value in work._asdict().items() if value not in (None, "", {})}
+    for name in _WORK_PARTS:
+        if name in row:
+            row[name] = row[name]._asdict()
+    return {name: dict(value) if name in ("environment", "rlimits") else value for name, value in row.items()}
+
+
+def _work_from(row: Mapping[str, Any]) -> Work:
+    return Work(**{name: _WORK_PARTS[name](**value) if name in _WORK_PARTS else value for name, value in row.items()})
+
+
+_WORK_PARTS: Mapping[str, Any] = {"health": Health, "log": Log, "on_failure": Failure}
 
 
 def _services_from(row: Mapping[str, Any]) -> tuple[Service, ...]:
@@ -115,6 +133,7 @@ def _services_from(row: Mapping[str, Any]) -> tuple[Service, ...]:
             listen=service.get("listen", 0),
             publish=service.get("publish", 0),
             reserved=tuple(service.get("reserved", ())),
+            work=_work_from(service["work"]) if "work" in service else NO_WORK,
         )
         for service in row.get("services", ())
     )

@@ -12,6 +12,7 @@ from paas_isolate.spec.claims import LastGood
 from paas_isolate.spec.conflicts import Conflict, conflicts
 from paas_isolate.spec.merge import merge_limits, merge_reserved, merge_services, personal, personalise
 from paas_isolate.spec.names import MOST, shown
+from paas_isolate.spec.works import work_conflicts
 
 CONFIG = "config.yaml"
 """What complaints call the host's own file."""
@@ -207,7 +208,7 @@ class Seller:
         limits = merge_limits(plan.limits if plan else {}, account.limits)
         services = merge_services(plan.services if plan else (), account.services)
         refused = ""
-        for conflict in conflicts(limits, services, self.shelf.machine):
+        for conflict in (*conflicts(limits, services, self.shelf.machine), *work_conflicts(services)):
             self._complain_of(conflict, account, plan)
             if not conflict.warning:
                 refused = refused or f"{conflict.keys[0]} {conflict.text}"
@@ -243,8 +244,11 @@ def user_key(account: Account, index: int) -> str:
 
 
 def _says(account: Account, key: str) -> bool:
-    """Whether the account's own file has this limit."""
+    """Whether the account's own file has this limit, or this key of a service."""
     if key.startswith("limits."):
         return key.removeprefix("limits.") in account.limits
-    _, name, _, limit = key.split(".", 3)
-    return any(limit in service.limits for service in account.services if service.name == name)
+    _, name, own, *limit = key.split(".", 3)
+    given = [service for service in account.services if service.name == name]
+    if limit:
+        return any(limit[0] in service.limits for service in given)
+    return any(getattr(service.work, own, None) or getattr(service, own, None) for service in given)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from paas_isolate.spec import names
 from paas_isolate.spec.shapes import Text
-from paas_isolate.units import parse_count, parse_duration
+from paas_isolate.units import parse_count, parse_duration, parse_size
 
 # What shadow, adduser, LDAP and Active Directory make, without what passwd(5), paths and globs would trip over.
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+\\-]{0,254}\$?", re.ASCII)
@@ -110,6 +110,30 @@ def _address(text: str) -> str:
         raise ValueError(ADDRESS.expected) from None
 
 
+def _schedule(text: str) -> str:
+    from datetime import datetime
+
+    from cronsim import CronSim, CronSimError  # only a file that has the key pays for it
+
+    plain = _NICKNAMES.get(text, text)
+    try:
+        next(CronSim(plain, datetime(2024, 1, 1)))
+    except (CronSimError, StopIteration):
+        raise ValueError(SCHEDULE.expected) from None
+    return plain
+
+
+_NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+
+
 FLAG = Text(_flag, "true or false", {"type": "boolean"})
 DURATION = Text(_duration, "a duration such as 10s", {"type": "string", "pattern": "^[0-9.]+(ms|s|m|h|d)$"})
 WITHOUT_ACCOUNT = Text(
@@ -121,3 +145,7 @@ POOL = Text(_pool, "a network such as 10.77.0.0/16", {"type": "string"})
 POOL6 = Text(_pool6, "a network such as fd77:7061:6173::/64", {"type": "string"})
 ADDRESS = Text(_address, "an address such as 10.77.0.9", {"type": "string"})
 PORT = whole(1, 65535, "8080")
+SIZE = Text(lambda text: parse_size(exact(text)), "a size such as 10M", {"type": ["integer", "string"]})
+UMASK = _word(re.compile(r"[0-7]{3,4}"), "three octal digits such as 027")
+MAIL = _word(re.compile(r"[A-Za-z0-9_.+%-]{1,64}(?:@[A-Za-z0-9.-]{1,190})?", re.ASCII), "an address of mail")
+SCHEDULE = Text(_schedule, 'a time in the notation of crontab, such as "*/5 * * * *" or @daily', {"type": "string"})

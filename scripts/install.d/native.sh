@@ -3,6 +3,7 @@
 # starting has the old one or the new one, whole.
 module=pam_paas_isolate.so
 launcher=/usr/local/sbin/paas-enter
+keeper=/usr/local/sbin/paas-run
 built_note=/opt/paas-isolate/built
 
 # The module is put down as `make` left it: strip(1) would break the seal that keeps a truncated one from loading.
@@ -13,6 +14,7 @@ install_native() {
     room "${launcher%/*}"
     note file "$where/$module"
     note file "$launcher"
+    note file "$keeper"
     note file "$built_note"
     if [[ $built ]]; then
         put_native "$built" "$where"
@@ -28,6 +30,7 @@ install_native() {
 put_native() { # DIR WHERE
     put "$1/$module" "$2/$module"
     put "$1/paas-enter" "$launcher" 755
+    put "$1/paas-run" "$keeper" 755
 }
 
 # Where pam_unix.so lies: below the destdir if it is there, else as on this machine. Where there are several, for
@@ -49,7 +52,7 @@ module_directory() {
 # What the sources are, and what was made of them: whoever damages one has it mended by the next run.
 what_is_built() { # WHERE
     (cd "$source_tree/pam" && sha256sum Makefile ./*.[ch] ./*.sh) | sum /dev/stdin
-    (cd "$destdir/" && sha256sum ".$1/$module" ".$launcher" && stat -c %a ".$1/$module" ".$launcher") 2>/dev/null || true
+    (cd "$destdir/" && sha256sum ".$1/$module" ".$launcher" ".$keeper" && stat -c %a ".$1/$module" ".$launcher" ".$keeper") 2>/dev/null || true
 }
 
 is_built() { # WHERE

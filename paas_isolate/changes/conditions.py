@@ -1,0 +1,66 @@
+"""How it stands with each program that paas-isolate keeps, in words: for status, and for customers."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from paas_isolate.changes.keeping import Kept
+from paas_isolate.changes.schedule import next_time
+from paas_isolate.model.running import Run
+
+
+class Condition(NamedTuple):
+    """`state` is one word: running, starting, stopping, restarting, waiting, ended, stopped, suspended, frozen,
+    unhealthy or failed; `detail` what should be known of it, '' where that is all. `since` is when it was begun, in
+    seconds since the epoch, 0 where it does not run; `pid` as long as it does."""
+
+    state: str
+    detail: str = ""
+    since: float = 0.0
+    pid: int = 0
+
+
+def condition(kept: Kept, run: Run | None, *, astray: str, now: float) -> Condition:
+    """`astray` tells where it listens instead of where it is to."""
+    if run and run.alive:
+        return _of_living(kept, run, astray)
+    if kept.idle:
+        word = {"frozen": "frozen", "stopped by hand": "stopped"}.get(kept.idle, "suspended")
+        return Condition(word, kept.idle if word == "stopped" else "")
+    if kept.is_job:
+        return _of_job(kept, run)
+    if run is None or not run.begun:
+        return Condition("waiting", "it starts with the next run")
+    last = f"the last ended with {run.end}"
+    if run.given_up or run.looping:
+        again = f"paas-isolate start {kept.launch.account}/{kept.launch.service} tries again"
+        return Condition("failed", f"too many starts in a short time, {last}; {again}")
+    if kept.work.restart == "never" or (kept.work.restart == "on-failure" and run.end.well):
+        return Condition("ended" if run.end.well else "failed", str(run.end))
+    left = max(0, run.ready_at - now)
+    return Condition("restarting", f"{last}; it starts again in {left:.0f} s")
+
+
+def _of_living(kept: Kept, run: Run, astray: str) -> Condition:
+    begun = Condition("running", since=run.begun[-1] if run.begun else 0.0, pid=run.pid)
+    if run.asked:
+        return begun._replace(state="stopping", detail=run.why)
+    if kept.idle == "frozen" or kept.as_it_is:
+        return begun._replace(state="frozen")
+    if run.unhealthy:
+        return begun._replace(state="unhealthy", detail="its health checks fail")
+    if astray:
+        return begun._replace(state="starting", detail=astray)
+    restarts = len(run.begun) - 1
+    return begun._replace(detail=f"started {restarts + 1} times lately" if restarts and run.recent > 1 else "")
+
+
+def _of_job(kept: Kept, run: Run | None) -> Condition:
+    if run is None:
+        return Condition("waiting", "it is due from the next run on")
+    at = next_time(kept.work.schedule, run.begun[-1] if run.begun else run.since)
+    when = "" if at == float("inf") else f"next at {datetime.fromtimestamp(at):%Y-%m-%d %H:%M}"
+    if not run.begun:
+        return Condition("waiting", when)
+    result = "well" if run.end.well else f"with {run.end}"
+    last = f"the last, of {datetime.fromtimestamp(run.begun[-1]):%Y-%m-%d %H:%M}, ended {result}"
+    return Condition("waiting" if run.end.well else "failed", ", ".join(filter(None, (last, when))))

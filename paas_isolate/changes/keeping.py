@@ -1,0 +1,229 @@
+"""Services that are kept running: what each is begun with, and which should run at this moment.
+
+Pure: the same fleet, the same runs and the same time give the same answer. What waits says until when.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from paas_isolate.changes.catalogue import replicas
+from paas_isolate.changes.schedule import next_time
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet, Service, Sold
+from paas_isolate.model.running import FOREVER, MANY, PERIOD, Run, Wish
+from paas_isolate.model.work import ALWAYS, ON_FAILURE, Launch, Work
+from paas_isolate.model.world import Knobs
+from paas_isolate.units import CPU_PERIOD
+
+
+class Kept(NamedTuple):
+    """One program that paas-isolate keeps: how, and with what it is begun. `idle` is why it is not to run now, ''
+    where it may; `as_it_is` that nothing is done to it, whatever it does."""
+
+    launch: Launch
+    work: Work
+    siblings: tuple[str, ...]
+    """The leaves of all replicas."""
+    idle: str = ""
+    as_it_is: bool = False
+
+    @property
+    def is_job(self) -> bool:
+        return bool(self.work.schedule)
+
+
+Keep = Mapping[str, Kept]
+
+
+def keep_as_sold(
+    fleet: Fleet, cgroups: Mapping[str, Knobs], held: Collection[str], stopped: Collection[str]
+) -> tuple[dict[str, Kept], dict[str, str]]:
+    """Every program by its leaf, and which cannot be had, with the reason. `held` and `stopped` are accounts and
+    services (`alice`, `alice/web`, by directory) that are frozen, and that an administrator has stopped."""
+    kept: dict[str, Kept] = {}
+    unmet: dict[str, str] = {}
+    for sold in fleet.accounts.values():
+        for service in sold.services:
+            if not service.work.run:
+                continue
+            uid = sold.uids.get(sold.owner)
+            if uid is None or not sold.home:
+                unmet[tree.leaf(sold.directory, service.name)] = (
+                    f"{sold.name}/{service.name} cannot run: {_owner(sold)}"
+                )
+                continue
+            kept.update(_programs(sold, service, uid, cgroups, _rest(fleet, sold, service, held, stopped)))
+    return kept, unmet
+
+
+def _owner(sold: Sold) -> str:
+    return f"its owner {sold.owner} has no home" if sold.owner in sold.uids else f"its owner {sold.owner} is exempt"
+
+
+def _rest(
+    fleet: Fleet, sold: Sold, service: Service, held: Collection[str], stopped: Collection[str]
+) -> tuple[str, bool]:
+    """Why it is not to run, and whether it is left as it is."""
+    name = f"{sold.directory}/{service.name}"
+    if sold.directory in held or name in held:
+        return "frozen", True
+    if sold.suspended:
+        return "the account is suspended", fleet.host.suspension == "freeze"
+    return ("stopped by hand" if name in stopped else ""), False
+
+
+def _programs(
+    sold: Sold, service: Service, uid: int, cgroups: Mapping[str, Knobs], rest: tuple[str, bool]
+) -> Iterator[tuple[str, Kept]]:
+    work = service.work.complete()
+    leaves = tuple(tree.leaf(sold.directory, it.name) for it in replicas(service))
+    for index, leaf in enumerate(leaves, 1):
+        told = tuple(_told(cgroups.get(leaf, {}), cgroups.get(tree.account(sold.directory), {})))
+        yield leaf, Kept(_launch(sold, service, work, index, uid)._replace(told=told), work, leaves, *rest)
+
+
+def _launch(sold: Sold, service: Service, work: Work, index: int, uid: int) -> Launch:
+    assert work.log and work.on_failure and work.no_new_privs is not None  # a complete one has them
+    name = service.name if index == 1 else f"{service.name}.{index}"
+    return Launch(
+        account=sold.name,
+        service=service.name,
+        number=index,
+        user=sold.owner,
+        uid=uid,
+        command=work.run,
+        directory=_at_home(work.directory, sold.home),
+        environment=(*_place(sold, service, index), *sorted(work.environment.items())),
+        environment_file=_at_home(work.environment_file, sold.home),
+        log=f"{sold.home}/logs/{name}.log",
+        log_max=work.log.max,
+        log_keep=work.log.keep,
+        umask=work.umask,
+        rlimits=tuple(sorted(work.rlimits.items())),
+        no_new_privs=work.no_new_privs,
+        health=work.health,
+        on_failure=work.on_failure,
+    )
+
+
+def _at_home(path: str, home: str) -> str:
+    return home + path[1:] if path == "~" or path.startswith("~/") else path
+
+
+def _place(sold: Sold, service: Service, index: int) -> Iterator[tuple[str, str]]:
+    """What a program has to know of where it is."""
+    yield "ACCOUNT", sold.name
+    yield "SERVICE", service.name
+    yield "INDEX", str(index)
+    if service.listen:
+        yield "PORT", str(service.listen + index - 1)
+    for address in sold.addresses:
+        yield ("ADDRESS6" if ":" in address else "ADDRESS"), address
+
+
+def _told(leaf: Knobs, account: Knobs) -> Iterator[tuple[str, str]]:
+    """Bytes, and cores; what is unlimited is not told."""
+    memory = [int(text) for it in (leaf, account) if (text := it.get("memory.max", "max")) != "max"]
+    quotas = [int(text) for it in (leaf, account) if (text := it.get("cpu.max", "max").split()[0]) != "max"]
+    if memory:
+        yield "MEMORY_MAX", str(min(memory))
+    if quotas:
+        yield "CPU_MAX", f"{min(quotas) / CPU_PERIOD:g}"
+
+
+def wish(
+    keep: Keep,
+    runs: Mapping[str, Run],
+    living: Collection[str],
+    now: float,
+    up: Callable[[Keep, Mapping[str, Run]], Collection[str]],
+) -> Wish:
+    """What is to run now. `living` are leaves with any process; `up` answers which programs do what they are for, and
+    is asked only where one of several replicas waits for the others."""
+    run: dict[str, Launch | None] = {}
+    given_up: dict[str, str] = {}
+    waiting: set[str] = set()
+    due = FOREVER
+    for leaf, kept in keep.items():
+        last = runs.get(leaf)
+        wants, when = _wants(kept, last, now)
+        if last and last.asked and leaf in living:
+            when = min(when, last.kill_at)
+        due = min(due, when)
+        if kept.as_it_is:
+            run[leaf] = None
+        elif wants is None and last and not last.given_up and _loops(kept, last):
+            given_up[leaf] = f"{MANY} starts in {PERIOD:.0f} s, the last ended with {last.end}"
+        elif wants and _has_turn(kept, last, leaf, lambda: up(keep, runs)):
+            run[leaf] = kept.launch
+        elif wants:
+            run[leaf] = None
+            waiting |= set() if kept.is_job else {leaf}
+    return Wish(
+        run,
+        {leaf: kept.idle for leaf, kept in keep.items() if kept.idle},
+        given_up,
+        {leaf: kept.work.stop_timeout or 0 for leaf, kept in keep.items()},
+        frozenset(leaf for leaf, kept in keep.items() if kept.is_job),
+        frozenset(waiting),
+        min(due, now + 1) if waiting else due,
+    )
+
+
+def _loops(kept: Kept, run: Run) -> bool:
+    return run.looping and not run.alive and not kept.idle and _failed(kept, run) and not kept.is_job
+
+
+def _wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]:
+    """Whether it is to run now: None where it is not, and by itself never will; and when that may be otherwise."""
+    if kept.idle:
+        return None, FOREVER
+    if kept.is_job:
+        return _job_wants(kept, run, now)
+    if run is None or run.alive or run.fresh or run.digest != kept.launch.digest or not run.begun:
+        return True, FOREVER
+    if run.given_up or run.looping or not _failed(kept, run):
+        return None, FOREVER
+    return (True, FOREVER) if now >= run.ready_at else (False, run.ready_at)
+
+
+def _failed(kept: Kept, run: Run) -> bool:
+    """Whether an end is one after which it starts again."""
+    return kept.work.restart == ALWAYS or (kept.work.restart == ON_FAILURE and not run.end.well)
+
+
+def _job_wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]:
+    if run is None or run.alive or run.again:
+        return True, FOREVER
+    at = next_time(kept.work.schedule, run.begun[-1] if run.begun else run.since)
+    return (True, FOREVER) if at <= now else (False, at)
+
+
+def _has_turn(kept: Kept, run: Run | None, leaf: str, up: Callable[[], Collection[str]]) -> bool:
+    """Whether it may be replaced now: of replicas one at a time, while all others do what they are for."""
+    if run is None or not run.alive or run.unhealthy or not _stale(kept, run):
+        return True
+    if kept.is_job:
+        return False
+    return len(kept.siblings) == 1 or {*kept.siblings} - {leaf} <= {*up()}
+
+
+def _stale(kept: Kept, run: Run) -> bool:
+    return run.again or run.digest != kept.launch.digest
+
+
+def scaled(fleet: Fleet, numbers: Mapping[str, int]) -> Fleet:
+    """With so many replicas of services (`alice/web`, by directory) as an administrator has ordered."""
+    if not numbers:
+        return fleet
+    accounts = dict(fleet.accounts)
+    directories = {target.partition("/")[0] for target in numbers}
+    for sold in fleet.accounts.values():
+        if sold.directory in directories:
+            services = tuple(_scaled(it, numbers.get(f"{sold.directory}/{it.name}")) for it in sold.services)
+            accounts[sold.name] = sold._replace(services=services)
+    return fleet._replace(accounts=accounts)
+
+
+def _scaled(service: Service, number: int | None) -> Service:
+    return service if number is None else service._replace(work=service.work._replace(replicas=number))

@@ -1,0 +1,53 @@
+"""From what runs to what is to run: the steps between, one at a time for each leaf."""
+
+from collections.abc import Iterator
+
+from paas_isolate.changes.steps import Forget, GiveUp, Kill, Start, Step, Stop, Wait
+from paas_isolate.model.running import Run, Wish
+from paas_isolate.model.work import Launch
+from paas_isolate.model.world import World
+
+
+def service_steps(wish: Wish, observed: World, now: float) -> Iterator[Step]:
+    for leaf in sorted(observed.runs.keys() | wish.run.keys()):
+        if leaf in wish.run and wish.run[leaf] is None:
+            continue
+        wanted, run = wish.run.get(leaf), observed.runs.get(leaf)
+        if run and run.asked and leaf in observed.members:
+            if now >= run.kill_at:
+                yield Kill(leaf, "it was asked to end, and has not")
+        elif wanted is None and run:
+            yield from _without(leaf, run, wish)
+        elif wanted:
+            yield from _with(leaf, run, wanted, wish, leaf in observed.members)
+    for leaf, why in wish.given_up.items():
+        yield GiveUp(leaf, why)
+
+
+def _without(leaf: str, run: Run, wish: Wish) -> Iterator[Step]:
+    if run.alive:
+        yield Stop(leaf, wish.idle.get(leaf, "it is not wanted any more"), wish.patience.get(leaf, _TIMEOUT))
+    elif leaf not in wish.patience:
+        yield Forget(leaf)
+
+
+def _with(leaf: str, run: Run | None, wanted: Launch, wish: Wish, lives: bool) -> Iterator[Step]:
+    if run and run.alive and not (run.unhealthy or run.again or run.digest != wanted.digest):
+        return
+    if run is None and leaf in wish.jobs:
+        yield Wait(leaf, wanted.digest)
+    elif lives:
+        yield Stop(leaf, _because(run), wish.patience.get(leaf, _TIMEOUT))
+    else:
+        yield Start(leaf, wanted)
+
+
+def _because(run: Run | None) -> str:
+    if run is None or not run.alive:
+        return "what is left in its leaf ends before it begins"
+    if run.unhealthy:
+        return "its health checks fail"
+    return "a new start was ordered" if run.again else "what it is begun with has changed"
+
+
+_TIMEOUT = 10_000

@@ -1,0 +1,50 @@
+"""The hand for services that paas-isolate runs: beginning, asking to end, killing, and noting each in the record."""
+
+import time
+from collections.abc import Mapping
+
+from paas_isolate.changes.steps import Forget, GiveUp, Kill, Start, Stop, Wait
+from paas_isolate.linux import pidfd
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.launch import launch
+from paas_isolate.linux.records import RecordDirectory
+from paas_isolate.model.running import MANY, PERIOD, Run
+
+
+def keep_service(
+    cgroups: CgroupTree, records: RecordDirectory, step: Start | Stop | Kill | GiveUp | Wait | Forget
+) -> None:
+    """Carry out one step. OSError, HostError."""
+    match step:
+        case Start(path, begin):
+            starved = starvation(cgroups, path)
+            with records.begin(path, begin.digest, starved) as (record, begun), cgroups.opened(path) as leaf:
+                last = len(begun) == MANY and begun[-1] - begun[0] < PERIOD
+                launch(begin._replace(last_try=last), leaf, record)
+        case Stop(path, because, timeout):
+            now = time.time()
+            records.add(path, "asked", f"{now:.3f}", f"{now + timeout / 1000:.3f}", because)
+            for pid in cgroups.pids(path):
+                pidfd.ask(pid)
+        case Kill(path):
+            cgroups.kill(path)
+        case GiveUp(path):
+            records.add(path, "given-up")
+        case Wait(path, digest):
+            records.wait(path, digest)
+        case Forget(path):
+            records.forget(path)
+
+
+def runs(cgroups: CgroupTree, records: RecordDirectory, members: Mapping[str, tuple[int, ...]]) -> dict[str, Run]:
+    """What ran last in each leaf, as its record and the kernel tell it."""
+    return records.look(members, lambda path: starvation(cgroups, path))
+
+
+def starvation(cgroups: CgroupTree, path: str) -> int:
+    """How many processes of a leaf the kernel has killed for want of memory (cgroup-v2.rst, memory.events)."""
+    for line in (cgroups.read(path, "memory.events") or "").splitlines():
+        name, _, number = line.partition(" ")
+        if name == "oom_kill":
+            return int(number)
+    return 0

@@ -1,0 +1,97 @@
+"""What runs of the services that paas-isolate keeps: one run of one program, as its record and the kernel tell it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from paas_isolate.model.work import Launch
+
+FOREVER = float("inf")
+
+MANY, PERIOD = 5, 120.0
+"""So many starts within so many seconds are a crash loop."""
+
+LONGEST = 60.0
+"""Seconds between an end and the next start, at the most."""
+
+
+class End(NamedTuple):
+    """How a program ended: one of `status` (of exit) and `signal` is there, none where nobody saw it. `at` is in
+    seconds since the epoch, 0 where nobody knows. `starved` says that the kernel killed for want of memory."""
+
+    status: int | None = None
+    signal: int | None = None
+    at: float = 0.0
+    starved: bool = False
+
+    @property
+    def well(self) -> bool:
+        return self.status == 0
+
+    def __str__(self) -> str:
+        if self.starved:
+            return "killed: out of memory"
+        if self.status is not None:
+            return f"exit status {self.status}"
+        return f"signal {self.signal}" if self.signal is not None else "killed, with all that was in its leaf"
+
+
+class Run(NamedTuple):
+    """`digest` is of what it was begun with; `pid` and `start` (clock ticks since boot) name its program, 0 where it
+    never began. `begun` are the times of its last starts, this one's at the end, in seconds since the epoch; () where
+    it waits for its first time since `since`. `alive`: the program lives in its leaf. `asked` is when it was asked to
+    end, and `why`; `kill_at` when it is not asked any more. `again` that a start was ordered by hand, `given_up` that
+    it starts no more by itself."""
+
+    digest: str
+    since: float = 0.0
+    begun: tuple[float, ...] = ()
+    pid: int = 0
+    start: int = 0
+    alive: bool = False
+    end: End = End()
+    asked: float = 0.0
+    kill_at: float = 0.0
+    why: str = ""
+    unhealthy: bool = False
+    again: bool = False
+    given_up: bool = False
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its next start is no sign of trouble: it was ordered, or it had been asked to end."""
+        return self.again or (bool(self.asked) and not self.unhealthy)
+
+    @property
+    def recent(self) -> int:
+        """How many starts there were within a PERIOD before the last one, with it."""
+        return sum(self.begun[-1] - at < PERIOD for at in self.begun) if self.begun else 0
+
+    @property
+    def looping(self) -> bool:
+        return self.recent >= MANY
+
+    @property
+    def ready_at(self) -> float:
+        """When it may start again: after a second, two, four."""
+        delay = min(LONGEST, 2.0 ** (self.recent - 1))
+        return max(self.end.at, self.begun[-1]) + delay if self.begun else 0.0
+
+
+class Wish(NamedTuple):
+    """What is to run at one moment, by leaf: `run` has None where a leaf is left as it is. `idle` is why nothing is to
+    run; `given_up` what starts no more by itself, with the reason. `patience` has every leaf with a program of ours:
+    milliseconds from asking it to end to killing it. `jobs` run when it is time. `due` is when to look again, in
+    seconds since the epoch."""
+
+    run: Mapping[str, Launch | None] = MappingProxyType({})
+    idle: Mapping[str, str] = MappingProxyType({})
+    given_up: Mapping[str, str] = MappingProxyType({})
+    patience: Mapping[str, int] = MappingProxyType({})
+    jobs: frozenset[str] = frozenset()
+    waiting: frozenset[str] = frozenset()
+    """Replicas that are to be replaced when another is up."""
+    due: float = FOREVER
+
+
+NO_WISH = Wish()

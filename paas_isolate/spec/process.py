@@ -1,0 +1,66 @@
+"""What a process is begun with: its environment, its resource limits."""
+
+import re
+from typing import Any
+
+from paas_isolate.spec import words
+from paas_isolate.spec.names import printable, shown
+from paas_isolate.spec.page import Page, below
+from paas_isolate.spec.read import Node
+from paas_isolate.spec.shapes import MapOf, Schema, Text, pairs
+from paas_isolate.units import parse_count, parse_size
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}", re.ASCII)
+RLIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rtprio", "stack")
+"""Those of setrlimit(2) that an administrator may want to set for a program."""
+
+
+class EnvironmentShape:
+    """Variables by name."""
+
+    _map = MapOf(words.CONTENT, "a mapping of variables")
+
+    def read(self, node: Node, key: str, page: Page) -> dict[str, str]:
+        found: dict[str, str] = self._map.read(node, key, page)
+        for name, (place, _) in pairs(node, key, page, self._map.expected).items():
+            if not _VARIABLE.fullmatch(name):
+                text = f"is {shown(name)}; expected the name of a variable, such as QUEUE"
+                page.refuse(place, below(key, printable(name)), text)
+        return {name: value for name, value in found.items() if value is not None}
+
+    def schema(self) -> Schema:
+        return {**self._map.schema(), "propertyNames": {"pattern": f"^{_VARIABLE.pattern}$"}}
+
+
+class RlimitsShape:
+    """Limits of setrlimit(2) by name; `nofile: 4096`, `core: 0`, `memlock: 64M`."""
+
+    def read(self, node: Node, key: str, page: Page) -> dict[str, int]:
+        limits = {}
+        for name, (place, value) in pairs(node, key, page, "a mapping such as {nofile: 4096}").items():
+            if name in RLIMITS:
+                limits[name] = _LIMIT.read(value, below(key, name), page)
+            else:
+                page.refuse_key(place, key, name, list(RLIMITS))
+        return limits
+
+    def schema(self) -> Schema:
+        return {
+            "type": "object",
+            "properties": {name: _LIMIT.schema() for name in RLIMITS},
+            "patternProperties": {"^x-": {}},
+            "additionalProperties": False,
+        }
+
+
+def _limit(text: str) -> int:
+    if text in ("unlimited", "max", "infinity"):
+        return -1
+    try:
+        return parse_count(words.exact(text)) if text.isdecimal() else parse_size(words.exact(text))
+    except ValueError:
+        raise ValueError(_LIMIT.expected) from None
+
+
+_FORM: dict[str, Any] = {"type": ["integer", "string"]}
+_LIMIT = Text(_limit, "a whole number, a size such as 64M, or unlimited", _FORM)

@@ -1,0 +1,92 @@
+/* What root does before a program runs as a customer, in the launchers alike: nothing of root's is handed on.
+ * The file that includes this defines PROGRAM, its own name. */
+#ifndef PAAS_ISOLATE_CUSTOMER_H
+#define PAAS_ISOLATE_CUSTOMER_H
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATHS "/usr/local/bin:/usr/bin:/bin"
+
+/* As env(1) and chroot(1) have them: 125 is our own failure. */
+enum status { OWN_FAILURE = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+
+__attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
+{
+	va_list arguments;
+
+	fputs(PROGRAM ": ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	exit(OWN_FAILURE);
+}
+
+/* A copy of its own: getpwnam(3) reuses what it answers with. */
+static char *copy_of(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		fail("out of memory");
+	return copy;
+}
+
+/* A user of Unix by name. Ends where there is none. */
+static struct passwd user_called(const char *name)
+{
+	const struct passwd *found = getpwnam(name);
+	struct passwd user;
+
+	if (!found)
+		fail("no user is called %s; name one of the account's users: --user", name);
+	if (!found->pw_uid)
+		fail("%s is root, and no customer", name);
+	user = *found;
+	user.pw_name = copy_of(found->pw_name);
+	user.pw_dir = copy_of(found->pw_dir);
+	user.pw_shell = copy_of(found->pw_shell);
+	return user;
+}
+
+/* An environment with nothing of root's in it. */
+static void user_environment(const struct passwd *user)
+{
+	clearenv();
+	setenv("PATH", PATHS, 1);
+	setenv("HOME", user->pw_dir, 1);
+	setenv("SHELL", *user->pw_shell ? user->pw_shell : "/bin/sh", 1);
+	setenv("USER", user->pw_name, 1);
+	setenv("LOGNAME", user->pw_name, 1);
+}
+
+/* Becomes the user for good. */
+static void become(const struct passwd *user)
+{
+	uid_t uid = user->pw_uid;
+	gid_t gid = user->pw_gid;
+
+	if (initgroups(user->pw_name, gid) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
+		fail("cannot become %s: %s", user->pw_name, strerror(errno));
+}
+
+/* Signals as a program expects them: nothing blocked, nothing ignored. */
+static void usual_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+}
+
+#endif

@@ -1,0 +1,176 @@
+/* Where the output of a service goes: the customer's log, put aside when it is large, and the journal with the names of
+ * account and service as fields (systemd.journal-fields(7)). Opened and written as the customer: a link that leads to
+ * what is not theirs opens nothing. What cannot be written is dropped, never waited for. */
+#ifndef PAAS_ISOLATE_OUTPUT_H
+#define PAAS_ISOLATE_OUTPUT_H
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "request.h"
+
+#define JOURNAL "/run/systemd/journal/socket"
+#define LINE_MOST 8192
+#define TAIL_MOST 4096
+
+struct output {
+	const struct request *request;
+	int log, journal;
+	/* A line that has not ended yet, for the journal; the last of the output, for a mail. */
+	char line[LINE_MOST], tail[TAIL_MOST];
+	size_t line_size, tail_size;
+};
+
+/* Before anything of root's is given up, and before a view is entered in which it may not be. -1 where it is not. */
+static int open_journal(void)
+{
+	struct sockaddr_un place = {.sun_family = AF_UNIX, .sun_path = JOURNAL};
+	int journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (journal >= 0 && connect(journal, (struct sockaddr *)&place, sizeof place)) {
+		close(journal);
+		journal = -1;
+	}
+	return journal;
+}
+
+static void to_journal(const struct output *out, const char *line, size_t size, const char *priority)
+{
+	const struct request *of = out->request;
+	struct iovec parts[] = {
+		{.iov_base = (char *)"PRIORITY=", .iov_len = 9},
+		{.iov_base = (char *)priority, .iov_len = 1},
+		{.iov_base = (char *)"\nSYSLOG_IDENTIFIER=", .iov_len = 19},
+		{.iov_base = (char *)of->name, .iov_len = strlen(of->name)},
+		{.iov_base = (char *)"\nPAAS_ACCOUNT=", .iov_len = 14},
+		{.iov_base = (char *)of->account, .iov_len = strlen(of->account)},
+		{.iov_base = (char *)"\nPAAS_SERVICE=", .iov_len = 14},
+		{.iov_base = (char *)of->service, .iov_len = strlen(of->service)},
+		{.iov_base = (char *)"\nMESSAGE=", .iov_len = 9},
+		{.iov_base = (char *)line, .iov_len = size},
+		{.iov_base = (char *)"\n", .iov_len = 1},
+	};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = sizeof parts / sizeof *parts};
+
+	if (out->journal >= 0 && size)
+		sendmsg(out->journal, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* -1 where there is none to be had. */
+static int open_log(const struct request *request)
+{
+	char directory[PATH_MAX];
+	const char *end = request->log ? strrchr(request->log, '/') : NULL;
+	struct stat found;
+	int log;
+
+	if (!end || end - request->log >= PATH_MAX)
+		return -1;
+	memcpy(directory, request->log, (size_t)(end - request->log));
+	directory[end - request->log] = '\0';
+	mkdir(directory, 0750);
+	/* O_NONBLOCK: what lies there may be a fifo. */
+	log = open(request->log, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+	if (log >= 0 && (fstat(log, &found) || !S_ISREG(found.st_mode))) {
+		close(log);
+		log = -1;
+	}
+	return log;
+}
+
+/* LOG becomes LOG.1, LOG.1 becomes LOG.2, and the oldest goes. */
+static void put_aside(struct output *out)
+{
+	const struct request *of = out->request;
+	char from[PATH_MAX], to[PATH_MAX];
+
+	for (unsigned long i = of->log_keep; i > 0; i--) {
+		snprintf(to, sizeof to, "%s.%lu", of->log, i);
+		if (i > 1)
+			snprintf(from, sizeof from, "%s.%lu", of->log, i - 1);
+		else
+			snprintf(from, sizeof from, "%s", of->log);
+		rename(from, to);
+	}
+	if (!of->log_keep)
+		unlink(of->log);
+	close(out->log);
+	out->log = open_log(of);
+}
+
+static void to_log(struct output *out, const char *text, size_t size)
+{
+	struct stat now;
+
+	if (out->log >= 0 && !fstat(out->log, &now)) {
+		if (!now.st_nlink) { /* the customer has removed it */
+			close(out->log);
+			out->log = open_log(out->request);
+		} else if (out->request->log_max && (unsigned long)now.st_size >= out->request->log_max)
+			put_aside(out);
+	} else if (out->log < 0)
+		out->log = open_log(out->request);
+	if (out->log >= 0 && write(out->log, text, size) < 0)
+		return; /* a full disk, a quota: the program goes on */
+}
+
+static void remember_tail(struct output *out, const char *text, size_t size)
+{
+	size_t room = TAIL_MOST - out->tail_size;
+
+	if (size > TAIL_MOST) {
+		text += size - TAIL_MOST;
+		size = TAIL_MOST;
+	}
+	if (size > room) {
+		memmove(out->tail, out->tail + (size - room), out->tail_size - (size - room));
+		out->tail_size -= size - room;
+	}
+	memcpy(out->tail + out->tail_size, text, size);
+	out->tail_size += size;
+}
+
+/* What the program has said. */
+static void take_output(struct output *out, const char *text, size_t size)
+{
+	to_log(out, text, size);
+	remember_tail(out, text, size);
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] != '\n')
+			out->line[out->line_size++] = text[i];
+		if (text[i] == '\n' || out->line_size == LINE_MOST) {
+			to_journal(out, out->line, out->line_size, "6");
+			out->line_size = 0;
+		}
+	}
+}
+
+/* What is to be said by us, in the customer's log too. */
+__attribute__((format(printf, 2, 3))) static void say(struct output *out, const char *format, ...)
+{
+	char text[512] = "paas-isolate: ";
+	size_t begin = strlen(text), size;
+	va_list arguments;
+
+	va_start(arguments, format);
+	size = begin + (size_t)vsnprintf(text + begin, sizeof text - begin - 1, format, arguments);
+	va_end(arguments);
+	if (size > sizeof text - 2)
+		size = sizeof text - 2;
+	if (out->line_size)
+		to_journal(out, out->line, out->line_size, "6");
+	out->line_size = 0;
+	to_journal(out, text, size, "5");
+	text[size++] = '\n';
+	to_log(out, text, size);
+}
+
+#endif

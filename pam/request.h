@@ -1,0 +1,126 @@
+/* What a service is begun with, as linux/launch.py writes it: KEY=VALUE texts, each ended by a NUL. Root alone writes
+ * it, so a key that is not known is a mistake of ours and ends the launch. */
+#ifndef PAAS_ISOLATE_REQUEST_H
+#define PAAS_ISOLATE_REQUEST_H
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "customer.h"
+
+#define REQUEST_MOST (512 << 10)
+#define RLIMITS_MOST 16
+
+struct request {
+	const char *user, *account, *service, *name, *command, *directory, *environment_file, *log, *health, *mail, *hook;
+	unsigned long log_max, log_keep, umask, health_every, health_failures;
+	bool no_new_privs, last_try;
+	struct {
+		int which;
+		rlim_t value;
+	} rlimits[RLIMITS_MOST];
+	int rlimit_count;
+	/* NAME=VALUE texts, each ended by a NUL: `environment` bytes of them at `variables`. */
+	char *variables;
+	size_t environment;
+};
+
+/* All of standard input. */
+static char *read_all(size_t *size)
+{
+	char *text = malloc(REQUEST_MOST);
+	ssize_t more = 1;
+
+	if (!text)
+		fail("out of memory");
+	for (*size = 0; more > 0 && *size < REQUEST_MOST; *size += (size_t)more) {
+		more = read(STDIN_FILENO, text + *size, REQUEST_MOST - *size);
+		if (more < 0)
+			fail("the request cannot be read: %s", strerror(errno));
+	}
+	if (!*size || *size == REQUEST_MOST || text[*size - 1])
+		fail("the request is not whole");
+	return text;
+}
+
+static void take_rlimit(struct request *request, const char *value)
+{
+	char *end;
+	long which = strtol(value, &end, 10), limit = *end == ':' ? strtol(end + 1, NULL, 10) : 0;
+
+	if (*end != ':' || request->rlimit_count == RLIMITS_MOST)
+		fail("no resource limit: %s", value);
+	request->rlimits[request->rlimit_count].which = (int)which;
+	request->rlimits[request->rlimit_count++].value = limit < 0 ? RLIM_INFINITY : (rlim_t)limit;
+}
+
+/* One variable more: moved to the front of the text, which has been read that far. */
+static void take_variable(struct request *request, const char *value)
+{
+	size_t size = strlen(value) + 1;
+
+	memmove(request->variables + request->environment, value, size);
+	request->environment += size;
+}
+
+static struct request read_request(void)
+{
+	struct request request = {.variables = NULL, .umask = 022};
+	size_t size, length;
+	char *text = read_all(&size);
+	const struct {
+		const char *key;
+		const char **text;
+		unsigned long *number;
+	} known[] = {
+		{"user", &request.user, NULL}, {"account", &request.account, NULL},
+		{"service", &request.service, NULL}, {"name", &request.name, NULL},
+		{"command", &request.command, NULL}, {"directory", &request.directory, NULL},
+		{"environment_file", &request.environment_file, NULL}, {"log", &request.log, NULL},
+		{"health", &request.health, NULL}, {"mail", &request.mail, NULL}, {"hook", &request.hook, NULL},
+		{"log_max", NULL, &request.log_max}, {"log_keep", NULL, &request.log_keep},
+		{"health_every", NULL, &request.health_every},
+		{"health_failures", NULL, &request.health_failures},
+	};
+
+	request.variables = malloc(size);
+	if (!request.variables)
+		fail("out of memory");
+	for (char *at = text; at < text + size; at += length) {
+		char *value = strchr(at, '=');
+		size_t i = 0;
+
+		length = strlen(at) + 1;
+		if (!value)
+			fail("no request: %s", at);
+		*value++ = '\0';
+		for (; i < sizeof known / sizeof *known && strcmp(at, known[i].key); i++)
+			;
+		if (i < sizeof known / sizeof *known) {
+			if (known[i].text)
+				*known[i].text = value;
+			else
+				*known[i].number = strtoul(value, NULL, 10);
+		} else if (!strcmp(at, "umask"))
+			request.umask = strtoul(value, NULL, 8);
+		else if (!strcmp(at, "no_new_privs"))
+			request.no_new_privs = *value == '1';
+		else if (!strcmp(at, "last_try"))
+			request.last_try = *value == '1';
+		else if (!strcmp(at, "rlimit"))
+			take_rlimit(&request, value);
+		else if (!strcmp(at, "variable"))
+			take_variable(&request, value);
+		else
+			fail("nothing is known of %s", at);
+	}
+	if (!request.user || !request.account || !request.service || !request.name || !request.command ||
+	    !request.directory)
+		fail("the request is not whole");
+	return request;
+}
+
+#endif

@@ -1,0 +1,225 @@
+"""Services that paas-isolate runs, on this kernel: started, kept alive and stopped, by the command alone."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from shop import ALICE, Shop
+from workplace import Workplace, build, until
+
+from paas_isolate.linux import procfs
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("sbin"))
+
+
+@pytest.fixture
+def work(shop: Shop, keeper: Path) -> Iterator[Workplace]:
+    with tempfile.TemporaryDirectory() as home:
+        yield Workplace(shop, keeper, Path(home))
+
+
+def test_it_is_started_in_its_leaf_as_its_owner_and_kept(work: Workplace) -> None:
+    work.services("worker: {run: 'echo hello $QUEUE; exec sleep 1000', environment: {QUEUE: mail}}")
+    assert "start alice/worker" in work.reconcile()
+    (pid,) = work.pids("worker")
+    found = procfs.identity(pid)
+    assert found is not None
+    assert set(found.uids) == {ALICE}
+    until(lambda: work.log("worker") == "hello mail\n", "its output is in its log")
+    assert work.state()["worker"]["state"] == "running"
+    assert "nothing to do" in work.reconcile()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not work.pids("worker"), "it has ended")
+    assert work.state()["worker"]["state"] == "restarting"
+    time.sleep(1.1)
+    assert "start alice/worker" in work.reconcile()
+    assert work.pids("worker") not in (set(), {pid})
+    assert "ended with signal 9" in work.log("worker")
+
+
+def test_a_changed_command_restarts_it_once_and_no_other(work: Workplace) -> None:
+    text = "worker: {run: exec sleep 1000}\nother-one: {run: exec sleep 1001}\n"
+    work.services(text)
+    work.reconcile()
+    before, others = work.pids("worker"), work.pids("other-one")
+    work.services(text.replace("sleep 1000", "sleep 1002"))
+    told = work.reconcile()
+    assert "stop alice/worker: what it is begun with has changed" in told
+    assert "start alice/worker" in told
+    assert work.pids("worker").isdisjoint(before)
+    assert work.pids("other-one") == others
+    work.services(text.replace("sleep 1000", "sleep 1002").replace("1001}", "1001, restart: never, stop_timeout: 3s}"))
+    assert "nothing to do" in work.reconcile()
+
+
+def test_what_does_not_end_is_killed_and_nothing_survives(work: Workplace) -> None:
+    run = "trap : TERM; (trap : TERM; while :; do sleep 1; done) & while :; do sleep 1; done"
+    work.services(f"worker: {{run: '{run}', stop_timeout: 1s}}")
+    work.reconcile()
+    until(lambda: len(work.pids("worker")) >= 3, "both loops run")
+    begin = time.monotonic()
+    told = work("stop", "alice/worker")
+    assert "kill alice/worker" in told
+    assert 0.9 < time.monotonic() - begin < 20
+    assert work.pids("worker") == set()
+    assert work.state()["worker"]["state"] == "stopped"
+    assert "nothing to do" in work.reconcile()
+    assert "start alice/worker" in work("start", "alice/worker")
+    assert work.pids("worker")
+
+
+def test_a_crash_loop_is_given_up_and_told(work: Workplace) -> None:
+    work.services("worker: {run: exit 7}")
+    told = ""
+    for _ in range(40):
+        told += work.reconcile()
+        if "give alice/worker up" in told:
+            break
+        time.sleep(0.5)
+    assert "give alice/worker up: 5 starts in 120 s, the last ended with exit status 7" in told
+    assert told.count("start alice/worker") == 5
+    assert "given up until" in work.log("worker")
+    state = work.state()["worker"]
+    assert state["state"] == "failed"
+    assert "paas-isolate start alice/worker" in str(state["detail"])
+    assert "nothing to do" in work.reconcile()
+    assert "start alice/worker" in work("start", "alice/worker", code=0)
+    work.services("worker: {run: exec sleep 1000}")
+    assert "start alice/worker" in work.reconcile()
+    assert work.pids("worker")
+
+
+def test_restart_says_what_an_end_means(work: Workplace) -> None:
+    work.services("well: {run: 'true', restart: on-failure}\nill: {run: exit 3, restart: never}\n")
+    work.reconcile()
+    until(lambda: not work.pids("well") and not work.pids("ill"), "both have ended")
+    time.sleep(1.2)
+    assert "nothing to do" in work.reconcile()
+    state = work.state()
+    assert (state["well"]["state"], state["well"]["detail"]) == ("ended", "exit status 0")
+    assert (state["ill"]["state"], state["ill"]["detail"]) == ("failed", "exit status 3")
+
+
+def test_a_leaf_is_emptied_before_a_new_start(work: Workplace) -> None:
+    work.services("worker: {run: 'sleep 1000 & exit 0'}")
+    work.reconcile()
+    until(lambda: "sleep" in {procfs.name(pid) for pid in work.pids("worker")}, "what it leaves behind runs")
+    (left,) = work.pids("worker")
+    time.sleep(1.2)
+    told = work.reconcile()
+    assert "stop alice/worker: what is left in its leaf ends before it begins" in told
+    assert "start alice/worker" in told
+    assert (found := procfs.identity(left)) is None or not found.alive
+
+
+def test_replicas_have_a_number_and_a_port_each_and_are_scaled(work: Workplace) -> None:
+    run = "echo $INDEX $PORT; exec sleep 1000"
+    work.services(f"web: {{run: '{run}', replicas: 2, listen: 8100}}")
+    work.reconcile()
+    until(lambda: work.log("web") == "1 8100\n" and work.log("web.2") == "2 8101\n", "both have spoken")
+    first = work.pids("web")
+    work("scale", "alice/web", "3")
+    until(lambda: work.log("web.3") == "3 8102\n", "the third has spoken")
+    assert work.pids("web") == first
+    work("scale", "alice/web", "1")
+    assert (work.pids("web"), work.pids("web.2"), work.pids("web.3")) == (first, set(), set())
+    assert sorted(work.state()) == ["web"]
+    work("scale", "alice/web", "default")
+    assert work.pids("web.2")
+
+
+def test_a_service_that_is_taken_out_is_stopped_and_its_leaf_goes(work: Workplace) -> None:
+    work.services("worker: {run: exec sleep 1000}\nkeep: {run: exec sleep 1000}\n")
+    work.reconcile()
+    work.services("keep: {run: exec sleep 1000}")
+    assert "stop alice/worker: it is not wanted any more" in work.reconcile()
+    assert not Path(work.shop.cgroups.root, "users/alice/worker").exists()
+    assert work.pids("keep")
+    (work.shop.etc / "accounts.d/alice.yaml").unlink()
+    work.reconcile()
+    assert not Path(work.shop.cgroups.root, "users/alice").exists()
+    assert list((work.shop.place / "run/services").iterdir()) == []
+
+
+def test_a_suspended_account_is_frozen_or_stopped_as_the_host_says(work: Workplace) -> None:
+    text = "worker: {run: exec sleep 1000}"
+    work.services(text)
+    work.reconcile()
+    before = work.pids("worker")
+    work.services(text, "suspended: true\n")
+    work.reconcile()
+    assert work.state()["worker"]["state"] == "frozen"
+    work.services(text)
+    work.reconcile()
+    assert work.pids("worker") == before
+    config = work.shop.etc / "config.yaml"
+    config.write_text(config.read_text() + "suspension: stop\n")
+    work.services(text, "suspended: true\n")
+    work.reconcile()
+    assert work.pids("worker") == set()
+    assert work.state()["worker"]["state"] == "suspended"
+    work.services(text)
+    work.reconcile()
+    assert work.pids("worker")
+
+
+def test_nothing_starts_when_the_machine_goes_down(work: Workplace) -> None:
+    work.services("worker: {run: exec sleep 1000}")
+    work.reconcile()
+    assert "ended" in work("kill", "--all", "--down")
+    time.sleep(1.2)
+    assert "nothing to do" in work.reconcile()
+    assert work.pids("worker") == set()
+
+
+def test_rules_do_not_move_what_was_begun(work: Workplace) -> None:
+    work.services("worker: {run: exec sleep 1000}\nsleepers: {match: {program: sleep}}\n")
+    work.reconcile()
+    assert "nothing to do" in work.reconcile()
+    assert work.pids("worker")
+
+
+def test_a_wrong_file_leaves_it_alone(work: Workplace) -> None:
+    work.services("worker: {run: exec sleep 1000}")
+    work.reconcile()
+    before = work.pids("worker")
+    (work.shop.etc / "accounts.d/alice.yaml").write_text("account: alice\nservices: {worker: {run: 5, direktory: x}}\n")
+    work.reconcile(code=4)
+    assert work.pids("worker") == before
+
+
+def test_health_that_fails_restarts_it(work: Workplace) -> None:
+    health = "health: {run: test -e well, every: 200ms, failures: 3}"
+    (work.home / "well").touch()
+    work.services(f"worker: {{run: exec sleep 1000, {health}}}")
+    work.reconcile()
+    before = work.pids("worker")
+    time.sleep(1)
+    assert "nothing to do" in work.reconcile()
+    (work.home / "well").unlink()
+    until(lambda: "3 health checks in a row have failed" in work.log("worker"), "it is unwell")
+    told = work.reconcile()
+    assert "stop alice/worker: its health checks fail" in told
+    assert work.pids("worker").isdisjoint(before)
+
+
+def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: Workplace) -> None:
+    hook = "echo $RESULT of $SERVICE >$HOME/told"
+    work.services(f"nightly: {{run: 'date; exit 4', schedule: '* * * * *', on_failure: {{run: '{hook}'}}}}")
+    assert "await the time of alice/nightly" in work.reconcile()
+    assert work.state()["nightly"]["state"] == "waiting"
+    assert "start alice/nightly" in work("start", "alice/nightly")
+    until(lambda: (work.home / "told").exists(), "the hook has been called")
+    assert (work.home / "told").read_text() == "exit status 4 of alice/nightly\n"
+    state = work.state()["nightly"]
+    assert state["state"] == "failed"
+    assert "ended with exit status 4, next at" in str(state["detail"])

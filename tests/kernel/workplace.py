@@ -1,0 +1,91 @@
+"""A hosting machine on which services run: the command with paas-run in its place, and what it says of them."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pam_session import STRICT
+from shop import ALICE, NO_LIMIT, Shop
+
+from paas_isolate.linux import procfs
+
+KEEPER = Path(__file__).parents[2] / "pam" / "paas-run.c"
+
+
+def build(place: Path) -> Path:
+    """paas-run, in a directory that stands for /usr/local/sbin."""
+    program = place / "paas-run"
+    subprocess.run(["gcc", *STRICT, "-O2", "-o", program, KEEPER], check=True)
+    return program
+
+
+def until(ask: Callable[[], object], what: str, seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not ask():
+        assert time.monotonic() < end, f"after {seconds} s still not so: {what}"
+        time.sleep(0.02)
+
+
+class Workplace:
+    """`alice` has a home, and whatever services a test writes for her."""
+
+    def __init__(self, shop: Shop, keeper: Path, home: Path) -> None:
+        self.shop, self.keeper = shop, keeper
+        self.home = home
+        home.chmod(0o755)  # what pytest makes lies below a directory of root's alone
+        os.chown(home, ALICE, ALICE)
+        passwd = shop.place / "passwd"
+        line = f"alice:x:{ALICE}:{ALICE}::{shop.place}:"
+        passwd.write_text(passwd.read_text().replace(line, line.replace(str(shop.place), str(self.home))))
+
+    def command(self, *words: str) -> list[str]:
+        bind = f'mount --bind {self.keeper.parent} /usr/local/sbin && exec "$@"'
+        return self.shop.inside("sh", "-c", bind, "sh", *self.shop.command(*words))
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        done = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def services(self, text: str, more: str = "") -> None:
+        """`text` is lines of services, each `name: {...}`; all get a limit that needs no controller."""
+        lines = "".join(f"  {line.rstrip()[:-1]}, {NO_LIMIT}}}\n" for line in text.strip().splitlines())
+        self.shop.account("alice", f"services:\n{lines}{more}")
+
+    def reconcile(self, *words: str, code: int = 0) -> str:
+        return self("reconcile", *words, code=code)
+
+    def pids(self, leaf: str) -> set[int]:
+        """Without the keeper."""
+        try:
+            pids = Path(self.shop.cgroups.root, "users/alice", leaf, "cgroup.procs").read_text().split()
+        except FileNotFoundError:
+            return set()
+        return {int(pid) for pid in pids if procfs.name(int(pid)) != "paas-run"}
+
+    def main(self, leaf: str) -> int:
+        """The program of a service; 0 where none runs."""
+        return next((it["pid"] for it in self.state().values() if it["leaf"] == leaf), 0)
+
+    def state(self) -> dict[str, dict[str, str | int]]:
+        """How it stands with each service, by its leaf."""
+        told = json.loads(self("status", "--json", "alice"))["cgroups"]
+        return {it["name"]: {**it["service"], "leaf": it["name"]} for it in told if it["service"]}
+
+    def log(self, name: str) -> str:
+        path = self.home / "logs" / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    @contextmanager
+    def daemon(self, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+        with open(log, "ab") as said:
+            process = subprocess.Popen(self.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
