@@ -3,7 +3,6 @@
 The first line is ours, JSON; the keeper (pam/paas-run.c) and we add lines behind it. A new run is a new file.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +50,8 @@ class RecordDirectory:
             fd = os.open(self._file(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return None
+        import json  # a run in which nothing is kept does not pay for it
+
         try:
             head, *lines = os.read(fd, _MOST).decode(errors="replace").splitlines()
             return json.loads(head), [line.split() for line in lines]
@@ -99,6 +100,8 @@ class RecordDirectory:
 
     @contextmanager
     def _new(self, path: str, head: dict[str, Any]) -> Iterator[int]:
+        import json
+
         os.makedirs(self.directory, 0o700, exist_ok=True)
         final = self._file(path)
         new = f"{self.directory}/.{os.path.basename(final)}"

@@ -16,6 +16,7 @@ from paas_isolate.spec.page import Page, below
 from paas_isolate.spec.process import EnvironmentShape, RlimitsShape
 from paas_isolate.spec.read import Items, Node, Pairs
 from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, Schema, Table
+from paas_isolate.units import format_size
 
 _HOST = Host()
 _SELF = LimitsShape().percent
@@ -126,7 +127,7 @@ MATCH = Table(
 
 LOG = Table(
     (
-        Field("max", words.SIZE, "its size before it is put aside", LOG_MAX),
+        Field("max", words.SIZE, "its size before it is put aside", format_size(LOG_MAX)),
         Field("keep", words.whole(0, 100, "3"), "how many older ones stay", LOG_KEEP),
     )
 )

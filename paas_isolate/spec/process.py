@@ -47,9 +47,8 @@ class RlimitsShape:
     def schema(self) -> Schema:
         return {
             "type": "object",
-            "properties": {name: _LIMIT.schema() for name in RLIMITS},
-            "patternProperties": {"^x-": {}},
-            "additionalProperties": False,
+            "propertyNames": {"anyOf": [{"enum": list(RLIMITS)}, {"pattern": "^x-"}]},
+            "additionalProperties": _LIMIT.schema(),
         }
 
 

@@ -8,6 +8,7 @@ from crowd import CROWD, MACHINE, Crowd, fleet, sold
 
 from paas_isolate.model.account import Account, Match, Plan, Service, Sold
 from paas_isolate.model.limits import UNLIMITED, Percent
+from paas_isolate.model.work import Work
 from paas_isolate.spec.gather import Wrong, gather
 from paas_isolate.spec.parse import DEFAULT
 
@@ -64,7 +65,7 @@ services:
             {"memory.max": Percent(Decimal(80)), "pids": 5},
             Match(program="php-fpm*", command="*pool alice* bob $accounts"),
         ),
-        Service("web", {}, Match(program="nginx"), 3, ("cron",), ("run",)),
+        Service("web", {}, Match(program="nginx"), 3, ("cron",), work=Work(run="./x")),
     )
     assert alice.reserved == ("private",)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Account, Host, Match, Service, Tree, Wiring
 from paas_isolate.model.limits import UNLIMITED, Cores, Percent
+from paas_isolate.model.work import Health, Log, Work
 from paas_isolate.spec.parse import DEFAULT, parse_account, parse_host, parse_plan
 from paas_isolate.spec.plain import account_from, host_from, plain_account, plain_host, plain_plan, plan_from
 
@@ -206,12 +207,25 @@ services:
     health: {run: ./ping, every: 30s, failures: 3}
     listen: 8080
     publish: 8300
-    schedule: whatever
+    umask: "027"
+    rlimits: {nofile: 4096, memlock: 64M, core: unlimited}
+    log: {max: 1M}
   other: {limits: {pids: 5}}
 """,
         "intranet",
     )
-    worker = ("run", "directory", "environment", "environment_file", "restart", "stop_timeout", "health")
+    worker = Work(
+        run="./worker --queue mail",
+        directory="~/app",
+        environment={"QUEUE": "mail", "N": "3"},
+        environment_file="~/app/.env",
+        restart="always",
+        stop_timeout=10_000,
+        health=Health("./ping", 30_000, 3),
+        umask="027",
+        rlimits={"nofile": 4096, "memlock": 64 << 20, "core": -1},
+        log=Log(max=1 << 20),
+    )
     assert found == Account(
         name="intranet",
         file="accounts.d/intranet.yaml",
@@ -222,7 +236,7 @@ services:
             Service("nightly", entry=("cron", "atd")),
             Service("other", {"pids": 5}),
             Service("web", {"memory.max": Percent(Decimal(80))}, Match(program="apache2", user="int*"), priority=-5),
-            Service("worker", reserved=(*worker, "schedule"), listen=8080, publish=8300),
+            Service("worker", listen=8080, publish=8300, work=worker),
         ),
         suspended=True,
         renamed_from="old",

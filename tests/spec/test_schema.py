@@ -32,5 +32,5 @@ def test_defaults_and_what_is_reserved_are_told() -> None:
     host = schema()["$defs"]["host"]["properties"]
     assert host["users"]["properties"]["first_uid"]["default"] == 1000
     assert host["ceiling"]["default"] == {"memory": "75%", "pids": "80%", "cpu_weight": 50}
-    service = schema()["$defs"]["account"]["properties"]["services"]["additionalProperties"]
-    assert service["properties"]["run"]["description"].endswith("not enforced by this version")
+    later = schema()["$defs"]["account"]["properties"]["private"]
+    assert later["description"].endswith("not enforced by this version")
