@@ -53,8 +53,9 @@ class Desk(NamedTuple):
             yield cgroups, location
 
     @contextmanager
-    def wheel(self, fleet: Fleet, *, account: str = "", meant: bool = False) -> Iterator[Wheel]:
-        """The wheel, ready to be looked at or turned; `account` narrows it to one."""
+    def wheel(self, fleet: Fleet, *, account: str = "", meant: bool = False, wired: bool = True) -> Iterator[Wheel]:
+        """The wheel, ready to be looked at or turned; `account` narrows it to one. Without `wired` the network is left
+        as it is."""
         decided = decisions.load(self.state)
         with self.tree(fleet) as (cgroups, location):
             offered = (cgroups.read("", "cgroup.controllers") or "").split()
@@ -66,7 +67,7 @@ class Desk(NamedTuple):
                 controllers=tuple(name for name in CONTROLLERS if name in offered),
                 weight_at=location.weight_at,
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
-                wires=self._wires(fleet, location) if fleet.host.network or decided.network else None,
+                wires=self._wires(fleet, location) if wired and (fleet.host.network or decided.network) else None,
                 held=decided.held,
                 departed=decided.departed,
                 meant=meant,
