@@ -40,15 +40,35 @@ def observe(
     if not _look_at_all(seen, fleet, weight_at, since) and since:
         seen = _Seen(cgroups)  # what was taken over is not there any more
         _look_at_all(seen, fleet, weight_at, None)
-    processes = tuple(_processes(cgroups, fleet, seen.members))
     return World(
         seen.cgroups,
-        processes,
+        tuple(_processes(cgroups, Places(fleet), seen.members, procfs.effective_uids())),
         seen.members,
         doors=doors.look() if doors else {},
         network=wires.look() if wires else Network(),
         runs=runs(cgroups, records, seen.members) if records else {},
     )
+
+
+def observe_account(
+    cgroups: CgroupTree,
+    sold: Sold,
+    places: Places,
+    uids: Collection[int] = (),
+    records: RecordDirectory | None = None,
+) -> World:
+    """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
+    seen = _Seen(cgroups)
+    inner, leaves = _names(cgroups)
+    seen.cgroups, seen.members = _look_at_accounts(cgroups, inner, leaves, [sold])
+    path = tree.account(sold.directory)
+    if cgroups.subdirectories(path) != len(seen.cgroups) - 1:
+        for other in _below(cgroups, path, seen.cgroups.copy()):
+            seen.look(other, leaves)
+    there = [(pid, uid) for pids in seen.members.values() for pid in pids if (uid := procfs.effective_uid(pid))]
+    around = {*there, *(it for it in procfs.effective_uids() if it[1] in uids)} if uids else there
+    ran = runs(cgroups, records, seen.members, seen.cgroups) if records else {}
+    return World(seen.cgroups, tuple(_processes(cgroups, places, seen.members, around)), seen.members, runs=ran)
 
 
 class _Seen:
@@ -153,11 +173,12 @@ def _ours(control: str) -> str:
     return " ".join(name for name in CONTROLLERS if name in enabled)
 
 
-def _processes(cgroups: CgroupTree, fleet: Fleet, members: dict[str, tuple[int, ...]]) -> Iterator[Process]:
-    places = Places(fleet)
+def _processes(
+    cgroups: CgroupTree, places: Places, members: dict[str, tuple[int, ...]], uids: Iterable[tuple[int, int]]
+) -> Iterator[Process]:
     leaf_of = {pid: path for path, pids in members.items() for pid in pids}
-    for pid, uid in procfs.effective_uids():
-        if not fleet.governs(uid):
+    for pid, uid in uids:
+        if not places.governs(uid):
             continue
         path = leaf_of.get(pid)
         sold = places.account_of(uid)

@@ -20,7 +20,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.network import Wires
-from paas_isolate.model.running import FOREVER, Wish
+from paas_isolate.model.running import FOREVER, NO_WISH, Wish
 from paas_isolate.model.world import World
 from paas_isolate.observe import observe
 
@@ -102,10 +102,15 @@ def _sold(wheel: Wheel) -> _Sold:
         controllers=wheel.controllers,
         with_doors=wheel.doors is not None,
     )
+    keep, unmet = kept_by(wheel, world)
+    return _Sold(world._replace(unmet={**world.unmet, **unmet}) if unmet else world, keep)
+
+
+def kept_by(wheel: Wheel, world: World) -> tuple[Mapping[str, Kept], Mapping[str, str]]:
+    """The programs that are kept, by leaf; and which cannot be, with the reason. `world` is what was sold."""
     if wheel.records is None:
-        return _Sold(world, {})
-    keep, unmet = keep_as_sold(wheel.fleet, world.cgroups, wheel.held, wheel.stopped)
-    return _Sold(world._replace(unmet={**world.unmet, **unmet}), keep)
+        return {}, {}
+    return keep_as_sold(wheel.fleet, world.cgroups, wheel.held, wheel.stopped)
 
 
 def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None = None) -> Look:
@@ -122,9 +127,7 @@ def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
     desired = desire(wheel.fleet, sold.world, observed, staying=staying)
     now = time.time()
-    if wheel.records is not None:
-        wished = services_now(wheel, sold.keep, observed, now, departing.accepted)
-        desired = desired._replace(services=wished)
+    desired = desired._replace(services=services_now(wheel, sold.keep, observed, now, departing.accepted))
     changes = diff(desired, observed, now)
     if wheel.only:
         changes = tuple(step for step in changes if owner(step) in ("", wheel.only))
@@ -133,9 +136,7 @@ def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None
 
 def conditions(wheel: Wheel, seen: Look) -> dict[str, Condition]:
     """How it stands with each program that is kept, by its leaf."""
-    if wheel.records is None:
-        return {}
-    keep, _ = keep_as_sold(wheel.fleet, {}, wheel.held, wheel.stopped)
+    keep, _ = kept_by(wheel, World())
     runs, now = seen.observed.runs, time.time()
     elsewhere = astray(kept.launch for leaf, kept in keep.items() if (run := runs.get(leaf)) and run.alive)
     return {
@@ -145,16 +146,19 @@ def conditions(wheel: Wheel, seen: Look) -> dict[str, Condition]:
 
 
 def services_now(
-    wheel: Wheel, keep: Mapping[str, Kept], observed: World, now: float, accepted: Collection[str]
+    wheel: Wheel, keep: Mapping[str, Kept], observed: World, now: float, accepted: Collection[str] = ()
 ) -> Wish:
     """What is to run at this moment. What runs of accounts that nobody may remove is left as it is; of all, when the
     machine goes down."""
+    if wheel.records is None:
+        return NO_WISH
     wished = wish(keep, observed.runs, observed.members, now, up)
-    ending = wheel.records is not None and wheel.records.ending
+    ending = wheel.records.ending
     known = {sold.directory for sold in wheel.fleet.accounts.values()} | set(accepted)
     strange = {leaf for leaf in observed.runs if leaf not in keep and tree.directory_of(leaf) not in known}
-    left = {*observed.runs, *keep} if ending else strange
-    return wished._replace(run={**wished.run, **dict.fromkeys(left)}) if left else wished
+    if ending:
+        return wished._replace(run=dict.fromkeys((*observed.runs, *keep)), dues={})
+    return wished._replace(run={**wished.run, **dict.fromkeys(strange)}) if strange else wished
 
 
 def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:

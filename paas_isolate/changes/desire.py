@@ -45,14 +45,17 @@ def as_sold(
     return World(cgroups, unmet=unmet, doors=doors, network=network_as_sold(fleet))
 
 
-def desire(fleet: Fleet, sold: World, observed: World, *, staying: Collection[str] = ()) -> World:
+def desire(
+    fleet: Fleet, sold: World, observed: World, *, staying: Collection[str] = (), places: Places | None = None
+) -> World:
     """What was sold, with what must stay, and the processes that should be elsewhere. `staying` are account
-    directories that no spec names and that must not be removed yet."""
+    directories that no spec names and that must not be removed yet; `places` are of all accounts, where `fleet` is
+    a part of them."""
     cgroups = dict(sold.cgroups)
     for path, found in observed.cgroups.items() if staying else ():
         if tree.directory_of(path) in staying:
             cgroups.setdefault(path, found)
-    places = Places(fleet)
+    places = places or Places(fleet)
     busy = observed.runs.keys()  # what was begun in a leaf stays there until it is asked to end, sold or not
     there = (process for process in observed.processes if process.cgroup not in busy)
     elsewhere = tuple(moved for process in there if (moved := places.moved(process)))

@@ -143,22 +143,29 @@ def wish(
     run: dict[str, Launch | None] = {}
     given_up: dict[str, str] = {}
     waiting: set[str] = set()
-    due = FOREVER
+    taken: set[tuple[str, ...]] = set()
+    dues: dict[str, float] = {}
     for leaf, kept in keep.items():
         last = runs.get(leaf)
         wants, when = _wants(kept, last, now)
         if last and last.asked and leaf in living:
             when = min(when, last.kill_at)
-        due = min(due, when)
+        if when < FOREVER:
+            dues[leaf] = when
         if kept.as_it_is:
             run[leaf] = None
         elif wants is None and last and not last.given_up and _loops(kept, last):
             given_up[leaf] = f"{MANY} starts in {PERIOD:.0f} s, the last ended with {last.end}"
-        elif wants and _has_turn(kept, last, leaf, lambda: up(keep, runs)):
+        elif wants and not _replaces(kept, last):
             run[leaf] = kept.launch
+        elif wants and not kept.is_job and _has_turn(kept, leaf, taken, lambda: up(keep, runs)):
+            run[leaf] = kept.launch
+            taken.add(kept.siblings)
         elif wants:
             run[leaf] = None
-            waiting |= set() if kept.is_job else {leaf}
+            if not kept.is_job:
+                waiting.add(leaf)
+                dues[leaf] = min(when, now + 1)
     return Wish(
         run,
         {leaf: kept.idle for leaf, kept in keep.items() if kept.idle},
@@ -166,7 +173,7 @@ def wish(
         {leaf: kept.work.stop_timeout or 0 for leaf, kept in keep.items()},
         frozenset(leaf for leaf, kept in keep.items() if kept.is_job),
         frozenset(waiting),
-        min(due, now + 1) if waiting else due,
+        dues,
     )
 
 
@@ -199,13 +206,14 @@ def _job_wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, fl
     return (True, FOREVER) if at <= now else (False, at)
 
 
-def _has_turn(kept: Kept, run: Run | None, leaf: str, up: Callable[[], Collection[str]]) -> bool:
+def _replaces(kept: Kept, run: Run | None) -> bool:
+    """Whether to run what is wished means to end what runs and is well."""
+    return run is not None and run.alive and not run.unhealthy and _stale(kept, run)
+
+
+def _has_turn(kept: Kept, leaf: str, taken: Collection[tuple[str, ...]], up: Callable[[], Collection[str]]) -> bool:
     """Whether it may be replaced now: of replicas one at a time, while all others do what they are for."""
-    if run is None or not run.alive or run.unhealthy or not _stale(kept, run):
-        return True
-    if kept.is_job:
-        return False
-    return len(kept.siblings) == 1 or {*kept.siblings} - {leaf} <= {*up()}
+    return len(kept.siblings) == 1 or (kept.siblings not in taken and {*kept.siblings} - {leaf} <= {*up()})
 
 
 def _stale(kept: Kept, run: Run) -> bool:

@@ -18,6 +18,25 @@ class Places:
         self._directories = {sold.directory: sold for sold in fleet.accounts.values()}
         self._rules: dict[str, tuple[_Rule, ...]] = {}
 
+    def governs(self, uid: int) -> bool:
+        return self._fleet.governs(uid)
+
+    def replace(self, before: Sold | None, sold: Sold) -> None:
+        """One account is sold otherwise from now on; whose uids and directory these are now has been made sure of."""
+        for uid in before.uids.values() if before else ():
+            del self._by_uid[uid]
+        self._by_uid.update(dict.fromkeys(sold.uids.values(), sold))
+        self._directories[sold.directory] = sold
+        self._rules.pop(sold.name, None)
+
+    def owner(self, claim: int | str) -> str:
+        """The name of the account that a uid, or a directory, belongs to; '' where it is nobody's."""
+        sold = self._by_uid.get(claim) if isinstance(claim, int) else self._directories.get(claim)
+        return sold.name if sold else ""
+
+    def account_in(self, directory: str) -> Sold | None:
+        return self._directories.get(directory)
+
     def account_of(self, uid: int) -> Sold | None:
         """The account that a uid belongs to, None for one that is never confined."""
         return None if uid in self._fleet.exempt else self._by_uid.get(uid)

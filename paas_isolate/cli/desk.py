@@ -46,8 +46,7 @@ class Desk(NamedTuple):
 
     def fleet(self, *, remember: bool = False) -> Fleet:
         """Everything that is sold. `remember` keeps last good copies, for a run that applies them."""
-        fleet = self.directory.load(People(), machine(), remember=remember)
-        return scaled(fleet, decisions.load(self.state).scaled)
+        return self.directory.load(People(), machine(), remember=remember)
 
     @contextmanager
     def tree(self, fleet: Fleet) -> Iterator[tuple[CgroupTree, Location]]:
@@ -56,9 +55,13 @@ class Desk(NamedTuple):
             yield cgroups, location
 
     @contextmanager
-    def wheel(self, fleet: Fleet, *, account: str = "", meant: bool = False, patience: float = 0.0) -> Iterator[Wheel]:
-        """The wheel, ready to be looked at or turned; `account` narrows it to one."""
+    def wheel(
+        self, fleet: Fleet, *, account: str = "", meant: bool = False, patience: float = 0.0, wired: bool = True
+    ) -> Iterator[Wheel]:
+        """The wheel, ready to be looked at or turned; `account` narrows it to one. Without `wired` the network is left
+        as it is."""
         decided = decisions.load(self.state)
+        fleet = scaled(fleet, decided.scaled)
         with self.tree(fleet) as (cgroups, location):
             offered = (cgroups.read("", "cgroup.controllers") or "").split()
             yield Wheel(
@@ -69,7 +72,7 @@ class Desk(NamedTuple):
                 controllers=tuple(name for name in CONTROLLERS if name in offered),
                 weight_at=location.weight_at,
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
-                wires=self._wires(fleet, location) if fleet.host.network or decided.network else None,
+                wires=self._wires(fleet, location) if wired and (fleet.host.network or decided.network) else None,
                 records=self.records if self._keeps(fleet) else None,
                 held=decided.held,
                 stopped=decided.stopped,

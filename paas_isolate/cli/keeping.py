@@ -19,8 +19,8 @@ from paas_isolate.reconcile import reconcile
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 
-PATIENCE = 30.0
-"""Seconds beyond the time that a service may take to end: for a rolling restart, each of them."""
+PATIENCE = 60.0
+"""Seconds beyond the time that a service may take to end: a rolling restart takes it for each of the replicas."""
 
 _WAIT = 60.0
 target = click.argument("target", metavar="ACCOUNT/SERVICE")
@@ -95,14 +95,14 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
     """Decide something about a service, and see it through. `again` starts it anew where it does not run, with `alive`
     where it does too."""
     with desk.alone(wait=_WAIT):
-        sold, service = named(desk.fleet(remember=True), target)
+        fleet = desk.fleet(remember=True)
+        sold, service = named(fleet, target)
         name = f"{sold.directory}/{service.name}"
         decisions.save(desk.state, decision(decisions.load(desk.state), name))
-        fleet = desk.fleet()
-        sold, service = named(fleet, target)
-        patience = PATIENCE + (service.work.complete().stop_timeout or 0) / 1000 * (service.work.replicas or 1)
+        patience = PATIENCE + (service.work.complete().stop_timeout or 0) / 1000
         with desk.wheel(fleet, account=sold.name, patience=patience) as wheel:
             assert wheel.records is not None  # there is a service that is run
+            service = named(wheel.fleet, target)[1]  # as many of them as are ordered now
             if again:
                 for replica in replicas(service):
                     wheel.records.order(tree.leaf(sold.directory, replica.name), alive=alive)

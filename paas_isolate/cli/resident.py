@@ -1,11 +1,11 @@
 """daemon: the wheel, turned by events instead of the clock."""
 
-import pwd
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import cast
+from zlib import crc32
 
 import click
 
@@ -15,28 +15,54 @@ from paas_isolate.changes.steps import Changes, Move
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, need_root
 from paas_isolate.cli.exits import Exit
-from paas_isolate.cli.running import Manner, complaints, run_once, tell
+from paas_isolate.cli.hearing import Ears, who
+from paas_isolate.cli.running import Manner, complaints, run_once, tell, tell_outcome
 from paas_isolate.cli.running import reconcile as run
-from paas_isolate.daemon.loop import Ear, Loop
-from paas_isolate.daemon.mending import FLIPS, Flips, differing, mended, strays
+from paas_isolate.daemon.account import (
+    Edit,
+    Turned,
+    account_world,
+    as_wanted,
+    can_turn,
+    only,
+    same_network,
+    turn_account,
+)
+from paas_isolate.daemon.fingerprint import fingerprint
+from paas_isolate.daemon.loop import Loop
+from paas_isolate.daemon.mending import FLIPS, Flips, differing, mended, strays, unplaced
+from paas_isolate.daemon.network import rewired, wires_differ
 from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.linux import pidfd
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.ears.fanotify import Fanotify
 from paas_isolate.linux.ears.heard import Heard
-from paas_isolate.linux.ears.inotify import Inotify
-from paas_isolate.linux.ears.netlinks import Netlinks
-from paas_isolate.linux.ears.processes import Processes
-from paas_isolate.linux.mounts import cgroup2
+from paas_isolate.linux.machine import machine
 from paas_isolate.linux.notify import notify, watchdog
+from paas_isolate.linux.records import path_of
+from paas_isolate.linux.users import Asked
+from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.model.world import World
-from paas_isolate.source.directory import ACCOUNTS, PLANS
+from paas_isolate.model.running import FOREVER
+from paas_isolate.reconcile import Report
+from paas_isolate.source.single import Single, account_of
+from paas_isolate.spec.alone import Ties, sold_alone, ties
 
-INTERVAL = 60.0
+HOUR = 3600.0
 _PATIENCE = 60.0
-"""Seconds that another run may hold the lock."""
+"""Seconds that another run may hold the lock; and until the next look while not all is well."""
+_SPREAD = 0.2
+"""By so much of the interval machines differ, so that the guests of one host do not look all at once."""
+_EDITORS = 1.0
+"""Seconds: whoever writes a file may take it away first. A file that is gone for longer is gone."""
+_AT_ONCE = 50
+"""Accounts: to look at so many one by one takes as long as to look at all."""
 _TOLD = 5
 """Processes that are moved at once, of which each is told."""
+_WARM = 1.0
+"""Seconds after a stray in which the next one does not wait for the kernel."""
+_ROUNDS = 100
+_SOON = 0.1
+"""Seconds: another run is at work for this account, or somebody who was killed is still ending."""
 
 
 @click.command()
@@ -44,15 +70,15 @@ _TOLD = 5
 @click.option(
     "--interval",
     type=click.FloatRange(min=1),
-    default=INTERVAL,
+    default=HOUR,
     metavar="SECONDS",
     show_default=True,
-    help="Look at everything so often, though nothing is heard.",
+    help="Look at everything so often, though nothing is heard; a tenth more or less, by the machine.",
 )
 @click.pass_obj
 def daemon(desk: Desk, once: bool, interval: float) -> int:
     """Stay, and mend what differs as soon as it does: a file that is saved, a knob that is written by hand, a ruleset
-    that is flushed. What is told by no event is found when everything is looked at.
+    that is flushed, a process outside. What is told by no event is found when everything is looked at.
 
     What was mended is told once, with who did it; whoever does the same more than three times a minute is left alone
     for that minute, and named. SIGHUP: look at everything now. SIGTERM: end; nothing of a customer's changes.
@@ -62,31 +88,30 @@ def daemon(desk: Desk, once: bool, interval: float) -> int:
         return run(desk, Manner(wait=_PATIENCE))
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
-        resident = Resident(desk, stack)
-        pulse = watchdog() / 2
-        Loop(resident, resident.ears, interval=interval, pulse=pulse, alive=resident.alive).run()
+        resident = Resident(desk, Ears(desk, stack), interval)
+        Loop(resident, resident.ears.all, pulse=watchdog() / 2, alive=resident.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED
 
 
 class Resident:
-    """The hands of the loop: a whole run as reconcile's, and one cgroup by what that run wanted."""
+    """The hands of the loop: a whole run as reconcile's, and what needs less, by what that run found."""
 
-    def __init__(self, desk: Desk, stack: ExitStack) -> None:
-        self._desk = desk
-        self._specs = Inotify([desk.etc, *(f"{desk.etc}/{it}" for it in (PLANS, ACCOUNTS))])
-        stack.callback(self._specs.close)
-        self._netlinks = Netlinks()
-        stack.callback(self._netlinks.close)
-        self._knobs, processes = _knobs(), _processes()
-        for ear in (self._knobs, processes):
-            if ear:
-                stack.callback(ear.close)
-        self.ears: list[Ear] = [it for it in (self._specs, self._netlinks, self._knobs, processes) if it]
+    def __init__(self, desk: Desk, ears: Ears, interval: float) -> None:
+        self._desk, self.ears = desk, ears
+        self._interval = interval * (1 - _SPREAD / 2 + _SPREAD * _share())
+        self._single = Single(desk.directory)
         self._fleet: Fleet | None = None
         self._places: Places | None = None
-        self._desired = World()
+        self._ties = Ties(frozenset(), frozenset(), True)
+        self._leaving = False
+        self._well = False
+        self._left_alone = False
+        self._warm_until = 0.0
         self._flips = Flips()
+        self._dues: dict[str, float] = {}
+        """When to look again at leaves whose services wait for something, in seconds since the epoch."""
+        self._print: tuple[object, ...] = ()
         self._told = ""
         self._ready = False
 
@@ -97,22 +122,51 @@ class Resident:
         notify("WATCHDOG=1")
 
     def turn(self) -> bool:
-        self._specs.follow()
+        self.ears.specs.follow()
         try:
             with self._desk.alone(wait=_PATIENCE):
                 fleet, report = run_once(self._desk, Manner(quiet=True))
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
+            self._well = False
             self._tell(wrong, lambda: say.line(wrong, fg="red", err=True))
             return True
         forking = any(isinstance(it.step, Move) for it in report.remaining)
+        wrong = "" if forking else complaints(fleet, report)
         if not forking:
-            self._tell(complaints(fleet, report), lambda: tell(fleet, report, quiet=True))
-        self._fleet, self._places, self._desired = fleet, Places(fleet), report.last.desired
-        if self._knobs:
-            with self._desk.tree(fleet) as (_, location):
-                self._knobs.root = location.root
-        return not forking
+            self._tell(wrong, lambda: tell(fleet, report, quiet=True))
+        self._fleet, self._places, self._ties = fleet, Places(fleet), ties(fleet)
+        self._well, self._left_alone = not wrong, False
+        self._dues = _from_now_on(report.last.desired.services.dues)
+        return not self._follow(fleet, report) and not forking
+
+    def _follow(self, fleet: Fleet, report: Report) -> bool:
+        """Hear where the tree is now; whether somebody who leaves has no process any more already."""
+        leaving = report.last.leaving
+        there = [it for it in leaving.accepted if tree.account(it) in report.last.observed.cgroups]
+        self._leaving = bool(leaving.accepted or leaving.waiting)
+        with self._desk.tree(fleet) as (_, location):
+            if self.ears.knobs:
+                self.ears.knobs.root = location.root
+            empty = self.ears.emptying.follow([f"{location.root}/{tree.account(it)}" for it in there])
+            self._print = fingerprint(location.root, self._desk.doors, self._desk.state)
+        return empty
+
+    def patience(self) -> float:
+        return self._interval if self._well else min(self._interval, _PATIENCE)
+
+    def glance(self) -> bool:
+        if self._fleet is None or self._left_alone:
+            return False
+        try:
+            return self._looks() == self._print
+        except (PaasError, OSError):
+            return False
+
+    def _looks(self) -> tuple[object, ...]:
+        assert self._fleet is not None
+        with self._desk.tree(self._fleet) as (_, location):
+            return fingerprint(location.root, self._desk.doors, self._desk.state)
 
     def _tell(self, news: str, say_it: Callable[[], None]) -> None:
         """The same once, until it has changed."""
@@ -120,56 +174,200 @@ class Resident:
             say_it()
         self._told = news
 
-    def mend(self, heard: Heard) -> bool:
-        who = _who(heard.pid)
-        if self._fleet is None:
+    def edit(self, places: Collection[str]) -> float | None:
+        names = {account_of(place, self._desk.etc) for place in places}
+        if "" in names or len(names) > _AT_ONCE:
+            return 0.0
+        return None if all(self._edit(name) for name in sorted(names)) else self._how_soon(names)
+
+    def _how_soon(self, names: Collection[str]) -> float:
+        """An account that is to go can wait."""
+        return 0.0 if all(self._single.there(name) for name in names) else _EDITORS
+
+    def _edit(self, name: str) -> bool:
+        """One account by its file alone; whether that was possible, and nothing is left."""
+        edit = self._sold(name)
+        if edit is None or self._fleet is None or self._places is None or not same_network(edit, self._fleet):
             return False
         try:
-            with self._desk.alone(), self._desk.tree(self._fleet) as (cgroups, _):
-                steps = differing(cgroups, self._desired, heard.place)
-                return steps is not None and self._put_back(cgroups, steps, heard.place, who)
+            with self._desk.alone(), self._desk.wheel(only(self._fleet, edit.sold), wired=False) as wheel:
+                world = account_world(wheel, edit.sold)
+                if world.unmet or not can_turn(wheel, edit):
+                    return False
+                self._desk.directory.last_good.remember(edit.sold)
+                self._remember(edit)
+                turned = turn_account(wheel, world, edit, self._places, tell_outcome)
+                self._print = fingerprint(wheel.cgroups.root, self._desk.doors, self._desk.state)
+                self._wait_for(edit.sold.directory, turned)
+                return turned.settled
+        except (PaasError, OSError):
+            return False  # the whole turn says what is wrong
+
+    def _sold(self, name: str) -> Edit | None:
+        if self._fleet is None or self._places is None or not (account := self._single.account(name)):
+            return None
+        named = account.plan or self._fleet.host.default_plan
+        plan = self._single.plan(named) if named else None
+        plans = {named: plan} if named and plan else {}
+        people, owner = Asked(), self._places.owner
+        sold = sold_alone(self._fleet, self._ties, account, plans, people, machine(), owner)
+        return Edit(self._fleet.accounts.get(name), sold) if sold else None
+
+    def _remember(self, edit: Edit) -> None:
+        assert self._fleet is not None
+        assert self._places is not None
+        self._fleet = self._fleet._replace(accounts={**self._fleet.accounts, edit.sold.name: edit.sold})
+        self._places.replace(edit.before, edit.sold)
+        self._ties = self._ties.with_peers(edit.sold.peers)
+
+    def serve(self, records: Collection[str]) -> bool:
+        now = time.time()
+        paths = {*map(path_of, records), *(leaf for leaf, due in self._dues.items() if due <= now)}
+        served = {directory: self._serve(directory) for directory in sorted(tree.directories(paths))}
+        return all(served.values())
+
+    def _serve(self, directory: str) -> bool:
+        """The services of one account, by what is known of it."""
+        for leaf in tree.within(self._dues, (directory,)):
+            del self._dues[leaf]
+        sold = self._places.account_in(directory) if self._places else None
+        if self._fleet is None or self._places is None or sold is None:
+            return False
+        try:
+            with self._desk.alone(), self._desk.wheel(only(self._fleet, sold), wired=False) as wheel:
+                edit, world = Edit(sold, sold), account_world(wheel, sold)
+                turned = turn_account(wheel, world, edit, self._places, tell_outcome)
+                self._print = fingerprint(wheel.cgroups.root, self._desk.doors, self._desk.state)
+                self._wait_for(directory, turned)
+                return turned.settled
+        except BusyError:
+            self._dues[tree.account(directory) + "/"] = time.time() + _SOON
+            return True
+        except (PaasError, OSError) as error:
+            say.line(f"{sold.name}: {error}", fg="red", err=True)
+            return False
+
+    def _wait_for(self, directory: str, turned: Turned) -> None:
+        for leaf in tree.within(self._dues, (directory,)):
+            del self._dues[leaf]
+        self._dues.update(_from_now_on(turned.dues))
+
+    def until_served(self) -> float:
+        return min(self._dues.values(), default=FOREVER) - time.time()
+
+    def mend(self, heard: Heard) -> bool:
+        if self._fleet is None or self._places is None:
+            return False
+        by, directory = who(heard), tree.directory_of(heard.place)
+        sold = self._places.account_in(directory)
+        if directory and sold is None:
+            return True  # it leaves, or is kept as it is: nothing is wanted of it
+        try:
+            with self._desk.alone(), self._desk.wheel(only(self._fleet, *filter(None, [sold])), wired=False) as wheel:
+                steps = differing(wheel.cgroups, as_wanted(wheel), heard.place)
+                return steps is not None and self._put_back(wheel.cgroups, steps, heard.place, by)
         except BusyError:
             return False
         except (PaasError, OSError) as error:
             say.line(f"{heard.place}: {error}", fg="red", err=True)
             return False
 
+    def rewire(self, heard: Sequence[Heard]) -> bool:
+        fleet = self._fleet
+        if fleet is None or not fleet.host.network or fleet.kept or self._leaving:
+            return False
+        try:
+            with self._desk.alone(), self._desk.wheel(fleet) as wheel:
+                steps = wires_differ(wheel)
+                by = "; ".join(sorted({it for it in map(who, heard) if it}))
+                if steps and self._may_mend(heard[0].place, by):
+                    _tell_mended(rewired(wheel, steps), by)
+        except BusyError:
+            return False
+        except (PaasError, OSError) as error:
+            say.line(f"the network: {error}", fg="red", err=True)
+            return False
+        return True
+
     def sweep(self, pids: Collection[int]) -> bool:
         if self._fleet is None or self._places is None:
             return True
         try:
             with self._desk.tree(self._fleet) as (cgroups, _):
-                steps = strays(cgroups, self._fleet, self._places, pids)
-                if steps:
-                    with self._desk.alone():
-                        _tell_moves(mended(cgroups, steps))
+                return self._swept(cgroups, self._places, pids)
         except BusyError:
             return False
         except (PaasError, OSError) as error:
             say.line(f"a process could not be placed: {error}", fg="red", err=True)
             return False
-        return not steps
 
-    def _put_back(self, cgroups: CgroupTree, steps: Changes, place: str, who: str) -> bool:
-        if not steps:
+    def _swept(self, cgroups: CgroupTree, places: Places, pids: Collection[int]) -> bool:
+        """A process that forks while it is moved leaves a child: so all of its user's are looked at until none is
+        elsewhere."""
+        uids: set[int] = set()
+        for _ in range(_ROUNDS):
+            steps = strays(cgroups, places, unplaced(places, pids, uids))
+            steps = tuple(step for step in steps if self._may_move(step))
+            if not steps:
+                return True
+            with self._desk.alone():
+                _tell_moves(mended(cgroups, steps))
+            self._warm_until = time.monotonic() + _WARM
+            pids, uids = (), uids | {step.process.uid for step in steps}
+        return False
+
+    def _may_move(self, move: Move) -> bool:
+        """A process that somebody takes out again and again is not fought for."""
+        process = move.process
+        return self._may_mend(f"process {process.pid} of uid {process.uid}", "", (process.pid, process.start))
+
+    def warm(self) -> bool:
+        if time.monotonic() >= self._warm_until or self._fleet is None:
+            return False
+        try:
+            with self._desk.tree(self._fleet) as (cgroups, _):
+                pidfd.warm(cgroups)
+        except (PaasError, OSError):
+            return False
+        return True
+
+    def _may_mend(self, what: str, by: str, thing: object = None) -> bool:
+        """Not a fourth time within a minute: that is told, and the next look puts it back."""
+        now, thing = time.monotonic(), thing or what
+        if not self._flips.more_than_enough(thing, now):
             return True
-        now = time.monotonic()
-        if self._flips.more_than_enough(place, now):
-            if self._flips.is_news(place, now):
-                text = f"{place} was changed more than {FLIPS} times a minute, last by {who}: left until the next look"
-                say.line(text, fg="red", err=True)
-            return True
-        for outcome in mended(cgroups, steps):
-            say.line(f"{say.outcome_line(outcome)}; changed by {who}", err=outcome.ending is not Ending.DONE)
+        self._left_alone = True
+        if self._flips.is_news(thing, now):
+            last = f", last by {by}" if by else ""
+            text = f"{what} was changed more than {FLIPS} times a minute{last}: left until the next look"
+            say.line(text, fg="red", err=True)
+        return False
+
+    def _put_back(self, cgroups: CgroupTree, steps: Changes, place: str, by: str) -> bool:
+        if steps and self._may_mend(place, by):
+            _tell_mended(mended(cgroups, steps), by)
         return True
 
 
-def _knobs() -> Fanotify | None:
+def _share() -> float:
+    """From 0 to 1, the same for good on one machine."""
     try:
-        return Fanotify(cgroup2().point)
-    except (OSError, PaasError) as error:
-        say.line(f"a knob that is written by hand is seen at the next look only: {error}", fg="yellow", err=True)
-        return None
+        with open("/etc/machine-id", "rb") as file:
+            return crc32(file.read()) / 0xFFFFFFFF
+    except OSError:
+        return 0.5
+
+
+def _tell_mended(outcomes: Sequence[Outcome], by: str) -> None:
+    for outcome in outcomes:
+        changed = f"; changed by {by}" if by else ""
+        say.line(f"{say.outcome_line(outcome)}{changed}", err=outcome.ending is not Ending.DONE)
+
+
+def _from_now_on(dues: Mapping[str, float]) -> dict[str, float]:
+    """Never at once again: what does not end even when it is killed would take all of a core."""
+    soon = time.time() + _SOON
+    return {leaf: max(due, soon) for leaf, due in dues.items()}
 
 
 def _tell_moves(outcomes: Sequence[Outcome]) -> None:
@@ -177,26 +375,3 @@ def _tell_moves(outcomes: Sequence[Outcome]) -> None:
         say.line(say.outcome_line(outcome), err=outcome.ending is Ending.FAILED)
     if len(outcomes) > _TOLD:
         say.line(f"and {len(outcomes) - _TOLD} processes more")
-
-
-def _processes() -> Processes | None:
-    try:
-        return Processes()
-    except OSError as error:
-        say.line(f"a process outside is seen at the next look only: {error.strerror}", fg="yellow", err=True)
-        return None
-
-
-def _who(pid: int) -> str:
-    """As far as it can still be told."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            lines = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-    except OSError:
-        return f"pid {pid}, which has ended"
-    uid = int(lines["Uid"].split()[0])
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    return f"pid {pid} ({lines['Name']}, {name})"

@@ -58,7 +58,7 @@ def run_once(desk: Desk, manner: Manner) -> tuple[Fleet, Report]:
     if fleet.host.network:
         _remember_network(desk, True)
     with desk.wheel(fleet, account=manner.account, meant=manner.remove, patience=manner.patience) as wheel:
-        report = turn(wheel, _silent if manner.cron or manner.as_json else _tell)
+        report = turn(wheel, _silent if manner.cron or manner.as_json else tell_outcome)
     _remember_departures(desk, fleet, report)
     if not fleet.host.network and not report.remaining:
         _remember_network(desk, False)
@@ -83,7 +83,7 @@ def _silent(outcome: Outcome) -> None:
     pass
 
 
-def _tell(outcome: Outcome) -> None:
+def tell_outcome(outcome: Outcome) -> None:
     if outcome.ending is Ending.DONE:
         say.line(say.outcome_line(outcome))
 

@@ -16,8 +16,9 @@ of a core and no more."""
 
 
 _SOON = 0.005
-"""Seconds, doubled each time: a process that forks while it is moved in leaves a child for the next turn."""
-_SMALL = (Kind.KNOB, Kind.PROCESS)
+"""Seconds, doubled each time: what could not be settled is tried again."""
+_SMALL = (Kind.KNOB, Kind.PROCESS, Kind.SPECS, Kind.NETWORK, Kind.SERVICE)
+"""What need not mean that everything is looked at."""
 
 
 class Ear(Protocol):
@@ -27,31 +28,66 @@ class Ear(Protocol):
 
 
 class Hands(Protocol):
-    """What the loop can have done. Neither raises: what goes wrong is told, and comes up again at the next look."""
+    """What the loop can have done. None raises: what goes wrong is told, and comes up again at the next look."""
 
     def turn(self) -> bool:
         """Everything is read, looked at and mended; False where that should soon be done again."""
 
+    def patience(self) -> float:
+        """Seconds to the next turn when nothing is heard."""
+
+    def glance(self) -> bool:
+        """A look at what no event tells, in a few system calls; False where everything should be looked at."""
+
+    def edit(self, places: Collection[str]) -> float | None:
+        """These files have changed: those of accounts are read and applied. None where all is done by that, else the
+        seconds after which everything should be looked at."""
+
     def mend(self, heard: Heard) -> bool:
         """One cgroup is looked at and mended; whether that was possible."""
 
+    def rewire(self, heard: Sequence[Heard]) -> bool:
+        """The network is looked at and mended; whether that was possible."""
+
     def sweep(self, pids: Collection[int]) -> bool:
-        """These processes are looked at and put in their place; whether all were there already."""
+        """These processes are looked at and put in their place, all that there are where one is 0; whether none of
+        theirs is left elsewhere."""
+
+    def serve(self, records: Collection[str]) -> bool:
+        """The services of these accounts, and those for which it is time, are looked at and kept; whether that was
+        possible."""
+
+    def until_served(self) -> float:
+        """Seconds until it is time for a service: to start it again, to end one that does not, to run a job."""
+
+    def warm(self) -> bool:
+        """Keep the kernel ready to move processes; False where there is no reason to any more."""
 
 
 class Loop:
-    """`interval` is the time in seconds between whole turns when nothing is heard; `alive` is called at least every
-    `pulse` seconds, and when the first turn is done."""
+    """`alive` is called at least every `pulse` seconds (0: never mind), and when the first turn is done; a glance is
+    taken every `glancing` seconds, and while processes are moved something is done for them every `warming` seconds."""
 
     def __init__(
-        self, hands: Hands, ears: Sequence[Ear], *, interval: float, pulse: float, alive: Callable[[], None]
+        self,
+        hands: Hands,
+        ears: Sequence[Ear],
+        *,
+        pulse: float,
+        alive: Callable[[], None],
+        glancing: float = 60.0,
+        warming: float = 0.008,
     ) -> None:
         self._hands, self._ears = hands, ears
-        self._interval, self._pulse, self._alive = interval, pulse, alive
+        self._pulse, self._alive = pulse, alive
+        self._glancing, self._warming = glancing, warming
         self._stopped = False
-        self._due = 0.0
-        """When the next whole turn is to be, by the monotonic clock."""
-        self._rested = 0.0
+        self._due = self._rested = 0.0
+        """When the next whole turn is to be, and when it may be at the earliest, by the monotonic clock."""
+        self._glance_due = 0.0
+        self._asked = False
+        """Whether something was heard that the next whole turn is for."""
+        self._warm = False
         self._unsettled = 0
         """Turns in a row that asked for another."""
 
@@ -63,24 +99,45 @@ class Loop:
                 selector.register(ear, selectors.EVENT_READ, ear)
             selector.register(stack.enter_context(self._signals()), selectors.EVENT_READ, None)
             while not self._stopped:
-                if time.monotonic() >= self._due:
-                    self._turn()
+                self._on_time()
                 self._alive()
                 ready = selector.select(self._patience())
                 self._answer([heard for key, _ in ready for heard in self._said(key.data, key.fd)])
 
+    def _on_time(self) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._turn()
+        elif now >= self._glance_due:
+            self._glance_due = now + self._glancing
+            if not self._hands.glance():
+                self._turn_in(0)
+        if self._hands.until_served() <= 0 and not self._hands.serve(()):
+            self._turn_in(0)
+        if self._warm:
+            self._warm = self._hands.warm()
+
     def _patience(self) -> float:
-        left = max(0.0, self._due - time.monotonic())
+        left = max(0.0, min(self._due, self._glance_due) - time.monotonic())
+        left = max(0.0, min(left, self._hands.until_served()))
+        left = min(left, self._warming) if self._warm else left
         return min(left, self._pulse) if self._pulse else left
 
     def _turn(self) -> None:
+        self._asked = False
         begin = time.monotonic()
         settled = self._hands.turn()
         end = time.monotonic()
         self._rested = end + min(end - begin, REST)
         self._unsettled = 0 if settled else self._unsettled + 1
         soon = end - begin + _SOON * 2**self._unsettled
-        self._due = end + (self._interval if settled else min(self._interval, soon))
+        patience = self._hands.patience()
+        self._due = end + (patience if settled else min(patience, soon))
+        self._glance_due = end + self._glancing
+
+    def _turn_in(self, seconds: float) -> None:
+        self._asked = True
+        self._due = min(self._due, max(self._rested, time.monotonic() + seconds))
 
     def _said(self, ear: Ear | None, fd: int) -> Iterator[Heard]:
         if ear is not None:
@@ -94,12 +151,27 @@ class Loop:
                     self._stopped = True
 
     def _answer(self, heard: Sequence[Heard]) -> None:
-        knobs = {it.place: it for it in heard if it.kind is Kind.KNOB}
-        mended = [self._hands.mend(it) for it in knobs.values()]
+        """Specifications first: what somebody else's run has written meanwhile is as they say now."""
+        if any(it.kind not in _SMALL for it in heard):
+            self._turn_in(0)
         pids = {it.pid for it in heard if it.kind is Kind.PROCESS}
-        swept = not pids or self._hands.sweep(pids)  # what a stray has forked meanwhile, a whole turn finds
-        if not swept or not all(mended) or any(it.kind not in _SMALL for it in heard):
-            self._due = min(self._due, max(self._rested, time.monotonic()))
+        if pids:
+            if not self._hands.sweep(pids):
+                self._turn_in(0)
+            self._warm = self._hands.warm()
+        files = {it.place for it in heard if it.kind is Kind.SPECS}
+        if files and (seconds := self._hands.edit(files)) is not None:
+            self._turn_in(seconds)
+        wires = [it for it in heard if it.kind is Kind.NETWORK]
+        if wires and not self._hands.rewire(wires):
+            self._turn_in(0)
+        records = {it.place for it in heard if it.kind is Kind.SERVICE}
+        if records and not self._asked and not self._hands.serve(records):
+            self._turn_in(0)
+        if not self._asked:  # else the whole turn does it, by what is wanted then
+            knobs = {it.place: it for it in heard if it.kind is Kind.KNOB}
+            if not all(self._hands.mend(it) for it in knobs.values()):
+                self._turn_in(0)
 
     @contextmanager
     def _signals(self) -> Iterator[int]:

@@ -2,7 +2,7 @@
 become a customer's."""
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from paas_isolate.apply import Outcome, apply
 from paas_isolate.changes.diff import diff
@@ -10,16 +10,17 @@ from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Changes, LowerMemory, Move, SetKnob
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import SUBTREE_CONTROL
 from paas_isolate.model.world import World
 from paas_isolate.observe import closely
 
 FLIPS, MINUTE = 3, 60.0
+_MANY = 1000
+"""Things in mind, before those of long ago are forgotten."""
 
 
 def differing(cgroups: CgroupTree, desired: World, place: str) -> Changes | None:
-    """The steps for the knobs of one cgroup; None where nothing is known of it, or it is not there."""
+    """The steps for the knobs of one cgroup; None where `desired` does not have it, or it is not there."""
     wanted = {knob: value for knob, value in desired.cgroups.get(place, {}).items() if knob != SUBTREE_CONTROL}
     seen = cgroups.look(place, tuple(wanted)) if wanted else None
     if seen is None:
@@ -41,12 +42,17 @@ def mended(cgroups: CgroupTree, steps: Changes) -> tuple[Outcome, ...]:
     return tuple(apply(cgroups, steps, None, None))
 
 
-def strays(cgroups: CgroupTree, fleet: Fleet, places: Places, pids: Collection[int]) -> Changes:
+def unplaced(places: Places, pids: Collection[int], uids: Collection[int]) -> Iterator[int]:
+    """Those of these processes that a governed user has, and all of `uids`; all of all users where a pid is 0."""
+    if 0 in pids or uids:
+        yield from (pid for pid, uid in procfs.effective_uids() if uid in uids or (0 in pids and places.governs(uid)))
+    yield from (pid for pid in pids if (uid := procfs.effective_uid(pid)) is not None and places.governs(uid))
+
+
+def strays(cgroups: CgroupTree, places: Places, pids: Iterable[int]) -> tuple[Move, ...]:
     """The steps that put those of them that are not in their place there."""
     steps = []
     for pid in pids:
-        if (uid := procfs.effective_uid(pid)) is None or not fleet.governs(uid):
-            continue
         process = closely(cgroups, pid)
         moved = places.moved(process) if process else None
         if process and moved:
@@ -63,6 +69,8 @@ class Flips:
 
     def more_than_enough(self, thing: object, now: float) -> bool:
         """Whether this would be one more than FLIPS within a MINUTE; it is counted."""
+        if len(self._times) > _MANY:
+            self._forget(now)
         times = self._times[thing]
         while times and times[0] <= now - MINUTE:
             times.popleft()
@@ -75,3 +83,8 @@ class Flips:
         if news:
             self._left[thing] = now
         return news
+
+    def _forget(self, now: float) -> None:
+        for thing in [it for it, times in self._times.items() if times[-1] <= now - MINUTE]:
+            del self._times[thing]
+            self._left.pop(thing, None)

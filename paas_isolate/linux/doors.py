@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from paas_isolate.model import tree
@@ -22,8 +22,12 @@ class DoorDirectory:
 
     def look(self) -> dict[str, str]:
         """Every door with where it leads, in words of the tree. {} when the directory is gone."""
+        return self.look_at(self._names())
+
+    def look_at(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of these that are there, with where they lead."""
         found: dict[str, str] = {}
-        for name in self._names():
+        for name in names:
             try:
                 found[name] = os.readlink(f"{self.directory}/{name}").removeprefix(self._base)
             except FileNotFoundError:

@@ -32,7 +32,7 @@ class _Socket(NamedTuple):
 
 def up(keep: Keep, runs: Mapping[str, Run]) -> frozenset[str]:
     """The leaves whose program does what it is for: it lives, and where it is to listen, it does."""
-    alive = [leaf for leaf in keep if (run := runs.get(leaf)) and run.alive and not run.unhealthy]
+    alive = [leaf for leaf in keep if (run := runs.get(leaf)) and run.alive and not run.unhealthy and not run.asked]
     elsewhere = astray(keep[leaf].launch for leaf in alive)
     return frozenset(leaf for leaf in alive if keep[leaf].launch not in elsewhere)
 

@@ -60,11 +60,16 @@ def _first_in_line(tree: CgroupTree) -> Iterator[None]:
             before = os.sched_getscheduler(0), os.sched_getparam(0)
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
             undo.callback(os.sched_setscheduler, 0, *before)
-        here = procfs.cgroup(os.getpid())
-        if here and not here.startswith("/.."):  # seen from another cgroup namespace it is not told
-            with suppress(OSError):
-                tree.write(tree.path_of(here), PROCS, "0")
+        warm(tree)
         yield
+
+
+def warm(tree: CgroupTree) -> None:
+    """Write ourselves to where we are: for one grace period the next write does not wait for one."""
+    here = procfs.cgroup(os.getpid())
+    if here and not here.startswith("/.."):  # seen from another cgroup namespace it is not told
+        with suppress(OSError):
+            tree.write(tree.path_of(here), PROCS, "0")
 
 
 def _put_back(tree: CgroupTree, pid: int, start: int, to: str) -> None:

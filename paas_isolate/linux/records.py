@@ -5,7 +5,7 @@ The first line is ours, JSON; the keeper (pam/paas-run.c) and we add lines behin
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -34,12 +34,16 @@ class RecordDirectory:
         os.makedirs(self.directory, 0o700, exist_ok=True)
         os.close(os.open(f"{self.directory}/{ENDING}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _MODE))
 
-    def look(self, members: Mapping[str, tuple[int, ...]], starved: Callable[[str], int]) -> dict[str, Run]:
-        """Every run by its leaf. `members` are the processes in each; `starved` counts kills for want of memory, and is
-        asked of programs that have ended."""
+    def look(
+        self,
+        members: Mapping[str, tuple[int, ...]],
+        starved: Callable[[str], int],
+        leaves: Collection[str] | None = None,
+    ) -> dict[str, Run]:
+        """Every run by its leaf, or those of `leaves`. `members` are the processes in each; `starved` counts kills for
+        want of memory, and is asked of programs that have ended."""
         found = {}
-        for name in self._names():
-            path = path_of(name)
+        for path in map(path_of, self._names()) if leaves is None else filter(tree.is_leaf, leaves):
             if (record := self.read(path)) is not None:
                 found[path] = _as_it_is(*record, members.get(path, ()), partial(starved, path))
         return found
@@ -127,7 +131,7 @@ class RecordDirectory:
 def name_of(path: str) -> str:
     """`alice.worker` for users/alice/worker: neither has a dot but the one before the number of a replica."""
     _, directory, leaf = path.split("/", 2)
-    return f"{directory}.{leaf}"
+    return f"{directory}.{leaf.replace('/', '.')}"
 
 
 def path_of(name: str) -> str:

@@ -1,7 +1,8 @@
 """The hand for services that paas-isolate runs: beginning, asking to end, killing, and noting each in the record."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
 from paas_isolate.changes.steps import Forget, GiveUp, Kill, Start, Stop, Wait
 from paas_isolate.linux import pidfd
@@ -36,9 +37,14 @@ def keep_service(
             records.forget(path)
 
 
-def runs(cgroups: CgroupTree, records: RecordDirectory, members: Mapping[str, tuple[int, ...]]) -> dict[str, Run]:
-    """What ran last in each leaf, as its record and the kernel tell it."""
-    return records.look(members, lambda path: starvation(cgroups, path))
+def runs(
+    cgroups: CgroupTree,
+    records: RecordDirectory,
+    members: Mapping[str, tuple[int, ...]],
+    leaves: Collection[str] | None = None,
+) -> dict[str, Run]:
+    """What ran last in each leaf, or in these, as its record and the kernel tell it."""
+    return records.look(members, partial(starvation, cgroups), leaves)
 
 
 def starvation(cgroups: CgroupTree, path: str) -> int:

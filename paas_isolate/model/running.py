@@ -81,8 +81,7 @@ class Run(NamedTuple):
 class Wish(NamedTuple):
     """What is to run at one moment, by leaf: `run` has None where a leaf is left as it is. `idle` is why nothing is to
     run; `given_up` what starts no more by itself, with the reason. `patience` has every leaf with a program of ours:
-    milliseconds from asking it to end to killing it. `jobs` run when it is time. `due` is when to look again, in
-    seconds since the epoch."""
+    milliseconds from asking it to end to killing it. `jobs` run when it is time."""
 
     run: Mapping[str, Launch | None] = MappingProxyType({})
     idle: Mapping[str, str] = MappingProxyType({})
@@ -91,7 +90,8 @@ class Wish(NamedTuple):
     jobs: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
     """Replicas that are to be replaced when another is up."""
-    due: float = FOREVER
+    dues: Mapping[str, float] = MappingProxyType({})
+    """When to look again at a leaf, in seconds since the epoch; of those that wait for nothing there is none."""
 
 
 NO_WISH = Wish()

@@ -56,7 +56,7 @@ class Directory:
 
     def _host(self, reading: Reading) -> Host:
         try:
-            with self._open("") as files:
+            with self.opened("") as files:
                 found = os.stat(CONFIG, dir_fd=files.descriptor, follow_symlinks=False)
                 host: Host | None = reading.take(files, CONFIG, found, HOST)
         except FileNotFoundError:
@@ -92,7 +92,7 @@ class Directory:
     def _all(self, reading: Reading, directory: str, kind: Kind) -> tuple[dict[str, Any], dict[str, str]]:
         """What a directory's files say, by name; and those that cannot be used, with the reason."""
         things, wrong = {}, {}
-        with self._open(directory) as files:
+        with self.opened(directory) as files:
             self._check_directory(reading, files)
             for name, thing in reading.drafts(files.shown, kind):
                 things[name.removesuffix(END)] = thing
@@ -116,7 +116,8 @@ class Directory:
             reading.complaints.append(Complaint(files.shown, text, warning=True))
 
     @contextmanager
-    def _open(self, directory: str) -> Iterator[Files]:
+    def opened(self, directory: str) -> Iterator[Files]:
+        """The files of one of the directories, or of all of them's own ('')."""
         path = os.path.join(self.etc, directory) if directory else self.etc
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -127,7 +128,7 @@ class Directory:
     def _text_of(self, file: str) -> bytes:
         """A file's bytes again, for the line of a mistake; nothing where that cannot be had any more."""
         directory, _, name = file.rpartition("/")
-        with suppress(OSError, UnfitError), self._open(directory) as files:
+        with suppress(OSError, UnfitError), self.opened(directory) as files:
             return files.read(name)[0]
         return b""
 

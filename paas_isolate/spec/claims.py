@@ -28,7 +28,7 @@ class Claims:
         """Of good accounts with each other: none of them can be told to be the right one."""
         found: dict[str, tuple[Claim, str]] = {}
         for name, sold in self.good.items():
-            for claim in _claims(sold):
+            for claim in claims(sold):
                 other = self.owners.setdefault(claim, name)
                 if other != name:
                     found.setdefault(name, (claim, other))
@@ -41,7 +41,7 @@ class Claims:
         pending, pushed = dict(names), dict[str, tuple[Claim, str]]()
         for name in pending:
             self.good.pop(name, None)
-        self.owners = {claim: name for name, sold in (self.good | self.held).items() for claim in _claims(sold)}
+        self.owners = {claim: name for name, sold in (self.good | self.held).items() for claim in claims(sold)}
         while pending:
             name = next(iter(pending))
             del pending[name]
@@ -59,12 +59,12 @@ class Claims:
         if copy is None:
             self.lost[name] = "there is no last good copy"
             return []
-        owners = [(claim, self.owners[claim]) for claim in _claims(copy) if claim in self.owners]
+        owners = [(claim, self.owners[claim]) for claim in claims(copy) if claim in self.owners]
         if rival := next((other for _, other in owners if other in self.held), None):
             self.lost[name] = f"its last good copy clashes with that of {rival}"
             return []
         self.held[name] = copy
-        self.owners.update(dict.fromkeys(_claims(copy), name))
+        self.owners.update(dict.fromkeys(claims(copy), name))
         return [(claim, other) for claim, other in owners if other in self.good]
 
 
@@ -77,6 +77,6 @@ def is_address(claim: str) -> bool:
     return "." in claim or ":" in claim
 
 
-def _claims(sold: Sold) -> tuple[Claim, ...]:
+def claims(sold: Sold) -> tuple[Claim, ...]:
     ports = [f"{_PORT}{it.publish}" for it in sold.services if it.publish] if sold.addresses else []
     return (sold.directory, *sold.addresses, *ports, *sold.uids.values())

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from shop import Shop
 
+from paas_isolate.linux.cgroupfs import CgroupTree
+
 pytestmark = pytest.mark.kernel
-ALICE, ALICE_UID = "users/alice", 48_201
+ALICE, ALICE_UID = "users/alice", 1_000_000_000 + 100 * os.getpid()
 PLAIN = "limits: {memory: {kill: process}}\n"
 
 
@@ -43,6 +45,11 @@ class Resident:
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
+
+
+@pytest.fixture
+def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
+    return Shop(tmp_path_factory.mktemp("shop"), cgroups, first=ALICE_UID)
 
 
 @pytest.fixture

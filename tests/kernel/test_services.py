@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -223,3 +224,56 @@ def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: Workplace) -> 
     state = work.state()["nightly"]
     assert state["state"] == "failed"
     assert "ended with exit status 4, next at" in str(state["detail"])
+
+
+def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: Workplace, tmp_path: Path) -> None:
+    work.services(
+        "worker: {run: exec sleep 1000}\nslow: {run: 'trap : TERM; while :; do sleep 1; done', stop_timeout: 1s}\n"
+    )
+    log = tmp_path / "log"
+    with work.daemon(log) as daemon:
+        until(lambda: work.pids("worker") and work.pids("slow"), "both run")
+        before = work.pids("worker")
+        os.kill(*before, signal.SIGKILL)
+        until(lambda: work.pids("worker") - before, "it has been started again")
+        now, slow = work.pids("worker"), work.pids("slow")
+        work.services("worker: {run: exec sleep 1000}\nslow: {run: exec sleep 1003, stop_timeout: 1s}\n")
+        until(lambda: work.pids("slow").isdisjoint(slow) and work.pids("slow"), "the new one runs")
+        assert "kill alice/slow" in log.read_text()
+        assert work.pids("worker") == now
+        daemon.kill()
+        daemon.wait()
+    assert work.pids("worker") == now
+    with work.daemon(log):
+        assert "stop alice/worker" in work("stop", "alice/worker")
+        time.sleep(1.5)
+        assert work.pids("worker") == set()
+        assert "start alice/worker" in work("start", "alice/worker")
+    assert work.pids("worker")
+
+
+def test_the_daemon_gives_up_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:
+    work.services("worker: {run: exit 7}")
+    log = tmp_path / "log"
+    with work.daemon(log):
+        until(lambda: "give alice/worker up" in log.read_text(), "it is given up", seconds=40)
+        time.sleep(2)
+    assert log.read_text().count("start alice/worker") == 5
+    assert log.read_text().count("give alice/worker up") == 1
+
+
+def test_replicas_are_restarted_one_at_a_time(work: Workplace, tmp_path: Path) -> None:
+    serve = "python3 -m http.server --bind 127.0.0.1 $PORT"
+    work.services(f"web: {{run: {serve}, replicas: 3, listen: 18100}}")
+    work.reconcile()
+    leaves = ("web", "web.2", "web.3")
+    until(lambda: all(it["state"] == "running" for it in work.state().values()), "all listen")
+    before = {leaf: work.pids(leaf) for leaf in leaves}
+    fewest = 3
+    with subprocess.Popen(work.command("restart", "alice/web"), stdout=subprocess.PIPE) as restart:
+        while restart.poll() is None:
+            fewest = min(fewest, sum(bool(work.pids(leaf)) for leaf in leaves))
+            time.sleep(0.01)
+    assert restart.returncode == 0
+    assert all(work.pids(leaf) and work.pids(leaf).isdisjoint(before[leaf]) for leaf in leaves)
+    assert fewest == 2

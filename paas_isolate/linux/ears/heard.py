@@ -8,14 +8,17 @@ class Kind(Enum):
     SPECS = "a specification"
     KNOB = "a knob"
     NETWORK = "the network"
+    EMPTY = "an account that leaves has no process any more"
     PROCESS = "a process"
+    SERVICE = "a service"
     LOST = "events were lost"
 
 
 class Heard(NamedTuple):
     """`place` is a file of the specifications, or a path below the tree; `pid` is whose doing it was, 0 where that is
-    not told."""
+    not told: of a PROCESS, that any may have become another's. `who` tells of one who may have ended since."""
 
     kind: Kind
     place: str = ""
     pid: int = 0
+    who: str = ""

@@ -1,7 +1,11 @@
-"""The directories of the specifications: which file has been written, come or gone. See inotify(7)."""
+"""The directories of the specifications: which file has been written, come or gone. See inotify(7).
+
+Who makes a file closes it when it is written, which is told too: only what comes otherwise counts when it is made.
+"""
 
 import ctypes
 import os
+import stat
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -12,18 +16,19 @@ _DELETE_SELF, _MOVE_SELF, _CREATE, _ONLYDIR = 0x400, 0x800, 0x100, 0x01000000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
 _ASKED = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ATTRIB | _CREATE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
 _EVENT = struct.Struct("=iIII")
-_END = b".yaml"
+_END = ".yaml"
 
 
 class Inotify:
-    """`directories` may come and go: `follow` looks for those that are not watched."""
+    """`directories` may come and go: `follow` looks for those that are not watched. Of other directories only `files`
+    count."""
 
-    def __init__(self, directories: Sequence[str]) -> None:
+    def __init__(self, directories: Sequence[str], files: Sequence[str] = ()) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
-        self._directories = tuple(directories)
+        self._directories, self._files = tuple(directories), frozenset(files)
         self._names: dict[int, str] = {}
         self.follow()
 
@@ -35,7 +40,7 @@ class Inotify:
 
     def follow(self) -> None:
         """Watch what is there; a directory that is watched already is watched once (inotify_add_watch(2))."""
-        for directory in self._directories:
+        for directory in {*self._directories, *map(os.path.dirname, self._files)}:
             watch = self._libc.inotify_add_watch(self._fd, os.fsencode(directory), _ASKED)
             if watch >= 0:
                 self._names[watch] = directory
@@ -55,9 +60,23 @@ class Inotify:
             elif mask & (_IGNORED | _DELETE_SELF | _MOVE_SELF):
                 self._names.pop(watch, None)
                 yield Heard(Kind.SPECS)
-            elif self._matters(name):
-                yield Heard(Kind.SPECS, os.path.join(self._names.get(watch, ""), os.fsdecode(name)))
+            else:
+                directory = self._names.get(watch, "")
+                place = os.path.join(directory, os.fsdecode(name))
+                if self._matters(directory, place) and not (mask & _CREATE and _is_being_written(place)):
+                    yield Heard(Kind.SPECS, place)
 
-    def _matters(self, name: bytes) -> bool:
+    def _matters(self, directory: str, place: str) -> bool:
         """What does not end so is never read; but a directory may have come."""
-        return name.endswith(_END) or os.fsdecode(name) in map(os.path.basename, self._directories)
+        if place in self._files or place in self._directories:
+            return True
+        return place.endswith(_END) and directory in self._directories
+
+
+def _is_being_written(place: str) -> bool:
+    """Not so a link, of either kind, or a directory; and not what has gone again."""
+    try:
+        found = os.lstat(place)
+    except OSError:
+        return True
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1

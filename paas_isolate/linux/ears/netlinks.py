@@ -1,15 +1,18 @@
 """Our table of nftables and our link: whether somebody has changed or removed them.
 
-Of nftables the kernel tells every transaction (NFNLGRP_NFTABLES), of addresses and routes each that goes
-(rtnetlink(7)). Our own are told to us too: the look that follows finds nothing.
+Of nftables the kernel tells every transaction (NFNLGRP_NFTABLES), and at its end whose it was
+(nf_tables_fill_gen_info); of addresses and routes each that goes (rtnetlink(7)), and the port of who asked, which is a
+pid where it is the first of its process (netlink(7)). What we did ourselves is no news.
 """
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
 
 from paas_isolate.linux.ears.heard import Heard, Kind
 from paas_isolate.linux.links import PROTOCOL
+from paas_isolate.linux.rtnetlink import attributes
 
 _NETFILTER, _ROUTE = 12, 0
 _NFTABLES_GROUP = 7
@@ -19,7 +22,11 @@ _HEAD = struct.Struct("=IHHII")  # struct nlmsghdr
 _NFGENMSG, _ATTRIBUTE = 4, struct.Struct("=HH")
 _NFNL_NFTABLES, _NEWGEN = 10, 15
 _DELLINK, _DELADDR, _DELROUTE = 17, 21, 25
+_GEN_PID, _GEN_NAME = 2, 3
 _TABLE = b"paas_isolate"
+_LOST = -1
+_NO_PID = 1 << 31
+"""From here on the kernel gives ports to sockets that are not the first of their process (net/netlink/af_netlink.c)."""
 _RTM_PROTOCOL = 5  # its place in struct rtmsg
 
 
@@ -32,6 +39,8 @@ class Netlinks:
         self._nft = _socket(_NETFILTER, 0)
         self._nft.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _NFTABLES_GROUP)
         self._route = _socket(_ROUTE, _LINKS | _ROUTES4 | _ADDRESSES6)
+        self._touched = False
+        """Our table, in a transaction of which the end has not been told yet."""
         self._both = select.epoll()
         for each in (self._nft, self._route):
             self._both.register(each, select.EPOLLIN)
@@ -44,10 +53,17 @@ class Netlinks:
             each.close()
 
     def heard(self) -> Iterator[Heard]:
-        if any(_of_our_table(kind, body) for kind, body in _messages(self._nft)):
-            yield Heard(Kind.NETWORK)
-        if any(_ours_is_gone(kind, body) for kind, body in _messages(self._route)):
-            yield Heard(Kind.NETWORK)
+        for kind, _, body in _messages(self._nft):
+            if kind == _LOST or _of_our_table(kind, body):
+                self._touched = True
+            if self._touched and (kind == _LOST or kind == _NFNL_NFTABLES << 8 | _NEWGEN):
+                self._touched = False
+                pid, name = _whose(body)
+                if pid != os.getpid():
+                    yield Heard(Kind.NETWORK, "the ruleset", pid, f"pid {pid} ({name})" if pid else "")
+        for kind, port, body in _messages(self._route):
+            if _ours_is_gone(kind, body):
+                yield Heard(Kind.NETWORK, "an address", 0 if port >= _NO_PID or port == os.getpid() else port)
 
 
 def _socket(protocol: int, groups: int) -> socket.socket:
@@ -56,35 +72,39 @@ def _socket(protocol: int, groups: int) -> socket.socket:
     return made
 
 
-def _messages(of: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """All that wait. What was lost (ENOBUFS) counts as a message of ours."""
+def _messages(of: socket.socket) -> Iterator[tuple[int, int, bytes]]:
+    """All that wait: kind, port of who asked, body. _LOST where there were more than fit (ENOBUFS)."""
     while True:
         try:
             data = of.recv(1 << 16)
         except BlockingIOError:
             return
         except OSError:
-            yield -1, b""
+            yield _LOST, 0, b""
             continue
         at = 0
         while at + _HEAD.size <= len(data):
-            size, kind, *_ = _HEAD.unpack_from(data, at)
-            yield kind, data[at + _HEAD.size : at + size]
+            size, kind, _, _, port = _HEAD.unpack_from(data, at)
+            yield kind, port, data[at + _HEAD.size : at + size]
             at += max(size + 3 & ~3, _HEAD.size)
 
 
 def _of_our_table(kind: int, body: bytes) -> bool:
     """The name of the table is the first attribute of every message but that of the generation."""
-    if kind < 0:
-        return True
     if kind >> 8 != _NFNL_NFTABLES or kind & 0xFF == _NEWGEN or len(body) < _NFGENMSG + _ATTRIBUTE.size:
         return False
     size, number = _ATTRIBUTE.unpack_from(body, _NFGENMSG)
     return number & 0x3FFF == 1 and body[_NFGENMSG + _ATTRIBUTE.size : _NFGENMSG + size].rstrip(b"\0") == _TABLE
 
 
+def _whose(body: bytes) -> tuple[int, str]:
+    """Pid and program of whoever made the transaction that this message ends; 0 where it does not say."""
+    known = dict(attributes(body, _NFGENMSG))
+    return int.from_bytes(known.get(_GEN_PID, b"")), known.get(_GEN_NAME, b"").rstrip(b"\0").decode(errors="replace")
+
+
 def _ours_is_gone(kind: int, body: bytes) -> bool:
     """A route with our number; any link or address of IPv6, for those carry none on older kernels."""
     if kind == _DELROUTE:
         return body[_RTM_PROTOCOL] == PROTOCOL
-    return kind in (-1, _DELLINK, _DELADDR)
+    return kind in (_LOST, _DELLINK, _DELADDR)

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 from paas_isolate.linux.ears.heard import Heard, Kind
 
@@ -17,6 +18,7 @@ _MESSAGE = struct.Struct("=IIIIHH")  # struct cn_msg: idx, val, seq, ack, length
 _EVENT = struct.Struct("=IIQII")  # struct proc_event: what, cpu, time; then thread and process
 _DONE = 3
 _FILTERED = (6, 6)
+_SO_RCVBUFFORCE, _ROOM = 33, 4 << 20  # asm-generic/socket.h; bytes, some five thousand events
 
 
 class Processes:
@@ -26,6 +28,8 @@ class Processes:
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_NETLINK, kind, _CONNECTOR)
         try:
+            with suppress(OSError):  # without CAP_NET_ADMIN here it stays as small as it is
+                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
             self._socket.bind((0, _PROC))
             self._socket.send(_subscription())
         except OSError:
@@ -39,7 +43,7 @@ class Processes:
         self._socket.close()
 
     def heard(self) -> Iterator[Heard]:
-        """Each process once."""
+        """Each process once; 0 where events were lost."""
         pids = set[int]()
         while True:
             try:
@@ -47,7 +51,7 @@ class Processes:
             except BlockingIOError:
                 break
             except OSError:  # ENOBUFS: more than the socket holds
-                yield Heard(Kind.LOST)
+                pids.add(0)
                 break
             if len(data) >= _HEAD.size + _MESSAGE.size + _EVENT.size:
                 what, _, _, _, pid = _EVENT.unpack_from(data, _HEAD.size + _MESSAGE.size)

@@ -1,0 +1,71 @@
+"""The daemon's ears, as many as this machine has; and who it was."""
+
+import pwd
+from contextlib import ExitStack
+
+from paas_isolate.cli import say
+from paas_isolate.cli.desk import Desk
+from paas_isolate.daemon.loop import Ear
+from paas_isolate.errors import PaasError
+from paas_isolate.linux.ears.emptying import Emptying
+from paas_isolate.linux.ears.fanotify import Fanotify
+from paas_isolate.linux.ears.heard import Heard
+from paas_isolate.linux.ears.inotify import Inotify
+from paas_isolate.linux.ears.netlinks import Netlinks
+from paas_isolate.linux.ears.processes import Processes
+from paas_isolate.linux.ears.records import Records
+from paas_isolate.linux.mounts import cgroup2
+from paas_isolate.source.directory import ACCOUNTS, PLANS
+
+PEOPLE = ("/etc/passwd", "/etc/group")
+
+
+class Ears:
+    """All are closed with `stack`."""
+
+    def __init__(self, desk: Desk, stack: ExitStack) -> None:
+        self.specs = Inotify([desk.etc, *(f"{desk.etc}/{it}" for it in (PLANS, ACCOUNTS))], PEOPLE)
+        self.emptying = Emptying()
+        self.netlinks = Netlinks()
+        self.knobs, self.processes = _knobs(), _processes()
+        self.records = Records(desk.records.directory)
+        found = (self.processes, self.specs, self.records, self.knobs, self.netlinks, self.emptying)
+        self.all: list[Ear] = [it for it in found if it]
+        for ear in found:
+            if ear:
+                stack.callback(ear.close)
+
+
+def _knobs() -> Fanotify | None:
+    try:
+        return Fanotify(cgroup2().point)
+    except (OSError, PaasError) as error:
+        say.line(f"a knob that is written by hand is seen at the next look only: {error}", fg="yellow", err=True)
+        return None
+
+
+def _processes() -> Processes | None:
+    try:
+        return Processes()
+    except OSError as error:
+        say.line(f"a process outside is seen at the next look only: {error.strerror}", fg="yellow", err=True)
+        return None
+
+
+def who(heard: Heard) -> str:
+    """As far as it can still be told; '' where nothing is known."""
+    return heard.who or (_alive(heard.pid) if heard.pid else "")
+
+
+def _alive(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            lines = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    except OSError:
+        return f"pid {pid}, which has ended"
+    uid = int(lines["Uid"].split()[0])
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return f"pid {pid} ({lines['Name']}, {name})"

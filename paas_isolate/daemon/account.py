@@ -1,0 +1,119 @@
+"""One account's turn of the wheel: look, compare, mend, look again, where nobody else is concerned."""
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from paas_isolate.apply import Outcome, apply
+from paas_isolate.changes.desire import as_sold, desire
+from paas_isolate.changes.diff import diff
+from paas_isolate.changes.doors import doors_as_sold
+from paas_isolate.changes.place import Places
+from paas_isolate.changes.steps import Step
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.network import Network
+from paas_isolate.model.world import COMPLETE, World
+from paas_isolate.observe import observe_account
+from paas_isolate.reconcile import ROUNDS, Wheel, kept_by, services_now
+
+
+class Edit(NamedTuple):
+    """An account as it was, None where it is new, and as it is to be."""
+
+    before: Sold | None
+    sold: Sold
+
+    @property
+    def rewires(self) -> bool:
+        """Whether anything changes in the network, which is looked at as a whole."""
+        if self.before is None:
+            return bool(self.sold.addresses)
+        return _wired(self.before) != _wired(self.sold)
+
+    @property
+    def newcomers(self) -> frozenset[int]:
+        """Uids whose processes may be anywhere."""
+        before = self.before.uids.values() if self.before else ()
+        return frozenset(self.sold.uids.values()) - frozenset(before)
+
+
+def _wired(sold: Sold) -> object:
+    """Everything of an account that the network is made from."""
+    ports = [(it.name, it.listen, it.publish) for it in sold.services]
+    return sold.addresses, sold.uids, sold.peers, sold.loopback, sold.egress, ports, sold.suspended
+
+
+def only(fleet: Fleet, *accounts: Sold) -> Fleet:
+    """The host with these accounts alone."""
+    return fleet._replace(accounts={it.name: it for it in accounts}, kept={})
+
+
+def as_wanted(wheel: Wheel) -> World:
+    """What should be of the house, and of those accounts that the wheel is for."""
+    return as_sold(
+        wheel.fleet,
+        machine=wheel.machine,
+        device_of=wheel.device_of,
+        held=wheel.held,
+        weight_at=wheel.weight_at,
+        controllers=wheel.controllers,
+        with_doors=wheel.doors is not None,
+    )
+
+
+def account_world(wheel: Wheel, sold: Sold) -> World:
+    """What one account should be; `wheel` is of a fleet that has no other."""
+    world = as_wanted(wheel)
+    cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == sold.directory}
+    doors = {name: target for name, target in world.doors.items() if name != COMPLETE}
+    return world._replace(cgroups=cgroups, doors=doors, network=Network())
+
+
+def can_turn(wheel: Wheel, edit: Edit) -> bool:
+    """Whether everything around it is as a whole turn left it."""
+    sold = edit.sold
+    if sold.directory in wheel.departed or not wheel.cgroups.exists(tree.USERS):
+        return False
+    if edit.before is None and wheel.cgroups.exists(tree.account(sold.directory)):
+        return False
+    return wheel.doors is None or bool(wheel.doors.look_at((COMPLETE,)))
+
+
+class Turned(NamedTuple):
+    """Whether nothing is left to do, and when to look again at leaves that wait, in seconds since the epoch."""
+
+    settled: bool
+    dues: Mapping[str, float] = MappingProxyType({})
+
+
+def turn_account(wheel: Wheel, world: World, edit: Edit, places: Places, tell: Callable[[Outcome], None]) -> Turned:
+    """`world` is what should be; `places` know the account as it is now."""
+    tried: set[Step] = set()
+    doors = frozenset(world.doors) | frozenset(_doors(wheel, edit.before))
+    keep = kept_by(wheel, world)[0]
+    desired = world
+    for _ in range(ROUNDS):
+        observed = observe_account(wheel.cgroups, edit.sold, places, edit.newcomers, wheel.records)
+        observed = observed._replace(doors=wheel.doors.look_at(doors) if wheel.doors else {})
+        now = time.time()
+        desired = desire(wheel.fleet, world, observed, places=places)
+        desired = desired._replace(services=services_now(wheel, keep, observed, now))
+        changes = diff(desired, observed, now)
+        new = tuple(step for step in changes if step not in tried)
+        if not new:
+            return Turned(not changes, desired.services.dues)
+        for outcome in apply(wheel.cgroups, new, wheel.doors, None, wheel.records):
+            tell(outcome)
+        tried.update(new)
+    return Turned(False, desired.services.dues)
+
+
+def _doors(wheel: Wheel, before: Sold | None) -> dict[str, str]:
+    return doors_as_sold(only(wheel.fleet, before), wheel.held) if before and wheel.doors else {}
+
+
+def same_network(edit: Edit, fleet: Fleet) -> bool:
+    """Whether the network is as it was; a machine without one has none that could change."""
+    return not fleet.host.network or not edit.rewires

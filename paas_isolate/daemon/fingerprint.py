@@ -1,0 +1,31 @@
+"""What no event tells, in a few system calls: whether anything looks otherwise than after our own last work."""
+
+import os
+from collections.abc import Iterator
+
+from paas_isolate.linux.gate.keeper import PINS
+from paas_isolate.linux.hosts import HOSTS
+from paas_isolate.source import decisions
+
+
+def fingerprint(root: str, doors: str, state: str) -> tuple[object, ...]:
+    """How many cgroups are below `root`; when a door, a pin of the gate, a decision or a name came or went."""
+    return (_cgroups(root), *_changed((doors, PINS, HOSTS, os.path.join(state, decisions.FILE))))
+
+
+def _cgroups(root: str) -> str:
+    """cgroup.stat also counts those that are dying, which nobody made or removed."""
+    try:
+        with open(f"{root}/users/cgroup.stat", encoding="ascii") as file:
+            return file.readline()
+    except OSError:
+        return ""
+
+
+def _changed(paths: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    for path in paths:
+        try:
+            found = os.stat(path)
+            yield found.st_ino, found.st_mtime_ns
+        except OSError:
+            yield 0, 0
