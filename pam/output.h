@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "request.h"
@@ -21,12 +22,18 @@
 #define LINE_MOST 8192
 #define TAIL_MOST 4096
 
+/* So many lines in so many seconds go to the journal, whose own measure is one for all customers together. */
+#define LINES_MOST 1000
+#define LINES_SECONDS 30
+
 struct output {
 	const struct request *request;
 	int log, journal;
 	/* A line that has not ended yet, for the journal; the last of the output, for a mail. */
 	char line[LINE_MOST], tail[TAIL_MOST];
 	size_t line_size, tail_size;
+	unsigned lines, left_out;
+	time_t lines_since;
 };
 
 /* Before anything of root's is given up, and before a view is entered in which it may not be. -1 where it is not. */
@@ -62,6 +69,28 @@ static void to_journal(const struct output *out, const char *line, size_t size, 
 
 	if (out->journal >= 0 && size)
 		sendmsg(out->journal, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* A line of the program's, unless there were too many. */
+static void pass_on(struct output *out)
+{
+	time_t now = time(NULL);
+	char text[80];
+	int size;
+
+	if (now - out->lines_since >= LINES_SECONDS) {
+		if (out->left_out) {
+			size = sprintf(text, "%u lines are in the log alone: too many for the journal", out->left_out);
+			to_journal(out, text, (size_t)size, "5");
+		}
+		out->lines = out->left_out = 0;
+		out->lines_since = now;
+	}
+	if (++out->lines <= LINES_MOST)
+		to_journal(out, out->line, out->line_size, "6");
+	else
+		out->left_out++;
+	out->line_size = 0;
 }
 
 /* -1 where there is none to be had. */
@@ -146,10 +175,8 @@ static void take_output(struct output *out, const char *text, size_t size)
 	for (size_t i = 0; i < size; i++) {
 		if (text[i] != '\n')
 			out->line[out->line_size++] = text[i];
-		if (text[i] == '\n' || out->line_size == LINE_MOST) {
-			to_journal(out, out->line, out->line_size, "6");
-			out->line_size = 0;
-		}
+		if (text[i] == '\n' || out->line_size == LINE_MOST)
+			pass_on(out);
 	}
 }
 
@@ -166,8 +193,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct output *out, const 
 	if (size > sizeof text - 2)
 		size = sizeof text - 2;
 	if (out->line_size)
-		to_journal(out, out->line, out->line_size, "6");
-	out->line_size = 0;
+		pass_on(out);
 	to_journal(out, text, size, "5");
 	text[size++] = '\n';
 	to_log(out, text, size);

@@ -40,6 +40,7 @@ enum { LEAF = 3, RECORD = 4 };
 #define BEGIN_MOST 10000
 #define HOOK_MOST 60000
 #define CHUNK 65536
+#define AT_ONCE 8
 #define FILE_MOST (128 << 10)
 
 struct keeper {
@@ -113,8 +114,25 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-/* What a child inherits and a customer must not: who root is to the audit system, its keys, its place among those that
- * are killed last, its share of the processor. */
+/* Resource limits as a service of the machine has them, whoever gave the order: those of process 1, but for descriptors,
+ * of which systemd takes all that there are for itself (systemd.exec(5), LimitNOFILE=), and cores. */
+static void usual_rlimits(void)
+{
+	struct rlimit limit;
+
+	for (int which = 0; which < RLIM_NLIMITS; which++) {
+		if (prlimit(1, which, NULL, &limit))
+			continue;
+		if (which == RLIMIT_NOFILE)
+			limit = (struct rlimit){1024, limit.rlim_max < 524288 ? limit.rlim_max : 524288};
+		if (which == RLIMIT_CORE)
+			limit.rlim_cur = 0;
+		setrlimit(which, &limit);
+	}
+}
+
+/* What a child inherits and a customer must not: who root is to the audit system, its place among those that are killed
+ * last, its share of the processor, its limits. */
 static void shed(const struct passwd *user)
 {
 	const struct sched_param none = {0};
@@ -123,11 +141,17 @@ static void shed(const struct passwd *user)
 	snprintf(uid, sizeof uid, "%u", user->pw_uid);
 	write_file("/proc/self/loginuid", uid);
 	write_file("/proc/self/oom_score_adj", "0");
-	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 	sched_setscheduler(0, SCHED_OTHER, &none);
 	setpriority(PRIO_PROCESS, 0, 0);
 	syscall(SYS_ioprio_set, 1, 0, 0);
 	prctl(PR_SET_TIMERSLACK, 0);
+	usual_rlimits();
+}
+
+/* A session keyring of the customer's own in the place of root's (keyctl(2)). */
+static void own_keys(void)
+{
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 }
 
 static bool is_name(const char *text, size_t size)
@@ -226,6 +250,7 @@ __attribute__((noreturn)) static void run_program(const struct keeper *keeper, c
 			fail("resource limit %d: %s", request->rlimits[i].which, strerror(errno));
 	}
 	become(user);
+	own_keys();
 	run(request, request->command, nothing, output);
 }
 
@@ -270,10 +295,11 @@ static void drain(struct keeper *keeper)
 	static char text[CHUNK];
 	ssize_t size;
 
-	while ((size = read(keeper->output, text, sizeof text)) > 0) {
+	/* A program that never stops to speak must not hold the rest up. */
+	for (int i = 0; i < AT_ONCE && (size = read(keeper->output, text, sizeof text)) > 0; i++) {
 		take_output(&keeper->out, text, (size_t)size);
 		if (size < (ssize_t)sizeof text)
-			return; /* others wait too: a program that never stops to speak must not hold the rest up */
+			return;
 	}
 }
 
@@ -394,6 +420,8 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	char none;
 
 	setsid();
+	if (chdir("/"))
+		fail("/: %s", strerror(errno));
 	shed(user);
 	sigemptyset(&heard);
 	sigaddset(&heard, SIGCHLD);
@@ -420,6 +448,7 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	start = start_of(keeper->program);
 	note("main %d %llu", (int)keeper->program, start);
 	become(user);
+	own_keys();
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(022);
 	keeper->out.log = open_log(keeper->request);
