@@ -19,7 +19,7 @@ _CLEAR = 10
 def launch(of: Launch, leaf: int, record: int) -> None:
     """Begin it. `leaf` is the directory of its cgroup, `record` what its keeper adds to. HostError when nothing
     began."""
-    program = _launcher()
+    program = launcher()
     with ExitStack() as undo:
         request = _clear(_request_file(of), undo)
         here, there = os.pipe2(os.O_CLOEXEC)
@@ -35,7 +35,8 @@ def launch(of: Launch, leaf: int, record: int) -> None:
         raise HostError(told.removeprefix("paas-run: ").strip() or f"paas-run ended with {status}")
 
 
-def _launcher() -> str:
+def launcher() -> str:
+    """The path of paas-run. HostError where it is not installed."""
     for path in LAUNCHERS:
         if os.access(path, os.X_OK):
             return path

@@ -1,0 +1,28 @@
+"""Services that paas-isolate runs: whether they can be begun, and how soon one that ends is begun again."""
+
+from collections.abc import Iterator
+
+from paas_isolate.doctor.check import Check, Verdict
+from paas_isolate.errors import HostError
+from paas_isolate.linux import systemd
+from paas_isolate.linux.launch import launcher
+from paas_isolate.model.account import Fleet
+
+DAEMON = "paas-isolate-daemon.service"
+
+
+def examine(fleet: Fleet) -> Iterator[Check]:
+    """Nothing where no service has a command."""
+    number = sum(bool(it.work.run) for sold in fleet.accounts.values() for it in sold.services)
+    if not number:
+        return
+    try:
+        launcher()
+    except HostError as error:
+        yield Check("services", Verdict.FAILED, f"none of {number} can be begun: {error}", error.hint)
+        return
+    if systemd.running() and systemd.properties(DAEMON, "ActiveState").get("ActiveState") == "active":
+        yield Check("services", Verdict.OK, f"{number}, kept by the daemon")
+    else:
+        found = f"{number}; one that ends is begun again with the next run, within a minute"
+        yield Check("services", Verdict.OK, found, f"at once: systemctl enable --now {DAEMON}")
