@@ -13,16 +13,20 @@ NO_LIMIT = "limits: {memory: {kill: process}}"  # a service's own default needs 
 
 
 class Shop:
-    """A small hosting machine: its own configuration, its own users (in a passwd of its own), its own tree."""
+    """A small hosting machine: its own configuration, its own users (in a passwd of its own), its own tree.
 
-    def __init__(self, place: Path, cgroups: CgroupTree) -> None:
-        self.place, self.cgroups = place, cgroups
+    `first` is alice's uid, and the lowest. Whoever stays, and hears of every process of the machine, needs uids that no
+    other test has.
+    """
+
+    def __init__(self, place: Path, cgroups: CgroupTree, first: int = ALICE) -> None:
+        self.place, self.cgroups, self.first = place, cgroups, first
         self.etc = place / "etc"
         for directory in ("etc/accounts.d", "etc/plans.d", "state", "run"):
             (place / directory).mkdir(parents=True)
         for path in (place, *place.rglob("*")):
             path.chmod(0o755)
-        users = {"alice": ALICE, "bob": BOB, "carol": CAROL}
+        users = {"alice": first, "bob": first + 1, "carol": first + 2}
         lines = [f"{name}:x:{uid}:{uid}::{place}:/bin/sh\n" for name, uid in users.items()]
         (place / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n" + "".join(lines))
         self.configure("")
@@ -30,7 +34,7 @@ class Shop:
     def configure(self, more: str) -> None:
         (self.etc / "config.yaml").write_text(
             f"tree: {{root: {self.cgroups.root}}}\n"
-            f"users: {{first_uid: {ALICE}, last_uid: {CAROL}{more}}}\n"
+            f"users: {{first_uid: {self.first}, last_uid: {self.first + 2}{more}}}\n"
             "penalty: {cpu: unlimited, memory: unlimited, pids: unlimited}\n"
             "ceiling: {memory: unlimited, pids: unlimited, cpu_weight: 100}\n"
         )
@@ -67,9 +71,9 @@ def wait_for(uid: int, pid: int) -> None:
 def many(shop: Shop, number: int) -> None:
     """So many accounts with a user each, in a uid range that holds them."""
     (shop.etc / "config.yaml").write_text(
-        (shop.etc / "config.yaml").read_text().replace(str(CAROL), str(ALICE + number + 9))
+        (shop.etc / "config.yaml").read_text().replace(str(shop.first + 2), str(shop.first + number + 9))
     )
     with (shop.place / "passwd").open("a") as passwd:
-        passwd.writelines(f"u{n}:x:{ALICE + 3 + n}:1::/:/bin/sh\n" for n in range(number))
+        passwd.writelines(f"u{n}:x:{shop.first + 3 + n}:1::/:/bin/sh\n" for n in range(number))
     for n in range(number):
         shop.account(f"a{n}", f"users: [u{n}]\n")

@@ -4,6 +4,7 @@ inotify has no pid and wants a watch a directory; a mark of the mount is blind f
 """
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -46,6 +47,10 @@ class Fanotify:
         try:
             events = os.read(self._fd, 1 << 16)
         except BlockingIOError:
+            return
+        except OSError as error:  # it opens the file for us, and a cgroup may have gone since it was written to
+            if error.errno not in (errno.ENODEV, errno.ENOENT):
+                yield Heard(Kind.LOST)
             return
         at, own, root = 0, os.getpid(), f"{self.root}/"
         while at < len(events):
