@@ -13,10 +13,12 @@ from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Changes, Move
 from paas_isolate.cli import say
+from paas_isolate.cli.answering import PATIENCE, Answering
 from paas_isolate.cli.desk import Desk, need_root
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.running import Manner, complaints, run_once, tell
 from paas_isolate.cli.running import reconcile as run
+from paas_isolate.daemon.control import Customers
 from paas_isolate.daemon.loop import Ear, Loop
 from paas_isolate.daemon.mending import FLIPS, Flips, differing, mended, strays
 from paas_isolate.errors import BusyError, PaasError
@@ -33,8 +35,6 @@ from paas_isolate.model.world import World
 from paas_isolate.source.directory import ACCOUNTS, PLANS
 
 INTERVAL = 60.0
-_PATIENCE = 60.0
-"""Seconds that another run may hold the lock."""
 _TOLD = 5
 """Processes that are moved at once, of which each is told."""
 
@@ -59,7 +59,7 @@ def daemon(desk: Desk, once: bool, interval: float) -> int:
     """
     need_root()
     if once:
-        return run(desk, Manner(wait=_PATIENCE))
+        return run(desk, Manner(wait=PATIENCE))
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         resident = Resident(desk, stack)
@@ -83,12 +83,16 @@ class Resident:
             if ear:
                 stack.callback(ear.close)
         self.ears: list[Ear] = [it for it in (self._specs, self._netlinks, self._knobs, processes) if it]
+        self.ears += Answering(desk, self._customers).ears(stack)
         self._fleet: Fleet | None = None
         self._places: Places | None = None
         self._desired = World()
         self._flips = Flips()
         self._told = ""
         self._ready = False
+
+    def _customers(self) -> Customers | None:
+        return Customers(self._fleet, self._places) if self._fleet and self._places else None
 
     def alive(self) -> None:
         if not self._ready:
@@ -99,7 +103,7 @@ class Resident:
     def turn(self) -> bool:
         self._specs.follow()
         try:
-            with self._desk.alone(wait=_PATIENCE):
+            with self._desk.alone(wait=PATIENCE):
                 fleet, report = run_once(self._desk, Manner(quiet=True))
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"

@@ -1,7 +1,7 @@
 """status: limits beside use, what is pending, and why."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import click
 
@@ -16,22 +16,11 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.world import Knobs
 from paas_isolate.reconcile import Look, Wheel, look
-from paas_isolate.sample import Use, use
+from paas_isolate.sample import Line, use
 from paas_isolate.units import format_cpu, format_size
 
 TITLES = ("", "STATE", "MEMORY", "OF", "PROCESSES", "OF", "CPU TIME", "OF", "READ", "WRITTEN", "HITS")
 RIGHT = ("MEMORY", "PROCESSES", "CPU TIME", "READ", "WRITTEN")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One cgroup as status shows it."""
-
-    name: str
-    path: str
-    state: str
-    knobs: Knobs
-    use: Use
 
 
 @click.command()
@@ -49,7 +38,7 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
         say.print_json({"cgroups": [asdict(line) for line in lines], "notes": notes})
         return Exit.CONVERGED
     if lines:
-        say.table(TITLES, map(_row, lines), right=RIGHT)
+        say.table(TITLES, map(row, lines), right=RIGHT)
     else:
         click.echo(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():
@@ -113,7 +102,7 @@ def _pending(changes: Changes, only: str) -> Changes:
     return tuple(step for step in changes if not only or owner(step) == only)
 
 
-def _row(line: Line) -> tuple[str, ...]:
+def row(line: Line) -> tuple[str, ...]:
     used, knobs = line.use, line.knobs
     hits = {
         "killed": used.killed,
