@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import click
@@ -27,21 +27,30 @@ _ALONE = (
     "the daemon does not answer: plan, addresses, and when a limit was hit are not known; HITS counts since the cgroup "
     "was made"
 )
-_WORDS = {"killed": "killed for want of memory", "refused": "forks refused", "throttled": "times out of CPU time"}
+_WORDS = {
+    "killed": "{} killed for want of memory",
+    "refused": "{} refused by the limit of processes",
+    "throttled": "throttled {} times for want of CPU time",
+}
+_WORK = 60.0
+"""Seconds for an order, which may have to wait for a service to end."""
 
 
 class _RefusedError(PaasError):
     """The daemon has said no."""
 
 
-@click.command()
+@click.command(context_settings={"allow_extra_args": True})
 @as_json
-@click.pass_obj
-def me(desk: Desk, as_json: bool) -> int:
+@click.pass_context
+def me(context: click.Context, as_json: bool) -> int:
     """Show your own account: limits beside use, for all of it and for each service, and what hit a limit lately.
 
     Needs no root. Without the daemon it tells what the kernel has.
     """
+    desk: Desk = context.obj
+    if context.args:
+        return _order(desk, context.args[0], context.args[1:])
     told = _told(desk)
     if as_json:
         say.print_json(told._asdict())
@@ -64,6 +73,18 @@ def _told(desk: Desk) -> Own:
     if answer.error:
         raise _RefusedError(answer.error)
     return Own(**{key: answer.told[key] for key in Own._fields})  # a newer daemon may tell more
+
+
+def _order(desk: Desk, verb: str, words: Sequence[str]) -> int:
+    """What only the daemon does: a verb of its table, about the own account. It answers in sentences, `said`."""
+    answer = control.ask(desk.run, verb, words, seconds=_WORK)
+    if answer is None:
+        raise HostError(f"the daemon does not answer, and only it does {verb}")
+    if answer.error:
+        click.echo(f"paas-isolate: {answer.error}", err=True)
+    for line in answer.told.get("said", ()):
+        click.echo(line)
+    return answer.status or int(answer.told.get("status", Exit.CONVERGED))
 
 
 def _seen() -> Own:
@@ -94,7 +115,8 @@ def _hits(told: Own) -> Iterator[str]:
     yield ""
     for hit in reversed(told.hits):
         where = f" in {hit['service']}" if hit["service"] else ""
-        yield f"{_when(hit['since'])} to {_when(hit['until'])}: {hit['number']} {_WORDS[hit['what']]}{where}"
+        what = _WORDS.get(hit["what"], f"{{}} {hit['what']}").format(hit["number"])  # a newer daemon may count more
+        yield f"{_when(hit['since'])} to {_when(hit['until'])}: {what}{where}"
     if not told.hits:
         yield f"no limit was hit since {_when(told.watched)}"
 

@@ -80,10 +80,22 @@ class Hits:
 
 
 def _news(before: _Watched, counts: Mapping[str, Struck], now: int) -> Iterator[Hit]:
-    for service, said in counts.items():
-        was = before.counts.get(service, Struck())
-        if any(new < old for new, old in zip(said, was, strict=True)):
-            was = Struck()  # another cgroup of the same name
-        for what, new, old in zip(Struck._fields, said, was, strict=True):
-            if new > old:
-                yield Hit(service, what, new - old, before.at, now)
+    more = {service: _more(before.counts.get(service, Struck()), said) for service, said in counts.items()}
+    if "" in more:
+        more[""] = _less(more[""], [it for service, it in more.items() if service])
+    for service, news in more.items():
+        for what, number in zip(Struck._fields, news, strict=True):
+            if number:
+                yield Hit(service, what, number, before.at, now)
+
+
+def _more(was: Struck, said: Struck) -> Struck:
+    if any(new < old for new, old in zip(said, was, strict=True)):
+        return said  # another cgroup of the same name
+    return Struck(*(new - old for new, old in zip(said, was, strict=True)))
+
+
+def _less(whole: Struck, parts: Collection[Struck]) -> Struck:
+    """What an account itself has hit: memory.events counts its services too, as does pids.events from Linux 6.11 on."""
+    killed, refused = (sum(it.killed for it in parts), sum(it.refused for it in parts))
+    return Struck(max(0, whole.killed - killed), max(0, whole.refused - refused), whole.throttled)

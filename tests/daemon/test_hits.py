@@ -31,6 +31,20 @@ def test_who_is_at_a_limit_for_hours_has_hit_it_once() -> None:
     assert hits.of("inn")[1] == (Hit("web", "throttled", 495, 0, 5940), Hit("web", "throttled", 1, 6000, 6060))
 
 
+def test_what_a_service_has_hit_its_account_has_not() -> None:
+    """As the counters of an account go: those of 6.12, and the older ones of forks, which it does not share."""
+    hits = Hits()
+    hits.take("inn", {}, 100)
+    hits.take("inn", {"": Struck(2, 3, 4), "web": Struck(2, 1, 5), "other": Struck(0, 1, 0)}, 110)
+    assert hits.of("inn")[1] == (
+        *(Hit("", "refused", 1, 100, 110), Hit("", "throttled", 4, 100, 110)),
+        *(Hit("web", what, number, 100, 110) for what, number in (("killed", 2), ("refused", 1), ("throttled", 5))),
+        Hit("other", "refused", 1, 100, 110),
+    )
+    hits.take("inn", {"": Struck(2, 3, 4), "web": Struck(2, 2, 5)}, 120)
+    assert hits.of("inn")[1][-1] == Hit("web", "refused", 2, 100, 120)
+
+
 def test_another_cgroup_of_the_same_name_begins_anew() -> None:
     hits = Hits()
     hits.take("inn", {"web": Struck(9, 9, 9)}, 100)

@@ -48,6 +48,17 @@ def test_a_customer_sees_the_own_account(resident: Resident, shop: Shop) -> None
     assert "wrong in line 3 (suspended)" in done.stdout
 
 
+def test_orders_are_the_daemons(resident: Resident, shop: Shop) -> None:  # noqa: F811
+    """Those that there are; and they are not in the help before."""
+    done = me(shop, ALICE, "fly", "web")
+    assert done.returncode == 2
+    assert "no verb is called 'fly'; there are: ping, me" in done.stderr
+    assert resident.end() == 0
+    done = me(shop, ALICE, "fly", "web")
+    assert done.returncode == 5
+    assert "the daemon does not answer, and only it does fly" in done.stderr
+
+
 def test_who_has_no_account_is_told_so(resident: Resident, shop: Shop) -> None:  # noqa: F811
     for uid, words in ((CAROL, "exempt"), (CAROL + 1, "no account")):
         done = me(shop, uid)
