@@ -20,7 +20,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.network import Wires
-from paas_isolate.model.running import FOREVER, NO_WISH, Wish
+from paas_isolate.model.running import FOREVER, NO_WISH, Run, Wish
 from paas_isolate.model.world import World
 from paas_isolate.observe import observe
 
@@ -134,10 +134,10 @@ def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None
     return Look(observed, desired, changes, departing)
 
 
-def conditions(wheel: Wheel, seen: Look) -> dict[str, Condition]:
+def conditions(wheel: Wheel, runs: Mapping[str, Run]) -> dict[str, Condition]:
     """How it stands with each program that is kept, by its leaf."""
     keep, _ = kept_by(wheel, World())
-    runs, now = seen.observed.runs, time.time()
+    now = time.time()
     elsewhere = astray(kept.launch for leaf, kept in keep.items() if (run := runs.get(leaf)) and run.alive)
     return {
         leaf: condition(kept, runs.get(leaf), astray=elsewhere.get(kept.launch, ""), now=now)

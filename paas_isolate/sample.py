@@ -1,8 +1,14 @@
 """Kernel -> figures: what one cgroup uses at this moment, and which limits it has hit."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
+from paas_isolate.changes.conditions import Condition
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model import tree
+from paas_isolate.model.knobs import DEFAULTS, FREEZE
+from paas_isolate.model.world import Knobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,63 @@ class Use:
     read: int
     written: int
     frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One cgroup as it is shown."""
+
+    name: str
+    path: str
+    state: str
+    knobs: Knobs
+    use: Use
+    service: Condition | None = None
+    """How it stands with the program that paas-isolate runs there."""
+
+    def data(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "service": self.service._asdict() if self.service else None}
+
+
+def lines(
+    cgroups: CgroupTree,
+    directory: str,
+    services: Iterable[str],
+    *,
+    state: str = "",
+    conditions: Mapping[str, Condition] | None = None,
+) -> Iterator[Line]:
+    """An account and those of its services that have a cgroup. Where no `state` is given, the freezer tells, and for
+    a program that paas-isolate runs its condition, by its leaf."""
+    paths = {tree.account(directory): directory, **{tree.leaf(directory, it): it for it in services}}
+    frozen = False
+    for path, name in paths.items():
+        if (seen := cgroups.look(path, tuple(DEFAULTS))) is None:
+            continue
+        knobs, _ = seen
+        frozen = frozen or (tree.is_account(path) and knobs.get(FREEZE) == "1")
+        service = (conditions or {}).get(path)
+        own = state or ("frozen" if frozen or knobs.get(FREEZE) == "1" else service.state if service else "ok")
+        yield Line(name, path, own, knobs, use(cgroups, path), service)
+
+
+class Struck(NamedTuple):
+    """How often limits were hit since the cgroup was made, as in Use."""
+
+    killed: int = 0
+    refused: int = 0
+    throttled: int = 0
+
+
+_STRUCK = ("memory.events", "pids.events", "cpu.stat")
+
+
+def struck(cgroups: CgroupTree, path: str) -> Struck:
+    """Of a cgroup: all 0 where it is not there, or the kernel does not tell."""
+    found, _ = cgroups.look(path, _STRUCK) or ({}, ())
+    memory, pids, cpu = (_pairs(found.get(name)) for name in _STRUCK)
+    return Struck(memory.get("oom_kill", 0), pids.get("max", 0), cpu.get("nr_throttled", 0))
 
 
 def use(cgroups: CgroupTree, path: str) -> Use:

@@ -2,7 +2,7 @@
  * its output, tries its health, and notes how it ended. For reconcile alone, which decides what runs at all.
  *
  * Standard input is the request (request.h), descriptor 3 the directory of the leaf, descriptor 4 the record of this run,
- * to which the keeper adds lines: `main PID START TIME`, `unhealthy TIME`, `exit STATUS TIME` or `signal NUMBER TIME`.
+ * to which the keeper adds lines: `main PID START KEEPER TIME`, `unhealthy TIME`, `exit STATUS TIME` or `signal NUMBER TIME`.
  * Standard output gets `PID START` when the program has begun. The keeper is the customer's, and cannot be traced by
  * them; when it is killed the record is closed, which wakes whoever watches it. See paas-run(8).
  */
@@ -446,7 +446,7 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	close(LEAF);
 	keeper->output = pipes[0];
 	start = start_of(keeper->program);
-	note("main %d %llu", (int)keeper->program, start);
+	note("main %d %llu %d", (int)keeper->program, start, (int)getpid());
 	become(user);
 	own_keys();
 	prctl(PR_SET_DUMPABLE, 0);

@@ -17,6 +17,8 @@ class Condition(NamedTuple):
     detail: str = ""
     since: float = 0.0
     pid: int = 0
+    given_up: bool = False
+    """Whether it starts again only when it is changed, or somebody says so."""
 
 
 def condition(kept: Kept, run: Run | None, *, astray: str, now: float) -> Condition:
@@ -32,8 +34,7 @@ def condition(kept: Kept, run: Run | None, *, astray: str, now: float) -> Condit
         return Condition("waiting", "it starts with the next run")
     last = f"the last ended with {run.end}"
     if run.given_up or run.looping:
-        again = f"paas-isolate start {kept.launch.account}/{kept.launch.service} tries again"
-        return Condition("failed", f"too many starts in a short time, {last}; {again}")
+        return Condition("failed", f"too many starts in a short time, {last}", given_up=True)
     if kept.work.restart == "never" or (kept.work.restart == "on-failure" and run.end.well):
         return Condition("ended" if run.end.well else "failed", str(run.end))
     left = max(0, run.ready_at - now)

@@ -15,6 +15,7 @@ VERBS = {
     "reconcile": "turning",
     "daemon": "resident",
     "status": "status",
+    "me": "own",
     "coverage": "coverage",
     "freeze": "ruling",
     "thaw": "ruling",
@@ -53,7 +54,7 @@ class Verbs(click.Group):
 @click.version_option(__version__, prog_name="paas-isolate")
 @click.option("--etc", default=Desk().etc, metavar="DIR", help="Specifications (/etc/paas-isolate).")
 @click.option("--state", default=Desk().state, metavar="DIR", help="Memory (/var/lib/paas-isolate).")
-@click.option("--run", default=Desk().run, metavar="DIR", help="Lock (/run/paas-isolate).")
+@click.option("--run", default=Desk().run, metavar="DIR", help="Lock and control socket (/run/paas-isolate).")
 @click.pass_context
 def paas_isolate(ctx: click.Context, etc: str, state: str, run: str) -> None:
     """Confine every process of every customer of this machine, as its YAML says.

@@ -31,7 +31,7 @@ target = click.argument("target", metavar="ACCOUNT/SERVICE")
 @click.pass_obj
 def start(desk: Desk, target: str) -> int:
     """Start a service that was stopped, has ended or was given up; a job now, though it is not time."""
-    return order(desk, target, lambda decided, name: decided.let_run(name), again=True)
+    return order(desk, target, lambda decided, name: decided.order("start", name), again=True)
 
 
 @click.command()
@@ -39,7 +39,7 @@ def start(desk: Desk, target: str) -> int:
 @click.pass_obj
 def stop(desk: Desk, target: str) -> int:
     """Stop a service: SIGTERM, its stop_timeout, then SIGKILL. It stays stopped until start, through reboots too."""
-    return order(desk, target, lambda decided, name: decided.let_rest(name))
+    return order(desk, target, lambda decided, name: decided.order("stop", name))
 
 
 @click.command()
@@ -47,7 +47,7 @@ def stop(desk: Desk, target: str) -> int:
 @click.pass_obj
 def restart(desk: Desk, target: str) -> int:
     """Stop and start a service; of replicas one at a time, while the others do their work."""
-    return order(desk, target, lambda decided, name: decided.let_run(name), again=True, alive=True)
+    return order(desk, target, lambda decided, name: decided.order("restart", name), again=True, alive=True)
 
 
 @click.command()

@@ -13,6 +13,7 @@ from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Changes, Move
 from paas_isolate.cli import say
+from paas_isolate.cli.answering import PATIENCE, Answering
 from paas_isolate.cli.desk import Desk, need_root
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.hearing import Ears, who
@@ -28,6 +29,7 @@ from paas_isolate.daemon.account import (
     same_network,
     turn_account,
 )
+from paas_isolate.daemon.control import Customers
 from paas_isolate.daemon.fingerprint import fingerprint
 from paas_isolate.daemon.loop import Loop
 from paas_isolate.daemon.mending import FLIPS, Flips, differing, mended, strays, unplaced
@@ -41,15 +43,14 @@ from paas_isolate.linux.notify import notify, watchdog
 from paas_isolate.linux.records import path_of
 from paas_isolate.linux.users import Asked
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet
+from paas_isolate.model.account import Fleet, Service, Sold
 from paas_isolate.model.running import FOREVER
 from paas_isolate.reconcile import Report
+from paas_isolate.source import decisions
 from paas_isolate.source.single import Single, account_of
 from paas_isolate.spec.alone import Ties, sold_alone, ties
 
 HOUR = 3600.0
-_PATIENCE = 60.0
-"""Seconds that another run may hold the lock; and until the next look while not all is well."""
 _SPREAD = 0.2
 """By so much of the interval machines differ, so that the guests of one host do not look all at once."""
 _EDITORS = 1.0
@@ -61,6 +62,8 @@ _TOLD = 5
 _WARM = 1.0
 """Seconds after a stray in which the next one does not wait for the kernel."""
 _ROUNDS = 100
+_ORDER = 5.0
+"""Seconds that an order of a customer's waits for another run."""
 _SOON = 0.1
 """Seconds: another run is at work for this account, or somebody who was killed is still ending."""
 
@@ -85,11 +88,12 @@ def daemon(desk: Desk, once: bool, interval: float) -> int:
     """
     need_root()
     if once:
-        return run(desk, Manner(wait=_PATIENCE))
+        return run(desk, Manner(wait=PATIENCE))
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         resident = Resident(desk, Ears(desk, stack), interval)
-        Loop(resident, resident.ears.all, pulse=watchdog() / 2, alive=resident.alive).run()
+        ears = [*resident.ears.all, *Answering(desk, resident.customers, resident.order).ears(stack)]
+        Loop(resident, ears, pulse=watchdog() / 2, alive=resident.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED
 
@@ -115,6 +119,9 @@ class Resident:
         self._told = ""
         self._ready = False
 
+    def customers(self) -> Customers | None:
+        return Customers(self._fleet, self._places) if self._fleet and self._places else None
+
     def alive(self) -> None:
         if not self._ready:
             notify("READY=1")
@@ -124,7 +131,7 @@ class Resident:
     def turn(self) -> bool:
         self.ears.specs.follow()
         try:
-            with self._desk.alone(wait=_PATIENCE):
+            with self._desk.alone(wait=PATIENCE):
                 fleet, report = run_once(self._desk, Manner(quiet=True))
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
@@ -153,7 +160,7 @@ class Resident:
         return empty
 
     def patience(self) -> float:
-        return self._interval if self._well else min(self._interval, _PATIENCE)
+        return self._interval if self._well else min(self._interval, PATIENCE)
 
     def glance(self) -> bool:
         if self._fleet is None or self._left_alone:
@@ -226,7 +233,19 @@ class Resident:
         served = {directory: self._serve(directory) for directory in sorted(tree.directories(paths))}
         return all(served.values())
 
-    def _serve(self, directory: str) -> bool:
+    def order(self, verb: str, sold: Sold, service: Service) -> tuple[str, ...]:
+        """start, stop or restart one: what was done of it at once. BusyError."""
+        said: list[str] = []
+        name = f"{sold.directory}/{service.name}"
+        with self._desk.alone(wait=_ORDER):
+            decisions.save(self._desk.state, decisions.load(self._desk.state).order(verb, name))
+            for path in map(path_of, self._desk.records.names_of(tree.leaf(sold.directory, service.name))):
+                if verb != "stop":
+                    self._desk.records.order(path, alive=verb == "restart")
+        self._serve(sold.directory, lambda outcome: said.append(str(outcome.step)))
+        return tuple(said)
+
+    def _serve(self, directory: str, hear: Callable[[Outcome], None] = tell_outcome) -> bool:
         """The services of one account, by what is known of it."""
         for leaf in tree.within(self._dues, (directory,)):
             del self._dues[leaf]
@@ -236,7 +255,7 @@ class Resident:
         try:
             with self._desk.alone(), self._desk.wheel(only(self._fleet, sold), wired=False) as wheel:
                 edit, world = Edit(sold, sold), account_world(wheel, sold)
-                turned = turn_account(wheel, world, edit, self._places, tell_outcome)
+                turned = turn_account(wheel, world, edit, self._places, hear)
                 self._print = fingerprint(wheel.cgroups.root, self._desk.doors, self._desk.state)
                 self._wait_for(directory, turned)
                 return turned.settled

@@ -1,7 +1,7 @@
 """status: limits beside use, what is pending, and why."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 
 import click
 
@@ -17,24 +17,11 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.world import Knobs
 from paas_isolate.reconcile import Look, Wheel, conditions, look
-from paas_isolate.sample import Use, use
+from paas_isolate.sample import Line, use
 from paas_isolate.units import format_cpu, format_size
 
 TITLES = ("", "STATE", "MEMORY", "OF", "PROCESSES", "OF", "CPU TIME", "OF", "READ", "WRITTEN", "HITS")
 RIGHT = ("MEMORY", "PROCESSES", "CPU TIME", "READ", "WRITTEN")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One cgroup as status shows it."""
-
-    name: str
-    path: str
-    state: str
-    knobs: Knobs
-    use: Use
-    service: Condition | None = None
-    """How it stands with the program that paas-isolate runs there."""
 
 
 @click.command()
@@ -46,17 +33,17 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     fleet = desk.fleet()
     with desk.wheel(fleet, account=account) as wheel:
         seen = look(wheel)
-        services = conditions(wheel, seen)
+        services = conditions(wheel, seen.observed.runs)
         lines = list(_lines(wheel, seen, account, services))
     notes = dict(_notes(fleet, seen, wheel, account))
     for path, service in services.items():
         if service.detail and (told := _told(path, service, fleet, account)):
             notes.setdefault(told[0], []).append(told[1])
     if as_json:
-        say.print_json({"cgroups": [_data(line) for line in lines], "notes": notes})
+        say.print_json({"cgroups": [line.data() for line in lines], "notes": notes})
         return Exit.CONVERGED
     if lines:
-        say.table(TITLES, map(_row, lines), right=RIGHT)
+        say.table(TITLES, map(row, lines), right=RIGHT)
     else:
         click.echo(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():
@@ -65,16 +52,14 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     return Exit.CONVERGED
 
 
-def _data(line: Line) -> dict[str, object]:
-    return {**asdict(line), "service": line.service._asdict() if line.service else None}
-
-
 def _told(path: str, service: Condition, fleet: Fleet, account: str) -> tuple[str, str] | None:
     """The account, and what should be known of a service of it."""
     sold = next((it for it in fleet.accounts.values() if it.directory == tree.directory_of(path)), None)
     if sold is None or account not in ("", sold.name):
         return None
-    return sold.name, f"{path.rpartition('/')[2]} is {service.state}: {service.detail}"
+    leaf = path.rpartition("/")[2]
+    hint = f"; paas-isolate start {sold.name}/{leaf.partition('.')[0]} tries again" if service.given_up else ""
+    return sold.name, f"{leaf} is {service.state}: {service.detail}{hint}"
 
 
 def _lines(wheel: Wheel, seen: Look, account: str, services: Mapping[str, Condition]) -> Iterator[Line]:
@@ -135,7 +120,7 @@ def _pending(changes: Changes, only: str) -> Changes:
     return tuple(step for step in changes if not only or owner(step) == only)
 
 
-def _row(line: Line) -> tuple[str, ...]:
+def row(line: Line) -> tuple[str, ...]:
     used, knobs = line.use, line.knobs
     hits = {
         "killed": used.killed,

@@ -1,7 +1,7 @@
 """One account's turn of the wheel: look, compare, mend, look again, where nobody else is concerned."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -11,9 +11,12 @@ from paas_isolate.changes.diff import diff
 from paas_isolate.changes.doors import doors_as_sold
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Step
+from paas_isolate.linux.cgroupfs import PROCS
+from paas_isolate.linux.services import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.network import Network
+from paas_isolate.model.running import Run
 from paas_isolate.model.world import COMPLETE, World
 from paas_isolate.observe import observe_account
 from paas_isolate.reconcile import ROUNDS, Wheel, kept_by, services_now
@@ -61,6 +64,14 @@ def as_wanted(wheel: Wheel) -> World:
         controllers=wheel.controllers,
         with_doors=wheel.doors is not None,
     )
+
+
+def runs_of(wheel: Wheel, leaves: Sequence[str]) -> dict[str, Run]:
+    """What ran last in these leaves."""
+    if wheel.records is None:
+        return {}
+    seen = {leaf: wheel.cgroups.look(leaf, (PROCS,)) for leaf in leaves}
+    return runs(wheel.cgroups, wheel.records, {leaf: it[1] for leaf, it in seen.items() if it}, leaves)
 
 
 def account_world(wheel: Wheel, sold: Sold) -> World:

@@ -98,6 +98,11 @@ class RecordDirectory:
             return
         self.add(path, "again")
 
+    def names_of(self, path: str) -> list[str]:
+        """The records of a service: of its leaf, and of those of its replicas."""
+        name = name_of(path)
+        return [it for it in self._names() if it == name or it.startswith(f"{name}.")] or [name]
+
     def forget(self, path: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(self._file(path))
@@ -141,7 +146,7 @@ def path_of(name: str) -> str:
 
 def _has_ended(lines: list[list[str]]) -> bool:
     """Or has never begun. Who was killed with its keeper counts as living: then nothing is lost by a second order."""
-    main = next((words for words in lines if words[0] == "main" and len(words) == 4), None)
+    main = next((words for words in lines if words[0] == "main" and len(words) == 5), None)
     if main is None or any(words[0] in ("exit", "signal") for words in lines):
         return True
     return _started(int(main[1])) != int(main[2])
@@ -152,6 +157,7 @@ def _as_it_is(
 ) -> Run:
     run = _of(head, lines)
     alive = run.pid in members and _started(run.pid) == run.start
+    alive = alive or (run.end == End() and run.keeper in members)  # which is about to say how it ended
     if run.begun and not alive and run.end == End():
         run = run._replace(end=End(at=run.begun[-1]))
     if run.end != End() and run.end.status is None and run.end.signal in (None, 9):
@@ -169,8 +175,8 @@ def _of(head: dict[str, Any], lines: list[list[str]]) -> Run:
 
 def _with(run: Run, words: list[str]) -> Run:
     match words:
-        case ["main", pid, start, _]:
-            return run._replace(pid=int(pid), start=int(start))
+        case ["main", pid, start, keeper, _]:
+            return run._replace(pid=int(pid), start=int(start), keeper=int(keeper))
         case ["exit", status, at]:
             return run._replace(end=End(status=int(status), at=float(at)))
         case ["signal", number, at]:

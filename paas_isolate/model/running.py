@@ -38,16 +38,17 @@ class End(NamedTuple):
 
 class Run(NamedTuple):
     """`digest` is of what it was begun with; `pid` and `start` (clock ticks since boot) name its program, 0 where it
-    never began. `begun` are the times of its last starts, this one's at the end, in seconds since the epoch; () where
-    it waits for its first time since `since`. `alive`: the program lives in its leaf. `asked` is when it was asked to
-    end, and `why`; `kill_at` when it is not asked any more. `again` that a start was ordered by hand, `given_up` that
-    it starts no more by itself."""
+    never began, `keeper` the process beside it. `begun` are the times of its last starts, this one's at the end, in
+    seconds since the epoch; () where it waits for its first time since `since`. `alive`: the program lives in its leaf.
+    `asked` is when it was asked to end, and `why`; `kill_at` when it is not asked any more. `again` that a start was
+    ordered by hand, `given_up` that it starts no more by itself."""
 
     digest: str
     since: float = 0.0
     begun: tuple[float, ...] = ()
     pid: int = 0
     start: int = 0
+    keeper: int = 0
     alive: bool = False
     end: End = End()
     asked: float = 0.0

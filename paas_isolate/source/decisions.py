@@ -46,6 +46,10 @@ class Decisions(NamedTuple):
     def let_run(self, target: str) -> "Decisions":
         return self._replace(stopped=self.stopped - {target})
 
+    def order(self, verb: str, target: str) -> "Decisions":
+        """What start, stop and restart decide."""
+        return self.let_rest(target) if verb == "stop" else self.let_run(target)
+
     def scale(self, target: str, number: int | None) -> "Decisions":
         """None: as its file says."""
         others = {name: many for name, many in self.scaled.items() if name != target}

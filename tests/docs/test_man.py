@@ -22,7 +22,8 @@ from paas_isolate.cli import coverage as coverage_room
 from paas_isolate.cli import running, say, specs
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.front import VERBS, paas_isolate
-from paas_isolate.cli.status import Line
+from paas_isolate.daemon.hits import Hit
+from paas_isolate.daemon.own import Own
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import Complaint
 from paas_isolate.linux.pam.profile import SERVICES
@@ -31,7 +32,7 @@ from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
 from paas_isolate.model.world import Process, World
 from paas_isolate.reconcile import Look, Report
-from paas_isolate.sample import Use
+from paas_isolate.sample import Line, Use
 from paas_isolate.spec.schema import schema
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -186,6 +187,7 @@ def test_json_of_each_command_is_told_whole() -> None:
     assert json_keys("check") == [*specs._data(fleet)]
     assert json_keys("diff") == ["changes", *running.circumstances(fleet, seen)]
     assert json_keys("reconcile") == [*running.report_data(fleet, Report((), seen, ())), *outcome]
+    assert json_keys("me") == [*Own._fields, *Hit._fields]
     assert json_keys("status")[:2] == ["cgroups", "notes"]
     assert json_keys("coverage") == ["confined", "total", "processes", *process]
     assert json_keys("doctor") == [field.name for field in fields(Check)]

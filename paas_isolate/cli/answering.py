@@ -1,0 +1,127 @@
+"""What the daemon answers at its control socket. A verb more is a line in `verbs`."""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from click import UsageError
+
+from paas_isolate import __version__
+from paas_isolate.apply import Ending
+from paas_isolate.cli import say
+from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.exits import Exit, exit_of
+from paas_isolate.cli.running import Manner, exit_after, report_data, run_once
+from paas_isolate.daemon.control import Asked, Control, Customers, May, RefusedError, Told, Verb
+from paas_isolate.daemon.hits import Hits
+from paas_isolate.daemon.loop import Ear
+from paas_isolate.daemon.own import me
+from paas_isolate.daemon.reception import Reception
+from paas_isolate.daemon.rounds import Rounds
+from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.linux import control
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model.account import Fleet, Service, Sold
+from paas_isolate.reconcile import Wheel
+
+PATIENCE = 60.0
+"""Seconds that another run may hold the lock."""
+_PAUSE = 1.0
+"""Seconds between two orders of a customer's."""
+_LISTED = 1000
+"""Outcomes that an answer lists; of the others it has the number."""
+
+
+Order = Callable[[str, Sold, Service], tuple[str, ...]]
+"""start, stop or restart of a service: what was done of it at once."""
+
+
+class Answering:
+    """What the daemon has for those who ask. `customers` tells what it knows now, None before the first turn."""
+
+    def __init__(self, desk: Desk, customers: Callable[[], Customers | None], order: Order) -> None:
+        self.desk, self.customers, self.order = desk, customers, order
+        self.hits = Hits()
+        self._ordered: dict[str, float] = {}
+
+    def may_order(self, directory: str) -> bool:
+        """One order a second: each costs the daemon some milliseconds, and a customer has many hands."""
+        now = time.monotonic()
+        self._ordered = {name: then for name, then in self._ordered.items() if now - then < _PAUSE}
+        if directory in self._ordered:
+            return False
+        self._ordered[directory] = now
+        return True
+
+    def fleet(self) -> Fleet | None:
+        customers = self.customers()
+        return customers and customers.fleet
+
+    @contextmanager
+    def opened(self, fleet: Fleet) -> Iterator[CgroupTree]:
+        with self.desk.tree(fleet) as (cgroups, _):
+            yield cgroups
+
+    @contextmanager
+    def wheel(self, fleet: Fleet) -> Iterator[Wheel]:
+        with self.desk.wheel(fleet, wired=False) as wheel:
+            yield wheel
+
+    def ears(self, stack: ExitStack) -> list[Ear]:
+        """Those that hear who asks; and the one that hears the time, to look who has hit a limit. Without a socket
+        none: nobody could ask."""
+        try:
+            listening = stack.enter_context(control.listening(self.desk.run))
+            reception = Reception(listening, Control(verbs(self), self.customers, traceback.print_exception).ask)
+            stack.callback(reception.close)
+            rounds = Rounds(self.hits, self.fleet, self.opened)
+            stack.callback(rounds.close)
+        except OSError as error:
+            say.line(f"nobody can ask the daemon: {control.NAME}: {error}", fg="yellow", err=True)
+            return []
+        return [reception, rounds]
+
+
+def verbs(here: Answering) -> list[Verb]:
+    return [
+        Verb("ping", May.ANYBODY, lambda _: {"version": __version__}),
+        Verb("me", May.OWNER, lambda asked: me(asked, here.wheel, here.hits)),
+        *(Verb(name, May.OWNER, partial(_order, here, name)) for name in ("start", "stop", "restart")),
+        Verb("reconcile", May.ROOT, partial(_reconcile, here)),
+    ]
+
+
+def _order(here: Answering, verb: str, asked: Asked) -> Told:
+    """`restart SERVICE`: it is begun at once, and told how far that went."""
+    _, sold = asked.account
+    ours = {it.name: it for it in sold.services if it.work.run}
+    name = asked.words[0] if asked.words else ""
+    if name not in ours:
+        known = ", ".join(sorted(ours)) or "none"
+        raise RefusedError(f"no service of yours that is run is called {name[:64]!r}; there are: {known}", Exit.WRONG)
+    if not here.may_order(sold.directory):
+        raise RefusedError("one order a second: try again", Exit.BUSY)
+    try:
+        said = here.order(verb, sold, ours[name])
+    except BusyError as error:
+        raise RefusedError("the machine is at work: try again", Exit.BUSY) from error
+    say.line(f"{verb} of {sold.name}/{name} was ordered by uid {asked.uid}")
+    return {"said": said or ("nothing to do",), "status": int(Exit.CONVERGED)}
+
+
+def _reconcile(here: Answering, asked: Asked) -> Told:
+    """`reconcile [ACCOUNT] [--remove]`: a run now, and what became of it."""
+    account = next((it for it in asked.words if not it.startswith("-")), "")
+    manner = Manner(account=account, remove="--remove" in asked.words, quiet=True)
+    try:
+        with here.desk.alone(wait=PATIENCE):
+            fleet, report = run_once(here.desk, manner)
+    except PaasError as error:
+        raise RefusedError(str(error), exit_of(error)) from error
+    except UsageError as error:  # no such account
+        raise RefusedError(error.message, Exit.WRONG) from error
+    listed = report._replace(outcomes=report.outcomes[:_LISTED], remaining=report.remaining[:_LISTED])
+    done = sum(it.ending is Ending.DONE for it in report.outcomes)
+    return {**report_data(fleet, listed), "done": done, "status": int(exit_after(fleet, report))}

@@ -1,0 +1,157 @@
+"""What may be asked of the daemon, by whom, and the answer. Pure: the hands are given by whoever lists the verbs.
+
+Nobody but root learns of another account, not even whether there is one: what is somebody else's is answered like
+what does not exist, without being looked up.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from paas_isolate.changes.place import Places
+from paas_isolate.errors import PaasError
+from paas_isolate.model.account import Fleet, Sold
+
+Told = Mapping[str, object]
+"""What goes out as JSON."""
+ERROR, WRONG, BUSY = 1, 2, 75
+"""Exit statuses, as the command line has them."""
+
+
+class RefusedError(PaasError):
+    """The answer is no, in these words, with this exit status."""
+
+    def __init__(self, words: str, status: int = ERROR) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Customers(NamedTuple):
+    """Whose accounts there are, as the last turn had them."""
+
+    fleet: Fleet
+    places: Places
+
+
+class May(Enum):
+    """Who may ask for a verb, and whether it is about an account."""
+
+    ANYBODY = "about no account"
+    OWNER = "a customer about their own account; root about the one that the first word names"
+    ROOT = "root alone"
+
+
+class Asked(NamedTuple):
+    """What a verb's function is given: `about` is the account, of a fleet, where the verb has one (May.OWNER); `words`
+    are what follows its name. `answer` is for what cannot be told at once."""
+
+    uid: int
+    pid: int
+    words: tuple[str, ...]
+    about: tuple[Fleet, Sold] | None
+    answer: Callable[[Told], None]
+
+    @property
+    def account(self) -> tuple[Fleet, Sold]:
+        assert self.about is not None
+        return self.about
+
+
+class Verb(NamedTuple):
+    """`function` gives the answer, or raises RefusedError; None: it calls `asked.answer`, in `patience` seconds."""
+
+    name: str
+    may: May
+    function: Callable[[Asked], Told | None]
+    patience: float = 5.0
+
+
+class Control:
+    """`customers` gives None before the first turn. `bug` is told what no verb should raise: no question of a customer
+    ends the daemon."""
+
+    def __init__(
+        self,
+        verbs: Iterable[Verb],
+        customers: Callable[[], Customers | None],
+        bug: Callable[[Exception], None],
+    ) -> None:
+        self._verbs = {verb.name: verb for verb in verbs}
+        self._customers, self._bug = customers, bug
+
+    def ask(self, line: bytes, uid: int, pid: int, answer: Callable[[bytes], None]) -> bytes | float:
+        """The line to answer; or in how many seconds at the most `answer` will be called with it."""
+        try:
+            name, words = _read(line)
+            verb = self._verb(name, uid)
+            about, words = self._about(verb, words, uid)
+            told = verb.function(Asked(uid, pid, words, about, lambda said: answer(_line({"told": said}))))
+        except RefusedError as no:
+            return refusal(str(no), no.status)
+        except (PaasError, OSError) as error:
+            return refusal(str(error) if uid == 0 else "that cannot be had now", ERROR)
+        except Exception as error:  # noqa: BLE001  (whoever asks may be hostile; the loop serves the others too)
+            self._bug(error)
+            return refusal("an error of paas-isolate's own; the log has it", ERROR)
+        return verb.patience if told is None else _line({"told": told})
+
+    def _verb(self, name: str, uid: int) -> Verb:
+        verb = self._verbs.get(name)
+        if verb is None:
+            known = (it.name for it in self._verbs.values() if uid == 0 or it.may is not May.ROOT)
+            raise RefusedError(f"no verb is called {name[:32]!r}; there are: {', '.join(known)}", WRONG)
+        if verb.may is May.ROOT and uid != 0:
+            raise RefusedError("this needs root")
+        return verb
+
+    def _about(self, verb: Verb, words: tuple[str, ...], uid: int) -> tuple[tuple[Fleet, Sold] | None, tuple[str, ...]]:
+        """The account, and the words that are left; of `ACCOUNT/SERVICE` the service is."""
+        if verb.may is not May.OWNER:
+            return None, words
+        customers = self._customers()
+        if customers is None:
+            raise RefusedError("the daemon has not looked at everything yet", BUSY)
+        first, slash, service = words[0].partition("/") if words else ("", "", "")
+        sold = own(customers, uid) if uid else _named(customers.fleet, first)
+        if uid == 0 or (slash and first == sold.name):
+            words = (service, *words[1:]) if slash else words[1:]
+        return (customers.fleet, sold), words
+
+
+def own(customers: Customers, uid: int) -> Sold:
+    """The account of a user who is not root."""
+    sold = customers.places.account_of(uid) if customers.fleet.governs(uid) else None
+    if sold is not None:
+        return sold
+    if uid in customers.fleet.exempt:
+        raise RefusedError("you are exempt: no account of this machine holds you, and no limit of it")
+    raise RefusedError("you have no account on this machine")
+
+
+def _named(fleet: Fleet, name: str) -> Sold:
+    if not name:
+        raise RefusedError("root has no account of its own: name one", WRONG)
+    if (sold := fleet.accounts.get(name)) is None:
+        raise RefusedError(f"no account is called {name[:64]!r}", WRONG)
+    return sold
+
+
+def _read(line: bytes) -> tuple[str, tuple[str, ...]]:
+    """RecursionError: thousands of brackets; UnicodeDecodeError is a ValueError."""
+    try:
+        said = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        raise RefusedError("that is no line of JSON", WRONG) from None
+    name, words = (said.get("verb"), said.get("words", [])) if isinstance(said, dict) else (None, None)
+    if not isinstance(name, str) or not isinstance(words, list) or not all(isinstance(it, str) for it in words):
+        raise RefusedError('expected {"verb": "…", "words": ["…"]}', WRONG)
+    return name, tuple(words)
+
+
+def refusal(words: str, status: int) -> bytes:
+    return _line({"error": words, "status": status})
+
+
+def _line(said: Told) -> bytes:
+    return json.dumps(said, default=str, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,215 @@
+"""Whoever comes to the control socket: heard for a while, answered once, and shown out. Nobody holds the loop up.
+
+One turn of the loop does a bounded piece of it: so many newcomers, so many lines. What a customer may cost is bounded
+too: connections at once, questions a second; and all of them together.
+"""
+
+import select
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
+
+from paas_isolate.daemon.control import BUSY, WRONG, refusal
+from paas_isolate.daemon.pace import Pace
+from paas_isolate.linux.control import LONGEST, Who, who
+from paas_isolate.linux.ears.clock import Clock
+from paas_isolate.linux.ears.heard import Heard
+
+AT_ONCE = 16
+"""Newcomers, and lines, that one turn of the loop takes."""
+PATIENCE = 5.0
+"""Seconds for a request to come, and for its answer to be fetched."""
+EACH, ALL = 4, 128
+"""Connections at once of one uid, and of all; root has its own."""
+COMING = Pace(burst=200, a_second=100)
+"""Connections; above it the others wait in the socket's queue, and the kernel lets nobody past them."""
+ASKING, EVERYBODY = Pace(burst=10, a_second=0.5), Pace(burst=100, a_second=20)
+"""Questions of one customer, and of all: the loop has other work."""
+
+Ask = Callable[[bytes, int, int, Callable[[bytes], None]], bytes | float]
+
+
+class _Visit:
+    """One connection: what has been heard of it, and what it is still to be told."""
+
+    __slots__ = ("connection", "heard", "late", "telling", "waits", "who")
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.who = who(connection)
+        self.heard = b""
+        self.telling = b""
+        self.waits = False
+        self.late = time.monotonic() + PATIENCE
+
+
+class Reception:
+    """An ear of the loop. `ask` is Control's. It has a poll of its own, whose descriptor is the ear's."""
+
+    def __init__(self, listening: socket.socket, ask: Ask) -> None:
+        self._listening, self._ask = listening, ask
+        self._visits: dict[int, _Visit] = {}
+        self._by_uid: Counter[int] = Counter()
+        self._coming, self._everybody, self._asking = COMING.begin(), EVERYBODY.begin(), ASKING.each()
+        self._gone: list[socket.socket] = []
+        self._open = True
+        with ExitStack() as undo:
+            self._poll = select.epoll()
+            undo.callback(self._poll.close)
+            self._clock = Clock()
+            undo.callback(self._clock.close)
+            self._poll.register(self._clock.fileno(), select.EPOLLIN)
+            self._poll.register(listening.fileno(), select.EPOLLIN)
+            self._undo = undo.pop_all()
+
+    def fileno(self) -> int:
+        return self._poll.fileno()
+
+    def close(self) -> None:
+        for visit in list(self._visits.values()):
+            self._show_out(visit)
+        self._clear()
+        self._undo.close()
+
+    def heard(self) -> Iterator[Heard]:
+        """Nothing of it is news for the wheel."""
+        for fd, events in self._poll.poll(0, AT_ONCE):
+            if fd == self._listening.fileno():
+                self._admit()
+            elif fd == self._clock.fileno():
+                self._look_at_the_clock()
+            elif visit := self._visits.get(fd):
+                self._attend(visit, events)
+        self._clear()
+        return iter(())
+
+    def _clear(self) -> None:
+        """After a round, for a descriptor that is closed may be the next one's: and the round's events its."""
+        for connection in self._gone:
+            connection.close()
+        self._gone.clear()
+
+    def _admit(self) -> None:
+        for _ in range(AT_ONCE):
+            if not self._coming.take(time.monotonic()):
+                return self._rest()
+            try:
+                connection, _ = self._listening.accept()
+            except (BlockingIOError, ConnectionError):
+                return None
+            except OSError:  # no descriptor left: whoever waits, waits
+                return self._rest()
+            connection.setblocking(False)
+            self._welcome(_Visit(connection))
+        return None
+
+    def _welcome(self, visit: _Visit) -> None:
+        uid, fd = visit.who.uid, visit.connection.fileno()
+        full = self._by_uid[uid] >= EACH if uid else self._by_uid[0] >= ALL
+        crowded = uid and len(self._visits) - self._by_uid[0] >= ALL
+        if not self._visits:
+            self._clock.strike(1)
+        self._visits[fd] = visit
+        self._by_uid[uid] += 1
+        self._poll.register(fd, select.EPOLLIN)
+        if full or crowded:
+            self._tell(visit, refusal("too many ask at once: ask again in a moment", BUSY))
+        else:
+            self._hear(visit)
+
+    def _rest(self) -> None:
+        """Nobody is let in until the clock strikes."""
+        self._open = False
+        self._poll.modify(self._listening.fileno(), 0)
+        self._clock.strike(1)
+
+    def _look_at_the_clock(self) -> None:
+        self._clock.heard()
+        now = time.monotonic()
+        for visit in [it for it in self._visits.values() if it.late <= now]:
+            if visit.waits:
+                self._tell(visit, refusal("it takes longer: look at it later", BUSY))
+            else:
+                self._show_out(visit)
+        if not self._open:
+            self._open = True
+            self._poll.modify(self._listening.fileno(), select.EPOLLIN)
+        if not self._visits:
+            self._clock.strike(0)
+
+    def _attend(self, visit: _Visit, events: int) -> None:
+        if visit.telling:
+            self._tell(visit, b"")
+        elif not visit.waits:
+            self._hear(visit)
+        elif events & (select.EPOLLHUP | select.EPOLLERR):
+            self._show_out(visit)
+
+    def _hear(self, visit: _Visit) -> None:
+        try:
+            more = visit.connection.recv(LONGEST + 1 - len(visit.heard))  # descriptors that come along are dropped
+        except BlockingIOError:
+            return
+        except OSError:
+            self._show_out(visit)
+            return
+        visit.heard += more
+        line, end, _ = visit.heard.partition(b"\n")
+        if end:
+            self._answer(visit, line)
+        elif len(visit.heard) > LONGEST:
+            self._tell(visit, refusal(f"a request is a line of {LONGEST} bytes at the most", WRONG))
+        elif not more:
+            self._show_out(visit)
+
+    def _answer(self, visit: _Visit, line: bytes) -> None:
+        visit.heard = b""
+        if self._too_often(visit.who):
+            return self._tell(visit, refusal("too many questions: ask again in a moment", BUSY))
+        answer = self._ask(line, *visit.who, partial(self._tell_later, visit))
+        if isinstance(answer, bytes):
+            return self._tell(visit, answer)
+        if not visit.telling and visit.connection.fileno() in self._visits:
+            visit.waits, visit.late = True, time.monotonic() + answer
+            self._poll.modify(visit.connection.fileno(), 0)
+        return None
+
+    def _too_often(self, asking: Who) -> bool:
+        now = time.monotonic()
+        return asking.uid != 0 and not (self._asking.take(asking.uid, now) and self._everybody.take(now))
+
+    def _tell_later(self, visit: _Visit, line: bytes) -> None:
+        """Who has gone meanwhile is told nothing."""
+        if self._visits.get(visit.connection.fileno()) is visit and not visit.telling:
+            self._tell(visit, line)
+
+    def _tell(self, visit: _Visit, line: bytes) -> None:
+        """As much as the connection takes; the rest when it takes more."""
+        if line:
+            visit.telling, visit.waits, visit.late = line, False, time.monotonic() + PATIENCE
+            self._poll.modify(visit.connection.fileno(), select.EPOLLOUT)
+        try:
+            visit.telling = visit.telling[visit.connection.send(visit.telling) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._show_out(visit)
+            return
+        if not visit.telling:
+            self._show_out(visit)
+
+    def _show_out(self, visit: _Visit) -> None:
+        fd = visit.connection.fileno()
+        if self._visits.pop(fd, None) is None:
+            return
+        self._by_uid[visit.who.uid] -= 1
+        if not self._by_uid[visit.who.uid]:
+            del self._by_uid[visit.who.uid]
+        with suppress(OSError):
+            self._poll.unregister(fd)
+        with suppress(OSError):
+            visit.connection.shutdown(socket.SHUT_RDWR)
+        self._gone.append(visit.connection)

@@ -1,0 +1,73 @@
+"""Looking at the counters of all accounts, again and again, in such small pieces that it costs next to nothing."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+
+from paas_isolate.changes.catalogue import leaves
+from paas_isolate.daemon.hits import Hits
+from paas_isolate.errors import PaasError
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.ears.clock import Clock
+from paas_isolate.linux.ears.heard import Heard
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.sample import Struck, struck
+
+EVERY = 10
+"""Seconds between two pieces."""
+SHARE = 1 / 2000
+"""Of a core: what a piece may take, by the clock. At some 100 µs an account that is in use, and 10 for one that is
+not, that is 500 of the former a minute, and each as often as that leaves."""
+
+
+def counters(cgroups: CgroupTree, sold: Sold) -> dict[str, Struck]:
+    """Of an account ('') and of its services."""
+    found = {"": struck(cgroups, tree.account(sold.directory))}
+    for each in leaves(sold.services):
+        found[each.name] = struck(cgroups, tree.leaf(sold.directory, each.name))
+    return found
+
+
+class Rounds:
+    """An ear of the loop that hears nothing but the time. `customers` and `opened` may have nothing yet."""
+
+    def __init__(
+        self,
+        hits: Hits,
+        customers: Callable[[], Fleet | None],
+        opened: Callable[[Fleet], AbstractContextManager[CgroupTree]],
+    ) -> None:
+        self._hits, self._customers, self._opened = hits, customers, opened
+        self._next = 0
+        self._clock = Clock()
+        self._clock.strike(EVERY)
+
+    def fileno(self) -> int:
+        return self._clock.fileno()
+
+    def close(self) -> None:
+        self._clock.close()
+
+    def heard(self) -> Iterator[Heard]:
+        self._clock.heard()
+        fleet = self._customers()
+        if fleet is not None:
+            try:
+                self._go_on(fleet, time.monotonic() + EVERY * SHARE)
+            except (PaasError, OSError):  # there is no tree now: the turn says so
+                self._next = 0
+        return iter(())
+
+    def _go_on(self, fleet: Fleet, end: float) -> None:
+        with self._opened(fleet) as cgroups:
+            now = int(time.time())
+            for sold in islice(fleet.accounts.values(), self._next, None):
+                self._next += 1
+                if not self._hits.knows(sold.directory) or cgroups.populated(tree.account(sold.directory)):
+                    self._hits.take(sold.directory, counters(cgroups, sold), now)
+                if time.monotonic() >= end:
+                    return
+        self._next = 0
+        self._hits.forget_all_but({sold.directory for sold in fleet.accounts.values()})

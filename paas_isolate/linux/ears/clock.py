@@ -1,0 +1,41 @@
+"""A clock that is heard like everything else. See timerfd_create(2); Python has it from 3.13 on."""
+
+import ctypes
+import os
+from contextlib import suppress
+
+_MONOTONIC = 1
+_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC  # TFD_NONBLOCK, TFD_CLOEXEC
+
+
+class _Times(ctypes.Structure):
+    """struct itimerspec: seconds and nanoseconds of the interval, then of the first time."""
+
+    _fields_ = [(name, ctypes.c_long) for name in ("every", "every_ns", "first", "first_ns")]
+
+
+class Clock:
+    """Its descriptor can be read when it has struck. It stands until it is set; OSError where there is none."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = self._libc.timerfd_create(_MONOTONIC, _FLAGS)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+
+    def fileno(self) -> int:
+        return int(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def strike(self, seconds: int) -> None:
+        """From now on every so many seconds; 0: no more."""
+        times = _Times(seconds, 0, seconds, 0)
+        if self._libc.timerfd_settime(self._fd, 0, ctypes.byref(times), None):
+            raise OSError(ctypes.get_errno(), "timerfd_settime")
+
+    def heard(self) -> None:
+        """Whatever it has struck until now is done with."""
+        with suppress(BlockingIOError):
+            os.read(self._fd, 8)

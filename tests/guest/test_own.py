@@ -1,0 +1,80 @@
+"""`paas-isolate me`, installed, as customers run it: with the daemon, and without."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from guest_machine import figures, knob, systemctl, until
+from guest_paas import INSTALLED
+from guest_people import Customer, Specs
+
+UNIT = "paas-isolate-daemon.service"
+SERVICES = {"web": {"limits": {"pids": 5, "memory": "20M"}}}
+
+
+@pytest.fixture
+def alice(spec: Specs, sell: Callable[..., Customer]) -> Iterator[Customer]:
+    """With bob beside, on a machine with a network and the daemon."""
+    spec.config(network={})
+    sell("bob", limits={"pids": 41})
+    customer = sell("alice", plan="small", limits={"pids": 40, "memory": "64M"}, services=SERVICES)
+    systemctl("start", UNIT)
+    until(lambda: knob("users/alice", "pids.max") == "40", "the first turn is done")
+    yield customer
+    systemctl("stop", UNIT)
+
+
+def me(customer: Customer, *options: str, leaf: str = "users/alice/other", code: int = 0) -> str:
+    said, _ = (program := customer.runs(INSTALLED, "me", *options, leaf=leaf)).communicate(timeout=60)
+    assert program.returncode == code, said
+    return said
+
+
+def told(customer: Customer) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(me(customer, "--json"))
+    return answer
+
+
+def test_a_customer_sees_limits_use_and_what_was_hit(alice: Customer) -> None:
+    before = told(alice)
+    assert (before["account"], before["plan"], before["hits"]) == ("alice", "small", [])
+    assert [re.sub(r"\d+$", "", it) for it in before["addresses"]] == ["10.77.0.", "fd77:7061:6173::"]
+    lines = {it["name"]: it for it in before["cgroups"]}
+    assert [*lines] == ["alice", "web", "login", "other"]
+    assert {name: knob("users/alice", name) for name in lines["alice"]["knobs"]} == lines["alice"]["knobs"]
+    assert lines["alice"]["use"]["pids"] == 1
+
+    alice.wants_processes(10, "users/alice/web")
+    until(lambda: figures("users/alice/web", "pids.events")["max"], "forks are refused")
+    after = told(alice)
+    refused = [it for it in after["hits"] if it["what"] == "refused"]
+    assert [it["service"] for it in refused] == ["web"]
+    assert refused[0]["number"] == figures("users/alice/web", "pids.events")["max"]
+    assert after["watched"] <= refused[0]["since"] <= refused[0]["until"]
+
+    words = me(alice)
+    assert words.startswith("account alice, plan small\naddresses 10.77.0.")
+    assert re.search(r"^alice +ok +\S+ +64M +\d+ +40 ", words, re.M)
+    assert re.search(r"^\d\d:\d\d:\d\d to .*: \d+ refused by the limit of processes in web$", words, re.M)
+    assert "bob" not in words + json.dumps(after)
+
+
+def test_the_kernel_kills_and_it_is_known(alice: Customer) -> None:
+    assert told(alice)["hits"] == []
+    hog = alice.python("a = [bytearray(1 << 20) for _ in range(60)]", "users/alice/web")
+    assert hog.wait(60) == -9
+    killed = [it for it in told(alice)["hits"] if it["what"] == "killed"]
+    assert [(it["service"], it["number"]) for it in killed] == [
+        ("web", figures("users/alice/web", "memory.events")["oom_kill"])
+    ]
+
+
+def test_without_the_daemon_less_is_known(alice: Customer) -> None:
+    systemctl("stop", UNIT)
+    words = me(alice)
+    assert words.startswith("account alice\n")
+    assert re.search(r"^alice +ok +\S+ +64M +\d+ +40 ", words, re.M)
+    assert "the daemon does not answer" in words
+    assert "in no account" in me(alice, leaf="", code=5)

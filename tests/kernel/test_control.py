@@ -1,0 +1,302 @@
+"""The control socket on this kernel: real connections of real uids to a daemon that runs."""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shop import NO_LIMIT, Shop
+from test_daemon import Resident, until
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+pytestmark = pytest.mark.kernel
+ALICE = 1_000_000 + secrets.randbelow(1000) * 1000
+BOB, CAROL = ALICE + 1, ALICE + 2
+PLAY = """
+import json, os, socket, struct, sys, time
+path, uid = sys.argv[1], int(sys.argv[2])
+os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
+def connect():
+    s = socket.socket(socket.AF_UNIX)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 20, 0))
+    s.connect(path); s.settimeout(20); return s
+def rest(s):
+    said = b""
+    try:
+        while more := s.recv(65536): said += more
+    except ConnectionResetError: pass
+    return said
+def ask(data):
+    with connect() as s:
+        try: s.sendall(data)
+        except BrokenPipeError: pass
+        return json.loads(rest(s))
+def verb(name, *words): return ask(json.dumps({"verb": name, "words": words}).encode() + b"\\n")
+"""
+
+
+class Guests:
+    """Whoever asks: each a process of its own that has stepped down to a uid."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.path = f"{os.readlink(shop.place / 'run')}/control.sock"
+
+    def start(self, uid: int, program: str) -> subprocess.Popen[str]:
+        words = ["/usr/bin/python3", "-ISc", PLAY + program, self.path, str(uid)]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+
+    def play(self, uid: int, program: str) -> str:
+        said, _ = (process := self.start(uid, program)).communicate(timeout=60)
+        assert process.returncode == 0
+        return said
+
+    def ask(self, uid: int, *words: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self.play(uid, f"print(json.dumps(verb(*{words})))"))
+        return said
+
+
+@pytest.fixture
+def shop(tmp_path: Path, cgroups: CgroupTree) -> Shop:
+    place = tmp_path / "shop"
+    place.mkdir()
+    return Shop(place, cgroups, ALICE)
+
+
+@pytest.fixture
+def run(shop: Shop) -> Iterator[Path]:
+    """Where customers may go: pytest's own directories are closed."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        (shop.place / "run").rmdir()
+        (shop.place / "run").symlink_to(place)
+        yield Path(place)
+
+
+@pytest.fixture
+def resident(shop: Shop, run: Path, tmp_path: Path) -> Iterator[Resident]:
+    """alice and bob have accounts; carol is exempt."""
+    shop.configure(", exempt: [carol]")
+    shop.account("alice", f"{NO_LIMIT}\nservices: {{web: {{{NO_LIMIT}}}}}\n")
+    shop.account("bob", NO_LIMIT)
+    shop.account("carol", NO_LIMIT)
+    begun = Resident(shop, tmp_path / "log")
+    try:
+        until(lambda: (run / "control.sock").exists(), "there is a socket")
+        until(lambda: "alice/web" in shop.tree(), "the first turn is done")
+        yield begun
+    finally:
+        begun.process.kill()
+        begun.process.wait()
+        sys.stdout.write(begun.log.read_text())  # pytest shows it where something went wrong
+
+
+@pytest.fixture
+def guests(resident: Resident, shop: Shop) -> Guests:
+    return Guests(shop)
+
+
+def descriptors(resident: Resident) -> int:
+    return len(os.listdir(f"/proc/{pid_of(resident)}/fd"))
+
+
+def pid_of(resident: Resident) -> int:
+    """`unshare` and sh become the daemon."""
+    return resident.process.pid
+
+
+def test_a_customer_is_told_of_the_own_account_alone(guests: Guests) -> None:
+    told = guests.ask(ALICE, "me")["told"]
+    assert told["account"] == "alice"
+    assert [it["path"] for it in told["cgroups"]] == [
+        "users/alice",
+        *(f"users/alice/{leaf}" for leaf in ("web", "login", "other")),
+    ]
+    assert {it["state"] for it in told["cgroups"]} == {"ok"}
+    assert not re.search("bob|carol", json.dumps(told))
+    assert guests.ask(BOB, "me")["told"]["account"] == "bob"
+
+
+def test_what_is_somebody_elses_is_answered_like_what_is_not_there(guests: Guests) -> None:
+    assert guests.ask(ALICE, "reconcile", "bob") == guests.ask(ALICE, "reconcile", "nobody")
+    assert guests.ask(ALICE, "reconcile") == {"error": "this needs root", "status": 1}
+
+
+def test_who_has_no_account_is_told_so(guests: Guests) -> None:
+    assert "no account" in guests.ask(ALICE + 900, "me")["error"]
+    assert "exempt" in guests.ask(CAROL, "me")["error"]
+    assert guests.ask(CAROL, "ping") == guests.ask(ALICE, "ping")
+
+
+def test_root_has_all_of_it(guests: Guests, shop: Shop) -> None:
+    assert guests.ask(0, "me", "bob")["told"]["account"] == "bob"
+    assert "bo'" in guests.ask(0, "me", "bo")["error"]
+    assert "name one" in guests.ask(0, "me")["error"]
+    os.rmdir(f"{shop.cgroups.root}/users/bob/other")
+    done = guests.ask(0, "reconcile", "bob")["told"]
+    assert (done["done"], done["status"], done["remaining"]) == (1, 0, [])
+    assert "bob/other" in shop.tree()
+    assert guests.ask(0, "reconcile", "bo") == {
+        "error": "no account is called 'bo'; did you mean bob?",
+        "status": 2,
+    }
+
+
+def test_root_of_a_user_namespace_is_who_it_is_outside(guests: Guests) -> None:
+    program = (
+        "libc = __import__('ctypes').CDLL(None)\n"
+        "assert libc.prctl(4, 1) == 0 and libc.unshare(0x10000000) == 0  # PR_SET_DUMPABLE, CLONE_NEWUSER\n"
+        "open('/proc/self/setgroups', 'w').write('deny')\n"
+        "open('/proc/self/uid_map', 'w').write(f'0 {uid} 1'); assert os.getuid() == 0\n"
+        "print(json.dumps([verb('me'), verb('reconcile')]))"
+    )
+    me, reconcile = json.loads(guests.play(ALICE, program))
+    assert me["told"]["account"] == "alice"
+    assert reconcile["error"] == "this needs root"
+
+
+def test_who_connected_is_who_asks_whoever_has_the_descriptor_now(guests: Guests) -> None:
+    program = (
+        "s = connect(); a, b = socket.socketpair(); pid = os.fork()\n"
+        "if pid:\n  socket.send_fds(a, [b'x'], [s.fileno()]); os.waitpid(pid, 0)\n"
+        "else:\n"
+        "  _, (fd,), *_ = socket.recv_fds(b, 1, 1); t = socket.socket(fileno=fd); t.setblocking(True)\n"
+        '  t.sendall(b\'{"verb": "me"}\\n\'); print(rest(t).decode(), flush=True); os._exit(0)'
+    )
+    assert json.loads(guests.play(ALICE, program))["told"]["account"] == "alice"
+
+
+NONSENSE = {
+    "no json": 'b"hello\\n"',
+    "empty": 'b"\\n"',
+    "nul": 'b"\\0\\0\\0\\n"',
+    "nul in a verb": 'b\'{"verb": "me\\\\u0000"}\\n\'',
+    "no utf-8": 'b\'{"verb": "\\xff\\xfe"}\\n\'',
+    "half a surrogate": 'b\'{"verb": "\\\\ud800"}\\n\'',
+    "another kind": 'b"[]\\n"',
+    "words are none": 'b\'{"verb": "me", "words": 7}\\n\'',
+    "a word is none": 'b\'{"verb": "me", "words": [["x"]]}\\n\'',
+    "brackets": 'b"[" * 4000 + b"\\n"',
+    "a number": 'b"9" * 4000 + b"\\n"',
+    "too long": 'b"x" * 5000',
+    "endless": 'b"x" * 3_000_000',
+    "unknown": 'b\'{"verb": "shutdown"}\\n\'',
+}
+
+
+def test_nonsense_is_refused_in_words(guests: Guests, resident: Resident) -> None:
+    """Each by another uid: who asks often is answered otherwise."""
+    for uid, (what, line) in enumerate(NONSENSE.items(), ALICE + 100):
+        said = json.loads(guests.play(uid, f"print(json.dumps(ask({line})))"))
+        assert said["error"], what
+        assert said["status"] == 2, what
+    assert guests.ask(ALICE, "me")["told"]["account"] == "alice"
+    assert resident.process.poll() is None
+
+
+def test_descriptors_that_come_along_are_dropped(guests: Guests, resident: Resident) -> None:
+    guests.ask(ALICE, "me")
+    before = descriptors(resident)
+    program = (
+        "null = os.open('/dev/null', os.O_RDONLY)\n"
+        "for _ in range(8):\n"
+        "  with connect() as s:\n"
+        "    socket.send_fds(s, [b'{\"verb\":'], [null] * 100); socket.send_fds(s, [b'\"ping\"}\\n'], [null] * 100)\n"
+        "    assert b'version' in rest(s)"
+    )
+    guests.play(ALICE, program)
+    assert descriptors(resident) <= before
+
+
+HOSTILE = {
+    "half lines": "print(flush=True)\nwhile True:\n  with connect() as s: s.sendall(b'{'); s.recv(99)",
+    "silence": "held = [connect() for _ in range(50)]; print(flush=True); time.sleep(60)",
+    "drops": "print(flush=True)\nwhile True:\n  s = connect(); s.send(b'{'); s.close()",
+    "a byte at a time": (
+        "print(flush=True)\nwhile True:\n  with connect() as s:\n"
+        "    try:\n      while s.send(b'x'): time.sleep(0.001)\n    except OSError: pass"
+    ),
+    "questions": "print(flush=True)\nwhile True: verb('me')",
+    "nobody reads": (
+        "print(flush=True)\nheld = []\nwhile True:\n"
+        '  s = connect(); s.send(b\'{"verb": "me"}\\n\'); held = [*held[-200:], s]'
+    ),
+    "giants": "print(flush=True)\nwhile True: ask(b'x' * 1_000_000)",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_whatever_one_customer_does_the_others_are_served(
+    guests: Guests, resident: Resident, shop: Shop, what: str
+) -> None:
+    """By four processes of one uid, while bob asks and an administrator saves a file."""
+    guests.ask(BOB, "ping")
+    before = descriptors(resident)
+    hostile = [guests.start(ALICE, HOSTILE[what]) for _ in range(4)]
+    try:
+        for process in hostile:
+            assert process.stdout
+            assert process.stdout.readline()
+        for _ in range(4):
+            assert guests.ask(BOB, "me")["told"]["account"] == "bob"
+        shop.account("alice", f"{NO_LIMIT}\nservices: {{late: {{{NO_LIMIT}}}}}\n")
+        until(lambda: "alice/late" in shop.tree(), "the file is applied")
+        assert descriptors(resident) <= before + 4 + 16
+    finally:
+        for process in hostile:
+            process.kill()
+            process.communicate()
+    until(lambda: descriptors(resident) <= before, "all of it is forgotten")
+    assert resident.process.poll() is None
+
+
+def test_ten_thousand_connections_are_told_to_come_again(guests: Guests, resident: Resident) -> None:
+    """Of a uid that holds as many as it is let, and of many uids."""
+    guests.ask(BOB, "ping")
+    before = descriptors(resident)
+    program = (
+        "import selectors\n"
+        "held = []; n = 0; end = time.monotonic() + 8\n"
+        "while n < 10000 and time.monotonic() < end:\n"
+        "  s = socket.socket(socket.AF_UNIX); s.setblocking(False); n += 1\n"
+        "  try: s.connect(path); held = [*held[-500:], s]\n"
+        "  except BlockingIOError: s.close()\n"
+        "print(n)"
+    )
+    assert guests.play(ALICE, program).strip() == "10000"
+    assert guests.ask(BOB, "me")["told"]["account"] == "bob"
+    silent = [guests.start(ALICE + 200 + n, "s = [connect() for _ in range(4)]; print(); input()") for n in range(40)]
+    try:
+        until(lambda: descriptors(resident) >= before + 120, "many hold what they are let")
+        assert descriptors(resident) <= before + 128 + 32
+        assert guests.ask(0, "me", "bob")["told"]["account"] == "bob"
+    finally:
+        for process in silent:
+            process.communicate("\n")
+    until(lambda: descriptors(resident) <= before, "all of it is forgotten")
+    assert guests.ask(BOB, "me")["told"]["account"] == "bob"
+
+
+def test_what_is_left_behind_is_replaced_and_what_ends_leaves_nothing(
+    guests: Guests, resident: Resident, run: Path
+) -> None:
+    resident.process.kill()
+    resident.process.wait()
+    assert (run / "control.sock").is_socket()
+    resident.process = resident.start()
+    until(lambda: _answers(guests), "the new one answers")
+    assert (run / "control.sock").stat().st_mode & 0o777 == 0o666
+    assert resident.end() == 0
+    assert [it.name for it in run.iterdir() if it.name.startswith("control")] == []
+
+
+def _answers(guests: Guests) -> bool:
+    program = "try: print(json.dumps(verb('ping')))\nexcept OSError: print('{}')"
+    return "told" in json.loads(guests.play(ALICE, program))
