@@ -186,7 +186,8 @@ def _wait(wheel: Wheel, last: Look, until: float) -> bool:
     """Whether something may have changed meanwhile: somebody was asked to end, or waits for that of another."""
     ending = [leaf for leaf, run in last.observed.runs.items() if run.asked and leaf in last.observed.members]
     ending = [leaf for leaf in ending if wheel.only in ("", tree.directory_of(leaf))]
-    if not ending and not last.desired.services.waiting:
+    waiting = [leaf for leaf in last.desired.services.waiting if wheel.only in ("", tree.directory_of(leaf))]
+    if not ending and not waiting:
         return False
     killed = min((last.observed.runs[leaf].kill_at for leaf in ending), default=FOREVER) - time.time()
     soon = min(until, time.monotonic() + min(killed, 1.0))

@@ -24,6 +24,8 @@ class Kept(NamedTuple):
     work: Work
     siblings: tuple[str, ...]
     """The leaves of all replicas."""
+    digest: str = ""
+    """Of the launch."""
     idle: str = ""
     as_it_is: bool = False
 
@@ -79,7 +81,8 @@ def _programs(
     leaves = tuple(tree.leaf(sold.directory, it.name) for it in replicas(service))
     for index, leaf in enumerate(leaves, 1):
         told = tuple(_told(cgroups.get(leaf, {}), cgroups.get(tree.account(sold.directory), {})))
-        yield leaf, Kept(_launch(sold, service, work, index, uid)._replace(told=told), work, leaves, *rest)
+        launch = _launch(sold, service, work, index, uid)
+        yield leaf, Kept(launch._replace(told=told), work, leaves, launch.digest, *rest)
 
 
 def _launch(sold: Sold, service: Service, work: Work, index: int, uid: int) -> Launch:
@@ -172,6 +175,7 @@ def wish(
         given_up,
         {leaf: kept.work.stop_timeout or 0 for leaf, kept in keep.items()},
         frozenset(leaf for leaf, kept in keep.items() if kept.is_job),
+        frozenset(leaf for leaf, kept in keep.items() if (last := runs.get(leaf)) and _is_over(kept, last)),
         frozenset(waiting),
         dues,
     )
@@ -187,7 +191,7 @@ def _wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]
         return None, FOREVER
     if kept.is_job:
         return _job_wants(kept, run, now)
-    if run is None or run.alive or run.fresh or run.digest != kept.launch.digest or not run.begun:
+    if run is None or run.alive or run.fresh or run.digest != kept.digest or not run.begun:
         return True, FOREVER
     if run.given_up or run.looping or not _failed(kept, run):
         return None, FOREVER
@@ -216,8 +220,13 @@ def _has_turn(kept: Kept, leaf: str, taken: Collection[tuple[str, ...]], up: Cal
     return len(kept.siblings) == 1 or (kept.siblings not in taken and {*kept.siblings} - {leaf} <= {*up()})
 
 
+def _is_over(kept: Kept, run: Run) -> bool:
+    """Whether what runs is to be replaced when something is to run."""
+    return run.unhealthy or _stale(kept, run)
+
+
 def _stale(kept: Kept, run: Run) -> bool:
-    return run.again or run.digest != kept.launch.digest
+    return run.again or run.digest != kept.digest
 
 
 def scaled(fleet: Fleet, numbers: Mapping[str, int]) -> Fleet:

@@ -32,7 +32,7 @@ def _without(leaf: str, run: Run, wish: Wish) -> Iterator[Step]:
 
 
 def _with(leaf: str, run: Run | None, wanted: Launch, wish: Wish, lives: bool) -> Iterator[Step]:
-    if run and run.alive and not (run.unhealthy or run.again or run.digest != wanted.digest):
+    if run and run.alive and leaf not in wish.over:
         return
     if run is None and leaf in wish.jobs:
         yield Wait(leaf, wanted.digest)

@@ -89,6 +89,8 @@ class Wish(NamedTuple):
     given_up: Mapping[str, str] = MappingProxyType({})
     patience: Mapping[str, int] = MappingProxyType({})
     jobs: frozenset[str] = frozenset()
+    over: frozenset[str] = frozenset()
+    """What runs there is to be replaced."""
     waiting: frozenset[str] = frozenset()
     """Replicas that are to be replaced when another is up."""
     dues: Mapping[str, float] = MappingProxyType({})

@@ -91,7 +91,7 @@ def test_a_crash_loop_is_given_up_and_told(work: Workplace) -> None:
     assert "given up until" in work.log("worker")
     state = work.state()["worker"]
     assert state["state"] == "failed"
-    assert "paas-isolate start alice/worker" in str(state["detail"])
+    assert "paas-isolate start alice/worker tries again" in work("status", "alice")
     assert "nothing to do" in work.reconcile()
     assert "start alice/worker" in work("start", "alice/worker", code=0)
     work.services("worker: {run: exec sleep 1000}")
