@@ -13,6 +13,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.network import Network, Wires
+from paas_isolate.model.view import Looks, Views
 from paas_isolate.model.world import Knobs, Process, World
 
 WORTH_A_PROCESS = 100
@@ -26,6 +27,7 @@ def observe(
     weight_at: str = tree.ROOT,
     doors: DoorDirectory | None = None,
     wires: Wires | None = None,
+    looks: Looks | None = None,
     since: tuple[World, Collection[str]] | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
@@ -39,7 +41,9 @@ def observe(
         _look_at_all(seen, fleet, weight_at, None)
     processes = tuple(_processes(cgroups, fleet, seen.members))
     network = wires.look() if wires else Network()
-    return World(seen.cgroups, processes, seen.members, doors=doors.look() if doors else {}, network=network)
+    views = looks.look() if looks else Views()
+    shut = doors.look() if doors else {}
+    return World(seen.cgroups, processes, seen.members, doors=shut, network=network, views=views)
 
 
 class _Seen:

@@ -14,6 +14,7 @@ from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.network import Wires
+from paas_isolate.model.view import Looks
 from paas_isolate.model.world import World
 from paas_isolate.observe import observe
 
@@ -33,6 +34,7 @@ class Wheel(NamedTuple):
     weight_at: str
     doors: DoorDirectory | None = None
     wires: Wires | None = None
+    looks: Looks | None = None
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
     meant: bool = False
@@ -84,7 +86,13 @@ def _sold(wheel: Wheel) -> World:
 
 def _look(wheel: Wheel, sold: World, since: tuple[World, Collection[str]] | None = None) -> Look:
     observed = observe(
-        wheel.cgroups, wheel.fleet, weight_at=wheel.weight_at, doors=wheel.doors, wires=wheel.wires, since=since
+        wheel.cgroups,
+        wheel.fleet,
+        weight_at=wheel.weight_at,
+        doors=wheel.doors,
+        wires=wheel.wires,
+        looks=wheel.looks,
+        since=since,
     )
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
@@ -106,7 +114,7 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
         new = tuple(step for step in last.changes if step not in tried)
         if not new:
             break
-        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires):
+        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires, wheel.looks):
             outcomes.append(outcome)
             tell(outcome)
         since = last.observed, touched(new)

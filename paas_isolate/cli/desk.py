@@ -17,6 +17,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Wiring
 from paas_isolate.model.knobs import CONTROLLERS
 from paas_isolate.model.network import Pools, Wires
+from paas_isolate.model.view import Looks
 from paas_isolate.reconcile import Wheel
 from paas_isolate.source import decisions
 from paas_isolate.source.directory import Directory
@@ -67,6 +68,7 @@ class Desk(NamedTuple):
                 weight_at=location.weight_at,
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
                 wires=self._wires(fleet, location) if fleet.host.network or decided.network else None,
+                looks=self._looks(fleet, location),
                 held=decided.held,
                 departed=decided.departed,
                 meant=meant,
@@ -81,6 +83,15 @@ class Desk(NamedTuple):
         ports = frozenset(it.publish for sold in fleet.accounts.values() for it in sold.services if it.publish)
         pools = Pools(network.pool, network.pool6)
         return NetworkHands(pools, self.run, self.state, spots(fleet.host.tree, location), ports)
+
+    def _looks(self, fleet: Fleet, location: Location) -> Looks | None:
+        """Where no account has a view, none is looked for: but those that are left of earlier ones."""
+        views = os.path.join(self.run, "views")
+        if not any(sold.view for sold in fleet.accounts.values()) and not os.path.isdir(views):
+            return None
+        from paas_isolate.linux.views.hands import ViewHands  # a machine without views does not pay for it
+
+        return ViewHands(views, location)
 
     @contextmanager
     def alone(self, *, wait: float = 0) -> Iterator[None]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from paas_isolate.errors import Complaint
 from paas_isolate.model.limits import NO_LIMITS, Limits
+from paas_isolate.model.view import HIDDEN, Upkeep, View
 
 LOGIN = "login"
 OTHER = "other"
@@ -50,6 +51,9 @@ class Plan(NamedTuple):
     services: tuple[Service, ...] = ()
     loopback: str = ""
     egress: tuple[str, ...] = ()
+    private: Mapping[str, bool] = MappingProxyType({})
+    hide: tuple[str, ...] = ()
+    disk: Limits = NO_LIMITS
     reserved: tuple[str, ...] = ()
 
 
@@ -69,6 +73,9 @@ class Account(NamedTuple):
     peers: tuple[str, ...] = ()
     loopback: str = ""
     egress: tuple[str, ...] = ()
+    private: Mapping[str, bool] = MappingProxyType({})
+    hide: tuple[str, ...] = ()
+    disk: Limits = NO_LIMITS
     reserved: tuple[str, ...] = ()
 
 
@@ -104,6 +111,9 @@ class Host(NamedTuple):
     default_plan: str | None = None
     network: Wiring | None = None
     """None: no private addresses, and nothing of ours in the network."""
+    private: Upkeep = Upkeep()
+    hide: tuple[str, ...] = HIDDEN
+    """What no account with a view of its own sees."""
 
 
 class Sold(NamedTuple):
@@ -130,6 +140,10 @@ class Sold(NamedTuple):
     peers: tuple[str, ...] = ()
     loopback: str = ""
     egress: tuple[str, ...] = ()
+    view: View | None = None
+    """None: the host's."""
+    disk: Limits = NO_LIMITS
+    """`max` in bytes and `files`, for each of its users."""
     reserved: tuple[str, ...] = ()
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from paas_isolate.model import tree
 from paas_isolate.model.network import Network
+from paas_isolate.model.view import Views
 
 Knobs = Mapping[str, str]
 """Knob name -> the text that the kernel prints, without its last newline."""
@@ -60,6 +61,7 @@ class World(NamedTuple):
     unmet: Mapping[str, str] = MappingProxyType({})
     doors: Doors = MappingProxyType({})
     network: Network = Network()
+    views: Views = Views()
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""
