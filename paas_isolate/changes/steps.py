@@ -196,7 +196,7 @@ class MakeView(NamedTuple):
 
 
 class RemoveView(NamedTuple):
-    """Take a view away. `tmp` is the directory of the files that were kept for it, which stay while its account does."""
+    """Take a view away, and the files that were kept for it in `tmp` (they stay while its account does)."""
 
     directory: str
     tmp: str = ""
@@ -211,13 +211,15 @@ class SetAging(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        return f"let files in private /tmp go by: {self.text.rstrip()}" if self.text else "let no files in private /tmp go"
+        return (
+            f"let files in private /tmp go by: {self.text.rstrip()}" if self.text else "keep all files in private /tmp"
+        )
 
 
 def _seen(view: View) -> str:
-    named = (("processes", view.processes), ("/tmp", view.tmp), ("/dev/shm", view.shm))
+    named = (("processes", view.processes), ("tmp", view.tmp), ("shm", view.shm))
     own = ", ".join(name for name, is_own in named if is_own) or "nothing"
-    return f"{own} of its own, {some(list(view.hide))} hidden" if view.hide else f"{own} of its own"
+    return f"{own} of its own, {', '.join(view.hide)} hidden" if view.hide else f"{own} of its own"
 
 
 def _facts(gate: Gate) -> set[str]:

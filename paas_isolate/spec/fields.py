@@ -222,9 +222,9 @@ LIMITS = Field("limits", LimitsShape(_SELF), "for the whole account")
 SERVICES = Field("services", ServicesShape(), "the named parts of the account")
 PRIVATE = Table(
     (
-        Field("processes", words.FLAG, "of processes and cgroups that are not its own, it sees none", False),
-        Field("tmp", words.FLAG, "/tmp and /var/tmp are its own", False),
-        Field("shm", words.FLAG, "/dev/shm is its own", False),
+        Field("processes", words.FLAG, "it sees its own processes and its own cgroup, and no others", False),
+        Field("tmp", words.FLAG, "its own /tmp and /var/tmp", False),
+        Field("shm", words.FLAG, "its own /dev/shm", False),
     ),
     expected="a mapping such as {processes: true, tmp: true, shm: true}",
 )

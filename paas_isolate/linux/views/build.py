@@ -15,8 +15,8 @@ from paas_isolate.model.view import View
 PROC = "hidepid=invisible"
 """For each mount its own since Linux 5.8 (Documentation/filesystems/proc.rst)."""
 
-_OWN_TMP = {"/tmp": "tmp", "/var/tmp": "var-tmp"}  # noqa: S108  (what is mounted there)
-_SHM = "/dev/shm"  # noqa: S108
+_OWN_TMP = {"/tmp": "tmp", "/var/tmp": "var-tmp"}
+_SHM = "/dev/shm"
 
 
 class Ground(NamedTuple):
@@ -33,7 +33,7 @@ class Ground(NamedTuple):
         return f"{self.location.root}/{tree.account(name)}"
 
 
-def ready(name: str, view: View, ground: Ground) -> None:
+def ready(view: View) -> None:
     """On the host: directories that outlive the view."""
     if view.tmp:
         above = os.path.dirname(view.tmp)

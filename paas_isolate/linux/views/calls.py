@@ -34,7 +34,8 @@ def mark(path: str) -> Mark | None:
 
 
 def mount(source: str, at: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    _check(_LIBC.mount(os.fsencode(source), os.fsencode(at), kind.encode() or None, ctypes.c_ulong(flags), data.encode()), at)
+    what, where = os.fsencode(source), os.fsencode(at)
+    _check(_LIBC.mount(what, where, kind.encode() or None, ctypes.c_ulong(flags), data.encode()), at)
 
 
 def bind(source: str, at: str, flags: int = 0) -> None:

@@ -35,6 +35,7 @@ class ViewHands:
         if asked and self._broken():
             keeper.take_away(self._ground.directory)
             in_child(lambda: keeper.lay(self._ground.directory))
+        os.makedirs(self._ground.doors, 0o700, exist_ok=True)
         wrong: list[str] = in_child(lambda: list(_make(self._ground, asked))) if asked else []
         return wrong
 
@@ -125,7 +126,7 @@ def _make(ground: Ground, asked: list[tuple[str, View]]) -> Iterator[str]:
 
 def _make_one(ways: _Ways, name: str, view: View, ground: Ground) -> None:
     calls.enter(ways.host)
-    build.ready(name, view, ground)
+    build.ready(view)
     calls.unshare()
     record = build.build(name, view, ground)
     handle = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
