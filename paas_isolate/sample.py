@@ -45,12 +45,13 @@ def use(cgroups: CgroupTree, path: str) -> Use:
     )
 
 
-def outdated(fleet: Fleet, observed: World) -> dict[str, list[int]]:
+def outdated(fleet: Fleet, observed: World, only: str = "") -> dict[str, list[int]]:
     """By account directory, its customers' processes that are in another mount namespace than the account's view: begun
     before it was made or changed, by what passes no session of PAM, or in one that they have made for themselves."""
     found: dict[str, list[int]] = {}
     for path, pids in observed.members.items() if observed.views.namespaces else ():
-        if now := observed.views.namespaces.get(directory := tree.directory_of(path)):
+        directory = tree.directory_of(path)
+        if (now := observed.views.namespaces.get(directory)) and only in ("", directory):
             found.setdefault(directory, []).extend(pid for pid in pids if _sees_another(fleet, pid, now))
     return {directory: sorted(pids) for directory, pids in found.items() if pids}
 

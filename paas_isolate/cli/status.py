@@ -104,7 +104,7 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
         notes.setdefault(tree.directory_of(path), []).append(reason)
     for step in _pending(seen.changes, wheel.only):
         notes.setdefault(owner(step) or "the tree", []).append(f"to do: {step}")
-    for directory, pids in outdated(fleet, seen.observed).items():
+    for directory, pids in outdated(fleet, seen.observed, wheel.only).items():
         told = some([str(pid) for pid in pids])
         notes.setdefault(directory, []).append(f"see another view than new sessions do, until they end: {told}")
     for name, keys in fleet.not_enforced().items():

@@ -2,52 +2,14 @@
 
 import os
 import shutil
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pam_session import ENTERS, REFUSED, SANITIZERS, STRICT, Built, build
-from shop import ALICE, BOB, Shop, many
-from view_stage import PRIVATE, Sight
-
-from paas_isolate.linux.cgroupfs import CgroupTree
+from pam_session import ENTERS, REFUSED
+from view_stage import LISTS, PRIVATE, Sight, lives
 
 pytestmark = pytest.mark.kernel
-
-SOURCE = Path(__file__).parents[2] / "pam" / "paas-enter.c"
-LISTS = "import json, os; print(json.dumps(sorted(os.listdir({path!r}))))"
-
-
-@pytest.fixture(scope="module")
-def programs() -> Iterator[tuple[Path, Built]]:
-    """Where every view has them: not below /tmp."""
-    with tempfile.TemporaryDirectory(dir="/opt") as place:
-        os.chmod(place, 0o755)
-        launcher = Path(place) / "paas-enter"
-        subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", launcher, SOURCE], check=True)
-        yield launcher, build(Path(place), *SANITIZERS)
-
-
-@pytest.fixture
-def sight(cgroups: CgroupTree, programs: tuple[Path, Built]) -> Iterator[Sight]:
-    with tempfile.TemporaryDirectory(dir="/opt") as place:
-        opened = Sight(Shop(Path(place), cgroups), *programs)
-        try:
-            yield opened
-        finally:
-            opened.end()
-
-
-def lives(sight: Sight, uid: int) -> list[int]:
-    """The pids of a customer's processes, of which there are some."""
-    for _ in range(500):
-        if found := sight.pids(uid):
-            return found
-        time.sleep(0.01)
-    raise AssertionError("nobody lives")
 
 
 def sees_all(sight: Sight, name: str) -> bool:
@@ -57,7 +19,7 @@ def sees_all(sight: Sight, name: str) -> bool:
 def test_a_customer_sees_its_own_processes_and_cgroup_alone(sight: Sight) -> None:
     sight.sell("alice", "bob")
     with sight.starts("bob", "cat") as other:
-        (pid,) = lives(sight, BOB)
+        (pid,) = lives(sight, sight.bob)
         seen = [each for each in sight.python("alice", LISTS.format(path="/proc")) if each.isdigit()]
         assert len(seen) == 1
         assert seen != [str(pid)]
@@ -79,7 +41,7 @@ def test_sessions_of_an_account_share_what_others_do_not_see(sight: Sight) -> No
         assert sight.asks("alice", f"cat {directory}/paas-test") == "mine"
         assert sight.python("bob", LISTS.format(path=directory)) == []
         assert not Path(directory, "paas-test").exists()
-    assert (sight.shop.place / "private/alice/tmp/paas-test").stat().st_uid == ALICE
+    assert (sight.shop.place / "private/alice/tmp/paas-test").stat().st_uid == sight.alice
 
 
 def test_what_is_hidden_has_nothing_in_it(sight: Sight) -> None:
@@ -112,7 +74,6 @@ def test_each_part_alone(sight: Sight) -> None:
 
 def test_thirty_accounts_are_two_mounts_of_the_host(sight: Sight) -> None:
     before = sight.mounts()
-    many(sight.shop, 30)
     for n in range(30):
         sight.shop.account(f"a{n}", f"users: [u{n}]\nlimits: {{memory: {{kill: process}}}}\n{PRIVATE}")
     assert sight.paas("reconcile").count("make the view of") == 30
@@ -189,7 +150,7 @@ def test_a_change_reaches_new_sessions_and_status_names_the_old(sight: Sight) ->
     sight.sell("alice", text="private: {tmp: true}\n")
     sight.asks("alice", "echo kept >/tmp/kept")
     with sight.starts("alice", "cat") as old:
-        (pid,) = lives(sight, ALICE)
+        (pid,) = lives(sight, sight.alice)
         sight.shop.account("alice", f"limits: {{memory: {{kill: process}}}}\n{PRIVATE}")
         assert "change the view of alice" in sight.paas("reconcile")
         assert not sees_all(sight, "alice")
@@ -215,7 +176,7 @@ def test_an_account_that_is_gone_leaves_nothing(sight: Sight) -> None:
     sight.asks("alice", "mkdir /tmp/a && ln -s /etc /tmp/a/link && echo >/dev/shm/x")
     (sight.shop.etc / "accounts.d/alice.yaml").unlink()
     with sight.starts("alice", "cat") as left:
-        lives(sight, ALICE)
+        lives(sight, sight.alice)
         sight.paas("reconcile", code=4)
         assert (sight.shop.place / "private/alice").exists()
         left.communicate()
@@ -263,7 +224,7 @@ def no_handle(sight: Sight) -> None:
 def a_customers_own(sight: Sight) -> None:
     """A namespace that a customer has made, where the keeper's handle should be."""
     maker = sight.starts("bob", "unshare", "--user", "--mount", "--map-root-user", "cat")
-    (pid,) = lives(sight, BOB)
+    (pid,) = lives(sight, sight.bob)
     no_handle(sight)
     keeper = f"{sight.run_directory}/views/keeper"
     for _ in range(500):
@@ -289,25 +250,25 @@ def another_namespace(sight: Sight) -> None:
 
 
 def nonsense(sight: Sight) -> None:
-    door = sight.run_directory / f"doors/{ALICE}:view"
+    door = sight.run_directory / f"doors/{sight.alice}:view"
     door.unlink()
     door.symlink_to("view/../etc")
 
 
 def bobs_gone(sight: Sight) -> None:
-    door = sight.run_directory / f"doors/{ALICE}:view"
+    door = sight.run_directory / f"doors/{sight.alice}:view"
     door.unlink()
     door.symlink_to("view/nobody")
 
 
 def too_long(sight: Sight) -> None:
-    door = sight.run_directory / f"doors/{ALICE}:view"
+    door = sight.run_directory / f"doors/{sight.alice}:view"
     door.unlink()
     door.symlink_to("view/" + "a" * 500)
 
 
 def a_directory(sight: Sight) -> None:
-    door = sight.run_directory / f"doors/{ALICE}:view"
+    door = sight.run_directory / f"doors/{sight.alice}:view"
     door.unlink()
     door.mkdir()
 
@@ -332,7 +293,7 @@ def test_a_view_that_cannot_be_entered_is_a_door_that_does_not_open(sight: Sight
 def test_root_and_the_exempt_keep_the_hosts(sight: Sight) -> None:
     sight.sell("alice")
     whose(sight, "alice")
-    for name, options in (("root", ()), ("alice", (f"exempt={ALICE}",))):
+    for name, options in (("root", ()), ("alice", (f"exempt={sight.alice}",))):
         told = sight.session(name, *options)
         assert told[0] == str(ENTERS)
         assert told[3:] == []

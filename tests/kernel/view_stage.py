@@ -2,18 +2,22 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from pam_session import QUIET, Built
-from shop import Shop
+from shop import ALICE, BOB, CAROL, Shop
 
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 
 PRIVATE = "private: {processes: true, tmp: true, shm: true}\n"
+LAUNCHER = Path(__file__).parents[2] / "pam" / "paas-enter.c"
+LISTS = "import json, os; print(json.dumps(sorted(os.listdir({path!r}))))"
 PYTHON = ("/usr/bin/python3", "-ISc")
 
 
@@ -24,14 +28,19 @@ class Sight:
         self.shop, self.launcher, self.module = shop, launcher, module
         self.run_directory = shop.place / "run"
         (shop.place / "secret").mkdir()
-        config = shop.etc / "config.yaml"
+        first = 300_000 + secrets.randbelow(100_000) * 100  # runs beside each other sweep in what has their uids
+        self.alice, self.bob, self.carol = first, first + 1, first + 2
+        config, passwd = shop.etc / "config.yaml", shop.place / "passwd"
+        text = config.read_text().replace(f"last_uid: {CAROL}", f"last_uid: {first + 99}")
+        config.write_text(text.replace(f"first_uid: {ALICE}", f"first_uid: {first}"))
+        users = [f"u{n}:x:{first + 3 + n}:1::/:/bin/sh\n" for n in range(90)]
+        text = passwd.read_text().replace(str(ALICE), str(first)).replace(str(BOB), str(first + 1))
+        passwd.write_text(text.replace(str(CAROL), str(first + 2)) + "".join(users))
         config.write_text(f"{config.read_text()}private: {{tmp: {shop.place}/private}}\nhide: [{shop.place}/secret]\n")
         decisions.save(str(shop.place / "state"), Decisions(launcher=True))
-        waits = f"mount --bind {shop.place}/passwd /etc/passwd && mkdir -p /var/tmp && echo && exec sleep infinity"
-        self.holder = subprocess.Popen(
-            ["unshare", *"--mount --pid --fork --kill-child --mount-proc --propagation shared sh -c".split(), waits],
-            stdout=subprocess.PIPE,
-        )
+        waits = f"mount --make-rshared / && mount --bind {shop.place}/passwd /etc/passwd && mkdir -p /var/tmp && echo && exec sleep infinity"
+        own = ("--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child")
+        self.holder = subprocess.Popen(["unshare", *own, "sh", "-c", waits], stdout=subprocess.PIPE)
         assert self.holder.stdout and self.holder.stdout.readline()
         there = f"/proc/{self.holder.pid}/ns"
         self._nsenter = ["nsenter", f"--mount={there}/mnt", f"--pid={there}/pid_for_children"]
@@ -45,12 +54,12 @@ class Sight:
         line = [*self._nsenter, *words]
         return subprocess.run(line, capture_output=True, text=True, timeout=60, **{"env": QUIET, "cwd": "/", **how})
 
-    def paas(self, *words: str, code: int = 0) -> str:
+    def paas(self, *words: str, code: int | None = 0) -> str:
         places = (("--etc", "etc"), ("--state", "state"), ("--run", "run"))
         options = [word for name, place in places for word in (name, str(self.shop.place / place))]
         path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = self.inside(sys.executable, "-m", "paas_isolate", *options, *words, env=path)
-        assert done.returncode == code, done.stdout + done.stderr
+        assert code is None or done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def sell(self, *names: str, text: str = PRIVATE) -> None:
@@ -111,5 +120,16 @@ class Sight:
         confdir = self.shop.place / "pam.d"
         confdir.mkdir(exist_ok=True)
         doors = f"doors={self.run_directory}/doors"
-        command = self.module.command(confdir, "su", name, doors, "first_uid=40000", "last_uid=59999", *options)
+        command = self.module.command(
+            confdir, "su", name, doors, f"first_uid={self.alice}", f"last_uid={self.carol}", *options
+        )
         return [*command, "/tmp/whose"]
+
+
+def lives(sight: Sight, uid: int) -> list[int]:
+    """The pids of a customer's processes, of which there are some."""
+    for _ in range(500):
+        if found := sight.pids(uid):
+            return found
+        time.sleep(0.01)
+    raise AssertionError("nobody lives")
