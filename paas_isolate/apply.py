@@ -20,15 +20,19 @@ from paas_isolate.changes.steps import (
     GiveUp,
     Kill,
     LowerMemory,
+    MakeView,
     Move,
     Remove,
     RemoveAddress,
     RemoveDoor,
+    RemoveView,
+    SetAging,
     SetDoor,
     SetGate,
     SetKnob,
     SetNames,
     SetRules,
+    Sight,
     Start,
     Step,
     Stop,
@@ -45,6 +49,7 @@ from paas_isolate.linux.services import keep_service
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import amount, writes
 from paas_isolate.model.network import Wires
+from paas_isolate.model.view import Looks
 from paas_isolate.units import format_size
 
 WORTH_A_PROCESS = 1000
@@ -86,6 +91,7 @@ def apply(
     changes: Changes,
     doors: DoorDirectory | None = None,
     wires: Wires | None = None,
+    looks: Looks | None = None,
     records: RecordDirectory | None = None,
 ) -> Iterator[Outcome]:
     """Carry out the steps in order, one outcome each, as they end.
@@ -96,18 +102,38 @@ def apply(
     created so: the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
     """
     broken: dict[str, Step] = {}
-    structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob | Wire), changes))
+    structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob | Wire | Sight), changes))
     knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob | SetDoor), changes[len(structure) :]))
     hand = partial(_carry_out, cgroups, doors, records)
     yield from _in_order(hand, broken, structure)
     yield from _in_shares(hand, broken, knobs)
     rest = changes[len(structure) + len(knobs) :]
-    for in_network, some in groupby(rest, lambda step: isinstance(step, Wire)):
+    for kind, some in groupby(rest, _kind):
         steps = list(some)
-        if in_network:
+        if kind == "wire":
             yield from _in_network(wires, steps)
+        elif kind == "sight":
+            yield from _in_sight(looks, broken, steps)
         else:
             yield from _in_order(hand, broken, steps)
+
+
+def _kind(step: Step) -> str:
+    return "wire" if isinstance(step, Wire) else "sight" if isinstance(step, Sight) else ""
+
+
+def _in_sight(looks: Looks | None, broken: dict[str, Step], steps: list[Step]) -> Iterator[Outcome]:
+    """A thousand views by one process. A view shows the account's cgroup: without that there is none."""
+    assert looks is not None  # who desires a view looks at it with the same hands
+    for step in steps:
+        if isinstance(step, MakeView) and (before := broken.get(step.directory)):
+            yield Outcome(step, Ending.SKIPPED, f"could not {before}")
+    made = [step for step in steps if isinstance(step, MakeView) and step.directory not in broken]
+    gone = [step for step in steps if isinstance(step, RemoveView)]
+    yield from _ends(made, lambda: looks.make((step.directory, step.view) for step in made))
+    for aging in (step for step in steps if isinstance(step, SetAging)):
+        yield from _ends([aging], partial(looks.set_aging, aging.text))
+    yield from _ends(gone, lambda: looks.remove((step.directory, step.tmp) for step in gone))
 
 
 def _in_network(wires: Wires | None, steps: list[Step]) -> Iterator[Outcome]:

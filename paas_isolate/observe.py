@@ -15,6 +15,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.network import Network, Wires
+from paas_isolate.model.view import Looks, Views
 from paas_isolate.model.world import Knobs, Process, World
 
 WORTH_A_PROCESS = 100
@@ -29,6 +30,7 @@ def observe(
     doors: DoorDirectory | None = None,
     wires: Wires | None = None,
     records: RecordDirectory | None = None,
+    looks: Looks | None = None,
     since: tuple[World, Collection[str]] | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
@@ -47,6 +49,7 @@ def observe(
         doors=doors.look() if doors else {},
         network=wires.look() if wires else Network(),
         runs=runs(cgroups, records, seen.members) if records else {},
+        views=looks.look() if looks else Views(),
     )
 
 

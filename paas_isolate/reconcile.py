@@ -21,6 +21,7 @@ from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.network import Wires
 from paas_isolate.model.running import FOREVER, NO_WISH, Run, Wish
+from paas_isolate.model.view import Looks
 from paas_isolate.model.world import World
 from paas_isolate.observe import observe
 
@@ -46,6 +47,7 @@ class Wheel(NamedTuple):
     doors: DoorDirectory | None = None
     wires: Wires | None = None
     records: RecordDirectory | None = None
+    looks: Looks | None = None
     held: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
@@ -121,6 +123,7 @@ def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None
         doors=wheel.doors,
         wires=wheel.wires,
         records=wheel.records,
+        looks=wheel.looks,
         since=since,
     )
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
@@ -167,18 +170,18 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
     sold = _sold(wheel)
     since = None
     until = time.monotonic() + wheel.patience
-    looks = ROUNDS
-    while looks:
+    left = ROUNDS
+    while left:
         last = _look(wheel, sold, since)
         tried = {outcome.step for outcome in outcomes} if last.changes else ()
         new = tuple(step for step in last.changes if step not in tried)
         since = (last.observed, touched(new)) if new else None
         if not new and not _wait(wheel, last, until):
             break
-        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires, wheel.records):
+        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires, wheel.looks, wheel.records):
             outcomes.append(outcome)
             tell(outcome)
-        looks -= 1 if new else 0
+        left -= 1 if new else 0
     return Report(tuple(outcomes), last, tuple(_remaining(last.changes, outcomes)))
 
 

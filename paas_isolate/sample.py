@@ -1,14 +1,16 @@
-"""Kernel -> figures: what one cgroup uses at this moment, and which limits it has hit."""
+"""Kernel -> figures: what one cgroup uses at this moment, and which limits it has hit; and who sees what is past."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from paas_isolate.changes.conditions import Condition
+from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import DEFAULTS, FREEZE
-from paas_isolate.model.world import Knobs
+from paas_isolate.model.world import Knobs, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,22 @@ def use(cgroups: CgroupTree, path: str) -> Use:
         written=sum(disk.get("wbytes", 0) for disk in disks),
         frozen=_pairs(cgroups.read(path, "cgroup.events")).get("frozen", 0) == 1,
     )
+
+
+def outdated(fleet: Fleet, observed: World, only: str = "") -> dict[str, list[int]]:
+    """By account directory, its customers' processes that are in another mount namespace than the account's view: begun
+    before it was made or changed, by what passes no session of PAM, or in one that they have made for themselves."""
+    found: dict[str, list[int]] = {}
+    for path, pids in observed.members.items() if observed.views.namespaces else ():
+        directory = tree.directory_of(path)
+        if (now := observed.views.namespaces.get(directory)) and only in ("", directory):
+            found.setdefault(directory, []).extend(pid for pid in pids if _sees_another(fleet, pid, now))
+    return {directory: sorted(pids) for directory, pids in found.items() if pids}
+
+
+def _sees_another(fleet: Fleet, pid: int, now: int) -> bool:
+    uid = procfs.effective_uid(pid)
+    return uid is not None and fleet.governs(uid) and procfs.mount_namespace(pid) not in (0, now)
 
 
 def _pairs(text: str | None) -> dict[str, int]:

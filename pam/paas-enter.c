@@ -1,7 +1,8 @@
 /* paas-enter ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]: runs a command as a customer, inside the customer's cgroup.
  *
  * For root alone: for units of systemd, root's cron, panels. It enters the leaf through the user's door (see
- * pam_paas_isolate.c): the leaf of a service lies beside the one that a login enters. See paas-enter(8).
+ * pam_paas_isolate.c): the leaf of a service lies beside the one that a login enters. It enters the account's view, too
+ * (view.h). See paas-enter(8).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +20,7 @@
 #define PROGRAM "paas-enter"
 #include "customer.h"
 #include "leaf.h"
+#include "view.h"
 
 #define DOORS "/run/paas-isolate/doors"
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -162,6 +164,8 @@ int main(int argc, char **argv)
 	if (name && !is_called(account, doors, *argv))
 		fail("%s is no user of the account %s", name, *argv);
 	enter(account, service);
+	if (view_enter(doors, user.pw_uid) == VIEW_BROKEN)
+		fail("the view of the account cannot be entered: %s", strerror(errno));
 	if (close_range(3, ~0U, 0))
 		fail("close_range: %s", strerror(errno));
 	clean_environment(&user, kept, count);

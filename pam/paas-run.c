@@ -33,6 +33,7 @@
 #include "leaf.h"
 #include "output.h"
 #include "request.h"
+#include "view.h"
 
 enum { LEAF = 3, RECORD = 4 };
 
@@ -423,6 +424,8 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	if (chdir("/"))
 		fail("/: %s", strerror(errno));
 	shed(user);
+	if (keeper->request->view && view_enter_called(keeper->request->views, keeper->request->view) != VIEW_ENTERED)
+		fail("the view of the account cannot be entered: %s", strerror(errno));
 	sigemptyset(&heard);
 	sigaddset(&heard, SIGCHLD);
 	sigaddset(&heard, SIGTERM);

@@ -3,7 +3,8 @@
  * A door is a symbolic link to the directory of a leaf: DOORS/UID, and DOORS/UID.SERVICE where logins through that PAM
  * service enter another one. DOORS/.complete says that all doors are there: who has none then is no customer. A door
  * that leads to no absolute path (`closed/alice`) is one of an account that nobody may enter. The module opens the
- * leaf's files through the door and writes one byte: it knows no specification, asks nobody. See pam_paas_isolate(8).
+ * leaf's files through the door and writes one byte: it knows no specification, asks nobody. DOORS/UID:view says which
+ * mount namespace the session enters then (view.h). See pam_paas_isolate(8).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include <security/pam_modutil.h>
 
 #include "leaf.h"
+#include "view.h"
 
 #define VISIBLE __attribute__((visibility("default")))
 #define PATH_SIZE 512
@@ -222,6 +224,7 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	const struct options options = parse_options(pamh, argc, argv);
 	const char *service = NULL, *name = NULL;
 	const struct passwd *user;
+	enum entry ended;
 
 	if (pam_get_item(pamh, PAM_SERVICE, (const void **)&service) != PAM_SUCCESS || !ours(service) ||
 	    pam_get_item(pamh, PAM_USER, (const void **)&name) != PAM_SUCCESS || !name || !strcmp(name, "root"))
@@ -234,9 +237,16 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	if (user->pw_uid == 0 || user->pw_uid < options.first_uid || user->pw_uid > options.last_uid ||
 	    listed(options.exempt, user->pw_uid))
 		return PAM_IGNORE;
-	switch (come_in(&options, user->pw_uid, service)) {
+	ended = come_in(&options, user->pw_uid, service);
+	if (ended == BROKEN && view_leave()) /* a view has no doors in it */
+		ended = come_in(&options, user->pw_uid, service);
+	switch (ended) {
 	case ENTERED:
-		return PAM_SUCCESS;
+		if (view_enter(options.doors, user->pw_uid) != VIEW_BROKEN)
+			return PAM_SUCCESS;
+		pam_syslog(pamh, LOG_ERR, "the view of %s (uid %lu) cannot be entered: %s", name,
+			   (unsigned long)user->pw_uid, strerror(errno));
+		return without_door(pamh, flags, &options, name);
 	case NO_DOOR:
 		return options.strangers_to_penalty && options.penalty && through(options.penalty) == ENTERED ? PAM_SUCCESS
 													      : PAM_IGNORE;

@@ -6,6 +6,7 @@ from paas_isolate.changes.doors import door_steps
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.service_steps import service_steps
 from paas_isolate.changes.steps import Changes, Create, Enable, LowerMemory, Move, Remove, SetKnob, Step
+from paas_isolate.changes.views import view_steps
 from paas_isolate.changes.wiring import network_steps
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
 from paas_isolate.model.world import Knobs, World
@@ -32,6 +33,7 @@ def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
             if not mends:
                 agreed.add(pair)
     steps += door_steps(desired.doors, observed.doors)
+    steps += view_steps(desired.views, observed.views, desired.cgroups)
     steps += network_steps(desired.network, observed.network)
     steps += [Remove(path) for path in have if path not in desired.cgroups]
     there = {process.pid: process for process in observed.processes} if desired.processes else {}

@@ -2,6 +2,7 @@
 
 A door's name is a uid, or `uid.service` where an account's `entry:` sends logins through that PAM service elsewhere.
 It leads to a leaf, or is closed: then it says whose it is, and logins are refused (see pam/pam_paas_isolate.c).
+`uid:view` says whose view the uid's logins enter.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -9,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, Step
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, Fleet, Sold
+from paas_isolate.model.view import DOOR as VIEW_DOOR
 from paas_isolate.model.world import COMPLETE, Doors
 
 
@@ -28,6 +30,8 @@ def _of(sold: Sold, held: Collection[str]) -> Iterator[tuple[str, str]]:
     if sold.suspended or sold.directory in held:
         yield "", tree.closed(sold.directory)
         return
+    if sold.view:
+        yield VIEW_DOOR, tree.view(sold.directory)
     for suffix, leaf in (("", LOGIN), *((f".{pam}", each.name) for each in sold.services for pam in each.entry)):
         frozen = held and f"{sold.directory}/{leaf}" in held
         yield suffix, tree.closed(sold.directory) if frozen else tree.leaf(sold.directory, leaf)

@@ -106,6 +106,7 @@ def _launch(sold: Sold, service: Service, work: Work, index: int, uid: int) -> L
         no_new_privs=work.no_new_privs,
         health=work.health,
         on_failure=work.on_failure,
+        view=sold.directory if sold.view else "",
     )
 
 

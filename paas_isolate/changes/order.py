@@ -11,10 +11,13 @@ from paas_isolate.changes.steps import (
     GiveUp,
     Kill,
     LowerMemory,
+    MakeView,
     Move,
     Remove,
     RemoveAddress,
     RemoveDoor,
+    RemoveView,
+    SetAging,
     SetDoor,
     SetGate,
     SetKnob,
@@ -34,14 +37,15 @@ class Rank(IntEnum):
     THAW = 1  # what is to run again runs before anything waits for it
     TIGHTEN = 2  # what is lowered, first: a sum of two knobs (burst on top of max) is never too high
     WIDEN = 3  # what is raised, and everything else that can be written, before anybody moves in
-    DOOR = 4  # opens on what has its limits and has been thawed; closes before a freeze, which would hold a login
-    NETWORK = 5  # an address goes before its rules, and comes after them; no login needs one to come in
-    STOP = 6  # who is asked to end has time meanwhile
-    MOVE = 7  # processes enter only what already has its limits
-    FREEZE = 8  # after the moves, so that what is swept in is frozen with the others
-    START = 9  # a program finds its limits, its address and its leaf as they are to be
-    LOWER = 10  # may take seconds for reclaim, so nobody waits behind it
-    REMOVE = 11  # last: its processes have moved out by now
+    VIEW = 4  # shows the account's own cgroup, which is there by now
+    DOOR = 5  # opens on what has its limits and has been thawed; closes before a freeze, which would hold a login
+    NETWORK = 6  # an address goes before its rules, and comes after them; no login needs one to come in
+    STOP = 7  # who is asked to end has time meanwhile
+    MOVE = 8  # processes enter only what already has its limits
+    FREEZE = 9  # after the moves, so that what is swept in is frozen with the others
+    START = 10  # a program finds its limits, its address, its view and its leaf as they are to be
+    LOWER = 11  # may take seconds for reclaim, so nobody waits behind it
+    REMOVE = 12  # last: its processes have moved out by now
 
 
 def rank(step: Step) -> tuple[int, int, int, str]:
@@ -53,6 +57,12 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.STRUCTURE, tree.depth(step.path), 0, step.path
         case Enable():
             return Rank.STRUCTURE, tree.depth(step.path), 1, step.path
+        case MakeView():
+            return Rank.VIEW, 0, 0, step.directory
+        case SetAging():
+            return Rank.VIEW, 1, 0, ""
+        case RemoveView():  # the door to it is gone by now, and its processes
+            return Rank.REMOVE, 0, 0, step.directory
         case SetDoor() | RemoveDoor():
             return Rank.DOOR, 0, 0, step.name
         case CompleteDoors():

@@ -19,6 +19,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Wiring
 from paas_isolate.model.knobs import CONTROLLERS
 from paas_isolate.model.network import Pools, Wires
+from paas_isolate.model.view import Looks
 from paas_isolate.reconcile import Wheel
 from paas_isolate.source import decisions
 from paas_isolate.source.directory import Directory
@@ -73,6 +74,7 @@ class Desk(NamedTuple):
                 weight_at=location.weight_at,
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
                 wires=self._wires(fleet, location) if wired and (fleet.host.network or decided.network) else None,
+                looks=self._looks(fleet, location),
                 records=self.records if self._keeps(fleet) else None,
                 held=decided.held,
                 stopped=decided.stopped,
@@ -84,7 +86,7 @@ class Desk(NamedTuple):
 
     @property
     def records(self) -> RecordDirectory:
-        return RecordDirectory(os.path.join(self.run, "services"))
+        return RecordDirectory(os.path.join(self.run, "services"), os.path.join(self.run, "views", "keeper"))
 
     def _keeps(self, fleet: Fleet) -> bool:
         """Whether there is a service that paas-isolate runs, or ran."""
@@ -99,6 +101,15 @@ class Desk(NamedTuple):
         ports = frozenset(it.publish for sold in fleet.accounts.values() for it in sold.services if it.publish)
         pools = Pools(network.pool, network.pool6)
         return NetworkHands(pools, self.run, self.state, spots(fleet.host.tree, location), ports)
+
+    def _looks(self, fleet: Fleet, location: Location) -> Looks | None:
+        """Where no account has a view, none is looked for: but those that are left of earlier ones."""
+        views = os.path.join(self.run, "views")
+        if not any(sold.view for sold in fleet.accounts.values()) and not os.path.isdir(views):
+            return None
+        from paas_isolate.linux.views.hands import ViewHands  # a machine without views does not pay for it
+
+        return ViewHands(views, location)
 
     @contextmanager
     def alone(self, *, wait: float = 0) -> Iterator[None]:

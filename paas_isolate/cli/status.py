@@ -17,7 +17,8 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.world import Knobs
 from paas_isolate.reconcile import Look, Wheel, conditions, look
-from paas_isolate.sample import Line, use
+from paas_isolate.sample import Line, outdated, use
+from paas_isolate.spec.names import some
 from paas_isolate.units import format_cpu, format_size
 
 TITLES = ("", "STATE", "MEMORY", "OF", "PROCESSES", "OF", "CPU TIME", "OF", "READ", "WRITTEN", "HITS")
@@ -110,6 +111,9 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
         notes.setdefault(tree.directory_of(path), []).append(reason)
     for step in _pending(seen.changes, wheel.only):
         notes.setdefault(owner(step) or "the tree", []).append(f"to do: {step}")
+    for directory, pids in outdated(fleet, seen.observed, wheel.only).items():
+        told = some([str(pid) for pid in pids])
+        notes.setdefault(directory, []).append(f"see another view than new sessions do, until they end: {told}")
     for name, keys in fleet.not_enforced().items():
         if account in ("", name):
             notes.setdefault(name, []).append(f"not enforced by this version: {', '.join(keys)}")

@@ -17,6 +17,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.network import Network
 from paas_isolate.model.running import Run
+from paas_isolate.model.view import Views
 from paas_isolate.model.world import COMPLETE, World
 from paas_isolate.observe import observe_account
 from paas_isolate.reconcile import ROUNDS, Wheel, kept_by, services_now
@@ -79,13 +80,15 @@ def account_world(wheel: Wheel, sold: Sold) -> World:
     world = as_wanted(wheel)
     cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == sold.directory}
     doors = {name: target for name, target in world.doors.items() if name != COMPLETE}
-    return world._replace(cgroups=cgroups, doors=doors, network=Network())
+    return world._replace(cgroups=cgroups, doors=doors, network=Network(), views=Views())
 
 
 def can_turn(wheel: Wheel, edit: Edit) -> bool:
     """Whether everything around it is as a whole turn left it."""
     sold = edit.sold
     if sold.directory in wheel.departed or not wheel.cgroups.exists(tree.USERS):
+        return False
+    if (edit.before.view if edit.before else None) != sold.view:
         return False
     if edit.before is None and wheel.cgroups.exists(tree.account(sold.directory)):
         return False
@@ -115,7 +118,7 @@ def turn_account(wheel: Wheel, world: World, edit: Edit, places: Places, tell: C
         new = tuple(step for step in changes if step not in tried)
         if not new:
             return Turned(not changes, desired.services.dues)
-        for outcome in apply(wheel.cgroups, new, wheel.doors, None, wheel.records):
+        for outcome in apply(wheel.cgroups, new, wheel.doors, records=wheel.records):
             tell(outcome)
         tried.update(new)
     return Turned(False, desired.services.dues)

@@ -38,7 +38,7 @@ class DoorDirectory:
 
     def set(self, name: str, target: str) -> None:
         """Make or replace a door, in one step for whoever is just coming in."""
-        to = target if tree.is_closed(target) else f"{self._base}{target}"
+        to = target if tree.is_closed(target) or tree.is_view(target) else f"{self._base}{target}"
         self._in_place(lambda: self._link(to, name))
 
     def remove(self, name: str) -> None:

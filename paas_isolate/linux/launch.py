@@ -16,12 +16,13 @@ _CLEAR = 10
 """Descriptors that are handed on lie above those that they become."""
 
 
-def launch(of: Launch, leaf: int, record: int) -> None:
-    """Begin it. `leaf` is the directory of its cgroup, `record` what its keeper adds to. HostError when nothing
+def launch(of: Launch, leaf: int, record: int, views: str) -> None:
+    """Begin it. `leaf` is the directory of its cgroup, `record` what its keeper adds to,
+    `views` the handle of the views' keeper. HostError when nothing
     began."""
     program = launcher()
     with ExitStack() as undo:
-        request = _clear(_request_file(of), undo)
+        request = _clear(_request_file(of, views), undo)
         here, there = os.pipe2(os.O_CLOEXEC)
         undo.callback(os.close, here)
         with ExitStack() as handed:
@@ -43,10 +44,10 @@ def launcher() -> str:
     raise HostError("paas-run is not installed", hint="scripts/install puts it into /usr/local/sbin")
 
 
-def _request_file(of: Launch) -> int:
+def _request_file(of: Launch, views: str) -> int:
     request = os.memfd_create("request", os.MFD_CLOEXEC)
     with open(request, "wb", closefd=False) as file:
-        file.writelines(text.encode() + b"\0" for text in _request(of))
+        file.writelines(text.encode() + b"\0" for text in (f"views={views}", *_request(of)))
     os.lseek(request, 0, os.SEEK_SET)
     return request
 
@@ -69,6 +70,8 @@ def _request(of: Launch) -> Iterator[str]:
         yield f"mail={of.on_failure.mail}"
     if of.on_failure.run:
         yield f"hook={of.on_failure.run}"
+    if of.view:
+        yield f"view={of.view}"
     if of.last_try:
         yield "last_try=1"
 

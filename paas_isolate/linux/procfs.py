@@ -96,6 +96,14 @@ def command(pid: int) -> str:
     return (_read(pid, "cmdline") or "").rstrip("\0").replace("\0", " ")
 
 
+def mount_namespace(pid: int) -> int:
+    """The inode of the one that it is in; 0 when it has ended."""
+    try:
+        return os.stat(f"{ROOT}/{pid}/ns/mnt").st_ino
+    except OSError:
+        return 0
+
+
 def name(pid: int) -> str:
     """What people call it: the name of the program, or of the kernel thread."""
     return (_read(pid, "comm") or "").rstrip("\n")

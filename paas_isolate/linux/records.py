@@ -21,10 +21,11 @@ ENDING = ".ending"
 
 
 class RecordDirectory:
-    """`directory` holds a file `ACCOUNT.LEAF` for each leaf with a program of ours."""
+    """`directory` holds a file `ACCOUNT.LEAF` for each leaf with a program of ours; `views` is
+    the handle by which the accounts' views are entered."""
 
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
+    def __init__(self, directory: str, views: str) -> None:
+        self.directory, self.views = directory, views
 
     @property
     def ending(self) -> bool:

@@ -21,7 +21,7 @@ def keep_service(
             starved = starvation(cgroups, path)
             with records.begin(path, begin.digest, starved) as (record, begun), cgroups.opened(path) as leaf:
                 last = len(begun) == MANY and begun[-1] - begun[0] < PERIOD
-                launch(begin._replace(last_try=last), leaf, record)
+                launch(begin._replace(last_try=last), leaf, record, records.views)
         case Stop(path, because, timeout):
             now = time.time()
             records.add(path, "asked", f"{now:.3f}", f"{now + timeout / 1000:.3f}", because)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from paas_isolate.errors import Complaint
 from paas_isolate.model.limits import NO_LIMITS, Limits
+from paas_isolate.model.view import HIDDEN, Upkeep, View
 from paas_isolate.model.work import NO_WORK, Work
 
 LOGIN = "login"
@@ -53,6 +54,9 @@ class Plan(NamedTuple):
     services: tuple[Service, ...] = ()
     loopback: str = ""
     egress: tuple[str, ...] = ()
+    private: Mapping[str, bool] = MappingProxyType({})
+    hide: tuple[str, ...] = ()
+    disk: Limits = NO_LIMITS
     reserved: tuple[str, ...] = ()
 
 
@@ -72,6 +76,9 @@ class Account(NamedTuple):
     peers: tuple[str, ...] = ()
     loopback: str = ""
     egress: tuple[str, ...] = ()
+    private: Mapping[str, bool] = MappingProxyType({})
+    hide: tuple[str, ...] = ()
+    disk: Limits = NO_LIMITS
     reserved: tuple[str, ...] = ()
 
 
@@ -109,6 +116,9 @@ class Host(NamedTuple):
     """None: no private addresses, and nothing of ours in the network."""
     suspension: str = "freeze"
     """What becomes of the services of a suspended account: `freeze` or `stop`."""
+    private: Upkeep = Upkeep()
+    hide: tuple[str, ...] = HIDDEN
+    """What no account with a view of its own sees."""
 
 
 class Sold(NamedTuple):
@@ -135,6 +145,10 @@ class Sold(NamedTuple):
     peers: tuple[str, ...] = ()
     loopback: str = ""
     egress: tuple[str, ...] = ()
+    view: View | None = None
+    """None: the host's."""
+    disk: Limits = NO_LIMITS
+    """`max` in bytes and `files`, for each of its users."""
     reserved: tuple[str, ...] = ()
 
 

@@ -11,6 +11,7 @@ ANCHOR = "anchor"
 USERS = "users"
 PENALTY = "penalty"
 CLOSED = "closed"
+VIEW = "view"
 _BELOW = f"{USERS}/"
 OUTSIDE = "/"
 """The hierarchy's own root: it may hold processes although it has children, on every cgroup v2 system
@@ -46,13 +47,23 @@ def closed(directory: str) -> str:
     return f"{CLOSED}/{directory}"
 
 
+def view(directory: str) -> str:
+    """What the door leads to by which a login enters the view of an account: no cgroup, but it says whose it is."""
+    return f"{VIEW}/{directory}"
+
+
+def is_view(target: str) -> bool:
+    return target.startswith(f"{VIEW}/")
+
+
 def is_closed(target: str) -> bool:
     return target.startswith(f"{CLOSED}/")
 
 
 def behind(target: str) -> str:
     """The account directory that a door leads into, or is closed for; '' when it is nobody's."""
-    return target.removeprefix(f"{CLOSED}/") if is_closed(target) else directory_of(target)
+    word, _, directory = target.partition("/")
+    return directory if word in (CLOSED, VIEW) else directory_of(target)
 
 
 def is_account(path: str) -> bool:

@@ -109,6 +109,8 @@ class Launch(NamedTuple):
     health: Health | None = None
     on_failure: Failure = Failure()
     told: tuple[tuple[str, str], ...] = ()
+    view: str = ""
+    """The name of the account's view, '' where it has none: one that changes reaches what begins after it."""
     last_try: bool = False
     """Whether the customer is to be told, where it fails, that it is not started again."""
 
@@ -117,4 +119,4 @@ class Launch(NamedTuple):
         """What tells a changed command from the one that runs."""
         from hashlib import blake2b  # only a machine with services of its own pays for OpenSSL's import
 
-        return blake2b(repr(self._replace(told=(), last_try=False)).encode(), digest_size=12).hexdigest()
+        return blake2b(repr(self._replace(told=(), view="", last_try=False)).encode(), digest_size=12).hexdigest()

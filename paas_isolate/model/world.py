@@ -7,6 +7,7 @@ from typing import NamedTuple
 from paas_isolate.model import tree
 from paas_isolate.model.network import Network
 from paas_isolate.model.running import NO_WISH, Run, Wish
+from paas_isolate.model.view import Views
 
 Knobs = Mapping[str, str]
 """Knob name -> the text that the kernel prints, without its last newline."""
@@ -65,6 +66,7 @@ class World(NamedTuple):
     """What is to run, in a desired world."""
     runs: Mapping[str, Run] = MappingProxyType({})
     """What ran last in a leaf, in an observed one."""
+    views: Views = Views()
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""

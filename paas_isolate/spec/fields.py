@@ -7,6 +7,7 @@ from typing import Any
 
 from paas_isolate.model.account import LOGIN, OTHER, Host, Tree, Wiring
 from paas_isolate.model.limits import Value
+from paas_isolate.model.view import HIDDEN, Upkeep
 from paas_isolate.model.work import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.spec import words
 from paas_isolate.spec.egress import EgressShape
@@ -16,7 +17,7 @@ from paas_isolate.spec.page import Page, below
 from paas_isolate.spec.process import EnvironmentShape, RlimitsShape
 from paas_isolate.spec.read import Items, Node, Pairs
 from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, Schema, Table
-from paas_isolate.units import format_size
+from paas_isolate.units import format_duration, format_size
 
 _HOST = Host()
 _SELF = LimitsShape().percent
@@ -99,6 +100,13 @@ NETWORK = Table(
     )
 )
 
+UPKEEP = Table(
+    (
+        Field("tmp", words.ROOT, "the directory below which each account's own /tmp and /var/tmp lie", Upkeep().tmp),
+        Field("age", words.DURATION, "how long a file stays there that nobody uses", format_duration(Upkeep().age)),
+    )
+)
+
 HOST = Table(
     (
         Field("tree", TREE, "where our subtree hangs"),
@@ -111,6 +119,13 @@ HOST = Table(
             words.choice("freeze", "stop"),
             "what becomes of the services of a suspended account; everything else of it is frozen",
             _HOST.suspension,
+        ),
+        Field("private", UPKEEP, "how what accounts have for themselves is kept"),
+        Field(
+            "hide",
+            ListOf(words.ROOT, "a list of paths"),
+            "what accounts with `private` or `hide` do not see at all",
+            list(HIDDEN),
         ),
         Field("default_plan", words.NAME, "the plan of an account that names none (default: no plan)"),
     )
@@ -250,9 +265,27 @@ class _Raw(Anything):
 
 LIMITS = Field("limits", LimitsShape(_SELF), "for the whole account")
 SERVICES = Field("services", ServicesShape(), "the named parts of the account")
-LATER = tuple(
-    Field(name, Anything(), meaning, reserved=True)
-    for name, meaning in (("private", "what the account has for itself alone"),)
+PRIVATE = Table(
+    (
+        Field("processes", words.FLAG, "it sees its own processes and its own cgroup, and no others", False),
+        Field("tmp", words.FLAG, "its own /tmp and /var/tmp", False),
+        Field("shm", words.FLAG, "its own /dev/shm", False),
+    ),
+    expected="a mapping such as {processes: true, tmp: true, shm: true}",
+)
+
+DISK = Table(
+    (
+        Field("max", words.SPACE, "bytes on the file system of the home, of each of its users", "unlimited"),
+        Field("files", words.FILES, "files and directories there, of each of its users", "unlimited"),
+    ),
+    expected="a mapping such as {max: 10G, files: 200000}",
+)
+
+SEEN = (
+    Field("private", PRIVATE, "what of the machine the account has for itself alone"),
+    Field("hide", ListOf(words.ROOT, "a list of paths"), "what it does not see at all, beside what config.yaml hides"),
+    Field("disk", DISK, "how much of the disk is its own: a quota of the file system"),
 )
 
 LOOPBACK = Field(
@@ -264,7 +297,7 @@ LOOPBACK = Field(
 
 EGRESS = Field("egress", EgressShape(), "where to the account's packets may leave the machine", "allow")
 
-PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, EGRESS, *LATER))
+PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, EGRESS, *SEEN))
 
 ACCOUNT = Table(
     (
@@ -289,6 +322,6 @@ ACCOUNT = Table(
         Field("peers", ListOf(words.NAME, "a list of accounts"), "accounts that may connect to this one"),
         LOOPBACK,
         EGRESS,
-        *LATER,
+        *SEEN,
     )
 )

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 
-from paas_isolate.model.account import Account, Match, Plan, Service
+from paas_isolate.model.account import Account, Host, Match, Plan, Service
 from paas_isolate.model.limits import Limits
+from paas_isolate.model.view import View
 from paas_isolate.model.work import NO_WORK, Work
 
 _STANDS_FOR = re.compile(r"\$(account|owner)\b")
@@ -41,6 +42,17 @@ def _merge_service(plan: Service, own: Service) -> Service:
 
 def merge_reserved(plan: Plan | None, account: Account) -> tuple[str, ...]:
     return tuple(dict.fromkeys(plan.reserved + account.reserved)) if plan else account.reserved
+
+
+def merge_view(host: Host, plan: Plan | None, account: Account, directory: str) -> View | None:
+    """None where it has none of its own: what the host hides is hidden in views alone."""
+    private = {**plan.private, **account.private} if plan else account.private
+    hide = (plan.hide if plan else ()) + account.hide
+    if not hide and not any(private.values()):
+        return None
+    tmp = f"{host.private.tmp}/{directory}" if private.get("tmp") else ""
+    every = tuple(dict.fromkeys(host.hide + hide))
+    return View(private.get("processes", False), tmp, private.get("shm", False), every)
 
 
 def personal(services: tuple[Service, ...]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from paas_isolate.errors import Complaint
 from paas_isolate.model.account import Account, Host, Match, Plan, Service, Tree, Wiring
 from paas_isolate.model.limits import BY_NAME, Limits
+from paas_isolate.model.view import Upkeep
 from paas_isolate.model.work import Failure, Health, Log, Work
 from paas_isolate.spec import fields
 from paas_isolate.spec.limits import parse_limit
@@ -34,6 +35,8 @@ def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
         default_plan=values.get("default_plan"),
         network=Wiring(**values["network"]) if "network" in values else None,
         suspension=values.get("suspension") or "freeze",
+        private=Upkeep(**values.get("private", {})),
+        **({"hide": values["hide"]} if "hide" in values else {}),
     )
     if not page.mistakes and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
@@ -52,6 +55,7 @@ def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
         services=_services(root, values, page),
         loopback=values.get("loopback") or "",
         egress=values.get("egress") or (),
+        **_view(values),
         reserved=fields.PLAN.reserved(values),
     )
     return plan, page.warnings()
@@ -77,6 +81,7 @@ def parse_account(data: bytes, file: str) -> tuple[Account, Warnings]:
         peers=values.get("peers") or (),
         loopback=values.get("loopback") or "",
         egress=values.get("egress") or (),
+        **_view(values),
         reserved=fields.ACCOUNT.reserved(values),
     )
     if name and account.renamed_from == name:
@@ -133,6 +138,15 @@ def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str,
         text = f"is missing; expected one of {some(users)}, for none is named like the account"
         page.refuse(_node(root), "owner", text)
     return name
+
+
+def _view(values: Values) -> dict[str, Any]:
+    """What plans and accounts alike say of what is seen, and of the disk."""
+    return {
+        "private": values.get("private") or {},
+        "hide": values.get("hide") or (),
+        "disk": values.get("disk") or {},
+    }
 
 
 def _services(root: Node | None, values: Values, page: Page) -> tuple[Service, ...]:

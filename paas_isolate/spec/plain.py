@@ -8,34 +8,38 @@ from decimal import Decimal
 from typing import Any
 
 from paas_isolate.model.account import Account, Host, Match, Plan, Service, Sold, Tree, Wiring
-from paas_isolate.model.limits import UNLIMITED, Cores, Limits, Percent, Value
+from paas_isolate.model.limits import NO_LIMITS, UNLIMITED, Cores, Limits, Percent, Value
+from paas_isolate.model.view import Upkeep, View
 from paas_isolate.model.work import NO_WORK, Failure, Health, Log, Work
 
 VERSION = 1
 Plain = dict[str, Any]
 
 _WIRED = ("address", "peers", "loopback", "egress")
+_SEEN = ("private", "hide")
 _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 
 
 def plain_account(account: Account) -> Plain:
     return _row(
-        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, "reserved"
-    ) | _parts(account.limits, account.services)
+        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, *_SEEN, "reserved"
+    ) | _parts(account.limits, account.services, account.disk)
 
 
 def account_from(row: Plain) -> Account:
-    if "limits" in row or "services" in row:
-        row = {**row, "limits": _limits_from(row.get("limits", {})), "services": _services_from(row)}
+    if "limits" in row or "services" in row or "disk" in row:
+        row = {**row, "limits": _limits_from(row.get("limits", {})), "services": _services_from(row), **_disk_from(row)}
     return Account(**row)
 
 
 def plain_plan(plan: Plan) -> Plain:
-    return _row(plan, "name", "file", "loopback", "egress", "reserved") | _parts(plan.limits, plan.services)
+    row = _row(plan, "name", "file", "loopback", "egress", *_SEEN, "reserved")
+    return row | _parts(plan.limits, plan.services, plan.disk)
 
 
 def plan_from(row: Plain) -> Plan:
-    return Plan(**{**row, "limits": _limits_from(row.get("limits", {})), "services": _services_from(row)})
+    limits = _limits_from(row.get("limits", {}))
+    return Plan(**{**row, "limits": limits, "services": _services_from(row), **_disk_from(row)})
 
 
 def plain_host(host: Host) -> Plain:
@@ -43,6 +47,8 @@ def plain_host(host: Host) -> Plain:
     names = ("first_uid", "last_uid", "exempt", "without_account", "default_plan", "suspension")
     return {name: getattr(host, name) for name in names} | {
         "network": host.network._asdict() if host.network else None,
+        "private": host.private._asdict(),
+        "hide": host.hide,
         "tree": {"unit": host.tree.unit, "root": host.tree.root},
         "penalty": _plain_limits(host.penalty),
         "ceiling": _plain_limits(host.ceiling),
@@ -57,6 +63,8 @@ def host_from(row: Plain) -> Host:
             **known,
             "tree": Tree(**row["tree"]),
             "exempt": tuple(row["exempt"]),
+            "private": Upkeep(**row.get("private", {})),
+            "hide": tuple(row.get("hide", Host().hide)),
             "network": Wiring(**{**network, "frontends": tuple(network["frontends"])}) if network else None,
             "penalty": _limits_from(row["penalty"]),
             "ceiling": _limits_from(row["ceiling"]),
@@ -67,7 +75,9 @@ def host_from(row: Plain) -> Host:
 def plain_sold(sold: Sold) -> Plain:
     wired = ("addresses", "peers", "loopback", "egress")
     row = _row(sold, "name", "directory", "owner", "home", "plan", "suspended", *wired, "reserved")
-    return row | {"uids": dict(sold.uids)} | _parts(sold.limits, sold.services)
+    if sold.view:
+        row["view"] = sold.view._asdict()
+    return row | {"uids": dict(sold.uids)} | _parts(sold.limits, sold.services, sold.disk)
 
 
 def sold_from(row: Plain) -> Sold:
@@ -77,6 +87,8 @@ def sold_from(row: Plain) -> Sold:
             "home": "",
             **row,
             **{key: tuple(row.get(key, ())) for key in ("addresses", "peers", "egress", "reserved")},
+            "view": _view_from(row.get("view")),
+            **_disk_from(row),
             "limits": _limits_from(row.get("limits", {})),
             "services": _services_from(row),
         }
@@ -87,8 +99,16 @@ def _row(thing: object, *names: str) -> Plain:
     return {name: value for name in names if (value := getattr(thing, name)) not in _EMPTY}
 
 
-def _parts(limits: Limits, services: tuple[Service, ...]) -> Plain:
-    row: Plain = {}
+def _view_from(row: Plain | None) -> View | None:
+    return View(**{**row, "hide": tuple(row["hide"])}) if row else None
+
+
+def _disk_from(row: Plain) -> Plain:
+    return {"disk": _limits_from(row["disk"])} if "disk" in row else {}
+
+
+def _parts(limits: Limits, services: tuple[Service, ...], disk: Limits = NO_LIMITS) -> Plain:
+    row: Plain = {"disk": _plain_limits(disk)} if disk else {}
     if limits:
         row["limits"] = _plain_limits(limits)
     if services:

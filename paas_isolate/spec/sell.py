@@ -10,7 +10,7 @@ from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import LastGood
 from paas_isolate.spec.conflicts import Conflict, conflicts
-from paas_isolate.spec.merge import merge_limits, merge_reserved, merge_services, personal, personalise
+from paas_isolate.spec.merge import merge_limits, merge_reserved, merge_services, merge_view, personal, personalise
 from paas_isolate.spec.names import MOST, shown
 from paas_isolate.spec.works import work_conflicts
 
@@ -87,9 +87,10 @@ class Seller:
         if merged.personal:
             services = personalise(services, account.name, account.owner)
         host = self.shelf.host
+        directory = self._directory(account) if account.renamed_from else account.name
         return Sold(
             name=account.name,
-            directory=self._directory(account) if account.renamed_from else account.name,
+            directory=directory,
             uids=uids,
             owner=account.owner,
             home=self._home(account),
@@ -101,6 +102,8 @@ class Seller:
             peers=account.peers,
             loopback=_loopback(plan, account),
             egress=_egress(plan, account),
+            view=merge_view(host, plan, account, directory) if _sees_less(plan, account) else None,
+            disk=merge_limits(plan.disk if plan else {}, account.disk),
             reserved=merge_reserved(plan, account),
         )
 
@@ -225,6 +228,10 @@ class Seller:
 def _loopback(plan: Plan | None, account: Account) -> str:
     said = account.loopback or (plan.loopback if plan else "")
     return "" if said == "own" else said
+
+
+def _sees_less(plan: Plan | None, account: Account) -> bool:
+    return bool(account.private or account.hide or (plan and (plan.private or plan.hide)))
 
 
 def _egress(plan: Plan | None, account: Account) -> tuple[str, ...]:

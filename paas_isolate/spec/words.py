@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from paas_isolate.model.limits import UNLIMITED, Value
 from paas_isolate.spec import names
 from paas_isolate.spec.shapes import Text
 from paas_isolate.units import parse_count, parse_duration, parse_size
@@ -134,6 +135,27 @@ _NICKNAMES = {
 }
 
 
+def _or_unlimited(parse: Callable[[str], int], least: int, expected: str) -> Callable[[str], Value]:
+    def either(text: str) -> Value:
+        if text in ("unlimited", "max", "infinity"):
+            return UNLIMITED
+        if (value := parse(exact(text))) < least:
+            raise ValueError(f"{expected} (or the word unlimited)")
+        return value
+
+    return either
+
+
+SPACE = Text(
+    _or_unlimited(parse_size, 1 << 20, "a size of at least 1M, such as 10G"),
+    "a size such as 10G",
+    {"type": ["string", "integer"]},
+)
+FILES = Text(
+    _or_unlimited(parse_count, 10, "a whole number of at least 10, such as 200000"),
+    "a whole number such as 200000",
+    {"type": ["string", "integer"]},
+)
 FLAG = Text(_flag, "true or false", {"type": "boolean"})
 DURATION = Text(_duration, "a duration such as 10s", {"type": "string", "pattern": "^[0-9.]+(ms|s|m|h|d)$"})
 WITHOUT_ACCOUNT = Text(

@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from login_house import House
 from login_kit import Kit, make
+from pam_session import SANITIZERS, STRICT, Built, build
 from shop import Shop
 from spaces import Namespace, neighbour_of, opened
+from view_stage import LAUNCHER, Sight
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import mounts
@@ -106,3 +109,23 @@ def lan(guarded: Namespace) -> Iterator[Namespace]:
     """A machine of the LAN with a route to the pool."""
     with neighbour_of(guarded) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def view_programs() -> Iterator[tuple[Path, Built]]:
+    """Where every view has them: not below /tmp."""
+    with tempfile.TemporaryDirectory(dir="/opt") as place:
+        os.chmod(place, 0o755)
+        launcher = Path(place) / "paas-enter"
+        subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", launcher, LAUNCHER], check=True)
+        yield launcher, build(Path(place), *SANITIZERS)
+
+
+@pytest.fixture
+def sight(cgroups: CgroupTree, view_programs: tuple[Path, Built]) -> Iterator[Sight]:
+    with tempfile.TemporaryDirectory(dir="/opt") as place:
+        opened = Sight(Shop(Path(place), cgroups), *view_programs)
+        try:
+            yield opened
+        finally:
+            opened.end()

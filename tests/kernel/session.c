@@ -1,6 +1,7 @@
-/* Opens one PAM session and tells what became of it: session CONFDIR SERVICE USER
+/* Opens one PAM session and tells what became of it: session CONFDIR SERVICE USER [FILE]
  *
- * Prints three lines: the answer of pam_open_session(3), what was said to the user, and the cgroup afterwards.
+ * Prints three lines: the answer of pam_open_session(3), what was said to the user, and the cgroup afterwards; then what
+ * FILE has, as whoever the session is for would find it.
  * getpgid(2) stands around the call, for whoever counts system calls; stderr has how many microseconds it took. The
  * modules have been loaded by then, and the user been looked up, as in a login: sshd does both before.
  */
@@ -33,7 +34,7 @@ int main(int argc, char **argv)
 	FILE *file;
 	int answer;
 
-	if (argc != 4 || pam_start_confdir(argv[2], argv[3], &conversation, argv[1], &pamh) != PAM_SUCCESS)
+	if (argc < 4 || pam_start_confdir(argv[2], argv[3], &conversation, argv[1], &pamh) != PAM_SUCCESS)
 		return 2;
 	(void)getpwnam(argv[3]);
 	(void)pam_setcred(pamh, PAM_ESTABLISH_CRED);
@@ -48,6 +49,11 @@ int main(int argc, char **argv)
 	while (file && fgets(cgroup, sizeof cgroup, file))
 		if (!strncmp(cgroup, "0::", 3))
 			fputs(cgroup + 3, stdout);
+	if (file)
+		fclose(file);
+	file = argc > 4 ? fopen(argv[4], "r") : NULL;
+	while (file && fgets(cgroup, sizeof cgroup, file))
+		fputs(cgroup, stdout);
 	if (file)
 		fclose(file);
 	return pam_end(pamh, answer) == PAM_SUCCESS ? 0 : 2;

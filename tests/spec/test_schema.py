@@ -28,9 +28,7 @@ def test_every_limit_is_told_with_its_unit_and_knob() -> None:
         assert limit.unit in told["description"]
 
 
-def test_defaults_and_what_is_reserved_are_told() -> None:
+def test_defaults_are_told() -> None:
     host = schema()["$defs"]["host"]["properties"]
     assert host["users"]["properties"]["first_uid"]["default"] == 1000
     assert host["ceiling"]["default"] == {"memory": "75%", "pids": "80%", "cpu_weight": 50}
-    later = schema()["$defs"]["account"]["properties"]["private"]
-    assert later["description"].endswith("not enforced by this version")

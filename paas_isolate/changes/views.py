@@ -1,0 +1,42 @@
+"""What each account sees: the views that were sold, and the steps to them."""
+
+from collections.abc import Collection, Container, Iterator
+
+from paas_isolate.changes.steps import MakeView, RemoveView, SetAging, Step
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet, Host
+from paas_isolate.model.view import View, Views
+from paas_isolate.units import format_duration
+
+
+def views_as_sold(fleet: Fleet) -> Views:
+    made: dict[str, View | None] = {it.directory: it.view for it in fleet.accounts.values() if it.view}
+    return Views(made, aging(fleet.host) if any(view.tmp for view in made.values() if view) else "")
+
+
+def aging(host: Host) -> str:
+    """As tmpfiles.d(5) has it: it goes by the last use, and leaves what somebody has locked."""
+    return f"e {host.private.tmp}/*/* - - - {_as_systemd_has_it(host.private.age)}\n"
+
+
+def _as_systemd_has_it(milliseconds: int) -> str:
+    return format_duration(milliseconds) if milliseconds % 1000 == 0 else f"{milliseconds}ms"
+
+
+def staying_views(sold: Views, observed: Views, staying: Collection[str]) -> Views:
+    """Those of accounts that stay as they are."""
+    left = {it: view for it, view in observed.made.items() if it in staying and it not in sold.made}
+    return sold._replace(made={**left, **sold.made}, aging=observed.aging if left and not sold.aging else sold.aging)
+
+
+def view_steps(desired: Views, observed: Views, cgroups: Container[str]) -> Iterator[Step]:
+    """The files of an account go when its cgroup does."""
+    for directory, view in desired.made.items():
+        if view and (directory not in observed.made or observed.made[directory] != view):
+            yield MakeView(directory, view, directory in observed.made, observed.made.get(directory))
+    for directory, was in observed.made.items():
+        if directory not in desired.made:
+            stays = tree.account(directory) in cgroups
+            yield RemoveView(directory, was.tmp if was and not stays else "")
+    if desired.aging != observed.aging:
+        yield SetAging(desired.aging)

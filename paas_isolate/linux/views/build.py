@@ -1,0 +1,115 @@
+"""One view, from the host's: done by who has just left the host's mounts for a copy of them."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import NamedTuple
+
+from paas_isolate.linux.location import Location
+from paas_isolate.linux.views import calls
+from paas_isolate.linux.views.keeper import NO_FILE, NOTHING, Record
+from paas_isolate.model import tree
+from paas_isolate.model.view import View
+
+PROC = "hidepid=invisible"
+"""For each mount its own since Linux 5.8 (Documentation/filesystems/proc.rst)."""
+
+_OWN_TMP = {"/tmp": "tmp", "/var/tmp": "var-tmp"}
+_SHM = "/dev/shm"
+
+
+class Ground(NamedTuple):
+    """`directory` is RUN/views; `location` where the tree is."""
+
+    directory: str
+    location: Location
+
+    @property
+    def doors(self) -> str:
+        return f"{os.path.dirname(self.directory)}/doors"
+
+    def leaf(self, name: str) -> str:
+        return f"{self.location.root}/{tree.account(name)}"
+
+
+def ready(view: View) -> None:
+    """On the host: directories that outlive the view."""
+    if view.tmp:
+        above = os.path.dirname(view.tmp)
+        os.makedirs(above, 0o700, exist_ok=True)
+        for directory, mode in ((view.tmp, 0o700), *((f"{view.tmp}/{own}", 0o1777) for own in _OWN_TMP.values())):
+            with suppress(FileExistsError):
+                os.mkdir(directory, mode)
+                os.chmod(directory, mode)
+
+
+def build(name: str, view: View, ground: Ground) -> Record:
+    """In the copy. What stands at each path afterwards is what the record says."""
+    # who becomes another customer here (su) shall find no door, and look for one on the host
+    hidden = dict(_hide((*view.hide, ground.doors), ground.directory))
+    calls.unmount(ground.directory)
+    leaf = ground.leaf(name)
+    shown = calls.mark(leaf) if view.processes else None
+    with ExitStack() as undo:
+        points = list(_private(view, leaf, ground, partial(_opened, undo)))
+    marks = {path: found for path in (*hidden.values(), *points) if (found := calls.mark(path))}
+    missing = tuple(path for path in view.hide if path not in hidden)
+    return Record(view, os.stat("/proc/self/ns/mnt").st_ino, marks, missing, shown)
+
+
+def _opened(undo: ExitStack, directory: str) -> str:
+    """By another path, for what is mounted may cover its own."""
+    handle = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    undo.callback(os.close, handle)
+    return f"/proc/self/fd/{handle}"
+
+
+def _private(view: View, leaf: str, ground: Ground, opened: Callable[[str], str]) -> Iterator[str]:
+    """Mounts what is the account's own; where that is."""
+    inside = opened(leaf) if view.processes else ""
+    own = {point: opened(f"{view.tmp}/{name}") for point, name in _OWN_TMP.items()} if view.tmp else {}
+    if view.processes:
+        calls.mount("proc", "/proc", "proc", calls.SAFE | calls.NOEXEC, PROC)
+        _only_its_cgroup(ground.location.mount, leaf, inside)
+        yield from ("/proc", leaf)
+    for point, source in own.items():
+        if os.path.isdir(point):
+            calls.bind(source, point, calls.SAFE)
+            yield os.path.realpath(point)
+    if view.shm:
+        calls.mount("shm", _SHM, "tmpfs", calls.SAFE, "mode=1777")
+        yield _SHM
+
+
+def _only_its_cgroup(mount: str, leaf: str, inside: str) -> None:
+    """A tree with nothing in it but the way to the account's cgroup, at its own path: programs look there for their
+    limits, as /proc/self/cgroup tells them."""
+    calls.mount("cgroups", mount, "tmpfs", calls.SAFE | calls.NOEXEC, "mode=0755,size=32k,nr_inodes=64")
+    os.makedirs(leaf, 0o755)
+    calls.bind(inside, leaf, calls.SAFE | calls.NOEXEC)
+    calls.mount("", mount, flags=calls.REMOUNT | calls.BIND | calls.RDONLY | calls.SAFE | calls.NOEXEC)
+
+
+def _hide(paths: tuple[str, ...], directory: str) -> Iterator[tuple[str, str]]:
+    """Those that were there, and where they really are. What lies below another that is hidden is hidden with it."""
+    for path in sorted(paths, key=lambda it: it.count("/")):
+        try:
+            found = os.path.realpath(path, strict=True)
+        except OSError:
+            continue
+        with suppress(FileNotFoundError):
+            calls.bind(f"{directory}/{NOTHING if os.path.isdir(found) else NO_FILE}", found)
+            yield path, found
+
+
+def whole(record: Record) -> bool:
+    """Whether all that was mounted is there still, by who is in the view."""
+    return all(calls.mark(path) == found for path, found in record.marks.items())
+
+
+def fits(name: str, record: Record, ground: Ground) -> bool:
+    """Whether it would be made the same today, by who is on the host."""
+    if any(os.path.exists(path) for path in record.missing):
+        return False
+    return record.shown is None or record.shown == calls.mark(ground.leaf(name))

@@ -1,0 +1,175 @@
+"""The hands of views: all of a run are made, looked at and taken away by one child each time."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+
+from paas_isolate.linux.location import Location
+from paas_isolate.linux.views import build, calls, keeper
+from paas_isolate.linux.views.build import Ground
+from paas_isolate.linux.views.child import in_child
+from paas_isolate.model.view import View, Views
+
+AGING = "/run/tmpfiles.d/paas-isolate-private.conf"
+
+
+class ViewHands:
+    """`directory` is RUN/views."""
+
+    def __init__(self, directory: str, location: Location, aging: str = AGING) -> None:
+        self._ground = Ground(directory, location)
+        self._aging = aging
+
+    def look(self) -> Views:
+        if self._broken():
+            return Views(aging=self._aged())
+        found = in_child(lambda: list(_look(self._ground)))
+        made = {name: View(*view) if view else None for name, view, _ in found}
+        return Views(made, self._aged(), {name: namespace for name, _, namespace in found if namespace})
+
+    def make(self, views: Iterable[tuple[str, View]]) -> list[str]:
+        asked = list(views)
+        if asked and self._broken():
+            keeper.take_away(self._ground.directory)
+            in_child(lambda: keeper.lay(self._ground.directory))
+        os.makedirs(self._ground.doors, 0o700, exist_ok=True)
+        wrong: list[str] = in_child(lambda: list(_make(self._ground, asked))) if asked else []
+        return wrong
+
+    def remove(self, views: Iterable[tuple[str, str]]) -> list[str]:
+        asked = list(views)
+        if not asked:
+            return []
+        if not self._broken() and not in_child(lambda: _remove(self._ground, [name for name, _ in asked])):
+            keeper.take_away(self._ground.directory)
+        return [_clear(tmp) for _, tmp in asked]
+
+    def set_aging(self, text: str) -> None:
+        if not text:
+            with suppress(FileNotFoundError):
+                os.unlink(self._aging)
+            return
+        os.makedirs(os.path.dirname(self._aging), exist_ok=True)
+        with open(f"{self._aging}.new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(f"{self._aging}.new", self._aging)
+
+    def _aged(self) -> str:
+        with suppress(OSError), open(self._aging, encoding="utf-8", errors="replace") as file:
+            return file.read()
+        return ""
+
+    def _broken(self) -> bool:
+        """Whether there is no keeper of ours."""
+        try:
+            os.close(calls.open_namespace(f"{self._ground.directory}/{keeper.HANDLE}"))
+        except PermissionError:
+            raise
+        except OSError:
+            return True
+        return False
+
+
+class _Ways:
+    """To the host and to the keeper, for a child that goes back and forth."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.host = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self.keeper = calls.open_namespace(f"{ground.directory}/{keeper.HANDLE}")
+
+    @contextmanager
+    def among_handles(self) -> Iterator[None]:
+        calls.enter(self.keeper)
+        yield
+        calls.enter(self.host)
+
+
+def _look(ground: Ground) -> Iterator[tuple[str, tuple[object, ...] | None, int]]:
+    ways = _Ways(ground)
+    with ways.among_handles():
+        found = list(keeper.records())
+    fit = {name for name, record in found if record and build.fits(name, record, ground)}
+    for name, record in found:
+        calls.enter(ways.keeper)
+        whole = record is not None and name in fit and _is_whole(name, record)
+        yield name, tuple(record.view) if record and whole else None, record.namespace if record else 0
+
+
+def _is_whole(name: str, record: keeper.Record) -> bool:
+    try:
+        handle = calls.open_namespace(f"/{name}")
+    except OSError:
+        return False
+    try:
+        if os.fstat(handle).st_ino != record.namespace:
+            return False
+        calls.enter(handle)
+        return build.whole(record)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+
+
+def _make(ground: Ground, asked: list[tuple[str, View]]) -> Iterator[str]:
+    """What went wrong with each, '' where nothing did."""
+    ways = _Ways(ground)
+    with ways.among_handles():
+        keeper.sweep()
+    cpus = os.sched_getaffinity(0)
+    for name, view in asked:
+        yield _tried(partial(_make_one, ways, name, view, ground), cpus)
+
+
+def _make_one(ways: _Ways, name: str, view: View, ground: Ground) -> None:
+    calls.enter(ways.host)
+    build.ready(view)
+    calls.unshare()
+    record = build.build(name, view, ground)
+    handle = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        calls.enter(ways.keeper)
+        keeper.keep(name, handle, record)
+    finally:
+        os.close(handle)
+
+
+def _remove(ground: Ground, names: list[str]) -> int:
+    """How many are left."""
+    with _Ways(ground).among_handles():
+        for name in names:
+            keeper.forget(name)
+        return len(keeper.names())
+
+
+def _tried(work: Callable[[], None], cpus: set[int]) -> str:
+    """It stays on the CPU that was right for the last, and tries the others where it is not."""
+    try:
+        try:
+            work()
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            os.sched_setaffinity(0, cpus)
+            keeper.on_some_cpu(work)
+    except OSError as error:
+        return f"{error.filename or 'views'}: {error.strerror}"
+    return ""
+
+
+def _clear(tmp: str) -> str:
+    """The files that were kept for an account that is gone; whatever its customer has made there, no link is followed
+    (shutil.rmtree.avoids_symlink_attacks)."""
+    if not tmp:
+        return ""
+    wrong: list[str] = []
+
+    def note(_: object, path: str, error: BaseException) -> None:
+        wrong.append(f"{path}: {error}")
+
+    if os.path.isdir(tmp):
+        shutil.rmtree(tmp, onerror=lambda function, path, info: note(function, path, info[1]))
+    return wrong[0] if wrong else ""

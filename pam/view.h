@@ -1,0 +1,191 @@
+/* The view of an account: the mount namespace that its sessions and services share, as the PAM module and the launchers
+ * enter it. Its handle lies in the keeper, another namespace, whose handle lies beside the doors. Only root makes either,
+ * and none is entered of which that is not so. What fails says why in errno. See mount_namespaces(7), ioctl_ns(2).
+ */
+#ifndef PAAS_ISOLATE_VIEW_H
+#define PAAS_ISOLATE_VIEW_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define VIEW_NAME_SIZE 64
+
+/* VIEW_NONE: the host's is this user's, too. */
+enum view { VIEW_NONE, VIEW_ENTERED, VIEW_BROKEN };
+
+/* Closes FD and leaves errno as it was. */
+static inline void view_close(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+}
+
+/* Whether FD is the handle of a mount namespace that belongs to our own user namespace: a customer's belongs to one
+ * that the customer has made. */
+static inline bool view_is_ours(int fd)
+{
+	struct stat owner, ours;
+	struct statfs found;
+	bool same = false;
+	int user;
+
+	if (fstatfs(fd, &found))
+		return false;
+	errno = EXDEV;
+	if (found.f_type != NSFS_MAGIC || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNS)
+		return false;
+	user = ioctl(fd, NS_GET_USERNS);
+	if (user < 0)
+		return false;
+	if (!fstat(user, &owner) && !stat("/proc/self/ns/user", &ours)) {
+		same = owner.st_dev == ours.st_dev && owner.st_ino == ours.st_ino;
+		errno = EPERM;
+	}
+	view_close(user);
+	return same;
+}
+
+/* The handle at PATH, which can be entered, or -1. */
+static inline int view_open(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 || view_is_ours(fd))
+		return fd;
+	view_close(fd);
+	return -1;
+}
+
+/* Enters the namespace at PATH. 0 or -1. */
+static inline int view_set(const char *path)
+{
+	int fd = view_open(path), ended;
+
+	if (fd < 0)
+		return -1;
+	ended = setns(fd, CLONE_NEWNS);
+	view_close(fd);
+	return ended;
+}
+
+/* From the keeper into the view of that name. 0 or -1. */
+static inline int view_of(const char *name)
+{
+	char path[VIEW_NAME_SIZE + 1];
+
+	snprintf(path, sizeof path, "/%s", name);
+	return view_set(path);
+}
+
+/* The name that the door of UID's view tells, into NAME. VIEW_ENTERED stands for: there is one. */
+static inline enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, uid_t uid)
+{
+	char door[PATH_MAX], told[VIEW_NAME_SIZE + 5];
+	ssize_t size;
+
+	if ((size_t)snprintf(door, sizeof door, "%s/%lu:view", doors, (unsigned long)uid) >= sizeof door) {
+		errno = ENAMETOOLONG;
+		return VIEW_BROKEN;
+	}
+	size = readlink(door, told, sizeof told - 1);
+	if (size < 0)
+		return errno == ENOENT ? VIEW_NONE : VIEW_BROKEN;
+	told[size] = '\0';
+	if (size <= 5 || (size_t)size >= sizeof told - 1 || strncmp(told, "view/", 5) || told[5] == '.' ||
+	    strchr(told + 5, '/')) {
+		errno = EINVAL;
+		return VIEW_BROKEN;
+	}
+	strcpy(name, told + 5);
+	return VIEW_ENTERED;
+}
+
+/* setns(2) leads to the root of the namespace: back to where one was, if there is such a directory. */
+static inline void view_stay_in(const char *directory)
+{
+	int saved = errno;
+
+	if (!*directory || chdir(directory))
+		(void)!chdir("/");
+	errno = saved;
+}
+
+/* Enters the view of that NAME, by way of the keeper whose handle is at KEEPER; stays where it was where that fails. */
+static inline enum view view_enter_called(const char *keeper, const char *name)
+{
+	enum view ended = VIEW_ENTERED;
+	char here[PATH_MAX];
+	int before;
+
+	if (!getcwd(here, sizeof here) || *here != '/')
+		*here = '\0';
+	before = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (before < 0)
+		return VIEW_BROKEN;
+	if (view_set(keeper)) {
+		ended = VIEW_BROKEN;
+	} else {
+		if (view_of(name)) {
+			int why = errno;
+
+			ended = VIEW_BROKEN;
+			(void)!setns(before, CLONE_NEWNS);
+			errno = why;
+		}
+		view_stay_in(here);
+	}
+	view_close(before);
+	return ended;
+}
+
+/* Enters the view of UID, if it has one; in none but the one that it came from where that fails. */
+static inline enum view view_enter(const char *doors, uid_t uid)
+{
+	char name[VIEW_NAME_SIZE], keeper[PATH_MAX];
+	enum view ended = view_name(name, doors, uid);
+
+	if (ended != VIEW_ENTERED)
+		return ended;
+	if ((size_t)snprintf(keeper, sizeof keeper, "%s/../views/keeper", doors) >= sizeof keeper) {
+		errno = ENAMETOOLONG;
+		return VIEW_BROKEN;
+	}
+	return view_enter_called(keeper, name);
+}
+
+/* Out of a view, to what the first process sees: whoever becomes another customer inside of one comes in anew. False
+ * where that is where one is. */
+static inline bool view_leave(void)
+{
+	struct stat first, own;
+	char here[PATH_MAX];
+	int saved = errno;
+	bool left;
+
+	if (stat("/proc/1/ns/mnt", &first) || stat("/proc/self/ns/mnt", &own) || first.st_ino == own.st_ino) {
+		errno = saved;
+		return false;
+	}
+	if (!getcwd(here, sizeof here) || *here != '/')
+		*here = '\0';
+	left = !view_set("/proc/1/ns/mnt");
+	if (left)
+		view_stay_in(here);
+	errno = saved;
+	return left;
+}
+
+#endif

@@ -1,0 +1,314 @@
+"""Views: what an account sees, that it stays so, and what is left when it is gone."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from pam_session import ENTERS, REFUSED
+from view_stage import LISTS, PRIVATE, Sight, lives
+
+pytestmark = pytest.mark.kernel
+
+
+def sees_all(sight: Sight, name: str) -> bool:
+    return "1" in sight.python(name, LISTS.format(path="/proc"))
+
+
+def test_a_customer_sees_its_own_processes_and_cgroup_alone(sight: Sight) -> None:
+    sight.sell("alice", "bob")
+    with sight.starts("bob", "cat") as other:
+        (pid,) = lives(sight, sight.bob)
+        seen = [each for each in sight.python("alice", LISTS.format(path="/proc")) if each.isdigit()]
+        assert len(seen) == 1
+        assert seen != [str(pid)]
+        assert "No such" in sight.asks("alice", f"ls -d /proc/{pid}")
+        assert sight.inside("ls", "-d", f"/proc/{pid}").returncode == 0
+        other.communicate()
+    root = sight.shop.cgroups.root
+    assert sight.python("alice", LISTS.format(path=root)) == ["users"]
+    assert sight.python("alice", LISTS.format(path=f"{root}/users")) == ["alice"]
+    own = sight.asks("alice", f"cat {sight.shop.cgroups.mount}$(sed -n s/^0::// /proc/self/cgroup)/cgroup.procs")
+    assert own.split(), "its own is there, where /proc/self/cgroup says"
+    assert "Read-only" in sight.asks("alice", f"mkdir {root}/x") or "denied" in sight.asks("alice", f"mkdir {root}/x")
+
+
+def test_sessions_of_an_account_share_what_others_do_not_see(sight: Sight) -> None:
+    sight.sell("alice", "bob")
+    assert sight.asks("alice", "for d in /tmp /var/tmp /dev/shm; do echo mine >$d/paas-test; done") == ""
+    for directory in ("/tmp", "/var/tmp", "/dev/shm"):
+        assert sight.asks("alice", f"cat {directory}/paas-test") == "mine"
+        assert sight.python("bob", LISTS.format(path=directory)) == []
+        assert not Path(directory, "paas-test").exists()
+    assert (sight.shop.place / "private/alice/tmp/paas-test").stat().st_uid == sight.alice
+
+
+def test_what_is_hidden_has_nothing_in_it(sight: Sight) -> None:
+    (sight.shop.place / "secret/word").write_text("told")
+    (sight.shop.place / "file").write_text("told")
+    sight.sell("alice", text=f"{PRIVATE}hide: [{sight.shop.place}/file]\n")
+    assert "denied" in sight.asks("alice", f"ls {sight.shop.place}/secret")
+    assert "denied" in sight.asks("alice", f"cat {sight.shop.place}/file")
+    assert "told" not in sight.asks("alice", f"cat {sight.shop.place}/secret/word {sight.shop.place}/file")
+    assert sight.inside("cat", f"{sight.shop.place}/secret/word").stdout == "told"
+    assert "denied" in sight.asks("alice", f"ls {sight.run_directory}/doors")
+
+
+def test_without_private_it_is_the_hosts(sight: Sight) -> None:
+    sight.sell("alice", "bob", text="")
+    assert sight.python("alice", "import json, os; print(os.stat('/proc/self/ns/mnt').st_ino)") == int(
+        sight.inside("stat", "-Lc", "%i", "/proc/self/ns/mnt").stdout
+    )
+    assert not (sight.run_directory / "views").exists()
+
+
+def test_each_part_alone(sight: Sight) -> None:
+    sight.sell("alice", text="private: {tmp: true}\n")
+    sight.sell("bob", text="private: {processes: true}\n")
+    assert sees_all(sight, "alice")
+    assert not sees_all(sight, "bob")
+    assert sight.python("alice", LISTS.format(path="/tmp")) == []
+    assert sight.python("bob", LISTS.format(path="/tmp")) == sorted(os.listdir("/tmp"))
+
+
+def test_thirty_accounts_are_two_mounts_of_the_host(sight: Sight) -> None:
+    before = sight.mounts()
+    for n in range(30):
+        sight.shop.account(f"a{n}", f"users: [u{n}]\nlimits: {{memory: {{kill: process}}}}\n{PRIVATE}")
+    assert sight.paas("reconcile").count("make the view of") == 30
+    assert len(sight.mounts()) == len(before) + 2
+    assert sight.paas("reconcile").startswith("nothing to do")
+    for n in range(30):
+        (sight.shop.etc / f"accounts.d/a{n}.yaml").unlink()
+    assert sight.paas("reconcile", "--remove").count("remove the view of") == 30
+    assert sight.mounts() == before
+    assert list((sight.shop.place / "private").iterdir()) == []
+
+
+def test_what_the_host_mounts_later_is_there(sight: Sight) -> None:
+    sight.sell("alice")
+    later = sight.shop.place / "later"
+    later.mkdir()
+    assert sight.inside("mount", "-t", "tmpfs", "later", str(later)).returncode == 0
+    sight.inside("touch", f"{later}/new")
+    assert sight.python("alice", LISTS.format(path=str(later))) == ["new"]
+    assert sight.inside("umount", str(later)).returncode == 0
+    assert sight.python("alice", LISTS.format(path=str(later))) == []
+
+
+def unmounted_in_it(sight: Sight) -> None:
+    assert sight.in_view("alice", "umount", "-l", "/tmp").returncode == 0
+
+
+def handle_gone(sight: Sight) -> None:
+    keeper = f"{sight.run_directory}/views/keeper"
+    assert sight.inside(
+        "nsenter", f"--mount={keeper}", "/proc/self/fd/0", check=False
+    ).returncode  # nothing to run there
+    assert sight.inside("umount", keeper).returncode == 0
+
+
+def all_gone(sight: Sight) -> None:
+    assert sight.inside("umount", "-l", f"{sight.run_directory}/views").returncode == 0
+
+
+def hidden_made_anew(sight: Sight) -> None:
+    secret = sight.shop.place / "secret"
+    secret.rmdir()
+    secret.mkdir()
+
+
+def cgroup_made_anew(sight: Sight) -> None:
+    for path in ("users/alice/login", "users/alice/other", "users/alice"):
+        sight.shop.cgroups.remove(path)
+
+
+@pytest.mark.parametrize("breaks", [unmounted_in_it, handle_gone, all_gone, hidden_made_anew, cgroup_made_anew])
+def test_a_view_that_is_not_whole_is_made_again(sight: Sight, breaks: object) -> None:
+    sight.sell("alice")
+    assert sight.paas("diff") == "nothing differs\n"
+    breaks(sight)  # type: ignore[operator]
+    told = sight.paas("reconcile")
+    assert "the view of alice" in told
+    assert sight.paas("diff") == "nothing differs\n"
+    assert sight.python("alice", LISTS.format(path="/tmp")) == []
+    assert "denied" in sight.asks("alice", f"ls {sight.shop.place}/secret")
+    assert sight.python("alice", LISTS.format(path=f"{sight.shop.cgroups.root}/users")) == ["alice"]
+
+
+def test_what_is_to_be_hidden_and_comes_later_is_hidden(sight: Sight) -> None:
+    late = sight.shop.place / "late"
+    sight.sell("alice", text=f"{PRIVATE}hide: [{late}]\n")
+    assert sight.paas("diff") == "nothing differs\n"
+    late.mkdir()
+    sight.paas("reconcile")
+    assert "denied" in sight.asks("alice", f"ls {late}")
+
+
+def test_a_change_reaches_new_sessions_and_status_names_the_old(sight: Sight) -> None:
+    sight.sell("alice", text="private: {tmp: true}\n")
+    sight.asks("alice", "echo kept >/tmp/kept")
+    with sight.starts("alice", "cat") as old:
+        (pid,) = lives(sight, sight.alice)
+        sight.shop.account("alice", f"limits: {{memory: {{kill: process}}}}\n{PRIVATE}")
+        assert "change the view of alice" in sight.paas("reconcile")
+        assert not sees_all(sight, "alice")
+        assert sight.asks("alice", "cat /tmp/kept") == "kept"
+        assert f"see another view than new sessions do, until they end: {pid}" in sight.paas("status", "alice")
+        old.communicate()
+    assert "another view" not in sight.paas("status", "alice")
+
+
+def test_a_view_that_is_sold_no_more_leaves_its_files(sight: Sight) -> None:
+    before = sight.mounts()
+    sight.sell("alice")
+    sight.asks("alice", "echo kept >/tmp/kept")
+    sight.sell("alice", text="")
+    assert sight.mounts() == before
+    assert (sight.shop.place / "private/alice/tmp/kept").exists()
+    assert sees_all(sight, "alice")
+
+
+def test_an_account_that_is_gone_leaves_nothing(sight: Sight) -> None:
+    before = sight.mounts()
+    sight.sell("alice")
+    sight.asks("alice", "mkdir /tmp/a && ln -s /etc /tmp/a/link && echo >/dev/shm/x")
+    (sight.shop.etc / "accounts.d/alice.yaml").unlink()
+    with sight.starts("alice", "cat") as left:
+        lives(sight, sight.alice)
+        sight.paas("reconcile", code=4)
+        assert (sight.shop.place / "private/alice").exists()
+        left.communicate()
+    sight.paas("reconcile")
+    assert sight.mounts() == before
+    assert not (sight.shop.place / "private/alice").exists()
+    assert Path("/etc/passwd").exists()
+
+
+def whose(sight: Sight, *names: str) -> None:
+    for name in names:
+        sight.asks(name, f"echo {name} >/tmp/whose")
+
+
+def test_a_login_enters_the_view(sight: Sight) -> None:
+    sight.sell("alice", "bob")
+    whose(sight, "alice", "bob")
+    for name in ("alice", "bob"):
+        answer, said, cgroup, told = sight.session(name)
+        assert (int(answer), said, told) == (ENTERS, "", name)
+        assert sight.shop.cgroups.path_of(cgroup) == f"users/{name}/login"
+
+
+def test_who_becomes_another_customer_in_a_view_sees_that_ones(sight: Sight) -> None:
+    sight.sell("alice")
+    sight.sell("bob", text="private: {tmp: true}\n")
+    sight.sell("carol", text="")
+    whose(sight, "alice", "bob")
+    sight.inside("sh", "-c", "echo host >/tmp/whose")
+    try:
+        for one in ("alice", "bob"):
+            for other in ("alice", "bob", "carol"):
+                told = sight.in_view(one, *sight.session_command(other)).stdout.splitlines()
+                assert told[0] == str(ENTERS)
+                assert told[3] == {"carol": "host"}.get(other, other)
+                assert sight.shop.cgroups.path_of(told[2]) == f"users/{other}/login"
+    finally:
+        Path("/tmp/whose").unlink(missing_ok=True)
+
+
+def no_handle(sight: Sight) -> None:
+    assert sight.inside("umount", f"{sight.run_directory}/views/keeper").returncode == 0
+
+
+def a_customers_own(sight: Sight) -> None:
+    """A namespace that a customer has made, where the keeper's handle should be."""
+    maker = sight.starts("bob", "unshare", "--user", "--mount", "--map-root-user", "cat")
+    (pid,) = lives(sight, sight.bob)
+    no_handle(sight)
+    keeper = f"{sight.run_directory}/views/keeper"
+    for _ in range(500):
+        done = sight.inside("mount", "--bind", f"/proc/{pid}/ns/mnt", keeper)
+        if done.returncode == 0 and not made_by_root(sight, pid):
+            break
+        sight.inside("umount", keeper)
+        time.sleep(0.01)
+    else:
+        raise AssertionError(done.stderr)
+    maker.communicate()
+
+
+def made_by_root(sight: Sight, pid: int) -> bool:
+    users = [sight.inside("readlink", f"/proc/{it}/ns/user").stdout for it in (str(pid), "self")]
+    return users[0] == users[1]
+
+
+def another_namespace(sight: Sight) -> None:
+    no_handle(sight)
+    keeper = f"{sight.run_directory}/views/keeper"
+    assert sight.inside("mount", "--bind", "/proc/self/ns/uts", keeper).returncode == 0
+
+
+def nonsense(sight: Sight) -> None:
+    door = sight.run_directory / f"doors/{sight.alice}:view"
+    door.unlink()
+    door.symlink_to("view/../etc")
+
+
+def bobs_gone(sight: Sight) -> None:
+    door = sight.run_directory / f"doors/{sight.alice}:view"
+    door.unlink()
+    door.symlink_to("view/nobody")
+
+
+def too_long(sight: Sight) -> None:
+    door = sight.run_directory / f"doors/{sight.alice}:view"
+    door.unlink()
+    door.symlink_to("view/" + "a" * 500)
+
+
+def a_directory(sight: Sight) -> None:
+    door = sight.run_directory / f"doors/{sight.alice}:view"
+    door.unlink()
+    door.mkdir()
+
+
+@pytest.mark.parametrize(
+    "breaks", [no_handle, a_customers_own, another_namespace, nonsense, bobs_gone, too_long, a_directory]
+)
+def test_a_view_that_cannot_be_entered_is_a_door_that_does_not_open(sight: Sight, breaks: object) -> None:
+    sight.sell("alice", "bob")
+    breaks(sight)  # type: ignore[operator]
+    penalty = f"{sight.shop.cgroups.root}/penalty"
+    answer, said, *_ = sight.session("alice")
+    assert int(answer) == REFUSED
+    assert "not possible" in said
+    answer, _, cgroup, *_ = sight.session("alice", f"penalty={penalty}")
+    assert (int(answer), sight.shop.cgroups.path_of(cgroup)) == (ENTERS, "penalty")
+    done = sight.inside(*sight.enter("alice", "echo", "it ran"))
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "the view of the account cannot be entered" in done.stderr
+
+
+def test_root_and_the_exempt_keep_the_hosts(sight: Sight) -> None:
+    sight.sell("alice")
+    whose(sight, "alice")
+    for name, options in (("root", ()), ("alice", (f"exempt={sight.alice}",))):
+        told = sight.session(name, *options)
+        assert told[0] == str(ENTERS)
+        assert told[3:] == []
+
+
+def test_it_costs_one_call_where_there_is_none(sight: Sight) -> None:
+    """What a login pays for a view, in system calls: one link that is not there, and twenty-odd where it is."""
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    counts = {}
+    for text in ("", PRIVATE):
+        sight.sell("alice", text=text)
+        done = sight.inside("strace", "-qq", *sight.session_command("alice"))
+        lines = done.stderr.splitlines()
+        begin, end = (number for number, line in enumerate(lines) if line.startswith("getpgid("))
+        counts[text] = [line for line in lines[begin:end] if ":view" in line or "setns(" in line]
+    assert [line.partition("(")[0] for line in counts[""]] == ["readlink"]
+    assert [line.partition("(")[0] for line in counts[PRIVATE]] == ["readlink", "setns", "setns"]

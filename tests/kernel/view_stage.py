@@ -1,0 +1,135 @@
+"""A hosting machine with views: mounts of its own, handed on as those of a real one are, and a first process."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pam_session import QUIET, Built
+from shop import ALICE, BOB, CAROL, Shop
+
+from paas_isolate.source import decisions
+from paas_isolate.source.decisions import Decisions
+
+PRIVATE = "private: {processes: true, tmp: true, shm: true}\n"
+LAUNCHER = Path(__file__).parents[2] / "pam" / "paas-enter.c"
+LISTS = "import json, os; print(json.dumps(sorted(os.listdir({path!r}))))"
+PYTHON = ("/usr/bin/python3", "-ISc")
+
+
+class Sight:
+    """`shop` must not lie below what a view covers."""
+
+    def __init__(self, shop: Shop, launcher: Path, module: Built) -> None:
+        self.shop, self.launcher, self.module = shop, launcher, module
+        self.run_directory = shop.place / "run"
+        (shop.place / "secret").mkdir()
+        first = 300_000 + secrets.randbelow(100_000) * 100  # runs beside each other sweep in what has their uids
+        self.alice, self.bob, self.carol = first, first + 1, first + 2
+        config, passwd = shop.etc / "config.yaml", shop.place / "passwd"
+        text = config.read_text().replace(f"last_uid: {CAROL}", f"last_uid: {first + 99}")
+        config.write_text(text.replace(f"first_uid: {ALICE}", f"first_uid: {first}"))
+        users = [f"u{n}:x:{first + 3 + n}:1::/:/bin/sh\n" for n in range(90)]
+        text = passwd.read_text().replace(str(ALICE), str(first)).replace(str(BOB), str(first + 1))
+        passwd.write_text(text.replace(str(CAROL), str(first + 2)) + "".join(users))
+        config.write_text(f"{config.read_text()}private: {{tmp: {shop.place}/private}}\nhide: [{shop.place}/secret]\n")
+        decisions.save(str(shop.place / "state"), Decisions(launcher=True))
+        waits = f"mount --make-rshared / && mount --bind {shop.place}/passwd /etc/passwd && mkdir -p /var/tmp && echo && exec sleep infinity"
+        own = ("--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child")
+        self.holder = subprocess.Popen(["unshare", *own, "sh", "-c", waits], stdout=subprocess.PIPE)
+        assert self.holder.stdout and self.holder.stdout.readline()
+        there = f"/proc/{self.holder.pid}/ns"
+        self._nsenter = ["nsenter", f"--mount={there}/mnt", f"--pid={there}/pid_for_children"]
+
+    def end(self) -> None:
+        self.holder.kill()
+        self.holder.communicate()
+
+    def inside(self, *words: str, **how: Any) -> subprocess.CompletedProcess[str]:
+        """On the host, as root."""
+        line = [*self._nsenter, *words]
+        return subprocess.run(line, capture_output=True, text=True, timeout=60, **{"env": QUIET, "cwd": "/", **how})
+
+    def paas(self, *words: str, code: int | None = 0) -> str:
+        places = (("--etc", "etc"), ("--state", "state"), ("--run", "run"))
+        options = [word for name, place in places for word in (name, str(self.shop.place / place))]
+        path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = self.inside(sys.executable, "-m", "paas_isolate", *options, *words, env=path)
+        assert code is None or done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def sell(self, *names: str, text: str = PRIVATE) -> None:
+        for name in names:
+            self.shop.account(name, f"limits: {{memory: {{kill: process}}}}\n{text}")
+        self.paas("reconcile")
+
+    def enter(self, name: str, *command: str) -> list[str]:
+        """The words that run a command as a customer, in the account's view."""
+        doors = f"{self.run_directory}/doors"
+        return [str(self.launcher), "--doors", doors, f"{name}/login", "--", *command]
+
+    def asks(self, name: str, script: str) -> str:
+        """What a shell of the customer's says, and complains."""
+        done = self.inside(*self.enter(name, "/bin/sh", "-c", script))
+        return (done.stdout + done.stderr).strip()
+
+    def python(self, name: str, program: str) -> Any:
+        """What a program of the customer's prints, as JSON."""
+        done = self.inside(*self.enter(name, *PYTHON, program))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def starts(self, name: str, *command: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        line = [*self._nsenter, *self.enter(name, *command)]
+        return subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=QUIET, cwd="/")
+
+    def pids(self, uid: int) -> list[int]:
+        """As the host's processes are numbered."""
+        return [int(pid) for pid in self.inside("pgrep", "-u", str(uid)).stdout.split()]
+
+    def mounts(self) -> list[str]:
+        """Those of the host."""
+        return self.inside("cat", "/proc/self/mountinfo").stdout.splitlines()
+
+    def in_view(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """As root, in an account's view."""
+        handle = os.readlink(f"/proc/{self.holder.pid}/root{self.run_directory}/doors/{self.uid(name)}:view")
+        assert handle == f"view/{name}"
+        way = "import os, sys; from paas_isolate.linux.views import calls;"
+        way += f"calls.enter(os.open('{self.run_directory}/views/keeper', 0));"
+        way += "calls.enter(os.open('/' + sys.argv[1], 0)); os.execvp(sys.argv[2], sys.argv[2:])"
+        path = {**QUIET, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return self.inside(sys.executable, "-c", way, name, *words, env=path)
+
+    def uid(self, name: str) -> int:
+        for line in (self.shop.place / "passwd").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split(":")[2])
+        raise AssertionError(name)
+
+    def session(self, name: str, *options: str) -> list[str]:
+        """How a login of a customer's begins: PAM's answer, what was said, the cgroup, and what /tmp/whose says."""
+        return self.inside(*self.session_command(name, *options)).stdout.splitlines()
+
+    def session_command(self, name: str, *options: str) -> list[str]:
+        confdir = self.shop.place / "pam.d"
+        confdir.mkdir(exist_ok=True)
+        doors = f"doors={self.run_directory}/doors"
+        command = self.module.command(
+            confdir, "su", name, doors, f"first_uid={self.alice}", f"last_uid={self.carol}", *options
+        )
+        return [*command, "/tmp/whose"]
+
+
+def lives(sight: Sight, uid: int) -> list[int]:
+    """The pids of a customer's processes, of which there are some."""
+    for _ in range(500):
+        if found := sight.pids(uid):
+            return found
+        time.sleep(0.01)
+    raise AssertionError("nobody lives")
