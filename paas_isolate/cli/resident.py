@@ -242,7 +242,12 @@ class Resident:
             for path in map(path_of, self._desk.records.names_of(tree.leaf(sold.directory, service.name))):
                 if verb != "stop":
                     self._desk.records.order(path, alive=verb == "restart")
-        self._serve(sold.directory, lambda outcome: said.append(str(outcome.step)))
+
+        def hear(outcome: Outcome) -> None:
+            said.append(str(outcome.step))
+            tell_outcome(outcome)
+
+        self._serve(sold.directory, hear)
         return tuple(said)
 
     def _serve(self, directory: str, hear: Callable[[Outcome], None] = tell_outcome) -> bool:
