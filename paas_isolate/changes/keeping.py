@@ -143,6 +143,7 @@ def wish(
     run: dict[str, Launch | None] = {}
     given_up: dict[str, str] = {}
     waiting: set[str] = set()
+    away = {leaf for leaf, it in runs.items() if it.alive and it.asked}
     due = FOREVER
     for leaf, kept in keep.items():
         last = runs.get(leaf)
@@ -154,8 +155,9 @@ def wish(
             run[leaf] = None
         elif wants is None and last and not last.given_up and _loops(kept, last):
             given_up[leaf] = f"{MANY} starts in {PERIOD:.0f} s, the last ended with {last.end}"
-        elif wants and _has_turn(kept, last, leaf, lambda: up(keep, runs)):
+        elif wants and _has_turn(kept, last, leaf, away, lambda: up(keep, runs)):
             run[leaf] = kept.launch
+            away |= {leaf} if last and last.alive and _stale(kept, last) else set()
         elif wants:
             run[leaf] = None
             waiting |= set() if kept.is_job else {leaf}
@@ -199,13 +201,15 @@ def _job_wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, fl
     return (True, FOREVER) if at <= now else (False, at)
 
 
-def _has_turn(kept: Kept, run: Run | None, leaf: str, up: Callable[[], Collection[str]]) -> bool:
-    """Whether it may be replaced now: of replicas one at a time, while all others do what they are for."""
-    if run is None or not run.alive or run.unhealthy or not _stale(kept, run):
+def _has_turn(kept: Kept, run: Run | None, leaf: str, away: Collection[str], up: Callable[[], Collection[str]]) -> bool:
+    """Whether it may be replaced now: of replicas one at a time, while all others do what they are for. `away` are
+    those that were asked to end, or are about to be."""
+    if run is None or not run.alive or run.unhealthy or run.asked or not _stale(kept, run):
         return True
     if kept.is_job:
         return False
-    return len(kept.siblings) == 1 or {*kept.siblings} - {leaf} <= {*up()}
+    others = {*kept.siblings} - {leaf}
+    return not others or (others.isdisjoint(away) and others <= {*up()})
 
 
 def _stale(kept: Kept, run: Run) -> bool:

@@ -1,6 +1,7 @@
 """Services that paas-isolate runs, on this kernel: started, kept alive and stopped, by the command alone."""
 
 import os
+import re
 import signal
 import tempfile
 import time
@@ -223,3 +224,12 @@ def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: Workplace) -> 
     state = work.state()["nightly"]
     assert state["state"] == "failed"
     assert "ended with exit status 4, next at" in str(state["detail"])
+
+
+def test_replicas_are_replaced_one_after_the_other(work: Workplace) -> None:
+    text = "web: {run: exec sleep 1000, replicas: 3}"
+    work.services(text)
+    work.reconcile()
+    work.services(text.replace("1000", "1001"))
+    told = re.findall(r"(?:stop|start) alice/web[.0-9]*", work("restart", "alice/web"))
+    assert told == [f"{verb} alice/{leaf}" for leaf in ("web", "web.2", "web.3") for verb in ("stop", "start")]
