@@ -173,7 +173,7 @@ def wish(
 
 
 def _loops(kept: Kept, run: Run) -> bool:
-    return run.looping and not run.alive and not kept.idle and _failed(kept, run) and not kept.is_job
+    return run.looping and not run.alive and not kept.idle and starts_again(kept, run) and not kept.is_job
 
 
 def _wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]:
@@ -184,12 +184,12 @@ def _wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]
         return _job_wants(kept, run, now)
     if run is None or run.alive or run.fresh or run.digest != kept.launch.digest or not run.begun:
         return True, FOREVER
-    if run.given_up or run.looping or not _failed(kept, run):
+    if run.given_up or run.looping or not starts_again(kept, run):
         return None, FOREVER
     return (True, FOREVER) if now >= run.ready_at else (False, run.ready_at)
 
 
-def _failed(kept: Kept, run: Run) -> bool:
+def starts_again(kept: Kept, run: Run) -> bool:
     """Whether an end is one after which it starts again."""
     return kept.work.restart == ALWAYS or (kept.work.restart == ON_FAILURE and not run.end.well)
 
