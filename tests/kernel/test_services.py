@@ -122,6 +122,20 @@ def test_a_leaf_is_emptied_before_a_new_start(work: Workplace) -> None:
     assert (found := procfs.identity(left)) is None or not found.alive
 
 
+def test_who_has_no_record_is_asked_then_killed(work: Workplace) -> None:
+    """A record that is lost, a process that somebody has put there."""
+    work.services("worker: {run: 'trap : TERM; while :; do sleep 1; done', stop_timeout: 1s}")
+    work.reconcile()
+    until(lambda: work.pids("worker"), "it runs")
+    before = work.pids("worker")
+    (work.shop.place / "run/services/alice.worker").unlink()
+    told = work.reconcile()
+    assert "stop alice/worker: what is left in its leaf ends before it begins" in told
+    assert "kill alice/worker" in told
+    assert "start alice/worker" in told
+    assert work.pids("worker").isdisjoint(before)
+
+
 def test_replicas_have_a_number_and_a_port_each_and_are_scaled(work: Workplace) -> None:
     run = "echo $INDEX $PORT; exec sleep 1000"
     work.services(f"web: {{run: '{run}', replicas: 2, listen: 8100}}")
