@@ -143,6 +143,7 @@ def wish(
     run: dict[str, Launch | None] = {}
     given_up: dict[str, str] = {}
     waiting: set[str] = set()
+    over: set[str] = set()
     away = {leaf for leaf, it in runs.items() if it.alive and it.asked}
     due = FOREVER
     for leaf, kept in keep.items():
@@ -151,6 +152,7 @@ def wish(
         if last and last.asked and leaf in living:
             when = min(when, last.kill_at)
         due = min(due, when)
+        over |= {leaf} if wants is None else set()
         if kept.as_it_is:
             run[leaf] = None
         elif wants is None and last and not last.given_up and _loops(kept, last):
@@ -161,6 +163,8 @@ def wish(
         elif wants:
             run[leaf] = None
             waiting |= set() if kept.is_job else {leaf}
+    # One that has ended for good, or was given up, will not be up: whoever waits for it is not looked at all the time.
+    waiting = {leaf for leaf in waiting if over.isdisjoint(keep[leaf].siblings)}
     return Wish(
         run,
         {leaf: kept.idle for leaf, kept in keep.items() if kept.idle},

@@ -223,6 +223,18 @@ def test_one_that_was_asked_to_end_is_not_forgotten_when_another_fails() -> None
     assert Kill(WEB, "it was asked to end, and has not") in list(steps)
 
 
+def test_nobody_waits_for_one_that_was_given_up() -> None:
+    """The new command is wrong: the others go on with the old one, and nobody looks every second."""
+    kept = program(replicas=2)
+    runs = {
+        WEB: ran(kept, starts=MANY, end=ILL, given_up=True),
+        TWO: ran(kept, TWO, alive=True)._replace(digest="old"),
+    }
+    found = wished(kept, runs, up={TWO})
+    assert found.run == {TWO: None}
+    assert (found.waiting, found.due) == (frozenset(), FOREVER)
+
+
 def test_one_that_is_down_or_unwell_does_not_wait_for_the_others() -> None:
     kept = program(replicas=2)
     down = {WEB: ran(kept, end=ILL), TWO: ran(kept, TWO, alive=True, unhealthy=True)}
