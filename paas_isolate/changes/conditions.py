@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from paas_isolate.changes.keeping import Kept
+from paas_isolate.changes.keeping import Kept, starts_again
 from paas_isolate.changes.schedule import next_time
 from paas_isolate.model.running import Run
 
@@ -30,13 +30,13 @@ def condition(kept: Kept, run: Run | None, *, astray: str, now: float) -> Condit
         return Condition(word, kept.idle if word == "stopped" else "")
     if kept.is_job:
         return _of_job(kept, run)
-    if run is None or not run.begun:
+    if run is None or not run.begun or run.fresh or run.digest != kept.digest:
         return Condition("waiting", "it starts with the next run")
+    if not starts_again(kept, run):
+        return Condition("ended" if run.end.well else "failed", str(run.end))
     last = f"the last ended with {run.end}"
     if run.given_up or run.looping:
         return Condition("failed", f"too many starts in a short time, {last}", given_up=True)
-    if kept.work.restart == "never" or (kept.work.restart == "on-failure" and run.end.well):
-        return Condition("ended" if run.end.well else "failed", str(run.end))
     left = max(0, run.ready_at - now)
     return Condition("restarting", f"{last}; it starts again in {left:.0f} s")
 

@@ -147,8 +147,9 @@ def wish(
     run: dict[str, Launch | None] = {}
     given_up: dict[str, str] = {}
     waiting: set[str] = set()
-    taken: set[tuple[str, ...]] = set()
     dues: dict[str, float] = {}
+    final: set[str] = set()
+    away = {leaf for leaf, it in runs.items() if it.alive and it.asked}
     for leaf, kept in keep.items():
         last = runs.get(leaf)
         wants, when = _wants(kept, last, now)
@@ -156,20 +157,20 @@ def wish(
             when = min(when, last.kill_at)
         if when < FOREVER:
             dues[leaf] = when
+        final |= {leaf} if wants is None else set()
         if kept.as_it_is:
             run[leaf] = None
         elif wants is None and last and not last.given_up and _loops(kept, last):
             given_up[leaf] = f"{MANY} starts in {PERIOD:.0f} s, the last ended with {last.end}"
-        elif wants and not _replaces(kept, last):
+        elif wants and _has_turn(kept, last, leaf, away, lambda: up(keep, runs)):
             run[leaf] = kept.launch
-        elif wants and not kept.is_job and _has_turn(kept, leaf, taken, lambda: up(keep, runs)):
-            run[leaf] = kept.launch
-            taken.add(kept.siblings)
+            away |= {leaf} if last and last.alive and _stale(kept, last) else set()
         elif wants:
             run[leaf] = None
-            if not kept.is_job:
-                waiting.add(leaf)
-                dues[leaf] = min(when, now + 1)
+            waiting |= set() if kept.is_job else {leaf}
+    # One that has ended for good, or was given up, will not be up: whoever waits for it is not looked at all the time.
+    waiting = {leaf for leaf in waiting if final.isdisjoint(keep[leaf].siblings)}
+    dues |= {leaf: min(dues.get(leaf, FOREVER), now + 1) for leaf in waiting}
     return Wish(
         run,
         {leaf: kept.idle for leaf, kept in keep.items() if kept.idle},
@@ -183,7 +184,7 @@ def wish(
 
 
 def _loops(kept: Kept, run: Run) -> bool:
-    return run.looping and not run.alive and not kept.idle and _failed(kept, run) and not kept.is_job
+    return run.looping and not run.alive and not kept.idle and starts_again(kept, run) and not kept.is_job
 
 
 def _wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]:
@@ -194,12 +195,12 @@ def _wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]
         return _job_wants(kept, run, now)
     if run is None or run.alive or run.fresh or run.digest != kept.digest or not run.begun:
         return True, FOREVER
-    if run.given_up or run.looping or not _failed(kept, run):
+    if run.given_up or run.looping or not starts_again(kept, run):
         return None, FOREVER
     return (True, FOREVER) if now >= run.ready_at else (False, run.ready_at)
 
 
-def _failed(kept: Kept, run: Run) -> bool:
+def starts_again(kept: Kept, run: Run) -> bool:
     """Whether an end is one after which it starts again."""
     return kept.work.restart == ALWAYS or (kept.work.restart == ON_FAILURE and not run.end.well)
 
@@ -211,14 +212,15 @@ def _job_wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, fl
     return (True, FOREVER) if at <= now else (False, at)
 
 
-def _replaces(kept: Kept, run: Run | None) -> bool:
-    """Whether to run what is wished means to end what runs and is well."""
-    return run is not None and run.alive and not run.unhealthy and _stale(kept, run)
-
-
-def _has_turn(kept: Kept, leaf: str, taken: Collection[tuple[str, ...]], up: Callable[[], Collection[str]]) -> bool:
-    """Whether it may be replaced now: of replicas one at a time, while all others do what they are for."""
-    return len(kept.siblings) == 1 or (kept.siblings not in taken and {*kept.siblings} - {leaf} <= {*up()})
+def _has_turn(kept: Kept, run: Run | None, leaf: str, away: Collection[str], up: Callable[[], Collection[str]]) -> bool:
+    """Whether it may be replaced now: of replicas one at a time, while all others do what they are for. `away` are
+    those that were asked to end, or are about to be."""
+    if run is None or not run.alive or run.unhealthy or run.asked or not _stale(kept, run):
+        return True
+    if kept.is_job:
+        return False
+    others = {*kept.siblings} - {leaf}
+    return not others or (others.isdisjoint(away) and others <= {*up()})
 
 
 def _is_over(kept: Kept, run: Run) -> bool:

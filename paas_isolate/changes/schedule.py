@@ -1,6 +1,6 @@
 """When a job is to run: the notation of crontab(5), by a library."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 
@@ -10,7 +10,25 @@ def next_time(schedule: str, after: float) -> float:
     (30 February)."""
     from cronsim import CronSim
 
-    try:
-        return next(CronSim(schedule, datetime.fromtimestamp(after).astimezone())).timestamp()
-    except StopIteration:
-        return float("inf")
+    times = (found.timestamp() for found in CronSim(schedule, datetime.fromtimestamp(after, _MACHINE)))
+    # When clocks are set back, what is next by the clock may be past already.
+    return next((at for at in times if at > after), float("inf"))
+
+
+class _MachineTime(tzinfo):
+    """The machine's own, with its changes of the clock; what datetime.astimezone() gives is of one day alone."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        return dt.replace(tzinfo=None).astimezone().utcoffset() if dt else None
+
+    def dst(self, dt: datetime | None) -> None:  # noqa: ARG002  (what tzinfo asks for)
+        return None
+
+    def tzname(self, dt: datetime | None) -> None:  # noqa: ARG002
+        return None
+
+    def fromutc(self, dt: datetime) -> datetime:
+        return datetime.fromtimestamp(dt.replace(tzinfo=UTC).timestamp()).replace(tzinfo=self)
+
+
+_MACHINE = _MachineTime()

@@ -16,6 +16,9 @@ from paas_isolate.model.running import MANY, End, Run
 
 _MOST = 1 << 16
 _MODE = 0o600
+_LAST_MOMENT = 1e11
+"""Seconds since the epoch: what is later is no time, and cannot be told as one."""
+
 ENDING = ".ending"
 """Lies among the records when the machine goes down: nothing is started any more."""
 
@@ -55,12 +58,10 @@ class RecordDirectory:
             fd = os.open(self._file(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return None
-        import json  # a run in which nothing is kept does not pay for it
-
         try:
-            head, *lines = os.read(fd, _MOST).decode(errors="replace").splitlines()
-            return json.loads(head), [line.split() for line in lines]
-        except ValueError:
+            head, *lines = os.read(fd, _MOST).decode(errors="replace").split("\n")
+            return _head(head), [line.split() for line in lines if line.strip()]
+        except (OSError, ValueError):
             return None
         finally:
             os.close(fd)
@@ -82,7 +83,7 @@ class RecordDirectory:
 
     def add(self, path: str, *words: object) -> None:
         """A line of ours; nothing where there is no record any more."""
-        line = " ".join(map(str, words)) + "\n"
+        line = "\n" + " ".join(map(str, words)) + "\n"  # the keeper's last may be cut, where /run was full
         with suppress(FileNotFoundError):
             fd = os.open(self._file(path), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -95,7 +96,7 @@ class RecordDirectory:
         record = self.read(path)
         if record is None:
             self.wait(path, "")
-        elif not alive and not _has_ended(record[1]):
+        elif not alive and _lives(_of(*record)):
             return
         self.add(path, "again")
 
@@ -145,12 +146,35 @@ def path_of(name: str) -> str:
     return tree.leaf(directory, leaf)
 
 
-def _has_ended(lines: list[list[str]]) -> bool:
-    """Or has never begun. Who was killed with its keeper counts as living: then nothing is lost by a second order."""
-    main = next((words for words in lines if words[0] == "main" and len(words) == 5), None)
-    if main is None or any(words[0] in ("exit", "signal") for words in lines):
-        return True
-    return _started(int(main[1])) != int(main[2])
+def _head(text: str) -> dict[str, Any]:
+    """The first line of a record. ValueError when it is not as we write it: a keeper that a customer has taken over can
+    write there."""
+    import json  # a run in which nothing is kept does not pay for it
+
+    try:
+        head = json.loads(text)
+        begun, since, starved = head.get("begun", ()), head.get("since", 0.0), head.get("starved", 0)
+        return {
+            "digest": str(head.get("digest", "")),
+            "since": _moment(since),
+            "begun": tuple(map(_moment, begun))[-MANY:],
+            "starved": int(starved),
+        }
+    except (AttributeError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _moment(told: str | float) -> float:
+    """Seconds since the epoch. ValueError for what is none."""
+    if not 0 <= (at := float(told)) <= _LAST_MOMENT:
+        raise ValueError(f"no time: {told}")
+    return at
+
+
+def _lives(run: Run) -> bool:
+    """Who was killed with its keeper counts as living until its pid is another's: then nothing is lost by a second
+    order."""
+    return run.pid != 0 and run.end == End() and _started(run.pid) == run.start
 
 
 def _as_it_is(
@@ -162,14 +186,14 @@ def _as_it_is(
     if run.begun and not alive and run.end == End():
         run = run._replace(end=End(at=run.begun[-1]))
     if run.end != End() and run.end.status is None and run.end.signal in (None, 9):
-        run = run._replace(end=run.end._replace(starved=starved() > head.get("starved", 0)))
+        run = run._replace(end=run.end._replace(starved=starved() > head["starved"]))
     return run._replace(alive=alive and run.end == End())
 
 
 def _of(head: dict[str, Any], lines: list[list[str]]) -> Run:
-    run = Run(head.get("digest", ""), head.get("since", 0.0), tuple(head.get("begun", ())))
+    run = Run(head["digest"], head["since"], head["begun"]) if head else Run("")
     for words in lines:
-        with suppress(ValueError, IndexError):
+        with suppress(ValueError):
             run = _with(run, words)
     return run
 
@@ -179,13 +203,13 @@ def _with(run: Run, words: list[str]) -> Run:
         case ["main", pid, start, keeper, _]:
             return run._replace(pid=int(pid), start=int(start), keeper=int(keeper))
         case ["exit", status, at]:
-            return run._replace(end=End(status=int(status), at=float(at)))
+            return run._replace(end=End(status=int(status), at=_moment(at)))
         case ["signal", number, at]:
-            return run._replace(end=End(signal=int(number), at=float(at)))
+            return run._replace(end=End(signal=int(number), at=_moment(at)))
         case ["unhealthy", _]:
             return run._replace(unhealthy=True)
         case ["asked", at, kill_at, *why]:
-            return run._replace(asked=float(at), kill_at=float(kill_at), why=" ".join(why))
+            return run._replace(asked=_moment(at), kill_at=_moment(kill_at), why=" ".join(why))
         case ["again"]:
             return run._replace(again=True)
         case ["given-up"]:
@@ -193,6 +217,6 @@ def _with(run: Run, words: list[str]) -> Run:
     return run
 
 
-def _started(pid: int) -> int:
+def _started(pid: int) -> int | None:
     found = procfs.identity(pid)
-    return found.start if found and found.alive else -1
+    return found.start if found and found.alive else None

@@ -23,6 +23,8 @@ def keep_service(
                 last = len(begun) == MANY and begun[-1] - begun[0] < PERIOD
                 launch(begin._replace(last_try=last), leaf, record, records.views)
         case Stop(path, because, timeout):
+            if records.read(path) is None:  # lost, or never ours: what has no record would be asked for ever
+                records.wait(path, "")
             now = time.time()
             records.add(path, "asked", f"{now:.3f}", f"{now + timeout / 1000:.3f}", because)
             for pid in cgroups.pids(path):

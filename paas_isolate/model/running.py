@@ -96,5 +96,9 @@ class Wish(NamedTuple):
     dues: Mapping[str, float] = MappingProxyType({})
     """When to look again at a leaf, in seconds since the epoch; of those that wait for nothing there is none."""
 
+    @property
+    def due(self) -> float:
+        return min(self.dues.values(), default=FOREVER)
+
 
 NO_WISH = Wish()

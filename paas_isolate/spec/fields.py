@@ -142,7 +142,7 @@ MATCH = Table(
 
 LOG = Table(
     (
-        Field("max", words.SIZE, "its size before it is put aside", format_size(LOG_MAX)),
+        Field("max", words.LOG_SIZE, "its size before it is put aside", format_size(LOG_MAX)),
         Field("keep", words.whole(0, 100, "3"), "how many older ones stay", LOG_KEEP),
     )
 )
@@ -157,7 +157,7 @@ FAILURE = Table(
 HEALTH = Table(
     (
         Field("run", words.LINE, "a command that succeeds while the service is well"),
-        Field("every", words.DURATION, "how often it is run", "30s"),
+        Field("every", words.EVERY, "how often it is run", "30s"),
         Field("failures", words.whole(1, 1000, "3"), "after how many failures in a row to act", 3),
     )
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from paas_isolate.model.account import Account, Host, Match, Plan, Service
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.view import View
-from paas_isolate.model.work import NO_WORK, Work
+from paas_isolate.model.work import NO_WORK, Failure, Work
 
 _STANDS_FOR = re.compile(r"\$(account|owner)\b")
 
@@ -70,7 +70,8 @@ def personalise(services: tuple[Service, ...], account: str, owner: str) -> tupl
 
 
 def _told(work: Work) -> tuple[str, ...]:
-    return work.run, work.directory, work.environment_file, *work.environment.values()
+    lines = (work.health.run if work.health else "", *(work.on_failure or ()))
+    return work.run, work.directory, work.environment_file, *lines, *work.environment.values()
 
 
 def _fill_work(work: Work, words: Mapping[str, str]) -> Work:
@@ -81,6 +82,8 @@ def _fill_work(work: Work, words: Mapping[str, str]) -> Work:
         directory=_fill(work.directory, words),
         environment_file=_fill(work.environment_file, words),
         environment={name: _fill(text, words) for name, text in work.environment.items()},
+        health=work.health and work.health._replace(run=_fill(work.health.run, words)),
+        on_failure=work.on_failure and Failure(*(_fill(text, words) for text in work.on_failure)),
     )
 
 

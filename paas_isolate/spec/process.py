@@ -6,7 +6,7 @@ from typing import Any
 from paas_isolate.spec import words
 from paas_isolate.spec.names import printable, shown
 from paas_isolate.spec.page import Page, below
-from paas_isolate.spec.read import Node
+from paas_isolate.spec.read import Node, Pairs
 from paas_isolate.spec.shapes import MapOf, Schema, Text, pairs
 from paas_isolate.units import parse_count, parse_size
 
@@ -22,8 +22,8 @@ class EnvironmentShape:
 
     def read(self, node: Node, key: str, page: Page) -> dict[str, str]:
         found: dict[str, str] = self._map.read(node, key, page)
-        for name, (place, _) in pairs(node, key, page, self._map.expected).items():
-            if not _VARIABLE.fullmatch(name):
+        for name, (place, _) in node.pairs.items() if isinstance(node, Pairs) else ():
+            if not name.startswith("x-") and not _VARIABLE.fullmatch(name):
                 text = f"is {shown(name)}; expected the name of a variable, such as QUEUE"
                 page.refuse(place, below(key, printable(name)), text)
         return {name: value for name, value in found.items() if value is not None}

@@ -77,6 +77,15 @@ def _duration(text: str) -> int:
     return parse_duration(exact(text))
 
 
+def _least(parse: Callable[[str], int], least: int, expected: str) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if (found := parse(text)) < least:
+            raise ValueError(expected)
+        return found
+
+    return read
+
+
 def _without_account(text: str) -> str:
     name = text.removeprefix("plan ")
     if text in ("leave", "penalty") or (name != text and names.is_name(name)):
@@ -118,8 +127,10 @@ def _schedule(text: str) -> str:
 
     plain = _NICKNAMES.get(text, text)
     try:
+        if len(plain.split()) != 5:  # the library takes seconds too, which crontab has not
+            raise ValueError
         next(CronSim(plain, datetime(2024, 1, 1)))
-    except (CronSimError, StopIteration):
+    except (CronSimError, StopIteration, ValueError):  # ValueError: int() of thousands of digits
         raise ValueError(SCHEDULE.expected) from None
     return plain
 
@@ -167,7 +178,12 @@ POOL = Text(_pool, "a network such as 10.77.0.0/16", {"type": "string"})
 POOL6 = Text(_pool6, "a network such as fd77:7061:6173::/64", {"type": "string"})
 ADDRESS = Text(_address, "an address such as 10.77.0.9", {"type": "string"})
 PORT = whole(1, 65535, "8080")
-SIZE = Text(lambda text: parse_size(exact(text)), "a size such as 10M", {"type": ["integer", "string"]})
+_EVERY = "a duration of at least 100ms, such as 30s"
+EVERY = Text(_least(_duration, 100, _EVERY), _EVERY, DURATION.form)
+_LOG_SIZE = "a size of at least 1K, such as 10M"
+LOG_SIZE = Text(
+    _least(lambda text: parse_size(exact(text)), 1024, _LOG_SIZE), _LOG_SIZE, {"type": ["integer", "string"]}
+)
 UMASK = _word(re.compile(r"[0-7]{3,4}"), "three octal digits such as 027")
 MAIL = _word(re.compile(r"[A-Za-z0-9_.+%-]{1,64}(?:@[A-Za-z0-9.-]{1,190})?", re.ASCII), "an address of mail")
 SCHEDULE = Text(_schedule, 'a time in the notation of crontab, such as "*/5 * * * *" or @daily', {"type": "string"})

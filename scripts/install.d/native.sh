@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # what is not set here is set in scripts/install or a neighbour
-# The PAM module and the launcher, from C. A file that is replaced is renamed over: a login or a unit that is just
+# The PAM module and the launchers, from C. A file that is replaced is renamed over: a login or a unit that is just
 # starting has the old one or the new one, whole.
 module=pam_paas_isolate.so
 launcher=/usr/local/sbin/paas-enter
@@ -72,5 +72,5 @@ build_native() {
     mkdir -- "$scratch/pam"
     cp -- "$source_tree"/pam/{Makefile,*.[ch],*.sh} "$scratch/pam/"
     make --silent -C "$scratch/pam" CFLAGS=-O2 >"$scratch/make" 2>&1 || fail "pam/ does not compile: $(<"$scratch/make")"
-    changed 'compiles the PAM module and paas-enter'
+    changed 'compiles the PAM module, paas-enter and paas-run'
 }

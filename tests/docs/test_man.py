@@ -14,6 +14,7 @@ import click
 import pytest
 
 from paas_isolate.apply import Ending, Outcome
+from paas_isolate.changes.conditions import Condition
 from paas_isolate.changes.leaving import Leaving
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Remove
@@ -38,6 +39,7 @@ from paas_isolate.spec.schema import schema
 SOURCE = Path(__file__).resolve().parents[2]
 COMMAND, LANGUAGE = SOURCE / "man" / "paas-isolate.8", SOURCE / "man" / "paas-isolate.yaml.5"
 MODULE, LAUNCHER = SOURCE / "man" / "pam_paas_isolate.8", SOURCE / "man" / "paas-enter.8"
+KEEPER = SOURCE / "man" / "paas-run.8"
 README = SOURCE / "README.md"
 
 UNITS = {
@@ -225,7 +227,7 @@ def test_the_module_says_for_which_services_and_in_which_words() -> None:
 
 
 def test_options_and_statuses_of_the_launcher_are_in_the_manual() -> None:
-    source = (SOURCE / "pam/paas-enter.c").read_text()
+    source = (SOURCE / "pam/customer.h").read_text() + (SOURCE / "pam/paas-enter.c").read_text()
     known = set(re.findall(r'\{"([a-z-]+)", (?:required|no)_argument, NULL, \'(\w)\'\}', source))
     said = sections(LAUNCHER)
     assert {
@@ -240,6 +242,44 @@ def test_options_and_statuses_of_the_launcher_are_in_the_manual() -> None:
     assert all(f".Ev {name}" in said["DESCRIPTION"] for name in kept)
 
 
+def test_what_the_keeper_notes_is_in_the_manual() -> None:
+    source = (SOURCE / "pam/paas-run.c").read_text()
+    ours = (SOURCE / "paas_isolate/linux/records.py").read_text()
+    services = (SOURCE / "paas_isolate/linux/services.py").read_text()
+    noted = {word for text in re.findall(r"\bnote\((.*?)\);", source) for word in re.findall(r'"([a-z]+)', text)}
+    said = sections(KEEPER)
+    told = set(re.findall(r"^\.It Li ([a-z-]+)(?: Ar .*)?$", said["DESCRIPTION"], re.M))
+    assert noted == {"main", "unhealthy", "signal", "exit"}
+    assert told == set(re.findall(r'case \["([a-z-]+)"', ours)) >= noted
+    assert set(re.findall(r'records\.add\(path, "([a-z-]+)"', services)) <= told
+    assert set(re.findall(r'"(\w+)": ', ours)) == {"digest", "begun", "since", "starved"}
+    assert all(
+        re.search(rf"^\.Li {key}\b", said["DESCRIPTION"], re.M) for key in ("digest", "begun", "since", "starved")
+    )
+    assert re.findall(r"^\.It (\d+)$", said["EXIT STATUS"], re.M) == ["0", "125"]
+    assert "enum { LEAF = 3, RECORD = 4 };" in source
+    limits = {f"{int(most) // 1000} seconds" for most in re.findall(r"define BEGIN_MOST (\d+)", source)}
+    assert all(limit in said["EXIT STATUS"] for limit in limits)
+
+
+def test_what_a_program_finds_is_in_the_manual() -> None:
+    kept = (SOURCE / "paas_isolate/changes/keeping.py").read_text()
+    launcher = (SOURCE / "pam/customer.h").read_text()
+    names = re.findall(r'yield \(?"([A-Z_0-9]+)"(?: if .* else "([A-Z]+)")?', kept)
+    told = {name for pair in names for name in pair if name} | set(re.findall(r'setenv\("(\w+)"', launcher))
+    lines = re.findall(r"^\.It Ev (.+)$", sections(LANGUAGE)["SERVICES THAT ARE RUN"], re.M)
+    assert {name for line in lines for name in line.split(" , ")} == told
+
+
+def test_states_of_a_service_are_in_the_manual() -> None:
+    source = (SOURCE / "paas_isolate/changes/conditions.py").read_text().replace("\n", " ")
+    (listed,) = re.findall(r"is one word: (.*?);", source)
+    words = set(re.findall(r"[a-z]+", listed)) - {"or"}
+    said = sections(COMMAND)["JSON OUTPUT"].partition(".Li service ,")[2].partition(".Ss ")[0]
+    assert set(re.findall(r"^\.It Li ([a-z]+)$", said, re.M)) == words
+    assert set(re.findall(r"^\.It Li ([a-z_]+) Ta", said, re.M)) == set(Condition._fields)
+
+
 def test_calls_of_the_launcher_in_manual_and_examples_are_right() -> None:
     """What ExecStart= and examples say: known options, one ACCOUNT/SERVICE, then the command."""
     units = [path.read_text() for path in SOURCE.glob("config/examples/*/*.service")]
@@ -250,7 +290,7 @@ def test_calls_of_the_launcher_in_manual_and_examples_are_right() -> None:
 
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed")
-@pytest.mark.parametrize("page", [COMMAND, LANGUAGE, MODULE, LAUNCHER], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [COMMAND, LANGUAGE, MODULE, LAUNCHER, KEEPER], ids=lambda page: page.name)
 def test_pages_are_good_mdoc(page: Path) -> None:
     subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(page)], check=True)
 

@@ -1,6 +1,7 @@
 """Services that paas-isolate runs, on this kernel: started, kept alive and stopped, by the command alone."""
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -120,6 +121,20 @@ def test_a_leaf_is_emptied_before_a_new_start(work: Workplace) -> None:
     assert "stop alice/worker: what is left in its leaf ends before it begins" in told
     assert "start alice/worker" in told
     assert (found := procfs.identity(left)) is None or not found.alive
+
+
+def test_who_has_no_record_is_asked_then_killed(work: Workplace) -> None:
+    """A record that is lost, a process that somebody has put there."""
+    work.services("worker: {run: 'trap : TERM; while :; do sleep 1; done', stop_timeout: 1s}")
+    work.reconcile()
+    until(lambda: work.pids("worker"), "it runs")
+    before = work.pids("worker")
+    (work.shop.place / "run/services/alice.worker").unlink()
+    told = work.reconcile()
+    assert "stop alice/worker: what is left in its leaf ends before it begins" in told
+    assert "kill alice/worker" in told
+    assert "start alice/worker" in told
+    assert work.pids("worker").isdisjoint(before)
 
 
 def test_replicas_have_a_number_and_a_port_each_and_are_scaled(work: Workplace) -> None:
@@ -277,3 +292,12 @@ def test_replicas_are_restarted_one_at_a_time(work: Workplace, tmp_path: Path) -
     assert restart.returncode == 0
     assert all(work.pids(leaf) and work.pids(leaf).isdisjoint(before[leaf]) for leaf in leaves)
     assert fewest == 2
+
+
+def test_replicas_are_replaced_one_after_the_other(work: Workplace) -> None:
+    text = "web: {run: exec sleep 1000, replicas: 3}"
+    work.services(text)
+    work.reconcile()
+    work.services(text.replace("1000", "1001"))
+    told = re.findall(r"(?:stop|start) alice/web[.0-9]*", work("restart", "alice/web"))
+    assert told == [f"{verb} alice/{leaf}" for leaf in ("web", "web.2", "web.3") for verb in ("stop", "start")]

@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).parents[2]
 CONFIG = "etc/paas-isolate/config.yaml"
-LAUNCHER = "usr/local/sbin/paas-enter"
+LAUNCHER, KEEPER = "usr/local/sbin/paas-enter", "usr/local/sbin/paas-run"
 CRON = "etc/cron.d/paas-isolate"
 CRON_LINE = "* * * * * root /usr/local/bin/paas-isolate reconcile --cron"
 
@@ -43,6 +43,7 @@ class Installer:
         self.built = scratch / "built"
         self.default("../built/pam_paas_isolate.so", "module\n")
         self.default("../built/paas-enter", "launcher\n")
+        self.default("../built/paas-run", "keeper\n")
 
     def default(self, path: str, text: str) -> None:
         (self.source / path).parent.mkdir(parents=True, exist_ok=True)
@@ -316,13 +317,16 @@ COMPILER = shutil.which("gcc") and shutil.which("make") and Path("/usr/include/s
 
 @pytest.mark.skipif(not COMPILER, reason="gcc, make or libpam0g-dev is not installed")
 def test_the_module_and_the_launcher_are_compiled_only_when_their_source_changed(install: Installer) -> None:
-    def built() -> tuple[bytes, int, int]:
-        return install.module().read_bytes(), install.module().stat().st_ino, (install.root / LAUNCHER).stat().st_ino
+    def built() -> tuple[bytes, int, int, int]:
+        launchers = ((install.root / it).stat().st_ino for it in (LAUNCHER, KEEPER))
+        return install.module().read_bytes(), install.module().stat().st_ino, *launchers
 
     sources = sorted((install.source / "pam").iterdir())
     assert "compiles the PAM module" in install(compiles=True)
     assert sorted((install.source / "pam").iterdir()) == sources, "the source tree stays clean"
     assert "Usage: paas-enter" in subprocess.check_output([install.root / LAUNCHER, "--help"], text=True)
+    keeper = subprocess.run([install.root / KEEPER], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (keeper.returncode, keeper.stderr.partition(":")[0]) == (125, "paas-run")
     module, *inodes = built()
     assert int.from_bytes(module[32:40], "little") > len(module) // 2, "sealed: program headers at the end"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from crowd import Crowd
 
+from paas_isolate.changes.keeping import keep_as_sold
 from paas_isolate.model.machine import Machine
 from paas_isolate.source.directory import Directory
 from paas_isolate.spec.parse import DEFAULT, parse_plan
@@ -32,6 +33,25 @@ def test_the_examples_gather_without_a_word(tmp_path: Path) -> None:
         "io.read": 5 << 20,
         "io.write": 5 << 20,
     }
+
+
+def test_the_services_that_are_run_are_as_their_comments_say(tmp_path: Path) -> None:
+    etc = shutil.copytree(CONFIG, tmp_path / "etc")
+    shutil.copy(CONFIG / "examples/services/dora.yaml", etc / "accounts.d")
+    for path in (etc, *etc.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    people = Crowd({**PEOPLE.users, "dora": 1005})
+    found = Directory(str(etc), "/nonexistent", os.getuid()).load(people, BIG, remember=False)
+    assert found.complaints == ()
+    assert found.not_enforced() == {}
+    dora = found.accounts["dora"]
+    kept, unmet = keep_as_sold(found, {}, (), ())
+    assert unmet == {}
+    assert [*kept] == [f"users/dora/{leaf}" for leaf in ("edge", "nightly", "wasm", "web", "web.2", "worker")]
+    assert dict(kept["users/dora/web.2"].launch.environment)["PORT"] == "8001"
+    assert kept["users/dora/worker"].launch.log == "/home/dora/logs/worker.log"
+    assert kept["users/dora/nightly"].is_job
+    assert [it.name for it in dora.services if it.work.run.startswith("exec wasmtime")] == ["edge", "wasm"]
 
 
 def test_the_preset_plans_have_the_figures_of_the_trade() -> None:

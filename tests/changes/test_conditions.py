@@ -1,0 +1,118 @@
+"""How it stands with a service, in words."""
+
+from datetime import datetime
+
+import pytest
+from kept import ILL, NOW, WEB, WELL, keep, program, ran, sell
+
+from paas_isolate.changes.conditions import Condition, condition
+from paas_isolate.changes.keeping import Kept
+from paas_isolate.model.running import MANY, End, Run
+from paas_isolate.model.work import Work
+
+PROGRAM = program()
+SERVE = PROGRAM[WEB]
+LIVES = ran(PROGRAM, alive=True)
+NEXT = "it starts with the next run"
+
+
+def told(kept: Kept, run: Run | None, *, astray: str = "", now: float = NOW) -> tuple[str, str]:
+    found = condition(kept, run, astray=astray, now=now)
+    return found.state, found.detail
+
+
+def test_who_runs_is_told_with_pid_and_since_when() -> None:
+    assert condition(SERVE, LIVES, astray="", now=NOW) == Condition("running", "", NOW, 7)
+
+
+@pytest.mark.parametrize(
+    ("run", "astray", "expected"),
+    [
+        (LIVES._replace(begun=(NOW - 500, NOW)), "", ("running", "")),
+        (LIVES._replace(begun=(NOW - 50, NOW)), "", ("running", "started 2 times lately")),
+        (LIVES, "does not listen on 10.77.0.2 port 80", ("starting", "does not listen on 10.77.0.2 port 80")),
+        (LIVES._replace(unhealthy=True), "does not listen", ("unhealthy", "its health checks fail")),
+        (
+            LIVES._replace(unhealthy=True, asked=NOW, why="its health checks fail"),
+            "",
+            ("stopping", "its health checks fail"),
+        ),
+    ],
+)
+def test_who_runs(run: Run, astray: str, expected: tuple[str, str]) -> None:
+    assert told(SERVE, run, astray=astray) == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (None, ("waiting", NEXT)),
+        (Run("", since=NOW), ("waiting", NEXT)),
+        (ran(PROGRAM, end=ILL), ("restarting", "the last ended with exit status 1; it starts again in 1 s")),
+        (ran(PROGRAM, end=WELL, starts=4), ("restarting", "the last ended with exit status 0; it starts again in 8 s")),
+        (
+            ran(PROGRAM, end=End(signal=9, at=NOW, starved=True)),
+            ("restarting", "the last ended with killed: out of memory; it starts again in 1 s"),
+        ),
+        (
+            ran(PROGRAM, end=ILL, starts=MANY),
+            ("failed", "too many starts in a short time, the last ended with exit status 1"),
+        ),
+        (
+            ran(PROGRAM, end=End(signal=11, at=NOW), given_up=True),
+            ("failed", "too many starts in a short time, the last ended with signal 11"),
+        ),
+        (ran(PROGRAM, end=ILL, given_up=True, again=True), ("waiting", NEXT)),
+        (ran(PROGRAM, end=ILL, given_up=True)._replace(digest="old"), ("waiting", NEXT)),
+        (ran(PROGRAM, end=End(signal=15, at=NOW), asked=NOW), ("waiting", NEXT)),
+    ],
+)
+def test_who_does_not_run_is_told_with_what_comes_next(run: Run | None, expected: tuple[str, str]) -> None:
+    assert told(SERVE, run) == expected
+
+
+@pytest.mark.parametrize(
+    ("restart", "starts", "end", "expected"),
+    [
+        ("never", 1, WELL, ("ended", "exit status 0")),
+        ("never", 1, ILL, ("failed", "exit status 1")),
+        ("on-failure", 1, WELL, ("ended", "exit status 0")),
+        ("on-failure", MANY, WELL, ("ended", "exit status 0")),
+        ("never", 1, End(at=NOW), ("failed", "killed, with all that was in its leaf")),
+        ("never", 1, End(signal=15, at=NOW), ("failed", "signal 15")),
+    ],
+)
+def test_an_end_is_the_end(restart: str, starts: int, end: End, expected: tuple[str, str]) -> None:
+    kept = program(restart=restart)
+    assert told(kept[WEB], ran(kept, starts=starts, end=end)) == expected
+
+
+@pytest.mark.parametrize("run", [None, ran(PROGRAM, end=ILL), ran(PROGRAM, end=ILL, given_up=True)])
+def test_who_is_not_to_run_says_by_whom(run: Run | None) -> None:
+    assert told(keep(sell(Work("serve")), stopped=["alice/web"])[WEB], run) == ("stopped", "stopped by hand")
+    assert told(keep(sell(Work("serve")), held=["alice/web"])[WEB], run) == ("frozen", "")
+    for suspension in ("freeze", "stop"):
+        kept = keep(sell(Work("serve"), suspended=True, suspension=suspension))
+        assert told(kept[WEB], run) == ("suspended", "")
+
+
+def test_who_stands_still_is_frozen() -> None:
+    assert told(keep(sell(Work("serve")), held=["alice"])[WEB], LIVES) == ("frozen", "")
+    assert told(keep(sell(Work("serve"), suspended=True))[WEB], LIVES) == ("frozen", "")
+
+
+def clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}"
+
+
+def test_a_job_tells_its_last_result_and_its_next_time() -> None:
+    kept = program(schedule="* * * * *")
+    job = kept[WEB]
+    soon = clock(NOW + 40)
+    assert told(job, None) == ("waiting", "it is due from the next run on")
+    assert told(job, Run("", since=NOW)) == ("waiting", f"next at {soon}")
+    last = f"the last, of {clock(NOW)}, ended"
+    assert told(job, ran(kept, end=WELL)) == ("waiting", f"{last} well, next at {soon}")
+    assert told(job, ran(kept, end=ILL)) == ("failed", f"{last} with exit status 1, next at {soon}")
+    assert told(job, ran(kept, alive=True)) == ("running", "")
+    assert told(keep(sell(Work("x", schedule="* * * * *")), stopped=["alice/web"])[WEB], None)[0] == "stopped"

@@ -1,0 +1,159 @@
+"""From what runs to what is to run, one step at a time."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kept import ILL, NOW, TWO, WEB, WELL, keep, program, ran, sell, wished
+
+from paas_isolate.changes.keeping import Keep
+from paas_isolate.changes.service_steps import service_steps
+from paas_isolate.changes.steps import Forget, GiveUp, Kill, Start, Step, Stop, Wait
+from paas_isolate.model.running import MANY, NO_WISH, End, Run, Wish
+from paas_isolate.model.work import Work
+from paas_isolate.model.world import World
+
+KEPT = program()
+BEGIN = Start(WEB, KEPT[WEB].launch)
+LIVES = ran(KEPT, alive=True)
+ENDED = ran(KEPT, end=ILL)
+
+
+def steps(wish: Wish, run: Run | None, *, members: bool, now: float = NOW) -> list[Step]:
+    world = World(members={WEB: (7,)} if members else {}, runs={WEB: run} if run else {})
+    return list(service_steps(wish, world, now))
+
+
+def of(kept: Keep, run: Run | None, *, members: bool, now: float = NOW) -> list[Step]:
+    return steps(wished(kept, {WEB: run} if run else {}, now=now), run, members=members, now=now)
+
+
+CASES: dict[str, tuple[Run | None, bool, list[Step]]] = {
+    "never ran": (None, False, [BEGIN]),
+    "runs": (LIVES, True, []),
+    "changed": (
+        LIVES._replace(digest="old"),
+        True,
+        [Stop(WEB, "what it is begun with has changed", 10_000)],
+    ),
+    "changed, and has ended": (ENDED._replace(digest="old"), False, [BEGIN]),
+    "ordered": (LIVES._replace(again=True), True, [Stop(WEB, "a new start was ordered", 10_000)]),
+    "unwell": (LIVES._replace(unhealthy=True), True, [Stop(WEB, "its health checks fail", 10_000)]),
+    "asked": (LIVES._replace(asked=NOW, kill_at=NOW + 61), True, []),
+    "asked long ago": (
+        LIVES._replace(asked=NOW, kill_at=NOW + 60),
+        True,
+        [Kill(WEB, "it was asked to end, and has not")],
+    ),
+    "ended": (ENDED, False, [BEGIN]),
+    "ended, and left somebody behind": (
+        ENDED,
+        True,
+        [Stop(WEB, "what is left in its leaf ends before it begins", 10_000)],
+    ),
+    "ended, and who was left behind was asked": (
+        ENDED._replace(asked=NOW, kill_at=NOW + 60),
+        True,
+        [Kill(WEB, "it was asked to end, and has not")],
+    ),
+    "a stranger is where it is to begin": (
+        None,
+        True,
+        [Stop(WEB, "what is left in its leaf ends before it begins", 10_000)],
+    ),
+    "a crash loop": (
+        ran(KEPT, starts=MANY, end=ILL),
+        False,
+        [GiveUp(WEB, "5 starts in 120 s, the last ended with exit status 1")],
+    ),
+    "given up": (ran(KEPT, starts=MANY, end=ILL, given_up=True), False, []),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_service_that_is_wanted(case: str) -> None:
+    run, members, expected = CASES[case]
+    assert of(KEPT, run, members=members, now=NOW + 60) == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "members", "expected"),
+    [
+        (LIVES, True, [Stop(WEB, "stopped by hand", 3000)]),
+        (LIVES._replace(asked=NOW, kill_at=NOW + 1), True, []),
+        (LIVES._replace(asked=NOW, kill_at=NOW), True, [Kill(WEB, "it was asked to end, and has not")]),
+        (ENDED, False, []),
+        (None, False, []),
+        (None, True, []),
+    ],
+)
+def test_a_service_that_was_stopped_ends_and_is_remembered(
+    run: Run | None, members: bool, expected: list[Step]
+) -> None:
+    kept = keep(sell(Work("serve", stop_timeout=3000)), stopped=["alice/web"])
+    assert of(kept, run, members=members) == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "members", "expected"),
+    [
+        (LIVES, True, [Stop(WEB, "it is not wanted any more", 10_000)]),
+        (LIVES._replace(asked=NOW, kill_at=NOW), True, [Kill(WEB, "it was asked to end, and has not")]),
+        (ENDED, False, [Forget(WEB)]),
+        (Run("", since=NOW), False, [Forget(WEB)]),
+    ],
+)
+def test_a_service_that_is_there_no_more_ends_and_is_forgotten(run: Run, members: bool, expected: list[Step]) -> None:
+    assert steps(NO_WISH, run, members=members) == expected
+
+
+@pytest.mark.parametrize("run", [LIVES, LIVES._replace(asked=NOW, kill_at=0), ENDED, None])
+def test_what_is_left_as_it_is_is_left(run: Run | None) -> None:
+    assert steps(Wish({WEB: None}), run, members=bool(run)) == []
+
+
+def test_a_job_begins_to_wait_then_runs_when_it_is_time() -> None:
+    job = program(schedule="* * * * *")
+    digest = job[WEB].launch.digest
+    assert of(job, None, members=False) == [Wait(WEB, digest)]
+    waits = Run(digest, since=NOW)
+    assert of(job, waits, members=False, now=NOW + 39) == []
+    assert of(job, waits, members=False, now=NOW + 40) == [Start(WEB, job[WEB].launch)]
+    assert of(job, ran(job, alive=True), members=True, now=NOW + 400) == []
+    assert of(job, ran(job, end=WELL), members=False, now=NOW + 1) == []
+
+
+def test_steps_of_others_do_not_depend_on_one_another() -> None:
+    kept = program(replicas=2)
+    world = World(members={WEB: (7,)}, runs={WEB: ran(kept, alive=True)})
+    assert list(service_steps(wished(kept, world.runs), world, NOW)) == [Start(TWO, kept[TWO].launch)]
+
+
+RUNS = st.builds(
+    Run,
+    digest=st.sampled_from(["old", KEPT[WEB].launch.digest]),
+    since=st.just(0.0),
+    begun=st.lists(st.floats(NOW - 500, NOW), max_size=MANY).map(lambda times: tuple(sorted(times))),
+    pid=st.just(7),
+    start=st.just(70),
+    alive=st.booleans(),
+    end=st.sampled_from([End(), WELL, ILL, End(signal=9, at=NOW)]),
+    asked=st.sampled_from([0.0, NOW]),
+    kill_at=st.sampled_from([NOW, NOW + 10]),
+    unhealthy=st.booleans(),
+    again=st.booleans(),
+    given_up=st.booleans(),
+)
+
+
+@given(run=st.none() | RUNS, restart=st.sampled_from(["always", "on-failure", "never"]), members=st.booleans())
+def test_there_is_one_step_for_a_leaf_and_nothing_begins_where_anybody_lives(
+    run: Run | None, restart: str, members: bool
+) -> None:
+    kept = program(restart=restart)
+    members = members or bool(run and run.alive)
+    found = of(kept, run, members=members)
+    assert len(found) <= 1
+    if members:
+        assert not any(isinstance(step, Start) for step in found)
+    if run and run.given_up and not run.alive and not run.fresh and run.digest == kept[WEB].launch.digest and run.begun:
+        assert not any(isinstance(step, Start) for step in found)

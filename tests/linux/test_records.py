@@ -1,0 +1,316 @@
+"""Records of runs, as text in a directory: whatever stands there, it is read as a run or as none."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paas_isolate.linux import procfs
+from paas_isolate.linux.records import ENDING, RecordDirectory, name_of, path_of
+from paas_isolate.model import tree
+from paas_isolate.model.running import MANY, End, Run
+
+WEB = "users/alice/web"
+DIGEST = "0123456789abcdef01234567"
+HEAD = json.dumps({"digest": DIGEST, "begun": [1700000000.5], "starved": 2})
+
+
+class Cabinet(RecordDirectory):
+    def __init__(self, place: Path) -> None:
+        super().__init__(str(place / "services"), "")
+        self.place = place / "services"
+        self.place.mkdir(exist_ok=True)
+
+    def write(self, text: str | bytes, name: str = "alice.web") -> None:
+        data = text if isinstance(text, bytes) else text.encode()
+        (self.place / name).write_bytes(data)
+
+    def seen(self, *members: int, starved: int = 2) -> Run | None:
+        return self.look({WEB: members}, lambda _: starved).get(WEB)
+
+    def text(self) -> list[str]:
+        return [line for line in (self.place / "alice.web").read_text().splitlines() if line]
+
+
+@pytest.fixture
+def cabinet(tmp_path: Path) -> Cabinet:
+    return Cabinet(tmp_path)
+
+
+@pytest.fixture
+def program() -> Iterator[tuple[int, int]]:
+    """A process that lives, and when it started."""
+    process = subprocess.Popen(["sleep", "1000"])
+    found = procfs.identity(process.pid)
+    assert found
+    yield process.pid, found.start
+    process.kill()
+    process.wait()
+
+
+def test_a_program_that_lives_in_its_leaf_runs(cabinet: Cabinet, program: tuple[int, int]) -> None:
+    pid, start = program
+    cabinet.write(f"{HEAD}\nmain {pid} {start} 6 1700000000.600\n")
+    assert cabinet.seen(pid) == Run(DIGEST, begun=(1700000000.5,), pid=pid, start=start, keeper=6, alive=True)
+
+
+def test_a_program_elsewhere_or_another_with_its_pid_is_dead(cabinet: Cabinet, program: tuple[int, int]) -> None:
+    pid, start = program
+    cabinet.write(f"{HEAD}\nmain {pid} {start} 6 1700000000.600\n")
+    for run in (cabinet.seen(), cabinet.seen(1)):
+        assert run
+        assert (run.alive, run.end) == (False, End(at=1700000000.5)), "killed with its keeper: nobody saw how"
+    cabinet.write(f"{HEAD}\nmain {pid} {start + 1} 6 1700000000.600\n")
+    assert (run := cabinet.seen(pid)) is not None
+    assert not run.alive
+
+
+@pytest.mark.parametrize(
+    ("line", "starved", "end"),
+    [
+        ("exit 0 1700000009.250", 2, End(status=0, at=1700000009.25)),
+        ("exit 137 1700000009.250", 3, End(status=137, at=1700000009.25)),
+        ("signal 15 1700000009.250", 3, End(signal=15, at=1700000009.25)),
+        ("signal 9 1700000009.250", 2, End(signal=9, at=1700000009.25)),
+        ("signal 9 1700000009.250", 3, End(signal=9, at=1700000009.25, starved=True)),
+    ],
+)
+def test_an_end_is_told_as_the_keeper_saw_it(cabinet: Cabinet, line: str, starved: int, end: End) -> None:
+    cabinet.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n{line}\n")
+    run = cabinet.seen(starved=starved)
+    assert run is not None
+    assert (run.end, run.alive) == (end, False)
+
+
+def test_who_was_killed_with_its_keeper_for_want_of_memory_is_told_so(cabinet: Cabinet) -> None:
+    cabinet.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n")
+    run = cabinet.seen(starved=3)
+    assert run is not None
+    assert str(run.end) == "killed: out of memory"
+
+
+def test_lines_are_taken_one_after_the_other(cabinet: Cabinet) -> None:
+    lines = (
+        "main 7 70 6 1.0\nunhealthy 2.5\nasked 3.000 13.000 its health checks fail\nagain\ngiven-up\nsignal 15 4.0\n"
+    )
+    cabinet.write(f"{HEAD}\n{lines}")
+    assert cabinet.seen() == Run(
+        DIGEST,
+        begun=(1700000000.5,),
+        pid=7,
+        start=70,
+        keeper=6,
+        end=End(signal=15, at=4.0),
+        asked=3.0,
+        kill_at=13.0,
+        why="its health checks fail",
+        unhealthy=True,
+        again=True,
+        given_up=True,
+    )
+
+
+ODD_LINES = [
+    "",
+    " ",
+    "main",
+    "main 7 70",
+    "main x y 6 1.0",
+    "main 7 70 6 1.0 more",
+    "main 99999999999999999999 -1 6 1.0",
+    "exit",
+    "exit 1",
+    "exit one 1.0",
+    "exit 1 nan",
+    "exit 1 inf",
+    "exit 1 -5",
+    "exit 1 1e300",
+    f"exit {'9' * 5000} 1.0",
+    "signal 9 never",
+    "asked 1.0",
+    "asked 1.0 nan because",
+    "asked inf inf",
+    "unhealthy",
+    "AGAIN",
+    "again and again",
+    "given-up 1.0",
+    "what is this",
+    "\x00\x1b[31m\u2028exit 0 1.0",
+]
+
+
+@pytest.mark.parametrize("line", ODD_LINES, ids=range(len(ODD_LINES)))
+def test_odd_lines_are_passed_over(cabinet: Cabinet, line: str) -> None:
+    cabinet.write(f"{HEAD}\n{line}\nexit 3 1700000001.0\n")
+    run = cabinet.seen()
+    assert run is not None
+    assert run._replace(pid=0, start=0) == Run(DIGEST, begun=(1700000000.5,), end=End(status=3, at=1700000001.0)), (
+        "and what follows is read"
+    )
+    cabinet.order(WEB, alive=False)
+    assert (run := cabinet.seen()) is not None
+    assert run.again
+
+
+@pytest.mark.parametrize("size", range(0, 90, 3))
+def test_a_record_that_is_cut_is_none_or_as_far_as_it_goes(cabinet: Cabinet, size: int) -> None:
+    cabinet.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n"[:size])
+    run = cabinet.seen()
+    assert (run is not None) == (size >= len(HEAD))
+    cabinet.order(WEB, alive=False)
+    assert (run := cabinet.seen()) is not None
+    assert run.again
+
+
+ODD_HEADS = [
+    "[]",
+    "1",
+    "null",
+    '"text"',
+    "{",
+    "[" * 30_000,
+    '{"begun": 5}',
+    '{"begun": [null]}',
+    '{"begun": ["x"]}',
+    '{"begun": [NaN]}',
+    '{"begun": [Infinity]}',
+    '{"begun": [-1]}',
+    '{"begun": [[1]]}',
+    '{"begun": {"a": 1}}',
+    '{"since": "soon"}',
+    '{"since": 1e308}',
+    '{"starved": "many"}',
+    '{"starved": Infinity}',
+    '{"starved": null}',
+]
+
+
+@pytest.mark.parametrize("head", ODD_HEADS, ids=range(len(ODD_HEADS)))
+def test_a_head_that_is_not_ours_is_no_record(cabinet: Cabinet, head: str) -> None:
+    cabinet.write(f"{head}\nmain 7 70 6 1.0\n")
+    assert cabinet.seen() is None
+    with cabinet.begin(WEB, DIGEST, 0):
+        pass
+    assert cabinet.seen() is not None, "a new one takes its place"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.binary(max_size=300) | st.text(max_size=100).map(lambda it: f"{HEAD}\n{it}\n".encode()))
+def test_whatever_stands_there_is_a_run_or_none(cabinet: Cabinet, text: bytes) -> None:
+    cabinet.write(text)
+    run = cabinet.seen(1)
+    assert run is None or (0 <= run.kill_at < 1e12 and 0 <= run.ready_at < 1e12)
+
+
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,31}", fullmatch=True)
+
+
+@given(directory=NAMES, leaf=NAMES, number=st.none() | st.integers(2, 100))
+def test_a_name_leads_to_its_leaf_and_back(directory: str, leaf: str, number: int | None) -> None:
+    path = tree.leaf(directory, leaf if number is None else f"{leaf}.{number}")
+    assert path_of(name_of(path)) == path
+    assert "/" not in name_of(path)
+    assert name_of(path)[0] != "."
+
+
+def test_different_leaves_have_different_names() -> None:
+    leaves = [tree.leaf(*it) for it in (("a", "b"), ("a-b", "c"), ("a", "b-c"), ("a", "b.2"), ("b", "2"))]
+    assert len({*map(name_of, leaves)}) == len(leaves)
+
+
+def test_a_start_is_counted_as_long_as_it_is_the_same(cabinet: Cabinet) -> None:
+    for times in range(1, MANY + 3):
+        with cabinet.begin(WEB, DIGEST, 0) as (record, begun):
+            os.write(record, b"exit 1 1.0\n")
+        assert len(begun) == min(times, MANY)
+        assert begun == sorted(begun)
+        assert abs(begun[-1] - time.time()) < 60
+    with cabinet.begin(WEB, "another", 0) as (_, begun):
+        assert len(begun) == 1
+
+
+def test_a_start_that_was_ordered_begins_the_count_anew(cabinet: Cabinet) -> None:
+    for line in ("again\n", "asked 5.0 15.0 stopped by hand\n"):
+        for _ in range(3):
+            with cabinet.begin(WEB, DIGEST, 0) as (_, begun):
+                pass
+        assert len(begun) == 3
+        with (cabinet.place / "alice.web").open("a") as record:
+            record.write(line)
+        with cabinet.begin(WEB, DIGEST, 0) as (_, begun):
+            assert len(begun) == 1
+        cabinet.forget(WEB)
+    for _ in range(2):
+        with cabinet.begin(WEB, DIGEST, 0) as (record, begun):
+            os.write(record, b"unhealthy 4.0\nasked 5.0 15.0 its health checks fail\n")
+    assert len(begun) == 2, "but not one after health checks that failed"
+
+
+def test_a_new_run_is_a_new_file_into_which_an_old_keeper_does_not_write(cabinet: Cabinet) -> None:
+    with cabinet.begin(WEB, DIGEST, 1) as (record, _):
+        old = os.dup(record)
+    with cabinet.begin(WEB, DIGEST, 4):
+        os.write(old, b"exit 9 1.0\n")
+    os.close(old)
+    head, *lines = cabinet.text()
+    assert json.loads(head)["starved"] == 4
+    assert lines == []
+    assert os.listdir(cabinet.place) == ["alice.web"]
+    assert (cabinet.place / "alice.web").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_added_stands_behind_what_the_keeper_wrote(cabinet: Cabinet) -> None:
+    with cabinet.begin(WEB, DIGEST, 0) as (record, _):
+        os.write(record, b"main 7 70 6 1.0\n")
+        cabinet.add(WEB, "asked", "2.0", "12.0", "a new start was ordered")
+        os.write(record, b"signal 15 3.0\n")
+    assert cabinet.text()[1:] == ["main 7 70 6 1.0", "asked 2.0 12.0 a new start was ordered", "signal 15 3.0"]
+    cabinet.forget(WEB)
+    cabinet.add(WEB, "again")
+    cabinet.forget(WEB)
+    assert cabinet.seen() is None
+
+
+def test_who_runs_is_not_ordered_to_start_but_to_start_anew(cabinet: Cabinet, program: tuple[int, int]) -> None:
+    pid, start = program
+    cabinet.write(f"{HEAD}\nmain {pid} {start} 6 1.0\n")
+    cabinet.order(WEB, alive=False)
+    assert (run := cabinet.seen(pid)) is not None
+    assert not run.again
+    cabinet.order(WEB, alive=True)
+    assert (run := cabinet.seen(pid)) is not None
+    assert run.again
+    assert run.alive
+
+
+def test_an_order_is_kept_where_nothing_has_run_yet(cabinet: Cabinet) -> None:
+    cabinet.order(WEB, alive=False)
+    run = cabinet.seen()
+    assert run is not None
+    assert (run.again, run.begun, run.digest) == (True, (), "")
+
+
+def test_links_and_what_is_no_file_are_no_records(cabinet: Cabinet, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text(f"{HEAD}\n")
+    (cabinet.place / "alice.web").symlink_to(tmp_path / "elsewhere")
+    (cabinet.place / "alice.directory").mkdir()
+    assert cabinet.look({}, lambda _: 0) == {}
+
+
+def test_a_directory_that_is_not_there_has_no_records_and_is_made(tmp_path: Path) -> None:
+    records = RecordDirectory(str(tmp_path / "run/services"), "")
+    assert records.look({}, lambda _: 0) == {}
+    assert not records.ending
+    records.wait(WEB, DIGEST)
+    assert [*records.look({}, lambda _: 0)] == [WEB]
+    assert (tmp_path / "run/services").stat().st_mode & 0o777 == 0o700
+    records.end()
+    assert records.ending
+    assert [*records.look({}, lambda _: 0)] == [WEB]
+    assert (tmp_path / "run/services" / ENDING).exists()
