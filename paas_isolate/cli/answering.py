@@ -73,6 +73,7 @@ def _reconcile(here: Answering, asked: Asked) -> Told:
     """`reconcile [ACCOUNT] [--remove]`: a run now, and what became of it."""
     account = next((it for it in asked.words if not it.startswith("-")), "")
     manner = Manner(account=account, remove="--remove" in asked.words, quiet=True)
+    say.line(f"a run {f'for {account} ' if account else ''}asked for by pid {asked.pid} of uid {asked.uid}")
     try:
         with here.desk.alone(wait=PATIENCE):
             fleet, report = run_once(here.desk, manner)
