@@ -24,7 +24,7 @@ from paas_isolate.linux import control
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model.account import Fleet
 
-PATIENCE = 60.0
+_PATIENCE = 60.0
 """Seconds that another run may hold the lock."""
 _LISTED = 1000
 """Outcomes that an answer lists; of the others it has the number."""
@@ -75,7 +75,7 @@ def _reconcile(here: Answering, asked: Asked) -> Told:
     manner = Manner(account=account, remove="--remove" in asked.words, quiet=True)
     say.line(f"a run {f'for {account} ' if account else ''}asked for by pid {asked.pid} of uid {asked.uid}")
     try:
-        with here.desk.alone(wait=PATIENCE):
+        with here.desk.alone(wait=_PATIENCE):
             fleet, report = run_once(here.desk, manner)
     except PaasError as error:
         raise RefusedError(str(error), exit_of(error)) from error

@@ -13,7 +13,7 @@ from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Changes, Move
 from paas_isolate.cli import say
-from paas_isolate.cli.answering import PATIENCE, Answering
+from paas_isolate.cli.answering import Answering
 from paas_isolate.cli.desk import Desk, need_root
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.running import Manner, complaints, run_once, tell
@@ -35,6 +35,8 @@ from paas_isolate.model.world import World
 from paas_isolate.source.directory import ACCOUNTS, PLANS
 
 INTERVAL = 60.0
+_PATIENCE = 60.0
+"""Seconds that another run may hold the lock."""
 _TOLD = 5
 """Processes that are moved at once, of which each is told."""
 
@@ -59,12 +61,13 @@ def daemon(desk: Desk, once: bool, interval: float) -> int:
     """
     need_root()
     if once:
-        return run(desk, Manner(wait=PATIENCE))
+        return run(desk, Manner(wait=_PATIENCE))
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         resident = Resident(desk, stack)
         pulse = watchdog() / 2
-        Loop(resident, resident.ears, interval=interval, pulse=pulse, alive=resident.alive).run()
+        ears = [*resident.ears, *Answering(desk, resident.customers).ears(stack)]
+        Loop(resident, ears, interval=interval, pulse=pulse, alive=resident.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED
 
@@ -83,7 +86,6 @@ class Resident:
             if ear:
                 stack.callback(ear.close)
         self.ears: list[Ear] = [it for it in (self._specs, self._netlinks, self._knobs, processes) if it]
-        self.ears += Answering(desk, self._customers).ears(stack)
         self._fleet: Fleet | None = None
         self._places: Places | None = None
         self._desired = World()
@@ -91,7 +93,8 @@ class Resident:
         self._told = ""
         self._ready = False
 
-    def _customers(self) -> Customers | None:
+    def customers(self) -> Customers | None:
+        """For those who ask."""
         return Customers(self._fleet, self._places) if self._fleet and self._places else None
 
     def alive(self) -> None:
@@ -103,7 +106,7 @@ class Resident:
     def turn(self) -> bool:
         self._specs.follow()
         try:
-            with self._desk.alone(wait=PATIENCE):
+            with self._desk.alone(wait=_PATIENCE):
                 fleet, report = run_once(self._desk, Manner(quiet=True))
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
