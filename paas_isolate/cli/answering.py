@@ -26,7 +26,7 @@ from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model.account import Fleet, Service, Sold
 from paas_isolate.reconcile import Wheel
 
-PATIENCE = 60.0
+_PATIENCE = 60.0
 """Seconds that another run may hold the lock."""
 _PAUSE = 1.0
 """Seconds between two orders of a customer's."""
@@ -115,8 +115,9 @@ def _reconcile(here: Answering, asked: Asked) -> Told:
     """`reconcile [ACCOUNT] [--remove]`: a run now, and what became of it."""
     account = next((it for it in asked.words if not it.startswith("-")), "")
     manner = Manner(account=account, remove="--remove" in asked.words, quiet=True)
+    say.line(f"a run {f'for {account} ' if account else ''}asked for by pid {asked.pid} of uid {asked.uid}")
     try:
-        with here.desk.alone(wait=PATIENCE):
+        with here.desk.alone(wait=_PATIENCE):
             fleet, report = run_once(here.desk, manner)
     except PaasError as error:
         raise RefusedError(str(error), exit_of(error)) from error

@@ -13,7 +13,7 @@ from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Changes, Move
 from paas_isolate.cli import say
-from paas_isolate.cli.answering import PATIENCE, Answering
+from paas_isolate.cli.answering import Answering
 from paas_isolate.cli.desk import Desk, need_root
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.hearing import Ears, who
@@ -57,6 +57,8 @@ _EDITORS = 1.0
 """Seconds: whoever writes a file may take it away first. A file that is gone for longer is gone."""
 _AT_ONCE = 50
 """Accounts: to look at so many one by one takes as long as to look at all."""
+_PATIENCE = 60.0
+"""Seconds that another run may hold the lock; and until the next look while not all is well."""
 _TOLD = 5
 """Processes that are moved at once, of which each is told."""
 _WARM = 1.0
@@ -88,7 +90,7 @@ def daemon(desk: Desk, once: bool, interval: float) -> int:
     """
     need_root()
     if once:
-        return run(desk, Manner(wait=PATIENCE))
+        return run(desk, Manner(wait=_PATIENCE))
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         resident = Resident(desk, Ears(desk, stack), interval)
@@ -120,6 +122,7 @@ class Resident:
         self._ready = False
 
     def customers(self) -> Customers | None:
+        """For those who ask."""
         return Customers(self._fleet, self._places) if self._fleet and self._places else None
 
     def alive(self) -> None:
@@ -131,7 +134,7 @@ class Resident:
     def turn(self) -> bool:
         self.ears.specs.follow()
         try:
-            with self._desk.alone(wait=PATIENCE):
+            with self._desk.alone(wait=_PATIENCE):
                 fleet, report = run_once(self._desk, Manner(quiet=True))
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
@@ -160,7 +163,7 @@ class Resident:
         return empty
 
     def patience(self) -> float:
-        return self._interval if self._well else min(self._interval, PATIENCE)
+        return self._interval if self._well else min(self._interval, _PATIENCE)
 
     def glance(self) -> bool:
         if self._fleet is None or self._left_alone:

@@ -11,6 +11,7 @@ from guest_paas import INSTALLED
 from guest_people import Customer, Specs
 
 UNIT = "paas-isolate-daemon.service"
+LIMITS = {"pids": 40, "memory": "64M", "cpu": "unlimited"}  # an emulated Python is throttled for long
 SERVICES = {"web": {"limits": {"pids": 5, "memory": "20M"}}}
 
 
@@ -19,7 +20,7 @@ def alice(spec: Specs, sell: Callable[..., Customer]) -> Iterator[Customer]:
     """With bob beside, on a machine with a network and the daemon."""
     spec.config(network={})
     sell("bob", limits={"pids": 41})
-    customer = sell("alice", plan="small", limits={"pids": 40, "memory": "64M"}, services=SERVICES)
+    customer = sell("alice", plan="small", limits=LIMITS, services=SERVICES)
     systemctl("start", UNIT)
     until(lambda: knob("users/alice", "pids.max") == "40", "the first turn is done")
     yield customer
