@@ -34,7 +34,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.reconcile import Report
 from paas_isolate.source.single import Single, account_of
-from paas_isolate.spec.alone import Ties, sold_alone, ties
+from paas_isolate.spec.alone import Ties, ties
 
 HOUR = 3600.0
 _PATIENCE = 60.0
@@ -99,12 +99,15 @@ class Resident:
         self._print: tuple[object, ...] = ()
         self._told = ""
         self._ready = False
+        self._pulse, self._beat = watchdog() / 2, 0.0
 
     def alive(self) -> None:
         if not self._ready:
             notify("READY=1")
             self._ready = True
-        notify("WATCHDOG=1")
+        if self._pulse and (now := time.monotonic()) >= self._beat:
+            notify("WATCHDOG=1")
+            self._beat = now + self._pulse / 2
 
     def turn(self) -> bool:
         self.ears.specs.follow()
@@ -178,22 +181,19 @@ class Resident:
                 world = account_world(wheel, edit.sold)
                 if world.unmet or not can_turn(wheel, edit):
                     return False
-                self._desk.directory.last_good.remember(edit.sold)
                 self._remember(edit)
                 settled = turn_account(wheel, world, edit, self._places, tell_outcome)
+                # after it: this takes as long as all the rest, and whoever is killed before it reads the file again
+                self._desk.directory.last_good.remember(edit.sold)
                 self._print = fingerprint(wheel.cgroups.root, self._desk.doors, self._desk.state)
                 return settled
         except (PaasError, OSError):
             return False  # the whole turn says what is wrong
 
     def _sold(self, name: str) -> Edit | None:
-        if self._fleet is None or self._places is None or not (account := self._single.account(name)):
+        if self._fleet is None or self._places is None:
             return None
-        named = account.plan or self._fleet.host.default_plan
-        plan = self._single.plan(named) if named else None
-        plans = {named: plan} if named and plan else {}
-        people, owner = Asked(), self._places.owner
-        sold = sold_alone(self._fleet, self._ties, account, plans, people, machine(), owner)
+        sold = self._single.sold(name, self._fleet, self._ties, Asked(), machine(), self._places.owner)
         return Edit(self._fleet.accounts.get(name), sold) if sold else None
 
     def _remember(self, edit: Edit) -> None:
