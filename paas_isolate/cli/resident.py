@@ -10,7 +10,7 @@ from zlib import crc32
 import click
 
 from paas_isolate.apply import Ending, Outcome
-from paas_isolate.changes.place import Places
+from paas_isolate.changes.place import Places, asks_programs
 from paas_isolate.changes.steps import Changes, Move
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, need_root
@@ -125,7 +125,12 @@ class Resident:
             self._tell(wrong, lambda: tell(fleet, report, quiet=True))
         self._fleet, self._places, self._ties = fleet, Places(fleet), ties(fleet)
         self._well, self._left_alone = not wrong, False
+        self._listen(self._places.programs_count())
         return not self._follow(fleet, report) and not forking
+
+    def _listen(self, execs: bool) -> None:
+        if self.ears.processes:
+            self.ears.processes.listen(execs=execs)
 
     def _follow(self, fleet: Fleet, report: Report) -> bool:
         """Hear where the tree is now; whether somebody who leaves has no process any more already."""
@@ -202,6 +207,8 @@ class Resident:
         self._fleet = self._fleet._replace(accounts={**self._fleet.accounts, edit.sold.name: edit.sold})
         self._places.replace(edit.before, edit.sold)
         self._ties = self._ties.with_peers(edit.sold.peers)
+        if asks_programs(edit.sold):
+            self._listen(True)
 
     def mend(self, heard: Heard) -> bool:
         if self._fleet is None or self._places is None:
@@ -240,6 +247,9 @@ class Resident:
     def sweep(self, pids: Collection[int]) -> bool:
         if self._fleet is None or self._places is None:
             return True
+        pids = frozenset(unplaced(self._places, pids, ()))
+        if not pids:
+            return True  # of the many that become somebody else most are nobody's of ours
         try:
             with self._desk.tree(self._fleet) as (cgroups, _):
                 return self._swept(cgroups, self._places, pids)
@@ -254,14 +264,15 @@ class Resident:
         elsewhere."""
         uids: set[int] = set()
         for _ in range(_ROUNDS):
-            steps = strays(cgroups, places, unplaced(places, pids, uids))
+            steps = strays(cgroups, places, pids)
             steps = tuple(step for step in steps if self._may_move(step))
             if not steps:
                 return True
             with self._desk.alone():
                 _tell_moves(mended(cgroups, steps))
             self._warm_until = time.monotonic() + _WARM
-            pids, uids = (), uids | {step.process.uid for step in steps}
+            uids |= {step.process.uid for step in steps}
+            pids = tuple(unplaced(places, (), uids))
         return False
 
     def _may_move(self, move: Move) -> bool:
