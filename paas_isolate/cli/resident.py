@@ -97,13 +97,13 @@ class Resident:
         self._warm_until = 0.0
         self._flips = Flips()
         self._print: tuple[object, ...] = ()
-        self._told = ""
+        self._told = self._told_status = ""
         self._ready = False
         self._pulse, self._beat = watchdog() / 2, 0.0
 
     def alive(self) -> None:
         if not self._ready:
-            notify("READY=1")
+            notify("READY=1\nSTATUS=hears; looks at everything for the first time")
             self._ready = True
         if self._pulse and (now := time.monotonic()) >= self._beat:
             notify("WATCHDOG=1")
@@ -124,6 +124,9 @@ class Resident:
         if not forking:
             self._tell(wrong, lambda: tell(fleet, report, quiet=True))
         self._fleet, self._places, self._ties = fleet, Places(fleet), ties(fleet)
+        if self._told_status != (status := f"STATUS={say.number(len(fleet.accounts), 'account')}"):
+            notify(status)
+            self._told_status = status
         self._well, self._left_alone = not wrong, False
         self._listen(self._places.programs_count())
         return not self._follow(fleet, report) and not forking

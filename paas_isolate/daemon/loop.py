@@ -58,8 +58,8 @@ class Hands(Protocol):
 
 
 class Loop:
-    """`alive` is called at least every `pulse` seconds (0: never mind), and when the first turn is done; a glance is
-    taken every `glancing` seconds, and while processes are moved something is done for them every `warming` seconds."""
+    """`alive` is called at least every `pulse` seconds (0: never mind), and first when it hears; a glance is taken
+    every `glancing` seconds, and while processes are moved something is done for them every `warming` seconds."""
 
     def __init__(
         self,
@@ -91,6 +91,7 @@ class Loop:
             for ear in self._ears:
                 selector.register(ear, selectors.EVENT_READ, ear)
             selector.register(stack.enter_context(self._signals()), selectors.EVENT_READ, None)
+            self._alive()  # from here on nothing is missed
             while not self._stopped:
                 self._on_time()
                 self._alive()

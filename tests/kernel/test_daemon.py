@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,6 +118,46 @@ def test_it_ends_when_asked_and_nothing_changes_when_it_is_killed(resident: Resi
     until(lambda: frozen(shop, "users/bob") is False, "the one that was started last works")
     assert resident.end() == 0
     assert frozen(shop) is False
+
+
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.long)])
+def test_killed_at_any_moment_it_changes_nothing_of_a_customer(resident: Resident, shop: Shop, times: int) -> None:
+    """While files are saved, knobs written and processes started, so that it is killed in the middle of its work."""
+    shop.account("bob", PLAIN)
+    until(lambda: frozen(shop, "users/bob") is False, "both are there")
+    inode = Path(shop.cgroups.root, ALICE).stat().st_ino
+    ended = threading.Event()
+    load = threading.Thread(target=trouble, args=(shop, ended))
+    with stray(ALICE_UID, "time.sleep(1000)") as process:
+        until(lambda: process.pid in inside(shop), "alice's process is in its account")
+        load.start()
+        try:
+            for number in range(times):
+                time.sleep(number % 10 / 20)
+                resident.process.kill()
+                resident.process.wait()
+                assert process.pid in inside(shop)
+                assert (frozen(shop), Path(shop.cgroups.root, ALICE).stat().st_ino) == (False, inode)
+                resident.process = resident.start()
+        finally:
+            ended.set()
+            load.join()
+            process.kill()
+    until(lambda: shop.run("diff", "--exit-code").returncode == 0, "it catches up", seconds=30)
+    assert resident.end() == 0
+
+
+def trouble(shop: Shop, ended: threading.Event) -> None:
+    """Whatever makes the daemon work, without an end; nothing of it is alice's."""
+    suspended = False
+    while not ended.wait(0.02):
+        suspended = not suspended
+        shop.account("bob", PLAIN + ("suspended: true\n" if suspended else ""))
+        write(shop, "0", "users/bob")
+        with stray(ALICE_UID + 1, "time.sleep(60)") as process:
+            ended.wait(0.05)
+            process.kill()
+    shop.account("bob", PLAIN)
 
 
 def stray(uid: int, work: str) -> subprocess.Popen[bytes]:
