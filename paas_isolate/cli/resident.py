@@ -18,13 +18,13 @@ from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.hearing import Ears, who
 from paas_isolate.cli.running import Manner, complaints, run_once, tell, tell_outcome
 from paas_isolate.cli.running import reconcile as run
+from paas_isolate.cli.sweeping import Fights, Sweeper
 from paas_isolate.daemon.account import Edit, account_world, as_wanted, can_turn, only, same_network, turn_account
 from paas_isolate.daemon.fingerprint import fingerprint
 from paas_isolate.daemon.loop import Loop
-from paas_isolate.daemon.mending import FLIPS, Flips, differing, mended, strays, unplaced
+from paas_isolate.daemon.mending import differing, mended
 from paas_isolate.daemon.network import rewired, wires_differ
 from paas_isolate.errors import BusyError, PaasError
-from paas_isolate.linux import pidfd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.heard import Heard
 from paas_isolate.linux.machine import machine
@@ -45,11 +45,6 @@ _EDITORS = 1.0
 """Seconds: whoever writes a file may take it away first. A file that is gone for longer is gone."""
 _AT_ONCE = 50
 """Accounts: to look at so many one by one takes as long as to look at all."""
-_TOLD = 5
-"""Processes that are moved at once, of which each is told."""
-_WARM = 1.0
-"""Seconds after a stray in which the next one does not wait for the kernel."""
-_ROUNDS = 100
 
 
 @click.command()
@@ -93,9 +88,8 @@ class Resident:
         self._ties = Ties(frozenset(), frozenset(), True)
         self._leaving = False
         self._well = False
-        self._left_alone = False
-        self._warm_until = 0.0
-        self._flips = Flips()
+        self._fights = Fights()
+        self._sweeper = Sweeper(desk, self._fights)
         self._print: tuple[object, ...] = ()
         self._told = self._told_status = ""
         self._ready = False
@@ -127,7 +121,7 @@ class Resident:
         if self._told_status != (status := f"STATUS={say.number(len(fleet.accounts), 'account')}"):
             notify(status)
             self._told_status = status
-        self._well, self._left_alone = not wrong, False
+        self._well, self._fights.left_alone = not wrong, False
         self._listen(self._places.programs_count())
         return not self._follow(fleet, report) and not forking
 
@@ -151,7 +145,7 @@ class Resident:
         return self._interval if self._well else min(self._interval, _PATIENCE)
 
     def glance(self) -> bool:
-        if self._fleet is None or self._left_alone:
+        if self._fleet is None or self._fights.left_alone:
             return False
         try:
             return self._looks() == self._print
@@ -238,7 +232,7 @@ class Resident:
             with self._desk.alone(), self._desk.wheel(fleet) as wheel:
                 steps = wires_differ(wheel)
                 by = "; ".join(sorted({it for it in map(who, heard) if it}))
-                if steps and self._may_mend(heard[0].place, by):
+                if steps and self._fights.may_mend(heard[0].place, by):
                     _tell_mended(rewired(wheel, steps), by)
         except BusyError:
             return False
@@ -248,65 +242,13 @@ class Resident:
         return True
 
     def sweep(self, pids: Collection[int]) -> bool:
-        if self._fleet is None or self._places is None:
-            return True
-        pids = frozenset(unplaced(self._places, pids, ()))
-        if not pids:
-            return True  # of the many that become somebody else most are nobody's of ours
-        try:
-            with self._desk.tree(self._fleet) as (cgroups, _):
-                return self._swept(cgroups, self._places, pids)
-        except BusyError:
-            return False
-        except (PaasError, OSError) as error:
-            say.line(f"a process could not be placed: {error}", fg="red", err=True)
-            return False
-
-    def _swept(self, cgroups: CgroupTree, places: Places, pids: Collection[int]) -> bool:
-        """A process that forks while it is moved leaves a child: so all of its user's are looked at until none is
-        elsewhere."""
-        uids: set[int] = set()
-        for _ in range(_ROUNDS):
-            steps = strays(cgroups, places, pids)
-            steps = tuple(step for step in steps if self._may_move(step))
-            if not steps:
-                return True
-            with self._desk.alone():
-                _tell_moves(mended(cgroups, steps))
-            self._warm_until = time.monotonic() + _WARM
-            uids |= {step.process.uid for step in steps}
-            pids = tuple(unplaced(places, (), uids))
-        return False
-
-    def _may_move(self, move: Move) -> bool:
-        """A process that somebody takes out again and again is not fought for."""
-        process = move.process
-        return self._may_mend(f"process {process.pid} of uid {process.uid}", "", (process.pid, process.start))
+        return self._fleet is None or self._places is None or self._sweeper.sweep(self._fleet, self._places, pids)
 
     def warm(self) -> bool:
-        if time.monotonic() >= self._warm_until or self._fleet is None:
-            return False
-        try:
-            with self._desk.tree(self._fleet) as (cgroups, _):
-                pidfd.warm(cgroups)
-        except (PaasError, OSError):
-            return False
-        return True
-
-    def _may_mend(self, what: str, by: str, thing: object = None) -> bool:
-        """Not a fourth time within a minute: that is told, and the next look puts it back."""
-        now, thing = time.monotonic(), thing or what
-        if not self._flips.more_than_enough(thing, now):
-            return True
-        self._left_alone = True
-        if self._flips.is_news(thing, now):
-            last = f", last by {by}" if by else ""
-            text = f"{what} was changed more than {FLIPS} times a minute{last}: left until the next look"
-            say.line(text, fg="red", err=True)
-        return False
+        return self._sweeper.warm()
 
     def _put_back(self, cgroups: CgroupTree, steps: Changes, place: str, by: str) -> bool:
-        if steps and self._may_mend(place, by):
+        if steps and self._fights.may_mend(place, by):
             _tell_mended(mended(cgroups, steps), by)
         return True
 
@@ -324,10 +266,3 @@ def _tell_mended(outcomes: Sequence[Outcome], by: str) -> None:
     for outcome in outcomes:
         changed = f"; changed by {by}" if by else ""
         say.line(f"{say.outcome_line(outcome)}{changed}", err=outcome.ending is not Ending.DONE)
-
-
-def _tell_moves(outcomes: Sequence[Outcome]) -> None:
-    for outcome in outcomes[:_TOLD]:
-        say.line(say.outcome_line(outcome), err=outcome.ending is Ending.FAILED)
-    if len(outcomes) > _TOLD:
-        say.line(f"and {len(outcomes) - _TOLD} processes more")

@@ -69,7 +69,7 @@ class Loop:
         pulse: float,
         alive: Callable[[], None],
         glancing: float = 60.0,
-        warming: float = 0.008,
+        warming: float = 0.004,
     ) -> None:
         self._hands, self._ears = hands, ears
         self._pulse, self._alive = pulse, alive

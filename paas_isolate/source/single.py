@@ -26,6 +26,8 @@ class Single:
     """Plans are kept in mind by their files' identity: thousands of accounts name a few."""
 
     def __init__(self, directory: Directory) -> None:
+        import paas_isolate.spec.parse  # noqa: F401  (for the first edit not to wait for it)
+
         self._directory = directory
         self._plans: dict[str, _Known] = {}
 

@@ -144,6 +144,8 @@ def test_killed_at_any_moment_it_changes_nothing_of_a_customer(resident: Residen
             load.join()
             process.kill()
     until(lambda: shop.run("diff", "--exit-code").returncode == 0, "it catches up", seconds=30)
+    shop.account("bob", PLAIN + "suspended: true\n")
+    until(lambda: frozen(shop, "users/bob"), "the one that was started last works")
     assert resident.end() == 0
 
 
