@@ -16,10 +16,12 @@ def alice(spec: Specs, sell: Callable[..., Customer]) -> Iterator[Customer]:
     spec.config(network={})
     customer = sell("alice", limits={"pids": 40, "memory": "64M"})
     systemctl("start", UNIT)
-    until(lambda: status() == "1 account", "it has looked at everything for the first time", seconds=60)
-    assert knob("users/alice", "pids.max") == "40"
-    yield customer
-    systemctl("stop", UNIT)
+    try:
+        until(lambda: status() == "1 account", "it has looked at everything for the first time", seconds=60)
+        assert knob("users/alice", "pids.max") == "40"
+        yield customer
+    finally:
+        systemctl("stop", UNIT)
 
 
 def status() -> str:
@@ -50,7 +52,7 @@ def test_who_flushes_the_ruleset_again_and_again_is_named_and_not_fought(alice: 
     assert alice.uid
     for times in range(3):
         run("nft", "flush", "ruleset")
-        until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), f"the ruleset is back, {times}")  # noqa: B023
+        until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), f"the ruleset is back, {times}")
     run("nft", "flush", "ruleset")
     until(lambda: said("the ruleset was changed more than 3 times a minute, last by pid"), "it is told")
     assert "inet paas_isolate" not in run("nft", "list", "tables")
