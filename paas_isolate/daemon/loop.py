@@ -80,7 +80,7 @@ class Loop:
         self._glance_due = 0.0
         self._asked = False
         """Whether something was heard that the next whole turn is for."""
-        self._warm = False
+        self._warm, self._warm_due = False, 0.0
         self._unsettled = 0
         """Turns in a row that asked for another."""
 
@@ -106,8 +106,12 @@ class Loop:
             self._glance_due = now + self._glancing
             if not self._hands.glance():
                 self._turn_in(0)
-        if self._warm:
-            self._warm = self._hands.warm()
+        if self._warm and now >= self._warm_due:  # not at every wake: what is written for it wakes, too
+            self._keep_warm()
+
+    def _keep_warm(self) -> None:
+        self._warm = self._hands.warm()
+        self._warm_due = time.monotonic() + self._warming
 
     def _patience(self) -> float:
         left = max(0.0, min(self._due, self._glance_due) - time.monotonic())
@@ -149,7 +153,7 @@ class Loop:
         if pids:
             if not self._hands.sweep(pids):
                 self._turn_in(0)
-            self._warm = self._hands.warm()
+            self._keep_warm()
         files = {it.place for it in heard if it.kind is Kind.SPECS}
         if files and (seconds := self._hands.edit(files)) is not None:
             self._turn_in(seconds)
