@@ -6,13 +6,13 @@ from contextlib import suppress
 
 
 def notify(text: str) -> None:
-    """Nothing where systemd does not ask for it. Where it is too busy to hear, that is not waited for."""
+    """Nothing where systemd does not ask for it. Where it is too busy to hear, or gone, that is no reason to stop."""
     place = os.environ.get("NOTIFY_SOCKET", "")
     if not place:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
         asked.setblocking(False)
-        with suppress(BlockingIOError):
+        with suppress(OSError):
             asked.sendto(text.encode(), f"\0{place[1:]}" if place.startswith("@") else place)
 
 
