@@ -62,7 +62,7 @@ def observe_account(
 ) -> World:
     """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
     seen = _Seen(cgroups)
-    inner, leaves = _names(cgroups)
+    inner, leaves = _names(cgroups, like=tree.PENALTY)  # as users/, but it has no thousand children to be listed
     seen.cgroups, seen.members = _look_at_accounts(cgroups, inner, leaves, [sold])
     path = tree.account(sold.directory)
     if cgroups.subdirectories(path) != len(seen.cgroups) - 1:
@@ -142,9 +142,9 @@ def _look_at_accounts(
     return seen.cgroups, seen.members
 
 
-def _names(cgroups: CgroupTree) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _names(cgroups: CgroupTree, like: str = tree.USERS) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What to read of inner cgroups and of leaves: the knobs of ours that this kernel offers, and who is there."""
-    offered = cgroups.files(tree.USERS) if cgroups.exists(tree.USERS) else DEFAULTS.keys()
+    offered = cgroups.files(like) if cgroups.exists(like) else DEFAULTS.keys()
     both = tuple(knob for knob in DEFAULTS if knob in offered)
     return (SUBTREE_CONTROL, *both), (*both, PROCS)
 

@@ -73,6 +73,11 @@ class Places:
         """Whether any service of the account wants to know programs and command lines."""
         return any(service.match.conditions for service in sold.services)
 
+    def programs_count(self) -> bool:
+        """Whether a process may belong elsewhere for having become another program."""
+        each = {id(it.services): it for it in self._directories.values()}  # who bought a plan as it is shares its own
+        return any(map(asks_programs, each.values()))
+
     def _without_account(self, process: Process) -> str:
         directory = tree.directory_of(process.cgroup) if process.confined else ""
         if directory and directory not in self._directories:
@@ -96,6 +101,10 @@ class Places:
         if rules is None:
             rules = self._rules[sold.name] = _rules(sold)
         return next((rule.service for rule in rules if rule.fits(process)), "")
+
+
+def asks_programs(sold: Sold) -> bool:
+    return any(it.match.program or it.match.command for it in sold.services)
 
 
 class _Rule:

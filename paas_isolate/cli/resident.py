@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from typing import cast
 from zlib import crc32
@@ -10,7 +10,7 @@ from zlib import crc32
 import click
 
 from paas_isolate.apply import Ending, Outcome
-from paas_isolate.changes.place import Places
+from paas_isolate.changes.place import Places, asks_programs
 from paas_isolate.changes.steps import Changes, Move
 from paas_isolate.cli import say
 from paas_isolate.cli.answering import Answering
@@ -19,36 +19,25 @@ from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.hearing import Ears, who
 from paas_isolate.cli.running import Manner, complaints, run_once, tell, tell_outcome
 from paas_isolate.cli.running import reconcile as run
-from paas_isolate.daemon.account import (
-    Edit,
-    Turned,
-    account_world,
-    as_wanted,
-    can_turn,
-    only,
-    same_network,
-    turn_account,
-)
+from paas_isolate.cli.serving import Servant
+from paas_isolate.cli.sweeping import Fights, Sweeper
+from paas_isolate.daemon.account import Edit, account_world, as_wanted, can_turn, only, same_network, turn_account
 from paas_isolate.daemon.control import Customers
 from paas_isolate.daemon.fingerprint import fingerprint
 from paas_isolate.daemon.loop import Loop
-from paas_isolate.daemon.mending import FLIPS, Flips, differing, mended, strays, unplaced
+from paas_isolate.daemon.mending import differing, mended
 from paas_isolate.daemon.network import rewired, wires_differ
 from paas_isolate.errors import BusyError, PaasError
-from paas_isolate.linux import pidfd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.heard import Heard
 from paas_isolate.linux.machine import machine
 from paas_isolate.linux.notify import notify, watchdog
-from paas_isolate.linux.records import path_of
 from paas_isolate.linux.users import Asked
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Service, Sold
-from paas_isolate.model.running import FOREVER
 from paas_isolate.reconcile import Report
-from paas_isolate.source import decisions
 from paas_isolate.source.single import Single, account_of
-from paas_isolate.spec.alone import Ties, sold_alone, ties
+from paas_isolate.spec.alone import Ties, ties
 
 HOUR = 3600.0
 _SPREAD = 0.2
@@ -59,15 +48,6 @@ _AT_ONCE = 50
 """Accounts: to look at so many one by one takes as long as to look at all."""
 _PATIENCE = 60.0
 """Seconds that another run may hold the lock; and until the next look while not all is well."""
-_TOLD = 5
-"""Processes that are moved at once, of which each is told."""
-_WARM = 1.0
-"""Seconds after a stray in which the next one does not wait for the kernel."""
-_ROUNDS = 100
-_ORDER = 5.0
-"""Seconds that an order of a customer's waits for another run."""
-_SOON = 0.1
-"""Seconds: another run is at work for this account, or somebody who was killed is still ending."""
 
 
 @click.command()
@@ -112,14 +92,13 @@ class Resident:
         self._ties = Ties(frozenset(), frozenset(), True)
         self._leaving = False
         self._well = False
-        self._left_alone = False
-        self._warm_until = 0.0
-        self._flips = Flips()
-        self._dues: dict[str, float] = {}
-        """When to look again at leaves whose services wait for something, in seconds since the epoch."""
+        self._fights = Fights()
+        self._sweeper = Sweeper(desk, self._fights)
+        self._servant = Servant(desk)
         self._print: tuple[object, ...] = ()
-        self._told = ""
+        self._told = self._told_status = ""
         self._ready = False
+        self._pulse, self._beat = watchdog() / 2, 0.0
 
     def customers(self) -> Customers | None:
         """For those who ask."""
@@ -127,9 +106,11 @@ class Resident:
 
     def alive(self) -> None:
         if not self._ready:
-            notify("READY=1")
+            notify("READY=1\nSTATUS=hears; looks at everything for the first time")
             self._ready = True
-        notify("WATCHDOG=1")
+        if self._pulse and (now := time.monotonic()) >= self._beat:
+            notify("WATCHDOG=1")
+            self._beat = now + self._pulse / 2
 
     def turn(self) -> bool:
         self.ears.specs.follow()
@@ -146,9 +127,17 @@ class Resident:
         if not forking:
             self._tell(wrong, lambda: tell(fleet, report, quiet=True))
         self._fleet, self._places, self._ties = fleet, Places(fleet), ties(fleet)
-        self._well, self._left_alone = not wrong, False
-        self._dues = _from_now_on(report.last.desired.services.dues)
+        if self._told_status != (status := f"STATUS={say.number(len(fleet.accounts), 'account')}"):
+            notify(status)
+            self._told_status = status
+        self._well, self._fights.left_alone = not wrong, False
+        self._listen(self._places.programs_count())
+        self._servant.wait_for_all(report.last.desired.services.dues)
         return not self._follow(fleet, report) and not forking
+
+    def _listen(self, execs: bool) -> None:
+        if self.ears.processes:
+            self.ears.processes.listen(execs=execs)
 
     def _follow(self, fleet: Fleet, report: Report) -> bool:
         """Hear where the tree is now; whether somebody who leaves has no process any more already."""
@@ -166,7 +155,7 @@ class Resident:
         return self._interval if self._well else min(self._interval, _PATIENCE)
 
     def glance(self) -> bool:
-        if self._fleet is None or self._left_alone:
+        if self._fleet is None or self._fights.left_alone:
             return False
         try:
             return self._looks() == self._print
@@ -204,23 +193,20 @@ class Resident:
                 world = account_world(wheel, edit.sold)
                 if world.unmet or not can_turn(wheel, edit):
                     return False
-                self._desk.directory.last_good.remember(edit.sold)
                 self._remember(edit)
                 turned = turn_account(wheel, world, edit, self._places, tell_outcome)
+                # after it: this takes as long as all the rest, and whoever is killed before it reads the file again
+                self._desk.directory.last_good.remember(edit.sold)
                 self._print = fingerprint(wheel.cgroups.root, self._desk.doors, self._desk.state)
-                self._wait_for(edit.sold.directory, turned)
+                self._servant.wait_for(edit.sold.directory, turned)
                 return turned.settled
         except (PaasError, OSError):
             return False  # the whole turn says what is wrong
 
     def _sold(self, name: str) -> Edit | None:
-        if self._fleet is None or self._places is None or not (account := self._single.account(name)):
+        if self._fleet is None or self._places is None:
             return None
-        named = account.plan or self._fleet.host.default_plan
-        plan = self._single.plan(named) if named else None
-        plans = {named: plan} if named and plan else {}
-        people, owner = Asked(), self._places.owner
-        sold = sold_alone(self._fleet, self._ties, account, plans, people, machine(), owner)
+        sold = self._single.sold(name, self._fleet, self._ties, Asked(), machine(), self._places.owner)
         return Edit(self._fleet.accounts.get(name), sold) if sold else None
 
     def _remember(self, edit: Edit) -> None:
@@ -229,58 +215,24 @@ class Resident:
         self._fleet = self._fleet._replace(accounts={**self._fleet.accounts, edit.sold.name: edit.sold})
         self._places.replace(edit.before, edit.sold)
         self._ties = self._ties.with_peers(edit.sold.peers)
+        if asks_programs(edit.sold):
+            self._listen(True)
 
     def serve(self, records: Collection[str]) -> bool:
-        now = time.time()
-        paths = {*map(path_of, records), *(leaf for leaf, due in self._dues.items() if due <= now)}
-        served = {directory: self._serve(directory) for directory in sorted(tree.directories(paths))}
-        return all(served.values())
+        if self._fleet is None or self._places is None:
+            return False
+        served = self._servant.serve(self._fleet, self._places, records)
+        self._print = self._looks()
+        return served
+
+    def until_served(self) -> float:
+        return self._servant.until_served()
 
     def order(self, verb: str, sold: Sold, service: Service) -> tuple[str, ...]:
         """start, stop or restart one: what was done of it at once. BusyError."""
-        said: list[str] = []
-        name = f"{sold.directory}/{service.name}"
-        with self._desk.alone(wait=_ORDER):
-            decisions.save(self._desk.state, decisions.load(self._desk.state).order(verb, name))
-            for path in map(path_of, self._desk.records.names_of(tree.leaf(sold.directory, service.name))):
-                if verb != "stop":
-                    self._desk.records.order(path, alive=verb == "restart")
-
-        def hear(outcome: Outcome) -> None:
-            said.append(str(outcome.step))
-            tell_outcome(outcome)
-
-        self._serve(sold.directory, hear)
-        return tuple(said)
-
-    def _serve(self, directory: str, hear: Callable[[Outcome], None] = tell_outcome) -> bool:
-        """The services of one account, by what is known of it."""
-        for leaf in tree.within(self._dues, (directory,)):
-            del self._dues[leaf]
-        sold = self._places.account_in(directory) if self._places else None
-        if self._fleet is None or self._places is None or sold is None:
-            return False
-        try:
-            with self._desk.alone(), self._desk.wheel(only(self._fleet, sold), wired=False) as wheel:
-                edit, world = Edit(sold, sold), account_world(wheel, sold)
-                turned = turn_account(wheel, world, edit, self._places, hear)
-                self._print = fingerprint(wheel.cgroups.root, self._desk.doors, self._desk.state)
-                self._wait_for(directory, turned)
-                return turned.settled
-        except BusyError:
-            self._dues[tree.account(directory) + "/"] = time.time() + _SOON
-            return True
-        except (PaasError, OSError) as error:
-            say.line(f"{sold.name}: {error}", fg="red", err=True)
-            return False
-
-    def _wait_for(self, directory: str, turned: Turned) -> None:
-        for leaf in tree.within(self._dues, (directory,)):
-            del self._dues[leaf]
-        self._dues.update(_from_now_on(turned.dues))
-
-    def until_served(self) -> float:
-        return min(self._dues.values(), default=FOREVER) - time.time()
+        customers = self.customers()
+        assert customers is not None  # of whom `sold` is one
+        return self._servant.order(customers.fleet, customers.places, verb, sold, service)
 
     def mend(self, heard: Heard) -> bool:
         if self._fleet is None or self._places is None:
@@ -307,7 +259,7 @@ class Resident:
             with self._desk.alone(), self._desk.wheel(fleet) as wheel:
                 steps = wires_differ(wheel)
                 by = "; ".join(sorted({it for it in map(who, heard) if it}))
-                if steps and self._may_mend(heard[0].place, by):
+                if steps and self._fights.may_mend(heard[0].place, by):
                     _tell_mended(rewired(wheel, steps), by)
         except BusyError:
             return False
@@ -317,61 +269,13 @@ class Resident:
         return True
 
     def sweep(self, pids: Collection[int]) -> bool:
-        if self._fleet is None or self._places is None:
-            return True
-        try:
-            with self._desk.tree(self._fleet) as (cgroups, _):
-                return self._swept(cgroups, self._places, pids)
-        except BusyError:
-            return False
-        except (PaasError, OSError) as error:
-            say.line(f"a process could not be placed: {error}", fg="red", err=True)
-            return False
-
-    def _swept(self, cgroups: CgroupTree, places: Places, pids: Collection[int]) -> bool:
-        """A process that forks while it is moved leaves a child: so all of its user's are looked at until none is
-        elsewhere."""
-        uids: set[int] = set()
-        for _ in range(_ROUNDS):
-            steps = strays(cgroups, places, unplaced(places, pids, uids))
-            steps = tuple(step for step in steps if self._may_move(step))
-            if not steps:
-                return True
-            with self._desk.alone():
-                _tell_moves(mended(cgroups, steps))
-            self._warm_until = time.monotonic() + _WARM
-            pids, uids = (), uids | {step.process.uid for step in steps}
-        return False
-
-    def _may_move(self, move: Move) -> bool:
-        """A process that somebody takes out again and again is not fought for."""
-        process = move.process
-        return self._may_mend(f"process {process.pid} of uid {process.uid}", "", (process.pid, process.start))
+        return self._fleet is None or self._places is None or self._sweeper.sweep(self._fleet, self._places, pids)
 
     def warm(self) -> bool:
-        if time.monotonic() >= self._warm_until or self._fleet is None:
-            return False
-        try:
-            with self._desk.tree(self._fleet) as (cgroups, _):
-                pidfd.warm(cgroups)
-        except (PaasError, OSError):
-            return False
-        return True
-
-    def _may_mend(self, what: str, by: str, thing: object = None) -> bool:
-        """Not a fourth time within a minute: that is told, and the next look puts it back."""
-        now, thing = time.monotonic(), thing or what
-        if not self._flips.more_than_enough(thing, now):
-            return True
-        self._left_alone = True
-        if self._flips.is_news(thing, now):
-            last = f", last by {by}" if by else ""
-            text = f"{what} was changed more than {FLIPS} times a minute{last}: left until the next look"
-            say.line(text, fg="red", err=True)
-        return False
+        return self._sweeper.warm()
 
     def _put_back(self, cgroups: CgroupTree, steps: Changes, place: str, by: str) -> bool:
-        if steps and self._may_mend(place, by):
+        if steps and self._fights.may_mend(place, by):
             _tell_mended(mended(cgroups, steps), by)
         return True
 
@@ -389,16 +293,3 @@ def _tell_mended(outcomes: Sequence[Outcome], by: str) -> None:
     for outcome in outcomes:
         changed = f"; changed by {by}" if by else ""
         say.line(f"{say.outcome_line(outcome)}{changed}", err=outcome.ending is not Ending.DONE)
-
-
-def _from_now_on(dues: Mapping[str, float]) -> dict[str, float]:
-    """Never at once again: what does not end even when it is killed would take all of a core."""
-    soon = time.time() + _SOON
-    return {leaf: max(due, soon) for leaf, due in dues.items()}
-
-
-def _tell_moves(outcomes: Sequence[Outcome]) -> None:
-    for outcome in outcomes[:_TOLD]:
-        say.line(say.outcome_line(outcome), err=outcome.ending is Ending.FAILED)
-    if len(outcomes) > _TOLD:
-        say.line(f"and {len(outcomes) - _TOLD} processes more")

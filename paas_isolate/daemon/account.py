@@ -29,12 +29,11 @@ class Edit(NamedTuple):
     before: Sold | None
     sold: Sold
 
-    @property
-    def rewires(self) -> bool:
-        """Whether anything changes in the network, which is looked at as a whole."""
+    def rewires(self, *, names: bool) -> bool:
+        """Whether anything changes in the network, which is seen as a whole; `names`: services have names there."""
         if self.before is None:
             return bool(self.sold.addresses)
-        return _wired(self.before) != _wired(self.sold)
+        return _wired(self.before, names=names) != _wired(self.sold, names=names)
 
     @property
     def newcomers(self) -> frozenset[int]:
@@ -43,10 +42,11 @@ class Edit(NamedTuple):
         return frozenset(self.sold.uids.values()) - frozenset(before)
 
 
-def _wired(sold: Sold) -> object:
+def _wired(sold: Sold, *, names: bool) -> object:
     """Everything of an account that the network is made from."""
-    ports = [(it.name, it.listen, it.publish) for it in sold.services]
-    return sold.addresses, sold.uids, sold.peers, sold.loopback, sold.egress, ports, sold.suspended
+    ports = [] if sold.suspended else [(it.listen, it.publish) for it in sold.services if it.publish]
+    named = [it.name for it in sold.services] if names else []
+    return sold.addresses, sold.uids, sold.peers, sold.loopback, sold.egress, ports, named
 
 
 def only(fleet: Fleet, *accounts: Sold) -> Fleet:
@@ -130,4 +130,5 @@ def _doors(wheel: Wheel, before: Sold | None) -> dict[str, str]:
 
 def same_network(edit: Edit, fleet: Fleet) -> bool:
     """Whether the network is as it was; a machine without one has none that could change."""
-    return not fleet.host.network or not edit.rewires
+    network = fleet.host.network
+    return network is None or not edit.rewires(names=network.names)

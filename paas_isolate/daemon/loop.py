@@ -65,8 +65,8 @@ class Hands(Protocol):
 
 
 class Loop:
-    """`alive` is called at least every `pulse` seconds (0: never mind), and when the first turn is done; a glance is
-    taken every `glancing` seconds, and while processes are moved something is done for them every `warming` seconds."""
+    """`alive` is called at least every `pulse` seconds (0: never mind), and first when it hears; a glance is taken
+    every `glancing` seconds, and while processes are moved something is done for them every `warming` seconds."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Loop:
         pulse: float,
         alive: Callable[[], None],
         glancing: float = 60.0,
-        warming: float = 0.008,
+        warming: float = 0.004,
     ) -> None:
         self._hands, self._ears = hands, ears
         self._pulse, self._alive = pulse, alive
@@ -87,7 +87,7 @@ class Loop:
         self._glance_due = 0.0
         self._asked = False
         """Whether something was heard that the next whole turn is for."""
-        self._warm = False
+        self._warm, self._warm_due = False, 0.0
         self._unsettled = 0
         """Turns in a row that asked for another."""
 
@@ -98,6 +98,7 @@ class Loop:
             for ear in self._ears:
                 selector.register(ear, selectors.EVENT_READ, ear)
             selector.register(stack.enter_context(self._signals()), selectors.EVENT_READ, None)
+            self._alive()  # from here on nothing is missed
             while not self._stopped:
                 self._on_time()
                 self._alive()
@@ -114,8 +115,12 @@ class Loop:
                 self._turn_in(0)
         if self._hands.until_served() <= 0 and not self._hands.serve(()):
             self._turn_in(0)
-        if self._warm:
-            self._warm = self._hands.warm()
+        if self._warm and now >= self._warm_due:  # not at every wake: what is written for it wakes, too
+            self._keep_warm()
+
+    def _keep_warm(self) -> None:
+        self._warm = self._hands.warm()
+        self._warm_due = time.monotonic() + self._warming
 
     def _patience(self) -> float:
         left = max(0.0, min(self._due, self._glance_due) - time.monotonic())
@@ -158,7 +163,7 @@ class Loop:
         if pids:
             if not self._hands.sweep(pids):
                 self._turn_in(0)
-            self._warm = self._hands.warm()
+            self._keep_warm()
         files = {it.place for it in heard if it.kind is Kind.SPECS}
         if files and (seconds := self._hands.edit(files)) is not None:
             self._turn_in(seconds)

@@ -140,12 +140,16 @@ class CgroupTree:
 
     def write(self, path: str, knob: str, text: str) -> None:
         """One write system call, as the kernel's interface wants it."""
-        base, relative = self._at(path)
-        fd = os.open(f"{relative}/{knob}" if relative else knob, _WRITE, dir_fd=base)
+        fd = self.opened(path, knob)
         try:
             os.write(fd, text.encode())
         finally:
             os.close(fd)
+
+    def opened(self, path: str, knob: str) -> int:
+        """A descriptor to write to, which the caller closes."""
+        base, relative = self._at(path)
+        return os.open(f"{relative}/{knob}" if relative else knob, _WRITE, dir_fd=base)
 
     def attach(self, path: str, pid: int) -> None:
         """Move a process into a cgroup. ProcessLookupError when it has exited."""
@@ -180,7 +184,7 @@ class CgroupTree:
         return None
 
     @contextmanager
-    def opened(self, path: str) -> Iterator[int]:
+    def directory(self, path: str) -> Iterator[int]:
         """The directory of a cgroup, for a program that is to begin there (clone(2), CLONE_INTO_CGROUP)."""
         with self._directory(path) as fd:
             yield fd

@@ -2,15 +2,18 @@
 
 import os
 import socket
+from contextlib import suppress
 
 
 def notify(text: str) -> None:
-    """Nothing where systemd does not ask for it."""
+    """Nothing where systemd does not ask for it. Where it is too busy to hear, or gone, that is no reason to stop."""
     place = os.environ.get("NOTIFY_SOCKET", "")
     if not place:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
-        asked.sendto(text.encode(), f"\0{place[1:]}" if place.startswith("@") else place)
+        asked.setblocking(False)
+        with suppress(OSError):
+            asked.sendto(text.encode(), f"\0{place[1:]}" if place.startswith("@") else place)
 
 
 def watchdog() -> float:

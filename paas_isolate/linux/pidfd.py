@@ -66,10 +66,35 @@ def _first_in_line(tree: CgroupTree) -> Iterator[None]:
 
 def warm(tree: CgroupTree) -> None:
     """Write ourselves to where we are: for one grace period the next write does not wait for one."""
-    here = procfs.cgroup(os.getpid())
-    if here and not here.startswith("/.."):  # seen from another cgroup namespace it is not told
+    with Warmth(tree) as kept:
+        kept.keep()
+
+
+class Warmth:
+    """The same again and again, one system call each time. Not for long: whoever forks meanwhile takes a slower way
+    (percpu_down_read), and a process that somebody moves elsewhere would come back."""
+
+    def __init__(self, tree: CgroupTree) -> None:
+        here = procfs.cgroup(os.getpid())
+        self._procs = -1
+        if here and not here.startswith("/.."):  # seen from another cgroup namespace it is not told
+            with suppress(OSError):
+                self._procs = tree.opened(tree.path_of(here), PROCS)
+
+    def __enter__(self) -> "Warmth":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def keep(self) -> None:
         with suppress(OSError):
-            tree.write(tree.path_of(here), PROCS, "0")
+            os.write(self._procs, b"0")
+
+    def close(self) -> None:
+        if self._procs >= 0:
+            os.close(self._procs)
+            self._procs = -1
 
 
 def _put_back(tree: CgroupTree, pid: int, start: int, to: str) -> None:

@@ -19,7 +19,7 @@ def keep_service(
     match step:
         case Start(path, begin):
             starved = starvation(cgroups, path)
-            with records.begin(path, begin.digest, starved) as (record, begun), cgroups.opened(path) as leaf:
+            with records.begin(path, begin.digest, starved) as (record, begun), cgroups.directory(path) as leaf:
                 last = len(begun) == MANY and begun[-1] - begun[0] < PERIOD
                 launch(begin._replace(last_try=last), leaf, record, records.views)
         case Stop(path, because, timeout):

@@ -16,9 +16,17 @@ def alice(spec: Specs, sell: Callable[..., Customer]) -> Iterator[Customer]:
     spec.config(network={})
     customer = sell("alice", limits={"pids": 40, "memory": "64M"})
     systemctl("start", UNIT)
-    until(lambda: knob("users/alice", "pids.max") == "40", "the first turn is done")
-    yield customer
-    systemctl("stop", UNIT)
+    try:
+        until(lambda: status() == "1 account", "it has looked at everything for the first time", seconds=60)
+        assert knob("users/alice", "pids.max") == "40"
+        yield customer
+    finally:
+        systemctl("stop", UNIT)
+
+
+def status() -> str:
+    """What systemd shows of it: ready it is before it has looked."""
+    return systemctl("show", "--property=StatusText", "--value", UNIT)
 
 
 def said(pattern: str) -> bool:
@@ -35,8 +43,31 @@ def test_it_mends_what_differs_and_says_who_it_was(alice: Customer, sell: Callab
     until(lambda: said(r"set pids.max of users/alice to 41 \(was 7\); changed by pid"), "the journal has it")
     run("nft", "flush", "ruleset")
     until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), "the ruleset is back")
+    until(lambda: said(r"make the ruleset of the network.*changed by pid \d+ \(nft\)"), "the journal has who it was")
     run("ip", "link", "delete", "paas0")
     until(lambda: "10.77." in run("ip", "route", "show", "table", "local"), "the addresses are back")
+
+
+def test_who_flushes_the_ruleset_again_and_again_is_named_and_not_fought(alice: Customer) -> None:
+    assert alice.uid
+    for times in range(3):
+        run("nft", "flush", "ruleset")
+        until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), f"the ruleset is back, {times}")
+    run("nft", "flush", "ruleset")
+    until(lambda: said("the ruleset was changed more than 3 times a minute, last by pid"), "it is told")
+    assert "inet paas_isolate" not in run("nft", "list", "tables")
+    systemctl("reload", UNIT)
+    until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), "a look at everything puts it back", seconds=60)
+
+
+def test_a_process_outside_is_moved_in(alice: Customer) -> None:
+    """By what opens no session of PAM."""
+    stray = subprocess.Popen(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "sleep", "100"])
+    try:
+        until(lambda: str(stray.pid) in knob("users/alice/other", "cgroup.procs").split(), "it is inside")
+    finally:
+        stray.kill()
+        stray.wait()
 
 
 def test_nothing_stands_on_it(alice: Customer) -> None:
@@ -48,6 +79,7 @@ def test_nothing_stands_on_it(alice: Customer) -> None:
         lambda: int(systemctl("show", "--property=MainPID", "--value", UNIT)) not in (0, main), "systemd starts another"
     )
     until(lambda: systemctl("is-active", UNIT) == "active", "it is up")
+    until(lambda: status() == "1 account", "it has looked", seconds=60)
     assert (knob("users/alice", "pids.max"), run("nft", "list", "table", "inet", "paas_isolate")) == before
     systemctl("reload", UNIT)
     systemctl("stop", UNIT)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from shop import Shop
 
+from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 
 pytestmark = pytest.mark.kernel
@@ -118,10 +120,79 @@ def test_it_ends_when_asked_and_nothing_changes_when_it_is_killed(resident: Resi
     assert frozen(shop) is False
 
 
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.long)])
+def test_killed_at_any_moment_it_changes_nothing_of_a_customer(resident: Resident, shop: Shop, times: int) -> None:
+    """While files are saved, knobs written and processes started, so that it is killed in the middle of its work."""
+    shop.account("bob", PLAIN)
+    until(lambda: frozen(shop, "users/bob") is False, "both are there")
+    inode = Path(shop.cgroups.root, ALICE).stat().st_ino
+    ended = threading.Event()
+    load = threading.Thread(target=trouble, args=(shop, ended))
+    with stray(ALICE_UID, "time.sleep(1000)") as process:
+        until(lambda: process.pid in inside(shop), "alice's process is in its account")
+        load.start()
+        try:
+            for number in range(times):
+                time.sleep(number % 10 / 20)
+                resident.process.kill()
+                resident.process.wait()
+                assert process.pid in inside(shop)
+                assert (frozen(shop), Path(shop.cgroups.root, ALICE).stat().st_ino) == (False, inode)
+                resident.process = resident.start()
+        finally:
+            ended.set()
+            load.join()
+            process.kill()
+    until(lambda: shop.run("diff", "--exit-code").returncode == 0, "it catches up", seconds=30)
+    shop.account("bob", PLAIN + "suspended: true\n")
+    until(lambda: frozen(shop, "users/bob"), "the one that was started last works")
+    assert resident.end() == 0
+
+
+def trouble(shop: Shop, ended: threading.Event) -> None:
+    """Whatever makes the daemon work, without an end; nothing of it is alice's."""
+    suspended = False
+    while not ended.wait(0.02):
+        suspended = not suspended
+        shop.account("bob", PLAIN + ("suspended: true\n" if suspended else ""))
+        write(shop, "0", "users/bob")
+        with stray(ALICE_UID + 1, "time.sleep(60)") as process:
+            ended.wait(0.05)
+            process.kill()
+    shop.account("bob", PLAIN)
+
+
 def stray(uid: int, work: str) -> subprocess.Popen[bytes]:
     """A process that becomes a customer's without any session."""
     program = f"import os, time; os.setgroups([]); os.setresgid(*[{uid}] * 3); os.setresuid(*[{uid}] * 3); {work}"
     return subprocess.Popen(["/usr/bin/python3", "-ISc", program], start_new_session=True)
+
+
+FORKS = """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+begin, made = time.monotonic(), 0
+while True:
+    while made < (time.monotonic() - begin) / {each}:
+        made += 1
+        if not os.fork():
+            os.setgroups([])
+            os.setresgid({uid}, {uid}, {uid})
+            os.setresuid({uid}, {uid}, {uid})
+            time.sleep({stays})
+            os._exit(0)
+    time.sleep({each})
+"""
+
+
+def outside(shop: Shop, uid: int) -> list[int]:
+    """Processes of a uid that are alive, and not in the tree."""
+    found = []
+    for pid, whose in procfs.effective_uids():
+        if whose == uid and not (procfs.cgroup(pid) or "").startswith(shop.cgroups.root[len(shop.cgroups.mount) :]):
+            identity = procfs.identity(pid)
+            found += [pid] if identity and identity.alive else []
+    return found
 
 
 def inside(shop: Shop, place: str = f"{ALICE}/other") -> set[int]:
@@ -135,6 +206,66 @@ def test_a_process_that_becomes_a_customers_is_moved_in(resident: Resident, shop
             resident.says(f"move process {process.pid} .* to users/alice/other")
         finally:
             process.kill()
+
+
+def test_an_edit_leaves_nothing_to_do(resident: Resident, shop: Shop) -> None:
+    """What one account's file is applied by alone is what a run that reads everything wants."""
+    shop.account("bob", PLAIN)
+    until(lambda: frozen(shop, "users/bob") is False, "the new account is there")
+    service = "services: {web: {limits: {memory: {kill: process}}}}\n"
+    for text, leaf in ((PLAIN + service, True), (PLAIN, False), (PLAIN + service + "suspended: true\n", True)):
+        shop.account("bob", text)
+        until(lambda: Path(shop.cgroups.root, "users/bob/web").exists() is leaf, f"bob's leaf: {leaf}")  # noqa: B023
+        until(lambda: frozen(shop, "users/bob") is ("suspended" in text), "bob is as his file says")  # noqa: B023
+        done = shop.run("diff", "--exit-code")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_file_that_is_written_anew_takes_nothing_away(resident: Resident, shop: Shop) -> None:
+    """Some editors take a file away before they write it."""
+    before = Path(shop.cgroups.root, ALICE).stat().st_ino
+    path = shop.etc / "accounts.d/alice.yaml"
+    for _ in range(5):
+        path.rename(path.with_suffix(".yaml~"))
+        time.sleep(0.1)
+        shop.account("alice", PLAIN)
+    time.sleep(2)
+    assert Path(shop.cgroups.root, ALICE).stat().st_ino == before
+
+
+def test_what_an_administrator_stops_stays_stopped(resident: Resident, shop: Shop) -> None:
+    """By another program of ours, whose writes the daemon hears of."""
+    for command, stopped in (("freeze", True), ("thaw", False)) * 3:
+        until(lambda: shop.run(command, "alice").returncode == 0, "nobody else is at work")  # noqa: B023
+        time.sleep(0.3)
+        assert frozen(shop) is stopped
+
+
+def test_an_account_is_removed_when_its_last_process_ends(resident: Resident, shop: Shop) -> None:
+    with stray(ALICE_UID, "time.sleep(60)") as process:
+        until(lambda: process.pid in inside(shop), "the process is in its account")
+        (shop.etc / "accounts.d/alice.yaml").unlink()
+        resident.says("alice is not removed: waits until its processes have ended")
+        process.kill()
+        until(lambda: frozen(shop) is None, "the account has gone", seconds=5)
+
+
+def test_forks_by_the_thousand_are_inside_within_a_second(resident: Resident, shop: Shop, tmp_path: Path) -> None:
+    """2,000 a second: each is a customer's for a tenth of a second, and was root's before."""
+    storm = subprocess.Popen(["/usr/bin/python3", "-ISc", FORKS.format(uid=ALICE_UID, each=0.0005, stays=0.1)])
+    try:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            assert storm.poll() is None
+            time.sleep(0.1)
+        storm.send_signal(signal.SIGSTOP)  # those that are there stay for a moment
+        time.sleep(1)
+        assert not outside(shop, ALICE_UID)
+        storm.send_signal(signal.SIGCONT)
+    finally:
+        storm.kill()
+        storm.wait()
+    until(lambda: not inside(shop), "all have ended")
 
 
 def test_a_storm_of_strays_leaves_none_outside(resident: Resident, shop: Shop) -> None:

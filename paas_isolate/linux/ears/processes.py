@@ -1,6 +1,7 @@
 """The proc connector: which process has become somebody else's, or another program. See linux/cn_proc.h.
 
-From Linux 6.6 on the kernel sends these events alone; before, forks and ends come along and are dropped here.
+From Linux 6.6 on the kernel sends these events alone; before, forks and ends come along and are dropped here. Whoever
+becomes another by running a set-uid program is told as that (kernel/cred.c, commit_creds).
 """
 
 import os
@@ -26,15 +27,22 @@ class Processes:
 
     def __init__(self) -> None:
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._execs: bool | None = None
         self._socket = socket.socket(socket.AF_NETLINK, kind, _CONNECTOR)
         try:
             with suppress(OSError):  # without CAP_NET_ADMIN here it stays as small as it is
                 self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
             self._socket.bind((0, _PROC))
-            self._socket.send(_subscription())
+            self.listen(execs=True)
         except OSError:
             self.close()
             raise
+
+    def listen(self, *, execs: bool) -> None:
+        """Without `execs` only for who becomes somebody else: there may be thousands of the others a second."""
+        if execs != self._execs:
+            self._socket.send(_subscription(_EXEC | _UID if execs else _UID))
+            self._execs = execs
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -55,13 +63,13 @@ class Processes:
                 break
             if len(data) >= _HEAD.size + _MESSAGE.size + _EVENT.size:
                 what, _, _, _, pid = _EVENT.unpack_from(data, _HEAD.size + _MESSAGE.size)
-                if what in (_EXEC, _UID):
+                if what == _UID or (what == _EXEC and self._execs):
                     pids.add(pid)
         yield from (Heard(Kind.PROCESS, pid=pid) for pid in pids)
 
 
-def _subscription() -> bytes:
+def _subscription(events: int) -> bytes:
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split("+")[0].split(".")[:2])
-    body = struct.pack("=II", _LISTEN, _EXEC | _UID) if release >= _FILTERED else struct.pack("=I", _LISTEN)
+    body = struct.pack("=II", _LISTEN, events) if release >= _FILTERED else struct.pack("=I", _LISTEN)
     message = _MESSAGE.pack(_PROC, _PROC, 0, 0, len(body), 0) + body
     return _HEAD.pack(_HEAD.size + len(message), _DONE, 0, 0, os.getpid()) + message

@@ -1,0 +1,94 @@
+"""The daemon's hands for services: those of one account at a time, when a record tells, when it is time, when somebody
+orders it."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from paas_isolate.apply import Outcome
+from paas_isolate.changes.place import Places
+from paas_isolate.cli import say
+from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.running import tell_outcome
+from paas_isolate.daemon.account import Edit, Turned, account_world, only, turn_account
+from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.linux.records import path_of
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet, Service, Sold
+from paas_isolate.model.running import FOREVER
+from paas_isolate.source import decisions
+
+_ORDER = 5.0
+"""Seconds that an order of a customer's waits for another run."""
+_SOON = 0.1
+"""Seconds: another run is at work for this account, or somebody who was killed is still ending."""
+
+
+class Servant:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._dues: dict[str, float] = {}
+        """When to look again at leaves whose services wait for something, in seconds since the epoch."""
+
+    def until_served(self) -> float:
+        return min(self._dues.values(), default=FOREVER) - time.time()
+
+    def wait_for_all(self, dues: Mapping[str, float]) -> None:
+        self._dues = _from_now_on(dues)
+
+    def wait_for(self, directory: str, turned: Turned) -> None:
+        self._forget(directory)
+        self._dues.update(_from_now_on(turned.dues))
+
+    def _forget(self, directory: str) -> None:
+        for leaf in tree.within(self._dues, (directory,)):
+            del self._dues[leaf]
+
+    def serve(self, fleet: Fleet, places: Places, records: Collection[str]) -> bool:
+        """The services of these records' accounts, and those for which it is time; whether that was possible."""
+        now = time.time()
+        paths = {*map(path_of, records), *(leaf for leaf, due in self._dues.items() if due <= now)}
+        served = {directory: self._serve(fleet, places, directory) for directory in sorted(tree.directories(paths))}
+        return all(served.values())
+
+    def order(self, fleet: Fleet, places: Places, verb: str, sold: Sold, service: Service) -> tuple[str, ...]:
+        """start, stop or restart one: what was done of it at once. BusyError."""
+        said: list[str] = []
+        name, records = f"{sold.directory}/{service.name}", self._desk.records
+        with self._desk.alone(wait=_ORDER):
+            decisions.save(self._desk.state, decisions.load(self._desk.state).order(verb, name))
+            for path in map(path_of, records.names_of(tree.leaf(sold.directory, service.name))):
+                if verb != "stop":
+                    records.order(path, alive=verb == "restart")
+
+        def hear(outcome: Outcome) -> None:
+            said.append(str(outcome.step))
+            tell_outcome(outcome)
+
+        self._serve(fleet, places, sold.directory, hear)
+        return tuple(said)
+
+    def _serve(
+        self, fleet: Fleet, places: Places, directory: str, hear: Callable[[Outcome], None] = tell_outcome
+    ) -> bool:
+        """One account's, by what is known of it."""
+        self._forget(directory)
+        sold = places.account_in(directory)
+        if sold is None:
+            return False
+        try:
+            with self._desk.alone(), self._desk.wheel(only(fleet, sold), wired=False) as wheel:
+                turned = turn_account(wheel, account_world(wheel, sold), Edit(sold, sold), places, hear)
+                self.wait_for(directory, turned)
+                return turned.settled
+        except BusyError:
+            self._dues[tree.leaf(directory, "")] = time.time() + _SOON
+            return True
+        except (PaasError, OSError) as error:
+            say.line(f"{sold.name}: {error}", fg="red", err=True)
+            return False
+
+
+def _from_now_on(dues: Mapping[str, float]) -> dict[str, float]:
+    """Never at once again: what does not end even when it is killed would take all of a core."""
+    soon = time.time() + _SOON
+    return {leaf: max(due, soon) for leaf, due in dues.items()}

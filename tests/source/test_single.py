@@ -1,0 +1,163 @@
+"""One account by its file alone: it is what everything together makes of it, or it is left to everything together."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from crowd import CROWD, MACHINE
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from paas_isolate.changes.desire import as_sold
+from paas_isolate.changes.place import Places
+from paas_isolate.daemon.account import Edit, only, same_network
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.world import World
+from paas_isolate.source.directory import Directory
+from paas_isolate.source.single import Single
+from paas_isolate.spec.alone import ties
+
+NAMES = ("alice", "bob", "carol", "dora")
+"""dora is no user of the machine."""
+LINES = (
+    "plan: p",
+    "plan: q",
+    "plan: missing",
+    "users: [alice]",
+    "users: [bob]",
+    "users: [carol, bob]",
+    "users: [admin, carol]",
+    "users: [dora]",
+    "limits: {pids: 7, memory: 64M}",
+    "limits: {memory: {max: 3G, min: 3G}}",
+    "limits: {memory: 5 12M}",
+    "limits: {cpu: 9000%}",
+    "services: {web: {match: {user: $owner}, limits: {pids: 5}}}",
+    "services: {web: {publish: 8300}}",
+    "suspended: true",
+    "renamed_from: bob",
+    "renamed_from: zoe",
+    "peers: [bob]",
+    "peers: [alice, zoe]",
+    "loopback: shared",
+    "egress: deny",
+    "address: 10.77.0.9",
+    "private: {tmp: true}",
+)
+CONFIGS = ("", "network: {}\n", "network: {names: true}\n", "users: {without_account: plan p}\n", "default_plan: p\n")
+PLANS = ("limits: {pids: 100}", "limits: {memory: {max: 3G, min: 2G}}", "limits: {memory: 9G}", "limits: {pids: x}")
+CALM = ("plan: p", "limits: {pids: 7}", "services: {web: {publish: 8300}}", "suspended: true", "peers: [alice]")
+FILE = st.one_of(
+    st.lists(st.sampled_from(CALM), max_size=2, unique=True),
+    st.lists(st.sampled_from(CALM), max_size=2, unique=True),
+    st.one_of(st.none(), st.lists(st.sampled_from(LINES), max_size=3)),
+)
+MANY = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class Shelf:
+    """An /etc/paas-isolate; a file's lines are written with what names it before them."""
+
+    def __init__(self, place: Path) -> None:
+        self.etc, self.state = place / "etc", place / "state"
+        for directory in (self.etc, self.etc / "plans.d", self.etc / "accounts.d"):
+            directory.mkdir(mode=0o755)
+        self.directory = Directory(str(self.etc), str(self.state), os.getuid())
+
+    def plan(self, name: str, text: str) -> None:
+        self._write(f"plans.d/{name}.yaml", f"plan: {name}\n{text}\n")
+
+    def account(self, name: str, lines: list[str] | None) -> None:
+        if lines is None:
+            (self.etc / f"accounts.d/{name}.yaml").unlink(missing_ok=True)
+        else:
+            self._write(f"accounts.d/{name}.yaml", "\n".join([f"account: {name}", *lines, ""]))
+
+    def configure(self, text: str) -> None:
+        self._write("config.yaml", text)
+
+    def load(self) -> Fleet:
+        return self.directory.load(CROWD, MACHINE)
+
+    def _write(self, file: str, text: str) -> None:
+        path = self.etc / file
+        path.with_suffix(".new").write_text(text)
+        path.with_suffix(".new").chmod(0o644)
+        path.with_suffix(".new").rename(path)
+
+
+def world(fleet: Fleet) -> World:
+    return as_sold(fleet, machine=MACHINE, device_of=lambda _: "254:0", held={"alice/web", "bob"})
+
+
+def one(fleet: Fleet, sold: Sold) -> dict[str, object]:
+    """What the cgroups of one account should be."""
+    cgroups = world(only(fleet, sold)).cgroups
+    return {path: knobs for path, knobs in cgroups.items() if tree.directory_of(path) == sold.directory}
+
+
+@MANY
+@given(
+    config=st.sampled_from(CONFIGS),
+    plans=st.tuples(st.sampled_from(PLANS), st.sampled_from(PLANS)),
+    before=st.tuples(FILE, FILE, FILE, st.one_of(st.none(), FILE)),
+    edits=st.lists(st.tuples(st.sampled_from(NAMES), FILE), min_size=1, max_size=4),
+)
+def test_it_is_sold_as_everything_together_has_it(
+    config: str,
+    plans: tuple[str, str],
+    before: tuple[list[str] | None, ...],
+    edits: list[tuple[str, list[str] | None]],
+) -> None:
+    """Edit after edit, as a daemon sees them: what it remembers is what a run that reads everything finds."""
+    with tempfile.TemporaryDirectory() as directory:
+        shelf = Shelf(Path(directory))
+        shelf.configure(config)
+        for name, text in zip("pq", plans, strict=True):
+            shelf.plan(name, text)
+        for name, lines in zip(NAMES, before, strict=True):
+            shelf.account(name, lines)
+        fleet = shelf.load()
+        places, tied = Places(fleet), ties(fleet)
+        single = Single(shelf.directory)
+        for name, lines in edits:
+            shelf.account(name, lines)
+            sold = single.sold(name, fleet, tied, CROWD, MACHINE, places.owner)
+            whole = shelf.load()
+            event("alone" if sold else "together")
+            if sold is None:
+                fleet, places, tied = whole, Places(whole), ties(whole)
+                continue
+            edit = Edit(fleet.accounts.get(name), sold)
+            assert {**fleet.accounts, name: sold} == whole.accounts
+            assert (fleet.kept, fleet.complaints, fleet.removal) == (whole.kept, whole.complaints, whole.removal)
+            assert (fleet.exempt, fleet.frontends, fleet.host) == (whole.exempt, whole.frontends, whole.host)
+            there = world(whole).cgroups
+            assert one(whole, sold) == {it: there[it] for it in there if tree.directory_of(it) == sold.directory}
+            if same_network(edit, fleet):
+                assert world(fleet).network == world(whole).network
+            fleet, tied = fleet._replace(accounts={**fleet.accounts, name: sold}), tied.with_peers(sold.peers)
+            places.replace(edit.before, sold)
+            anew = Places(whole)
+            uids = range(1000, 1005)
+            assert [places.account_of(uid) for uid in uids] == [anew.account_of(uid) for uid in uids]
+            assert [places.owner(name) for name in NAMES] == [anew.owner(name) for name in NAMES]
+
+
+def test_an_ordinary_edit_needs_nobody_else(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.plan("p", PLANS[0])
+    for name in NAMES[:3]:
+        shelf.account(name, ["plan: p"])
+    fleet = shelf.load()
+    places, single = Places(fleet), Single(shelf.directory)
+    shelf.account("alice", ["plan: p", "limits: {pids: 9}"])
+    sold = single.sold("alice", fleet, ties(fleet), CROWD, MACHINE, places.owner)
+    assert sold
+    assert sold.limits == {"pids": 9}
+    shelf.plan("p", "limits: {pids: 5}")
+    shelf.account("bob", ["plan: p"])
+    sold = single.sold("bob", fleet, ties(fleet), CROWD, MACHINE, places.owner)
+    assert sold
+    assert sold.limits == {"pids": 5}
