@@ -31,6 +31,7 @@
 #define PROGRAM "paas-run"
 #include "customer.h"
 #include "leaf.h"
+#include "limits.h"
 #include "output.h"
 #include "request.h"
 
@@ -173,8 +174,12 @@ static void environment_from(const char *path)
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat found;
 
-	if (fd < 0 || fstat(fd, &found) || !S_ISREG(found.st_mode) || !text || read(fd, text, FILE_MOST) < 0)
-		fprintf(stderr, PROGRAM ": %s: %s\n", path, errno ? strerror(errno) : "is no regular file");
+	if (fd < 0 || fstat(fd, &found))
+		fprintf(stderr, PROGRAM ": %s: %s\n", path, strerror(errno));
+	else if (!S_ISREG(found.st_mode))
+		fprintf(stderr, PROGRAM ": %s: is no regular file\n", path);
+	else if (!text || read(fd, text, FILE_MOST) < 0)
+		fprintf(stderr, PROGRAM ": %s: %s\n", path, strerror(errno));
 	else
 		for (char *rest = text; (line = strsep(&rest, "\n"));)
 			take_line(line);
@@ -219,6 +224,7 @@ __attribute__((noreturn)) static void run_program(const struct keeper *keeper, c
 {
 	const struct request *request = keeper->request;
 
+	usual_limits();
 	for (int i = 0; i < request->rlimit_count; i++) {
 		const struct rlimit limit = {request->rlimits[i].value, request->rlimits[i].value};
 
@@ -404,6 +410,9 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	signal(SIGPIPE, SIG_IGN);
 	keeper->signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (null < 0 || keeper->signals < 0 || pipe2(pipes, O_CLOEXEC) || pipe2(begun, O_CLOEXEC))
+		fail("%s", strerror(errno));
+	/* Theirs, or they could not open /dev/stderr and /proc/self/fd/1 (pipe(7) gives it to its maker). */
+	if (fchown(pipes[1], user->pw_uid, user->pw_gid))
 		fail("%s", strerror(errno));
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
 	fcntl(RECORD, F_SETFD, FD_CLOEXEC);
