@@ -50,8 +50,9 @@ struct keeper {
 	pid_t program, checker;
 	unsigned long failures;
 	int64_t next_check, check_ends;
+	/* Of the program: its exit status, or the signal that killed it. */
 	int status;
-	bool asked;
+	bool killed, asked;
 };
 
 static int64_t milliseconds(clockid_t clock)
@@ -283,25 +284,24 @@ static void drain(struct keeper *keeper)
 	}
 }
 
-/* Whether the program has ended. */
+/* Whether the program has ended. It stays a zombie until its end is noted: who finds neither it nor a note knows that
+ * nobody saw it end. */
 static bool reap(struct keeper *keeper)
 {
 	struct signalfd_siginfo told;
-	bool ended = false;
+	siginfo_t found = {.si_pid = 0};
 	int status;
-	pid_t child;
 
 	while (read(keeper->signals, &told, sizeof told) == sizeof told)
 		if (told.ssi_signo == SIGTERM)
 			keeper->asked = true;
-	while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (child == keeper->program) {
-			keeper->status = status;
-			ended = true;
-		} else if (child == keeper->checker)
-			count_check(keeper, WIFEXITED(status) && !WEXITSTATUS(status));
-	}
-	return ended;
+	if (keeper->checker > 0 && waitpid(keeper->checker, &status, WNOHANG) == keeper->checker)
+		count_check(keeper, WIFEXITED(status) && !WEXITSTATUS(status));
+	if (waitid(P_PID, (id_t)keeper->program, &found, WEXITED | WNOHANG | WNOWAIT) || !found.si_pid)
+		return false;
+	keeper->killed = found.si_code != CLD_EXITED;
+	keeper->status = found.si_status;
+	return true;
 }
 
 static void keep(struct keeper *keeper)
@@ -373,8 +373,8 @@ static void hook(const struct keeper *keeper, const char *how)
 /* Says how the program ended, to the customer and to the record. */
 static void tell_end(struct keeper *keeper)
 {
-	bool killed = WIFSIGNALED(keeper->status);
-	int number = killed ? WTERMSIG(keeper->status) : WEXITSTATUS(keeper->status);
+	bool killed = keeper->killed;
+	int number = keeper->status;
 	char how[64];
 
 	snprintf(how, sizeof how, killed ? "signal %d (%s)" : "exit status %d", number, strsignal(number));

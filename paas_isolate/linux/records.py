@@ -40,9 +40,19 @@ class RecordDirectory:
         found = {}
         for name in self._names():
             path = path_of(name)
-            if (record := self.read(path)) is not None:
-                found[path] = _as_it_is(*record, members.get(path, ()), partial(starved, path))
+            if (run := self._run(path, members, starved)) is not None:
+                found[path] = run
         return found
+
+    def _run(self, path: str, members: Mapping[str, tuple[int, ...]], starved: Callable[[str], int]) -> Run | None:
+        """An end is noted before the program is gone for good: where it is gone without, a second reading tells."""
+        for _ in range(2):
+            if (record := self.read(path)) is None:
+                return None
+            run = _as_it_is(*record, members.get(path, ()), partial(starved, path))
+            if run.alive or not run.begun or (run.end.status, run.end.signal) != (None, None):
+                break
+        return run
 
     def read(self, path: str) -> tuple[dict[str, Any], list[list[str]]] | None:
         """The head of a record and the words of its lines; None where there is none, or none that can be read."""
@@ -147,7 +157,7 @@ def _as_it_is(
     head: dict[str, Any], lines: list[list[str]], members: tuple[int, ...], starved: Callable[[], int]
 ) -> Run:
     run = _of(head, lines)
-    alive = run.pid in members and _started(run.pid) == run.start
+    alive = _lives(run, members)
     if run.begun and not alive and run.end == End():
         run = run._replace(end=End(at=run.begun[-1]))
     if run.end != End() and run.end.status is None and run.end.signal in (None, 9):
@@ -180,6 +190,14 @@ def _with(run: Run, words: list[str]) -> Run:
         case ["given-up"]:
             return run._replace(given_up=True)
     return run
+
+
+def _lives(run: Run, members: tuple[int, ...]) -> bool:
+    """Or is a zombie, whose keeper has yet to note how it ended."""
+    found = procfs.identity(run.pid) if run.pid else None
+    if found is None or found.start != run.start:
+        return False
+    return run.pid in members if found.alive else found.parent in members
 
 
 def _started(pid: int) -> int:

@@ -181,6 +181,23 @@ def test_nothing_starts_when_the_machine_goes_down(work: Workplace) -> None:
     assert work.pids("worker") == set()
 
 
+def test_an_end_is_never_seen_before_it_is_known_how(work: Workplace) -> None:
+    """A keeper that is held up has not noted it yet: until then the service counts as running."""
+    work.services("worker: {run: 'read line <go; exit 0', restart: on-failure}")
+    os.mkfifo(work.home / "go")
+    work.reconcile()
+    (keeper,) = (pid for pid in work.members("worker") if procfs.name(pid) == "paas-run")
+    os.kill(keeper, signal.SIGSTOP)
+    (work.home / "go").write_text("now\n")
+    until(lambda: not work.pids("worker"), "it has ended")
+    assert work.state()["worker"]["state"] == "running"
+    assert "nothing to do" in work.reconcile()
+    os.kill(keeper, signal.SIGCONT)
+    until(lambda: work.state()["worker"]["state"] == "ended", "it is told")
+    assert work.state()["worker"]["detail"] == "exit status 0"
+    assert "nothing to do" in work.reconcile()
+
+
 def test_rules_do_not_move_what_was_begun(work: Workplace) -> None:
     work.services("worker: {run: exec sleep 1000}\nsleepers: {match: {program: sleep}}\n")
     work.reconcile()
