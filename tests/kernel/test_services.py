@@ -98,6 +98,17 @@ def test_a_crash_loop_is_given_up_and_told(work: Workplace) -> None:
     assert work.pids("worker")
 
 
+def test_what_ends_again_while_a_turn_waits_is_for_the_next_turn(work: Workplace) -> None:
+    deaf = 'run: "trap : TERM; while :; do sleep 1; done", stop_timeout: 3s'
+    work.services(f"deaf: {{{deaf}}}\nshort: {{run: exec sleep 1000}}\n")
+    work.reconcile()
+    until(lambda: len(work.pids("deaf")) == 2, "it is deaf")
+    work.services(f"deaf: {{{deaf}}}\nshort: {{run: exit 7}}\n")
+    told = work("restart", "alice/deaf", code=1)
+    assert "failed" not in told
+    assert "its program has ended again" in told
+
+
 def test_restart_says_what_an_end_means(work: Workplace) -> None:
     work.services("well: {run: 'true', restart: on-failure}\nill: {run: exit 3, restart: never}\n")
     work.reconcile()
