@@ -132,6 +132,15 @@ def test_a_leaf_is_emptied_before_a_new_start(work: Workplace) -> None:
     assert (found := procfs.identity(left)) is None or not found.alive
 
 
+def test_a_stop_ends_what_a_program_has_left_behind(work: Workplace) -> None:
+    work.services("worker: {run: 'sleep 1000 & exit 0', restart: never}")
+    work.reconcile()
+    until(lambda: {procfs.name(pid) for pid in work.members("worker")} == {"sleep"}, "it has ended")
+    assert "stop alice/worker: stopped by hand" in work("stop", "alice/worker")
+    assert work.members("worker") == set()
+    assert "nothing to do" in work.reconcile()
+
+
 def test_replicas_have_a_number_and_a_port_each_and_are_scaled(work: Workplace) -> None:
     run = "echo $INDEX $PORT; exec sleep 1000"
     work.services(f"web: {{run: '{run}', replicas: 2, listen: 8100}}")
