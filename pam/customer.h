@@ -70,8 +70,16 @@ static void user_environment(const struct passwd *user)
 	setenv("LOGNAME", user->pw_name, 1);
 }
 
-/* Becomes the user for good, and without a capability: root may have asked the kernel to keep them when the uid changes,
- * and to hand them on (capabilities(7), secure bits, the ambient set). */
+/* The groups of the user, while this is root still. Asks whom nsswitch.conf(5) names, which may take milliseconds: who is
+ * forked afterwards has them too. */
+static void take_groups(const struct passwd *user)
+{
+	if (initgroups(user->pw_name, user->pw_gid))
+		fail("cannot take the groups of %s: %s", user->pw_name, strerror(errno));
+}
+
+/* Becomes the user for good, whose groups have been taken, and without a capability: root may have asked the kernel to
+ * keep them when the uid changes, and to hand them on (capabilities(7), secure bits, the ambient set). */
 static void become(const struct passwd *user)
 {
 	const struct __user_cap_header_struct of = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -79,7 +87,7 @@ static void become(const struct passwd *user)
 	uid_t uid = user->pw_uid;
 	gid_t gid = user->pw_gid;
 
-	if (initgroups(user->pw_name, gid) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
+	if (setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
 		fail("cannot become %s: %s", user->pw_name, strerror(errno));
 	if (syscall(SYS_capset, &of, none))
 		fail("cannot give up root's capabilities: %s", strerror(errno));

@@ -417,6 +417,7 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
 	fcntl(RECORD, F_SETFD, FD_CLOEXEC);
 	environment_of(keeper->request, user);
+	take_groups(user);
 	keeper->program = fork();
 	if (keeper->program < 0)
 		fail("no process can be had: %s", strerror(errno));
