@@ -11,7 +11,7 @@ from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.keeping import Kept, keep_as_sold, wish
 from paas_isolate.changes.leaving import Leaving, leaving
-from paas_isolate.changes.steps import Changes, Step, owner, touched
+from paas_isolate.changes.steps import Changes, Start, Step, owner, touched
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.listening import astray, up
@@ -209,6 +209,8 @@ def _left(step: Step, outcome: Outcome | None) -> Outcome:
     """Why a step is still to be done after the last look."""
     if outcome is None:
         return Outcome(step, Ending.PENDING, "it came up during the last look")
+    if isinstance(step, Start) and outcome.ending is Ending.DONE:
+        return Outcome(step, Ending.PENDING, "its program has ended again")
     if outcome.ending in (Ending.DONE, Ending.GONE):
         return Outcome(step, Ending.FAILED, "it was carried out, and differs again")
     return outcome

@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PATHS "/usr/local/bin:/usr/bin:/bin"
@@ -68,14 +70,27 @@ static void user_environment(const struct passwd *user)
 	setenv("LOGNAME", user->pw_name, 1);
 }
 
-/* Becomes the user for good. */
+/* The groups of the user, while this is root still. Asks whom nsswitch.conf(5) names, which may take milliseconds: who is
+ * forked afterwards has them too. */
+static void take_groups(const struct passwd *user)
+{
+	if (initgroups(user->pw_name, user->pw_gid))
+		fail("cannot take the groups of %s: %s", user->pw_name, strerror(errno));
+}
+
+/* Becomes the user for good, whose groups have been taken, and without a capability: root may have asked the kernel to
+ * keep them when the uid changes, and to hand them on (capabilities(7), secure bits, the ambient set). */
 static void become(const struct passwd *user)
 {
+	const struct __user_cap_header_struct of = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const struct __user_cap_data_struct none[2] = {0};
 	uid_t uid = user->pw_uid;
 	gid_t gid = user->pw_gid;
 
-	if (initgroups(user->pw_name, gid) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
+	if (setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
 		fail("cannot become %s: %s", user->pw_name, strerror(errno));
+	if (syscall(SYS_capset, &of, none))
+		fail("cannot give up root's capabilities: %s", strerror(errno));
 }
 
 /* Signals as a program expects them: nothing blocked, nothing ignored. */

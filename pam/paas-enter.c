@@ -170,6 +170,7 @@ int main(int argc, char **argv)
 		fail("close_range: %s", strerror(errno));
 	clean_environment(&user, kept, count);
 	usual_signals();
+	take_groups(&user);
 	become(&user);
 	if (chdir(".") && chdir(user.pw_dir) && chdir("/"))
 		fail("no directory to be in: %s", strerror(errno));

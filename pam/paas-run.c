@@ -31,6 +31,7 @@
 #define PROGRAM "paas-run"
 #include "customer.h"
 #include "leaf.h"
+#include "limits.h"
 #include "output.h"
 #include "request.h"
 #include "view.h"
@@ -51,8 +52,9 @@ struct keeper {
 	pid_t program, checker;
 	unsigned long failures;
 	int64_t next_check, check_ends;
+	/* Of the program: its exit status, or the signal that killed it. */
 	int status;
-	bool asked;
+	bool killed, asked;
 };
 
 static int64_t milliseconds(clockid_t clock)
@@ -115,25 +117,8 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-/* Resource limits as a service of the machine has them, whoever gave the order: those of process 1, but for descriptors,
- * of which systemd takes all that there are for itself (systemd.exec(5), LimitNOFILE=), and cores. */
-static void usual_rlimits(void)
-{
-	struct rlimit limit;
-
-	for (int which = 0; which < RLIM_NLIMITS; which++) {
-		if (prlimit(1, which, NULL, &limit))
-			continue;
-		if (which == RLIMIT_NOFILE)
-			limit = (struct rlimit){1024, limit.rlim_max < 524288 ? limit.rlim_max : 524288};
-		if (which == RLIMIT_CORE)
-			limit.rlim_cur = 0;
-		setrlimit(which, &limit);
-	}
-}
-
 /* What a child inherits and a customer must not: who root is to the audit system, its place among those that are killed
- * last, its share of the processor, its limits. */
+ * last, its share of the processor. */
 static void shed(const struct passwd *user)
 {
 	const struct sched_param none = {0};
@@ -146,7 +131,6 @@ static void shed(const struct passwd *user)
 	setpriority(PRIO_PROCESS, 0, 0);
 	syscall(SYS_ioprio_set, 1, 0, 0);
 	prctl(PR_SET_TIMERSLACK, 0);
-	usual_rlimits();
 }
 
 /* A session keyring of the customer's own in the place of root's (keyctl(2)). */
@@ -198,8 +182,12 @@ static void environment_from(const char *path)
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat found;
 
-	if (fd < 0 || fstat(fd, &found) || !S_ISREG(found.st_mode) || !text || read(fd, text, FILE_MOST) < 0)
-		fprintf(stderr, PROGRAM ": %s: %s\n", path, errno ? strerror(errno) : "is no regular file");
+	if (fd < 0 || fstat(fd, &found))
+		fprintf(stderr, PROGRAM ": %s: %s\n", path, strerror(errno));
+	else if (!S_ISREG(found.st_mode))
+		fprintf(stderr, PROGRAM ": %s: is no regular file\n", path);
+	else if (!text || read(fd, text, FILE_MOST) < 0)
+		fprintf(stderr, PROGRAM ": %s: %s\n", path, strerror(errno));
 	else
 		for (char *rest = text; (line = strsep(&rest, "\n"));)
 			take_line(line);
@@ -244,6 +232,7 @@ __attribute__((noreturn)) static void run_program(const struct keeper *keeper, c
 {
 	const struct request *request = keeper->request;
 
+	usual_limits();
 	for (int i = 0; i < request->rlimit_count; i++) {
 		const struct rlimit limit = {request->rlimits[i].value, request->rlimits[i].value};
 
@@ -304,25 +293,24 @@ static void drain(struct keeper *keeper)
 	}
 }
 
-/* Whether the program has ended. */
+/* Whether the program has ended. It stays a zombie until its end is noted: who finds neither it nor a note knows that
+ * nobody saw it end. */
 static bool reap(struct keeper *keeper)
 {
 	struct signalfd_siginfo told;
-	bool ended = false;
+	siginfo_t found = {.si_pid = 0};
 	int status;
-	pid_t child;
 
 	while (read(keeper->signals, &told, sizeof told) == sizeof told)
 		if (told.ssi_signo == SIGTERM)
 			keeper->asked = true;
-	while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (child == keeper->program) {
-			keeper->status = status;
-			ended = true;
-		} else if (child == keeper->checker)
-			count_check(keeper, WIFEXITED(status) && !WEXITSTATUS(status));
-	}
-	return ended;
+	if (keeper->checker > 0 && waitpid(keeper->checker, &status, WNOHANG) == keeper->checker)
+		count_check(keeper, WIFEXITED(status) && !WEXITSTATUS(status));
+	if (waitid(P_PID, (id_t)keeper->program, &found, WEXITED | WNOHANG | WNOWAIT) || !found.si_pid)
+		return false;
+	keeper->killed = found.si_code != CLD_EXITED;
+	keeper->status = found.si_status;
+	return true;
 }
 
 static void keep(struct keeper *keeper)
@@ -394,8 +382,8 @@ static void hook(const struct keeper *keeper, const char *how)
 /* Says how the program ended, to the customer and to the record. */
 static void tell_end(struct keeper *keeper)
 {
-	bool killed = WIFSIGNALED(keeper->status);
-	int number = killed ? WTERMSIG(keeper->status) : WEXITSTATUS(keeper->status);
+	bool killed = keeper->killed;
+	int number = keeper->status;
 	char how[64];
 
 	snprintf(how, sizeof how, killed ? "signal %d (%s)" : "exit status %d", number, strsignal(number));
@@ -436,9 +424,13 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	keeper->signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (null < 0 || keeper->signals < 0 || pipe2(pipes, O_CLOEXEC) || pipe2(begun, O_CLOEXEC))
 		fail("%s", strerror(errno));
+	/* Theirs, or they could not open /dev/stderr and /proc/self/fd/1 (pipe(7) gives it to its maker). */
+	if (fchown(pipes[1], user->pw_uid, user->pw_gid))
+		fail("%s", strerror(errno));
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
 	fcntl(RECORD, F_SETFD, FD_CLOEXEC);
 	environment_of(keeper->request, user);
+	take_groups(user);
 	keeper->program = fork();
 	if (keeper->program < 0)
 		fail("no process can be had: %s", strerror(errno));

@@ -17,15 +17,16 @@ def service_steps(wish: Wish, observed: World, now: float) -> Iterator[Step]:
             if now >= run.kill_at:
                 yield Kill(leaf, "it was asked to end, and has not")
         elif wanted is None and run:
-            yield from _without(leaf, run, wish)
+            yield from _without(leaf, run, wish, leaf in observed.members)
         elif wanted:
             yield from _with(leaf, run, wanted, wish, leaf in observed.members)
     for leaf, why in wish.given_up.items():
         yield GiveUp(leaf, why)
 
 
-def _without(leaf: str, run: Run, wish: Wish) -> Iterator[Step]:
-    if run.alive:
+def _without(leaf: str, run: Run, wish: Wish, lives: bool) -> Iterator[Step]:
+    """Of what is not to run, what its program has left behind ends too."""
+    if run.alive or (lives and leaf in wish.idle):
         yield Stop(leaf, wish.idle.get(leaf, "it is not wanted any more"), wish.patience.get(leaf, _TIMEOUT))
     elif leaf not in wish.patience:
         yield Forget(leaf)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from paas_isolate.errors import HostError
 from paas_isolate.model.work import Launch
 
-LAUNCHERS = ("/usr/local/sbin/paas-run", "/usr/sbin/paas-run")
+LAUNCHERS: tuple[str, ...] = ("/usr/local/sbin/paas-run", "/usr/sbin/paas-run")
 """Where scripts/install puts it, and where a package of a distribution would."""
 
 _CLEAR = 10

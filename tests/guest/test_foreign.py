@@ -1,0 +1,246 @@
+"""Services that run programs which nobody here wrote: gunicorn, node, php-fpm, redis, nginx, a module of WebAssembly.
+
+They stand side by side in one account, and each thing is done to all of them: an emulated machine starts six
+interpreters only so often.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from guest_machine import figures, is_alive, pids_in, pids_of, run, systemctl, until
+from guest_paas import Paas
+from guest_people import Customer, Customers, Specs
+from guest_services import Yard, comm, in_journal, lives, programs
+
+UNIT = "paas-isolate-daemon.service"
+FOREIGN = programs()
+BODIES = {name: it.body() for name, it in FOREIGN.items()}
+
+
+@pytest.fixture(scope="module")
+def yard(scene: tuple[Specs, Paas], people: Customers) -> Iterator[Yard]:
+    spec, paas = scene
+    owner = people("alice")
+    for it in FOREIGN.values():
+        it.lay(owner)
+    spec.config(network={})
+    spec.sell("alice", limits={"pids": 400}, services=BODIES)
+    paas("reconcile")
+    ready = Yard(owner, paas, FOREIGN)
+    until(lambda: not ready.silent(), "all of them answer", seconds=90)
+    yield ready
+
+
+def turn(yard: Yard, seconds: float = 90) -> str:
+    """Reconcile until every service runs and answers: what it said."""
+    told, end, since = "", time.monotonic() + seconds, yard.written()
+    while len(yard.mains()) < len(FOREIGN):
+        assert time.monotonic() < end, yard.state()
+        time.sleep(0.5)
+        told += yard.paas("reconcile", code=None).out
+    until(lambda: not yard.silent(since), "all of them answer again", seconds=seconds)
+    return told
+
+
+def test_each_answers_at_its_own_address_from_its_own_leaf(yard: Yard) -> None:
+    mains = yard.mains()
+    assert set(mains) == set(FOREIGN)
+    for name, pid in mains.items():
+        assert lives(pid, yard.leaf(name)), name
+        assert not [
+            other
+            for other in pids_in(yard.leaf(name))
+            if os.stat(f"/proc/{other}").st_uid == 0 and comm(other) != "paas-run"
+        ], name
+    assert {it["state"] for it in yard.state().values()} == {"running"}
+    assert yard.paas("reconcile").out == "nothing to do\n"
+
+
+def test_what_they_say_is_in_their_log_and_in_the_journal(yard: Yard) -> None:
+    for name, word in {"gunicorn": "Listening at", "php": "fpm is running", "redis": "Ready to accept"}.items():
+        assert word in yard.log(name), yard.log(name)
+        until(lambda: any(word in str(it["MESSAGE"]) for it in in_journal("alice", name)), name)  # noqa: B023
+    found = in_journal("alice", "wasm")
+    assert {it["SYSLOG_IDENTIFIER"] for it in found} == {"alice/wasm"}
+    assert {it["_UID"] for it in found} == {str(yard.owner.uid)}
+    log = yard.owner.home / "logs/wasm.log"
+    assert (log.stat().st_uid, log.stat().st_mode & 0o777) == (yard.owner.uid, 0o640)
+
+
+def test_a_crash_is_mended(yard: Yard) -> None:
+    before = yard.mains()
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not yard.mains(), "all have ended")
+    states = yard.state()
+    assert {it["state"] for it in states.values()} == {"restarting"}, states
+    assert all("signal 9" in str(it["detail"]) for it in states.values()), states
+    turn(yard)
+    after = yard.mains()
+    assert all(after[name] != pid for name, pid in before.items())
+    # php-fpm and gunicorn leave workers behind when they are killed: none has outlived the new start.
+    for name in FOREIGN:
+        started = Path(f"/proc/{after[name]}").stat().st_ctime
+        assert all(Path(f"/proc/{pid}").stat().st_ctime >= started - 5 for pid in pids_in(yard.leaf(name))), name
+
+
+def test_want_of_memory_ends_one_and_is_told(yard: Yard) -> None:
+    before = yard.mains()
+    for name in FOREIGN:
+        if name != "nginx":  # php is asked by way of it
+            yard.eat(name)
+    yard.eat("nginx")
+    end = time.monotonic() + 60
+    while left := yard.mains():
+        assert time.monotonic() < end, (left, [figures(yard.leaf(name), "memory.events") for name in left])
+        time.sleep(0.5)
+    states = yard.state()
+    assert all("out of memory" in str(it["detail"]) for it in states.values()), states
+    assert all(figures(yard.leaf(name), "memory.events")["oom_kill"] for name in FOREIGN)
+    turn(yard)
+    assert set(before.values()).isdisjoint(yard.mains().values())
+
+
+def test_a_changed_spec_restarts_the_changed_one_alone(yard: Yard, scene: tuple[Specs, Paas]) -> None:
+    before = yard.mains()
+    changed = {**BODIES["node"], "environment": {"COLOUR": "green"}}
+    scene[0].sell("alice", limits={"pids": 400}, services={**BODIES, "node": changed})
+    told = yard.paas("reconcile").out
+    assert told.count("start alice/") == 1, told
+    turn(yard)
+    after = yard.mains()
+    assert b"COLOUR=green" in Path(f"/proc/{after['node']}/environ").read_bytes().split(b"\0")
+    assert {name: pid for name, pid in after.items() if name != "node"} == {
+        name: pid for name, pid in before.items() if name != "node"
+    }
+
+
+def test_the_daemon_may_be_killed_and_nothing_is_touched(yard: Yard) -> None:
+    before = yard.mains()
+    systemctl("start", UNIT)
+    try:
+        main = systemctl("show", "--property=MainPID", "--value", UNIT)
+        run("kill", "-9", main)
+        until(lambda: systemctl("show", "--property=MainPID", "--value", UNIT) not in ("0", main), "another begins")
+        until(lambda: systemctl("is-active", UNIT) == "active", "it is up", seconds=60)
+        assert yard.mains() == before
+        os.kill(before["redis"], signal.SIGKILL)
+        until(lambda: yard.mains().get("redis", 0) not in (0, before["redis"]), "the new one mends", seconds=90)
+    finally:
+        systemctl("stop", UNIT)
+    assert {**yard.mains(), "redis": 0} == {**before, "redis": 0}
+    assert not yard.silent()
+
+
+def test_what_is_stopped_by_hand_stays_so(yard: Yard) -> None:
+    names = ("gunicorn", "redis", "wasm")
+    for name in names:
+        yard.paas("stop", f"alice/{name}")
+        assert pids_in(yard.leaf(name)) == [], name
+    assert yard.paas("reconcile").out == "nothing to do\n"
+    assert {yard.state()[name]["state"] for name in names} == {"stopped"}
+    assert set(yard.mains()) == set(FOREIGN) - set(names)
+    for name in names:
+        yard.paas("start", f"alice/{name}")
+    until(lambda: not yard.silent(), "all of them answer again", seconds=90)
+
+
+def test_a_crash_loop_is_given_up(yard: Yard, scene: tuple[Specs, Paas]) -> None:
+    """Of those that begin fast in emulation."""
+    loop(yard, scene[0], {"redis", "nginx", "wasm"})
+
+
+@pytest.mark.long
+def test_a_crash_loop_of_each_is_given_up(yard: Yard, scene: tuple[Specs, Paas]) -> None:
+    loop(yard, scene[0], set(FOREIGN))
+
+
+def loop(yard: Yard, spec: Specs, names: set[str]) -> None:
+    spec.sell("alice", limits={"pids": 400}, services=BODIES)
+    turn(yard)
+    before = yard.mains()
+    broken = {name: {**BODIES[name], "run": FOREIGN[name].broken} for name in names}
+    spec.sell("alice", limits={"pids": 400}, services={**BODIES, **broken})
+    end = time.monotonic() + 110
+    while not all(yard.state()[name]["state"] == "failed" for name in names):
+        assert time.monotonic() < end, yard.state()
+        yard.paas("reconcile", code=None)
+        time.sleep(0.5)
+    for name in names:
+        assert f"paas-isolate start alice/{name}" in str(yard.state()[name]["detail"])
+        assert yard.log(name).count("given up until") == 1, name
+    assert yard.mains() == {name: pid for name, pid in before.items() if name not in names}
+    spec.sell("alice", limits={"pids": 400}, services=BODIES)
+    turn(yard)
+
+
+@pytest.fixture
+def worker(spec: Specs, sell: Callable[..., Customer], paas: Paas) -> Callable[..., Customer]:
+    def made(**body: object) -> Customer:
+        customer = sell("bob", limits={"pids": 100}, services={"worker": {"limits": {"memory": "64M"}, **body}})
+        paas("reconcile")
+        return customer
+
+    return made
+
+
+def test_a_log_is_put_aside_when_it_is_large(worker: Callable[..., Customer]) -> None:
+    bob = worker(
+        run="i=0; while [ $i -lt 400 ]; do echo $i; i=$((i+1)); done; sleep 2; echo end; exec sleep 1000",
+        log={"max": "1K", "keep": 2},
+    )
+    logs = bob.home / "logs"
+    until(lambda: "end\n" in (logs / "worker.log").read_text() if (logs / "worker.log").exists() else False, "all said")
+    assert {path.name for path in logs.iterdir()} <= {"worker.log", "worker.log.1", "worker.log.2"}
+    for path in logs.iterdir():
+        assert path.stat().st_size < 1024 + 65536
+    until(lambda: any(it["MESSAGE"] == "end" for it in in_journal("bob", "worker")), "the journal has the end")
+
+
+def test_a_fork_bomb_is_held_by_its_leaf_and_ends_with_it(worker: Callable[..., Customer], paas: Paas) -> None:
+    bob = worker(run="while :; do sh -c 'sleep 1000' & done 2>/dev/null", limits={"pids": 30}, stop_timeout="1s")
+    until(lambda: figures("users/bob/worker", "pids.events")["max"] > 0, "it runs into its limit")
+    told = paas("stop", "bob/worker").out
+    assert pids_of(bob.uid) == [], told
+
+
+@pytest.mark.long
+def test_three_hundred_services_stand_on_a_small_machine(
+    spec: Specs, sell: Callable[..., Customer], paas: Paas
+) -> None:
+    """Thirty accounts with ten each. Nothing is left of a start: no zombie, no descriptor."""
+    body = {"run": "exec sleep 1000", "limits": {"memory": "8M"}}
+    for number in range(30):
+        sell(f"many{number}", limits={"pids": 100}, services={f"s{i}": body for i in range(10)})
+    systemctl("start", UNIT)
+    try:
+        until(lambda: _mains(paas) == 300, "all are up", seconds=300)
+        main = int(systemctl("show", "--property=MainPID", "--value", UNIT))
+        before = len(os.listdir(f"/proc/{main}/fd"))
+        for _ in range(4):  # four times 300 are more than a thousand starts
+            for number in range(30):
+                uid = Path(f"/home/many{number}").stat().st_uid
+                for pid in pids_of(uid):
+                    if comm(pid) == "sleep":
+                        os.kill(pid, signal.SIGKILL)
+            until(lambda: _mains(paas) == 300, "all are up again", seconds=300)
+        assert len(os.listdir(f"/proc/{main}/fd")) <= before + 5
+        assert is_alive(main)
+        assert not _zombies()
+    finally:
+        systemctl("stop", UNIT)
+
+
+def _mains(paas: Paas) -> int:
+    told = paas("status", "--json", code=None).json["cgroups"]
+    return sum(1 for it in told if it["service"] and it["service"]["state"] == "running")
+
+
+def _zombies() -> list[str]:
+    told = subprocess.run(["ps", "-eo", "state,pid,comm"], capture_output=True, text=True, check=True).stdout
+    return [line for line in told.splitlines() if line.startswith("Z")]

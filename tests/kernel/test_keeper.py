@@ -1,0 +1,400 @@
+"""paas-run, built with sanitizers: what it begins has nothing of root's, and no customer makes it do harm."""
+
+import os
+import resource
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from keeper_stage import CUSTOMER, LEAF, OTHER, Stage, as_customer, build, keep_capabilities, private_mounts
+from pam_session import QUIET
+from workplace import until
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model.work import Failure, Health
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def program() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as place:
+        yield build(Path(place))
+
+
+@pytest.fixture
+def stage(program: Path, cgroups: CgroupTree) -> Iterator[Stage]:
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        home = Path(place) / "home"
+        home.mkdir()
+        yield Stage(home, program, cgroups)
+        cgroups.kill(LEAF)
+    found = [path.read_text() for path in (program.parent / "complaints").iterdir()]
+    assert not found, found[0]
+
+
+CAPABILITIES = {"sys_nice": 23, "sys_resource": 24}
+
+
+def may(what: str) -> bool:
+    """Root of a container may less: then a worse place stands for a better one."""
+    status = Path("/proc/self/status").read_text()
+    return bool(int(status.partition("CapEff:")[2].split()[0], 16) >> CAPABILITIES[what] & 1)
+
+
+def root_at_work() -> None:
+    """Everything that root may have about it when it calls us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
+    os.umask(0o077)
+    os.chdir("/root")
+    os.environ["SECRET"] = "1"
+    os.setpriority(os.PRIO_PROCESS, 0, -5 if may("sys_nice") else 5)
+    Path("/proc/self/oom_score_adj").write_text("-900" if may("sys_resource") else "900")
+    for which, soft in ((resource.RLIMIT_CORE, -1), (resource.RLIMIT_NOFILE, 3000), (resource.RLIMIT_FSIZE, 1 << 30)):
+        hard = soft if may("sys_resource") else resource.getrlimit(which)[1]
+        resource.setrlimit(which, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+    for fd in (os.open("/etc/shadow", os.O_RDONLY), os.open("/", os.O_RDONLY)):
+        os.set_inheritable(fd, True)
+
+
+def test_it_runs_as_the_customer_inside(stage: Stage) -> None:
+    told = stage.tell()
+    assert stage.cgroups.path_of(str(told["cgroup"])) == LEAF
+    assert (told["uids"], told["gids"]) == ([CUSTOMER] * 3, [CUSTOMER] * 3)
+    assert told["groups"] == [CUSTOMER]
+    assert told["input"] == "/dev/null"
+    assert told["leader"]
+
+
+def test_nothing_of_roots_goes_along(stage: Stage) -> None:
+    plain = stage.tell()
+    stage.log.unlink()
+    told = stage.tell(before=root_at_work, environment=(("COLOUR", "green"),))
+    found = told.pop("environment")
+    assert isinstance(found, dict)
+    assert {name: found[name] for name in ("COLOUR", "USER", "LOGNAME")} == {
+        "COLOUR": "green",
+        "USER": "nobody",
+        "LOGNAME": "nobody",
+    }
+    assert set(found) - {"LC_CTYPE", "PWD", "OLDPWD"} == {"PATH", "HOME", "SHELL", "USER", "LOGNAME", "COLOUR"}
+    assert told["descriptors"] == [0, 1, 2]
+    assert (told["umask"], told["directory"]) == (["0022"], str(stage.home))
+    assert (told["oom"], told["nice"], told["policy"]) == ("0", 0, os.SCHED_OTHER)
+    assert told["blocked"] == ["0000000000000000"]
+    assert int(str(told["ignored"])[2:-2], 16) & (1 << signal.SIGINT - 1 | 1 << signal.SIGHUP - 1) == 0
+    assert {name: int(text, 16) for name, text in told["capabilities"].items()} == dict.fromkeys(  # type: ignore[attr-defined]
+        ("CapInh", "CapPrm", "CapEff", "CapAmb"), 0
+    )
+    assert told["limits"] == plain["limits"]
+    assert told["loginuid"] in (str(CUSTOMER), str((1 << 32) - 1))  # a kernel without audit knows nobody
+
+
+def test_no_key_of_roots_goes_along(stage: Stage) -> None:
+    words = ["keyctl", "add", "user", "paas-secret", "secret", "@s"]
+    if not any(os.access(f"{path}/keyctl", os.X_OK) for path in os.defpath.split(":")):
+        pytest.skip("keyutils is not installed")
+
+    def with_a_key() -> None:
+        subprocess.run(words, check=True, capture_output=True)
+
+    assert "paas-secret" not in str(stage.tell(before=with_a_key)["keys"])
+
+
+def test_capabilities_that_root_would_keep_are_dropped(stage: Stage) -> None:
+    told = stage.tell(before=keep_capabilities)
+    assert {int(text, 16) for text in told["capabilities"].values()} == {0}  # type: ignore[attr-defined]
+
+
+def test_what_is_asked_for_is_given(stage: Stage) -> None:
+    told = stage.tell(umask="027", no_new_privs=True, rlimits=(("core", 0), ("nofile", 77)))
+    assert (told["umask"], told["no_new_privs"]) == (["0027"], ["1"])
+    limits = told["limits"]
+    assert isinstance(limits, dict)
+    assert (limits["RLIMIT_NOFILE"], limits["RLIMIT_CORE"]) == ([77, 77], [0, 0])
+
+
+def secret_of_another(stage: Stage) -> Path:
+    place = stage.home.parent / "other"
+    place.mkdir()
+    (place / "file").write_text("STOLEN=1\n")
+    (place / "file").chmod(0o600)
+    for path in (place, place / "file"):
+        os.chown(path, OTHER, OTHER)
+    place.chmod(0o700)
+    return place
+
+
+@pytest.mark.parametrize("kind", ["other", "etc", "fifo", "file"])
+def test_a_directory_of_logs_that_is_none_costs_the_log_alone(stage: Stage, kind: str) -> None:
+    other = secret_of_another(stage)
+    logs = stage.home / "logs"
+    match kind:
+        case "other" | "etc":
+            logs.symlink_to(other if kind == "other" else "/etc")
+        case "fifo":
+            os.mkfifo(logs)
+        case "file":
+            logs.touch()
+    assert stage.begin("echo hello; exit 3") == ""
+    assert stage.ended() == ["exit", "3"]
+    assert [path.name for path in other.iterdir()] == ["file"]
+    assert not Path("/etc/web.log").exists()
+
+
+@pytest.mark.parametrize("kind", ["shadow", "other", "open to all", "fifo", "device", "directory"])
+def test_a_log_that_is_no_file_of_theirs_is_not_written(stage: Stage, kind: str) -> None:
+    other = secret_of_another(stage)
+    shadow = Path("/etc/shadow").read_bytes()
+    stage.log.parent.mkdir()
+    os.chown(stage.log.parent, CUSTOMER, CUSTOMER)
+    everybodys = stage.home.parent / "everybodys"
+    everybodys.touch()
+    everybodys.chmod(0o666)
+    match kind:
+        case "shadow":
+            stage.log.symlink_to("/etc/shadow")
+        case "other":
+            stage.log.symlink_to(other / "file")
+        case "open to all":
+            stage.log.symlink_to(everybodys)
+        case "fifo":
+            os.mkfifo(stage.log)
+            os.chown(stage.log, CUSTOMER, CUSTOMER)
+        case "device":
+            os.mknod(stage.log, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+            stage.log.chmod(0o666)
+        case "directory":
+            stage.log.mkdir()
+    assert stage.begin("echo hello; exit 3") == ""
+    assert stage.ended() == ["exit", "3"]
+    assert Path("/etc/shadow").read_bytes() == shadow
+    assert (other / "file").read_text() == "STOLEN=1\n"
+    assert everybodys.read_text() == ""
+
+
+@pytest.mark.parametrize("place", ["/root", "/nowhere", "/etc/passwd", "other"])
+def test_a_directory_that_is_not_the_customers_begins_nothing(stage: Stage, place: str) -> None:
+    if place == "other":
+        place = str(secret_of_another(stage))
+    link = stage.home / "app"
+    link.symlink_to(place)
+    assert stage.begin("touch ran", directory=str(link)) == ""
+    assert stage.ended() == ["exit", "125"]
+    until(lambda: str(link) in stage.said(), "the customer is told")
+    assert not Path(place, "ran").exists()
+    assert not (stage.home / "ran").exists()
+
+
+@pytest.mark.parametrize("kind", ["shadow", "other", "fifo", "device", "directory", "nothing"])
+def test_an_environment_file_is_the_customers_or_is_not_read(stage: Stage, kind: str) -> None:
+    other = secret_of_another(stage)
+    path = stage.home / ".env"
+    if kind == "fifo":
+        os.mkfifo(path)
+        path.chmod(0o666)
+    elif kind != "nothing":
+        targets = {"shadow": "/etc/shadow", "other": str(other / "file"), "device": "/dev/zero", "directory": "/etc"}
+        path.symlink_to(targets[kind])
+    assert stage.begin("env; exit 0", environment_file=str(path)) == ""
+    assert stage.ended() == ["exit", "0"]
+    said = stage.said()
+    assert "STOLEN" not in said
+    assert "root:" not in said
+    wrong = {"shadow": "Permission denied", "other": "Permission denied", "nothing": "No such file or directory"}
+    assert f"{path}: {wrong.get(kind, 'is no regular file')}\n" in said
+
+
+def test_an_environment_file_is_read_as_lines(stage: Stage) -> None:
+    path = stage.home / ".env"
+    lines = ["# told", "A=1", "export B='two words' ", 'C="3"', "D=$A", "=5", "7=8", "E", "F=", "", "G='", "A=9"]
+    path.write_text("\n".join(lines))
+    assert stage.begin('echo "$A|$B|$C|$D|$F|$G|${E-none}"', environment_file=str(path)) == ""
+    assert stage.ended() == ["exit", "0"]
+    assert stage.said() == "9|two words|3|$A||'|none\n"
+
+
+def test_a_log_that_is_taken_away_is_begun_anew(stage: Stage) -> None:
+    assert stage.begin("while :; do echo beat; sleep 0.05; done") == ""
+    until(stage.said, "it has a log")
+    stage.log.unlink()
+    until(stage.said, "it has another")
+    stage.log.rename(stage.home / "elsewhere")
+    stage.log.parent.rename(stage.home / "away")
+    os.kill(stage.main(), signal.SIGKILL)
+    assert stage.ended() == ["signal", "9"]
+
+
+def test_a_full_disk_holds_nothing_up(stage: Stage) -> None:
+    def with_little_room() -> None:
+        private_mounts()
+        stage.log.parent.mkdir()
+        options = f"size=64k,uid={CUSTOMER},gid={CUSTOMER},mode=755"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", stage.log.parent], check=True)
+
+    many = 2000
+    speak = f"i=0; while [ $i -lt {many} ]; do echo {'0123456789' * 6}; i=$((i+1)); done"
+    assert stage.begin(f"{speak}; touch ran; exec sleep 1000", before=with_little_room) == ""
+    until(lambda: (stage.home / "ran").exists(), "it has said it all")
+    until(lambda: "sleep" in stage.pids(), "it is what it will be")
+    inside = Path(f"/proc/{stage.keeper()}/root{stage.log}")
+    assert 0 < inside.stat().st_size <= 64 << 10
+    os.kill(stage.pids()["sleep"], signal.SIGTERM)
+    assert stage.ended() == ["signal", "15"]
+
+
+def test_a_flood_fills_no_disk_and_stops_no_keeper(stage: Stage) -> None:
+    health = Health("touch seen", every=100, failures=3)
+    flood = "exec yes 0123456789012345678901234567890123456789"
+    assert stage.begin(flood, log_max=100_000, log_keep=2, health=health) == ""
+    until(lambda: (stage.home / "seen").exists(), "its health is tried")
+    until(lambda: (stage.log.parent / "web.log.2").exists(), "logs are put aside")
+    names = {path.name: path.stat().st_size for path in stage.log.parent.iterdir()}
+    assert set(names) <= {"web.log", "web.log.1", "web.log.2"}
+    assert all(size <= 100_000 + 65_536 for size in names.values()), names
+    os.kill(stage.pids()["yes"], signal.SIGKILL)
+    assert stage.ended() == ["signal", "9"]
+
+
+def test_its_output_can_be_opened_by_name(stage: Stage) -> None:
+    """As php-fpm, nginx and many a container's entry do."""
+    assert stage.begin("echo one >/dev/stdout && echo two >/dev/stderr && echo three >/proc/self/fd/2") == ""
+    assert stage.ended() == ["exit", "0"]
+    assert stage.said() == "one\ntwo\nthree\n"
+
+
+def test_lines_without_an_end_and_bytes_of_all_kinds_pass(stage: Stage) -> None:
+    assert stage.begin("head -c 300000 /dev/urandom; printf x") == ""
+    assert stage.ended() == ["exit", "0"]
+    assert len(stage.log.read_bytes()) == 300_001
+
+
+def test_who_closes_its_output_is_kept_all_the_same(stage: Stage) -> None:
+    assert stage.begin("exec >&- 2>&-; exec sleep 1000") == ""
+    until(lambda: "sleep" in stage.pids(), "it is what it will be")
+    keeper = stage.keeper()
+    before = cpu_ticks(keeper)
+    time.sleep(1)
+    assert cpu_ticks(keeper) - before < os.sysconf("SC_CLK_TCK") // 5, "its keeper turns in a circle"
+    os.kill(stage.pids()["sleep"], signal.SIGUSR1)
+    assert stage.ended() == ["signal", str(int(signal.SIGUSR1))]
+
+
+def cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_what_outlives_the_program_holds_no_keeper(stage: Stage) -> None:
+    assert stage.begin("sleep 1000 & exit 4") == ""
+    assert stage.ended() == ["exit", "4"]
+    until(lambda: set(stage.pids()) == {"sleep"}, "the keeper goes")
+
+
+def test_the_customer_cannot_trace_the_keeper_nor_write_its_record(stage: Stage) -> None:
+    assert stage.begin("exec sleep 1000") == ""
+    until(lambda: "sleep" in stage.pids(), "it is what it will be")
+    keeper = stage.keeper()
+    attach = f"import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(16, {keeper}, 0, 0) == 0)"
+    assert as_customer("/usr/bin/python3", "-IS", "-c", attach).returncode == 0
+    for name in ("fd/4", "environ", "maps", "root", "cwd", "mem"):
+        done = as_customer("sh", "-c", f"head -c 1 /proc/{keeper}/{name} || echo x >>/proc/{keeper}/{name}")
+        assert "ermission denied" in done.stderr, name
+    for name in ("sleep",):
+        held = as_customer("ls", "-l", f"/proc/{stage.pids()[name]}/fd").stdout
+        assert str(stage.record) not in held
+        assert "cgroup" not in held
+
+
+def test_a_keeper_that_is_killed_takes_no_program_along(stage: Stage) -> None:
+    assert stage.begin("exec sleep 1000") == ""
+    until(lambda: "sleep" in stage.pids(), "it is what it will be")
+    os.kill(stage.keeper(), signal.SIGKILL)
+    until(lambda: set(stage.pids()) == {"sleep"}, "the program goes on")
+    assert [words[0] for words in stage.notes()] == ["main"]
+
+
+def test_a_frozen_leaf_begins_nothing_and_keeps_nothing(stage: Stage) -> None:
+    stage.cgroups.write(LEAF, "cgroup.freeze", "1")
+    assert "is the leaf frozen?" in stage.begin("touch ran")
+    until(lambda: not stage.pids(), "nothing waits in it")
+    stage.cgroups.write(LEAF, "cgroup.freeze", "0")
+    time.sleep(0.2)
+    assert not (stage.home / "ran").exists()
+
+
+def test_a_leaf_that_was_killed_once_begins_again(stage: Stage) -> None:
+    stage.cgroups.kill(LEAF)
+    assert stage.begin("exit 5") == ""
+    assert stage.ended() == ["exit", "5"]
+
+
+def test_a_hook_that_hangs_and_a_name_with_quotes_do_no_harm(stage: Stage) -> None:
+    failure = Failure(mail="", run="echo $RESULT of $SERVICE >told; echo more")
+    assert stage.begin("exit 6", on_failure=failure) == ""
+    assert stage.ended() == ["exit", "6"]
+    until(lambda: (stage.home / "told").exists(), "the hook was called")
+    assert (stage.home / "told").read_text() == "exit status 6 of nobody/web\n"
+
+
+REQUEST = (
+    "command=touch ran", "log_max=1000", "log_keep=2", "umask=022", "variable=A=1", "rlimit=7:10", "account=nobody",
+    "service=web", "name=nobody/web", "user=nobody", "directory=/tmp",
+)  # fmt: skip
+
+
+def asked(stage: Stage, request: bytes, **how: object) -> subprocess.CompletedProcess[str]:
+    with stage.cgroups.directory(LEAF) as leaf, open(stage.record, "w") as record:
+        stage.record.chmod(0o666)  # for the shell that is not root's
+        shell = f'exec "$0" nobody/web 3</dev/fd/{leaf} 4>>/dev/fd/{record.fileno()}'
+        words = ["sh", "-c", shell, str(stage.program)]
+        fds = (leaf, record.fileno())
+        done = subprocess.run(words, input=request, capture_output=True, timeout=20, env=QUIET, pass_fds=fds, **how)  # type: ignore[call-overload]
+    return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_a_request_that_is_cut_short_begins_nothing(stage: Stage) -> None:
+    whole = b"".join(line.encode() + b"\0" for line in REQUEST)
+    for size in (0, *range(1, len(whole), 7), len(whole) - 1):
+        done = asked(stage, whole[:size])
+        assert (done.returncode, done.stdout) == (125, ""), size
+        assert "is not whole" in done.stderr, (size, done.stderr)
+    assert not stage.pids()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (b"unheard=of\0", "nothing is known of unheard"),
+        (b"nothing\0", "no request: nothing"),
+        (b"\0", "no request"),
+        (b"rlimit=x\0", "no resource limit"),
+        (b"rlimit=7\0", "no resource limit"),
+        (b"rlimit=7:1\0" * 17, "no resource limit"),
+        (b"user=root\0", "is root, and no customer"),
+        (b"user=nosuchuser\0", "no user is called nosuchuser"),
+        (b"command=" + b"x" * (600 << 10) + b"\0", "is not whole"),
+    ],
+)
+def test_a_request_that_is_wrong_begins_nothing(stage: Stage, more: bytes, said: str) -> None:
+    whole = b"".join(line.encode() + b"\0" for line in REQUEST)
+    done = asked(stage, whole + more)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert said in done.stderr
+    assert not stage.pids()
+
+
+def test_it_is_for_root_alone(stage: Stage) -> None:
+    whole = b"".join(line.encode() + b"\0" for line in REQUEST)
+    done = asked(stage, whole, user=OTHER, group=OTHER, extra_groups=[])
+    assert done.returncode == 125
+    assert "for root alone" in done.stderr
