@@ -28,6 +28,7 @@ from paas_isolate.changes.steps import (
     SetGate,
     SetKnob,
     SetNames,
+    SetQuota,
     SetRules,
     Sight,
     Step,
@@ -41,6 +42,7 @@ from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import amount, writes
 from paas_isolate.model.network import Wires
+from paas_isolate.model.quota import Quota
 from paas_isolate.model.view import Looks
 from paas_isolate.units import format_size
 
@@ -231,6 +233,8 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, step: Step) -> 
             pidfd.move(cgroups, process, to)
         case Remove(path):
             cgroups.remove(path)
+        case SetQuota(_, home, uid, quota):
+            _set_quota(home, uid, quota)
         case SetDoor(name, target) if doors:
             doors.set(name, target)
         case RemoveDoor(name) if doors:
@@ -239,6 +243,12 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, step: Step) -> 
             doors.complete()
         case _:
             raise HostError("no doors are kept here")
+
+
+def _set_quota(home: str, uid: int, quota: Quota) -> None:
+    from paas_isolate.linux.quotas import DiskQuotas  # few steps need it
+
+    DiskQuotas().set(home, uid, quota)
 
 
 def _lower_memory(cgroups: CgroupTree, step: LowerMemory) -> None:

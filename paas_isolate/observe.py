@@ -13,6 +13,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.network import Network, Wires
+from paas_isolate.model.quota import Quotas
 from paas_isolate.model.view import Looks, Views
 from paas_isolate.model.world import Knobs, Process, World
 
@@ -43,7 +44,14 @@ def observe(
     network = wires.look() if wires else Network()
     views = looks.look() if looks else Views()
     shut = doors.look() if doors else {}
-    return World(seen.cgroups, processes, seen.members, doors=shut, network=network, views=views)
+    quotas = _quotas(fleet) if any(sold.disk for sold in fleet.accounts.values()) else Quotas()
+    return World(seen.cgroups, processes, seen.members, doors=shut, network=network, views=views, quotas=quotas)
+
+
+def _quotas(fleet: Fleet) -> Quotas:
+    from paas_isolate.linux.quotas import DiskQuotas  # a machine where nobody is sold a `disk` does not pay for it
+
+    return DiskQuotas().look(fleet)
 
 
 class _Seen:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from paas_isolate.model import tree
 from paas_isolate.model.network import Address, Gate, Rules
+from paas_isolate.model.quota import Quota
 from paas_isolate.model.view import View
 from paas_isolate.model.world import Process
 from paas_isolate.spec.names import some
@@ -216,6 +217,19 @@ class SetAging(NamedTuple):
         )
 
 
+class SetQuota(NamedTuple):
+    """Set how much of the file system of its home a user may have."""
+
+    directory: str
+    home: str
+    uid: int
+    quota: Quota
+    was: Quota
+
+    def __str__(self) -> str:
+        return f"set the quota of uid {self.uid} of {self.directory} to {self.quota} (was {self.was})"
+
+
 def _seen(view: View) -> str:
     named = (("processes", view.processes), ("tmp", view.tmp), ("shm", view.shm))
     own = ", ".join(name for name, is_own in named if is_own) or "nothing"
@@ -254,6 +268,7 @@ Step = (
     | MakeView
     | RemoveView
     | SetAging
+    | SetQuota
 )
 Wire = AddAddress | RemoveAddress | SetRules | SetGate | SetNames
 """The steps in the network: many of them are carried out at once."""
@@ -269,7 +284,9 @@ def owner(step: Step) -> str:
             return tree.behind(target)
         case Move(to=path):
             return tree.directory_of(path)
-        case AddAddress(directory=directory) | MakeView(directory=directory) | RemoveView(directory=directory):
+        case AddAddress(directory=directory) | MakeView(directory=directory):
+            return directory
+        case RemoveView(directory=directory) | SetQuota(directory=directory):
             return directory
         case SetAging() | CompleteDoors() | RemoveAddress() | SetRules() | SetGate() | SetNames():
             return ""
@@ -278,7 +295,9 @@ def owner(step: Step) -> str:
 
 def touched(changes: Changes) -> frozenset[str]:
     """The account directories in which steps change anything: a move does in two."""
-    cgroups = (step for step in changes if not isinstance(step, SetDoor | RemoveDoor | CompleteDoors | Wire | Sight))
+    cgroups = (
+        step for step in changes if not isinstance(step, SetDoor | RemoveDoor | CompleteDoors | Wire | Sight | SetQuota)
+    )
     from_ = (tree.directory_of(step.process.cgroup) for step in changes if isinstance(step, Move))
     return frozenset({*map(owner, cgroups), *from_})
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from paas_isolate.model import tree
 from paas_isolate.model.network import Network
+from paas_isolate.model.quota import Quotas
 from paas_isolate.model.view import Views
 
 Knobs = Mapping[str, str]
@@ -62,6 +63,7 @@ class World(NamedTuple):
     doors: Doors = MappingProxyType({})
     network: Network = Network()
     views: Views = Views()
+    quotas: Quotas = Quotas()
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""
