@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.doctor import host, logins, network
+from paas_isolate.doctor import host, logins, network, views
 from paas_isolate.doctor.check import Check
 from paas_isolate.model.account import Fleet
 
@@ -12,3 +12,4 @@ def examine(fleet: Fleet, *, etc: str, state: str, doors: str) -> Iterator[Check
     yield from host.examine(fleet, etc)
     yield from logins.examine(fleet, state, doors)
     yield from network.examine(fleet)
+    yield from views.examine(fleet)

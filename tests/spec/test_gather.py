@@ -8,6 +8,7 @@ from crowd import CROWD, MACHINE, Crowd, fleet, sold
 
 from paas_isolate.model.account import Account, Match, Plan, Service, Sold
 from paas_isolate.model.limits import UNLIMITED, Percent
+from paas_isolate.model.view import HIDDEN, View
 from paas_isolate.spec.gather import Wrong, gather
 from paas_isolate.spec.parse import DEFAULT
 
@@ -66,7 +67,7 @@ services:
         ),
         Service("web", {}, Match(program="nginx"), 3, ("cron",), ("run",)),
     )
-    assert alice.reserved == ("private",)
+    assert alice.view == View(tmp="/var/lib/paas-isolate/private/alice", hide=HIDDEN)
 
 
 def test_a_name_with_glob_characters_fits_itself_alone() -> None:
