@@ -61,7 +61,7 @@ CLOSED = {
     "top": "top -b -n 1 -c -w 500",
     "/proc": "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ /proc/[0-9]*/comm 2>&1 | tr '\\0' ' '",
     "names in /tmp": "ls -A /tmp /var/tmp /dev/shm",
-    "systemctl status": "systemctl status --no-pager; systemctl list-units --no-pager; systemctl status session-1.scope",
+    "systemctl status": "systemctl status --no-pager; systemctl list-units --no-pager",
     "loginctl": "loginctl list-sessions; loginctl list-users; ls /run/systemd/sessions /run/systemd/users",
     "D-Bus": "busctl list --no-pager; busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 "
     "org.freedesktop.systemd1.Manager GetUnitProcesses s paas-tree.service",
@@ -79,7 +79,7 @@ CLOSED = {
 
 @pytest.mark.parametrize("name", CLOSED)
 def test_it_is_closed(two: tuple[Customer, Customer], bobs: str, name: str) -> None:
-    alice, bob = two
+    alice, _ = two
     pids = subprocess.run(["pgrep", "-u", "bob"], capture_output=True, text=True).stdout.split()
     assert pids
     told = says(alice, CLOSED[name])
@@ -167,8 +167,8 @@ PROGRAMS = {
     ),
     "gcc": ("cd && echo 'int main(void){return 7;}' >a.c && gcc a.c -o a && ./a; echo $?", "7"),
     "git": (
-        "cd && rm -rf r && git init -q r && cd r && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x && "
-        "git log --format=%s",
+        "cd && rm -rf r && git init -q r && cd r && "
+        "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x && git log --format=%s",
         "x",
     ),
     "crontab -e": ("cd; echo '# mine' >new; VISUAL= EDITOR='cp new' crontab -e; crontab -l; crontab -r", "# mine"),
