@@ -81,6 +81,7 @@ def _sold(wheel: Wheel) -> World:
         weight_at=wheel.weight_at,
         controllers=wheel.controllers,
         with_doors=wheel.doors is not None,
+        with_views=wheel.looks is not None,
     )
 
 

@@ -13,6 +13,7 @@ from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, Surroundings, knobs
 from paas_isolate.model.limits import Percent
 from paas_isolate.model.machine import Machine
+from paas_isolate.model.view import Views
 from paas_isolate.model.world import Knobs, World
 
 
@@ -25,6 +26,7 @@ def as_sold(
     weight_at: str = tree.ROOT,
     controllers: tuple[str, ...] = CONTROLLERS,
     with_doors: bool = True,
+    with_views: bool = True,
 ) -> World:
     """The cgroups and doors that were sold, whatever there is now: the same at every look of a run.
 
@@ -49,7 +51,7 @@ def as_sold(
         unmet=unmet,
         doors=doors,
         network=network_as_sold(fleet),
-        views=views_as_sold(fleet),
+        views=views_as_sold(fleet) if with_views else Views(),
         quotas=quotas_as_sold(fleet),
     )
 
