@@ -10,6 +10,7 @@ from functools import partial
 from itertools import groupby, takewhile
 from typing import NamedTuple
 
+from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
     Changes,
@@ -17,18 +18,14 @@ from paas_isolate.changes.steps import (
     Create,
     Enable,
     LowerMemory,
-    MakeView,
     Move,
     Remove,
     RemoveAddress,
     RemoveDoor,
-    RemoveView,
-    SetAging,
     SetDoor,
     SetGate,
     SetKnob,
     SetNames,
-    SetQuota,
     SetRules,
     Sight,
     Step,

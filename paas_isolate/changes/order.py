@@ -2,24 +2,21 @@
 
 from enum import IntEnum
 
+from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
     CompleteDoors,
     Create,
     Enable,
     LowerMemory,
-    MakeView,
     Move,
     Remove,
     RemoveAddress,
     RemoveDoor,
-    RemoveView,
-    SetAging,
     SetDoor,
     SetGate,
     SetKnob,
     SetNames,
-    SetQuota,
     SetRules,
     Step,
 )

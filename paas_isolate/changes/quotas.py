@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.changes.steps import SetQuota, Step
+from paas_isolate.changes.seen import SetQuota
+from paas_isolate.changes.steps import Step
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.quota import BLOCK, Quota, Quotas

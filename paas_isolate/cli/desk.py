@@ -85,7 +85,7 @@ class Desk(NamedTuple):
         return NetworkHands(pools, self.run, self.state, spots(fleet.host.tree, location), ports)
 
     def _looks(self, fleet: Fleet, location: Location) -> Looks | None:
-        """Where no account has a view, none is looked for but those that are left of earlier ones. Root alone sees them."""
+        """Where no account has a view, only those that are left of earlier ones are looked for. Root alone sees any."""
         views = os.path.join(self.run, "views")
         wanted = any(sold.view for sold in fleet.accounts.values())
         if os.geteuid() or not (wanted or os.path.isdir(views)):

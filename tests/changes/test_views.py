@@ -7,7 +7,8 @@ import pytest
 from paas_isolate.changes.doors import doors_as_sold
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.quotas import quota_steps, quotas_as_sold
-from paas_isolate.changes.steps import MakeView, RemoveView, SetDoor, owner
+from paas_isolate.changes.seen import MakeView, RemoveView
+from paas_isolate.changes.steps import SetDoor, owner
 from paas_isolate.changes.views import aging, staying_views, view_steps, views_as_sold
 from paas_isolate.model.account import Fleet, Host, Sold
 from paas_isolate.model.limits import UNLIMITED
