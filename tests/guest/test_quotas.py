@@ -76,7 +76,7 @@ def test_what_is_set_is_kept_and_told(home: Path, customer: Callable[[str], Cust
     assert usage.allowed == Quota(4096, 20)
     assert 3 << 20 <= usage.space <= 4 << 20
     assert disk_use(usage).endswith("of 4M, 1 of 20 files")
-    assert [writes(alice, home, 0, str(n)) for n in range(20)][-2:] == [1, 1]
+    assert [writes(alice, home, 0, str(n)) for n in range(20)][-2:] == [0, 1]
     quotas.set(str(home), alice.uid, Quota())
     assert writes(alice, home, 6) == 0
 

@@ -1,8 +1,8 @@
 """What a customer can learn of others in a view, enumerated as one; and programs that nobody here wrote, in it."""
 
-import json
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,7 +171,10 @@ PROGRAMS = {
         "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x && git log --format=%s",
         "x",
     ),
-    "crontab -e": ("cd; echo '# mine' >new; VISUAL= EDITOR='cp new' crontab -e; crontab -l; crontab -r", "# mine"),
+    "crontab -e": (
+        "echo '# mine' >~/new; VISUAL= EDITOR=\"cp $HOME/new\" crontab -e; crontab -l; crontab -r",
+        "# mine",
+    ),
     "tmux, from a second session": ("tmux new-session -d -s one 'sleep 60'", ""),
     "screen, from a second session": ("screen -dmS two sleep 60", ""),
     "php": ('php -r \'echo sys_get_temp_dir(), is_file(tempnam("/tmp", "x"));\'', "/tmp1"),
@@ -255,4 +258,19 @@ def test_what_is_left_when_they_are_gone(scene: tuple[Specs, Paas], two: tuple[C
     assert len(Path("/proc/self/mountinfo").read_text().splitlines()) == mounts - 2
     assert not Path("/run/paas-isolate/views").exists()
     assert list(Path("/var/lib/paas-isolate/private").iterdir()) == []
-    assert json.loads(paas("diff", "--json").out)["steps"] == []
+    assert paas("diff").out == "nothing differs\n"
+
+
+def test_files_that_nobody_uses_go(spec: Specs, paas: Paas) -> None:
+    spec.config(private={"age": "1s"})
+    spec.sell("carol", private=PRIVATE)
+    paas("reconcile")
+    enter = ("/usr/local/sbin/paas-enter", "carol/login", "--", "sh", "-c")
+    paas("exec", "carol/login", "--", "touch", "/tmp/old")
+    assert Path("/var/lib/paas-isolate/private/carol/tmp/old").exists()
+    time.sleep(1.5)
+    run(*enter, "touch /tmp/new")
+    run("systemd-tmpfiles", "--clean", "/run/tmpfiles.d/paas-isolate-private.conf")
+    kept = [path.name for path in Path("/var/lib/paas-isolate/private/carol/tmp").iterdir()]
+    assert "old" not in kept
+    assert "new" in kept
