@@ -172,7 +172,8 @@ PROGRAMS = {
         "x",
     ),
     "crontab -e": (
-        "echo '# mine' >~/new; VISUAL= EDITOR=\"cp $HOME/new\" crontab -e; crontab -l; crontab -r",
+        'printf \'#!/bin/sh\\nsleep 2; echo "# mine" >"$1"\\n\' >~/edit; chmod +x ~/edit; '
+        "VISUAL= EDITOR=~/edit crontab -e; crontab -l; crontab -r",
         "# mine",
     ),
     "tmux, from a second session": ("tmux new-session -d -s one 'sleep 60'", ""),
