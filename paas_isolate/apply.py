@@ -10,6 +10,7 @@ from functools import partial
 from itertools import groupby, takewhile
 from typing import NamedTuple
 
+from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
     Changes,
@@ -20,13 +21,10 @@ from paas_isolate.changes.steps import (
     GiveUp,
     Kill,
     LowerMemory,
-    MakeView,
     Move,
     Remove,
     RemoveAddress,
     RemoveDoor,
-    RemoveView,
-    SetAging,
     SetDoor,
     SetGate,
     SetKnob,
@@ -49,6 +47,7 @@ from paas_isolate.linux.services import keep_service
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import amount, writes
 from paas_isolate.model.network import Wires
+from paas_isolate.model.quota import Quota
 from paas_isolate.model.view import Looks
 from paas_isolate.units import format_size
 
@@ -240,6 +239,8 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
             pidfd.move(cgroups, process, to)
         case Remove(path):
             cgroups.remove(path)
+        case SetQuota(_, home, uid, quota):
+            _set_quota(home, uid, quota)
         case SetDoor(name, target) if doors:
             doors.set(name, target)
         case RemoveDoor(name) if doors:
@@ -250,6 +251,12 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
             keep_service(cgroups, records, step)
         case _:
             raise HostError("no doors are kept here")
+
+
+def _set_quota(home: str, uid: int, quota: Quota) -> None:
+    from paas_isolate.linux.quotas import DiskQuotas  # few steps need it
+
+    DiskQuotas().set(home, uid, quota)
 
 
 def _lower_memory(cgroups: CgroupTree, step: LowerMemory) -> None:

@@ -15,6 +15,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.network import Network, Wires
+from paas_isolate.model.quota import Quotas
 from paas_isolate.model.view import Looks, Views
 from paas_isolate.model.world import Knobs, Process, World
 
@@ -50,7 +51,14 @@ def observe(
         network=wires.look() if wires else Network(),
         runs=runs(cgroups, records, seen.members) if records else {},
         views=looks.look() if looks else Views(),
+        quotas=_quotas(fleet) if any(sold.disk for sold in fleet.accounts.values()) else Quotas(),
     )
+
+
+def _quotas(fleet: Fleet) -> Quotas:
+    from paas_isolate.linux.quotas import DiskQuotas  # a machine where nobody is sold a `disk` does not pay for it
+
+    return DiskQuotas().look(fleet)
 
 
 def observe_account(

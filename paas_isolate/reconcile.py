@@ -103,6 +103,7 @@ def _sold(wheel: Wheel) -> _Sold:
         weight_at=wheel.weight_at,
         controllers=wheel.controllers,
         with_doors=wheel.doors is not None,
+        with_views=wheel.looks is not None,
     )
     keep, unmet = kept_by(wheel, world)
     return _Sold(world._replace(unmet={**world.unmet, **unmet}) if unmet else world, keep)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from paas_isolate.changes.catalogue import Catalogue, DeviceOf
 from paas_isolate.changes.doors import doors_as_sold, staying_doors
 from paas_isolate.changes.place import Places
+from paas_isolate.changes.quotas import quotas_as_sold, unmet_quotas
 from paas_isolate.changes.views import staying_views, views_as_sold
 from paas_isolate.changes.wiring import network_as_sold, staying_addresses, without_taken
 from paas_isolate.model import tree
@@ -12,6 +13,7 @@ from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, Surroundings, knobs
 from paas_isolate.model.limits import Percent
 from paas_isolate.model.machine import Machine
+from paas_isolate.model.view import Views
 from paas_isolate.model.world import Knobs, World
 
 
@@ -24,6 +26,7 @@ def as_sold(
     weight_at: str = tree.ROOT,
     controllers: tuple[str, ...] = CONTROLLERS,
     with_doors: bool = True,
+    with_views: bool = True,
 ) -> World:
     """The cgroups and doors that were sold, whatever there is now: the same at every look of a run.
 
@@ -43,7 +46,14 @@ def as_sold(
         if path in cgroups:
             cgroups[path] = {**cgroups[path], FREEZE: "1"}
     doors = doors_as_sold(fleet, held) if with_doors else {}
-    return World(cgroups, unmet=unmet, doors=doors, network=network_as_sold(fleet), views=views_as_sold(fleet))
+    return World(
+        cgroups,
+        unmet=unmet,
+        doors=doors,
+        network=network_as_sold(fleet),
+        views=views_as_sold(fleet) if with_views else Views(),
+        quotas=quotas_as_sold(fleet),
+    )
 
 
 def desire(
@@ -70,7 +80,8 @@ def desire(
     network, refused = without_taken(sold.network, observed.network)
     network = staying_addresses(network, observed.network, staying)
     views = staying_views(sold.views, observed.views, staying)
-    return World(cgroups, elsewhere, unmet={**sold.unmet, **refused}, doors=doors, network=network, views=views)
+    unmet = {**sold.unmet, **refused, **unmet_quotas(observed.quotas)}
+    return World(cgroups, elsewhere, unmet=unmet, doors=doors, network=network, views=views, quotas=sold.quotas)
 
 
 def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:

@@ -4,6 +4,7 @@ from collections.abc import Set
 
 from paas_isolate.changes.doors import door_steps
 from paas_isolate.changes.order import rank
+from paas_isolate.changes.quotas import quota_steps
 from paas_isolate.changes.service_steps import service_steps
 from paas_isolate.changes.steps import Changes, Create, Enable, LowerMemory, Move, Remove, SetKnob, Step
 from paas_isolate.changes.views import view_steps
@@ -34,6 +35,7 @@ def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
                 agreed.add(pair)
     steps += door_steps(desired.doors, observed.doors)
     steps += view_steps(desired.views, observed.views, desired.cgroups)
+    steps += quota_steps(desired.quotas, observed.quotas)
     steps += network_steps(desired.network, observed.network)
     steps += [Remove(path) for path in have if path not in desired.cgroups]
     there = {process.pid: process for process in observed.processes} if desired.processes else {}

@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 
+from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
     CompleteDoors,
@@ -11,13 +12,10 @@ from paas_isolate.changes.steps import (
     GiveUp,
     Kill,
     LowerMemory,
-    MakeView,
     Move,
     Remove,
     RemoveAddress,
     RemoveDoor,
-    RemoveView,
-    SetAging,
     SetDoor,
     SetGate,
     SetKnob,
@@ -37,7 +35,7 @@ class Rank(IntEnum):
     THAW = 1  # what is to run again runs before anything waits for it
     TIGHTEN = 2  # what is lowered, first: a sum of two knobs (burst on top of max) is never too high
     WIDEN = 3  # what is raised, and everything else that can be written, before anybody moves in
-    VIEW = 4  # shows the account's own cgroup, which is there by now
+    VIEW = 4  # and quota: before anybody comes in; a view shows the account's own cgroup, which is there by now
     DOOR = 5  # opens on what has its limits and has been thawed; closes before a freeze, which would hold a login
     NETWORK = 6  # an address goes before its rules, and comes after them; no login needs one to come in
     STOP = 7  # who is asked to end has time meanwhile
@@ -59,6 +57,8 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.STRUCTURE, tree.depth(step.path), 1, step.path
         case MakeView():
             return Rank.VIEW, 0, 0, step.directory
+        case SetQuota():
+            return Rank.VIEW, 0, step.uid, step.directory
         case SetAging():
             return Rank.VIEW, 1, 0, ""
         case RemoveView():  # the door to it is gone by now, and its processes

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
+from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.model import tree
 from paas_isolate.model.network import Address, Gate, Rules
-from paas_isolate.model.view import View
 from paas_isolate.model.work import Launch
 from paas_isolate.model.world import Process
 from paas_isolate.spec.names import some
@@ -245,49 +245,6 @@ def _service(path: str) -> str:
     return path.removeprefix(f"{tree.USERS}/")
 
 
-class MakeView(NamedTuple):
-    """Make the view of an account, in the place of the one that is `there`. `was` is None where that is not whole."""
-
-    directory: str
-    view: View
-    there: bool = False
-    was: View | None = None
-
-    def __str__(self) -> str:
-        if not self.there:
-            return f"make the view of {self.directory}: {_seen(self.view)}"
-        if self.was is None:
-            return f"make the view of {self.directory} again, for it is not whole: {_seen(self.view)}"
-        return f"change the view of {self.directory} to {_seen(self.view)} (was {_seen(self.was)})"
-
-
-class RemoveView(NamedTuple):
-    """Take a view away, and the files that were kept for it in `tmp` (they stay while its account does)."""
-
-    directory: str
-    tmp: str = ""
-
-    def __str__(self) -> str:
-        return f"remove the view of {self.directory}"
-
-
-class SetAging(NamedTuple):
-    """Say to systemd-tmpfiles(8) when files in the accounts' own /tmp go."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return (
-            f"let files in private /tmp go by: {self.text.rstrip()}" if self.text else "keep all files in private /tmp"
-        )
-
-
-def _seen(view: View) -> str:
-    named = (("processes", view.processes), ("tmp", view.tmp), ("shm", view.shm))
-    own = ", ".join(name for name, is_own in named if is_own) or "nothing"
-    return f"{own} of its own, {', '.join(view.hide)} hidden" if view.hide else f"{own} of its own"
-
-
 def _facts(gate: Gate) -> set[str]:
     homes = {f"{uid} at {home.v4}{' with shared loopback' * home.shared}" for uid, home in gate.homes.items()}
     peers = {f"{uid} to {address}" for uid, address in gate.peers}
@@ -326,6 +283,7 @@ Step = (
     | MakeView
     | RemoveView
     | SetAging
+    | SetQuota
 )
 Wire = AddAddress | RemoveAddress | SetRules | SetGate | SetNames
 """The steps in the network: many of them are carried out at once."""
@@ -341,7 +299,9 @@ def owner(step: Step) -> str:
             return tree.behind(target)
         case Move(to=path):
             return tree.directory_of(path)
-        case AddAddress(directory=directory) | MakeView(directory=directory) | RemoveView(directory=directory):
+        case AddAddress(directory=directory) | MakeView(directory=directory):
+            return directory
+        case RemoveView(directory=directory) | SetQuota(directory=directory):
             return directory
         case SetAging() | CompleteDoors() | RemoveAddress() | SetRules() | SetGate() | SetNames():
             return ""
@@ -350,7 +310,9 @@ def owner(step: Step) -> str:
 
 def touched(changes: Changes) -> frozenset[str]:
     """The account directories in which steps change anything: a move does in two."""
-    cgroups = (step for step in changes if not isinstance(step, SetDoor | RemoveDoor | CompleteDoors | Wire | Sight))
+    cgroups = (
+        step for step in changes if not isinstance(step, SetDoor | RemoveDoor | CompleteDoors | Wire | Sight | SetQuota)
+    )
     from_ = (tree.directory_of(step.process.cgroup) for step in changes if isinstance(step, Move))
     return frozenset({*map(owner, cgroups), *from_})
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Container, Iterator
 
-from paas_isolate.changes.steps import MakeView, RemoveView, SetAging, Step
+from paas_isolate.changes.seen import MakeView, RemoveView, SetAging
+from paas_isolate.changes.steps import Step
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.view import View, Views

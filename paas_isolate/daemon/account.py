@@ -16,6 +16,7 @@ from paas_isolate.linux.services import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.network import Network
+from paas_isolate.model.quota import Quotas
 from paas_isolate.model.running import Run
 from paas_isolate.model.view import Views
 from paas_isolate.model.world import COMPLETE, World
@@ -34,6 +35,12 @@ class Edit(NamedTuple):
         if self.before is None:
             return bool(self.sold.addresses)
         return _wired(self.before, names=names) != _wired(self.sold, names=names)
+
+    @property
+    def looks_elsewhere(self) -> bool:
+        """Whether its view or its disk quota is another: both are looked at as a whole."""
+        before = (self.before.view, self.before.disk) if self.before else (None, {})
+        return before != (self.sold.view, self.sold.disk)
 
     @property
     def newcomers(self) -> frozenset[int]:
@@ -80,7 +87,7 @@ def account_world(wheel: Wheel, sold: Sold) -> World:
     world = as_wanted(wheel)
     cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == sold.directory}
     doors = {name: target for name, target in world.doors.items() if name != COMPLETE}
-    return world._replace(cgroups=cgroups, doors=doors, network=Network(), views=Views())
+    return world._replace(cgroups=cgroups, doors=doors, network=Network(), views=Views(), quotas=Quotas())
 
 
 def can_turn(wheel: Wheel, edit: Edit) -> bool:
@@ -88,7 +95,7 @@ def can_turn(wheel: Wheel, edit: Edit) -> bool:
     sold = edit.sold
     if sold.directory in wheel.departed or not wheel.cgroups.exists(tree.USERS):
         return False
-    if (edit.before.view if edit.before else None) != sold.view:
+    if edit.looks_elsewhere:
         return False
     if edit.before is None and wheel.cgroups.exists(tree.account(sold.directory)):
         return False

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.doctor import host, logins, network, services
+from paas_isolate.doctor import host, logins, network, services, views
 from paas_isolate.doctor.check import Check
 from paas_isolate.model.account import Fleet
 
@@ -13,3 +13,4 @@ def examine(fleet: Fleet, *, etc: str, state: str, doors: str) -> Iterator[Check
     yield from logins.examine(fleet, state, doors)
     yield from network.examine(fleet)
     yield from services.examine(fleet)
+    yield from views.examine(fleet)

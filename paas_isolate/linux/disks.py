@@ -30,7 +30,7 @@ class Disks:
         return tuple(f"{mount.point.rstrip('/')}/" for mount in self._mounts if _is_diskless(mount))
 
     def device_of(self, path: str) -> str:
-        if f"{path}/".startswith(self._diskless) and _is_diskless(mount := _mount_of(path, self._mounts)):
+        if f"{path}/".startswith(self._diskless) and _is_diskless(mount := mount_of(path, self._mounts)):
             raise _no_disk(path, mount)
         try:
             device = os.stat(path).st_dev
@@ -47,7 +47,7 @@ def device_of(path: str) -> str:
     A path that does not exist yet (a home before the first login) counts where its parent is. What is stacked
     (LVM, md, dm-crypt) is its own disk: limits are kept where the file system hands its requests in.
     """
-    here = _existing(path)
+    here = existing(path)
     device = os.stat(here).st_dev
     found = disk_of(f"{os.major(device)}:{os.minor(device)}")
     return found or _source_of(here)
@@ -68,7 +68,8 @@ def _number(device: str) -> str:
         return number.read().strip()
 
 
-def _existing(path: str) -> str:
+def existing(path: str) -> str:
+    """What there is of the way to it."""
     while not os.path.exists(path) and path not in ("/", ""):
         path = os.path.dirname(path.rstrip("/"))
     return os.path.realpath(path or "/")
@@ -76,7 +77,7 @@ def _existing(path: str) -> str:
 
 def _source_of(path: str) -> str:
     """For file systems that tell an anonymous device (btrfs): the disk that was mounted."""
-    mount = _mount_of(path, mounts.mounts())
+    mount = mount_of(path, mounts.mounts())
     try:
         source = os.stat(mount.source).st_rdev if mount.source.startswith("/") else 0
     except OSError:
@@ -109,7 +110,7 @@ def _spread_over(disk: str) -> list[str]:
     return []
 
 
-def _mount_of(path: str, mounted: tuple[mounts.Mount, ...]) -> mounts.Mount:
+def mount_of(path: str, mounted: tuple[mounts.Mount, ...]) -> mounts.Mount:
     """The mount that a path lies on: the longest mount point above it, of those the one mounted last."""
     above = [mount for mount in mounted if _is_below(path, mount.point)]
     return max(reversed(above), key=lambda mount: len(mount.point))

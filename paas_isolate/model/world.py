@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from paas_isolate.model import tree
 from paas_isolate.model.network import Network
+from paas_isolate.model.quota import Quotas
 from paas_isolate.model.running import NO_WISH, Run, Wish
 from paas_isolate.model.view import Views
 
@@ -67,6 +68,7 @@ class World(NamedTuple):
     runs: Mapping[str, Run] = MappingProxyType({})
     """What ran last in a leaf, in an observed one."""
     views: Views = Views()
+    quotas: Quotas = Quotas()
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""

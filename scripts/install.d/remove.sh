@@ -9,6 +9,7 @@ remove_all() {
     if [[ ! $destdir ]]; then
         empty_trees
         clear_network
+        clear_views
     fi
     [[ $purge == no ]] || purge_data
     put_back
@@ -93,6 +94,15 @@ END
     [[ ! $found ]] || changed "takes $found out of the network"
     rm -f /var/lib/paas-isolate/ruleset
     ! grep -qs '^# BEGIN paas-isolate' /etc/hosts || say 'take the lines of paas-isolate out of /etc/hosts by hand'
+}
+
+# Who is in one stays in it.
+clear_views() {
+    rm -f /run/tmpfiles.d/paas-isolate-private.conf
+    if mountpoint --quiet /run/paas-isolate/views; then
+        umount --recursive --lazy /run/paas-isolate/views
+        changed "takes the views of accounts away"
+    fi
 }
 
 tree_root() {

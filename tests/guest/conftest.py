@@ -156,6 +156,9 @@ def sweep(etc: Path, people: Customers) -> None:
     people.end()
     for words in (("ip", "link", "delete", "paas0"), ("nft", "delete table inet paas_isolate")):
         subprocess.run(words, capture_output=True)
+    subprocess.run(["umount", "--recursive", "--lazy", "/run/paas-isolate/views"], capture_output=True)
+    shutil.rmtree("/run/paas-isolate/views", ignore_errors=True)
+    Path("/run/tmpfiles.d/paas-isolate-private.conf").unlink(missing_ok=True)
     shutil.rmtree("/sys/fs/bpf/paas-isolate", ignore_errors=True)  # the gate hangs on its pins
     for directory in sorted(TREE.glob("users/**/*/"), key=lambda path: -len(path.parts)):
         (directory / "cgroup.kill").write_text("1")

@@ -38,9 +38,10 @@ class Sight:
         passwd.write_text(text.replace(str(CAROL), str(first + 2)) + "".join(users))
         config.write_text(f"{config.read_text()}private: {{tmp: {shop.place}/private}}\nhide: [{shop.place}/secret]\n")
         decisions.save(str(shop.place / "state"), Decisions(launcher=True))
-        waits = f"mount --make-rshared / && mount --bind {shop.place}/passwd /etc/passwd && mkdir -p /var/tmp && echo && exec sleep infinity"
+        waits = f"mount --make-rshared / && mount --bind {shop.place}/passwd /etc/passwd && mkdir -p /var/tmp"
         own = ("--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child")
-        self.holder = subprocess.Popen(["unshare", *own, "sh", "-c", waits], stdout=subprocess.PIPE)
+        script = f"{waits} && echo && exec sleep infinity"
+        self.holder = subprocess.Popen(["unshare", *own, "sh", "-c", script], stdout=subprocess.PIPE)
         assert self.holder.stdout and self.holder.stdout.readline()
         there = f"/proc/{self.holder.pid}/ns"
         self._nsenter = ["nsenter", f"--mount={there}/mnt", f"--pid={there}/pid_for_children"]

@@ -66,8 +66,6 @@ class ViewHands:
         """Whether there is no keeper of ours."""
         try:
             os.close(calls.open_namespace(f"{self._ground.directory}/{keeper.HANDLE}"))
-        except PermissionError:
-            raise
         except OSError:
             return True
         return False

@@ -1,0 +1,63 @@
+"""Views: what of the host's own configuration lets customers learn of others."""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from paas_isolate.doctor.check import Check, Verdict
+from paas_isolate.linux.users import People
+from paas_isolate.model.account import Fleet, Sold
+
+BUS = "/run/dbus"
+GROUPS = ("adm", "systemd-journal")
+"""Whose members read the journal (systemd-journald.service(8)) and the logs of Debian."""
+
+RECORDS = ("/run/utmp", "/var/log/wtmp", "/var/log/lastlog", "/var/lib/wtmpdb/wtmp.db", "/var/lib/lastlog/lastlog2.db")
+SHOWN = 5
+
+
+def examine(fleet: Fleet) -> Iterator[Check]:
+    """Nothing where no account sees less than the host."""
+    private = [sold for sold in fleet.accounts.values() if sold.view and sold.view.processes]
+    if private:
+        yield _groups(private, People())
+        yield records()
+        yield _bus(private)
+
+
+def _groups(private: list[Sold], people: People) -> Check:
+    members = {group: people.members(group) for group in GROUPS}
+    users = [(name, uid) for sold in private for name, uid in sold.uids.items()]
+    found = [(name, group) for name, uid in users for group, uids in members.items() if uid in uids]
+    if not found:
+        return Check("journal", Verdict.OK, "no customer with a view of its own reads the logs of others")
+    told = ", ".join(f"{name} ({group})" for name, group in found[:SHOWN])
+    mend = "; ".join(f"gpasswd --delete {name} {group}" for name, group in found[:SHOWN])
+    return Check("journal", Verdict.SKIPPED, f"by a group, customers read the logs of others: {told}", mend)
+
+
+def records(paths: tuple[str, ...] = RECORDS) -> Check:
+    readable = [path for path in paths if _everybody_reads(path)]
+    if not readable:
+        return Check("login records", Verdict.OK, "customers do not read who logged in")
+    found = f"everybody reads who logged in: {', '.join(readable)}"
+    return Check("login records", Verdict.SKIPPED, found, f"chmod o-r {' '.join(readable)}, and in tmpfiles.d too")
+
+
+def _everybody_reads(path: str) -> bool:
+    try:
+        return bool(os.stat(path).st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _bus(private: list[Sold]) -> Check:
+    """systemctl(1) tells command lines of all units (GetUnitProcesses), loginctl(1) who is logged in."""
+    if all(sold.view and BUS in sold.view.hide for sold in private):
+        return Check("system bus", Verdict.OK, "hidden from customers with a view of their own")
+    mend = (
+        f"let config.yaml hide {BUS} too; or, for those who need the bus: a file in /etc/dbus-1/system.d with <policy "
+        'group="GROUP"><deny send_destination="org.freedesktop.systemd1"/><deny send_destination='
+        '"org.freedesktop.login1"/></policy> for a group of theirs, then systemctl reload dbus'
+    )
+    return Check("system bus", Verdict.SKIPPED, "by the system bus customers learn of others' processes", mend)

@@ -1,0 +1,86 @@
+"""views_stage.py ROOT RUN ENTER ACCOUNTS: in a mount namespace of its own, makes views, looks at them, enters them, and
+takes them away. Prints JSON. Run with the product's Python."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+from paas_isolate.linux import mounts
+from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.location import Location
+from paas_isolate.linux.views.hands import ViewHands
+from paas_isolate.model.view import View
+
+LOGINS = 500
+MOUNTS = 50
+
+
+def main(root: str, run: str, enter: str, accounts: int) -> None:
+    names = [f"a{number}" for number in range(accounts)]
+    hands = ViewHands(f"{run}/views", Location(mounts.cgroup2().point, root, ""), f"{run}/aging")
+    asked = [
+        (name, View(True, f"{run}/private/{name}", True, ("/etc/apt", "/etc/ssl", "/etc/pam.d"))) for name in names
+    ]
+    doors = DoorDirectory(f"{run}/doors", root)
+    doors.set("1:view", "view/a0")
+    table, memory, mounting = _mounts(), _memory(), _mounting(run)
+    found = {"enter, none": _entering(enter, run, 2)}
+    found["make"] = _took(lambda: _well(hands.make(asked)))
+    found["memory"] = (_memory() - memory) / accounts
+    found["look"] = _took(lambda: _whole(hands, accounts))
+    found["enter"] = _entering(enter, run, 1)
+    found["mounts"] = _mounts() - table
+    found["mounting, none"], found["mounting"] = mounting, _mounting(run)
+    found["one more"] = _took(lambda: _well(hands.make(asked[:1])))
+    found["remove"] = _took(lambda: _well(hands.remove([(name, view.tmp) for name, view in asked])))
+    found["left"] = _mounts() - table
+    print(json.dumps(found))
+
+
+def _well(wrong: list[str]) -> None:
+    if any(wrong):
+        raise SystemExit(next(filter(None, wrong)))
+
+
+def _whole(hands: ViewHands, accounts: int) -> None:
+    if sum(view is not None for view in hands.look().made.values()) != accounts:
+        raise SystemExit("not all views are whole")
+
+
+def _took(work: Callable[[], None]) -> float:
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun
+
+
+def _entering(enter: str, run: str, uid: int) -> float:
+    """Microseconds, the median."""
+    told = subprocess.run([enter, f"{run}/doors", str(uid), str(LOGINS)], capture_output=True, text=True, check=True)
+    return median(map(float, told.stdout.split()))
+
+
+def _mounting(run: str) -> float:
+    """Seconds to mount and unmount something on the host, where it is handed on to every view."""
+    os.makedirs(f"{run}/later", exist_ok=True)
+    words = f"for n in $(seq {MOUNTS}); do mount -t tmpfs later {run}/later; umount {run}/later; done"
+    begun = time.monotonic()
+    subprocess.run(["sh", "-c", words], check=True)
+    return (time.monotonic() - begun) / MOUNTS
+
+
+def _mounts() -> int:
+    return len(mounts.mounts())
+
+
+def _memory() -> int:
+    """Bytes that the kernel itself uses."""
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("Slab", "Percpu")))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))

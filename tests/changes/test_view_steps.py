@@ -1,0 +1,92 @@
+"""What was sold of views and quotas, as sentences."""
+
+from typing import Any
+
+import pytest
+
+from paas_isolate.changes.doors import doors_as_sold
+from paas_isolate.changes.order import rank
+from paas_isolate.changes.quotas import quota_steps, quotas_as_sold
+from paas_isolate.changes.seen import MakeView, RemoveView
+from paas_isolate.changes.steps import SetDoor, owner
+from paas_isolate.changes.views import aging, staying_views, view_steps, views_as_sold
+from paas_isolate.model.account import Fleet, Host, Sold
+from paas_isolate.model.limits import UNLIMITED
+from paas_isolate.model.quota import Quota, Quotas
+from paas_isolate.model.view import Upkeep, View, Views
+
+FULL = View(True, "/private/alice", True, ("/etc/paas-isolate",))
+
+
+def fleet(view: View | None = None, **more: Any) -> Fleet:
+    users = {"alice": 1000, "al": 1001}
+    sold = Sold("alice", "alice", users, "alice", "/home/alice", None, {}, (), view=view, **more)
+    return Fleet(Host(), {"alice": sold})
+
+
+def sentences(desired: Views, observed: Views, cgroups: tuple[str, ...] = ()) -> list[str]:
+    return [str(step) for step in view_steps(desired, observed, cgroups)]
+
+
+def test_a_view_is_made_and_its_doors_open_after_it() -> None:
+    sold = views_as_sold(fleet(FULL))
+    assert sentences(sold, Views()) == [
+        "make the view of alice: processes, tmp, shm of its own, /etc/paas-isolate hidden",
+        "let files in private /tmp go by: e /var/lib/paas-isolate/private/*/* - - - 10d",
+    ]
+    doors = doors_as_sold(fleet(FULL), ())
+    assert doors["1000:view"] == doors["1001:view"] == "view/alice"
+    door = SetDoor("1000:view", doors["1000:view"])
+    assert str(door) == "open door 1000:view to the view of alice"
+    assert owner(door) == "alice"
+    assert rank(MakeView("alice", FULL)) < rank(door) < rank(RemoveView("alice"))
+
+
+def test_no_door_leads_to_a_view_that_nobody_has_or_may_enter() -> None:
+    assert not any(":" in name for name in doors_as_sold(fleet(), ()))
+    assert not any(":" in name for name in doors_as_sold(fleet(FULL, suspended=True), ()))
+
+
+@pytest.mark.parametrize(
+    ("was", "told"),
+    [
+        (FULL, []),
+        (None, ["make the view of alice again, for it is not whole: tmp of its own"]),
+        (View(shm=True), ["change the view of alice to tmp of its own (was shm of its own)"]),
+    ],
+)
+def test_what_differs_is_made_anew(was: View | None, told: list[str]) -> None:
+    wanted = FULL if was == FULL else View(tmp="/private/alice")
+    assert sentences(Views({"alice": wanted}), Views({"alice": was})) == told
+
+
+def test_files_go_with_the_account_and_not_before() -> None:
+    there = Views({"alice": FULL})
+    assert list(view_steps(Views(), there, ("users/alice",))) == [RemoveView("alice")]
+    assert list(view_steps(Views(), there, ())) == [RemoveView("alice", "/private/alice")]
+
+
+def test_who_stays_keeps_the_view() -> None:
+    there = Views({"alice": FULL, "bob": FULL}, "text")
+    stays = staying_views(Views(), there, {"alice"})
+    assert sentences(stays, there) == ["remove the view of bob"]
+
+
+def test_aging_is_told_as_systemd_reads_it() -> None:
+    told = [aging(Host(private=Upkeep("/p", age))).split()[-1] for age in (86_400_000, 5_400_000, 1_500)]
+    assert told == ["1d", "90m", "1500ms"]
+
+
+def test_quotas_are_each_users_and_only_where_some_were_sold() -> None:
+    assert quotas_as_sold(fleet()).allowed == {}
+    sold = quotas_as_sold(fleet(disk={"max": 10 << 30, "files": 200}))
+    assert sold.allowed == {1000: Quota(10 << 20, 200), 1001: Quota(10 << 20, 200)}
+    there = Quotas({1000: Quota(10 << 20, 200), 1001: Quota()})
+    assert [str(step) for step in quota_steps(sold, there)] == [
+        "set the quota of uid 1001 of alice to 10485760 blocks of 1K, 200 files (was any space, any files)"
+    ]
+    assert quotas_as_sold(fleet(disk={"max": UNLIMITED})).allowed[1000] == Quota()
+
+
+def test_what_the_file_system_does_not_keep_is_no_step() -> None:
+    assert list(quota_steps(quotas_as_sold(fleet(disk={"files": 20})), Quotas(unable={"alice": "why"}))) == []
