@@ -4,12 +4,12 @@ import errno
 import os
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from itertools import groupby, takewhile
 from typing import NamedTuple
 
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
@@ -17,9 +17,6 @@ from paas_isolate.changes.steps import (
     CompleteDoors,
     Create,
     Enable,
-    Forget,
-    GiveUp,
-    Kill,
     LowerMemory,
     Move,
     Remove,
@@ -31,10 +28,7 @@ from paas_isolate.changes.steps import (
     SetNames,
     SetRules,
     Sight,
-    Start,
     Step,
-    Stop,
-    Wait,
     Wire,
     owner,
 )
@@ -42,23 +36,20 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux import pidfd, shares, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.lowering import Waits, lower_memory
 from paas_isolate.linux.records import RecordDirectory
 from paas_isolate.linux.services import keep_service
 from paas_isolate.model import tree
-from paas_isolate.model.knobs import amount, writes
+from paas_isolate.model.knobs import writes
 from paas_isolate.model.network import Wires
 from paas_isolate.model.quota import Quota
 from paas_isolate.model.view import Looks
-from paas_isolate.units import format_size
 
 WORTH_A_PROCESS = 1000
 """Steps: a fork(2) and the way back cost as much as some hundred."""
 
 PICKED = 97
 """Of so many steps one is looked at to find where the parts begin."""
-
-RECLAIM_TRIES = 5
-"""How often memory.reclaim is asked before a lower limit is left pending for the next run."""
 
 
 class Ending(StrEnum):
@@ -79,10 +70,6 @@ class Outcome(NamedTuple):
 
 Hand = Callable[[Step], None]
 """Carries out one step, or raises what became of it."""
-
-
-class _Waits(Exception):  # noqa: N818  (an outcome, not an error)
-    """The step would do harm now."""
 
 
 def apply(
@@ -202,7 +189,7 @@ def _in_order(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> Ite
         try:
             hand(step)
             outcome = Outcome(step, Ending.DONE)
-        except (OSError, HostError, pidfd.Changed, _Waits) as error:
+        except (OSError, HostError, pidfd.Changed, Waits) as error:
             outcome = _other_end(step, error)
             if outcome.ending is Ending.FAILED and isinstance(step, Create | Enable) and (account := owner(step)):
                 broken[account] = step
@@ -213,7 +200,7 @@ def _other_end(step: Step, error: Exception) -> Outcome:
     match error:
         case ProcessLookupError() | pidfd.Changed():
             return Outcome(step, Ending.GONE)
-        case _Waits():
+        case Waits():
             return Outcome(step, Ending.PENDING, str(error))
         case OSError(errno=errno.EBUSY | errno.ENOTEMPTY) if isinstance(step, Remove):
             return Outcome(step, Ending.PENDING, "a process still lives in it")
@@ -234,7 +221,7 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
         case Enable(path, controllers):
             cgroups.write(path, "cgroup.subtree_control", " ".join(f"+{name}" for name in controllers))
         case LowerMemory():
-            _lower_memory(cgroups, step)
+            lower_memory(cgroups, step)
         case Move(process, to):
             pidfd.move(cgroups, process, to)
         case Remove(path):
@@ -257,44 +244,6 @@ def _set_quota(home: str, uid: int, quota: Quota) -> None:
     from paas_isolate.linux.quotas import DiskQuotas  # few steps need it
 
     DiskQuotas().set(home, uid, quota)
-
-
-def _lower_memory(cgroups: CgroupTree, step: LowerMemory) -> None:
-    """Down by memory.high and memory.reclaim, then memory.max, which kills nothing once the use is below it.
-
-    memory.high is only borrowed: left below what is used, it would stall the programs for good instead
-    (Documentation/admin-guide/cgroup-v2.rst, memory.high).
-    """
-    goal = int(step.value)
-    enough = goal - goal // 64  # room for what is charged between the last look and the write
-    high = cgroups.read(step.path, "memory.high") or "max"
-    if amount(high) > goal:
-        cgroups.write(step.path, "memory.high", step.value)
-    try:
-        used = _reclaim(cgroups, step.path, enough)
-        if used > enough:
-            raise _Waits(f"{format_size(used)} are in use and cannot be reclaimed down to {format_size(goal)}")
-        cgroups.write(step.path, "memory.max", step.value)
-    finally:
-        cgroups.write(step.path, "memory.high", step.high)
-
-
-def _reclaim(cgroups: CgroupTree, path: str, goal: int) -> int:
-    """Bytes in use after asking for less, as often as that helps (memory.reclaim, Linux 5.19)."""
-    used = _in_use(cgroups, path)
-    for _ in range(RECLAIM_TRIES):
-        if used <= goal:
-            break
-        with suppress(BlockingIOError, FileNotFoundError):  # less was had than asked for, or an older kernel
-            cgroups.write(path, "memory.reclaim", str(used - goal))
-        before, used = used, _in_use(cgroups, path)
-        if used >= before:
-            break
-    return used
-
-
-def _in_use(cgroups: CgroupTree, path: str) -> int:
-    return int(cgroups.read(path, "memory.current") or 0)
 
 
 def _explained(step: Step, error: OSError) -> str:

@@ -11,7 +11,8 @@ from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.keeping import Kept, keep_as_sold, wish
 from paas_isolate.changes.leaving import Leaving, leaving
-from paas_isolate.changes.steps import Changes, Start, Step, owner, touched
+from paas_isolate.changes.runs import Start
+from paas_isolate.changes.steps import Changes, Step, owner, touched
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.listening import astray, up

@@ -1,16 +1,20 @@
 """Kernel -> figures: what one cgroup uses at this moment, and which limits it has hit; and who sees what is past."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from paas_isolate.changes.conditions import Condition
+from paas_isolate.errors import HostError
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet
+from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import DEFAULTS, FREEZE
+from paas_isolate.model.quota import BLOCK, Usage
 from paas_isolate.model.world import Knobs, World
+from paas_isolate.units import format_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,23 @@ def lines(
         service = (conditions or {}).get(path)
         own = state or ("frozen" if frozen or knobs.get(FREEZE) == "1" else service.state if service else "ok")
         yield Line(name, path, own, knobs, use(cgroups, path), service)
+
+
+def disk_uses(sold: Sold) -> Iterator[str]:
+    """Of those who were sold some of the disk."""
+    if not sold.disk:
+        return
+    from paas_isolate.linux.quotas import DiskQuotas  # a machine where nobody is sold a `disk` does not pay for it
+
+    for user, uid in sorted(sold.uids.items()):
+        with suppress(HostError, OSError):  # that it cannot be had has been told
+            yield f"disk of {user}: {disk_use(DiskQuotas().usage(sold.home, uid))}"
+
+
+def disk_use(usage: Usage) -> str:
+    """`1.2G of 10G, 3021 of 200000 files`."""
+    space = format_size(usage.allowed.blocks * BLOCK) if usage.allowed.blocks else "unlimited"
+    return f"{format_size(usage.space)} of {space}, {usage.files} of {usage.allowed.files or 'unlimited'} files"
 
 
 class Struck(NamedTuple):

@@ -2,15 +2,13 @@
 
 from enum import IntEnum
 
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
     CompleteDoors,
     Create,
     Enable,
-    Forget,
-    GiveUp,
-    Kill,
     LowerMemory,
     Move,
     Remove,
@@ -21,10 +19,7 @@ from paas_isolate.changes.steps import (
     SetKnob,
     SetNames,
     SetRules,
-    Start,
     Step,
-    Stop,
-    Wait,
 )
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import FREEZE, amount

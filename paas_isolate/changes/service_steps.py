@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.changes.steps import Forget, GiveUp, Kill, Start, Step, Stop, Wait
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
+from paas_isolate.changes.steps import Step
 from paas_isolate.model.running import Run, Wish
 from paas_isolate.model.work import Launch
 from paas_isolate.model.world import World

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.model import tree
 from paas_isolate.model.network import Address, Gate, Rules
-from paas_isolate.model.work import Launch
 from paas_isolate.model.world import Process
 from paas_isolate.spec.names import some
 
@@ -178,71 +178,6 @@ class SetNames(NamedTuple):
         new, old = set(self.names), set(self.was)
         told = [f"{verb} {some(sorted(it))}" for verb, it in (("add", new - old), ("remove", old - new)) if it]
         return f"change the names in /etc/hosts: {', '.join(told) or 'put them in order'}"
-
-
-class Start(NamedTuple):
-    """Begin the program of a service in its leaf."""
-
-    path: str
-    launch: Launch
-
-    def __str__(self) -> str:
-        return f"start {_service(self.path)}"
-
-
-class Stop(NamedTuple):
-    """Ask all in the leaf of a service to end. What has not after `timeout` milliseconds is killed."""
-
-    path: str
-    because: str
-    timeout: int
-
-    def __str__(self) -> str:
-        return f"stop {_service(self.path)}: {self.because}"
-
-
-class Kill(NamedTuple):
-    """End all in the leaf of a service."""
-
-    path: str
-    because: str
-
-    def __str__(self) -> str:
-        return f"kill {_service(self.path)}: {self.because}"
-
-
-class GiveUp(NamedTuple):
-    """Start a service no more, until it is changed or somebody says so."""
-
-    path: str
-    because: str
-
-    def __str__(self) -> str:
-        return f"give {_service(self.path)} up: {self.because}"
-
-
-class Wait(NamedTuple):
-    """Note a job that has never run: it is due from now on."""
-
-    path: str
-    digest: str
-
-    def __str__(self) -> str:
-        return f"await the time of {_service(self.path)}"
-
-
-class Forget(NamedTuple):
-    """Forget what ran in a leaf that is no service's any more. The 1 tells it from a Remove."""
-
-    path: str
-    what: int = 1
-
-    def __str__(self) -> str:
-        return f"forget what ran as {_service(self.path)}"
-
-
-def _service(path: str) -> str:
-    return path.removeprefix(f"{tree.USERS}/")
 
 
 def _facts(gate: Gate) -> set[str]:

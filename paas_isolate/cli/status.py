@@ -1,7 +1,6 @@
 """status: limits beside use, what is pending, and why."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 
 import click
@@ -13,14 +12,12 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
-from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.model.quota import BLOCK, Usage
 from paas_isolate.model.world import Knobs
 from paas_isolate.reconcile import Look, Wheel, conditions, look
-from paas_isolate.sample import Line, outdated, use
+from paas_isolate.sample import Line, disk_uses, outdated, use
 from paas_isolate.spec.names import some
 from paas_isolate.units import format_cpu, format_size
 
@@ -118,28 +115,11 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
         told = some([str(pid) for pid in pids])
         notes.setdefault(directory, []).append(f"see another view than new sessions do, until they end: {told}")
     if account in fleet.accounts:
-        notes.setdefault(account, []).extend(_disk_uses(fleet.accounts[account]))
+        notes.setdefault(account, []).extend(disk_uses(fleet.accounts[account]))
     for name, keys in fleet.not_enforced().items():
         if account in ("", name):
             notes.setdefault(name, []).append(f"not enforced by this version: {', '.join(keys)}")
     return iter(notes.items())
-
-
-def _disk_uses(sold: Sold) -> Iterator[str]:
-    """Of those who were sold some of the disk."""
-    if not sold.disk:
-        return
-    from paas_isolate.linux.quotas import DiskQuotas
-
-    for user, uid in sorted(sold.uids.items()):
-        with suppress(HostError, OSError):  # that it cannot be had has been told
-            yield f"disk of {user}: {disk_use(DiskQuotas().usage(sold.home, uid))}"
-
-
-def disk_use(usage: Usage) -> str:
-    """`1.2G of 10G, 3021 of 200000 files`."""
-    space = format_size(usage.allowed.blocks * BLOCK) if usage.allowed.blocks else "unlimited"
-    return f"{format_size(usage.space)} of {space}, {usage.files} of {usage.allowed.files or 'unlimited'} files"
 
 
 def _pending(changes: Changes, only: str) -> Changes:

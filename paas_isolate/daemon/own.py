@@ -13,7 +13,7 @@ from paas_isolate.daemon.rounds import counters
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.reconcile import Wheel, conditions
-from paas_isolate.sample import lines
+from paas_isolate.sample import disk_uses, lines
 
 
 class Own(NamedTuple):
@@ -42,7 +42,7 @@ def me(asked: Asked, opened: Opened, hits: Hits) -> Told:
         hits.take(sold.directory, counters(wheel.cgroups, sold), int(time.time()))
     since, lately = hits.of(sold.directory)
     struck = [it._asdict() for it in lately]
-    notes = *_notes(fleet, sold), *_of_services(seen)
+    notes = *_notes(fleet, sold), *_of_services(seen), *disk_uses(sold)
     return Own(sold.name, sold.plan, sold.addresses, seen, since, struck, notes)._asdict()
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from paas_isolate.changes.steps import Forget, GiveUp, Kill, Start, Stop, Wait
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
 from paas_isolate.linux import pidfd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.launch import launch

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from kept import ILL, NOW, THREE, TWO, WEB, WELL, keep, program, ran, sell, wished
 
 from paas_isolate.changes.keeping import keep_as_sold, scaled
+from paas_isolate.changes.runs import Kill, Wait
 from paas_isolate.changes.service_steps import service_steps
-from paas_isolate.changes.steps import Kill, Wait
 from paas_isolate.model.running import FOREVER, MANY, End, Run
 from paas_isolate.model.work import Failure, Health, Log, Work
 from paas_isolate.model.world import World

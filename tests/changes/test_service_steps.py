@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from kept import ILL, NOW, TWO, WEB, WELL, keep, program, ran, sell, wished
 
 from paas_isolate.changes.keeping import Keep
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
 from paas_isolate.changes.service_steps import service_steps
-from paas_isolate.changes.steps import Forget, GiveUp, Kill, Start, Step, Stop, Wait
+from paas_isolate.changes.steps import Step
 from paas_isolate.model.running import MANY, NO_WISH, End, Run, Wish
 from paas_isolate.model.work import Work
 from paas_isolate.model.world import World

@@ -10,10 +10,10 @@ from guest_machine import run
 from guest_paas import Paas
 from guest_people import Customer, Specs
 
-from paas_isolate.cli.status import disk_use
 from paas_isolate.errors import HostError
 from paas_isolate.linux.quotas import DiskQuotas
 from paas_isolate.model.quota import Quota
+from paas_isolate.sample import disk_use
 
 
 def mounted(place: Path, options: str, *features: str) -> Path:

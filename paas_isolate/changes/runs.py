@@ -1,0 +1,71 @@
+"""The steps of services that paas-isolate runs: each says itself in one sentence, as those of `steps` do."""
+
+from typing import NamedTuple
+
+from paas_isolate.model import tree
+from paas_isolate.model.work import Launch
+
+
+class Start(NamedTuple):
+    """Begin the program of a service in its leaf."""
+
+    path: str
+    launch: Launch
+
+    def __str__(self) -> str:
+        return f"start {_service(self.path)}"
+
+
+class Stop(NamedTuple):
+    """Ask all in the leaf of a service to end. What has not after `timeout` milliseconds is killed."""
+
+    path: str
+    because: str
+    timeout: int
+
+    def __str__(self) -> str:
+        return f"stop {_service(self.path)}: {self.because}"
+
+
+class Kill(NamedTuple):
+    """End all in the leaf of a service."""
+
+    path: str
+    because: str
+
+    def __str__(self) -> str:
+        return f"kill {_service(self.path)}: {self.because}"
+
+
+class GiveUp(NamedTuple):
+    """Start a service no more, until it is changed or somebody says so."""
+
+    path: str
+    because: str
+
+    def __str__(self) -> str:
+        return f"give {_service(self.path)} up: {self.because}"
+
+
+class Wait(NamedTuple):
+    """Note a job that has never run: it is due from now on."""
+
+    path: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"await the time of {_service(self.path)}"
+
+
+class Forget(NamedTuple):
+    """Forget what ran in a leaf that is no service's any more. The 1 tells it from a Remove."""
+
+    path: str
+    what: int = 1
+
+    def __str__(self) -> str:
+        return f"forget what ran as {_service(self.path)}"
+
+
+def _service(path: str) -> str:
+    return path.removeprefix(f"{tree.USERS}/")
