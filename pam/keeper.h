@@ -1,0 +1,224 @@
+/* The keeper of a program, as the customer that it runs as: takes its output, tries its health, notes how it ended, and
+ * tells of an end that nobody asked for. */
+#ifndef PAAS_ISOLATE_KEEPER_H
+#define PAAS_ISOLATE_KEEPER_H
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "program.h"
+#include "request.h"
+
+/* The descriptor of the record. */
+#define RECORD 4
+
+/* Milliseconds that a hook or a mail may take. */
+#define HOOK_MOST 60000
+#define CHUNK 65536
+#define AT_ONCE 8
+
+struct keeper {
+	const struct request *request;
+	struct output out;
+	int output, signals;
+	pid_t program, checker;
+	unsigned long failures;
+	int64_t next_check, check_ends;
+	/* Of the program: its exit status, or the signal that killed it. */
+	int status;
+	bool killed, asked;
+};
+
+static int64_t milliseconds(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Adds a line to the record, with the time at its end. */
+__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
+{
+	int64_t now = milliseconds(CLOCK_REALTIME);
+	char text[160];
+	va_list arguments;
+	int size;
+
+	va_start(arguments, format);
+	size = vsnprintf(text, sizeof text - 32, format, arguments);
+	va_end(arguments);
+	size += sprintf(text + size, " %" PRId64 ".%03d\n", now / 1000, (int)(now % 1000));
+	if (write(RECORD, text, (size_t)size) != size)
+		return; /* /run is full: how it ended is not known then */
+}
+
+/* A command beside the program. Its output goes where the program's does. -1 where there is no process to be had. */
+static pid_t run_beside(const struct keeper *keeper, const char *command, int input, int output)
+{
+	pid_t child = fork();
+
+	if (!child)
+		run(keeper->request, command, input, output);
+	return child;
+}
+
+static int nothing(void)
+{
+	return open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+static void begin_check(struct keeper *keeper, int64_t now)
+{
+	int null = nothing();
+
+	keeper->next_check = now + (int64_t)keeper->request->health_every;
+	keeper->check_ends = keeper->next_check;
+	keeper->checker = run_beside(keeper, keeper->request->health, null, null);
+	close(null);
+}
+
+/* Noted once; what follows from it is reconcile's to decide. */
+static void count_check(struct keeper *keeper, bool well)
+{
+	keeper->checker = 0;
+	keeper->failures = well ? 0 : keeper->failures + 1;
+	if (keeper->failures == keeper->request->health_failures) {
+		say(&keeper->out, "%lu health checks in a row have failed", keeper->failures);
+		note("unhealthy");
+	}
+}
+
+static void drain(struct keeper *keeper)
+{
+	static char text[CHUNK];
+	ssize_t size;
+
+	/* A program that never stops to speak must not hold the rest up. */
+	for (int i = 0; i < AT_ONCE && (size = read(keeper->output, text, sizeof text)) > 0; i++) {
+		take_output(&keeper->out, text, (size_t)size);
+		if (size < (ssize_t)sizeof text)
+			return;
+	}
+}
+
+/* Whether the program has ended. It stays a zombie until its end is noted: who finds neither it nor a note knows that
+ * nobody saw it end. */
+static bool reap(struct keeper *keeper)
+{
+	struct signalfd_siginfo told;
+	siginfo_t found = {.si_pid = 0};
+	int status;
+
+	while (read(keeper->signals, &told, sizeof told) == sizeof told)
+		if (told.ssi_signo == SIGTERM)
+			keeper->asked = true;
+	if (keeper->checker > 0 && waitpid(keeper->checker, &status, WNOHANG) == keeper->checker)
+		count_check(keeper, WIFEXITED(status) && !WEXITSTATUS(status));
+	if (waitid(P_PID, (id_t)keeper->program, &found, WEXITED | WNOHANG | WNOWAIT) || !found.si_pid)
+		return false;
+	keeper->killed = found.si_code != CLD_EXITED;
+	keeper->status = found.si_status;
+	return true;
+}
+
+static void keep(struct keeper *keeper)
+{
+	struct pollfd ready[] = {{.fd = keeper->output, .events = POLLIN}, {.fd = keeper->signals, .events = POLLIN}};
+	bool checked = keeper->request->health && keeper->request->health_every;
+
+	keeper->next_check = milliseconds(CLOCK_MONOTONIC) + (int64_t)keeper->request->health_every;
+	for (;;) {
+		int64_t now = milliseconds(CLOCK_MONOTONIC), until = keeper->checker ? keeper->check_ends : keeper->next_check;
+
+		if (checked && now >= until) {
+			if (keeper->checker) /* it hangs: that is no sign of health; reaped as killed, it counts */
+				kill(-keeper->checker, SIGKILL);
+			else
+				begin_check(keeper, now);
+			until = now + 1000;
+		}
+		poll(ready, 2, checked ? (int)(until - now > 0 ? until - now : 0) : -1);
+		drain(keeper);
+		if (reap(keeper))
+			return;
+		if (ready[0].revents & POLLHUP)
+			ready[0].fd = -1; /* the program has closed its output, and goes on */
+	}
+}
+
+/* Waits for a child for so long, then ends it. */
+static void wait_for(pid_t child)
+{
+	int64_t until = milliseconds(CLOCK_MONOTONIC) + HOOK_MOST;
+
+	while (child > 0 && !waitpid(child, NULL, WNOHANG)) {
+		if (milliseconds(CLOCK_MONOTONIC) >= until)
+			kill(-child, SIGKILL);
+		poll(NULL, 0, 50);
+	}
+}
+
+static void mail(struct keeper *keeper, const char *how)
+{
+	const struct request *of = keeper->request;
+	int ends[2], null = nothing();
+	char command[400];
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return;
+	snprintf(command, sizeof command, "exec /usr/sbin/sendmail -i -- '%s'", of->mail); /* words.MAIL has no quotes */
+	child = run_beside(keeper, command, ends[0], null);
+	close(ends[0]);
+	dprintf(ends[1], "Subject: %s: %s\nTo: %s\n\n%s ended with %s.\n\n%.*s\n", of->name, how, of->mail, of->name, how,
+		(int)keeper->out.tail_size, keeper->out.tail);
+	close(ends[1]);
+	close(null);
+	wait_for(child);
+}
+
+static void hook(const struct keeper *keeper, const char *how)
+{
+	int null = nothing();
+
+	setenv("RESULT", how, 1);
+	setenv("SERVICE", keeper->request->name, 1);
+	wait_for(run_beside(keeper, keeper->request->hook, null, null));
+	close(null);
+}
+
+/* Says how the program ended, to the customer and to the record. */
+static void tell_end(struct keeper *keeper)
+{
+	bool killed = keeper->killed;
+	int number = keeper->status;
+	char how[64];
+
+	snprintf(how, sizeof how, killed ? "signal %d (%s)" : "exit status %d", number, strsignal(number));
+	if (number)
+		say(&keeper->out, "ended with %s%s", how, keeper->asked ? ", as it was asked to" : "");
+	if (number && keeper->request->last_try && !keeper->asked)
+		say(&keeper->out, "too many starts in a short time: given up until it is started or changed");
+	note("%s %d", killed ? "signal" : "exit", number);
+	if (number && !keeper->asked) {
+		if (keeper->request->hook)
+			hook(keeper, how);
+		if (keeper->request->mail)
+			mail(keeper, how);
+	}
+}
+
+#endif
