@@ -145,7 +145,7 @@ def _by_us(place: Path, user: pwd.struct_passwd, leaf: Path, program: Path) -> B
         record = os.open(place / "record", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         command = f"exec {program} {note}"
         of = Launch(ACCOUNT, "web", 1, user.pw_name, user.pw_uid, command=command, directory="/", log=f"{log}/web.log")
-        launch.launch(of, directory, record)
+        launch.launch(of, directory, record, "")
         os.close(record)
 
     return begin

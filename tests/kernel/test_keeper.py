@@ -273,6 +273,25 @@ def test_its_output_can_be_opened_by_name(stage: Stage) -> None:
     assert stage.said() == "one\ntwo\nthree\n"
 
 
+@pytest.mark.parametrize("begin", ["", "#!/bin/sh\n"], ids=["no-interpreter", "a-script"])
+@pytest.mark.parametrize("command", ["./plain one two", "exec ./plain  one two", "cd . && ./plain 'one' two"])
+def test_plain_words_and_lines_of_the_shell_do_the_same(stage: Stage, command: str, begin: str) -> None:
+    """What is no more than a path and words is executed without a shell."""
+    program = stage.home / "plain"
+    program.write_text(f'{begin}echo "$#: $*"; exit 3\n')
+    program.chmod(0o755)
+    assert stage.begin(command) == ""
+    assert stage.ended() == ["exit", "3"]
+    assert stage.said().splitlines()[0] == "2: one two"
+
+
+@pytest.mark.parametrize(("command", "status"), [("./nothing there", "127"), ("/etc/passwd", "126")])
+def test_what_cannot_be_executed_is_told_as_the_shell_tells_it(stage: Stage, command: str, status: str) -> None:
+    assert stage.begin(command) == ""
+    assert stage.ended() == ["exit", status]
+    assert command.split()[0] in stage.said()
+
+
 def test_lines_without_an_end_and_bytes_of_all_kinds_pass(stage: Stage) -> None:
     assert stage.begin("head -c 300000 /dev/urandom; printf x") == ""
     assert stage.ended() == ["exit", "0"]
