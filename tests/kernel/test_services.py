@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shop import ALICE, Shop
-from workplace import Workplace, build, until
+from shop import Shop
+from workplace import ALICE, Workplace, build, until
 
 from paas_isolate.linux import procfs
+from paas_isolate.linux.cgroupfs import CgroupTree
 
 pytestmark = pytest.mark.kernel
 
@@ -24,7 +25,8 @@ def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def work(shop: Shop, keeper: Path) -> Iterator[Workplace]:
+def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[Workplace]:
+    shop = Shop(tmp_path_factory.mktemp("shop"), cgroups, first=ALICE)
     with tempfile.TemporaryDirectory() as home:
         yield Workplace(shop, keeper, Path(home))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -9,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pam_session import STRICT
-from shop import ALICE, NO_LIMIT, Shop
+from shop import NO_LIMIT, Shop
 
 from paas_isolate.linux import procfs
+
+ALICE = 300_000 + secrets.randbelow(100_000) * 3
+"""A uid that is drawn, so that runs beside each other do not look at each other's processes."""
 
 KEEPER = Path(__file__).parents[2] / "pam" / "paas-run.c"
 
