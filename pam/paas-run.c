@@ -68,14 +68,18 @@ static unsigned long long start_of(pid_t pid)
 	return start;
 }
 
-/* Begins the program, as root; becomes the customer; keeps it. TELL hears of the beginning. */
+/* Begins the program, as root; becomes the customer; keeps it. TELL hears of the beginning, or why there is none: from
+ * root alone, for a customer stops what is theirs whenever they like, and nobody waits for that. */
 __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const struct passwd *user, int tell)
 {
-	int null = nothing(), pipes[2], begun[2];
+	int null = nothing(), pipes[2];
 	unsigned long long start;
 	sigset_t heard;
-	char none;
 
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(tell, STDERR_FILENO);
+	close(tell);
 	setsid();
 	if (chdir("/"))
 		fail("/: %s", strerror(errno));
@@ -90,7 +94,7 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	signal(SIGINT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	keeper->signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (null < 0 || keeper->signals < 0 || pipe2(pipes, O_CLOEXEC) || pipe2(begun, O_CLOEXEC))
+	if (null < 0 || keeper->signals < 0 || pipe2(pipes, O_CLOEXEC))
 		fail("%s", strerror(errno));
 	/* Theirs, or they could not open /dev/stderr and /proc/self/fd/1 (pipe(7) gives it to its maker). */
 	if (fchown(pipes[1], user->pw_uid, user->pw_gid))
@@ -105,25 +109,18 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	if (!keeper->program)
 		run_program(keeper->request, user, null, pipes[1]);
 	close(pipes[1]);
-	close(begun[1]);
 	close(LEAF);
 	keeper->output = pipes[0];
 	start = start_of(keeper->program);
 	note("main %d %llu %d", (int)keeper->program, start, (int)getpid());
+	dprintf(STDERR_FILENO, "%d %llu\n", (int)keeper->program, start);
+	dup2(null, STDERR_FILENO);
+	close(null);
 	become(user);
 	own_keys();
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(022);
 	keeper->out.log = open_log(keeper->request);
-	while (read(begun[0], &none, 1) < 0 && errno == EINTR)
-		; /* until the program is another than this one, or has ended */
-	close(begun[0]);
-	dprintf(tell, "%d %llu\n", (int)keeper->program, start);
-	close(tell);
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	close(null);
 	keep(keeper);
 	drain(keeper);
 	tell_end(keeper);
@@ -146,13 +143,13 @@ static pid_t fork_into_leaf(bool move)
 	return child;
 }
 
-/* What the keeper says when the program has begun, into TEXT: its size, 0 where it has said on the standard error that
- * is ours too why not; -1 where it was killed before its first instruction. */
+/* What the keeper says when the program has begun, or why it has not, into TEXT: its size; -1 where it was killed before
+ * its first instruction. */
 static ssize_t begin(struct keeper *keeper, const struct passwd *user, char *text, size_t most, bool move)
 {
 	struct pollfd answer;
 	int ends[2], status = 0;
-	ssize_t size;
+	ssize_t size = 0, more;
 	pid_t child;
 
 	if (pipe2(ends, O_CLOEXEC))
@@ -164,16 +161,21 @@ static ssize_t begin(struct keeper *keeper, const struct passwd *user, char *tex
 	}
 	close(ends[1]);
 	answer = (struct pollfd){.fd = ends[0], .events = POLLIN};
-	if (poll(&answer, 1, BEGIN_MOST) != 1) {
-		kill(child, SIGKILL);
-		fail("the program has not begun after %d s; is the leaf frozen?", BEGIN_MOST / 1000);
-	}
-	size = read(ends[0], text, most);
+	do { /* words come in pieces; a line is all that is said */
+		if (poll(&answer, 1, BEGIN_MOST) != 1) {
+			kill(child, SIGKILL);
+			fail("the program has not begun after %d s; is the leaf frozen?", BEGIN_MOST / 1000);
+		}
+		more = read(ends[0], text + size, most - (size_t)size);
+		size += more > 0 ? more : 0;
+	} while (more > 0 && text[size - 1] != '\n' && (size_t)size < most);
 	close(ends[0]);
 	if (size > 0)
 		return size;
 	waitpid(child, &status, 0);
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? -1 : 0;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		return -1;
+	fail("the keeper has ended and said nothing");
 }
 
 int main(void)
@@ -181,8 +183,9 @@ int main(void)
 	struct request request;
 	struct keeper keeper = {.request = &request, .out = {.request = &request}};
 	struct passwd user;
-	char text[64];
+	char text[512];
 	ssize_t size;
+	bool begun;
 
 	if (getuid() || geteuid())
 		fail("this is for root alone");
@@ -197,5 +200,6 @@ int main(void)
 		size = begin(&keeper, &user, text, sizeof text, true);
 	if (size < 0)
 		fail("the program was killed before it began");
-	return size && write(STDOUT_FILENO, text, (size_t)size) == size ? 0 : OWN_FAILURE;
+	begun = *text >= '0' && *text <= '9';
+	return write(begun ? STDOUT_FILENO : STDERR_FILENO, text, (size_t)size) == size && begun ? 0 : OWN_FAILURE;
 }

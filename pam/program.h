@@ -170,6 +170,10 @@ __attribute__((noreturn)) static void run(const struct request *request, const c
 __attribute__((noreturn)) static void run_program(const struct request *request, const struct passwd *user, int nothing,
 						  int output)
 {
+	/* What goes wrong from here on is the customer's to read. */
+	dup2(nothing, STDIN_FILENO);
+	dup2(output, STDOUT_FILENO);
+	dup2(output, STDERR_FILENO);
 	usual_limits();
 	for (int i = 0; i < request->rlimit_count; i++) {
 		const struct rlimit limit = {request->rlimits[i].value, request->rlimits[i].value};

@@ -3,6 +3,9 @@
 import fcntl
 import os
 import resource
+import select
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -12,14 +15,16 @@ from paas_isolate.model.work import Launch
 LAUNCHERS: tuple[str, ...] = ("/usr/local/sbin/paas-run", "/usr/sbin/paas-run")
 """Where scripts/install puts it, and where a package of a distribution would."""
 
+PATIENCE = 15.0
+"""Seconds; what sits in a frozen leaf paas-run itself gives up after ten."""
+
 _CLEAR = 10
 """Descriptors that are handed on lie above those that they become."""
 
 
 def launch(of: Launch, leaf: int, record: int, views: str) -> None:
     """Begin it. `leaf` is the directory of its cgroup, `record` what its keeper adds to,
-    `views` the handle of the views' keeper. HostError when nothing
-    began."""
+    `views` the handle of the views' keeper. HostError when nothing began."""
     program = launcher()
     with ExitStack() as undo:
         request = _clear(_request_file(of, views), undo)
@@ -30,7 +35,7 @@ def launch(of: Launch, leaf: int, record: int, views: str) -> None:
             its = request, answer, answer, _clear(os.dup(leaf), handed), _clear(os.dup(record), handed)
             actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(its)]
             child = os.posix_spawn(program, ["paas-run", f"{of.account}/{of.service}"], {}, file_actions=actions)
-        told = _all_of(here)
+        told = _all_of(here, child)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status != 0:
         raise HostError(told.removeprefix("paas-run: ").strip() or f"paas-run ended with {status}")
@@ -84,8 +89,14 @@ def _clear(fd: int, undo: ExitStack) -> int:
     return high
 
 
-def _all_of(pipe: int) -> str:
-    text = b""
-    while more := os.read(pipe, 4096):
+def _all_of(pipe: int, child: int) -> str:
+    """What it says until it ends; it is ended where that takes too long."""
+    waits = select.poll()
+    waits.register(pipe, select.POLLIN)
+    text, deadline = b"", time.monotonic() + PATIENCE
+    while waits.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        if not (more := os.read(pipe, 4096)):
+            return text.decode(errors="replace")
         text += more
+    os.kill(child, signal.SIGKILL)
     return text.decode(errors="replace")

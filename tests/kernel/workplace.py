@@ -71,8 +71,13 @@ class Workplace:
         return set(map(int, pids))
 
     def pids(self, leaf: str) -> set[int]:
-        """Without the keeper."""
+        """Without the keeper; as soon as its child is the program."""
+        until(lambda: not self._beginning(leaf), "what has begun is the program")
         return {pid for pid in self.members(leaf) if procfs.name(pid) != "paas-run"}
+
+    def _beginning(self, leaf: str) -> bool:
+        ours = [pid for pid in self.members(leaf) if procfs.name(pid) == "paas-run"]
+        return any((found := procfs.identity(pid)) and found.parent in ours for pid in ours)
 
     def main(self, leaf: str) -> int:
         """The program of a service; 0 where none runs."""
