@@ -106,6 +106,8 @@ def _launch(sold: Sold, service: Service, work: Work, index: int, uid: int) -> L
         no_new_privs=work.no_new_privs,
         health=work.health,
         on_failure=work.on_failure,
+        port=service.listen and service.listen + index - 1,
+        addresses=sold.addresses,
         view=sold.directory if sold.view else "",
     )
 

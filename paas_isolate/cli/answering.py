@@ -34,8 +34,8 @@ _LISTED = 1000
 """Outcomes that an answer lists; of the others it has the number."""
 
 
-Order = Callable[[str, Sold, Service], tuple[str, ...]]
-"""start, stop or restart of a service: what was done of it at once."""
+Order = Callable[[str, Sold, Service, bool], tuple[str, ...]]
+"""start, stop or restart of a service, and whether a customer orders it: what was done of it at once."""
 
 
 class Answering:
@@ -104,7 +104,7 @@ def _order(here: Answering, verb: str, asked: Asked) -> Told:
     if not here.may_order(sold.directory):
         raise RefusedError("one order a second: try again", Exit.BUSY)
     try:
-        said = here.order(verb, sold, ours[name])
+        said = here.order(verb, sold, ours[name], asked.uid != 0)
     except BusyError as error:
         raise RefusedError("the machine is at work: try again", Exit.BUSY) from error
     say.line(f"{verb} of {sold.name}/{name} was ordered by uid {asked.uid}")

@@ -47,7 +47,8 @@ class _RefusedError(PaasError):
 def me(context: click.Context, as_json: bool) -> int:
     """Show your own account: limits beside use, for all of it and for each service, and what hit a limit lately.
 
-    Needs no root. Without the daemon it tells what the kernel has.
+    Needs no root. Without the daemon it tells what the kernel has. `me restart SERVICE`, and start and stop likewise,
+    order that for a service of yours.
     """
     desk: Desk = context.obj
     if context.args:

@@ -228,11 +228,11 @@ class Resident:
     def until_served(self) -> float:
         return self._servant.until_served()
 
-    def order(self, verb: str, sold: Sold, service: Service) -> tuple[str, ...]:
+    def order(self, verb: str, sold: Sold, service: Service, by_customer: bool) -> tuple[str, ...]:
         """start, stop or restart one: what was done of it at once. BusyError."""
         customers = self.customers()
         assert customers is not None  # of whom `sold` is one
-        return self._servant.order(customers.fleet, customers.places, verb, sold, service)
+        return self._servant.order(customers.fleet, customers.places, verb, sold, service, by_customer=by_customer)
 
     def mend(self, heard: Heard) -> bool:
         if self._fleet is None or self._places is None:

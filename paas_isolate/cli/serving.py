@@ -10,6 +10,7 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.running import tell_outcome
 from paas_isolate.daemon.account import Edit, Turned, account_world, only, turn_account
+from paas_isolate.daemon.control import RefusedError
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.linux.records import path_of
 from paas_isolate.model import tree
@@ -50,12 +51,18 @@ class Servant:
         served = {directory: self._serve(fleet, places, directory) for directory in sorted(tree.directories(paths))}
         return all(served.values())
 
-    def order(self, fleet: Fleet, places: Places, verb: str, sold: Sold, service: Service) -> tuple[str, ...]:
-        """start, stop or restart one: what was done of it at once. BusyError."""
+    def order(
+        self, fleet: Fleet, places: Places, verb: str, sold: Sold, service: Service, *, by_customer: bool
+    ) -> tuple[str, ...]:
+        """start, stop or restart one: what was done of it at once. BusyError; RefusedError where a customer would start
+        what an administrator has stopped."""
         said: list[str] = []
         name, records = f"{sold.directory}/{service.name}", self._desk.records
         with self._desk.alone(wait=_ORDER):
-            decisions.save(self._desk.state, decisions.load(self._desk.state).order(verb, name))
+            decided = decisions.load(self._desk.state)
+            if by_customer and verb != "stop" and not decided.may_start(name):
+                raise RefusedError(f"{service.name} was stopped by your provider: ask them")
+            decisions.save(self._desk.state, decided.order(verb, name, by_customer=by_customer))
             for path in map(path_of, records.names_of(tree.leaf(sold.directory, service.name))):
                 if verb != "stop":
                     records.order(path, alive=verb == "restart")

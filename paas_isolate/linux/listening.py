@@ -39,24 +39,19 @@ def up(keep: Keep, runs: Mapping[str, Run]) -> frozenset[str]:
 
 def astray(launches: Iterable[Launch]) -> dict[Launch, str]:
     """Which of them do not listen on their port of the account's own address, and where their user does."""
-    asked = [(launch, dict(launch.environment)) for launch in launches]
-    asked = [(launch, told) for launch, told in asked if "PORT" in told]
+    asked = [launch for launch in launches if launch.port]
     sockets = list(_sockets()) if asked else []
-    return {launch: where for launch, told in asked if (where := _astray(launch, told, sockets))}
+    return {launch: where for launch in asked if (where := _astray(launch, sockets))}
 
 
-def _astray(launch: Launch, told: Mapping[str, str], sockets: list[_Socket]) -> str:
-    own = {_plain(inet_pton(AF_INET6 if ":" in it else AF_INET, it)) for it in map(told.get, _ADDRESSES) if it}
-    port = int(told["PORT"])
+def _astray(launch: Launch, sockets: list[_Socket]) -> str:
+    own = {_plain(inet_pton(AF_INET6 if ":" in it else AF_INET, it)) for it in launch.addresses}
     theirs = [it for it in sockets if it.uid == launch.uid]
-    if any(it.port == port and (not own or _plain(it.address) in own) for it in theirs):
+    if any(it.port == launch.port and (not own or _plain(it.address) in own) for it in theirs):
         return ""
-    expected = f"{told.get('ADDRESS', 'any address')} port {port}"
+    expected = f"{launch.addresses[0] if launch.addresses else 'any address'} port {launch.port}"
     found = ", ".join(sorted(str(it) for it in theirs)[:3])
     return f"does not listen on {expected}" + (f"; {launch.user} listens on {found}" if found else "")
-
-
-_ADDRESSES = ("ADDRESS", "ADDRESS6")
 
 
 def _plain(address: bytes) -> bytes:

@@ -49,7 +49,8 @@ class RecordDirectory:
         found = {}
         for path in map(path_of, self._names()) if leaves is None else filter(tree.is_leaf, leaves):
             if (record := self.read(path)) is not None:
-                found[path] = _as_it_is(*record, members.get(path, ()), partial(starved, path))
+                run = _as_it_is(*record, members.get(path, ()), partial(starved, path))
+                found[path] = run.by(time.time())
         return found
 
     def read(self, path: str) -> tuple[dict[str, Any], list[list[str]]] | None:

@@ -58,6 +58,19 @@ class Run(NamedTuple):
     again: bool = False
     given_up: bool = False
 
+    def by(self, now: float) -> "Run":
+        """With nothing in the future: a clock that was wrong and has stepped back must let nobody wait for a year."""
+        if max(self.since, self.asked, self.end.at, *self.begun) <= now:
+            return self
+        late = max(0.0, self.asked - now)
+        return self._replace(
+            since=min(self.since, now),
+            begun=tuple(min(at, now) for at in self.begun),
+            end=self.end._replace(at=min(self.end.at, now)),
+            asked=self.asked - late,
+            kill_at=self.kill_at - late,
+        )
+
     @property
     def fresh(self) -> bool:
         """Whether its next start is no sign of trouble: it was ordered, or it had been asked to end."""

@@ -109,6 +109,9 @@ class Launch(NamedTuple):
     health: Health | None = None
     on_failure: Failure = Failure()
     told: tuple[tuple[str, str], ...] = ()
+    port: int = 0
+    addresses: tuple[str, ...] = ()
+    """Where it is to listen: on any address where the account has none; nowhere where there is no port."""
     view: str = ""
     """The name of the account's view, '' where it has none: one that changes reaches what begins after it."""
     last_try: bool = False

@@ -19,7 +19,8 @@ class Decisions(NamedTuple):
     `doors` are kept where logins come in by the PAM module, and cost nothing where they do not; `launcher` keeps
     them for `paas-enter`, whatever becomes of the module; `network` tells that something of ours stands in the
     network, and is to be looked for there also when config.yaml has no `network:` any more. `stopped` are services
-    (`alice/web`) that are not to run, `scaled` tells how many of one are to run, whatever its file says."""
+    (`alice/web`) that are not to run, `rested` those of them that a customer has stopped, and may start again;
+    `scaled` tells how many of one are to run, whatever its file says."""
 
     held: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
@@ -28,6 +29,7 @@ class Decisions(NamedTuple):
     launcher: bool = False
     network: bool = False
     stopped: frozenset[str] = frozenset()
+    rested: frozenset[str] = frozenset()
     scaled: Mapping[str, int] = MappingProxyType({})
 
     @property
@@ -40,15 +42,23 @@ class Decisions(NamedTuple):
     def thaw(self, target: str) -> "Decisions":
         return self._replace(held=self.held - {target})
 
-    def let_rest(self, target: str) -> "Decisions":
-        return self._replace(stopped=self.stopped | {target})
+    def let_rest(self, target: str, *, by_customer: bool = False) -> "Decisions":
+        """What an administrator has stopped stays theirs to start."""
+        if target in self.stopped and by_customer:
+            return self
+        rested = self.rested | {target} if by_customer else self.rested - {target}
+        return self._replace(stopped=self.stopped | {target}, rested=rested)
 
     def let_run(self, target: str) -> "Decisions":
-        return self._replace(stopped=self.stopped - {target})
+        return self._replace(stopped=self.stopped - {target}, rested=self.rested - {target})
 
-    def order(self, verb: str, target: str) -> "Decisions":
+    def may_start(self, target: str) -> bool:
+        """Whether a customer may: not what an administrator has stopped."""
+        return target not in self.stopped or target in self.rested
+
+    def order(self, verb: str, target: str, *, by_customer: bool = False) -> "Decisions":
         """What start, stop and restart decide."""
-        return self.let_rest(target) if verb == "stop" else self.let_run(target)
+        return self.let_rest(target, by_customer=by_customer) if verb == "stop" else self.let_run(target)
 
     def scale(self, target: str, number: int | None) -> "Decisions":
         """None: as its file says."""
@@ -62,7 +72,9 @@ class Decisions(NamedTuple):
             return frozenset(target for target in targets if target.partition("/")[0] in directories)
 
         scaled = {target: self.scaled[target] for target in there(self.scaled)}
-        return self._replace(held=there(self.held), stopped=there(self.stopped), scaled=scaled)
+        return self._replace(
+            held=there(self.held), stopped=there(self.stopped), rested=there(self.rested), scaled=scaled
+        )
 
 
 def load(state: str) -> Decisions:
@@ -82,6 +94,7 @@ def load(state: str) -> Decisions:
             launcher=data.get("launcher") is True,
             network=data.get("network") is True,
             stopped=frozenset(data.get("stopped", ())),
+            rested=frozenset(data.get("rested", ())),
             scaled={str(target): int(number) for target, number in data.get("scaled", {}).items()},
         )
     except FileNotFoundError:
@@ -106,6 +119,7 @@ def save(state: str, decisions: Decisions) -> None:
         "launcher": decisions.launcher,
         "network": decisions.network,
         "stopped": sorted(decisions.stopped),
+        "rested": sorted(decisions.rested),
         "scaled": dict(sorted(decisions.scaled.items())),
     }
     keep(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

@@ -17,6 +17,9 @@ def work_conflicts(services: tuple[Service, ...]) -> Iterator[Conflict]:
             yield _without_command(service, key)
         elif service.work.schedule:
             yield from _job(service, key)
+        elif service.work.on_failure and service.work.restart != NEVER:
+            text = "is given for what is started again when it fails; expected schedule, or restart: never, too"
+            yield Conflict((f"{key}.on_failure",), text)
         if service.work.run:
             yield from _ports(service, key, taken)
 

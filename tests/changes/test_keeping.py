@@ -10,6 +10,7 @@ from kept import ILL, NOW, THREE, TWO, WEB, WELL, keep, program, ran, sell, wish
 from paas_isolate.changes.keeping import keep_as_sold, scaled
 from paas_isolate.changes.runs import Kill, Wait
 from paas_isolate.changes.service_steps import service_steps
+from paas_isolate.linux.listening import astray
 from paas_isolate.model.running import FOREVER, MANY, End, Run
 from paas_isolate.model.work import Failure, Health, Log, Work
 from paas_isolate.model.world import World
@@ -270,7 +271,7 @@ def test_at_most_one_that_is_up_is_taken_away_at_once(stale: list[bool], up: lis
 def test_replicas_differ_by_number_port_and_log() -> None:
     kept = keep(sell(Work("serve", replicas=2), listen=8100))
     first, second = kept[WEB].launch, kept[TWO].launch
-    assert first._replace(number=2, log="/h/logs/web.2.log", environment=second.environment) == second
+    assert first._replace(number=2, log="/h/logs/web.2.log", environment=second.environment, port=8101) == second
     assert dict(first.environment) == {
         "ACCOUNT": "alice",
         "SERVICE": "web",
@@ -392,3 +393,21 @@ def test_an_administrator_says_how_many_run() -> None:
     assert [*keep(scaled(fleet, {"alice/web": 1}))] == [WEB]
     assert scaled(fleet, {"bob/web": 3, "alice/mail": 2}) == fleet
     assert scaled(fleet, {}) is fleet
+
+
+def test_a_clock_that_has_stepped_back_lets_nobody_wait() -> None:
+    year = 365 * 86_400.0
+    kept = program()
+    ended = ran(kept, end=ILL._replace(at=NOW + year))._replace(begun=(NOW + year - 1,)).by(NOW)
+    assert wished(kept, {WEB: ended}).due <= NOW + 2
+    asked = ran(kept, alive=True, asked=NOW + year, kill_at=NOW + year + 10).by(NOW)
+    assert asked.kill_at == NOW + 10
+    job = program(schedule="*/5 * * * *")
+    assert wished(job, {WEB: Run("", since=NOW + year).by(NOW)}).due <= NOW + 300
+
+
+def test_what_the_environment_says_of_a_port_changes_nothing_of_where_it_listens() -> None:
+    kept = keep(sell(Work("serve", environment={"PORT": "unix", "ADDRESS": "localhost"}), listen=8100))
+    launch = kept[WEB].launch
+    assert (launch.port, launch.addresses) == (8100, ("10.77.0.2", "fd77::2"))
+    assert "8100" in astray([launch])[launch]

@@ -335,6 +335,28 @@ def test_the_customer_cannot_trace_the_keeper_nor_write_its_record(stage: Stage)
         assert "cgroup" not in held
 
 
+STOPPER = """
+#include <signal.h>
+#include <unistd.h>
+int main(void) { if (setresgid(UID, UID, UID) || setresuid(UID, UID, UID)) return 1; for (;;) kill(-1, SIGSTOP); }
+"""
+
+
+def test_a_customer_who_stops_all_that_is_theirs_holds_nobody_up(stage: Stage, tmp_path: Path) -> None:
+    program = tmp_path / "stopper"
+    words = ("gcc", "-O2", f"-DUID={CUSTOMER}", "-x", "c", "-o", program, "-")
+    subprocess.run(words, input=STOPPER, text=True, check=True)
+    with subprocess.Popen([program]) as stopper:
+        try:
+            for _ in range(10):
+                begin = time.monotonic()
+                assert stage.begin("exec sleep 1000") == ""
+                assert time.monotonic() - begin < 8
+                stage.cgroups.kill(LEAF)
+        finally:
+            stopper.kill()
+
+
 def test_a_keeper_that_is_killed_takes_no_program_along(stage: Stage) -> None:
     assert stage.begin("exec sleep 1000") == ""
     until(lambda: "sleep" in stage.pids(), "it is what it will be")

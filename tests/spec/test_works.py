@@ -42,7 +42,9 @@ WORKS = {
     "run: x, schedule: '@daily', on_failure: {mail: a.b+c@example.com}": Work(
         "x", schedule="0 0 * * *", on_failure=Failure("a.b+c@example.com")
     ),
-    "run: x, on_failure: {run: 'echo $RESULT'}": Work("x", on_failure=Failure(run="echo $RESULT")),
+    "run: x, restart: never, on_failure: {run: 'echo $RESULT'}": Work(
+        "x", restart="never", on_failure=Failure(run="echo $RESULT")
+    ),
 }
 
 
@@ -245,6 +247,7 @@ services:
     environment: {WHO: $owner}
     environment_file: ~/$account.env
     health: {run: check $account}
+    restart: never
     on_failure: {run: tell $owner}
 """
     found = fleet({A: text})
@@ -254,6 +257,7 @@ services:
         "/srv/alice",
         {"WHO": "bob"},
         "~/alice.env",
+        "never",
         health=Health("check alice"),
         on_failure=Failure(run="tell bob"),
     )
