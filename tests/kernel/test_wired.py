@@ -123,6 +123,21 @@ def test_only_who_may_connects(wired: Wired) -> None:
     assert [refused(wired, BOBS[1], uid) for uid in everybody] == [True, False, True, False, True]
 
 
+def test_many_uids_are_written_without_a_look_at_who_has_them(wired: Wired) -> None:
+    """A user who is called as another's number is not taken for that one: nobody is asked for by name."""
+    many(wired.shop, 100)
+    passwd = wired.shop.place / "passwd"
+    uids = {wired.shop.first + 3 + n for n in range(100)}
+    passwd.write_text(passwd.read_text() + "".join(f"{uid}:x:1:1::/:/bin/sh\n" for uid in uids))
+    for _ in range(2):
+        assert wired.run("reconcile").returncode == 0
+        listed = wired.inside("nft", "--json", "list", "set", "inet", "paas_isolate", "owners4").stdout
+        (owners,) = (it["set"]["elem"] for it in json.loads(listed)["nftables"] if "set" in it)
+        assert uids < {it["concat"][0] for it in owners}
+        assert wired.run("reconcile").stdout.strip() == "nothing to do"
+        wired.inside("nft", "flush", "ruleset")
+
+
 @pytest.mark.parametrize("spoilt", ["ruleset", "chain inet paas_isolate output", "set inet paas_isolate owners4"])
 def test_a_ruleset_that_somebody_spoils_is_put_back(wired: Wired, spoilt: str) -> None:
     wired.run("reconcile")
