@@ -93,7 +93,7 @@ class Resident:
         self._leaving = False
         self._well = False
         self._fights = Fights()
-        self._sweeper = Sweeper(desk, self._fights)
+        self._sweeper = Sweeper(desk, self._fights, ears.unhear)
         self._servant = Servant(desk)
         self._print: tuple[object, ...] = ()
         self._told = self._told_status = ""
@@ -132,12 +132,18 @@ class Resident:
             self._told_status = status
         self._well, self._fights.left_alone = not wrong, False
         self._listen(self._places.programs_count())
+        unheard = self._only(fleet)
         self._servant.wait_for_all(report.last.desired.services.dues)
-        return not self._follow(fleet, report) and not forking
+        return not self._follow(fleet, report) and not forking and not unheard
 
     def _listen(self, execs: bool) -> None:
         if self.ears.processes:
             self.ears.processes.listen(execs=execs)
+
+    def _only(self, fleet: Fleet) -> bool:
+        """Whether some of the uids that may be customers' were not heard until now."""
+        processes = self.ears.processes
+        return processes is not None and processes.only(fleet.host.first_uid, fleet.host.last_uid)
 
     def _follow(self, fleet: Fleet, report: Report) -> bool:
         """Hear where the tree is now; whether somebody who leaves has no process any more already."""
