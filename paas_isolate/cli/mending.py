@@ -11,7 +11,7 @@ from paas_isolate.cli.hearing import who
 from paas_isolate.cli.sweeping import Fights
 from paas_isolate.daemon.account import as_wanted, only
 from paas_isolate.daemon.mending import differing, mended
-from paas_isolate.daemon.network import rewired, wires_differ
+from paas_isolate.daemon.network import rewired, unruled, wires_differ
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.heard import Heard
@@ -41,12 +41,16 @@ class Mender:
             return False
 
     def rewire(self, fleet: Fleet, heard: Sequence[Heard]) -> bool:
+        by = "; ".join(sorted({it for it in map(who, heard) if it}))
+        may = None
         try:
             with self._desk.alone(), self._desk.wheel(fleet) as wheel:
-                steps = wires_differ(wheel)
-                by = "; ".join(sorted({it for it in map(who, heard) if it}))
-                if steps and self._fights.may_mend(heard[0].place, by):
-                    _tell_mended(rewired(wheel, steps), by)
+                for differ in (unruled, wires_differ):
+                    steps = differ(wheel)
+                    if steps and may is None:
+                        may = self._fights.may_mend(heard[0].place, by)
+                    if steps and may:
+                        _tell_mended(rewired(wheel, steps), by)
         except BusyError:
             return False
         except (PaasError, OSError) as error:

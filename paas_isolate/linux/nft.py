@@ -2,9 +2,11 @@
 
 import ctypes
 import json
+import os
 import socket
 import struct
 import subprocess
+from collections import deque
 from typing import Any, NamedTuple
 
 from paas_isolate.changes import egress
@@ -21,6 +23,8 @@ _MOVES = ("handle", "packets", "bytes", "elem")
 """What differs in a listing though nobody changed a rule."""
 _LONG = 4096
 """Bytes: some hundred elements. A child costs as much as a hundred users looked up."""
+_children = deque[int](maxlen=8)
+"""Pids that had a transaction for us."""
 
 
 class Seen(NamedTuple):
@@ -35,6 +39,10 @@ class Nft:
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
+
+    def there(self) -> bool:
+        """Whether there is such a table at all, whatever it holds. HostError."""
+        return f"table {TABLE}" in run("list tables").splitlines()
 
     def look(self) -> Seen | None:
         """What the table holds; None when there is none."""
@@ -81,6 +89,11 @@ class Nft:
         run(f"table {TABLE}\ndelete table {TABLE}\n")
 
 
+def was_ours(pid: int) -> bool:
+    """Whether a child of ours had this pid lately; it may have become another's since."""
+    return pid in _children
+
+
 def generation() -> int:
     """A number that changes with every transaction in this network namespace (NFT_MSG_GETGEN)."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as asking:
@@ -102,17 +115,18 @@ def _nobody_known(library: ctypes.CDLL, text: str, flags: int) -> str:
     uid_type_parse), and getpwnam(3) reads /etc/passwd from its beginning: of 10,000 users the table took 15 s. In a
     child that has no users it takes 0.3."""
 
-    def done(_: object) -> tuple[bool, str]:
+    def done(_: object) -> tuple[int, bool, str]:
         ctypes.CDLL(None).__getattr__("__nss_configure_lookup")(b"passwd", b"files_of_nobody")
         try:
-            return True, _by_library(library, text, flags)
+            return os.getpid(), True, _by_library(library, text, flags)
         except HostError as error:
-            return False, str(error)
+            return os.getpid(), False, str(error)
 
     answer = shares.apart(done)
     if answer is None:
         return _by_library(library, text, flags)
-    well, said = answer
+    child, well, said = answer
+    _children.append(child)
     if not well:
         raise HostError(said)
     return said

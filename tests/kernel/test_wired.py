@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from shop import Shop, many
+from workplace import until
 
 pytestmark = pytest.mark.kernel
 ALICES = ("10.77.0.1", "fd77:7061:6173::1")
@@ -35,9 +37,15 @@ class Wired:
         self.holder.kill()
         self.holder.communicate()
 
+    def command(self, *words: str) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self.name}", f"--mount=/proc/{self.holder.pid}/ns/mnt", *words]
+
     def inside(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = ["nsenter", f"--net=/run/netns/{self.name}", f"--mount=/proc/{self.holder.pid}/ns/mnt", *words]
-        return subprocess.run(command, capture_output=True, text=True)
+        return subprocess.run(self.command(*words), capture_output=True, text=True)
+
+    def rules(self) -> list[str]:
+        """In no order: elements are listed in another each time."""
+        return sorted(self.inside("nft", "--stateless", "list", "table", "inet", "paas_isolate").stdout.split())
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.inside(*self.shop.command(*words))
@@ -147,6 +155,26 @@ def test_a_ruleset_that_somebody_spoils_is_put_back(wired: Wired, spoilt: str) -
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
     assert refused(wired, ALICES[0], 48202)
     assert not refused(wired, ALICES[0], 48201)
+
+
+def test_the_daemon_puts_back_what_somebody_takes_away(wired: Wired, tmp_path: Path) -> None:
+    wired.shop.account("alice", "services: {web: {publish: 8300, limits: {memory: {kill: process}}}}\n")
+    assert wired.run("reconcile").returncode == 0
+    whole = wired.rules()
+    away = ("ip", "route", "del", "local", ALICES[0], "table", "local")
+    wired.inside(*away)
+    with open(tmp_path / "log", "wb") as log:
+        daemon = subprocess.Popen(wired.command(*wired.shop.command("daemon")), stdout=log, stderr=log)
+    try:
+        until(lambda: wired.addresses() == {*ALICES, *BOBS}, "it has looked at everything")
+        for words in (("nft", "flush", "ruleset"), ("nft", "flush", "chain", "inet", "paas_isolate", "output"), away):
+            assert wired.inside(*words).returncode == 0
+            until(lambda: wired.rules() == whole and wired.addresses() == {*ALICES, *BOBS}, " ".join(words))
+        told = (tmp_path / "log").read_text()
+        assert len(re.findall(r"the ruleset of the network, .*; changed by pid \d+ \(nft\)", told)) == 2, told
+    finally:
+        daemon.terminate()
+        assert daemon.wait(20) == 0
 
 
 def test_one_account_more_is_a_change_by_element_and_lists_nothing(wired: Wired) -> None:
