@@ -224,7 +224,7 @@ def test_who_takes_a_process_out_again_and_again_is_not_fought(resident: Residen
                 until(lambda: process.pid in inside(shop), "the process is in its account")
                 Path(here).write_text(str(process.pid))
                 assert outside(shop, ALICE_UID) == [process.pid]
-                process.stdin.write("\n")  # it is heard of when it becomes another program, not when it is taken elsewhere
+                process.stdin.write("\n")  # heard is another program, not that it is taken elsewhere
             resident.says(f"process {process.pid} of uid {ALICE_UID} was changed more than 3 times a minute")
             process.stdin.write("\n" * 20)
             with stray(ALICE_UID, "time.sleep(60)") as other:
