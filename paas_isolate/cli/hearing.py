@@ -35,6 +35,11 @@ class Ears:
             if ear:
                 stack.callback(ear.close)
 
+    def unhear(self, opened: int) -> None:
+        """What is written to this file is no news; below 0 there is none."""
+        if self.knobs and opened >= 0:
+            self.knobs.ignore(opened)
+
 
 def _knobs() -> Fanotify | None:
     try:

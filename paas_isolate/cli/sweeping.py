@@ -1,7 +1,7 @@
 """The daemon's broom, for processes that are elsewhere; and when to give way to somebody who undoes our work."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.place import Places
@@ -42,8 +42,10 @@ class Fights:
 
 
 class Sweeper:
-    def __init__(self, desk: Desk, fights: Fights) -> None:
-        self._desk, self._fights = desk, fights
+    """`unheard` is told what is written for nobody's sake: it is no news, and there is a lot of it."""
+
+    def __init__(self, desk: Desk, fights: Fights, unheard: Callable[[int], None]) -> None:
+        self._desk, self._fights, self._unheard = desk, fights, unheard
         self._warm_until = 0.0
         self._warmth: Warmth | None = None
 
@@ -83,7 +85,9 @@ class Sweeper:
 
     def _keep_warm(self, cgroups: CgroupTree) -> None:
         self._warm_until = time.monotonic() + _WARM
-        self._warmth = self._warmth or Warmth(cgroups)
+        if self._warmth is None:
+            self._warmth = Warmth(cgroups)
+            self._unheard(self._warmth.fileno())
 
     def warm(self) -> bool:
         """Whether there is still a reason to."""

@@ -87,6 +87,10 @@ class Warmth:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def fileno(self) -> int:
+        """Of what is written to; below 0 where nothing is."""
+        return self._procs
+
     def keep(self) -> None:
         with suppress(OSError):
             os.write(self._procs, b"0")

@@ -33,10 +33,16 @@ class NetworkHands:
         rules = self._recorded()
         there, rules = (True, rules) if rules else self._listed()
         unable = self._keeper.unable()
-        taken = listening(self._ports, self._pools) if self._ports else frozenset()
+        taken = self.taken()
         gate = None if unable else self._keeper.look()
         names = self._hosts.look()
         return Network(self._links.look(), rules, there, gate, self._keeper.there(), unable, names, taken)
+
+    def ruled(self) -> bool:
+        return self._nft.there()
+
+    def taken(self) -> frozenset[int]:
+        return listening(self._ports, self._pools) if self._ports else frozenset()
 
     def add(self, addresses: Iterable[Address]) -> list[str]:
         return self._links.add(addresses)

@@ -121,6 +121,12 @@ class Wires(Protocol):
 
     def look(self) -> Network: ...
 
+    def ruled(self) -> bool:
+        """Whether there is a ruleset of ours, whatever it says: a look at nothing else."""
+
+    def taken(self) -> frozenset[int]:
+        """The ports that the machine serves itself, of those that are to be published."""
+
     def add(self, addresses: Iterable[Address]) -> list[str]: ...
 
     def remove(self, addresses: Iterable[Address]) -> list[str]: ...

@@ -208,6 +208,36 @@ def test_a_process_that_becomes_a_customers_is_moved_in(resident: Resident, shop
             process.kill()
 
 
+COMES_AGAIN = 'read line && exec sh -c "$0" "$0"'
+"""Another program at each line, and yet the same process."""
+
+
+def test_who_takes_a_process_out_again_and_again_is_not_fought(resident: Resident, shop: Shop) -> None:
+    here = f"{shop.cgroups.mount}{procfs.cgroup(os.getpid())}/cgroup.procs"
+    shop.account("alice", PLAIN + "services: {web: {match: {program: nginx}, limits: {memory: {kill: process}}}}\n")
+    until(lambda: frozen(shop, f"{ALICE}/web") is False, "programs count")
+    program = ["setpriv", "--reuid", str(ALICE_UID), "--clear-groups", "sh", "-c", COMES_AGAIN, COMES_AGAIN]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdin
+        try:
+            for _ in range(3):
+                until(lambda: process.pid in inside(shop), "the process is in its account")
+                Path(here).write_text(str(process.pid))
+                assert outside(shop, ALICE_UID) == [process.pid]
+                process.stdin.write("\n")  # heard is another program, not that it is taken elsewhere
+            resident.says(f"process {process.pid} of uid {ALICE_UID} was changed more than 3 times a minute")
+            process.stdin.write("\n" * 20)
+            with stray(ALICE_UID, "time.sleep(60)") as other:
+                until(lambda: other.pid in inside(shop), "another one is moved as before")
+                other.kill()
+            assert outside(shop, ALICE_UID) == [process.pid]
+            resident.process.send_signal(signal.SIGHUP)
+            until(lambda: process.pid in inside(shop), "a look at everything puts it back")
+            assert resident.log.read_text().count("more than 3 times a minute") == 1
+        finally:
+            process.kill()
+
+
 def test_an_edit_leaves_nothing_to_do(resident: Resident, shop: Shop) -> None:
     """What one account's file is applied by alone is what a run that reads everything wants."""
     shop.account("bob", PLAIN)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from shop import Shop, many
+from workplace import until
 
 pytestmark = pytest.mark.kernel
 ALICES = ("10.77.0.1", "fd77:7061:6173::1")
@@ -35,9 +37,15 @@ class Wired:
         self.holder.kill()
         self.holder.communicate()
 
+    def command(self, *words: str) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self.name}", f"--mount=/proc/{self.holder.pid}/ns/mnt", *words]
+
     def inside(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = ["nsenter", f"--net=/run/netns/{self.name}", f"--mount=/proc/{self.holder.pid}/ns/mnt", *words]
-        return subprocess.run(command, capture_output=True, text=True)
+        return subprocess.run(self.command(*words), capture_output=True, text=True)
+
+    def rules(self) -> list[str]:
+        """In no order: elements are listed in another each time."""
+        return sorted(self.inside("nft", "--stateless", "list", "table", "inet", "paas_isolate").stdout.split())
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.inside(*self.shop.command(*words))
@@ -123,6 +131,21 @@ def test_only_who_may_connects(wired: Wired) -> None:
     assert [refused(wired, BOBS[1], uid) for uid in everybody] == [True, False, True, False, True]
 
 
+def test_many_uids_are_written_without_a_look_at_who_has_them(wired: Wired) -> None:
+    """A user who is called as another's number is not taken for that one: nobody is asked for by name."""
+    many(wired.shop, 100)
+    passwd = wired.shop.place / "passwd"
+    uids = {wired.shop.first + 3 + n for n in range(100)}
+    passwd.write_text(passwd.read_text() + "".join(f"{uid}:x:1:1::/:/bin/sh\n" for uid in uids))
+    for _ in range(2):
+        assert wired.run("reconcile").returncode == 0
+        listed = wired.inside("nft", "--json", "list", "set", "inet", "paas_isolate", "owners4").stdout
+        (owners,) = (it["set"]["elem"] for it in json.loads(listed)["nftables"] if "set" in it)
+        assert uids < {it["concat"][0] for it in owners}
+        assert wired.run("reconcile").stdout.strip() == "nothing to do"
+        wired.inside("nft", "flush", "ruleset")
+
+
 @pytest.mark.parametrize("spoilt", ["ruleset", "chain inet paas_isolate output", "set inet paas_isolate owners4"])
 def test_a_ruleset_that_somebody_spoils_is_put_back(wired: Wired, spoilt: str) -> None:
     wired.run("reconcile")
@@ -132,6 +155,26 @@ def test_a_ruleset_that_somebody_spoils_is_put_back(wired: Wired, spoilt: str) -
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
     assert refused(wired, ALICES[0], 48202)
     assert not refused(wired, ALICES[0], 48201)
+
+
+def test_the_daemon_puts_back_what_somebody_takes_away(wired: Wired, tmp_path: Path) -> None:
+    wired.shop.account("alice", "services: {web: {publish: 8300, limits: {memory: {kill: process}}}}\n")
+    assert wired.run("reconcile").returncode == 0
+    whole = wired.rules()
+    away = ("ip", "route", "del", "local", ALICES[0], "table", "local")
+    wired.inside(*away)
+    with open(tmp_path / "log", "wb") as log:
+        daemon = subprocess.Popen(wired.command(*wired.shop.command("daemon")), stdout=log, stderr=log)
+    try:
+        until(lambda: wired.addresses() == {*ALICES, *BOBS}, "it has looked at everything")
+        for words in (("nft", "flush", "ruleset"), ("nft", "flush", "chain", "inet", "paas_isolate", "output"), away):
+            assert wired.inside(*words).returncode == 0
+            until(lambda: wired.rules() == whole and wired.addresses() == {*ALICES, *BOBS}, " ".join(words))
+        told = (tmp_path / "log").read_text()
+        assert len(re.findall(r"the ruleset of the network, .*; changed by pid \d+ \(nft\)", told)) == 2, told
+    finally:
+        daemon.terminate()
+        assert daemon.wait(20) == 0
 
 
 def test_one_account_more_is_a_change_by_element_and_lists_nothing(wired: Wired) -> None:

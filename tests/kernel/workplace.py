@@ -41,9 +41,9 @@ class Workplace:
         self.shop, self.keeper = shop, keeper
         self.home = home
         home.chmod(0o755)  # what pytest makes lies below a directory of root's alone
-        os.chown(home, ALICE, ALICE)
+        os.chown(home, shop.first, shop.first)
         passwd = shop.place / "passwd"
-        line = f"alice:x:{ALICE}:{ALICE}::{shop.place}:"
+        line = f"alice:x:{shop.first}:{shop.first}::{shop.place}:"
         passwd.write_text(passwd.read_text().replace(line, line.replace(str(shop.place), str(self.home))))
 
     def command(self, *words: str) -> list[str]:

@@ -13,6 +13,7 @@ from paas_isolate.linux.ears.heard import Heard, Kind
 
 _CLOEXEC, _NONBLOCK = 0x1, 0x2
 _MARK_ADD, _MARK_FILESYSTEM = 0x1, 0x100
+_MARK_IGNORED, _SURVIVES = 0x20, 0x40  # FAN_MARK_IGNORED_MASK, FAN_MARK_IGNORED_SURV_MODIFY
 _MODIFY, _OVERFLOW = 0x2, 0x4000
 _AT_FDCWD, _NO_FD = -100, -1
 _EVENT = struct.Struct("=IBBHQii")  # struct fanotify_event_metadata
@@ -30,7 +31,7 @@ class Fanotify:
         self._fd = libc.fanotify_init(_CLOEXEC | _NONBLOCK, os.O_RDONLY | os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "fanotify_init")
-        mark = libc.fanotify_mark
+        self._mark = mark = libc.fanotify_mark
         mark.argtypes = (ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p)
         if mark(self._fd, _MARK_ADD | _MARK_FILESYSTEM, _MODIFY, _AT_FDCWD, os.fsencode(point)):
             code = ctypes.get_errno()
@@ -42,6 +43,10 @@ class Fanotify:
 
     def close(self) -> None:
         os.close(self._fd)
+
+    def ignore(self, opened: int) -> None:
+        """Whatever is written into this file wakes nobody any more. A kernel that refuses goes on telling."""
+        self._mark(self._fd, _MARK_ADD | _MARK_IGNORED | _SURVIVES, _MODIFY, opened, None)
 
     def heard(self) -> Iterator[Heard]:
         try:

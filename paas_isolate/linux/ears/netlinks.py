@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from paas_isolate.linux import nft
 from paas_isolate.linux.ears.heard import Heard, Kind
 from paas_isolate.linux.links import PROTOCOL
 from paas_isolate.linux.rtnetlink import attributes
@@ -59,7 +60,9 @@ class Netlinks:
             if self._touched and (kind == _LOST or kind == _NFNL_NFTABLES << 8 | _NEWGEN):
                 self._touched = False
                 pid, name = _whose(body)
-                if pid != os.getpid():
+                if nft.was_ours(pid):
+                    yield Heard(Kind.NETWORK, "the ruleset")  # looked at all the same: the pid may be another's now
+                elif pid != os.getpid():
                     yield Heard(Kind.NETWORK, "the ruleset", pid, f"pid {pid} ({name})" if pid else "")
         for kind, port, body in _messages(self._route):
             if _ours_is_gone(kind, body):

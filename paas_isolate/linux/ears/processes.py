@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.sieve import sift
 
 _CONNECTOR, _PROC, _LISTEN = 11, 1, 1  # NETLINK_CONNECTOR; CN_IDX_PROC = CN_VAL_PROC; PROC_CN_MCAST_LISTEN
 _EXEC, _UID = 0x2, 0x4
@@ -28,6 +29,7 @@ class Processes:
     def __init__(self) -> None:
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._execs: bool | None = None
+        self._uids: tuple[int, int] | None = None
         self._socket = socket.socket(socket.AF_NETLINK, kind, _CONNECTOR)
         try:
             with suppress(OSError):  # without CAP_NET_ADMIN here it stays as small as it is
@@ -43,6 +45,18 @@ class Processes:
         if execs != self._execs:
             self._socket.send(_subscription(_EXEC | _UID if execs else _UID))
             self._execs = execs
+            self._sift()
+
+    def only(self, first: int, last: int) -> bool:
+        """No uids but these, from now on: the others wake nobody. Whether some of them were not heard before."""
+        before, self._uids = self._uids, (first, last)
+        if before != self._uids:
+            self._sift()
+        return before is not None and not before[0] <= first <= last <= before[1]
+
+    def _sift(self) -> None:
+        if self._uids:
+            sift(self._socket, *self._uids, execs=bool(self._execs))
 
     def fileno(self) -> int:
         return self._socket.fileno()

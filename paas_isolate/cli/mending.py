@@ -1,0 +1,70 @@
+"""The daemon's hands for what somebody has changed: a knob, the ruleset, an address. Told with who it was."""
+
+from collections.abc import Sequence
+
+from paas_isolate.apply import Ending, Outcome
+from paas_isolate.changes.place import Places
+from paas_isolate.changes.steps import Changes
+from paas_isolate.cli import say
+from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.hearing import who
+from paas_isolate.cli.sweeping import Fights
+from paas_isolate.daemon.account import as_wanted, only
+from paas_isolate.daemon.mending import differing, mended
+from paas_isolate.daemon.network import rewired, unruled, wires_differ
+from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.ears.heard import Heard
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet
+
+
+class Mender:
+    """False is answered where all should be looked at instead."""
+
+    def __init__(self, desk: Desk, fights: Fights) -> None:
+        self._desk, self._fights = desk, fights
+
+    def mend(self, fleet: Fleet, places: Places, heard: Heard) -> bool:
+        by, directory = who(heard), tree.directory_of(heard.place)
+        sold = places.account_in(directory)
+        if directory and sold is None:
+            return True  # it leaves, or is kept as it is: nothing is wanted of it
+        try:
+            with self._desk.alone(), self._desk.wheel(only(fleet, *filter(None, [sold])), wired=False) as wheel:
+                steps = differing(wheel.cgroups, as_wanted(wheel), heard.place)
+                return steps is not None and self._put_back(wheel.cgroups, steps, heard.place, by)
+        except BusyError:
+            return False
+        except (PaasError, OSError) as error:
+            say.line(f"{heard.place}: {error}", fg="red", err=True)
+            return False
+
+    def rewire(self, fleet: Fleet, heard: Sequence[Heard]) -> bool:
+        by = "; ".join(sorted({it for it in map(who, heard) if it}))
+        may = None
+        try:
+            with self._desk.alone(), self._desk.wheel(fleet) as wheel:
+                for differ in (unruled, wires_differ):
+                    steps = differ(wheel)
+                    if steps and may is None:
+                        may = self._fights.may_mend(heard[0].place, by)
+                    if steps and may:
+                        _tell_mended(rewired(wheel, steps), by)
+        except BusyError:
+            return False
+        except (PaasError, OSError) as error:
+            say.line(f"the network: {error}", fg="red", err=True)
+            return False
+        return True
+
+    def _put_back(self, cgroups: CgroupTree, steps: Changes, place: str, by: str) -> bool:
+        if steps and self._fights.may_mend(place, by):
+            _tell_mended(mended(cgroups, steps), by)
+        return True
+
+
+def _tell_mended(outcomes: Sequence[Outcome], by: str) -> None:
+    for outcome in outcomes:
+        changed = f"; changed by {by}" if by else ""
+        say.line(f"{say.outcome_line(outcome)}{changed}", err=outcome.ending is not Ending.DONE)

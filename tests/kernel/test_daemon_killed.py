@@ -1,0 +1,71 @@
+"""The daemon is killed at any moment while services run and orders come: what is not concerned never notices."""
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from shop import Shop
+from workplace import Workplace, build, until
+
+from paas_isolate.linux import procfs
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+pytestmark = pytest.mark.kernel
+FIRST = 1_500_000_000 + 100 * os.getpid()
+STAYS = "stays: {run: echo begun; exec sleep 1000}\n"
+CHANGES = "changes: {{run: exec sleep {seconds}, stop_timeout: 1s}}\n"
+ENDS = "ends: {run: sleep 0.3; exit 1}\n"
+
+
+@pytest.fixture
+def work(cgroups: CgroupTree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    shop = Shop(tmp_path_factory.mktemp("shop"), cgroups, first=FIRST)
+    with tempfile.TemporaryDirectory() as home:
+        yield Workplace(shop, build(tmp_path_factory.mktemp("sbin")), Path(home))
+
+
+def trouble(work: Workplace, ended: threading.Event) -> None:
+    """One service is changed again and again, another ends by itself."""
+    seconds = 2000
+    while not ended.wait(0.3):
+        seconds += 1
+        work.services(STAYS + CHANGES.format(seconds=seconds) + ENDS)
+    work.services(STAYS + CHANGES.format(seconds=9000))
+
+
+def arguments(pids: set[int]) -> list[str]:
+    return [procfs.command(pid) for pid in pids]
+
+
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.long)])
+def test_a_service_outlives_a_daemon_that_is_killed_in_the_middle_of_its_work(
+    work: Workplace, tmp_path: Path, times: int
+) -> None:
+    work.services(STAYS + CHANGES.format(seconds=2000) + ENDS)
+    work.reconcile("--wait", "20")
+    until(lambda: work.log("stays") == "begun\n", "it runs")
+    stays = work.pids("stays")
+    assert len(stays) == 1
+    ended = threading.Event()
+    load = threading.Thread(target=trouble, args=(work, ended))
+    load.start()
+    try:
+        for number in range(times):
+            with work.daemon(tmp_path / "log") as daemon:
+                time.sleep(0.2 + number % 10 / 10)
+                daemon.kill()
+                daemon.wait()
+            assert work.pids("stays") == stays
+            assert len(work.pids("changes")) <= 1
+    finally:
+        ended.set()
+        load.join()
+    with work.daemon(tmp_path / "log"):
+        until(lambda: arguments(work.pids("changes")) == ["sleep 9000"], "the last change is applied", seconds=60)
+        until(lambda: not work.pids("ends"), "what is sold no more has ended")
+    assert work.pids("stays") == stays
+    assert work.log("stays") == "begun\n"

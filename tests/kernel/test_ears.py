@@ -1,0 +1,88 @@
+"""What the ears hear, and what the kernel sifts for them, by processes and writes of the test's own."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.ears.fanotify import Fanotify
+from paas_isolate.linux.ears.processes import Processes
+
+pytestmark = pytest.mark.kernel
+FIRST = 1_600_000_000 + 100 * os.getpid()
+LAST = FIRST + 9
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    ear = Processes()
+    try:
+        ear.listen(execs=False)
+        yield ear
+    finally:
+        ear.close()
+
+
+def heard(ear: Processes, *uids: int) -> list[int]:
+    """Which of these uids a process becomes and is heard of. The last event of our own is waited for: they come in
+    their order."""
+    pids = {}
+    for uid in (*uids, FIRST):
+        done = subprocess.Popen(["setpriv", "--reuid", str(uid), "--clear-groups", "sleep", "0"])
+        assert done.wait() == 0
+        pids[done.pid] = uid
+    last, seen = done.pid, set[int]()
+    end = time.monotonic() + 10
+    while last not in seen:
+        assert time.monotonic() < end
+        seen |= {it.pid for it in ear.heard()}
+    return [uid for pid, uid in pids.items() if pid in seen and pid != last]
+
+
+def test_who_becomes_nobody_of_ours_wakes_nobody(processes: Processes) -> None:
+    others = (1, 1000, FIRST - 1, LAST + 1, FIRST ^ 1 << 31, FIRST & 0xFFFFFF)
+    ours = (FIRST, FIRST + 5, LAST)
+    assert heard(processes, *others, *ours) == [*others, *ours]
+    assert not processes.only(FIRST, LAST)
+    assert heard(processes, *others, *ours) == list(ours)
+
+
+def test_a_wider_range_is_told(processes: Processes) -> None:
+    assert not processes.only(FIRST, LAST)
+    assert not processes.only(FIRST, LAST)
+    assert not processes.only(FIRST, LAST - 1)
+    assert processes.only(FIRST, LAST)
+    assert processes.only(FIRST - 1, LAST)
+    assert heard(processes, FIRST - 2, FIRST - 1) == [FIRST - 1]
+
+
+def test_programs_are_heard_whoever_begins_them(processes: Processes) -> None:
+    processes.only(FIRST, LAST)
+    for execs in (True, False):
+        processes.listen(execs=execs)
+        done = subprocess.Popen(["true"])
+        done.wait()
+        seen = {it.pid for it in processes.heard()}
+        assert (done.pid in seen) is execs
+
+
+def test_what_is_written_to_a_file_that_is_ignored_wakes_nobody(cgroups: CgroupTree) -> None:
+    knob, other = (Path(cgroups.root, name) for name in ("cgroup.freeze", "cgroup.max.depth"))
+    ear = Fanotify(cgroups.mount)
+    ear.root = os.path.dirname(cgroups.root)
+
+    def told(path: Path) -> bool:
+        subprocess.run(["sh", "-c", f"echo {'0' if path == knob else 'max'} >{path}"], check=True)
+        return any(it.place == os.path.basename(cgroups.root) for it in ear.heard())
+
+    try:
+        assert told(knob)
+        with knob.open() as opened:
+            ear.ignore(opened.fileno())
+        assert [told(path) for path in (knob, other, knob)] == [False, True, False]
+    finally:
+        ear.close()
