@@ -152,17 +152,18 @@ def wish(
     dues: dict[str, float] = {}
     final: set[str] = set()
     away = {leaf for leaf, it in runs.items() if it.alive and it.asked}
+    ending = {leaf for leaf, it in runs.items() if it.asked and leaf in living}
     for leaf, kept in keep.items():
         last = runs.get(leaf)
         wants, when = _wants(kept, last, now)
-        if last and last.asked and leaf in living:
+        if last and leaf in ending:
             when = min(when, last.kill_at)
         if when < FOREVER:
             dues[leaf] = when
         final |= {leaf} if wants is None else set()
         if kept.as_it_is:
             run[leaf] = None
-        elif wants is None and last and not last.given_up and _loops(kept, last):
+        elif wants is None and last and not last.given_up and leaf not in ending and _loops(kept, last):
             given_up[leaf] = f"{MANY} starts in {PERIOD:.0f} s, the last ended with {last.end}"
         elif wants and _has_turn(kept, last, leaf, away, lambda: up(keep, runs)):
             run[leaf] = kept.launch
