@@ -276,18 +276,61 @@ def a_directory(sight: Sight) -> None:
 @pytest.mark.parametrize(
     "breaks", [no_handle, a_customers_own, another_namespace, nonsense, bobs_gone, too_long, a_directory]
 )
-def test_a_view_that_cannot_be_entered_is_a_door_that_does_not_open(sight: Sight, breaks: object) -> None:
+def test_nobody_comes_in_without_the_view_that_was_sold(sight: Sight, breaks: object) -> None:
     sight.sell("alice", "bob")
     breaks(sight)  # type: ignore[operator]
-    penalty = f"{sight.shop.cgroups.root}/penalty"
-    answer, said, *_ = sight.session("alice")
-    assert int(answer) == REFUSED
-    assert "not possible" in said
-    answer, _, cgroup, *_ = sight.session("alice", f"penalty={penalty}")
-    assert (int(answer), sight.shop.cgroups.path_of(cgroup)) == (ENTERS, "penalty")
+    for options in ((), (f"penalty={sight.shop.cgroups.root}/penalty",)):
+        answer, said, *_ = sight.session("alice", *options)
+        assert int(answer) == REFUSED
+        assert "not possible" in said
+    answer, said, *_ = sight.session("alice", "on_failure=open")
+    assert (int(answer), said) == (ENTERS, "")
     done = sight.inside(*sight.enter("alice", "echo", "it ran"))
     assert (done.returncode, done.stdout) == (125, "")
     assert "the view of the account cannot be entered" in done.stderr
+
+
+def test_the_penalty_leaf_is_entered_in_the_view(sight: Sight) -> None:
+    sight.sell("alice")
+    whose(sight, "alice")
+    door = sight.run_directory / f"doors/{sight.alice}"
+    door.unlink()
+    door.symlink_to(f"{sight.shop.cgroups.root}/users/alice/nowhere")
+    penalty = f"penalty={sight.shop.cgroups.root}/penalty"
+    answer, _, cgroup, told = sight.session("alice", penalty)
+    assert (int(answer), sight.shop.cgroups.path_of(cgroup), told) == (ENTERS, "penalty", "alice")
+    no_handle(sight)
+    assert int(sight.session("alice", penalty)[0]) == REFUSED
+
+
+@pytest.mark.parametrize("files", range(5, 9))
+def test_few_descriptors_lead_out_of_no_view(sight: Sight, files: int) -> None:
+    """Three are open: with one more PAM cannot load a module."""
+    sight.sell("alice")
+    sight.sell("bob", text="private: {tmp: true}\n")
+    whose(sight, "alice", "bob")
+    command = sight.session_command("bob", f"penalty={sight.shop.cgroups.root}/penalty")
+    few = ("sh", "-c", f'ulimit -Sn {files} && exec "$@"', "sh", *command)
+    answer, _, cgroup, told = sight.in_view("alice", *few).stdout.splitlines()
+    assert (int(answer), sight.shop.cgroups.path_of(cgroup), told) == (ENTERS, "users/bob/login", "bob")
+    limits = sight.in_view("alice", *few[:-1], "/proc/self/limits").stdout
+    assert f"Max open files            {files} " in limits, "it is as it was"
+
+
+@pytest.mark.parametrize("files", range(5, 9))
+def test_where_no_room_can_be_made_nobody_comes_in_without_the_view(sight: Sight, files: int) -> None:
+    sight.sell("alice")
+    sight.sell("bob", text="private: {tmp: true}\n")
+    whose(sight, "alice", "bob")
+    command = sight.session_command("bob", f"penalty={sight.shop.cgroups.root}/penalty")
+    powerless = "setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource"
+    few = ("sh", "-c", f'ulimit -n {files} && exec {powerless} "$@"', "sh", *command)
+    answer, said, _, *told = sight.in_view("alice", *few).stdout.splitlines()
+    if files < 6:
+        assert (int(answer), told) == (REFUSED, [])
+        assert "not possible" in said
+    else:
+        assert (int(answer), told) == (ENTERS, ["bob"])
 
 
 def test_root_and_the_exempt_keep_the_hosts(sight: Sight) -> None:
