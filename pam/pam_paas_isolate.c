@@ -265,14 +265,16 @@ static int without_view(pam_handle_t *pamh, int flags, const struct options *opt
 	return lacking(pamh, flags, options, name, "view");
 }
 
-/* For a customer whose leaf cannot be had: the penalty leaf, in the view of USER if that is known; when the leaf fails
- * too, what on_failure= says. */
+/* For a customer whose leaf cannot be had: the penalty leaf, in the view of USER if doors can be read that may name one;
+ * when the leaf fails too, what on_failure= says. */
 static int without_door(pam_handle_t *pamh, int flags, const struct options *options, const char *name,
 			const struct passwd *user)
 {
+	struct stat found;
+
 	if (!options->penalty || through(options->penalty) != ENTERED)
 		return lacking(pamh, flags, options, name, "limits");
-	if (user && view_enter(options->doors, user->pw_uid) == VIEW_BROKEN)
+	if (user && !stat(options->doors, &found) && view_enter(options->doors, user->pw_uid) == VIEW_BROKEN)
 		return without_view(pamh, flags, options, name);
 	pam_syslog(pamh, LOG_WARNING, "%s is in %s until reconcile mends the doors", name, options->penalty);
 	return PAM_SUCCESS;

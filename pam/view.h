@@ -102,7 +102,7 @@ static inline enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, 
 	}
 	size = readlink(door, told, sizeof told - 1);
 	if (size < 0)
-		return errno == ENOENT ? VIEW_NONE : VIEW_BROKEN;
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? VIEW_NONE : VIEW_BROKEN; /* no doors at all */
 	told[size] = '\0';
 	if (size <= 5 || (size_t)size >= sizeof told - 1 || strncmp(told, "view/", 5) || told[5] == '.' ||
 	    strchr(told + 5, '/')) {
