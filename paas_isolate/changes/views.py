@@ -38,6 +38,7 @@ def view_steps(desired: Views, observed: Views, cgroups: Container[str]) -> Iter
     for directory, was in observed.made.items():
         if directory not in desired.made:
             stays = tree.account(directory) in cgroups
-            yield RemoveView(directory, was.tmp if was and not stays else "")
+            files = was.tmp if was else observed.files.get(directory, "")
+            yield RemoveView(directory, "" if stays else files)
     if desired.aging != observed.aging:
         yield SetAging(desired.aging)

@@ -32,11 +32,12 @@ class View(NamedTuple):
 
 class Views(NamedTuple):
     """`made` tells the view of each account directory, None where one was made and is not whole any more. `namespaces`
-    has the inodes of those observed. `aging` is what systemd-tmpfiles(8) goes by."""
+    has the inodes of those observed, `files` their `tmp`, whole or not. `aging` is what systemd-tmpfiles(8) goes by."""
 
     made: Mapping[str, View | None] = MappingProxyType({})
     aging: str = ""
     namespaces: Mapping[str, int] = MappingProxyType({})
+    files: Mapping[str, str] = MappingProxyType({})
 
 
 class Looks(Protocol):

@@ -186,6 +186,44 @@ def test_an_account_that_is_gone_leaves_nothing(sight: Sight) -> None:
     assert Path("/etc/passwd").exists()
 
 
+NESTS = """
+import os
+os.chdir("/tmp")
+for n in range({depth}):
+    os.mkdir("d")
+    os.chdir("d")
+print(n)
+"""
+
+
+@pytest.mark.parametrize("depth", [1500, 20_000])
+def test_directories_of_any_depth_go_with_the_account(sight: Sight, depth: int) -> None:
+    sight.sell("alice", "bob")
+    assert sight.python("alice", NESTS.format(depth=depth)) == depth - 1
+    (sight.shop.etc / "accounts.d/alice.yaml").unlink()
+    assert "remove the view of alice" in sight.paas("reconcile")
+    assert os.listdir(sight.shop.place / "private") == ["bob"]
+
+
+def test_files_that_cannot_be_removed_are_told_until_they_are(sight: Sight) -> None:
+    sight.sell("alice", "bob", "carol")
+    sight.asks("alice", "mkdir /tmp/in")
+    private = sight.shop.place / "private"
+    assert sight.inside("mount", "-t", "tmpfs", "other", f"{private}/alice/tmp/in").returncode == 0
+    for name in ("alice", "carol"):
+        (sight.shop.etc / f"accounts.d/{name}.yaml").unlink()
+    for _ in range(2):
+        told = sight.paas("reconcile", code=None)
+        assert "failed   remove the view of alice" in told
+        assert "busy" in told
+        assert "failed   remove the view of carol" not in told
+        (left,) = set(os.listdir(private)) - {"bob"}
+        assert left.startswith(".gone-alice-")
+    assert sight.inside("umount", f"{private}/{left}/tmp/in").returncode == 0
+    assert "done     remove the view of alice" in sight.paas("reconcile")
+    assert os.listdir(private) == ["bob"]
+
+
 def whose(sight: Sight, *names: str) -> None:
     for name in names:
         sight.asks(name, f"echo {name} >/tmp/whose")
