@@ -22,12 +22,13 @@ class Upkeep(NamedTuple):
 class View(NamedTuple):
     """`processes`: of others none are seen, neither in /proc nor in the cgroup tree. `tmp`: the directory of the
     account's own /tmp and /var/tmp, '' where they are the host's. `shm`: /dev/shm is the account's own. `hide`: what
-    is not seen at all."""
+    is not seen at all. `owner`: the uid whose `tmp` it is, 0 where that is not known."""
 
     processes: bool = False
     tmp: str = ""
     shm: bool = False
     hide: tuple[str, ...] = ()
+    owner: int = 0
 
 
 class Views(NamedTuple):

@@ -68,6 +68,11 @@ def test_files_go_with_the_account_and_not_before() -> None:
     assert list(view_steps(Views(), broken, ())) == [RemoveView("alice", "/private/alice")]
 
 
+def test_a_tmp_is_its_owners() -> None:
+    assert views_as_sold(fleet(FULL)).made == {"alice": FULL._replace(owner=1000)}
+    assert views_as_sold(fleet(View(shm=True))).made == {"alice": View(shm=True)}
+
+
 def test_who_stays_keeps_the_view() -> None:
     there = Views({"alice": FULL, "bob": FULL}, "text")
     stays = staying_views(Views(), there, {"alice"})

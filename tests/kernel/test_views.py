@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,34 @@ def test_files_that_cannot_be_removed_are_told_until_they_are(sight: Sight) -> N
     assert sight.inside("umount", f"{private}/{left}/tmp/in").returncode == 0
     assert "done     remove the view of alice" in sight.paas("reconcile")
     assert os.listdir(private) == ["bob"]
+
+
+def rebooted(sight: Sight) -> None:
+    all_gone(sight)
+    for door in (sight.run_directory / "doors").iterdir():
+        door.unlink()
+
+
+def not_private(sight: Sight) -> None:
+    sight.sell("alice", text="private: {shm: true}\n")
+
+
+@pytest.mark.parametrize("before", [rebooted, not_private])
+def test_another_customer_of_the_same_name_finds_no_files(sight: Sight, before: Callable[[Sight], None]) -> None:
+    sight.sell("alice", "bob")
+    for name in ("alice", "bob"):
+        sight.asks(name, "echo kept >/tmp/kept")
+    before(sight)
+    (sight.shop.etc / "accounts.d/alice.yaml").unlink()
+    sight.paas("reconcile")
+    passwd = sight.shop.place / "passwd"
+    passwd.write_text(passwd.read_text().replace(f":{sight.alice}:", f":{sight.alice + 98}:"))
+    sight.inside("sh", "-c", f"umount /etc/passwd && mount --bind {passwd} /etc/passwd")
+    sight.sell("alice")
+    assert sight.python("alice", "import os; print(os.getuid())") == sight.alice + 98
+    assert sight.python("alice", LISTS.format(path="/tmp")) == []
+    assert sight.asks("bob", "cat /tmp/kept") == "kept"
+    assert sorted(os.listdir(sight.shop.place / "private")) == ["alice", "bob"]
 
 
 def whose(sight: Sight, *names: str) -> None:

@@ -37,6 +37,7 @@ class ViewHands:
             in_child(lambda: keeper.lay(self._ground.directory))
         os.makedirs(self._ground.doors, 0o700, exist_ok=True)
         wrong: list[str] = in_child(lambda: list(_make(self._ground, asked))) if asked else []
+        leftovers.remove(sorted({os.path.dirname(view.tmp) for _, view in asked if view.tmp}))
         return wrong
 
     def remove(self, views: Iterable[tuple[str, str]]) -> list[str]:
@@ -165,4 +166,5 @@ def _clear(files: list[str]) -> list[str]:
     """The files that were kept for accounts that are gone; what went wrong with each."""
     wrong = [leftovers.set_aside(tmp) if tmp else "" for tmp in files]
     left = leftovers.remove(sorted({os.path.dirname(tmp) for tmp in files if tmp}))
-    return [it or (left if left and tmp and leftovers.left_of(tmp) else "") for it, tmp in zip(wrong, files, strict=True)]
+    failed = {tmp for tmp in files if left and tmp and leftovers.left_of(tmp)}
+    return [it or (left if tmp in failed else "") for it, tmp in zip(wrong, files, strict=True)]

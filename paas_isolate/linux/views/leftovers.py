@@ -1,7 +1,7 @@
 """Files of an account that is gone: out of the way at once, and removed without being waited for for ever.
 
-A customer nests directories as deep as it likes, and millions of files take minutes: rm(1) goes down any depth, follows no
-link, and is a process of its own. What it has not managed is removed by the next run that makes or takes away a view.
+A customer nests directories as deep as it likes, and millions of files take minutes: rm(1) goes down any depth, follows
+no link, and is a process of its own. What it has not managed, the next run that makes or takes away a view removes.
 """
 
 import os
@@ -16,7 +16,8 @@ GONE = ".gone-"
 PATIENCE = 5.0
 """Seconds that a run waits for what it removes; then it goes on without it."""
 
-_REMOVES = ("rm", "-rf", "--one-file-system", "--")
+_REMOVES = ("xargs", "-0", "rm", "-rf", "--one-file-system", "--")
+"""More paths than a command line holds (E2BIG, execve(2)): all accounts may go at once."""
 
 
 def set_aside(tmp: str) -> str:
@@ -32,8 +33,8 @@ def set_aside(tmp: str) -> str:
 
 
 def set_aside_of_another(tmp: str, owner: int) -> None:
-    """An account of that name may have been there before: of whom, its directory says. What is root's is of a version that
-    did not say it yet. OSError where it stays in the way."""
+    """An account of that name may have been there before: of whom, its directory says. What is root's is of a version
+    that did not say it yet. OSError where it stays in the way."""
     with suppress(FileNotFoundError):
         whose = os.stat(tmp, follow_symlinks=False).st_uid
         if owner and whose not in (0, owner) and (wrong := set_aside(tmp)):
@@ -45,9 +46,9 @@ def remove(above: Iterable[str], patience: float = PATIENCE) -> str:
     paths = [path for directory in above for path in _aside(directory)]
     if not paths:
         return ""
-    rm = subprocess.Popen([*_REMOVES, *paths], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    rm = subprocess.Popen(_REMOVES, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        _, said = rm.communicate(timeout=patience)
+        _, said = rm.communicate("\0".join(paths), timeout=patience)
     except subprocess.TimeoutExpired:
         return ""
     return said.partition("\n")[0] if rm.returncode else ""
