@@ -24,6 +24,7 @@
 #include <security/pam_modutil.h>
 
 #include "leaf.h"
+#include "room.h"
 #include "view.h"
 
 #define VISIBLE __attribute__((visibility("default")))
@@ -42,8 +43,8 @@ struct options {
 	bool open_on_failure, strangers_to_penalty;
 };
 
-/* What became of an attempt to enter a cgroup. */
-enum entry { ENTERED, REFUSED, NO_DOOR, BROKEN };
+/* What became of an attempt to enter a cgroup; ASTRAY: one was entered, or could be, and the account's view cannot. */
+enum entry { ENTERED, REFUSED, NO_DOOR, BROKEN, ASTRAY };
 
 /* What stands where a door may stand. */
 enum door { ABSENT, LINK, SHUT, UNREADABLE };
@@ -194,6 +195,50 @@ static enum entry come_in(const struct options *options, uid_t uid, const char *
 	return BROKEN;
 }
 
+/* Into the leaf, and then the view. BROKEN and ASTRAY with errno. */
+static enum entry enter(const struct options *options, uid_t uid, const char *service)
+{
+	enum entry ended = come_in(options, uid, service);
+
+	if (ended == BROKEN) { /* a view has no doors in it */
+		enum view left = view_leave();
+
+		if (left == VIEW_BROKEN)
+			return ASTRAY;
+		if (left == VIEW_ENTERED)
+			ended = come_in(options, uid, service);
+	}
+	if (ended == ENTERED && view_enter(options->doors, uid) == VIEW_BROKEN)
+		return ASTRAY;
+	return ended;
+}
+
+/* The same, once more where there were too few descriptors. */
+static enum entry enter_in_any_case(const struct options *options, uid_t uid, const char *service)
+{
+	enum entry ended = enter(options, uid, service);
+	struct rlimit before;
+
+	if ((ended != BROKEN && ended != ASTRAY) || errno != EMFILE || !room_make(&before))
+		return ended;
+	ended = enter(options, uid, service);
+	room_give_back(&before);
+	return ended;
+}
+
+/* The user of that name, or NULL; a lookup may need descriptors as well. */
+static const struct passwd *look_up(pam_handle_t *pamh, const char *name)
+{
+	const struct passwd *user = pam_modutil_getpwnam(pamh, name);
+	struct rlimit before;
+
+	if (user || !room_make(&before))
+		return user;
+	user = pam_modutil_getpwnam(pamh, name);
+	room_give_back(&before);
+	return user;
+}
+
 /* Says it to whoever logs in, where that is wanted. */
 static int refuse(pam_handle_t *pamh, int flags, const char *words)
 {
@@ -202,19 +247,37 @@ static int refuse(pam_handle_t *pamh, int flags, const char *words)
 	return PAM_PERM_DENIED;
 }
 
-/* For a customer whose leaf cannot be had: the penalty leaf; when that fails too, what on_failure= says. */
-static int without_door(pam_handle_t *pamh, int flags, const struct options *options, const char *name)
+/* For a customer who would lack WHAT: refused, unless on_failure= says otherwise. */
+static int lacking(pam_handle_t *pamh, int flags, const struct options *options, const char *name, const char *what)
 {
-	if (options->penalty && through(options->penalty) == ENTERED) {
-		pam_syslog(pamh, LOG_WARNING, "%s is in %s until reconcile mends the doors", name, options->penalty);
-		return PAM_SUCCESS;
-	}
 	if (options->open_on_failure) {
-		pam_syslog(pamh, LOG_ALERT, "%s logs in without limits (on_failure=open)", name);
+		pam_syslog(pamh, LOG_ALERT, "%s logs in without %s (on_failure=open)", name, what);
 		return PAM_IGNORE;
 	}
-	pam_syslog(pamh, LOG_ERR, "%s refused: no cgroup can be entered", name);
+	pam_syslog(pamh, LOG_ERR, "%s refused: there would be no %s", name, what);
 	return refuse(pamh, flags, "Logins are not possible at the moment. Please contact your hosting provider.");
+}
+
+/* For a customer whose view cannot be had, with errno: nothing stands for it, for the host's shows what it hides. */
+static int without_view(pam_handle_t *pamh, int flags, const struct options *options, const char *name)
+{
+	pam_syslog(pamh, LOG_ERR, "the view of %s cannot be entered: %s", name, strerror(errno));
+	return lacking(pamh, flags, options, name, "view");
+}
+
+/* For a customer whose leaf cannot be had: the penalty leaf, in the view of USER if doors can be read that may name one;
+ * when the leaf fails too, what on_failure= says. */
+static int without_door(pam_handle_t *pamh, int flags, const struct options *options, const char *name,
+			const struct passwd *user)
+{
+	struct stat found;
+
+	if (!options->penalty || through(options->penalty) != ENTERED)
+		return lacking(pamh, flags, options, name, "limits");
+	if (user && !stat(options->doors, &found) && view_enter(options->doors, user->pw_uid) == VIEW_BROKEN)
+		return without_view(pamh, flags, options, name);
+	pam_syslog(pamh, LOG_WARNING, "%s is in %s until reconcile mends the doors", name, options->penalty);
+	return PAM_SUCCESS;
 }
 
 /* PAM_SUCCESS: the session is in a cgroup of ours. PAM_IGNORE: it is none of our business.
@@ -224,29 +287,23 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	const struct options options = parse_options(pamh, argc, argv);
 	const char *service = NULL, *name = NULL;
 	const struct passwd *user;
-	enum entry ended;
 
 	if (pam_get_item(pamh, PAM_SERVICE, (const void **)&service) != PAM_SUCCESS || !ours(service) ||
 	    pam_get_item(pamh, PAM_USER, (const void **)&name) != PAM_SUCCESS || !name || !strcmp(name, "root"))
 		return PAM_IGNORE;
-	user = pam_modutil_getpwnam(pamh, name);
+	user = look_up(pamh, name);
 	if (!user) {
 		pam_syslog(pamh, LOG_ERR, "%s cannot be looked up: nobody knows whose login this is", name);
-		return without_door(pamh, flags, &options, name);
+		return without_door(pamh, flags, &options, name, NULL);
 	}
 	if (user->pw_uid == 0 || user->pw_uid < options.first_uid || user->pw_uid > options.last_uid ||
 	    listed(options.exempt, user->pw_uid))
 		return PAM_IGNORE;
-	ended = come_in(&options, user->pw_uid, service);
-	if (ended == BROKEN && view_leave()) /* a view has no doors in it */
-		ended = come_in(&options, user->pw_uid, service);
-	switch (ended) {
+	switch (enter_in_any_case(&options, user->pw_uid, service)) {
 	case ENTERED:
-		if (view_enter(options.doors, user->pw_uid) != VIEW_BROKEN)
-			return PAM_SUCCESS;
-		pam_syslog(pamh, LOG_ERR, "the view of %s (uid %lu) cannot be entered: %s", name,
-			   (unsigned long)user->pw_uid, strerror(errno));
-		return without_door(pamh, flags, &options, name);
+		return PAM_SUCCESS;
+	case ASTRAY:
+		return without_view(pamh, flags, &options, name);
 	case NO_DOOR:
 		return options.strangers_to_penalty && options.penalty && through(options.penalty) == ENTERED ? PAM_SUCCESS
 													      : PAM_IGNORE;
@@ -258,7 +315,7 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	}
 	pam_syslog(pamh, LOG_ERR, "the door of %s (uid %lu) for %s does not open: %s", name,
 		   (unsigned long)user->pw_uid, service, strerror(errno));
-	return without_door(pamh, flags, &options, name);
+	return without_door(pamh, flags, &options, name, user);
 }
 
 /* A session's processes stay where they are until they end. */

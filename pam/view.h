@@ -102,7 +102,7 @@ static inline enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, 
 	}
 	size = readlink(door, told, sizeof told - 1);
 	if (size < 0)
-		return errno == ENOENT ? VIEW_NONE : VIEW_BROKEN;
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? VIEW_NONE : VIEW_BROKEN; /* no doors at all */
 	told[size] = '\0';
 	if (size <= 5 || (size_t)size >= sizeof told - 1 || strncmp(told, "view/", 5) || told[5] == '.' ||
 	    strchr(told + 5, '/')) {
@@ -166,26 +166,25 @@ static inline enum view view_enter(const char *doors, uid_t uid)
 	return view_enter_called(keeper, name);
 }
 
-/* Out of a view, to what the first process sees: whoever becomes another customer inside of one comes in anew. False
- * where that is where one is. */
-static inline bool view_leave(void)
+/* Out of a view, to what the first process sees: whoever becomes another customer inside of one comes in anew. VIEW_NONE
+ * where that is where one is; VIEW_ENTERED when it is now. */
+static inline enum view view_leave(void)
 {
 	struct stat first, own;
 	char here[PATH_MAX];
 	int saved = errno;
-	bool left;
 
 	if (stat("/proc/1/ns/mnt", &first) || stat("/proc/self/ns/mnt", &own) || first.st_ino == own.st_ino) {
 		errno = saved;
-		return false;
+		return VIEW_NONE;
 	}
 	if (!getcwd(here, sizeof here) || *here != '/')
 		*here = '\0';
-	left = !view_set("/proc/1/ns/mnt");
-	if (left)
-		view_stay_in(here);
+	if (view_set("/proc/1/ns/mnt"))
+		return VIEW_BROKEN;
+	view_stay_in(here);
 	errno = saved;
-	return left;
+	return VIEW_ENTERED;
 }
 
 #endif

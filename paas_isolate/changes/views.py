@@ -5,14 +5,19 @@ from collections.abc import Collection, Container, Iterator
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging
 from paas_isolate.changes.steps import Step
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Host
+from paas_isolate.model.account import Fleet, Host, Sold
 from paas_isolate.model.view import View, Views
 from paas_isolate.units import format_duration
 
 
 def views_as_sold(fleet: Fleet) -> Views:
-    made: dict[str, View | None] = {it.directory: it.view for it in fleet.accounts.values() if it.view}
+    made: dict[str, View | None] = {it.directory: _of(it, it.view) for it in fleet.accounts.values() if it.view}
     return Views(made, aging(fleet.host) if any(view.tmp for view in made.values() if view) else "")
+
+
+def _of(sold: Sold, view: View) -> View:
+    """Files are somebody's: another customer of that name is to find none."""
+    return view._replace(owner=sold.uids[sold.owner]) if view.tmp else view
 
 
 def aging(host: Host) -> str:
@@ -38,6 +43,7 @@ def view_steps(desired: Views, observed: Views, cgroups: Container[str]) -> Iter
     for directory, was in observed.made.items():
         if directory not in desired.made:
             stays = tree.account(directory) in cgroups
-            yield RemoveView(directory, was.tmp if was and not stays else "")
+            files = was.tmp if was else observed.files.get(directory, "")
+            yield RemoveView(directory, "" if stays else files)
     if desired.aging != observed.aging:
         yield SetAging(desired.aging)

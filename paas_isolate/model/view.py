@@ -22,21 +22,23 @@ class Upkeep(NamedTuple):
 class View(NamedTuple):
     """`processes`: of others none are seen, neither in /proc nor in the cgroup tree. `tmp`: the directory of the
     account's own /tmp and /var/tmp, '' where they are the host's. `shm`: /dev/shm is the account's own. `hide`: what
-    is not seen at all."""
+    is not seen at all. `owner`: the uid whose `tmp` it is, 0 where that is not known."""
 
     processes: bool = False
     tmp: str = ""
     shm: bool = False
     hide: tuple[str, ...] = ()
+    owner: int = 0
 
 
 class Views(NamedTuple):
     """`made` tells the view of each account directory, None where one was made and is not whole any more. `namespaces`
-    has the inodes of those observed. `aging` is what systemd-tmpfiles(8) goes by."""
+    has the inodes of those observed, `files` their `tmp`, whole or not. `aging` is what systemd-tmpfiles(8) goes by."""
 
     made: Mapping[str, View | None] = MappingProxyType({})
     aging: str = ""
     namespaces: Mapping[str, int] = MappingProxyType({})
+    files: Mapping[str, str] = MappingProxyType({})
 
 
 class Looks(Protocol):

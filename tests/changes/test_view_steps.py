@@ -64,6 +64,13 @@ def test_files_go_with_the_account_and_not_before() -> None:
     there = Views({"alice": FULL})
     assert list(view_steps(Views(), there, ("users/alice",))) == [RemoveView("alice")]
     assert list(view_steps(Views(), there, ())) == [RemoveView("alice", "/private/alice")]
+    broken = Views({"alice": None}, files={"alice": "/private/alice"})
+    assert list(view_steps(Views(), broken, ())) == [RemoveView("alice", "/private/alice")]
+
+
+def test_a_tmp_is_its_owners() -> None:
+    assert views_as_sold(fleet(FULL)).made == {"alice": FULL._replace(owner=1000)}
+    assert views_as_sold(fleet(View(shm=True))).made == {"alice": View(shm=True)}
 
 
 def test_who_stays_keeps_the_view() -> None:

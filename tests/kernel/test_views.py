@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,72 @@ def test_an_account_that_is_gone_leaves_nothing(sight: Sight) -> None:
     assert Path("/etc/passwd").exists()
 
 
+NESTS = """
+import os
+os.chdir("/tmp")
+for n in range({depth}):
+    os.mkdir("d")
+    os.chdir("d")
+print(n)
+"""
+
+
+@pytest.mark.parametrize("depth", [1500, 20_000])
+def test_directories_of_any_depth_go_with_the_account(sight: Sight, depth: int) -> None:
+    sight.sell("alice", "bob")
+    assert sight.python("alice", NESTS.format(depth=depth)) == depth - 1
+    (sight.shop.etc / "accounts.d/alice.yaml").unlink()
+    assert "remove the view of alice" in sight.paas("reconcile")
+    assert os.listdir(sight.shop.place / "private") == ["bob"]
+
+
+def test_files_that_cannot_be_removed_are_told_until_they_are(sight: Sight) -> None:
+    sight.sell("alice", "bob", "carol")
+    sight.asks("alice", "mkdir /tmp/in")
+    private = sight.shop.place / "private"
+    assert sight.inside("mount", "-t", "tmpfs", "other", f"{private}/alice/tmp/in").returncode == 0
+    for name in ("alice", "carol"):
+        (sight.shop.etc / f"accounts.d/{name}.yaml").unlink()
+    for _ in range(2):
+        told = sight.paas("reconcile", code=None)
+        assert "failed   remove the view of alice" in told
+        assert "busy" in told
+        assert "failed   remove the view of carol" not in told
+        (left,) = set(os.listdir(private)) - {"bob"}
+        assert left.startswith(".gone-alice-")
+    assert sight.inside("umount", f"{private}/{left}/tmp/in").returncode == 0
+    assert "done     remove the view of alice" in sight.paas("reconcile")
+    assert os.listdir(private) == ["bob"]
+
+
+def rebooted(sight: Sight) -> None:
+    all_gone(sight)
+    for door in (sight.run_directory / "doors").iterdir():
+        door.unlink()
+
+
+def not_private(sight: Sight) -> None:
+    sight.sell("alice", text="private: {shm: true}\n")
+
+
+@pytest.mark.parametrize("before", [rebooted, not_private])
+def test_another_customer_of_the_same_name_finds_no_files(sight: Sight, before: Callable[[Sight], None]) -> None:
+    sight.sell("alice", "bob")
+    for name in ("alice", "bob"):
+        sight.asks(name, "echo kept >/tmp/kept")
+    before(sight)
+    (sight.shop.etc / "accounts.d/alice.yaml").unlink()
+    sight.paas("reconcile")
+    passwd = sight.shop.place / "passwd"
+    passwd.write_text(passwd.read_text().replace(f":{sight.alice}:", f":{sight.alice + 98}:"))
+    sight.inside("sh", "-c", f"umount /etc/passwd && mount --bind {passwd} /etc/passwd")
+    sight.sell("alice")
+    assert sight.python("alice", "import os; print(os.getuid())") == sight.alice + 98
+    assert sight.python("alice", LISTS.format(path="/tmp")) == []
+    assert sight.asks("bob", "cat /tmp/kept") == "kept"
+    assert sorted(os.listdir(sight.shop.place / "private")) == ["alice", "bob"]
+
+
 def whose(sight: Sight, *names: str) -> None:
     for name in names:
         sight.asks(name, f"echo {name} >/tmp/whose")
@@ -276,18 +343,61 @@ def a_directory(sight: Sight) -> None:
 @pytest.mark.parametrize(
     "breaks", [no_handle, a_customers_own, another_namespace, nonsense, bobs_gone, too_long, a_directory]
 )
-def test_a_view_that_cannot_be_entered_is_a_door_that_does_not_open(sight: Sight, breaks: object) -> None:
+def test_nobody_comes_in_without_the_view_that_was_sold(sight: Sight, breaks: object) -> None:
     sight.sell("alice", "bob")
     breaks(sight)  # type: ignore[operator]
-    penalty = f"{sight.shop.cgroups.root}/penalty"
-    answer, said, *_ = sight.session("alice")
-    assert int(answer) == REFUSED
-    assert "not possible" in said
-    answer, _, cgroup, *_ = sight.session("alice", f"penalty={penalty}")
-    assert (int(answer), sight.shop.cgroups.path_of(cgroup)) == (ENTERS, "penalty")
+    for options in ((), (f"penalty={sight.shop.cgroups.root}/penalty",)):
+        answer, said, *_ = sight.session("alice", *options)
+        assert int(answer) == REFUSED
+        assert "not possible" in said
+    answer, said, *_ = sight.session("alice", "on_failure=open")
+    assert (int(answer), said) == (ENTERS, "")
     done = sight.inside(*sight.enter("alice", "echo", "it ran"))
     assert (done.returncode, done.stdout) == (125, "")
     assert "the view of the account cannot be entered" in done.stderr
+
+
+def test_the_penalty_leaf_is_entered_in_the_view(sight: Sight) -> None:
+    sight.sell("alice")
+    whose(sight, "alice")
+    door = sight.run_directory / f"doors/{sight.alice}"
+    door.unlink()
+    door.symlink_to(f"{sight.shop.cgroups.root}/users/alice/nowhere")
+    penalty = f"penalty={sight.shop.cgroups.root}/penalty"
+    answer, _, cgroup, told = sight.session("alice", penalty)
+    assert (int(answer), sight.shop.cgroups.path_of(cgroup), told) == (ENTERS, "penalty", "alice")
+    no_handle(sight)
+    assert int(sight.session("alice", penalty)[0]) == REFUSED
+
+
+@pytest.mark.parametrize("files", range(5, 9))
+def test_few_descriptors_lead_out_of_no_view(sight: Sight, files: int) -> None:
+    """Three are open: with one more PAM cannot load a module."""
+    sight.sell("alice")
+    sight.sell("bob", text="private: {tmp: true}\n")
+    whose(sight, "alice", "bob")
+    command = sight.session_command("bob", f"penalty={sight.shop.cgroups.root}/penalty")
+    few = ("sh", "-c", f'ulimit -Sn {files} && exec "$@"', "sh", *command)
+    answer, _, cgroup, told = sight.in_view("alice", *few).stdout.splitlines()
+    assert (int(answer), sight.shop.cgroups.path_of(cgroup), told) == (ENTERS, "users/bob/login", "bob")
+    limits = sight.in_view("alice", *few[:-1], "/proc/self/limits").stdout
+    assert f"Max open files            {files} " in limits, "it is as it was"
+
+
+@pytest.mark.parametrize("files", range(5, 9))
+def test_where_no_room_can_be_made_nobody_comes_in_without_the_view(sight: Sight, files: int) -> None:
+    sight.sell("alice")
+    sight.sell("bob", text="private: {tmp: true}\n")
+    whose(sight, "alice", "bob")
+    command = sight.session_command("bob", f"penalty={sight.shop.cgroups.root}/penalty")
+    powerless = "setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource"
+    few = ("sh", "-c", f'ulimit -n {files} && exec {powerless} "$@"', "sh", *command)
+    answer, said, _, *told = sight.in_view("alice", *few).stdout.splitlines()
+    if files < 6:
+        assert (int(answer), told) == (REFUSED, [])
+        assert "not possible" in said
+    else:
+        assert (int(answer), told) == (ENTERS, ["bob"])
 
 
 def test_root_and_the_exempt_keep_the_hosts(sight: Sight) -> None:

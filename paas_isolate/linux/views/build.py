@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from paas_isolate.linux.location import Location
-from paas_isolate.linux.views import calls
+from paas_isolate.linux.views import calls, leftovers
 from paas_isolate.linux.views.keeper import NO_FILE, NOTHING, Record
 from paas_isolate.model import tree
 from paas_isolate.model.view import View
@@ -34,14 +34,17 @@ class Ground(NamedTuple):
 
 
 def ready(view: View) -> None:
-    """On the host: directories that outlive the view."""
+    """On the host: directories that outlive the view. They tell by their owner whose they are, who cannot reach them
+    there: what is above is root's."""
     if view.tmp:
         above = os.path.dirname(view.tmp)
         os.makedirs(above, 0o700, exist_ok=True)
+        leftovers.set_aside_of_another(view.tmp, view.owner)
         for directory, mode in ((view.tmp, 0o700), *((f"{view.tmp}/{own}", 0o1777) for own in _OWN_TMP.values())):
             with suppress(FileExistsError):
                 os.mkdir(directory, mode)
                 os.chmod(directory, mode)
+        os.chown(view.tmp, view.owner, -1, follow_symlinks=False)
 
 
 def build(name: str, view: View, ground: Ground) -> Record:

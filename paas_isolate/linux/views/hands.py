@@ -2,13 +2,12 @@
 
 import errno
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
 from paas_isolate.linux.location import Location
-from paas_isolate.linux.views import build, calls, keeper
+from paas_isolate.linux.views import build, calls, keeper, leftovers
 from paas_isolate.linux.views.build import Ground
 from paas_isolate.linux.views.child import in_child
 from paas_isolate.model.view import View, Views
@@ -27,8 +26,9 @@ class ViewHands:
         if self._broken():
             return Views(aging=self._aged())
         found = in_child(lambda: list(_look(self._ground)))
-        made = {name: View(*view) if view else None for name, view, _ in found}
-        return Views(made, self._aged(), {name: namespace for name, _, namespace in found if namespace})
+        made = {name: View(*view) if view else None for name, view, _, _ in found}
+        namespaces = {name: namespace for name, _, namespace, _ in found if namespace}
+        return Views(made, self._aged(), namespaces, {name: tmp for name, _, _, tmp in found if tmp})
 
     def make(self, views: Iterable[tuple[str, View]]) -> list[str]:
         asked = list(views)
@@ -37,15 +37,18 @@ class ViewHands:
             in_child(lambda: keeper.lay(self._ground.directory))
         os.makedirs(self._ground.doors, 0o700, exist_ok=True)
         wrong: list[str] = in_child(lambda: list(_make(self._ground, asked))) if asked else []
+        leftovers.remove(sorted({os.path.dirname(view.tmp) for _, view in asked if view.tmp}))
         return wrong
 
     def remove(self, views: Iterable[tuple[str, str]]) -> list[str]:
         asked = list(views)
         if not asked:
             return []
-        if not self._broken() and not in_child(lambda: _remove(self._ground, [name for name, _ in asked])):
+        wrong = _clear([tmp for _, tmp in asked])
+        gone = [name for (name, _), why in zip(asked, wrong, strict=True) if not why]  # who fails is seen again
+        if not self._broken() and not in_child(lambda: _remove(self._ground, gone)):
             keeper.take_away(self._ground.directory)
-        return [_clear(tmp) for _, tmp in asked]
+        return wrong
 
     def set_aging(self, text: str) -> None:
         if not text:
@@ -85,7 +88,7 @@ class _Ways:
         calls.enter(self.host)
 
 
-def _look(ground: Ground) -> Iterator[tuple[str, tuple[object, ...] | None, int]]:
+def _look(ground: Ground) -> Iterator[tuple[str, tuple[object, ...] | None, int, str]]:
     ways = _Ways(ground)
     with ways.among_handles():
         found = list(keeper.records())
@@ -93,7 +96,8 @@ def _look(ground: Ground) -> Iterator[tuple[str, tuple[object, ...] | None, int]
     for name, record in found:
         calls.enter(ways.keeper)
         whole = record is not None and name in fit and _is_whole(name, record)
-        yield name, tuple(record.view) if record and whole else None, record.namespace if record else 0
+        view = record.view if record else View()
+        yield name, tuple(view) if whole else None, record.namespace if record else 0, view.tmp
 
 
 def _is_whole(name: str, record: keeper.Record) -> bool:
@@ -158,16 +162,9 @@ def _tried(work: Callable[[], None], cpus: set[int]) -> str:
     return ""
 
 
-def _clear(tmp: str) -> str:
-    """The files that were kept for an account that is gone; whatever its customer has made there, no link is followed
-    (shutil.rmtree.avoids_symlink_attacks)."""
-    if not tmp:
-        return ""
-    wrong: list[str] = []
-
-    def note(_: object, path: str, error: BaseException) -> None:
-        wrong.append(f"{path}: {error}")
-
-    if os.path.isdir(tmp):
-        shutil.rmtree(tmp, onerror=lambda function, path, info: note(function, path, info[1]))
-    return wrong[0] if wrong else ""
+def _clear(files: list[str]) -> list[str]:
+    """The files that were kept for accounts that are gone; what went wrong with each."""
+    wrong = [leftovers.set_aside(tmp) if tmp else "" for tmp in files]
+    left = leftovers.remove(sorted({os.path.dirname(tmp) for tmp in files if tmp}))
+    failed = {tmp for tmp in files if left and tmp and leftovers.left_of(tmp)}
+    return [it or (left if tmp in failed else "") for it, tmp in zip(wrong, files, strict=True)]
