@@ -153,8 +153,8 @@ def wish(
     for leaf, kept in keep.items():
         last = runs.get(leaf)
         wants, when = _wants(kept, last, now)
-        if last and last.asked and leaf in living:
-            when = min(when, last.kill_at)
+        if last and last.asked and leaf in living and not kept.as_it_is:
+            when = min(when, last.kill_due)
         if when < FOREVER:
             dues[leaf] = when
         final |= {leaf} if wants is None else set()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from shop import Shop
+from unanswered import stuck
 from workplace import ALICE, Workplace, build, until
 
 from paas_isolate.linux import procfs
@@ -304,6 +305,30 @@ def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: W
         assert work.pids("worker") == set()
         assert "start alice/worker" in work("start", "alice/worker")
     assert work.pids("worker")
+
+
+def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:
+    text = "worker: {run: exec sleep 1000, stop_timeout: 1s}"
+    record = work.shop.place / "run/services/alice.worker"
+
+    def kills() -> int:
+        found = re.findall(r"^killed \S+ (\d+)$", record.read_text(), re.M)
+        return int(found[0]) if found else 0
+
+    log = tmp_path / "log"
+    work.services(text)
+    with work.daemon(log):
+        until(lambda: work.pids("worker"), "it runs")
+        with stuck(tmp_path) as pid:
+            Path(work.shop.cgroups.root, "users/alice/worker/cgroup.procs").write_text(str(pid))
+            work.services(text.replace("1000", "1001"))
+            until(lambda: kills() == 1, "it is killed")
+            begin = time.monotonic()
+            until(lambda: kills() == 3, "it is killed twice more")
+            assert time.monotonic() - begin > 2.5, "after one second, and after two"
+            assert work.members("worker") == {pid}
+        until(lambda: work.pids("worker"), "the new one runs when it has ended")
+    assert log.read_text().count("kill alice/worker") == 1
 
 
 def test_the_daemon_gives_up_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:
