@@ -133,7 +133,10 @@ class Resident:
         self._well, self._fights.left_alone = not wrong, False
         self._listen(self._places.programs_count())
         self._servant.wait_for_all(report.last.desired.services.dues)
-        return not self._follow(fleet, report) and not forking
+        try:
+            return not self._follow(fleet, report) and not forking
+        except (PaasError, OSError):
+            return False  # the tree has gone since: the next one says what is wrong
 
     def _listen(self, execs: bool) -> None:
         if self.ears.processes:
@@ -222,8 +225,15 @@ class Resident:
         if self._fleet is None or self._places is None:
             return False
         served = self._servant.serve(self._fleet, self._places, records)
-        self._print = self._looks()
-        return served
+        return self._renew() and served
+
+    def _renew(self) -> bool:
+        """After our own work; whether there is a tree."""
+        try:
+            self._print = self._looks()
+        except (PaasError, OSError):
+            return False  # the whole turn says what is wrong
+        return True
 
     def until_served(self) -> float:
         return self._servant.until_served()
