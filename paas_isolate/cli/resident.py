@@ -242,7 +242,11 @@ class Resident:
         """start, stop or restart one: what was done of it at once. BusyError."""
         customers = self.customers()
         assert customers is not None  # of whom `sold` is one
-        return self._servant.order(customers.fleet, customers.places, verb, sold, service)
+        as_before = self.glance()
+        said = self._servant.order(customers.fleet, customers.places, verb, sold, service)
+        if as_before:  # else the next glance finds what somebody else has done
+            self._renew()
+        return said
 
     def mend(self, heard: Heard) -> bool:
         if self._fleet is None or self._places is None:

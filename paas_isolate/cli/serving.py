@@ -17,8 +17,6 @@ from paas_isolate.model.account import Fleet, Service, Sold
 from paas_isolate.model.running import FOREVER
 from paas_isolate.source import decisions
 
-_ORDER = 5.0
-"""Seconds that an order of a customer's waits for another run."""
 _SOON = 0.1
 """Seconds: another run is at work for this account, or somebody who was killed is still ending."""
 
@@ -51,11 +49,13 @@ class Servant:
         return all(served.values())
 
     def order(self, fleet: Fleet, places: Places, verb: str, sold: Sold, service: Service) -> tuple[str, ...]:
-        """start, stop or restart one: what was done of it at once. BusyError."""
+        """start, stop or restart one: what was done of it at once. BusyError: the loop waits for nobody."""
         said: list[str] = []
         name, records = f"{sold.directory}/{service.name}", self._desk.records
-        with self._desk.alone(wait=_ORDER):
-            decisions.save(self._desk.state, decisions.load(self._desk.state).order(verb, name))
+        with self._desk.alone():
+            decided = decisions.load(self._desk.state)
+            if (now := decided.order(verb, name)) != decided:
+                decisions.save(self._desk.state, now)
             for path in map(path_of, records.names_of(tree.leaf(sold.directory, service.name))):
                 if verb != "stop":
                     records.order(path, alive=verb == "restart")

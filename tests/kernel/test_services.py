@@ -14,8 +14,9 @@ from shop import Shop
 from unanswered import stuck
 from workplace import ALICE, Workplace, build, until
 
-from paas_isolate.linux import procfs
+from paas_isolate.linux import control, procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.lock import held
 
 pytestmark = pytest.mark.kernel
 
@@ -329,6 +330,30 @@ def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: Workplac
             assert work.members("worker") == {pid}
         until(lambda: work.pids("worker"), "the new one runs when it has ended")
     assert log.read_text().count("kill alice/worker") == 1
+
+
+def test_an_order_waits_for_nobody_and_writes_only_what_it_changes(work: Workplace, tmp_path: Path) -> None:
+    work.services("worker: {run: exec sleep 1000}")
+    run, decided = str(work.shop.place / "run"), work.shop.place / "state/decisions.json"
+
+    def order(verb: str) -> control.Answer:
+        time.sleep(1)  # one a second
+        answer = control.ask(run, verb, ("alice", "worker"), seconds=30)
+        assert answer
+        return answer
+
+    with work.daemon(tmp_path / "log"):
+        until(lambda: work.pids("worker"), "it runs")
+        until(lambda: order("restart").told, "the daemon has an ear for it")
+        assert not decided.exists()
+        assert order("stop").told["said"] == ["stop alice/worker: stopped by hand"]
+        before = decided.stat()
+        assert order("stop").told["said"] == ["nothing to do"]
+        assert decided.stat() == before
+        with held(f"{run}/lock", wait=20):
+            assert order("start").status == 75
+        until(lambda: order("start").told, "nobody else is at work")
+        until(lambda: work.pids("worker"), "it runs again")
 
 
 def test_the_daemon_gives_up_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:
