@@ -74,7 +74,9 @@ def daemon(desk: Desk, once: bool, interval: float) -> int:
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         resident = Resident(desk, Ears(desk, stack), interval)
-        ears = [*resident.ears.all, *Answering(desk, resident.customers, resident.order).ears(stack)]
+        answering = Answering(desk, resident.customers, resident.order)
+        ears = [*resident.ears.all, *answering.ears(stack)]
+        resident.ears.following.append(answering.follow)
         Loop(resident, ears, pulse=watchdog() / 2, alive=resident.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED
@@ -113,7 +115,7 @@ class Resident:
             self._beat = now + self._pulse / 2
 
     def turn(self) -> bool:
-        self.ears.specs.follow()
+        self.ears.follow()
         try:
             with self._desk.alone(wait=_PATIENCE):
                 fleet, report = run_once(self._desk, Manner(quiet=True))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -354,6 +355,25 @@ def test_an_order_waits_for_nobody_and_writes_only_what_it_changes(work: Workpla
             assert order("start").status == 75
         until(lambda: order("start").told, "nobody else is at work")
         until(lambda: work.pids("worker"), "it runs again")
+
+
+def test_the_daemon_hears_again_when_its_directory_was_wiped(work: Workplace, tmp_path: Path) -> None:
+    work.services("worker: {run: exec sleep 1000, stop_timeout: 1s}")
+    run = work.shop.place / "run"
+    with work.daemon(tmp_path / "log"):
+        until(lambda: work.pids("worker") and control.ask(str(run), "ping", seconds=5), "it runs")
+        for wiped in (run, run / "services"):
+            before = work.pids("worker")
+            shutil.rmtree(wiped)
+            until(lambda: work.pids("worker") - before, "what has no record begins anew")  # noqa: B023
+            until(lambda: control.ask(str(run), "ping", seconds=5), "the daemon can be asked")
+            before = work.pids("worker")
+            os.kill(*before, signal.SIGKILL)
+            until(lambda: work.pids("worker") - before, "it is heard that it has ended")  # noqa: B023
+        (run / control.NAME).unlink()
+        (run / "services").rename(run / "elsewhere")
+        until(lambda: control.ask(str(run), "ping", seconds=5), "the daemon can be asked")
+    assert not (run / control.NAME).exists()
 
 
 def test_the_daemon_gives_up_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:
