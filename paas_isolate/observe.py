@@ -194,25 +194,30 @@ def _processes(
         path = leaf_of.get(pid)
         sold = places.account_of(uid)
         if path is None or (sold is not None and places.rules_ask(sold)):
-            process = closely(cgroups, pid, path)
+            process = closely(cgroups, places, pid, path)
             if process is not None:
                 yield process
         else:
             yield Process(pid, uid, path)
 
 
-def closely(cgroups: CgroupTree, pid: int, path: str | None = None) -> Process | None:
-    """A process with all that placing it may depend on, None when it has ended; `path` is its cgroup if it is known."""
+def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = None) -> Process | None:
+    """A process with all that placing it may depend on, None when it has ended; `path` is its cgroup if it is known.
+
+    Its command line lies in its own memory: whoever reads it waits while that is changed (fs/proc/base.c,
+    get_mm_cmdline: mmap_lock). So only where a rule asks for it.
+    """
     identity = procfs.identity(pid)
     where = path if path is not None else cgroups.path_of(procfs.cgroup(pid) or "")
     if identity is None or not identity.alive or not where:
         return None
+    sold = places.account_of(identity.uids[0])
     return Process(
         pid=pid,
         uid=identity.uids[0],
         cgroup=where,
         start=identity.start,
         program=procfs.program(pid),
-        command=procfs.command(pid),
+        command=procfs.command(pid) if sold and places.commands_ask(sold) else "",
         settled=identity.settled,
     )

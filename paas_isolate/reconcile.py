@@ -194,7 +194,7 @@ def _wait(wheel: Wheel, last: Look, until: float) -> bool:
     waiting = [leaf for leaf in last.desired.services.waiting if wheel.only in ("", tree.directory_of(leaf))]
     if not ending and not waiting:
         return False
-    killed = min((last.observed.runs[leaf].kill_at for leaf in ending), default=FOREVER) - time.time()
+    killed = min((last.observed.runs[leaf].kill_due for leaf in ending), default=FOREVER) - time.time()
     soon = min(until, time.monotonic() + min(killed, 1.0))
     while time.monotonic() < soon and all(wheel.cgroups.populated(leaf) for leaf in ending):
         time.sleep(PAUSE)

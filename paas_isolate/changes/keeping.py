@@ -156,8 +156,8 @@ def wish(
     for leaf, kept in keep.items():
         last = runs.get(leaf)
         wants, when = _wants(kept, last, now)
-        if last and leaf in ending:
-            when = min(when, last.kill_at)
+        if last and leaf in ending and not kept.as_it_is:
+            when = min(when, last.kill_due)
         if when < FOREVER:
             dues[leaf] = when
         final |= {leaf} if wants is None else set()

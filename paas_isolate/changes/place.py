@@ -73,6 +73,9 @@ class Places:
         """Whether any service of the account wants to know programs and command lines."""
         return any(service.match.conditions for service in sold.services)
 
+    def commands_ask(self, sold: Sold) -> bool:
+        return any(service.match.command for service in sold.services)
+
     def programs_count(self) -> bool:
         """Whether a process may belong elsewhere for having become another program."""
         each = {id(it.services): it for it in self._directories.values()}  # who bought a plan as it is shares its own

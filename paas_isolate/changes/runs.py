@@ -28,10 +28,12 @@ class Stop(NamedTuple):
 
 
 class Kill(NamedTuple):
-    """End all in the leaf of a service."""
+    """End all in the leaf of a service. `before` is how often that was done already: whoever waits for a file system
+    that does not answer ends when it does (state D, proc_pid_stat(5)), and only the first time is news."""
 
     path: str
     because: str
+    before: int = 0
 
     def __str__(self) -> str:
         return f"kill {_service(self.path)}: {self.because}"

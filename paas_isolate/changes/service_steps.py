@@ -15,8 +15,8 @@ def service_steps(wish: Wish, observed: World, now: float) -> Iterator[Step]:
             continue
         wanted, run = wish.run.get(leaf), observed.runs.get(leaf)
         if run and run.asked and leaf in observed.members:
-            if now >= run.kill_at:
-                yield Kill(leaf, "it was asked to end, and has not")
+            if now >= run.kill_due:
+                yield Kill(leaf, "it was asked to end, and has not", run.kills)
         elif wanted is None and run:
             yield from _without(leaf, run, wish, leaf in observed.members)
         elif wanted:

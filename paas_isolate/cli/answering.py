@@ -1,5 +1,6 @@
 """What the daemon answers at its control socket. A verb more is a line in `verbs`."""
 
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -45,6 +46,9 @@ class Answering:
         self.desk, self.customers, self.order = desk, customers, order
         self.hits = Hits()
         self._ordered: dict[str, float] = {}
+        self._bound = ExitStack()
+        self._place: tuple[int, int] | None = None
+        self._reception: Reception | None = None
 
     def may_order(self, directory: str) -> bool:
         """One order a second: each costs the daemon some milliseconds, and a customer has many hands."""
@@ -73,15 +77,28 @@ class Answering:
         """Those that hear who asks; and the one that hears the time, to look who has hit a limit. Without a socket
         none: nobody could ask."""
         try:
-            listening = stack.enter_context(control.listening(self.desk.run))
-            reception = Reception(listening, Control(verbs(self), self.customers, traceback.print_exception).ask)
-            stack.callback(reception.close)
+            listening = self._bind(stack.enter_context(self._bound))
+            self._reception = Reception(listening, Control(verbs(self), self.customers, traceback.print_exception).ask)
+            stack.callback(self._reception.close)
             rounds = Rounds(self.hits, self.fleet, self.opened)
             stack.callback(rounds.close)
         except OSError as error:
             say.line(f"nobody can ask the daemon: {control.NAME}: {error}", fg="yellow", err=True)
             return []
-        return [reception, rounds]
+        return [self._reception, rounds]
+
+    def follow(self) -> None:
+        """Listen anew where the socket's place was wiped, or is another's. OSError."""
+        if self._reception and control.place(self.desk.run) != self._place:
+            with ExitStack() as new:
+                self._reception.listen(self._bind(new))
+                self._bound.close()
+                self._bound.enter_context(new.pop_all())
+
+    def _bind(self, stack: ExitStack) -> socket.socket:
+        listening = stack.enter_context(control.listening(self.desk.run))
+        self._place = control.place(self.desk.run)
+        return listening
 
 
 def verbs(here: Answering) -> list[Verb]:

@@ -1,6 +1,7 @@
 """The daemon's ears, as many as this machine has; and who it was."""
 
 import pwd
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from paas_isolate.cli import say
@@ -31,6 +32,9 @@ class Ears:
         self.records = Records(desk.records.directory)
         found = (self.processes, self.specs, self.records, self.knobs, self.netlinks, self.emptying)
         self.all: list[Ear] = [it for it in found if it]
+        self.following: list[Callable[[], None]] = [self.specs.follow, self.records.follow]
+        """What looks at each turn whether its place is where it was. OSError."""
+        self._deaf = ""
         for ear in found:
             if ear:
                 stack.callback(ear.close)
@@ -39,6 +43,18 @@ class Ears:
         """What is written to this file is no news; below 0 there is none."""
         if self.knobs and opened >= 0:
             self.knobs.ignore(opened)
+
+    def follow(self) -> None:
+        """Whoever hears nothing any more is told, once, and holds nobody up."""
+        deaf = ""
+        for follow in self.following:
+            try:
+                follow()
+            except OSError as error:
+                deaf = f"what is asked or noted is seen at the next look only: {error}"
+        if deaf and deaf != self._deaf:
+            say.line(deaf, fg="yellow", err=True)
+        self._deaf = deaf
 
 
 def _knobs() -> Fanotify | None:

@@ -63,7 +63,9 @@ def daemon(desk: Desk, once: bool, interval: float) -> int:
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         resident = Resident(desk, Ears(desk, stack), interval)
-        ears = [*resident.ears.all, *Answering(desk, resident.customers, resident.order).ears(stack)]
+        answering = Answering(desk, resident.customers, resident.order)
+        ears = [*resident.ears.all, *answering.ears(stack)]
+        resident.ears.following.append(answering.follow)
         Loop(resident, ears, pulse=watchdog() / 2, alive=resident.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED
@@ -101,7 +103,7 @@ class Resident:
             self._beat = now + self._pulse / 2
 
     def turn(self) -> bool:
-        self.ears.specs.follow()
+        self.ears.follow()
         try:
             with self._desk.alone(wait=_PATIENCE):
                 fleet, report = run_once(self._desk, Manner(quiet=True))
@@ -122,7 +124,10 @@ class Resident:
         self._listen(self._known.places.programs_count())
         unheard = self._only(fleet)
         self._servant.wait_for_all(report.last.desired.services.dues)
-        return not self._follow(fleet, report) and not forking and not unheard
+        try:
+            return not self._follow(fleet, report) and not forking and not unheard
+        except (PaasError, OSError):
+            return False  # the tree has gone since: the next one says what is wrong
 
     def _listen(self, execs: bool) -> None:
         if self.ears.processes:
@@ -176,8 +181,15 @@ class Resident:
         if self._known is None:
             return False
         served = self._servant.serve(self._known.fleet, self._known.places, records)
-        self._print = self._looks(self._known.fleet)
-        return served
+        return self._renew() and served
+
+    def _renew(self) -> bool:
+        """After our own work; whether there is a tree."""
+        try:
+            self._print = self._looks(self._known.fleet) if self._known else ()
+        except (PaasError, OSError):
+            return False  # the whole turn says what is wrong
+        return True
 
     def until_served(self) -> float:
         return self._servant.until_served()
@@ -186,7 +198,11 @@ class Resident:
         """start, stop or restart one: what was done of it at once. BusyError."""
         customers = self.customers()
         assert customers is not None  # of whom `sold` is one
-        return self._servant.order(customers.fleet, customers.places, verb, sold, service, by_customer=by_customer)
+        as_before = self.glance()
+        said = self._servant.order(customers.fleet, customers.places, verb, sold, service, by_customer=by_customer)
+        if as_before:  # else the next glance finds what somebody else has done
+            self._renew()
+        return said
 
     def mend(self, heard: Heard) -> bool:
         return self._known is not None and self._mender.mend(self._known.fleet, self._known.places, heard)

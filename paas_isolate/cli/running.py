@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.leaving import Leaving
+from paas_isolate.changes.runs import Kill
 from paas_isolate.changes.steps import owner
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
@@ -84,7 +85,8 @@ def _silent(outcome: Outcome) -> None:
 
 
 def tell_outcome(outcome: Outcome) -> None:
-    if outcome.ending is Ending.DONE:
+    again = isinstance(outcome.step, Kill) and outcome.step.before
+    if outcome.ending is Ending.DONE and not again:
         say.line(say.outcome_line(outcome))
 
 

@@ -18,8 +18,6 @@ from paas_isolate.model.account import Fleet, Service, Sold
 from paas_isolate.model.running import FOREVER
 from paas_isolate.source import decisions
 
-_ORDER = 5.0
-"""Seconds that an order of a customer's waits for another run."""
 _SOON = 0.1
 """Seconds: another run is at work for this account, or somebody who was killed is still ending."""
 
@@ -54,15 +52,16 @@ class Servant:
     def order(
         self, fleet: Fleet, places: Places, verb: str, sold: Sold, service: Service, *, by_customer: bool
     ) -> tuple[str, ...]:
-        """start, stop or restart one: what was done of it at once. BusyError; RefusedError where a customer would start
-        what an administrator has stopped."""
+        """start, stop or restart one: what was done of it at once. BusyError: the loop waits for nobody. RefusedError
+        where a customer would start what an administrator has stopped."""
         said: list[str] = []
         name, records = f"{sold.directory}/{service.name}", self._desk.records
-        with self._desk.alone(wait=_ORDER):
+        with self._desk.alone():
             decided = decisions.load(self._desk.state)
             if by_customer and verb != "stop" and not decided.may_start(name):
                 raise RefusedError(f"{service.name} was stopped by your provider: ask them")
-            decisions.save(self._desk.state, decided.order(verb, name, by_customer=by_customer))
+            if (now := decided.order(verb, name, by_customer=by_customer)) != decided:
+                decisions.save(self._desk.state, now)
             for path in map(path_of, records.names_of(tree.leaf(sold.directory, service.name))):
                 if verb != "stop":
                     records.order(path, alive=verb == "restart")

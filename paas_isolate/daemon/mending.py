@@ -53,7 +53,7 @@ def strays(cgroups: CgroupTree, places: Places, pids: Iterable[int]) -> tuple[Mo
     """The steps that put those of them that are not in their place there."""
     steps = []
     for pid in pids:
-        process = closely(cgroups, pid)
+        process = closely(cgroups, places, pid)
         moved = places.moved(process) if process else None
         if process and moved:
             steps.append(Move(process, moved.cgroup))

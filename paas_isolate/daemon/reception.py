@@ -68,6 +68,12 @@ class Reception:
     def fileno(self) -> int:
         return self._poll.fileno()
 
+    def listen(self, listening: socket.socket) -> None:
+        """Newcomers come by this one from now on; who is here stays."""
+        self._poll.unregister(self._listening.fileno())
+        self._listening = listening
+        self._poll.register(listening.fileno(), select.EPOLLIN if self._open else 0)
+
     def close(self) -> None:
         for visit in list(self._visits.values()):
             self._show_out(visit)

@@ -59,6 +59,14 @@ def listening(run: str) -> Iterator[socket.socket]:
                 _remove(name, inode)
 
 
+def place(run: str) -> tuple[int, int] | None:
+    """What lies where a socket of ours does, to be compared; None where nothing does."""
+    with suppress(OSError):
+        found = os.lstat(os.path.join(run, NAME))
+        return found.st_dev, found.st_ino
+    return None
+
+
 def _remove(path: str, inode: int) -> None:
     """Unless another daemon has put its own there."""
     with suppress(FileNotFoundError):

@@ -4,6 +4,7 @@ The first line is ours, JSON; the keeper (pam/keeper.h) and we add lines behind 
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +19,9 @@ _MOST = 1 << 16
 _MODE = 0o600
 _LAST_MOMENT = 1e11
 """Seconds since the epoch: what is later is no time, and cannot be told as one."""
+_TIMES = 999
+_KILLED = re.compile(rb"\nkilled \d{10}\.\d{3} (\d{3})\n")
+"""Always as long, so that it can be written over."""
 
 ENDING = ".ending"
 """Lies among the records when the machine goes down: nothing is started any more."""
@@ -89,6 +93,19 @@ class RecordDirectory:
             fd = os.open(self._file(path), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 os.write(fd, line.encode())
+            finally:
+                os.close(fd)
+
+    def note_kill(self, path: str) -> None:
+        """In the place of the last such line: what does not die for days fills no record."""
+        with suppress(FileNotFoundError):
+            fd = os.open(self._file(path), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                text = os.read(fd, _MOST)
+                last = _KILLED.search(text)
+                times = min(int(last[1]) + 1 if last else 1, _TIMES)
+                line = f"\nkilled {time.time():.3f} {times:03}\n".encode()
+                os.pwrite(fd, line, last.start() if last else len(text))
             finally:
                 os.close(fd)
 
@@ -211,6 +228,8 @@ def _with(run: Run, words: list[str]) -> Run:
             return run._replace(unhealthy=True)
         case ["asked", at, kill_at, *why]:
             return run._replace(asked=_moment(at), kill_at=_moment(kill_at), why=" ".join(why))
+        case ["killed", at, times]:
+            return run._replace(killed=min(_moment(at), time.time()), kills=max(1, min(int(times), _TIMES)))
         case ["again"]:
             return run._replace(again=True)
         case ["given-up"]:

@@ -31,6 +31,7 @@ def keep_service(
                 pidfd.ask(pid)
         case Kill(path):
             cgroups.kill(path)
+            records.note_kill(path)
         case GiveUp(path):
             records.add(path, "given-up")
         case Wait(path, digest):

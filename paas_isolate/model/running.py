@@ -12,7 +12,7 @@ MANY, PERIOD = 5, 120.0
 """So many starts within so many seconds are a crash loop."""
 
 LONGEST = 60.0
-"""Seconds between an end and the next start, at the most."""
+"""Seconds between an end and the next start, and between two times that it is killed, at the most."""
 
 
 class End(NamedTuple):
@@ -40,7 +40,8 @@ class Run(NamedTuple):
     """`digest` is of what it was begun with; `pid` and `start` (clock ticks since boot) name its program, 0 where it
     never began, `keeper` the process beside it. `begun` are the times of its last starts, this one's at the end, in
     seconds since the epoch; () where it waits for its first time since `since`. `alive`: the program lives in its leaf.
-    `asked` is when it was asked to end, and `why`; `kill_at` when it is not asked any more. `again` that a start was
+    `asked` is when it was asked to end, and `why`; `kill_at` when it is not asked any more; `kills` how often it was
+    killed since, last at `killed`. `again` that a start was
     ordered by hand, `given_up` that it starts no more by itself."""
 
     digest: str
@@ -53,6 +54,8 @@ class Run(NamedTuple):
     end: End = End()
     asked: float = 0.0
     kill_at: float = 0.0
+    killed: float = 0.0
+    kills: int = 0
     why: str = ""
     unhealthy: bool = False
     again: bool = False
@@ -90,6 +93,11 @@ class Run(NamedTuple):
         """When it may start again: after a second, two, four."""
         delay = min(LONGEST, 2.0 ** (self.recent - 1))
         return max(self.end.at, self.begun[-1]) + delay if self.begun else 0.0
+
+    @property
+    def kill_due(self) -> float:
+        """When it is killed: after its time to end, and where that was of no use a second, two, four later."""
+        return self.killed + min(LONGEST, 2.0 ** min(self.kills - 1, 9)) if self.kills else self.kill_at
 
 
 class Wish(NamedTuple):

@@ -18,8 +18,8 @@ class Process(NamedTuple):
     """A process of a uid of the range. `cgroup` is a path of the tree, or absolute when it is outside.
 
     `start` is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
-    `program` and `command` are read only where a service's rule asks for them. `settled` says that real,
-    effective and saved uid are the same; a process that is between two identities is never moved.
+    `program` and `command` are read only where they count, the latter where a rule of the account has it. `settled`
+    says that real, effective and saved uid are the same; a process that is between two identities is never moved.
     """
 
     pid: int

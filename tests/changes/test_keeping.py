@@ -224,6 +224,16 @@ def test_one_that_was_asked_to_end_is_not_forgotten_when_another_fails() -> None
     assert Kill(WEB, "it was asked to end, and has not") in list(steps)
 
 
+def test_what_does_not_die_is_killed_again_ever_more_seldom() -> None:
+    kept = program()
+    asked = ran(kept, alive=True, asked=NOW - 20, kill_at=NOW - 10)
+    killed = {times: {WEB: asked._replace(killed=NOW, kills=times)} for times in (1, 2, 3, 7, 999)}
+    assert wished(kept, {WEB: asked}).due == NOW - 10
+    assert [wished(kept, runs).due - NOW for runs in killed.values()] == [1, 2, 4, 60, 60]
+    frozen = keep(sell(Work("serve")), held=["alice"])
+    assert wished(frozen, {WEB: asked}).due == FOREVER, "nothing is done to it"
+
+
 def test_nobody_waits_for_one_that_was_given_up() -> None:
     """The new command is wrong: the others go on with the old one, and nobody looks every second."""
     kept = program(replicas=2)

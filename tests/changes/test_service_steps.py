@@ -45,6 +45,12 @@ CASES: dict[str, tuple[Run | None, bool, list[Step]]] = {
         True,
         [Kill(WEB, "it was asked to end, and has not")],
     ),
+    "killed a moment ago": (LIVES._replace(asked=NOW, kill_at=NOW + 50, killed=NOW + 59.5, kills=1), True, []),
+    "killed, and it did not die": (
+        LIVES._replace(asked=NOW, kill_at=NOW + 50, killed=NOW + 56, kills=3),
+        True,
+        [Kill(WEB, "it was asked to end, and has not", 3)],
+    ),
     "ended": (ENDED, False, [BEGIN]),
     "ended, and left somebody behind": (
         ENDED,

@@ -320,6 +320,35 @@ def test_cron_and_daemon_do_not_fight(resident: Resident, shop: Shop) -> None:
     assert resident.process.poll() is None
 
 
+def test_it_stays_when_the_tree_has_gone_and_a_record_tells(shop: Shop, tmp_path: Path) -> None:
+    most = Path(shop.cgroups.root, "cgroup.max.descendants")
+    root, config = most.parent / "deep", shop.etc / "config.yaml"
+    config.write_text(config.read_text().replace(str(most.parent), str(root)))
+    shop.account("alice", PLAIN)
+
+    def gone() -> bool:
+        for path in sorted(root.rglob("*/"), reverse=True):
+            path.rmdir()
+        root.rmdir()
+        most.write_text("0")
+        return not root.exists()
+
+    begun = Resident(shop, tmp_path / "log")
+    try:
+        until((root / "users/alice/other").exists, "the tree is there")
+        time.sleep(0.5)  # and the first turn is done
+        until(gone, "the tree has gone")
+        (shop.place / "run/services/alice.web").write_text("")
+        begun.says(r"paas-isolate: tree.root \S+ cannot be made")
+        most.write_text("max")
+        begun.process.send_signal(signal.SIGHUP)
+        until((root / "users/alice/other").exists, "the tree is there again")
+        assert begun.end() == 0
+    finally:
+        begun.process.kill()
+        begun.process.wait()
+
+
 def test_at_rest_it_takes_no_time(resident: Resident) -> None:
     def spent() -> float:
         fields = Path(f"/proc/{resident.process.pid}/stat").read_text().rpartition(")")[2].split()

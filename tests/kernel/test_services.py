@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from shop import Shop
+from unanswered import stuck
 from workplace import ALICE, Workplace, build, until
 
-from paas_isolate.linux import procfs
+from paas_isolate.linux import control, procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.lock import held
 
 pytestmark = pytest.mark.kernel
 
@@ -304,6 +307,73 @@ def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: W
         assert work.pids("worker") == set()
         assert "start alice/worker" in work("start", "alice/worker")
     assert work.pids("worker")
+
+
+def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:
+    text = "worker: {run: exec sleep 1000, stop_timeout: 1s}"
+    record = work.shop.place / "run/services/alice.worker"
+
+    def kills() -> int:
+        found = re.findall(r"^killed \S+ (\d+)$", record.read_text(), re.M)
+        return int(found[0]) if found else 0
+
+    log = tmp_path / "log"
+    work.services(text)
+    with work.daemon(log):
+        until(lambda: work.pids("worker"), "it runs")
+        with stuck(tmp_path) as pid:
+            Path(work.shop.cgroups.root, "users/alice/worker/cgroup.procs").write_text(str(pid))
+            work.services(text.replace("1000", "1001"))
+            until(lambda: kills() == 1, "it is killed")
+            begin = time.monotonic()
+            until(lambda: kills() == 3, "it is killed twice more")
+            assert time.monotonic() - begin > 2.5, "after one second, and after two"
+            assert work.members("worker") == {pid}
+        until(lambda: work.pids("worker"), "the new one runs when it has ended")
+    assert log.read_text().count("kill alice/worker") == 1
+
+
+def test_an_order_waits_for_nobody_and_writes_only_what_it_changes(work: Workplace, tmp_path: Path) -> None:
+    work.services("worker: {run: exec sleep 1000}")
+    run, decided = str(work.shop.place / "run"), work.shop.place / "state/decisions.json"
+
+    def order(verb: str) -> control.Answer:
+        time.sleep(1)  # one a second
+        answer = control.ask(run, verb, ("alice", "worker"), seconds=30)
+        assert answer
+        return answer
+
+    with work.daemon(tmp_path / "log"):
+        until(lambda: work.pids("worker"), "it runs")
+        until(lambda: order("restart").told, "the daemon has an ear for it")
+        assert not decided.exists()
+        assert order("stop").told["said"] == ["stop alice/worker: stopped by hand"]
+        before = decided.stat()
+        assert order("stop").told["said"] == ["nothing to do"]
+        assert decided.stat() == before
+        with held(f"{run}/lock", wait=20):
+            assert order("start").status == 75
+        until(lambda: order("start").told, "nobody else is at work")
+        until(lambda: work.pids("worker"), "it runs again")
+
+
+def test_the_daemon_hears_again_when_its_directory_was_wiped(work: Workplace, tmp_path: Path) -> None:
+    work.services("worker: {run: exec sleep 1000, stop_timeout: 1s}")
+    run = work.shop.place / "run"
+    with work.daemon(tmp_path / "log"):
+        until(lambda: work.pids("worker") and control.ask(str(run), "ping", seconds=5), "it runs")
+        for wiped in (run, run / "services"):
+            before = work.pids("worker")
+            shutil.rmtree(wiped)
+            until(lambda: work.pids("worker") - before, "what has no record begins anew")  # noqa: B023
+            until(lambda: control.ask(str(run), "ping", seconds=5), "the daemon can be asked")
+            before = work.pids("worker")
+            os.kill(*before, signal.SIGKILL)
+            until(lambda: work.pids("worker") - before, "it is heard that it has ended")  # noqa: B023
+        (run / control.NAME).unlink()
+        (run / "services").rename(run / "elsewhere")
+        until(lambda: control.ask(str(run), "ping", seconds=5), "the daemon can be asked")
+    assert not (run / control.NAME).exists()
 
 
 def test_the_daemon_gives_up_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:

@@ -168,6 +168,30 @@ def test_a_record_that_is_cut_is_none_or_as_far_as_it_goes(cabinet: Cabinet, siz
     assert run.again
 
 
+def test_a_kill_is_noted_in_the_place_of_the_last_one(cabinet: Cabinet) -> None:
+    cabinet.write(f"{HEAD}\nmain 7 70 6 1.0\nasked 1.000 2.000 stopped by hand")  # cut, where /run was full
+    begin = time.time()
+    for times in (1, 2, 3):
+        cabinet.note_kill(WEB)
+        cabinet.add(WEB, "again") if times == 1 else None
+        run = cabinet.seen()
+        assert run is not None
+        assert (run.kills, run.kill_at, run.why, run.again) == (times, 2.0, "stopped by hand", True)
+        assert begin - 0.001 <= run.killed <= run.kill_due - 2 ** (times - 1) + 0.001
+    assert len(cabinet.text()) == 5
+    cabinet.forget(WEB)
+    cabinet.note_kill(WEB)
+    assert cabinet.seen() is None
+
+
+@pytest.mark.parametrize("times", ["0", "-5", "9" * 400])
+def test_whatever_is_told_of_kills_the_next_is_within_a_minute(cabinet: Cabinet, times: str) -> None:
+    cabinet.write(f"{HEAD}\nasked 1.000 2.000 why\nkilled 99999999999 {times}\n")
+    run = cabinet.seen()
+    assert run is not None
+    assert run.kill_due <= time.time() + 60
+
+
 ODD_HEADS = [
     "[]",
     "1",

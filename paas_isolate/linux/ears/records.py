@@ -5,21 +5,43 @@ import os
 import struct
 from collections.abc import Iterator
 
+from paas_isolate.linux.control import NAME
 from paas_isolate.linux.ears.heard import Heard, Kind
 
-_MODIFY, _CLOSE_WRITE, _OVERFLOW = 0x2, 0x8, 0x4000
+_MODIFY, _CLOSE_WRITE, _MOVED_FROM, _DELETE, _MOVE_SELF, _ONLYDIR = 0x2, 0x8, 0x40, 0x200, 0x800, 0x01000000
+_OVERFLOW, _IGNORED = 0x4000, 0x8000
+_ASKED = _MODIFY | _CLOSE_WRITE | _MOVE_SELF | _ONLYDIR
+_ASKED_ABOVE = _DELETE | _MOVED_FROM | _MOVE_SELF | _ONLYDIR
 _EVENT = struct.Struct("=iIII")  # struct inotify_event
 
 
 class Records:
-    """`directory` is made where it is not there."""
+    """`directory` is made where it is not there, and again by `follow` where it was taken away. That is told by the one
+    above: a keeper's record keeps a directory that is removed alive, and silent. So it is of the control socket."""
 
     def __init__(self, directory: str) -> None:
-        os.makedirs(directory, 0o700, exist_ok=True)
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0 or libc.inotify_add_watch(self._fd, os.fsencode(directory), _MODIFY | _CLOSE_WRITE) < 0:
-            raise OSError(ctypes.get_errno(), "inotify")
+        self._directory, self._above = directory, os.path.dirname(directory)
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "inotify_init1")
+        self._watched: dict[int, str] = {}
+        self.follow()
+
+    def follow(self) -> None:
+        """One that is watched already is watched once (inotify_add_watch(2)). OSError."""
+        os.makedirs(self._directory, 0o700, exist_ok=True)
+        asked = ((self._above, _ASKED_ABOVE), (self._directory, _ASKED))
+        watched = {self._watch(path, mask): path for path, mask in asked}
+        for old in self._watched.keys() - watched.keys():
+            self._libc.inotify_rm_watch(self._fd, old)
+        self._watched = watched
+
+    def _watch(self, path: str, mask: int) -> int:
+        watch = int(self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask))
+        if watch < 0:
+            raise OSError(ctypes.get_errno(), "inotify_add_watch")
+        return watch
 
     def fileno(self) -> int:
         return int(self._fd)
@@ -28,16 +50,25 @@ class Records:
         os.close(self._fd)
 
     def heard(self) -> Iterator[Heard]:
-        """Each record once."""
+        """Each record once; that something was lost also where the directory has gone."""
         try:
             events = os.read(self._fd, 1 << 16)
         except BlockingIOError:
             return
-        at, names = 0, set[str]()
+        at, names, lost = 0, set[str](), False
         while at < len(events):
-            _, mask, _, size = _EVENT.unpack_from(events, at)
-            names.add(os.fsdecode(events[at + _EVENT.size : at + _EVENT.size + size].rstrip(b"\0")))
+            watch, mask, _, size = _EVENT.unpack_from(events, at)
+            name = os.fsdecode(events[at + _EVENT.size : at + _EVENT.size + size].rstrip(b"\0"))
             at += _EVENT.size + size
-            if mask & _OVERFLOW:
-                yield Heard(Kind.LOST)
+            where = self._watched.get(watch)
+            if where is None:
+                lost |= bool(mask & _OVERFLOW)
+            elif mask & (_IGNORED | _MOVE_SELF):
+                lost = True
+            elif where == self._above:
+                lost |= name in (os.path.basename(self._directory), NAME)
+            else:
+                names.add(name)
+        if lost:
+            yield Heard(Kind.LOST)
         yield from (Heard(Kind.SERVICE, name) for name in names if name and name[0] != ".")
