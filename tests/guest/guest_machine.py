@@ -3,14 +3,15 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 HOSTNAME = "paas-test"
+DAEMON = "paas-isolate-daemon.service"
 TREE = Path("/sys/fs/cgroup/paas.slice/paas-tree.service")
 ETC = Path("/etc/paas-isolate")
 STATE = Path("/var/lib/paas-isolate")
@@ -132,3 +133,19 @@ def run(*words: str, stdin: str = "") -> str:
     done = subprocess.run(words, input=stdin, text=True, capture_output=True)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+@contextmanager
+def daemon(*, accounts: int) -> Iterator[None]:
+    """Ready it is as soon as it hears; its status tells that it has looked at so many accounts."""
+    systemctl("start", DAEMON)
+    try:
+        until(lambda: has_looked(accounts), "it has looked at everything for the first time", seconds=60)
+        yield
+    finally:
+        systemctl("stop", DAEMON)
+
+
+def has_looked(accounts: int) -> bool:
+    told = systemctl("show", "--property=StatusText", "--value", DAEMON)
+    return told == f"{accounts} account" + "s" * (accounts != 1)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from guest_machine import figures, knob, systemctl, until
+from guest_machine import DAEMON, daemon, figures, knob, systemctl, until
 from guest_paas import INSTALLED
 from guest_people import Customer, Specs
 
-UNIT = "paas-isolate-daemon.service"
 LIMITS = {"pids": 40, "memory": "64M", "cpu": "unlimited"}  # an emulated Python is throttled for long
 SERVICES = {"web": {"limits": {"pids": 5, "memory": "20M"}}}
 
@@ -21,10 +20,9 @@ def alice(spec: Specs, sell: Callable[..., Customer]) -> Iterator[Customer]:
     spec.config(network={})
     sell("bob", limits={"pids": 41})
     customer = sell("alice", plan="small", limits=LIMITS, services=SERVICES)
-    systemctl("start", UNIT)
-    until(lambda: knob("users/alice", "pids.max") == "40", "the first turn is done")
-    yield customer
-    systemctl("stop", UNIT)
+    with daemon(accounts=2):
+        assert knob("users/alice", "pids.max") == "40"
+        yield customer
 
 
 def me(customer: Customer, *options: str, leaf: str = "users/alice/other", code: int = 0) -> str:
@@ -73,7 +71,7 @@ def test_the_kernel_kills_and_it_is_known(alice: Customer) -> None:
 
 
 def test_without_the_daemon_less_is_known(alice: Customer) -> None:
-    systemctl("stop", UNIT)
+    systemctl("stop", DAEMON)
     words = me(alice)
     assert words.startswith("account alice\n")
     assert re.search(r"^alice +ok +\S+ +64M +\d+ +40 ", words, re.M)

@@ -4,10 +4,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from guest_machine import is_alive, knob, run, systemctl, until, write_knob
+from guest_machine import DAEMON, daemon, has_looked, is_alive, knob, run, systemctl, until, write_knob
 from guest_people import Customer, Specs
-
-UNIT = "paas-isolate-daemon.service"
 
 
 @pytest.fixture
@@ -15,22 +13,13 @@ def alice(spec: Specs, sell: Callable[..., Customer]) -> Iterator[Customer]:
     """An account on a machine with a network, mended by the daemon."""
     spec.config(network={})
     customer = sell("alice", limits={"pids": 40, "memory": "64M"})
-    systemctl("start", UNIT)
-    try:
-        until(lambda: status() == "1 account", "it has looked at everything for the first time", seconds=60)
+    with daemon(accounts=1):
         assert knob("users/alice", "pids.max") == "40"
         yield customer
-    finally:
-        systemctl("stop", UNIT)
-
-
-def status() -> str:
-    """What systemd shows of it: ready it is before it has looked."""
-    return systemctl("show", "--property=StatusText", "--value", UNIT)
 
 
 def said(pattern: str) -> bool:
-    words = ("journalctl", "--unit", UNIT, "--output=cat", "--grep", pattern, "--lines=1", "--quiet")
+    words = ("journalctl", "--unit", DAEMON, "--output=cat", "--grep", pattern, "--lines=1", "--quiet")
     return subprocess.run(words, capture_output=True).returncode == 0
 
 
@@ -56,7 +45,7 @@ def test_who_flushes_the_ruleset_again_and_again_is_named_and_not_fought(alice: 
     run("nft", "flush", "ruleset")
     until(lambda: said("the ruleset was changed more than 3 times a minute, last by pid"), "it is told")
     assert "inet paas_isolate" not in run("nft", "list", "tables")
-    systemctl("reload", UNIT)
+    systemctl("reload", DAEMON)
     until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), "a look at everything puts it back", seconds=60)
 
 
@@ -73,17 +62,18 @@ def test_a_process_outside_is_moved_in(alice: Customer) -> None:
 def test_nothing_stands_on_it(alice: Customer) -> None:
     pid = alice.sleeps("users/alice/other")
     before = knob("users/alice", "pids.max"), run("nft", "list", "table", "inet", "paas_isolate")
-    main = int(systemctl("show", "--property=MainPID", "--value", UNIT))
+    main = int(systemctl("show", "--property=MainPID", "--value", DAEMON))
     run("kill", "-9", str(main))
     until(
-        lambda: int(systemctl("show", "--property=MainPID", "--value", UNIT)) not in (0, main), "systemd starts another"
+        lambda: int(systemctl("show", "--property=MainPID", "--value", DAEMON)) not in (0, main),
+        "systemd starts another",
     )
-    until(lambda: systemctl("is-active", UNIT) == "active", "it is up")
-    until(lambda: status() == "1 account", "it has looked", seconds=60)
+    until(lambda: systemctl("is-active", DAEMON) == "active", "it is up")
+    until(lambda: has_looked(1), "it has looked", seconds=60)
     assert (knob("users/alice", "pids.max"), run("nft", "list", "table", "inet", "paas_isolate")) == before
-    systemctl("reload", UNIT)
-    systemctl("stop", UNIT)
-    assert systemctl("show", "--property=Result", "--value", UNIT) == "success"
+    systemctl("reload", DAEMON)
+    systemctl("stop", DAEMON)
+    assert systemctl("show", "--property=Result", "--value", DAEMON) == "success"
     assert is_alive(pid)
     assert knob("users/alice", "pids.max") == "40"
 
