@@ -95,8 +95,9 @@ def look(wheel: Wheel) -> Look:
     return _look(wheel, _sold(wheel))
 
 
-def _sold(wheel: Wheel) -> _Sold:
-    world = as_sold(
+def as_wanted(wheel: Wheel) -> World:
+    """What should be of the house, and of those accounts that the wheel is for, whatever there is now."""
+    return as_sold(
         wheel.fleet,
         machine=wheel.machine,
         device_of=wheel.device_of,
@@ -106,6 +107,10 @@ def _sold(wheel: Wheel) -> _Sold:
         with_doors=wheel.doors is not None,
         with_views=wheel.looks is not None,
     )
+
+
+def _sold(wheel: Wheel) -> _Sold:
+    world = as_wanted(wheel)
     keep, unmet = kept_by(wheel, world)
     return _Sold(world._replace(unmet={**world.unmet, **unmet}) if unmet else world, keep)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from paas_isolate.changes.keeping import scaled
-from paas_isolate.errors import HostError
+from paas_isolate.errors import HostError, PaasError
 from paas_isolate.linux import lock
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.disks import Disks
@@ -16,7 +16,7 @@ from paas_isolate.linux.machine import machine
 from paas_isolate.linux.records import RecordDirectory
 from paas_isolate.linux.users import People
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Wiring
+from paas_isolate.model.account import Fleet, Sold, Wiring
 from paas_isolate.model.knobs import CONTROLLERS
 from paas_isolate.model.network import Pools, Wires
 from paas_isolate.model.view import Looks
@@ -132,6 +132,22 @@ def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
     if name in fleet.kept or cgroups.exists(tree.account(name)):
         return name
     raise unknown(name, fleet)
+
+
+def account_of(fleet: Fleet, target: str) -> tuple[Sold, str]:
+    """The account of ACCOUNT/SERVICE, and what stands for the service. UsageError; PaasError where its file is wrong
+    and there is no last good copy."""
+    from click import UsageError
+
+    name, _, service = target.partition("/")
+    if not name or not service:
+        raise UsageError(f"{target!r} is not ACCOUNT/SERVICE")
+    sold = fleet.accounts.get(name)
+    if sold is None:
+        if name in fleet.kept:
+            raise PaasError(f"{name}: {fleet.kept[name]}")
+        raise unknown(name, fleet)
+    return sold, service
 
 
 def unknown(name: str, fleet: Fleet) -> Exception:

@@ -7,7 +7,7 @@ import click
 
 from paas_isolate.apply import Outcome
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, need_root, no_such, unknown
+from paas_isolate.cli.desk import Desk, account_of, need_root, no_such
 from paas_isolate.errors import HostError, PaasError
 from paas_isolate.linux.users import People
 from paas_isolate.model.account import LOGIN, OTHER, Fleet, Sold
@@ -59,17 +59,10 @@ def _launcher() -> str:
 
 def _named(fleet: Fleet, target: str) -> tuple[Sold, str]:
     """The account and the name of its service. UsageError where there is none, with the nearest that there is."""
-    name, _, service = target.partition("/")
-    if not name or not service:
-        raise click.UsageError(f"{target!r} is not ACCOUNT/SERVICE")
-    sold = fleet.accounts.get(name)
-    if sold is None:
-        if name in fleet.kept:
-            raise PaasError(f"{name}: {fleet.kept[name]}")
-        raise unknown(name, fleet)
+    sold, service = account_of(fleet, target)
     services = {LOGIN, OTHER, *(each.name for each in sold.services)}
     if service not in services:
-        raise no_such(f"service of {name}", service, services)
+        raise no_such(f"service of {sold.name}", service, services)
     return sold, service
 
 

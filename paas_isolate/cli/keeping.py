@@ -9,7 +9,7 @@ import click
 from paas_isolate.apply import Ending
 from paas_isolate.changes.catalogue import replicas
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, need_root, no_such, unknown
+from paas_isolate.cli.desk import Desk, account_of, need_root, no_such
 from paas_isolate.cli.exits import Exit
 from paas_isolate.errors import PaasError
 from paas_isolate.linux.users import People
@@ -117,16 +117,9 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
 
 def named(fleet: Fleet, target: str) -> tuple[Sold, Service]:
     """The account and the service that paas-isolate runs. UsageError where there is none, with the nearest."""
-    name, _, service = target.partition("/")
-    if not name or not service:
-        raise click.UsageError(f"{target!r} is not ACCOUNT/SERVICE")
-    sold = fleet.accounts.get(name)
-    if sold is None:
-        if name in fleet.kept:
-            raise PaasError(f"{name}: {fleet.kept[name]}")
-        raise unknown(name, fleet)
+    sold, service = account_of(fleet, target)
     run = {each.name: each for each in sold.services if each.work.run}
     if service not in run:
         otherwise = "" if run else "none of its services has `run:`"
-        raise no_such(f"service that is run of {name}", service, run, otherwise=otherwise)
+        raise no_such(f"service that is run of {sold.name}", service, run, otherwise=otherwise)
     return sold, run[service]

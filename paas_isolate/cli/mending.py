@@ -9,7 +9,7 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.hearing import who
 from paas_isolate.cli.sweeping import Fights
-from paas_isolate.daemon.account import as_wanted, only
+from paas_isolate.daemon.account import only
 from paas_isolate.daemon.mending import differing, mended
 from paas_isolate.daemon.network import rewired, unruled, wires_differ
 from paas_isolate.errors import BusyError, PaasError
@@ -17,6 +17,7 @@ from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.heard import Heard
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
+from paas_isolate.reconcile import as_wanted
 
 
 class Mender:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.apply import Outcome, apply
-from paas_isolate.changes.desire import as_sold, desire
+from paas_isolate.changes.desire import desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.doors import doors_as_sold
 from paas_isolate.changes.place import Places
@@ -21,7 +21,7 @@ from paas_isolate.model.running import Run
 from paas_isolate.model.view import Views
 from paas_isolate.model.world import COMPLETE, World
 from paas_isolate.observe import observe_account
-from paas_isolate.reconcile import ROUNDS, Wheel, kept_by, services_now
+from paas_isolate.reconcile import ROUNDS, Wheel, as_wanted, kept_by, services_now
 
 
 class Edit(NamedTuple):
@@ -59,19 +59,6 @@ def _wired(sold: Sold, *, names: bool) -> object:
 def only(fleet: Fleet, *accounts: Sold) -> Fleet:
     """The host with these accounts alone."""
     return fleet._replace(accounts={it.name: it for it in accounts}, kept={})
-
-
-def as_wanted(wheel: Wheel) -> World:
-    """What should be of the house, and of those accounts that the wheel is for."""
-    return as_sold(
-        wheel.fleet,
-        machine=wheel.machine,
-        device_of=wheel.device_of,
-        held=wheel.held,
-        weight_at=wheel.weight_at,
-        controllers=wheel.controllers,
-        with_doors=wheel.doors is not None,
-    )
 
 
 def runs_of(wheel: Wheel, leaves: Sequence[str]) -> dict[str, Run]:
