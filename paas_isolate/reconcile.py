@@ -168,7 +168,10 @@ def services_now(
     strange = {leaf for leaf in observed.runs if leaf not in keep and tree.directory_of(leaf) not in known}
     if ending:
         return wished._replace(run=dict.fromkeys((*observed.runs, *keep)), dues={})
-    return wished._replace(run={**wished.run, **dict.fromkeys(strange)}) if strange else wished
+    if not strange:
+        return wished
+    dues = {leaf: due for leaf, due in wished.dues.items() if leaf not in strange}
+    return wished._replace(run={**wished.run, **dict.fromkeys(strange)}, dues=dues)
 
 
 def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:

@@ -171,6 +171,7 @@ def wish(
         elif wants:
             run[leaf] = None
             waiting |= set() if kept.is_job else {leaf}
+    dues |= {leaf: runs[leaf].kill_due for leaf in ending if leaf not in keep}  # not wanted, and not gone either
     # One that has ended for good, or was given up, will not be up: whoever waits for it is not looked at all the time.
     waiting = {leaf for leaf in waiting if final.isdisjoint(keep[leaf].siblings)}
     dues |= {leaf: min(dues.get(leaf, FOREVER), now + 1) for leaf in waiting}

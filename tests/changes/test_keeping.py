@@ -421,3 +421,12 @@ def test_what_the_environment_says_of_a_port_changes_nothing_of_where_it_listens
     launch = kept[WEB].launch
     assert (launch.port, launch.addresses) == (8100, ("10.77.0.2", "fd77::2"))
     assert "8100" in astray([launch])[launch]
+
+
+def test_who_is_not_wanted_any_more_is_looked_at_when_it_is_to_be_killed() -> None:
+    kept = program()
+    asked = ran(kept, alive=True, asked=NOW, kill_at=NOW + 10)
+    found = wished({}, {WEB: asked})
+    assert found.run == {}
+    assert found.dues == {WEB: NOW + 10}
+    assert wished({}, {WEB: asked._replace(alive=False)}).dues == {}
