@@ -37,13 +37,18 @@ def test_it_mends_what_differs_and_says_who_it_was(alice: Customer, sell: Callab
     until(lambda: "10.77." in run("ip", "route", "show", "table", "local"), "the addresses are back")
 
 
+def named() -> bool:
+    return said("the ruleset was changed more than 3 times a minute, last by pid")
+
+
 def test_who_flushes_the_ruleset_again_and_again_is_named_and_not_fought(alice: Customer) -> None:
     assert alice.uid
-    for times in range(3):
+    for times in range(8):  # two that come within one mending are mended as one
         run("nft", "flush", "ruleset")
-        until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), f"the ruleset is back, {times}")
-    run("nft", "flush", "ruleset")
-    until(lambda: said("the ruleset was changed more than 3 times a minute, last by pid"), "it is told")
+        until(lambda: named() or "inet paas_isolate" in run("nft", "list", "tables"), f"the ruleset is back, {times}")
+        if named():
+            break
+    until(named, "it is told")
     assert "inet paas_isolate" not in run("nft", "list", "tables")
     systemctl("reload", DAEMON)
     until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), "a look at everything puts it back", seconds=60)
