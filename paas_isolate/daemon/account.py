@@ -99,7 +99,8 @@ class Turned(NamedTuple):
 def turn_account(wheel: Wheel, world: World, edit: Edit, places: Places, tell: Callable[[Outcome], None]) -> Turned:
     """`world` is what should be; `places` know the account as it is now."""
     tried: set[Step] = set()
-    doors = frozenset(world.doors) | frozenset(_doors(wheel, edit.before))
+    # not the one that says that all are there: that is no account's, and a whole turn's to say
+    doors = (frozenset(world.doors) | frozenset(_doors(wheel, edit.before))) - {COMPLETE}
     keep = kept_by(wheel, world)[0]
     desired = world
     for _ in range(ROUNDS):

@@ -17,6 +17,8 @@ from shop import Shop
 
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.source import decisions
+from paas_isolate.source.decisions import Decisions
 
 pytestmark = pytest.mark.kernel
 ALICE, ALICE_UID = "users/alice", 1_000_000_000 + 100 * os.getpid()
@@ -89,6 +91,23 @@ def test_a_file_that_is_saved_is_applied(resident: Resident, shop: Shop) -> None
     assert frozen(shop)
     shop.account("alice", PLAIN)
     until(lambda: not frozen(shop), "the account goes on")
+
+
+def test_an_edit_opens_and_closes_doors_of_that_account_and_touches_no_other(resident: Resident, shop: Shop) -> None:
+    shop.account("bob", PLAIN)
+    decisions.save(str(shop.place / "state"), Decisions(launcher=True))
+    resident.process.send_signal(signal.SIGHUP)
+    doors = shop.place / "run/doors"
+    until(lambda: (doors / ".complete").exists(), "all doors are there")
+    there = (doors / ".complete").stat().st_ino
+    alice, bob = (doors / str(shop.first + n) for n in range(2))
+    for suspended in (True, False):
+        shop.account("alice", PLAIN + ("suspended: true\n" if suspended else ""))
+        until(lambda wanted=suspended: os.readlink(alice).startswith("closed") is wanted, "alice's door follows")
+        time.sleep(0.2)
+        assert (doors / ".complete").stat().st_ino == there
+        assert os.readlink(bob).endswith("users/bob/login")
+    assert "remove door" not in resident.log.read_text()
 
 
 def test_a_knob_that_is_written_by_hand_is_put_back_and_who_did_it_told(resident: Resident, shop: Shop) -> None:
