@@ -1,10 +1,10 @@
 """Chosen cgroups, few: whether the last process has left, or the first has come. See cgroups(7), Cgroup v2 release
 notification; the kernel tells every change of cgroup.events by inotify(7)."""
 
-import ctypes
 import os
 from collections.abc import Collection, Iterator
 
+from paas_isolate.linux.ears import events
 from paas_isolate.linux.ears.heard import Heard, Kind
 
 _MODIFY, _EVENTS = 0x2, "cgroup.events"
@@ -14,14 +14,11 @@ class Emptying:
     """`follow` says which. OSError where the kernel has no inotify instance to give."""
 
     def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "inotify_init1")
+        self._libc, self._fd = events.instance()
         self._watches: dict[str, int] = {}
 
     def fileno(self) -> int:
-        return int(self._fd)
+        return self._fd
 
     def close(self) -> None:
         os.close(self._fd)

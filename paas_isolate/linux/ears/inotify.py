@@ -3,19 +3,17 @@
 Who makes a file closes it when it is written, which is told too: only what comes otherwise counts when it is made.
 """
 
-import ctypes
 import os
 import stat
-import struct
 from collections.abc import Iterator, Sequence
 
+from paas_isolate.linux.ears import events
 from paas_isolate.linux.ears.heard import Heard, Kind
 
 _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _DELETE, _ATTRIB = 0x8, 0x40, 0x80, 0x200, 0x4
 _DELETE_SELF, _MOVE_SELF, _CREATE, _ONLYDIR = 0x400, 0x800, 0x100, 0x01000000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
 _ASKED = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ATTRIB | _CREATE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
-_EVENT = struct.Struct("=iIII")
 _END = ".yaml"
 
 
@@ -24,16 +22,13 @@ class Inotify:
     count."""
 
     def __init__(self, directories: Sequence[str], files: Sequence[str] = ()) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "inotify_init1")
+        self._libc, self._fd = events.instance()
         self._directories, self._files = tuple(directories), frozenset(files)
         self._names: dict[int, str] = {}
         self.follow()
 
     def fileno(self) -> int:
-        return int(self._fd)
+        return self._fd
 
     def close(self) -> None:
         os.close(self._fd)
@@ -46,15 +41,7 @@ class Inotify:
                 self._names[watch] = directory
 
     def heard(self) -> Iterator[Heard]:
-        try:
-            events = os.read(self._fd, 1 << 16)
-        except BlockingIOError:
-            return
-        at = 0
-        while at < len(events):
-            watch, mask, _, size = _EVENT.unpack_from(events, at)
-            name = events[at + _EVENT.size : at + _EVENT.size + size].rstrip(b"\0")
-            at += _EVENT.size + size
+        for watch, mask, name in events.read(self._fd):
             if mask & _OVERFLOW:
                 yield Heard(Kind.LOST)
             elif mask & (_IGNORED | _DELETE_SELF | _MOVE_SELF):
@@ -62,7 +49,7 @@ class Inotify:
                 yield Heard(Kind.SPECS)
             else:
                 directory = self._names.get(watch, "")
-                place = os.path.join(directory, os.fsdecode(name))
+                place = os.path.join(directory, name)
                 if self._matters(directory, place) and not (mask & _CREATE and _is_being_written(place)):
                     yield Heard(Kind.SPECS, place)
 

@@ -2,17 +2,16 @@
 
 import ctypes
 import os
-import struct
 from collections.abc import Iterator
 
 from paas_isolate.linux.control import NAME
+from paas_isolate.linux.ears import events
 from paas_isolate.linux.ears.heard import Heard, Kind
 
 _MODIFY, _CLOSE_WRITE, _MOVED_FROM, _DELETE, _MOVE_SELF, _ONLYDIR = 0x2, 0x8, 0x40, 0x200, 0x800, 0x01000000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
 _ASKED = _MODIFY | _CLOSE_WRITE | _MOVE_SELF | _ONLYDIR
 _ASKED_ABOVE = _DELETE | _MOVED_FROM | _MOVE_SELF | _ONLYDIR
-_EVENT = struct.Struct("=iIII")  # struct inotify_event
 
 
 class Records:
@@ -21,10 +20,7 @@ class Records:
 
     def __init__(self, directory: str) -> None:
         self._directory, self._above = directory, os.path.dirname(directory)
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "inotify_init1")
+        self._libc, self._fd = events.instance()
         self._watched: dict[int, str] = {}
         self.follow()
 
@@ -44,22 +40,15 @@ class Records:
         return watch
 
     def fileno(self) -> int:
-        return int(self._fd)
+        return self._fd
 
     def close(self) -> None:
         os.close(self._fd)
 
     def heard(self) -> Iterator[Heard]:
         """Each record once; that something was lost also where the directory has gone."""
-        try:
-            events = os.read(self._fd, 1 << 16)
-        except BlockingIOError:
-            return
-        at, names, lost = 0, set[str](), False
-        while at < len(events):
-            watch, mask, _, size = _EVENT.unpack_from(events, at)
-            name = os.fsdecode(events[at + _EVENT.size : at + _EVENT.size + size].rstrip(b"\0"))
-            at += _EVENT.size + size
+        names, lost = set[str](), False
+        for watch, mask, name in events.read(self._fd):
             where = self._watched.get(watch)
             if where is None:
                 lost |= bool(mask & _OVERFLOW)
