@@ -8,7 +8,8 @@ import click
 from paas_isolate.apply import Outcome
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, account_of, need_root, no_such
-from paas_isolate.errors import HostError, PaasError
+from paas_isolate.errors import PaasError
+from paas_isolate.linux.launch import installed
 from paas_isolate.linux.users import People
 from paas_isolate.model.account import LOGIN, OTHER, Fleet, Sold
 from paas_isolate.reconcile import reconcile
@@ -37,7 +38,7 @@ def exec(
     entered. Whatever is wrong, nothing runs outside.
     """
     need_root()
-    launcher = _launcher()
+    launcher = installed(LAUNCHERS)
     fleet = desk.fleet()
     sold, service = _named(fleet, target)
     user = user or sold.owner
@@ -48,13 +49,6 @@ def exec(
     words = ["--doors", desk.doors, "--user", user, *(word for name in keep for word in ("--keep", name))]
     words += ["--no-new-privs"] if no_new_privs else []
     os.execv(launcher, [launcher, *words, f"{sold.directory}/{service}", "--", *command])  # noqa: S606  (as meant)
-
-
-def _launcher() -> str:
-    for path in LAUNCHERS:
-        if os.access(path, os.X_OK):
-            return path
-    raise HostError("paas-enter is not installed", hint="scripts/install puts it into /usr/local/sbin")
 
 
 def _named(fleet: Fleet, target: str) -> tuple[Sold, str]:

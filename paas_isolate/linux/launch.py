@@ -6,7 +6,7 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from paas_isolate.errors import HostError
@@ -43,10 +43,17 @@ def launch(of: Launch, leaf: int, record: int, views: str) -> None:
 
 def launcher() -> str:
     """The path of paas-run. HostError where it is not installed."""
-    for path in LAUNCHERS:
+    return installed(LAUNCHERS)
+
+
+def installed(paths: Sequence[str]) -> str:
+    """The first of these places that a program of ours lies in. HostError where it lies in none."""
+    for path in paths:
         if os.access(path, os.X_OK):
             return path
-    raise HostError("paas-run is not installed", hint="scripts/install puts it into /usr/local/sbin")
+    raise HostError(
+        f"{os.path.basename(paths[0])} is not installed", hint="scripts/install puts it into /usr/local/sbin"
+    )
 
 
 def _request_file(of: Launch, views: str) -> int:
