@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from guest_machine import ETC, HOSTNAME, STATE, TREE, run, systemctl, until
+from guest_machine import ETC, HOSTNAME, STATE, TREE, comes_to_rest, run, systemctl, until
 from guest_paas import INSTALLED, Paas
 from guest_people import Customer, Customers, Specs
 from guest_stage import Stage, set_up
@@ -142,7 +142,7 @@ def cron_line(empty: None) -> Iterator[None]:
 
 
 def idle_service() -> None:
-    until(lambda: systemctl("is-active", "paas-isolate.service") != "activating", "no run of the timer is at work")
+    comes_to_rest("paas-isolate.service")
     until(lambda: not subprocess.run(["pgrep", "-f", INSTALLED], capture_output=True).stdout, "no run of cron either")
 
 

@@ -124,6 +124,11 @@ def _cpu_times(paths: list[str]) -> tuple[float, list[int]]:
     return (asked + told) / 2, used
 
 
+def comes_to_rest(unit: str) -> None:
+    """A oneshot has ended, and is not tried again either."""
+    until(lambda: systemctl("is-active", unit) != "activating", f"{unit} has ended", seconds=60)
+
+
 def systemctl(*words: str) -> str:
     return subprocess.run(["systemctl", *words], capture_output=True, text=True).stdout.strip()
 

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
-from guest_machine import DAEMON, daemon, has_looked, is_alive, knob, run, systemctl, until, write_knob
+from guest_machine import DAEMON, comes_to_rest, daemon, has_looked, is_alive, knob, run, systemctl, until, write_knob
 from guest_people import Customer, Specs
 
 
@@ -90,6 +90,7 @@ def test_the_tree_may_be_restarted_below_it(alice: Customer) -> None:
     until(lambda: (knob_or_nothing("users/alice", "pids.max")) == "40", "the account is back", seconds=60)
     write_knob("users/alice", "pids.max", "9")
     until(lambda: knob("users/alice", "pids.max") == "40", "the daemon hears in the new tree", seconds=60)
+    comes_to_rest("paas-isolate-boot.service")
 
 
 def knob_or_nothing(path: str, name: str) -> str:

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from guest_machine import ETC, figures, knob, systemctl, tree_can_be_stopped, until
+from guest_machine import ETC, comes_to_rest, figures, knob, tree_can_be_stopped, until
 from test_bites import HOG
 
 MEGABYTE = 1 << 20
@@ -103,7 +103,7 @@ def test_doctor_finds_what_is_broken_and_its_command_mends_it(fit, paas, what):
     finally:
         for check in failed:
             subprocess.run(["sh", "-c", check["mend"]], check=True, capture_output=True)
-    until(lambda: systemctl("is-active", "paas-isolate-boot.service") != "activating", "a reconcile has ended")
+    comes_to_rest("paas-isolate-boot.service")
     paas("doctor")
 
 

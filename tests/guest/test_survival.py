@@ -4,7 +4,17 @@ import os
 import signal
 
 import pytest
-from guest_machine import TREE, accounts, cgroup_of, is_alive, knob, systemctl, tree_can_be_stopped, until
+from guest_machine import (
+    TREE,
+    accounts,
+    cgroup_of,
+    comes_to_rest,
+    is_alive,
+    knob,
+    systemctl,
+    tree_can_be_stopped,
+    until,
+)
 
 LIMITS = {"memory": "64M", "cpu": "20%", "pids": 40}
 KNOBS = {"memory.max": str(64 << 20), "cpu.max": "20000 100000", "pids.max": "40"}
@@ -49,9 +59,7 @@ def test_limits_and_processes_come_through(busy, paas, event):
         systemctl("start", "paas-tree.service")
     if event == "restart of the timer":
         systemctl("stop", "paas-isolate.timer")
-        until(
-            lambda: systemctl("is-active", "paas-isolate.service") != "activating", "the run that it started has ended"
-        )
+        comes_to_rest("paas-isolate.service")
 
     # An idle account's cgroup may go with the unit; the reconcile that the unit's start brings along makes it again.
     if "of the tree" in event and tree_can_be_stopped():

@@ -394,7 +394,7 @@ def test_of_fifty_customers_nobody_reaches_another(wired: Wired) -> None:
     names = [path.stem for path in (wired.shop.etc / "accounts.d").iterdir()]
     done = wired.run("net", "test", *names, "--json")
     found = {it["name"]: it for it in json.loads(done.stdout)}
-    assert done.returncode == 0, [it["broken"][:3] for it in found.values()]
+    assert done.returncode == 0, {it["name"]: it["broken"][:3] for it in found.values() if it["broken"]}
     ways = 2 * 2  # addresses, protocols
     assert found["who may connect is heard"]["tried"] == 50 * ways
     assert found["who may not connect is not heard"]["tried"] == (50 * 49 + 50) * ways  # nobody knocks everywhere too
