@@ -11,13 +11,14 @@ from paas_isolate.cli.hearing import who
 from paas_isolate.cli.sweeping import Fights
 from paas_isolate.daemon.account import only
 from paas_isolate.daemon.mending import differing, mended
-from paas_isolate.daemon.network import rewired, unruled, wires_differ
+from paas_isolate.daemon.network import prepared, rewired, ruled_again, unruled, wires_differ
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.heard import Heard
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.reconcile import as_wanted
+from paas_isolate.model.network import Prepared
+from paas_isolate.reconcile import Look, as_wanted
 
 
 class Mender:
@@ -25,6 +26,15 @@ class Mender:
 
     def __init__(self, desk: Desk, fights: Fights) -> None:
         self._desk, self._fights = desk, fights
+        self._ready: Prepared | None = None
+        """What lays the ruleset of the last whole turn's fleet; an edit that is none of the network's leaves it so."""
+
+    def make_ready(self, fleet: Fleet, last: Look) -> None:
+        """After a whole turn. HostError."""
+        self._ready = None
+        if last.desired.network.rules is not None:
+            with self._desk.wheel(fleet) as wheel:
+                self._ready = prepared(wheel, last)
 
     def mend(self, fleet: Fleet, places: Places, heard: Heard) -> bool:
         by, directory = who(heard), tree.directory_of(heard.place)
@@ -43,15 +53,16 @@ class Mender:
 
     def rewire(self, fleet: Fleet, heard: Sequence[Heard]) -> bool:
         by = "; ".join(sorted({it for it in map(who, heard) if it}))
-        may = None
         try:
             with self._desk.alone(), self._desk.wheel(fleet) as wheel:
-                for differ in (unruled, wires_differ):
-                    steps = differ(wheel)
-                    if steps and may is None:
-                        may = self._fights.may_mend(heard[0].place, by)
-                    if steps and may:
-                        _tell_mended(rewired(wheel, steps), by)
+                gone = unruled(wheel)
+                if gone and not self._fights.may_mend(heard[0].place, by):
+                    return True
+                if gone:
+                    _tell_mended(ruled_again(wheel, self._ready), by)
+                steps = wires_differ(wheel)
+                if steps and (gone or self._fights.may_mend(heard[0].place, by)):
+                    _tell_mended(rewired(wheel, steps), by)
         except BusyError:
             return False
         except (PaasError, OSError) as error:

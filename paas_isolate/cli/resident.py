@@ -23,6 +23,7 @@ from paas_isolate.cli.serving import Servant
 from paas_isolate.cli.sweeping import Fights, Sweeper
 from paas_isolate.daemon.control import Customers
 from paas_isolate.daemon.fingerprint import fingerprint
+from paas_isolate.daemon.garbage import put_off
 from paas_isolate.daemon.loop import Loop
 from paas_isolate.errors import PaasError
 from paas_isolate.linux.cgroupfs import CgroupTree
@@ -102,6 +103,7 @@ class Resident:
             notify("WATCHDOG=1")
             self._beat = now + self._pulse / 2
 
+    @put_off()
     def turn(self) -> bool:
         self.ears.follow()
         try:
@@ -148,6 +150,7 @@ class Resident:
                 self.ears.knobs.root = location.root
             empty = self.ears.emptying.follow([f"{location.root}/{tree.account(it)}" for it in there])
             self._print = fingerprint(location.root, self._desk.doors, self._desk.state)
+        self._mender.make_ready(fleet, report.last)
         return empty
 
     def patience(self) -> float:

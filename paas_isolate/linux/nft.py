@@ -2,11 +2,8 @@
 
 import ctypes
 import json
-import os
-import socket
-import struct
 import subprocess
-from collections import deque
+import zlib
 from typing import Any, NamedTuple
 
 from paas_isolate.changes import egress
@@ -17,14 +14,10 @@ from paas_isolate.model.network import Grant, Pools, Published, Restraint, Rules
 
 LIBRARY = "libnftables.so.1"
 _JSON, _TERSE = 1 << 4, 1 << 11  # nftables/libnftables.h: NFT_CTX_OUTPUT_…
-_NETFILTER, _GET_GENERATION = 12, 10 << 8 | 16  # NETLINK_NETFILTER; NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
-_REQUEST = struct.Struct("=IHHIIBBH")  # struct nlmsghdr, struct nfgenmsg
 _MOVES = ("handle", "packets", "bytes", "elem")
 """What differs in a listing though nobody changed a rule."""
 _LONG = 4096
 """Bytes: some hundred elements. A child costs as much as a hundred users looked up."""
-_children = deque[int](maxlen=8)
-"""Pids that had a transaction for us."""
 
 
 class Seen(NamedTuple):
@@ -40,10 +33,6 @@ class Nft:
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
 
-    def there(self) -> bool:
-        """Whether there is such a table at all, whatever it holds. HostError."""
-        return f"table {TABLE}" in run("list tables").splitlines()
-
     def look(self) -> Seen | None:
         """What the table holds; None when there is none."""
         try:
@@ -58,6 +47,15 @@ class Nft:
         run(replacement(self._pools, rules))
         return 1 + self._note(self._forms(_listing(f"list table {TABLE}", terse=True)))
 
+    def spelled(self, rules: Rules) -> bytes:
+        """For `lay_spelled`: what `lay` says of these rules, and what the table that stands here notes of itself."""
+        made = _made(_listing(f"list map {TABLE} made"))
+        return zlib.compress((replacement(self._pools, rules) + _noting(made)).encode(), 1)
+
+    def lay_spelled(self, spelled: bytes) -> None:
+        """In one transaction, and without a thought."""
+        run(zlib.decompress(spelled).decode())
+
     def change(self, wanted: Rules, found: Rules) -> int:
         """By element, in one transaction; by two where an egress is new. Their number."""
         text = change(wanted, found)
@@ -68,7 +66,7 @@ class Nft:
 
     def _note(self, forms: dict[int, int]) -> int:
         if forms:
-            run(f"add element {TABLE} made {{ {', '.join(f'{name} : {form}' for name, form in forms.items())} }}")
+            run(_noting(forms))
         return bool(forms)
 
     def _forms(self, listed: list[dict[str, Any]]) -> dict[int, int]:
@@ -89,17 +87,8 @@ class Nft:
         run(f"table {TABLE}\ndelete table {TABLE}\n")
 
 
-def was_ours(pid: int) -> bool:
-    """Whether a child of ours had this pid lately; it may have become another's since."""
-    return pid in _children
-
-
-def generation() -> int:
-    """A number that changes with every transaction in this network namespace (NFT_MSG_GETGEN)."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as asking:
-        asking.send(_REQUEST.pack(_REQUEST.size, _GET_GENERATION, 1, 1, 0, 0, 0, 0))
-        answer = asking.recv(4096)
-    return int(struct.unpack_from(">I", answer, _REQUEST.size + 4)[0])
+def _noting(forms: dict[int, int]) -> str:
+    return f"add element {TABLE} made {{ {', '.join(f'{name} : {form}' for name, form in forms.items())} }}\n"
 
 
 def run(text: str, *, flags: int = 0) -> str:
@@ -115,18 +104,17 @@ def _nobody_known(library: ctypes.CDLL, text: str, flags: int) -> str:
     uid_type_parse), and getpwnam(3) reads /etc/passwd from its beginning: of 10,000 users the table took 15 s. In a
     child that has no users it takes 0.3."""
 
-    def done(_: object) -> tuple[int, bool, str]:
+    def done(_: object) -> tuple[bool, str]:
         ctypes.CDLL(None).__getattr__("__nss_configure_lookup")(b"passwd", b"files_of_nobody")
         try:
-            return os.getpid(), True, _by_library(library, text, flags)
+            return True, _by_library(library, text, flags)
         except HostError as error:
-            return os.getpid(), False, str(error)
+            return False, str(error)
 
     answer = shares.apart(done)
     if answer is None:
         return _by_library(library, text, flags)
-    child, well, said = answer
-    _children.append(child)
+    well, said = answer
     if not well:
         raise HostError(said)
     return said

@@ -1,16 +1,17 @@
 """The network's hands together: links, ruleset, gate, names; what the ruleset held if nobody has changed it."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from paas_isolate import __version__
-from paas_isolate.linux import kept, nft
+from paas_isolate.changes.ruleset import TABLE
+from paas_isolate.linux import kept, nfnetlink, nft
 from paas_isolate.linux.gate.keeper import Keeper, Spots
 from paas_isolate.linux.hosts import HostsFile
 from paas_isolate.linux.links import Links
 from paas_isolate.linux.listening import listening
-from paas_isolate.model.network import Address, Gate, Network, Pools, Rules
+from paas_isolate.model.network import Address, Gate, Network, Pools, Prepared, Rules
 
 _NAMESPACE = "/proc/self/ns/net"
 
@@ -39,7 +40,17 @@ class NetworkHands:
         return Network(self._links.look(), rules, there, gate, self._keeper.there(), unable, names, taken)
 
     def ruled(self) -> bool:
-        return self._nft.there()
+        with suppress(OSError):
+            return nfnetlink.has_table(TABLE)
+        return False
+
+    def prepare(self, rules: Rules) -> Prepared:
+        return Prepared(self._nft.spelled(rules), self.taken())
+
+    def lay(self, prepared: Prepared, rules: Callable[[], Rules | None]) -> None:
+        before = _generation()
+        self._nft.lay_spelled(prepared.spelled)
+        self._note(rules(), before, 1)
 
     def taken(self) -> frozenset[int]:
         return listening(self._ports, self._pools) if self._ports else frozenset()
@@ -60,7 +71,7 @@ class NetworkHands:
             transactions = self._nft.lay(wanted)
         else:
             transactions = self._nft.change(wanted, found)
-        self._note(wanted, before + transactions)
+        self._note(wanted, before, transactions)
         self._keep(wanted)
 
     def set_gate(self, wanted: Gate | None, found: Gate | None) -> None:
@@ -85,13 +96,14 @@ class NetworkHands:
         found = kept.load(self._seen)
         return found[1] if found and found[0] == self._about(_generation()) else None
 
-    def _note(self, rules: Rules | None, generation: int) -> None:
-        """`generation` is what it must be if nobody else had a transaction meanwhile."""
-        if rules is None or not generation or _generation() != generation:
+    def _note(self, rules: Rules | None, before: int, transactions: int = 0) -> None:
+        """Nothing, where somebody else had a transaction since `before` too."""
+        ours = bool(before) and nfnetlink.remember(before, transactions)
+        if rules is None or not ours:
             kept.forget(self._seen)
             return
         with suppress(OSError):  # whoever looks without being root keeps none
-            kept.save(self._seen, self._about(generation), rules)
+            kept.save(self._seen, self._about(before + transactions), rules)
 
     def _keep(self, rules: Rules | None) -> None:
         """For the next boot."""
@@ -107,5 +119,5 @@ class NetworkHands:
 def _generation() -> int:
     """0 where the kernel has no nftables."""
     with suppress(OSError):
-        return nft.generation()
+        return nfnetlink.generation()
     return 0

@@ -3,7 +3,7 @@
 Addresses are text as inet_ntop(3) writes it: one has one text, and a colon tells IPv6.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from socket import AF_INET, AF_INET6, inet_pton
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -115,6 +115,14 @@ class Network(NamedTuple):
     taken: frozenset[int] = frozenset()
 
 
+class Prepared(NamedTuple):
+    """A ruleset that was laid, spelled out for the day on which it is gone; while the machine itself listened at these
+    of the ports that are to be published."""
+
+    spelled: bytes
+    taken: frozenset[int]
+
+
 class Wires(Protocol):
     """The hands in the network. They are in linux/wires, which a machine without a network of ours never imports.
     `add` and `remove` answer what went wrong with each, '' where nothing did."""
@@ -126,6 +134,12 @@ class Wires(Protocol):
 
     def taken(self) -> frozenset[int]:
         """The ports that the machine serves itself, of those that are to be published."""
+
+    def prepare(self, rules: Rules) -> Prepared:
+        """Of the rules that are laid. HostError."""
+
+    def lay(self, prepared: Prepared, rules: Callable[[], Rules | None]) -> None:
+        """Where no ruleset is; what was prepared says `rules`, which are asked for when it is laid. HostError."""
 
     def add(self, addresses: Iterable[Address]) -> list[str]: ...
 

@@ -206,12 +206,51 @@ SPOILT = [
 def test_what_somebody_did_to_the_table_is_seen_and_mended(guarded: Namespace, spoilt: str) -> None:
     whole = "print(bool(line.look() and line.look().whole and line.look().rules == rules))"
     assert guarded.nft(whole) == "True"
-    before = guarded.nft("print(nft.generation())")
+    before = guarded.nft("print(nfnetlink.generation())")
     guarded.inside("nft", spoilt)
-    assert guarded.nft("print(nft.generation())") != before
+    assert guarded.nft("print(nfnetlink.generation())") != before
     assert guarded.nft(whole) == "False"
     guarded.nft("line.lay(rules)")
     assert guarded.nft(whole) == "True"
+
+
+HEARD = """
+import subprocess
+from paas_isolate.linux.ears.netlinks import Netlinks
+def heard(): return [it.who.rpartition(' ')[2] for it in ear.heard()]
+def flush(): subprocess.run(['nft', 'flush', 'ruleset'], check=True)
+ear = Netlinks()
+many = Rules(frozenset(Grant(100000 + it, f'10.77.{it // 250}.{it % 250 + 1}') for it in range(30000)))
+"""
+
+
+def test_our_own_transactions_are_no_news_and_those_of_others_are(space: Namespace) -> None:
+    """Of 30,000 elements the kernel tells more than fits into the socket."""
+    said = space.nft(f"""{HEARD}
+before = nfnetlink.generation()
+line.lay(many)
+print(nfnetlink.remember(before, 2), heard())
+flush()
+print(heard())
+before = nfnetlink.generation()
+subprocess.run(['nft', 'add', 'table', 'inet', 'other'], check=True)
+line.lay(many)
+print(nfnetlink.remember(before, 2), len(heard()) > 0)
+""")
+    assert said.splitlines() == ["True []", "['(nft)']", "False True"]
+
+
+def test_what_was_prepared_is_laid_as_it_was(space: Namespace) -> None:
+    said = space.nft(f"""{HEARD}
+line.lay(many)
+ready = line.spelled(many)
+flush()
+print(nfnetlink.has_table(nft.TABLE), line.look())
+before = nfnetlink.generation()
+line.lay_spelled(ready)
+print(nfnetlink.has_table(nft.TABLE), line.look() == (True, many), nfnetlink.remember(before, 1))
+""")
+    assert said.splitlines() == ["False None", "True True True"]
 
 
 def test_other_tables_are_not_touched(space: Namespace) -> None:

@@ -9,8 +9,9 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
-from paas_isolate.linux import nft
+from paas_isolate.linux import nfnetlink
 from paas_isolate.linux.ears.heard import Heard, Kind
 from paas_isolate.linux.links import PROTOCOL
 from paas_isolate.linux.rtnetlink import attributes
@@ -23,7 +24,7 @@ _HEAD = struct.Struct("=IHHII")  # struct nlmsghdr
 _NFGENMSG, _ATTRIBUTE = 4, struct.Struct("=HH")
 _NFNL_NFTABLES, _NEWGEN = 10, 15
 _DELLINK, _DELADDR, _DELROUTE = 17, 21, 25
-_GEN_PID, _GEN_NAME = 2, 3
+_GEN_ID, _GEN_PID, _GEN_NAME = 1, 2, 3
 _TABLE = b"paas_isolate"
 _LOST = -1
 _NO_PID = 1 << 31
@@ -59,10 +60,8 @@ class Netlinks:
                 self._touched = True
             if self._touched and (kind == _LOST or kind == _NFNL_NFTABLES << 8 | _NEWGEN):
                 self._touched = False
-                pid, name = _whose(body)
-                if nft.was_ours(pid):
-                    yield Heard(Kind.NETWORK, "the ruleset")  # looked at all the same: the pid may be another's now
-                elif pid != os.getpid():
+                made, pid, name = _made(body) if kind != _LOST else (_generation(), 0, "")
+                if not nfnetlink.was_ours(made):
                     yield Heard(Kind.NETWORK, "the ruleset", pid, f"pid {pid} ({name})" if pid else "")
         for kind, port, body in _messages(self._route):
             if _ours_is_gone(kind, body):
@@ -100,10 +99,19 @@ def _of_our_table(kind: int, body: bytes) -> bool:
     return number & 0x3FFF == 1 and body[_NFGENMSG + _ATTRIBUTE.size : _NFGENMSG + size].rstrip(b"\0") == _TABLE
 
 
-def _whose(body: bytes) -> tuple[int, str]:
-    """Pid and program of whoever made the transaction that this message ends; 0 where it does not say."""
+def _made(body: bytes) -> tuple[int, int, str]:
+    """The generation that the transaction which this message ends has made, by which pid and program; 0 where it does
+    not say."""
     known = dict(attributes(body, _NFGENMSG))
-    return int.from_bytes(known.get(_GEN_PID, b"")), known.get(_GEN_NAME, b"").rstrip(b"\0").decode(errors="replace")
+    made, pid = (int.from_bytes(known.get(it, b"")) for it in (_GEN_ID, _GEN_PID))
+    return made, pid, known.get(_GEN_NAME, b"").rstrip(b"\0").decode(errors="replace")
+
+
+def _generation() -> int:
+    """Where the kernel had more to tell than fits: if the last one was ours, nobody had one that we have not seen."""
+    with suppress(OSError):
+        return nfnetlink.generation()
+    return 0
 
 
 def _ours_is_gone(kind: int, body: bytes) -> bool:
