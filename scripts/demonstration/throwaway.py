@@ -120,7 +120,7 @@ def _start(name: str, release: str, progress: Progress) -> Guest:
 
 def _forget_an_earlier_one(name: str, progress: Progress) -> None:
     if state.load(state.Place(name)) is not None:
-        Guest.running(name, progress=progress).stop()
+        Guest.running(name, progress=progress).throw_away()
 
 
 def needs(release: str) -> str:
