@@ -9,22 +9,22 @@ PRIVATE = "private: {processes: true, tmp: true, shm: true}\n"
 
 # What each sees is asked in a login of theirs.
 SEEN = """
-seen() { su - "$alice" -c 'ps -eo user='; }
+asked() { su - "$alice" -c "
+    echo own=\\$(ps -eo user= | grep -cx $alice)
+    echo others=\\$(ps -eo user= | grep -cvx $alice)
+    echo hers=\\$(cat /tmp/wages 2>&1)
+    echo tree=\\$(ls $TREE/users)"; }
 door() { [[ -L ${LOCK%/*}/doors/$(id -u "$1"):view ]]; }
 have_views() { door "$alice" && door "$bob"; }
-tell before "$(seen | grep -cvx "$alice")"
+tell before "$(su - "$alice" -c 'ps -eo user=' | grep -cvx "$alice")"
 save
 eventually 60 have_views
 tell views $?
-now=$(seen)
-tell others "$(grep -cvx "$alice" <<<"$now")"
-tell own "$(grep -cx "$alice" <<<"$now")"
 su - "$bob" -c 'echo 4711 >/tmp/wages'
 tell his "$(su - "$bob" -c 'cat /tmp/wages')"
-tell hers "$(su - "$alice" -c 'cat /tmp/wages 2>&1')"
+asked
 [[ -e /tmp/wages ]]
 tell machine $?
-tell tree "$(su - "$alice" -c "ls $TREE/users" | xargs)"
 tell mounts "$(grep -c paas-isolate /proc/self/mountinfo)"
 """
 
