@@ -131,6 +131,6 @@ def needs(release: str) -> str:
     build = "" if is_built else ", and some 3 more this first time, to build the image"
     return (
         f"  needs   {root}; {DISK} GB in {host.cache()}, 4 GB of memory, x86_64\n"
-        f"  takes   some 2 minutes with KVM, some 7 to 12 without, by how busy the machine is{build}"
+        f"  takes   some 2 minutes with KVM, some 6 to 11 without, by how busy the machine is{build}"
         f" ({'there is a /dev/kvm here: it is tried first' if kvm else 'no /dev/kvm here: the machine is emulated'})"
     )
