@@ -97,8 +97,15 @@ class Ground(ABC):
 
     def write(self, files: dict[str, str]) -> None:
         """Files of root, below the directory of the configuration."""
-        lines = [f"printf %s {shlex.quote(text)} >{self.etc}/{path}" for path, text in files.items()]
-        self.measure("set -e; umask 022\n" + "\n".join(lines))
+        self.measure("set -e; umask 022\n" + self.writes(files))
+
+    def writes(self, files: dict[str, str]) -> str:
+        """The lines of a script that do so."""
+        return "\n".join(f"printf %s {shlex.quote(text)} >{self.etc}/{path}" for path, text in files.items())
+
+    def saves(self, texts: dict[str, str]) -> str:
+        """A function of a script, `save`: the accounts' files say this from then on."""
+        return f"save() {{\n{self.writes({self.spec(account): text for account, text in texts.items()})}\n}}\n"
 
     def example(self, account: str) -> str:
         """The file of an example account, under the names of this ground."""

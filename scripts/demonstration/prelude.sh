@@ -66,6 +66,18 @@ eventually() { # SECONDS COMMAND...
     done
 }
 
+# For what takes milliseconds: looks without a fork, and leaves the processor to others in between.
+at_once() { # SECONDS COMMAND...
+    local end=$((SECONDS + $1)) silence
+    shift
+    exec {silence}<> <(:)
+    until "$@"; do
+        ((SECONDS < end)) || return 1
+        read -r -t 0.002 -u "$silence"
+    done
+    exec {silence}>&-
+}
+
 detached() { setsid "$@" </dev/null >/dev/null 2>&1 & }
 
 # The programs of customers. Each starts as its user, says what it is, and stays.

@@ -2,7 +2,7 @@
 
 from testbed.errors import VmError
 
-from demonstration.acts import Act, limits, logins, reboot, setting, wheel
+from demonstration.acts import Act, customers, limits, logins, reboot, resident, services, setting, views, wheel
 from demonstration.facts import DemonstrationError, Fact
 from demonstration.ground import Ground
 from demonstration.show import Show
@@ -18,6 +18,11 @@ ACTS = (
     Act("A typo", wheel.typo),
     Act("Two runs at once", wheel.two_runs),
     Act("A login", logins.login, alone_on_the_machine=True),
+    Act("The daemon", resident.daemon, alone_on_the_machine=True),
+    Act("A view of one's own", views.view, alone_on_the_machine=True),
+    Act("A service", services.service, alone_on_the_machine=True),
+    Act("A customer asks", customers.me, alone_on_the_machine=True),
+    Act("A customer is suspended", customers.suspended, alone_on_the_machine=True),
     Act("A reboot", reboot.reboot, alone_on_the_machine=True),
 )
 

@@ -120,7 +120,7 @@ def _start(name: str, release: str, progress: Progress) -> Guest:
 
 def _forget_an_earlier_one(name: str, progress: Progress) -> None:
     if state.load(state.Place(name)) is not None:
-        Guest.running(name, progress=progress).stop()
+        Guest.running(name, progress=progress).throw_away()
 
 
 def needs(release: str) -> str:
@@ -131,6 +131,6 @@ def needs(release: str) -> str:
     build = "" if is_built else ", and some 3 more this first time, to build the image"
     return (
         f"  needs   {root}; {DISK} GB in {host.cache()}, 4 GB of memory, x86_64\n"
-        f"  takes   some 2 minutes with KVM, some 6 to 8 without{build}"
+        f"  takes   some 2 minutes with KVM, some 6 to 11 without, by how busy the machine is{build}"
         f" ({'there is a /dev/kvm here: it is tried first' if kvm else 'no /dev/kvm here: the machine is emulated'})"
     )

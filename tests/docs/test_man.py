@@ -201,7 +201,7 @@ def json_keys(verb: str) -> list[str]:
 
 
 def test_options_of_the_module_are_in_the_manual_with_their_defaults() -> None:
-    source = (SOURCE / "pam/pam_paas_isolate.c").read_text()
+    source = (SOURCE / "pam/options.h").read_text()
     said = sections(MODULE)["OPTIONS"]
     known = set(re.findall(r'str(?:n)?cmp\(word, "([a-z_]+)=', source))
     assert set(re.findall(r"^\.It Cm (\w+)=|, Cm (\w+)=", said, flags=re.MULTILINE)) == {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from demonstration import examples, fitness, picture, programme
-from demonstration.acts import Act, reboot, wheel
+from demonstration.acts import Act, reboot, resident, services, views, wheel
 from demonstration.facts import DemonstrationError, Fact, Readings, share, size, summary
 from demonstration.ground import Answer, Ground
 from demonstration.pulse import Pulse
@@ -174,6 +174,32 @@ def test_a_script_that_fails_is_no_measurement() -> None:
     assert error.value.output == "a=1\noh"
     with pytest.raises(DemonstrationError, match="longer than 5 s"):
         Paper(Answer(124, "", "", 0)).measure("sleep 9", patience=5)
+
+
+def test_a_script_saves_files_when_it_says_so(tmp_path: Path) -> None:
+    ground = Paper()
+    ground.etc = str(tmp_path)
+    (tmp_path / "accounts.d").mkdir()
+    text = "account: try1-alice\n" + views.PRIVATE + services.SERVICES
+    ground.run(ground.saves({"alice": text}) + 'ls "$ETC/accounts.d"; save')
+    done = subprocess.run(["bash", "-c", ground.heard[0]], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert (tmp_path / "accounts.d/try1-alice.yaml").read_text() == text
+
+
+def test_a_script_looks_until_it_is_so_and_no_longer() -> None:
+    ground = Paper()
+    ground.run(
+        "third() { ((++looked == 3)); }; at_once 60 third; tell found $?; tell looked $looked\n"
+        "at_once 0 false; tell not_found $?"
+    )
+    done = subprocess.run(["bash", "-c", ground.heard[0]], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("found=0\nlooked=3\nnot_found=1\n", "")
+
+
+@pytest.mark.parametrize(("passed", "said"), [(3780, "3.8 ms"), (119_700, "120 ms"), (1_006_000, "1006 ms")])
+def test_how_long_it_took_is_told_in_milliseconds(passed: int, said: str) -> None:
+    assert resident.milliseconds(passed) == said
 
 
 def test_a_broken_act_is_a_failed_fact_and_the_next_goes_on(

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from demonstration import picture
+from demonstration.acts.resident import by_hand
+from demonstration.acts.services import NEXT_PORT, PORT, WORDS
 from demonstration.acts.setting import KNOBS
 from demonstration.facts import Fact
 from demonstration.ground import Ground
@@ -14,19 +16,11 @@ of() { systemctl show --property "$2" --value "$1"; }
 tell result "$(of paas-isolate-boot.service Result)"
 tell filled "$(of paas-isolate-boot.service ExecMainExitTimestampMonotonic)"
 tell opened "$(of systemd-user-sessions.service ActiveEnterTimestampMonotonic)"
-tell timer "$(systemctl is-active paas-isolate.timer)"
 """
 
-TIMER = """
-knob=$TREE/users/$bob/pids.max
-before=$(<"$knob")
-echo max >"$knob"
-is_back() { [[ $(<"$knob") == "$before" ]]; }
-begin=$SECONDS
-eventually 150 is_back
-tell back $?
-tell took $((SECONDS - begin))
-tell value "$(<"$knob")"
+SERVICES = """
+eventually 60 both_answer
+tell answer $?
 """
 
 
@@ -51,15 +45,15 @@ def reboot(ground: Ground) -> Iterator[Fact | str]:
         "paas-isolate-boot.service ended well before systemd-user-sessions.service",
         told.output,
     )
-    told = ground.measure(TIMER, patience=240)
+    told = ground.measure(WORDS + SERVICES)
     yield Fact(
-        "timer",
-        told.number("back") == 0,
-        f"changed by hand, and nobody runs reconcile: the timer put pids.max back to {told.text('value')}"
-        f" after {told.number('took')} s",
-        "within 150 s",
+        "services",
+        told.number("answer") == 0,
+        f"nobody has started them: {ground.called('alice')}'s two answer on ports {PORT} and {NEXT_PORT}",
+        "both answer within 60 s",
         told.output,
     )
+    yield by_hand(ground)
 
 
 def differing(before: Tree, after: Tree) -> Iterator[str]:

@@ -1,0 +1,102 @@
+"""A program that paas-isolate runs for a customer, and what becomes of it."""
+
+from collections.abc import Iterator
+
+from demonstration.acts.views import PRIVATE
+from demonstration.facts import Fact
+from demonstration.ground import Ground
+
+PORT, NEXT_PORT = 8201, 8202
+SERVICES = f"""\
+services:
+  queue:
+    run: exec redis-server --port $PORT --bind 127.0.0.1 --save ''
+    listen: {PORT}
+    replicas: 2
+  nightly:
+    run: echo nothing to write to; exit 3
+    schedule: "30 3 * * *"
+"""
+
+WORDS = f"""
+port={PORT} next_port={NEXT_PORT}
+main() {{ pgrep --uid "$alice" --full "redis-server.*:$port"; }}
+both_answer() {{ answers $port && answers $next_port; }}
+answers_again() {{ [[ $(main) != "$1" ]] && answers $port; }}
+"""
+
+STARTED = """
+begin=$(microseconds)
+save
+eventually 60 both_answer
+tell answer $?
+tell took $(($(microseconds) - begin))
+pid=$(main)
+tell user "$(stat -c %U "/proc/$pid")"
+tell place "$(cut -d: -f3 "/proc/$pid/cgroup")"
+"""
+
+KILLED = """
+pid=$(main)
+begin=$(microseconds)
+kill -KILL "$pid"
+answers $next_port
+tell other $?
+eventually 60 answers_again "$pid"
+tell answers $?
+tell took $(($(microseconds) - begin))
+tell before "$pid"
+tell after "$(main)"
+"""
+
+A_JOB = """
+"${PAAS[@]}" start "$alice/nightly"
+log=$(getent passwd "$alice" | cut -d: -f6)/logs/nightly.log
+has_ended() { grep -q 'ended with exit status' "$log"; }
+eventually 20 has_ended
+tell said "$(head -n 1 "$log")"
+tell end "$(tail -n 1 "$log")"
+tell owner "$(stat -c %U "$log")"
+"""
+
+
+def service(ground: Ground) -> Iterator[Fact | str]:
+    alice = ground.called("alice")
+    yield _started(ground, alice)
+    told = ground.measure(WORDS + KILLED)
+    yield Fact(
+        "killed",
+        told.number("answers") == told.number("other") == 0 and told.text("before") != told.text("after"),
+        f"kill -9 {told.text('before')}: after {told.number('took') / 1e6:.1f} s it is pid {told.text('after')}, and"
+        " answers; the other did so meanwhile",
+        "another one answers within 60 s, and the other at once",
+        told.output,
+    )
+    yield _job(ground, alice)
+
+
+def _started(ground: Ground, alice: str) -> Fact:
+    text = ground.example("alice") + PRIVATE + SERVICES
+    told = ground.measure(ground.saves({"alice": text}) + WORDS + STARTED)
+    place = told.text("place").rpartition("/users/")[2]
+    return Fact(
+        "started",
+        told.number("answer") == 0 and told.text("user") == alice and place == f"{alice}/queue",
+        f"{alice}.yaml says `run: exec redis-server …` and `replicas: 2`: saved, and {told.number('took') / 1e6:.1f} s"
+        f" later they answer on ports {PORT} and {NEXT_PORT}, as {told.text('user')}, in {place} and {place}.2",
+        f"two answers, by processes of {alice} in leaves of their own",
+        told.output,
+    )
+
+
+def _job(ground: Ground, alice: str) -> Fact:
+    told = ground.measure(A_JOB)
+    said, end, owner = (told.text(name) for name in ("said", "end", "owner"))
+    return Fact(
+        "a job",
+        said == "nothing to write to" and end.endswith("ended with exit status 3") and owner == alice,
+        f"nightly (`schedule: 30 3 * * *`), tried now by paas-isolate start: {owner}'s nightly.log says `{said}`, then"
+        f" `{end}`",
+        "what it says and its exit status 3, in a log of hers",
+        told.output,
+    )

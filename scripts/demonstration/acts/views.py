@@ -1,0 +1,63 @@
+"""Two customers who see only what is theirs."""
+
+from collections.abc import Iterator
+
+from demonstration.facts import Fact, Readings
+from demonstration.ground import Ground
+
+PRIVATE = "private: {processes: true, tmp: true, shm: true}\n"
+
+# What each sees is asked in a login of theirs.
+SEEN = """
+asked() { su - "$alice" -c "
+    echo own=\\$(ps -eo user= | grep -cx $alice)
+    echo others=\\$(ps -eo user= | grep -cvx $alice)
+    echo hers=\\$(cat /tmp/wages 2>&1)
+    echo tree=\\$(ls $TREE/users)"; }
+door() { [[ -L ${LOCK%/*}/doors/$(id -u "$1"):view ]]; }
+have_views() { door "$alice" && door "$bob"; }
+tell before "$(su - "$alice" -c 'ps -eo user=' | grep -cvx "$alice")"
+save
+eventually 60 have_views
+tell views $?
+su - "$bob" -c 'echo 4711 >/tmp/wages'
+tell his "$(su - "$bob" -c 'cat /tmp/wages')"
+asked
+[[ -e /tmp/wages ]]
+tell machine $?
+tell mounts "$(grep -c paas-isolate /proc/self/mountinfo)"
+"""
+
+
+def view(ground: Ground) -> Iterator[Fact | str]:
+    told = ground.measure(ground.saves({name: ground.example(name) + PRIVATE for name in ("alice", "bob")}) + SEEN)
+    alice, bob = ground.called("alice"), ground.called("bob")
+    yield _processes(alice, told)
+    yield Fact(
+        "tmp",
+        told.text("his") == "4711" and "No such file" in told.text("hers") and told.number("machine") == 1,
+        f"{bob} keeps something in /tmp, and finds it when he logs in again; {alice} does not, nor is it in the"
+        " machine's own",
+        f"4711 for {bob} alone",
+        told.output,
+    )
+    yield Fact(
+        "the rest",
+        told.text("tree") == alice and told.number("mounts") == 2,
+        f"of the tree {alice} sees users/{told.text('tree')}; everything else is the machine's, whose mount table has"
+        f" {told.text('mounts')} lines more",
+        f"users/{alice} alone, 2 lines",
+        told.output,
+    )
+
+
+def _processes(alice: str, told: Readings) -> Fact:
+    before, others, own = (told.number(name) for name in ("before", "others", "own"))
+    return Fact(
+        "processes",
+        told.number("views") == 0 and before > others == 0 < own,
+        f"{alice}'s ps showed {before} processes of others before; with `private:` in the file it shows {others}, and"
+        f" {own} of hers",
+        "none of others, and her own",
+        told.output,
+    )
