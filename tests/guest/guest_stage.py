@@ -148,7 +148,7 @@ class Stage:
             Path(f"/var/spool/cron/crontabs/{name}").unlink(missing_ok=True)
             (person.home / ".forward").unlink(missing_ok=True)
         for job in run("atq").splitlines():
-            run("atrm", job.split()[0])
+            subprocess.run(["atrm", job.split()[0]], capture_output=True)  # it may have ended since
         for account in (TREE / "users").iterdir():
             if account.is_dir():
                 (account / "cgroup.kill").write_text("1")

@@ -15,6 +15,7 @@ from guest_machine import (
     tree_can_be_stopped,
     until,
 )
+from guest_people import hears
 
 LIMITS = {"memory": "64M", "cpu": "20%", "pids": 40}
 KNOBS = {"memory.max": str(64 << 20), "cpu.max": "20000 100000", "pids.max": "40"}
@@ -64,6 +65,7 @@ def test_limits_and_processes_come_through(busy, paas, event):
     # An idle account's cgroup may go with the unit; the reconcile that the unit's start brings along makes it again.
     if "of the tree" in event and tree_can_be_stopped():
         until(lambda: reconciled_at() > before, "a reconcile came along", seconds=60)
+    comes_to_rest("paas-isolate-boot.service")  # `start` brings it along where the tree runs still: before systemd 254
     until(lambda: limits("idle") == KNOBS, "the idle account has its limits", seconds=60)
     assert limits("busy") == KNOBS
     assert is_alive(busy)
@@ -111,6 +113,29 @@ def test_kill_9_of_the_anchor_before_systemd_254(busy, paas):
     os.kill(busy, signal.SIGKILL)
     until(lambda: main_pid() not in (0, anchor), "the tree has an anchor again", seconds=180)  # RestartSec=2min
     until(lambda: limits("idle") == KNOBS, "the reconcile that came along has made the idle account again", seconds=60)
+
+
+CLAIM = """
+import os, socket, sys
+told = f"MAINPID={os.getpid()}\\nSTATUS=claimed\\nSTOPPING=1".encode()
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(told, "/run/systemd/notify")
+print("told", flush=True); sys.stdin.readline()
+"""
+
+
+def test_a_customer_does_not_become_the_anchor_by_saying_so(sell, paas):
+    """systemd counts everybody in the tree to its unit. It reads what was told before it answers (systemctl)."""
+    customer = sell("busy", limits=LIMITS)
+    paas("reconcile")
+    anchor = main_pid()
+    program = customer.python(CLAIM, leaf="users/busy/other")
+    hears(program, "told")
+    assert main_pid() == anchor
+    assert systemctl("show", "--property=StatusText", "--value", "paas-tree.service") == ""
+    os.kill(program.pid, signal.SIGKILL)
+    program.wait()
+    assert systemctl("is-active", "paas-tree.service") == "active"
+    assert main_pid() == anchor
 
 
 def main_pid() -> int:

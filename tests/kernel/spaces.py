@@ -27,7 +27,7 @@ def child(uid, job):
     if (pid := os.fork()) == 0:
         os.close(r); become(uid)
         try: os.write(w, str(job()).encode())
-        except OSError as error: os.write(w, error.strerror.encode())
+        except OSError as error: os.write(w, (error.strerror or '').encode())  # a timeout has none
         os._exit(0)
     os.close(w)
     with os.fdopen(r) as said: answer = said.read()

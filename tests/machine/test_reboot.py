@@ -66,7 +66,7 @@ cd /etc/paas-isolate
 paas-isolate thaw frozen
 rm accounts.d/*
 sed -i '/^network: {}$/d' config.yaml
-paas-isolate reconcile --remove --quiet
+paas-isolate reconcile --remove --wait 60 --quiet
 for name in idle busy wrong frozen suspended; do userdel --force --remove $name; done
 umount /home
 sed -i '\|^/dev/vdb /home |d' /etc/fstab

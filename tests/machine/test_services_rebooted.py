@@ -90,7 +90,7 @@ paas-isolate start steady/resting
 paas-isolate scale steady/many default
 rm accounts.d/*
 sed -i '/^network: {}$/d' config.yaml
-paas-isolate reconcile --remove --quiet
+paas-isolate reconcile --remove --wait 60 --quiet
 userdel --force --remove steady
 umount /home
 sed -i '\|^/dev/vdb /home |d' /etc/fstab
