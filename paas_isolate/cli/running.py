@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome
+from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.changes.leaving import Leaving
 from paas_isolate.changes.runs import Kill
 from paas_isolate.changes.steps import owner
@@ -12,6 +13,8 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit, exit_of
 from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.linux.records import path_of
+from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.reconcile import Look, Report
 from paas_isolate.reconcile import reconcile as turn
@@ -156,8 +159,21 @@ def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
         for name in copies.names() - fleet.accounts.keys() - fleet.kept.keys() - leaving.accepted:
             if (copy := copies.account(name)) is None or copy.directory not in leaving.accepted:
                 copies.forget(name)
+        _forget_results(desk, fleet, leaving)
     if now != decided:
         decisions.save(desk.state, now)
+
+
+def _forget_results(desk: Desk, fleet: Fleet, leaving: Leaving) -> None:
+    """Of what is no job any more."""
+    results = desk.records.results
+    if not (names := results.names()):
+        return
+    jobs, staying = jobs_of(fleet), {*fleet.kept, *leaving.accepted, *leaving.waiting}
+    for name in names:
+        path = path_of(name)
+        if path not in jobs and tree.directory_of(path) not in staying:
+            results.forget(name)
 
 
 def _remember_network(desk: Desk, there: bool) -> None:
