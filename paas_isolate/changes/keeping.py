@@ -189,6 +189,7 @@ def wish(
         frozenset(waiting),
         dues,
         frozenset(missed),
+        {leaf: it.launch for leaf, it in keep.items() if leaf not in living and _is_untold(it, runs.get(leaf))},
     )
 
 
@@ -223,6 +224,10 @@ def _has_turn(kept: Kept, run: Run | None, leaf: str, away: Collection[str], up:
         return False
     others = {*kept.siblings} - {leaf}
     return not others or (others.isdisjoint(away) and others <= {*up()})
+
+
+def _is_untold(kept: Kept, run: Run | None) -> bool:
+    return bool(run and run.untold and kept.launch.on_failure.is_wanted and not kept.idle)
 
 
 def _is_over(kept: Kept, run: Run) -> bool:

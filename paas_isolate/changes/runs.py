@@ -70,6 +70,17 @@ class Remember(NamedTuple):
         return f"remember that {_service(self.path)} ended with {self.result.end}"
 
 
+class Tell(NamedTuple):
+    """Have those told who are to hear that a program failed, where its keeper was killed together with it."""
+
+    path: str
+    launch: Launch
+    how: str
+
+    def __str__(self) -> str:
+        return f"tell how {_service(self.path)} ended: {self.how}"
+
+
 class Forget(NamedTuple):
     """Forget what ran in a leaf that is no service's any more. The 1 tells it from a Remove."""
 

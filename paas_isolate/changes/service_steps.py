@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Wait
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
 from paas_isolate.changes.steps import Step
 from paas_isolate.model.running import Run, Wish
 from paas_isolate.model.work import Launch
@@ -13,6 +13,8 @@ def service_steps(wish: Wish, observed: World, now: float) -> Iterator[Step]:
     for leaf in sorted(observed.runs.keys() | wish.run.keys()):
         if leaf in wish.jobs and (last := observed.runs.get(leaf)) and last.is_news and last.result:
             yield Remember(leaf, last.result)
+        if (told := wish.untold.get(leaf)) is not None:
+            yield Tell(leaf, told, str(observed.runs[leaf].end))
         if leaf in wish.missed:
             yield Wait(leaf, observed.runs[leaf].digest)
         if leaf in wish.run and wish.run[leaf] is None:

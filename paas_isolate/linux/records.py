@@ -97,12 +97,17 @@ class RecordDirectory:
     def add(self, path: str, *words: object) -> None:
         """A line of ours; nothing where there is no record any more."""
         line = "\n" + " ".join(map(str, words)) + "\n"  # the keeper's last may be cut, where /run was full
-        with suppress(FileNotFoundError):
-            fd = os.open(self._file(path), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                os.write(fd, line.encode())
-            finally:
-                os.close(fd)
+        with suppress(FileNotFoundError), self.added(path) as fd:
+            os.write(fd, line.encode())
+
+    @contextmanager
+    def added(self, path: str) -> Iterator[int]:
+        """A descriptor to add to a record. OSError where there is none."""
+        fd = os.open(self._file(path), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def note_kill(self, path: str) -> None:
         """In the place of the last such line: what does not die for days fills no record."""
@@ -241,6 +246,8 @@ def _with(run: Run, words: list[str]) -> Run:
             return run._replace(again=True)
         case ["given-up"]:
             return run._replace(given_up=True)
+        case ["told"]:
+            return run._replace(told=True)
         case ["remembered"]:
             return run._replace(remembered=True)
     return run

@@ -59,9 +59,9 @@ class Run(NamedTuple):
     never began, `keeper` the process beside it. `begun` are the times of its last starts, this one's at the end, in
     seconds since the epoch; () where it waits for its first time since `since`. `alive`: the program lives in its leaf.
     `asked` is when it was asked to end, and `why`; `kill_at` when it is not asked any more; `kills` how often it was
-    killed since, last at `killed`. `again` that a start was
-    ordered by hand, `given_up` that it starts no more by itself. `last` is the result of the run before this one, and
-    `remembered` that this one's is. `early`: it is noted for a time that has not come by far."""
+    killed since, last at `killed`. `again` that a start was ordered by hand, `given_up` that it starts no more by
+    itself. `last` is the result of the run before this one, `remembered` that this one's is kept, `told` that those
+    were told of it who are to hear of a failure. `early`: it is noted for a time that has not come by far."""
 
     digest: str
     since: float = 0.0
@@ -81,6 +81,7 @@ class Run(NamedTuple):
     given_up: bool = False
     last: Result | None = None
     remembered: bool = False
+    told: bool = False
     early: bool = False
 
     def by(self, now: float) -> "Run":
@@ -109,6 +110,13 @@ class Run(NamedTuple):
     def is_news(self) -> bool:
         """Whether it has ended, and that is not remembered yet."""
         return self.end != End() and bool(self.begun) and not self.remembered
+
+    @property
+    def untold(self) -> bool:
+        """Whether its keeper was killed together with it, and so has told nobody."""
+        end = self.end
+        unseen = end != End() and end.status is None and end.signal is None
+        return unseen and bool(self.pid) and not self.asked and not self.told
 
     @property
     def fresh(self) -> bool:
@@ -155,6 +163,9 @@ class Wish(NamedTuple):
 
     missed: frozenset[str] = frozenset()
     """Jobs that may not run, whose time has come: they wait for the next one."""
+
+    untold: Mapping[str, Launch] = MappingProxyType({})
+    """Programs of which somebody is to hear that they have failed, and nobody has told."""
 
     @property
     def due(self) -> float:

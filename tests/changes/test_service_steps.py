@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kept import ILL, NOW, TWO, WEB, WELL, keep, program, ran, sell, wished
 
-from paas_isolate.changes.keeping import Keep
+from paas_isolate.changes.keeping import Keep, wish
 from paas_isolate.changes.order import rank
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Wait
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
 from paas_isolate.changes.service_steps import service_steps
 from paas_isolate.changes.steps import Step
 from paas_isolate.model.running import MANY, NO_WISH, End, Result, Run, Wish
-from paas_isolate.model.work import Work
+from paas_isolate.model.work import Failure, Work
 from paas_isolate.model.world import World
 
 KEPT = program()
@@ -164,6 +164,33 @@ def test_a_time_that_passes_while_a_job_may_not_run_is_left_out(how: dict[str, s
     ended = ran(job, end=ILL)
     assert of(job, ended, members=False, now=NOW + 60) == [Remember(WEB, Result(NOW, ILL))], "first things first"
     assert of(job, None, members=False) == []
+
+
+def test_of_who_was_killed_with_its_keeper_somebody_is_told() -> None:
+    hears = Failure(run="./hook")
+    job = program(schedule="* * * * *", on_failure=hears)
+    how = "killed, with all that was in its leaf"
+    gone = ran(job, end=End(at=NOW), remembered=True)
+    tell, begin = Tell(WEB, job[WEB].launch, how), Start(WEB, job[WEB].launch)
+    assert str(tell) == f"tell how alice/web ended: {how}"
+    assert of(job, gone, members=False) == [tell]
+    assert of(job, gone, members=False, now=NOW + 60) == [tell, begin]
+    starved = gone._replace(end=End(at=NOW, starved=True))
+    assert of(job, starved, members=False) == [tell._replace(how="killed: out of memory")]
+    for run, members in (
+        (gone._replace(told=True), False),
+        (gone._replace(asked=NOW), False),
+        (gone._replace(pid=0), False),  # it never began
+        (ran(job, end=ILL, remembered=True), False),  # its keeper has told
+        (ran(job, end=End(signal=9, at=NOW), remembered=True), False),
+        (ran(job, alive=True), True),
+    ):
+        assert of(job, run, members=members) == [], run
+    assert wish(job, {WEB: gone}, {WEB}, NOW, lambda *_: ()).untold == {}, "what is left of it goes first"
+    stopped = keep(sell(Work("serve", schedule="* * * * *", on_failure=hears)), stopped=["alice/web"])
+    assert of(stopped, gone, members=False) == []
+    nobody = program(schedule="* * * * *")
+    assert of(nobody, ran(nobody, end=End(at=NOW), remembered=True), members=False) == []
 
 
 def test_a_time_that_passes_while_a_job_runs_is_left_out() -> None:

@@ -104,6 +104,34 @@ def test_what_a_shutdown_ends_is_remembered(office: Office) -> None:
     assert not office.members("nightly"), "what was missed is left out"
 
 
+def test_of_who_is_killed_with_its_keeper_somebody_is_told_once(office: Office) -> None:
+    """As the kernel does it where a leaf is out of memory, and all in it ends."""
+    hook = "echo $RESULT of $SERVICE >>$HOME/told"
+    office.services(f"nightly: {{run: exec sleep 1000, {YEARLY}, on_failure: {{run: '{hook}'}}}}")
+    office.reconcile()
+    office("start", "alice/nightly")
+    until(lambda: office.pids("nightly"), "it runs")
+    office.shop.cgroups.kill("users/alice/nightly")
+    until(lambda: not office.members("nightly"), "both are gone")
+    told = office.reconcile()
+    how = "killed, with all that was in its leaf"
+    assert f"remember that alice/nightly ended with {how}" in told
+    assert f"tell how alice/nightly ended: {how}" in told
+    until((office.home / "told").exists, "the hook has been called")
+    until(lambda: not office.members("nightly"), "it has ended")
+    assert "nothing to do" in office.reconcile()
+    assert (office.home / "told").read_text() == f"{how} of alice/nightly\n"
+    assert office.kept()["status"] is office.kept()["signal"] is None
+
+    office("start", "alice/nightly")
+    until(lambda: office.pids("nightly"), "it runs")
+    office("stop", "alice/nightly")
+    office("start", "alice/nightly")
+    office.shop.cgroups.kill("users/alice/nightly")
+    until(lambda: not office.members("nightly"), "both are gone")
+    assert "tell how alice/nightly ended" not in office("stop", "alice/nightly"), "who may not run runs no hook either"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"begun": null}'])
 def test_a_damaged_result_is_none_and_stops_nothing(office: Office, text: str) -> None:
     office.runs("exit 4")
