@@ -1,7 +1,7 @@
 """One run of reconcile: the lock, the turn, what is told of it, and the exit status."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome
@@ -56,13 +56,14 @@ def reconcile(desk: Desk, manner: Manner) -> Exit:
         raise
 
 
-def run_once(desk: Desk, manner: Manner) -> tuple[Fleet, Report]:
-    """One run without the lock, which the caller holds; what was done is told, what is left is not."""
+def run_once(desk: Desk, manner: Manner, hear: Callable[[Outcome], None] | None = None) -> tuple[Fleet, Report]:
+    """One run without the lock, which the caller holds; what was done is told, by `hear` where that is given; what is
+    left is not."""
     fleet = desk.fleet(remember=True)
     if fleet.host.network:
         _remember_network(desk, True)
     with desk.wheel(fleet, account=manner.account, meant=manner.remove, patience=manner.patience) as wheel:
-        report = turn(wheel, _silent if manner.cron or manner.as_json else tell_outcome)
+        report = turn(wheel, hear or (_silent if manner.cron or manner.as_json else tell_outcome))
     _remember_departures(desk, fleet, report)
     if not fleet.host.network and not report.remaining:
         _remember_network(desk, False)
@@ -87,10 +88,11 @@ def _silent(outcome: Outcome) -> None:
     pass
 
 
-def tell_outcome(outcome: Outcome) -> None:
+def tell_outcome(outcome: Outcome, by: str = "") -> None:
+    """What was done; where it puts right what somebody did, `by` whom that was."""
     again = isinstance(outcome.step, Kill) and outcome.step.before
     if outcome.ending is Ending.DONE and not again:
-        say.line(say.outcome_line(outcome))
+        say.line(f"{say.outcome_line(outcome)}; changed by {by}" if by else say.outcome_line(outcome))
 
 
 def _tell_rest(report: Report, *, quiet: bool) -> None:
