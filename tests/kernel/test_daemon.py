@@ -122,6 +122,15 @@ def test_a_knob_that_is_written_by_hand_is_put_back_and_who_did_it_told(resident
     resident.says(r"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid \d+")
 
 
+def test_a_writer_is_heard_whose_mount_namespace_has_gone(resident: Resident, shop: Shop) -> None:
+    resident.process.send_signal(signal.SIGSTOP)
+    line = f"echo 1 >{shop.cgroups.root}/{ALICE}/cgroup.freeze"
+    subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", line], check=True)
+    time.sleep(0.2)
+    resident.process.send_signal(signal.SIGCONT)
+    resident.says(r"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid \d+, which has ended")
+
+
 def test_who_did_it_is_told_too_where_everything_is_looked_at_anyhow(resident: Resident, shop: Shop) -> None:
     """Both are heard in the same moment."""
     resident.process.send_signal(signal.SIGSTOP)
