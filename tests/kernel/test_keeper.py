@@ -384,7 +384,7 @@ def test_a_hook_is_told_how_it_ended(stage: Stage) -> None:
     failure = Failure(mail="", run="echo $RESULT of $SERVICE >told")
     assert stage.begin("exit 6", on_failure=failure) == ""
     assert stage.ended() == ["exit", "6"]
-    until(lambda: (stage.home / "told").exists(), "the hook was called")
+    until(lambda: not stage.pids(), "the keeper goes, when the hook has ended")
     assert (stage.home / "told").read_text() == "exit status 6 of nobody/web\n"
 
 

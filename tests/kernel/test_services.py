@@ -277,7 +277,7 @@ def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: Workplace) -> 
     assert "await the time of alice/nightly" in work.reconcile()
     assert work.state()["nightly"]["state"] == "waiting"
     assert "start alice/nightly" in work("start", "alice/nightly")
-    until(lambda: (work.home / "told").exists(), "the hook has been called")
+    until(lambda: (work.home / "told").exists() and not work.members("nightly"), "the hook has ended")
     assert (work.home / "told").read_text() == "exit status 4 of alice/nightly\n"
     state = work.state()["nightly"]
     assert state["state"] == "failed"
