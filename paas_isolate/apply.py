@@ -9,7 +9,7 @@ from functools import partial
 from itertools import groupby, takewhile
 from typing import NamedTuple
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
@@ -234,7 +234,7 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
             doors.remove(name)
         case CompleteDoors() if doors:
             doors.complete()
-        case Start() | Stop() | Kill() | GiveUp() | Wait() | Forget() if records:
+        case Start() | Stop() | Kill() | GiveUp() | Wait() | Remember() | Tell() | Forget() if records:
             keep_service(cgroups, records, step)
         case _:
             raise HostError("no doors are kept here")

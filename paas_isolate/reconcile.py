@@ -167,7 +167,7 @@ def services_now(
     known = {sold.directory for sold in wheel.fleet.accounts.values()} | set(accepted)
     strange = {leaf for leaf in observed.runs if leaf not in keep and tree.directory_of(leaf) not in known}
     if ending:
-        return wished._replace(run=dict.fromkeys((*observed.runs, *keep)), dues={})
+        return wished._replace(run=dict.fromkeys((*observed.runs, *keep)), dues={}, missed=frozenset(), untold={})
     if not strange:
         return wished
     dues = {leaf: due for leaf, due in wished.dues.items() if leaf not in strange}

@@ -25,7 +25,9 @@
 #define RECORD 4
 
 /* Milliseconds that a hook or a mail may take. */
+#ifndef HOOK_MOST
 #define HOOK_MOST 60000
+#endif
 #define CHUNK 65536
 #define AT_ONCE 8
 
@@ -159,18 +161,36 @@ static void keep(struct keeper *keeper)
 	}
 }
 
-/* Waits for a child for so long, then ends it. */
-static void wait_for(pid_t child)
+/* Waits for a child that is to tell somebody, for so long, then ends it. Where it failed, the customer reads so. */
+static void wait_for(struct keeper *keeper, pid_t child, const char *what)
 {
 	int64_t until = milliseconds(CLOCK_MONOTONIC) + HOOK_MOST;
+	bool late = false;
+	int status = -1;
 
-	while (child > 0 && !waitpid(child, NULL, WNOHANG)) {
-		if (milliseconds(CLOCK_MONOTONIC) >= until)
+	while (child > 0 && !waitpid(child, &status, WNOHANG)) {
+		late = milliseconds(CLOCK_MONOTONIC) >= until;
+		if (late)
 			kill(-child, SIGKILL);
 		poll(NULL, 0, 50);
 	}
+	if (late)
+		say(&keeper->out, "%s was ended after %d s", what, HOOK_MOST / 1000);
+	else if (status == -1)
+		say(&keeper->out, "%s: no process can be had", what);
+	else if (WIFSIGNALED(status))
+		say(&keeper->out, "%s ended with signal %d", what, WTERMSIG(status));
+	else if (WEXITSTATUS(status))
+		say(&keeper->out, "%s ended with exit status %d", what, WEXITSTATUS(status));
 }
 
+/* Where a hook's own complaints go. */
+static int complaints(const struct keeper *keeper, int null)
+{
+	return keeper->out.log >= 0 ? keeper->out.log : null;
+}
+
+/* By sendmail as everybody has it: sendmail(8) of Postfix, Exim, OpenSMTPD, msmtp. */
 static void mail(struct keeper *keeper, const char *how)
 {
 	const struct request *of = keeper->request;
@@ -181,23 +201,50 @@ static void mail(struct keeper *keeper, const char *how)
 	if (pipe2(ends, O_CLOEXEC))
 		return;
 	snprintf(command, sizeof command, "exec /usr/sbin/sendmail -i -- '%s'", of->mail); /* words.MAIL has no quotes */
-	child = run_beside(keeper, command, ends[0], null);
+	child = run_beside(keeper, command, ends[0], complaints(keeper, null));
 	close(ends[0]);
-	dprintf(ends[1], "Subject: %s: %s\nTo: %s\n\n%s ended with %s.\n\n%.*s\n", of->name, how, of->mail, of->name, how,
-		(int)keeper->out.tail_size, keeper->out.tail);
+	/* No other program answers it (RFC 3834), and whatever was said can be read. */
+	dprintf(ends[1], "Subject: %s: %s\nTo: %s\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\n", of->name, how, of->mail);
+	dprintf(ends[1], "Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n");
+	dprintf(ends[1], "%s ended with %s.\n\n%.*s\n", of->name, how, (int)keeper->out.tail_size, keeper->out.tail);
 	close(ends[1]);
 	close(null);
-	wait_for(child);
+	wait_for(keeper, child, "the mail about it");
 }
 
-static void hook(const struct keeper *keeper, const char *how)
+static void hook(struct keeper *keeper, const char *how)
 {
 	int null = nothing();
 
 	setenv("RESULT", how, 1);
 	setenv("SERVICE", keeper->request->name, 1);
-	wait_for(run_beside(keeper, keeper->request->hook, null, null));
+	wait_for(keeper, run_beside(keeper, keeper->request->hook, null, complaints(keeper, null)), "on_failure.run");
 	close(null);
+}
+
+/* Whoever is to hear of an end that nobody asked for. */
+static void tell_others(struct keeper *keeper, const char *how)
+{
+	if (keeper->request->hook)
+		hook(keeper, how);
+	if (keeper->request->mail)
+		mail(keeper, how);
+}
+
+/* The end of the log: what a program has said whose keeper is gone. */
+static void recall(struct output *out)
+{
+	int log = out->request->log ? open(out->request->log, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+	struct stat found;
+	ssize_t size;
+
+	if (log < 0)
+		return;
+	if (!fstat(log, &found) && S_ISREG(found.st_mode)) {
+		size = pread(log, out->tail, TAIL_MOST, found.st_size > TAIL_MOST ? found.st_size - TAIL_MOST : 0);
+		out->tail_size = size > 0 ? (size_t)size : 0;
+	}
+	close(log);
 }
 
 /* Says how the program ended, to the customer and to the record. */
@@ -213,12 +260,8 @@ static void tell_end(struct keeper *keeper)
 	if (number && keeper->request->last_try && !keeper->asked)
 		say(&keeper->out, "too many starts in a short time: given up until it is started or changed");
 	note("%s %d", killed ? "signal" : "exit", number);
-	if (number && !keeper->asked) {
-		if (keeper->request->hook)
-			hook(keeper, how);
-		if (keeper->request->mail)
-			mail(keeper, how);
-	}
+	if (number && !keeper->asked)
+		tell_others(keeper, how);
 }
 
 #endif

@@ -3,7 +3,8 @@
  *
  * Standard input is the request (request.h), descriptor 3 the directory of the leaf, descriptor 4 the record of this run,
  * to which the keeper adds lines: `main PID START KEEPER TIME`, `unhealthy TIME`, `exit STATUS TIME` or `signal NUMBER TIME`.
- * Standard output gets `PID START` when the program has begun. The keeper is the customer's, and cannot be traced by
+ * Standard output gets `PID START` when the program has begun. A request that says how it `ended` begins no program: it
+ * has those told who are to hear of that, where the keeper could not. The keeper is the customer's, and cannot be traced by
  * them; when it is killed the record is closed, which wakes whoever watches it. See paas-run(8).
  */
 #define _GNU_SOURCE
@@ -68,6 +69,32 @@ static unsigned long long start_of(pid_t pid)
 	return start;
 }
 
+/* Becomes the customer, for good. */
+static void settle(struct keeper *keeper, const struct passwd *user, int null)
+{
+	dup2(null, STDERR_FILENO);
+	close(null);
+	become(user);
+	own_keys();
+	prctl(PR_SET_DUMPABLE, 0);
+	umask(022);
+	keeper->out.log = open_log(keeper->request);
+}
+
+/* In the place of a keeper that was killed together with its program: tells whom it would have told. */
+__attribute__((noreturn)) static void be_messenger(struct keeper *keeper, const struct passwd *user, int null)
+{
+	const char *ended = keeper->request->ended;
+
+	close(LEAF);
+	dprintf(STDERR_FILENO, "%d %llu\n", (int)getpid(), start_of(getpid()));
+	settle(keeper, user, null);
+	recall(&keeper->out);
+	say(&keeper->out, "ended with %s", ended);
+	tell_others(keeper, ended);
+	_exit(0);
+}
+
 /* Begins the program, as root; becomes the customer; keeps it. TELL hears of the beginning, or why there is none: from
  * root alone, for a customer stops what is theirs whenever they like, and nobody waits for that. */
 __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const struct passwd *user, int tell)
@@ -103,6 +130,8 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	fcntl(RECORD, F_SETFD, FD_CLOEXEC);
 	environment_of(keeper->request, user);
 	take_groups(user);
+	if (keeper->request->ended)
+		be_messenger(keeper, user, null);
 	keeper->program = fork();
 	if (keeper->program < 0)
 		fail("no process can be had: %s", strerror(errno));
@@ -114,13 +143,7 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	start = start_of(keeper->program);
 	note("main %d %llu %d", (int)keeper->program, start, (int)getpid());
 	dprintf(STDERR_FILENO, "%d %llu\n", (int)keeper->program, start);
-	dup2(null, STDERR_FILENO);
-	close(null);
-	become(user);
-	own_keys();
-	prctl(PR_SET_DUMPABLE, 0);
-	umask(022);
-	keeper->out.log = open_log(keeper->request);
+	settle(keeper, user, null);
 	keep(keeper);
 	drain(keeper);
 	tell_end(keeper);

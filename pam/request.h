@@ -15,7 +15,7 @@
 #define RLIMITS_MOST 16
 
 struct request {
-	const char *user, *account, *service, *name, *command, *directory, *environment_file, *log, *health, *mail, *hook, *view, *views;
+	const char *user, *account, *service, *name, *command, *directory, *environment_file, *log, *health, *mail, *hook, *view, *views, *ended;
 	unsigned long log_max, log_keep, umask, health_every, health_failures;
 	bool no_new_privs, last_try;
 	struct {
@@ -80,7 +80,7 @@ static struct request read_request(void)
 		{"service", &request.service, NULL}, {"name", &request.name, NULL},
 		{"command", &request.command, NULL}, {"directory", &request.directory, NULL},
 		{"environment_file", &request.environment_file, NULL}, {"log", &request.log, NULL},
-		{"view", &request.view, NULL}, {"views", &request.views, NULL}, {"health", &request.health, NULL}, {"mail", &request.mail, NULL}, {"hook", &request.hook, NULL},
+		{"view", &request.view, NULL}, {"views", &request.views, NULL}, {"health", &request.health, NULL}, {"mail", &request.mail, NULL}, {"hook", &request.hook, NULL}, {"ended", &request.ended, NULL},
 		{"log_max", NULL, &request.log_max}, {"log_keep", NULL, &request.log_keep},
 		{"health_every", NULL, &request.health_every},
 		{"health_failures", NULL, &request.health_failures},

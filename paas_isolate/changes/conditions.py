@@ -1,11 +1,12 @@
 """How it stands with each program that paas-isolate keeps, in words: for status, and for customers."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from paas_isolate.changes.jobs import next_run
 from paas_isolate.changes.keeping import Kept, starts_again
-from paas_isolate.changes.schedule import next_time
-from paas_isolate.model.running import Run
+from paas_isolate.model.running import Result, Run
 
 
 class Condition(NamedTuple):
@@ -19,10 +20,17 @@ class Condition(NamedTuple):
     pid: int = 0
     given_up: bool = False
     """Whether it starts again only when it is changed, or somebody says so."""
+    last: Mapping[str, float | None] | None = None
+    """The last result of a job, as Result.plain() has it."""
 
 
 def condition(kept: Kept, run: Run | None, *, astray: str, now: float) -> Condition:
     """`astray` tells where it listens instead of where it is to."""
+    found = _condition(kept, run, astray, now)
+    return found._replace(last=run.result.plain()) if run and run.result and kept.is_job else found
+
+
+def _condition(kept: Kept, run: Run | None, astray: str, now: float) -> Condition:
     if run and run.alive:
         return _of_living(kept, run, astray)
     if kept.idle:
@@ -51,6 +59,8 @@ def _of_living(kept: Kept, run: Run, astray: str) -> Condition:
         return begun._replace(state="unhealthy", detail="its health checks fail")
     if astray:
         return begun._replace(state="starting", detail=astray)
+    if kept.is_job:
+        return begun._replace(detail=_told(run.last) if run.last else "")
     restarts = len(run.begun) - 1
     return begun._replace(detail=f"started {restarts + 1} times lately" if restarts and run.recent > 1 else "")
 
@@ -58,10 +68,21 @@ def _of_living(kept: Kept, run: Run, astray: str) -> Condition:
 def _of_job(kept: Kept, run: Run | None) -> Condition:
     if run is None:
         return Condition("waiting", "it is due from the next run on")
-    at = next_time(kept.work.schedule, run.begun[-1] if run.begun else run.since)
-    when = "" if at == float("inf") else f"next at {datetime.fromtimestamp(at):%Y-%m-%d %H:%M}"
-    if not run.begun:
+    at = next_run(kept.work.schedule, run)
+    when = "" if at == float("inf") else f"next at {_minute(at)}"
+    if run.result is None:
         return Condition("waiting", when)
-    result = "well" if run.end.well else f"with {run.end}"
-    last = f"the last, of {datetime.fromtimestamp(run.begun[-1]):%Y-%m-%d %H:%M}, ended {result}"
-    return Condition("waiting" if run.end.well else "failed", ", ".join(filter(None, (last, when))))
+    state = "waiting" if run.result.end.well else "failed"
+    return Condition(state, ", ".join(filter(None, (_told(run.result), when))))
+
+
+def _told(result: Result) -> str:
+    """`the last, of 2026-11-25 03:30, ended with exit status 3 (well at 2026-11-24 03:31)`."""
+    last = f"the last, of {_minute(result.begun)}, ended"
+    if result.end.well:
+        return f"{last} well"
+    return f"{last} with {result.end} ({f'well at {_minute(result.succeeded)}' if result.succeeded else 'never well'})"
+
+
+def _minute(at: float) -> str:
+    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from paas_isolate.changes.catalogue import replicas
-from paas_isolate.changes.schedule import next_time
+from paas_isolate.changes.jobs import idle_until, job_wants
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Service, Sold
 from paas_isolate.model.running import FOREVER, MANY, PERIOD, Run, Wish
@@ -151,11 +151,15 @@ def wish(
     waiting: set[str] = set()
     dues: dict[str, float] = {}
     final: set[str] = set()
+    missed: set[str] = set()
     away = {leaf for leaf, it in runs.items() if it.alive and it.asked}
     ending = {leaf for leaf, it in runs.items() if it.asked and leaf in living}
     for leaf, kept in keep.items():
         last = runs.get(leaf)
         wants, when = _wants(kept, last, now)
+        if kept.is_job and kept.idle:
+            when = idle_until(kept.work.schedule, last, lives=leaf in living)
+            missed |= {leaf} if when <= now else set()
         if last and leaf in ending and not kept.as_it_is:
             when = min(when, last.kill_due)
         if when < FOREVER:
@@ -184,6 +188,8 @@ def wish(
         frozenset(leaf for leaf, kept in keep.items() if (last := runs.get(leaf)) and _is_over(kept, last)),
         frozenset(waiting),
         dues,
+        frozenset(missed),
+        {leaf: it.launch for leaf, it in keep.items() if leaf not in living and _is_untold(it, runs.get(leaf))},
     )
 
 
@@ -196,7 +202,7 @@ def _wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]
     if kept.idle:
         return None, FOREVER
     if kept.is_job:
-        return _job_wants(kept, run, now)
+        return job_wants(kept.work.schedule, run, now)
     if run is None or run.alive or run.fresh or run.digest != kept.digest or not run.begun:
         return True, FOREVER
     if run.given_up or run.looping or not starts_again(kept, run):
@@ -209,13 +215,6 @@ def starts_again(kept: Kept, run: Run) -> bool:
     return kept.work.restart == ALWAYS or (kept.work.restart == ON_FAILURE and not run.end.well)
 
 
-def _job_wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]:
-    if run is None or run.alive or run.again:
-        return True, FOREVER
-    at = next_time(kept.work.schedule, run.begun[-1] if run.begun else run.since)
-    return (True, FOREVER) if at <= now else (False, at)
-
-
 def _has_turn(kept: Kept, run: Run | None, leaf: str, away: Collection[str], up: Callable[[], Collection[str]]) -> bool:
     """Whether it may be replaced now: of replicas one at a time, while all others do what they are for. `away` are
     those that were asked to end, or are about to be."""
@@ -225,6 +224,10 @@ def _has_turn(kept: Kept, run: Run | None, leaf: str, away: Collection[str], up:
         return False
     others = {*kept.siblings} - {leaf}
     return not others or (others.isdisjoint(away) and others <= {*up()})
+
+
+def _is_untold(kept: Kept, run: Run | None) -> bool:
+    return bool(run and run.untold and kept.launch.on_failure.is_wanted and not kept.idle)
 
 
 def _is_over(kept: Kept, run: Run) -> bool:

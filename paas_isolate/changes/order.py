@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
@@ -70,9 +70,9 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.NETWORK, 2, 0, step.address
         case Move():
             return Rank.MOVE, 0, step.process.pid, step.to
-        case Stop() | Kill() | GiveUp() | Forget():
+        case Stop() | Kill() | GiveUp() | Remember() | Forget():
             return Rank.STOP, 0, 0, step.path
-        case Start() | Wait():
+        case Start() | Tell() | Wait():
             return Rank.START, 0, 0, step.path
         case LowerMemory():
             return Rank.LOWER, -tree.depth(step.path), 0, step.path

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from paas_isolate.model import tree
+from paas_isolate.model.running import Result
 from paas_isolate.model.work import Launch
 
 
@@ -50,13 +51,34 @@ class GiveUp(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Note a job that has never run: it is due from now on."""
+    """Note a job that has not run since the machine was booted: it is due from now on."""
 
     path: str
     digest: str
 
     def __str__(self) -> str:
         return f"await the time of {_service(self.path)}"
+
+
+class Remember(NamedTuple):
+    """Keep the result of a job where it outlives a boot."""
+
+    path: str
+    result: Result
+
+    def __str__(self) -> str:
+        return f"remember that {_service(self.path)} ended with {self.result.end}"
+
+
+class Tell(NamedTuple):
+    """Have those told who are to hear that a program failed, where its keeper was killed together with it."""
+
+    path: str
+    launch: Launch
+    how: str
+
+    def __str__(self) -> str:
+        return f"tell how {_service(self.path)} ended: {self.how}"
 
 
 class Forget(NamedTuple):

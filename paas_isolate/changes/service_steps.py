@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
 from paas_isolate.changes.steps import Step
 from paas_isolate.model.running import Run, Wish
 from paas_isolate.model.work import Launch
@@ -11,6 +11,12 @@ from paas_isolate.model.world import World
 
 def service_steps(wish: Wish, observed: World, now: float) -> Iterator[Step]:
     for leaf in sorted(observed.runs.keys() | wish.run.keys()):
+        if leaf in wish.jobs and (last := observed.runs.get(leaf)) and last.is_news and last.result:
+            yield Remember(leaf, last.result)
+        if (told := wish.untold.get(leaf)) is not None:
+            yield Tell(leaf, told, str(observed.runs[leaf].end))
+        if leaf in wish.missed:
+            yield Wait(leaf, observed.runs[leaf].digest)
         if leaf in wish.run and wish.run[leaf] is None:
             continue
         wanted, run = wish.run.get(leaf), observed.runs.get(leaf)
@@ -36,7 +42,7 @@ def _without(leaf: str, run: Run, wish: Wish, lives: bool) -> Iterator[Step]:
 def _with(leaf: str, run: Run | None, wanted: Launch, wish: Wish, lives: bool) -> Iterator[Step]:
     if run and run.alive and leaf not in wish.over:
         return
-    if run is None and leaf in wish.jobs:
+    if leaf in wish.jobs and (run is None or (run.early and not run.again)):
         yield Wait(leaf, wanted.digest)
     elif lives:
         yield Stop(leaf, _because(run), wish.patience.get(leaf, _TIMEOUT))

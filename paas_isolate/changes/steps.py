@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.model import tree
 from paas_isolate.model.network import Address, Gate, Rules
@@ -214,6 +214,8 @@ Step = (
     | Kill
     | GiveUp
     | Wait
+    | Remember
+    | Tell
     | Forget
     | MakeView
     | RemoveView

@@ -14,6 +14,7 @@ from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.location import Location, locate
 from paas_isolate.linux.machine import machine
 from paas_isolate.linux.records import RecordDirectory
+from paas_isolate.linux.results import ResultDirectory
 from paas_isolate.linux.users import People
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold, Wiring
@@ -86,7 +87,8 @@ class Desk(NamedTuple):
 
     @property
     def records(self) -> RecordDirectory:
-        return RecordDirectory(os.path.join(self.run, "services"), os.path.join(self.run, "views", "keeper"))
+        results = ResultDirectory(os.path.join(self.state, "results"))
+        return RecordDirectory(os.path.join(self.run, "services"), os.path.join(self.run, "views", "keeper"), results)
 
     def _keeps(self, fleet: Fleet) -> bool:
         """Whether there is a service that paas-isolate runs, or ran."""

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.place import Places
-from paas_isolate.changes.steps import Changes
+from paas_isolate.changes.steps import Changes, LowerMemory, SetKnob
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.hearing import who
+from paas_isolate.cli.running import tell_outcome
 from paas_isolate.cli.sweeping import Fights
 from paas_isolate.daemon.account import only
 from paas_isolate.daemon.mending import differing, mended
@@ -19,6 +20,24 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.network import Prepared
 from paas_isolate.reconcile import Look, as_wanted
+
+
+class Writers:
+    """Who has written to which cgroup since everything was looked at last, asked while they live."""
+
+    def __init__(self) -> None:
+        self._by: dict[str, str] = {}
+
+    def note(self, heard: Heard) -> None:
+        if by := who(heard):
+            self._by[heard.place] = by
+
+    def tell(self, outcome: Outcome) -> None:
+        step = outcome.step
+        tell_outcome(outcome, self._by.get(step.path, "") if isinstance(step, SetKnob | LowerMemory) else "")
+
+    def forget(self) -> None:
+        self._by.clear()
 
 
 class Mender:

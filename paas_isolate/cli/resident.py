@@ -16,7 +16,7 @@ from paas_isolate.cli.desk import Desk, need_root
 from paas_isolate.cli.editing import Editor, Known
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.hearing import Ears
-from paas_isolate.cli.mending import Mender
+from paas_isolate.cli.mending import Mender, Writers
 from paas_isolate.cli.running import Manner, complaints, run_once, tell
 from paas_isolate.cli.running import reconcile as run
 from paas_isolate.cli.serving import Servant
@@ -84,7 +84,7 @@ class Resident:
         self._fights = Fights()
         self._sweeper = Sweeper(desk, self._fights, ears.unhear)
         self._servant = Servant(desk)
-        self._mender = Mender(desk, self._fights)
+        self._mender, self._writers = Mender(desk, self._fights), Writers()
         self._editor = Editor(desk, self._servant, lambda: self._listen(True), self._note)
         self._print: tuple[object, ...] = ()
         self._told = self._told_status = ""
@@ -108,12 +108,14 @@ class Resident:
         self.ears.follow()
         try:
             with self._desk.alone(wait=_PATIENCE):
-                fleet, report = run_once(self._desk, Manner(quiet=True))
+                self._hear_writers()
+                fleet, report = run_once(self._desk, Manner(quiet=True), self._writers.tell)
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
             self._well = False
             self._tell(wrong, lambda: say.line(wrong, fg="red", err=True))
             return True
+        self._writers.forget()
         forking = any(isinstance(it.step, Move) for it in report.remaining)
         wrong = "" if forking else complaints(fleet, report)
         if not forking:
@@ -130,6 +132,11 @@ class Resident:
             return not self._follow(fleet, report) and not forking and not unheard
         except (PaasError, OSError):
             return False  # the tree has gone since: the next one says what is wrong
+
+    def _hear_writers(self) -> None:
+        """Whoever has written until now: after the turn nothing is left to be mended for their sake."""
+        for heard in self.ears.knobs.heard() if self.ears.knobs else ():
+            self.note(heard)
 
     def _listen(self, execs: bool) -> None:
         if self.ears.processes:
@@ -209,6 +216,9 @@ class Resident:
 
     def mend(self, heard: Heard) -> bool:
         return self._known is not None and self._mender.mend(self._known.fleet, self._known.places, heard)
+
+    def note(self, heard: Heard) -> None:
+        self._writers.note(heard)
 
     def rewire(self, heard: Sequence[Heard]) -> bool:
         fleet = self._known.fleet if self._known else None

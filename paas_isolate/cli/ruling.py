@@ -5,12 +5,14 @@ from collections.abc import Callable
 import click
 
 from paas_isolate.apply import Ending
+from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, directory_of, need_root
 from paas_isolate.cli.exits import Exit
 from paas_isolate.end import end
 from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.services import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.reconcile import reconcile
@@ -54,8 +56,17 @@ def kill(desk: Desk, target: str, everyone: bool, down: bool, grace: float) -> i
     with desk.alone(wait=grace), desk.tree(fleet) as (cgroups, _):
         paths = _everyone(cgroups) if everyone else [_path(cgroups, fleet, target)]
         ended = end(cgroups, paths, grace=grace)
+        if down:
+            _remember_ends(desk, fleet, cgroups)
     click.echo(f"{ended} {'process' if ended == 1 else 'processes'} ended")
     return Exit.CONVERGED
+
+
+def _remember_ends(desk: Desk, fleet: Fleet, cgroups: CgroupTree) -> None:
+    """Of jobs that were at it: /run is gone before anybody looks at it again."""
+    for path, run in runs(cgroups, desk.records, {}, jobs_of(fleet)).items():
+        if run.is_news and run.result:
+            desk.records.remember(path, run.result)
 
 
 MOST_GRACE = 40.0

@@ -1,10 +1,11 @@
 """One run of reconcile: the lock, the turn, what is told of it, and the exit status."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome
+from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.changes.leaving import Leaving
 from paas_isolate.changes.runs import Kill
 from paas_isolate.changes.steps import owner
@@ -12,6 +13,8 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit, exit_of
 from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.linux.records import path_of
+from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.reconcile import Look, Report
 from paas_isolate.reconcile import reconcile as turn
@@ -53,13 +56,14 @@ def reconcile(desk: Desk, manner: Manner) -> Exit:
         raise
 
 
-def run_once(desk: Desk, manner: Manner) -> tuple[Fleet, Report]:
-    """One run without the lock, which the caller holds; what was done is told, what is left is not."""
+def run_once(desk: Desk, manner: Manner, hear: Callable[[Outcome], None] | None = None) -> tuple[Fleet, Report]:
+    """One run without the lock, which the caller holds; what was done is told, by `hear` where that is given; what is
+    left is not."""
     fleet = desk.fleet(remember=True)
     if fleet.host.network:
         _remember_network(desk, True)
     with desk.wheel(fleet, account=manner.account, meant=manner.remove, patience=manner.patience) as wheel:
-        report = turn(wheel, _silent if manner.cron or manner.as_json else tell_outcome)
+        report = turn(wheel, hear or (_silent if manner.cron or manner.as_json else tell_outcome))
     _remember_departures(desk, fleet, report)
     if not fleet.host.network and not report.remaining:
         _remember_network(desk, False)
@@ -84,10 +88,11 @@ def _silent(outcome: Outcome) -> None:
     pass
 
 
-def tell_outcome(outcome: Outcome) -> None:
+def tell_outcome(outcome: Outcome, by: str = "") -> None:
+    """What was done; where it puts right what somebody did, `by` whom that was."""
     again = isinstance(outcome.step, Kill) and outcome.step.before
     if outcome.ending is Ending.DONE and not again:
-        say.line(say.outcome_line(outcome))
+        say.line(f"{say.outcome_line(outcome)}; changed by {by}" if by else say.outcome_line(outcome))
 
 
 def _tell_rest(report: Report, *, quiet: bool) -> None:
@@ -156,8 +161,21 @@ def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
         for name in copies.names() - fleet.accounts.keys() - fleet.kept.keys() - leaving.accepted:
             if (copy := copies.account(name)) is None or copy.directory not in leaving.accepted:
                 copies.forget(name)
+        _forget_results(desk, fleet, leaving)
     if now != decided:
         decisions.save(desk.state, now)
+
+
+def _forget_results(desk: Desk, fleet: Fleet, leaving: Leaving) -> None:
+    """Of what is no job any more."""
+    results = desk.records.results
+    if not (names := results.names()):
+        return
+    jobs, staying = jobs_of(fleet), {*fleet.kept, *leaving.accepted, *leaving.waiting}
+    for name in names:
+        path = path_of(name)
+        if path not in jobs and tree.directory_of(path) not in staying:
+            results.forget(name)
 
 
 def _remember_network(desk: Desk, there: bool) -> None:

@@ -46,6 +46,9 @@ class Hands(Protocol):
     def mend(self, heard: Heard) -> bool:
         """One cgroup is looked at and mended; whether that was possible."""
 
+    def note(self, heard: Heard) -> None:
+        """Somebody has written to a cgroup: the next whole turn, which mends it, tells who."""
+
     def rewire(self, heard: Sequence[Heard]) -> bool:
         """The network is looked at and mended; whether that was possible."""
 
@@ -173,9 +176,11 @@ class Loop:
         records = {it.place for it in heard if it.kind is Kind.SERVICE}
         if records and not self._asked and not self._hands.serve(records):
             self._turn_in(0)
-        if not self._asked:  # else the whole turn does it, by what is wanted then
-            knobs = {it.place: it for it in heard if it.kind is Kind.KNOB}
-            if not all(self._hands.mend(it) for it in knobs.values()):
+        for knob in {it.place: it for it in heard if it.kind is Kind.KNOB}.values():
+            if self._asked:  # the whole turn does it, by what is wanted then
+                self._hands.note(knob)
+            elif not self._hands.mend(knob):
+                self._hands.note(knob)
                 self._turn_in(0)
 
     @contextmanager

@@ -22,12 +22,12 @@ _CLEAR = 10
 """Descriptors that are handed on lie above those that they become."""
 
 
-def launch(of: Launch, leaf: int, record: int, views: str) -> None:
-    """Begin it. `leaf` is the directory of its cgroup, `record` what its keeper adds to,
-    `views` the handle of the views' keeper. HostError when nothing began."""
+def launch(of: Launch, leaf: int, record: int, views: str, *, ended: str = "") -> None:
+    """Begin it; or have those told who are to hear how it `ended`. `leaf` is the directory of its cgroup, `record` what
+    its keeper adds to, `views` the handle of the views' keeper. HostError when nothing began."""
     program = launcher()
     with ExitStack() as undo:
-        request = _clear(_request_file(of, views), undo)
+        request = _clear(_request_file(of, views, ended), undo)
         here, there = os.pipe2(os.O_CLOEXEC)
         undo.callback(os.close, here)
         with ExitStack() as handed:
@@ -56,10 +56,11 @@ def installed(paths: Sequence[str]) -> str:
     )
 
 
-def _request_file(of: Launch, views: str) -> int:
+def _request_file(of: Launch, views: str, ended: str) -> int:
     request = os.memfd_create("request", os.MFD_CLOEXEC)
+    more = (f"ended={ended}",) if ended else ()
     with open(request, "wb", closefd=False) as file:
-        file.writelines(text.encode() + b"\0" for text in (f"views={views}", *_request(of)))
+        file.writelines(text.encode() + b"\0" for text in (f"views={views}", *more, *_request(of)))
     os.lseek(request, 0, os.SEEK_SET)
     return request
 

@@ -12,13 +12,12 @@ from functools import partial
 from typing import Any
 
 from paas_isolate.linux import procfs
+from paas_isolate.linux.results import ResultDirectory, moment, result_from
 from paas_isolate.model import tree
-from paas_isolate.model.running import MANY, End, Run
+from paas_isolate.model.running import HOUR, MANY, End, Result, Run
 
 _MOST = 1 << 16
 _MODE = 0o600
-_LAST_MOMENT = 1e11
-"""Seconds since the epoch: what is later is no time, and cannot be told as one."""
 _TIMES = 999
 _KILLED = re.compile(rb"\nkilled \d{10}\.\d{3} (\d{3})\n")
 """Always as long, so that it can be written over."""
@@ -29,10 +28,10 @@ ENDING = ".ending"
 
 class RecordDirectory:
     """`directory` holds a file `ACCOUNT.LEAF` for each leaf with a program of ours; `views` is
-    the handle by which the accounts' views are entered."""
+    the handle by which the accounts' views are entered; `results` what is remembered of jobs."""
 
-    def __init__(self, directory: str, views: str) -> None:
-        self.directory, self.views = directory, views
+    def __init__(self, directory: str, views: str, results: ResultDirectory) -> None:
+        self.directory, self.views, self.results = directory, views, results
 
     @property
     def ending(self) -> bool:
@@ -78,23 +77,37 @@ class RecordDirectory:
         head, lines = self.read(path) or ({}, [])
         same = head.get("digest") == digest and not _of(head, lines).fresh
         begun = [*(head.get("begun", ()) if same else ()), time.time()][-MANY:]
-        with self._new(path, {"digest": digest, "begun": begun, "starved": starved}) as fd:
+        last = _plain(self.results.read(name_of(path)))
+        with self._new(path, {"digest": digest, "begun": begun, "starved": starved, "last": last}) as fd:
             yield fd, begun
 
     def wait(self, path: str, digest: str) -> None:
-        """A record of what has not run yet: it is due from now on."""
-        with self._new(path, {"digest": digest, "since": time.time()}):
+        """A record of what has not run since the boot: it is due from now on, and not again in the minute for which it
+        ran before, where the clock has stepped back a little."""
+        now, last = time.time(), self.results.read(name_of(path))
+        since = max(now, last.begun) if last and last.begun <= now + HOUR else now
+        with self._new(path, {"digest": digest, "since": since, "last": _plain(last)}):
             pass
+
+    def remember(self, path: str, result: Result) -> None:
+        """Once: the record says that it was done."""
+        self.results.write(name_of(path), result)
+        self.add(path, "remembered")
 
     def add(self, path: str, *words: object) -> None:
         """A line of ours; nothing where there is no record any more."""
         line = "\n" + " ".join(map(str, words)) + "\n"  # the keeper's last may be cut, where /run was full
-        with suppress(FileNotFoundError):
-            fd = os.open(self._file(path), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                os.write(fd, line.encode())
-            finally:
-                os.close(fd)
+        with suppress(FileNotFoundError), self.added(path) as fd:
+            os.write(fd, line.encode())
+
+    @contextmanager
+    def added(self, path: str) -> Iterator[int]:
+        """A descriptor to add to a record. OSError where there is none."""
+        fd = os.open(self._file(path), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def note_kill(self, path: str) -> None:
         """In the place of the last such line: what does not die for days fills no record."""
@@ -124,6 +137,7 @@ class RecordDirectory:
         return [it for it in self._names() if it == name or it.startswith(f"{name}.")] or [name]
 
     def forget(self, path: str) -> None:
+        self.results.forget(name_of(path))
         with suppress(FileNotFoundError):
             os.unlink(self._file(path))
 
@@ -164,6 +178,10 @@ def path_of(name: str) -> str:
     return tree.leaf(directory, leaf)
 
 
+def _plain(result: Result | None) -> dict[str, float | None] | None:
+    return result.plain() if result else None
+
+
 def _head(text: str) -> dict[str, Any]:
     """The first line of a record. ValueError when it is not as we write it: a keeper that a customer has taken over can
     write there."""
@@ -174,19 +192,13 @@ def _head(text: str) -> dict[str, Any]:
         begun, since, starved = head.get("begun", ()), head.get("since", 0.0), head.get("starved", 0)
         return {
             "digest": str(head.get("digest", "")),
-            "since": _moment(since),
-            "begun": tuple(map(_moment, begun))[-MANY:],
+            "since": moment(since),
+            "begun": tuple(map(moment, begun))[-MANY:],
             "starved": int(starved),
+            "last": result_from(head.get("last")),
         }
     except (AttributeError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from error
-
-
-def _moment(told: str | float) -> float:
-    """Seconds since the epoch. ValueError for what is none."""
-    if not 0 <= (at := float(told)) <= _LAST_MOMENT:
-        raise ValueError(f"no time: {told}")
-    return at
 
 
 def _lives(run: Run) -> bool:
@@ -209,7 +221,7 @@ def _as_it_is(
 
 
 def _of(head: dict[str, Any], lines: list[list[str]]) -> Run:
-    run = Run(head["digest"], head["since"], head["begun"]) if head else Run("")
+    run = Run(head["digest"], head["since"], head["begun"], last=head["last"]) if head else Run("")
     for words in lines:
         with suppress(ValueError):
             run = _with(run, words)
@@ -221,19 +233,23 @@ def _with(run: Run, words: list[str]) -> Run:
         case ["main", pid, start, keeper, _]:
             return run._replace(pid=int(pid), start=int(start), keeper=int(keeper))
         case ["exit", status, at]:
-            return run._replace(end=End(status=int(status), at=_moment(at)))
+            return run._replace(end=End(status=int(status), at=moment(at)))
         case ["signal", number, at]:
-            return run._replace(end=End(signal=int(number), at=_moment(at)))
+            return run._replace(end=End(signal=int(number), at=moment(at)))
         case ["unhealthy", _]:
             return run._replace(unhealthy=True)
         case ["asked", at, kill_at, *why]:
-            return run._replace(asked=_moment(at), kill_at=_moment(kill_at), why=" ".join(why))
+            return run._replace(asked=moment(at), kill_at=moment(kill_at), why=" ".join(why))
         case ["killed", at, times]:
-            return run._replace(killed=min(_moment(at), time.time()), kills=max(1, min(int(times), _TIMES)))
+            return run._replace(killed=min(moment(at), time.time()), kills=max(1, min(int(times), _TIMES)))
         case ["again"]:
             return run._replace(again=True)
         case ["given-up"]:
             return run._replace(given_up=True)
+        case ["told"]:
+            return run._replace(told=True)
+        case ["remembered"]:
+            return run._replace(remembered=True)
     return run
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
 from paas_isolate.linux import pidfd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.launch import launch
@@ -13,7 +13,7 @@ from paas_isolate.model.running import MANY, PERIOD, Run
 
 
 def keep_service(
-    cgroups: CgroupTree, records: RecordDirectory, step: Start | Stop | Kill | GiveUp | Wait | Forget
+    cgroups: CgroupTree, records: RecordDirectory, step: Start | Stop | Kill | GiveUp | Wait | Remember | Tell | Forget
 ) -> None:
     """Carry out one step. OSError, HostError."""
     match step:
@@ -36,6 +36,12 @@ def keep_service(
             records.add(path, "given-up")
         case Wait(path, digest):
             records.wait(path, digest)
+        case Remember(path, result):
+            records.remember(path, result)
+        case Tell(path, of, how):
+            with records.added(path) as record, cgroups.directory(path) as leaf:
+                launch(of, leaf, record, records.views, ended=how)
+            records.add(path, "told")
         case Forget(path):
             records.forget(path)
 

@@ -11,6 +11,9 @@ FOREVER = float("inf")
 MANY, PERIOD = 5, 120.0
 """So many starts within so many seconds are a crash loop."""
 
+HOUR = 3600.0
+"""Seconds: by so much clocks are set right; what is wrong by more was never right."""
+
 LONGEST = 60.0
 """Seconds between an end and the next start, and between two times that it is killed, at the most."""
 
@@ -36,13 +39,29 @@ class End(NamedTuple):
         return f"signal {self.signal}" if self.signal is not None else "killed, with all that was in its leaf"
 
 
+class Result(NamedTuple):
+    """What is remembered of a job, through reboots: when its last run was begun, how that ended, and when one has last
+    ended well, 0 where none has; in seconds since the epoch."""
+
+    begun: float
+    end: End
+    succeeded: float = 0.0
+
+    def plain(self) -> dict[str, float | None]:
+        """As JSON has it."""
+        end = self.end
+        ended = {"ended": end.at, "status": end.status, "signal": end.signal, "out_of_memory": end.starved}
+        return {"begun": self.begun, **ended, "succeeded": self.succeeded}
+
+
 class Run(NamedTuple):
     """`digest` is of what it was begun with; `pid` and `start` (clock ticks since boot) name its program, 0 where it
     never began, `keeper` the process beside it. `begun` are the times of its last starts, this one's at the end, in
     seconds since the epoch; () where it waits for its first time since `since`. `alive`: the program lives in its leaf.
     `asked` is when it was asked to end, and `why`; `kill_at` when it is not asked any more; `kills` how often it was
-    killed since, last at `killed`. `again` that a start was
-    ordered by hand, `given_up` that it starts no more by itself."""
+    killed since, last at `killed`. `again` that a start was ordered by hand, `given_up` that it starts no more by
+    itself. `last` is the result of the run before this one, `remembered` that this one's is kept, `told` that those
+    were told of it who are to hear of a failure. `early`: it is noted for a time that has not come by far."""
 
     digest: str
     since: float = 0.0
@@ -60,6 +79,10 @@ class Run(NamedTuple):
     unhealthy: bool = False
     again: bool = False
     given_up: bool = False
+    last: Result | None = None
+    remembered: bool = False
+    told: bool = False
+    early: bool = False
 
     def by(self, now: float) -> "Run":
         """With nothing in the future: a clock that was wrong and has stepped back must let nobody wait for a year."""
@@ -67,12 +90,33 @@ class Run(NamedTuple):
             return self
         late = max(0.0, self.asked - now)
         return self._replace(
+            early=max(self.since, 0.0, *self.begun) > now + HOUR,
             since=min(self.since, now),
             begun=tuple(min(at, now) for at in self.begun),
             end=self.end._replace(at=min(self.end.at, now)),
             asked=self.asked - late,
             kill_at=self.kill_at - late,
         )
+
+    @property
+    def result(self) -> Result | None:
+        """Of the last run that has ended."""
+        if self.end == End() or not self.begun:
+            return self.last
+        before = self.last.succeeded if self.last else 0.0
+        return Result(self.begun[-1], self.end, self.end.at if self.end.well else before)
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it has ended, and that is not remembered yet."""
+        return self.end != End() and bool(self.begun) and not self.remembered
+
+    @property
+    def untold(self) -> bool:
+        """Whether its keeper was killed together with it, and so has told nobody."""
+        end = self.end
+        unseen = end != End() and end.status is None and end.signal is None
+        return unseen and bool(self.pid) and not self.asked and not self.told
 
     @property
     def fresh(self) -> bool:
@@ -116,6 +160,12 @@ class Wish(NamedTuple):
     """Replicas that are to be replaced when another is up."""
     dues: Mapping[str, float] = MappingProxyType({})
     """When to look again at a leaf, in seconds since the epoch; of those that wait for nothing there is none."""
+
+    missed: frozenset[str] = frozenset()
+    """Jobs that may not run, whose time has come: they wait for the next one."""
+
+    untold: Mapping[str, Launch] = MappingProxyType({})
+    """Programs of which somebody is to hear that they have failed, and nobody has told."""
 
     @property
     def due(self) -> float:

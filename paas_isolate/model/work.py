@@ -35,6 +35,10 @@ class Failure(NamedTuple):
     mail: str = ""
     run: str = ""
 
+    @property
+    def is_wanted(self) -> bool:
+        return bool(self.mail or self.run)
+
 
 class Work(NamedTuple):
     """The command of a service, and how it is kept alive. `stop_timeout` in milliseconds; `schedule` in the notation

@@ -7,7 +7,7 @@ from kept import ILL, NOW, WEB, WELL, keep, program, ran, sell
 
 from paas_isolate.changes.conditions import Condition, condition
 from paas_isolate.changes.keeping import Kept
-from paas_isolate.model.running import MANY, End, Run
+from paas_isolate.model.running import MANY, End, Result, Run
 from paas_isolate.model.work import Work
 
 PROGRAM = program()
@@ -105,6 +105,30 @@ def clock(at: float) -> str:
     return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}"
 
 
+def test_a_job_tells_of_the_run_before_a_boot_and_before_this_one() -> None:
+    kept = program(schedule="* * * * *")
+    job, soon = kept[WEB], clock(NOW + 40)
+    killed = End(signal=9, at=NOW - 500, starved=True)
+    before = Result(NOW - 600, killed, succeeded=NOW - 9000)
+    waits = Run("", since=NOW, last=before)
+    last = f"the last, of {clock(NOW - 600)}, ended with killed: out of memory (well at {clock(NOW - 9000)})"
+    assert told(job, waits) == ("failed", f"{last}, next at {soon}")
+    assert told(job, ran(kept, alive=True, last=before)) == ("running", last)
+    found = condition(job, waits, astray="", now=NOW)
+    assert found.last == {
+        "begun": NOW - 600, "ended": NOW - 500, "status": None, "signal": 9, "out_of_memory": True,
+        "succeeded": NOW - 9000,
+    }  # fmt: skip
+    again = condition(job, ran(kept, end=ILL, last=before), astray="", now=NOW).last
+    assert again == Result(NOW, ILL, succeeded=NOW - 9000).plain(), "and it has still ended well then"
+    well = condition(job, ran(kept, end=WELL, last=before), astray="", now=NOW).last
+    assert well == Result(NOW, WELL, succeeded=NOW).plain()
+
+
+def test_what_is_no_job_has_no_result() -> None:
+    assert condition(SERVE, ran(PROGRAM, end=ILL), astray="", now=NOW).last is None
+
+
 def test_a_job_tells_its_last_result_and_its_next_time() -> None:
     kept = program(schedule="* * * * *")
     job = kept[WEB]
@@ -113,6 +137,6 @@ def test_a_job_tells_its_last_result_and_its_next_time() -> None:
     assert told(job, Run("", since=NOW)) == ("waiting", f"next at {soon}")
     last = f"the last, of {clock(NOW)}, ended"
     assert told(job, ran(kept, end=WELL)) == ("waiting", f"{last} well, next at {soon}")
-    assert told(job, ran(kept, end=ILL)) == ("failed", f"{last} with exit status 1, next at {soon}")
+    assert told(job, ran(kept, end=ILL)) == ("failed", f"{last} with exit status 1 (never well), next at {soon}")
     assert told(job, ran(kept, alive=True)) == ("running", "")
     assert told(keep(sell(Work("x", schedule="* * * * *")), stopped=["alice/web"])[WEB], None)[0] == "stopped"

@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kept import ILL, NOW, TWO, WEB, WELL, keep, program, ran, sell, wished
 
-from paas_isolate.changes.keeping import Keep
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Start, Stop, Wait
+from paas_isolate.changes.keeping import Keep, wish
+from paas_isolate.changes.order import rank
+from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
 from paas_isolate.changes.service_steps import service_steps
 from paas_isolate.changes.steps import Step
-from paas_isolate.model.running import MANY, NO_WISH, End, Run, Wish
-from paas_isolate.model.work import Work
+from paas_isolate.model.running import MANY, NO_WISH, End, Result, Run, Wish
+from paas_isolate.model.work import Failure, Work
 from paas_isolate.model.world import World
 
 KEPT = program()
@@ -126,7 +127,98 @@ def test_a_job_begins_to_wait_then_runs_when_it_is_time() -> None:
     assert of(job, waits, members=False, now=NOW + 39) == []
     assert of(job, waits, members=False, now=NOW + 40) == [Start(WEB, job[WEB].launch)]
     assert of(job, ran(job, alive=True), members=True, now=NOW + 400) == []
-    assert of(job, ran(job, end=WELL), members=False, now=NOW + 1) == []
+    assert of(job, ran(job, end=WELL, remembered=True), members=False, now=NOW + 1) == []
+
+
+def test_the_result_of_a_job_is_remembered_once_and_before_the_next_run() -> None:
+    job = program(schedule="* * * * *")
+    ended = ran(job, end=ILL)
+    remember = Remember(WEB, Result(NOW, ILL))
+    assert str(remember) == "remember that alice/web ended with exit status 1"
+    assert of(job, ended, members=False, now=NOW + 1) == [remember]
+    assert of(job, ended, members=True, now=NOW + 1) == [remember], "its hook may still run"
+    assert of(job, ended, members=False, now=NOW + 60) == [remember, Start(WEB, job[WEB].launch)]
+    assert rank(remember) < rank(Start(WEB, job[WEB].launch))
+    assert of(job, ended._replace(remembered=True), members=False, now=NOW + 1) == []
+    assert of(job, ran(job, alive=True), members=True) == []
+
+
+def test_the_result_of_a_job_that_is_left_as_it_is_is_remembered_too() -> None:
+    for kept in (
+        keep(sell(Work("serve", schedule="* * * * *")), stopped=["alice/web"]),
+        keep(sell(Work("serve", schedule="* * * * *")), held=["alice"]),
+    ):
+        assert of(kept, ran(kept, end=WELL), members=False) == [Remember(WEB, Result(NOW, WELL, NOW))]
+
+
+@pytest.mark.parametrize("how", [{"suspension": "freeze"}, {"suspension": "stop"}])
+def test_a_time_that_passes_while_a_job_may_not_run_is_left_out(how: dict[str, str]) -> None:
+    """Whoever is let go on after a month does not run at once what was due at night: nor do five hundred others."""
+    job = keep(sell(Work("serve", schedule="* * * * *"), suspended=True, **how))  # type: ignore[arg-type]
+    for run in (Run("", since=NOW), ran(job, end=WELL, remembered=True)):
+        wait = [Wait(WEB, run.digest)]
+        assert of(job, run, members=False, now=NOW + 39) == []
+        assert wished(job, {WEB: run}).dues == {WEB: NOW + 40}
+        assert of(job, run, members=False, now=NOW + 40) == wait
+        assert of(job, run._replace(since=NOW + 40), members=False, now=NOW + 41) == []
+    ended = ran(job, end=ILL)
+    assert of(job, ended, members=False, now=NOW + 60) == [Remember(WEB, Result(NOW, ILL))], "first things first"
+    assert of(job, None, members=False) == []
+
+
+def test_of_who_was_killed_with_its_keeper_somebody_is_told() -> None:
+    hears = Failure(run="./hook")
+    job = program(schedule="* * * * *", on_failure=hears)
+    how = "killed, with all that was in its leaf"
+    gone = ran(job, end=End(at=NOW), remembered=True)
+    tell, begin = Tell(WEB, job[WEB].launch, how), Start(WEB, job[WEB].launch)
+    assert str(tell) == f"tell how alice/web ended: {how}"
+    assert of(job, gone, members=False) == [tell]
+    assert of(job, gone, members=False, now=NOW + 60) == [tell, begin]
+    starved = gone._replace(end=End(at=NOW, starved=True))
+    assert of(job, starved, members=False) == [tell._replace(how="killed: out of memory")]
+    for run, members in (
+        (gone._replace(told=True), False),
+        (gone._replace(asked=NOW), False),
+        (gone._replace(pid=0), False),  # it never began
+        (ran(job, end=ILL, remembered=True), False),  # its keeper has told
+        (ran(job, end=End(signal=9, at=NOW), remembered=True), False),
+        (ran(job, alive=True), True),
+    ):
+        assert of(job, run, members=members) == [], run
+    assert wish(job, {WEB: gone}, {WEB}, NOW, lambda *_: ()).untold == {}, "what is left of it goes first"
+    stopped = keep(sell(Work("serve", schedule="* * * * *", on_failure=hears)), stopped=["alice/web"])
+    assert of(stopped, gone, members=False) == []
+    nobody = program(schedule="* * * * *")
+    assert of(nobody, ran(nobody, end=End(at=NOW), remembered=True), members=False) == []
+
+
+def test_a_time_that_passes_while_a_job_runs_is_left_out() -> None:
+    job = program(schedule="* * * * *")
+    long = ran(job, end=WELL._replace(at=NOW + 100), remembered=True)
+    assert of(job, long, members=False, now=NOW + 101) == []
+    assert of(job, long, members=False, now=NOW + 160) == [Start(WEB, job[WEB].launch)]
+
+
+def test_nothing_is_remembered_of_what_is_no_job() -> None:
+    assert of(KEPT, ENDED, members=False, now=NOW + 60) == [BEGIN]
+
+
+def test_a_job_of_a_time_that_has_not_come_waits_anew() -> None:
+    """A clock that was a year ahead: by what is noted it would run in a year."""
+    job = program(schedule="* * * * *")
+    year = 365 * 86_400.0
+    wait = Wait(WEB, job[WEB].launch.digest)
+    for run in (
+        Run("", since=NOW + year),
+        Run("", begun=(NOW + year,), end=WELL._replace(at=NOW + year), remembered=True),
+    ):
+        assert of(job, run.by(NOW), members=False) == [wait]
+        assert of(job, run._replace(again=True).by(NOW), members=False) == [Start(WEB, job[WEB].launch)]
+    lives = Run("", begun=(NOW + year,), alive=True).by(NOW)
+    assert of(job, lives, members=True) == []
+    soon = Run("", begun=(NOW + 30,), end=WELL, remembered=True).by(NOW)
+    assert of(job, soon, members=False) == [], "by so much clocks are set right"
 
 
 def test_steps_of_others_do_not_depend_on_one_another() -> None:

@@ -31,6 +31,7 @@ from paas_isolate.linux.pam.profile import SERVICES
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
+from paas_isolate.model.running import End, Result
 from paas_isolate.model.world import Process, World
 from paas_isolate.reconcile import Look, Report
 from paas_isolate.sample import Line, Use
@@ -251,9 +252,10 @@ def test_what_the_keeper_notes_is_in_the_manual() -> None:
     assert noted == {"main", "unhealthy", "signal", "exit"}
     assert told == set(re.findall(r'case \["([a-z-]+)"', ours)) >= noted
     assert set(re.findall(r'records\.add\(path, "([a-z-]+)"', services)) <= told
-    assert set(re.findall(r'"(\w+)": ', ours)) == {"digest", "begun", "since", "starved"}
+    assert set(re.findall(r'"(\w+)": ', ours)) == {"digest", "begun", "since", "starved", "last"}
     assert all(
-        re.search(rf"^\.Li {key}\b", said["DESCRIPTION"], re.M) for key in ("digest", "begun", "since", "starved")
+        re.search(rf"^\.Li {key}\b", said["DESCRIPTION"], re.M)
+        for key in ("digest", "begun", "since", "starved", "last")
     )
     assert re.findall(r"^\.It (\d+)$", said["EXIT STATUS"], re.M) == ["0", "125"]
     assert re.findall(r"define (?:LEAF|RECORD) (\d)", source) == ["3", "4"]
@@ -277,6 +279,8 @@ def test_states_of_a_service_are_in_the_manual() -> None:
     said = sections(COMMAND)["JSON OUTPUT"].partition(".Li service ,")[2].partition(".Ss ")[0]
     assert set(re.findall(r"^\.It Li ([a-z]+)$", said, re.M)) == words
     assert set(re.findall(r"^\.It Li ([a-z_]+) Ta", said, re.M)) == set(Condition._fields)
+    last = said.partition("\n.Li last\n")[2].partition(".Pp")[0]
+    assert set(re.findall(r"^\.Li ([a-z_]+)", last, re.M)) == set(Result(0.0, End()).plain())
 
 
 def test_calls_of_the_launcher_in_manual_and_examples_are_right() -> None:

@@ -23,8 +23,8 @@ CLONE_NEWNS = 0x00020000
 _OPTIONS = 'const char *%s(void); const char *%s(void) { return "detect_leaks=0:log_path=%s/found"; }\n'
 
 
-def build(place: Path) -> Path:
-    """paas-run beside a directory `found`, in which every complaint of a sanitizer lands."""
+def build(place: Path, *more: str) -> Path:
+    """paas-run, compiled with `more`, beside a directory `found`, in which every complaint of a sanitizer lands."""
     complaints = place / "complaints"
     complaints.mkdir()
     complaints.chmod(0o777)
@@ -32,7 +32,7 @@ def build(place: Path) -> Path:
     options = place / "options.c"
     names = ("__asan_default_options", "__ubsan_default_options")
     options.write_text("".join(_OPTIONS % (name, name, complaints) for name in names))
-    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", place / "paas-run", KEEPER, options], check=True)
+    subprocess.run(["gcc", *STRICT, *SANITIZERS, *more, "-o", place / "paas-run", KEEPER, options], check=True)
     return place / "paas-run"
 
 
@@ -58,13 +58,14 @@ class Stage:
     def said(self) -> str:
         return self.log.read_text() if self.log.is_file() else ""
 
-    def begin(self, command: str, *, before: Callable[[], None] = lambda: None, **more: object) -> str:
-        """By the product's own hand, in a child in which `before` has been done. '' or why nothing began."""
+    def begin(self, command: str, *, before: Callable[[], None] = lambda: None, ended: str = "", **more: object) -> str:
+        """By the product's own hand, in a child in which `before` has been done. '' or why nothing began. `ended`: it
+        is not begun, but told how it did."""
         here, there = os.pipe()
         child = os.fork()
         if not child:
             os.close(here)
-            os.write(there, self._begin(command, before, more).encode())
+            os.write(there, self._begin(command, before, ended, more).encode())
             os._exit(0)
         os.close(there)
         told = b""
@@ -74,13 +75,13 @@ class Stage:
         os.waitpid(child, 0)
         return told.decode()
 
-    def _begin(self, command: str, before: Callable[[], None], more: dict[str, object]) -> str:
+    def _begin(self, command: str, before: Callable[[], None], ended: str, more: dict[str, object]) -> str:
         try:
             before()
             launch.LAUNCHERS = (str(self.program),)  # this process ends with it
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
             with self.cgroups.directory(LEAF) as leaf:
-                launch.launch(self.of(command, **more), leaf, os.open(self.record, flags, 0o600), "")
+                launch.launch(self.of(command, **more), leaf, os.open(self.record, flags, 0o600), "", ended=ended)
         except HostError as error:
             return str(error)
         except BaseException as error:  # noqa: BLE001  (it may not come back into the test)

@@ -46,6 +46,11 @@ class Resident:
     def says(self, pattern: str) -> None:
         until(lambda: re.search(pattern, self.log.read_text()), f"the daemon says {pattern}: {self.log.read_text()}")
 
+    def rests(self) -> bool:
+        """In no turn, a quarter of a second long."""
+        place = Path(f"/proc/{self.process.pid}/wchan")
+        return all(time.sleep(0.05) or "poll" in place.read_text() for _ in range(5))
+
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
@@ -62,7 +67,8 @@ def resident(shop: Shop, tmp_path: Path) -> Iterator[Resident]:
     begun = Resident(shop, tmp_path / "log")
     try:
         begun.says("create users/alice")
-        until(lambda: frozen(shop, f"{ALICE}/other") is False, "the first turn is done")
+        until(lambda: frozen(shop, f"{ALICE}/other") is False, "the first turn is at work")
+        until(begun.rests, "it is done, and that which follows when uids are heard")
         yield begun
     finally:
         begun.process.kill()
@@ -114,6 +120,28 @@ def test_a_knob_that_is_written_by_hand_is_put_back_and_who_did_it_told(resident
     write(shop, "1")
     until(lambda: not frozen(shop), "the account goes on")
     resident.says(r"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid \d+")
+
+
+def test_a_writer_is_heard_whose_mount_namespace_has_gone(resident: Resident, shop: Shop) -> None:
+    resident.process.send_signal(signal.SIGSTOP)
+    line = f"echo 1 >{shop.cgroups.root}/{ALICE}/cgroup.freeze"
+    subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", line], check=True)
+    time.sleep(0.2)
+    resident.process.send_signal(signal.SIGCONT)
+    resident.says(r"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid \d+, which has ended")
+
+
+def test_who_did_it_is_told_too_where_everything_is_looked_at_anyhow(resident: Resident, shop: Shop) -> None:
+    """Both are heard in the same moment."""
+    resident.process.send_signal(signal.SIGSTOP)
+    until(lambda: "T (stopped)" in Path(f"/proc/{resident.process.pid}/status").read_text(), "it sleeps")
+    line = f"echo 1 >{shop.cgroups.root}/{ALICE}/cgroup.freeze; exec sleep 100"
+    with subprocess.Popen(["sh", "-c", line]) as writer:
+        until(lambda: procfs.name(writer.pid) == "sleep", "it is written")
+        resident.process.send_signal(signal.SIGHUP)
+        resident.process.send_signal(signal.SIGCONT)
+        resident.says(rf"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid {writer.pid} \(sleep, root\)")
+        writer.kill()
 
 
 def test_who_changes_it_again_and_again_is_named_and_not_fought(resident: Resident, shop: Shop) -> None:

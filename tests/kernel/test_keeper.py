@@ -7,7 +7,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.kernel
 @pytest.fixture(scope="module")
 def program() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as place:
-        yield build(Path(place))
+        yield build(Path(place), "-DHOOK_MOST=2000")
 
 
 @pytest.fixture
@@ -384,8 +384,131 @@ def test_a_hook_is_told_how_it_ended(stage: Stage) -> None:
     failure = Failure(mail="", run="echo $RESULT of $SERVICE >told")
     assert stage.begin("exit 6", on_failure=failure) == ""
     assert stage.ended() == ["exit", "6"]
-    until(lambda: (stage.home / "told").exists(), "the hook was called")
+    until(lambda: not stage.pids(), "the keeper goes, when the hook has ended")
     assert (stage.home / "told").read_text() == "exit status 6 of nobody/web\n"
+
+
+def test_a_hook_that_fails_is_told_with_what_it_says(stage: Stage) -> None:
+    assert stage.begin("echo last words; exit 6", on_failure=Failure(run="echo nobody home >&2; exit 3")) == ""
+    assert stage.ended() == ["exit", "6"]
+    until(lambda: not stage.pids(), "the keeper goes")
+    assert stage.said().splitlines() == [
+        "last words",
+        "paas-isolate: ended with exit status 6",
+        "nobody home",
+        "paas-isolate: on_failure.run ended with exit status 3",
+    ]
+
+
+def test_a_hook_that_hangs_is_ended_with_all_of_its_own(stage: Stage) -> None:
+    hook = "trap '' TERM; touch hangs; sleep 1000 & while :; do sleep 1000; done"
+    begin = time.monotonic()
+    assert stage.begin("exit 6", on_failure=Failure(run=hook)) == ""
+    until(lambda: (stage.home / "hangs").exists(), "it has begun")
+    until(lambda: not stage.pids(), "nothing of it is left")
+    assert time.monotonic() - begin >= 2, "which is all that this keeper gives it"
+    assert "paas-isolate: on_failure.run was ended after 2 s\n" in stage.said()
+
+
+def test_nobody_is_told_of_what_ended_well_or_was_asked_to_end(stage: Stage) -> None:
+    failure = Failure(run="touch told")
+    assert stage.begin("exit 0", on_failure=failure) == ""
+    until(lambda: not stage.pids(), "the keeper goes")
+    assert stage.begin("trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done", on_failure=failure) == ""
+    until(lambda: "ready" in stage.said(), "it listens")
+    for pid in stage.cgroups.pids(LEAF):
+        os.kill(pid, signal.SIGTERM)
+    until(lambda: not stage.pids(), "the keeper goes")
+    assert not (stage.home / "told").exists()
+
+
+SENDMAIL = """#!/bin/sh
+echo "$(id -u) $(id -G) $*" >{home}/sent
+cat >>{home}/sent
+exit {status}
+"""
+
+
+def sendmail(home: Path, status: int) -> Callable[[], None]:
+    """Done in a mount namespace of its own: a sendmail that writes down by whom and how it was called."""
+
+    def bind() -> None:
+        private_mounts()
+        fake = home.parent / "sendmail"
+        fake.write_text(SENDMAIL.format(home=home, status=status))
+        fake.chmod(0o755)
+        here = Path("/usr/sbin/sendmail")
+        if here.exists():
+            subprocess.run(["mount", "--bind", fake, here], check=True)
+        else:
+            over = home.parent / "sbin"
+            over.mkdir()
+            fake.rename(over / "sendmail")
+            subprocess.run(["mount", "--bind", over, "/usr/sbin"], check=True)
+
+    return bind
+
+
+def test_a_mail_has_the_end_of_what_was_said(stage: Stage) -> None:
+    failure = Failure(mail="ops+night@example.com")
+    command = "i=0; while [ $i -lt 900 ]; do echo line $i; i=$((i+1)); done; printf 'Grüße; From x\n.\n'; kill -9 $$"
+    assert stage.begin(command, before=sendmail(stage.home, 0), on_failure=failure) == ""
+    until(lambda: not stage.pids(), "the keeper goes")
+    first, *head = (stage.home / "sent").read_text().partition("\n\n")[0].splitlines()
+    assert first == f"{CUSTOMER} {CUSTOMER} -i -- ops+night@example.com"
+    assert head == [
+        "Subject: nobody/web: signal 9 (Killed)",
+        "To: ops+night@example.com",
+        "Auto-Submitted: auto-generated",
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=UTF-8",
+        "Content-Transfer-Encoding: 8bit",
+    ]
+    body = (stage.home / "sent").read_text().partition("\n\n")[2]
+    assert body.startswith("nobody/web ended with signal 9 (Killed).\n\n")
+    assert body.endswith("line 899\nGrüße; From x\n.\n\n")
+    assert "line 0\n" not in body
+    assert "the mail" not in stage.said()
+
+
+def test_a_mail_that_cannot_be_sent_is_told(stage: Stage) -> None:
+    failed = stage.begin("exit 6", before=sendmail(stage.home, 75), on_failure=Failure(mail="ops@example.com"))
+    assert failed == ""
+    until(lambda: not stage.pids(), "the keeper goes")
+    assert "paas-isolate: the mail about it ended with exit status 75\n" in stage.said()
+
+
+def test_whoever_was_killed_with_its_keeper_is_told_of_by_another(stage: Stage) -> None:
+    failure = Failure(mail="ops@example.com", run="echo $RESULT of $SERVICE >told; id -u >>told")
+    assert stage.begin("echo last words; exec sleep 1000", on_failure=failure) == ""
+    until(lambda: "last words" in stage.said(), "it speaks")
+    stage.cgroups.kill(LEAF)
+    until(lambda: not stage.pids(), "both are gone")
+    how = "killed: out of memory"
+    failed = stage.begin("touch ran", before=sendmail(stage.home, 0), ended=how, on_failure=failure)
+    assert failed == ""
+    until(lambda: not stage.pids(), "the messenger goes")
+    assert (stage.home / "told").read_text() == f"{how} of nobody/web\n{CUSTOMER}\n"
+    sent = (stage.home / "sent").read_text()
+    assert f"Subject: nobody/web: {how}\n" in sent
+    assert sent.endswith(f"nobody/web ended with {how}.\n\nlast words\n\n")
+    assert stage.said() == f"last words\npaas-isolate: ended with {how}\n"
+    assert not (stage.home / "ran").exists()
+    assert stage.notes() == []
+
+
+@pytest.mark.parametrize("what", ["link", "fifo", "nothing"])
+def test_a_log_that_is_none_tells_nothing_of_others(stage: Stage, what: str) -> None:
+    stage.log.parent.mkdir()
+    os.chown(stage.log.parent, CUSTOMER, CUSTOMER)
+    if what == "link":
+        stage.log.symlink_to("/etc/shadow")
+    elif what == "fifo":
+        os.mkfifo(stage.log)
+    failure = Failure(mail="ops@example.com")
+    assert stage.begin("true", before=sendmail(stage.home, 0), ended="signal 9", on_failure=failure) == ""
+    until(lambda: not stage.pids(), "the messenger goes")
+    assert (stage.home / "sent").read_text().endswith("nobody/web ended with signal 9.\n\n\n")
 
 
 REQUEST = (

@@ -227,7 +227,8 @@ def test_an_end_is_never_seen_before_it_is_known_how(work: Workplace) -> None:
     work.services("worker: {run: 'read line <go; exit 0', restart: on-failure}")
     os.mkfifo(work.home / "go")
     work.reconcile()
-    (keeper,) = (pid for pid in work.members("worker") if procfs.name(pid) == "paas-run")
+    (program,) = work.pids("worker")
+    (keeper,) = work.members("worker") - {program}
     os.kill(keeper, signal.SIGSTOP)
     (work.home / "go").write_text("now\n")
     until(lambda: not work.pids("worker"), "it has ended")
@@ -276,11 +277,11 @@ def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: Workplace) -> 
     assert "await the time of alice/nightly" in work.reconcile()
     assert work.state()["nightly"]["state"] == "waiting"
     assert "start alice/nightly" in work("start", "alice/nightly")
-    until(lambda: (work.home / "told").exists(), "the hook has been called")
+    until(lambda: (work.home / "told").exists() and not work.members("nightly"), "the hook has ended")
     assert (work.home / "told").read_text() == "exit status 4 of alice/nightly\n"
     state = work.state()["nightly"]
     assert state["state"] == "failed"
-    assert "ended with exit status 4, next at" in str(state["detail"])
+    assert "ended with exit status 4 (never well), next at" in str(state["detail"])
 
 
 def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: Workplace, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from paas_isolate.linux import procfs
 from paas_isolate.linux.records import ENDING, RecordDirectory, name_of, path_of
+from paas_isolate.linux.results import ResultDirectory
 from paas_isolate.model import tree
 from paas_isolate.model.running import MANY, End, Run
 
@@ -23,7 +24,7 @@ HEAD = json.dumps({"digest": DIGEST, "begun": [1700000000.5], "starved": 2})
 
 class Cabinet(RecordDirectory):
     def __init__(self, place: Path) -> None:
-        super().__init__(str(place / "services"), "")
+        super().__init__(str(place / "services"), "", ResultDirectory(str(place / "results")))
         self.place = place / "services"
         self.place.mkdir(exist_ok=True)
 
@@ -328,7 +329,7 @@ def test_links_and_what_is_no_file_are_no_records(cabinet: Cabinet, tmp_path: Pa
 
 
 def test_a_directory_that_is_not_there_has_no_records_and_is_made(tmp_path: Path) -> None:
-    records = RecordDirectory(str(tmp_path / "run/services"), "")
+    records = RecordDirectory(str(tmp_path / "run/services"), "", ResultDirectory(str(tmp_path / "results")))
     assert records.look({}, lambda _: 0) == {}
     assert not records.ending
     records.wait(WEB, DIGEST)

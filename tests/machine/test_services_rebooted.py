@@ -64,11 +64,18 @@ services:
   resting: {run: exec sleep 1000, limits: {memory: 64M}}
   deaf: {run: "trap '' TERM; while :; do sleep 1; done", stop_timeout: 2s, limits: {memory: 64M}}
   many: {run: exec sleep 1000, replicas: 2, limits: {memory: 64M}}
+  ended: {run: exit 4, schedule: "0 0 1 1 *", limits: {memory: 64M}}
+  at-it: {run: exec sleep 1000, schedule: "0 0 1 1 *", limits: {memory: 64M}}
+  often: {run: "date +%s >>times; sync", schedule: "* * * * *", limits: {memory: 64M}}
 END
 paas-isolate reconcile --quiet
 paas-isolate scale steady/many 3
 paas-isolate stop steady/resting
 until grep -q ready /home/steady/logs/web.log; do sleep 0.2; done
+paas-isolate start steady/ended || true
+paas-isolate start steady/at-it
+until [ -s /home/steady/times ]; do sleep 1; paas-isolate reconcile --quiet || true; done
+paas-isolate reconcile --quiet || true
 """
 )
 
@@ -79,6 +86,8 @@ for try in $(seq 60); do
 done
 cat /home/steady/ending
 echo
+until [ "$(wc -l </home/steady/times)" -ge 2 ]; do sleep 1; done
+echo "times=$(tr '\n' ' ' </home/steady/times)"
 echo "failed units=$(systemctl list-units --failed --plain --no-legend | tr '\n' ' ')"
 echo "status=$(paas-isolate status --json steady | tr -d "\n")"
 """
@@ -122,6 +131,20 @@ def test_a_service_that_is_asked_to_end_still_has_network_and_home(after: dict[s
 def test_services_run_again_and_what_was_stopped_rests(after: dict[str, str]) -> None:
     assert states(after) == {
         "web": "running", "deaf": "running", "resting": "stopped", "many": "running", "many.2": "running",
-        "many.3": "running",
+        "many.3": "running", "ended": "failed", "at-it": "failed", "often": "waiting",
     }  # fmt: skip
     assert after["failed units"] == ""
+
+
+def test_results_of_jobs_are_known_and_that_of_the_one_which_was_at_it(after: dict[str, str]) -> None:
+    told = {it["name"]: it["service"]["last"] for it in json.loads(after["status"])["cgroups"] if it["service"]}
+    assert (told["ended"]["status"], told["ended"]["succeeded"]) == (4, 0)
+    assert (told["at-it"]["status"], told["at-it"]["signal"]) == (None, 15)
+    assert told["often"]["status"] == 0
+    assert told["web"] is None
+
+
+def test_a_job_runs_again_and_never_twice_in_its_minute(after: dict[str, str]) -> None:
+    minutes = [int(at) // 60 for at in after["times"].split()]
+    assert len(minutes) >= 2
+    assert len(set(minutes)) == len(minutes)

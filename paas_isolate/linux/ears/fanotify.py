@@ -28,6 +28,7 @@ class Fanotify:
     def __init__(self, point: str) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         self.root = ""
+        self._point = point.rstrip("/")
         self._fd = libc.fanotify_init(_CLOEXEC | _NONBLOCK, os.O_RDONLY | os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "fanotify_init")
@@ -57,7 +58,10 @@ class Fanotify:
             if error.errno not in (errno.ENODEV, errno.ENOENT):
                 yield Heard(Kind.LOST)
             return
-        at, own, root = 0, os.getpid(), f"{self.root}/"
+        at, own = 0, os.getpid()
+        # A writer's mount that has gone since (of a unit with PrivateTmp=, of `unshare --mount`) has no place any more:
+        # the path begins in the file system then.
+        roots = (f"{self.root}/", f"{self.root.removeprefix(self._point)}/")
         while at < len(events):
             size, _, _, _, mask, fd, pid = _EVENT.unpack_from(events, at)
             at += size
@@ -69,5 +73,6 @@ class Fanotify:
             finally:
                 os.close(fd)
             place, _, knob = path.rpartition("/")
-            if pid != own and path.startswith(root) and knob not in _NOT_KNOBS and self.root:
-                yield Heard(Kind.KNOB, place.removeprefix(root), pid)
+            inside = next((len(it) for it in roots if path.startswith(it)), 0)
+            if pid != own and inside and knob not in _NOT_KNOBS and self.root:
+                yield Heard(Kind.KNOB, place[inside:], pid)
