@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux import disks, mounts
-from paas_isolate.model.account import Fleet
-from paas_isolate.model.quota import Quota, Quotas, Usage
+from paas_isolate.linux import disks, filesystems, mounts
+from paas_isolate.model.quota import BLOCK, FileSystem, Quota, Usage
 
 _QUOTACTL_FD = 443  # of all architectures (Linux 5.14)
 _GETQUOTA, _SETQUOTA, _GETSTATE = 0x800007, 0x800008, 0x5805
@@ -24,38 +23,47 @@ class DiskQuotas:
 
     def __init__(self) -> None:
         self._refusals: dict[int, str] = {}
+        self._systems: dict[int, FileSystem] = {}
 
-    def look(self, fleet: Fleet) -> Quotas:
-        """Of those who were sold some."""
-        allowed: dict[int, Quota] = {}
-        unable: dict[str, str] = {}
-        for sold in fleet.accounts.values():
-            if sold.disk:
-                try:
-                    allowed |= {uid: self.usage(sold.home, uid).allowed for uid in sold.uids.values()}
-                except (OSError, HostError) as error:
-                    unable[sold.directory] = str(error)
-        return Quotas(allowed, unable=unable)
+    def usage(self, path: str, uid: int) -> Usage:
+        """HostError where the file system of the path keeps no quotas, with what switches them on."""
+        with _opened(path) as place:
+            self._check(path, place.fileno)
+            return _usage(place.fileno, uid)
 
-    def usage(self, home: str, uid: int) -> Usage:
-        """HostError where the file system of the home keeps no quotas, with what switches them on."""
-        with _opened(home) as place:
-            self._check(home, place.fileno)
-            row = _DQBLK.unpack(_call(place.fileno, _GETQUOTA, uid, bytes(_DQBLK.size)))
-        return Usage(row[2], row[5], Quota(row[0], row[3]))
+    def found(self, path: str, uid: int) -> tuple[FileSystem, Usage]:
+        """With the file system. HostError as `usage`. Root alone may read every directory."""
+        with _opened(path) as place:
+            self._check(path, place.fileno)
+            return self._system(place.fileno), _usage(place.fileno, uid)
 
-    def set(self, home: str, uid: int, quota: Quota) -> None:
+    def set(self, path: str, uid: int, quota: Quota, *, system: str = "") -> None:
+        """HostError where the path lies on another than that `system`."""
         row = (quota.blocks, quota.blocks, 0, quota.files, quota.files, 0, 0, 0, _LIMITS)
-        with _opened(home) as place:
+        with _opened(path) as place:
+            if system and self._system(place.fileno).name != system:
+                raise HostError(f"another file system is at {path} now")
             _call(place.fileno, _SETQUOTA, uid, _DQBLK.pack(*row))
 
-    def _check(self, home: str, descriptor: int) -> None:
+    def _check(self, path: str, descriptor: int) -> None:
         device = os.fstat(descriptor).st_dev
         if device not in self._refusals:
-            self._refusals[device] = "" if _enforced(descriptor) else _how_to(home)
+            self._refusals[device] = "" if _enforced(descriptor) else _how_to(path)
         if why := self._refusals[device]:
             found, _, mend = why.partition("\n")
             raise HostError(found, hint=mend)
+
+    def _system(self, descriptor: int) -> FileSystem:
+        device = os.fstat(descriptor).st_dev
+        if device not in self._systems:
+            self._systems[device] = _system(descriptor)
+        return self._systems[device]
+
+
+def _system(descriptor: int) -> FileSystem:
+    kind = filesystems.kind(descriptor)
+    grain = max(os.fstatvfs(descriptor).f_frsize // BLOCK, 1) if kind == filesystems.XFS else 1
+    return FileSystem(filesystems.name(descriptor, kind), grain)
 
 
 class _opened:  # noqa: N801  (a context manager)
@@ -71,7 +79,17 @@ class _opened:  # noqa: N801  (a context manager)
         os.close(self.fileno)
 
 
+def _usage(descriptor: int, uid: int) -> Usage:
+    try:
+        row = _DQBLK.unpack(_call(descriptor, _GETQUOTA, uid, bytes(_DQBLK.size)))
+    except FileNotFoundError:  # XFS has no row of who never had a file or a limit (xfs_qm_dqget)
+        return Usage(0, 0, Quota())
+    return Usage(row[2], row[5], Quota(row[0], row[3]))
+
+
 def _enforced(descriptor: int) -> bool:
+    if filesystems.kind(descriptor) not in (*filesystems.EXT, filesystems.XFS):
+        return False
     with suppress(OSError):
         state = _call(descriptor, _GETSTATE, 0, bytes(80))
         return bool(int.from_bytes(state[2:4], "little") & _ENFORCED)
@@ -89,7 +107,8 @@ def _ways(mount: mounts.Mount) -> Iterator[str]:
         yield f"unmounted: tune2fs -O quota {mount.source}"
         yield f"then mount {mount.point} with the option usrquota (/etc/fstab)"
     elif mount.kind == "xfs":
-        yield f"mount {mount.point} with the option usrquota (/etc/fstab); for / boot with rootflags=usrquota"
+        option = "boot with rootflags=usrquota" if mount.point == "/" else f"umount {mount.point}; mount {mount.point}"
+        yield f"give {mount.point} the option usrquota in /etc/fstab, then {option} (a remount does not switch it on)"
     else:
         yield "quotas are kept on ext4 and xfs"
 
