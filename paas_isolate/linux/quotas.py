@@ -15,6 +15,7 @@ _GETQUOTA, _SETQUOTA, _GETSTATE = 0x800007, 0x800008, 0x5805
 _DQBLK = struct.Struct("=8QI4x")  # struct if_dqblk
 _LIMITS = 5  # QIF_BLIMITS | QIF_ILIMITS
 _ENFORCED = 2  # FS_QUOTA_UDQ_ENFD of struct fs_quota_stat, which ext4 tells, too
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -70,7 +71,10 @@ class _opened:  # noqa: N801  (a context manager)
     """A home, or what there is of the way to it: quotas are the file system's."""
 
     def __init__(self, path: str) -> None:
-        self.fileno = os.open(disks.existing(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.fileno = os.open(path, _PLACE)
+        except (FileNotFoundError, NotADirectoryError):
+            self.fileno = os.open(disks.existing(path), _PLACE)
 
     def __enter__(self) -> "_opened":
         return self

@@ -49,6 +49,15 @@ class QuotaHands:
             self._memory.save({row: it for row, it in self._memory.load().items() if row not in failed})
         return wrong
 
+    def lift_all(self) -> tuple[int, list[Row]]:
+        """For who leaves: how many were lifted, and what is given still, for nobody can reach it now."""
+        before = self.look({})
+        self.set({row: Allotment(before.given[row], point, UNLIMITED) for row, point in before.points.items()})
+        after = self.look({})
+        left = [row for row in after.given if after.allowed.get(row) != UNLIMITED]
+        self._memory.save({row: after.given[row] for row in left})
+        return len(before.given) - len(left), left
+
 
 def _points(rows: Iterable[Row]) -> Iterable[tuple[Row, str]]:
     rows = tuple(rows)

@@ -112,24 +112,15 @@ clear_quotas() {
     [[ -f $file && -x $venv/bin/python ]] || return 0
     found=$(
         in_venv - <<'END'
-from paas_isolate.changes.quotas import quotas_now, still_given
 from paas_isolate.linux.rations import QuotaHands
-from paas_isolate.model.quota import UNLIMITED, Quotas
 from paas_isolate.source.given import Given
 
-memory = Given("/var/lib/paas-isolate")
-hands = QuotaHands(memory)
-seen = hands.look({})
-wanted = quotas_now(Quotas(), seen, ()).wanted
-hands.set({row: it for row, it in wanted.items() if seen.allowed[row] != UNLIMITED})
-after = hands.look({})
-left = still_given(Quotas(), after)
-memory.save(left)
-print(len(seen.given) - len(left), *(f"uid {row.uid} on {row.system}" for row in left), sep="\n")
+given, left = QuotaHands(Given("/var/lib/paas-isolate")).lift_all()
+print(given, *(f"uid {row.uid} on {row.system}" for row in left), sep="\n")
 END
     ) || return 0
     [[ ${found%%$'\n'*} == 0 ]] || changed "lifts ${found%%$'\n'*} disk quotas"
-    [[ $found != *$'\n'* ]] || say "disk quotas are left, for their file systems are not mounted: ${found#*$'\n'}"
+    [[ $found != *$'\n'* ]] || say "disk quotas that cannot be lifted now, of file systems that are not mounted: ${found#*$'\n'}"
     [[ $found == *$'\n'* ]] || rm -f -- "$file"
 }
 

@@ -15,6 +15,7 @@ from guest_quotas import file_system, living_at, mount
 
 from paas_isolate.linux import quotas
 from paas_isolate.linux.quotas import DiskQuotas
+from paas_isolate.linux.rations import QuotaHands
 from paas_isolate.model.quota import Quota
 from paas_isolate.source.given import FILE, Given
 
@@ -221,6 +222,17 @@ def test_killed_between_two_writes_nothing_is_forgotten(house: House, paas: Paas
     house.set(house.al, BY_HAND)
     assert paas("reconcile").out == "nothing to do\n"
     assert house.all == (Quota(), BY_HAND)
+
+
+def test_who_leaves_takes_them_along(sold: House, paas: Paas) -> None:
+    """scripts/install --remove."""
+    hands = QuotaHands(Given(str(STATE)))
+    run("umount", str(sold.home))
+    number, left = hands.lift_all()
+    assert (number, {row.uid for row in left}) == (0, {sold.alice.uid, sold.al.uid})
+    mount(sold.home)
+    assert hands.lift_all() == (2, [])
+    assert (sold.all, Given(str(STATE)).load()) == ((Quota(), Quota()), {})
 
 
 def test_the_daemon_lifts_them_and_sets_those_of_who_comes(sold: House) -> None:
