@@ -4,7 +4,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import disks, filesystems, mounts
@@ -16,6 +16,7 @@ _DQBLK = struct.Struct("=8QI4x")  # struct if_dqblk
 _LIMITS = 5  # QIF_BLIMITS | QIF_ILIMITS
 _ENFORCED = 2  # FS_QUOTA_UDQ_ENFD of struct fs_quota_stat, which ext4 tells, too
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_KINDS = "quotas are kept on ext4 and xfs"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -25,26 +26,39 @@ class DiskQuotas:
     def __init__(self) -> None:
         self._refusals: dict[int, str] = {}
         self._systems: dict[int, FileSystem] = {}
+        self._disks = disks.Disks()
 
     def usage(self, path: str, uid: int) -> Usage:
         """HostError where the file system of the path keeps no quotas, with what switches them on."""
-        with _opened(path) as place:
-            self._check(path, place.fileno)
-            return _usage(place.fileno, uid)
+        with self._opened(path) as place:
+            return _usage(place, uid)
 
     def found(self, path: str, uid: int) -> tuple[FileSystem, Usage]:
         """With the file system. HostError as `usage`. Root alone may read every directory."""
-        with _opened(path) as place:
-            self._check(path, place.fileno)
-            return self._system(place.fileno), _usage(place.fileno, uid)
+        with self._opened(path) as place:
+            return self._system(place), _usage(place, uid)
 
     def set(self, path: str, uid: int, quota: Quota, *, system: str = "") -> None:
         """HostError where the path lies on another than that `system`."""
         row = (quota.blocks, quota.blocks, 0, quota.files, quota.files, 0, 0, 0, _LIMITS)
-        with _opened(path) as place:
-            if system and self._system(place.fileno).name != system:
+        with self._opened(path) as place:
+            if system and self._system(place).name != system:
                 raise HostError(f"another file system is at {path} now")
-            _call(place.fileno, _SETQUOTA, uid, _DQBLK.pack(*row))
+            _call(place, _SETQUOTA, uid, _DQBLK.pack(*row))
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        """Where there are quotas. What lies on a server is not even asked for: it may be down."""
+        try:
+            self._disks.refuse_without(path)
+        except HostError as error:
+            raise HostError(str(error), hint=_KINDS) from error
+        place = _place(path)
+        try:
+            self._check(path, place)
+            yield place
+        finally:
+            os.close(place)
 
     def _check(self, path: str, descriptor: int) -> None:
         device = os.fstat(descriptor).st_dev
@@ -67,20 +81,12 @@ def _system(descriptor: int) -> FileSystem:
     return FileSystem(filesystems.name(descriptor, kind), grain)
 
 
-class _opened:  # noqa: N801  (a context manager)
-    """A home, or what there is of the way to it: quotas are the file system's."""
-
-    def __init__(self, path: str) -> None:
-        try:
-            self.fileno = os.open(path, _PLACE)
-        except (FileNotFoundError, NotADirectoryError):
-            self.fileno = os.open(disks.existing(path), _PLACE)
-
-    def __enter__(self) -> "_opened":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fileno)
+def _place(path: str) -> int:
+    """What there is of the way to a home: quotas are the file system's."""
+    try:
+        return os.open(path, _PLACE)
+    except (FileNotFoundError, NotADirectoryError):
+        return os.open(disks.existing(path), _PLACE)
 
 
 def _usage(descriptor: int, uid: int) -> Usage:
@@ -114,7 +120,7 @@ def _ways(mount: mounts.Mount) -> Iterator[str]:
         option = "boot with rootflags=usrquota" if mount.point == "/" else f"umount {mount.point}; mount {mount.point}"
         yield f"give {mount.point} the option usrquota in /etc/fstab, then {option} (a remount does not switch it on)"
     else:
-        yield "quotas are kept on ext4 and xfs"
+        yield _KINDS
 
 
 def _call(descriptor: int, command: int, uid: int, data: bytes) -> bytes:

@@ -156,20 +156,31 @@ def test_what_was_forgotten_is_not_lifted(sold: House, paas: Paas) -> None:
     assert sold.all == (Quota(), Quota())
 
 
-def test_what_is_not_mounted_is_lifted_when_it_is(sold: House, paas: Paas, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_what_is_not_mounted_is_lifted_when_it_is(
+    tmp_path: Path,
+    kind: str,
+    spec: Specs,
+    sell: Callable[..., Customer],
+    customer: Callable[[str], Customer],
+    paas: Paas,
+) -> None:
     """Another device has its number meanwhile, and a limit of the same uid."""
     other = tmp_path / "other"
     other.mkdir()
-    run("umount", str(sold.home))
-    with file_system(other) as there:
-        DiskQuotas().set(str(there), sold.alice.uid, BY_HAND)
-        sold.sells()
-        assert "quota" not in paas("reconcile", code=1).out  # there is no disk below the home, either
-        assert f"alice: the quota of uid {sold.alice.uid} is to be lifted, but its file" in paas("status").out
-        mount(sold.home)
-        assert paas("reconcile").out.count("lift the quota") == 2
-        assert sold.all == (Quota(), Quota())
-        assert DiskQuotas().usage(str(there), sold.alice.uid).allowed == BY_HAND
+    with house_at(tmp_path, kind, sell, customer) as sold:
+        paas("reconcile")
+        run("umount", str(sold.home))
+        with file_system(other, kind) as there:
+            DiskQuotas().set(str(there), sold.alice.uid, BY_HAND)
+            sold.sells()
+            assert "quota" not in paas("reconcile", code=1).out  # there is no disk below the home, either
+            told = f"alice: the quota of uid {sold.alice.uid} is to be lifted, but its file"
+            assert told in paas("status").out
+            mount(sold.home)
+            assert paas("reconcile").out.count("lift the quota") == 2
+            assert sold.all == (Quota(), Quota())
+            assert DiskQuotas().usage(str(there), sold.alice.uid).allowed == BY_HAND
 
 
 def dies_at(monkeypatch: pytest.MonkeyPatch, *, before: bool, number: int) -> None:
