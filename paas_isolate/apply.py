@@ -42,7 +42,7 @@ from paas_isolate.linux.services import keep_service
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import writes
 from paas_isolate.model.network import Wires
-from paas_isolate.model.quota import Quota
+from paas_isolate.model.quota import Rations
 from paas_isolate.model.view import Looks
 
 WORTH_A_PROCESS = 1000
@@ -79,6 +79,7 @@ def apply(
     wires: Wires | None = None,
     looks: Looks | None = None,
     records: RecordDirectory | None = None,
+    rations: Rations | None = None,
 ) -> Iterator[Outcome]:
     """Carry out the steps in order, one outcome each, as they end.
 
@@ -88,7 +89,7 @@ def apply(
     created so: the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
     """
     broken: dict[str, Step] = {}
-    structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob | Wire | Sight), changes))
+    structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob | Wire | Sight | SetQuota), changes))
     knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob | SetDoor), changes[len(structure) :]))
     hand = partial(_carry_out, cgroups, doors, records)
     yield from _in_order(hand, broken, structure)
@@ -100,12 +101,26 @@ def apply(
             yield from _in_network(wires, steps)
         elif kind == "sight":
             yield from _in_sight(looks, broken, steps)
+        elif kind == "quota":
+            yield from _in_rows(rations, steps)
         else:
             yield from _in_order(hand, broken, steps)
 
 
 def _kind(step: Step) -> str:
-    return "wire" if isinstance(step, Wire) else "sight" if isinstance(step, Sight) else ""
+    match step:
+        case SetQuota():
+            return "quota"
+        case MakeView() | RemoveView() | SetAging():
+            return "sight"
+    return "wire" if isinstance(step, Wire) else ""
+
+
+def _in_rows(rations: Rations | None, steps: list[Step]) -> Iterator[Outcome]:
+    """What thousands are given is remembered once."""
+    assert rations is not None  # who desires a quota looks at it with the same hands
+    quotas = [step for step in steps if isinstance(step, SetQuota)]
+    yield from _ends(quotas, lambda: rations.set({step.row: step.wanted for step in quotas}))
 
 
 def _in_sight(looks: Looks | None, broken: dict[str, Step], steps: list[Step]) -> Iterator[Outcome]:
@@ -226,8 +241,6 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
             pidfd.move(cgroups, process, to)
         case Remove(path):
             cgroups.remove(path)
-        case SetQuota(_, home, uid, quota):
-            _set_quota(home, uid, quota)
         case SetDoor(name, target) if doors:
             doors.set(name, target)
         case RemoveDoor(name) if doors:
@@ -238,12 +251,6 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
             keep_service(cgroups, records, step)
         case _:
             raise HostError("no doors are kept here")
-
-
-def _set_quota(home: str, uid: int, quota: Quota) -> None:
-    from paas_isolate.linux.quotas import DiskQuotas  # few steps need it
-
-    DiskQuotas().set(home, uid, quota)
 
 
 def _explained(step: Step, error: OSError) -> str:

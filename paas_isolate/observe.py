@@ -6,6 +6,7 @@ from functools import cache, partial
 
 from paas_isolate.changes import catalogue
 from paas_isolate.changes.place import Places
+from paas_isolate.changes.quotas import quotas_as_sold
 from paas_isolate.linux import procfs, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
@@ -15,7 +16,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.network import Network, Wires
-from paas_isolate.model.quota import Quotas
+from paas_isolate.model.quota import Quotas, Rations
 from paas_isolate.model.view import Looks, Views
 from paas_isolate.model.world import Knobs, Process, World
 
@@ -32,6 +33,7 @@ def observe(
     wires: Wires | None = None,
     records: RecordDirectory | None = None,
     looks: Looks | None = None,
+    rations: Rations | None = None,
     since: tuple[World, Collection[str]] | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
@@ -51,14 +53,8 @@ def observe(
         network=wires.look() if wires else Network(),
         runs=runs(cgroups, records, seen.members) if records else {},
         views=looks.look() if looks else Views(),
-        quotas=_quotas(fleet) if any(sold.disk for sold in fleet.accounts.values()) else Quotas(),
+        quotas=rations.look(quotas_as_sold(fleet).sold) if rations else Quotas(),
     )
-
-
-def _quotas(fleet: Fleet) -> Quotas:
-    from paas_isolate.linux.quotas import DiskQuotas  # a machine where nobody is sold a `disk` does not pay for it
-
-    return DiskQuotas().look(fleet)
 
 
 def observe_account(

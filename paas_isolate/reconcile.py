@@ -21,6 +21,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.network import Wires
+from paas_isolate.model.quota import Rations
 from paas_isolate.model.running import FOREVER, NO_WISH, Run, Wish
 from paas_isolate.model.view import Looks
 from paas_isolate.model.world import World
@@ -49,6 +50,7 @@ class Wheel(NamedTuple):
     wires: Wires | None = None
     records: RecordDirectory | None = None
     looks: Looks | None = None
+    rations: Rations | None = None
     held: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()
     departed: frozenset[str] = frozenset()
@@ -131,6 +133,7 @@ def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None
         wires=wheel.wires,
         records=wheel.records,
         looks=wheel.looks,
+        rations=wheel.rations,
         since=since,
     )
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
@@ -188,7 +191,7 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
         since = (last.observed, touched(new)) if new else None
         if not new and not _wait(wheel, last, until):
             break
-        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires, wheel.looks, wheel.records):
+        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires, wheel.looks, wheel.records, wheel.rations):
             outcomes.append(outcome)
             tell(outcome)
         left -= 1 if new else 0

@@ -74,14 +74,21 @@ def lines(
 
 
 def disk_uses(sold: Sold) -> Iterator[str]:
-    """Of those who were sold some of the disk."""
-    if not sold.disk:
-        return
-    from paas_isolate.linux.quotas import DiskQuotas  # a machine where nobody is sold a `disk` does not pay for it
+    """Of each user, sold or not: an administrator may have set a limit."""
+    yield from disk_uses_at(sold.home, sold.uids)
+    many = len(sold.uids)
+    if sold.disk and many > 1:
+        yield f"a quota of the disk is each user's: all {many} together may have {many} times as much"
 
-    for user, uid in sorted(sold.uids.items()):
-        with suppress(HostError, OSError):  # that it cannot be had has been told
-            yield f"disk of {user}: {disk_use(DiskQuotas().usage(sold.home, uid))}"
+
+def disk_uses_at(home: str, uids: Mapping[str, int]) -> Iterator[str]:
+    """Where the file system of a home keeps count of users, as quotas need it."""
+    from paas_isolate.linux.quotas import DiskQuotas  # only who asks for one account pays for it
+
+    quotas = DiskQuotas()
+    for user, uid in sorted(uids.items()):
+        with suppress(HostError, OSError):  # that it cannot be had, if it was sold, has been told
+            yield f"disk of {user}: {disk_use(quotas.usage(home, uid))}"
 
 
 def disk_use(usage: Usage) -> str:

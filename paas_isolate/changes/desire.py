@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from paas_isolate.changes.catalogue import Catalogue, DeviceOf
 from paas_isolate.changes.doors import doors_as_sold, staying_doors
 from paas_isolate.changes.place import Places
-from paas_isolate.changes.quotas import quotas_as_sold, unmet_quotas
+from paas_isolate.changes.quotas import quotas_as_sold, quotas_now, unmet_quotas
 from paas_isolate.changes.views import staying_views, views_as_sold
 from paas_isolate.changes.wiring import network_as_sold, staying_addresses, without_taken
 from paas_isolate.model import tree
@@ -81,7 +81,8 @@ def desire(
     network = staying_addresses(network, observed.network, staying)
     views = staying_views(sold.views, observed.views, staying)
     unmet = {**sold.unmet, **refused, **unmet_quotas(observed.quotas)}
-    return World(cgroups, elsewhere, unmet=unmet, doors=doors, network=network, views=views, quotas=sold.quotas)
+    quotas = quotas_now(sold.quotas, observed.quotas, staying)
+    return World(cgroups, elsewhere, unmet=unmet, doors=doors, network=network, views=views, quotas=quotas)
 
 
 def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:

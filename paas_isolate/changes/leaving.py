@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from paas_isolate.changes.quotas import limited
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import World
@@ -27,7 +28,7 @@ class Leaving(NamedTuple):
 
 def leaving(fleet: Fleet, observed: World, *, known: Collection[str] = (), meant: bool = False) -> Leaving:
     """`known` are directories that an earlier run has accepted; `meant` says that a person confirmed."""
-    there = tree.directories(observed.cgroups)
+    there = tree.directories(observed.cgroups) | limited(observed.quotas)  # after a boot there is no cgroup yet
     expected = {sold.directory for sold in fleet.accounts.values()}
     gone = there - expected - set(fleet.kept)
     new = gone - set(known)

@@ -53,7 +53,7 @@ def rank(step: Step) -> tuple[int, int, int, str]:
         case MakeView():
             return Rank.VIEW, 0, 0, step.directory
         case SetQuota():
-            return Rank.VIEW, 0, step.uid, step.directory
+            return Rank.VIEW, 0, step.row.uid, step.directory
         case SetAging():
             return Rank.VIEW, 1, 0, ""
         case RemoveView():  # the door to it is gone by now, and its processes

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from paas_isolate.model.quota import Quota
+from paas_isolate.model.quota import UNLIMITED, Allotment, Quota, Row
 from paas_isolate.model.view import View
 
 
@@ -44,16 +44,21 @@ class SetAging(NamedTuple):
 
 
 class SetQuota(NamedTuple):
-    """Set how much of the file system of its home a user may have."""
+    """Set how much of a file system a user may have, or take the limits away."""
 
-    directory: str
-    home: str
-    uid: int
-    quota: Quota
+    row: Row
+    wanted: Allotment
     was: Quota
 
+    @property
+    def directory(self) -> str:
+        return self.wanted.directory
+
     def __str__(self) -> str:
-        return f"set the quota of uid {self.uid} of {self.directory} to {self.quota} (was {self.was})"
+        whose = f"the quota of uid {self.row.uid} of {self.directory}"
+        if self.wanted.quota == UNLIMITED:
+            return f"lift {whose} at {self.wanted.path} (was {self.was})"
+        return f"set {whose} to {self.wanted.quota} (was {self.was})"
 
 
 def _seen(view: View) -> str:

@@ -238,8 +238,10 @@ def owner(step: Step) -> str:
             return tree.directory_of(path)
         case AddAddress(directory=directory) | MakeView(directory=directory):
             return directory
-        case RemoveView(directory=directory) | SetQuota(directory=directory):
+        case RemoveView(directory=directory):
             return directory
+        case SetQuota():
+            return step.directory
         case SetAging() | CompleteDoors() | RemoveAddress() | SetRules() | SetGate() | SetNames():
             return ""
     return tree.directory_of(step.path)

@@ -20,10 +20,12 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold, Wiring
 from paas_isolate.model.knobs import CONTROLLERS
 from paas_isolate.model.network import Pools, Wires
+from paas_isolate.model.quota import Rations
 from paas_isolate.model.view import Looks
 from paas_isolate.reconcile import Wheel
 from paas_isolate.source import decisions
 from paas_isolate.source.directory import Directory
+from paas_isolate.source.given import Given
 
 
 class Desk(NamedTuple):
@@ -76,6 +78,7 @@ class Desk(NamedTuple):
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
                 wires=self._wires(fleet, location) if wired and (fleet.host.network or decided.network) else None,
                 looks=self._looks(fleet, location),
+                rations=self._rations(fleet),
                 records=self.records if self._keeps(fleet) else None,
                 held=decided.held,
                 stopped=decided.stopped,
@@ -113,6 +116,18 @@ class Desk(NamedTuple):
         from paas_isolate.linux.views.hands import ViewHands  # a machine without views does not pay for it
 
         return ViewHands(views, location)
+
+    @property
+    def given(self) -> Given:
+        return Given(self.state)
+
+    def _rations(self, fleet: Fleet) -> Rations | None:
+        """Where nobody is sold a `disk`, only what was given earlier is looked at. Root alone sees anybody's."""
+        if os.geteuid() or not (any(sold.disk for sold in fleet.accounts.values()) or self.given.there()):
+            return None
+        from paas_isolate.linux.rations import QuotaHands  # a machine without quotas of ours does not pay for it
+
+        return QuotaHands(self.given)
 
     @contextmanager
     def alone(self, *, wait: float = 0) -> Iterator[None]:

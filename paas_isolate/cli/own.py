@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.mounts import cgroup2
 from paas_isolate.linux.procfs import cgroup
 from paas_isolate.model import tree
-from paas_isolate.sample import Line, Use, lines
+from paas_isolate.sample import Line, Use, disk_uses_at, lines
 
 _PATIENCE = 5.0
 """Seconds for the daemon's answer: it may be at work."""
@@ -109,7 +110,15 @@ def _seen() -> Own:
         seen = [it.data() for it in lines(cgroups, directory, services)]
     if not seen:
         raise HostError(f"{_ALONE}.\n  The cgroup of this session cannot be seen from here ({where})")
-    return Own(directory, cgroups=seen, notes=(_ALONE,))
+    return Own(directory, cgroups=seen, notes=(_ALONE, *_own_disk()))
+
+
+def _own_disk() -> Iterator[str]:
+    import pwd  # only who has no daemon to ask pays for it
+
+    with suppress(KeyError):
+        user = pwd.getpwuid(os.getuid())
+        yield from disk_uses_at(user.pw_dir, {user.pw_name: user.pw_uid})
 
 
 def _heading(told: Own) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.changes.leaving import Leaving
+from paas_isolate.changes.quotas import still_given
 from paas_isolate.changes.runs import Kill
 from paas_isolate.changes.steps import owner
 from paas_isolate.cli import say
@@ -65,6 +66,7 @@ def run_once(desk: Desk, manner: Manner, hear: Callable[[Outcome], None] | None 
     with desk.wheel(fleet, account=manner.account, meant=manner.remove, patience=manner.patience) as wheel:
         report = turn(wheel, hear or (_silent if manner.cron or manner.as_json else tell_outcome))
     _remember_departures(desk, fleet, report)
+    _remember_quotas(desk, report.last)
     if not fleet.host.network and not report.remaining:
         _remember_network(desk, False)
     return fleet, report
@@ -176,6 +178,13 @@ def _forget_results(desk: Desk, fleet: Fleet, leaving: Leaving) -> None:
         path = path_of(name)
         if path not in jobs and tree.directory_of(path) not in staying:
             results.forget(name)
+
+
+def _remember_quotas(desk: Desk, last: Look) -> None:
+    """What was lifted is nobody's of ours any more; what was there already as it is sold now, is from now on."""
+    known, now = last.observed.quotas.given, still_given(last.desired.quotas, last.observed.quotas)
+    if now != known:
+        desk.given.save(now)
 
 
 def _remember_network(desk: Desk, there: bool) -> None:

@@ -7,6 +7,7 @@ import click
 
 from paas_isolate.changes.catalogue import leaves
 from paas_isolate.changes.conditions import Condition
+from paas_isolate.changes.quotas import waiting
 from paas_isolate.changes.steps import Changes, owner
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
@@ -109,6 +110,9 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
         notes.setdefault(directory, []).append(f"no file names it any more: {reason}")
     for path, reason in seen.desired.unmet.items():
         notes.setdefault(tree.directory_of(path), []).append(reason)
+    staying = (*seen.leaving.waiting, *fleet.kept)
+    for directory, reason in waiting(seen.desired.quotas, seen.observed.quotas, staying):
+        notes.setdefault(directory, []).append(reason)
     for step in _pending(seen.changes, wheel.only):
         notes.setdefault(owner(step) or "the tree", []).append(f"to do: {step}")
     for directory, pids in outdated(fleet, seen.observed, wheel.only).items():

@@ -38,15 +38,20 @@ class Edit(NamedTuple):
 
     @property
     def looks_elsewhere(self) -> bool:
-        """Whether its view or its disk quota is another: both are looked at as a whole."""
-        before = (self.before.view, self.before.disk) if self.before else (None, {})
-        return before != (self.sold.view, self.sold.disk)
+        """Whether its view or the disk quota of a user is another: both are looked at as a whole."""
+        before = _elsewhere(self.before) if self.before else (None, None)
+        return before != _elsewhere(self.sold)
 
     @property
     def newcomers(self) -> frozenset[int]:
         """Uids whose processes may be anywhere."""
         before = self.before.uids.values() if self.before else ()
         return frozenset(self.sold.uids.values()) - frozenset(before)
+
+
+def _elsewhere(sold: Sold) -> tuple[object, object]:
+    """What of an account is neither in its cgroups nor in the network."""
+    return sold.view, (sold.disk, sold.uids, sold.home) if sold.disk else None
 
 
 def _wired(sold: Sold, *, names: bool) -> object:

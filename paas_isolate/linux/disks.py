@@ -29,9 +29,13 @@ class Disks:
     def _diskless(self) -> tuple[str, ...]:
         return tuple(f"{mount.point.rstrip('/')}/" for mount in self._mounts if _is_diskless(mount))
 
-    def device_of(self, path: str) -> str:
+    def refuse_without(self, path: str) -> None:
+        """HostError where a path lies on no disk of this machine, as far as its name tells."""
         if f"{path}/".startswith(self._diskless) and _is_diskless(mount := mount_of(path, self._mounts)):
             raise _no_disk(path, mount)
+
+    def device_of(self, path: str) -> str:
+        self.refuse_without(path)
         try:
             device = os.stat(path).st_dev
         except OSError:

@@ -4,18 +4,19 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux import disks, mounts
-from paas_isolate.model.account import Fleet
-from paas_isolate.model.quota import Quota, Quotas, Usage
+from paas_isolate.linux import disks, filesystems, mounts
+from paas_isolate.model.quota import BLOCK, FileSystem, Quota, Usage
 
 _QUOTACTL_FD = 443  # of all architectures (Linux 5.14)
 _GETQUOTA, _SETQUOTA, _GETSTATE = 0x800007, 0x800008, 0x5805
 _DQBLK = struct.Struct("=8QI4x")  # struct if_dqblk
 _LIMITS = 5  # QIF_BLIMITS | QIF_ILIMITS
 _ENFORCED = 2  # FS_QUOTA_UDQ_ENFD of struct fs_quota_stat, which ext4 tells, too
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_KINDS = "quotas are kept on ext4 and xfs"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -24,54 +25,81 @@ class DiskQuotas:
 
     def __init__(self) -> None:
         self._refusals: dict[int, str] = {}
+        self._systems: dict[int, FileSystem] = {}
+        self._disks = disks.Disks()
 
-    def look(self, fleet: Fleet) -> Quotas:
-        """Of those who were sold some."""
-        allowed: dict[int, Quota] = {}
-        unable: dict[str, str] = {}
-        for sold in fleet.accounts.values():
-            if sold.disk:
-                try:
-                    allowed |= {uid: self.usage(sold.home, uid).allowed for uid in sold.uids.values()}
-                except (OSError, HostError) as error:
-                    unable[sold.directory] = str(error)
-        return Quotas(allowed, unable=unable)
+    def usage(self, path: str, uid: int) -> Usage:
+        """HostError where the file system of the path keeps no quotas, with what switches them on."""
+        with self._opened(path) as place:
+            return _usage(place, uid)
 
-    def usage(self, home: str, uid: int) -> Usage:
-        """HostError where the file system of the home keeps no quotas, with what switches them on."""
-        with _opened(home) as place:
-            self._check(home, place.fileno)
-            row = _DQBLK.unpack(_call(place.fileno, _GETQUOTA, uid, bytes(_DQBLK.size)))
-        return Usage(row[2], row[5], Quota(row[0], row[3]))
+    def found(self, path: str, uid: int) -> tuple[FileSystem, Usage]:
+        """With the file system. HostError as `usage`. Root alone may read every directory."""
+        with self._opened(path) as place:
+            return self._system(place), _usage(place, uid)
 
-    def set(self, home: str, uid: int, quota: Quota) -> None:
+    def set(self, path: str, uid: int, quota: Quota, *, system: str = "") -> None:
+        """HostError where the path lies on another than that `system`."""
         row = (quota.blocks, quota.blocks, 0, quota.files, quota.files, 0, 0, 0, _LIMITS)
-        with _opened(home) as place:
-            _call(place.fileno, _SETQUOTA, uid, _DQBLK.pack(*row))
+        with self._opened(path) as place:
+            if system and self._system(place).name != system:
+                raise HostError(f"another file system is at {path} now")
+            _call(place, _SETQUOTA, uid, _DQBLK.pack(*row))
 
-    def _check(self, home: str, descriptor: int) -> None:
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        """Where there are quotas. What lies on a server is not even asked for: it may be down."""
+        try:
+            self._disks.refuse_without(path)
+        except HostError as error:
+            raise HostError(str(error), hint=_KINDS) from error
+        place = _place(path)
+        try:
+            self._check(path, place)
+            yield place
+        finally:
+            os.close(place)
+
+    def _check(self, path: str, descriptor: int) -> None:
         device = os.fstat(descriptor).st_dev
         if device not in self._refusals:
-            self._refusals[device] = "" if _enforced(descriptor) else _how_to(home)
+            self._refusals[device] = "" if _enforced(descriptor) else _how_to(path)
         if why := self._refusals[device]:
             found, _, mend = why.partition("\n")
             raise HostError(found, hint=mend)
 
+    def _system(self, descriptor: int) -> FileSystem:
+        device = os.fstat(descriptor).st_dev
+        if device not in self._systems:
+            self._systems[device] = _system(descriptor)
+        return self._systems[device]
 
-class _opened:  # noqa: N801  (a context manager)
-    """A home, or what there is of the way to it: quotas are the file system's."""
 
-    def __init__(self, path: str) -> None:
-        self.fileno = os.open(disks.existing(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _system(descriptor: int) -> FileSystem:
+    kind = filesystems.kind(descriptor)
+    grain = max(os.fstatvfs(descriptor).f_frsize // BLOCK, 1) if kind == filesystems.XFS else 1
+    return FileSystem(filesystems.name(descriptor, kind), grain)
 
-    def __enter__(self) -> "_opened":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fileno)
+def _place(path: str) -> int:
+    """What there is of the way to a home: quotas are the file system's."""
+    try:
+        return os.open(path, _PLACE)
+    except (FileNotFoundError, NotADirectoryError):
+        return os.open(disks.existing(path), _PLACE)
+
+
+def _usage(descriptor: int, uid: int) -> Usage:
+    try:
+        row = _DQBLK.unpack(_call(descriptor, _GETQUOTA, uid, bytes(_DQBLK.size)))
+    except FileNotFoundError:  # XFS has no row of who never had a file or a limit (xfs_qm_dqget)
+        return Usage(0, 0, Quota())
+    return Usage(row[2], row[5], Quota(row[0], row[3]))
 
 
 def _enforced(descriptor: int) -> bool:
+    if filesystems.kind(descriptor) not in (*filesystems.EXT, filesystems.XFS):
+        return False
     with suppress(OSError):
         state = _call(descriptor, _GETSTATE, 0, bytes(80))
         return bool(int.from_bytes(state[2:4], "little") & _ENFORCED)
@@ -89,9 +117,10 @@ def _ways(mount: mounts.Mount) -> Iterator[str]:
         yield f"unmounted: tune2fs -O quota {mount.source}"
         yield f"then mount {mount.point} with the option usrquota (/etc/fstab)"
     elif mount.kind == "xfs":
-        yield f"mount {mount.point} with the option usrquota (/etc/fstab); for / boot with rootflags=usrquota"
+        option = "boot with rootflags=usrquota" if mount.point == "/" else f"umount {mount.point}; mount {mount.point}"
+        yield f"give {mount.point} the option usrquota in /etc/fstab, then {option} (a remount does not switch it on)"
     else:
-        yield "quotas are kept on ext4 and xfs"
+        yield _KINDS
 
 
 def _call(descriptor: int, command: int, uid: int, data: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 BLOCK = 1024
 """Bytes: what the kernel keeps limits of space in (QIF_DQBLKSIZE, linux/quota.h)."""
@@ -18,14 +18,49 @@ class Quota(NamedTuple):
         space = f"{self.blocks} blocks of 1K" if self.blocks else "any space"
         return f"{space}, {self.files or 'any'} files"
 
+    def in_grains(self, grain: int) -> "Quota":
+        """As a file system keeps it that counts in so many blocks: never less."""
+        return self._replace(blocks=-(-self.blocks // grain) * grain)
+
+
+UNLIMITED = Quota()
+
+
+class Row(NamedTuple):
+    """Where a file system keeps the limits of one user. `system` is its name for good, on whatever device."""
+
+    system: str
+    uid: int
+
+
+class FileSystem(NamedTuple):
+    """`grain` is the number of blocks that it rounds limits up to: XFS counts in its own blocks."""
+
+    name: str
+    grain: int = 1
+
+
+class Allotment(NamedTuple):
+    """What a user of an account is to have. `path` lies on the file system, or is to be made there (a home)."""
+
+    directory: str
+    path: str
+    quota: Quota
+
 
 class Quotas(NamedTuple):
-    """By uid; `unable` is, by account directory, why its users can have none. `whose` tells directory and home
-    of those that are desired."""
+    """Wanted are `sold`, by uid, and with what is to be lifted or stays as it is, `wanted`. The rest is observed: what
+    the rows say (`allowed`), the file system of each home that was sold some (`systems`), why an account's users can
+    have none (`unable`), the rows that were given limits, with the account's directory (`given`), and where those of
+    them that nobody is sold now can be reached (`points`)."""
 
-    allowed: Mapping[int, Quota] = MappingProxyType({})
-    whose: Mapping[int, tuple[str, str]] = MappingProxyType({})
+    sold: Mapping[int, Allotment] = MappingProxyType({})
+    wanted: Mapping[Row, Allotment] = MappingProxyType({})
+    allowed: Mapping[Row, Quota] = MappingProxyType({})
+    systems: Mapping[str, FileSystem] = MappingProxyType({})
     unable: Mapping[str, str] = MappingProxyType({})
+    given: Mapping[Row, str] = MappingProxyType({})
+    points: Mapping[Row, str] = MappingProxyType({})
 
 
 class Usage(NamedTuple):
@@ -34,3 +69,20 @@ class Usage(NamedTuple):
     space: int
     files: int
     allowed: Quota
+
+
+class Memory(Protocol):
+    """Which rows were given limits, and by which account: what the kernel cannot tell from those of others."""
+
+    def load(self) -> Mapping[Row, str]: ...
+
+    def save(self, given: Mapping[Row, str]) -> None: ...
+
+
+class Rations(Protocol):
+    """The hands that set quotas. They are in linux/rations, which a machine without them never imports.
+    `set` answers what went wrong with each, '' where nothing did."""
+
+    def look(self, sold: Mapping[int, Allotment]) -> Quotas: ...
+
+    def set(self, wanted: Mapping[Row, Allotment]) -> list[str]: ...

@@ -10,6 +10,7 @@ remove_all() {
         empty_trees
         clear_network
         clear_views
+        clear_quotas
     fi
     [[ $purge == no ]] || purge_data
     put_back
@@ -103,6 +104,24 @@ clear_views() {
         umount --recursive --lazy /run/paas-isolate/views
         changed "takes the views of accounts away"
     fi
+}
+
+# What lies on a file system that is not mounted keeps its limits, and stays written down.
+clear_quotas() {
+    local file=/var/lib/paas-isolate/quotas.json found
+    [[ -f $file && -x $venv/bin/python ]] || return 0
+    found=$(
+        in_venv - <<'END'
+from paas_isolate.linux.rations import QuotaHands
+from paas_isolate.source.given import Given
+
+given, left = QuotaHands(Given("/var/lib/paas-isolate")).lift_all()
+print(given, *(f"uid {row.uid} on {row.system}" for row in left), sep="\n")
+END
+    ) || return 0
+    [[ ${found%%$'\n'*} == 0 ]] || changed "lifts ${found%%$'\n'*} disk quotas"
+    [[ $found != *$'\n'* ]] || say "disk quotas that cannot be lifted now, of file systems that are not mounted: ${found#*$'\n'}"
+    [[ $found == *$'\n'* ]] || rm -f -- "$file"
 }
 
 tree_root() {

@@ -1,4 +1,4 @@
-"""What was sold of views and quotas, as sentences."""
+"""What was sold of views, as sentences."""
 
 from typing import Any
 
@@ -6,13 +6,10 @@ import pytest
 
 from paas_isolate.changes.doors import doors_as_sold
 from paas_isolate.changes.order import rank
-from paas_isolate.changes.quotas import quota_steps, quotas_as_sold
 from paas_isolate.changes.seen import MakeView, RemoveView
 from paas_isolate.changes.steps import SetDoor, owner
 from paas_isolate.changes.views import aging, staying_views, view_steps, views_as_sold
 from paas_isolate.model.account import Fleet, Host, Sold
-from paas_isolate.model.limits import UNLIMITED
-from paas_isolate.model.quota import Quota, Quotas
 from paas_isolate.model.view import Upkeep, View, Views
 
 FULL = View(True, "/private/alice", True, ("/etc/paas-isolate",))
@@ -82,18 +79,3 @@ def test_who_stays_keeps_the_view() -> None:
 def test_aging_is_told_as_systemd_reads_it() -> None:
     told = [aging(Host(private=Upkeep("/p", age))).split()[-1] for age in (86_400_000, 5_400_000, 1_500)]
     assert told == ["1d", "90m", "1500ms"]
-
-
-def test_quotas_are_each_users_and_only_where_some_were_sold() -> None:
-    assert quotas_as_sold(fleet()).allowed == {}
-    sold = quotas_as_sold(fleet(disk={"max": 10 << 30, "files": 200}))
-    assert sold.allowed == {1000: Quota(10 << 20, 200), 1001: Quota(10 << 20, 200)}
-    there = Quotas({1000: Quota(10 << 20, 200), 1001: Quota()})
-    assert [str(step) for step in quota_steps(sold, there)] == [
-        "set the quota of uid 1001 of alice to 10485760 blocks of 1K, 200 files (was any space, any files)"
-    ]
-    assert quotas_as_sold(fleet(disk={"max": UNLIMITED})).allowed[1000] == Quota()
-
-
-def test_what_the_file_system_does_not_keep_is_no_step() -> None:
-    assert list(quota_steps(quotas_as_sold(fleet(disk={"files": 20})), Quotas(unable={"alice": "why"}))) == []

@@ -1,69 +1,41 @@
-"""Quotas of ext4 file systems that are made for the test, on devices of their own."""
+"""Quotas of file systems that are made for the test."""
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from guest_machine import run
-from guest_paas import Paas
+from guest_machine import daemon
+from guest_paas import INSTALLED, Paas
 from guest_people import Customer, Specs
+from guest_quotas import file_system, living_at, writes
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.quotas import DiskQuotas
 from paas_isolate.model.quota import Quota
 from paas_isolate.sample import disk_use
 
-
-def mounted(place: Path, options: str, *features: str) -> Path:
-    image, home = place / "image", place / "home"
-    image.write_bytes(b"")
-    os.truncate(image, 64 << 20)
-    run("mkfs.ext4", "-q", *features, str(image))
-    home.mkdir()
-    run("mount", "-o", f"loop,{options}", str(image), str(home))
-    home.chmod(0o777)
-    for path in (place, *list(place.parents)[:2]):
-        path.chmod(0o755)
-    return home
+WAYS = {"ext4": "tune2fs -O quota /dev/", "xfs": "the option usrquota in /etc/fstab, then umount /"}
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    place = mounted(tmp_path, "usrquota", "-O", "quota")
-    yield place
-    run("umount", "-l", str(place))
-
-
-@pytest.fixture
-def without(tmp_path: Path) -> Iterator[Path]:
-    place = mounted(tmp_path, "defaults")
-    yield place
-    run("umount", "-l", str(place))
+@pytest.fixture(params=["ext4", "xfs"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    with file_system(tmp_path, request.param) as place:
+        yield place
 
 
 @pytest.fixture
 def lives(spec: Specs, sell: Callable[..., Customer]) -> Iterator[Callable[..., Customer]]:
     """`lives(place, disk={...})`: alice, whose home lies there, is sold some of it."""
-    moved: list[Customer] = []
+    with ExitStack() as moved:
 
-    def move(place: Path, **body: object) -> Customer:
-        alice = sell("alice", **body)
-        run("usermod", "--home", str(place), "alice")
-        moved.append(alice)
-        return alice
+        def move(place: Path, **body: object) -> Customer:
+            alice = sell("alice", **body)
+            moved.enter_context(living_at(place, alice))
+            return alice
 
-    yield move
-    for alice in moved:
-        run("usermod", "--home", str(alice.home), "alice")
-
-
-def writes(customer: Customer, place: Path, megabytes: int, name: str = "file") -> int:
-    """The exit status."""
-    drop = ("setpriv", "--reuid", str(customer.uid), "--regid", str(customer.gid), "--clear-groups")
-    line = (*drop, "dd", "if=/dev/zero", f"of={place}/{name}", "bs=1M", f"count={megabytes}")
-    return subprocess.run(line, capture_output=True).returncode
+        yield move
 
 
 def test_what_is_set_is_kept_and_told(home: Path, customer: Callable[[str], Customer]) -> None:
@@ -76,23 +48,29 @@ def test_what_is_set_is_kept_and_told(home: Path, customer: Callable[[str], Cust
     assert usage.allowed == Quota(4096, 20)
     assert 3 << 20 <= usage.space <= 4 << 20
     assert disk_use(usage).endswith("of 4M, 1 of 20 files")
-    assert [writes(alice, home, 0, str(n)) for n in range(20)][-2:] == [0, 1]
+    (home / "file").unlink()  # XFS makes no file where no block is left
+    assert [writes(alice, home, 0, str(n)) for n in range(21)][-2:] == [0, 1]
     quotas.set(str(home), alice.uid, Quota())
     assert writes(alice, home, 6) == 0
 
 
-def test_a_file_system_without_says_how(without: Path) -> None:
-    with pytest.raises(HostError, match=r"(?s)lies on ext4 at .*keeps no limits of users.*tune2fs -O quota /dev/"):
-        DiskQuotas().usage(str(without), 1000)
+@pytest.mark.parametrize("kind", WAYS)
+def test_where_there_are_none_it_says_how(tmp_path: Path, kind: str) -> None:
+    said = rf"(?s)lies on {kind} at .*keeps no limits of users.*{WAYS[kind]}"
+    with file_system(tmp_path, kind, options="defaults") as home, pytest.raises(HostError, match=said):
+        DiskQuotas().usage(str(home), 1000)
 
 
 def test_it_is_reconciled_like_a_knob(home: Path, lives: Callable[..., Customer], paas: Paas) -> None:
-    alice = lives(home, disk={"max": "10M", "files": 100})
+    alice = lives(home, disk={"max": "10001K", "files": 100})
     told = paas("reconcile").out
-    assert f"set the quota of uid {alice.uid} of alice to 10240 blocks of 1K, 100 files" in told
+    blocks = DiskQuotas().usage(str(home), alice.uid).allowed.blocks
+    assert 10001 <= blocks < 10001 + os.statvfs(home).f_frsize // 1024
+    assert f"set the quota of uid {alice.uid} of alice to {blocks} blocks of 1K, 100 files" in told
     assert paas("reconcile").out == "nothing to do\n"
     DiskQuotas().set(str(home), alice.uid, Quota())
     assert "(was any space, any files)" in paas("diff").out
+    lives(home, disk={"max": "10M", "files": 100})
     paas("reconcile")
     assert writes(alice, home, 2) == 0
     assert "disk of alice: 2M of 10M, 1 of 100 files" in paas("status", "alice").out
@@ -101,8 +79,25 @@ def test_it_is_reconciled_like_a_knob(home: Path, lives: Callable[..., Customer]
     assert DiskQuotas().usage(str(home), alice.uid).allowed == Quota(0, 100)
 
 
-def test_where_there_are_none_it_is_an_error_by_name(without: Path, lives: Callable[..., Customer], paas: Paas) -> None:
-    lives(without, disk={"max": "10M"})
-    told = paas("reconcile", code=1).err
-    assert "disk of users/alice cannot be kept" in told
-    assert "tune2fs -O quota" in told
+def test_where_there_are_none_it_is_an_error_by_name(
+    tmp_path: Path, lives: Callable[..., Customer], paas: Paas
+) -> None:
+    with file_system(tmp_path, options="defaults") as home:
+        lives(home, disk={"max": "10M"})
+        told = paas("reconcile", code=1).err
+        assert "disk of users/alice cannot be kept" in told
+        assert "tune2fs -O quota" in told
+
+
+def test_customers_are_told_what_they_use_of_it(tmp_path: Path, lives: Callable[..., Customer]) -> None:
+    def told() -> str:
+        return alice.runs(INSTALLED, "me", leaf="users/alice/other").communicate(timeout=60)[0]
+
+    with file_system(tmp_path) as home:
+        alice = lives(home, disk={"max": "10M"}, users=("alice", "al"))
+        with daemon(accounts=1):
+            writes(alice, home, 2)
+            assert "disk of alice: 2M of 10M, 1 of unlimited files\n" in (words := told())
+            assert "a quota of the disk is each user's: all 2 together may have 2 times as much" in words
+        assert "disk of alice: 2M of 10M, 1 of unlimited files\n" in (words := told())
+        assert "the daemon does not answer" in words

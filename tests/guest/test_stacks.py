@@ -188,7 +188,7 @@ def test_a_home_on_a_server_has_no_disk_and_a_server_that_is_down_stops_nobody(s
     spec.config()
     customer("far", "--home-dir", f"{served}/far")
     customer("near")
-    spec.sell("far", limits={"io": "1M", "pids": 40})
+    spec.sell("far", limits={"io": "1M", "pids": 40}, disk={"max": "10M"})
     spec.sell("near", limits={"io": "1M", "pids": 40})
 
     answer = paas("reconcile", code=1)
@@ -199,8 +199,10 @@ def test_a_home_on_a_server_has_no_disk_and_a_server_that_is_down_stops_nobody(s
     assert knob("users/far", "pids.max") == "40"
 
     run("systemctl", "stop", "nfs-server")
-    spec.sell("far", limits={"io": "1M", "pids": 41})
+    spec.sell("far", limits={"io": "1M", "pids": 41}, disk={"max": "10M"})
     answer = paas("reconcile", code=1)
 
     assert told in answer.err
+    assert f"disk of users/far cannot be kept: {served}/far lies on nfs4 at {served}" in answer.err
+    assert "far" in paas("status", "far").out
     assert knob("users/far", "pids.max") == "41"

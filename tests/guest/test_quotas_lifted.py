@@ -1,0 +1,257 @@
+"""A quota that was set for an account goes with what it was sold by; those that root has set by hand stay."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from guest_machine import DAEMON, STATE, accounts, daemon, run, systemctl, until
+from guest_paas import Paas
+from guest_people import Customer, Specs
+from guest_quotas import file_system, living_at, mount
+
+from paas_isolate.linux import quotas
+from paas_isolate.linux.quotas import DiskQuotas
+from paas_isolate.linux.rations import QuotaHands
+from paas_isolate.model.quota import Quota
+from paas_isolate.source.given import FILE, Given
+
+TEN = {"max": "10M", "files": 100}
+SOLD, BY_HAND = Quota(10 << 10, 100), Quota(2048, 7)
+
+
+class House:
+    """alice and al share an account that was sold some of the disk where they live; of bob root has decided by hand."""
+
+    def __init__(self, home: Path, sell: Callable[..., Customer], customer: Callable[[str], Customer]) -> None:
+        self.home, self._sell = home, sell
+        self.alice, self.al, self.bob = customer("alice"), customer("al"), customer("bob")
+        sell("bob")
+        self.set(self.bob, BY_HAND)
+
+    def sells(self, *users: str, **body: Any) -> None:
+        self._sell("alice", users=users or ("alice", "al"), **body)
+
+    def set(self, whose: Customer, quota: Quota) -> None:
+        DiskQuotas().set(str(self.home), whose.uid, quota)
+
+    def of(self, whose: Customer) -> Quota:
+        return DiskQuotas().usage(str(self.home), whose.uid).allowed
+
+    @property
+    def all(self) -> tuple[Quota, Quota]:
+        assert self.of(self.bob) == BY_HAND
+        return self.of(self.alice), self.of(self.al)
+
+
+@contextmanager
+def house_at(
+    place: Path, kind: str, sell: Callable[..., Customer], customer: Callable[[str], Customer]
+) -> Iterator[House]:
+    with file_system(place, kind) as home:
+        house = House(home, sell, customer)
+        with living_at(home, house.alice, house.al, house.bob):
+            house.sells(disk=TEN)
+            yield house
+
+
+@pytest.fixture
+def house(
+    tmp_path: Path, spec: Specs, sell: Callable[..., Customer], customer: Callable[[str], Customer]
+) -> Iterator[House]:
+    with house_at(tmp_path, "ext4", sell, customer) as ready:
+        yield ready
+
+
+@pytest.fixture
+def sold(house: House, paas: Paas) -> House:
+    """As a reconcile has made it."""
+    paas("reconcile")
+    assert house.all == (SOLD, SOLD)
+    return house
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_without_the_key_the_limits_go(
+    tmp_path: Path,
+    kind: str,
+    spec: Specs,
+    sell: Callable[..., Customer],
+    customer: Callable[[str], Customer],
+    paas: Paas,
+) -> None:
+    with house_at(tmp_path, kind, sell, customer) as house:
+        paas("reconcile")
+        assert house.all == (SOLD, SOLD)
+        house.sells()
+        lift = f"lift the quota of uid {house.al.uid} of alice at {house.home} (was 10240 blocks of 1K, 100 files)"
+        assert lift in paas("diff").out
+        assert f"alice: to do: {lift}" in paas("status", "alice").out
+        assert lift in paas("reconcile").out
+        assert house.all == (Quota(), Quota())
+        assert paas("reconcile").out == "nothing to do\n"
+        assert "disk of alice: 0 of unlimited, 0 of unlimited files" in paas("status", "alice").out
+        house.set(house.alice, BY_HAND)  # from now on it is root's again
+        assert paas("reconcile").out == "nothing to do\n"
+        assert house.all == (BY_HAND, Quota())
+
+
+def test_who_leaves_an_account_has_no_limit_of_it(sold: House, paas: Paas) -> None:
+    sold.sells("alice", disk=TEN)
+    paas("reconcile")
+    assert sold.all == (SOLD, Quota())
+
+
+def test_an_account_that_leaves_has_limits_until_its_last_process_ends(sold: House, spec: Specs, paas: Paas) -> None:
+    program = sold.alice.runs("sleep", "1000", leaf="users/alice/other")
+    spec.withdraw("alice")
+    paas("reconcile", code=4)
+    assert sold.all == (SOLD, SOLD)
+    os.kill(program.pid, signal.SIGKILL)
+    program.wait()
+    paas("reconcile")
+    assert (sold.all, accounts()) == ((Quota(), Quota()), {"bob"})
+    assert Given(str(STATE)).load() == {}
+
+
+def test_an_account_whose_file_is_wrong_keeps_them(sold: House, spec: Specs, paas: Paas) -> None:
+    spec("accounts.d/alice.yaml", "account: alice\ndisk: {max: much}\n")
+    paas("reconcile", code=4)
+    assert sold.all == (SOLD, SOLD)
+
+
+def test_an_account_of_another_name_keeps_them(sold: House, spec: Specs, paas: Paas) -> None:
+    spec.withdraw("alice")
+    spec(
+        "accounts.d/wonder.yaml",
+        "account: wonder\nrenamed_from: alice\nusers: [alice, al]\nowner: alice\ndisk: {max: 10M, files: 100}\n",
+    )
+    assert "quota" not in paas("reconcile").out
+    assert sold.all == (SOLD, SOLD)
+
+
+def test_after_a_boot_nothing_is_lifted_by_accident(sold: House, spec: Specs, paas: Paas) -> None:
+    """There is no cgroup yet, and accounts.d has not come."""
+    for name in ("login", "other", ""):
+        Path(f"/sys/fs/cgroup/paas.slice/paas-tree.service/users/alice/{name}").rmdir()
+    spec.path("alice").parent.rename(spec.path("alice").parent.with_name("away"))
+    told = paas("reconcile", code=None)
+    spec.path("alice").parent.with_name("away").rename(spec.path("alice").parent)
+    assert told.code != 0
+    assert sold.all == (SOLD, SOLD)
+
+
+def test_what_was_forgotten_is_not_lifted(sold: House, paas: Paas) -> None:
+    (STATE / FILE).unlink()
+    sold.sells()
+    assert paas("reconcile").out == "nothing to do\n"
+    assert sold.all == (SOLD, SOLD)
+    sold.sells(disk=TEN)
+    assert paas("reconcile").out == "nothing to do\n"
+    sold.sells()
+    assert paas("reconcile").out.count("lift the quota") == 2
+    assert sold.all == (Quota(), Quota())
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_what_is_not_mounted_is_lifted_when_it_is(
+    tmp_path: Path,
+    kind: str,
+    spec: Specs,
+    sell: Callable[..., Customer],
+    customer: Callable[[str], Customer],
+    paas: Paas,
+) -> None:
+    """Another device has its number meanwhile, and a limit of the same uid."""
+    other = tmp_path / "other"
+    other.mkdir()
+    with house_at(tmp_path, kind, sell, customer) as sold:
+        paas("reconcile")
+        run("umount", str(sold.home))
+        with file_system(other, kind) as there:
+            DiskQuotas().set(str(there), sold.alice.uid, BY_HAND)
+            sold.sells()
+            assert "quota" not in paas("reconcile", code=1).out  # there is no disk below the home, either
+            told = f"alice: the quota of uid {sold.alice.uid} is to be lifted, but its file"
+            assert told in paas("status").out
+            mount(sold.home)
+            assert paas("reconcile").out.count("lift the quota") == 2
+            assert sold.all == (Quota(), Quota())
+            assert DiskQuotas().usage(str(there), sold.alice.uid).allowed == BY_HAND
+
+
+def dies_at(monkeypatch: pytest.MonkeyPatch, *, before: bool, number: int) -> None:
+    """The next run is killed before, or after, the so-many-th limit that it sets, or that it remembers."""
+    real_call, real_save = quotas._call, Given.save
+    count = iter(range(1, 100))
+
+    def now() -> bool:
+        return next(count) == number
+
+    def call(descriptor: int, command: int, uid: int, data: bytes) -> bytes:
+        dies = command == quotas._SETQUOTA and now()
+        return _around(lambda: real_call(descriptor, command, uid, data), dies, before)
+
+    def save(self: Given, given: Any) -> None:
+        _around(lambda: real_save(self, given), now(), before)
+
+    monkeypatch.setattr(quotas, "_call", call)
+    monkeypatch.setattr(Given, "save", save)
+
+
+def _around(work: Callable[[], Any], dies: bool, before: bool) -> Any:
+    if dies and before:
+        os.kill(os.getpid(), signal.SIGKILL)
+    done = work()
+    if dies:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_killed_between_two_writes_nothing_is_forgotten(house: House, paas: Paas, number: int, before: bool) -> None:
+    """Three writes set the limits, three lift them: the memory's and one of each user."""
+    with pytest.MonkeyPatch.context() as patch:
+        dies_at(patch, before=before, number=number)
+        paas("reconcile", code=-signal.SIGKILL)
+    house.sells()
+    paas("reconcile")
+    assert house.all == (Quota(), Quota())
+
+    house.sells(disk=TEN)
+    paas("reconcile")
+    house.sells()
+    with pytest.MonkeyPatch.context() as patch:
+        dies_at(patch, before=before, number=number)
+        paas("reconcile", code=-signal.SIGKILL)
+    paas("reconcile")
+    assert house.all == (Quota(), Quota())
+    house.set(house.al, BY_HAND)
+    assert paas("reconcile").out == "nothing to do\n"
+    assert house.all == (Quota(), BY_HAND)
+
+
+def test_who_leaves_takes_them_along(sold: House, paas: Paas) -> None:
+    """scripts/install --remove."""
+    hands = QuotaHands(Given(str(STATE)))
+    run("umount", str(sold.home))
+    number, left = hands.lift_all()
+    assert (number, {row.uid for row in left}) == (0, {sold.alice.uid, sold.al.uid})
+    mount(sold.home)
+    assert hands.lift_all() == (2, [])
+    assert (sold.all, Given(str(STATE)).load()) == ((Quota(), Quota()), {})
+
+
+def test_the_daemon_lifts_them_and_sets_those_of_who_comes(sold: House) -> None:
+    with daemon(accounts=2):
+        sold.sells("alice", disk=TEN)
+        until(lambda: sold.all == (SOLD, Quota()), "who left has no limit")
+        sold.sells("alice", "al", disk=TEN)
+        until(lambda: sold.all == (SOLD, SOLD), "who came has one")
+        sold.sells()
+        until(lambda: sold.all == (Quota(), Quota()), "nobody has")
+    assert systemctl("is-active", DAEMON) != "active"
