@@ -1,6 +1,7 @@
 """The daemon's hands for what somebody has changed: a knob, the ruleset, an address. Told with who it was."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from paas_isolate.apply import Ending, Outcome
 from paas_isolate.changes.place import Places
@@ -13,7 +14,7 @@ from paas_isolate.cli.sweeping import Fights
 from paas_isolate.daemon.account import only
 from paas_isolate.daemon.mending import differing, mended
 from paas_isolate.daemon.network import prepared, rewired, ruled_again, unruled, wires_differ
-from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.errors import BusyError, HostError, PaasError
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.heard import Heard
 from paas_isolate.model import tree
@@ -49,10 +50,10 @@ class Mender:
         """What lays the ruleset of the last whole turn's fleet; an edit that is none of the network's leaves it so."""
 
     def make_ready(self, fleet: Fleet, last: Look) -> None:
-        """After a whole turn. HostError."""
+        """After a whole turn. Where that cannot be had, nothing is ready."""
         self._ready = None
         if last.desired.network.rules is not None:
-            with self._desk.wheel(fleet) as wheel:
+            with self._desk.wheel(fleet) as wheel, suppress(HostError):
                 self._ready = prepared(wheel, last)
 
     def mend(self, fleet: Fleet, places: Places, heard: Heard) -> bool:

@@ -29,6 +29,8 @@ ENOUGH = 100
 """Rounds: of fewer the 99th percentile is the worst, and not told."""
 NO_FIGHT = 21.0
 """Seconds: who does the same more than three times a minute is left alone."""
+_SETTLED = 3.0
+"""Seconds before each row: what the one before it has left to be done is none of its delays."""
 _PATIENCE = 60.0
 CLONE_NEWNET = 0x40000000
 
@@ -174,6 +176,7 @@ def _network_rows(made: Bench) -> list[_Row]:
 
 
 def _delay(row: _Row, say: Callable[[str], None]) -> Delay:
+    time.sleep(_SETTLED)
     taken = []
     for number in range(row.rounds):
         time.sleep(row.pause)

@@ -1,0 +1,86 @@
+"""What lays the ruleset again when it is gone: what was made ready, or else what is worked out."""
+
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from paas_isolate.apply import Ending
+from paas_isolate.daemon import network
+from paas_isolate.errors import HostError
+from paas_isolate.model.network import Grant, Network, Prepared, Rules
+from paas_isolate.model.world import World
+
+RULES = Rules(owners=frozenset({Grant(1001, "10.77.0.2")}))
+READY = Prepared(b"spelled", frozenset())
+
+
+class Hands:
+    """What was done, in `done`."""
+
+    def __init__(self, *, taken: frozenset[int] = frozenset(), refuses: bool = False) -> None:
+        self._taken, self._refuses = taken, refuses
+        self.done: list[object] = []
+
+    def taken(self) -> frozenset[int]:
+        return self._taken
+
+    def prepare(self, rules: Rules) -> Prepared:
+        self.done.append(("prepare", rules))
+        return READY
+
+    def lay(self, prepared: Prepared, rules: Callable[[], Rules | None]) -> None:
+        if self._refuses:
+            raise HostError("nft: no")
+        self.done.append(("lay", prepared, rules()))
+
+    def add(self, addresses: Iterable[str]) -> list[str]:
+        assert not list(addresses)
+        return []
+
+    remove = add
+
+    def set_rules(self, wanted: Rules | None, found: Rules | None) -> None:
+        self.done.append(("set", wanted, found))
+
+
+def wheel(hands: Hands) -> Any:
+    return SimpleNamespace(wires=hands, fleet=None, cgroups=None)
+
+
+@pytest.fixture(autouse=True)
+def bought(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "network_as_sold", lambda _: Network(rules=RULES))
+
+
+def test_what_is_ready_is_laid_at_once() -> None:
+    hands = Hands()
+    (outcome,) = network.ruled_again(wheel(hands), READY)
+    assert hands.done == [("lay", READY, RULES)]
+    assert str(outcome.step) == "make the ruleset of the network, for 1 addresses and uids"
+    assert outcome.ending is Ending.DONE
+
+
+@pytest.mark.parametrize(
+    ("hands", "ready"),
+    [
+        pytest.param(Hands(), None, id="nothing is ready"),
+        pytest.param(Hands(taken=frozenset({8300})), READY, id="the machine listens where it did not"),
+        pytest.param(Hands(refuses=True), READY, id="nft refuses it"),
+    ],
+)
+def test_else_it_is_worked_out(hands: Hands, ready: Prepared | None) -> None:
+    (outcome,) = network.ruled_again(wheel(hands), ready)
+    assert hands.done == [("set", RULES, None)]
+    assert outcome.ending is Ending.DONE
+
+
+@pytest.mark.parametrize("found", [None, Rules()])
+def test_only_a_ruleset_that_is_as_it_should_be_is_made_ready(found: Rules | None) -> None:
+    hands = Hands()
+    wanted = World(network=Network(rules=RULES))
+    look: Any = SimpleNamespace(desired=wanted, observed=World(network=Network(rules=found)))
+    assert network.prepared(wheel(hands), look) is None
+    assert hands.done == []
+    assert network.prepared(wheel(hands), look.__class__(desired=wanted, observed=wanted)) == READY
