@@ -249,8 +249,8 @@ def _no_network(made: Bench) -> None:
 
 
 def _edited(made: Bench, number: int) -> float:
-    """A knob that every kernel has: the account is suspended, or goes on."""
-    number = number * 37 % made.fleet.accounts
+    """A knob that every kernel has: the account is suspended, or goes on. Each is one of even number."""
+    number = number * 74 % made.fleet.accounts
     path = made.fleet.root / "users" / made.fleet.name(number) / "cgroup.freeze"
     text = (made.fleet.etc / "accounts.d" / f"{made.fleet.name(number)}.yaml").read_text()
     frozen = "suspended" in text
@@ -268,8 +268,9 @@ def _knob(made: Bench, number: int) -> float:
 
 
 def _stray(made: Bench, number: int) -> float:
-    """From the moment that it has the customer's uid."""
-    number = 2 + number * 43 % (made.fleet.accounts - 2)
+    """From the moment that it has the customer's uid; of an odd number, for in a suspended account it would stand
+    still."""
+    number = (1 + number * 86) % made.fleet.accounts
     uid = FIRST_UID + number
     leaf = made.fleet.root / "users" / made.fleet.name(number) / "other/cgroup.procs"
     ours, theirs = socket.socketpair()
