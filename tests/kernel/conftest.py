@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import workplace
 from login_house import House
 from login_kit import Kit, make
 from pam_session import SANITIZERS, STRICT, Built, build
@@ -129,3 +130,8 @@ def sight(cgroups: CgroupTree, view_programs: tuple[Path, Built]) -> Iterator[Si
             yield opened
         finally:
             opened.end()
+
+
+@pytest.fixture(scope="session")
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return workplace.build(tmp_path_factory.mktemp("sbin"))

@@ -1,15 +1,13 @@
 """The daemon is killed at any moment while services run and orders come: what is not concerned never notices."""
 
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shop import Shop
-from workplace import Workplace, build, until
+from workplace import Workplace, opened, until
 
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
@@ -22,10 +20,9 @@ ENDS = "ends: {run: sleep 0.3; exit 1}\n"
 
 
 @pytest.fixture
-def work(cgroups: CgroupTree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    shop = Shop(tmp_path_factory.mktemp("shop"), cgroups, first=FIRST)
-    with tempfile.TemporaryDirectory() as home:
-        yield Workplace(shop, build(tmp_path_factory.mktemp("sbin")), Path(home))
+def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[Workplace]:
+    with opened(Workplace, tmp_path_factory, cgroups, keeper, first=FIRST) as work:
+        yield work
 
 
 def trouble(work: Workplace, ended: threading.Event) -> None:

@@ -3,15 +3,13 @@
 import json
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from shop import Shop
-from workplace import ALICE, Workplace, build, until
+from workplace import Workplace, opened, until
 
 from paas_isolate.linux.cgroupfs import CgroupTree
 
@@ -19,11 +17,6 @@ pytestmark = pytest.mark.kernel
 
 YEARLY = "schedule: '0 0 1 1 *'"
 """Runs when a test orders it, and not of itself."""
-
-
-@pytest.fixture(scope="module")
-def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("sbin"))
 
 
 class Office(Workplace):
@@ -58,9 +51,8 @@ class Office(Workplace):
 
 @pytest.fixture
 def office(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[Office]:
-    shop = Shop(tmp_path_factory.mktemp("shop"), cgroups, first=ALICE)
-    with tempfile.TemporaryDirectory() as home:
-        yield Office(shop, keeper, Path(home))
+    with opened(Office, tmp_path_factory, cgroups, keeper) as office:
+        yield office
 
 
 def test_a_result_is_remembered_once_and_shown_after_a_boot(office: Office) -> None:

@@ -4,15 +4,19 @@ import json
 import os
 import secrets
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+import pytest
 from pam_session import STRICT
 from shop import NO_LIMIT, Shop
 
 from paas_isolate.linux import procfs
+from paas_isolate.linux.cgroupfs import CgroupTree
 
 ALICE = 300_000 + secrets.randbelow(100_000) * 3
 """A uid that is drawn, so that runs beside each other do not look at each other's processes."""
@@ -101,3 +105,16 @@ class Workplace:
         finally:
             process.terminate()
             process.wait(30)
+
+
+Place = TypeVar("Place", bound=Workplace)
+
+
+@contextmanager
+def opened(
+    kind: type[Place], shops: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path, *, first: int = ALICE
+) -> Iterator[Place]:
+    """`first` is the uid of alice."""
+    shop = Shop(shops.mktemp("shop"), cgroups, first=first)
+    with tempfile.TemporaryDirectory() as home:
+        yield kind(shop, keeper, Path(home))
