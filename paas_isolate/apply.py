@@ -108,12 +108,11 @@ def apply(
 
 
 def _kind(step: Step) -> str:
-    match step:
-        case SetQuota():
-            return "quota"
-        case MakeView() | RemoveView() | SetAging():
-            return "sight"
-    return "wire" if isinstance(step, Wire) else ""
+    if isinstance(step, Wire):
+        return "wire"
+    if isinstance(step, Sight):
+        return "sight"
+    return "quota" if isinstance(step, SetQuota) else ""
 
 
 def _in_rows(rations: Rations | None, steps: list[Step]) -> Iterator[Outcome]:

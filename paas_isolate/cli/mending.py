@@ -98,5 +98,4 @@ class Mender:
 
 def _tell_mended(outcomes: Sequence[Outcome], by: str) -> None:
     for outcome in outcomes:
-        changed = f"; changed by {by}" if by else ""
-        say.line(f"{say.outcome_line(outcome)}{changed}", err=outcome.ending is not Ending.DONE)
+        say.line(say.outcome_line(outcome, by), err=outcome.ending is not Ending.DONE)

@@ -91,10 +91,10 @@ def _silent(outcome: Outcome) -> None:
 
 
 def tell_outcome(outcome: Outcome, by: str = "") -> None:
-    """What was done; where it puts right what somebody did, `by` whom that was."""
+    """What was done."""
     again = isinstance(outcome.step, Kill) and outcome.step.before
     if outcome.ending is Ending.DONE and not again:
-        say.line(f"{say.outcome_line(outcome)}; changed by {by}" if by else say.outcome_line(outcome))
+        say.line(say.outcome_line(outcome, by))
 
 
 def _tell_rest(report: Report, *, quiet: bool) -> None:

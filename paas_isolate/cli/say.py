@@ -54,12 +54,14 @@ def complaint_data(complaint: Complaint) -> dict[str, Any]:
     return complaint._asdict()
 
 
-def outcome_line(outcome: Outcome) -> str:
-    """`done     set pids.max of users/alice to 100 (was max)`."""
+def outcome_line(outcome: Outcome, by: str = "") -> str:
+    """`done     set pids.max of users/alice to 100 (was max)`; where it puts right what somebody did, `by` whom that
+    was."""
     from click import style
 
     word = style(f"{outcome.ending:<8}", fg=_COLOURS[outcome.ending])
-    return f"{word} {outcome.step}" + (f": {outcome.because}" if outcome.because else "")
+    because = f": {outcome.because}" if outcome.because else ""
+    return f"{word} {outcome.step}{because}" + (f"; changed by {by}" if by else "")
 
 
 def outcome_data(outcome: Outcome) -> dict[str, str]:

@@ -48,7 +48,7 @@ class NetworkHands:
         return Prepared(self._nft.spelled(rules), self.taken())
 
     def lay(self, prepared: Prepared, rules: Callable[[], Rules | None]) -> None:
-        before = _generation()
+        before = nfnetlink.generation()
         self._nft.lay_spelled(prepared.spelled)
         self._note(rules(), before, 1)
 
@@ -63,7 +63,7 @@ class NetworkHands:
 
     def set_rules(self, wanted: Rules | None, found: Rules | None) -> None:
         """By element where the table is as it should be, else all of it anew. HostError with nft's own words."""
-        before = _generation()
+        before = nfnetlink.generation()
         if wanted is None:
             self._nft.remove()
             transactions = 1
@@ -85,7 +85,7 @@ class NetworkHands:
         self._hosts.set(lines)
 
     def _listed(self) -> tuple[bool, Rules | None]:
-        before = _generation()
+        before = nfnetlink.generation()
         seen = self._nft.look()
         rules = seen.rules if seen and seen.whole else None
         self._note(rules, before)
@@ -94,11 +94,11 @@ class NetworkHands:
     def _recorded(self) -> Rules | None:
         """Nothing has changed while the number of transactions is the one that was noted."""
         found = kept.load(self._seen)
-        return found[1] if found and found[0] == self._about(_generation()) else None
+        return found[1] if found and found[0] == self._about(nfnetlink.generation()) else None
 
     def _note(self, rules: Rules | None, before: int, transactions: int = 0) -> None:
         """Nothing, where somebody else had a transaction since `before` too."""
-        ours = bool(before) and nfnetlink.remember(before, transactions)
+        ours = nfnetlink.remember(before, transactions)
         if rules is None or not ours:
             kept.forget(self._seen)
             return
@@ -114,10 +114,3 @@ class NetworkHands:
 
     def _about(self, generation: int) -> kept.About:
         return kept.About(__version__, self._pools, os.stat(_NAMESPACE).st_ino, generation)
-
-
-def _generation() -> int:
-    """0 where the kernel has no nftables."""
-    with suppress(OSError):
-        return nfnetlink.generation()
-    return 0

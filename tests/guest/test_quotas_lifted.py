@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,16 @@ def house_at(
 
 
 @pytest.fixture
-def house(
+def house_on(
     tmp_path: Path, spec: Specs, sell: Callable[..., Customer], customer: Callable[[str], Customer]
-) -> Iterator[House]:
-    with house_at(tmp_path, "ext4", sell, customer) as ready:
+) -> Callable[[str], AbstractContextManager[House]]:
+    """`house_on("ext4")`"""
+    return lambda kind: house_at(tmp_path, kind, sell, customer)
+
+
+@pytest.fixture
+def house(house_on: Callable[[str], AbstractContextManager[House]]) -> Iterator[House]:
+    with house_on("ext4") as ready:
         yield ready
 
 
@@ -76,14 +82,9 @@ def sold(house: House, paas: Paas) -> House:
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 def test_without_the_key_the_limits_go(
-    tmp_path: Path,
-    kind: str,
-    spec: Specs,
-    sell: Callable[..., Customer],
-    customer: Callable[[str], Customer],
-    paas: Paas,
+    kind: str, house_on: Callable[[str], AbstractContextManager[House]], paas: Paas
 ) -> None:
-    with house_at(tmp_path, kind, sell, customer) as house:
+    with house_on(kind) as house:
         paas("reconcile")
         assert house.all == (SOLD, SOLD)
         house.sells()
@@ -158,17 +159,12 @@ def test_what_was_forgotten_is_not_lifted(sold: House, paas: Paas) -> None:
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 def test_what_is_not_mounted_is_lifted_when_it_is(
-    tmp_path: Path,
-    kind: str,
-    spec: Specs,
-    sell: Callable[..., Customer],
-    customer: Callable[[str], Customer],
-    paas: Paas,
+    tmp_path: Path, kind: str, house_on: Callable[[str], AbstractContextManager[House]], paas: Paas
 ) -> None:
     """Another device has its number meanwhile, and a limit of the same uid."""
     other = tmp_path / "other"
     other.mkdir()
-    with house_at(tmp_path, kind, sell, customer) as sold:
+    with house_on(kind) as sold:
         paas("reconcile")
         run("umount", str(sold.home))
         with file_system(other, kind) as there:

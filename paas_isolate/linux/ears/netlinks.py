@@ -9,7 +9,6 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
 
 from paas_isolate.linux import nfnetlink
 from paas_isolate.linux.ears.heard import Heard, Kind
@@ -60,7 +59,8 @@ class Netlinks:
                 self._touched = True
             if self._touched and (kind == _LOST or kind == _NFNL_NFTABLES << 8 | _NEWGEN):
                 self._touched = False
-                made, pid, name = _made(body) if kind != _LOST else (_generation(), 0, "")
+                # where more was to be told than fits: if the last one was ours, nobody had one that we have not seen
+                made, pid, name = _made(body) if kind != _LOST else (nfnetlink.generation(), 0, "")
                 if not nfnetlink.was_ours(made):
                     yield Heard(Kind.NETWORK, "the ruleset", pid, f"pid {pid} ({name})" if pid else "")
         for kind, port, body in _messages(self._route):
@@ -105,13 +105,6 @@ def _made(body: bytes) -> tuple[int, int, str]:
     known = dict(attributes(body, _NFGENMSG))
     made, pid = (int.from_bytes(known.get(it, b"")) for it in (_GEN_ID, _GEN_PID))
     return made, pid, known.get(_GEN_NAME, b"").rstrip(b"\0").decode(errors="replace")
-
-
-def _generation() -> int:
-    """Where the kernel had more to tell than fits: if the last one was ours, nobody had one that we have not seen."""
-    with suppress(OSError):
-        return nfnetlink.generation()
-    return 0
 
 
 def _ours_is_gone(kind: int, body: bytes) -> bool:
