@@ -101,7 +101,18 @@ def _unit(shop: Workshop) -> bool:
 
 
 def _kernel(shop: Workshop, *, long: bool = False) -> bool:
-    return _as_root() and _pytest(shop, "-m", "kernel" if long else "kernel and not long", "tests/kernel")
+    return _as_root() and _pytest(shop, "-m", _marked("kernel", long=long), "tests/kernel")
+
+
+def _hostile(shop: Workshop, *, long: bool = False) -> bool:
+    """The attacks alone. Without --long they are also part of the stages kernel and guest."""
+    here = _as_root() and _pytest(shop, "-m", _marked("kernel and hostile", long=long), "tests/kernel")
+    inside = _inside("guest and hostile", "tests/guest", long=long)
+    return _in_guest("test", "trixie", inside) and here
+
+
+def _marked(marker: str, *, long: bool) -> str:
+    return marker if long else f"{marker} and not long"
 
 
 def _guest(shop: Workshop, *, release: str = "trixie", long: bool = False) -> bool:
@@ -109,15 +120,19 @@ def _guest(shop: Workshop, *, release: str = "trixie", long: bool = False) -> bo
     if not _as_root():
         return False
     name = "test" if release == "trixie" else f"test-{release}"
-    vm = [sys.executable, str(SOURCE / "scripts" / "vm")]
     inside = _inside("guest", "tests/guest", long=long)
     faults = _inside("kernel", "tests/kernel/test_faults.py", long=long)  # there with limits, for it has controllers
-    script = f"cd /root/paas-isolate && {inside} && {faults}"
+    return _in_guest(name, release, f"{inside} && {faults}", lambda: _machine(shop, name, long=long))
+
+
+def _in_guest(name: str, release: str, script: str, then: Callable[[], bool] = lambda: True) -> bool:
+    """Runs a script in the checkout's copy in a guest, then something from outside; the guest is stopped after it."""
+    vm = [sys.executable, str(SOURCE / "scripts" / "vm")]
     try:
         return (
             _call(*vm, "start", "--release", release, "--name", name)
-            and _call(*vm, "run", "--name", name, "--", "bash", "-c", script)
-            and _machine(shop, name, long=long)
+            and _call(*vm, "run", "--name", name, "--", "bash", "-c", f"cd /root/paas-isolate && {script}")
+            and then()
         )
     finally:
         if not os.environ.get("PAAS_ISOLATE_KEEP"):
@@ -127,14 +142,13 @@ def _guest(shop: Workshop, *, release: str = "trixie", long: bool = False) -> bo
 def _inside(marker: str, tests: str, *, long: bool) -> str:
     """Emulated processors stutter when the machine around them is busy, and some of these tests measure: what
     failed is tried once more by itself. What is wrong fails again."""
-    which = marker if long else f"{marker} and not long"
+    which = _marked(marker, long=long)
     words = shlex.join(["/opt/testvenv/bin/python", "-m", "pytest", "-m", which, *_TWICE_AT, tests])
     return f"{{ {words} || {words} --last-failed; }}"
 
 
 def _machine(shop: Workshop, name: str, *, long: bool) -> bool:
-    marker = "machine" if long else "machine and not long"
-    words = ("-m", marker, "tests/machine")
+    words = ("-m", _marked("machine", long=long), "tests/machine")
     guest = {"PAAS_ISOLATE_GUEST": name}
     return _pytest(shop, *words, environment=guest) or _pytest(shop, *words, environment=guest)
 
@@ -200,3 +214,9 @@ LONG = (
     Stage("bookworm", "the same in a Debian 12", lambda shop: _guest(shop, release="bookworm", long=True)),
     Stage("try", "scripts/try", _try),
 )
+
+
+def alone(*, long: bool) -> tuple[Stage, ...]:
+    """Stages that run by name only, for other stages hold what they run."""
+    meaning = "the attacks alone, on this kernel and in a throwaway Debian 13"
+    return (Stage("hostile", meaning, lambda shop: _hostile(shop, long=long)),)
