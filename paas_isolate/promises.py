@@ -14,6 +14,8 @@ from paas_isolate.model.account import Fleet, Sold
 from paas_isolate.model.network import Grant, Rules
 
 KINDS = ("tcp", "udp")
+_PORTS = 3
+"""So many are tried where one is to be had by all."""
 
 
 class Promise(NamedTuple):
@@ -81,12 +83,14 @@ def _knocks(troupe: Troupe, rules: Rules) -> tuple[_Tried, ...]:
     everywhere = [knock for some in knocks.values() for knock in some]
     for player in troupe.all:
         player.knock(everywhere)
-    heard = {(knock, uid) for player, some in knocks.items() for knock in some for uid in player.heard(knock)}
     grants = rules.owners | rules.peers
-    return tuple(
-        _Tried(by, knock, by.uid in rules.frontends or Grant(by.uid, knock.address) in grants, (knock, by.uid) in heard)
-        for by in troupe.all
+    allowed = {
+        knock: {by.uid for by in troupe.all if by.uid in rules.frontends or Grant(by.uid, knock.address) in grants}
         for knock in everywhere
+    }
+    heard = {knock: player.heard(knock, allowed[knock]) for player, some in knocks.items() for knock in some}
+    return tuple(
+        _Tried(by, knock, by.uid in allowed[knock], by.uid in heard[knock]) for by in troupe.all for knock in everywhere
     )
 
 
@@ -117,10 +121,10 @@ def _localhost(troupe: Troupe) -> Iterator[Promise]:
     tried, broken = 0, []
     own = [player for player, sold in troupe.customers if sold.loopback != "shared"]
     for asked in ("127.0.0.1", "::1"):
-        knocks = {player: Knock(asked, player.serve(asked, "tcp", own[0].port if own else 0), "tcp") for player in own}
+        knocks = _served_alike(own, asked)
         for player, knock in knocks.items():
             player.knock([knock])
-        heard = {player: player.heard(knock) for player, knock in knocks.items()}
+        heard = {player: player.heard(knock, {player.uid}) for player, knock in knocks.items()}
         for player in own:
             tried += 1
             if heard[player] != {player.uid}:
@@ -129,3 +133,16 @@ def _localhost(troupe: Troupe) -> Iterator[Promise]:
     pairs = list(permutations(own, 2))
     same = [f"uids {a.uid} and {b.uid} cannot both have a port" for a, b in pairs if a.port != b.port]
     yield Promise("two serve at the same port of localhost", len(pairs), tuple(same))
+
+
+def _served_alike(own: Iterable[Player], address: str) -> dict[Player, Knock]:
+    """All at one port; another one is tried where a server of an earlier attempt happens to have it."""
+    knocks: dict[Player, Knock] = {}
+    for _ in range(_PORTS):
+        port = 0
+        for player in own:
+            knocks[player] = Knock(address, player.serve(address, "tcp", port), "tcp")
+            port = port or player.port
+        if all(knock.port for knock in knocks.values()):
+            break
+    return knocks

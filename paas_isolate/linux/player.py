@@ -60,9 +60,10 @@ class Player:
     def knock(self, knocks: Iterable[Knock]) -> None:
         self._ask("knock", [list(knock) for knock in knocks])
 
-    def heard(self, knock: Knock) -> set[int]:
-        """The uids that said theirs there."""
-        return set(self._ask("heard", list(knock)))
+    def heard(self, knock: Knock, expected: Iterable[int] = ()) -> set[int]:
+        """The uids that said theirs there. Waits for those that are expected, a second each at the most: on a busy
+        machine ksoftirqd delivers what was sent after its sender has gone on."""
+        return set(self._ask("heard", list(knock), list(expected)))
 
     def take(self, address: str, kind: str) -> bool:
         """Whether it can be bound."""
@@ -107,13 +108,14 @@ class _Part:
     def serve(self, address: str, kind: str, port: int) -> int:
         server = _socket(address, kind)
         try:
+            if kind == "tcp":  # else a connection of an earlier attempt, in TIME_WAIT, keeps a port for a minute
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind((address, port))
             if kind == "tcp":
                 server.listen(1024)
         except OSError:
             server.close()
             return 0
-        server.setblocking(False)
         served: int = server.getsockname()[1]
         self._servers[address, served, kind] = server
         return served
@@ -125,14 +127,16 @@ class _Part:
                 client.connect((address, port))
                 client.send(self._said)
 
-    def heard(self, knock: tuple[str, int, str]) -> list[int]:
+    def heard(self, knock: tuple[str, int, str], expected: list[int]) -> list[int]:
         address, port, kind = knock
         server = self._servers.get((address, port, kind))
-        found = []
-        with suppress(BlockingIOError):
+        found: set[int] = set()
+        with suppress(BlockingIOError, TimeoutError):
             while server:
-                found.append(_next(server, kind))
-        return [int(said) for said in found if said]
+                server.settimeout(0 if found.issuperset(expected) else _PATIENCE)
+                if word := _next(server, kind):
+                    found.add(int(word))
+        return sorted(found)
 
     def take(self, address: str, kind: str) -> bool:
         with _socket(address, kind) as mine:
@@ -144,7 +148,7 @@ class _Part:
 
 
 def _next(server: socket.socket, kind: str) -> bytes:
-    """What the next one says; BlockingIOError when there is none."""
+    """What the next one says; BlockingIOError or TimeoutError when there is none."""
     if kind == "udp":
         return server.recv(99)
     client, _ = server.accept()
