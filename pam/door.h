@@ -18,8 +18,12 @@
 
 #define DOOR_SIZE 512
 
-/* What became of an attempt to enter a cgroup; ASTRAY: one was entered, or could be, and the account's view cannot. */
-enum entry { ENTERED, REFUSED, NO_DOOR, BROKEN, ASTRAY };
+/* What became of an attempt to enter a cgroup; ASTRAY: one was entered, or could be, and the account's view cannot.
+ * FULL: the account has no room for a session's processes. */
+enum entry { ENTERED, REFUSED, FULL, NO_DOOR, BROKEN, ASTRAY };
+
+/* Processes that a session needs: the application itself, and the shell that it forks. */
+#define SESSION_PROCESSES 2
 
 /* What stands where a door may stand. */
 enum door { ABSENT, LINK, SHUT, UNREADABLE };
@@ -45,13 +49,27 @@ static inline enum door door_look(const char *door)
 	return first == '/' ? LINK : SHUT;
 }
 
-/* Through DOOR into its leaf: ENTERED, REFUSED where that is frozen, or BROKEN with errno. */
+/* Whether the account of the leaf behind DOOR has so many processes that a session could not fork its shell (pids.max,
+ * Documentation/admin-guide/cgroup-v2.rst): sshd would end the connection without a word then. */
+static inline bool door_full(const char *door)
+{
+	char path[DOOR_SIZE];
+	unsigned long most, current;
+
+	return door_file(path, door, "../pids.max") && leaf_number(AT_FDCWD, path, &most) &&
+	       door_file(path, door, "../pids.current") && leaf_number(AT_FDCWD, path, &current) &&
+	       current + SESSION_PROCESSES > most;
+}
+
+/* Through DOOR into its leaf: ENTERED, REFUSED where that is frozen, FULL, or BROKEN with errno. */
 static inline enum entry door_through(const char *door)
 {
 	char path[DOOR_SIZE];
 
 	switch (door_file(path, door, "cgroup.events") ? leaf_frozen(AT_FDCWD, path) : -1) {
 	case 0:
+		if (door_full(door))
+			return FULL;
 		return !door_file(path, door, "cgroup.procs") || leaf_enter(AT_FDCWD, path) ? BROKEN : ENTERED;
 	case 1:
 		return REFUSED;

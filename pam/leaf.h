@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -49,6 +50,24 @@ static inline int leaf_frozen(int at, const char *path)
 		return -1;
 	text[size] = '\0';
 	return strstr(text, "frozen 1") != NULL;
+}
+
+/* The number in the file PATH below AT. False where there is no such file, or it says `max`. */
+static inline bool leaf_number(int at, const char *path, unsigned long *number)
+{
+	char text[32];
+	ssize_t size;
+	int fd = leaf_open(at, path, O_RDONLY);
+
+	if (fd < 0)
+		return false;
+	size = read(fd, text, sizeof text - 1);
+	leaf_close(fd);
+	if (size <= 0 || text[0] < '0' || text[0] > '9')
+		return false;
+	text[size] = '\0';
+	*number = strtoul(text, NULL, 10);
+	return true;
 }
 
 /* Puts this process into the cgroup whose cgroup.procs is PATH below AT. 0 or -1. */

@@ -155,6 +155,10 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	case REFUSED:
 		pam_syslog(pamh, LOG_NOTICE, "%s refused: the account is suspended or frozen", name);
 		return refuse(pamh, flags, "This account is suspended. Please contact your hosting provider.");
+	case FULL:
+		pam_syslog(pamh, LOG_NOTICE, "%s refused: the account has as many processes as it may", name);
+		return refuse(pamh, flags, "This account has as many processes as it may have. Please end some first, or contact "
+					   "your hosting provider.");
 	case BROKEN:
 		break;
 	}

@@ -7,14 +7,15 @@ from guest_people import Customer
 from guest_stage import FIRST, Stage
 from guest_watch import now
 
-pytestmark = pytest.mark.long
+QUICK = "the account has no process left"
+"""The only fault that is tried without --long."""
 
 
 @dataclass(frozen=True)
 class Fault:
     """`begin` and `end` are scripts like those of guest_ways.py. `customer` is the cgroup that a customer's login
     lands in meanwhile; '' where there is none to be had. `told` is what the customer hears then; a leaf in which
-    sshd cannot fork or has no memory ends the connection without a word of ours."""
+    sshd has no memory ends the connection without a word of ours."""
 
     name: str
     begin: str
@@ -27,9 +28,10 @@ FAULTS = (
     Fault("nothing is wrong", "true", "true", "users/inn/login"),
     Fault("no reconcile comes", "systemctl stop cron.service", "systemctl start cron.service", "users/inn/login"),
     Fault(
-        "the account has no process left",
+        QUICK,
         'echo 0 >"$TREE/users/$A/pids.max"',
         'echo 1000 >"$TREE/users/$A/pids.max"',
+        told="This account has as many processes as it may have.",
     ),
     Fault(
         "the other leaf has no process left",
@@ -77,7 +79,12 @@ def scripted(stage: Stage, text: str, user: Customer) -> tuple[int, str]:
         return script.wait(240), output.read_text(errors="replace")
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=[fault.name.replace(" ", "-") for fault in FAULTS])
+def marked(fault: Fault) -> object:
+    marks = [pytest.mark.hostile, *([] if fault.name == QUICK else [pytest.mark.long])]
+    return pytest.param(fault, id=fault.name.replace(" ", "-"), marks=marks)
+
+
+@pytest.mark.parametrize("fault", [marked(fault) for fault in FAULTS])
 def test_root_and_the_administrators_come_in(stage: Stage, fault: Fault) -> None:
     customer = stage.people[FIRST]
     status, output = scripted(stage, fault.begin, customer)
