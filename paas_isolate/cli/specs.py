@@ -32,6 +32,8 @@ def check(desk: Desk, as_json: bool) -> int:
         say.tell_reserved(fleet)
         counted = say.number(len(fleet.accounts), "account")
         click.echo(f"{counted}, {say.number(len(mistakes), 'mistake')}" if mistakes else f"{counted}: all right")
+    if fleet.broken:
+        return Exit.ERROR
     return Exit.WRONG if mistakes or fleet.kept or fleet.removal else Exit.CONVERGED
 
 
@@ -49,5 +51,6 @@ def _data(fleet: Fleet) -> dict[str, object]:
         "accounts": sorted(fleet.accounts),
         "complaints": [say.complaint_data(complaint) for complaint in fleet.complaints],
         "kept": dict(fleet.kept),
+        "broken": {name: it.text or it.what for name, it in fleet.broken.items()},
         "not_enforced": fleet.not_enforced(),
     }

@@ -1,11 +1,11 @@
 """The directory that administrators write (`/etc/paas-isolate`), into everything that is sold."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from paas_isolate.errors import Complaint, SpecError
+from paas_isolate.errors import Complaint, SpecError, trouble, without_broken
 from paas_isolate.model.account import Fleet, Host, Sold
 from paas_isolate.model.machine import Machine
 from paas_isolate.source import compiled
@@ -41,17 +41,24 @@ class Directory:
         host = self._host(reading)
         plans, wrong_plans = self._plans(reading)
         accounts, wrong_accounts, missing = self._accounts(reading)
-        fleet = gather(
-            host,
-            plans,
-            accounts,
-            people,
-            machine,
-            self.last_good.account,
-            wrong=Wrong(wrong_plans, wrong_accounts),
-            text_of=self._text_of,
-        )
+
+        def gathered(names: Sequence[str]) -> Fleet:
+            left = dict.fromkeys(accounts.keys() - set(names), "it is left as it was")
+            these = {name: accounts[name] for name in names} if left else accounts
+            return gather(
+                host,
+                plans,
+                these,
+                people,
+                machine,
+                self.last_good.account,
+                wrong=Wrong(wrong_plans, {**wrong_accounts, **left}),
+                text_of=self._text_of,
+            )
+
+        fleet, broken = without_broken(gathered, tuple(accounts))
         fleet = fleet._replace(complaints=(*reading.complaints, *fleet.complaints), removal=missing)
+        fleet = fleet.with_broken({**broken, **{_named(file): it for file, it in reading.broken.items()}})
         return self._remember(fleet, reading, kept) if remember else fleet
 
     def _host(self, reading: Reading) -> Host:
@@ -139,8 +146,7 @@ class Directory:
         try:
             if kept is None or CONFIG in reading.news:
                 self._remember_host(fleet, reading)
-            for sold in stale:
-                self.last_good.remember(sold)
+            fleet = self._remember_all(fleet, stale)
             now = {name: copies[name] for name in fleet.accounts if name in copies}
             now |= {sold.name: (dict(sold.uids), sold.home) for sold in stale}
             if reading.changed or kept is None or now != copies:
@@ -150,9 +156,25 @@ class Directory:
             return fleet._replace(complaints=(*fleet.complaints, told))
         return fleet
 
+    def _remember_all(self, fleet: Fleet, stale: list[Sold]) -> Fleet:
+        broken = {}
+        for sold in stale:
+            try:
+                self.last_good.remember(sold)
+            except OSError:
+                raise
+            except Exception as error:  # noqa: BLE001  (its copy is old; the others get theirs)
+                broken[sold.name] = trouble(error)
+        return fleet.with_broken(broken)
+
     def _remember_host(self, fleet: Fleet, reading: Reading) -> None:
         if CONFIG in reading.files and reading.files[CONFIG].row is not None:
             self.last_good.remember_host(fleet.host)
+
+
+def _named(file: str) -> str:
+    """The account whose file it is, or the file."""
+    return file.removeprefix(f"{ACCOUNTS}/").removesuffix(END) if file.startswith(f"{ACCOUNTS}/") else file
 
 
 def _listing(files: Files, reading: Reading) -> Iterator[tuple[str, os.stat_result]]:
