@@ -19,7 +19,7 @@ def check(desk: Desk, as_json: bool) -> int:
     Exit status 2 when something is wrong; warnings alone leave it 0.
     """
     try:
-        fleet = desk.fleet()
+        fleet = desk.directory.located(desk.fleet())
     except SpecError as error:  # config.yaml is wrong and never was right: nothing else can be read
         if not as_json:
             raise

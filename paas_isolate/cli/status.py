@@ -39,7 +39,7 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
         broken = dict(seen.broken)
         services = _conditions(wheel, seen, broken)
         lines = list(_lines(wheel, seen, account, services, broken))
-    fleet = fleet.with_broken(broken)
+    fleet = desk.directory.located(fleet.with_broken(broken))
     notes = dict(_notes(fleet, seen, wheel, account))
     for path, service in services.items():
         if service.detail and (told := _told(path, service, fleet, account)):

@@ -132,6 +132,22 @@ class Directory:
         finally:
             os.close(descriptor)
 
+    def located(self, fleet: Fleet) -> Fleet:
+        """With the lines of warnings, for somebody who reads them: a run of every minute does not pay for that."""
+        from paas_isolate.spec.read import locate, read_again
+
+        files = {it.file for it in fleet.complaints if it.warning and not it.line and it.key}
+        found = {file: read_again(self._text_of(file)) for file in files}
+
+        def placed(it: Complaint) -> Complaint:
+            node = found.get(it.file) if it.warning and not it.line and it.key else None
+            line, column = locate(node, it.key)
+            if not line:  # what a file leaves out it says by its name
+                line, column = locate(node, "account")
+            return it._replace(line=line, column=column) if line else it
+
+        return fleet._replace(complaints=tuple(map(placed, fleet.complaints)))
+
     def _text_of(self, file: str) -> bytes:
         """A file's bytes again, for the line of a mistake; nothing where that cannot be had any more."""
         directory, _, name = file.rpartition("/")
