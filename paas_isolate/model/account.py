@@ -184,8 +184,9 @@ class Fleet(NamedTuple):
 
     def governs(self, uid: int) -> bool:
         """Whether its processes and logins are ours to place at all: in the range and not exempt."""
-        ours = self.host.first_uid <= uid <= self.host.last_uid and uid not in self.exempt
-        return ours and not any(uid in uids for uids in self.left.values())
+        if not self.host.first_uid <= uid <= self.host.last_uid or uid in self.exempt:
+            return False
+        return not self.left or not any(uid in uids for uids in self.left.values())
 
     def with_broken(self, broken: Mapping[str, Trouble]) -> "Fleet":
         """These accounts are kept as they are, for what was raised while they were worked on."""

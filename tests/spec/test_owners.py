@@ -1,4 +1,4 @@
-"""Whatever an account has, and whatever becomes of its owner: nothing is raised, and the others get what they bought."""
+"""Whatever an account has and whatever becomes of its owner: nothing is raised, and the others get what they bought."""
 
 import pytest
 from crowd import Crowd, fleet
