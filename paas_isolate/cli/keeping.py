@@ -109,9 +109,10 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
             report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
     for outcome in report.remaining:
         click.echo(say.outcome_line(outcome), err=True)
+    say.broken(report.broken)
     if not report.outcomes:
         click.echo("nothing to do")
-    failed = report.remaining or any(outcome.ending is Ending.FAILED for outcome in report.outcomes)
+    failed = report.broken or report.remaining or any(outcome.ending is Ending.FAILED for outcome in report.outcomes)
     return Exit.ERROR if failed else Exit.CONVERGED
 
 
