@@ -1,13 +1,14 @@
 """Kernel -> World: every cgroup of the tree with its knobs, and every process of a customer's uid."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, partial
+from typing import TypeVar
 
 from paas_isolate.changes import catalogue
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.quotas import quotas_as_sold
-from paas_isolate.errors import Trouble, trouble, without_broken
+from paas_isolate.errors import PaasError, Trouble, trouble, without_broken
 from paas_isolate.linux import procfs, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
@@ -22,6 +23,9 @@ from paas_isolate.model.view import Looks, Views
 from paas_isolate.model.world import Knobs, Process, World
 
 Broken = dict[str, Trouble]
+Part = TypeVar("Part")
+DOORS, NETWORK, VIEWS = "the doors", "the network", "the views"
+"""What is looked at for all accounts at once; no directory is called so."""
 
 WORTH_A_PROCESS = 100
 """Accounts: a fork(2) and the way back cost as much as looking at some ten."""
@@ -43,8 +47,8 @@ def observe(
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
 
     `since` is an earlier look of the same run with the account directories that were worked on after it: of the
-    other accounts its cgroups are taken over. `broken` hears what nobody expected to be raised, by account directory:
-    what is seen of that account is not whole.
+    other accounts its cgroups are taken over. `broken` hears what nobody expected to be raised, by account directory
+    (or DOORS, NETWORK, VIEWS): what is seen of that is not whole.
     """
     broken = {} if broken is None else broken
     seen = _Seen(cgroups, broken)
@@ -55,12 +59,23 @@ def observe(
         seen.cgroups,
         tuple(_processes(cgroups, Places(fleet), seen.members, procfs.effective_uids(), broken)),
         seen.members,
-        doors=doors.look() if doors else {},
-        network=wires.look() if wires else Network(),
+        doors=_part(doors.look, {}, DOORS, broken) if doors else {},
+        network=_part(wires.look, Network(), NETWORK, broken) if wires else Network(),
         runs=runs(cgroups, records, seen.members, broken=broken) if records else {},
-        views=looks.look() if looks else Views(),
+        views=_part(looks.look, Views(), VIEWS, broken) if looks else Views(),
         quotas=_quotas(rations, quotas_as_sold(fleet), broken) if rations else Quotas(),
     )
+
+
+def _part(look: Callable[[], Part], nothing: Part, name: str, broken: Broken) -> Part:
+    """A part of the world that is looked at as a whole: where that cannot be had, all the rest can."""
+    try:
+        return look()
+    except PaasError:
+        raise
+    except Exception as error:  # noqa: BLE001  (nobody is mended by a run that has ended)
+        broken[name] = trouble(error)
+        return nothing
 
 
 def _quotas(rations: Rations, quotas: Quotas, broken: Broken) -> Quotas:

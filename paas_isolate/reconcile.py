@@ -14,7 +14,17 @@ from paas_isolate.changes.diff import diff
 from paas_isolate.changes.keeping import Kept, keep_as_sold, wish
 from paas_isolate.changes.leaving import Leaving, leaving
 from paas_isolate.changes.runs import Start
-from paas_isolate.changes.steps import Changes, Step, owner, touched
+from paas_isolate.changes.steps import (
+    Changes,
+    CompleteDoors,
+    RemoveDoor,
+    SetDoor,
+    Sight,
+    Step,
+    Wire,
+    owner,
+    touched,
+)
 from paas_isolate.errors import PaasError, Trouble, without_broken
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
@@ -28,7 +38,7 @@ from paas_isolate.model.quota import Rations
 from paas_isolate.model.running import FOREVER, NO_WISH, Run, Wish
 from paas_isolate.model.view import Looks
 from paas_isolate.model.world import World
-from paas_isolate.observe import observe
+from paas_isolate.observe import DOORS, NETWORK, VIEWS, observe
 
 PAUSE = 0.02
 """Seconds between two questions whether somebody has ended."""
@@ -182,8 +192,18 @@ def _as_far_as_seen(found: Look, sold: _Sold, unseen: Mapping[str, Trouble]) -> 
         return found._replace(broken=sold.broken)
     names = {it.directory: it.name for it in sold.wheel.fleet.accounts.values()}
     broken = {names.get(directory) or directory or NOBODY: it for directory, it in unseen.items()}
-    changes = tuple(step for step in found.changes if not (whose := owner(step)) or whose not in unseen)
+    left = unseen.keys() - {""}  # which is nobody's: all stand on it
+    changes = tuple(step for step in found.changes if owner(step) not in left and _part_of(step) not in left)
     return found._replace(changes=changes, broken={**sold.broken, **broken})
+
+
+def _part_of(step: Step) -> str:
+    """What is looked at for all accounts at once, of which a step changes something."""
+    if isinstance(step, SetDoor | RemoveDoor | CompleteDoors):
+        return DOORS
+    if isinstance(step, Wire):
+        return NETWORK
+    return VIEWS if isinstance(step, Sight) else ""
 
 
 def _compared(sold: _Sold, observed: World) -> Look:

@@ -33,6 +33,7 @@ PLACES: dict[str, tuple[str, str, Fits]] = {
     "wishing": ("paas_isolate.changes.keeping", "_wants", lambda args: args[0].launch.account == "bob"),
     "comparing": ("paas_isolate.changes.diff", "_mends", lambda args: args[0].startswith(BELOW)),
     "applying": ("paas_isolate.apply", "_carry_out", lambda args: owner(args[3]) == "bob"),
+    "links": ("paas_isolate.linux.doors", "DoorDirectory.look", lambda _: True),
     "telling": ("paas_isolate.reconcile", "condition", lambda args: args[0].launch.account == "bob"),
     "using": ("paas_isolate.cli.status", "use", lambda args: args[1].startswith(BELOW)),
 }
