@@ -112,8 +112,8 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
     say.broken(report.broken)
     if not report.outcomes:
         click.echo("nothing to do")
-    failed = report.broken or report.remaining or any(outcome.ending is Ending.FAILED for outcome in report.outcomes)
-    return Exit.ERROR if failed else Exit.CONVERGED
+    failed = report.remaining or any(outcome.ending is Ending.FAILED for outcome in report.outcomes)
+    return Exit.ERROR if failed or sold.name in report.broken else Exit.CONVERGED
 
 
 def named(fleet: Fleet, target: str) -> tuple[Sold, Service]:

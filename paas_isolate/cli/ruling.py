@@ -92,7 +92,7 @@ def _decide(desk: Desk, target: str, decision: Callable[[Decisions, str], Decisi
     for outcome in report.remaining:
         click.echo(say.outcome_line(outcome), err=True)
     say.broken(report.broken)
-    return Exit.ERROR if report.broken or report.ended(Ending.FAILED) else Exit.CONVERGED
+    return Exit.ERROR if account in report.broken or report.ended(Ending.FAILED) else Exit.CONVERGED
 
 
 def _path(cgroups: CgroupTree, fleet: Fleet, target: str) -> str:

@@ -46,6 +46,7 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
             notes.setdefault(told[0], []).append(told[1])
     if as_json:
         say.print_json({"cgroups": [line.data() for line in lines], "notes": notes})
+        say.broken(fleet.broken)
         return Exit.ERROR if fleet.broken else Exit.CONVERGED
     if lines:
         say.table(TITLES, map(row, lines), right=RIGHT)

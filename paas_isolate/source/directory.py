@@ -170,6 +170,8 @@ class Directory:
         except OSError as error:
             told = Complaint(self.state, f"{_cannot(error, 'written')}; the last good copies are old", warning=True)
             return fleet._replace(complaints=(*fleet.complaints, told))
+        except Exception as error:  # noqa: BLE001  (what cannot be kept is parsed anew the next time)
+            return fleet.with_broken({"what is kept of the files": trouble(error)})
         return fleet
 
     def _remember_all(self, fleet: Fleet, stale: list[Sold]) -> Fleet:
