@@ -139,8 +139,9 @@ class Resident:
 
     def _hear_writers(self) -> None:
         """Whoever has written until now: after the turn nothing is left to be mended for their sake."""
-        for heard in self.ears.knobs.heard() if self.ears.knobs else ():
-            self.note(heard)
+        if self.ears.knobs:
+            for heard in ContainedEar(self.ears.knobs, self.troubles.tell).heard():
+                self.note(heard)
 
     def _listen(self, execs: bool) -> None:
         if self.ears.processes:
