@@ -73,7 +73,8 @@ def staying_addresses(sold: Network, observed: Network, staying: Collection[str]
     rules = _with_left(sold.rules, observed.rules or Rules(), left)
     homes = {**_left(sold, observed), **sold.gate.homes} if sold.gate else {}
     gate = sold.gate._replace(homes=homes, peers=rules.peers) if sold.gate else None
-    names = [line for line in observed.names or () if line.partition(" ")[0] in {grant.address for grant in left}]
+    theirs = {grant.address for grant in left}
+    names = [line for line in observed.names or () if line.partition(" ")[0] in theirs]
     return sold._replace(
         addresses={**observed.addresses, **sold.addresses},
         rules=rules,
