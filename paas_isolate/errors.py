@@ -80,12 +80,15 @@ def _shown(line: str) -> str:
 
 
 def without_broken(
-    work: Callable[[Sequence[Item]], Result], items: Sequence[Item]
+    work: Callable[[Sequence[Item]], Result],
+    items: Sequence[Item],
+    part: Callable[[Sequence[Item]], object] | None = None,
 ) -> tuple[Result, dict[Item, Trouble]]:
     """What `work` makes of all items; where it raises, of those that it can be done for, and what the others raised.
 
-    Costs nothing while nothing is raised. Then `work` is done again and again, with halves and halves of halves. What a
-    person can mend (PaasError) is nobody's of the items, nor is what is raised without any: it is raised here too.
+    Costs nothing while nothing is raised. Then `part` is done again and again, with halves and halves of halves: the
+    same for some of the items, whose cost is theirs alone (`work`, where that has no other cost). What a person can
+    mend (PaasError) is nobody's of the items, nor is what is raised without any: it is raised here too.
     """
     broken: dict[Item, Trouble] = {}
     while True:
@@ -97,7 +100,7 @@ def without_broken(
             if not items:
                 raise
             work(items[:0])
-            broken |= _culprits(work, items, error)
+            broken |= _culprits(part if part and _raised(part, items) else work, items, error)
             items = [item for item in items if item not in broken]
 
 

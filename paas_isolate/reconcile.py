@@ -13,6 +13,7 @@ from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.keeping import Kept, keep_as_sold, wish
 from paas_isolate.changes.leaving import Leaving, leaving
+from paas_isolate.changes.parts import Parts
 from paas_isolate.changes.runs import Start
 from paas_isolate.changes.steps import (
     Changes,
@@ -137,12 +138,24 @@ def as_wanted(wheel: Wheel) -> World:
 
 
 def _sold(wheel: Wheel) -> _Sold:
-    sold, broken = without_broken(lambda names: _sold_to(wheel, names), tuple(wheel.fleet.accounts))
+    names = tuple(wheel.fleet.accounts)
+    sold, broken = without_broken(
+        lambda some: _sold_to(_without_others(wheel, some)), names, partial(_part_sold, wheel)
+    )
     return sold.without(broken)
 
 
-def _sold_to(wheel: Wheel, names: Sequence[str]) -> _Sold:
-    wheel = wheel._replace(fleet=wheel.fleet.only(names))
+def _without_others(wheel: Wheel, names: Sequence[str]) -> Wheel:
+    return wheel._replace(fleet=wheel.fleet.only(names))
+
+
+def _part_sold(wheel: Wheel, names: Sequence[str]) -> _Sold:
+    """As if there were no others at all."""
+    accounts = {name: wheel.fleet.accounts[name] for name in names}
+    return _sold_to(wheel._replace(fleet=wheel.fleet._replace(accounts=accounts)))
+
+
+def _sold_to(wheel: Wheel) -> _Sold:
     world = as_wanted(wheel)
     keep, unmet = kept_by(wheel, world)
     return _Sold(wheel, world._replace(unmet={**world.unmet, **unmet}) if unmet else world, keep)
@@ -176,14 +189,24 @@ def _look(sold: _Sold, since: tuple[World, Collection[str]] | None = None) -> tu
     except PaasError:
         raise
     except Exception:  # noqa: BLE001  (whoever it is that raises it is found in what follows)
-        (found, again), broken = without_broken(partial(_again, wheel, observed), tuple(wheel.fleet.accounts))
+        (found, again), broken = _compared_apart(wheel, observed)
         sold = again.without(sold.broken).without(broken)
     return sold, _as_far_as_seen(found, sold, unseen)
 
 
-def _again(wheel: Wheel, observed: World, names: Sequence[str]) -> tuple[Look, _Sold]:
-    sold = _sold_to(wheel, names)
-    return _compared(sold, observed), sold
+def _compared_apart(wheel: Wheel, observed: World) -> tuple[tuple[Look, _Sold], Mapping[str, Trouble]]:
+    """Of the accounts that can be compared; and what the others raise."""
+    parts = Parts(observed, wheel.fleet)
+
+    def whole(names: Sequence[str]) -> tuple[Look, _Sold]:
+        sold = _sold_to(_without_others(wheel, names))
+        return _compared(sold, observed), sold
+
+    def part(names: Sequence[str]) -> Look:
+        directories = [wheel.fleet.accounts[name].directory for name in names]
+        return _compared(_part_sold(wheel, names), parts.of(directories))
+
+    return without_broken(whole, tuple(wheel.fleet.accounts), part)
 
 
 def _as_far_as_seen(found: Look, sold: _Sold, unseen: Mapping[str, Trouble]) -> Look:

@@ -101,3 +101,19 @@ def test_the_place_is_the_same_whatever_the_message() -> None:
 
 def test_the_machines_word_has_no_traceback() -> None:
     assert trouble(OSError(28, "No space left on device")).text == ""
+
+
+def test_who_it_is_is_asked_of_parts_alone_where_those_cost_less() -> None:
+    whole = 0
+
+    def work(items: Sequence[int]) -> list[int]:
+        nonlocal whole
+        whole += 1
+        return raising(3, 77)(items)
+
+    assert without_broken(work, range(100), raising(3, 77))[1].keys() == {3, 77}
+    assert whole == 3  # at first, with nobody, and without the two
+
+
+def test_what_parts_do_not_raise_is_found_by_the_whole() -> None:
+    assert without_broken(raising(5), range(9), raising())[1].keys() == {5}

@@ -61,7 +61,8 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
 
 def _conditions(wheel: Wheel, seen: Look, broken: dict[str, Trouble]) -> Mapping[str, Condition]:
     def of(names: Sequence[str]) -> Mapping[str, Condition]:
-        return conditions(wheel._replace(fleet=wheel.fleet.only(names)), seen.observed.runs)
+        some = wheel.fleet._replace(accounts={name: wheel.fleet.accounts[name] for name in names})
+        return conditions(wheel._replace(fleet=some), seen.observed.runs)
 
     found, wrong = without_broken(of, tuple(wheel.fleet.accounts))
     broken.update(wrong)

@@ -42,9 +42,8 @@ class Directory:
         plans, wrong_plans = self._plans(reading)
         accounts, wrong_accounts, missing = self._accounts(reading)
 
-        def gathered(names: Sequence[str]) -> Fleet:
-            left = dict.fromkeys(accounts.keys() - set(names), "it is left as it was")
-            these = {name: accounts[name] for name in names} if left else accounts
+        def gathered(names: Sequence[str], wrong: Mapping[str, str]) -> Fleet:
+            these = accounts if len(names) == len(accounts) else {name: accounts[name] for name in names}
             return gather(
                 host,
                 plans,
@@ -52,11 +51,15 @@ class Directory:
                 people,
                 machine,
                 self.last_good.account,
-                wrong=Wrong(wrong_plans, {**wrong_accounts, **left}),
+                wrong=Wrong(wrong_plans, wrong),
                 text_of=self._text_of,
             )
 
-        fleet, broken = without_broken(gathered, tuple(accounts))
+        def all_but(names: Sequence[str]) -> Fleet:
+            left = dict.fromkeys(accounts.keys() - set(names), "it is left as it was")
+            return gathered(names, {**wrong_accounts, **left})
+
+        fleet, broken = without_broken(all_but, tuple(accounts), lambda names: gathered(names, {}))
         fleet = fleet._replace(complaints=(*reading.complaints, *fleet.complaints), removal=missing)
         fleet = fleet.with_broken({**broken, **{_named(file): it for file, it in reading.broken.items()}})
         return self._remember(fleet, reading, kept) if remember else fleet
