@@ -13,6 +13,7 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, unknown
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
+from paas_isolate.errors import Trouble, without_broken
 from paas_isolate.linux import procfs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
@@ -38,7 +39,10 @@ def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
     with desk.wheel(fleet) as wheel:
         if account and account not in fleet.accounts:
             raise unknown(account, fleet)
-        processes = [process for process in look(wheel).observed.processes if _counts(places, fleet, process)]
+        seen = look(wheel)
+        processes = [process for process in seen.observed.processes if _counts(places, fleet, process)]
+    processes, broken = _placed(places, processes)
+    broken = {**broken, **seen.broken}
     if account:
         processes = [process for process in processes if (of := places.account_of(process.uid)) and of.name == account]
     family = Family(fleet)
@@ -59,7 +63,17 @@ def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
             click.echo(line)
         colour = "green" if confined == len(processes) else "red"
         click.secho(f"{confined} of {len(processes)} processes confined", fg=colour)
+    say.broken(broken)
+    if broken:
+        return Exit.ERROR
     return Exit.CONVERGED if confined == len(processes) else Exit.DIFFERS
+
+
+def _placed(places: Places, processes: list[Process]) -> tuple[list[Process], dict[str, Trouble]]:
+    """Those of which can be told where they belong; and the accounts of the others."""
+    _, wrong = without_broken(lambda some: [places.place(process) for process in some], processes)
+    broken = {(of.name if (of := places.account_of(it.uid)) else str(it.uid)): found for it, found in wrong.items()}
+    return [process for process in processes if process not in wrong], broken
 
 
 class Family:

@@ -50,7 +50,7 @@ class Ears:
         for follow in self.following:
             try:
                 follow()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001  (whoever is deaf still looks)
                 deaf = f"what is asked or noted is seen at the next look only: {error}"
         if deaf and deaf != self._deaf:
             say.line(deaf, fg="yellow", err=True)

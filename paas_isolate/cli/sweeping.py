@@ -8,8 +8,9 @@ from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Move
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.troubles import Troubles
 from paas_isolate.daemon.mending import FLIPS, Flips, mended, strays, unplaced
-from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.errors import BusyError, PaasError, without_broken
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.pidfd import Warmth
 from paas_isolate.model.account import Fleet
@@ -44,8 +45,8 @@ class Fights:
 class Sweeper:
     """`unheard` is told what is written for nobody's sake: it is no news, and there is a lot of it."""
 
-    def __init__(self, desk: Desk, fights: Fights, unheard: Callable[[int], None]) -> None:
-        self._desk, self._fights, self._unheard = desk, fights, unheard
+    def __init__(self, desk: Desk, fights: Fights, unheard: Callable[[int], None], troubles: Troubles) -> None:
+        self._desk, self._fights, self._unheard, self._troubles = desk, fights, unheard, troubles
         self._warm_until = 0.0
         self._warmth: Warmth | None = None
 
@@ -68,7 +69,10 @@ class Sweeper:
         elsewhere."""
         uids: set[int] = set()
         for _ in range(_ROUNDS):
-            steps = tuple(step for step in strays(cgroups, places, pids) if self._may_move(step))
+            found, broken = without_broken(lambda some: strays(cgroups, places, some), tuple(pids))
+            for pid, wrong in broken.items():
+                self._troubles.tell(f"process {pid}", wrong)
+            steps = tuple(step for step in found if self._may_move(step))
             if not steps:
                 return True
             with self._desk.alone():

@@ -88,6 +88,10 @@ class Seller:
             services = personalise(services, account.name, account.owner)
         host = self.shelf.host
         directory = self._directory(account) if account.renamed_from else account.name
+        view = merge_view(host, plan, account, directory) if _sees_less(plan, account) else None
+        disk = merge_limits(plan.disk if plan else {}, account.disk)
+        if account.owner not in uids:
+            self._tell_without_owner(account, uids, services, has_view=view is not None, has_disk=bool(disk))
         return Sold(
             name=account.name,
             directory=directory,
@@ -102,8 +106,8 @@ class Seller:
             peers=account.peers,
             loopback=_loopback(plan, account),
             egress=_egress(plan, account),
-            view=merge_view(host, plan, account, directory) if _sees_less(plan, account) else None,
-            disk=merge_limits(plan.disk if plan else {}, account.disk),
+            view=view,
+            disk=disk,
             reserved=merge_reserved(plan, account),
         )
 
@@ -149,6 +153,20 @@ class Seller:
         if refused:
             raise RefusalError(refused)
         return uids
+
+    def _tell_without_owner(
+        self, account: Account, uids: Mapping[str, int], services: Iterable[Service], *, has_view: bool, has_disk: bool
+    ) -> None:
+        """What of an account does nothing, for its owner is exempt: who reads the file takes it for granted."""
+        run = [it.name for it in services if it.work.run]
+        idle = [f"no service runs ({', '.join(run)})"] if run else []
+        if not uids:
+            named = (("view", has_view), ("disk quota", has_disk), ("private address", bool(self.shelf.host.network)))
+            idle += [f"it has no {name}" for name, wanted in named if wanted]
+        if idle:
+            key = "owner" if account.owner != account.name or account.users != (account.name,) else "account"
+            text = f"is {shown(account.owner)}, who is exempt: {'; '.join(idle)}; take the user out of users.exempt"
+            self.complain(account.file, key, f"{text} of config.yaml, or name another owner", warning=True)
 
     def _uid_as_it_was(self, account: Account, name: str, index: int) -> int | None:
         copy = self.shelf.last_good(account.name)
