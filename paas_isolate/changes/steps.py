@@ -66,8 +66,7 @@ class Move(NamedTuple):
 
     def __str__(self) -> str:
         name = f" ({self.process.program})" if self.process.program else ""
-        to = "outside the tree" if self.to == tree.OUTSIDE else self.to
-        return f"move process {self.process.pid}{name} from {self.process.cgroup} to {to}"
+        return f"move process {self.process.pid}{name} from {self.process.cgroup} to {self.to}"
 
 
 class Remove(NamedTuple):
