@@ -50,6 +50,8 @@ class Places:
 
     def place(self, process: Process) -> str:
         """Where a process of a governed uid should be: a leaf of the tree, or where it is."""
+        if self._fleet.revoked and self._revoked(process):
+            return process.cgroup  # it ends: its uid is another account's now
         sold = self._by_uid.get(process.uid)
         if sold is None:
             return self._without_account(process)
@@ -88,6 +90,9 @@ class Places:
         if directory and directory not in self._directories:
             return process.cgroup  # an account that is going, or whose file is wrong, stays as it is
         return tree.PENALTY if self._fleet.host.without_account == "penalty" else process.cgroup
+
+    def _revoked(self, process: Process) -> bool:
+        return process.uid in self._fleet.revoked.get(tree.directory_of(process.cgroup), ())
 
     def _leaves(self, sold: Sold) -> set[str]:
         return {tree.leaf(sold.directory, service.name) for service in leaves(sold.services)}

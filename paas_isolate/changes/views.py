@@ -11,8 +11,15 @@ from paas_isolate.units import format_duration
 
 
 def views_as_sold(fleet: Fleet) -> Views:
-    made: dict[str, View | None] = {it.directory: _of(it, it.view) for it in fleet.accounts.values() if it.view}
+    made: dict[str, View | None] = {
+        it.directory: _of(it, it.view) for it in fleet.accounts.values() if it.view and _has_owner(it, it.view)
+    }
     return Views(made, aging(fleet.host) if any(view.tmp for view in made.values() if view) else "")
+
+
+def _has_owner(sold: Sold, view: View) -> bool:
+    """Files of its own need an owner who has a uid."""
+    return not view.tmp or sold.owner in sold.uids
 
 
 def _of(sold: Sold, view: View) -> View:

@@ -41,6 +41,7 @@ class Directory:
         host = self._host(reading)
         plans, wrong_plans = self._plans(reading)
         accounts, wrong_accounts, missing = self._accounts(reading)
+        remembered = self.last_good.names()
         fleet = gather(
             host,
             plans,
@@ -50,9 +51,10 @@ class Directory:
             self.last_good.account,
             wrong=Wrong(wrong_plans, wrong_accounts),
             text_of=self._text_of,
+            remembered=remembered,
         )
         fleet = fleet._replace(complaints=(*reading.complaints, *fleet.complaints), removal=missing)
-        return self._remember(fleet, reading, kept) if remember else fleet
+        return self._remember(fleet, reading, kept, remembered) if remember else fleet
 
     def _host(self, reading: Reading) -> Host:
         try:
@@ -132,10 +134,10 @@ class Directory:
             return files.read(name)[0]
         return b""
 
-    def _remember(self, fleet: Fleet, reading: Reading, kept: Compiled | None) -> Fleet:
+    def _remember(self, fleet: Fleet, reading: Reading, kept: Compiled | None, remembered: frozenset[str]) -> Fleet:
         """Keep what is good now for the day when it is not. A full disk must not stop the run."""
         copies = kept.copies if kept else {}
-        stale = _stale(fleet, reading, copies if kept else None, self.last_good.names())
+        stale = _stale(fleet, reading, copies if kept else None, remembered)
         try:
             if kept is None or CONFIG in reading.news:
                 self._remember_host(fleet, reading)
