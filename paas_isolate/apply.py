@@ -17,6 +17,7 @@ from paas_isolate.changes.steps import (
     CompleteDoors,
     Create,
     Enable,
+    EndRevoked,
     LowerMemory,
     Move,
     Remove,
@@ -36,6 +37,7 @@ from paas_isolate.errors import HostError, Trouble, trouble, without_broken
 from paas_isolate.linux import pidfd, shares, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.ending import end_of_uid
 from paas_isolate.linux.lowering import Waits, lower_memory
 from paas_isolate.linux.records import RecordDirectory
 from paas_isolate.linux.services import keep_service
@@ -277,6 +279,8 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
             lower_memory(cgroups, step)
         case Move(process, to):
             pidfd.move(cgroups, process, to)
+        case EndRevoked(path, uid):
+            end_of_uid(cgroups, path, uid)
         case Remove(path):
             cgroups.remove(path)
         case SetDoor(name, target) if doors:

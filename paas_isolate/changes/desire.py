@@ -76,13 +76,28 @@ def desire(
             cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
     doors = sold.doors
     if staying and doors:
-        doors = {**staying_doors(observed.doors, staying), **doors}
+        doors = {**staying_doors(fleet, observed.doors, staying), **doors}
     network, refused = without_taken(sold.network, observed.network)
     network = staying_addresses(network, observed.network, staying)
     views = staying_views(sold.views, observed.views, staying)
     unmet = {**sold.unmet, **refused, **unmet_quotas(observed.quotas)}
     quotas = quotas_now(sold.quotas, observed.quotas, staying)
-    return World(cgroups, elsewhere, unmet=unmet, doors=doors, network=network, views=views, quotas=quotas)
+    return World(
+        cgroups,
+        elsewhere,
+        unmet=unmet,
+        doors=doors,
+        network=network,
+        views=views,
+        quotas=quotas,
+        revoked=frozenset(_revoked(fleet, observed)) if fleet.revoked else frozenset(),
+    )
+
+
+def _revoked(fleet: Fleet, observed: World) -> Iterator[tuple[str, int]]:
+    for process in observed.processes:
+        if process.uid in fleet.revoked.get(tree.directory_of(process.cgroup), ()):
+            yield process.cgroup, process.uid
 
 
 def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:

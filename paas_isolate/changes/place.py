@@ -49,7 +49,9 @@ class Places:
         return None if place == process.cgroup else process._replace(cgroup=place)
 
     def place(self, process: Process) -> str:
-        """Where a process of a governed uid should be: a leaf of the tree, OUTSIDE, or where it is."""
+        """Where a process of a governed uid should be: a leaf of the tree, or where it is."""
+        if self._fleet.revoked and self._revoked(process):
+            return process.cgroup  # it ends: its uid is another account's now
         sold = self._by_uid.get(process.uid)
         if sold is None:
             return self._without_account(process)
@@ -82,13 +84,15 @@ class Places:
         return any(map(asks_programs, each.values()))
 
     def _without_account(self, process: Process) -> str:
+        """It stays where it is, with the limits that it has there, until it ends: nobody gets out of an account by
+        another uid, or by a user entry that has changed."""
         directory = tree.directory_of(process.cgroup) if process.confined else ""
         if directory and directory not in self._directories:
             return process.cgroup  # an account that is going, or whose file is wrong, stays as it is
-        if self._fleet.host.without_account == "penalty":
-            return tree.PENALTY
-        left = directory or process.cgroup == tree.PENALTY
-        return tree.OUTSIDE if left else process.cgroup
+        return tree.PENALTY if self._fleet.host.without_account == "penalty" else process.cgroup
+
+    def _revoked(self, process: Process) -> bool:
+        return process.uid in self._fleet.revoked.get(tree.directory_of(process.cgroup), ())
 
     def _leaves(self, sold: Sold) -> set[str]:
         return {tree.leaf(sold.directory, service.name) for service in leaves(sold.services)}

@@ -66,8 +66,17 @@ class Move(NamedTuple):
 
     def __str__(self) -> str:
         name = f" ({self.process.program})" if self.process.program else ""
-        to = "outside the tree" if self.to == tree.OUTSIDE else self.to
-        return f"move process {self.process.pid}{name} from {self.process.cgroup} to {to}"
+        return f"move process {self.process.pid}{name} from {self.process.cgroup} to {self.to}"
+
+
+class EndRevoked(NamedTuple):
+    """End what runs in a cgroup as a uid that is another account's now."""
+
+    path: str
+    uid: int
+
+    def __str__(self) -> str:
+        return f"end what runs in {self.path} as uid {self.uid}, which is another account's now"
 
 
 class Remove(NamedTuple):
@@ -200,6 +209,7 @@ Step = (
     | SetKnob
     | LowerMemory
     | Move
+    | EndRevoked
     | Remove
     | SetDoor
     | RemoveDoor

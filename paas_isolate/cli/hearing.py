@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
+from paas_isolate.daemon.fingerprint import PEOPLE
 from paas_isolate.daemon.loop import Ear
 from paas_isolate.errors import PaasError
 from paas_isolate.linux.ears.emptying import Emptying
@@ -17,8 +18,6 @@ from paas_isolate.linux.ears.processes import Processes
 from paas_isolate.linux.ears.records import Records
 from paas_isolate.linux.mounts import cgroup2
 from paas_isolate.source.directory import ACCOUNTS, PLANS
-
-PEOPLE = ("/etc/passwd", "/etc/group")
 
 
 class Ears:

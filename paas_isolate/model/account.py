@@ -181,6 +181,12 @@ class Fleet(NamedTuple):
     """Accounts on which an error of our own was raised: they are `kept`, too."""
     left: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     """Accounts that are left as they are, with their uids: their processes and logins stay where they are."""
+    renamed: Mapping[str, str] = MappingProxyType({})
+    """Users of accounts whose names are gone, with the names that their uids have now: the same people."""
+    doubtful: frozenset[int] = frozenset()
+    """Uids that somebody has now who may be another person than the one whom they were sold to: nobody logs in."""
+    revoked: Mapping[str, frozenset[int]] = MappingProxyType({})
+    """By account directory: uids that another account has now. What runs there under them is to end."""
 
     def governs(self, uid: int) -> bool:
         """Whether its processes and logins are ours to place at all: in the range and not exempt."""

@@ -13,9 +13,6 @@ PENALTY = "penalty"
 CLOSED = "closed"
 VIEW = "view"
 _BELOW = f"{USERS}/"
-OUTSIDE = "/"
-"""The hierarchy's own root: it may hold processes although it has children, on every cgroup v2 system
-(Documentation/admin-guide/cgroup-v2.rst, No Internal Process Constraint)."""
 
 
 def account(directory: str) -> str:

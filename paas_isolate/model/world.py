@@ -69,6 +69,8 @@ class World(NamedTuple):
     """What ran last in a leaf, in an observed one."""
     views: Views = Views()
     quotas: Quotas = Quotas()
+    revoked: frozenset[tuple[str, int]] = frozenset()
+    """In a desired world: cgroups with a uid that is another account's now; what runs there under it is to end."""
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""

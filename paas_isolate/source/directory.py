@@ -41,6 +41,7 @@ class Directory:
         host = self._host(reading)
         plans, wrong_plans = self._plans(reading)
         accounts, wrong_accounts, missing = self._accounts(reading)
+        remembered = self.last_good.names()
 
         def gathered(names: Sequence[str], wrong: Mapping[str, str]) -> Fleet:
             these = accounts if len(names) == len(accounts) else {name: accounts[name] for name in names}
@@ -53,6 +54,7 @@ class Directory:
                 self.last_good.account,
                 wrong=Wrong(wrong_plans, wrong),
                 text_of=self._text_of,
+                remembered=remembered,
             )
 
         def all_but(names: Sequence[str]) -> Fleet:
@@ -62,7 +64,7 @@ class Directory:
         fleet, broken = without_broken(all_but, tuple(accounts), lambda names: gathered(names, {}))
         fleet = fleet._replace(complaints=(*reading.complaints, *fleet.complaints), removal=missing)
         fleet = fleet.with_broken({**broken, **{_named(file): it for file, it in reading.broken.items()}})
-        return self._remember(fleet, reading, kept) if remember else fleet
+        return self._remember(fleet, reading, kept, remembered) if remember else fleet
 
     def _host(self, reading: Reading) -> Host:
         try:
@@ -158,10 +160,10 @@ class Directory:
             return files.read(name)[0]
         return b""
 
-    def _remember(self, fleet: Fleet, reading: Reading, kept: Compiled | None) -> Fleet:
+    def _remember(self, fleet: Fleet, reading: Reading, kept: Compiled | None, remembered: frozenset[str]) -> Fleet:
         """Keep what is good now for the day when it is not. A full disk must not stop the run."""
         copies = kept.copies if kept else {}
-        stale = _stale(fleet, reading, copies if kept else None, self.last_good.names())
+        stale = _stale(fleet, reading, copies if kept else None, remembered)
         try:
             if kept is None or CONFIG in reading.news:
                 self._remember_host(fleet, reading)
