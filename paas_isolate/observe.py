@@ -189,7 +189,7 @@ def _processes(
             continue
         path = leaf_of.get(pid)
         sold = places.account_of(uid)
-        if path is None or (sold is not None and places.rules_ask(sold)):
+        if path is None or sold is None or tree.directory_of(path) != sold.directory or places.rules_ask(sold):
             process = closely(cgroups, places, pid, path)
             if process is not None:
                 yield process
@@ -204,8 +204,11 @@ def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = No
     get_mm_cmdline: mmap_lock). So only where a rule asks for it.
     """
     identity = procfs.identity(pid)
-    where = path if path is not None else cgroups.path_of(procfs.cgroup(pid) or "")
-    if identity is None or not identity.alive or not where:
+    if identity is None or not identity.alive:
+        return None
+    known = path is not None and identity.thread == pid
+    where = path if known else cgroups.path_of(procfs.cgroup(identity.thread) or "")
+    if not where:
         return None
     sold = places.account_of(identity.uids[0])
     return Process(
@@ -213,7 +216,8 @@ def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = No
         uid=identity.uids[0],
         cgroup=where,
         start=identity.start,
-        program=procfs.program(pid),
-        command=procfs.command(pid) if sold and places.commands_ask(sold) else "",
-        settled=identity.settled,
+        program=procfs.program(identity.thread),
+        command=procfs.command(identity.thread) if sold and places.commands_ask(sold) else "",
+        settled=identity.settled or all(map(places.governs, identity.uids)),
+        others=() if identity.settled else tuple(sorted({*identity.uids} - {identity.uids[0]})),
     )

@@ -74,7 +74,7 @@ class Sweeper:
             with self._desk.alone():
                 _tell_moves(mended(cgroups, steps))
             self._keep_warm(cgroups)
-            uids |= {step.process.uid for step in steps}
+            uids |= {uid for step in steps for uid in (step.process.uid, *step.process.others)}
             pids = tuple(unplaced(places, (), uids))
         return False
 
