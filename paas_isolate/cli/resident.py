@@ -82,7 +82,7 @@ class Resident:
         self._leaving = False
         self._well = False
         self._fights = Fights()
-        self._sweeper = Sweeper(desk, self._fights, ears.unhear)
+        self._sweeper = Sweeper(desk, self._fights, ears.unhear, ears.processes)
         self._servant = Servant(desk)
         self._mender, self._writers = Mender(desk, self._fights), Writers()
         self._editor = Editor(desk, self._servant, lambda: self._listen(True), self._note)
@@ -229,6 +229,9 @@ class Resident:
     def sweep(self, pids: Collection[int]) -> bool:
         known = self._known
         return known is None or self._sweeper.sweep(known.fleet, known.places, pids)
+
+    def until_swept(self) -> float:
+        return self._sweeper.until_swept()
 
     def warm(self) -> bool:
         return self._sweeper.warm()
