@@ -7,7 +7,7 @@ from functools import cache, partial
 from paas_isolate.changes import catalogue
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.quotas import quotas_as_sold
-from paas_isolate.linux import procfs, shares
+from paas_isolate.linux import procfs, refused, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.records import RecordDirectory
@@ -211,13 +211,15 @@ def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = No
     if not where:
         return None
     sold = places.account_of(identity.uids[0])
+    program = procfs.program(identity.thread)
     return Process(
         pid=pid,
         uid=identity.uids[0],
         cgroup=where,
         start=identity.start,
-        program=procfs.program(identity.thread),
+        program=program,
         command=procfs.command(identity.thread) if sold and places.commands_ask(sold) else "",
         settled=identity.settled or all(map(places.governs, identity.uids)),
         others=() if identity.settled else tuple(sorted({*identity.uids} - {identity.uids[0]})),
+        login=refused.seconds(pid, identity) if program in refused.SSHD else -1.0,
     )

@@ -14,6 +14,7 @@ from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.processes import EVERYBODY, PROGRAMS, Processes
 from paas_isolate.linux.pidfd import Warmth
+from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 
 _TOLD = 5
@@ -62,25 +63,32 @@ class Sweeper:
         self._processes, self._budget = processes, Budget()
         self._paused = frozenset[int]()
         self._due = 0.0
+        self._waiting = set[int]()
+        """Logins that are refused, to be ended when they have had their time."""
         self._warm_until = 0.0
         self._warmth: Warmth | None = None
 
     def sweep(self, fleet: Fleet, places: Places, pids: Collection[int]) -> bool:
         """Whether none of theirs is left elsewhere, or what is will be looked at soon. Without `pids` those are looked
         at whose events are not heard for now."""
-        begin = time.thread_time()
+        begin, begin_at = time.thread_time(), time.monotonic()
         if pids:
             settled = self._sweep(fleet, places, pids, ())
+            if self._waiting and not self._due > begin_at:
+                self._due = begin_at + _AGAIN
             return self._spend(time.thread_time() - begin) or settled
         before, now = self._paused, time.monotonic()
+        waiting, self._waiting = self._waiting, set()
+        pids = (*waiting, 0) if before & {EVERYBODY, PROGRAMS} else waiting
         self._pause(self._budget.paused(now))  # first: who is heard again is looked at after that
-        self._sweep(fleet, places, (0,) if before & {EVERYBODY, PROGRAMS} else (), before)
+        if not self._sweep(fleet, places, pids, before):
+            self._waiting |= waiting
         self._due = time.monotonic() + max(_AGAIN, 10 * (time.thread_time() - begin))
         return True
 
     def until_swept(self) -> float:
         """Seconds; for ever where all are heard."""
-        return max(0.0, self._due - time.monotonic()) if self._paused else float("inf")
+        return max(0.0, self._due - time.monotonic()) if self._paused or self._waiting else float("inf")
 
     def _spend(self, seconds: float) -> bool:
         """Whether events of somebody are not heard now, for they were more than an account may cost."""
@@ -118,13 +126,14 @@ class Sweeper:
         elsewhere."""
         uids: set[int] = set()
         for _ in range(_ROUNDS):
-            steps = tuple(step for step in strays(cgroups, places, pids) if self._may_move(step))
+            steps = tuple(step for step in strays(cgroups, places, pids, self._waiting) if self._may_move(step))
             if not steps:
                 return True
             with self._desk.alone():
                 _tell_moves(mended(cgroups, steps))
             self._keep_warm(cgroups)
-            uids |= {uid for step in steps for uid in (step.process.uid, *step.process.others)}
+            moved = (step.process for step in steps if step.to != tree.NOWHERE)
+            uids |= {uid for process in moved for uid in (process.uid, *process.others)}
             pids = tuple(unplaced(places, (), uids))
         return False
 

@@ -14,6 +14,8 @@ CLOSED = "closed"
 VIEW = "view"
 _BELOW = f"{USERS}/"
 OUTSIDE = "/"
+NOWHERE = ""
+"""The place of what is to end."""
 """The hierarchy's own root: it may hold processes although it has children, on every cgroup v2 system
 (Documentation/admin-guide/cgroup-v2.rst, No Internal Process Constraint)."""
 

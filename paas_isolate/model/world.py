@@ -32,6 +32,8 @@ class Process(NamedTuple):
     command: str = ""
     settled: bool = True
     others: tuple[int, ...] = ()
+    login: float = -1.0
+    """For how many seconds it has been there, where an sshd of root has made it for a login; below 0 for others."""
 
     @property
     def confined(self) -> bool:

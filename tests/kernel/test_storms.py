@@ -80,7 +80,8 @@ def test_who_changes_uids_without_an_end_delays_nobody(
         time.sleep(2)
         share, delays = measure(resident, lambda: moving(shop, CAROL, "users/carol/other"))
         knob = mending(shop)
-    resident.says(f"processes become uid {ALICE}'s more often than can be followed")
+    if count == "1":  # else the storm leaves the daemon no CPU time to overrun with
+        resident.says(f"processes become uid {ALICE}'s more often than can be followed")
     assert share < 0.35
     assert median(delays) < 0.5
     assert knob < 0.5
