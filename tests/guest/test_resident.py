@@ -114,10 +114,12 @@ def ssh(alice: Customer, paas: Paas, tmp_path: Path) -> Iterator[list[str]]:
     directory.mkdir(mode=0o700, exist_ok=True)
     shutil.copy(f"{key}.pub", directory / "authorized_keys")
     run("chown", "-R", f"{alice.uid}:{alice.gid}", str(directory))
-    until(lambda: subprocess.run(["paas-isolate", "pam", "install"]).returncode == 0, "logins pass the module", 60)
+    until(
+        lambda: subprocess.run(["paas-isolate", "pam", "install"]).returncode == 0, "logins pass the module", seconds=60
+    )
     options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "LogLevel=ERROR")
     yield ["ssh", "-i", str(key), *(f"-o{it}" for it in options), f"{alice.name}@127.0.0.1"]
-    until(lambda: subprocess.run(["paas-isolate", "pam", "remove"]).returncode == 0, "they do no longer", 60)
+    until(lambda: subprocess.run(["paas-isolate", "pam", "remove"]).returncode == 0, "they do no longer", seconds=60)
 
 
 def sshds() -> set[int]:
@@ -134,7 +136,7 @@ def test_a_refused_login_is_told_why_and_leaves_nothing(
     if suspended:
         sell("alice", limits={"pids": 40, "memory": "64M"}, suspended=True)
     else:
-        until(lambda: subprocess.run(["paas-isolate", "freeze", "alice"]).returncode == 0, "she is frozen", 60)
+        until(lambda: subprocess.run(["paas-isolate", "freeze", "alice"]).returncode == 0, "she is frozen", seconds=60)
     until(lambda: "frozen 1" in knob("users/alice", "cgroup.events"), "she stands still")
     before = sshds()
     done = subprocess.run([*ssh, "true"], capture_output=True, text=True, timeout=60)
@@ -147,4 +149,4 @@ def test_a_refused_login_is_told_why_and_leaves_nothing(
         assert time.monotonic() - begin < 30
     until(lambda: sshds() <= before, "no sshd is left of it")
     if not suspended:
-        until(lambda: subprocess.run(["paas-isolate", "thaw", "alice"]).returncode == 0, "she goes on", 60)
+        until(lambda: subprocess.run(["paas-isolate", "thaw", "alice"]).returncode == 0, "she goes on", seconds=60)
