@@ -34,7 +34,7 @@ from paas_isolate.changes.steps import (
     owner,
 )
 from paas_isolate.errors import HostError, Trouble, trouble, without_broken
-from paas_isolate.linux import pidfd, shares, systemd
+from paas_isolate.linux import pidfd, refused, shares, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.ending import end_of_uid
@@ -277,6 +277,8 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
             cgroups.write(path, "cgroup.subtree_control", " ".join(f"+{name}" for name in controllers))
         case LowerMemory():
             lower_memory(cgroups, step)
+        case Move(process, tree.NOWHERE):
+            refused.end(process)
         case Move(process, to):
             pidfd.move(cgroups, process, to)
         case EndRevoked(path, uid):

@@ -9,7 +9,7 @@ from paas_isolate.changes import catalogue
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.quotas import quotas_as_sold
 from paas_isolate.errors import PaasError, Trouble, trouble, without_broken
-from paas_isolate.linux import procfs, shares
+from paas_isolate.linux import procfs, refused, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.records import RecordDirectory
@@ -237,7 +237,7 @@ def _processes(
             continue
         path = leaf_of.get(pid)
         sold = places.account_of(uid)
-        if path is None or (sold is not None and places.rules_ask(sold)):
+        if path is None or sold is None or tree.directory_of(path) != sold.directory or places.rules_ask(sold):
             try:
                 process = closely(cgroups, places, pid, path)
             except Exception as error:
@@ -258,16 +258,22 @@ def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = No
     get_mm_cmdline: mmap_lock). So only where a rule asks for it.
     """
     identity = procfs.identity(pid)
-    where = path if path is not None else cgroups.path_of(procfs.cgroup(pid) or "")
-    if identity is None or not identity.alive or not where:
+    if identity is None or not identity.alive:
+        return None
+    known = path is not None and identity.thread == pid
+    where = path if known else cgroups.path_of(procfs.cgroup(identity.thread) or "")
+    if not where:
         return None
     sold = places.account_of(identity.uids[0])
+    program = procfs.program(identity.thread)
     return Process(
         pid=pid,
         uid=identity.uids[0],
         cgroup=where,
         start=identity.start,
-        program=procfs.program(pid),
-        command=procfs.command(pid) if sold and places.commands_ask(sold) else "",
-        settled=identity.settled,
+        program=program,
+        command=procfs.command(identity.thread) if sold and places.commands_ask(sold) else "",
+        settled=identity.settled or all(map(places.governs, identity.uids)),
+        others=() if identity.settled else tuple(sorted({*identity.uids} - {identity.uids[0]})),
+        login=refused.seconds(pid, identity) if program in refused.SSHD else -1.0,
     )

@@ -6,6 +6,7 @@ from paas_isolate.changes.catalogue import Catalogue, DeviceOf
 from paas_isolate.changes.doors import doors_as_sold, staying_doors
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.quotas import quotas_as_sold, quotas_now, unmet_quotas
+from paas_isolate.changes.refused import as_refused
 from paas_isolate.changes.views import staying_views, views_as_sold
 from paas_isolate.changes.wiring import network_as_sold, staying_addresses, without_taken
 from paas_isolate.model import tree
@@ -69,7 +70,12 @@ def desire(
     places = places or Places(fleet)
     busy = observed.runs.keys()  # what was begun in a leaf stays there until it is asked to end, sold or not
     there = (process for process in observed.processes if process.cgroup not in busy)
-    elsewhere = tuple(moved for process in there if (moved := places.moved(process)))
+
+    def frozen(path: str) -> bool:
+        return any(cgroups.get(each, {}).get(FREEZE) == "1" for each in (path, tree.parent(path)))
+
+    placed = (as_refused(process, places.moved(process), frozen) for process in there)
+    elsewhere = tuple(moved for moved in placed if moved)
     leaving = {process.pid for process in elsewhere}
     for path, pids in observed.members.items():
         if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):

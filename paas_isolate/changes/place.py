@@ -6,6 +6,7 @@ from fnmatch import translate
 from paas_isolate.changes.catalogue import leaves
 from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Fleet, Match, Service, Sold
+from paas_isolate.model.left import compiled
 from paas_isolate.model.world import Process
 
 
@@ -17,6 +18,7 @@ class Places:
         self._by_uid = {uid: sold for sold in fleet.accounts.values() for uid in sold.uids.values()}
         self._directories = {sold.directory: sold for sold in fleet.accounts.values()}
         self._rules: dict[str, tuple[_Rule, ...]] = {}
+        self._leave = compiled(fleet.host.leave)
 
     def governs(self, uid: int) -> bool:
         return self._fleet.governs(uid)
@@ -46,7 +48,11 @@ class Places:
         if not process.settled or not self._fleet.governs(process.uid):
             return None
         place = self.place(process)
-        return None if place == process.cgroup else process._replace(cgroup=place)
+        return None if place == process.cgroup or self.left(process) else process._replace(cgroup=place)
+
+    def left(self, process: Process) -> bool:
+        """Whether it is in a cgroup in which root runs what is not to be moved."""
+        return not process.confined and self._leave is not None and self._leave.fullmatch(process.cgroup) is not None
 
     def place(self, process: Process) -> str:
         """Where a process of a governed uid should be: a leaf of the tree, or where it is."""

@@ -59,13 +59,15 @@ class LowerMemory(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Put one process where it belongs."""
+    """Put one process where it belongs; NOWHERE: end it, a login that was refused."""
 
     process: Process
     to: str
 
     def __str__(self) -> str:
         name = f" ({self.process.program})" if self.process.program else ""
+        if self.to == tree.NOWHERE:
+            return f"end process {self.process.pid}{name} in {self.process.cgroup}: its login was refused"
         return f"move process {self.process.pid}{name} from {self.process.cgroup} to {self.to}"
 
 

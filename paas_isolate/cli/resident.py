@@ -86,7 +86,7 @@ class Resident:
         self._well = False
         self._fights = Fights()
         self.troubles = Troubles()
-        self._sweeper = Sweeper(desk, self._fights, ears.unhear, self.troubles)
+        self._sweeper = Sweeper(desk, self._fights, ears.unhear, self.troubles, ears.processes)
         self._servant = Servant(desk, self.troubles)
         self._mender, self._writers = Mender(desk, self._fights), Writers()
         self._editor = Editor(desk, self._servant, lambda: self._listen(True), self._note)
@@ -234,6 +234,9 @@ class Resident:
     def sweep(self, pids: Collection[int]) -> bool:
         known = self._known
         return known is None or self._sweeper.sweep(known.fleet, known.places, pids)
+
+    def until_swept(self) -> float:
+        return self._sweeper.until_swept()
 
     def warm(self) -> bool:
         return self._sweeper.warm()

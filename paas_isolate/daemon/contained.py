@@ -55,6 +55,9 @@ class Contained:
     def sweep(self, pids: Collection[int]) -> bool:
         return self._do("processes elsewhere", lambda: self._hands.sweep(pids), False)
 
+    def until_swept(self) -> float:
+        return self._do("the time of the sweep", self._hands.until_swept, 60.0)
+
     def serve(self, records: Collection[str]) -> bool:
         return self._do("services", lambda: self._hands.serve(records), False)
 

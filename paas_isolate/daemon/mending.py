@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from paas_isolate.apply import Outcome, apply
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.place import Places
+from paas_isolate.changes.refused import as_refused
 from paas_isolate.changes.steps import Changes, LowerMemory, Move, SetKnob
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
@@ -49,14 +50,22 @@ def unplaced(places: Places, pids: Collection[int], uids: Collection[int]) -> It
     yield from (pid for pid in pids if (uid := procfs.effective_uid(pid)) is not None and places.governs(uid))
 
 
-def strays(cgroups: CgroupTree, places: Places, pids: Iterable[int]) -> tuple[Move, ...]:
-    """The steps that put those of them that are not in their place there."""
+def strays(
+    cgroups: CgroupTree, places: Places, pids: Iterable[int], waiting: set[int] | None = None
+) -> tuple[Move, ...]:
+    """The steps that put those of them that are not in their place there. Of logins that are refused those are
+    `waiting` whose time is not over."""
     steps = []
     for pid in pids:
         process = closely(cgroups, places, pid)
-        moved = places.moved(process) if process else None
-        if process and moved:
-            steps.append(Move(process, moved.cgroup))
+        if process is None:
+            continue
+        moved = places.moved(process)
+        placed = as_refused(process, moved, lambda path: "frozen 1" in (cgroups.read(path, "cgroup.events") or ""))
+        if placed:
+            steps.append(Move(process, placed.cgroup))
+        elif moved and waiting is not None:
+            waiting.add(pid)
     return tuple(steps)
 
 

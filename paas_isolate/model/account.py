@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.errors import Complaint, Trouble
+from paas_isolate.model.left import LEAVE
 from paas_isolate.model.limits import NO_LIMITS, Limits
 from paas_isolate.model.view import HIDDEN, Upkeep, View
 from paas_isolate.model.work import NO_WORK, Work
@@ -108,6 +109,8 @@ class Host(NamedTuple):
     exempt: tuple[str, ...] = ("@sudo", "@wheel", "@admin")
     without_account: str = "leave"
     """`leave`, `penalty`, or the name of a plan as `plan NAME`."""
+    leave: tuple[str, ...] = LEAVE
+    """Globs of cgroups, below the mount point, of which no process is moved."""
     penalty: Limits = NO_LIMITS
     ceiling: Limits = NO_LIMITS
     """By limit name; memory.max and pids as Percent of the machine or absolute."""

@@ -13,6 +13,8 @@ PENALTY = "penalty"
 CLOSED = "closed"
 VIEW = "view"
 _BELOW = f"{USERS}/"
+NOWHERE = ""
+"""The place of what is to end."""
 
 
 def account(directory: str) -> str:

@@ -18,8 +18,10 @@ class Process(NamedTuple):
     """A process of a uid of the range. `cgroup` is a path of the tree, or absolute when it is outside.
 
     `start` is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
-    `program` and `command` are read only where they count, the latter where a rule of the account has it. `settled`
-    says that real, effective and saved uid are the same; a process that is between two identities is never moved.
+    `program` and `command` are read only where they count, the latter where a rule of the account has it. `uid`
+    is the real one, and `others` are what it has beside it as effective, saved or file system uid: a set-uid program of
+    another customer's. It is not `settled` where one of them all is nobody's whom we govern: that is root's, on its way
+    to be a customer or back, and never moved.
     """
 
     pid: int
@@ -29,6 +31,9 @@ class Process(NamedTuple):
     program: str = ""
     command: str = ""
     settled: bool = True
+    others: tuple[int, ...] = ()
+    login: float = -1.0
+    """For how many seconds it has been there, where an sshd of root has made it for a login; below 0 for others."""
 
     @property
     def confined(self) -> bool:

@@ -28,6 +28,7 @@ def test_every_hand_is_contained_and_everything_is_looked_at_instead() -> None:
     assert hands.turn()
     assert hands.patience() == 60
     assert hands.until_served() == 60
+    assert hands.until_swept() == 60
     assert (hands.glance(), hands.mend(heard), hands.rewire([heard])) == (False, False, False)
     assert (hands.sweep([1]), hands.serve([]), hands.warm()) == (False, False, False)
     assert hands.edit(["x"]) == 0
