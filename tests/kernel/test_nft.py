@@ -335,7 +335,7 @@ def test_a_published_port_leads_nowhere_while_the_machine_listens_there(
 
 @pytest.mark.hostile
 def test_a_customer_who_listens_without_a_port_takes_none_that_is_published(lan: Namespace, guarded: Namespace) -> None:
-    """listen(2) without bind(2) gets one of the kernel's own ports, and asks no gate; here every one but this is taken."""
+    """listen(2) without bind(2) gets one of the kernel's own ports, and asks no gate."""
     guarded.inside("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001")
     guarded.nft("assert not line.look().whole; line.lay(rules); assert line.look().whole")
     guarded.nft(f"line.change(rules._replace(published=frozenset([Published(40001, {A4!r}, 8080)])), rules)")
