@@ -105,7 +105,7 @@ class Desk(NamedTuple):
         network = fleet.host.network or Wiring()
         ports = frozenset(it.publish for sold in fleet.accounts.values() for it in sold.services if it.publish)
         pools = Pools(network.pool, network.pool6)
-        return NetworkHands(pools, self.run, self.state, spots(fleet.host.tree, location), ports)
+        return NetworkHands(pools, self.run, self.state, spots(fleet.host.tree, location), ports, fleet.governs)
 
     def _looks(self, fleet: Fleet, location: Location) -> Looks | None:
         """Where no account has a view, only those that are left of earlier ones are looked for. Root alone sees any."""

@@ -22,6 +22,9 @@ from paas_isolate.source.decisions import Decisions
 PATIENCE = 60.0
 """Seconds beyond the time that a service may take to end: a rolling restart takes it for each of the replicas."""
 
+MOST_PATIENCE = 600.0
+"""However long the account's file says: the lock is held as long, and nobody else's run begins. The next goes on."""
+
 _WAIT = 60.0
 target = click.argument("target", metavar="ACCOUNT/SERVICE")
 
@@ -99,7 +102,7 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
         sold, service = named(fleet, target)
         name = f"{sold.directory}/{service.name}"
         decisions.save(desk.state, decision(decisions.load(desk.state), name))
-        patience = PATIENCE + (service.work.complete().stop_timeout or 0) / 1000
+        patience = min(PATIENCE + (service.work.complete().stop_timeout or 0) / 1000, MOST_PATIENCE)
         with desk.wheel(fleet, account=sold.name, patience=patience) as wheel:
             assert wheel.records is not None  # there is a service that is run
             service = named(wheel.fleet, target)[1]  # as many of them as are ordered now

@@ -26,6 +26,32 @@ def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: 
         yield work
 
 
+@pytest.mark.hostile
+def test_no_service_runs_before_everybody_elses_by_its_files_word(work: Workplace) -> None:
+    """chrt -f 99 had 97 % of a core at cpu: 10%: SCHED_FIFO knows no cpu.max."""
+    run = "grep -E 'realtime|open files' /proc/self/limits; chrt -f 99 true && echo first; echo end; exec sleep 1000"
+    work.services(f'fast: {{run: "{run}", rlimits: {{rtprio: 99, nofile: 4096}}}}')
+    said = work.reconcile(code=4)
+    assert (
+        "accounts.d/alice.yaml:3:" in said
+        and "services.fast.rlimits.rtprio is 99; expected at most 0, or `allow" in said
+    )
+    until(lambda: "end" in work.log("fast"), "the service has said what it may")
+    words = work.log("fast").split()
+    assert words[words.index("priority") + 1 :][:2] == ["0", "0"] and "4096" in words and "first" not in words
+    config = work.shop.etc / "config.yaml"
+    config.write_text(config.read_text() + "allow: [publish, users, rlimits]\n")
+
+    def priority(code: int) -> str:
+        """Of the last start; a run asks it to end, and the next one begins it anew."""
+        work.reconcile(code=code)
+        return " ".join(work.log("fast").split()).rpartition("priority ")[2]
+
+    until(lambda: priority(0).startswith("99 99"), "it is begun anew with what it may now")
+    config.write_text(config.read_text().replace(", rlimits", ""))
+    until(lambda: priority(4).startswith("0 0"), "and anew without: no last good copy keeps it")
+
+
 def test_it_is_started_in_its_leaf_as_its_owner_and_kept(work: Workplace) -> None:
     work.services("worker: {run: 'echo hello $QUEUE; exec sleep 1000', environment: {QUEUE: mail}}")
     assert "start alice/worker" in work.reconcile()
