@@ -70,8 +70,8 @@ static void user_environment(const struct passwd *user)
 	setenv("LOGNAME", user->pw_name, 1);
 }
 
-/* The groups of the user, while this is root still. Asks whom nsswitch.conf(5) names, which may take milliseconds: who is
- * forked afterwards has them too. */
+/* The groups of the user, while this is root still, and not in a view yet: loads what nsswitch.conf(5) names and asks it,
+ * which may take milliseconds. Who is forked afterwards has them too. */
 static void take_groups(const struct passwd *user)
 {
 	if (initgroups(user->pw_name, user->pw_gid))

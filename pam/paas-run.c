@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -75,9 +74,8 @@ static void settle(struct keeper *keeper, const struct passwd *user, int null)
 	dup2(null, STDERR_FILENO);
 	close(null);
 	become(user);
-	own_keys();
+	own_keyring();
 	prctl(PR_SET_DUMPABLE, 0);
-	umask(022);
 	keeper->out.log = open_log(keeper->request);
 }
 
@@ -110,7 +108,9 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	setsid();
 	if (chdir("/"))
 		fail("/: %s", strerror(errno));
-	shed(user);
+	drop_inherited(user, false);
+	allow_limits(keeper->request);
+	take_groups(user);
 	if (keeper->request->view && view_enter_called(keeper->request->views, keeper->request->view) != VIEW_ENTERED)
 		fail("the view of the account cannot be entered: %s", strerror(errno));
 	sigemptyset(&heard);
@@ -129,7 +129,6 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
 	fcntl(RECORD, F_SETFD, FD_CLOEXEC);
 	environment_of(keeper->request, user);
-	take_groups(user);
 	if (keeper->request->ended)
 		be_messenger(keeper, user, null);
 	keeper->program = fork();

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <linux/keyctl.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,48 +13,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "customer.h"
-#include "limits.h"
+#include "hygiene.h"
 #include "request.h"
 
 #define FILE_MOST (128 << 10)
 #define WORDS_MOST 100
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0)
-		errno = 0; /* an older kernel, a container: then it is as it was */
-	close(fd);
-}
-
-/* What a child inherits and a customer must not: who root is to the audit system, its place among those that are killed
- * last, its share of the processor. */
-static void shed(const struct passwd *user)
-{
-	const struct sched_param none = {0};
-	char uid[16];
-
-	snprintf(uid, sizeof uid, "%u", user->pw_uid);
-	write_file("/proc/self/loginuid", uid);
-	write_file("/proc/self/oom_score_adj", "0");
-	sched_setscheduler(0, SCHED_OTHER, &none);
-	setpriority(PRIO_PROCESS, 0, 0);
-	syscall(SYS_ioprio_set, 1, 0, 0);
-	prctl(PR_SET_TIMERSLACK, 0);
-}
-
-/* A session keyring of the customer's own in the place of root's (keyctl(2)). */
-static void own_keys(void)
-{
-	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-}
 
 static bool is_name(const char *text, size_t size)
 {
@@ -142,6 +106,30 @@ static void run_plainly(const char *command)
 		execv(words[0], words);
 }
 
+/* Makes way, as root, for what the request asks for: whoever runs as the customer can set a limit as high as that, then. */
+static void allow_limits(const struct request *request)
+{
+	for (int i = 0; i < request->rlimit_count; i++) {
+		unsigned which = (unsigned)request->rlimits[i].which;
+		struct rlimit limit;
+
+		if (getrlimit(which, &limit) || limit.rlim_max >= request->rlimits[i].value)
+			continue;
+		limit.rlim_max = request->rlimits[i].value;
+		setrlimit(which, &limit); /* root of a container may raise none: take_limits() tells */
+	}
+}
+
+static void take_limits(const struct request *request)
+{
+	for (int i = 0; i < request->rlimit_count; i++) {
+		const struct rlimit limit = {request->rlimits[i].value, request->rlimits[i].value};
+
+		if (setrlimit((unsigned)request->rlimits[i].which, &limit))
+			fail("resource limit %d: %s", request->rlimits[i].which, strerror(errno));
+	}
+}
+
 /* In a child of the keeper, which is the customer already or becomes it here. */
 __attribute__((noreturn)) static void run(const struct request *request, const char *command, int input, int output)
 {
@@ -160,13 +148,14 @@ __attribute__((noreturn)) static void run(const struct request *request, const c
 		environment_from(request->environment_file);
 	if (request->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		_exit(OWN_FAILURE);
+	take_limits(request);
 	run_plainly(command);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	fprintf(stderr, PROGRAM ": /bin/sh: %s\n", strerror(errno));
 	_exit(NOT_EXECUTABLE);
 }
 
-/* The program itself: resource limits are root's to give, so they come before the customer. */
+/* The program itself. */
 __attribute__((noreturn)) static void run_program(const struct request *request, const struct passwd *user, int nothing,
 						  int output)
 {
@@ -174,15 +163,8 @@ __attribute__((noreturn)) static void run_program(const struct request *request,
 	dup2(nothing, STDIN_FILENO);
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
-	usual_limits();
-	for (int i = 0; i < request->rlimit_count; i++) {
-		const struct rlimit limit = {request->rlimits[i].value, request->rlimits[i].value};
-
-		if (setrlimit((unsigned)request->rlimits[i].which, &limit))
-			fail("resource limit %d: %s", request->rlimits[i].which, strerror(errno));
-	}
 	become(user);
-	own_keys();
+	own_keyring();
 	run(request, request->command, nothing, output);
 }
 

@@ -1,7 +1,5 @@
 """start, stop, restart, scale, logs: the services that paas-isolate runs, by hand."""
 
-import os
-import subprocess
 from collections.abc import Callable
 
 import click
@@ -12,6 +10,7 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, account_of, need_root, no_such
 from paas_isolate.cli.exits import Exit
 from paas_isolate.errors import PaasError
+from paas_isolate.linux import tailing
 from paas_isolate.linux.users import People
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Service, Sold
@@ -79,16 +78,17 @@ def logs(desk: Desk, target: str, follow: bool, lines: int, number: int) -> int:
     user = People().by_name(sold.owner)
     if user is None:
         raise PaasError(f"{sold.owner} cannot be resolved now")
-    words = ["tail", "--lines", str(lines), *(["--follow=name", "--retry"] if follow else [])]
+    path = f"{sold.home}/logs/{name}.log"
+    lines_of = tailing.follow if follow else tailing.last_lines
     # As the customer: what a link in their home leads to is theirs to read, or it is not shown.
-    return subprocess.call(
-        [*words, "--", f"{sold.home}/logs/{name}.log"],
-        user=user.uid,
-        group=user.gid,
-        extra_groups=[],
-        cwd="/",
-        env={"PATH": os.defpath},
-    )
+    try:
+        for line in lines_of(path, user, lines):
+            click.echo(line, nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PaasError(f"{path}: {error.strerror}") from error
+    return Exit.CONVERGED
 
 
 Decision = Callable[[Decisions, str], Decisions]

@@ -227,14 +227,14 @@ def test_the_module_says_for_which_services_and_in_which_words() -> None:
 
 
 def test_options_and_statuses_of_the_launcher_are_in_the_manual() -> None:
-    source = (SOURCE / "pam/customer.h").read_text() + (SOURCE / "pam/paas-enter.c").read_text()
+    source = "".join((SOURCE / "pam" / name).read_text() for name in ("customer.h", "paas-enter.c", "terminal.h"))
     known = set(re.findall(r'\{"([a-z-]+)", (?:required|no)_argument, NULL, \'(\w)\'\}', source))
     said = sections(LAUNCHER)
     assert {
         (long, short) for short, long in re.findall(r"^\.It Fl (\w) , Fl -(\S+)", said["DESCRIPTION"], re.M)
     } == known
     assert all(f"--{long}" in source.partition("usage[]")[2] for long, _ in known)
-    statuses = re.findall(r"(?:OWN_FAILURE|NOT_EXECUTABLE|NOT_FOUND) = (\d+)", source)
+    statuses = re.findall(r"(?:OWN_FAILURE|NOT_EXECUTABLE|NOT_FOUND|HUNG_UP) = (\d+)", source)
     assert re.findall(r"^\.It (\d+)$", said["EXIT STATUS"], re.M) == statuses
     (paths,) = re.findall(r'define PATHS "(.*)"', source)
     assert paths in said["DESCRIPTION"]
