@@ -1,6 +1,6 @@
 """start, stop, restart, scale, logs: the services that paas-isolate runs, by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import click
 
@@ -101,7 +101,8 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
         fleet = desk.fleet(remember=True)
         sold, service = named(fleet, target)
         name = f"{sold.directory}/{service.name}"
-        decisions.save(desk.state, decision(decisions.load(desk.state), name))
+        decided = decision(decisions.load(desk.state), name)
+        decisions.save(desk.state, decided)
         patience = min(PATIENCE + (service.work.complete().stop_timeout or 0) / 1000, MOST_PATIENCE)
         with desk.wheel(fleet, account=sold.name, patience=patience) as wheel:
             assert wheel.records is not None  # there is a service that is run
@@ -113,10 +114,19 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
     for outcome in report.remaining:
         click.echo(say.outcome_line(outcome), err=True)
     say.broken(report.broken)
-    if not report.outcomes:
+    if held := frozen(decided.held, sold, service):
+        click.echo(f"{held} is frozen: that comes when it is thawed")
+    elif not report.outcomes:
         click.echo("nothing to do")
     failed = report.remaining or any(outcome.ending is Ending.FAILED for outcome in report.outcomes)
     return Exit.ERROR if failed or sold.name in report.broken else Exit.CONVERGED
+
+
+def frozen(held: Collection[str], sold: Sold, service: Service) -> str:
+    """What of it is frozen: the account, the service, or ''."""
+    if sold.directory in held:
+        return sold.name
+    return f"{sold.name}/{service.name}" if f"{sold.directory}/{service.name}" in held else ""
 
 
 def named(fleet: Fleet, target: str) -> tuple[Sold, Service]:
