@@ -26,7 +26,7 @@ _JOIN, _SEARCH = 1, 10
 _NO_RANDOM_ADDRESSES = 0x0040000
 _SET_SECUREBITS, _NO_SETUID_FIXUP = 28, 1 << 2
 _SET_TIMERSLACK, _SET_THP_DISABLE, _SET_CHILD_SUBREAPER = 29, 41, 36
-_SYS_NICE, _SYS_RESOURCE = 23, 24
+SYS_NICE, SYS_RESOURCE = 23, 24
 
 
 def may(capability: int) -> bool:
@@ -45,8 +45,8 @@ def take_up() -> None:
     os.umask(0)
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    os.setpriority(os.PRIO_PROCESS, 0, -5 if may(_SYS_NICE) else 5)
-    Path("/proc/self/oom_score_adj").write_text("-500" if may(_SYS_RESOURCE) else "500")
+    os.setpriority(os.PRIO_PROCESS, 0, -5 if may(SYS_NICE) else 5)
+    Path("/proc/self/oom_score_adj").write_text("-500" if may(SYS_RESOURCE) else "500")
     for which, soft in (
         (resource.RLIMIT_NOFILE, 77),
         (resource.RLIMIT_FSIZE, 1 << 20),
