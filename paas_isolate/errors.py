@@ -2,9 +2,15 @@
 
 from typing import NamedTuple
 
+from paas_isolate.text import escaped
+
 
 class PaasError(Exception):
-    """Something that a person can mend. `str()` is the whole message, fit to be shown."""
+    """Something that a person can mend. `str()` is the whole message, fit to be shown: its lines are escaped, each by
+    itself, for what they quote may be anybody's."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(map(escaped, lines)))
 
 
 class Complaint(NamedTuple):
@@ -23,14 +29,14 @@ class Complaint(NamedTuple):
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         subject = f"{self.key} " if self.key else ""
-        return f"{place}: {'warning: ' if self.warning else ''}{subject}{self.text}"
+        return escaped(f"{place}: {'warning: ' if self.warning else ''}{subject}{self.text}")
 
 
 class SpecError(PaasError):
     """The author of the YAML must act. Carries every complaint, not the first alone."""
 
     def __init__(self, complaints: tuple[Complaint, ...]) -> None:
-        super().__init__("\n".join(map(str, complaints)))
+        super().__init__(*map(str, complaints))
         self.complaints = complaints
 
 
@@ -38,7 +44,7 @@ class HostError(PaasError):
     """The administrator of the machine must act: a controller, a mount, a unit or a right is missing."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(f"{message}\n  {hint}" if hint else message)
+        super().__init__(message, *(f"  {hint}".split("\n") if hint else ()))
         self.hint = hint
 
 

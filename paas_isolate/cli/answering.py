@@ -2,7 +2,6 @@
 
 import socket
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -78,12 +77,12 @@ class Answering:
         none: nobody could ask."""
         try:
             listening = self._bind(stack.enter_context(self._bound))
-            self._reception = Reception(listening, Control(verbs(self), self.customers, traceback.print_exception).ask)
+            self._reception = Reception(listening, Control(verbs(self), self.customers, say.bug).ask)
             stack.callback(self._reception.close)
             rounds = Rounds(self.hits, self.fleet, self.opened)
             stack.callback(rounds.close)
         except OSError as error:
-            say.line(f"nobody can ask the daemon: {control.NAME}: {error}", fg="yellow", err=True)
+            say.lines(f"nobody can ask the daemon: {control.NAME}: {error}", fg="yellow", err=True)
             return []
         return [self._reception, rounds]
 

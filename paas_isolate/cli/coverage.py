@@ -56,9 +56,9 @@ def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
         if shown:
             say.table(TITLES, (_process_row(places, family, process) for process in shown))
         for line in _reasons(_why(places, process) for process in shown):
-            click.echo(line)
+            say.line(line)
         colour = "green" if confined == len(processes) else "red"
-        click.secho(f"{confined} of {len(processes)} processes confined", fg=colour)
+        say.line(f"{confined} of {len(processes)} processes confined", fg=colour)
     return Exit.CONVERGED if confined == len(processes) else Exit.DIFFERS
 
 

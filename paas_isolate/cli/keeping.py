@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 
 import click
@@ -69,7 +70,8 @@ def scale(desk: Desk, target: str, number: str) -> int:
 @click.option("--number", type=click.IntRange(min=1), default=1, metavar="N", help="Which of the replicas (1).")
 @click.pass_obj
 def logs(desk: Desk, target: str, follow: bool, lines: int, number: int) -> int:
-    """Show the end of a service's log, ~/logs/SERVICE.log."""
+    """Show the end of a service's log, ~/logs/SERVICE.log. On a terminal control characters are escaped; a file or a
+    pipe gets the log's own bytes."""
     need_root()
     sold, service = named(desk.fleet(), target)
     name = service.name if number == 1 else f"{service.name}.{number}"
@@ -78,14 +80,19 @@ def logs(desk: Desk, target: str, follow: bool, lines: int, number: int) -> int:
         raise PaasError(f"{sold.owner} cannot be resolved now")
     words = ["tail", "--lines", str(lines), *(["--follow=name", "--retry"] if follow else [])]
     # As the customer: what a link in their home leads to is theirs to read, or it is not shown.
-    return subprocess.call(
+    terminal = sys.stdout.isatty()
+    with subprocess.Popen(
         [*words, "--", f"{sold.home}/logs/{name}.log"],
+        stdout=subprocess.PIPE if terminal else None,
         user=user.uid,
         group=user.gid,
         extra_groups=[],
         cwd="/",
         env={"PATH": os.defpath},
-    )
+    ) as tail:
+        for line in tail.stdout or ():
+            say.line(line.decode(errors="surrogateescape").rstrip("\r\n").expandtabs())
+    return tail.returncode
 
 
 Decision = Callable[[Decisions, str], Decisions]
@@ -106,11 +113,11 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
             if again:
                 for replica in replicas(service):
                     wheel.records.order(tree.leaf(sold.directory, replica.name), alive=alive)
-            report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
+            report = reconcile(wheel, lambda outcome: say.line(say.outcome_line(outcome)))
     for outcome in report.remaining:
-        click.echo(say.outcome_line(outcome), err=True)
+        say.line(say.outcome_line(outcome), err=True)
     if not report.outcomes:
-        click.echo("nothing to do")
+        say.line("nothing to do")
     failed = report.remaining or any(outcome.ending is Ending.FAILED for outcome in report.outcomes)
     return Exit.ERROR if failed else Exit.CONVERGED
 

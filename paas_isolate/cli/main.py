@@ -2,6 +2,8 @@
 
 import os
 import sys
+from io import TextIOWrapper
+from typing import cast
 
 from paas_isolate.cli import say
 from paas_isolate.cli.exits import Exit, exit_of
@@ -12,6 +14,9 @@ SCHEDULED = (["reconcile", "--cron"], ["reconcile", "--quiet"])
 
 
 def main() -> None:
+    sys.excepthook = lambda _, error, __: say.bug(error)
+    # No letter of a customer's ends root's command where the locale does not have it (standard error does so already).
+    cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -24,7 +29,7 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except PaasError as error:
-        say.line(f"paas-isolate: {error}", err=True)
+        say.lines(f"paas-isolate: {error}", err=True)
         return exit_of(error)
     except OSError as error:  # a full disk, a file that is not ours to read: the machine's word, not our bug
         place = f"{error.filename}: " if error.filename else ""

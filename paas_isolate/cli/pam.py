@@ -204,8 +204,9 @@ def _module_line(service: str) -> "stacks.Line | None":
 
 
 def _tell(trial: Trial) -> None:
-    word = click.style("failed", fg="red") if trial.wrong else click.style("ok    ", fg="green")
-    say.line(f"{word} {trial.user} through {trial.where}: {trial.wrong or trial.session.cgroup}")
+    word, colour = ("failed", "red") if trial.wrong else ("ok    ", "green")
+    found = trial.wrong or trial.session.cgroup
+    say.line(say.styled(word, colour, f" {trial.user} through {trial.where}: {found}"))
 
 
 def _tell_exempt(fleet: Fleet) -> None:

@@ -113,7 +113,7 @@ class Resident:
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
             self._well = False
-            self._tell(wrong, lambda: say.line(wrong, fg="red", err=True))
+            self._tell(wrong, lambda: say.lines(wrong, fg="red", err=True))
             return True
         self._writers.forget()
         forking = any(isinstance(it.step, Move) for it in report.remaining)

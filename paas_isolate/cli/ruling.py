@@ -58,7 +58,7 @@ def kill(desk: Desk, target: str, everyone: bool, down: bool, grace: float) -> i
         ended = end(cgroups, paths, grace=grace)
         if down:
             _remember_ends(desk, fleet, cgroups)
-    click.echo(f"{ended} {'process' if ended == 1 else 'processes'} ended")
+    say.line(f"{ended} {'process' if ended == 1 else 'processes'} ended")
     return Exit.CONVERGED
 
 
@@ -88,9 +88,9 @@ def _decide(desk: Desk, target: str, decision: Callable[[Decisions, str], Decisi
             held = f"{directory_of(cgroups, fleet, account)}{slash}{service}"
         decisions.save(desk.state, decision(decisions.load(desk.state), held))
         with desk.wheel(fleet, account=account) as wheel:
-            report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
+            report = reconcile(wheel, lambda outcome: say.line(say.outcome_line(outcome)))
     for outcome in report.remaining:
-        click.echo(say.outcome_line(outcome), err=True)
+        say.line(say.outcome_line(outcome), err=True)
     return Exit.ERROR if report.ended(Ending.FAILED) else Exit.CONVERGED
 
 

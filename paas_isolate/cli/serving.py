@@ -90,7 +90,7 @@ class Servant:
             self._dues[tree.leaf(directory, "")] = time.time() + _SOON
             return True
         except (PaasError, OSError) as error:
-            say.line(f"{sold.name}: {error}", fg="red", err=True)
+            say.lines(f"{sold.name}: {error}", fg="red", err=True)
             return False
 
 

@@ -31,7 +31,7 @@ def check(desk: Desk, as_json: bool) -> int:
         say.complain(fleet)
         say.tell_reserved(fleet)
         counted = say.number(len(fleet.accounts), "account")
-        click.echo(f"{counted}, {say.number(len(mistakes), 'mistake')}" if mistakes else f"{counted}: all right")
+        say.line(f"{counted}, {say.number(len(mistakes), 'mistake')}" if mistakes else f"{counted}: all right")
     return Exit.WRONG if mistakes or fleet.kept or fleet.removal else Exit.CONVERGED
 
 

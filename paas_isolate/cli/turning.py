@@ -26,12 +26,12 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
     else:
         say.complain(fleet)
         for step in seen.changes:
-            click.echo(str(step))
+            say.line(str(step))
         tell_unmet(seen.desired.unmet.values())
         tell_waiting(seen.leaving)
         say.tell_reserved(fleet)
         if not seen.changes:
-            click.echo("nothing differs")
+            say.line("nothing differs")
     return Exit.DIFFERS if exit_code and seen.changes else Exit.CONVERGED
 
 

@@ -23,7 +23,7 @@ class RefusedError(PaasError):
     """The answer is no, in these words, with this exit status."""
 
     def __init__(self, words: str, status: int = ERROR) -> None:
-        super().__init__(words)
+        super().__init__(*words.split("\n"))
         self.status = status
 
 
