@@ -1,5 +1,6 @@
 """A small hosting machine in a tree of its own, for the command itself."""
 
+import os
 import subprocess
 import sys
 import time
@@ -8,7 +9,9 @@ from pathlib import Path
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 
-ALICE, BOB, CAROL = 48_201, 48_202, 48_203
+ALICE = int(os.environ.get("PAAS_ISOLATE_TEST_UID", "48201"))
+"""Runs of several checkouts at once are given uids of their own: what sweeps one's processes leaves the other's alone."""
+BOB, CAROL = ALICE + 1, ALICE + 2
 NO_LIMIT = "limits: {memory: {kill: process}}"  # a service's own default needs the memory controller
 
 
