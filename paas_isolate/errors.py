@@ -50,3 +50,11 @@ class HostError(PaasError):
 
 class BusyError(PaasError):
     """Another run holds the lock."""
+
+
+def in_words(error: PaasError | OSError) -> str:
+    """What went wrong, without the number that Python puts before it."""
+    if not isinstance(error, OSError):
+        return str(error)
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"

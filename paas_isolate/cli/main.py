@@ -7,7 +7,7 @@ from typing import cast
 
 from paas_isolate.cli import say
 from paas_isolate.cli.exits import Exit, exit_of
-from paas_isolate.errors import PaasError
+from paas_isolate.errors import PaasError, in_words
 
 SCHEDULED = (["reconcile", "--cron"], ["reconcile", "--quiet"])
 """What cron and the timer run every minute. It does without click, whose import costs more than all of ours."""
@@ -32,8 +32,7 @@ def run(words: list[str]) -> int:
         say.lines(f"paas-isolate: {error}", err=True)
         return exit_of(error)
     except OSError as error:  # a full disk, a file that is not ours to read: the machine's word, not our bug
-        place = f"{error.filename}: " if error.filename else ""
-        say.line(f"paas-isolate: {place}{error.strerror or error}", err=True)
+        say.line(f"paas-isolate: {in_words(error)}", err=True)
         return Exit.ERROR
 
 

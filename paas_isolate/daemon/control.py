@@ -15,7 +15,7 @@ from paas_isolate.model.account import Fleet, Sold
 
 Told = Mapping[str, object]
 """What goes out as JSON."""
-ERROR, WRONG, BUSY = 1, 2, 75
+ERROR, WRONG, PARTLY, BUSY = 1, 2, 4, 75
 """Exit statuses, as the command line has them."""
 
 
