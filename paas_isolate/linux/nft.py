@@ -126,7 +126,8 @@ def _nobody_known(library: ctypes.CDLL, text: str, flags: int) -> str:
         return _by_library(library, text, flags)
     well, said = answer
     if not well:
-        raise HostError(said)
+        message, _, hint = said.partition("\n  ")
+        raise HostError(message, hint=hint)
     return said
 
 
