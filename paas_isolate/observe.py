@@ -9,6 +9,7 @@ from paas_isolate.changes.place import Places
 from paas_isolate.changes.quotas import quotas_as_sold
 from paas_isolate.linux import procfs, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
+from paas_isolate.linux.commands import Asked, CommandReader
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.records import RecordDirectory
 from paas_isolate.linux.services import runs
@@ -35,6 +36,7 @@ def observe(
     looks: Looks | None = None,
     rations: Rations | None = None,
     since: tuple[World, Collection[str]] | None = None,
+    commands: CommandReader | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
 
@@ -45,9 +47,11 @@ def observe(
     if not _look_at_all(seen, fleet, weight_at, since) and since:
         seen = _Seen(cgroups)  # what was taken over is not there any more
         _look_at_all(seen, fleet, weight_at, None)
+    places = Places(fleet)
+    processes = tuple(_processes(cgroups, places, seen.members, procfs.effective_uids()))
     return World(
         seen.cgroups,
-        tuple(_processes(cgroups, Places(fleet), seen.members, procfs.effective_uids())),
+        with_commands(places, processes, commands or CommandReader()),
         seen.members,
         doors=doors.look() if doors else {},
         network=wires.look() if wires else Network(),
@@ -63,6 +67,7 @@ def observe_account(
     places: Places,
     uids: Collection[int] = (),
     records: RecordDirectory | None = None,
+    commands: CommandReader | None = None,
 ) -> World:
     """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
     seen = _Seen(cgroups)
@@ -75,7 +80,8 @@ def observe_account(
     there = [(pid, uid) for pids in seen.members.values() for pid in pids if (uid := procfs.effective_uid(pid))]
     around = {*there, *(it for it in procfs.effective_uids() if it[1] in uids)} if uids else there
     ran = runs(cgroups, records, seen.members, seen.cgroups) if records else {}
-    return World(seen.cgroups, tuple(_processes(cgroups, places, seen.members, around)), seen.members, runs=ran)
+    processes = tuple(_processes(cgroups, places, seen.members, around))
+    return World(seen.cgroups, with_commands(places, processes, commands or CommandReader()), seen.members, runs=ran)
 
 
 class _Seen:
@@ -190,30 +196,38 @@ def _processes(
         path = leaf_of.get(pid)
         sold = places.account_of(uid)
         if path is None or (sold is not None and places.rules_ask(sold)):
-            process = closely(cgroups, places, pid, path)
+            process = closely(cgroups, pid, path)
             if process is not None:
                 yield process
         else:
             yield Process(pid, uid, path)
 
 
-def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = None) -> Process | None:
-    """A process with all that placing it may depend on, None when it has ended; `path` is its cgroup if it is known.
-
-    Its command line lies in its own memory: whoever reads it waits while that is changed (fs/proc/base.c,
-    get_mm_cmdline: mmap_lock). So only where a rule asks for it.
-    """
+def closely(cgroups: CgroupTree, pid: int, path: str | None = None) -> Process | None:
+    """A process with all that placing it may depend on but its command line, None when it has ended; `path` is its
+    cgroup if it is known. What is read here waits for nothing that the process can hold."""
     identity = procfs.identity(pid)
     where = path if path is not None else cgroups.path_of(procfs.cgroup(pid) or "")
     if identity is None or not identity.alive or not where:
         return None
-    sold = places.account_of(identity.uids[0])
     return Process(
         pid=pid,
         uid=identity.uids[0],
         cgroup=where,
         start=identity.start,
         program=procfs.program(pid),
-        command=procfs.command(pid) if sold and places.commands_ask(sold) else "",
         settled=identity.settled,
     )
+
+
+def with_commands(places: Places, processes: tuple[Process, ...], commands: CommandReader) -> tuple[Process, ...]:
+    """With the command lines where a rule asks for them: None where they could not be read in time."""
+    asked: dict[str, list[Asked]] = {}
+    for process in processes:
+        # only what was looked at closely has a start
+        if process.start and (sold := places.account_of(process.uid)) and places.commands_ask(sold):
+            asked.setdefault(sold.name, []).append(Asked(process.pid, process.start))
+    if not asked:
+        return processes
+    found = commands.read(asked)
+    return tuple(it._replace(command=found.get(Asked(it.pid, it.start), "")) for it in processes)

@@ -14,6 +14,7 @@ from paas_isolate.changes.leaving import Leaving, leaving
 from paas_isolate.changes.runs import Start
 from paas_isolate.changes.steps import Changes, Step, owner, touched
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.commands import CommandReader
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.listening import astray, up
 from paas_isolate.linux.records import RecordDirectory
@@ -57,6 +58,7 @@ class Wheel(NamedTuple):
     meant: bool = False
     only: str = ""
     patience: float = 0.0
+    commands: CommandReader | None = None
 
 
 class Look(NamedTuple):
@@ -83,6 +85,11 @@ class Report(NamedTuple):
     def unmet(self) -> tuple[str, ...]:
         """Limits that this machine cannot keep at all."""
         return tuple(self.last.desired.unmet.values())
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """What could not be looked at in time: it stays as it was."""
+        return tuple(self.last.desired.late.values())
 
 
 class _Sold(NamedTuple):
@@ -135,6 +142,7 @@ def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None
         looks=wheel.looks,
         rations=wheel.rations,
         since=since,
+        commands=wheel.commands,
     )
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)

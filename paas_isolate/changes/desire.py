@@ -82,7 +82,8 @@ def desire(
     views = staying_views(sold.views, observed.views, staying)
     unmet = {**sold.unmet, **refused, **unmet_quotas(observed.quotas)}
     quotas = quotas_now(sold.quotas, observed.quotas, staying)
-    return World(cgroups, elsewhere, unmet=unmet, doors=doors, network=network, views=views, quotas=quotas)
+    late = places.late(observed.processes)
+    return World(cgroups, elsewhere, unmet=unmet, late=late, doors=doors, network=network, views=views, quotas=quotas)
 
 
 def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:

@@ -108,7 +108,7 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
         notes.setdefault(name, []).append(f"keeps its last good state: {reason}")
     for directory, reason in seen.leaving.waiting.items():
         notes.setdefault(directory, []).append(f"no file names it any more: {reason}")
-    for path, reason in seen.desired.unmet.items():
+    for path, reason in (*seen.desired.unmet.items(), *seen.desired.late.items()):
         notes.setdefault(tree.directory_of(path), []).append(reason)
     staying = (*seen.leaving.waiting, *fleet.kept)
     for directory, reason in waiting(seen.desired.quotas, seen.observed.quotas, staying):

@@ -54,9 +54,12 @@ class Sweeper:
         some = frozenset(unplaced(places, pids, ()))
         if not some:
             return True  # of the many that become somebody else most are nobody's of ours
+        commands = self._desk.commands
+        commands.forget()
+        late = commands.late
         try:
             with self._desk.tree(fleet) as (cgroups, _):
-                return self._swept(cgroups, places, some)
+                return self._swept(cgroups, places, some) and commands.late <= late
         except BusyError:
             return False
         except (PaasError, OSError) as error:
@@ -68,7 +71,7 @@ class Sweeper:
         elsewhere."""
         uids: set[int] = set()
         for _ in range(_ROUNDS):
-            steps = tuple(step for step in strays(cgroups, places, pids) if self._may_move(step))
+            steps = tuple(step for step in strays(cgroups, places, pids, self._desk.commands) if self._may_move(step))
             if not steps:
                 return True
             with self._desk.alone():

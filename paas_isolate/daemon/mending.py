@@ -10,9 +10,10 @@ from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Changes, LowerMemory, Move, SetKnob
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.commands import CommandReader
 from paas_isolate.model.knobs import SUBTREE_CONTROL
 from paas_isolate.model.world import World
-from paas_isolate.observe import closely
+from paas_isolate.observe import closely, with_commands
 
 FLIPS, MINUTE = 3, 60.0
 _MANY = 1000
@@ -49,15 +50,13 @@ def unplaced(places: Places, pids: Collection[int], uids: Collection[int]) -> It
     yield from (pid for pid in pids if (uid := procfs.effective_uid(pid)) is not None and places.governs(uid))
 
 
-def strays(cgroups: CgroupTree, places: Places, pids: Iterable[int]) -> tuple[Move, ...]:
+def strays(
+    cgroups: CgroupTree, places: Places, pids: Iterable[int], commands: CommandReader | None = None
+) -> tuple[Move, ...]:
     """The steps that put those of them that are not in their place there."""
-    steps = []
-    for pid in pids:
-        process = closely(cgroups, places, pid)
-        moved = places.moved(process) if process else None
-        if process and moved:
-            steps.append(Move(process, moved.cgroup))
-    return tuple(steps)
+    found = tuple(process for pid in pids if (process := closely(cgroups, pid)))
+    processes = with_commands(places, found, commands or CommandReader())
+    return tuple(Move(it, moved.cgroup) for it in processes if (moved := places.moved(it)))
 
 
 class Flips:

@@ -18,7 +18,8 @@ class Process(NamedTuple):
     """A process of a uid of the range. `cgroup` is a path of the tree, or absolute when it is outside.
 
     `start` is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
-    `program` and `command` are read only where they count, the latter where a rule of the account has it. `settled`
+    `program` and `command` are read only where they count, the latter where a rule of the account has it; None is one
+    that could not be read in time. `settled`
     says that real, effective and saved uid are the same; a process that is between two identities is never moved.
     """
 
@@ -27,7 +28,7 @@ class Process(NamedTuple):
     cgroup: str
     start: int = 0
     program: str = ""
-    command: str = ""
+    command: str | None = ""
     settled: bool = True
 
     @property
@@ -61,6 +62,8 @@ class World(NamedTuple):
     processes: tuple[Process, ...] = ()
     members: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     unmet: Mapping[str, str] = MappingProxyType({})
+    late: Mapping[str, str] = MappingProxyType({})
+    """What could not be looked at in time and is left as it was, in a desired world, by cgroup."""
     doors: Doors = MappingProxyType({})
     network: Network = Network()
     services: Wish = NO_WISH
