@@ -28,7 +28,6 @@ from paas_isolate.source import decisions
 from paas_isolate.source.directory import Directory
 from paas_isolate.source.given import Given
 
-
 _COMMANDS = CommandReader()
 
 
@@ -38,6 +37,7 @@ class Desk(NamedTuple):
     etc: str = "/etc/paas-isolate"
     state: str = "/var/lib/paas-isolate"
     run: str = "/run/paas-isolate"
+
     @property
     def commands(self) -> CommandReader:
         """One of the process: who was late is not waited for at every look of the daemon."""
