@@ -108,6 +108,11 @@ def is_waiting(mount: mounts.Mount) -> bool:
     return is_diskless(mount) and mount.kind not in ("tmpfs", "overlay", "rootfs", "ramfs", "zfs", "sysfs", "proc")
 
 
+def is_customers(mount: mounts.Mount) -> bool:
+    """Whether a program of somebody else than root answers (Documentation/filesystems/fuse.rst, user_id)."""
+    return (mount.kind == "fuse" or mount.kind.startswith("fuse.")) and "user_id=0" not in mount.options
+
+
 def _is_roots(directory: str) -> bool:
     """Whether only root writes to a directory, as far as the kernel knows without asking anybody else."""
     found = ctypes.create_string_buffer(_STATX_SIZE)

@@ -14,6 +14,7 @@ from conftest import Sleepers
 from hostile_programs import begun, built, homes, ran, silent, wait_for_state
 from shop import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
 from test_daemon import Resident, until
+from view_stage import Sight
 
 from paas_isolate.linux.cgroupfs import CgroupTree
 
@@ -118,3 +119,20 @@ def test_a_daemon_that_hears_of_such_a_process_goes_on(
     finally:
         resident.process.kill()
         resident.process.wait()
+
+
+def test_a_view_that_hides_what_lies_in_such_a_home_is_made_without_it(sight: Sight, programs: Path) -> None:
+    """And it is hidden as soon as it is there again."""
+    home = sight.shop.place / "bob"
+    (home / "private").mkdir(parents=True)
+    os.chown(home, sight.bob, sight.bob)
+    inside = ("nsenter", f"--mount=/proc/{sight.holder.pid}/ns/mnt")
+    sight.sell("bob")
+    with begun(*inside, programs / "silent_fs", home, "/dev/vda", sight.bob, "allow_other", "nothing"):
+        sight.shop.account("alice", f"limits: {{memory: {{kill: process}}}}\nhide: [{home}/private]\n")
+        assert "make the view of alice" in sight.paas("reconcile")
+        sight.paas("reconcile")
+        sight.paas("status", "alice")
+    sight.inside("umount", "--lazy", str(home))
+    assert "make the view of alice" in sight.paas("reconcile")
+    assert sight.asks("alice", f"ls {home}/private") == f"ls: cannot open directory '{home}/private': Permission denied"

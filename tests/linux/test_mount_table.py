@@ -2,7 +2,7 @@
 
 import pytest
 
-from paas_isolate.linux.disks import is_diskless
+from paas_isolate.linux.disks import is_customers, is_diskless
 from paas_isolate.linux.mounts import Table, parse
 
 MOUNTED = """\
@@ -54,3 +54,10 @@ def test_a_file_system_is_opened_where_it_is_seen_nearest_to_the_root(table: Tab
 )
 def test_who_names_a_disk_has_none_by_that(table: Table, path: str, diskless: bool) -> None:
     assert is_diskless(table.of(path)) is diskless
+
+
+def test_only_what_a_customers_program_answers_for_is_a_customers(table: Table) -> None:
+    paths = ("/home/alice", "/far", "/home/bob", "/auto")
+    assert [path for path in paths if is_customers(table.of(path))] == ["/home/alice"]
+    backup = parse("48 27 0:55 / /backup rw - fuse.sshfs far:/ rw,user_id=0,group_id=0")
+    assert not is_customers(backup)
