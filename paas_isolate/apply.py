@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from itertools import groupby, takewhile
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
@@ -17,6 +17,7 @@ from paas_isolate.changes.steps import (
     CompleteDoors,
     Create,
     Enable,
+    EndRevoked,
     LowerMemory,
     Move,
     Remove,
@@ -32,10 +33,11 @@ from paas_isolate.changes.steps import (
     Wire,
     owner,
 )
-from paas_isolate.errors import HostError
-from paas_isolate.linux import pidfd, shares, systemd
+from paas_isolate.errors import HostError, Trouble, trouble, without_broken
+from paas_isolate.linux import pidfd, refused, shares, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.ending import end_of_uid
 from paas_isolate.linux.lowering import Waits, lower_memory
 from paas_isolate.linux.records import RecordDirectory
 from paas_isolate.linux.services import keep_service
@@ -66,7 +68,11 @@ class Outcome(NamedTuple):
     step: Step
     ending: Ending
     because: str = ""
+    trouble: Trouble | None = None
+    """What nobody expected to be raised by it."""
 
+
+_NotDone = tuple[str, str, tuple[str, ...]]
 
 Hand = Callable[[Step], None]
 """Carries out one step, or raises what became of it."""
@@ -81,7 +87,7 @@ def apply(
     records: RecordDirectory | None = None,
     rations: Rations | None = None,
 ) -> Iterator[Outcome]:
-    """Carry out the steps in order, one outcome each, as they end.
+    """Carry out the steps in order, one outcome each, as they end. Whatever a step raises is its outcome.
 
     When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be
     written holds nothing else back: better confined by nine knobs than free of ten.
@@ -119,7 +125,7 @@ def _in_rows(rations: Rations | None, steps: list[Step]) -> Iterator[Outcome]:
     """What thousands are given is remembered once."""
     assert rations is not None  # who desires a quota looks at it with the same hands
     quotas = [step for step in steps if isinstance(step, SetQuota)]
-    yield from _ends(quotas, lambda: rations.set({step.row: step.wanted for step in quotas}))
+    yield from _ends(quotas, lambda steps: rations.set({step.row: step.wanted for step in steps}))
 
 
 def _in_sight(looks: Looks | None, broken: dict[str, Step], steps: list[Step]) -> Iterator[Outcome]:
@@ -130,10 +136,10 @@ def _in_sight(looks: Looks | None, broken: dict[str, Step], steps: list[Step]) -
             yield Outcome(step, Ending.SKIPPED, f"could not {before}")
     made = [step for step in steps if isinstance(step, MakeView) and step.directory not in broken]
     gone = [step for step in steps if isinstance(step, RemoveView)]
-    yield from _ends(made, lambda: looks.make((step.directory, step.view) for step in made))
+    yield from _ends(made, lambda steps: looks.make((step.directory, step.view) for step in steps))
     for aging in (step for step in steps if isinstance(step, SetAging)):
-        yield from _ends([aging], partial(looks.set_aging, aging.text))
-    yield from _ends(gone, lambda: looks.remove((step.directory, step.tmp) for step in gone))
+        yield from _end(aging, partial(looks.set_aging, aging.text))
+    yield from _ends(gone, lambda steps: looks.remove((step.directory, step.tmp) for step in steps))
 
 
 def _in_network(wires: Wires | None, steps: list[Step]) -> Iterator[Outcome]:
@@ -143,24 +149,48 @@ def _in_network(wires: Wires | None, steps: list[Step]) -> Iterator[Outcome]:
     gates = [step for step in steps if isinstance(step, SetGate)]
     new = [step for step in steps if isinstance(step, AddAddress)]
     assert wires is not None  # who desires a network looks at it with the same hands
-    yield from _ends(gone, lambda: wires.remove(step.address for step in gone))
+    yield from _ends(gone, lambda steps: wires.remove(step.address for step in steps))
     for step in rules:
-        yield from _ends([step], partial(wires.set_rules, step.rules, step.was))
+        yield from _end(step, partial(wires.set_rules, step.rules, step.was))
     for laid in gates:
-        yield from _ends([laid], partial(wires.set_gate, laid.gate, laid.was))
-    yield from _ends(new, lambda: wires.add(step.address for step in new))
+        yield from _end(laid, partial(wires.set_gate, laid.gate, laid.was))
+    yield from _ends(new, lambda steps: wires.add(step.address for step in steps))
     for named in (step for step in steps if isinstance(step, SetNames)):
-        yield from _ends([named], partial(wires.set_names, named.names))
+        yield from _end(named, partial(wires.set_names, named.names))
 
 
-def _ends(steps: Sequence[Step], hand: Callable[[], list[str] | None]) -> Iterator[Outcome]:
-    """`hand` carries out all of them, and answers what went wrong with each."""
-    try:
-        wrong = hand() or [""] * len(steps)
-    except (OSError, HostError) as error:
-        wrong = [str(error).partition("\n")[0]] * len(steps)
-    for step, because in zip(steps, wrong, strict=True):
-        yield Outcome(step, Ending.FAILED, because) if because else Outcome(step, Ending.DONE)
+def _end(step: Step, hand: Callable[[], None]) -> Iterator[Outcome]:
+    def only_one(_: Sequence[Step]) -> list[str]:
+        hand()
+        return [""]
+
+    return _ends([step], only_one)
+
+
+Many = TypeVar("Many", bound=Step)
+
+
+def _ends(steps: Sequence[Many], hand: Callable[[Sequence[Many]], list[str]]) -> Iterator[Outcome]:
+    """`hand` carries out all of them, and answers what went wrong with each. Where it raises what nobody expects, it
+    does so for one of them alone: what it has done already, it does again."""
+
+    def carried_out(numbers: Sequence[int]) -> dict[int, str]:
+        some = [steps[number] for number in numbers]
+        if not some:
+            return {}
+        try:
+            wrong = hand(some)
+        except (OSError, HostError) as error:
+            wrong = [str(error).partition("\n")[0]] * len(some)
+        return dict(zip(numbers, wrong, strict=True))
+
+    ends, broken = without_broken(carried_out, range(len(steps)))
+    for number, step in enumerate(steps):
+        if found := broken.get(number):
+            yield Outcome(step, Ending.FAILED, found.what, found)
+        else:
+            because = ends[number]
+            yield Outcome(step, Ending.FAILED, because) if because else Outcome(step, Ending.DONE)
 
 
 def _in_shares(hand: Hand, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:
@@ -172,8 +202,10 @@ def _in_shares(hand: Hand, broken: dict[str, Step], steps: Sequence[Step]) -> It
     for part, ends in zip(parts, shares.carry_out(partial(_not_done, hand, broken), parts), strict=True):
         for number, step in enumerate(part):
             if number in ends:
-                ending, because = ends[number]
-                yield Outcome(step, Ending(ending), because)
+                ending, because, found = ends[number]
+                if found and (account := owner(step)):
+                    broken[account] = step
+                yield Outcome(step, Ending(ending), because, Trouble(*found) if found else None)
             else:
                 yield Outcome(step, Ending.DONE)
 
@@ -188,10 +220,14 @@ def _by_account(steps: Sequence[Step], count: int) -> list[list[Step]]:
     return parts
 
 
-def _not_done(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> dict[int, tuple[str, str]]:
-    """Carry out steps; how those ended that are not simply done, by their number."""
+def _not_done(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> dict[int, _NotDone]:
+    """Carry out steps; how those ended that are not simply done, by their number, as marshal knows it."""
     ends = enumerate(_in_order(hand, broken, steps))
-    return {number: (str(end.ending), end.because) for number, end in ends if end.ending is not Ending.DONE}
+    return {number: _plain(end) for number, end in ends if end.ending is not Ending.DONE}
+
+
+def _plain(end: Outcome) -> _NotDone:
+    return str(end.ending), end.because, (*end.trouble,) if end.trouble else ()
 
 
 def _in_order(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> Iterator[Outcome]:
@@ -206,6 +242,11 @@ def _in_order(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> Ite
         except (OSError, HostError, pidfd.Changed, Waits) as error:
             outcome = _other_end(step, error)
             if outcome.ending is Ending.FAILED and isinstance(step, Create | Enable) and (account := owner(step)):
+                broken[account] = step
+        except Exception as error:  # noqa: BLE001  (it costs the account alone: who knows what it would do next)
+            found = trouble(error)
+            outcome = Outcome(step, Ending.FAILED, found.what, found)
+            if account := owner(step):
                 broken[account] = step
         yield outcome
 
@@ -236,8 +277,12 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
             cgroups.write(path, "cgroup.subtree_control", " ".join(f"+{name}" for name in controllers))
         case LowerMemory():
             lower_memory(cgroups, step)
+        case Move(process, tree.NOWHERE):
+            refused.end(process)
         case Move(process, to):
             pidfd.move(cgroups, process, to)
+        case EndRevoked(path, uid):
+            end_of_uid(cgroups, path, uid)
         case Remove(path):
             cgroups.remove(path)
         case SetDoor(name, target) if doors:

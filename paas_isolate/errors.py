@@ -1,6 +1,13 @@
-"""Errors, named by who must act. Anything that is not one of these is our own bug and keeps its traceback."""
+"""Errors, named by who must act. Anything that is not one of these is our own bug: it keeps its traceback, and costs no
+more than the account that was worked on (`without_broken`)."""
 
-from typing import NamedTuple
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class PaasError(Exception):
@@ -44,3 +51,80 @@ class HostError(PaasError):
 
 class BusyError(PaasError):
     """Another run holds the lock."""
+
+
+class Trouble(NamedTuple):
+    """An exception that nobody expected there. `what` says it in one line; `text` is its traceback, '' where it is the
+    machine's word (a full disk) and not our bug. `place` is where it was raised, which tells it from others: its
+    message may have a pid in it, and differ each time."""
+
+    what: str
+    place: str
+    text: str
+
+
+def trouble(error: BaseException) -> Trouble:
+    """All that is to be known of an exception, fit to be shown: its message may be a customer's words."""
+    import traceback  # only what should never happen pays for it
+
+    frames = traceback.extract_tb(error.__traceback__)
+    place = " ".join(f"{os.path.basename(it.filename)}:{it.lineno}" for it in frames)
+    what = _shown(" ".join("".join(traceback.format_exception_only(error)).split()))
+    known = isinstance(error, OSError | PaasError)
+    text = "" if known else "".join(traceback.format_exception(error)).rstrip("\n")
+    return Trouble(what, f"{type(error).__name__} {place}", "\n".join(map(_shown, text.split("\n"))))
+
+
+def _shown(line: str) -> str:
+    return "".join(it if it.isprintable() else it.encode("unicode_escape").decode() for it in line)
+
+
+def without_broken(
+    work: Callable[[Sequence[Item]], Result],
+    items: Sequence[Item],
+    part: Callable[[Sequence[Item]], object] | None = None,
+) -> tuple[Result, dict[Item, Trouble]]:
+    """What `work` makes of all items; where it raises, of those that it can be done for, and what the others raised.
+
+    Costs nothing while nothing is raised. Then `part` is done again and again, with halves and halves of halves: the
+    same for some of the items, whose cost is theirs alone (`work`, where that has no other cost). What a person can
+    mend (PaasError) is nobody's of the items, nor is what is raised without any: it is raised here too.
+    """
+    broken: dict[Item, Trouble] = {}
+    while True:
+        try:
+            return work(items), broken
+        except PaasError:
+            raise
+        except Exception as error:
+            if not items:
+                raise
+            work(items[:0])
+            broken |= _culprits(part if part and _raised(part, items) else work, items, error)
+            items = [item for item in items if item not in broken]
+
+
+def _culprits(work: Callable[[Sequence[Item]], object], items: Sequence[Item], error: Exception) -> dict[Item, Trouble]:
+    """One at least of those that together raise `error`."""
+    if len(items) == 1:
+        return {items[0]: trouble(error)}
+    half = len(items) // 2
+    found: dict[Item, Trouble] = {}
+    for part in (items[:half], items[half:]):
+        if own := _raised(work, part):
+            found |= _culprits(work, part, own)
+    if found:
+        return found
+    # Each half can be worked on, and both together cannot: it is the first that does not fit those before it.
+    last = bisect_left(range(len(items) - 1), True, key=lambda last: _raised(work, items[: last + 1]) is not None)
+    return {items[last]: trouble(error)}
+
+
+def _raised(work: Callable[[Sequence[Item]], object], items: Sequence[Item]) -> Exception | None:
+    try:
+        work(items)
+    except PaasError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        return error
+    return None

@@ -1,13 +1,15 @@
 """Kernel -> World: every cgroup of the tree with its knobs, and every process of a customer's uid."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, partial
+from typing import TypeVar
 
 from paas_isolate.changes import catalogue
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.quotas import quotas_as_sold
-from paas_isolate.linux import procfs, shares
+from paas_isolate.errors import PaasError, Trouble, trouble, without_broken
+from paas_isolate.linux import procfs, refused, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.linux.commands import Asked, CommandReader
 from paas_isolate.linux.doors import DoorDirectory
@@ -20,6 +22,11 @@ from paas_isolate.model.network import Network, Wires
 from paas_isolate.model.quota import Quotas, Rations
 from paas_isolate.model.view import Looks, Views
 from paas_isolate.model.world import Knobs, Process, World
+
+Broken = dict[str, Trouble]
+Part = TypeVar("Part")
+DOORS, NETWORK, VIEWS = "the doors", "the network", "the views"
+"""What is looked at for all accounts at once; no directory is called so."""
 
 WORTH_A_PROCESS = 100
 """Accounts: a fork(2) and the way back cost as much as looking at some ten."""
@@ -37,28 +44,49 @@ def observe(
     rations: Rations | None = None,
     since: tuple[World, Collection[str]] | None = None,
     commands: CommandReader | None = None,
+    broken: Broken | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
 
     `since` is an earlier look of the same run with the account directories that were worked on after it: of the
-    other accounts its cgroups are taken over.
+    other accounts its cgroups are taken over. `broken` hears what nobody expected to be raised, by account directory
+    (or DOORS, NETWORK, VIEWS): what is seen of that is not whole.
     """
-    seen = _Seen(cgroups)
+    broken = {} if broken is None else broken
+    seen = _Seen(cgroups, broken)
     if not _look_at_all(seen, fleet, weight_at, since) and since:
-        seen = _Seen(cgroups)  # what was taken over is not there any more
+        seen = _Seen(cgroups, broken)  # what was taken over is not there any more
         _look_at_all(seen, fleet, weight_at, None)
     places = Places(fleet)
-    processes = tuple(_processes(cgroups, places, seen.members, procfs.effective_uids()))
+    processes = tuple(_processes(cgroups, places, seen.members, procfs.effective_uids(), broken))
     return World(
         seen.cgroups,
         with_commands(places, processes, commands or CommandReader()),
         seen.members,
-        doors=doors.look() if doors else {},
-        network=wires.look() if wires else Network(),
-        runs=runs(cgroups, records, seen.members) if records else {},
-        views=looks.look() if looks else Views(),
-        quotas=rations.look(quotas_as_sold(fleet).sold) if rations else Quotas(),
+        doors=_part(doors.look, {}, DOORS, broken) if doors else {},
+        network=_part(wires.look, Network(), NETWORK, broken) if wires else Network(),
+        runs=runs(cgroups, records, seen.members, broken=broken) if records else {},
+        views=_part(looks.look, Views(), VIEWS, broken) if looks else Views(),
+        quotas=_quotas(rations, quotas_as_sold(fleet), broken) if rations else Quotas(),
     )
+
+
+def _part(look: Callable[[], Part], nothing: Part, name: str, broken: Broken) -> Part:
+    """A part of the world that is looked at as a whole: where that cannot be had, all the rest can."""
+    try:
+        return look()
+    except PaasError:
+        raise
+    except Exception as error:  # noqa: BLE001  (nobody is mended by a run that has ended)
+        broken[name] = trouble(error)
+        return nothing
+
+
+def _quotas(rations: Rations, quotas: Quotas, broken: Broken) -> Quotas:
+    seen, wrong = without_broken(lambda uids: rations.look({uid: quotas.sold[uid] for uid in uids}), tuple(quotas.sold))
+    for uid, it in wrong.items():
+        broken.setdefault(quotas.sold[uid].directory, it)
+    return seen
 
 
 def observe_account(
@@ -70,9 +98,9 @@ def observe_account(
     commands: CommandReader | None = None,
 ) -> World:
     """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
-    seen = _Seen(cgroups)
+    seen = _Seen(cgroups, {})
     inner, leaves = _names(cgroups, like=tree.PENALTY)  # as users/, but it has no thousand children to be listed
-    seen.cgroups, seen.members = _look_at_accounts(cgroups, inner, leaves, [sold])
+    _look_at_account(seen, inner, leaves, sold, {})
     path = tree.account(sold.directory)
     if cgroups.subdirectories(path) != len(seen.cgroups) - 1:
         for other in _below(cgroups, path, seen.cgroups.copy()):
@@ -87,8 +115,8 @@ def observe_account(
 class _Seen:
     """What has been seen of the tree so far."""
 
-    def __init__(self, cgroup_tree: CgroupTree) -> None:
-        self.tree = cgroup_tree
+    def __init__(self, cgroup_tree: CgroupTree, broken: Broken) -> None:
+        self.tree, self.broken = cgroup_tree, broken
         self.cgroups: dict[str, Knobs] = {}
         self.members: dict[str, tuple[int, ...]] = {}
 
@@ -119,12 +147,16 @@ def _look_at_all(seen: _Seen, fleet: Fleet, weight_at: str, since: tuple[World, 
     if below:
         count = shares.number(len(accounts), least=WORTH_A_PROCESS)
         look = partial(_look_at_accounts, seen.tree, inner, leaves)
-        for cgroups, members in shares.carry_out(look, shares.parts(accounts, count)):
+        for cgroups, members, broken in shares.carry_out(look, shares.parts(accounts, count)):
             seen.cgroups.update(cgroups)
             seen.members.update(members)
+            seen.broken.update({directory: Trouble(*it) for directory, it in broken.items()})
     missing = below - (len(seen.cgroups) - above)
     for path in _strangers(seen.tree, seen.cgroups, missing) if missing else ():
-        seen.look(path, inner if tree.is_account(path) else leaves)
+        try:
+            seen.look(path, inner if tree.is_account(path) else leaves)
+        except Exception as error:  # noqa: BLE001  (what is in one cgroup costs its account alone)
+            seen.broken.setdefault(tree.directory_of(path), trouble(error))
     return below == len(seen.cgroups) - above
 
 
@@ -138,18 +170,28 @@ def _take_over(seen: _Seen, fleet: Fleet, before: World, touched: Collection[str
 
 def _look_at_accounts(
     cgroups: CgroupTree, inner: tuple[str, ...], leaves: tuple[str, ...], accounts: Iterable[Sold]
-) -> tuple[dict[str, Knobs], dict[str, tuple[int, ...]]]:
-    seen = _Seen(cgroups)
+) -> tuple[dict[str, Knobs], dict[str, tuple[int, ...]], dict[str, tuple[str, str, str]]]:
+    """What is seen, and what was raised, as marshal knows it."""
+    seen = _Seen(cgroups, {})
     ends: dict[int, list[str]] = {}  # by identity: who bought a plan as it is shares its services
     for sold in accounts:
-        path, services = tree.account(sold.directory), sold.services
-        if seen.look(path, inner):
-            below = ends.get(id(services))
-            if below is None:
-                below = ends[id(services)] = [f"/{it.name}" for it in catalogue.leaves(services)]
-            for end in below:
-                seen.look(path + end, leaves)
-    return seen.cgroups, seen.members
+        try:
+            _look_at_account(seen, inner, leaves, sold, ends)
+        except Exception as error:  # noqa: BLE001  (what is in one account's cgroups costs that account alone)
+            seen.broken[sold.directory] = trouble(error)
+    return seen.cgroups, seen.members, {directory: (*it,) for directory, it in seen.broken.items()}
+
+
+def _look_at_account(
+    seen: _Seen, inner: tuple[str, ...], leaves: tuple[str, ...], sold: Sold, ends: dict[int, list[str]]
+) -> None:
+    path, services = tree.account(sold.directory), sold.services
+    if seen.look(path, inner):
+        below = ends.get(id(services))
+        if below is None:
+            below = ends[id(services)] = [f"/{it.name}" for it in catalogue.leaves(services)]
+        for end in below:
+            seen.look(path + end, leaves)
 
 
 def _names(cgroups: CgroupTree, like: str = tree.USERS) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -187,36 +229,53 @@ def _ours(control: str) -> str:
 
 
 def _processes(
-    cgroups: CgroupTree, places: Places, members: dict[str, tuple[int, ...]], uids: Iterable[tuple[int, int]]
+    cgroups: CgroupTree,
+    places: Places,
+    members: dict[str, tuple[int, ...]],
+    uids: Iterable[tuple[int, int]],
+    broken: Broken | None = None,
 ) -> Iterator[Process]:
+    """Without `broken` what one of them has raised is raised here."""
     leaf_of = {pid: path for path, pids in members.items() for pid in pids}
     for pid, uid in uids:
         if not places.governs(uid):
             continue
         path = leaf_of.get(pid)
         sold = places.account_of(uid)
-        if path is None or (sold is not None and places.rules_ask(sold)):
-            process = closely(cgroups, pid, path)
+        if path is None or sold is None or tree.directory_of(path) != sold.directory or places.rules_ask(sold):
+            try:
+                process = closely(cgroups, places, pid, path)
+            except Exception as error:
+                if broken is None:
+                    raise
+                broken.setdefault(sold.directory if sold else "", trouble(error))
+                continue
             if process is not None:
                 yield process
         else:
             yield Process(pid, uid, path)
 
 
-def closely(cgroups: CgroupTree, pid: int, path: str | None = None) -> Process | None:
+def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = None) -> Process | None:
     """A process with all that placing it may depend on but its command line, None when it has ended; `path` is its
     cgroup if it is known. What is read here waits for nothing that the process can hold."""
     identity = procfs.identity(pid)
-    where = path if path is not None else cgroups.path_of(procfs.cgroup(pid) or "")
-    if identity is None or not identity.alive or not where:
+    if identity is None or not identity.alive:
         return None
+    known = path is not None and identity.thread == pid
+    where = path if known else cgroups.path_of(procfs.cgroup(identity.thread) or "")
+    if not where:
+        return None
+    program = procfs.program(identity.thread)
     return Process(
         pid=pid,
         uid=identity.uids[0],
         cgroup=where,
         start=identity.start,
-        program=procfs.program(pid),
-        settled=identity.settled,
+        program=program,
+        settled=identity.settled or all(map(places.governs, identity.uids)),
+        others=() if identity.settled else tuple(sorted({*identity.uids} - {identity.uids[0]})),
+        login=refused.seconds(pid, identity) if program in refused.SSHD else -1.0,
     )
 
 

@@ -60,7 +60,8 @@ def try_all(fleet: Fleet, rules: Rules, accounts: Sequence[Sold], leaves: Mappin
 
 
 def _played(stack: ExitStack, sold: Sold, leaf: str) -> tuple[Player, Sold]:
-    return stack.enter_context(Player(sold.uids[sold.owner], leaf)), sold
+    uid = sold.uids.get(sold.owner, min(sold.uids.values()))  # an owner may be exempt
+    return stack.enter_context(Player(uid, leaf)), sold
 
 
 def _uids(accounts: Iterable[Sold]) -> set[int]:

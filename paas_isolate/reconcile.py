@@ -1,7 +1,9 @@
 """One turn of the wheel: look, compare, mend, look again. Read this first."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome, apply
@@ -11,8 +13,20 @@ from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.keeping import Kept, keep_as_sold, wish
 from paas_isolate.changes.leaving import Leaving, leaving
+from paas_isolate.changes.parts import Parts
 from paas_isolate.changes.runs import Start
-from paas_isolate.changes.steps import Changes, Step, owner, touched
+from paas_isolate.changes.steps import (
+    Changes,
+    CompleteDoors,
+    RemoveDoor,
+    SetDoor,
+    Sight,
+    Step,
+    Wire,
+    owner,
+    touched,
+)
+from paas_isolate.errors import PaasError, Trouble, without_broken
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.commands import CommandReader
 from paas_isolate.linux.doors import DoorDirectory
@@ -26,10 +40,13 @@ from paas_isolate.model.quota import Rations
 from paas_isolate.model.running import FOREVER, NO_WISH, Run, Wish
 from paas_isolate.model.view import Looks
 from paas_isolate.model.world import World
-from paas_isolate.observe import observe
+from paas_isolate.observe import DOORS, NETWORK, VIEWS, observe
 
 PAUSE = 0.02
 """Seconds between two questions whether somebody has ended."""
+
+NOBODY = "paas-isolate"
+"""What was broken where it is no account."""
 
 ROUNDS = 10
 """Looks a run at the most: a process that forks while it is moved leaves a child for the next look."""
@@ -62,12 +79,14 @@ class Wheel(NamedTuple):
 
 
 class Look(NamedTuple):
-    """The world as it is, as it should be, and the steps between."""
+    """The world as it is, as it should be, and the steps between. `broken` are accounts that could not be worked on: no
+    step is theirs, and nothing of theirs goes."""
 
     observed: World
     desired: World
     changes: Changes
     leaving: Leaving
+    broken: Mapping[str, Trouble] = MappingProxyType({})
 
 
 class Report(NamedTuple):
@@ -76,6 +95,8 @@ class Report(NamedTuple):
     outcomes: tuple[Outcome, ...]
     last: Look
     remaining: tuple[Outcome, ...]
+    broken: Mapping[str, Trouble] = MappingProxyType({})
+    """Accounts that could not be worked on, for what nobody expected to be raised; they stay as they are."""
 
     def ended(self, ending: Ending) -> bool:
         """Whether anything is left that ended so."""
@@ -93,15 +114,20 @@ class Report(NamedTuple):
 
 
 class _Sold(NamedTuple):
-    """What was sold, the same at every look of a run."""
+    """What was sold, the same at every look of a run. `wheel` is without the accounts that are `broken`."""
 
+    wheel: Wheel
     world: World
     keep: Mapping[str, Kept]
+    broken: Mapping[str, Trouble] = MappingProxyType({})
+
+    def without(self, broken: Mapping[str, Trouble]) -> "_Sold":
+        return self._replace(broken={**self.broken, **broken})
 
 
 def look(wheel: Wheel) -> Look:
     """Look once and change nothing."""
-    return _look(wheel, _sold(wheel))
+    return _look(_sold(wheel))[1]
 
 
 def as_wanted(wheel: Wheel) -> World:
@@ -119,9 +145,27 @@ def as_wanted(wheel: Wheel) -> World:
 
 
 def _sold(wheel: Wheel) -> _Sold:
+    names = tuple(wheel.fleet.accounts)
+    sold, broken = without_broken(
+        lambda some: _sold_to(_without_others(wheel, some)), names, partial(_part_sold, wheel)
+    )
+    return sold.without(broken)
+
+
+def _without_others(wheel: Wheel, names: Sequence[str]) -> Wheel:
+    return wheel._replace(fleet=wheel.fleet.only(names))
+
+
+def _part_sold(wheel: Wheel, names: Sequence[str]) -> _Sold:
+    """As if there were no others at all."""
+    accounts = {name: wheel.fleet.accounts[name] for name in names}
+    return _sold_to(wheel._replace(fleet=wheel.fleet._replace(accounts=accounts)))
+
+
+def _sold_to(wheel: Wheel) -> _Sold:
     world = as_wanted(wheel)
     keep, unmet = kept_by(wheel, world)
-    return _Sold(world._replace(unmet={**world.unmet, **unmet}) if unmet else world, keep)
+    return _Sold(wheel, world._replace(unmet={**world.unmet, **unmet}) if unmet else world, keep)
 
 
 def kept_by(wheel: Wheel, world: World) -> tuple[Mapping[str, Kept], Mapping[str, str]]:
@@ -131,7 +175,10 @@ def kept_by(wheel: Wheel, world: World) -> tuple[Mapping[str, Kept], Mapping[str
     return keep_as_sold(wheel.fleet, world.cgroups, wheel.held, wheel.stopped)
 
 
-def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None = None) -> Look:
+def _look(sold: _Sold, since: tuple[World, Collection[str]] | None = None) -> tuple[_Sold, Look]:
+    """What was sold, of the accounts that could be looked at, and the look."""
+    wheel = sold.wheel
+    unseen: dict[str, Trouble] = {}
     observed = observe(
         wheel.cgroups,
         wheel.fleet,
@@ -143,7 +190,55 @@ def _look(wheel: Wheel, sold: _Sold, since: tuple[World, Collection[str]] | None
         rations=wheel.rations,
         since=since,
         commands=wheel.commands,
+        broken=unseen,
     )
+    try:
+        found = _compared(sold, observed)
+    except PaasError:
+        raise
+    except Exception:  # noqa: BLE001  (whoever it is that raises it is found in what follows)
+        (found, again), broken = _compared_apart(wheel, observed)
+        sold = again.without(sold.broken).without(broken)
+    return sold, _as_far_as_seen(found, sold, unseen)
+
+
+def _compared_apart(wheel: Wheel, observed: World) -> tuple[tuple[Look, _Sold], Mapping[str, Trouble]]:
+    """Of the accounts that can be compared; and what the others raise."""
+    parts = Parts(observed, wheel.fleet)
+
+    def whole(names: Sequence[str]) -> tuple[Look, _Sold]:
+        sold = _sold_to(_without_others(wheel, names))
+        return _compared(sold, observed), sold
+
+    def part(names: Sequence[str]) -> Look:
+        directories = [wheel.fleet.accounts[name].directory for name in names]
+        return _compared(_part_sold(wheel, names), parts.of(directories))
+
+    return without_broken(whole, tuple(wheel.fleet.accounts), part)
+
+
+def _as_far_as_seen(found: Look, sold: _Sold, unseen: Mapping[str, Trouble]) -> Look:
+    """Nothing is done to an account that was not seen whole."""
+    if not unseen:
+        return found._replace(broken=sold.broken)
+    names = {it.directory: it.name for it in sold.wheel.fleet.accounts.values()}
+    broken = {names.get(directory) or directory or NOBODY: it for directory, it in unseen.items()}
+    left = unseen.keys() - {""}  # which is nobody's: all stand on it
+    changes = tuple(step for step in found.changes if owner(step) not in left and _part_of(step) not in left)
+    return found._replace(changes=changes, broken={**sold.broken, **broken})
+
+
+def _part_of(step: Step) -> str:
+    """What is looked at for all accounts at once, of which a step changes something."""
+    if isinstance(step, SetDoor | RemoveDoor | CompleteDoors):
+        return DOORS
+    if isinstance(step, Wire):
+        return NETWORK
+    return VIEWS if isinstance(step, Sight) else ""
+
+
+def _compared(sold: _Sold, observed: World) -> Look:
+    wheel = sold.wheel
     departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
     desired = desire(wheel.fleet, sold.world, observed, staying=staying)
@@ -186,24 +281,30 @@ def services_now(
 
 
 def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
-    """Mend what differs, look again until nothing new differs, and report what could not be mended."""
+    """Mend what differs, look again until nothing new differs, and report what could not be mended. An account on which
+    an error of our own is raised stays as it is, and the others are worked on."""
     outcomes: list[Outcome] = []
+    failed: dict[str, Trouble] = {}
     sold = _sold(wheel)
     since = None
     until = time.monotonic() + wheel.patience
     left = ROUNDS
     while left:
-        last = _look(wheel, sold, since)
+        sold, last = _look(sold, since)
         tried = {outcome.step for outcome in outcomes} if last.changes else ()
-        new = tuple(step for step in last.changes if step not in tried)
+        new = tuple(step for step in last.changes if step not in tried and owner(step) not in failed)
         since = (last.observed, touched(new)) if new else None
         if not new and not _wait(wheel, last, until):
             break
         for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires, wheel.looks, wheel.records, wheel.rations):
             outcomes.append(outcome)
             tell(outcome)
+            if outcome.trouble:
+                failed[owner(outcome.step) or NOBODY] = outcome.trouble
         left -= 1 if new else 0
-    return Report(tuple(outcomes), last, tuple(_remaining(last.changes, outcomes)))
+    names = {it.directory: it.name for it in wheel.fleet.accounts.values()}
+    broken = {names.get(whose, whose): found for whose, found in failed.items()}
+    return Report(tuple(outcomes), last, tuple(_remaining(last.changes, outcomes)), {**broken, **last.broken})
 
 
 def _wait(wheel: Wheel, last: Look, until: float) -> bool:

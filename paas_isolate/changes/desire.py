@@ -6,6 +6,7 @@ from paas_isolate.changes.catalogue import Catalogue, DeviceOf
 from paas_isolate.changes.doors import doors_as_sold, staying_doors
 from paas_isolate.changes.place import Places
 from paas_isolate.changes.quotas import quotas_as_sold, quotas_now, unmet_quotas
+from paas_isolate.changes.refused import as_refused
 from paas_isolate.changes.views import staying_views, views_as_sold
 from paas_isolate.changes.wiring import network_as_sold, staying_addresses, without_taken
 from paas_isolate.model import tree
@@ -69,21 +70,41 @@ def desire(
     places = places or Places(fleet)
     busy = observed.runs.keys()  # what was begun in a leaf stays there until it is asked to end, sold or not
     there = (process for process in observed.processes if process.cgroup not in busy)
-    elsewhere = tuple(moved for process in there if (moved := places.moved(process)))
+
+    def frozen(path: str) -> bool:
+        return any(cgroups.get(each, {}).get(FREEZE) == "1" for each in (path, tree.parent(path)))
+
+    placed = (as_refused(process, places.moved(process), frozen) for process in there)
+    elsewhere = tuple(moved for moved in placed if moved)
     leaving = {process.pid for process in elsewhere}
     for path, pids in observed.members.items():
         if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):
             cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
     doors = sold.doors
     if staying and doors:
-        doors = {**staying_doors(observed.doors, staying), **doors}
+        doors = {**staying_doors(fleet, observed.doors, staying), **doors}
     network, refused = without_taken(sold.network, observed.network)
     network = staying_addresses(network, observed.network, staying)
     views = staying_views(sold.views, observed.views, staying)
     unmet = {**sold.unmet, **refused, **unmet_quotas(observed.quotas)}
     quotas = quotas_now(sold.quotas, observed.quotas, staying)
-    late = places.late(observed.processes)
-    return World(cgroups, elsewhere, unmet=unmet, late=late, doors=doors, network=network, views=views, quotas=quotas)
+    return World(
+        cgroups,
+        elsewhere,
+        unmet=unmet,
+        late=places.late(observed.processes),
+        doors=doors,
+        network=network,
+        views=views,
+        quotas=quotas,
+        revoked=frozenset(_revoked(fleet, observed)) if fleet.revoked else frozenset(),
+    )
+
+
+def _revoked(fleet: Fleet, observed: World) -> Iterator[tuple[str, int]]:
+    for process in observed.processes:
+        if process.uid in fleet.revoked.get(tree.directory_of(process.cgroup), ()):
+            yield process.cgroup, process.uid
 
 
 def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:

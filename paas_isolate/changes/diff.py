@@ -6,7 +6,7 @@ from paas_isolate.changes.doors import door_steps
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.quotas import quota_steps
 from paas_isolate.changes.service_steps import service_steps
-from paas_isolate.changes.steps import Changes, Create, Enable, LowerMemory, Move, Remove, SetKnob, Step
+from paas_isolate.changes.steps import Changes, Create, Enable, EndRevoked, LowerMemory, Move, Remove, SetKnob, Step
 from paas_isolate.changes.views import view_steps
 from paas_isolate.changes.wiring import network_steps
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
@@ -40,6 +40,7 @@ def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
     steps += [Remove(path) for path in have if path not in desired.cgroups]
     there = {process.pid: process for process in observed.processes} if desired.processes else {}
     steps += [Move(there[process.pid], process.cgroup) for process in desired.processes]
+    steps += [EndRevoked(path, uid) for path, uid in desired.revoked]
     if observed.runs or desired.services.patience:
         steps += service_steps(desired.services, observed, now)
     steps.sort(key=rank)

@@ -5,6 +5,7 @@ It leads to a leaf, or is closed: then it says whose it is, and logins are refus
 `uid:view` says whose view the uid's logins enter.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 
 from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, Step
@@ -13,6 +14,8 @@ from paas_isolate.model.account import LOGIN, Fleet, Sold
 from paas_isolate.model.view import DOOR as VIEW_DOOR
 from paas_isolate.model.world import COMPLETE, Doors
 
+_UID = re.compile(r"[0-9]+")
+
 
 def doors_as_sold(fleet: Fleet, held: Collection[str]) -> dict[str, str]:
     """`held` as in `as_sold`: nobody logs in where nothing may run."""
@@ -20,7 +23,11 @@ def doors_as_sold(fleet: Fleet, held: Collection[str]) -> dict[str, str]:
     for sold in fleet.accounts.values():
         leads = dict(_of(sold, held))
         for uid in sold.uids.values():
-            if fleet.governs(uid):
+            if not fleet.governs(uid):
+                continue
+            if uid in fleet.doubtful:
+                doors[f"{uid}"] = tree.closed(sold.directory)
+            else:
                 doors.update({f"{uid}{service}": target for service, target in leads.items()})
     return doors
 
@@ -47,6 +54,27 @@ def door_steps(desired: Doors, observed: Doors) -> list[Step]:
     return steps
 
 
-def staying_doors(observed: Mapping[str, str], staying: Collection[str]) -> dict[str, str]:
-    """The doors of accounts that stay as they are."""
-    return {name: target for name, target in observed.items() if tree.behind(target) in staying}
+def staying_doors(fleet: Fleet, observed: Mapping[str, str], staying: Collection[str]) -> dict[str, str]:
+    """The doors of accounts of which nothing is known but that they stay. None leads whoever has the uid in another
+    account now into theirs, nor, while that is not known to be the same person, anybody."""
+    there = {name: target for name, target in observed.items() if tree.behind(target) in staying}
+    if not there:
+        return {}
+    accounts = fleet.accounts.values()
+    known = {sold.directory for sold in accounts}
+    theirs = {uid for sold in accounts for uid in sold.uids.values()}
+    left = {name: target for name, target in there.items() if tree.behind(target) not in known}
+    doors: dict[str, str] = {}
+    for name, target in left.items():
+        uid = _uid_of(name)
+        if uid in fleet.doubtful:
+            doors[str(uid)] = tree.closed(tree.behind(target))
+        elif uid not in theirs:
+            doors[name] = target
+    return doors
+
+
+def _uid_of(door: str) -> int:
+    """-1 where the name is that of no door."""
+    found = _UID.match(door)
+    return int(found[0]) if found else -1

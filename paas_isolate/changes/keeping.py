@@ -49,12 +49,16 @@ def keep_as_sold(
             if not service.work.run:
                 continue
             uid = sold.uids.get(sold.owner)
+            if uid is None and sold.name in fleet.kept:
+                continue  # it has been said why
             if uid is None or not sold.home:
                 unmet[tree.leaf(sold.directory, service.name)] = (
                     f"{sold.name}/{service.name} cannot run: {_owner(sold)}"
                 )
                 continue
-            kept.update(_programs(sold, service, uid, cgroups, _rest(fleet, sold, service, held, stopped)))
+            rest = _rest(fleet, sold, service, held, stopped)
+            called = fleet.renamed.get(sold.owner, "")
+            kept.update(_programs(sold, service, uid, called, cgroups, rest))
     return kept, unmet
 
 
@@ -67,6 +71,8 @@ def _rest(
 ) -> tuple[str, bool]:
     """Why it is not to run, and whether it is left as it is."""
     name = f"{sold.directory}/{service.name}"
+    if sold.uids.get(sold.owner) in fleet.doubtful:
+        return "its user may be another person now", True
     if sold.directory in held or name in held:
         return "frozen", True
     if sold.suspended:
@@ -75,14 +81,14 @@ def _rest(
 
 
 def _programs(
-    sold: Sold, service: Service, uid: int, cgroups: Mapping[str, Knobs], rest: tuple[str, bool]
+    sold: Sold, service: Service, uid: int, called: str, cgroups: Mapping[str, Knobs], rest: tuple[str, bool]
 ) -> Iterator[tuple[str, Kept]]:
     work = service.work.complete()
     leaves = tuple(tree.leaf(sold.directory, it.name) for it in replicas(service))
     for index, leaf in enumerate(leaves, 1):
         told = tuple(_told(cgroups.get(leaf, {}), cgroups.get(tree.account(sold.directory), {})))
         launch = _launch(sold, service, work, index, uid)
-        yield leaf, Kept(launch._replace(told=told), work, leaves, launch.digest, *rest)
+        yield leaf, Kept(launch._replace(told=told, called=called), work, leaves, launch.digest, *rest)
 
 
 def _launch(sold: Sold, service: Service, work: Work, index: int, uid: int) -> Launch:

@@ -9,6 +9,7 @@ from paas_isolate.changes.steps import (
     CompleteDoors,
     Create,
     Enable,
+    EndRevoked,
     LowerMemory,
     Move,
     Remove,
@@ -70,6 +71,8 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.NETWORK, 2, 0, step.address
         case Move():
             return Rank.MOVE, 0, step.process.pid, step.to
+        case EndRevoked():
+            return Rank.STOP, 0, step.uid, step.path
         case Stop() | Kill() | GiveUp() | Remember() | Forget():
             return Rank.STOP, 0, 0, step.path
         case Start() | Tell() | Wait():

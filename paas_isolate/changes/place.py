@@ -7,6 +7,7 @@ from fnmatch import translate
 from paas_isolate.changes.catalogue import leaves
 from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Fleet, Match, Service, Sold
+from paas_isolate.model.left import compiled
 from paas_isolate.model.world import Process
 from paas_isolate.spec.names import some
 
@@ -21,6 +22,7 @@ class Places:
         self._by_uid = {uid: sold for sold in fleet.accounts.values() for uid in sold.uids.values()}
         self._directories = {sold.directory: sold for sold in fleet.accounts.values()}
         self._rules: dict[str, tuple[_Rule, ...]] = {}
+        self._leave = compiled(fleet.host.leave)
 
     def governs(self, uid: int) -> bool:
         return self._fleet.governs(uid)
@@ -50,10 +52,16 @@ class Places:
         if not process.settled or not self._fleet.governs(process.uid):
             return None
         place = self.place(process)
-        return None if place == process.cgroup else process._replace(cgroup=place)
+        return None if place == process.cgroup or self.left(process) else process._replace(cgroup=place)
+
+    def left(self, process: Process) -> bool:
+        """Whether it is in a cgroup in which root runs what is not to be moved."""
+        return not process.confined and self._leave is not None and self._leave.fullmatch(process.cgroup) is not None
 
     def place(self, process: Process) -> str:
-        """Where a process of a governed uid should be: a leaf of the tree, OUTSIDE, or where it is."""
+        """Where a process of a governed uid should be: a leaf of the tree, or where it is."""
+        if self._fleet.revoked and self._revoked(process):
+            return process.cgroup  # it ends: its uid is another account's now
         sold = self._by_uid.get(process.uid)
         if sold is None:
             return self._without_account(process)
@@ -94,13 +102,15 @@ class Places:
         return any(map(asks_programs, each.values()))
 
     def _without_account(self, process: Process) -> str:
+        """It stays where it is, with the limits that it has there, until it ends: nobody gets out of an account by
+        another uid, or by a user entry that has changed."""
         directory = tree.directory_of(process.cgroup) if process.confined else ""
         if directory and directory not in self._directories:
             return process.cgroup  # an account that is going, or whose file is wrong, stays as it is
-        if self._fleet.host.without_account == "penalty":
-            return tree.PENALTY
-        left = directory or process.cgroup == tree.PENALTY
-        return tree.OUTSIDE if left else process.cgroup
+        return tree.PENALTY if self._fleet.host.without_account == "penalty" else process.cgroup
+
+    def _revoked(self, process: Process) -> bool:
+        return process.uid in self._fleet.revoked.get(tree.directory_of(process.cgroup), ())
 
     def _leaves(self, sold: Sold) -> set[str]:
         return {tree.leaf(sold.directory, service.name) for service in leaves(sold.services)}

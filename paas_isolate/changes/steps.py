@@ -59,15 +59,26 @@ class LowerMemory(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Put one process where it belongs."""
+    """Put one process where it belongs; NOWHERE: end it, a login that was refused."""
 
     process: Process
     to: str
 
     def __str__(self) -> str:
         name = f" ({self.process.program})" if self.process.program else ""
-        to = "outside the tree" if self.to == tree.OUTSIDE else self.to
-        return f"move process {self.process.pid}{name} from {self.process.cgroup} to {to}"
+        if self.to == tree.NOWHERE:
+            return f"end process {self.process.pid}{name} in {self.process.cgroup}: its login was refused"
+        return f"move process {self.process.pid}{name} from {self.process.cgroup} to {self.to}"
+
+
+class EndRevoked(NamedTuple):
+    """End what runs in a cgroup as a uid that is another account's now."""
+
+    path: str
+    uid: int
+
+    def __str__(self) -> str:
+        return f"end what runs in {self.path} as uid {self.uid}, which is another account's now"
 
 
 class Remove(NamedTuple):
@@ -200,6 +211,7 @@ Step = (
     | SetKnob
     | LowerMemory
     | Move
+    | EndRevoked
     | Remove
     | SetDoor
     | RemoveDoor

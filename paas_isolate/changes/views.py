@@ -6,18 +6,22 @@ from paas_isolate.changes.seen import MakeView, RemoveView, SetAging
 from paas_isolate.changes.steps import Step
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host, Sold
-from paas_isolate.model.view import View, Views
+from paas_isolate.model.view import UNKNOWN, View, Views
 from paas_isolate.units import format_duration
 
 
 def views_as_sold(fleet: Fleet) -> Views:
-    made: dict[str, View | None] = {it.directory: _of(it, it.view) for it in fleet.accounts.values() if it.view}
+    """An account none of whose users is confined (all are exempt) has none: nobody could enter it."""
+    made: dict[str, View | None] = {
+        it.directory: _of(it, it.view) for it in fleet.accounts.values() if it.view and it.uids
+    }
     return Views(made, aging(fleet.host) if any(view.tmp for view in made.values() if view) else "")
 
 
 def _of(sold: Sold, view: View) -> View:
-    """Files are somebody's: another customer of that name is to find none."""
-    return view._replace(owner=sold.uids[sold.owner]) if view.tmp else view
+    """Files are somebody's: another customer of that name is to find none. Those of an owner who is exempt, or gone,
+    stay whose they are."""
+    return view._replace(owner=sold.uids.get(sold.owner, UNKNOWN)) if view.tmp else view
 
 
 def aging(host: Host) -> str:

@@ -40,6 +40,7 @@ class Why(StrEnum):
     UNIT = "unit"
     PENALTY = "penalty"
     ACCOUNT = "account"
+    LEFT = "left"
     ELSEWHERE = "elsewhere"
 
 
@@ -56,6 +57,8 @@ class Reason(NamedTuple):
                 return self.what
             case Why.ACCOUNT:
                 return "another account"
+            case Why.LEFT:
+                return "left where root put it"
             case Why.MANAGER:
                 return "user manager"
         return str(self.why)
@@ -76,6 +79,8 @@ class Reason(NamedTuple):
                 return "the door of the login did not open: paas-isolate reconcile mends the doors"
             case Why.ACCOUNT:
                 return "it is in the cgroup of another account"
+            case Why.LEFT:
+                return f"users.leave of config.yaml names {self.what}: the account's limits do not hold there"
             case Why.ELSEWHERE:
                 return "somebody put it there: neither a login nor a unit has this cgroup"
         return ""

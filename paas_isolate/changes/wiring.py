@@ -40,8 +40,8 @@ def _home(sold: Sold) -> Home:
 def _peers(fleet: Fleet) -> Iterator[Grant]:
     for sold in fleet.accounts.values():
         for peer in sold.peers:
-            if peer in fleet.accounts:
-                yield from (Grant(uid, at) for at in sold.addresses for uid in fleet.accounts[peer].uids.values())
+            uids = fleet.accounts[peer].uids.values() if peer in fleet.accounts else fleet.left.get(peer, ())
+            yield from (Grant(uid, at) for at in sold.addresses for uid in uids)
 
 
 def _published(fleet: Fleet) -> Iterator[Published]:
@@ -70,9 +70,33 @@ def staying_addresses(sold: Network, observed: Network, staying: Collection[str]
         return sold
     owners = frozenset(observed.rules.owners if observed.rules else ())
     left = frozenset([grant for grant in owners if grant[1] not in sold.addresses])
-    rules = sold.rules._replace(owners=sold.rules.owners | left)
-    gate = sold.gate._replace(homes={**_left(sold, observed), **sold.gate.homes}) if sold.gate else None
-    return sold._replace(addresses={**observed.addresses, **sold.addresses}, rules=rules, gate=gate)
+    rules = _with_left(sold.rules, observed.rules or Rules(), left)
+    homes = {**_left(sold, observed), **sold.gate.homes} if sold.gate else {}
+    gate = sold.gate._replace(homes=homes, peers=rules.peers) if sold.gate else None
+    theirs = {grant.address for grant in left}
+    names = [line for line in observed.names or () if line.partition(" ")[0] in theirs]
+    return sold._replace(
+        addresses={**observed.addresses, **sold.addresses},
+        rules=rules,
+        gate=gate,
+        names=tuple(sorted((*sold.names, *names), key=_named)) if sold.names and names else sold.names,
+    )
+
+
+def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant]) -> Rules:
+    """What is let in and held back of those who have `left` stays as it is, as far as nobody else was sold it."""
+    uids = {grant.uid for grant in left} - {grant.uid for grant in rules.owners}
+    theirs, ports = {grant.address for grant in left}, {it.port for it in rules.published}
+    return rules._replace(
+        owners=rules.owners | left,
+        peers=rules.peers | {it for it in observed.peers if it.address in theirs},
+        published=rules.published | {it for it in observed.published if it.address in theirs and it.port not in ports},
+        restrained=rules.restrained | {it for it in observed.restrained if it.uid in uids},
+    )
+
+
+def _named(line: str) -> str:
+    return line.split()[1].removesuffix(f".{DOMAIN}")
 
 
 def _left(sold: Network, observed: Network) -> dict[int, Home]:

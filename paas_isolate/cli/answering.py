@@ -2,7 +2,6 @@
 
 import socket
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -15,6 +14,7 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit, exit_of
 from paas_isolate.cli.running import Manner, exit_after, report_data, run_once
+from paas_isolate.cli.troubles import Troubles
 from paas_isolate.daemon.control import Asked, Control, Customers, May, RefusedError, Told, Verb
 from paas_isolate.daemon.hits import Hits
 from paas_isolate.daemon.loop import Ear
@@ -42,8 +42,8 @@ Order = Callable[[str, Sold, Service, bool], tuple[str, ...]]
 class Answering:
     """What the daemon has for those who ask. `customers` tells what it knows now, None before the first turn."""
 
-    def __init__(self, desk: Desk, customers: Callable[[], Customers | None], order: Order) -> None:
-        self.desk, self.customers, self.order = desk, customers, order
+    def __init__(self, desk: Desk, customers: Callable[[], Customers | None], order: Order, troubles: Troubles) -> None:
+        self.desk, self.customers, self.order, self._troubles = desk, customers, order, troubles
         self.hits = Hits()
         self._ordered: dict[str, float] = {}
         self._bound = ExitStack()
@@ -78,9 +78,9 @@ class Answering:
         none: nobody could ask."""
         try:
             listening = self._bind(stack.enter_context(self._bound))
-            self._reception = Reception(listening, Control(verbs(self), self.customers, traceback.print_exception).ask)
+            self._reception = Reception(listening, Control(verbs(self), self.customers, self._troubles.bug).ask)
             stack.callback(self._reception.close)
-            rounds = Rounds(self.hits, self.fleet, self.opened)
+            rounds = Rounds(self.hits, self.fleet, self.opened, self._troubles.tell)
             stack.callback(rounds.close)
         except OSError as error:
             say.line(f"nobody can ask the daemon: {control.NAME}: {error}", fg="yellow", err=True)

@@ -13,6 +13,7 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk, unknown
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
+from paas_isolate.errors import Trouble, without_broken
 from paas_isolate.linux import procfs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
@@ -38,28 +39,45 @@ def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
     with desk.wheel(fleet) as wheel:
         if account and account not in fleet.accounts:
             raise unknown(account, fleet)
-        processes = [process for process in look(wheel).observed.processes if _counts(places, fleet, process)]
+        seen = look(wheel)
+        processes = [process for process in seen.observed.processes if _counts(places, fleet, process)]
+    processes, broken = _placed(places, processes)
+    broken = {**broken, **seen.broken}
     if account:
         processes = [process for process in processes if (of := places.account_of(process.uid)) and of.name == account]
     family = Family(fleet)
-    confined = sum(map(places.confined, processes))
+    confined, left = sum(map(places.confined, processes)), sum(map(places.left, processes))
+    total = len(processes) - left
     if as_json:
         say.print_json(
             {
                 "confined": confined,
-                "total": len(processes),
+                "total": total,
+                "left": left,
                 "processes": [_process_data(places, family, process) for process in processes],
             }
         )
     else:
-        shown = [process for process in processes if account or everything or places.place(process) != process.cgroup]
+        shown = [it for it in processes if account or everything or places.left(it) or places.place(it) != it.cgroup]
         if shown:
             say.table(TITLES, (_process_row(places, family, process) for process in shown))
         for line in _reasons(_why(places, process) for process in shown):
             click.echo(line)
-        colour = "green" if confined == len(processes) else "red"
-        click.secho(f"{confined} of {len(processes)} processes confined", fg=colour)
-    return Exit.CONVERGED if confined == len(processes) else Exit.DIFFERS
+        colour = "green" if confined == total else "red"
+        click.secho(f"{confined} of {total} processes confined", fg=colour)
+        if left:
+            click.secho(f"{left} left where root put them", fg="yellow")
+    say.broken(broken)
+    if broken:
+        return Exit.ERROR
+    return Exit.CONVERGED if confined == total else Exit.DIFFERS
+
+
+def _placed(places: Places, processes: list[Process]) -> tuple[list[Process], dict[str, Trouble]]:
+    """Those of which can be told where they belong; and the accounts of the others."""
+    _, wrong = without_broken(lambda some: [places.place(process) for process in some], processes)
+    broken = {(of.name if (of := places.account_of(it.uid)) else str(it.uid)): found for it, found in wrong.items()}
+    return [process for process in processes if process not in wrong], broken
 
 
 class Family:
@@ -81,6 +99,8 @@ def _counts(places: Places, fleet: Fleet, process: Process) -> bool:
 
 
 def _why(places: Places, process: Process) -> Reason:
+    if places.left(process):
+        return Reason(ways.Why.LEFT, process.cgroup)
     account = places.account_of(process.uid)
     return ways.why(process.cgroup, account.directory if account else "")
 
@@ -100,8 +120,12 @@ def _process_row(places: Places, family: Family, process: Process) -> tuple[str,
         "left behind" if (way := family.way(process)) == ways.LEFT_BEHIND else way,
         str(_why(places, process)) or "-",
         process.cgroup,
-        places.place(process),
+        _belongs(places, process),
     )
+
+
+def _belongs(places: Places, process: Process) -> str:
+    return process.cgroup if places.left(process) else places.place(process)
 
 
 def _process_data(places: Places, family: Family, process: Process) -> dict[str, object]:
@@ -112,7 +136,7 @@ def _process_data(places: Places, family: Family, process: Process) -> dict[str,
         "account": account.name if account else None,
         "program": process.program or procfs.name(process.pid),
         "cgroup": process.cgroup,
-        "belongs": places.place(process),
+        "belongs": _belongs(places, process),
         "confined": places.confined(process),
         "settled": process.settled,
         "way": family.way(process),

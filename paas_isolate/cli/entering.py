@@ -46,7 +46,13 @@ def exec(
     if sold.suspended:
         raise PaasError(f"{sold.name} is suspended, by its file")
     _open_door(desk, sold, uid, service)
-    words = ["--doors", desk.doors, "--user", user, *(word for name in keep for word in ("--keep", name))]
+    words = [
+        "--doors",
+        desk.doors,
+        "--user",
+        fleet.renamed.get(user, user),
+        *(word for name in keep for word in ("--keep", name)),
+    ]
     words += ["--no-new-privs"] if no_new_privs else []
     os.execv(launcher, [launcher, *words, f"{sold.directory}/{service}", "--", *command])  # noqa: S606  (as meant)
 

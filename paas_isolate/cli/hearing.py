@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
+from paas_isolate.daemon.fingerprint import PEOPLE
 from paas_isolate.daemon.loop import Ear
 from paas_isolate.errors import PaasError
 from paas_isolate.linux.ears.clock import ClockSet
@@ -20,8 +21,6 @@ from paas_isolate.linux.ears.records import Records
 from paas_isolate.linux.machine import ZONE
 from paas_isolate.linux.mounts import cgroup2
 from paas_isolate.source.directory import ACCOUNTS, PLANS
-
-PEOPLE = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 
 
 class Ears:
@@ -53,7 +52,7 @@ class Ears:
         for follow in self.following:
             try:
                 follow()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001  (whoever is deaf still looks)
                 deaf = f"what is asked or noted is seen at the next look only: {error}"
         if deaf and deaf != self._deaf:
             say.line(deaf, fg="yellow", err=True)

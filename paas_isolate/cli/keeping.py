@@ -109,10 +109,11 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
             report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
     for outcome in report.remaining:
         click.echo(say.outcome_line(outcome), err=True)
+    say.broken(report.broken)
     if not report.outcomes:
         click.echo("nothing to do")
     failed = report.remaining or any(outcome.ending is Ending.FAILED for outcome in report.outcomes)
-    return Exit.ERROR if failed else Exit.CONVERGED
+    return Exit.ERROR if failed or sold.name in report.broken else Exit.CONVERGED
 
 
 def named(fleet: Fleet, target: str) -> tuple[Sold, Service]:

@@ -1,5 +1,6 @@
 """The entry point: every error that a person can mend ends as words and an exit status."""
 
+import io
 import os
 import sys
 
@@ -16,6 +17,9 @@ def main() -> None:
 
 
 def run(words: list[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):  # a home may have bytes in its path that are no letters: none ends a run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _run(words)
     except BrokenPipeError:  # `paas-isolate status | head`: not our error

@@ -75,7 +75,8 @@ def try_(desk: Desk, accounts: tuple[str, ...], as_json: bool) -> int:
     Exit status 1 when a promise is broken.
     """
     fleet = _fleet(desk)
-    chosen = _named(fleet, accounts or tuple(sorted(fleet.accounts)[:_SOME]))
+    some = accounts or tuple(name for name, sold in sorted(fleet.accounts.items()) if sold.addresses)[:_SOME]
+    chosen = [sold for sold in _named(fleet, some) if sold.addresses and sold.uids]  # all of whose users may be exempt
     if not chosen:
         raise HostError("there is no account to try it with")
     found = (*_standing(fleet), *try_all(fleet, _rules(fleet), chosen, _leaves(desk, fleet, chosen)))
@@ -171,7 +172,7 @@ def _row(sold: Sold, traffic: dict[str, Traffic], withheld: dict[str, int]) -> t
         str(it.packets_out),
         str(withheld[sold.name]),
     )
-    return sold.name, *sold.addresses, sold.loopback or "own", peers, *sizes
+    return sold.name, *(sold.addresses or ("-", "-")), sold.loopback or "own", peers, *sizes
 
 
 def _data(sold: Sold, traffic: dict[str, Traffic], withheld: dict[str, int]) -> dict[str, object]:

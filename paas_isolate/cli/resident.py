@@ -22,6 +22,8 @@ from paas_isolate.cli.running import Manner, complaints, run_once, tell
 from paas_isolate.cli.running import reconcile as run
 from paas_isolate.cli.serving import Servant
 from paas_isolate.cli.sweeping import Fights, Sweeper
+from paas_isolate.cli.troubles import Troubles
+from paas_isolate.daemon.contained import Contained, ContainedEar
 from paas_isolate.daemon.control import Customers
 from paas_isolate.daemon.fingerprint import fingerprint
 from paas_isolate.daemon.garbage import put_off
@@ -66,10 +68,11 @@ def daemon(desk: Desk, once: bool, interval: float) -> int:
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         resident = Resident(desk, Ears(desk, stack), interval)
-        answering = Answering(desk, resident.customers, resident.order)
-        ears = [*resident.ears.all, *answering.ears(stack)]
+        tell = resident.troubles.tell
+        answering = Answering(desk, resident.customers, resident.order, resident.troubles)
+        ears = [ContainedEar(it, tell) for it in (*resident.ears.all, *answering.ears(stack))]
         resident.ears.following.append(answering.follow)
-        Loop(resident, ears, pulse=watchdog() / 2, alive=resident.alive).run()
+        Loop(Contained(resident, tell), ears, pulse=watchdog() / 2, alive=resident.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED
 
@@ -84,8 +87,9 @@ class Resident:
         self._leaving = False
         self._well = False
         self._fights = Fights()
-        self._sweeper = Sweeper(desk, self._fights, ears.unhear)
-        self._servant = Servant(desk)
+        self.troubles = Troubles()
+        self._sweeper = Sweeper(desk, self._fights, ears.unhear, self.troubles, ears.processes)
+        self._servant = Servant(desk, self.troubles)
         self._mender, self._writers = Mender(desk, self._fights), Writers()
         self._editor = Editor(desk, self._servant, lambda: self._listen(True), self._note)
         self._print: tuple[object, ...] = ()
@@ -109,6 +113,7 @@ class Resident:
 
     @put_off()
     def turn(self) -> bool:
+        self._well = False
         self.ears.follow()
         try:
             self._look_at_machine()
@@ -117,7 +122,6 @@ class Resident:
                 fleet, report = run_once(self._desk, Manner(quiet=True), self._writers.tell)
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
-            self._well = False
             self._tell(wrong, lambda: say.line(wrong, fg="red", err=True))
             return True
         self._writers.forget()
@@ -146,8 +150,9 @@ class Resident:
 
     def _hear_writers(self) -> None:
         """Whoever has written until now: after the turn nothing is left to be mended for their sake."""
-        for heard in self.ears.knobs.heard() if self.ears.knobs else ():
-            self.note(heard)
+        if self.ears.knobs:
+            for heard in ContainedEar(self.ears.knobs, self.troubles.tell).heard():
+                self.note(heard)
 
     def _listen(self, execs: bool) -> None:
         if self.ears.processes:
@@ -240,6 +245,9 @@ class Resident:
     def sweep(self, pids: Collection[int]) -> bool:
         known = self._known
         return known is None or self._sweeper.sweep(known.fleet, known.places, pids)
+
+    def until_swept(self) -> float:
+        return self._sweeper.until_swept()
 
     def warm(self) -> bool:
         return self._sweeper.warm()

@@ -91,7 +91,8 @@ def _decide(desk: Desk, target: str, decision: Callable[[Decisions, str], Decisi
             report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
     for outcome in report.remaining:
         click.echo(say.outcome_line(outcome), err=True)
-    return Exit.ERROR if report.ended(Ending.FAILED) else Exit.CONVERGED
+    say.broken(report.broken)
+    return Exit.ERROR if account in report.broken or report.ended(Ending.FAILED) else Exit.CONVERGED
 
 
 def _path(cgroups: CgroupTree, fleet: Fleet, target: str) -> str:

@@ -65,6 +65,7 @@ def run_once(desk: Desk, manner: Manner, hear: Callable[[Outcome], None] | None 
         _remember_network(desk, True)
     with desk.wheel(fleet, account=manner.account, meant=manner.remove, patience=manner.patience) as wheel:
         report = turn(wheel, hear or (_silent if manner.cron or manner.as_json else tell_outcome))
+    fleet = fleet.with_broken(report.broken)
     _remember_departures(desk, fleet, report)
     _remember_quotas(desk, report.last)
     if not fleet.host.network and not report.remaining:
@@ -79,7 +80,7 @@ def tell(fleet: Fleet, report: Report, *, quiet: bool) -> None:
 
 
 def exit_after(fleet: Fleet, report: Report) -> Exit:
-    if report.unmet or report.ended(Ending.FAILED) or report.ended(Ending.SKIPPED):
+    if fleet.broken or report.unmet or report.ended(Ending.FAILED) or report.ended(Ending.SKIPPED):
         return Exit.ERROR
     partly = report.remaining or report.late or report.last.leaving.waiting or fleet.kept or fleet.removal
     wrong = any(not complaint.warning for complaint in fleet.complaints)
@@ -134,7 +135,8 @@ def complaints(fleet: Fleet, report: Report) -> str:
     """What is not well, as one text in which nothing changes by itself (no pid, no figure): cron compares it
     with what it said before. '' when all is well."""
     lines = [str(complaint) for complaint in fleet.complaints if not complaint.warning]
-    lines += [f"{name}: {reason}" for name, reason in fleet.kept.items()]
+    lines += [f"{name}: {it.place}" for name, it in fleet.broken.items()]
+    lines += [f"{name}: {reason}" for name, reason in fleet.kept.items() if name not in fleet.broken]
     lines += [f"{each.ending} {type(each.step).__name__} for {owner(each.step)}" for each in report.remaining]
     lines += [*report.unmet, *report.last.leaving.waiting]
     lines += [f"late {path}" for path in report.last.desired.late]
@@ -207,6 +209,7 @@ def circumstances(fleet: Fleet, seen: Look) -> dict[str, object]:
     return {
         "complaints": [say.complaint_data(complaint) for complaint in fleet.complaints],
         "kept": dict(fleet.kept),
+        "broken": {name: it.text or it.what for name, it in fleet.broken.items()},
         "waiting": dict(seen.leaving.waiting),
         "unmet": dict(seen.desired.unmet),
         "late": dict(seen.desired.late),

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from paas_isolate.apply import Ending, Outcome
-from paas_isolate.errors import Complaint
+from paas_isolate.errors import Complaint, Trouble
 from paas_isolate.model.account import Fleet
+
+_NAMED = 10
+"""Accounts that one error is told of, of many."""
 
 _COLOURS = {
     Ending.DONE: "green",
@@ -38,6 +41,21 @@ def complain(fleet: Fleet) -> None:
     for name, reason in fleet.kept.items():
         state = "keeps its last good limits" if name in fleet.accounts else "stays as it is"
         line(f"{name}: {state}: {reason}", fg="yellow", err=True)
+    broken(fleet.broken)
+
+
+def broken(found: Mapping[str, Trouble]) -> None:
+    """What nobody expected to be raised, with its traceback, on standard error: each once, with all whom it has hit.
+    Every line begins with a name, for what was raised may be a customer's words."""
+    by_place: dict[str, list[str]] = {}
+    for name, each in found.items():
+        by_place.setdefault(each.place, []).append(name)
+    for names in by_place.values():
+        first = found[names[0]]
+        others = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        line(f"{', '.join(names[:_NAMED])}{others}: an error of paas-isolate's own: {first.what}", fg="red", err=True)
+        for text in first.text.splitlines():
+            line(f"{names[0]}| {text}", err=True)
 
 
 def tell_reserved(fleet: Fleet) -> None:

@@ -9,9 +9,10 @@ from paas_isolate.changes.place import Places
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.running import tell_outcome
+from paas_isolate.cli.troubles import Troubles
 from paas_isolate.daemon.account import Edit, Turned, account_world, only, turn_account
 from paas_isolate.daemon.control import RefusedError
-from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.errors import BusyError, PaasError, trouble
 from paas_isolate.linux.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Service, Sold
@@ -22,9 +23,13 @@ _SOON = 0.1
 """Seconds: another run is at work for this account, or somebody who was killed is still ending."""
 
 
+_LATER = 60.0
+"""Seconds after an error of ours."""
+
+
 class Servant:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, troubles: Troubles) -> None:
+        self._desk, self._troubles = desk, troubles
         self._dues: dict[str, float] = {}
         """When to look again at leaves whose services wait for something, in seconds since the epoch."""
 
@@ -46,8 +51,17 @@ class Servant:
         """The services of these records' accounts, and those for which it is time; whether that was possible."""
         now = time.time()
         paths = {*map(path_of, records), *(leaf for leaf, due in self._dues.items() if due <= now)}
-        served = {directory: self._serve(fleet, places, directory) for directory in sorted(tree.directories(paths))}
-        return all(served.values())
+        served = [self._contained(fleet, places, directory) for directory in sorted(tree.directories(paths))]
+        return all(served)
+
+    def _contained(self, fleet: Fleet, places: Places, directory: str) -> bool:
+        """An error of ours costs the services of one account a minute; the look at everything may be sooner."""
+        try:
+            return self._serve(fleet, places, directory)
+        except Exception as error:  # noqa: BLE001
+            self._troubles.tell(directory, trouble(error))
+            self._dues[tree.leaf(directory, "")] = time.time() + _LATER
+            return True
 
     def order(
         self, fleet: Fleet, places: Places, verb: str, sold: Sold, service: Service, *, by_customer: bool

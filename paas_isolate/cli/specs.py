@@ -19,7 +19,7 @@ def check(desk: Desk, as_json: bool) -> int:
     Exit status 2 when something is wrong; warnings alone leave it 0.
     """
     try:
-        fleet = desk.fleet()
+        fleet = desk.directory.located(desk.fleet())
     except SpecError as error:  # config.yaml is wrong and never was right: nothing else can be read
         if not as_json:
             raise
@@ -31,7 +31,11 @@ def check(desk: Desk, as_json: bool) -> int:
         say.complain(fleet)
         say.tell_reserved(fleet)
         counted = say.number(len(fleet.accounts), "account")
-        click.echo(f"{counted}, {say.number(len(mistakes), 'mistake')}" if mistakes else f"{counted}: all right")
+        warned = len(fleet.complaints) - len(mistakes)
+        well = f"{counted}: all right" + (f", but for {say.number(warned, 'warning')}" if warned else "")
+        click.echo(f"{counted}, {say.number(len(mistakes), 'mistake')}" if mistakes else well)
+    if fleet.broken:
+        return Exit.ERROR
     return Exit.WRONG if mistakes or fleet.kept or fleet.removal else Exit.CONVERGED
 
 
@@ -49,5 +53,6 @@ def _data(fleet: Fleet) -> dict[str, object]:
         "accounts": sorted(fleet.accounts),
         "complaints": [say.complaint_data(complaint) for complaint in fleet.complaints],
         "kept": dict(fleet.kept),
+        "broken": {name: it.text or it.what for name, it in fleet.broken.items()},
         "not_enforced": fleet.not_enforced(),
     }

@@ -1,6 +1,6 @@
 """status: limits beside use, what is pending, and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import click
@@ -13,6 +13,7 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
+from paas_isolate.errors import Trouble, trouble, without_broken
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Sold
@@ -35,15 +36,18 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     fleet = desk.fleet()
     with desk.wheel(fleet, account=account) as wheel:
         seen = look(wheel)
-        services = conditions(wheel, seen.observed.runs)
-        lines = list(_lines(wheel, seen, account, services))
+        broken = dict(seen.broken)
+        services = _conditions(wheel, seen, broken)
+        lines = list(_lines(wheel, seen, account, services, broken))
+    fleet = desk.directory.located(fleet.with_broken(broken))
     notes = dict(_notes(fleet, seen, wheel, account))
     for path, service in services.items():
         if service.detail and (told := _told(path, service, fleet, account)):
             notes.setdefault(told[0], []).append(told[1])
     if as_json:
         say.print_json({"cgroups": [line.data() for line in lines], "notes": notes})
-        return Exit.CONVERGED
+        say.broken(fleet.broken)
+        return Exit.ERROR if fleet.broken else Exit.CONVERGED
     if lines:
         say.table(TITLES, map(row, lines), right=RIGHT)
     else:
@@ -51,7 +55,18 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     for name, reasons in notes.items():
         for reason in reasons:
             click.secho(f"{name}: {reason}", fg="yellow")
-    return Exit.CONVERGED
+    say.broken(fleet.broken)
+    return Exit.ERROR if fleet.broken else Exit.CONVERGED
+
+
+def _conditions(wheel: Wheel, seen: Look, broken: dict[str, Trouble]) -> Mapping[str, Condition]:
+    def of(names: Sequence[str]) -> Mapping[str, Condition]:
+        some = wheel.fleet._replace(accounts={name: wheel.fleet.accounts[name] for name in names})
+        return conditions(wheel._replace(fleet=some), seen.observed.runs)
+
+    found, wrong = without_broken(of, tuple(wheel.fleet.accounts))
+    broken.update(wrong)
+    return found
 
 
 def _told(path: str, service: Condition, fleet: Fleet, account: str) -> tuple[str, str] | None:
@@ -64,7 +79,9 @@ def _told(path: str, service: Condition, fleet: Fleet, account: str) -> tuple[st
     return sold.name, f"{leaf} is {service.state}: {service.detail}{hint}"
 
 
-def _lines(wheel: Wheel, seen: Look, account: str, services: Mapping[str, Condition]) -> Iterator[Line]:
+def _lines(
+    wheel: Wheel, seen: Look, account: str, services: Mapping[str, Condition], broken: dict[str, Trouble]
+) -> Iterator[Line]:
     sold = wheel.fleet.accounts.get(account)
     observed = seen.observed.cgroups
     if sold is not None:
@@ -78,7 +95,11 @@ def _lines(wheel: Wheel, seen: Look, account: str, services: Mapping[str, Condit
         service = services.get(path)
         state = _state(path, seen, wheel, names)
         state = service.state if service and state in ("ok", "suspended", "frozen") else state
-        yield replace(_line(wheel.cgroups, path, observed[path], state, names), service=service)
+        try:
+            yield replace(_line(wheel.cgroups, path, observed[path], state, names), service=service)
+        except Exception as error:  # noqa: BLE001  (one cgroup that cannot be read hides no other)
+            directory = tree.directory_of(path)
+            broken[names[directory].name if directory in names else directory] = trouble(error)
 
 
 def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, names: dict[str, Sold]) -> Line:
@@ -104,10 +125,16 @@ def _state(path: str, seen: Look, wheel: Wheel, names: dict[str, Sold]) -> str:
 def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tuple[str, list[str]]]:
     """What somebody should know about each account: its pending steps, why it is kept or not removed."""
     notes: dict[str, list[str]] = {}
+    files: dict[str, str] = {}
     for name, reason in fleet.kept.items():
         notes.setdefault(name, []).append(f"keeps its last good state: {reason}")
     for directory, reason in seen.leaving.waiting.items():
         notes.setdefault(directory, []).append(f"no file names it any more: {reason}")
+    for name in fleet.accounts if not account else (account,):
+        files.setdefault(f"accounts.d/{name}.yaml", name)
+    for complaint in fleet.complaints:
+        if complaint.warning and complaint.file in files:
+            notes.setdefault(files[complaint.file], []).append(str(complaint))
     for path, reason in (*seen.desired.unmet.items(), *seen.desired.late.items()):
         notes.setdefault(tree.directory_of(path), []).append(reason)
     staying = (*seen.leaving.waiting, *fleet.kept)

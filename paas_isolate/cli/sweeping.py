@@ -8,10 +8,14 @@ from paas_isolate.changes.place import Places
 from paas_isolate.changes.steps import Move
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.troubles import Troubles
+from paas_isolate.daemon.budget import Budget
 from paas_isolate.daemon.mending import FLIPS, Flips, mended, strays, unplaced
-from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.errors import BusyError, PaasError, without_broken
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.ears.processes import EVERYBODY, PROGRAMS, Processes
 from paas_isolate.linux.pidfd import Warmth
+from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 
 _TOLD = 5
@@ -19,6 +23,8 @@ _TOLD = 5
 _WARM = 1.0
 """Seconds after a stray in which the next one does not wait for the kernel."""
 _ROUNDS = 100
+_AGAIN = 1.0
+"""Seconds between two looks at those whose events are not heard for now, or ten times as long as one takes."""
 
 
 class Fights:
@@ -40,18 +46,76 @@ class Fights:
             say.line(text, fg="red", err=True)
         return False
 
+    def tell_paused(self, uid: int) -> None:
+        """Once in a minute."""
+        names = {PROGRAMS: "programs are begun", EVERYBODY: "processes become customers'"}
+        what = names.get(uid, f"processes become uid {uid}'s")
+        if self._flips.is_news(("paused", uid), time.monotonic()):
+            say.line(f"{what} more often than can be followed: looked at once a second", fg="yellow", err=True)
+
 
 class Sweeper:
     """`unheard` is told what is written for nobody's sake: it is no news, and there is a lot of it."""
 
-    def __init__(self, desk: Desk, fights: Fights, unheard: Callable[[int], None]) -> None:
-        self._desk, self._fights, self._unheard = desk, fights, unheard
+    def __init__(
+        self,
+        desk: Desk,
+        fights: Fights,
+        unheard: Callable[[int], None],
+        troubles: Troubles,
+        processes: Processes | None = None,
+    ) -> None:
+        self._desk, self._fights, self._unheard, self._troubles = desk, fights, unheard, troubles
+        self._processes, self._budget = processes, Budget()
+        self._paused = frozenset[int]()
+        self._due = 0.0
+        self._waiting = set[int]()
+        """Logins that are refused, to be ended when they have had their time."""
         self._warm_until = 0.0
         self._warmth: Warmth | None = None
 
     def sweep(self, fleet: Fleet, places: Places, pids: Collection[int]) -> bool:
-        """Whether none of theirs is left elsewhere."""
-        some = frozenset(unplaced(places, pids, ()))
+        """Whether none of theirs is left elsewhere, or what is will be looked at soon. Without `pids` those are looked
+        at whose events are not heard for now."""
+        begin, begin_at = time.thread_time(), time.monotonic()
+        if pids:
+            settled = self._sweep(fleet, places, pids, ())
+            if self._waiting and not self._due > begin_at:
+                self._due = begin_at + _AGAIN
+            return self._spend(time.thread_time() - begin) or settled
+        before, now = self._paused, time.monotonic()
+        waiting, self._waiting = self._waiting, set()
+        pids = (*waiting, 0) if before & {EVERYBODY, PROGRAMS} else waiting
+        self._pause(self._budget.paused(now))  # first: who is heard again is looked at after that
+        if not self._sweep(fleet, places, pids, before):
+            self._waiting |= waiting
+        self._due = time.monotonic() + max(_AGAIN, 10 * (time.thread_time() - begin))
+        return True
+
+    def until_swept(self) -> float:
+        """Seconds; for ever where all are heard."""
+        return max(0.0, self._due - time.monotonic()) if self._paused or self._waiting else float("inf")
+
+    def _spend(self, seconds: float) -> bool:
+        """Whether events of somebody are not heard now, for they were more than an account may cost."""
+        heard, events = self._processes.cost() if self._processes else (0.0, {})
+        if events:
+            now = time.monotonic()
+            self._budget.spend(heard + seconds, events, now)
+            if paused := self._budget.paused(now) - self._paused:
+                self._due = min(self._due, now + _AGAIN) if self._paused else now + _AGAIN
+                self._pause(self._paused | paused)
+        return bool(self._paused.intersection(events))
+
+    def _pause(self, uids: frozenset[int]) -> None:
+        for uid in sorted(uids - self._paused):
+            self._fights.tell_paused(uid)
+        self._paused = uids
+        if self._processes:
+            self._processes.pause(uids)
+
+    def _sweep(self, fleet: Fleet, places: Places, pids: Collection[int], uids: Collection[int]) -> bool:
+        some = frozenset(unplaced(places, pids, uids))
         if not some:
             return True  # of the many that become somebody else most are nobody's of ours
         commands = self._desk.commands
@@ -71,15 +135,24 @@ class Sweeper:
         elsewhere."""
         uids: set[int] = set()
         for _ in range(_ROUNDS):
-            steps = tuple(step for step in strays(cgroups, places, pids, self._desk.commands) if self._may_move(step))
+            found, broken = without_broken(
+                lambda some: strays(cgroups, places, some, self._waiting, self._desk.commands), tuple(pids)
+            )
+            for pid, wrong in broken.items():
+                self._troubles.tell(f"process {pid}", wrong)
+            steps = tuple(step for step in found if self._may_move(step))
             if not steps:
                 return True
             with self._desk.alone():
                 _tell_moves(mended(cgroups, steps))
             self._keep_warm(cgroups)
-            uids |= {step.process.uid for step in steps}
+            moved = (step.process for step in steps if step.to != tree.NOWHERE)
+            uids |= {uid for process in moved for uid in (process.uid, *process.others)}
             pids = tuple(unplaced(places, (), uids))
         return False
+
+    def _strays(self, cgroups: CgroupTree, places: Places, pids: Sequence[int]) -> tuple[Move, ...]:
+        return strays(cgroups, places, pids, self._waiting, self._desk.commands)
 
     def _may_move(self, move: Move) -> bool:
         """A process that somebody takes out again and again is not fought for."""

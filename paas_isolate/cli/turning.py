@@ -21,6 +21,7 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
     fleet = desk.fleet()
     with desk.wheel(fleet, account=account) as wheel:
         seen = look(wheel)
+    fleet = fleet.with_broken(seen.broken)
     if as_json:
         say.print_json({"changes": [str(step) for step in seen.changes], **circumstances(fleet, seen)})
     else:
@@ -33,6 +34,8 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
         say.tell_reserved(fleet)
         if not seen.changes:
             click.echo("nothing differs")
+    if fleet.broken:
+        return Exit.ERROR
     return Exit.DIFFERS if exit_code and seen.changes else Exit.CONVERGED
 
 

@@ -122,7 +122,7 @@ class Control:
 def own(customers: Customers, uid: int) -> Sold:
     """The account of a user who is not root."""
     sold = customers.places.account_of(uid) if customers.fleet.governs(uid) else None
-    if sold is not None:
+    if sold is not None and uid not in customers.fleet.doubtful:
         return sold
     if uid in customers.fleet.exempt:
         raise RefusedError("you are exempt: no account of this machine holds you, and no limit of it")

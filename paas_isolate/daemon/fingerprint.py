@@ -7,10 +7,14 @@ from paas_isolate.linux.gate.keeper import PINS
 from paas_isolate.linux.hosts import HOSTS
 from paas_isolate.source import decisions
 
+PEOPLE = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
+"""Who has which uid. Changes are heard too; a watch may be lost."""
+
 
 def fingerprint(root: str, doors: str, state: str) -> tuple[object, ...]:
-    """How many cgroups are below `root`; when a door, a pin of the gate, a decision or a name came or went."""
-    return (_cgroups(root), *_changed((doors, PINS, HOSTS, os.path.join(state, decisions.FILE))))
+    """How many cgroups are below `root`; when a door, a pin of the gate, a decision, a name or a user
+    came or went."""
+    return (_cgroups(root), *_changed((doors, PINS, HOSTS, os.path.join(state, decisions.FILE), *PEOPLE)))
 
 
 def _cgroups(root: str) -> str:

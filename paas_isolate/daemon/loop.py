@@ -63,6 +63,9 @@ class Hands(Protocol):
     def until_served(self) -> float:
         """Seconds until it is time for a service: to start it again, to end one that does not, to run a job."""
 
+    def until_swept(self) -> float:
+        """Seconds until it is time to look at processes of which no events are heard for now: sweep of none."""
+
     def warm(self) -> bool:
         """Keep the kernel ready to move processes; False where there is no reason to any more."""
 
@@ -116,6 +119,8 @@ class Loop:
             self._glance_due = now + self._glancing
             if not self._hands.glance():
                 self._turn_in(0)
+        if self._hands.until_swept() <= 0:
+            self._hands.sweep(())
         if self._hands.until_served() <= 0 and not self._hands.serve(()):
             self._turn_in(0)
         if self._warm and now >= self._warm_due:  # not at every wake: what is written for it wakes, too
@@ -127,7 +132,7 @@ class Loop:
 
     def _patience(self) -> float:
         left = max(0.0, min(self._due, self._glance_due) - time.monotonic())
-        left = max(0.0, min(left, self._hands.until_served()))
+        left = max(0.0, min(left, self._hands.until_served(), self._hands.until_swept()))
         left = min(left, self._warming) if self._warm else left
         return min(left, self._pulse) if self._pulse else left
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from paas_isolate.apply import Outcome, apply
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.place import Places
+from paas_isolate.changes.refused import as_refused
 from paas_isolate.changes.steps import Changes, LowerMemory, Move, SetKnob
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
@@ -51,12 +52,24 @@ def unplaced(places: Places, pids: Collection[int], uids: Collection[int]) -> It
 
 
 def strays(
-    cgroups: CgroupTree, places: Places, pids: Iterable[int], commands: CommandReader | None = None
+    cgroups: CgroupTree,
+    places: Places,
+    pids: Iterable[int],
+    waiting: set[int] | None = None,
+    commands: CommandReader | None = None,
 ) -> tuple[Move, ...]:
-    """The steps that put those of them that are not in their place there."""
-    found = tuple(process for pid in pids if (process := closely(cgroups, pid)))
-    processes = with_commands(places, found, commands or CommandReader())
-    return tuple(Move(it, moved.cgroup) for it in processes if (moved := places.moved(it)))
+    """The steps that put those of them that are not in their place there. Of logins that are refused those are
+    `waiting` whose time is not over."""
+    steps = []
+    found = tuple(process for pid in pids if (process := closely(cgroups, places, pid)))
+    for process in with_commands(places, found, commands or CommandReader()):
+        moved = places.moved(process)
+        placed = as_refused(process, moved, lambda path: "frozen 1" in (cgroups.read(path, "cgroup.events") or ""))
+        if placed:
+            steps.append(Move(process, placed.cgroup))
+        elif moved and waiting is not None:
+            waiting.add(process.pid)
+    return tuple(steps)
 
 
 class Flips:

@@ -61,7 +61,9 @@ def _state(fleet: Fleet, sold: Sold) -> str:
 
 def _notes(fleet: Fleet, sold: Sold) -> Iterator[str]:
     """Where the own file is wrong, but not in which words: those may name the files of others."""
-    if sold.name in fleet.kept:
+    if sold.name in fleet.broken:
+        yield "an error of paas-isolate's own: it stays as it is; tell your provider"
+    elif sold.name in fleet.kept:
         yield "its file cannot be used: it keeps what it had when the file was last right"
     keys = {it.key: it.line for it in fleet.complaints if not it.warning and it.file == f"accounts.d/{sold.name}.yaml"}
     for key, line in keys.items():

@@ -88,7 +88,11 @@ class Reception:
             elif fd == self._clock.fileno():
                 self._look_at_the_clock()
             elif visit := self._visits.get(fd):
-                self._attend(visit, events)
+                try:
+                    self._attend(visit, events)
+                except Exception:  # else it would be raised at each round: the loop tells
+                    self._show_out(visit)
+                    raise
         self._clear()
         return iter(())
 

@@ -7,7 +7,7 @@ from itertools import islice
 
 from paas_isolate.changes.catalogue import leaves
 from paas_isolate.daemon.hits import Hits
-from paas_isolate.errors import PaasError
+from paas_isolate.errors import PaasError, Trouble, trouble
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.clock import Clock
 from paas_isolate.linux.ears.heard import Heard
@@ -31,15 +31,17 @@ def counters(cgroups: CgroupTree, sold: Sold) -> dict[str, Struck]:
 
 
 class Rounds:
-    """An ear of the loop that hears nothing but the time. `customers` and `opened` may have nothing yet."""
+    """An ear of the loop that hears nothing but the time. `customers` and `opened` may have nothing yet; `wrong` hears
+    what nobody expected to be raised, by account."""
 
     def __init__(
         self,
         hits: Hits,
         customers: Callable[[], Fleet | None],
         opened: Callable[[Fleet], AbstractContextManager[CgroupTree]],
+        wrong: Callable[[str, Trouble], None],
     ) -> None:
-        self._hits, self._customers, self._opened = hits, customers, opened
+        self._hits, self._customers, self._opened, self._wrong = hits, customers, opened, wrong
         self._next = 0
         self._clock = Clock()
         self._clock.strike(EVERY)
@@ -65,8 +67,13 @@ class Rounds:
             now = int(time.time())
             for sold in islice(fleet.accounts.values(), self._next, None):
                 self._next += 1
-                if not self._hits.knows(sold.directory) or cgroups.populated(tree.account(sold.directory)):
-                    self._hits.take(sold.directory, counters(cgroups, sold), now)
+                try:
+                    if not self._hits.knows(sold.directory) or cgroups.populated(tree.account(sold.directory)):
+                        self._hits.take(sold.directory, counters(cgroups, sold), now)
+                except (PaasError, OSError):
+                    raise
+                except Exception as error:  # noqa: BLE001  (the next account's counters are read nevertheless)
+                    self._wrong(sold.name, trouble(error))
                 if time.monotonic() >= end:
                     return
         self._next = 0

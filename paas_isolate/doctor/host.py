@@ -5,15 +5,19 @@ from collections.abc import Iterator
 
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
-from paas_isolate.linux import mounts, systemd
+from paas_isolate.linux import mounts, procfs, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.location import locate
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS
+from paas_isolate.model.left import compiled
 
 OLDEST_KERNEL = (5, 14)
 """cgroup.kill came with it; memory.reclaim with 5.19."""
+
+_SHOWN = 5
+"""Cgroups that are named."""
 
 SUPPORTED = {"debian": ("12", "13")}
 
@@ -27,6 +31,7 @@ def examine(fleet: Fleet, etc: str) -> Iterator[Check]:
     yield from _schedule()
     yield _specifications(etc)
     yield from _limits_in_use(fleet)
+    yield from _left(fleet)
 
 
 def _distribution() -> Check:
@@ -187,3 +192,14 @@ def _limits_in_use(fleet: Fleet) -> Iterator[Check]:
     else:
         found = f"this kernel has no {', '.join(missing)}: limits that need them are refused by name"
         yield Check("knobs", Verdict.SKIPPED, found)
+
+
+def _left(fleet: Fleet) -> Iterator[Check]:
+    """What root runs under customers' uids, and no limit of theirs holds."""
+    pattern = compiled(fleet.host.leave)
+    pids = (pid for pid, uid in procfs.effective_uids() if fleet.governs(uid))
+    found = sorted({path for pid in pids if pattern and (path := procfs.cgroup(pid) or "") and pattern.fullmatch(path)})
+    if found:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        said = f"processes of customers' users stay where root put them: {', '.join(found[:_SHOWN])}{more}"
+        yield Check("left", Verdict.OK, said)

@@ -6,10 +6,13 @@ Errors are the kernel's OSError; a cgroup or knob that is not there reads as Non
 
 import errno
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
+
+from paas_isolate.linux import procfs
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _WRITE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -20,6 +23,8 @@ PROCS = "cgroup.procs"
 
 REMOVAL_TRIES = 20
 """rmdir answers EBUSY for a moment while the last process is still leaving."""
+
+FREEZE_SECONDS = 0.2
 
 FORK_TRIES = 5
 """cgroup.procs answers EINVAL for a task that is just being forked."""
@@ -97,9 +102,19 @@ class CgroupTree:
 
     def pids(self, path: str) -> tuple[int, ...]:
         """The processes in this cgroup itself; () when it is gone."""
+        return self._numbers(path, PROCS)
+
+    def threads(self, path: str) -> Iterator[int]:
+        """Those in this cgroup and below it. What is not among its `pids` is of a process whose first thread was
+        elsewhere when it ended."""
+        yield from self._numbers(path, "cgroup.threads")
+        for name in self.children(path):
+            yield from self.threads(f"{path}/{name}" if path else name)
+
+    def _numbers(self, path: str, file: str) -> tuple[int, ...]:
         base, relative = self._at(path)
         try:
-            fd = os.open(f"{relative}/{PROCS}" if relative else PROCS, _READ, dir_fd=base)
+            fd = os.open(f"{relative}/{file}" if relative else file, _READ, dir_fd=base)
         except FileNotFoundError:
             return ()
         try:
@@ -194,8 +209,46 @@ class CgroupTree:
         return "populated 1" in (self.read(path, "cgroup.events") or "")
 
     def kill(self, path: str) -> None:
-        """SIGKILL for all in it and below it, forks included (cgroup.kill, Linux 5.14)."""
+        """SIGKILL for all in it and below it, forks included (cgroup.kill, Linux 5.14).
+
+        The kernel sends it to first threads alone, where it is lost on one that has ended (kernel/cgroup/cgroup.c,
+        __cgroup_kill). Processes without a first thread are killed one by one, and all are frozen meanwhile: none
+        begins another.
+        """
         self.write(path, "cgroup.kill", "1")
+        if not any(procfs.without_leader(self.threads(path))):
+            return
+        before = self.read(path, "cgroup.freeze") or "0"
+        self.write(path, "cgroup.freeze", "1")
+        try:
+            self._wait_frozen(path)
+            for pid in procfs.without_leader(self.threads(path)):
+                self._kill_one(path, pid)
+            self.write(path, "cgroup.kill", "1")
+        finally:
+            self.write(path, "cgroup.freeze", before)
+
+    def _wait_frozen(self, path: str) -> None:
+        """Not for long: what sleeps in the kernel (state D) never is."""
+        end = time.monotonic() + FREEZE_SECONDS
+        while "frozen 1" not in (self.read(path, "cgroup.events") or "") and time.monotonic() < end:
+            time.sleep(0.002)
+
+    def _kill_one(self, path: str, pid: int) -> None:
+        """If it is still below `path`: a pid may have been given away."""
+        try:
+            pinned = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            found = procfs.identity(pid)
+            where = self.path_of(procfs.cgroup(found.thread) or "") if found else ""
+            if where == path or where.startswith(f"{path}/" if path else "users/"):
+                signal.pidfd_send_signal(pinned, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        finally:
+            os.close(pinned)
 
     def _at(self, path: str) -> tuple[int, str]:
         return (self._mount, path[1:]) if path.startswith("/") else (self._root, path)

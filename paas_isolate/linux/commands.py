@@ -105,7 +105,7 @@ class _Reading:
 
     def _work(self, to: int) -> None:
         for _, it in self.left:
-            text = procfs.command(it.pid).encode(errors="replace")
+            text = _command(it.pid).encode(errors="replace")
             with open(to, "wb", closefd=False) as answer:
                 answer.write(len(text).to_bytes(_SIZE) + text)
 
@@ -134,3 +134,11 @@ class _Reading:
 
     def end(self) -> None:
         self._child.end()
+
+
+def _command(pid: int) -> str:
+    """Where its first thread has ended, another still has it."""
+    if text := procfs.command(pid):
+        return text
+    identity = procfs.identity(pid)
+    return procfs.command(identity.thread) if identity and identity.thread != pid else ""

@@ -68,7 +68,12 @@ def _request_file(of: Launch, views: str, ended: str) -> int:
 def _request(of: Launch) -> Iterator[str]:
     """See pam/request.h."""
     name = of.service if of.number == 1 else f"{of.service}.{of.number}"
-    yield from (f"user={of.user}", f"account={of.account}", f"service={of.service}", f"name={of.account}/{name}")
+    yield from (
+        f"user={of.called or of.user}",
+        f"account={of.account}",
+        f"service={of.service}",
+        f"name={of.account}/{name}",
+    )
     yield from (f"command={of.command}", f"directory={of.directory}", f"log={of.log}", f"log_max={of.log_max}")
     yield from (f"log_keep={of.log_keep}", f"umask={of.umask}", f"no_new_privs={int(of.no_new_privs)}")
     yield from (f"variable={name}={value}" for name, value in (*of.told, *of.environment))

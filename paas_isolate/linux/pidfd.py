@@ -39,8 +39,8 @@ def _checked(tree: CgroupTree, process: Process, pinned: int) -> int:
     found = procfs.identity(process.pid)
     if found is None or not found.alive:
         raise ProcessLookupError
-    same = process.start in (0, found.start) and found.settled and found.uids[0] == process.uid
-    if not same or _where(tree, process.pid) != process.cgroup:
+    same = process.start in (0, found.start) and {process.uid, *process.others}.issuperset(found.uids)
+    if not same or _where(tree, found.thread) != process.cgroup:
         raise Changed
     if _ended(pinned):
         raise ProcessLookupError
@@ -104,7 +104,7 @@ class Warmth:
 def _put_back(tree: CgroupTree, pid: int, start: int, to: str) -> None:
     """Whoever has the pid now goes to where its parent is, for there most begin; an orphan's is not known any more."""
     now = procfs.identity(pid)
-    if now is None or now.start == start or now.parent <= 1 or _where(tree, pid) != to:
+    if now is None or now.start == start or now.parent <= 1 or _where(tree, now.thread) != to:
         return
     parent = _where(tree, now.parent)
     if parent and parent != to:

@@ -4,7 +4,7 @@ Every answer may be None: a process can end between any two looks.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from paas_isolate.model.world import Kin
@@ -15,13 +15,17 @@ ROOT = "/proc"
 class Identity(NamedTuple):
     """What does not lie about a process: when it started (clock ticks since boot), and all its uids.
 
-    `uids` are real, effective, saved and file system uid (/proc/PID/status).
+    `uids` are real, effective, saved and file system uid (/proc/PID/status). `alive` is what has a running thread: the
+    first one may have ended, and is a zombie until the last has. `thread` is one that runs, mostly the first. What
+    /proc says of a cgroup and a program is right for that one only (kernel/cgroup/cgroup.c, cgroup_migrate_add_task
+    passes over who has ended).
     """
 
     start: int
     uids: tuple[int, int, int, int]
     alive: bool
     parent: int = 0
+    thread: int = 0
 
     @property
     def settled(self) -> bool:
@@ -53,12 +57,45 @@ def identity(pid: int) -> Identity | None:
     status, stat = _read(pid, "status"), _read(pid, "stat")
     if not status or not stat:
         return None
-    # The program's name may hold spaces and parentheses: fields count from the last one.
-    fields = stat.rpartition(")")[2].split()
+    fields = _fields(stat)
+    thread = pid if fields[_STATE] not in _ENDED else _other_thread(pid) if int(fields[_THREADS]) > 1 else 0
+    if thread not in (0, pid):  # each thread has uids of its own, and those of one that has ended say nothing
+        status = _read(thread, "status") or status
     after = status.partition("\nUid:")[2].split(None, 4)
     real, effective, saved, file_system = map(int, after[:4])
     uids = real, effective, saved, file_system
-    return Identity(int(fields[19]), uids, alive=fields[0] not in "ZX", parent=int(fields[1]))
+    return Identity(int(fields[_START]), uids, alive=thread > 0, parent=int(fields[_PARENT]), thread=thread or pid)
+
+
+_STATE, _PARENT, _THREADS, _START = 0, 1, 17, 19
+_ENDED = "ZX"
+
+
+def _fields(stat: str) -> list[str]:
+    """From the state on. The program's name may hold spaces and parentheses: they count from the last one."""
+    return stat.rpartition(")")[2].split()
+
+
+def _other_thread(pid: int) -> int:
+    """One that runs, of a process whose first thread has ended; 0 where there is none any more."""
+    try:
+        threads = map(int, os.listdir(f"{ROOT}/{pid}/task"))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    others = (thread for thread in threads if thread != pid)
+    return next((it for it in others if (stat := _read(it, "stat")) and _fields(stat)[_STATE] not in _ENDED), 0)
+
+
+def without_leader(threads: Iterable[int]) -> Iterator[int]:
+    """The processes of these threads of which the first thread has ended, while others run."""
+    for pid in {_process_of(thread) for thread in threads}:
+        if pid and (found := identity(pid)) and found.thread not in (0, pid):
+            yield pid
+
+
+def _process_of(thread: int) -> int:
+    status = _read(thread, "status") or ""
+    return int((status.partition("\nTgid:")[2].split(None, 1) or ["0"])[0])
 
 
 def kin(pid: int) -> Kin | None:

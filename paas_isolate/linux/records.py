@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from paas_isolate.errors import Trouble, trouble
 from paas_isolate.linux import procfs
 from paas_isolate.linux.results import ResultDirectory, moment, result_from
 from paas_isolate.model import tree
@@ -46,14 +47,21 @@ class RecordDirectory:
         members: Mapping[str, tuple[int, ...]],
         starved: Callable[[str], int],
         leaves: Collection[str] | None = None,
+        broken: dict[str, Trouble] | None = None,
     ) -> dict[str, Run]:
         """Every run by its leaf, or those of `leaves`. `members` are the processes in each; `starved` counts kills for
-        want of memory, and is asked of programs that have ended."""
+        want of memory, and is asked of programs that have ended. `broken` hears what was raised, by account directory;
+        without it, that is raised here."""
         found = {}
         for path in map(path_of, self._names()) if leaves is None else filter(tree.is_leaf, leaves):
-            if (record := self.read(path)) is not None:
-                run = _as_it_is(*record, members.get(path, ()), partial(starved, path))
-                found[path] = run.by(time.time())
+            try:
+                if (record := self.read(path)) is not None:
+                    run = _as_it_is(*record, members.get(path, ()), partial(starved, path))
+                    found[path] = run.by(time.time())
+            except Exception as error:
+                if broken is None:
+                    raise
+                broken.setdefault(tree.directory_of(path), trouble(error))
         return found
 
     def read(self, path: str) -> tuple[dict[str, Any], list[list[str]]] | None:

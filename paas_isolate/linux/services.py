@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
+from paas_isolate.errors import Trouble
 from paas_isolate.linux import pidfd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.launch import launch
@@ -51,9 +52,11 @@ def runs(
     records: RecordDirectory,
     members: Mapping[str, tuple[int, ...]],
     leaves: Collection[str] | None = None,
+    broken: dict[str, Trouble] | None = None,
 ) -> dict[str, Run]:
-    """What ran last in each leaf, or in these, as its record and the kernel tell it."""
-    return records.look(members, partial(starvation, cgroups), leaves)
+    """What ran last in each leaf, or in these, as its record and the kernel tell it. `broken` hears what was raised
+    meanwhile, by account directory; without it, that is raised here."""
+    return records.look(members, partial(starvation, cgroups), leaves, broken)
 
 
 def starvation(cgroups: CgroupTree, path: str) -> int:

@@ -22,10 +22,14 @@ class People:
     def by_name(self, name: str) -> User | None:
         if found := self._users.get(name):
             return found
-        try:
-            return _user(pwd.getpwnam(name))
-        except KeyError:
-            return None
+        if name not in self._asked:
+            self._asked[name] = _asked(name)
+        return self._asked[name]
+
+    @cached_property
+    def _asked(self) -> dict[str, User | None]:
+        """Whom the enumeration does not show is asked for once a run: a directory that is down takes its time."""
+        return {}
 
     def names_of(self, uid: int) -> frozenset[str]:
         """All logins with this uid; empty when it is nobody's."""
@@ -60,10 +64,14 @@ class Asked(People):
     """The same for the few users of one account, each asked for: that is quicker than to read all, and never old."""
 
     def by_name(self, name: str) -> User | None:
-        try:
-            return _user(pwd.getpwnam(name))
-        except KeyError:
-            return None
+        return _asked(name)
+
+
+def _asked(name: str) -> User | None:
+    try:
+        return _user(pwd.getpwnam(name))
+    except KeyError:
+        return None
 
 
 def _user(entry: pwd.struct_passwd) -> User:

@@ -1,10 +1,11 @@
 """What was sold: accounts, plans, services, and the host they live on. As written, before any merging."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paas_isolate.errors import Complaint
+from paas_isolate.errors import Complaint, Trouble
+from paas_isolate.model.left import LEAVE
 from paas_isolate.model.limits import NO_LIMITS, Limits
 from paas_isolate.model.view import HIDDEN, Upkeep, View
 from paas_isolate.model.work import NO_WORK, Work
@@ -108,6 +109,8 @@ class Host(NamedTuple):
     exempt: tuple[str, ...] = ("@sudo", "@wheel", "@admin")
     without_account: str = "leave"
     """`leave`, `penalty`, or the name of a plan as `plan NAME`."""
+    leave: tuple[str, ...] = LEAVE
+    """Globs of cgroups, below the mount point, of which no process is moved."""
     penalty: Limits = NO_LIMITS
     ceiling: Limits = NO_LIMITS
     """By limit name; memory.max and pids as Percent of the machine or absolute."""
@@ -177,10 +180,41 @@ class Fleet(NamedTuple):
     removal: str = ""
     frontends: frozenset[int] = frozenset()
     """Uids that may connect to every customer."""
+    broken: Mapping[str, Trouble] = MappingProxyType({})
+    """Accounts on which an error of our own was raised: they are `kept`, too."""
+    left: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+    """Accounts that are left as they are, with their uids: their processes and logins stay where they are."""
+    renamed: Mapping[str, str] = MappingProxyType({})
+    """Users of accounts whose names are gone, with the names that their uids have now: the same people."""
+    doubtful: frozenset[int] = frozenset()
+    """Uids that somebody has now who may be another person than the one whom they were sold to: nobody logs in."""
+    revoked: Mapping[str, frozenset[int]] = MappingProxyType({})
+    """By account directory: uids that another account has now. What runs there under them is to end."""
 
     def governs(self, uid: int) -> bool:
         """Whether its processes and logins are ours to place at all: in the range and not exempt."""
-        return self.host.first_uid <= uid <= self.host.last_uid and uid not in self.exempt
+        if not self.host.first_uid <= uid <= self.host.last_uid or uid in self.exempt:
+            return False
+        return not self.left or not any(uid in uids for uids in self.left.values())
+
+    def with_broken(self, broken: Mapping[str, Trouble]) -> "Fleet":
+        """These accounts are kept as they are, for what was raised while they were worked on."""
+        if not broken:
+            return self
+        kept = {name: f"an error of paas-isolate's own: {it.what}" for name, it in broken.items()}
+        return self._replace(kept={**self.kept, **kept}, broken={**self.broken, **broken})
+
+    def only(self, names: Collection[str]) -> "Fleet":
+        """The fleet in which the other accounts are left as they are: nothing is known of what they were sold."""
+        if len(names) == len(self.accounts):
+            return self
+        wanted = frozenset(names)
+        others = [sold for name, sold in self.accounts.items() if name not in wanted]
+        return self._replace(
+            accounts={name: self.accounts[name] for name in names},
+            kept={**self.kept, **{sold.directory: "it is left as it is" for sold in others}},
+            left={**self.left, **{sold.name: tuple(sold.uids.values()) for sold in others}},
+        )
 
     @staticmethod
     def _wired(sold: Sold) -> tuple[tuple[str, object], ...]:

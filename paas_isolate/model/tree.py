@@ -13,9 +13,8 @@ PENALTY = "penalty"
 CLOSED = "closed"
 VIEW = "view"
 _BELOW = f"{USERS}/"
-OUTSIDE = "/"
-"""The hierarchy's own root: it may hold processes although it has children, on every cgroup v2 system
-(Documentation/admin-guide/cgroup-v2.rst, No Internal Process Constraint)."""
+NOWHERE = ""
+"""The place of what is to end."""
 
 
 def account(directory: str) -> str:

@@ -11,6 +11,10 @@ HIDDEN = ("/etc/paas-isolate", "/run/dbus", "/run/systemd/sessions", "/run/syste
 """The system bus tells everybody who is logged in, and the command lines of every unit (`systemctl status`)."""
 
 
+UNKNOWN = -1
+"""For the owner of files, where that is no uid that an account has: nobody is asked, and they stay whose they are."""
+
+
 class Upkeep(NamedTuple):
     """config.yaml's `private:`: where the accounts' own /tmp and /var/tmp lie, and how long a file stays there that
     nobody uses, in milliseconds."""
@@ -22,7 +26,7 @@ class Upkeep(NamedTuple):
 class View(NamedTuple):
     """`processes`: of others none are seen, neither in /proc nor in the cgroup tree. `tmp`: the directory of the
     account's own /tmp and /var/tmp, '' where they are the host's. `shm`: /dev/shm is the account's own. `hide`: what
-    is not seen at all. `owner`: the uid whose `tmp` it is, 0 where that is not known."""
+    is not seen at all. `owner`: the uid whose `tmp` it is, 0 or UNKNOWN where that is not known."""
 
     processes: bool = False
     tmp: str = ""

@@ -19,8 +19,10 @@ class Process(NamedTuple):
 
     `start` is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
     `program` and `command` are read only where they count, the latter where a rule of the account has it; None is one
-    that could not be read in time. `settled`
-    says that real, effective and saved uid are the same; a process that is between two identities is never moved.
+    that could not be read in time. `uid`
+    is the real one, and `others` are what it has beside it as effective, saved or file system uid: a set-uid program of
+    another customer's. It is not `settled` where one of them all is nobody's whom we govern: that is root's, on its way
+    to be a customer or back, and never moved.
     """
 
     pid: int
@@ -30,6 +32,9 @@ class Process(NamedTuple):
     program: str = ""
     command: str | None = ""
     settled: bool = True
+    others: tuple[int, ...] = ()
+    login: float = -1.0
+    """For how many seconds it has been there, where an sshd of root has made it for a login; below 0 for others."""
 
     @property
     def confined(self) -> bool:
@@ -72,6 +77,8 @@ class World(NamedTuple):
     """What ran last in a leaf, in an observed one."""
     views: Views = Views()
     quotas: Quotas = Quotas()
+    revoked: frozenset[tuple[str, int]] = frozenset()
+    """In a desired world: cgroups with a uid that is another account's now; what runs there under it is to end."""
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""

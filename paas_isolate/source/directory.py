@@ -1,11 +1,11 @@
 """The directory that administrators write (`/etc/paas-isolate`), into everything that is sold."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from paas_isolate.errors import Complaint, SpecError
+from paas_isolate.errors import Complaint, SpecError, trouble, without_broken
 from paas_isolate.model.account import Fleet, Host, Sold
 from paas_isolate.model.machine import Machine
 from paas_isolate.source import compiled
@@ -41,18 +41,30 @@ class Directory:
         host = self._host(reading)
         plans, wrong_plans = self._plans(reading)
         accounts, wrong_accounts, missing = self._accounts(reading)
-        fleet = gather(
-            host,
-            plans,
-            accounts,
-            people,
-            machine,
-            self.last_good.account,
-            wrong=Wrong(wrong_plans, wrong_accounts),
-            text_of=self._text_of,
-        )
+        remembered = self.last_good.names()
+
+        def gathered(names: Sequence[str], wrong: Mapping[str, str]) -> Fleet:
+            these = accounts if len(names) == len(accounts) else {name: accounts[name] for name in names}
+            return gather(
+                host,
+                plans,
+                these,
+                people,
+                machine,
+                self.last_good.account,
+                wrong=Wrong(wrong_plans, wrong),
+                text_of=self._text_of,
+                remembered=remembered,
+            )
+
+        def all_but(names: Sequence[str]) -> Fleet:
+            left = dict.fromkeys(accounts.keys() - set(names), "it is left as it was")
+            return gathered(names, {**wrong_accounts, **left})
+
+        fleet, broken = without_broken(all_but, tuple(accounts), lambda names: gathered(names, {}))
         fleet = fleet._replace(complaints=(*reading.complaints, *fleet.complaints), removal=missing)
-        return self._remember(fleet, reading, kept) if remember else fleet
+        fleet = fleet.with_broken({**broken, **{_named(file): it for file, it in reading.broken.items()}})
+        return self._remember(fleet, reading, kept, remembered) if remember else fleet
 
     def _host(self, reading: Reading) -> Host:
         try:
@@ -125,6 +137,22 @@ class Directory:
         finally:
             os.close(descriptor)
 
+    def located(self, fleet: Fleet) -> Fleet:
+        """With the lines of warnings, for somebody who reads them: a run of every minute does not pay for that."""
+        from paas_isolate.spec.read import locate, read_again
+
+        files = {it.file for it in fleet.complaints if it.warning and not it.line and it.key}
+        found = {file: read_again(self._text_of(file)) for file in files}
+
+        def placed(it: Complaint) -> Complaint:
+            node = found.get(it.file) if it.warning and not it.line and it.key else None
+            line, column = locate(node, it.key)
+            if not line:  # what a file leaves out it says by its name
+                line, column = locate(node, "account")
+            return it._replace(line=line, column=column) if line else it
+
+        return fleet._replace(complaints=tuple(map(placed, fleet.complaints)))
+
     def _text_of(self, file: str) -> bytes:
         """A file's bytes again, for the line of a mistake; nothing where that cannot be had any more."""
         directory, _, name = file.rpartition("/")
@@ -132,15 +160,14 @@ class Directory:
             return files.read(name)[0]
         return b""
 
-    def _remember(self, fleet: Fleet, reading: Reading, kept: Compiled | None) -> Fleet:
+    def _remember(self, fleet: Fleet, reading: Reading, kept: Compiled | None, remembered: frozenset[str]) -> Fleet:
         """Keep what is good now for the day when it is not. A full disk must not stop the run."""
         copies = kept.copies if kept else {}
-        stale = _stale(fleet, reading, copies if kept else None, self.last_good.names())
+        stale = _stale(fleet, reading, copies if kept else None, remembered)
         try:
             if kept is None or CONFIG in reading.news:
                 self._remember_host(fleet, reading)
-            for sold in stale:
-                self.last_good.remember(sold)
+            fleet = self._remember_all(fleet, stale)
             now = {name: copies[name] for name in fleet.accounts if name in copies}
             now |= {sold.name: (dict(sold.uids), sold.home) for sold in stale}
             if reading.changed or kept is None or now != copies:
@@ -148,11 +175,29 @@ class Directory:
         except OSError as error:
             told = Complaint(self.state, f"{_cannot(error, 'written')}; the last good copies are old", warning=True)
             return fleet._replace(complaints=(*fleet.complaints, told))
+        except Exception as error:  # noqa: BLE001  (what cannot be kept is parsed anew the next time)
+            return fleet.with_broken({"what is kept of the files": trouble(error)})
         return fleet
+
+    def _remember_all(self, fleet: Fleet, stale: list[Sold]) -> Fleet:
+        broken = {}
+        for sold in stale:
+            try:
+                self.last_good.remember(sold)
+            except OSError:
+                raise
+            except Exception as error:  # noqa: BLE001  (its copy is old; the others get theirs)
+                broken[sold.name] = trouble(error)
+        return fleet.with_broken(broken)
 
     def _remember_host(self, fleet: Fleet, reading: Reading) -> None:
         if CONFIG in reading.files and reading.files[CONFIG].row is not None:
             self.last_good.remember_host(fleet.host)
+
+
+def _named(file: str) -> str:
+    """The account whose file it is, or the file."""
+    return file.removeprefix(f"{ACCOUNTS}/").removesuffix(END) if file.startswith(f"{ACCOUNTS}/") else file
 
 
 def _listing(files: Files, reading: Reading) -> Iterator[tuple[str, os.stat_result]]:

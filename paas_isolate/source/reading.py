@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from paas_isolate.errors import Complaint, SpecError
+from paas_isolate.errors import Complaint, SpecError, Trouble, trouble
 from paas_isolate.source.compiled import Entry
 from paas_isolate.source.files import Files, UnfitError, identity, settled
 from paas_isolate.spec import plain
@@ -38,6 +38,8 @@ class Reading:
         self.files: dict[str, Entry] = {}
         self.parsed: set[str] = set()
         self.complaints: list[Complaint] = []
+        self.broken: dict[str, Trouble] = {}
+        """What nobody expected to be raised, by file."""
 
     def take(self, files: Files, name: str, found: os.stat_result, kind: Kind) -> Any:
         """The model of one file; None when it was refused. Raises FileNotFoundError when it is gone."""
@@ -48,7 +50,11 @@ class Reading:
             self.parsed.add(shown)
         self.files[shown] = entry
         self.complaints += entry.complaints
-        return None if entry.row is None else kind.back(entry.row)
+        try:
+            return None if entry.row is None else kind.back(entry.row)
+        except Exception as error:  # noqa: BLE001  (as above)
+            self.broken[shown] = trouble(error)
+            return None
 
     def drafts(self, shown: str, kind: Kind) -> Iterator[tuple[str, Any]]:
         """What is to be written into a directory, parsed. Raises SpecError."""
@@ -67,9 +73,13 @@ class Reading:
         trusted = read_as if settled(read_as, now) else None
         try:
             thing, warnings = kind.parse(data, shown)
+            return Entry(trusted, kind.plain(thing), warnings)
         except SpecError as wrong:
             return Entry(trusted, None, wrong.complaints)
-        return Entry(trusted, kind.plain(thing), warnings)
+        except Exception as error:  # noqa: BLE001  (what a file says costs that file alone)
+            self.broken[shown] = found = trouble(error)
+            told = Complaint(shown, f"cannot be used: an error of paas-isolate's own: {found.what}")
+            return Entry(None, None, (told,))
 
     @property
     def changed(self) -> bool:

@@ -28,7 +28,8 @@ class Numbers:
     def _by_uid(self, pool: "_Pool", number: int, uid: int) -> str:
         if pool.has(number):
             return pool.address(number)
-        raise ValueError(f"has the uid {uid}, and {pool.text} has no address {number}; widen the pool in config.yaml")
+        text = f"has the uid {uid}, and {pool.text} has no address {number}"
+        raise ValueError(f"{text}; widen the pool in config.yaml, or write an `address:` of it in the account's file")
 
 
 class _Pool:

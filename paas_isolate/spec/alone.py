@@ -78,6 +78,8 @@ def _free(fleet: Fleet, tied: Ties, sold: Sold, before: Sold | None, owner_of: C
     """Whether what it claims was its own before, or is nobody's. Who is kept may want other things than it has."""
     if before is not None and set(claims(sold)) == set(claims(before)):
         return True
+    if fleet.doubtful or fleet.revoked:
+        return False
     if fleet.kept or fleet.host.network or (before is None and sold.name in tied.peered):
         return False
     return all(owner_of(claim) in ("", sold.name) for claim in claims(sold))

@@ -79,4 +79,4 @@ def is_address(claim: str) -> bool:
 
 def claims(sold: Sold) -> tuple[Claim, ...]:
     ports = [f"{_PORT}{it.publish}" for it in sold.services if it.publish] if sold.addresses else []
-    return (sold.directory, *sold.addresses, *ports, *sold.uids.values())
+    return (sold.directory, *sold.uids.values(), *sold.addresses, *ports)  # the uid first: it explains an address

@@ -48,6 +48,12 @@ USERS = Table(
             "what happens to a uid of the range that no account names: leave | penalty | plan NAME",
             _HOST.without_account,
         ),
+        Field(
+            "leave",
+            ListOf(words.CGROUPS, "a list of cgroups"),
+            "cgroups in which root runs what is not to be moved (containers), as globs",
+            list(_HOST.leave),
+        ),
     )
 )
 

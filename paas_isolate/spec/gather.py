@@ -1,6 +1,6 @@
 """All files together: who has which plan and which users, and what is wrong between files."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -10,8 +10,9 @@ from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import Claims, Clashes, LastGood, is_address, port_of
 from paas_isolate.spec.conflicts import place_conflicts
 from paas_isolate.spec.guarantees import LIMIT, overbooked, without_guarantee
+from paas_isolate.spec.holders import Holders, State
 from paas_isolate.spec.names import is_name, shown
-from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, is_anothers, user_key
+from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, user_key
 
 
 class Wrong(NamedTuple):
@@ -34,19 +35,23 @@ def gather(
     *,
     wrong: Wrong = NOTHING_WRONG,
     text_of: Callable[[str], bytes] = lambda _: b"",
+    remembered: Collection[str] = (),
 ) -> Fleet:
     """Everything that is sold. What cannot be used stays as it was, by its last good copy.
 
-    `text_of` gives a file's bytes again, for the line of a mistake that only shows between files.
+    `text_of` gives a file's bytes again, for the line of a mistake that only shows between files; `remembered` are the
+    accounts that have a copy, whether they have a file or not.
     """
     exempt = frozenset(_exempt(host, people))
-    last_good = _as_allowed(last_good, host, people, exempt)
-    shelf = Shelf(host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of)
+    copies = cache(last_good)
+    holders = Holders(people, accounts, copies, wrong.accounts)
+    last_good = _as_allowed(copies, host, people, exempt, holders)
+    shelf = Shelf(host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of, holders.of)
     seller = Seller(shelf)
     _check_host(seller)
     good, refused = _sell(seller, accounts.values())
-    copies = (copy for name in {*refused, *wrong.accounts} if (copy := last_good(name)))
-    refused |= _tell_overbooked(seller, accounts, good, copies)
+    others = (copy for name in {*refused, *wrong.accounts} if (copy := last_good(name)))
+    refused |= _tell_overbooked(seller, accounts, good, others)
     claims = Claims(good, last_good)
     refused |= _tell_clashes(seller, accounts, claims.clashes(), "belongs to")
     refused |= dict(wrong.accounts)
@@ -61,6 +66,9 @@ def gather(
             kept.setdefault(old, f"it is now {name}, which cannot be used")
     frontends = frozenset(_frontends(seller))
     sold = dict(sorted((claims.good | claims.held).items()))
+    held = {name: copy for name in kept if name in sold and (copy := copies(name))}
+    _tell_held(seller, wrong.accounts, held, holders)
+    identities = _identities(held, _gone(set(remembered).difference(sold, kept), copies, sold), people, holders)
     return Fleet(
         host=host,
         accounts=sold,
@@ -68,7 +76,56 @@ def gather(
         complaints=tuple(seller.told.values()),
         kept=kept,
         frontends=frontends,
+        renamed=identities.renamed,
+        doubtful=identities.doubtful,
+        revoked={directory: frozenset(uids) for directory, uids in identities.revoked.items()},
     )
+
+
+class _Identities(NamedTuple):
+    """As in Fleet."""
+
+    renamed: Mapping[str, str]
+    doubtful: frozenset[int]
+    revoked: Mapping[str, set[int]]
+
+
+def _gone(names: Iterable[str], copies: LastGood, sold: Mapping[str, Sold]) -> dict[str, Sold]:
+    """The copies of accounts that have no file any more, while their cgroups may be there yet; not of those that go on
+    in the same cgroup under another name."""
+    found = {name: copy for name in names if (copy := copies(name))}
+    directories = {each.directory for each in sold.values()} if found else set()
+    return {name: copy for name, copy in found.items() if copy.directory not in directories}
+
+
+def _identities(held: Mapping[str, Sold], gone: Mapping[str, Sold], people: People, holders: Holders) -> _Identities:
+    """What became of the uids of accounts that are not sold by their files alone. Processes of those that are `gone`
+    are moved where the same person has another account now, for both may have been renamed at once."""
+    renamed: dict[str, str] = {}
+    doubtful: set[int] = set()
+    revoked: dict[str, set[int]] = {}
+    for name, copy in (*held.items(), *gone.items()):
+        for user, uid in copy.uids.items():
+            now = people.by_name(user)
+            holder = None if now and now.uid == uid else holders.of(name, user)
+            if holder is None:
+                continue
+            if holder.state is State.RENAMED and now is None:
+                renamed[user] = holder.name
+            elif holder.state is State.DOUBTFUL and (now is None or name in gone):
+                doubtful.add(uid)
+            elif holder.state is State.TAKEN and (name in held or holders.home_differs(name, uid)):
+                revoked.setdefault(copy.directory, set()).add(uid)
+    return _Identities(renamed, frozenset(doubtful), revoked)
+
+
+def _tell_held(seller: Seller, wrong: Mapping[str, str], held: Mapping[str, Sold], holders: Holders) -> None:
+    """Of accounts whose files cannot be read, it is known by their copies whose names are gone."""
+    for name, copy in held.items():
+        for user in copy.uids if name in wrong else ():
+            if seller.shelf.people.by_name(user) is None and (holder := holders.of(name, user)):
+                text = holder.text(user, tuple(copy.uids), copy.owner)
+                seller.complain(f"accounts.d/{name}.yaml", "users", text, warning=True)
 
 
 def _tell_peers(seller: Seller, accounts: Mapping[str, Account], sold: Mapping[str, Sold]) -> None:
@@ -98,7 +155,7 @@ def _exempt(host: Host, people: People) -> Iterator[int]:
             yield user.uid
 
 
-def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozenset[int]) -> LastGood:
+def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozenset[int], holders: Holders) -> LastGood:
     """Last good copies as today's host allows them: who has become exempt since is not confined by an old copy,
     a login that was made anew has the uid that it has now, and a uid that is another's by now is that one's."""
 
@@ -106,20 +163,34 @@ def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozens
     def copy(name: str) -> Sold | None:
         if (sold := last_good(name)) is None:
             return None
-        now = {user: found for user, uid in sold.uids.items() if (found := _uid_now(user, uid, people)) is not None}
+        now = {user: found for user in sold.uids if (found := _uid_now(name, user, people, holders)) is not None}
         allowed = {
             user: uid for user, uid in now.items() if host.first_uid <= uid <= host.last_uid and uid not in exempt
         }
+        if sold.addresses and (taken := sold.uids.get(sold.owner)) is not None and sold.owner not in now:
+            sold = _without_address_of(sold, taken, host)
         return sold._replace(uids=allowed)
 
     return copy
 
 
-def _uid_now(user: str, uid: int, people: People) -> int | None:
-    """Whoever cannot be resolved keeps the uid that was theirs, unless it is another's by now."""
+def _uid_now(account: str, user: str, people: People, holders: Holders) -> int | None:
+    """Whoever cannot be resolved keeps the uid that was theirs, unless another account claims it."""
     if found := people.by_name(user):
         return found.uid
-    return None if is_anothers(uid, user, people) else uid
+    holder = holders.of(account, user)
+    return None if holder is None or holder.state is State.TAKEN else holder.uid
+
+
+def _without_address_of(sold: Sold, uid: int, host: Host) -> Sold:
+    """The address that goes with a uid goes with it to the account that has it now."""
+    from paas_isolate.spec.addresses import Numbers  # as in Seller
+
+    try:
+        its = Numbers(host, host.network or Wiring()).addresses((), uid)
+    except ValueError:
+        return sold
+    return sold if set(its).isdisjoint(sold.addresses) else sold._replace(addresses=())
 
 
 def _check_host(seller: Seller) -> None:
@@ -161,9 +232,10 @@ def _tell_overbooked(
 
 
 def _tell_clashes(seller: Seller, accounts: Mapping[str, Account], clashes: Clashes, belongs: str) -> dict[str, str]:
-    """Complain in each file, naming the other; the reasons."""
-    reasons = {}
+    """Complain in each file, naming the other; the reasons. Two names of one uid are told once."""
+    reasons: dict[str, str] = {}
     for name, (claim, other) in clashes.items():
+        aliases = False
         rival = accounts[other].file if other in accounts else f"accounts.d/{other}.yaml"
         if isinstance(claim, str) and (port := port_of(claim)):
             key = _publisher(accounts[name], port)
@@ -176,9 +248,15 @@ def _tell_clashes(seller: Seller, accounts: Mapping[str, Account], clashes: Clas
             text = f"leads to the cgroup {claim}, which {belongs} {rival}; each has its own"
         else:
             key, user = _user_of(seller, accounts[name], claim)
+            theirs = _user_of(seller, accounts[other], claim)[1] if other in accounts else user
             text = f"is '{user}' (uid {claim}), who {belongs} {rival}; a user is in one account at most"
-        seller.complain(accounts[name].file, key, text)
-        reasons[name] = f"{key} {text}"
+            if theirs != user:
+                text = f"is '{user}', another name of '{theirs}' (uid {claim}), who {belongs} {rival}; name both in one"
+            aliases = theirs != user
+        told = aliases and other in reasons and clashes.get(other) == (claim, name)  # the same, from the other side
+        if not told:
+            seller.complain(accounts[name].file, key, text)
+        reasons[name] = f"{key} {text.partition('; ')[0] if aliases else text}"
     return reasons
 
 

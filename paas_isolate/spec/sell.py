@@ -10,6 +10,7 @@ from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import LastGood
 from paas_isolate.spec.conflicts import Conflict, conflicts
+from paas_isolate.spec.holders import Holder, State
 from paas_isolate.spec.merge import merge_limits, merge_reserved, merge_services, merge_view, personal, personalise
 from paas_isolate.spec.names import MOST, shown
 from paas_isolate.spec.works import work_conflicts
@@ -43,6 +44,8 @@ class Shelf(NamedTuple):
     exempt: frozenset[int]
     wrong_plans: frozenset[str]
     text_of: Callable[[str], bytes]
+    holder: Callable[[str, str], Holder | None] = lambda *_: None
+    """Who has the uid now that a user of an account had; None where nothing is known of it."""
 
 
 class _Merged(NamedTuple):
@@ -88,6 +91,10 @@ class Seller:
             services = personalise(services, account.name, account.owner)
         host = self.shelf.host
         directory = self._directory(account) if account.renamed_from else account.name
+        view = merge_view(host, plan, account, directory) if _sees_less(plan, account) else None
+        disk = merge_limits(plan.disk if plan else {}, account.disk)
+        if account.owner not in uids:
+            self._tell_without_owner(account, uids, services, has_view=view is not None, has_disk=bool(disk))
         return Sold(
             name=account.name,
             directory=directory,
@@ -102,8 +109,8 @@ class Seller:
             peers=account.peers,
             loopback=_loopback(plan, account),
             egress=_egress(plan, account),
-            view=merge_view(host, plan, account, directory) if _sees_less(plan, account) else None,
-            disk=merge_limits(plan.disk if plan else {}, account.disk),
+            view=view,
+            disk=disk,
             reserved=merge_reserved(plan, account),
         )
 
@@ -134,7 +141,7 @@ class Seller:
             user = self.shelf.people.by_name(name)
             uid = user.uid if user else self._uid_as_it_was(account, name, index)
             if uid is None:
-                refused = refused or f"the user {name} cannot be resolved"
+                refused = refused or self._why_nobody(account, name)
                 continue
             self.named.add(uid)
             if not host.first_uid <= uid <= host.last_uid:
@@ -150,18 +157,36 @@ class Seller:
             raise RefusalError(refused)
         return uids
 
+    def _tell_without_owner(
+        self, account: Account, uids: Mapping[str, int], services: Iterable[Service], *, has_view: bool, has_disk: bool
+    ) -> None:
+        """What of an account does nothing, for its owner is exempt: who reads the file takes it for granted."""
+        run = [it.name for it in services if it.work.run]
+        idle = [f"no service runs ({', '.join(run)})"] if run else []
+        if not uids:
+            named = (("view", has_view), ("disk quota", has_disk), ("private address", bool(self.shelf.host.network)))
+            idle += [f"it has no {name}" for name, wanted in named if wanted]
+        if idle:
+            key = "owner" if account.owner != account.name or account.users != (account.name,) else "account"
+            text = f"is {shown(account.owner)}, who is exempt: {'; '.join(idle)}; take the user out of users.exempt"
+            self.complain(account.file, key, f"{text} of config.yaml, or name another owner", warning=True)
+
     def _uid_as_it_was(self, account: Account, name: str, index: int) -> int | None:
-        copy = self.shelf.last_good(account.name)
-        uid = copy.uids.get(name) if copy else None
-        key = user_key(account, index)
-        if uid is None or is_anothers(uid, name, self.shelf.people):
+        holder, key = self.shelf.holder(account.name, name), user_key(account, index)
+        if holder is None:
             text = f"is {shown(name)}, who is no user of this machine; make the user, or take the name out"
             self.complain(account.file, key, text)
             return None
-        text = f"is {shown(name)}, who cannot be resolved now; keeps uid {uid} (is the directory service down?)"
-        self.complain(account.file, key, text, warning=True)
-        self.unresolved[account.name] = f"the user {name} cannot be resolved; keeps uid {uid}"
-        return uid
+        warning = holder.state in (State.UNKNOWN, State.RENAMED)
+        self.complain(account.file, key, holder.text(name, account.users, account.owner), warning=warning)
+        if holder.state is State.TAKEN:
+            return None
+        self.unresolved[account.name] = holder.reason(name)
+        return holder.uid
+
+    def _why_nobody(self, account: Account, name: str) -> str:
+        holder = self.shelf.holder(account.name, name)
+        return holder.reason(name) if holder else f"the user {name} cannot be resolved"
 
     def _addresses(self, account: Account, uids: Mapping[str, int], network: Wiring) -> tuple[str, ...]:
         """Raises RefusalError where there is none to be had."""
@@ -237,12 +262,6 @@ def _sees_less(plan: Plan | None, account: Account) -> bool:
 def _egress(plan: Plan | None, account: Account) -> tuple[str, ...]:
     said = account.egress or (plan.egress if plan else ())
     return () if said == ANYWHERE else said
-
-
-def is_anothers(uid: int, name: str, people: People) -> bool:
-    """Whether a uid that was remembered is somebody else's now: nobody inherits a customer's limits with it."""
-    names = people.names_of(uid)
-    return bool(names) and name not in names
 
 
 def user_key(account: Account, index: int) -> str:

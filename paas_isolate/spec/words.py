@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from paas_isolate.model import left
 from paas_isolate.model.limits import UNLIMITED, Value
 from paas_isolate.spec import names
 from paas_isolate.spec.shapes import Text
@@ -174,6 +175,7 @@ WITHOUT_ACCOUNT = Text(
     "leave, penalty, or plan NAME",
     {"type": "string", "pattern": f"^(leave|penalty|plan {names.NAME.pattern})$"},
 )
+CGROUPS = Text(left.checked, left.EXPECTED, {"type": "string"})
 POOL = Text(_pool, "a network such as 10.77.0.0/16", {"type": "string"})
 POOL6 = Text(_pool6, "a network such as fd77:7061:6173::/64", {"type": "string"})
 ADDRESS = Text(_address, "an address such as 10.77.0.9", {"type": "string"})

@@ -7,7 +7,8 @@ from fleets import DISK, MACHINE, fleet, service, sold
 
 from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.steps import SetKnob
+from paas_isolate.changes.order import rank
+from paas_isolate.changes.steps import EndRevoked, Move, SetDoor, SetKnob, owner
 from paas_isolate.errors import HostError
 from paas_isolate.model.account import Host, Service
 from paas_isolate.model.knobs import DEFAULTS
@@ -146,3 +147,17 @@ def test_io_limits_whose_disk_cannot_be_told_stay_as_they_are() -> None:
     mended = [step for step in diff(desired, observed) if isinstance(step, SetKnob) and step.knob == "io.max"]
     assert mended == [SetKnob("users/bob", "io.max", "", slow)]
     assert desired.unmet.keys() == {"users/alice", "users/alice/web"}
+
+
+def test_what_runs_where_its_uid_is_another_accounts_now_ends_and_is_not_moved() -> None:
+    """1001 was alice's, and is dave's now; 1005 is another user of hers."""
+    wanted = fleet(sold("alice", uid=1005), sold("dave"))._replace(revoked={"alice": frozenset({1001})})
+    there = (Process(7, 1001, "users/alice/login"), Process(8, 1005, "users/alice/login"), Process(9, 1001, "/x"))
+    observed = World(processes=there, members={"users/alice/login": (7, 8)})
+    world = desire(wanted, as_sold(wanted, machine=MACHINE, device_of=lambda _: DISK), observed)
+    assert world.revoked == {("users/alice/login", 1001)}
+    assert [it.pid for it in world.processes] == [9]
+    (end,) = (it for it in diff(world, observed) if isinstance(it, EndRevoked))
+    assert str(end) == "end what runs in users/alice/login as uid 1001, which is another account's now"
+    assert owner(end) == "alice"
+    assert rank(SetDoor("1001", "users/dave/login")) < rank(end) < rank(Move(there[2], "users/dave/other"))

@@ -8,6 +8,7 @@ from paas_isolate.changes.order import rank
 from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, SetKnob, owner
 from paas_isolate.model import tree
 from paas_isolate.model.account import Host
+from paas_isolate.model.view import View
 from paas_isolate.model.world import COMPLETE
 
 
@@ -66,8 +67,26 @@ def test_a_door_opens_on_what_is_ready_and_closes_before_a_freeze() -> None:
 
 def test_the_doors_of_an_account_stay_with_it_whether_they_are_open_or_closed() -> None:
     found = {COMPLETE: "", "1001": "users/alice/login", "1001.cron": "closed/alice", "1002": "users/bob/login"}
-    assert staying_doors(found, {"alice"}) == {"1001": "users/alice/login", "1001.cron": "closed/alice"}
+    staying = staying_doors(fleet(), found, {"alice"})
+    assert staying == {"1001": "users/alice/login", "1001.cron": "closed/alice"}
     assert owner(RemoveDoor("1001.cron", "closed/alice")) == owner(SetDoor("1001", "users/alice/login")) == "alice"
+
+
+def test_a_uid_that_may_be_another_person_has_a_closed_door_and_no_other() -> None:
+    entry = service("jobs")._replace(entry=("cron",))
+    alice = sold("alice", {}, entry)._replace(uids={"alice": 1001, "al": 1004}, view=View(tmp="/tmp/alice"))
+    doors = doors_as_sold(fleet(alice)._replace(doubtful=frozenset({1001})), ())
+    assert {name for name in doors if name.startswith("1001")} == {"1001"}
+    assert (doors["1001"], doors["1004"], doors["1004:view"]) == ("closed/alice", "users/alice/login", "view/alice")
+
+
+def test_no_door_that_stays_is_of_whoever_has_the_uid_now() -> None:
+    found = {"1001": "users/gone/login", "1001:view": "view/gone", "1001.cron": "users/gone/jobs"}
+    assert staying_doors(fleet(sold("dave")), found, {"gone"}) == {}
+    doubtful = fleet()._replace(doubtful=frozenset({1001}))
+    assert staying_doors(doubtful, found, {"gone"}) == {"1001": "closed/gone"}
+    assert staying_doors(fleet(), found, {"gone"}) == found
+    assert staying_doors(fleet(sold("gone", uid=1002)), found, {"gone"}) == {}, "they are as that account is sold"
 
 
 def test_only_a_door_leads_to_what_is_closed() -> None:

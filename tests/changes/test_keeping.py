@@ -430,3 +430,18 @@ def test_who_is_not_wanted_any_more_is_looked_at_when_it_is_to_be_killed() -> No
     assert found.run == {}
     assert found.dues == {WEB: NOW + 10}
     assert wished({}, {WEB: asked._replace(alive=False)}).dues == {}
+
+
+def test_whose_user_is_renamed_runs_on_and_begins_under_the_new_name() -> None:
+    fleet = sell(Work("serve"))
+    before, now = keep(fleet)[WEB], keep(fleet._replace(renamed={"alice": "dave"}))[WEB]
+    assert (now.launch.user, now.launch.called, now.digest) == ("alice", "dave", before.digest)
+    assert now.launch.digest == before.digest
+    assert (now.idle, now.as_it_is) == ("", False)
+
+
+def test_as_whoever_may_be_another_person_nothing_begins_and_nothing_ends() -> None:
+    kept = keep(sell(Work("serve"))._replace(doubtful=frozenset({1001})))
+    assert (kept[WEB].idle, kept[WEB].as_it_is) == ("its user may be another person now", True)
+    for runs in ({}, {WEB: ran(kept, alive=True)}, {WEB: ran(kept, end=ILL)}):
+        assert wished(kept, runs).run == {WEB: None}

@@ -56,7 +56,8 @@ CASES = [
     ("a uid above the range", (65534, SSHD, "x"), SSHD),
     ("an exempt user, even in a tree", (1009, "users/alice/login", "bash"), "users/alice/login"),
     ("a user without an account", (1005, SSHD, "bash"), SSHD),
-    ("a user who left an account", (1005, "users/alice/login", "bash"), "/"),
+    ("a user who left an account", (1005, "users/alice/login", "bash"), "users/alice/login"),
+    ("a user without an account in penalty", (1005, "penalty", "bash"), "penalty"),
     ("a user of an account that is going", (1005, "users/gone/login", "bash"), "users/gone/login"),
 ]
 

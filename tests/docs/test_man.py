@@ -191,7 +191,7 @@ def test_json_of_each_command_is_told_whole() -> None:
     assert json_keys("reconcile") == [*running.report_data(fleet, Report((), seen, ())), *outcome]
     assert json_keys("me") == [*Own._fields, *Hit._fields]
     assert json_keys("status")[:2] == ["cgroups", "notes"]
-    assert json_keys("coverage") == ["confined", "total", "processes", *process]
+    assert json_keys("coverage") == ["confined", "total", "left", "processes", *process]
     assert json_keys("doctor") == [field.name for field in fields(Check)]
 
 

@@ -1,11 +1,17 @@
 """The daemon as a unit of systemd: it mends at once, says who it was, and nothing stands on it."""
 
+import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from guest_machine import DAEMON, comes_to_rest, daemon, has_looked, is_alive, knob, run, systemctl, until, write_knob
+from guest_paas import Paas
 from guest_people import Customer, Specs
+
+from paas_isolate.linux import procfs
 
 
 @pytest.fixture
@@ -98,3 +104,49 @@ def knob_or_nothing(path: str, name: str) -> str:
         return knob(path, name)
     except OSError:
         return ""
+
+
+@pytest.fixture
+def ssh(alice: Customer, paas: Paas, tmp_path: Path) -> Iterator[list[str]]:
+    """The command that logs alice in, by the module."""
+    key, directory = tmp_path / "key", alice.home / ".ssh"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+    directory.mkdir(mode=0o700, exist_ok=True)
+    shutil.copy(f"{key}.pub", directory / "authorized_keys")
+    run("chown", "-R", f"{alice.uid}:{alice.gid}", str(directory))
+    until(
+        lambda: subprocess.run(["paas-isolate", "pam", "install"]).returncode == 0, "logins pass the module", seconds=60
+    )
+    options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "LogLevel=ERROR")
+    yield ["ssh", "-i", str(key), *(f"-o{it}" for it in options), f"{alice.name}@127.0.0.1"]
+    until(lambda: subprocess.run(["paas-isolate", "pam", "remove"]).returncode == 0, "they do no longer", seconds=60)
+
+
+def sshds() -> set[int]:
+    """Of root and of customers, but for the one that listens and those that were there for root's own."""
+    return {pid for pid, _ in procfs.effective_uids() if procfs.program(pid) in ("sshd", "sshd-session")}
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize("suspended", [True, False], ids=["suspended", "frozen"])
+def test_a_refused_login_is_told_why_and_leaves_nothing(
+    alice: Customer, ssh: list[str], sell: Callable[..., Customer], *, suspended: bool
+) -> None:
+    assert "users/alice/login" in subprocess.run([*ssh, "cat /proc/self/cgroup"], capture_output=True, text=True).stdout
+    if suspended:
+        sell("alice", limits={"pids": 40, "memory": "64M"}, suspended=True)
+    else:
+        until(lambda: subprocess.run(["paas-isolate", "freeze", "alice"]).returncode == 0, "she is frozen", seconds=60)
+    until(lambda: "frozen 1" in knob("users/alice", "cgroup.events"), "she stands still")
+    before = sshds()
+    done = subprocess.run([*ssh, "true"], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "suspended" in done.stdout + done.stderr
+    with subprocess.Popen([*ssh, "-N", "-L7011:127.0.0.1:22"]) as tunnel:
+        until(lambda: alice.uid in dict(procfs.effective_uids()).values(), "sshd has a child for it")
+        begin = time.monotonic()
+        assert tunnel.wait(60) != 0
+        assert time.monotonic() - begin < 30
+    until(lambda: sshds() <= before, "no sshd is left of it")
+    if not suspended:
+        until(lambda: subprocess.run(["paas-isolate", "thaw", "alice"]).returncode == 0, "she goes on", seconds=60)

@@ -125,19 +125,18 @@ def test_a_user_without_an_account_is_left_alone_by_default(customer, paas):
     assert paas("coverage").out == "0 of 0 processes confined\n"
 
 
-def test_a_user_who_left_an_account_is_shown_and_moved_out_and_not_killed(sell, customer, paas):
+def test_a_user_who_left_an_account_keeps_its_limits_until_they_end(sell, customer, paas):
     sell("shop", users=("alice", "bob"), owner="alice")
     pid = customer("bob").sleeps()
     paas("reconcile")
     assert cgroup_of(pid) == "users/shop/other"
 
     sell("shop", users=("alice",), owner="alice")
-    assert f"move process {pid}" in paas("diff").out
-    answer = paas("reconcile")
+    paas("reconcile")
 
-    assert f"move process {pid} from users/shop/other to outside the tree" in answer.out
     assert is_alive(pid)
-    assert cgroup_of(pid) == "/"
+    assert cgroup_of(pid) == "users/shop/other", "never out of the tree"
+    assert paas("diff", "--exit-code").out == "nothing differs\n"
 
 
 def test_a_stray_is_seen_by_coverage_until_it_is_confined(sell, paas):

@@ -10,7 +10,7 @@ from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 
 ALICE = int(os.environ.get("PAAS_ISOLATE_TEST_UID", "48201"))
-"""Runs of several checkouts at once are given uids of their own: what sweeps one's processes leaves the other's alone."""
+"""Several checkouts that are tested at once have uids of their own: what sweeps one's leaves the other's alone."""
 BOB, CAROL = ALICE + 1, ALICE + 2
 NO_LIMIT = "limits: {memory: {kill: process}}"  # a service's own default needs the memory controller
 

@@ -11,7 +11,7 @@ import pytest
 
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.fanotify import Fanotify
-from paas_isolate.linux.ears.processes import Processes
+from paas_isolate.linux.ears.processes import EVERYBODY, Processes
 
 pytestmark = pytest.mark.kernel
 FIRST = 1_600_000_000 + 100 * os.getpid()
@@ -50,6 +50,21 @@ def test_who_becomes_nobody_of_ours_wakes_nobody(processes: Processes) -> None:
     assert heard(processes, *others, *ours) == [*others, *ours]
     assert not processes.only(FIRST, LAST)
     assert heard(processes, *others, *ours) == list(ours)
+
+
+def test_who_is_paused_wakes_nobody_until_it_is_over(processes: Processes) -> None:
+    assert not processes.only(FIRST - 1, LAST)
+    ours = (FIRST - 1, FIRST + 4, FIRST + 5, LAST)
+    for paused in ((FIRST + 5,), (FIRST - 1, LAST, FIRST + 4), tuple(range(FIRST + 1, FIRST + 61))):
+        processes.pause(frozenset(paused))
+        assert heard(processes, *ours) == [it for it in ours if it not in paused]
+    processes.pause(frozenset())
+    processes.cost()
+    assert heard(processes, *ours) == list(ours)
+    assert processes.cost()[1] == dict.fromkeys((*ours, FIRST), 1)
+    processes.pause(frozenset({EVERYBODY}))
+    subprocess.run(["setpriv", "--reuid", str(FIRST), "--clear-groups", "true"], check=True)
+    assert not list(processes.heard())
 
 
 def test_a_wider_range_is_told(processes: Processes) -> None:

@@ -55,11 +55,16 @@ class Sight:
         line = [*self._nsenter, *words]
         return subprocess.run(line, capture_output=True, text=True, timeout=60, **{"env": QUIET, "cwd": "/", **how})
 
-    def paas(self, *words: str, code: int | None = 0) -> str:
+    def command(self, *words: str) -> list[str]:
+        """The words that run paas-isolate on the host, with PYTHONPATH of its own."""
         places = (("--etc", "etc"), ("--state", "state"), ("--run", "run"))
         options = [word for name, place in places for word in (name, str(self.shop.place / place))]
-        path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = self.inside(sys.executable, "-m", "paas_isolate", *options, *words, env=path)
+        path = f"PYTHONPATH={os.pathsep.join(sys.path)}"
+        return [*self._nsenter, "env", path, sys.executable, "-m", "paas_isolate", *options, *words]
+
+    def paas(self, *words: str, code: int | None = 0) -> str:
+        line = self.command(*words)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60, cwd="/")
         assert code is None or done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 

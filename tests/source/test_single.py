@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from crowd import CROWD, MACHINE
+from crowd import CROWD, MACHINE, Crowd
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +47,18 @@ LINES = (
 )
 CONFIGS = ("", "network: {}\n", "network: {names: true}\n", "users: {without_account: plan p}\n", "default_plan: p\n")
 PLANS = ("limits: {pids: 100}", "limits: {memory: {max: 3G, min: 2G}}", "limits: {memory: 9G}", "limits: {pids: x}")
+CROWDS = tuple(
+    Crowd({**{name: uid for name, uid in CROWD.users.items() if name != "alice"}, **more}, CROWD.groups, homes)
+    for more, homes in (
+        ({"alice": 1001}, {}),
+        ({"alice": 1001}, {}),
+        ({"dora": 1001}, {"dora": "/home/alice"}),
+        ({"dora": 1001}, {}),
+        ({}, {}),
+        ({"alice": 1004, "dora": 1001}, {}),
+    )
+)
+"""alice is renamed, deleted, followed by another person, or has another uid."""
 CALM = ("plan: p", "limits: {pids: 7}", "services: {web: {publish: 8300}}", "suspended: true", "peers: [alice]")
 FILE = st.one_of(
     st.lists(st.sampled_from(CALM), max_size=2, unique=True),
@@ -77,8 +89,8 @@ class Shelf:
     def configure(self, text: str) -> None:
         self._write("config.yaml", text)
 
-    def load(self) -> Fleet:
-        return self.directory.load(CROWD, MACHINE)
+    def load(self, people: Crowd = CROWD) -> Fleet:
+        return self.directory.load(people, MACHINE)
 
     def _write(self, file: str, text: str) -> None:
         path = self.etc / file
@@ -102,15 +114,16 @@ def one(fleet: Fleet, sold: Sold) -> dict[str, object]:
     config=st.sampled_from(CONFIGS),
     plans=st.tuples(st.sampled_from(PLANS), st.sampled_from(PLANS)),
     before=st.tuples(FILE, FILE, FILE, st.one_of(st.none(), FILE)),
-    edits=st.lists(st.tuples(st.sampled_from(NAMES), FILE), min_size=1, max_size=4),
+    edits=st.lists(st.tuples(st.sampled_from(NAMES), FILE, st.sampled_from(CROWDS)), min_size=1, max_size=4),
 )
 def test_it_is_sold_as_everything_together_has_it(
     config: str,
     plans: tuple[str, str],
     before: tuple[list[str] | None, ...],
-    edits: list[tuple[str, list[str] | None]],
+    edits: list[tuple[str, list[str] | None, Crowd]],
 ) -> None:
-    """Edit after edit, as a daemon sees them: what it remembers is what a run that reads everything finds."""
+    """Edit after edit, as a daemon sees them: what it remembers is what a run that reads everything finds. When a user
+    entry has changed, it reads everything before the next edit."""
     with tempfile.TemporaryDirectory() as directory:
         shelf = Shelf(Path(directory))
         shelf.configure(config)
@@ -120,11 +133,14 @@ def test_it_is_sold_as_everything_together_has_it(
             shelf.account(name, lines)
         fleet = shelf.load()
         places, tied = Places(fleet), ties(fleet)
-        single = Single(shelf.directory)
-        for name, lines in edits:
+        single, known = Single(shelf.directory), CROWD
+        for name, lines, people in edits:
+            if people is not known:
+                known, fleet = people, shelf.load(people)
+                places, tied = Places(fleet), ties(fleet)
             shelf.account(name, lines)
-            sold = single.sold(name, fleet, tied, CROWD, MACHINE, places.owner)
-            whole = shelf.load()
+            sold = single.sold(name, fleet, tied, people, MACHINE, places.owner)
+            whole = shelf.load(people)
             event("alone" if sold else "together")
             if sold is None:
                 fleet, places, tied = whole, Places(whole), ties(whole)
@@ -132,6 +148,7 @@ def test_it_is_sold_as_everything_together_has_it(
             edit = Edit(fleet.accounts.get(name), sold)
             assert {**fleet.accounts, name: sold} == whole.accounts
             assert (fleet.kept, fleet.complaints, fleet.removal) == (whole.kept, whole.complaints, whole.removal)
+            assert (fleet.renamed, fleet.doubtful, fleet.revoked) == (whole.renamed, whole.doubtful, whole.revoked)
             assert (fleet.exempt, fleet.frontends, fleet.host) == (whole.exempt, whole.frontends, whole.host)
             there = world(whole).cgroups
             assert one(whole, sold) == {it: there[it] for it in there if tree.directory_of(it) == sold.directory}
@@ -161,3 +178,17 @@ def test_an_ordinary_edit_needs_nobody_else(tmp_path: Path) -> None:
     sold = single.sold("bob", fleet, ties(fleet), CROWD, MACHINE, places.owner)
     assert sold
     assert sold.limits == {"pids": 5}
+
+
+def test_a_uid_that_was_an_accounts_without_a_file_is_judged_with_everything(tmp_path: Path) -> None:
+    """Another person has it, and now an account of their own: what runs under the old one is to end."""
+    shelf, people = Shelf(tmp_path), Crowd({"dora": 1001})
+    shelf.account("alice", [])
+    shelf.load()
+    shelf.account("alice", None)
+    fleet = shelf.load(people)
+    assert fleet.doubtful == {1001}
+    shelf.account("dora", [])
+    single, places = Single(shelf.directory), Places(fleet)
+    assert single.sold("dora", fleet, ties(fleet), people, MACHINE, places.owner) is None
+    assert shelf.load(people).revoked == {"alice": {1001}}

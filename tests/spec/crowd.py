@@ -17,10 +17,11 @@ class Crowd:
 
     users: dict[str, int]
     groups: dict[str, set[int]] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)
 
     def by_name(self, name: str) -> User | None:
         uid = self.users.get(name)
-        return None if uid is None else User(name, uid, uid, f"/home/{name}")
+        return None if uid is None else User(name, uid, uid, self.homes.get(name, f"/home/{name}"))
 
     def names_of(self, uid: int) -> frozenset[str]:
         return frozenset(name for name, its in self.users.items() if its == uid)
@@ -29,7 +30,7 @@ class Crowd:
         return frozenset(self.groups.get(group, ()))
 
     def everyone(self) -> Iterable[User]:
-        return [User(name, uid, uid, f"/home/{name}") for name, uid in self.users.items()]
+        return [user for name in self.users if (user := self.by_name(name))]
 
 
 CROWD = Crowd(
@@ -63,6 +64,7 @@ def fleet(
         (last_good or {}).get,
         wrong=wrong or Wrong(),
         text_of=lambda file: whole.get(file, b""),
+        remembered=(last_good or {}).keys(),
     )
 
 

@@ -57,7 +57,7 @@ def test_what_is_no_address_is_refused(given: str) -> None:
 def test_a_uid_beyond_the_pool_is_refused_with_what_to_do() -> None:
     found = fleet({CONFIG: "network: {pool: 10.1.0.0/30}", A: "", B: ""})
     assert list(found.accounts) == ["alice"]
-    text = "has the uid 1002, and 10.1.0.0/30 has no address 3; widen the pool in config.yaml"
+    text = "has the uid 1002, and 10.1.0.0/30 has no address 3; widen the pool in config.yaml, or write an `address:`"
     assert text in said(found)[0]
 
 

@@ -228,7 +228,12 @@ def test_a_user_of_two_accounts_is_of_none() -> None:
 
 def test_two_names_of_one_uid_are_one_user() -> None:
     people = Crowd({"alice": 1001, "alias": 1001})
-    assert set(fleet({A: "", B: "users: [alias]"}, people).kept) == {"alice", "bob"}
+    for network in ("", "network: {}"):
+        found = fleet({"config.yaml": network, A: "", B: "users: [alias]"}, people)
+        assert set(found.kept) == {"alice", "bob"}
+        assert [str(it) for it in found.complaints] == [
+            f"{B}:2:9: users[0] is 'alias', another name of 'alice' (uid 1001), who belongs to {A}; name both in one"
+        ]
     assert fleet({A: "users: [alice, alias]"}, people).accounts["alice"].uids == {"alice": 1001, "alias": 1001}
 
 
@@ -358,10 +363,98 @@ def test_a_uid_that_is_anothers_now_is_not_kept() -> None:
     people, copies = Crowd({"bob": 1001}), {"alice": sold("alice", alice=1001)}
     found = fleet({A: "", B: ""}, people, last_good=copies)
     assert {name: account.uids for name, account in found.accounts.items()} == {"alice": {}, "bob": {"bob": 1001}}
-    assert found.kept == {"alice": "the user alice cannot be resolved"}
+    assert found.kept == {"alice": f"uid 1001 of alice is claimed by {B}"}
+    assert [str(it) for it in found.complaints] == [
+        f"{A}: users is 'alice', who is no user of this machine any more: uid 1001 is bob, of {B}; "
+        "take the name out, or remove the file"
+    ]
+    assert (found.revoked, found.doubtful, found.renamed) == ({"alice": {1001}}, frozenset(), {})
+
+
+BOTH = {"alice": sold("alice", alice=1001, al=1004)}
+
+
+@pytest.mark.parametrize("home", ["/home/alice", "/home/alice/www"])
+def test_a_user_with_a_new_name_and_the_old_home_is_the_same(home: str) -> None:
+    people = Crowd({"dave": 1001, "al": 1004}, homes={"dave": home})
+    found = fleet({A: "users: [alice, al]\nlimits: {pids: 5}"}, people, last_good=BOTH)
+    assert found.accounts["alice"].uids == {"alice": 1001, "al": 1004}
+    assert found.accounts["alice"].limits == {"pids": 5}
+    assert [str(it) for it in found.complaints] == [
+        f"{A}: warning: users[0] is 'alice', who is no user of this machine any more; uid 1001 is now called dave; "
+        "write users: [dave, al] and owner: dave"
+    ]
+    assert found.kept == {"alice": "uid 1001 of alice is now called dave"}
+    assert (found.renamed, found.doubtful, found.revoked) == ({"alice": "dave"}, frozenset(), {})
+
+
+def test_a_new_name_beside_the_old_one_in_the_same_file_is_the_same_user() -> None:
+    found = fleet({A: "users: [alice, dave]"}, Crowd({"dave": 1001}), last_good={"alice": sold("alice", alice=1001)})
+    assert found.accounts["alice"].uids == {"alice": 1001, "dave": 1001}
+    assert (found.renamed, found.doubtful) == ({"alice": "dave"}, frozenset())
+    assert "write users: [dave]" in str(found.complaints[0])
+
+
+@pytest.mark.parametrize("home", ["", "/", "/nonexistent", "/home/alic", "/home/alice2"])
+def test_a_uid_with_another_home_may_be_another_person(home: str) -> None:
+    copy = BOTH["alice"]._replace(home=home if len(home) < 2 or home == "/nonexistent" else "/home/alice")
+    people = Crowd({"dave": 1001, "al": 1004}, homes={"dave": home})
+    found = fleet({A: "users: [alice, al]"}, people, last_good={"alice": copy})
+    assert found.accounts["alice"].uids == {"alice": 1001, "al": 1004}, "the limits stay"
+    assert (found.renamed, found.doubtful, found.revoked) == ({}, {1001}, {})
     assert [it.warning for it in found.complaints] == [False]
-    alone = fleet({A: ""}, people, last_good=copies)
-    assert alone.accounts["alice"].uids == {}
+    assert "logins are refused; if it is the same person, write users: [dave, al]" in str(found.complaints[0])
+
+
+def test_what_is_kept_by_its_copy_alone_is_judged_like_all_others() -> None:
+    wrong = Wrong(accounts={"alice": "accounts.d/alice.yaml cannot be used"})
+    renamed = Crowd({"dave": 1001, "al": 1004}, homes={"dave": "/home/alice"})
+    found = fleet({}, renamed, last_good=BOTH, wrong=wrong)
+    assert (found.renamed, found.doubtful, found.revoked) == ({"alice": "dave"}, frozenset(), {})
+    assert "uid 1001 is now called dave; write users: [dave, al]" in str(found.complaints[0])
+    other = Crowd({"dave": 1001, "al": 1004})
+    assert fleet({}, other, last_good=BOTH, wrong=wrong).doubtful == {1001}
+    claimed = fleet({"accounts.d/dave.yaml": ""}, other, last_good=BOTH, wrong=wrong)
+    assert claimed.revoked == {"alice": {1001}}
+    assert {name: it.uids for name, it in claimed.accounts.items()} == {"alice": {"al": 1004}, "dave": {"dave": 1001}}
+    assert "uid 1001 is dave, of accounts.d/dave.yaml" in str(claimed.complaints[0])
+
+
+def test_a_claim_counts_though_its_file_cannot_be_read_any_more() -> None:
+    copies = {"alice": sold("alice", alice=1001), "dave": sold("dave", dave=1001)}
+    found = fleet({A: ""}, Crowd({"dave": 1001}), last_good=copies, wrong=Wrong(accounts={"dave": "wrong"}))
+    assert found.revoked == {"alice": {1001}}
+    assert found.accounts["dave"].uids == {"dave": 1001}
+
+
+def test_the_address_goes_with_the_uid() -> None:
+    copies = {"alice": sold("alice", alice=1001)._replace(addresses=("10.77.0.2", "fd77:7061:6173::2"))}
+    files = {"config.yaml": "network: {}", A: "", "accounts.d/dave.yaml": ""}
+    found = fleet(files, Crowd({"dave": 1001}), last_good=copies)
+    assert [it.addresses for it in found.accounts.values()] == [(), ("10.77.0.2", "fd77:7061:6173::2")]
+    copies["alice"] = copies["alice"]._replace(addresses=("10.77.9.9", "fd77:7061:6173::9"))
+    assert fleet(files, Crowd({"dave": 1001}), last_good=copies).accounts["alice"].addresses[0] == "10.77.9.9"
+
+
+def test_of_an_account_without_a_file_only_another_person_is_shut_out_or_ended() -> None:
+    copies = {"alice": sold("alice", alice=1001)}
+    assert fleet({}, Crowd({"alice": 1001}), last_good=copies).doubtful == frozenset()
+    assert fleet({}, Crowd({}), last_good=copies).doubtful == frozenset()
+    assert fleet({}, Crowd({"dave": 1001}), last_good=copies).doubtful == {1001}
+    same = Crowd({"dave": 1001}, homes={"dave": "/home/alice"})
+    assert fleet({}, same, last_good=copies).doubtful == frozenset()
+    dave = {"accounts.d/dave.yaml": ""}
+    assert fleet(dave, same, last_good=copies).revoked == {}, "account and user were renamed at once: all is moved"
+    assert fleet(dave, Crowd({"dave": 1001}), last_good=copies).revoked == {"alice": {1001}}
+    renamed = {"accounts.d/dave.yaml": "renamed_from: alice"}
+    assert fleet(renamed, Crowd({"dave": 1001}), last_good=copies).revoked == {}, "it goes on in the old cgroup"
+
+
+def test_a_name_that_has_another_uid_now_takes_the_account_with_it() -> None:
+    found = fleet({A: ""}, Crowd({"alice": 1002, "dave": 1001}), last_good={"alice": sold("alice", alice=1001)})
+    assert found.accounts["alice"].uids == {"alice": 1002}
+    assert not found.complaints
+    assert (found.renamed, found.doubtful, found.revoked) == ({}, frozenset(), {})
 
 
 def test_a_renamed_account_keeps_its_directory() -> None:

@@ -263,7 +263,7 @@ def test_a_machine_that_says_nothing_has_the_defaults() -> None:
 def test_a_host_changes_knob_by_knob() -> None:
     text = b"""
 tree: {root: /sys/fs/cgroup/paas}
-users: {first_uid: 2000, exempt: [root, "@staff"], without_account: plan small}
+users: {first_uid: 2000, exempt: [root, "@staff"], without_account: plan small, leave: [box/*]}
 penalty: {pids: 10}
 ceiling: {memory: 8G, pids: unlimited}
 network: {pool: 10.1.0.0/16, frontends: [nginx]}
@@ -275,6 +275,7 @@ network: {pool: 10.1.0.0/16, frontends: [nginx]}
         first_uid=2000,
         exempt=("root", "@staff"),
         without_account="plan small",
+        leave=("box/*",),
         penalty={**DEFAULT.penalty, "pids": 10},
         ceiling={**DEFAULT.ceiling, "memory.max": 8 << 30, "pids": UNLIMITED},
         network=Wiring("10.1.0.0/16", frontends=("nginx",)),
@@ -291,6 +292,9 @@ network: {pool: 10.1.0.0/16, frontends: [nginx]}
         ("users: {first_uid: 5, last_uid: 3}", "users begins at 5 and ends at 3"),
         ("users: {first_uid: 0}", "users.first_uid is '0'; expected a whole number from 1"),
         ("users: {exempt: root}", "users.exempt is 'root'; expected a list of users and @groups"),
+        ("users: {leave: [/machine.slice]}", "users.leave[0] is '/machine.slice'; expected a cgroup below the mount"),
+        ("users: {leave: [user.slice/**]}", "is 'user.slice/**'; expected a narrower one: user.slice is never left"),
+        ("users: {leave: [system.slice/**]}", "expected a narrower one: system.slice/apache2.service is never left"),
         ("users: {without_account: small}", "is 'small'; expected leave, penalty, or plan NAME"),
         ("ceiling: {memory: 120%}", "ceiling.memory is '120%'; expected a percentage from 1% to 100%"),
         ("ceiling: {cpu: 50%}", "ceiling.cpu is not a key of this place; did you mean cpu_weight?"),

@@ -7,6 +7,8 @@ becomes another by running a set-uid program is told as that (kernel/cred.c, com
 import os
 import socket
 import struct
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -17,9 +19,13 @@ _CONNECTOR, _PROC, _LISTEN = 11, 1, 1  # NETLINK_CONNECTOR; CN_IDX_PROC = CN_VAL
 _EXEC, _UID = 0x2, 0x4
 _HEAD = struct.Struct("=IHHII")  # struct nlmsghdr
 _MESSAGE = struct.Struct("=IIIIHH")  # struct cn_msg: idx, val, seq, ack, length, flags
-_EVENT = struct.Struct("=IIQII")  # struct proc_event: what, cpu, time; then thread and process
+_EVENT = struct.Struct("=IIQIIII")  # struct proc_event: what, cpu, time; thread, process; real and effective uid
 _DONE = 3
 _FILTERED = (6, 6)
+PROGRAMS, EVERYBODY = -1, -2
+"""Stand for uids: what is told without one, and all."""
+_AT_ONCE = 2000
+"""Events, before others are listened to."""
 _SO_RCVBUFFORCE, _ROOM = 33, 4 << 20  # asm-generic/socket.h; bytes, some five thousand events
 
 
@@ -29,7 +35,10 @@ class Processes:
     def __init__(self) -> None:
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._execs: bool | None = None
+        self._asked = True
         self._uids: tuple[int, int] | None = None
+        self._without = frozenset[int]()
+        self._events, self._seconds = Counter[int](), 0.0
         self._socket = socket.socket(socket.AF_NETLINK, kind, _CONNECTOR)
         try:
             with suppress(OSError):  # without CAP_NET_ADMIN here it stays as small as it is
@@ -42,6 +51,8 @@ class Processes:
 
     def listen(self, *, execs: bool) -> None:
         """Without `execs` only for who becomes somebody else: there may be thousands of the others a second."""
+        self._asked = execs
+        execs = execs and PROGRAMS not in self._without
         if execs != self._execs:
             self._socket.send(_subscription(_EXEC | _UID if execs else _UID))
             self._execs = execs
@@ -54,9 +65,24 @@ class Processes:
             self._sift()
         return before is not None and not before[0] <= first <= last <= before[1]
 
+    def pause(self, uids: frozenset[int]) -> None:
+        """Nothing of these is heard until others are said."""
+        if uids != self._without:
+            self._without = uids
+            self.listen(execs=self._asked)
+            self._sift()
+
+    def cost(self) -> tuple[float, Counter[int]]:
+        """Seconds of CPU time since this was asked last, and how many events of which uid they were spent on."""
+        spent = self._seconds, self._events
+        self._seconds, self._events = 0.0, Counter()
+        return spent
+
     def _sift(self) -> None:
         if self._uids:
-            sift(self._socket, *self._uids, execs=bool(self._execs))
+            first, last = (1, 0) if EVERYBODY in self._without else self._uids
+            without = sorted(uid for uid in self._without if uid >= 0)
+            sift(self._socket, first, last, execs=bool(self._execs), without=without)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -65,9 +91,9 @@ class Processes:
         self._socket.close()
 
     def heard(self) -> Iterator[Heard]:
-        """Each process once; 0 where events were lost."""
-        pids = set[int]()
-        while True:
+        """Each process once; 0 where events were lost. There may be more, but no more at once."""
+        pids, begin = set[int](), time.thread_time()
+        for _ in range(_AT_ONCE):
             try:
                 data = self._socket.recv(4096)
             except BlockingIOError:
@@ -76,9 +102,12 @@ class Processes:
                 pids.add(0)
                 break
             if len(data) >= _HEAD.size + _MESSAGE.size + _EVENT.size:
-                what, _, _, _, pid = _EVENT.unpack_from(data, _HEAD.size + _MESSAGE.size)
-                if what == _UID or (what == _EXEC and self._execs):
+                what, _, _, _, pid, _, uid = _EVENT.unpack_from(data, _HEAD.size + _MESSAGE.size)
+                whose = uid if what == _UID else PROGRAMS
+                if (what == _UID or (what == _EXEC and self._execs)) and whose not in self._without:
+                    self._events[whose] += 1
                     pids.add(pid)
+        self._seconds += time.thread_time() - begin
         yield from (Heard(Kind.PROCESS, pid=pid) for pid in pids)
 
 

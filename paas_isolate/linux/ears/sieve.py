@@ -9,6 +9,7 @@ import ctypes
 import socket
 import struct
 import sys
+from collections.abc import Collection
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _STEP = struct.Struct("=HBBI")  # struct sock_filter: code, steps to skip when true, when false, operand
@@ -18,20 +19,22 @@ _EXEC, _UID = 0x2, 0x4
 _ALL, _NOTHING = 1 << 18, 0  # bytes that are kept
 
 
-def sift(of: socket.socket, first: int, last: int, *, execs: bool) -> None:
-    """From now on `of` hears who becomes one of these uids, and with `execs` who becomes another program."""
-    steps = b"".join(_STEP.pack(*step) for step in _steps(first, last, execs=execs))
+def sift(of: socket.socket, first: int, last: int, *, execs: bool, without: Collection[int] = ()) -> None:
+    """From now on `of` hears who becomes one of these uids, and with `execs` who becomes another program. `without` are
+    some hundred uids at the most that it does not hear."""
+    steps = b"".join(_STEP.pack(*step) for step in _steps(first, last, without, execs=execs))
     held = ctypes.create_string_buffer(steps, len(steps))
     program = struct.pack("HP", len(steps) // _STEP.size, ctypes.addressof(held))  # struct sock_fprog
     of.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
-def _steps(first: int, last: int, *, execs: bool) -> list[tuple[int, int, int, int]]:
+def _steps(first: int, last: int, without: Collection[int], *, execs: bool) -> list[tuple[int, int, int, int]]:
     """A word is read in the network's order, mostly the wrong one for the host's numbers: the uid is read by bytes."""
     order = range(3, -1, -1) if sys.byteorder == "little" else range(4)
     uid = [(_BYTE, 0, 0, _EUID + order[0])]
     for place in order[1:]:
         uid += [(_SHIFT, 0, 0, 8), (_TO_X, 0, 0, 0), (_BYTE, 0, 0, _EUID + place), (_OR_X, 0, 0, 0)]
+    uid += [(_EQUAL, number + 3, 0, it) for number, it in zip(range(len(without))[::-1], without, strict=True)]
     ours = [*uid, (_LEAST, 0, 2, first), (_MORE, 1, 0, last), (_END, 0, 0, _ALL), (_END, 0, 0, _NOTHING)]
     what = [(_WORD, 0, 0, _WHAT), (_EQUAL, 0, 1, socket.htonl(_EXEC)), (_END, 0, 0, _ALL if execs else _NOTHING)]
     return [*what, (_EQUAL, 0, len(ours) - 1, socket.htonl(_UID)), *ours]

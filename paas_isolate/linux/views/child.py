@@ -8,6 +8,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from paas_isolate.errors import trouble
 from paas_isolate.linux.children import Child
 
 PATIENCE = 120.0
@@ -15,7 +16,8 @@ PATIENCE = 120.0
 
 
 def in_child(work: Callable[[], Any]) -> Any:
-    """What `work` answers, as marshal knows it. OSError where the child failed, with its words, or took too long."""
+    """What `work` answers, as marshal knows it. OSError where the child failed, with its words, or took too long;
+    RuntimeError with its traceback where nobody expected what it raised."""
     child = Child(partial(_do, work))
     try:
         said = _all_of(child)
@@ -24,6 +26,8 @@ def in_child(work: Callable[[], Any]) -> Any:
     if not said:
         raise OSError(0, "the process that was to look after the views has ended")
     wrong, found = marshal.loads(said)  # noqa: S302  (from a child of our own)
+    if isinstance(wrong, str):
+        raise RuntimeError(wrong)
     if wrong:
         raise OSError(*wrong)
     return found
@@ -45,5 +49,7 @@ def _do(work: Callable[[], Any], to: int) -> None:
         said = marshal.dumps((None, work()))
     except OSError as error:
         said = marshal.dumps(((error.errno or 0, f"{error.filename or 'views'}: {error.strerror}"), None))
+    except Exception as error:  # noqa: BLE001  (the parent tells it, and tries each view alone)
+        said = marshal.dumps((trouble(error).text, None))
     with open(to, "wb", closefd=False) as pipe:
         pipe.write(said)

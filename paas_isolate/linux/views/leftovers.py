@@ -37,7 +37,7 @@ def set_aside_of_another(tmp: str, owner: int) -> None:
     that did not say it yet. OSError where it stays in the way."""
     with suppress(FileNotFoundError):
         whose = os.stat(tmp, follow_symlinks=False).st_uid
-        if owner and whose not in (0, owner) and (wrong := set_aside(tmp)):
+        if owner > 0 and whose not in (0, owner) and (wrong := set_aside(tmp)):
             raise OSError(0, wrong)
 
 

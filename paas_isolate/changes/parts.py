@@ -1,0 +1,53 @@
+"""What was seen, by account: to find out whose part of it raises, without a look at everybody's for each."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from paas_isolate.changes.place import Places
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet
+from paas_isolate.model.view import Views
+from paas_isolate.model.world import Process, World
+
+Value = TypeVar("Value")
+
+
+class Parts:
+    """Of the network and of quotas no part is an account's alone: they are in none."""
+
+    def __init__(self, observed: World, fleet: Fleet) -> None:
+        places = Places(fleet)
+        self._cgroups = _by_directory(observed.cgroups)
+        self._members = _by_directory(observed.members)
+        self._runs = _by_directory(observed.runs)
+        self._views = observed.views.made
+        self._doors: dict[str, dict[str, str]] = defaultdict(dict)
+        for name, target in observed.doors.items():
+            self._doors[tree.behind(target)][name] = target
+        self._processes: dict[str, list[Process]] = defaultdict(list)
+        for process in observed.processes:
+            sold = places.account_of(process.uid)
+            self._processes[sold.directory if sold else tree.directory_of(process.cgroup)].append(process)
+
+    def of(self, directories: Iterable[str]) -> World:
+        some = (*directories, "")
+        return World(
+            _together(self._cgroups, some),
+            tuple(process for it in some for process in self._processes.get(it, ())),
+            _together(self._members, some),
+            doors=_together(self._doors, some),
+            runs=_together(self._runs, some),
+            views=Views({it: self._views[it] for it in some if it in self._views}),
+        )
+
+
+def _by_directory(paths: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
+    found: dict[str, dict[str, Value]] = defaultdict(dict)
+    for path, value in paths.items():
+        found[tree.directory_of(path)][path] = value
+    return found
+
+
+def _together(parts: Mapping[str, Mapping[str, Value]], directories: Iterable[str]) -> dict[str, Value]:
+    return {name: value for it in directories for name, value in parts.get(it, {}).items()}

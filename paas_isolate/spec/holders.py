@@ -1,0 +1,134 @@
+"""Who has a uid now that was sold under a name which no user of the machine has any more.
+
+Names in files are looked up; a uid is never turned into a name to find out whose it is, for several names may share
+one. A name that cannot be looked up is judged by its last good copy.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+from paas_isolate.model.account import Account, Sold, User
+from paas_isolate.spec.names import shown
+
+NO_HOMES = ("", "/", "/nonexistent")
+"""Homes that tell nobody from anybody else."""
+
+
+class Lookup(Protocol):
+    def by_name(self, name: str) -> User | None: ...
+
+    def names_of(self, uid: int) -> frozenset[str]: ...
+
+
+class State(Enum):
+    """What became of a uid whose name in the file is no user's any more."""
+
+    UNKNOWN = "nobody has it now: the directory service may be down"
+    RENAMED = "the same person has another name"
+    DOUBTFUL = "somebody has it now, and nothing says that it is the same person"
+    TAKEN = "another account names a user who has it now"
+
+
+class Holder(NamedTuple):
+    """`name` is what the uid is called now, '' where it is nobody's; `file` is that of the account which claims it."""
+
+    uid: int
+    state: State
+    name: str = ""
+    file: str = ""
+
+    def text(self, user: str, users: tuple[str, ...], owner: str) -> str:
+        """What a complaint says of `user`, one of the `users` of an account."""
+        if self.state is State.UNKNOWN:
+            return (
+                f"is {shown(user)}, who cannot be resolved now; keeps uid {self.uid} (is the directory service down?)"
+            )
+        gone = f"is {shown(user)}, who is no user of this machine any more"
+        if self.state is State.TAKEN:
+            return f"{gone}: uid {self.uid} is {self.name}, of {self.file}; take the name out, or remove the file"
+        called = f"{gone}; uid {self.uid} is now called {self.name}"
+        now = dict.fromkeys(self.name if name == user else name for name in users)
+        written = f"write users: [{', '.join(now)}]"
+        if owner == user and len(now) > 1:
+            written += f" and owner: {self.name}"
+        if self.state is State.RENAMED:
+            return f"{called}; {written}"
+        return f"{called}, who has another home: logins are refused; if it is the same person, {written}"
+
+    def reason(self, user: str) -> str:
+        """Why the account is kept."""
+        if self.state is State.UNKNOWN:
+            return f"the user {user} cannot be resolved; keeps uid {self.uid}"
+        if self.state is State.TAKEN:
+            return f"uid {self.uid} of {user} is claimed by {self.file}"
+        called = f"uid {self.uid} of {user} is now called {self.name}"
+        return called if self.state is State.RENAMED else f"{called}, perhaps another person: logins are refused"
+
+
+class Holders:
+    """`accounts` are the files as they are now, `copies` the last good copies, unchanged, of `wrong` files."""
+
+    def __init__(
+        self,
+        people: Lookup,
+        accounts: Mapping[str, Account],
+        copies: Callable[[str], Sold | None],
+        wrong: Iterable[str] = (),
+    ) -> None:
+        self._people, self._accounts, self._copies, self._wrong = people, accounts, copies, wrong
+        self._known: dict[tuple[str, str], Holder | None] = {}
+
+    def of(self, account: str, user: str) -> Holder | None:
+        """For a name that cannot be looked up, or has another uid than its copy says; None where there is no copy. Each
+        is looked up once: a directory service that is down takes its time to say so."""
+        if (account, user) not in self._known:
+            self._known[account, user] = self._look_up(account, user)
+        return self._known[account, user]
+
+    def _look_up(self, account: str, user: str) -> Holder | None:
+        copy = self._copies(account)
+        uid = copy.uids.get(user) if copy else None
+        if copy is None or uid is None:
+            return None
+        names = self._people.names_of(uid)
+        if not names or user in names:
+            return Holder(uid, State.UNKNOWN)
+        claims = self._claims.get(uid, {})
+        if claims and account not in claims:
+            other, name = next(iter(claims.items()))
+            return Holder(uid, State.TAKEN, name, self._file(other))
+        called = claims.get(account) or self._same_home(copy.home, names)
+        return Holder(uid, State.RENAMED if called else State.DOUBTFUL, called or min(names))
+
+    def home_differs(self, account: str, uid: int) -> bool:
+        """Whether nobody who has the uid now has the account's home, as its copy knows that."""
+        copy = self._copies(account)
+        return copy is None or not self._same_home(copy.home, self._people.names_of(uid))
+
+    @cached_property
+    def _claims(self) -> dict[int, dict[str, str]]:
+        """By uid: the accounts that name a user who has it now, with that name. Made only for a run that needs it."""
+        named = [(name, user) for name, account in self._accounts.items() for user in account.users]
+        copies = [copy for name in self._wrong if name not in self._accounts and (copy := self._copies(name))]
+        named += [(copy.name, user) for copy in copies for user in copy.uids]
+        claims: dict[int, dict[str, str]] = {}
+        for account, user in named:
+            if found := self._people.by_name(user):
+                claims.setdefault(found.uid, {}).setdefault(account, user)
+        return claims
+
+    def _same_home(self, home: str, names: Iterable[str]) -> str:
+        """Who of these lives at `home`, or below it; '' where nobody does. usermod -l leaves a home where it is."""
+        if home in NO_HOMES:
+            return ""
+        for name in sorted(names):
+            user = self._people.by_name(name)
+            if user and (user.home == home or user.home.startswith(f"{home.rstrip('/')}/")):
+                return name
+        return ""
+
+    def _file(self, account: str) -> str:
+        found = self._accounts.get(account)
+        return found.file if found else f"accounts.d/{account}.yaml"

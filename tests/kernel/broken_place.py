@@ -1,0 +1,63 @@
+"""The command, with an error of our own in one place that is raised for bob alone: `broken_place.py PLACE WORDS…`."""
+
+import functools
+import importlib
+import pwd
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from paas_isolate.changes.steps import owner
+from paas_isolate.linux import procfs
+
+MESSAGE = "\x1b[2Jbroken\nTraceback of nobody, for bob"
+BELOW = "users/bob"
+
+
+def _bob() -> int:
+    return pwd.getpwnam("bob").pw_uid
+
+
+Fits = Callable[[tuple[Any, ...]], bool]
+PLACES: dict[str, tuple[str, str, Fits]] = {
+    "parsing": ("paas_isolate.source.reading", "Kind.parse", lambda args: "bob" in args[2]),
+    "selling": ("paas_isolate.spec.sell", "Seller.sell", lambda args: args[1].name == "bob"),
+    "copies": ("paas_isolate.source.last_good", "LastGood.remember", lambda args: args[1].name == "bob"),
+    "knobs": ("paas_isolate.changes.catalogue", "Catalogue.knobs", lambda args: args[1].name == "bob"),
+    "doors": ("paas_isolate.changes.doors", "_of", lambda args: args[0].name == "bob"),
+    "services": ("paas_isolate.changes.keeping", "_programs", lambda args: args[0].name == "bob"),
+    "looking": ("paas_isolate.observe", "_Seen.look", lambda args: args[1].startswith(BELOW)),
+    "processes": ("paas_isolate.observe", "closely", lambda args: procfs.effective_uid(args[2]) == _bob()),
+    "records": ("paas_isolate.linux.records", "RecordDirectory.read", lambda args: args[1].startswith(BELOW)),
+    "placing": ("paas_isolate.changes.place", "Places.place", lambda args: args[1].uid == _bob()),
+    "wishing": ("paas_isolate.changes.keeping", "_wants", lambda args: args[0].launch.account == "bob"),
+    "comparing": ("paas_isolate.changes.diff", "_mends", lambda args: args[0].startswith(BELOW)),
+    "applying": ("paas_isolate.apply", "_carry_out", lambda args: owner(args[3]) == "bob"),
+    "links": ("paas_isolate.linux.doors", "DoorDirectory.look", lambda _: True),
+    "telling": ("paas_isolate.reconcile", "condition", lambda args: args[0].launch.account == "bob"),
+    "using": ("paas_isolate.cli.status", "use", lambda args: args[1].startswith(BELOW)),
+}
+
+
+def sabotage(place: str) -> None:
+    module, path, fits = PLACES[place]
+    within: Any = importlib.import_module(module)
+    *classes, name = path.split(".")
+    for each in classes:
+        within = getattr(within, each)
+    whole = getattr(within, name)
+
+    @functools.wraps(whole)
+    def broken(*args: Any, **named: Any) -> Any:
+        if fits(args):
+            raise ZeroDivisionError(MESSAGE)
+        return whole(*args, **named)
+
+    setattr(within, name, broken)
+
+
+if __name__ == "__main__":
+    from paas_isolate.cli.main import run
+
+    sabotage(sys.argv[1])
+    sys.exit(run(sys.argv[2:]))

@@ -1,0 +1,113 @@
+"""A process whose first thread has ended is alive: it is found, moved, frozen and killed as any other."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from attackers import Attackers, attackers
+from shop import ALICE, NO_LIMIT, Shop
+
+from paas_isolate.end import end
+from paas_isolate.linux import pidfd, procfs
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model.world import Process
+
+__all__ = ["attackers"]
+pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
+
+
+@contextmanager
+def without_leader(program: Path, *more: str, into: str = "") -> Iterator[int]:
+    """As alice, in the cgroup with the path `into`."""
+    enter = f'echo 0 >"{into}/cgroup.procs" && ' if into else ""
+    words = ["sh", "-c", f'{enter}exec "$0" "$@"', str(program), str(ALICE), *more]
+    process = subprocess.Popen(words, start_new_session=True)
+    try:
+        end = time.monotonic() + 10
+        while "State:\tZ" not in Path(f"/proc/{process.pid}/status").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def where(cgroups: CgroupTree, pid: int) -> str:
+    found = procfs.identity(pid)
+    return cgroups.path_of(procfs.cgroup(found.thread) or "") if found else ""
+
+
+def gone(pid: int) -> bool:
+    found = procfs.identity(pid)
+    return found is None or not found.alive
+
+
+def test_it_lives_and_is_told_by_the_thread_that_runs(attackers: Attackers) -> None:
+    with without_leader(attackers("no_leader")) as pid:
+        assert "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+        found = procfs.identity(pid)
+        assert found is not None
+        assert found.alive
+        assert found.uids == (ALICE,) * 4
+        assert procfs.program(pid) == ""
+        assert procfs.program(found.thread) == "no_leader"
+
+
+def test_it_is_moved_once(attackers: Attackers, cgroups: CgroupTree) -> None:
+    cgroups.create("leaf")
+    with without_leader(attackers("no_leader")) as pid:
+        found = procfs.identity(pid)
+        assert found
+        pidfd.move(cgroups, Process(pid, ALICE, where(cgroups, pid), found.start), "leaf")
+        assert where(cgroups, pid) == "leaf"
+        assert cgroups.pids("leaf") == ()  # the kernel lists it where its first thread has ended
+        assert tuple(cgroups.threads("leaf")) == (found.thread,)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_it_does_not_survive_kill(attackers: Attackers, cgroups: CgroupTree, *, inside: bool) -> None:
+    """Whether its first thread has ended in the leaf, or it was moved in afterwards."""
+    for path in ("users", "users/alice", "users/alice/web"):
+        cgroups.create(path)
+    into = f"{cgroups.root}/users/alice/web" if inside else ""
+    with without_leader(attackers("no_leader"), into=into) as pid:
+        if not inside:
+            cgroups.attach("users/alice/web", pid)
+        end(cgroups, ["users/alice"], grace=0)
+        assert not cgroups.populated("users/alice")
+        assert gone(pid)
+        assert cgroups.read("users/alice", "cgroup.freeze") == "0"
+
+
+def test_a_chain_of_them_does_not_survive_kill(attackers: Attackers, cgroups: CgroupTree) -> None:
+    for path in ("users", "users/alice", "users/alice/web"):
+        cgroups.create(path)
+    with without_leader(attackers("no_leader"), "9", into=f"{cgroups.root}/users/alice/web") as pid:
+        cgroups.write("users/alice", "cgroup.freeze", "1")
+        end(cgroups, ["users/alice"], grace=0)
+        assert not cgroups.populated("users/alice")
+        assert gone(pid)
+        assert cgroups.read("users/alice", "cgroup.freeze") == "1"
+
+
+def test_reconcile_finds_it_and_is_done(attackers: Attackers, shop: Shop) -> None:
+    services = f"services: {{web: {{match: {{program: no_leader}}, {NO_LIMIT}}}}}\n"
+    shop.account("alice", f"{NO_LIMIT}\n{services}")
+    with without_leader(attackers("no_leader")) as pid:
+        done = shop.run("reconcile")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert where(shop.cgroups, pid) == "users/alice/web"
+        again = shop.run("reconcile")
+        assert (again.returncode, again.stdout) == (0, "nothing to do\n"), again.stderr
+        listed = shop.run("coverage", "alice")
+        assert f"{pid} " in listed.stdout
+        assert "1 of 1 processes confined" in listed.stdout
+        assert shop.run("freeze", "alice").returncode == 0
+        assert "frozen 1" in (shop.cgroups.read("users/alice", "cgroup.events") or "")
+        killed = shop.run("kill", "--grace", "0", "alice")
+        assert killed.returncode == 0, killed.stderr
+        assert gone(pid)

@@ -1,0 +1,86 @@
+"""Events of processes have a budget: who causes more of them than an account may costs themselves alone."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import pytest
+from attackers import Attackers, attackers
+from shop import NO_LIMIT, Shop
+from test_daemon import Resident, frozen, inside, resident, stray, until, write
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+__all__ = ["attackers", "resident"]
+pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
+FIRST = 1_000_000_000 + 100 * os.getpid()
+ALICE, BOB, CAROL = FIRST, FIRST + 1, FIRST + 2
+SECONDS = 4.0
+
+
+@pytest.fixture
+def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
+    made = Shop(tmp_path_factory.mktemp("shop"), cgroups, first=FIRST)
+    for name in ("bob", "carol"):
+        made.account(name, NO_LIMIT)
+    return made
+
+
+@contextmanager
+def storm(*words: str | Path) -> Iterator[None]:
+    process = subprocess.Popen(words)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def spent(resident: Resident) -> float:
+    """CPU time of the daemon."""
+    fields = Path(f"/proc/{resident.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def mending(shop: Shop) -> float:
+    """Seconds until a knob of carol's is as it was."""
+    begin = time.monotonic()
+    write(shop, "1", "users/carol")
+    until(lambda: frozen(shop, "users/carol") is False, "carol goes on")
+    return time.monotonic() - begin
+
+
+def moving(shop: Shop, uid: int, place: str) -> float:
+    """Seconds until a process that becomes a customer's is in the account."""
+    begin = time.monotonic()
+    with stray(uid, "time.sleep(60)") as process:
+        until(lambda: process.pid in inside(shop, place), "the process is in its account")
+        process.kill()
+    return time.monotonic() - begin
+
+
+def measure(resident: Resident, ask: Callable[[], float]) -> tuple[float, list[float]]:
+    """The share of a core that the daemon takes in a storm, and what each question answers meanwhile."""
+    before, begin, delays = spent(resident), time.monotonic(), []
+    while time.monotonic() < begin + SECONDS:
+        delays.append(ask())
+        time.sleep(0.5)
+    return (spent(resident) - before) / (time.monotonic() - begin), delays
+
+
+@pytest.mark.parametrize("count", ["1", "8"])
+def test_who_changes_uids_without_an_end_delays_nobody(
+    attackers: Attackers, resident: Resident, shop: Shop, count: str
+) -> None:
+    os.setpriority(os.PRIO_PROCESS, resident.process.pid, -10)  # as its unit does, and an account has limits
+    with storm("nice", "-n", "10", attackers("toggler"), str(ALICE), str(BOB), count):
+        time.sleep(2)
+        share, delays = measure(resident, lambda: moving(shop, CAROL, "users/carol/other"))
+        knob = mending(shop)
+    assert share < 0.35
+    assert median(delays) < 0.5
+    assert knob < 0.5

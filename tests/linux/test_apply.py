@@ -1,0 +1,87 @@
+"""Whatever a step raises is its outcome, and costs its account alone."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+
+from paas_isolate import apply as hands
+from paas_isolate.apply import Ending, Outcome, apply
+from paas_isolate.changes.seen import SetQuota
+from paas_isolate.changes.steps import Changes, Create, SetKnob
+from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.model.quota import UNLIMITED, Allotment, Quota, Rations, Row
+
+
+class Tree:
+    """Cgroups of which bob's raise what nobody expects, as often as they are touched."""
+
+    def __init__(self) -> None:
+        self.touched: list[str] = []
+
+    def create(self, path: str, mode: int) -> None:
+        self.write(path, "", "")
+
+    def write(self, path: str, knob: str, text: str) -> None:
+        self.touched.append(path)
+        if path.startswith("users/bob"):
+            raise ZeroDivisionError("\x1b[2J")
+
+
+def carried_out(steps: Changes, tree: Tree) -> list[Outcome]:
+    return list(apply(cast("CgroupTree", tree), steps))
+
+
+def test_a_step_that_raises_has_failed_and_its_account_is_left_alone() -> None:
+    names = ("alice", "bob", "carol")
+    steps: Changes = (
+        *(Create(f"users/{it}") for it in names),
+        *(SetKnob(f"users/{it}", "pids.max", "9") for it in names),
+    )
+    tree = Tree()
+    ends = carried_out(steps, tree)
+    created = [Ending.DONE, Ending.FAILED, Ending.DONE]
+    assert [end.ending for end in ends] == [*created, Ending.DONE, Ending.SKIPPED, Ending.DONE]
+    assert ends[1].trouble is not None
+    assert "test_apply.py" in ends[1].trouble.text
+    assert "\x1b" not in ends[1].trouble.text + ends[1].because
+    assert tree.touched.count("users/bob") == 1
+
+
+def test_so_it_is_when_the_work_is_shared_by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hands, "WORTH_A_PROCESS", 10)
+    steps: Changes = tuple(
+        SetKnob(f"users/{it}", knob, "9") for it in ("alice", "bob", "zoe") for knob in ("pids.max", "memory.max") * 20
+    )
+    ends = carried_out(steps, Tree())
+    assert {end.step.path for end in ends if end.ending is Ending.DONE} == {"users/alice", "users/zoe"}  # type: ignore[union-attr]
+    troubles = [end for end in ends if end.trouble]
+    assert len(troubles) == 1
+    assert len(ends) == 120
+
+
+class Quotas:
+    def __init__(self) -> None:
+        self.set_to: dict[int, Quota] = {}
+
+    def set(self, wanted: Mapping[Row, Allotment]) -> list[str]:
+        for row, it in wanted.items():
+            if row.uid == 1007:
+                raise KeyError(row.uid)
+            self.set_to[row.uid] = it.quota
+        return ["is full" if row.uid == 1003 else "" for row in wanted]
+
+
+def test_of_what_is_done_for_many_at_once_one_that_raises_costs_no_other() -> None:
+    quotas = Quotas()
+    steps = tuple(
+        SetQuota(Row("ext4", uid), Allotment(f"u{uid}", "/home", Quota(1, 0)), UNLIMITED) for uid in range(1000, 1020)
+    )
+    ends = list(apply(cast("CgroupTree", Tree()), steps, rations=cast("Rations", quotas)))
+    assert [end.step for end in ends] == list(steps)
+    wrong = {end.step.row.uid: end for end in ends if end.ending is not Ending.DONE}  # type: ignore[union-attr]
+    assert {uid: end.ending for uid, end in wrong.items()} == {1003: Ending.FAILED, 1007: Ending.FAILED}
+    assert wrong[1003].because == "is full"
+    assert wrong[1003].trouble is None
+    assert wrong[1007].trouble is not None
+    assert quotas.set_to.keys() == {*range(1000, 1020)} - {1007}

@@ -1,0 +1,90 @@
+"""Whatever an account has and whatever becomes of its owner: nothing is raised, and the others get what they bought."""
+
+import pytest
+from crowd import Crowd, fleet
+from fleets import DISK, MACHINE
+
+from paas_isolate.changes.desire import as_sold, desire
+from paas_isolate.changes.diff import diff
+from paas_isolate.changes.keeping import keep_as_sold
+from paas_isolate.changes.leaving import leaving
+from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.world import World
+
+USERS = {"root": 0, "alice": 1001, "bob": 1002, "carol": 1003}
+FEATURES = {
+    "nothing": "",
+    "view": "private: {tmp: true, processes: true, shm: true}\nhide: [/srv]",
+    "disk": "disk: {max: 1G, files: 1000}",
+    "io": "limits: {io: {read: 5M, of: ~/data}}",
+    "services": "services: {web: {run: serve, listen: 8080, replicas: 2}}",
+    "schedule": "services: {job: {run: work, schedule: '0 3 * * *'}}",
+    "entry": "services: {ftp: {entry: [vsftpd]}}",
+    "match": "services: {ftp: {match: {user: '$owner', program: 'ftp*'}}}",
+    "publish": "services: {web: {listen: 8080, publish: 8088}}",
+    "peers": "peers: [alice]",
+    "egress": "egress: {deny: [smtp]}",
+    "loopback": "loopback: shared",
+    "address": "address: 10.77.0.200",
+    "two users": "users: [bob, carol]\nowner: bob\nprivate: {tmp: true}\nservices: {web: {run: serve}}",
+    "suspended": "suspended: true\nprivate: {tmp: true}",
+}
+TROUBLES = {
+    "exempt": (USERS, {"sudo": {1002}}),
+    "gone": ({name: uid for name, uid in USERS.items() if name != "bob"}, {}),
+    "another uid": ({**USERS, "bob": 1050}, {}),
+    "out of range": ({**USERS, "bob": 5}, {}),
+    "the uid is another's": ({**{name: uid for name, uid in USERS.items() if name != "bob"}, "eve": 1002}, {}),
+    "both at one uid": ({**USERS, "bob": 1001}, {}),
+}
+
+
+def gathered(text: str, users: dict[str, int], groups: dict[str, set[int]], copy: Sold | None = None) -> Fleet:
+    files = {
+        "config.yaml": "network: {}",
+        "accounts.d/alice.yaml": "peers: [bob]\nprivate: {tmp: true}\nservices: {web: {run: serve}}",
+        "accounts.d/bob.yaml": text,
+    }
+    return fleet(files, people=Crowd(users, groups), last_good={"bob": copy} if copy else {})
+
+
+def world(sold: Fleet) -> World:
+    return as_sold(sold, machine=MACHINE, device_of=lambda _: DISK)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["with a copy", "without"])
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_an_owner_in_trouble_takes_nothing_from_another(feature: str, trouble: str, known: bool) -> None:
+    before = gathered(FEATURES[feature], USERS, {})
+    assert before.accounts.keys() == {"alice", "bob"}, before.complaints
+    now = gathered(FEATURES[feature], *TROUBLES[trouble], before.accounts["bob"] if known else None)
+    assert not now.broken
+    wanted, was = world(now), world(before)
+    keep, _ = keep_as_sold(now, wanted.cgroups, (), ())
+    for observed in (World(), was):
+        staying = (*leaving(now, observed).waiting, *now.kept)
+        assert isinstance(diff(desire(now, wanted, observed, staying=staying), observed), tuple)
+    if trouble == "both at one uid":
+        return  # which of them is right cannot be told: both stay as they were
+    assert [it for it in wanted.cgroups if "alice" in it] == [it for it in was.cgroups if "alice" in it]
+    assert wanted.doors["1001"] == "users/alice/login"
+    assert wanted.views.made["alice"] == was.views.made["alice"]
+    assert "users/alice/web" in keep
+    if trouble == "exempt":
+        assert not any(name.startswith("1002") for name in wanted.doors)
+        assert not any(leaf.startswith("users/bob/") for leaf in keep)
+        assert ("bob" in wanted.views.made) is (feature == "two users")
+        assert any(it.warning and "exempt" in it.text for it in now.complaints)
+
+
+def test_who_is_left_as_they_are_loses_nothing_and_gets_nothing() -> None:
+    text = FEATURES["publish"] + "\nprivate: {tmp: true}\negress: {deny: [smtp]}\ndisk: {max: 1G}"
+    whole = gathered(text, USERS, {})
+    observed = world(whole)
+    part = whole.only(["alice"])
+    found = desire(part, world(part), observed, staying=frozenset(part.kept))
+    assert [str(step) for step in diff(found, observed)] == []
+    assert not part.governs(1002)
+    assert part.governs(1001)
+    assert not leaving(part, observed).accepted
