@@ -151,9 +151,6 @@ class Sweeper:
             pids = tuple(unplaced(places, (), uids))
         return False
 
-    def _strays(self, cgroups: CgroupTree, places: Places, pids: Sequence[int]) -> tuple[Move, ...]:
-        return strays(cgroups, places, pids, self._waiting, self._desk.commands)
-
     def _may_move(self, move: Move) -> bool:
         """A process that somebody takes out again and again is not fought for."""
         process = move.process
