@@ -11,6 +11,7 @@ from paas_isolate.changes.quotas import quotas_as_sold
 from paas_isolate.errors import PaasError, Trouble, trouble, without_broken
 from paas_isolate.linux import procfs, refused, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
+from paas_isolate.linux.commands import Asked, CommandReader
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.records import RecordDirectory
 from paas_isolate.linux.services import runs
@@ -42,6 +43,7 @@ def observe(
     looks: Looks | None = None,
     rations: Rations | None = None,
     since: tuple[World, Collection[str]] | None = None,
+    commands: CommandReader | None = None,
     broken: Broken | None = None,
 ) -> World:
     """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
@@ -55,9 +57,11 @@ def observe(
     if not _look_at_all(seen, fleet, weight_at, since) and since:
         seen = _Seen(cgroups, broken)  # what was taken over is not there any more
         _look_at_all(seen, fleet, weight_at, None)
+    places = Places(fleet)
+    processes = tuple(_processes(cgroups, places, seen.members, procfs.effective_uids(), broken))
     return World(
         seen.cgroups,
-        tuple(_processes(cgroups, Places(fleet), seen.members, procfs.effective_uids(), broken)),
+        with_commands(places, processes, commands or CommandReader()),
         seen.members,
         doors=_part(doors.look, {}, DOORS, broken) if doors else {},
         network=_part(wires.look, Network(), NETWORK, broken) if wires else Network(),
@@ -91,6 +95,7 @@ def observe_account(
     places: Places,
     uids: Collection[int] = (),
     records: RecordDirectory | None = None,
+    commands: CommandReader | None = None,
 ) -> World:
     """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
     seen = _Seen(cgroups, {})
@@ -104,7 +109,7 @@ def observe_account(
     around = {*there, *(it for it in procfs.effective_uids() if it[1] in uids)} if uids else there
     ran = runs(cgroups, records, seen.members, seen.cgroups) if records else {}
     processes = tuple(_processes(cgroups, places, seen.members, around))
-    return World(seen.cgroups, processes, seen.members, runs=ran)
+    return World(seen.cgroups, with_commands(places, processes, commands or CommandReader()), seen.members, runs=ran)
 
 
 class _Seen:
@@ -252,11 +257,8 @@ def _processes(
 
 
 def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = None) -> Process | None:
-    """A process with all that placing it may depend on, None when it has ended; `path` is its cgroup if it is known.
-
-    Its command line lies in its own memory: whoever reads it waits while that is changed (fs/proc/base.c,
-    get_mm_cmdline: mmap_lock). So only where a rule asks for it.
-    """
+    """A process with all that placing it may depend on but its command line, None when it has ended; `path` is its
+    cgroup if it is known. What is read here waits for nothing that the process can hold."""
     identity = procfs.identity(pid)
     if identity is None or not identity.alive:
         return None
@@ -264,7 +266,6 @@ def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = No
     where = path if known else cgroups.path_of(procfs.cgroup(identity.thread) or "")
     if not where:
         return None
-    sold = places.account_of(identity.uids[0])
     program = procfs.program(identity.thread)
     return Process(
         pid=pid,
@@ -272,8 +273,20 @@ def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = No
         cgroup=where,
         start=identity.start,
         program=program,
-        command=procfs.command(identity.thread) if sold and places.commands_ask(sold) else "",
         settled=identity.settled or all(map(places.governs, identity.uids)),
         others=() if identity.settled else tuple(sorted({*identity.uids} - {identity.uids[0]})),
         login=refused.seconds(pid, identity) if program in refused.SSHD else -1.0,
     )
+
+
+def with_commands(places: Places, processes: tuple[Process, ...], commands: CommandReader) -> tuple[Process, ...]:
+    """With the command lines where a rule asks for them: None where they could not be read in time."""
+    asked: dict[str, list[Asked]] = {}
+    for process in processes:
+        # only what was looked at closely has a start
+        if process.start and (sold := places.account_of(process.uid)) and places.commands_ask(sold):
+            asked.setdefault(sold.name, []).append(Asked(process.pid, process.start))
+    if not asked:
+        return processes
+    found = commands.read(asked)
+    return tuple(it._replace(command=found.get(Asked(it.pid, it.start), "")) for it in processes)

@@ -28,6 +28,7 @@ from paas_isolate.changes.steps import (
 )
 from paas_isolate.errors import PaasError, Trouble, without_broken
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.commands import CommandReader
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.listening import astray, up
 from paas_isolate.linux.records import RecordDirectory
@@ -74,6 +75,7 @@ class Wheel(NamedTuple):
     meant: bool = False
     only: str = ""
     patience: float = 0.0
+    commands: CommandReader | None = None
 
 
 class Look(NamedTuple):
@@ -104,6 +106,11 @@ class Report(NamedTuple):
     def unmet(self) -> tuple[str, ...]:
         """Limits that this machine cannot keep at all."""
         return tuple(self.last.desired.unmet.values())
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """What could not be looked at in time: it stays as it was."""
+        return tuple(self.last.desired.late.values())
 
 
 class _Sold(NamedTuple):
@@ -182,6 +189,7 @@ def _look(sold: _Sold, since: tuple[World, Collection[str]] | None = None) -> tu
         looks=wheel.looks,
         rations=wheel.rations,
         since=since,
+        commands=wheel.commands,
         broken=unseen,
     )
     try:

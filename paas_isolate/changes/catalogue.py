@@ -89,7 +89,10 @@ class Catalogue:
         key = (*limits.items(), around, control)
         if (known := self._known.get(key)) is None:
             handed = {} if control is None else {SUBTREE_CONTROL: control}
-            known = self._known[key] = handed | knobs(limits, around)
+            own = handed | knobs(limits, around)
+            if not around.device and not _RATES.isdisjoint(limits):
+                del own["io.max"]  # which disk is meant cannot be said now: the limit stays as it is
+            known = self._known[key] = own
         return known
 
 

@@ -92,6 +92,7 @@ def desire(
         cgroups,
         elsewhere,
         unmet=unmet,
+        late=places.late(observed.processes),
         doors=doors,
         network=network,
         views=views,

@@ -1,6 +1,7 @@
 """Whose is a process, and which leaf does it belong in?"""
 
 import re
+from collections.abc import Iterable
 from fnmatch import translate
 
 from paas_isolate.changes.catalogue import leaves
@@ -8,6 +9,9 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Fleet, Match, Service, Sold
 from paas_isolate.model.left import compiled
 from paas_isolate.model.world import Process
+from paas_isolate.spec.names import some
+
+_LATE = "kept their command lines from being read in time: no rule by `command` holds for them until the next run"
 
 
 class Places:
@@ -61,7 +65,7 @@ class Places:
         sold = self._by_uid.get(process.uid)
         if sold is None:
             return self._without_account(process)
-        if self._kept(sold, process.cgroup):
+        if self._kept(sold, process.cgroup) or (process.command is None and process.cgroup in self._leaves(sold)):
             return process.cgroup
         claim = self._claim(sold, process)
         if claim:
@@ -83,6 +87,14 @@ class Places:
 
     def commands_ask(self, sold: Sold) -> bool:
         return any(service.match.command for service in sold.services)
+
+    def late(self, processes: Iterable[Process]) -> dict[str, str]:
+        """By account cgroup, whose command lines could not be read in time."""
+        pids: dict[str, list[str]] = {}
+        for process in processes:
+            if process.command is None and (sold := self._by_uid.get(process.uid)):
+                pids.setdefault(tree.account(sold.directory), []).append(str(process.pid))
+        return {path: f"{some(each)} of {path} {_LATE}" for path, each in pids.items()}
 
     def programs_count(self) -> bool:
         """Whether a process may belong elsewhere for having become another program."""
@@ -133,7 +145,7 @@ class _Rule:
         return (
             (self._uids is None or process.uid in self._uids)
             and (self._program is None or self._program.match(process.program) is not None)
-            and (self._command is None or self._command.match(process.command) is not None)
+            and (self._command is None or _matches(self._command, process.command))
         )
 
 
@@ -150,6 +162,11 @@ def _precedence(service: Service) -> tuple[int, int, str]:
 def _uids(match: Match, sold: Sold) -> frozenset[int]:
     pattern = _glob(match.user)
     return frozenset(uid for name, uid in sold.uids.items() if pattern and pattern.match(name))
+
+
+def _matches(pattern: re.Pattern[str], command: str | None) -> bool:
+    """A command line that could not be read fits no rule."""
+    return command is not None and pattern.match(command) is not None
 
 
 def _glob(pattern: str) -> re.Pattern[str] | None:

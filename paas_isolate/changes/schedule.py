@@ -1,5 +1,6 @@
 """When a job is to run: the notation of crontab(5), by a library."""
 
+import time
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
@@ -32,3 +33,10 @@ class _MachineTime(tzinfo):
 
 
 _MACHINE = _MachineTime()
+
+
+def forget_zone() -> None:
+    """The machine's own time is another from now on: tzset(3) reads its settings anew, which localtime(3) of a process
+    that stays does not."""
+    time.tzset()
+    next_time.cache_clear()

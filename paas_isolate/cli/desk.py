@@ -9,6 +9,7 @@ from paas_isolate.changes.keeping import scaled
 from paas_isolate.errors import HostError, PaasError
 from paas_isolate.linux import lock
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.commands import CommandReader
 from paas_isolate.linux.disks import Disks
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.location import Location, locate
@@ -29,6 +30,8 @@ from paas_isolate.source.directory import Directory
 from paas_isolate.source.given import Given
 from paas_isolate.source.notes import Notes, added
 
+_COMMANDS = CommandReader()
+
 
 class Desk(NamedTuple):
     """The three directories of the product on this machine."""
@@ -36,6 +39,11 @@ class Desk(NamedTuple):
     etc: str = "/etc/paas-isolate"
     state: str = "/var/lib/paas-isolate"
     run: str = "/run/paas-isolate"
+
+    @property
+    def commands(self) -> CommandReader:
+        """One of the process: who was late is not waited for at every look of the daemon."""
+        return _COMMANDS
 
     @property
     def doors(self) -> str:
@@ -66,6 +74,7 @@ class Desk(NamedTuple):
     ) -> Iterator[Wheel]:
         """The wheel, ready to be looked at or turned; `account` narrows it to one. Without `wired` the network is left
         as it is."""
+        self.commands.forget()
         decided = self.decided()
         fleet = scaled(fleet, decided.scaled)
         with self.tree(fleet) as (cgroups, location):
@@ -88,6 +97,7 @@ class Desk(NamedTuple):
                 meant=meant,
                 only=directory_of(cgroups, fleet, account) if account else "",
                 patience=patience,
+                commands=self.commands,
             )
 
     @property

@@ -9,13 +9,16 @@ from paas_isolate.cli.desk import Desk
 from paas_isolate.daemon.fingerprint import PEOPLE
 from paas_isolate.daemon.loop import Ear
 from paas_isolate.errors import PaasError
+from paas_isolate.linux.ears.clock import ClockSet
 from paas_isolate.linux.ears.emptying import Emptying
 from paas_isolate.linux.ears.fanotify import Fanotify
 from paas_isolate.linux.ears.heard import Heard
 from paas_isolate.linux.ears.inotify import Inotify
+from paas_isolate.linux.ears.mounts import Mounts
 from paas_isolate.linux.ears.netlinks import Netlinks
 from paas_isolate.linux.ears.processes import Processes
 from paas_isolate.linux.ears.records import Records
+from paas_isolate.linux.machine import ZONE
 from paas_isolate.linux.mounts import cgroup2
 from paas_isolate.source.directory import ACCOUNTS, PLANS
 
@@ -24,12 +27,12 @@ class Ears:
     """All are closed with `stack`."""
 
     def __init__(self, desk: Desk, stack: ExitStack) -> None:
-        self.specs = Inotify([desk.etc, *(f"{desk.etc}/{it}" for it in (PLANS, ACCOUNTS))], PEOPLE)
+        self.specs = Inotify([desk.etc, *(f"{desk.etc}/{it}" for it in (PLANS, ACCOUNTS))], (*PEOPLE, ZONE))
         self.emptying = Emptying()
         self.netlinks = Netlinks()
         self.knobs, self.processes = _knobs(), _processes()
         self.records = Records(desk.records.directory)
-        found = (self.processes, self.specs, self.records, self.knobs, self.netlinks, self.emptying)
+        found = (self.processes, self.specs, self.records, self.knobs, self.netlinks, self.emptying, *_of_machine())
         self.all: list[Ear] = [it for it in found if it]
         self.following: list[Callable[[], None]] = [self.specs.follow, self.records.follow]
         """What looks at each turn whether its place is where it was. OSError."""
@@ -54,6 +57,15 @@ class Ears:
         if deaf and deaf != self._deaf:
             say.line(deaf, fg="yellow", err=True)
         self._deaf = deaf
+
+
+def _of_machine() -> tuple[Mounts, ClockSet] | tuple[()]:
+    try:
+        return Mounts(), ClockSet()
+    except OSError as error:
+        told = "a disk that is mounted, and a clock that is set, are seen at the next look only"
+        say.line(f"{told}: {error.strerror}", fg="yellow", err=True)
+        return ()
 
 
 def _knobs() -> Fanotify | None:

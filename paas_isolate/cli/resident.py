@@ -9,6 +9,7 @@ from zlib import crc32
 
 import click
 
+from paas_isolate.changes.schedule import forget_zone
 from paas_isolate.changes.steps import Move
 from paas_isolate.cli import say
 from paas_isolate.cli.answering import Answering
@@ -30,6 +31,7 @@ from paas_isolate.daemon.loop import Loop
 from paas_isolate.errors import PaasError
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.ears.heard import Heard
+from paas_isolate.linux.machine import machine, zone
 from paas_isolate.linux.notify import notify, watchdog
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Service, Sold
@@ -91,6 +93,8 @@ class Resident:
         self._mender, self._writers = Mender(desk, self._fights), Writers()
         self._editor = Editor(desk, self._servant, lambda: self._listen(True), self._note)
         self._print: tuple[object, ...] = ()
+        self._machine: tuple[object, ...] = ()
+        """As it was before everything was looked at last; our own work does not change it."""
         self._told = self._told_status = ""
         self._ready = False
         self._pulse, self._beat = watchdog() / 2, 0.0
@@ -112,6 +116,7 @@ class Resident:
         self._well = False
         self.ears.follow()
         try:
+            self._look_at_machine()
             with self._desk.alone(wait=_PATIENCE):
                 self._hear_writers()
                 fleet, report = run_once(self._desk, Manner(quiet=True), self._writers.tell)
@@ -136,6 +141,12 @@ class Resident:
             return not self._follow(fleet, report) and not forking and not unheard
         except (PaasError, OSError):
             return False  # the tree has gone since: the next one says what is wrong
+
+    def _look_at_machine(self) -> None:
+        now = _machine()
+        if self._machine and now[1] != self._machine[1]:
+            forget_zone()
+        self._machine = now
 
     def _hear_writers(self) -> None:
         """Whoever has written until now: after the turn nothing is left to be mended for their sake."""
@@ -172,7 +183,7 @@ class Resident:
         if self._known is None or self._fights.left_alone:
             return False
         try:
-            return self._looks(self._known.fleet) == self._print
+            return _machine() == self._machine and self._looks(self._known.fleet) == self._print
         except (PaasError, OSError):
             return False
 
@@ -240,6 +251,11 @@ class Resident:
 
     def warm(self) -> bool:
         return self._sweeper.warm()
+
+
+def _machine() -> tuple[object, ...]:
+    """CPUs, memory and pids; and its own time. Limits and schedules go by these."""
+    return machine(), zone()
 
 
 def _share() -> float:

@@ -88,7 +88,7 @@ def tell(fleet: Fleet, report: Report, *, quiet: bool) -> None:
 def exit_after(fleet: Fleet, report: Report) -> Exit:
     if fleet.broken or report.unmet or report.ended(Ending.FAILED) or report.ended(Ending.SKIPPED):
         return Exit.ERROR
-    partly = report.remaining or report.last.leaving.waiting or fleet.kept or fleet.removal
+    partly = report.remaining or report.late or report.last.leaving.waiting or fleet.kept or fleet.removal
     wrong = any(not complaint.warning for complaint in fleet.complaints)
     return Exit.PARTLY if partly or wrong else Exit.CONVERGED
 
@@ -112,6 +112,7 @@ def _tell_rest(report: Report, *, quiet: bool) -> None:
     for outcome in report.remaining:
         say.line(say.outcome_line(outcome), err=True)
     tell_unmet(report.unmet)
+    tell_late(report.late)
     tell_waiting(report.last.leaving)
     if quiet:
         return
@@ -128,6 +129,13 @@ def tell_unmet(unmet: Collection[str]) -> None:
         say.line(f"and {len(unmet) - MANY} more limits that cannot be kept; all of them: --json", fg="red", err=True)
 
 
+def tell_late(late: Collection[str]) -> None:
+    for reason in list(late)[:MANY]:
+        say.line(reason, fg="yellow", err=True)
+    if len(late) > MANY:
+        say.line(f"and {len(late) - MANY} more accounts of which not all could be looked at", fg="yellow", err=True)
+
+
 def tell_waiting(leaving: Leaving) -> None:
     for directory, reason in leaving.waiting.items():
         say.line(f"{directory} is not removed: {reason}", fg="yellow", err=True)
@@ -141,6 +149,7 @@ def complaints(fleet: Fleet, report: Report) -> str:
     lines += [f"{name}: {reason}" for name, reason in fleet.kept.items() if name not in fleet.broken]
     lines += [f"{each.ending} {type(each.step).__name__} for {owner(each.step)}" for each in report.remaining]
     lines += [*report.unmet, *report.last.leaving.waiting]
+    lines += [f"late {path}" for path in report.last.desired.late]
     return "\n".join(sorted(set(lines)))
 
 
@@ -214,6 +223,7 @@ def circumstances(fleet: Fleet, seen: Look) -> dict[str, object]:
         "broken": {name: it.text or it.what for name, it in fleet.broken.items()},
         "waiting": dict(seen.leaving.waiting),
         "unmet": dict(seen.desired.unmet),
+        "late": dict(seen.desired.late),
         "not_enforced": fleet.not_enforced(),
     }
 

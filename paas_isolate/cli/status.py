@@ -135,7 +135,7 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
     for complaint in fleet.complaints:
         if complaint.warning and complaint.file in files:
             notes.setdefault(files[complaint.file], []).append(str(complaint))
-    for path, reason in seen.desired.unmet.items():
+    for path, reason in (*seen.desired.unmet.items(), *seen.desired.late.items()):
         notes.setdefault(tree.directory_of(path), []).append(reason)
     staying = (*seen.leaving.waiting, *fleet.kept)
     for directory, reason in waiting(seen.desired.quotas, seen.observed.quotas, staying):

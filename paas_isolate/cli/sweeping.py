@@ -118,9 +118,12 @@ class Sweeper:
         some = frozenset(unplaced(places, pids, uids))
         if not some:
             return True  # of the many that become somebody else most are nobody's of ours
+        commands = self._desk.commands
+        commands.forget()
+        late = commands.late
         try:
             with self._desk.tree(fleet) as (cgroups, _):
-                return self._swept(cgroups, places, some)
+                return self._swept(cgroups, places, some) and commands.late <= late
         except BusyError:
             return False
         except (PaasError, OSError) as error:
@@ -132,7 +135,9 @@ class Sweeper:
         elsewhere."""
         uids: set[int] = set()
         for _ in range(_ROUNDS):
-            found, broken = without_broken(lambda some: strays(cgroups, places, some, self._waiting), tuple(pids))
+            found, broken = without_broken(
+                lambda some: strays(cgroups, places, some, self._waiting, self._desk.commands), tuple(pids)
+            )
             for pid, wrong in broken.items():
                 self._troubles.tell(f"process {pid}", wrong)
             steps = tuple(step for step in found if self._may_move(step))

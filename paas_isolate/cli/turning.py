@@ -6,7 +6,7 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json, only_account
-from paas_isolate.cli.running import Manner, circumstances, tell_unmet, tell_waiting
+from paas_isolate.cli.running import Manner, circumstances, tell_late, tell_unmet, tell_waiting
 from paas_isolate.cli.running import reconcile as run
 from paas_isolate.reconcile import look
 
@@ -29,6 +29,7 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
         for step in seen.changes:
             say.line(str(step))
         tell_unmet(seen.desired.unmet.values())
+        tell_late(seen.desired.late.values())
         tell_waiting(seen.leaving)
         say.tell_reserved(fleet)
         if not seen.changes:

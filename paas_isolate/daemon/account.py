@@ -109,7 +109,7 @@ def turn_account(wheel: Wheel, world: World, edit: Edit, places: Places, tell: C
     keep = kept_by(wheel, world)[0]
     desired = world
     for _ in range(ROUNDS):
-        observed = observe_account(wheel.cgroups, edit.sold, places, edit.newcomers, wheel.records)
+        observed = observe_account(wheel.cgroups, edit.sold, places, edit.newcomers, wheel.records, wheel.commands)
         observed = observed._replace(doors=wheel.doors.look_at(doors) if wheel.doors else {})
         now = time.time()
         desired = desire(wheel.fleet, world, observed, places=places)

@@ -7,7 +7,7 @@ from paas_isolate.linux.gate.keeper import PINS
 from paas_isolate.linux.hosts import HOSTS
 from paas_isolate.source import decisions
 
-PEOPLE = ("/etc/passwd", "/etc/group")
+PEOPLE = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 """Who has which uid. Changes are heard too; a watch may be lost."""
 
 

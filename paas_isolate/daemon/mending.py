@@ -11,9 +11,10 @@ from paas_isolate.changes.refused import as_refused
 from paas_isolate.changes.steps import Changes, LowerMemory, Move, SetKnob
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.commands import CommandReader
 from paas_isolate.model.knobs import SUBTREE_CONTROL
 from paas_isolate.model.world import World
-from paas_isolate.observe import closely
+from paas_isolate.observe import closely, with_commands
 
 FLIPS, MINUTE = 3, 60.0
 _MANY = 1000
@@ -51,21 +52,23 @@ def unplaced(places: Places, pids: Collection[int], uids: Collection[int]) -> It
 
 
 def strays(
-    cgroups: CgroupTree, places: Places, pids: Iterable[int], waiting: set[int] | None = None
+    cgroups: CgroupTree,
+    places: Places,
+    pids: Iterable[int],
+    waiting: set[int] | None = None,
+    commands: CommandReader | None = None,
 ) -> tuple[Move, ...]:
     """The steps that put those of them that are not in their place there. Of logins that are refused those are
     `waiting` whose time is not over."""
     steps = []
-    for pid in pids:
-        process = closely(cgroups, places, pid)
-        if process is None:
-            continue
+    found = tuple(process for pid in pids if (process := closely(cgroups, places, pid)))
+    for process in with_commands(places, found, commands or CommandReader()):
         moved = places.moved(process)
         placed = as_refused(process, moved, lambda path: "frozen 1" in (cgroups.read(path, "cgroup.events") or ""))
         if placed:
             steps.append(Move(process, placed.cgroup))
         elif moved and waiting is not None:
-            waiting.add(pid)
+            waiting.add(process.pid)
     return tuple(steps)
 
 

@@ -1,7 +1,13 @@
 """Which disk does a path lie on? io.max takes whole disks and mapped devices, never partitions
-(Documentation/admin-guide/cgroup-v2.rst, IO Interface Files)."""
+(Documentation/admin-guide/cgroup-v2.rst, IO Interface Files).
 
+The mount table says it. No home is asked: a customer mounts what never answers (FUSE), a server may be down, and
+stat(2) waits for both without end.
+"""
+
+import ctypes
 import os
+import sys
 from functools import cached_property
 
 from paas_isolate.errors import HostError
@@ -11,50 +17,74 @@ SYS = "/sys/dev/block"
 BTRFS = "/sys/fs/btrfs"
 SYS_BLOCK = "/sys/class/block"
 
+_ANONYMOUS = frozenset({"btrfs", "bcachefs"})
+"""File systems of the kernel's own that lie on disks and show a device of major 0: the source tells which."""
+_LINKS = 40
+"""Links that a path may lead through (path_resolution(7))."""
+_AT_FDCWD, _NO_ASKING = -100, 0x100 | 0x800 | 0x4000  # AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_STATX_DONT_SYNC
+_UID_AND_MODE = 0x1 | 0x2 | 0x8  # STATX_TYPE, STATX_MODE, STATX_UID
+_STATX_SIZE, _UID, _MODE = 256, slice(20, 24), slice(28, 30)  # struct statx
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
 
 class Disks:
-    """As `device_of`, but each device is looked up once a run: the homes of thousands of customers lie on few.
-
-    What lies on a server is not even asked for: stat(2) waits for one that is down, and everybody with it.
-    """
+    """Of one run: each device is looked up once, for the homes of thousands of customers lie on few."""
 
     def __init__(self) -> None:
-        self._below: dict[int, str] = {}
+        self._below: dict[str, str] = {}
+        self._directories: dict[str, tuple[str, bool]] = {}
 
     @cached_property
-    def _mounts(self) -> tuple[mounts.Mount, ...]:
-        return mounts.mounts()
-
-    @cached_property
-    def _diskless(self) -> tuple[str, ...]:
-        return tuple(f"{mount.point.rstrip('/')}/" for mount in self._mounts if _is_diskless(mount))
-
-    def refuse_without(self, path: str) -> None:
-        """HostError where a path lies on no disk of this machine, as far as its name tells."""
-        if f"{path}/".startswith(self._diskless) and _is_diskless(mount := mount_of(path, self._mounts)):
-            raise _no_disk(path, mount)
+    def _table(self) -> mounts.Table:
+        return mounts.Table(mounts.mounts())
 
     def device_of(self, path: str) -> str:
-        self.refuse_without(path)
+        """`major:minor` of the disk below the file system of `path`. HostError where there is none (tmpfs, NFS).
+
+        A path that does not exist yet (a home before the first login) counts where its parent is. What is stacked
+        (LVM, md, dm-crypt) is its own disk: limits are kept where the file system hands its requests in.
+        """
+        mount = self.mount_of(path)
+        if mount.device not in self._below:
+            self._below[mount.device] = disk_of(mount.device) or _source_of(path, mount)
+        return self._below[mount.device]
+
+    def mount_of(self, path: str) -> mounts.Mount:
+        """The mount that a path lies on. HostError where that has no disk of this machine."""
+        mount = self._table.of(self._real(os.path.normpath(path)))
+        if is_diskless(mount):
+            raise _no_disk(path, mount)
+        return mount
+
+    def point(self, mount: mounts.Mount) -> str:
+        """Where its file system can be opened: of several places the one nearest to the root."""
+        return self._table.point(mount.device)
+
+    def _real(self, path: str, links: int = _LINKS) -> str:
+        """Where a path leads to, as far as root has laid the way: what customers may write to is not looked into.
+        They may mount something there at any moment, and a link of theirs would choose the disk."""
+        if path == "/":
+            return path
+        above, name = os.path.split(path)
+        above, is_roots = self._directory(above, links)
+        here = os.path.join(above, name)
+        if not is_roots:
+            return here
         try:
-            device = os.stat(path).st_dev
+            target = os.readlink(here)  # of what is mounted there only its root is touched, which asks nobody
         except OSError:
-            return device_of(path)
-        if device not in self._below:
-            self._below[device] = device_of(path)
-        return self._below[device]
+            return here
+        if not links:
+            raise HostError(f"{path} leads through too many links")
+        return self._real(os.path.normpath(os.path.join(above, target)), links - 1)
 
-
-def device_of(path: str) -> str:
-    """`major:minor` of the disk below the file system of `path`. HostError where there is none (tmpfs, NFS).
-
-    A path that does not exist yet (a home before the first login) counts where its parent is. What is stacked
-    (LVM, md, dm-crypt) is its own disk: limits are kept where the file system hands its requests in.
-    """
-    here = existing(path)
-    device = os.stat(here).st_dev
-    found = disk_of(f"{os.major(device)}:{os.minor(device)}")
-    return found or _source_of(here)
+    def _directory(self, path: str, links: int) -> tuple[str, bool]:
+        """Where it really is, and whether it is only root who writes to it."""
+        if (known := self._directories.get(path)) is None:
+            real = self._real(path, links)
+            known = real, not is_waiting(self._table.of(real)) and _is_roots(real)
+            self._directories[path] = known
+        return known
 
 
 def disk_of(device: str) -> str:
@@ -67,21 +97,38 @@ def disk_of(device: str) -> str:
     return _number(os.path.dirname(here))
 
 
+def is_diskless(mount: mounts.Mount) -> bool:
+    """A device of major 0 is none, but for file systems that tell where they lie (`/dev/vdb`)."""
+    return mount.device.startswith("0:") and not (mount.kind in _ANONYMOUS and mount.source.startswith("/"))
+
+
+def is_waiting(mount: mounts.Mount) -> bool:
+    """Whether somebody else than the kernel may have to answer: a server, or a program of a customer's. A program names
+    its source as it likes (`fsname=/dev/sda`), but not its kind."""
+    return is_diskless(mount) and mount.kind not in ("tmpfs", "overlay", "rootfs", "ramfs", "zfs", "sysfs", "proc")
+
+
+def is_customers(mount: mounts.Mount) -> bool:
+    """Whether a program of somebody else than root answers (Documentation/filesystems/fuse.rst, user_id)."""
+    return (mount.kind == "fuse" or mount.kind.startswith("fuse.")) and "user_id=0" not in mount.options
+
+
+def _is_roots(directory: str) -> bool:
+    """Whether only root writes to a directory, as far as the kernel knows without asking anybody else."""
+    found = ctypes.create_string_buffer(_STATX_SIZE)
+    if _LIBC.statx(_AT_FDCWD, os.fsencode(directory), _NO_ASKING, _UID_AND_MODE, found):
+        return False
+    uid, mode = (int.from_bytes(found.raw[part], sys.byteorder) for part in (_UID, _MODE))
+    return uid == 0 and not mode & 0o002
+
+
 def _number(device: str) -> str:
     with open(f"{device}/dev", encoding="ascii") as number:
         return number.read().strip()
 
 
-def existing(path: str) -> str:
-    """What there is of the way to it."""
-    while not os.path.exists(path) and path not in ("/", ""):
-        path = os.path.dirname(path.rstrip("/"))
-    return os.path.realpath(path or "/")
-
-
-def _source_of(path: str) -> str:
+def _source_of(path: str, mount: mounts.Mount) -> str:
     """For file systems that tell an anonymous device (btrfs): the disk that was mounted."""
-    mount = mount_of(path, mounts.mounts())
     try:
         source = os.stat(mount.source).st_rdev if mount.source.startswith("/") else 0
     except OSError:
@@ -100,11 +147,6 @@ def _no_disk(path: str, mount: mounts.Mount) -> HostError:
     return HostError(f"{path} lies on {mount.kind} at {mount.point}, which has no disk of this machine below it")
 
 
-def _is_diskless(mount: mounts.Mount) -> bool:
-    """A device of major 0 is none, and what was mounted (`server:/home`, `//server/home`, `tmpfs`) is no path."""
-    return mount.device.startswith("0:") and (not mount.source.startswith("/") or mount.source.startswith("//"))
-
-
 def _spread_over(disk: str) -> list[str]:
     """The devices of the btrfs that one belongs to, by name (fs/btrfs/sysfs.c)."""
     for system in os.listdir(BTRFS) if os.path.isdir(BTRFS) else ():
@@ -112,13 +154,3 @@ def _spread_over(disk: str) -> list[str]:
         if os.path.exists(f"{devices}/{disk}"):
             return sorted(os.listdir(devices))
     return []
-
-
-def mount_of(path: str, mounted: tuple[mounts.Mount, ...]) -> mounts.Mount:
-    """The mount that a path lies on: the longest mount point above it, of those the one mounted last."""
-    above = [mount for mount in mounted if _is_below(path, mount.point)]
-    return max(reversed(above), key=lambda mount: len(mount.point))
-
-
-def _is_below(path: str, point: str) -> bool:
-    return path == point or path.startswith(point.rstrip("/") + "/")

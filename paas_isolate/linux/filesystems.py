@@ -29,17 +29,14 @@ def _geometry(directory: int) -> bytes:
         os.close(readable)
 
 
-def kind(directory: int) -> str:
-    """As mount(8) calls it; '' where nobody knows."""
-    device = _device(directory)
-    return next((mount.kind for mount in mounts.mounts() if mount.device == device), "")
-
-
 def points(wanted: Collection[str]) -> dict[str, str]:
     """Where file systems of these names are mounted."""
     found: dict[str, str] = {}
-    for mount in mounts.mounts() if wanted else ():
-        if mount.kind == XFS or mount.kind in EXT:
+    mounted = mounts.mounts() if wanted else ()
+    table = mounts.Table(mounted) if mounted else None
+    for mount in mounted:
+        # over a home there may be what never answers: only what can be seen is opened
+        if table and (mount.kind == XFS or mount.kind in EXT) and table.of(mount.point) is mount:
             with suppress(OSError):
                 found.setdefault(_name_at(mount), mount.point)
     return {it: found[it] for it in wanted if it in found}

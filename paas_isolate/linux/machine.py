@@ -5,6 +5,17 @@ import os
 from paas_isolate.model.machine import Machine
 from paas_isolate.units import parse_cpu_set
 
+ZONE = "/etc/localtime"
+
+
+def zone() -> tuple[str, int, int]:
+    """What tells one setting of the machine's own time from another (tzset(3)): a file that was replaced, too."""
+    try:
+        found = os.stat(ZONE)
+    except OSError:
+        return os.environ.get("TZ", ""), 0, 0
+    return os.environ.get("TZ", ""), found.st_ino, found.st_mtime_ns
+
 
 def machine() -> Machine:
     """What this machine has. Cores are those online, pids what kernel.pid_max and threads-max leave."""

@@ -1,5 +1,7 @@
 """Where the cgroup2 hierarchy is mounted, and with what. See proc_pid_mountinfo(5)."""
 
+import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from paas_isolate.errors import HostError
@@ -13,6 +15,9 @@ class Mount(NamedTuple):
     source: str
     device: str
     options: frozenset[str]
+    number: int = 0
+    above: int = 0
+    """The number of the mount that it is mounted on."""
 
 
 def mounts() -> tuple[Mount, ...]:
@@ -30,7 +35,42 @@ def parse(line: str) -> Mount:
         source=_unescape(source),
         device=fields[2],
         options=frozenset(fields[5].split(",")) | frozenset(options.split(",")),
+        number=int(fields[0]),
+        above=int(fields[1]),
     )
+
+
+class Table:
+    """Mounts as the kernel walks through them. A path is looked up in it alone: nothing on the way is touched."""
+
+    def __init__(self, mounted: Iterable[Mount]) -> None:
+        self._mounted = tuple(mounted)
+        self._on = {(mount.above, mount.point): mount for mount in self._mounted}
+        numbers = {mount.number for mount in self._mounted}
+        roots = [it for it in self._mounted if it.point == "/" and (it.above not in numbers or it.above == it.number)]
+        if not roots:
+            raise HostError("/proc/self/mountinfo has no mount at /")
+        self._of = {"/": self._top(roots[0], "/")}
+
+    def of(self, path: str) -> Mount:
+        """The mount that an absolute path lies on, one that does not exist yet too. Links are not followed."""
+        above = os.path.dirname(path)
+        if above == path:
+            return self._of["/"]
+        if (mount := self._of.get(above)) is None:
+            mount = self._of[above] = self.of(above)
+        return self._top(mount, path)
+
+    def point(self, device: str) -> str:
+        """The shortest path at which the file system of a device can be seen; '' where there is none."""
+        points = (it.point for it in self._mounted if it.device == device and self.of(it.point) is it)
+        return min(points, key=len, default="")
+
+    def _top(self, mount: Mount, point: str) -> Mount:
+        """What is mounted there last, of several over each other."""
+        while (over := self._on.get((mount.number, point))) and over is not mount:
+            mount = over
+        return mount
 
 
 def cgroup2() -> Mount:

@@ -24,69 +24,59 @@ class DiskQuotas:
     """Of the file systems that homes lie on: each is asked once whether it keeps any."""
 
     def __init__(self) -> None:
-        self._refusals: dict[int, str] = {}
-        self._systems: dict[int, FileSystem] = {}
+        self._refusals: dict[str, str] = {}
+        self._systems: dict[str, FileSystem] = {}
         self._disks = disks.Disks()
 
     def usage(self, path: str, uid: int) -> Usage:
         """HostError where the file system of the path keeps no quotas, with what switches them on."""
-        with self._opened(path) as place:
+        with self._opened(path) as (place, _):
             return _usage(place, uid)
 
     def found(self, path: str, uid: int) -> tuple[FileSystem, Usage]:
         """With the file system. HostError as `usage`. Root alone may read every directory."""
-        with self._opened(path) as place:
-            return self._system(place), _usage(place, uid)
+        with self._opened(path) as (place, mount):
+            return self._system(place, mount), _usage(place, uid)
 
     def set(self, path: str, uid: int, quota: Quota, *, system: str = "") -> None:
         """HostError where the path lies on another than that `system`."""
         row = (quota.blocks, quota.blocks, 0, quota.files, quota.files, 0, 0, 0, _LIMITS)
-        with self._opened(path) as place:
-            if system and self._system(place).name != system:
+        with self._opened(path) as (place, mount):
+            if system and self._system(place, mount).name != system:
                 raise HostError(f"another file system is at {path} now")
             _call(place, _SETQUOTA, uid, _DQBLK.pack(*row))
 
     @contextmanager
-    def _opened(self, path: str) -> Iterator[int]:
-        """Where there are quotas. What lies on a server is not even asked for: it may be down."""
+    def _opened(self, path: str) -> Iterator[tuple[int, mounts.Mount]]:
+        """The file system that a path lies on, where there are quotas. A home itself is not touched: what is mounted
+        there may never answer."""
         try:
-            self._disks.refuse_without(path)
+            mount = self._disks.mount_of(path)
         except HostError as error:
             raise HostError(str(error), hint=_KINDS) from error
-        place = _place(path)
+        place = os.open(self._disks.point(mount), _PLACE)
         try:
-            self._check(path, place)
-            yield place
+            self._check(path, place, mount)
+            yield place, mount
         finally:
             os.close(place)
 
-    def _check(self, path: str, descriptor: int) -> None:
-        device = os.fstat(descriptor).st_dev
-        if device not in self._refusals:
-            self._refusals[device] = "" if _enforced(descriptor) else _how_to(path)
-        if why := self._refusals[device]:
+    def _check(self, path: str, descriptor: int, mount: mounts.Mount) -> None:
+        if mount.device not in self._refusals:
+            self._refusals[mount.device] = "" if _enforced(descriptor, mount) else _how_to(path, mount)
+        if why := self._refusals[mount.device]:
             found, _, mend = why.partition("\n")
             raise HostError(found, hint=mend)
 
-    def _system(self, descriptor: int) -> FileSystem:
-        device = os.fstat(descriptor).st_dev
-        if device not in self._systems:
-            self._systems[device] = _system(descriptor)
-        return self._systems[device]
+    def _system(self, descriptor: int, mount: mounts.Mount) -> FileSystem:
+        if mount.device not in self._systems:
+            self._systems[mount.device] = _system(descriptor, mount.kind)
+        return self._systems[mount.device]
 
 
-def _system(descriptor: int) -> FileSystem:
-    kind = filesystems.kind(descriptor)
+def _system(descriptor: int, kind: str) -> FileSystem:
     grain = max(os.fstatvfs(descriptor).f_frsize // BLOCK, 1) if kind == filesystems.XFS else 1
     return FileSystem(filesystems.name(descriptor, kind), grain)
-
-
-def _place(path: str) -> int:
-    """What there is of the way to a home: quotas are the file system's."""
-    try:
-        return os.open(path, _PLACE)
-    except (FileNotFoundError, NotADirectoryError):
-        return os.open(disks.existing(path), _PLACE)
 
 
 def _usage(descriptor: int, uid: int) -> Usage:
@@ -97,8 +87,8 @@ def _usage(descriptor: int, uid: int) -> Usage:
     return Usage(row[2], row[5], Quota(row[0], row[3]))
 
 
-def _enforced(descriptor: int) -> bool:
-    if filesystems.kind(descriptor) not in (*filesystems.EXT, filesystems.XFS):
+def _enforced(descriptor: int, mount: mounts.Mount) -> bool:
+    if mount.kind not in (*filesystems.EXT, filesystems.XFS):
         return False
     with suppress(OSError):
         state = _call(descriptor, _GETSTATE, 0, bytes(80))
@@ -106,8 +96,7 @@ def _enforced(descriptor: int) -> bool:
     return False
 
 
-def _how_to(home: str) -> str:
-    mount = disks.mount_of(os.path.realpath(disks.existing(home)), mounts.mounts())
+def _how_to(home: str, mount: mounts.Mount) -> str:
     found = f"{home} lies on {mount.kind} at {mount.point}, which keeps no limits of users"
     return f"{found}\n{'; '.join(_ways(mount))}"
 

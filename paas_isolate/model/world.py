@@ -18,7 +18,8 @@ class Process(NamedTuple):
     """A process of a uid of the range. `cgroup` is a path of the tree, or absolute when it is outside.
 
     `start` is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
-    `program` and `command` are read only where they count, the latter where a rule of the account has it. `uid`
+    `program` and `command` are read only where they count, the latter where a rule of the account has it; None is one
+    that could not be read in time. `uid`
     is the real one, and `others` are what it has beside it as effective, saved or file system uid: a set-uid program of
     another customer's. It is not `settled` where one of them all is nobody's whom we govern: that is root's, on its way
     to be a customer or back, and never moved.
@@ -29,7 +30,7 @@ class Process(NamedTuple):
     cgroup: str
     start: int = 0
     program: str = ""
-    command: str = ""
+    command: str | None = ""
     settled: bool = True
     others: tuple[int, ...] = ()
     login: float = -1.0
@@ -66,6 +67,8 @@ class World(NamedTuple):
     processes: tuple[Process, ...] = ()
     members: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     unmet: Mapping[str, str] = MappingProxyType({})
+    late: Mapping[str, str] = MappingProxyType({})
+    """What could not be looked at in time and is left as it was, in a desired world, by cgroup."""
     doors: Doors = MappingProxyType({})
     network: Network = Network()
     services: Wish = NO_WISH

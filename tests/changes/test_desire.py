@@ -8,7 +8,7 @@ from fleets import DISK, MACHINE, fleet, service, sold
 from paas_isolate.changes.desire import as_sold, desire
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.order import rank
-from paas_isolate.changes.steps import EndRevoked, Move, SetDoor, owner
+from paas_isolate.changes.steps import EndRevoked, Move, SetDoor, SetKnob, owner
 from paas_isolate.errors import HostError
 from paas_isolate.model.account import Host, Service
 from paas_isolate.model.knobs import DEFAULTS
@@ -131,6 +131,22 @@ def test_io_limits_without_a_disk_are_told_by_name_and_hold_nothing_else_back() 
     world = desire(wanted, as_sold(wanted, machine=MACHINE, device_of=device_of), World())
     assert world.unmet == {"users/alice": "io limits of users/alice cannot be kept: /home/alice/data lies on tmpfs"}
     assert world.cgroups["users/alice"]["pids.max"] == "50"
+
+
+def test_io_limits_whose_disk_cannot_be_told_stay_as_they_are() -> None:
+    """A customer hides the disk by a file system of their own over their home; its limit stays where it was."""
+
+    def device_of(path: str) -> str:
+        raise HostError(f"{path} lies on fuse.sshfs")
+
+    slow = "254:0 rbps=4096 wbps=max riops=max wiops=max"
+    wanted = fleet(sold("alice", {"io.read": 8192}, Service("web", {"io.read": 1024})), sold("bob", uid=1002))
+    found = {"users/alice": slow, "users/alice/web": slow, "users/bob": slow}
+    observed = World({path: {**DEFAULTS, "io.max": text} for path, text in found.items()})
+    desired = desire(wanted, as_sold(wanted, machine=MACHINE, device_of=device_of), observed)
+    mended = [step for step in diff(desired, observed) if isinstance(step, SetKnob) and step.knob == "io.max"]
+    assert mended == [SetKnob("users/bob", "io.max", "", slow)]
+    assert desired.unmet.keys() == {"users/alice", "users/alice/web"}
 
 
 def test_what_runs_where_its_uid_is_another_accounts_now_ends_and_is_not_moved() -> None:

@@ -21,7 +21,9 @@ BOB = sold("bob", uid=1003)
 SSHD = "/system.slice/ssh.service"
 
 
-def where(uid: int, cgroup: str, program: str = "", command: str = "", *, settled: bool = True, **host: object) -> str:
+def where(
+    uid: int, cgroup: str, program: str = "", command: str | None = "", *, settled: bool = True, **host: object
+) -> str:
     """Where a process ends up: its new place, or the old one when it may stay."""
     exempt = frozenset({1009})
     places = Places(fleet(ALICE, BOB, host=Host(**host), exempt=exempt))  # type: ignore[arg-type]
@@ -63,6 +65,30 @@ CASES = [
 @pytest.mark.parametrize(("process", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_place(process: tuple[int, str, str], expected: str) -> None:
     assert where(*process) == expected
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "program", "expected"),
+    [
+        (SSHD, "bash", "users/alice/other"),
+        (SSHD, "php-fpm8.2", "users/alice/all-php"),
+        ("users/alice/php", "php-fpm8.2", "users/alice/php"),
+        ("users/bob/other", "bash", "users/alice/other"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_fits_no_rule_and_moves_nobody_within_the_account(
+    cgroup: str, program: str, expected: str
+) -> None:
+    assert where(1001, cgroup, program, None) == expected
+
+
+def test_whose_command_lines_could_not_be_read_is_told_by_account() -> None:
+    processes = [Process(pid, 1001, "users/alice/web", 1, "x", None) for pid in range(1, 8)]
+    late = Places(fleet(ALICE, BOB)).late([*processes, Process(9, 1003, "users/bob/other")])
+    assert late == {
+        "users/alice": "1, 2, 3, 4, 5 and 2 more of users/alice kept their command lines from being read in time: "
+        "no rule by `command` holds for them until the next run"
+    }
 
 
 def test_a_process_between_two_identities_is_never_moved() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paas_isolate.changes.schedule import next_time
+from paas_isolate.changes.schedule import forget_zone, next_time
 
 Clock = Callable[[str], ZoneInfo]
 
@@ -122,3 +122,13 @@ def test_what_is_next_is_never_past_when_clocks_are_set_back(minutes: int) -> No
             assert next_time(schedule, moment) > moment
     time.tzset()
     next_time.cache_clear()
+
+
+def test_the_machines_own_time_may_be_another_from_now_on(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon stays while an administrator sets the time zone."""
+    clock("UTC")
+    begin = datetime(2026, 1, 10, tzinfo=ZoneInfo("UTC")).timestamp()
+    before = next_time("0 12 * * *", begin)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    forget_zone()
+    assert next_time("0 12 * * *", begin) == before - 9 * 3600

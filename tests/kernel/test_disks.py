@@ -1,13 +1,28 @@
 """Which disk a path lies on, on this machine: what needs no disk of one's own."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux.disks import Disks, device_of, disk_of
+from paas_isolate.linux.disks import Disks, disk_of
 
 pytestmark = pytest.mark.kernel
+
+
+def device_of(path: str) -> str:
+    return Disks().device_of(path)
+
+
+@pytest.fixture
+def homes() -> Iterator[Path]:
+    """Where only root writes, all the way down."""
+    with tempfile.TemporaryDirectory(dir="/opt") as place:
+        os.chmod(place, 0o755)
+        yield Path(place)
 
 
 def test_a_file_system_in_memory_has_no_disk() -> None:
@@ -37,3 +52,33 @@ def test_a_second_look_at_the_same_device_says_the_same() -> None:
     except HostError:
         pytest.skip("the root of this machine lies on no disk of its own")
     assert [disks.device_of(path) for path in ("/", "/", "/nobody/was/ever/here")] == [device] * 3
+
+
+def test_a_link_of_roots_is_followed(homes: Path) -> None:
+    (homes / "far").symlink_to("/dev/shm")
+    (homes / "near").symlink_to("far/alice")
+    with pytest.raises(HostError, match=r"near lies on tmpfs at /dev/shm"):
+        device_of(f"{homes}/near")
+    with pytest.raises(HostError, match=r"x lies on tmpfs at /dev/shm"):
+        device_of(f"{homes}/near/x")
+
+
+def test_links_that_lead_nowhere_are_no_disk(homes: Path) -> None:
+    (homes / "a").symlink_to("b")
+    (homes / "b").symlink_to("a")
+    with pytest.raises(HostError, match="too many links"):
+        device_of(f"{homes}/a")
+
+
+@pytest.mark.hostile
+def test_a_link_of_a_customers_chooses_no_disk(homes: Path) -> None:
+    """`io.of: ~/data`, and the customer lays a link to where nothing is limited."""
+    home = homes / "alice"
+    home.mkdir()
+    os.chown(home, 48_201, 48_201)
+    (home / "data").symlink_to("/dev/shm")
+    try:
+        device = device_of(f"{homes}")
+    except HostError:
+        pytest.skip("the root of this machine lies on no disk of its own")
+    assert device_of(f"{home}/data") == device

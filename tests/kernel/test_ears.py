@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,3 +102,26 @@ def test_what_is_written_to_a_file_that_is_ignored_wakes_nobody(cgroups: CgroupT
         assert [told(path) for path in (knob, other, knob)] == [False, True, False]
     finally:
         ear.close()
+
+
+_LATE_HOME = """
+import subprocess, sys
+from paas_isolate.linux.ears.mounts import Mounts
+
+home, other = sys.argv[1:]
+ear = Mounts()
+for words in (["-t", "tmpfs", "none", home], ["--bind", other, other], []):
+    if words:
+        subprocess.run(["mount", *words], check=True)
+    print([it.place for it in ear.heard()])
+"""
+
+
+def test_a_disk_that_is_mounted_late_is_heard_and_what_customers_mount_is_not(tmp_path: Path) -> None:
+    if os.stat(__file__).st_dev < 256:
+        pytest.skip("this machine's own files lie on no disk")
+    home = tmp_path / "home"
+    home.mkdir()
+    words = ("unshare", "--mount", sys.executable, "-c", _LATE_HOME, home, Path(__file__).parent)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert done.stdout.splitlines() == ["[]", "['a disk is mounted, or no longer']", "[]"], done.stderr

@@ -1,10 +1,16 @@
 """A clock that is heard like everything else. See timerfd_create(2); Python has it from 3.13 on."""
 
 import ctypes
+import errno
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 
-_MONOTONIC = 1
+from paas_isolate.linux.ears.heard import Heard, Kind
+
+_REALTIME, _MONOTONIC = 0, 1
+_WHEN_SET = 1 | 2  # TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
+_NEVER = 2**62  # seconds since 1970
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC  # TFD_NONBLOCK, TFD_CLOEXEC
 
 
@@ -39,3 +45,37 @@ class Clock:
         """Whatever it has struck until now is done with."""
         with suppress(BlockingIOError):
             os.read(self._fd, 8)
+
+
+class ClockSet:
+    """Hears when somebody sets the clock: schedules go by it. That it is slewed (adjtime(3)) is no news."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = self._libc.timerfd_create(_REALTIME, _FLAGS)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._wait()
+
+    def fileno(self) -> int:
+        return int(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _wait(self) -> None:
+        if self._libc.timerfd_settime(self._fd, _WHEN_SET, ctypes.byref(_Times(0, 0, _NEVER, 0)), None):
+            code = ctypes.get_errno()
+            if code != errno.ECANCELED:  # it was set in this moment: that is told
+                raise OSError(code, "timerfd_settime")
+
+    def heard(self) -> Iterator[Heard]:
+        try:
+            os.read(self._fd, 8)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ECANCELED:
+                raise
+        self._wait()
+        yield Heard(Kind.MACHINE, "the clock was set")

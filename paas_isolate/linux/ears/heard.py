@@ -11,6 +11,7 @@ class Kind(Enum):
     EMPTY = "an account that leaves has no process any more"
     PROCESS = "a process"
     SERVICE = "a service"
+    MACHINE = "the machine"
     LOST = "events were lost"
 
 

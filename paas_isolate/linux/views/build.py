@@ -5,9 +5,10 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
+from paas_isolate.linux import disks, mounts
 from paas_isolate.linux.location import Location
 from paas_isolate.linux.views import calls, leftovers
 from paas_isolate.linux.views.keeper import NO_FILE, NOTHING, Record
@@ -102,6 +103,8 @@ def _only_its_cgroup(mount: str, leaf: str, inside: str) -> None:
 def _hide(paths: tuple[str, ...], directory: str) -> Iterator[tuple[str, str]]:
     """Those that were there, and where they really are. What lies below another that is hidden is hidden with it."""
     for path in sorted(paths, key=lambda it: it.count("/")):
+        if _waits(path):
+            continue
         with suppress(FileNotFoundError), _reached(path) as handle:
             if handle is None:
                 continue
@@ -164,7 +167,20 @@ def whole(record: Record) -> bool:
 def fits(name: str, record: Record, ground: Ground) -> bool:
     """Whether it would be made the same today, by who is on the host."""
     for path in record.missing:
+        if _waits(path):
+            continue
         with _reached(path) as handle:
             if handle is not None:
                 return False
     return record.shown is None or record.shown == calls.mark(ground.leaf(name))
+
+
+def _waits(path: str) -> bool:
+    """Whether it lies where a customer's program has to answer, and may never: then it counts as not there."""
+    return disks.is_customers(_table().of(os.path.normpath(path)))
+
+
+@cache
+def _table() -> mounts.Table:
+    """Of the host, when the child that looks after all views of a run began."""
+    return mounts.Table(mounts.mounts())

@@ -2,31 +2,27 @@
 
 import marshal
 import os
-import signal
+import select
 from collections.abc import Callable
+from functools import partial
+from time import monotonic
 from typing import Any
 
 from paas_isolate.errors import trouble
+from paas_isolate.linux.children import Child
+
+PATIENCE = 120.0
+"""Seconds: a thousand views take a tenth of it. What takes longer waits for a file system that does not answer."""
 
 
 def in_child(work: Callable[[], Any]) -> Any:
-    """What `work` answers, as marshal knows it. OSError where the child failed, with its words; RuntimeError with its
-    traceback where nobody expected what it raised."""
-    answer, to = os.pipe()
-    before = signal.getsignal(signal.SIGCHLD)
-    if before is signal.SIG_IGN:  # then nobody could wait for it (sigaction(2), SA_NOCLDWAIT)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    """What `work` answers, as marshal knows it. OSError where the child failed, with its words, or took too long;
+    RuntimeError with its traceback where nobody expected what it raised."""
+    child = Child(partial(_do, work))
     try:
-        child = os.fork()
-        if not child:
-            _do(work, to)
-        os.close(to)
-        with open(answer, "rb") as pipe:
-            said = pipe.read()
-        os.waitpid(child, 0)
+        said = _all_of(child)
     finally:
-        if before is signal.SIG_IGN:
-            signal.signal(signal.SIGCHLD, before)
+        child.end()
     if not said:
         raise OSError(0, "the process that was to look after the views has ended")
     wrong, found = marshal.loads(said)  # noqa: S302  (from a child of our own)
@@ -37,16 +33,23 @@ def in_child(work: Callable[[], Any]) -> Any:
     return found
 
 
+def _all_of(child: Child) -> bytes:
+    waits = select.poll()
+    waits.register(child, select.POLLIN)
+    said, until = b"", monotonic() + PATIENCE
+    while waits.poll(max(0.0, until - monotonic()) * 1000):
+        if not (more := os.read(child.fileno(), 1 << 16)):
+            return said
+        said += more
+    raise TimeoutError(0, "the views cannot be looked after: a file system does not answer")
+
+
 def _do(work: Callable[[], Any], to: int) -> None:
-    """Never comes back, and never by an exception: its caller is the parent's."""
     try:
-        try:
-            said = marshal.dumps((None, work()))
-        except OSError as error:
-            said = marshal.dumps(((error.errno or 0, f"{error.filename or 'views'}: {error.strerror}"), None))
-        except Exception as error:  # noqa: BLE001  (the parent tells it, and tries each view alone)
-            said = marshal.dumps((trouble(error).text, None))
-        with open(to, "wb") as pipe:
-            pipe.write(said)
-    finally:
-        os._exit(0)
+        said = marshal.dumps((None, work()))
+    except OSError as error:
+        said = marshal.dumps(((error.errno or 0, f"{error.filename or 'views'}: {error.strerror}"), None))
+    except Exception as error:  # noqa: BLE001  (the parent tells it, and tries each view alone)
+        said = marshal.dumps((trouble(error).text, None))
+    with open(to, "wb", closefd=False) as pipe:
+        pipe.write(said)

@@ -1,0 +1,73 @@
+"""The attackers of tests/hostile, built and begun."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shop import Shop
+
+SOURCES = Path(__file__).resolve().parents[1] / "hostile"
+
+
+def built(name: str, place: Path) -> Path:
+    program = place / name
+    command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o", program, SOURCES / f"{name}.c"]
+    subprocess.run(command, check=True)
+    program.chmod(0o755)
+    return program
+
+
+@contextmanager
+def begun(*words: object, held: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """`held`: it ends only when something else does, and is not waited for."""
+    process = subprocess.Popen([str(it) for it in words], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.stdout.close()
+        if not held:
+            process.wait()
+
+
+@contextmanager
+def silent(program: Path, home: Path, uid: int, *how: str, source: str = "/dev/vda") -> Iterator[int]:
+    """A file system that never answers, over a home, in a mount namespace of its own: a process that is in it."""
+    own = ("unshare", "--mount", "--propagation", "private")
+    with begun(*own, program, home, source, uid, *how) as process:
+        yield process.pid
+
+
+def ran(shop: Shop, among: int, *words: str, seconds: float = 20) -> subprocess.CompletedProcess[str]:
+    """The command, among the mounts of a process; it has to end in so many seconds."""
+    command = ["nsenter", f"--mount=/proc/{among}/ns/mnt", *shop.command(*words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+
+
+def wait_for_state(pid: int, state: str) -> None:
+    for _ in range(500):
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == state:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"process {pid} is not in state {state}")
+
+
+def homes(shop: Shop, place: Path) -> dict[str, Path]:
+    """A home for each user of the shop, below a directory that only root writes to."""
+    found = {}
+    lines = []
+    for line in (shop.place / "passwd").read_text().splitlines():
+        name, word, uid, gid, about, home, shell = line.split(":")
+        if uid != "0":
+            found[name] = place / name
+            found[name].mkdir()
+            os.chown(found[name], int(uid), int(gid))
+            home = str(found[name])
+        lines.append(":".join((name, word, uid, gid, about, home, shell)))
+    (shop.place / "passwd").write_text("\n".join(lines) + "\n")
+    return found

@@ -1,0 +1,138 @@
+"""What a customer can make wait for ever: nobody waits for it but them."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Sleepers
+from hostile_programs import begun, built, homes, ran, silent, wait_for_state
+from shop import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
+from test_daemon import Resident, until
+from view_stage import Sight
+
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
+
+LIMITS = "limits: {io: {read: 1M}}\n"
+WORKER = f"services: {{work: {{match: {{command: '*worker*'}}, {NO_LIMIT}}}}}\n"
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/opt") as place:
+        os.chmod(place, 0o755)
+        for name in ("silent_fs", "silent_command"):
+            built(name, Path(place))
+        yield Path(place)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/opt") as place:
+        os.chmod(place, 0o755)
+        yield Path(place)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fuse"), reason="this kernel has no FUSE")
+@pytest.mark.parametrize("who", ["allow_other", "alone"])
+def test_a_home_that_never_answers_holds_nobody_up(shop: Shop, programs: Path, place: Path, who: str) -> None:
+    """The source is a path, as sshfs and others have it: it is taken for no disk."""
+    home = homes(shop, place)
+    shop.account("alice", LIMITS + "disk: {max: 10M}\n")
+    shop.account("bob")
+    assert shop.run("reconcile").returncode in (0, 1)
+    shop.cgroups.write("users/bob", "cgroup.freeze", "1")
+    with silent(programs / "silent_fs", home["alice"], ALICE, who, "nothing") as among:
+        done = ran(shop, among, "reconcile")
+        assert "set cgroup.freeze of users/bob to 0 (was 1)" in done.stdout
+        assert f"io limits of users/alice cannot be kept: {home['alice']} lies on fuse.silent at" in done.stderr
+        assert f"disk of users/alice cannot be kept: {home['alice']} lies on fuse.silent at" in done.stderr
+        assert done.returncode == 1
+        assert "set io.max of users/alice" not in done.stdout + done.stderr
+        for words in (("diff", "--json"), ("status",), ("status", "alice"), ("coverage",)):
+            ran(shop, among, *words)
+
+
+def test_a_command_line_that_cannot_be_read_holds_nobody_up(
+    shop: Shop, programs: Path, place: Path, sleeper: Sleepers
+) -> None:
+    for name in ("alice", "bob"):
+        shop.account(name, WORKER)
+    worker = sleeper(uid=BOB, program="worker = 1; time.sleep(1000)").pid
+    wait_for(BOB, worker)
+    page = place / "silent"
+    page.mkdir()
+    # its mount namespace is another: the attacker's is entered for the attack alone
+    with silent(programs / "silent_fs", page, ALICE, "allow_other", "page") as among:
+        inside = ("nsenter", f"--mount=/proc/{among}/ns/mnt")
+        with begun(*inside, programs / "silent_command", page / "page", ALICE, held=True) as attacker:
+            wait_for_state(attacker.pid, "D")
+            began = time.monotonic()
+            done = shop.run("reconcile")
+            assert time.monotonic() - began < 10
+            assert where(shop.cgroups, worker) == "users/bob/work"
+            assert where(shop.cgroups, attacker.pid) == "users/alice/other"
+            assert done.returncode == 4, done.stdout + done.stderr
+            assert "of users/alice kept their command lines from being read in time" in done.stderr
+            assert str(attacker.pid) in done.stderr
+            shop.cgroups.write("users/alice/work", "cgroup.procs", str(attacker.pid))
+            assert shop.run("reconcile").returncode == 4
+            assert where(shop.cgroups, attacker.pid) == "users/alice/work", "it stays where it is"
+            assert list(json.loads(shop.run("diff", "--json").stdout)["late"]) == ["users/alice"]
+            assert "kept their command lines" in shop.run("status").stdout
+    attacker.wait()
+    assert shop.run("reconcile").returncode == 0
+
+
+def test_a_daemon_that_hears_of_such_a_process_goes_on(
+    tmp_path: Path, cgroups: CgroupTree, programs: Path, place: Path
+) -> None:
+    (place / "shop").mkdir()
+    shop = Shop(place / "shop", cgroups, first=1_000_000_000 + 100 * os.getpid())
+    for name in ("alice", "bob"):
+        shop.account(name, WORKER)
+    page, knob = place / "silent", Path(cgroups.root, "users/bob/cgroup.freeze")
+    page.mkdir()
+    resident = Resident(shop, tmp_path / "log")
+    try:
+        resident.says("create users/bob")
+        until(resident.rests, "the first turn is done")
+        with silent(programs / "silent_fs", page, shop.first, "allow_other", "page") as among:
+            inside = ("nsenter", f"--mount=/proc/{among}/ns/mnt")
+            with begun(*inside, programs / "silent_command", page / "page", shop.first, held=True) as attacker:
+                wait_for_state(attacker.pid, "D")
+                resident.process.send_signal(signal.SIGHUP)
+                resident.says("kept their command lines from being read in time")
+                until(lambda: where(cgroups, attacker.pid) == "users/alice/other", "it is in its account")
+                for _ in range(3):
+                    subprocess.run(["sh", "-c", f"echo 1 >{knob}"], check=True)
+                    until(lambda: knob.read_text() == "0\n", "bob goes on", 3)
+                    time.sleep(0.2)
+        attacker.wait()
+    finally:
+        resident.process.kill()
+        resident.process.wait()
+
+
+def test_a_view_that_hides_what_lies_in_such_a_home_is_made_without_it(sight: Sight, programs: Path) -> None:
+    """And it is hidden as soon as it is there again."""
+    home = sight.shop.place / "bob"
+    (home / "private").mkdir(parents=True)
+    os.chown(home, sight.bob, sight.bob)
+    inside = ("nsenter", f"--mount=/proc/{sight.holder.pid}/ns/mnt")
+    sight.sell("bob")
+    with begun(*inside, programs / "silent_fs", home, "/dev/vda", sight.bob, "allow_other", "nothing"):
+        sight.shop.account("alice", f"limits: {{memory: {{kill: process}}}}\nhide: [{home}/private]\n")
+        assert "make the view of alice" in sight.paas("reconcile")
+        sight.paas("reconcile")
+        sight.paas("status", "alice")
+    sight.inside("umount", "--lazy", str(home))
+    assert "make the view of alice" in sight.paas("reconcile")
+    assert sight.asks("alice", f"ls {home}/private") == f"ls: cannot open directory '{home}/private': Permission denied"
