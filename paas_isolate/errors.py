@@ -137,4 +137,4 @@ def in_words(error: PaasError | OSError) -> str:
     if not isinstance(error, OSError):
         return str(error)
     place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}"
+    return escaped(f"{place}{error.strerror or error}")
