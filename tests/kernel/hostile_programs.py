@@ -44,9 +44,16 @@ def silent(program: Path, home: Path, uid: int, *how: str, source: str = "/dev/v
 
 
 def ran(shop: Shop, among: int, *words: str, seconds: float = 20) -> subprocess.CompletedProcess[str]:
-    """The command, among the mounts of a process; it has to end in so many seconds."""
+    """The command, among the mounts of a process; it has to end in so many seconds. What does not is not waited for:
+    it may be one that nothing can end."""
     command = ["nsenter", f"--mount=/proc/{among}/ns/mnt", *shop.command(*words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def wait_for_state(pid: int, state: str) -> None:
