@@ -1,7 +1,8 @@
 """Ending processes, when an administrator says so: asked first, then killed, and nothing survives."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import pidfd
@@ -10,6 +11,9 @@ from paas_isolate.model import tree
 
 _PAUSE = 0.02
 _KILL_SECONDS = 10.0
+_PROMPT = 0.2
+"""Seconds after which what was killed, and has all the CPU time that it needs, has ended."""
+_ONE_CORE = "100000 100000"
 
 
 def end(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> int:
@@ -27,12 +31,42 @@ def end(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> int:
     for path in paths:
         if cgroups.populated(path):
             cgroups.kill(path)
-    if left := _wait(cgroups, paths, _KILL_SECONDS):
+    if left := _wait(cgroups, paths, _PROMPT):
+        with _one_core(cgroups, left):
+            left = _wait(cgroups, left, _KILL_SECONDS)
+    if left:
         raise HostError(
             f"processes in {', '.join(sorted(left))} do not end even by SIGKILL",
             hint="they sleep in the kernel (state D): look at their disks, then at dmesg",
         )
     return sum(map(len, there.values()))
+
+
+@contextmanager
+def _one_core(cgroups: CgroupTree, paths: Collection[str]) -> Iterator[None]:
+    """To exit takes CPU time too, and cpu.max holds that back: accounts that are sold less than one core have one until
+    they are empty. Should this process be killed meanwhile, the next run sets what is sold: cpu.max differs then."""
+    accounts = {tree.account(tree.directory_of(path)) for path in paths}
+    leaves = {f"{path}/{name}" for path in paths if tree.is_account(path) for name in cgroups.children(path)}
+    was = {}
+    try:
+        for path in sorted(accounts | leaves | set(paths)):
+            text = cgroups.read(path, "cpu.max")
+            if text and _less_than_a_core(text):
+                with suppress(OSError):
+                    cgroups.write(path, "cpu.max", _ONE_CORE)
+                    was[path] = text
+        yield
+    finally:
+        for path, text in was.items():
+            with suppress(OSError):  # the account has gone
+                cgroups.write(path, "cpu.max", text)
+
+
+def _less_than_a_core(text: str) -> bool:
+    """See cgroup-v2.rst: `2000 100000`, or `max 100000`."""
+    quota, _, period = text.partition(" ")
+    return quota != "max" and int(quota) < int(period)
 
 
 def _pids(cgroups: CgroupTree, path: str) -> list[int]:

@@ -6,12 +6,18 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+from paas_isolate.text import escaped
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class PaasError(Exception):
-    """Something that a person can mend. `str()` is the whole message, fit to be shown."""
+    """Something that a person can mend. `str()` is the whole message, fit to be shown: its lines are escaped, each by
+    itself, for what they quote may be anybody's."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(map(escaped, lines)))
 
 
 class Complaint(NamedTuple):
@@ -30,14 +36,14 @@ class Complaint(NamedTuple):
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         subject = f"{self.key} " if self.key else ""
-        return f"{place}: {'warning: ' if self.warning else ''}{subject}{self.text}"
+        return escaped(f"{place}: {'warning: ' if self.warning else ''}{subject}{self.text}")
 
 
 class SpecError(PaasError):
     """The author of the YAML must act. Carries every complaint, not the first alone."""
 
     def __init__(self, complaints: tuple[Complaint, ...]) -> None:
-        super().__init__("\n".join(map(str, complaints)))
+        super().__init__(*map(str, complaints))
         self.complaints = complaints
 
 
@@ -45,7 +51,7 @@ class HostError(PaasError):
     """The administrator of the machine must act: a controller, a mount, a unit or a right is missing."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(f"{message}\n  {hint}" if hint else message)
+        super().__init__(message, *(f"  {hint}".split("\n") if hint else ()))
         self.hint = hint
 
 
@@ -69,14 +75,10 @@ def trouble(error: BaseException) -> Trouble:
 
     frames = traceback.extract_tb(error.__traceback__)
     place = " ".join(f"{os.path.basename(it.filename)}:{it.lineno}" for it in frames)
-    what = _shown(" ".join("".join(traceback.format_exception_only(error)).split()))
+    what = escaped(" ".join("".join(traceback.format_exception_only(error)).split()))
     known = isinstance(error, OSError | PaasError)
     text = "" if known else "".join(traceback.format_exception(error)).rstrip("\n")
-    return Trouble(what, f"{type(error).__name__} {place}", "\n".join(map(_shown, text.split("\n"))))
-
-
-def _shown(line: str) -> str:
-    return "".join(it if it.isprintable() else it.encode("unicode_escape").decode() for it in line)
+    return Trouble(what, f"{type(error).__name__} {place}", "\n".join(map(escaped, text.split("\n"))))
 
 
 def without_broken(
@@ -128,3 +130,11 @@ def _raised(work: Callable[[Sequence[Item]], object], items: Sequence[Item]) -> 
     except Exception as error:  # noqa: BLE001
         return error
     return None
+
+
+def in_words(error: PaasError | OSError) -> str:
+    """What went wrong, without the number that Python puts before it."""
+    if not isinstance(error, OSError):
+        return str(error)
+    place = f"{error.filename}: " if error.filename else ""
+    return escaped(f"{place}{error.strerror or error}")

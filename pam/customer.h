@@ -20,15 +20,20 @@
 /* As env(1) and chroot(1) have them: 125 is our own failure. */
 enum status { OWN_FAILURE = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
+/* Whom fail() tells besides standard error, where somebody is to hear of it. */
+static void (*tell_failure)(const char *text);
+
 __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
 {
+	char text[1024];
 	va_list arguments;
 
-	fputs(PROGRAM ": ", stderr);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	fputc('\n', stderr);
+	fprintf(stderr, PROGRAM ": %s\n", text);
+	if (tell_failure)
+		tell_failure(text);
 	exit(OWN_FAILURE);
 }
 
@@ -70,8 +75,8 @@ static void user_environment(const struct passwd *user)
 	setenv("LOGNAME", user->pw_name, 1);
 }
 
-/* The groups of the user, while this is root still. Asks whom nsswitch.conf(5) names, which may take milliseconds: who is
- * forked afterwards has them too. */
+/* The groups of the user, while this is root still, and not in a view yet: loads what nsswitch.conf(5) names and asks it,
+ * which may take milliseconds. Who is forked afterwards has them too. */
 static void take_groups(const struct passwd *user)
 {
 	if (initgroups(user->pw_name, user->pw_gid))

@@ -31,16 +31,29 @@
 #define CHUNK 65536
 #define AT_ONCE 8
 
+/* So many failed checks of a leaf without CPU time weigh as much as one that had time. */
+#define STARVED_FOR_ONE 10
+
+/* Periods of cpu.max in which a cgroup wanted to run, and those in which it was kept from it (cgroup-v2.rst, cpu.stat). */
+struct periods {
+	unsigned long long all, throttled;
+};
+
 struct keeper {
 	const struct request *request;
 	struct output out;
-	int output, signals;
+	/* `why`: the program's child says there what keeps it from becoming the program. `cpu`: cpu.stat of the leaf and of
+	 * the account. */
+	int output, signals, why, cpu[2], members;
 	pid_t program, checker;
+	/* In tenths: those of a leaf without CPU time count little, but something, for who spins without end has none. */
 	unsigned long failures;
 	int64_t next_check, check_ends;
+	/* Of the leaf and of the account when the check began. */
+	struct periods periods[2];
 	/* Of the program: its exit status, or the signal that killed it. */
 	int status;
-	bool killed, asked;
+	bool killed, asked, unhealthy;
 };
 
 static int64_t milliseconds(clockid_t clock)
@@ -55,13 +68,18 @@ static int64_t milliseconds(clockid_t clock)
 __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 {
 	int64_t now = milliseconds(CLOCK_REALTIME);
-	char text[160];
+	char text[512];
 	va_list arguments;
 	int size;
 
 	va_start(arguments, format);
 	size = vsnprintf(text, sizeof text - 32, format, arguments);
 	va_end(arguments);
+	if (size > (int)sizeof text - 33)
+		size = sizeof text - 33;
+	for (int i = 0; i < size; i++)
+		if ((unsigned char)text[i] < ' ')
+			text[i] = '?'; /* a path may hold a new line */
 	size += sprintf(text + size, " %" PRId64 ".%03d\n", now / 1000, (int)(now % 1000));
 	if (write(RECORD, text, (size_t)size) != size)
 		return; /* /run is full: how it ended is not known then */
@@ -72,9 +90,28 @@ static pid_t run_beside(const struct keeper *keeper, const char *command, int in
 {
 	pid_t child = fork();
 
-	if (!child)
+	if (!child) {
+		tell_failure = NULL;
 		run(keeper->request, command, input, output);
+	}
 	return child;
+}
+
+static unsigned long long number_after(const char *text, const char *name)
+{
+	const char *found = strstr(text, name);
+
+	return found ? strtoull(found + strlen(name), NULL, 10) : 0;
+}
+
+/* From the descriptor of a cpu.stat; none where the machine has no such controller. */
+static struct periods periods_of(int cpu)
+{
+	char text[1024];
+	ssize_t size = pread(cpu, text, sizeof text - 1, 0);
+
+	text[size > 0 ? size : 0] = '\0';
+	return (struct periods){number_after(text, "nr_periods "), number_after(text, "nr_throttled ")};
 }
 
 static int nothing(void)
@@ -88,19 +125,35 @@ static void begin_check(struct keeper *keeper, int64_t now)
 
 	keeper->next_check = now + (int64_t)keeper->request->health_every;
 	keeper->check_ends = keeper->next_check;
+	for (int i = 0; i < 2; i++)
+		keeper->periods[i] = periods_of(keeper->cpu[i]);
 	keeper->checker = run_beside(keeper, keeper->request->health, null, null);
 	close(null);
+}
+
+/* Whether the check had too little time to be a sign of anything: leaf or account was kept from running in half of its
+ * periods, or the check took far longer than it may, for all of us were frozen. */
+static bool is_starved(const struct keeper *keeper)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct periods now = periods_of(keeper->cpu[i]), before = keeper->periods[i];
+
+		if (2 * (now.throttled - before.throttled) > now.all - before.all)
+			return true;
+	}
+	return milliseconds(CLOCK_MONOTONIC) > keeper->check_ends + 2 * (int64_t)keeper->request->health_every;
 }
 
 /* Noted once; what follows from it is reconcile's to decide. */
 static void count_check(struct keeper *keeper, bool well)
 {
 	keeper->checker = 0;
-	keeper->failures = well ? 0 : keeper->failures + 1;
-	if (keeper->failures == keeper->request->health_failures) {
-		say(&keeper->out, "%lu health checks in a row have failed", keeper->failures);
-		note("unhealthy");
-	}
+	keeper->failures = well ? 0 : keeper->failures + (is_starved(keeper) ? 1 : STARVED_FOR_ONE);
+	if (well || keeper->unhealthy || keeper->failures < STARVED_FOR_ONE * keeper->request->health_failures)
+		return;
+	keeper->unhealthy = true;
+	say(&keeper->out, "%lu health checks in a row have failed", keeper->request->health_failures);
+	note("unhealthy");
 }
 
 static void drain(struct keeper *keeper)
@@ -247,18 +300,47 @@ static void recall(struct output *out)
 	close(log);
 }
 
+/* Whether the program has left anybody in the leaf but ourselves. */
+static bool has_left_others(const struct keeper *keeper)
+{
+	char text[4096];
+	ssize_t size = pread(keeper->members, text, sizeof text - 1, 0);
+
+	text[size > 0 ? size : 0] = '\0';
+	for (char *at = text, *end; *at; at = end + strspn(end, "\n")) {
+		pid_t pid = (pid_t)strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		/* 0: none of the view's; the program itself is a zombie, and may be told of */
+		if (pid != getpid() && pid != keeper->program && pid != keeper->checker)
+			return true;
+	}
+	return false;
+}
+
 /* Says how the program ended, to the customer and to the record. */
 static void tell_end(struct keeper *keeper)
 {
 	bool killed = keeper->killed;
 	int number = keeper->status;
-	char how[64];
+	char how[64], why[400];
+	ssize_t size = read(keeper->why, why, sizeof why - 1);
 
+	if (size > 0) { /* it never became the program */
+		why[size] = '\0';
+		note("waiting %s", why);
+		return;
+	}
 	snprintf(how, sizeof how, killed ? "signal %d (%s)" : "exit status %d", number, strsignal(number));
 	if (number)
 		say(&keeper->out, "ended with %s%s", how, keeper->asked ? ", as it was asked to" : "");
 	if (number && keeper->request->last_try && !keeper->asked)
 		say(&keeper->out, "too many starts in a short time: given up until it is started or changed");
+	if (!killed && !number && has_left_others(keeper)) {
+		say(&keeper->out, "the program went to the background, where nobody keeps it; keep it in the foreground");
+		note("background");
+	}
 	note("%s %d", killed ? "signal" : "exit", number);
 	if (number && !keeper->asked)
 		tell_others(keeper, how);

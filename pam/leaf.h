@@ -70,17 +70,23 @@ static inline bool leaf_number(int at, const char *path, unsigned long *number)
 	return true;
 }
 
-/* Puts this process into the cgroup whose cgroup.procs is PATH below AT. 0 or -1. */
-static inline int leaf_enter(int at, const char *path)
+/* Puts a process into the cgroup whose cgroup.procs is PATH below AT, by its number in TEXT. 0 or -1. */
+static inline int leaf_write(int at, const char *path, const char *text)
 {
 	int fd = leaf_open(at, path, O_WRONLY);
 	ssize_t written;
 
 	if (fd < 0)
 		return -1;
-	written = write(fd, "0", 1);
+	written = write(fd, text, strlen(text));
 	leaf_close(fd);
-	return written == 1 ? 0 : -1;
+	return written == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/* Puts this process into it. 0 or -1. */
+static inline int leaf_enter(int at, const char *path)
+{
+	return leaf_write(at, path, "0");
 }
 
 #endif

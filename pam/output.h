@@ -4,6 +4,7 @@
 #ifndef PAAS_ISOLATE_OUTPUT_H
 #define PAAS_ISOLATE_OUTPUT_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -135,12 +136,22 @@ static void put_aside(struct output *out)
 	out->log = open_log(of);
 }
 
+/* Whether the open log is not what stands at its path any more: it was moved away (logrotate(8)), or removed. */
+static bool is_elsewhere(const struct output *out, const struct stat *now)
+{
+	struct stat there;
+
+	if (lstat(out->request->log, &there))
+		return errno == ENOENT;
+	return there.st_dev != now->st_dev || there.st_ino != now->st_ino;
+}
+
 static void to_log(struct output *out, const char *text, size_t size)
 {
 	struct stat now;
 
 	if (out->log >= 0 && !fstat(out->log, &now)) {
-		if (!now.st_nlink) { /* the customer has removed it */
+		if (is_elsewhere(out, &now)) {
 			close(out->log);
 			out->log = open_log(out->request);
 		} else if (out->request->log_max && (unsigned long)now.st_size >= out->request->log_max)

@@ -2,7 +2,7 @@
  *
  * For root alone: for units of systemd, root's cron, panels. It enters the leaf through the user's door (see
  * pam_paas_isolate.c): the leaf of a service lies beside the one that a login enters. It enters the account's view, too
- * (view.h). See paas-enter(8).
+ * (view.h). Nothing is handed on of what root has (hygiene.h), its terminal least (terminal.h). See paas-enter(8).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +19,9 @@
 
 #define PROGRAM "paas-enter"
 #include "customer.h"
+#include "hygiene.h"
 #include "leaf.h"
+#include "terminal.h"
 #include "view.h"
 
 #define DOORS "/run/paas-isolate/doors"
@@ -31,6 +33,7 @@ static const char usage[] =
 	"Run a command as a customer, inside the customer's cgroup. For root alone.\n\n"
 	"  -u, --user USER     as this user of the account (default: the one called ACCOUNT)\n"
 	"  -k, --keep NAME     keep this variable of the environment; as often as wanted\n"
+	"  -r, --keep-rlimits  keep the resource limits of the caller (LimitNOFILE= of a unit)\n"
 	"  -n, --no-new-privs  set-uid programs give nothing (PHP's mail() needs them)\n"
 	"  -d, --doors DIR     where the doors are (" DOORS ")\n"
 	"  -h, --help\n\n"
@@ -98,6 +101,14 @@ static void enter(int account, const char *service)
 		fail("cgroup.procs of the service: %s", strerror(errno));
 }
 
+/* What is opened from here on is none of 0, 1 and 2, which are handed on. */
+static void standard_descriptors(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			fail("/dev/null: %s", strerror(errno));
+}
+
 /* An environment with nothing of root's in it but what is to be kept. */
 static void clean_environment(const struct passwd *user, char *const *kept, int count)
 {
@@ -115,17 +126,17 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"user", required_argument, NULL, 'u'}, {"keep", required_argument, NULL, 'k'},
-		{"no-new-privs", no_argument, NULL, 'n'}, {"doors", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'}, {0},
+		{"no-new-privs", no_argument, NULL, 'n'}, {"keep-rlimits", no_argument, NULL, 'r'},
+		{"doors", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0},
 	};
 	const char *doors = DOORS, *name = NULL;
 	char *kept[KEPT_MOST], *service;
 	struct passwd user;
-	bool no_new_privs = false;
+	bool no_new_privs = false, keep_rlimits = false;
 	int count = 0, option, account;
 
 	/* The + ends options at ACCOUNT/SERVICE: what follows is the command's. */
-	while ((option = getopt_long(argc, argv, "+u:k:nd:h", options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "+u:k:nrd:h", options, NULL)) != -1)
 		switch (option) {
 		case 'u':
 			name = optarg;
@@ -137,6 +148,9 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			no_new_privs = true;
+			break;
+		case 'r':
+			keep_rlimits = true;
 			break;
 		case 'd':
 			doors = optarg;
@@ -157,12 +171,16 @@ int main(int argc, char **argv)
 	*service++ = '\0';
 	if (!**argv || (*argv)[strspn(*argv, NAME_CHARACTERS)] || !*service || service[strspn(service, NAME_CHARACTERS)])
 		fail("%s/%s is not ACCOUNT/SERVICE (a-z, 0-9, _ and -)", *argv, service);
+	standard_descriptors();
 	if (getuid() || geteuid())
 		fail("this is for root alone");
 	user = user_called(name ? name : *argv);
 	account = account_of(doors, user.pw_uid, user.pw_name);
 	if (name && !is_called(account, doors, *argv))
 		fail("%s is no user of the account %s", name, *argv);
+	take_groups(&user);
+	leave_terminal(&user);
+	drop_inherited(&user, keep_rlimits);
 	enter(account, service);
 	if (view_enter(doors, user.pw_uid) == VIEW_BROKEN)
 		fail("the view of the account cannot be entered: %s", strerror(errno));
@@ -170,8 +188,8 @@ int main(int argc, char **argv)
 		fail("close_range: %s", strerror(errno));
 	clean_environment(&user, kept, count);
 	usual_signals();
-	take_groups(&user);
 	become(&user);
+	own_keyring();
 	if (chdir(".") && chdir(user.pw_dir) && chdir("/"))
 		fail("no directory to be in: %s", strerror(errno));
 	if (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

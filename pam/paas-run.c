@@ -1,17 +1,19 @@
-/* paas-run: begins the program of one service inside the leaf of its account, and stays beside it as its keeper: takes
- * its output, tries its health, and notes how it ended. For reconcile alone, which decides what runs at all.
+/* paas-run: puts a keeper into the leaf of an account, which begins the program of one service there and stays beside it:
+ * takes its output, tries its health, and notes how it ended. For reconcile alone, which decides what runs at all.
  *
  * Standard input is the request (request.h), descriptor 3 the directory of the leaf, descriptor 4 the record of this run,
- * to which the keeper adds lines: `main PID START KEEPER TIME`, `unhealthy TIME`, `exit STATUS TIME` or `signal NUMBER TIME`.
- * Standard output gets `PID START` when the program has begun. A request that says how it `ended` begins no program: it
- * has those told who are to hear of that, where the keeper could not. The keeper is the customer's, and cannot be traced by
- * them; when it is killed the record is closed, which wakes whoever watches it. See paas-run(8).
+ * to which lines are added: `keeper PID START TIME` before paas-run ends, and by the keeper `main PID START KEEPER TIME`,
+ * `unhealthy TIME`, `exit STATUS TIME` or `signal NUMBER TIME`; `waiting WHY TIME` where the program could not be begun for
+ * want of its directory and the like, `failed WHY TIME` where the leaf had no process left. paas-run itself is never in the
+ * leaf: it waits for nothing there, however little of the processor the account has left. A request that says how it
+ * `ended` begins no program: it has those told who are to hear of that, where the keeper could not. The keeper is the
+ * customer's, and cannot be traced by them; when it is killed the record is closed, which wakes whoever watches it. See
+ * paas-run(8).
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -41,11 +43,15 @@
 /* The descriptor of the leaf. */
 #define LEAF 3
 
-/* Milliseconds: what has not begun by then sits in a frozen leaf. */
-#define BEGIN_MOST 10000
+/* Exit status where the leaf cannot have another process: what is the customer's own fault counts as a failed start. */
+#define LEAF_FULL 1
 
-/* When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. 0 where that is not told. */
-static unsigned long long start_of(pid_t pid)
+/* The bit of a signal in the sets of /proc/PID/stat. */
+#define BIT_OF(number) (1UL << ((number) - 1))
+
+/* When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. 0 where that is not told. PENDING, if
+ * there is one, is field 31: the signals that its first thread has not taken yet. */
+static unsigned long long start_of(pid_t pid, unsigned long *pending)
 {
 	char path[64], text[1024];
 	const char *at;
@@ -66,6 +72,10 @@ static unsigned long long start_of(pid_t pid)
 		at = strchr(at + 1, ' ');
 	if (at)
 		start = strtoull(at, NULL, 10);
+	for (int field = 22; at && field < 31; field++)
+		at = strchr(at + 1, ' ');
+	if (at && pending)
+		*pending = strtoul(at, NULL, 10);
 	return start;
 }
 
@@ -75,9 +85,8 @@ static void settle(struct keeper *keeper, const struct passwd *user, int null)
 	dup2(null, STDERR_FILENO);
 	close(null);
 	become(user);
-	own_keys();
+	own_keyring();
 	prctl(PR_SET_DUMPABLE, 0);
-	umask(022);
 	keeper->out.log = open_log(keeper->request);
 }
 
@@ -86,8 +95,6 @@ __attribute__((noreturn)) static void be_messenger(struct keeper *keeper, const 
 {
 	const char *ended = keeper->request->ended;
 
-	close(LEAF);
-	dprintf(STDERR_FILENO, "%d %llu\n", (int)getpid(), start_of(getpid()));
 	settle(keeper, user, null);
 	recall(&keeper->out);
 	say(&keeper->out, "ended with %s", ended);
@@ -95,24 +102,52 @@ __attribute__((noreturn)) static void be_messenger(struct keeper *keeper, const 
 	_exit(0);
 }
 
-/* Begins the program, as root; becomes the customer; keeps it. TELL hears of the beginning, or why there is none: from
- * root alone, for a customer stops what is theirs whenever they like, and nobody waits for that. */
-__attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const struct passwd *user, int tell)
+static void note_failed(const char *why)
 {
-	int null = nothing(), pipes[2];
-	unsigned long long start;
-	sigset_t heard;
+	note("failed %s", why);
+}
 
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	dup2(tell, STDERR_FILENO);
-	close(tell);
-	setsid();
+/* The end of the keeper's pipe at which the program's child says why it cannot become the program. */
+static int why_not;
+
+static void say_why_not(const char *why)
+{
+	if (write(why_not, why, strlen(why)) < 0)
+		errno = 0; /* then it ends with our own failure, and that is all */
+}
+
+/* What the keeper needs is made ready by root, outside the leaf: there it might last. */
+static void prepare(struct keeper *keeper, const struct passwd *user)
+{
+	static const char *const files[] = {"cpu.stat", "../cpu.stat"};
+	const struct request *request = keeper->request;
+
+	keeper->out.journal = open_journal();
+	for (int i = 0; i < 2; i++)
+		keeper->cpu[i] = leaf_open(LEAF, files[i], O_RDONLY);
+	keeper->members = leaf_open(LEAF, "cgroup.procs", O_RDONLY);
 	if (chdir("/"))
 		fail("/: %s", strerror(errno));
-	shed(user);
-	if (keeper->request->view && view_enter_called(keeper->request->views, keeper->request->view) != VIEW_ENTERED)
+	take_groups(user);
+	drop_inherited(user, false);
+	allow_limits(request);
+	if (request->view && view_enter_called(request->views, request->view) != VIEW_ENTERED)
 		fail("the view of the account cannot be entered: %s", strerror(errno));
+	environment_of(request, user);
+}
+
+/* In the leaf: begins the program, as root; becomes the customer; keeps the program. */
+__attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const struct passwd *user)
+{
+	int null = nothing(), pipes[2], whys[2];
+	sigset_t heard;
+
+	tell_failure = note_failed;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	close(LEAF);
+	setsid();
 	sigemptyset(&heard);
 	sigaddset(&heard, SIGCHLD);
 	sigaddset(&heard, SIGTERM);
@@ -121,28 +156,29 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	signal(SIGINT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	keeper->signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (null < 0 || keeper->signals < 0 || pipe2(pipes, O_CLOEXEC))
+	if (null < 0 || keeper->signals < 0 || pipe2(pipes, O_CLOEXEC) || pipe2(whys, O_CLOEXEC))
 		fail("%s", strerror(errno));
 	/* Theirs, or they could not open /dev/stderr and /proc/self/fd/1 (pipe(7) gives it to its maker). */
 	if (fchown(pipes[1], user->pw_uid, user->pw_gid))
 		fail("%s", strerror(errno));
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
-	fcntl(RECORD, F_SETFD, FD_CLOEXEC);
-	environment_of(keeper->request, user);
-	take_groups(user);
+	fcntl(whys[0], F_SETFL, O_NONBLOCK);
 	if (keeper->request->ended)
 		be_messenger(keeper, user, null);
 	keeper->program = fork();
 	if (keeper->program < 0)
 		fail("no process can be had: %s", strerror(errno));
-	if (!keeper->program)
+	if (!keeper->program) {
+		why_not = whys[1];
+		tell_failure = say_why_not;
 		run_program(keeper->request, user, null, pipes[1]);
+	}
 	close(pipes[1]);
-	close(LEAF);
+	close(whys[1]);
 	keeper->output = pipes[0];
-	start = start_of(keeper->program);
-	note("main %d %llu %d", (int)keeper->program, start, (int)getpid());
-	dprintf(STDERR_FILENO, "%d %llu\n", (int)keeper->program, start);
+	keeper->why = whys[0];
+	note("main %d %llu %d", (int)keeper->program, start_of(keeper->program, NULL), (int)getpid());
+	tell_failure = NULL;
 	settle(keeper, user, null);
 	keep(keeper);
 	drain(keeper);
@@ -150,55 +186,59 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	_exit(0);
 }
 
+/* Ends where the leaf takes nobody. */
+__attribute__((noreturn)) static void refused(int error)
+{
+	if (error == EAGAIN) {
+		fprintf(stderr, PROGRAM ": the leaf is full (pids.max)\n");
+		exit(LEAF_FULL);
+	}
+	fail("the leaf cannot be entered: %s", strerror(error));
+}
+
 /* A child that is in the leaf from its first instruction on, without the wait that a move costs (clone(2),
- * CLONE_INTO_CGROUP); with MOVE by way of cgroup.procs. 0 in the child. */
-static pid_t fork_into_leaf(bool move)
+ * CLONE_INTO_CGROUP). 0 in the child. */
+static pid_t clone_into_leaf(void)
 {
 	struct clone_args how = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = LEAF};
-	pid_t child = move ? fork() : (pid_t)syscall(SYS_clone3, &how, sizeof how);
+	pid_t child = (pid_t)syscall(SYS_clone3, &how, sizeof how);
 
-	if (!child && move && leaf_enter(LEAF, "cgroup.procs"))
-		child = -1;
-	if (child < 0 && errno == EAGAIN)
-		fail("the leaf is full (pids.max)");
 	if (child < 0)
-		fail("the leaf cannot be entered: %s", strerror(errno));
+		refused(errno);
 	return child;
 }
 
-/* What the keeper says when the program has begun, or why it has not, into TEXT: its size; -1 where it was killed before
- * its first instruction. */
-static ssize_t begin(struct keeper *keeper, const struct passwd *user, char *text, size_t most, bool move)
+/* A child that is moved into the leaf before its first instruction of its own. 0 in the child. */
+static pid_t fork_into_leaf(void)
 {
-	struct pollfd answer;
-	int ends[2], status = 0;
-	ssize_t size = 0, more;
+	int gate[2];
+	char text[16];
 	pid_t child;
 
-	if (pipe2(ends, O_CLOEXEC))
+	if (pipe2(gate, O_CLOEXEC))
 		fail("%s", strerror(errno));
-	child = fork_into_leaf(move);
+	child = fork();
+	if (child < 0)
+		fail("no process can be had: %s", strerror(errno));
 	if (!child) {
-		close(ends[0]);
-		be_keeper(keeper, user, ends[1]);
+		close(gate[1]);
+		if (read(gate[0], text, 1) != 1)
+			_exit(OWN_FAILURE);
+		close(gate[0]);
+		return 0;
 	}
-	close(ends[1]);
-	answer = (struct pollfd){.fd = ends[0], .events = POLLIN};
-	do { /* words come in pieces; a line is all that is said */
-		if (poll(&answer, 1, BEGIN_MOST) != 1) {
-			kill(child, SIGKILL);
-			fail("the program has not begun after %d s; is the leaf frozen?", BEGIN_MOST / 1000);
-		}
-		more = read(ends[0], text + size, most - (size_t)size);
-		size += more > 0 ? more : 0;
-	} while (more > 0 && text[size - 1] != '\n' && (size_t)size < most);
-	close(ends[0]);
-	if (size > 0)
-		return size;
-	waitpid(child, &status, 0);
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-		return -1;
-	fail("the keeper has ended and said nothing");
+	snprintf(text, sizeof text, "%d", (int)child);
+	if (leaf_write(LEAF, "cgroup.procs", text)) {
+		int error = errno;
+
+		kill(child, SIGKILL);
+		refused(error);
+	}
+	close(gate[0]);
+	if (write(gate[1], "", 1) != 1)
+		fail("%s", strerror(errno));
+	close(gate[1]);
+	return child;
 }
 
 int main(void)
@@ -206,23 +246,36 @@ int main(void)
 	struct request request;
 	struct keeper keeper = {.request = &request, .out = {.request = &request}};
 	struct passwd user;
-	char text[512];
-	ssize_t size;
-	bool begun;
+	unsigned long pending = 0;
+	unsigned long long start;
+	int status = 0;
+	pid_t child;
 
 	if (getuid() || geteuid())
 		fail("this is for root alone");
 	request = read_request();
 	user = user_called(request.user);
-	keeper.out.journal = open_journal();
 	fcntl(LEAF, F_SETFD, FD_CLOEXEC);
-	size = begin(&keeper, &user, text, sizeof text, false);
+	fcntl(RECORD, F_SETFD, FD_CLOEXEC);
+	if (leaf_frozen(LEAF, "cgroup.events") == 1)
+		fail("the leaf is frozen");
+	prepare(&keeper, &user);
+	child = clone_into_leaf();
+	if (!child)
+		be_keeper(&keeper, &user);
+	start = start_of(child, &pending);
 	/* Linux 6.14 and later end whoever is cloned into a cgroup that cgroup.kill has ever been written to: they compare
-	 * its count of kills with that of the cgroup which the clone came from (kernel/cgroup/cgroup.c, kill_seq). */
-	if (size < 0)
-		size = begin(&keeper, &user, text, sizeof text, true);
-	if (size < 0)
-		fail("the program was killed before it began");
-	begun = *text >= '0' && *text <= '9';
-	return write(begun ? STDOUT_FILENO : STDERR_FILENO, text, (size_t)size) == size && begun ? 0 : OWN_FAILURE;
+	 * its count of kills with that of the cgroup which the clone came from (kernel/cgroup/cgroup.c, kill_seq). The signal
+	 * is there when the clone is; when it dies of it is its own leaf's matter. */
+	if (pending & BIT_OF(SIGKILL) ||
+	    (waitpid(child, &status, WNOHANG) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)) {
+		child = fork_into_leaf();
+		if (!child)
+			be_keeper(&keeper, &user);
+		start = start_of(child, NULL);
+	}
+	if (!request.ended) /* whoever tells of an end is no keeper of a run */
+		note("keeper %d %llu", (int)child, start);
+	dprintf(STDOUT_FILENO, "%d %llu\n", (int)child, start);
+	return 0;
 }

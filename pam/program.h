@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <linux/keyctl.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,48 +13,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "customer.h"
-#include "limits.h"
+#include "hygiene.h"
 #include "request.h"
 
 #define FILE_MOST (128 << 10)
 #define WORDS_MOST 100
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0)
-		errno = 0; /* an older kernel, a container: then it is as it was */
-	close(fd);
-}
-
-/* What a child inherits and a customer must not: who root is to the audit system, its place among those that are killed
- * last, its share of the processor. */
-static void shed(const struct passwd *user)
-{
-	const struct sched_param none = {0};
-	char uid[16];
-
-	snprintf(uid, sizeof uid, "%u", user->pw_uid);
-	write_file("/proc/self/loginuid", uid);
-	write_file("/proc/self/oom_score_adj", "0");
-	sched_setscheduler(0, SCHED_OTHER, &none);
-	setpriority(PRIO_PROCESS, 0, 0);
-	syscall(SYS_ioprio_set, 1, 0, 0);
-	prctl(PR_SET_TIMERSLACK, 0);
-}
-
-/* A session keyring of the customer's own in the place of root's (keyctl(2)). */
-static void own_keys(void)
-{
-	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-}
 
 static bool is_name(const char *text, size_t size)
 {
@@ -70,34 +34,62 @@ static bool is_name(const char *text, size_t size)
 	return true;
 }
 
-/* One line of an environment file: NAME=VALUE, the value as it is or between quotes; a comment; nothing. */
-static void take_line(char *line)
+/* The end of a quoted value that begins at TEXT, behind the quote: the last character of a line, but for blanks. NULL
+ * where no line ends with QUOTE. */
+static char *quote_end(char *text, char quote)
 {
-	char *value, quote;
-	size_t size;
+	for (char *at = text; (at = strchr(at, quote)); at++) {
+		char *behind = at + 1 + strspn(at + 1, " \t\r");
 
-	line += strspn(line, " \t");
-	if (!strncmp(line, "export ", 7))
-		line += 7;
-	value = strchr(line, '=');
-	if (!value || !is_name(line, (size_t)(value - line)))
-		return;
-	*value++ = '\0';
-	size = strlen(value);
-	while (size && strchr(" \t\r", value[size - 1]))
-		value[--size] = '\0';
-	quote = *value;
-	if (size > 1 && (quote == '"' || quote == '\'') && value[size - 1] == quote) {
-		value[size - 1] = '\0';
-		value++;
+		if (!*behind || *behind == '\n')
+			return at;
 	}
-	setenv(line, value, 1);
+	return NULL;
+}
+
+/* NAME=VALUE lines, the value as it is or between quotes that may stand lines apart; comments; nothing. What is none of
+ * these is named, by its line. */
+static void take_variables(char *text, const char *path)
+{
+	char *next;
+
+	if (!strncmp(text, "\xef\xbb\xbf", 3)) /* some editors begin a file so: a byte order mark */
+		text += 3;
+	for (unsigned line = 1; *text; text = next, line++) {
+		char *end = text + strcspn(text, "\n"), *name = text + strspn(text, " \t"), *value, *quote = NULL;
+
+		next = *end ? end + 1 : end;
+		if (!strncmp(name, "export ", 7))
+			name += 7;
+		value = memchr(name, '=', (size_t)(end - name));
+		if (!value || !is_name(name, (size_t)(value - name))) {
+			if (*name != '#' && name + strspn(name, " \t\r") < end)
+				fprintf(stderr, PROGRAM ": %s:%u: is no NAME=VALUE, and left out\n", path, line);
+			continue;
+		}
+		*value++ = '\0';
+		if (*value == '"' || *value == '\'') {
+			quote = quote_end(value + 1, *value);
+			if (!quote)
+				fprintf(stderr, PROGRAM ": %s:%u: no line ends with the quote: taken as it is\n", path, line);
+		}
+		if (quote) {
+			for (value++; end < quote; end += 1 + strcspn(end + 1, "\n"))
+				line++;
+			next = *end ? end + 1 : end;
+			end = quote;
+		} else
+			while (end > value && strchr(" \t\r", end[-1]))
+				end--;
+		*end = '\0';
+		setenv(name, value, 1);
+	}
 }
 
 /* Read as the customer. A file that is not there is told, and the program begins without. */
 static void environment_from(const char *path)
 {
-	char *text = calloc(1, FILE_MOST + 1), *line;
+	char *text = calloc(1, FILE_MOST + 1);
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat found;
 
@@ -107,9 +99,11 @@ static void environment_from(const char *path)
 		fprintf(stderr, PROGRAM ": %s: is no regular file\n", path);
 	else if (!text || read(fd, text, FILE_MOST) < 0)
 		fprintf(stderr, PROGRAM ": %s: %s\n", path, strerror(errno));
-	else
-		for (char *rest = text; (line = strsep(&rest, "\n"));)
-			take_line(line);
+	else {
+		if (found.st_size > FILE_MOST)
+			fprintf(stderr, PROGRAM ": %s: only the first %d bytes are read\n", path, FILE_MOST);
+		take_variables(text, path);
+	}
 	free(text);
 	if (fd >= 0)
 		close(fd);
@@ -142,6 +136,46 @@ static void run_plainly(const char *command)
 		execv(words[0], words);
 }
 
+/* Makes way, as root, for what the request asks for: whoever runs as the customer can set a limit as high as that, then. */
+static void allow_limits(const struct request *request)
+{
+	for (int i = 0; i < request->rlimit_count; i++) {
+		unsigned which = (unsigned)request->rlimits[i].which;
+		struct rlimit limit;
+
+		if (getrlimit(which, &limit) || limit.rlim_max >= request->rlimits[i].value)
+			continue;
+		limit.rlim_max = request->rlimits[i].value;
+		setrlimit(which, &limit); /* root of a container may raise none: take_limits() tells */
+	}
+}
+
+static void take_limits(const struct request *request)
+{
+	for (int i = 0; i < request->rlimit_count; i++) {
+		const struct rlimit limit = {request->rlimits[i].value, request->rlimits[i].value};
+
+		if (setrlimit((unsigned)request->rlimits[i].which, &limit))
+			fail("resource limit %d: %s", request->rlimits[i].which, strerror(errno));
+	}
+}
+
+/* The directory as the customer has written it, and what is wrong with it. */
+__attribute__((noreturn)) static void fail_in(const char *directory)
+{
+	const char *home = getenv("HOME"), *tilde = "";
+	size_t size = home ? strlen(home) : 0;
+	int error = errno;
+
+	if (size > 1 && !strncmp(directory, home, size) && (directory[size] == '/' || !directory[size])) {
+		directory += size;
+		tilde = "~";
+	}
+	if (error == ENOENT)
+		fail("%s%s is not there", tilde, directory);
+	fail("%s%s: %s", tilde, directory, strerror(error));
+}
+
 /* In a child of the keeper, which is the customer already or becomes it here. */
 __attribute__((noreturn)) static void run(const struct request *request, const char *command, int input, int output)
 {
@@ -152,21 +186,20 @@ __attribute__((noreturn)) static void run(const struct request *request, const c
 	dup2(output, STDERR_FILENO);
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	umask((mode_t)request->umask);
-	if (chdir(request->directory)) {
-		fprintf(stderr, PROGRAM ": %s: %s\n", request->directory, strerror(errno));
-		_exit(OWN_FAILURE);
-	}
+	if (chdir(request->directory))
+		fail_in(request->directory);
 	if (request->environment_file)
 		environment_from(request->environment_file);
 	if (request->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		_exit(OWN_FAILURE);
+		fail("no_new_privs: %s", strerror(errno));
+	take_limits(request);
 	run_plainly(command);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	fprintf(stderr, PROGRAM ": /bin/sh: %s\n", strerror(errno));
 	_exit(NOT_EXECUTABLE);
 }
 
-/* The program itself: resource limits are root's to give, so they come before the customer. */
+/* The program itself. */
 __attribute__((noreturn)) static void run_program(const struct request *request, const struct passwd *user, int nothing,
 						  int output)
 {
@@ -174,15 +207,8 @@ __attribute__((noreturn)) static void run_program(const struct request *request,
 	dup2(nothing, STDIN_FILENO);
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
-	usual_limits();
-	for (int i = 0; i < request->rlimit_count; i++) {
-		const struct rlimit limit = {request->rlimits[i].value, request->rlimits[i].value};
-
-		if (setrlimit((unsigned)request->rlimits[i].which, &limit))
-			fail("resource limit %d: %s", request->rlimits[i].which, strerror(errno));
-	}
 	become(user);
-	own_keys();
+	own_keyring();
 	run(request, request->command, nothing, output);
 }
 

@@ -40,9 +40,11 @@ def _condition(kept: Kept, run: Run | None, astray: str, now: float) -> Conditio
         return _of_job(kept, run)
     if run is None or not run.begun or run.fresh or run.digest != kept.digest:
         return Condition("waiting", "it starts with the next run")
+    if run.end.why_waiting and not run.given_up:
+        return Condition("waiting", f"{run.end.why_waiting}; it is tried each minute")
     if not starts_again(kept, run):
-        return Condition("ended" if run.end.well else "failed", str(run.end))
-    last = f"the last ended with {run.end}"
+        return Condition("ended" if run.end.well else "failed", run.how_it_ended)
+    last = f"the last ended with {run.how_it_ended}"
     if run.given_up or run.looping:
         return Condition("failed", f"too many starts in a short time, {last}", given_up=True)
     left = max(0, run.ready_at - now)
@@ -55,6 +57,8 @@ def _of_living(kept: Kept, run: Run, astray: str) -> Condition:
         return begun._replace(state="stopping", detail=run.why)
     if kept.idle == "frozen" or kept.as_it_is:
         return begun._replace(state="frozen")
+    if not run.pid:
+        return begun._replace(state="starting", detail="its account has had no CPU time for it yet")
     if run.unhealthy:
         return begun._replace(state="unhealthy", detail="its health checks fail")
     if astray:

@@ -174,7 +174,7 @@ def wish(
         if kept.as_it_is:
             run[leaf] = None
         elif wants is None and last and not last.given_up and leaf not in ending and _loops(kept, last):
-            given_up[leaf] = f"{MANY} starts in {PERIOD:.0f} s, the last ended with {last.end}"
+            given_up[leaf] = _too_many(last)
         elif wants and _has_turn(kept, last, leaf, away, lambda: up(keep, runs)):
             run[leaf] = kept.launch
             away |= {leaf} if last and last.alive and _stale(kept, last) else set()
@@ -199,8 +199,17 @@ def wish(
     )
 
 
+def _too_many(run: Run) -> str:
+    ended = f"the last ended with {run.how_it_ended}"
+    if run.failed_starts >= MANY:
+        return f"{MANY} starts in a row did not begin, {ended}"
+    return f"{MANY} starts in {PERIOD:.0f} s, {ended}"
+
+
 def _loops(kept: Kept, run: Run) -> bool:
-    return run.looping and not run.alive and not kept.idle and starts_again(kept, run) and not kept.is_job
+    if run.alive or kept.idle or kept.is_job or run.end.why_waiting:
+        return False
+    return run.looping and starts_again(kept, run)
 
 
 def _wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]:
@@ -211,7 +220,7 @@ def _wants(kept: Kept, run: Run | None, now: float) -> tuple[bool | None, float]
         return job_wants(kept.work.schedule, run, now)
     if run is None or run.alive or run.fresh or run.digest != kept.digest or not run.begun:
         return True, FOREVER
-    if run.given_up or run.looping or not starts_again(kept, run):
+    if run.given_up or (not run.end.why_waiting and (run.looping or not starts_again(kept, run))):
         return None, FOREVER
     return (True, FOREVER) if now >= run.ready_at else (False, run.ready_at)
 

@@ -13,17 +13,21 @@ from paas_isolate.model.network import Grant, Pools, Published, Rules
 TABLE = "inet paas_isolate"
 
 
-def table(pools: Pools) -> str:
+LOCAL_PORTS = 32_768, 60_999
+"""Those that the kernel hands out itself, where nothing else is set (Documentation/networking/ip-sysctl.rst)."""
+
+
+def table(pools: Pools, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
     from jinja2 import Environment, StrictUndefined  # only a table that is not there pays for it
 
     template = files(__package__).joinpath("ruleset.nft.j2").read_text(encoding="utf-8")
     plain = Environment(undefined=StrictUndefined, trim_blocks=True, autoescape=False)  # noqa: S701  (no HTML)
-    return plain.from_string(template).render(pools=pools)
+    return plain.from_string(template).render(pools=pools, local_ports=local_ports)
 
 
-def replacement(pools: Pools, rules: Rules) -> str:
+def replacement(pools: Pools, rules: Rules, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
     """The whole table anew, in one transaction with the end of the one that may be there."""
-    return f"table {TABLE}\ndelete table {TABLE}\n{table(pools)}\n{change(rules, Rules())}"
+    return f"table {TABLE}\ndelete table {TABLE}\n{table(pools, local_ports)}\n{change(rules, Rules())}"
 
 
 def change(wanted: Rules, found: Rules) -> str:

@@ -18,11 +18,13 @@ class Start(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """Ask all in the leaf of a service to end. What has not after `timeout` milliseconds is killed."""
+    """Ask all in the leaf of a service to end. What has not after `timeout` milliseconds is killed. `tidy`: its program
+    has ended already, and what is left in the leaf goes for our own sake; nobody has ordered that."""
 
     path: str
     because: str
     timeout: int
+    tidy: bool = False
 
     def __str__(self) -> str:
         return f"stop {_service(self.path)}: {self.because}"

@@ -45,17 +45,19 @@ def _with(leaf: str, run: Run | None, wanted: Launch, wish: Wish, lives: bool) -
     if leaf in wish.jobs and (run is None or (run.early and not run.again)):
         yield Wait(leaf, wanted.digest)
     elif lives:
-        yield Stop(leaf, _because(run), wish.patience.get(leaf, _TIMEOUT))
+        tidy = run is not None and not run.alive
+        yield Stop(leaf, _because(run), wish.patience.get(leaf, _TIMEOUT), tidy)
     else:
         yield Start(leaf, wanted)
 
 
 def _because(run: Run | None) -> str:
     if run is None or not run.alive:
-        return "what is left in its leaf ends before it begins"
+        return BACKGROUND if run and run.background else "what is left in its leaf ends before it begins"
     if run.unhealthy:
         return "its health checks fail"
     return "a new start was ordered" if run.again else "what it is begun with has changed"
 
 
+BACKGROUND = "its program went to the background; keep it in the foreground"
 _TIMEOUT = 10_000

@@ -83,7 +83,7 @@ class Answering:
             rounds = Rounds(self.hits, self.fleet, self.opened, self._troubles.tell)
             stack.callback(rounds.close)
         except OSError as error:
-            say.line(f"nobody can ask the daemon: {control.NAME}: {error}", fg="yellow", err=True)
+            say.lines(f"nobody can ask the daemon: {control.NAME}: {error}", fg="yellow", err=True)
             return []
         return [self._reception, rounds]
 

@@ -62,11 +62,11 @@ def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
         if shown:
             say.table(TITLES, (_process_row(places, family, process) for process in shown))
         for line in _reasons(_why(places, process) for process in shown):
-            click.echo(line)
+            say.line(line)
         colour = "green" if confined == total else "red"
-        click.secho(f"{confined} of {total} processes confined", fg=colour)
+        say.line(f"{confined} of {total} processes confined", fg=colour)
         if left:
-            click.secho(f"{left} left where root put them", fg="yellow")
+            say.line(f"{left} left where root put them", fg="yellow")
     say.broken(broken)
     if broken:
         return Exit.ERROR

@@ -1,8 +1,8 @@
 """Where a command sits down: the directories, the fleet, the tree, the wheel, the lock."""
 
 import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from paas_isolate.changes.keeping import scaled
@@ -25,8 +25,10 @@ from paas_isolate.model.quota import Rations
 from paas_isolate.model.view import Looks
 from paas_isolate.reconcile import Wheel
 from paas_isolate.source import decisions
+from paas_isolate.source.decisions import Decisions
 from paas_isolate.source.directory import Directory
 from paas_isolate.source.given import Given
+from paas_isolate.source.notes import Notes, added
 
 _COMMANDS = CommandReader()
 
@@ -73,7 +75,7 @@ class Desk(NamedTuple):
         """The wheel, ready to be looked at or turned; `account` narrows it to one. Without `wired` the network is left
         as it is."""
         self.commands.forget()
-        decided = decisions.load(self.state)
+        decided = self.decided()
         fleet = scaled(fleet, decided.scaled)
         with self.tree(fleet) as (cgroups, location):
             offered = (cgroups.read("", "cgroup.controllers") or "").split()
@@ -115,7 +117,7 @@ class Desk(NamedTuple):
         network = fleet.host.network or Wiring()
         ports = frozenset(it.publish for sold in fleet.accounts.values() for it in sold.services if it.publish)
         pools = Pools(network.pool, network.pool6)
-        return NetworkHands(pools, self.run, self.state, spots(fleet.host.tree, location), ports)
+        return NetworkHands(pools, self.run, self.state, spots(fleet.host.tree, location), ports, fleet.governs)
 
     def _looks(self, fleet: Fleet, location: Location) -> Looks | None:
         """Where no account has a view, only those that are left of earlier ones are looked for. Root alone sees any."""
@@ -140,11 +142,34 @@ class Desk(NamedTuple):
         return QuotaHands(self.given)
 
     @contextmanager
-    def alone(self, *, wait: float = 0) -> Iterator[None]:
-        """Hold the lock that every writing command takes."""
+    def alone(self, *, wait: float = 0, waits: Callable[[str], None] | None = None) -> Iterator[None]:
+        """Hold the lock that every writing command takes; `waits` is told for whom it waits."""
         need_root()
-        with lock.held(os.path.join(self.run, "lock"), wait=wait):
+        with lock.held(os.path.join(self.run, "lock"), wait=wait, waits=waits):
             yield
+
+    @property
+    def notes(self) -> Notes:
+        return Notes(os.path.join(self.run, "decided"))
+
+    def decided(self) -> Decisions:
+        """What was decided, whether it is in decisions.json already or not."""
+        return added(decisions.load(self.state), self.notes.names())
+
+    def decide(self, change: Callable[[Decisions], Decisions]) -> None:
+        """Decide something for good, and what was only noted until now. Whoever calls holds the lock. HostError where
+        decisions.json cannot be read, OSError where it cannot be written."""
+        names = self.notes.names()
+        before = decisions.load(self.state)
+        if (now := change(added(before, names))) != before:
+            decisions.save(self.state, now)
+        self.notes.remove(names)
+
+    def take_up_notes(self) -> None:
+        """As far as that is possible: while the disk is full they count all the same."""
+        if self.notes.names():
+            with suppress(OSError):
+                self.decide(lambda decided: decided)
 
 
 def need_root() -> None:

@@ -77,7 +77,7 @@ def _uid(fleet: Fleet, sold: Sold, user: str) -> int:
 def _open_door(desk: Desk, sold: Sold, uid: int, service: str) -> None:
     """Make sure that there is a door to the leaf. The first time decides that doors are kept, PAM module or not: the
     account's are made at once, the others' by the next run."""
-    decided = decisions.load(desk.state)
+    decided = desk.decided()
     for held in (sold.directory, f"{sold.directory}/{LOGIN}", f"{sold.directory}/{service}"):
         if held in decided.held:
             raise PaasError(f"{held} is frozen: paas-isolate thaw {held}")

@@ -29,10 +29,11 @@ def doctor(desk: Desk, as_json: bool) -> int:
         say.print_json([asdict(check) for check in checks])
     else:
         for check in checks:
-            verdict = click.style(f"{check.verdict:<8}", fg=_COLOURS[check.verdict])
-            click.echo(f"{verdict}{check.name}: {check.found}")
-            if check.mend:
-                click.echo(f"{'':<8}  {check.mend}")
+            found, *more = check.found.split("\n")
+            say.line(say.styled(f"{check.verdict:<8}", _COLOURS[check.verdict], f"{check.name}: {found}"))
+            for text in (*more, check.mend):
+                if text:
+                    say.line(f"{'':<8}  {text}")
     unfit = any(check.verdict is Verdict.FAILED for check in checks)
     return Exit.UNFIT if unfit else Exit.CONVERGED
 
@@ -55,5 +56,6 @@ def version(as_json: bool) -> int:
     if as_json:
         say.print_json(versions)
     else:
-        click.echo("\n".join(f"{name} {number}" for name, number in versions.items()))
+        for name, number in versions.items():
+            say.line(f"{name} {number}")
     return Exit.CONVERGED

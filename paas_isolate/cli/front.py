@@ -1,10 +1,12 @@
 """The command line as click reads it: global options, and each verb imported only when it is called."""
 
 import importlib
+from io import StringIO
 
 import click
 
 from paas_isolate import __version__
+from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
 
@@ -72,7 +74,9 @@ def ask(words: list[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as wrong:
-        wrong.show()
+        said = StringIO()
+        wrong.show(file=said)
+        say.lines(said.getvalue().rstrip("\n"), err=True)
         return Exit.WRONG
     except click.Abort:
         return 130

@@ -72,7 +72,7 @@ def _knobs() -> Fanotify | None:
     try:
         return Fanotify(cgroup2().point)
     except (OSError, PaasError) as error:
-        say.line(f"a knob that is written by hand is seen at the next look only: {error}", fg="yellow", err=True)
+        say.lines(f"a knob that is written by hand is seen at the next look only: {error}", fg="yellow", err=True)
         return None
 
 

@@ -1,26 +1,32 @@
 """start, stop, restart, scale, logs: the services that paas-isolate runs, by hand."""
 
-import os
-import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
 
 import click
 
 from paas_isolate.apply import Ending
 from paas_isolate.changes.catalogue import replicas
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, account_of, need_root, no_such
+from paas_isolate.cli.desk import Desk, account_of, directory_of, need_root, no_such
+from paas_isolate.cli.emergency import Emergency
 from paas_isolate.cli.exits import Exit
+from paas_isolate.end import end
 from paas_isolate.errors import PaasError
+from paas_isolate.linux import tailing
+from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.users import People
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Service, Sold
-from paas_isolate.reconcile import reconcile
-from paas_isolate.source import decisions
+from paas_isolate.reconcile import Wheel, reconcile
 from paas_isolate.source.decisions import Decisions
+from paas_isolate.source.notes import STOPPED
 
 PATIENCE = 60.0
 """Seconds beyond the time that a service may take to end: a rolling restart takes it for each of the replicas."""
+
+MOST_PATIENCE = 600.0
+"""However long the account's file says: the lock is held as long, and nobody else's run begins. The next goes on."""
 
 _WAIT = 60.0
 target = click.argument("target", metavar="ACCOUNT/SERVICE")
@@ -39,7 +45,39 @@ def start(desk: Desk, target: str) -> int:
 @click.pass_obj
 def stop(desk: Desk, target: str) -> int:
     """Stop a service: SIGTERM, its stop_timeout, then SIGKILL. It stays stopped until start, through reboots too."""
-    return order(desk, target, lambda decided, name: decided.order("stop", name))
+    need_root()
+    emergency = Emergency(desk)
+    with desk.tree(emergency.fleet) as (cgroups, _):
+        directory, service, grace = _to_stop(emergency, cgroups, target)
+        name = f"{directory}/{service}"
+        emergency.note(STOPPED, name)
+        status: Exit | None = None
+
+        def turn() -> None:
+            nonlocal status
+            fleet = desk.fleet(remember=True)
+            status = _turn(desk, fleet, *named(fleet, target))
+
+        emergency.finish(lambda decided: decided.order("stop", name), turn)
+        if status is None:
+            # Another run does not let us, or nothing can be worked out: the kernel ends it all the same.
+            names = [each for each in cgroups.children(tree.account(directory)) if each.partition(".")[0] == service]
+            end(cgroups, [tree.leaf(directory, each) for each in names], grace=grace)
+    return status or (Exit.PARTLY if emergency.partly else Exit.CONVERGED)
+
+
+def _to_stop(emergency: Emergency, cgroups: CgroupTree, target: str) -> tuple[str, str, float]:
+    """The directory of the account, the service, and the seconds that it has to end. By its name alone where nobody
+    knows what is sold."""
+    account, _, service = target.partition("/")
+    if emergency.known and account in emergency.fleet.accounts:
+        sold, found = named(emergency.fleet, target)
+        return sold.directory, found.name, (found.work.complete().stop_timeout or 0) / 1000
+    directory = directory_of(cgroups, emergency.fleet, account)
+    there = [name.partition(".")[0] for name in cgroups.children(tree.account(directory))]
+    if service not in there:
+        raise no_such(f"service of {account}", service, there)
+    return directory, service, 0.0
 
 
 @click.command()
@@ -69,23 +107,32 @@ def scale(desk: Desk, target: str, number: str) -> int:
 @click.option("--number", type=click.IntRange(min=1), default=1, metavar="N", help="Which of the replicas (1).")
 @click.pass_obj
 def logs(desk: Desk, target: str, follow: bool, lines: int, number: int) -> int:
-    """Show the end of a service's log, ~/logs/SERVICE.log."""
+    """Show the end of a service's log, ~/logs/SERVICE.log. On a terminal control characters are escaped; a file or a
+    pipe gets the log's own bytes."""
     need_root()
     sold, service = named(desk.fleet(), target)
     name = service.name if number == 1 else f"{service.name}.{number}"
     user = People().by_name(sold.owner)
     if user is None:
         raise PaasError(f"{sold.owner} cannot be resolved now")
-    words = ["tail", "--lines", str(lines), *(["--follow=name", "--retry"] if follow else [])]
+    path = f"{sold.home}/logs/{name}.log"
+    lines_of = tailing.follow if follow else tailing.last_lines
     # As the customer: what a link in their home leads to is theirs to read, or it is not shown.
-    return subprocess.call(
-        [*words, "--", f"{sold.home}/logs/{name}.log"],
-        user=user.uid,
-        group=user.gid,
-        extra_groups=[],
-        cwd="/",
-        env={"PATH": os.defpath},
-    )
+    try:
+        for line in lines_of(path, user, lines):
+            _show(line)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PaasError(f"{path}: {error.strerror}") from error
+    return Exit.CONVERGED
+
+
+def _show(line: bytes) -> None:
+    if sys.stdout.isatty():
+        say.line(line.decode(errors="surrogateescape").rstrip("\r\n").expandtabs())
+    else:
+        say.raw(line)
 
 
 Decision = Callable[[Decisions, str], Decisions]
@@ -98,22 +145,42 @@ def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, a
         fleet = desk.fleet(remember=True)
         sold, service = named(fleet, target)
         name = f"{sold.directory}/{service.name}"
-        decisions.save(desk.state, decision(decisions.load(desk.state), name))
-        patience = PATIENCE + (service.work.complete().stop_timeout or 0) / 1000
-        with desk.wheel(fleet, account=sold.name, patience=patience) as wheel:
+        desk.decide(lambda decided: decision(decided, name))
+
+        def begin(wheel: Wheel) -> None:
             assert wheel.records is not None  # there is a service that is run
-            service = named(wheel.fleet, target)[1]  # as many of them as are ordered now
-            if again:
-                for replica in replicas(service):
-                    wheel.records.order(tree.leaf(sold.directory, replica.name), alive=alive)
-            report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
+            for replica in replicas(named(wheel.fleet, target)[1]):  # as many of them as are ordered now
+                wheel.records.order(tree.leaf(sold.directory, replica.name), alive=alive)
+
+        return _turn(desk, fleet, sold, service, begin if again else _nothing)
+
+
+def _nothing(_: Wheel) -> None:
+    pass
+
+
+def _turn(desk: Desk, fleet: Fleet, sold: Sold, service: Service, before: Callable[[Wheel], None] = _nothing) -> Exit:
+    """A run for the account, with the patience that the service may need; under the lock."""
+    patience = min(PATIENCE + (service.work.complete().stop_timeout or 0) / 1000, MOST_PATIENCE)
+    with desk.wheel(fleet, account=sold.name, patience=patience) as wheel:
+        before(wheel)
+        report = reconcile(wheel, lambda outcome: say.line(say.outcome_line(outcome)))
     for outcome in report.remaining:
-        click.echo(say.outcome_line(outcome), err=True)
+        say.line(say.outcome_line(outcome), err=True)
     say.broken(report.broken)
-    if not report.outcomes:
-        click.echo("nothing to do")
+    if held := frozen(wheel.held, sold, service):
+        say.line(f"{held} is frozen: that comes when it is thawed")
+    elif not report.outcomes:
+        say.line("nothing to do")
     failed = report.remaining or any(outcome.ending is Ending.FAILED for outcome in report.outcomes)
     return Exit.ERROR if failed or sold.name in report.broken else Exit.CONVERGED
+
+
+def frozen(held: Collection[str], sold: Sold, service: Service) -> str:
+    """What of it is frozen: the account, the service, or ''."""
+    if sold.directory in held:
+        return sold.name
+    return f"{sold.name}/{service.name}" if f"{sold.directory}/{service.name}" in held else ""
 
 
 def named(fleet: Fleet, target: str) -> tuple[Sold, Service]:

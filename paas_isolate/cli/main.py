@@ -3,16 +3,21 @@
 import io
 import os
 import sys
+from io import TextIOWrapper
+from typing import cast
 
 from paas_isolate.cli import say
 from paas_isolate.cli.exits import Exit, exit_of
-from paas_isolate.errors import PaasError
+from paas_isolate.errors import PaasError, in_words
 
 SCHEDULED = (["reconcile", "--cron"], ["reconcile", "--quiet"])
 """What cron and the timer run every minute. It does without click, whose import costs more than all of ours."""
 
 
 def main() -> None:
+    sys.excepthook = lambda _, error, __: say.bug(error)
+    # No letter of a customer's ends root's command where the locale does not have it (standard error does so already).
+    cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -28,11 +33,10 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except PaasError as error:
-        say.line(f"paas-isolate: {error}", err=True)
+        say.lines(f"paas-isolate: {error}", err=True)
         return exit_of(error)
     except OSError as error:  # a full disk, a file that is not ours to read: the machine's word, not our bug
-        place = f"{error.filename}: " if error.filename else ""
-        say.line(f"paas-isolate: {place}{error.strerror or error}", err=True)
+        say.line(f"paas-isolate: {in_words(error)}", err=True)
         return Exit.ERROR
 
 

@@ -68,7 +68,7 @@ class Mender:
         except BusyError:
             return False
         except (PaasError, OSError) as error:
-            say.line(f"{heard.place}: {error}", fg="red", err=True)
+            say.lines(f"{heard.place}: {error}", fg="red", err=True)
             return False
 
     def rewire(self, fleet: Fleet, heard: Sequence[Heard]) -> bool:
@@ -86,7 +86,7 @@ class Mender:
         except BusyError:
             return False
         except (PaasError, OSError) as error:
-            say.line(f"the network: {error}", fg="red", err=True)
+            say.lines(f"the network: {error}", fg="red", err=True)
             return False
         return True
 

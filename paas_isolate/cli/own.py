@@ -59,13 +59,13 @@ def me(context: click.Context, as_json: bool) -> int:
         say.print_json(told._asdict())
     else:
         for line in _heading(told):
-            click.echo(line)
+            say.line(line)
         shown = [_line(it) for it in told.cgroups]
         say.table(TITLES, map(row, shown), right=RIGHT)
         for line in _hits(told):
-            click.echo(line)
+            say.line(line)
         for line in told.notes:
-            click.secho(line, fg="yellow")
+            say.line(line, fg="yellow")
     return Exit.CONVERGED
 
 
@@ -82,7 +82,7 @@ def _told(desk: Desk) -> Own:
     if answer is None or answer.status == Exit.BUSY:
         return _seen()
     if answer.error:
-        raise _RefusedError(answer.error)
+        raise _RefusedError(*answer.error.split("\n"))
     return Own(**{key: answer.told[key] for key in Own._fields})  # a newer daemon may tell more
 
 
@@ -92,9 +92,9 @@ def _order(desk: Desk, verb: str, words: Sequence[str]) -> int:
     if answer is None:
         raise HostError(f"the daemon does not answer, and only it does {verb}")
     if answer.error:
-        click.echo(f"paas-isolate: {answer.error}", err=True)
+        say.lines(f"paas-isolate: {answer.error}", err=True)
     for line in answer.told.get("said", ()):
-        click.echo(line)
+        say.line(line)
     return answer.status or int(answer.told.get("status", Exit.CONVERGED))
 
 
@@ -104,12 +104,12 @@ def _seen() -> Own:
     above, users, inside = where.rpartition(f"/{tree.USERS}/")
     directory = inside.partition("/")[0]
     if not users or not directory:
-        raise HostError(f"{_ALONE}.\n  This session is in no account ({where})")
+        raise HostError(f"{_ALONE}.", hint=f"This session is in no account ({where})")
     with CgroupTree(found.point, f"{found.point.rstrip('/')}{above}") as cgroups:
         services = sorted(cgroups.children(tree.account(directory)))
         seen = [it.data() for it in lines(cgroups, directory, services)]
     if not seen:
-        raise HostError(f"{_ALONE}.\n  The cgroup of this session cannot be seen from here ({where})")
+        raise HostError(f"{_ALONE}.", hint=f"The cgroup of this session cannot be seen from here ({where})")
     return Own(directory, cgroups=seen, notes=(_ALONE, *_own_disk()))
 
 

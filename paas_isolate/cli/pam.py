@@ -14,6 +14,8 @@ from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
+from paas_isolate.doctor.check import Verdict
+from paas_isolate.doctor.stacks import options as check_options
 from paas_isolate.errors import HostError
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.pam import profile, revert, session, stacks, update
@@ -24,8 +26,6 @@ from paas_isolate.reconcile import reconcile
 from paas_isolate.source import decisions
 
 NAMES_SHOWN = 20
-_OPEN = "on_failure=open"
-"""Of the line alone: it was said when the module was switched on."""
 
 
 @click.group()
@@ -114,27 +114,28 @@ class Status:
 @as_json
 @click.pass_obj
 def status(desk: Desk, as_json: bool) -> int:
-    """Say whether logins pass the module, with which options, and who is exempt. Exit status 3 where they do not."""
+    """Say whether logins pass the module, with which options, and who is exempt. Exit status 3 where they do not, or
+    where the lines are not what config.yaml says now."""
     fleet = desk.fleet()
     with desk.wheel(fleet) as wheel:
         root = wheel.cgroups.root
         doors = DoorDirectory(desk.doors, root).look()
     ours = {name: line for name in update.STACKS if (line := _module_line(name))}
-    wanted = profile.options(fleet, root, desk.doors).words()
+    written = check_options({name: stacks.lines(name) for name in update.STACKS}, fleet, root, desk.doors)
     found = Status(
         module=update.module_file(),
         stacks={name: f"{line.file}:{line.number}: {' '.join(line.arguments)}" for name, line in ours.items()},
         doors=len(doors.keys() - {COMPLETE}),
         complete=COMPLETE in doors,
         exempt=_exempt(fleet),
-        options_agree=all(set(wanted) == set(line.arguments) - {_OPEN} for line in ours.values()),
+        options_agree=written.verdict is Verdict.OK,
         waits_for_confirmation=revert.armed(),
     )
     if as_json:
         say.print_json(asdict(found))
     else:
-        _tell_status(found)
-    return Exit.CONVERGED if len(ours) == len(update.STACKS) else Exit.DIFFERS
+        _tell_status(found, written.found)
+    return Exit.CONVERGED if len(ours) == len(update.STACKS) and found.options_agree else Exit.DIFFERS
 
 
 @pam.command()
@@ -182,7 +183,7 @@ def test(desk: Desk, user: str, service: str, as_json: bool) -> int:
 def _machine(desk: Desk, fleet: Fleet, *, open_on_failure: bool = False) -> Iterator[logins.Machine]:
     with desk.tree(fleet) as (cgroups, location):
         root, inside = location.root, cgroups.path_of
-        held = decisions.load(desk.state).held
+        held = desk.decided().held
         yield logins.machine(fleet, root, inside, doors=desk.doors, held=held, open_on_failure=open_on_failure)
 
 
@@ -204,8 +205,9 @@ def _module_line(service: str) -> "stacks.Line | None":
 
 
 def _tell(trial: Trial) -> None:
-    word = click.style("failed", fg="red") if trial.wrong else click.style("ok    ", fg="green")
-    say.line(f"{word} {trial.user} through {trial.where}: {trial.wrong or trial.session.cgroup}")
+    word, colour = ("failed", "red") if trial.wrong else ("ok    ", "green")
+    found = trial.wrong or trial.session.cgroup
+    say.line(say.styled(word, colour, f" {trial.user} through {trial.where}: {found}"))
 
 
 def _tell_exempt(fleet: Fleet) -> None:
@@ -220,7 +222,7 @@ def _exempt(fleet: Fleet) -> list[str]:
     return names[:NAMES_SHOWN] + ([f"{len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else [])
 
 
-def _tell_status(found: Status) -> None:
+def _tell_status(found: Status, differs: str) -> None:
     if found.stacks:
         for place in found.stacks.values():
             say.line(place)
@@ -230,7 +232,7 @@ def _tell_status(found: Status) -> None:
     say.line(f"doors: {found.doors}{'' if found.complete else ', not complete: paas-isolate reconcile'}")
     say.line(f"exempt besides root: {', '.join(found.exempt) or 'nobody'}")
     if found.stacks and not found.options_agree:
-        say.line("the options are not what config.yaml says now: paas-isolate pam install", fg="yellow")
+        say.line(f"the options are not what config.yaml says now: paas-isolate pam install ({differs})", fg="yellow")
     if found.waits_for_confirmation:
         say.line("taken back soon unless: paas-isolate pam confirm", fg="yellow")
 

@@ -122,7 +122,7 @@ class Resident:
                 fleet, report = run_once(self._desk, Manner(quiet=True), self._writers.tell)
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
-            self._tell(wrong, lambda: say.line(wrong, fg="red", err=True))
+            self._tell(wrong, lambda: say.lines(wrong, fg="red", err=True))
             return True
         self._writers.forget()
         forking = any(isinstance(it.step, Move) for it in report.remaining)

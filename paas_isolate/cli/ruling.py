@@ -1,13 +1,12 @@
 """freeze, thaw, kill: what an administrator orders by hand."""
 
-from collections.abc import Callable
-
 import click
 
 from paas_isolate.apply import Ending
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, directory_of, need_root
+from paas_isolate.cli.desk import Desk, directory_of, need_root, no_such
+from paas_isolate.cli.emergency import WAIT, Emergency
 from paas_isolate.cli.exits import Exit
 from paas_isolate.end import end
 from paas_isolate.errors import HostError
@@ -16,8 +15,7 @@ from paas_isolate.linux.services import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.reconcile import reconcile
-from paas_isolate.source import decisions
-from paas_isolate.source.decisions import Decisions
+from paas_isolate.source.notes import HELD
 
 target = click.argument("target", metavar="ACCOUNT[/SERVICE]")
 
@@ -27,7 +25,22 @@ target = click.argument("target", metavar="ACCOUNT[/SERVICE]")
 @click.pass_obj
 def freeze(desk: Desk, target: str) -> int:
     """Stop all processes of an account or service where they are, until thaw: through reconciles and reboots."""
-    return _decide(desk, target, Decisions.freeze)
+    need_root()
+    emergency = Emergency(desk)
+    with desk.tree(emergency.fleet) as (cgroups, _):
+        path = _path(cgroups, emergency.fleet, target)
+        held = path.removeprefix(f"{tree.USERS}/")
+        emergency.note(HELD, held)
+        frozen = emergency.freeze(cgroups, path)
+
+    def turn() -> None:
+        if not _turn(desk, target):
+            emergency.partly = True
+
+    emergency.finish(lambda decided: decided.freeze(held), turn)
+    if not frozen:
+        return Exit.ERROR
+    return Exit.PARTLY if emergency.partly else Exit.CONVERGED
 
 
 @click.command()
@@ -35,7 +48,12 @@ def freeze(desk: Desk, target: str) -> int:
 @click.pass_obj
 def thaw(desk: Desk, target: str) -> int:
     """Let a frozen account or service go on."""
-    return _decide(desk, target, Decisions.thaw)
+    with desk.alone(wait=WAIT):
+        fleet = desk.fleet(remember=True)
+        with desk.tree(fleet) as (cgroups, _):
+            held = _path(cgroups, fleet, target).removeprefix(f"{tree.USERS}/")
+        desk.decide(lambda decided: decided.thaw(held))
+        return Exit.CONVERGED if _turn(desk, target) else Exit.ERROR
 
 
 @click.command()
@@ -48,18 +66,21 @@ def kill(desk: Desk, target: str, everyone: bool, down: bool, grace: float) -> i
     """End all processes of an account or service: SIGTERM, time to leave, then SIGKILL for what is left."""
     if bool(target) == everyone:
         raise click.UsageError("name an account, or say --all")
-    fleet = desk.fleet()
+    need_root()
+    emergency = Emergency(desk)
+    fleet = emergency.fleet
     if down:
-        need_root()
-        desk.records.end()
+        with emergency.attempt("services may start again meanwhile"):
+            desk.records.end()
         grace = max(grace, min(MOST_GRACE, _patience(fleet)))
-    with desk.alone(wait=grace), desk.tree(fleet) as (cgroups, _):
+    with emergency.lock_if_free(wait=_SOON), desk.tree(fleet) as (cgroups, _):
         paths = _everyone(cgroups) if everyone else [_path(cgroups, fleet, target)]
         ended = end(cgroups, paths, grace=grace)
         if down:
-            _remember_ends(desk, fleet, cgroups)
-    click.echo(f"{ended} {'process' if ended == 1 else 'processes'} ended")
-    return Exit.CONVERGED
+            with emergency.attempt("the results of jobs are not remembered"):
+                _remember_ends(desk, fleet, cgroups)
+    say.line(f"{ended} {'process' if ended == 1 else 'processes'} ended")
+    return Exit.PARTLY if emergency.partly else Exit.CONVERGED
 
 
 def _remember_ends(desk: Desk, fleet: Fleet, cgroups: CgroupTree) -> None:
@@ -68,6 +89,9 @@ def _remember_ends(desk: Desk, fleet: Fleet, cgroups: CgroupTree) -> None:
         if run.is_news and run.result:
             desk.records.remember(path, run.result)
 
+
+_SOON = 1.0
+"""Seconds: to kill waits no longer for another run."""
 
 MOST_GRACE = 40.0
 """Seconds: the unit that ends customers has 60 (systemd/paas-isolate-shutdown.service)."""
@@ -79,30 +103,26 @@ def _patience(fleet: Fleet) -> float:
     return max((service.work.complete().stop_timeout or 0 for service in services), default=0) / 1000
 
 
-def _decide(desk: Desk, target: str, decision: Callable[[Decisions, str], Decisions]) -> int:
-    account, slash, service = target.partition("/")
-    with desk.alone(wait=10):
-        fleet = desk.fleet(remember=True)
-        with desk.tree(fleet) as (cgroups, _):
-            _path(cgroups, fleet, target)
-            held = f"{directory_of(cgroups, fleet, account)}{slash}{service}"
-        decisions.save(desk.state, decision(decisions.load(desk.state), held))
-        with desk.wheel(fleet, account=account) as wheel:
-            report = reconcile(wheel, lambda outcome: click.echo(say.outcome_line(outcome)))
+def _turn(desk: Desk, target: str) -> bool:
+    """A run for the account, under the lock; whether nothing has failed."""
+    with desk.wheel(desk.fleet(remember=True), account=target.partition("/")[0]) as wheel:
+        report = reconcile(wheel, lambda outcome: say.line(say.outcome_line(outcome)))
     for outcome in report.remaining:
-        click.echo(say.outcome_line(outcome), err=True)
+        say.line(say.outcome_line(outcome), err=True)
     say.broken(report.broken)
-    return Exit.ERROR if account in report.broken or report.ended(Ending.FAILED) else Exit.CONVERGED
+    return not report.ended(Ending.FAILED) and target.partition("/")[0] not in report.broken
 
 
 def _path(cgroups: CgroupTree, fleet: Fleet, target: str) -> str:
+    """UsageError where there is no such account, or it has no such service, with the nearest."""
     account, slash, service = target.partition("/")
     directory = directory_of(cgroups, fleet, account)
-    path = tree.leaf(directory, service) if slash else tree.account(directory)
-    if not cgroups.exists(path):
-        names = ", ".join(sorted(cgroups.children(tree.account(directory))))
-        raise HostError(f"{target} has no cgroup", hint=f"{account} has: {names or 'none yet; reconcile first'}")
-    return path
+    there = cgroups.children(tree.account(directory))
+    if slash and service not in there:
+        raise no_such(f"service of {account}", service, there, otherwise="" if there else "it has no cgroup yet")
+    if not cgroups.exists(tree.account(directory)):
+        raise HostError(f"{account} has no cgroup", hint="paas-isolate reconcile makes it")
+    return tree.leaf(directory, service) if slash else tree.account(directory)
 
 
 def _everyone(cgroups: CgroupTree) -> list[str]:

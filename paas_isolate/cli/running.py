@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import NamedTuple
 
 from paas_isolate.apply import Ending, Outcome
@@ -23,6 +24,9 @@ from paas_isolate.source import decisions
 
 MANY = 20
 
+WAIT = 10.0
+"""Seconds for another run, where nobody says otherwise; cron has another one in a minute."""
+
 PATIENCE = 15.0
 """Seconds: a little more than a service has to end where its file does not say."""
 
@@ -32,7 +36,7 @@ class Manner(NamedTuple):
 
     account: str = ""
     remove: bool = False
-    wait: float = 0
+    wait: float | None = None
     cron: bool = False
     quiet: bool = False
     as_json: bool = False
@@ -42,9 +46,10 @@ class Manner(NamedTuple):
 
 def reconcile(desk: Desk, manner: Manner) -> Exit:
     """One run, from the lock to the last word."""
-    manner = manner._replace(patience=PATIENCE)
+    wait = manner.wait if manner.wait is not None else 0 if manner.cron else WAIT
+    manner = manner._replace(patience=PATIENCE, wait=wait)
     try:
-        with desk.alone(wait=manner.wait):
+        with desk.alone(wait=wait, waits=None if manner.quiet else _tell_waiting):
             fleet, report = run_once(desk, manner)
             if manner.as_json:
                 say.print_json(report_data(fleet, report))
@@ -60,6 +65,7 @@ def reconcile(desk: Desk, manner: Manner) -> Exit:
 def run_once(desk: Desk, manner: Manner, hear: Callable[[Outcome], None] | None = None) -> tuple[Fleet, Report]:
     """One run without the lock, which the caller holds; what was done is told, by `hear` where that is given; what is
     left is not."""
+    desk.take_up_notes()
     fleet = desk.fleet(remember=True)
     if fleet.host.network:
         _remember_network(desk, True)
@@ -85,6 +91,10 @@ def exit_after(fleet: Fleet, report: Report) -> Exit:
     partly = report.remaining or report.late or report.last.leaving.waiting or fleet.kept or fleet.removal
     wrong = any(not complaint.warning for complaint in fleet.complaints)
     return Exit.PARTLY if partly or wrong else Exit.CONVERGED
+
+
+def _tell_waiting(what: str) -> None:
+    say.line(what, err=True)
 
 
 def _silent(outcome: Outcome) -> None:
@@ -148,7 +158,8 @@ def _news(desk: Desk, complaints: str) -> bool:
     decided = decisions.load(desk.state)
     said = _said(complaints) if complaints else ()
     if said != decided.said:
-        decisions.save(desk.state, decided._replace(said=said))
+        with suppress(OSError):  # a full disk: then it is told every time
+            decisions.save(desk.state, decided._replace(said=said))
     return bool(complaints) and said != decided.said
 
 

@@ -1,5 +1,7 @@
 """How things are said: complaints, outcomes, tables, JSON. Colours on a terminal only (click strips them).
 
+The one door to standard output and standard error: what goes through it is escaped (text.py), whoever chose it.
+
 Imports what it says things with only when it says them: the run of every minute mostly has nothing to say.
 """
 
@@ -9,6 +11,7 @@ from typing import Any
 from paas_isolate.apply import Ending, Outcome
 from paas_isolate.errors import Complaint, Trouble
 from paas_isolate.model.account import Fleet
+from paas_isolate.text import escaped
 
 _NAMED = 10
 """Accounts that one error is told of, of many."""
@@ -22,16 +25,54 @@ _COLOURS = {
 }
 
 
-def line(text: str, *, fg: str | None = None, err: bool = False) -> None:
-    from click import secho
+class Styled(str):
+    """What is escaped already, and may have colours and lines of our own."""
 
-    secho(text, fg=fg, err=err)
+
+def styled(word: str, colour: str, rest: str) -> Styled:
+    """A word in colour, and what follows it as it is."""
+    from click import style
+
+    return Styled(style(word, fg=colour) + escaped(rest))
+
+
+def line(text: str, *, fg: str | None = None, err: bool = False) -> None:
+    """One line, whatever is in it."""
+    from click import echo, style
+
+    shown = text if isinstance(text, Styled) else escaped(text)
+    echo(style(shown, fg=fg) if fg else shown, err=err)
+
+
+def raw(text: bytes) -> None:
+    """As it is, for a file or a pipe: never for a terminal."""
+    from click import echo
+
+    echo(text, nl=False)
+
+
+def lines(text: str, *, fg: str | None = None, err: bool = False) -> None:
+    """Where a text of ours has several: an error with its hint."""
+    for each in text.split("\n"):
+        line(each, fg=fg, err=err)
+
+
+def bug(error: BaseException) -> None:
+    """The traceback; what the message quotes begins no line of its own."""
+    from traceback import format_exception
+
+    for part in format_exception(error):
+        first, *more = part.rstrip("\n").split("\n")
+        line(first, err=True)
+        for text in more:
+            line(f"  {text}", err=True)
 
 
 def print_json(data: object) -> None:
+    """JSON escapes by itself, all that is not ASCII; what it says is as it was found."""
     import json
 
-    line(json.dumps(data, indent=2, default=str))
+    line(Styled(json.dumps(data, indent=2, default=str)))
 
 
 def complain(fleet: Fleet) -> None:
@@ -72,14 +113,12 @@ def complaint_data(complaint: Complaint) -> dict[str, Any]:
     return complaint._asdict()
 
 
-def outcome_line(outcome: Outcome, by: str = "") -> str:
+def outcome_line(outcome: Outcome, by: str = "") -> Styled:
     """`done     set pids.max of users/alice to 100 (was max)`; where it puts right what somebody did, `by` whom that
     was."""
-    from click import style
-
-    word = style(f"{outcome.ending:<8}", fg=_COLOURS[outcome.ending])
     because = f": {outcome.because}" if outcome.because else ""
-    return f"{word} {outcome.step}{because}" + (f"; changed by {by}" if by else "")
+    changed = f"; changed by {by}" if by else ""
+    return styled(f"{outcome.ending:<8}", _COLOURS[outcome.ending], f" {outcome.step}{because}{changed}")
 
 
 def outcome_data(outcome: Outcome) -> dict[str, str]:
@@ -97,9 +136,9 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterab
     for title in titles:
         shown.add_column(title, justify="right" if title in flush else "left", no_wrap=True)
     for row in rows:
-        shown.add_row(*row)
-    # On a narrow terminal a line wraps; rich would cut names to `al…` instead.
-    Console(highlight=False, width=10_000).print(shown)
+        shown.add_row(*map(escaped, row))
+    # On a narrow terminal a line wraps; rich would cut names to `al…` instead. A program called `[/b]` is no markup.
+    Console(highlight=False, markup=False, emoji=False, width=10_000).print(shown)
 
 
 def words(mapping: Mapping[str, str]) -> str:

@@ -5,19 +5,21 @@ import time
 from collections.abc import Callable, Collection, Mapping
 
 from paas_isolate.apply import Outcome
+from paas_isolate.changes.catalogue import replicas
 from paas_isolate.changes.place import Places
 from paas_isolate.cli import say
 from paas_isolate.cli.desk import Desk
 from paas_isolate.cli.running import tell_outcome
 from paas_isolate.cli.troubles import Troubles
 from paas_isolate.daemon.account import Edit, Turned, account_world, only, turn_account
-from paas_isolate.daemon.control import RefusedError
+from paas_isolate.daemon.control import PARTLY, RefusedError
 from paas_isolate.errors import BusyError, PaasError, trouble
+from paas_isolate.linux import pidfd
 from paas_isolate.linux.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Service, Sold
 from paas_isolate.model.running import FOREVER
-from paas_isolate.source import decisions
+from paas_isolate.source.notes import RESTED, STOPPED
 
 _SOON = 0.1
 """Seconds: another run is at work for this account, or somebody who was killed is still ending."""
@@ -67,15 +69,19 @@ class Servant:
         self, fleet: Fleet, places: Places, verb: str, sold: Sold, service: Service, *, by_customer: bool
     ) -> tuple[str, ...]:
         """start, stop or restart one: what was done of it at once. BusyError: the loop waits for nobody. RefusedError
-        where a customer would start what an administrator has stopped."""
+        where a customer would start what an administrator has stopped. To stop is possible with a full disk too."""
         said: list[str] = []
+        unsaved, noted = False, True
         name, records = f"{sold.directory}/{service.name}", self._desk.records
         with self._desk.alone():
-            decided = decisions.load(self._desk.state)
-            if by_customer and verb != "stop" and not decided.may_start(name):
+            if by_customer and verb != "stop" and not self._desk.decided().may_start(name):
                 raise RefusedError(f"{service.name} was stopped by your provider: ask them")
-            if (now := decided.order(verb, name, by_customer=by_customer)) != decided:
-                decisions.save(self._desk.state, now)
+            try:
+                self._desk.decide(lambda decided: decided.order(verb, name, by_customer=by_customer))
+            except (PaasError, OSError) as error:
+                if verb != "stop":
+                    raise
+                unsaved, noted = True, self._note(name, error, by_customer=by_customer)
             for path in map(path_of, records.names_of(tree.leaf(sold.directory, service.name))):
                 if verb != "stop":
                     records.order(path, alive=verb == "restart")
@@ -84,8 +90,29 @@ class Servant:
             said.append(str(outcome.step))
             tell_outcome(outcome)
 
-        self._serve(fleet, places, sold.directory, hear)
+        served = self._serve(fleet, places, sold.directory, hear)
+        if unsaved and not (served and noted):
+            self._ask(fleet, sold.directory, service)
+        if unsaved:
+            until = "until the machine restarts only" if noted else "by nobody: it may start again at any time"
+            raise RefusedError(f"{service.name} is stopped, which is remembered {until}", PARTLY)
         return tuple(said)
+
+    def _note(self, name: str, error: PaasError | OSError, *, by_customer: bool) -> bool:
+        """Where decisions.json cannot be had; whether that could be done. A customer is not told why."""
+        say.lines(f"that {name} is stopped cannot be remembered: {error}", fg="red", err=True)
+        try:
+            self._desk.notes.add(RESTED if by_customer else STOPPED, name)
+        except OSError:
+            return False
+        return True
+
+    def _ask(self, fleet: Fleet, directory: str, service: Service) -> None:
+        """SIGTERM for all of it, where what should run cannot be worked out."""
+        with self._desk.tree(fleet) as (cgroups, _):
+            for replica in replicas(service):
+                for pid in cgroups.pids(tree.leaf(directory, replica.name)):
+                    pidfd.ask(pid)
 
     def _serve(
         self, fleet: Fleet, places: Places, directory: str, hear: Callable[[Outcome], None] = tell_outcome
@@ -104,7 +131,7 @@ class Servant:
             self._dues[tree.leaf(directory, "")] = time.time() + _SOON
             return True
         except (PaasError, OSError) as error:
-            say.line(f"{sold.name}: {error}", fg="red", err=True)
+            say.lines(f"{sold.name}: {error}", fg="red", err=True)
             return False
 
 

@@ -33,7 +33,7 @@ def check(desk: Desk, as_json: bool) -> int:
         counted = say.number(len(fleet.accounts), "account")
         warned = len(fleet.complaints) - len(mistakes)
         well = f"{counted}: all right" + (f", but for {say.number(warned, 'warning')}" if warned else "")
-        click.echo(f"{counted}, {say.number(len(mistakes), 'mistake')}" if mistakes else well)
+        say.line(f"{counted}, {say.number(len(mistakes), 'mistake')}" if mistakes else well)
     if fleet.broken:
         return Exit.ERROR
     return Exit.WRONG if mistakes or fleet.kept or fleet.removal else Exit.CONVERGED

@@ -51,10 +51,10 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     if lines:
         say.table(TITLES, map(row, lines), right=RIGHT)
     else:
-        click.echo(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
+        say.line(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():
         for reason in reasons:
-            click.secho(f"{name}: {reason}", fg="yellow")
+            say.line(f"{name}: {reason}", fg="yellow")
     say.broken(fleet.broken)
     return Exit.ERROR if fleet.broken else Exit.CONVERGED
 

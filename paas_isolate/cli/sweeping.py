@@ -127,7 +127,7 @@ class Sweeper:
         except BusyError:
             return False
         except (PaasError, OSError) as error:
-            say.line(f"a process could not be placed: {error}", fg="red", err=True)
+            say.lines(f"a process could not be placed: {error}", fg="red", err=True)
             return False
 
     def _swept(self, cgroups: CgroupTree, places: Places, pids: Collection[int]) -> bool:

@@ -27,13 +27,13 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
     else:
         say.complain(fleet)
         for step in seen.changes:
-            click.echo(str(step))
+            say.line(str(step))
         tell_unmet(seen.desired.unmet.values())
         tell_late(seen.desired.late.values())
         tell_waiting(seen.leaving)
         say.tell_reserved(fleet)
         if not seen.changes:
-            click.echo("nothing differs")
+            say.line("nothing differs")
     if fleet.broken:
         return Exit.ERROR
     return Exit.DIFFERS if exit_code and seen.changes else Exit.CONVERGED
@@ -42,15 +42,19 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
 @click.command("reconcile")
 @only_account
 @click.option("--remove", is_flag=True, help="Really remove accounts, though many would go at once.")
-@click.option("--wait", type=float, default=0, metavar="SECONDS", help="Wait so long for another run to end.")
+@click.option(
+    "--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait so long for another run (10; --cron: 0)."
+)
 @click.option("--cron", is_flag=True, help="Silent when all is well; the same complaint once a day.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing when there was nothing to do.")
 @as_json
 @click.pass_obj
-def reconcile(desk: Desk, account: str, remove: bool, wait: float, cron: bool, quiet: bool, as_json: bool) -> int:
+def reconcile(
+    desk: Desk, account: str, remove: bool, wait: float | None, cron: bool, quiet: bool, as_json: bool
+) -> int:
     """Make the kernel agree with the specifications: cgroups, limits, and every process in its place.
 
     Exit status 0 when all agrees afterwards, 4 when something waits or keeps its last good state, 1 when
-    something failed, 75 when another run is at work.
+    something failed, 75 when another run is at work and does not end within --wait.
     """
     return run(desk, Manner(account, remove, wait, cron, quiet, as_json))

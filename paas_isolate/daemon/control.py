@@ -15,7 +15,7 @@ from paas_isolate.model.account import Fleet, Sold
 
 Told = Mapping[str, object]
 """What goes out as JSON."""
-ERROR, WRONG, BUSY = 1, 2, 75
+ERROR, WRONG, PARTLY, BUSY = 1, 2, 4, 75
 """Exit statuses, as the command line has them."""
 
 
@@ -23,7 +23,7 @@ class RefusedError(PaasError):
     """The answer is no, in these words, with this exit status."""
 
     def __init__(self, words: str, status: int = ERROR) -> None:
-        super().__init__(words)
+        super().__init__(*words.split("\n"))
         self.status = status
 
 

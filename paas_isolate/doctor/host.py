@@ -171,7 +171,17 @@ def _specifications(etc: str) -> Check:
     if found.st_uid != 0 or found.st_mode & 0o022:
         mend = f"chown root: {etc}; chmod go-w {etc}"
         return Check("specifications", Verdict.FAILED, f"others than root may write {etc}", mend)
+    if wide := [path for path in (f"{etc}/accounts.d", f"{etc}/plans.d") if _is_open_to_others(path)]:
+        text = f"everybody may look into {' and '.join(wide)}, where `environment` may hold secrets"
+        return Check("specifications", Verdict.FAILED, text, f"chmod o-rwx {' '.join(wide)}")
     return Check("specifications", Verdict.OK, f"{etc} is root's alone")
+
+
+def _is_open_to_others(directory: str) -> bool:
+    try:
+        return bool(os.stat(directory).st_mode & 0o007)
+    except OSError:
+        return False
 
 
 def _limits_in_use(fleet: Fleet) -> Iterator[Check]:

@@ -35,11 +35,14 @@ def load(path: str) -> tuple[About, Rules] | None:
 
 
 def save(path: str, about: About, rules: Rules, *, durable: bool = False) -> None:
-    """Whole or not at all; `durable`: after a power cut too."""
+    """Whole or not at all, for root alone: it tells everybody's addresses. `durable`: after a power cut too."""
     *grants, published, restrained = rules.owners, rules.peers, rules.published, rules.restrained
     owners, peers, led, held = (frozenset([tuple(it) for it in some]) for some in (*grants, published, restrained))
     version, pools, *numbers = about
-    with open(f"{path}.new", "wb") as file:
+    with suppress(FileNotFoundError):  # one that a killed run left may be for everybody to read
+        os.unlink(f"{path}.new")
+    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "wb") as file:
         marshal.dump(((version, tuple(pools), *numbers), owners, peers, rules.frontends, led, held), file)
         if durable:
             file.flush()

@@ -1,13 +1,17 @@
-"""Beginning a program of a customer's, by paas-run: inside its leaf, as its user, with nothing of root's."""
+"""Starting a program of a customer's, by paas-run: inside its leaf, as its user, with nothing of root's.
+
+Nothing here waits for the leaf, whose processes may have no CPU time left: paas-run stays outside, and ends as soon as
+the program's keeper is inside. How the program began is in the record of the run, as soon as the keeper has had time to
+say so.
+"""
 
 import fcntl
 import os
 import resource
 import select
 import signal
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from paas_isolate.errors import HostError
 from paas_isolate.model.work import Launch
@@ -15,19 +19,26 @@ from paas_isolate.model.work import Launch
 LAUNCHERS: tuple[str, ...] = ("/usr/local/sbin/paas-run", "/usr/sbin/paas-run")
 """Where scripts/install puts it, and where a package of a distribution would."""
 
-PATIENCE = 15.0
-"""Seconds; what sits in a frozen leaf paas-run itself gives up after ten."""
+PATIENCE = 5.0
+"""Seconds: paas-run itself waits for nobody but the name service (nsswitch.conf(5))."""
+LEAF_FULL = 1
+"""Its exit status where the leaf has no process left (pids.max); 125 is any other failure of its own."""
 
 _CLEAR = 10
 """Descriptors that are handed on lie above those that they become."""
 
 
+class LeafFullError(HostError):
+    """The leaf has as many processes as it may: the customer's own doing, so it counts as a start that failed."""
+
+
 def launch(of: Launch, leaf: int, record: int, views: str, *, ended: str = "") -> None:
-    """Begin it; or have those told who are to hear how it `ended`. `leaf` is the directory of its cgroup, `record` what
-    its keeper adds to, `views` the handle of the views' keeper. HostError when nothing began."""
+    """Start it; or have those told who are to hear how it `ended`. `leaf` is the directory of its cgroup, `record` what
+    its keeper adds to, `views` the handle of the views' keeper. LeafFullError, HostError when there is no keeper."""
     program = launcher()
     with ExitStack() as undo:
         request = _clear(_request_file(of, views, ended), undo)
+        complaint = ""
         here, there = os.pipe2(os.O_CLOEXEC)
         undo.callback(os.close, here)
         with ExitStack() as handed:
@@ -35,10 +46,13 @@ def launch(of: Launch, leaf: int, record: int, views: str, *, ended: str = "") -
             its = request, answer, answer, _clear(os.dup(leaf), handed), _clear(os.dup(record), handed)
             actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(its)]
             child = os.posix_spawn(program, ["paas-run", f"{of.account}/{of.service}"], {}, file_actions=actions)
-        told = _all_of(here, child)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        status = _status_of(child)
+        os.set_blocking(here, False)  # the keeper may have it open for long
+        with suppress(BlockingIOError):
+            complaint = os.read(here, 4096).decode(errors="replace").removeprefix("paas-run: ").strip()
     if status != 0:
-        raise HostError(told.removeprefix("paas-run: ").strip() or f"paas-run ended with {status}")
+        error = LeafFullError if status == LEAF_FULL else HostError
+        raise error(complaint or f"paas-run ended with {status}")
 
 
 def launcher() -> str:
@@ -102,14 +116,14 @@ def _clear(fd: int, undo: ExitStack) -> int:
     return high
 
 
-def _all_of(pipe: int, child: int) -> str:
-    """What it says until it ends; it is ended where that takes too long."""
-    waits = select.poll()
-    waits.register(pipe, select.POLLIN)
-    text, deadline = b"", time.monotonic() + PATIENCE
-    while waits.poll(max(0.0, deadline - time.monotonic()) * 1000):
-        if not (more := os.read(pipe, 4096)):
-            return text.decode(errors="replace")
-        text += more
-    os.kill(child, signal.SIGKILL)
-    return text.decode(errors="replace")
+def _status_of(child: int) -> int:
+    """Its exit status, below 0 the signal that ended it; it is killed where that takes too long."""
+    pinned = os.pidfd_open(child)
+    try:
+        waits = select.poll()
+        waits.register(pinned, select.POLLIN)
+        if not waits.poll(PATIENCE * 1000):
+            os.kill(child, signal.SIGKILL)
+    finally:
+        os.close(pinned)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -1,7 +1,7 @@
 """On which ports this machine listens itself. See proc_net(5), tcp and udp."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
@@ -15,9 +15,14 @@ _TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 """In which state a socket waits for anybody: TCP_LISTEN, and TCP_CLOSE for one of UDP that is not connected."""
 
 
-def listening(ports: frozenset[int], pools: Pools) -> frozenset[int]:
-    """Those of the ports on which somebody waits for the world: not on localhost alone, nor on an account's address."""
-    return frozenset(it.port for it in _sockets() if it.port in ports and not _apart(it.address, pools))
+def listening(ports: frozenset[int], pools: Pools, customers: Callable[[int], bool]) -> frozenset[int]:
+    """Those of the ports on which the machine waits for the world: not on localhost alone, nor on an account's address.
+    A customer who happened upon a port that the kernel handed out takes it from nobody."""
+    return frozenset(
+        socket.port
+        for socket in _sockets()
+        if socket.port in ports and not _apart(socket.address, pools) and not customers(socket.uid)
+    )
 
 
 class _Socket(NamedTuple):

@@ -7,7 +7,7 @@ import zlib
 from typing import Any, NamedTuple
 
 from paas_isolate.changes import egress
-from paas_isolate.changes.ruleset import TABLE, chains, change, number, replacement, table
+from paas_isolate.changes.ruleset import LOCAL_PORTS, TABLE, chains, change, number, replacement, table
 from paas_isolate.errors import HostError
 from paas_isolate.linux import shares
 from paas_isolate.model.network import Grant, Pools, Published, Restraint, Rules
@@ -32,6 +32,7 @@ class Nft:
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
+        self._local_ports = _local_ports()
 
     def look(self) -> Seen | None:
         """What the table holds; None when there is none."""
@@ -44,13 +45,13 @@ class Nft:
 
     def lay(self, rules: Rules) -> int:
         """The whole table, in one transaction; what it looks like then is noted in it by another. Their number."""
-        run(replacement(self._pools, rules))
+        run(replacement(self._pools, rules, self._local_ports))
         return 1 + self._note(self._forms(_listing(f"list table {TABLE}", terse=True)))
 
     def spelled(self, rules: Rules) -> bytes:
         """For `lay_spelled`: what `lay` says of these rules, and what the table that stands here notes of itself."""
         made = _made(_listing(f"list map {TABLE} made"))
-        return zlib.compress((replacement(self._pools, rules) + _noting(made)).encode(), 1)
+        return zlib.compress((replacement(self._pools, rules, self._local_ports) + _noting(made)).encode(), 1)
 
     def lay_spelled(self, spelled: bytes) -> None:
         """In one transaction, and without a thought."""
@@ -73,7 +74,7 @@ class Nft:
         """What the map `made` should say: the table's form, and that of each chain of egress."""
         rest = [it for it in listed if not _of_egress(it)]
         each = {number(name): number(_form(_in_chain(listed, name))) for name in _chains(listed)}
-        return {number(table(self._pools)): number(_form(rest))} | each
+        return {number(table(self._pools, self._local_ports)): number(_form(rest))} | each
 
     def withheld(self) -> dict[int, int]:
         """Packets that an egress has denied, by uid, since the table was laid; nothing where it is not."""
@@ -85,6 +86,15 @@ class Nft:
 
     def remove(self) -> None:
         run(f"table {TABLE}\ndelete table {TABLE}\n")
+
+
+def _local_ports() -> tuple[int, int]:
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+            first, last = map(int, file.read().split())
+    except (OSError, ValueError):
+        return LOCAL_PORTS
+    return first, last
 
 
 def _noting(forms: dict[int, int]) -> str:
@@ -116,7 +126,8 @@ def _nobody_known(library: ctypes.CDLL, text: str, flags: int) -> str:
         return _by_library(library, text, flags)
     well, said = answer
     if not well:
-        raise HostError(said)
+        message, _, hint = said.partition("\n  ")
+        raise HostError(message, hint=hint)
     return said
 
 

@@ -15,7 +15,7 @@ from paas_isolate.errors import Trouble, trouble
 from paas_isolate.linux import procfs
 from paas_isolate.linux.results import ResultDirectory, moment, result_from
 from paas_isolate.model import tree
-from paas_isolate.model.running import HOUR, MANY, End, Result, Run
+from paas_isolate.model.running import HOUR, MANY, OWN_FAILURE, End, Result, Run
 
 _MOST = 1 << 16
 _MODE = 0o600
@@ -83,10 +83,13 @@ class RecordDirectory:
         """A new record in the place of the old one: a descriptor to add to it, and the times of the last starts of the
         same, this one's at the end. A start that was ordered by hand begins the count anew."""
         head, lines = self.read(path) or ({}, [])
-        same = head.get("digest") == digest and not _of(head, lines).fresh
-        begun = [*(head.get("begun", ()) if same else ()), time.time()][-MANY:]
+        before = _of(head, lines)
+        same = before.digest == digest and not before.fresh
+        counted = before.begun[:-1] if before.end.why_waiting else before.begun
+        begun = [*(counted if same else ()), time.time()][-MANY:]
         last = _plain(self.results.read(name_of(path)))
-        with self._new(path, {"digest": digest, "begun": begun, "starved": starved, "last": last}) as fd:
+        more = {"failures": before.failed_starts if same else 0, "starved": starved, "last": last}
+        with self._new(path, {"digest": digest, "begun": begun, **more}) as fd:
             yield fd, begun
 
     def wait(self, path: str, digest: str) -> None:
@@ -116,6 +119,10 @@ class RecordDirectory:
             yield fd
         finally:
             os.close(fd)
+
+    def note_failure(self, path: str, kind: str, why: str) -> None:
+        """That nothing was begun: `waiting` for what is not there yet, or `failed` by the customer's own doing."""
+        self.add(path, kind, *" ".join(why.split()).split(), f"{time.time():.3f}")
 
     def note_kill(self, path: str) -> None:
         """In the place of the last such line: what does not die for days fills no record."""
@@ -203,6 +210,7 @@ def _head(text: str) -> dict[str, Any]:
             "since": moment(since),
             "begun": tuple(map(moment, begun))[-MANY:],
             "starved": int(starved),
+            "failures": min(int(head.get("failures", 0)), MANY),
             "last": result_from(head.get("last")),
         }
     except (AttributeError, TypeError, OverflowError, RecursionError) as error:
@@ -211,8 +219,12 @@ def _head(text: str) -> dict[str, Any]:
 
 def _lives(run: Run) -> bool:
     """Who was killed with its keeper counts as living until its pid is another's: then nothing is lost by a second
-    order."""
-    return run.pid != 0 and run.end == End() and _started(run.pid) == run.start
+    order. A keeper that has not begun its program yet is about to."""
+    if run.end != End():
+        return False
+    return (run.pid != 0 and _started(run.pid) == run.start) or (
+        run.keeper_start != 0 and _started(run.keeper) == run.keeper_start
+    )
 
 
 def _as_it_is(
@@ -229,7 +241,9 @@ def _as_it_is(
 
 
 def _of(head: dict[str, Any], lines: list[list[str]]) -> Run:
-    run = Run(head["digest"], head["since"], head["begun"], last=head["last"]) if head else Run("")
+    if not head:
+        return Run("")
+    run = Run(head["digest"], head["since"], head["begun"], failures=head["failures"], last=head["last"])
     for words in lines:
         with suppress(ValueError):
             run = _with(run, words)
@@ -240,14 +254,24 @@ def _with(run: Run, words: list[str]) -> Run:
     match words:
         case ["main", pid, start, keeper, _]:
             return run._replace(pid=int(pid), start=int(start), keeper=int(keeper))
+        case ["keeper", keeper, start, _]:
+            return run._replace(keeper=int(keeper), keeper_start=int(start))
+        case ["waiting", *why, at]:
+            return run._replace(end=End(status=OWN_FAILURE, at=moment(at), why=" ".join(why)))
+        case ["failed", *why, at]:
+            return run._replace(end=End(at=moment(at), why=" ".join(why)))
         case ["exit", status, at]:
             return run._replace(end=End(status=int(status), at=moment(at)))
         case ["signal", number, at]:
             return run._replace(end=End(signal=int(number), at=moment(at)))
+        case ["background", _]:
+            return run._replace(background=True)
         case ["unhealthy", _]:
             return run._replace(unhealthy=True)
         case ["asked", at, kill_at, *why]:
-            return run._replace(asked=moment(at), kill_at=moment(kill_at), why=" ".join(why))
+            return run._replace(asked=moment(at), kill_at=moment(kill_at), why=" ".join(why), tidied=False)
+        case ["tidied", at, kill_at, *why]:
+            return run._replace(asked=moment(at), kill_at=moment(kill_at), why=" ".join(why), tidied=True)
         case ["killed", at, times]:
             return run._replace(killed=min(moment(at), time.time()), kills=max(1, min(int(times), _TIMES)))
         case ["again"]:

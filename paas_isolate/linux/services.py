@@ -5,12 +5,13 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
-from paas_isolate.errors import Trouble
+from paas_isolate.errors import HostError, Trouble
 from paas_isolate.linux import pidfd
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.launch import launch
+from paas_isolate.linux.launch import LeafFullError, launch
 from paas_isolate.linux.records import RecordDirectory
 from paas_isolate.model.running import MANY, PERIOD, Run
+from paas_isolate.model.work import Launch
 
 
 def keep_service(
@@ -20,14 +21,15 @@ def keep_service(
     match step:
         case Start(path, begin):
             starved = starvation(cgroups, path)
-            with records.begin(path, begin.digest, starved) as (record, begun), cgroups.directory(path) as leaf:
+            with records.begin(path, begin.digest, starved) as (record, begun):
                 last = len(begun) == MANY and begun[-1] - begun[0] < PERIOD
-                launch(begin._replace(last_try=last), leaf, record, records.views)
-        case Stop(path, because, timeout):
+                _start(cgroups, records, path, begin._replace(last_try=last), record)
+        case Stop(path, because, timeout, tidy):
             if records.read(path) is None:  # lost, or never ours: what has no record would be asked for ever
                 records.wait(path, "")
             now = time.time()
-            records.add(path, "asked", f"{now:.3f}", f"{now + timeout / 1000:.3f}", because)
+            word = "tidied" if tidy else "asked"
+            records.add(path, word, f"{now:.3f}", f"{now + timeout / 1000:.3f}", because)
             for pid in cgroups.pids(path):
                 pidfd.ask(pid)
         case Kill(path):
@@ -45,6 +47,19 @@ def keep_service(
             records.add(path, "told")
         case Forget(path):
             records.forget(path)
+
+
+def _start(cgroups: CgroupTree, records: RecordDirectory, path: str, begin: Launch, record: int) -> None:
+    """Notes in the record of the run why there is none, where there is none: OSError, HostError."""
+    try:
+        with cgroups.directory(path) as leaf:
+            launch(begin, leaf, record, records.views)
+    except LeafFullError as error:
+        records.note_failure(path, "failed", str(error))
+        raise
+    except (OSError, HostError) as error:
+        records.note_failure(path, "waiting", str(error))
+        raise
 
 
 def runs(

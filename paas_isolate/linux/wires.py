@@ -18,10 +18,12 @@ _NAMESPACE = "/proc/self/ns/net"
 
 class NetworkHands:
     """`run` and `state` are directories: what was seen is kept in one, what was laid in the other. `ports` are those to
-    be published."""
+    be published, `customers` tells a customer's uid."""
 
-    def __init__(self, pools: Pools, run: str, state: str, spots: Spots, ports: frozenset[int]) -> None:
-        self._ports = ports
+    def __init__(
+        self, pools: Pools, run: str, state: str, spots: Spots, ports: frozenset[int], customers: Callable[[int], bool]
+    ) -> None:
+        self._ports, self._customers = ports, customers
         self._keeper = Keeper(pools, spots)
         self._links = Links()
         self._hosts = HostsFile()
@@ -53,7 +55,7 @@ class NetworkHands:
         self._note(rules(), before, 1)
 
     def taken(self) -> frozenset[int]:
-        return listening(self._ports, self._pools) if self._ports else frozenset()
+        return listening(self._ports, self._pools, self._customers) if self._ports else frozenset()
 
     def add(self, addresses: Iterable[Address]) -> list[str]:
         return self._links.add(addresses)

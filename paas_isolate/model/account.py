@@ -59,6 +59,8 @@ class Plan(NamedTuple):
     hide: tuple[str, ...] = ()
     disk: Limits = NO_LIMITS
     reserved: tuple[str, ...] = ()
+    allow: tuple[str, ...] | None = None
+    """What the files of its accounts may ask for; None: what config.yaml allows."""
 
 
 class Account(NamedTuple):
@@ -122,6 +124,10 @@ class Host(NamedTuple):
     private: Upkeep = Upkeep()
     hide: tuple[str, ...] = HIDDEN
     """What no account with a view of its own sees."""
+    allow: tuple[str, ...] = ("publish", "users")
+    """What an account's file may ask for, beside what harms nobody else: publish, rlimits, hide, users."""
+    publish_ports: tuple[tuple[int, int], ...] = ((1024, 65535),)
+    """The ports of the machine that an account's file may publish, as first and last of each range."""
 
 
 class Sold(NamedTuple):

@@ -11,6 +11,9 @@ FOREVER = float("inf")
 MANY, PERIOD = 5, 120.0
 """So many starts within so many seconds are a crash loop."""
 
+OWN_FAILURE = 125
+"""Exit status of a program that never became one: its directory is not there, and the like (paas-run(8))."""
+
 HOUR = 3600.0
 """Seconds: by so much clocks are set right; what is wrong by more was never right."""
 
@@ -20,12 +23,20 @@ LONGEST = 60.0
 
 class End(NamedTuple):
     """How a program ended: one of `status` (of exit) and `signal` is there, none where nobody saw it. `at` is in
-    seconds since the epoch, 0 where nobody knows. `starved` says that the kernel killed for want of memory."""
+    seconds since the epoch, 0 where nobody knows. `starved` says that the kernel killed for want of memory. `why` says
+    what kept it from beginning at all: with OWN_FAILURE something that it waits for, without a status something that is
+    the customer's own doing."""
 
     status: int | None = None
     signal: int | None = None
     at: float = 0.0
     starved: bool = False
+    why: str = ""
+
+    @property
+    def why_waiting(self) -> str:
+        """What it waits for, where it could not begin for want of that; '' otherwise."""
+        return self.why if self.status == OWN_FAILURE else ""
 
     @property
     def well(self) -> bool:
@@ -34,6 +45,8 @@ class End(NamedTuple):
     def __str__(self) -> str:
         if self.starved:
             return "killed: out of memory"
+        if self.why:
+            return f"no beginning: {self.why}"
         if self.status is not None:
             return f"exit status {self.status}"
         return f"signal {self.signal}" if self.signal is not None else "killed, with all that was in its leaf"
@@ -58,10 +71,12 @@ class Run(NamedTuple):
     """`digest` is of what it was begun with; `pid` and `start` (clock ticks since boot) name its program, 0 where it
     never began, `keeper` the process beside it. `begun` are the times of its last starts, this one's at the end, in
     seconds since the epoch; () where it waits for its first time since `since`. `alive`: the program lives in its leaf.
-    `asked` is when it was asked to end, and `why`; `kill_at` when it is not asked any more; `kills` how often it was
-    killed since, last at `killed`. `again` that a start was ordered by hand, `given_up` that it starts no more by
-    itself. `last` is the result of the run before this one, `remembered` that this one's is kept, `told` that those
-    were told of it who are to hear of a failure. `early`: it is noted for a time that has not come by far."""
+    `keeper_start` is when that one started. `failures` is how many starts before this one, in a row, never became the
+    program. `background`: it ended well, and left others in its leaf. `asked` is when it was asked to end, and `why`;
+    `tidied`: its program had ended already, and nobody ordered it; `kill_at` when it is not asked any more; `kills` how
+    often it was killed since, last at `killed`. `again` that a start was ordered by hand, `given_up` that it starts no
+    more by itself. `last` is the result of the run before this one, `remembered` that this one's is kept, `told` that
+    those were told of it who are to hear of a failure. `early`: it is noted for a time that has not come by far."""
 
     digest: str
     since: float = 0.0
@@ -69,6 +84,8 @@ class Run(NamedTuple):
     pid: int = 0
     start: int = 0
     keeper: int = 0
+    keeper_start: int = 0
+    failures: int = 0
     alive: bool = False
     end: End = End()
     asked: float = 0.0
@@ -76,6 +93,8 @@ class Run(NamedTuple):
     killed: float = 0.0
     kills: int = 0
     why: str = ""
+    tidied: bool = False
+    background: bool = False
     unhealthy: bool = False
     again: bool = False
     given_up: bool = False
@@ -97,6 +116,10 @@ class Run(NamedTuple):
             asked=self.asked - late,
             kill_at=self.kill_at - late,
         )
+
+    @property
+    def how_it_ended(self) -> str:
+        return f"{self.end}{': it went to the background; keep it in the foreground' if self.background else ''}"
 
     @property
     def result(self) -> Result | None:
@@ -121,7 +144,7 @@ class Run(NamedTuple):
     @property
     def fresh(self) -> bool:
         """Whether its next start is no sign of trouble: it was ordered, or it had been asked to end."""
-        return self.again or (bool(self.asked) and not self.unhealthy)
+        return self.again or (bool(self.asked) and not self.unhealthy and not self.tidied)
 
     @property
     def recent(self) -> int:
@@ -130,12 +153,19 @@ class Run(NamedTuple):
 
     @property
     def looping(self) -> bool:
-        return self.recent >= MANY
+        """Whether it was started too often: in a short time, or, however slowly, without ever becoming the program."""
+        return self.recent >= MANY or self.failed_starts >= MANY
+
+    @property
+    def failed_starts(self) -> int:
+        """How many starts in a row never became the program, with this one; 0 while it may still become it."""
+        never = bool(self.begun) and not self.pid and not self.alive and not self.end.why_waiting
+        return self.failures + 1 if never else 0
 
     @property
     def ready_at(self) -> float:
-        """When it may start again: after a second, two, four."""
-        delay = min(LONGEST, 2.0 ** (self.recent - 1))
+        """When it may start again: after a second, two, four; after a minute where it waits for something."""
+        delay = LONGEST if self.end.why_waiting else min(LONGEST, 2.0 ** (self.recent - 1))
         return max(self.end.at, self.begun[-1]) + delay if self.begun else 0.0
 
     @property

@@ -19,7 +19,7 @@ def put(directory: Directory, file: str, data: bytes, people: People, machine: M
     if wrong:
         raise SpecError(wrong)
     head, name = os.path.split(os.path.join(directory.etc, file))
-    keep(head, name, data, mode=0o644, durable=True)
+    keep(head, name, data, durable=True)
 
 
 def remove(directory: Directory, file: str) -> None:

@@ -25,15 +25,28 @@ class Claims:
         self.owners: dict[Claim, str] = {}
 
     def clashes(self) -> Clashes:
-        """Of good accounts with each other: none of them can be told to be the right one."""
+        """Of good accounts with each other. Who had it before keeps it, for else whoever names another's user in their
+        file would keep that one from every change; where nobody had it, none can be told to be the right one."""
         found: dict[str, tuple[Claim, str]] = {}
         for name, sold in self.good.items():
             for claim in claims(sold):
                 other = self.owners.setdefault(claim, name)
                 if other != name:
-                    found.setdefault(name, (claim, other))
-                    found.setdefault(other, (claim, name))
+                    self._clash(claim, other, name, found)
         return found
+
+    def _clash(self, claim: Claim, one: str, other: str, found: dict[str, tuple[Claim, str]]) -> None:
+        had_by_one, had_by_other = self._had(one, claim), self._had(other, claim)
+        if had_by_one or not had_by_other:
+            found.setdefault(other, (claim, one))
+        if had_by_other or not had_by_one:
+            found.setdefault(one, (claim, other))
+        if had_by_other and not had_by_one:
+            self.owners[claim] = other
+
+    def _had(self, name: str, claim: Claim) -> bool:
+        copy = self.last_good(name)
+        return copy is not None and claim in claims(copy)
 
     def hold(self, names: Mapping[str, str]) -> Clashes:
         """Keep accounts as they were, with the reason. A good one that claims what they had is kept too, for

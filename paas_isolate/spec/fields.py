@@ -10,13 +10,14 @@ from paas_isolate.model.limits import Value
 from paas_isolate.model.view import HIDDEN, Upkeep
 from paas_isolate.model.work import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.spec import words
+from paas_isolate.spec.allow import WORDS
 from paas_isolate.spec.egress import EgressShape
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable
 from paas_isolate.spec.page import Page, below
 from paas_isolate.spec.process import EnvironmentShape, RlimitsShape
 from paas_isolate.spec.read import Items, Node, Pairs
-from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, Schema, Table
+from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, OneOrList, Schema, Table
 from paas_isolate.units import format_duration, format_size
 
 _HOST = Host()
@@ -113,6 +114,8 @@ UPKEEP = Table(
     )
 )
 
+_ALLOW = ListOf(words.choice(*WORDS), f"a list of {', '.join(WORDS)}")
+
 HOST = Table(
     (
         Field("tree", TREE, "where our subtree hangs"),
@@ -132,6 +135,13 @@ HOST = Table(
             ListOf(words.ROOT, "a list of paths"),
             "what accounts with `private` or `hide` do not see at all",
             list(HIDDEN),
+        ),
+        Field("allow", _ALLOW, "what an account's file may ask for that can reach others", list(_HOST.allow)),
+        Field(
+            "publish_ports",
+            OneOrList(words.PORTS, "a list of ports and ranges such as 8000-8999"),
+            "the ports of the machine that an account's file may publish; a plan may publish any",
+            "1024-65535",
         ),
         Field("default_plan", words.NAME, "the plan of an account that names none (default: no plan)"),
     )
@@ -303,7 +313,9 @@ LOOPBACK = Field(
 
 EGRESS = Field("egress", EgressShape(), "where to the account's packets may leave the machine", "allow")
 
-PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, EGRESS, *SEEN))
+PLAN_ALLOW = Field("allow", _ALLOW, "what the files of its accounts may ask for, in the place of config.yaml's")
+
+PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, EGRESS, *SEEN, PLAN_ALLOW))
 
 ACCOUNT = Table(
     (

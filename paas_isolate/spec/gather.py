@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold, Wiring
 from paas_isolate.model.machine import Machine
+from paas_isolate.spec.allow import as_permitted
 from paas_isolate.spec.claims import Claims, Clashes, LastGood, is_address, port_of
 from paas_isolate.spec.conflicts import place_conflicts
 from paas_isolate.spec.guarantees import LIMIT, overbooked, without_guarantee
@@ -45,7 +46,8 @@ def gather(
     exempt = frozenset(_exempt(host, people))
     copies = cache(last_good)
     holders = Holders(people, accounts, copies, wrong.accounts)
-    last_good = _as_allowed(copies, host, people, exempt, holders)
+    permitted = _permitted(copies, host, plans, machine, wrong)
+    last_good = _as_allowed(permitted, host, people, exempt, holders)
     shelf = Shelf(host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of, holders.of)
     seller = Seller(shelf)
     _check_host(seller)
@@ -62,7 +64,7 @@ def gather(
     kept = seller.unresolved | {name: _reason(name, why, claims) for name, why in refused.items()}
     _tell_peers(seller, accounts, claims.good | claims.held)
     for name in claims.lost:
-        if name in accounts and (old := accounts[name].renamed_from):
+        if name in accounts and (old := accounts[name].renamed_from) and old not in claims.good:
             kept.setdefault(old, f"it is now {name}, which cannot be used")
     frontends = frozenset(_frontends(seller))
     sold = dict(sorted((claims.good | claims.held).items()))
@@ -170,6 +172,19 @@ def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozens
         if sold.addresses and (taken := sold.uids.get(sold.owner)) is not None and sold.owner not in now:
             sold = _without_address_of(sold, taken, host)
         return sold._replace(uids=allowed)
+
+    return copy
+
+
+def _permitted(last_good: LastGood, host: Host, plans: Mapping[str, Plan], machine: Machine, wrong: Wrong) -> LastGood:
+    """Last good copies without what an account's file may not ask for today, or the copy would keep it for ever.
+    While its plan cannot be read nobody can tell which of it was root's word."""
+
+    def copy(name: str) -> Sold | None:
+        sold = last_good(name)
+        if sold is None or sold.plan in wrong.plans:
+            return sold
+        return as_permitted(sold, host, plans.get(sold.plan or ""), machine)
 
     return copy
 

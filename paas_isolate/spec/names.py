@@ -6,6 +6,8 @@ Apart from the shapes, whose import is half the interpreter's start: a run that 
 import re
 from collections.abc import Sequence
 
+from paas_isolate.text import quoted
+
 SIZE_CAP = 256 * 1024
 """Bytes a file may have at the most."""
 
@@ -23,15 +25,10 @@ MOST = 100
 SHOWN = 40
 """Characters of what was found that a complaint repeats at the most."""
 
-# Letters and marks that nobody sees (Unicode: Default_Ignorable_Code_Point); repr() escapes all others that are not.
-_UNSEEN = (
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
-)
-
 
 def shown(text: str) -> str:
     """What was found, as a complaint prints it: quoted, escaped, shortened."""
-    return _quoted(shortened(text))
+    return quoted(shortened(text))
 
 
 def shortened(text: str) -> str:
@@ -45,20 +42,11 @@ def printable(name: str) -> str:
 
 def shown_file(name: str) -> str:
     """A file's name, whole, for somebody must find it; quoted where it is not what it looks like."""
-    quoted = _quoted(name)
-    return name if quoted == repr(name) == f"'{name}'" else quoted
+    in_quotes = quoted(name)
+    return name if in_quotes == repr(name) == f"'{name}'" else in_quotes
 
 
 def some(names: Sequence[str]) -> str:
     """A few of many names."""
     few = ", ".join(printable(name) for name in names[:5])
     return f"{few} and {len(names) - 5} more" if len(names) > 5 else few
-
-
-def visible(words: str) -> str:
-    """Somebody else's words, without letters that nobody sees."""
-    return re.sub(_UNSEEN, lambda found: found[0].encode("unicode_escape").decode(), words)
-
-
-def _quoted(text: str) -> str:
-    return visible(repr(text))

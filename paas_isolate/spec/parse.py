@@ -36,7 +36,7 @@ def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
         network=Wiring(**values["network"]) if "network" in values else None,
         suspension=values.get("suspension") or "freeze",
         private=Upkeep(**values.get("private", {})),
-        **({"hide": values["hide"]} if "hide" in values else {}),
+        **{key: values[key] for key in ("hide", "allow", "publish_ports") if key in values},
     )
     if not page.mistakes and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
@@ -57,6 +57,7 @@ def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
         egress=values.get("egress") or (),
         **_view(values),
         reserved=fields.PLAN.reserved(values),
+        allow=values.get("allow"),
     )
     return plan, page.warnings()
 

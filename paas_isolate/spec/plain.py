@@ -34,6 +34,8 @@ def account_from(row: Plain) -> Account:
 
 def plain_plan(plan: Plan) -> Plain:
     row = _row(plan, "name", "file", "loopback", "egress", *_SEEN, "reserved")
+    if plan.allow is not None:  # an empty list allows nothing
+        row["allow"] = plan.allow
     return row | _parts(plan.limits, plan.services, plan.disk)
 
 
@@ -50,6 +52,8 @@ def plain_host(host: Host) -> Plain:
         "private": host.private._asdict(),
         "hide": host.hide,
         "leave": host.leave,
+        "allow": host.allow,
+        "publish_ports": host.publish_ports,
         "tree": {"unit": host.tree.unit, "root": host.tree.root},
         "penalty": _plain_limits(host.penalty),
         "ceiling": _plain_limits(host.ceiling),
@@ -67,6 +71,8 @@ def host_from(row: Plain) -> Host:
             "private": Upkeep(**row.get("private", {})),
             "hide": tuple(row.get("hide", Host().hide)),
             "leave": tuple(row.get("leave", Host().leave)),
+            "allow": tuple(row.get("allow", Host().allow)),
+            "publish_ports": tuple((first, last) for first, last in row.get("publish_ports", Host().publish_ports)),
             "network": Wiring(**{**network, "frontends": tuple(network["frontends"])}) if network else None,
             "penalty": _limits_from(row["penalty"]),
             "ceiling": _limits_from(row["ceiling"]),

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.spec.names import SIZE_CAP, printable, shown, visible
+from paas_isolate.spec.names import SIZE_CAP, printable, shown
+from paas_isolate.text import escaped
 
 DEPTH_CAP = 16
 NODE_CAP = 10_000
@@ -77,7 +78,7 @@ def read(data: bytes, file: str) -> Node | None:
         if "nesting depth" in str(problem) and mark is not None:  # libyaml of late stops at 1,000 brackets read ahead:
             with suppress(YAMLError):  # what stands before them is refused in our words
                 _Composer(file, end).compose(parse(text[: mark.index], Loader=Loader))
-        refuse(file, f"{visible(problem)}; expected YAML", *_place(mark, end))
+        refuse(file, f"{escaped(problem)}; expected YAML", *_place(mark, end))
     except (ValueError, OverflowError):  # the parser without libyaml, of numbers that are too large for it
         refuse(file, "has a number that is too large; expected YAML")
 

@@ -8,6 +8,7 @@ from paas_isolate.errors import Complaint
 from paas_isolate.model.account import ANYWHERE, Account, Host, Plan, Service, Sold, User, Wiring
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
+from paas_isolate.spec.allow import USERS, asks_more, rights, too_many, users_refused
 from paas_isolate.spec.claims import LastGood
 from paas_isolate.spec.conflicts import Conflict, conflicts
 from paas_isolate.spec.holders import Holder, State
@@ -83,9 +84,13 @@ class Seller:
         uids = self._uids(account)
         name = account.plan or self.shelf.host.default_plan
         plan = self._plan(account, name) if name else None
+        account = self._permitted(account, plan)
         merged = self._merge(account, plan)
         if merged.refused:
             raise RefusalError(merged.refused)
+        if text := too_many(account.services):
+            self.complain(account.file, "services", text)
+            raise RefusalError(f"services {text}")
         services = merged.services
         if merged.personal:
             services = personalise(services, account.name, account.owner)
@@ -113,6 +118,29 @@ class Seller:
             disk=disk,
             reserved=merge_reserved(plan, account),
         )
+
+    def _permitted(self, account: Account, plan: Plan | None) -> Account:
+        """The account without what its file may not ask for; each value that is left out is complained about.
+
+        Users cannot be left out, for nobody would confine them then. Raises RefusalError.
+        """
+        others = account.users != (account.name,) and account.file != CONFIG
+        if not (others or account.hide or asks_more(account.services)):
+            return account
+        limits = merge_limits(plan.limits if plan else {}, account.limits)
+        may = rights(self.shelf.host, plan, limits, self.shelf.machine)
+        if others and USERS not in may.allow:
+            strangers = [i for i, user in enumerate(account.users) if user != account.name]
+            for index in strangers:
+                text = users_refused(account.name, account.users[index])
+                self.complain(account.file, user_key(account, index), text)
+            if strangers:
+                raise RefusalError("its file names users that it may not")
+        services, wrong_services = may.services(account.services)
+        hide, wrong_paths = may.paths(account.hide)
+        for refused in (*wrong_services, *wrong_paths):
+            self.complain(account.file, refused.key, f"{refused.text} (it is left out)")
+        return account._replace(services=services, hide=hide)
 
     def complain(self, file: str, key: str, text: str, *, at: str = "", warning: bool = False) -> None:
         """`at` is the key path that stands in the file, where it is not `key` itself."""

@@ -55,6 +55,21 @@ class ListOf:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOrList:
+    """One value, or a list of them."""
+
+    item: Shape
+    expected: str
+
+    def read(self, node: Node, key: str, page: Page) -> Any:
+        several = ListOf(self.item, self.expected)
+        return several.read(node, key, page) if isinstance(node, Items) else (self.item.read(node, key, page),)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.item.schema(), {"type": "array", "items": self.item.schema()}]}
+
+
+@dataclass(frozen=True, slots=True)
 class MapOf:
     """A mapping with names of the author's choice."""
 

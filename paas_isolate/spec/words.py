@@ -158,6 +158,21 @@ def _or_unlimited(parse: Callable[[str], int], least: int, expected: str) -> Cal
     return either
 
 
+_PORTS = "a port, or a range of ports such as 8000-8999"
+
+
+def _ports(text: str) -> tuple[int, int]:
+    """The first and the last port of a range."""
+    first, dash, last = text.partition("-")
+    try:
+        low, high = parse_count(exact(first)), parse_count(exact(last if dash else first))
+    except ValueError:
+        raise ValueError(_PORTS) from None
+    if not 1 <= low <= high <= 65535:
+        raise ValueError(_PORTS)
+    return low, high
+
+
 SPACE = Text(
     _or_unlimited(parse_size, 1 << 20, "a size of at least 1M, such as 10G"),
     "a size such as 10G",
@@ -180,6 +195,7 @@ POOL = Text(_pool, "a network such as 10.77.0.0/16", {"type": "string"})
 POOL6 = Text(_pool6, "a network such as fd77:7061:6173::/64", {"type": "string"})
 ADDRESS = Text(_address, "an address such as 10.77.0.9", {"type": "string"})
 PORT = whole(1, 65535, "8080")
+PORTS = Text(_ports, _PORTS, {"type": ["integer", "string"], "pattern": "^[0-9]+(-[0-9]+)?$"})
 _EVERY = "a duration of at least 100ms, such as 30s"
 EVERY = Text(_least(_duration, 100, _EVERY), _EVERY, DURATION.form)
 _LOG_SIZE = "a size of at least 1K, such as 10M"

@@ -67,6 +67,13 @@ room() { # PATH [MODE]
     mkdir -m "${2:-755}" -- "$destdir$1"
 }
 
+# A directory that others than root and its group could look into; an earlier version made it so.
+close_to_others() { # PATH
+    (($(stat -c 0%a -- "$destdir$1") & 7)) || return 0
+    chmod o-rwx -- "$destdir$1"
+    changed "closes $1 to others"
+}
+
 has() { # SOURCE PATH MODE
     [[ -f $destdir$2 && ! -L $destdir$2 && $(stat -c %a -- "$destdir$2") == "$3" ]] && cmp -s -- "$1" "$destdir$2"
 }

@@ -56,7 +56,7 @@ CASES: dict[str, tuple[Run | None, bool, list[Step]]] = {
     "ended, and left somebody behind": (
         ENDED,
         True,
-        [Stop(WEB, "what is left in its leaf ends before it begins", 10_000)],
+        [Stop(WEB, "what is left in its leaf ends before it begins", 10_000, tidy=True)],
     ),
     "ended, and who was left behind was asked": (
         ENDED._replace(asked=NOW, kill_at=NOW + 60),

@@ -170,3 +170,21 @@ def test_an_account_that_there_is_not_is_wrong_usage(sell, paas, words):
     sell("alice")
     paas("reconcile")
     assert "alice" in paas(*words, code=2).err
+
+
+@pytest.mark.hostile
+def test_kill_does_not_wait_for_the_cpu_time_of_an_account_that_has_hardly_any(sell, paas):
+    """To exit is work too, here that of a gigabyte in pages, and cpu.max holds it back."""
+    alice = sell("alice", limits={"cpu": "unlimited", "memory": "1G", "pids": 100}, services={"web": {}})
+    paas("reconcile")
+    alice.runs("for n in 1 2 3; do head -c 250M /dev/zero | tail & done; wait", leaf="users/alice/web")
+    until(lambda: int(knob("users/alice", "memory.current")) > 700 << 20, "it has its memory", seconds=120)
+    sell("alice", limits={"cpu": "1%", "memory": "1G", "pids": 100}, services={"web": {"limits": {"cpu": "1%"}}})
+    paas("reconcile")
+    sold = [knob(path, "cpu.max") for path in ("users/alice", "users/alice/web")]
+    assert sold == ["1000 100000", "1000 100000"]
+
+    paas("kill", "alice/web", "--grace", "0")
+
+    assert figures("users/alice", "cgroup.events")["populated"] == 0
+    assert [knob(path, "cpu.max") for path in ("users/alice", "users/alice/web")] == sold

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import TREE, until
+from guest_machine import ETC, TREE, until
 from guest_paas import Paas
 from guest_people import Customer, Customers, Specs
 
 from paas_isolate.linux.pam import update
 
 UNFIT, DIFFERS, WRONG_USAGE = 5, 3, 2
+CONFIG = ETC / "config.yaml"
 REFUSED = "Logins are not possible at the moment"
 
 
@@ -51,6 +52,15 @@ def test_logins_land_in_the_account_and_the_way_back_leaves_nothing(
     told = paas("pam", "status", "--json").json
     assert (told["complete"], told["options_agree"], len(told["stacks"])) == (True, True, 2)
     again = update.keep()
+    config = CONFIG.read_text()
+    try:
+        for was, now in (('exempt: ["@sudo"', 'exempt: ["nobody", "@sudo"'), ("last_uid: 59999", "last_uid: 59998")):
+            assert was in config
+            CONFIG.write_text(config.replace(was, now))
+            assert "the options are not what config.yaml says now" in paas("pam", "status", code=DIFFERS).out
+    finally:
+        CONFIG.write_text(config)
+    paas("pam", "status")
     paas("pam", "install")
     assert update.keep() == again
     paas("pam", "remove")

@@ -47,11 +47,11 @@ def another_run():
             holder.kill()
 
 
-def test_two_runs_at_once_one_works_and_the_other_leaves_at_once(sell, paas):
+def test_two_runs_at_once_one_works_and_the_other_leaves_at_once_when_told_so(sell, paas):
     for name in ("alice", "bob", "carol", "dave"):
         sell(name, limits={"memory": "64M", "cpu": "20%", "pids": 40})
 
-    runs = [paas.start("reconcile") for _ in range(2)]
+    runs = [paas.start("reconcile", "--wait", "0") for _ in range(2)]
     answers = sorted((run.answer() for run in runs), key=lambda answer: answer.code)
 
     assert [answer.code for answer in answers] == [0, 75]

@@ -73,6 +73,8 @@ class Stage:
             told += more_of_it
         os.close(here)
         os.waitpid(child, 0)
+        if not told and not ended:  # paas-run waits for nobody in the leaf
+            until(lambda: {words[0] for words in self.notes()} & {"main", "waiting", "failed"}, "it has begun")
         return told.decode()
 
     def _begin(self, command: str, before: Callable[[], None], ended: str, more: dict[str, object]) -> str:
@@ -101,6 +103,11 @@ class Stage:
 
     def notes(self) -> list[list[str]]:
         return [line.split() for line in self.record.read_text().splitlines()]
+
+    def waiting(self) -> list[str]:
+        """What it waits for: as soon as the record has it."""
+        until(lambda: any(words[0] == "waiting" for words in self.notes()), "why it did not begin is noted")
+        return [" ".join(words[1:-1]) for words in self.notes() if words[0] == "waiting"]
 
     def ended(self) -> list[str]:
         """`exit 0`, `signal 9`: as soon as the record has it."""

@@ -310,6 +310,39 @@ def test_what_is_published_is_reached_by_the_machines_address(
         assert lan.play(f'print(connect("{machine}", 8300))') == ["ConnectionRefusedError at once"]
 
 
+@pytest.mark.hostile
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+@pytest.mark.parametrize(
+    ("own", "machine", "wildcards"),
+    [(A4, "192.0.2.1", ("0.0.0.0", "::", "192.0.2.1")), (A6, "2001:db8::1", ("::", "2001:db8::1"))],
+)
+def test_a_published_port_leads_nowhere_while_the_machine_listens_there(
+    lan: Namespace, guarded: Namespace, own: str, machine: str, wildcards: tuple[str, ...], kind: str
+) -> None:
+    """Nobody has looked between the restart of the machine's own service and the stranger who asks for it."""
+    guarded.nft(f"line.change(rules._replace(published=frozenset([Published(8300, {own!r}, 8080)])), rules)")
+    ask = "connect" if kind == "SOCK_STREAM" else "datagram"
+    asked = f'print({ask}("{machine}", 8300))'
+    with guarded.serving(f"{ALICE}, {own!r}, socket.{kind}"):
+        assert lan.play(asked) == [str(ALICE)]
+        for address in wildcards:
+            with guarded.serving(f"0, {address!r}, socket.{kind}, 8300"):
+                assert lan.play(asked) == ["0"], address
+        for address in ("::1" if ":" in own else "127.0.0.1", B6 if ":" in own else B4):
+            with guarded.serving(f"{BOB}, {address!r}, socket.{kind}, 8300"):
+                assert lan.play(asked) == [str(ALICE)], address
+
+
+@pytest.mark.hostile
+def test_a_customer_who_listens_without_a_port_takes_none_that_is_published(lan: Namespace, guarded: Namespace) -> None:
+    """listen(2) without bind(2) gets one of the kernel's own ports, and asks no gate."""
+    guarded.inside("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001")
+    guarded.nft("assert not line.look().whole; line.lay(rules); assert line.look().whole")
+    guarded.nft(f"line.change(rules._replace(published=frozenset([Published(40001, {A4!r}, 8080)])), rules)")
+    with guarded.serving(f"{ALICE}, {A4!r}", f"{BOB}, '0.0.0.0', socket.SOCK_STREAM, 40001"):
+        assert lan.play('print(connect("192.0.2.1", 40001))') == [str(ALICE)]
+
+
 def test_what_is_published_is_seen_again(guarded: Namespace) -> None:
     both = f"frozenset([Published(8300, {A4!r}, 8080), Published(8300, {A6!r}, 8080), Published(53, {B4!r}, 53)])"
     guarded.nft(f"line.change(rules._replace(published={both}), rules)")

@@ -1,5 +1,6 @@
 """Services that paas-isolate runs, on this kernel: started, kept alive and stopped, by the command alone."""
 
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,32 @@ pytestmark = pytest.mark.kernel
 def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[Workplace]:
     with opened(Workplace, tmp_path_factory, cgroups, keeper) as work:
         yield work
+
+
+@pytest.mark.hostile
+def test_no_service_runs_before_everybody_elses_by_its_files_word(work: Workplace) -> None:
+    """chrt -f 99 had 97 % of a core at cpu: 10%: SCHED_FIFO knows no cpu.max."""
+    run = "grep -E 'realtime|open files' /proc/self/limits; chrt -f 99 true && echo first; echo end; exec sleep 1000"
+    work.services(f'fast: {{run: "{run}", rlimits: {{rtprio: 99, nofile: 4096}}}}')
+    said = work.reconcile(code=4)
+    assert (
+        "accounts.d/alice.yaml:3:" in said
+        and "services.fast.rlimits.rtprio is 99; expected at most 0, or `allow" in said
+    )
+    until(lambda: "end" in work.log("fast"), "the service has said what it may")
+    words = work.log("fast").split()
+    assert words[words.index("priority") + 1 :][:2] == ["0", "0"] and "4096" in words and "first" not in words
+    config = work.shop.etc / "config.yaml"
+    config.write_text(config.read_text() + "allow: [publish, users, rlimits]\n")
+
+    def priority(code: int) -> str:
+        """Of the last start; a run asks it to end, and the next one begins it anew."""
+        work.reconcile(code=code)
+        return " ".join(work.log("fast").split()).rpartition("priority ")[2]
+
+    until(lambda: priority(0).startswith("99 99"), "it is begun anew with what it may now")
+    config.write_text(config.read_text().replace(", rlimits", ""))
+    until(lambda: priority(4).startswith("0 0"), "and anew without: no last good copy keeps it")
 
 
 def test_it_is_started_in_its_leaf_as_its_owner_and_kept(work: Workplace) -> None:
@@ -126,9 +153,75 @@ def test_a_leaf_is_emptied_before_a_new_start(work: Workplace) -> None:
     (left,) = work.pids("worker")
     time.sleep(1.2)
     told = work.reconcile()
-    assert "stop alice/worker: what is left in its leaf ends before it begins" in told
+    assert "stop alice/worker: its program went to the background; keep it in the foreground" in told
     assert "start alice/worker" in told
+    assert "went to the background" in work.log("worker")
     assert (found := procfs.identity(left)) is None or not found.alive
+
+
+@pytest.mark.hostile
+def test_what_outlives_its_program_escapes_no_crash_protection(work: Workplace) -> None:
+    """What is left is ended for our own sake: that is no order, after which it would be counted anew."""
+    work.services("worker: {run: 'sleep 1000 & exit 0'}")
+    told = ""
+    for _ in range(80):
+        told += work.reconcile("--quiet")
+        if "give alice/worker up" in told:
+            break
+        time.sleep(0.5)
+    assert told.count("start alice/worker") == 5
+    assert "exit status 0: it went to the background; keep it in the foreground" in told
+    assert work.state()["worker"]["state"] == "failed"
+
+
+def test_who_goes_to_the_background_is_told_so_where_it_does_not_start_again(work: Workplace) -> None:
+    work.services("worker: {run: 'sleep 1000 & exit 0', restart: on-failure}")
+    work.reconcile()
+    until(lambda: work.state()["worker"]["state"] == "ended", "it has ended")
+    assert work.state()["worker"]["detail"] == "exit status 0: it went to the background; keep it in the foreground"
+
+
+def test_what_it_needs_is_waited_for_and_never_counts(work: Workplace) -> None:
+    work.services("worker: {run: exec sleep 1000, directory: ~/app}")
+    work.reconcile()
+    for _ in range(6):
+        until(lambda: work.state()["worker"]["state"] == "waiting", "it says what it waits for")
+        assert work.state()["worker"]["detail"] == "~/app is not there; it is tried each minute"
+        assert "nothing to do" in work.reconcile()
+        work("start", "alice/worker")
+    assert "~/app is not there" in work("status", "alice")
+    (work.home / "app").mkdir()
+    (work.home / "app").chmod(0o755)
+    work("start", "alice/worker")
+    assert work.pids("worker")
+    until(lambda: work.state()["worker"]["state"] == "running", "it runs")
+
+
+@pytest.mark.hostile
+def test_starts_that_never_begin_are_given_up_however_slowly(work: Workplace) -> None:
+    """As where the account has no process left: each start is more than a minute after the last."""
+    work.services("worker: {run: exec sleep 1000}")
+    work.reconcile()
+    record = work.shop.place / "run/services/alice.worker"
+    told = ""
+    for _ in range(5):
+        work.shop.cgroups.kill("users/alice/worker")
+        until(lambda: not work.members("worker"), "its leaf is empty")
+        head = json.loads(record.read_text().partition("\n")[0])
+        begun = time.time() - 300
+        record.write_text(json.dumps({**head, "begun": [begun]}) + f"\nfailed the leaf is full {begun:.3f}\n")
+        told = work.reconcile(code=None)
+    assert "give alice/worker up: 5 starts in a row did not begin" in told
+
+
+def test_orders_for_what_is_frozen_say_that_they_wait(work: Workplace) -> None:
+    work.services("worker: {run: exec sleep 1000}")
+    work.reconcile()
+    work("freeze", "alice")
+    assert "alice is frozen: that comes when it is thawed" in work("restart", "alice/worker")
+    assert "alice is frozen: that comes when it is thawed" in work("stop", "alice/worker")
+    work("start", "alice/worker")
+    work("thaw", "alice")
 
 
 def test_who_has_no_record_is_asked_then_killed(work: Workplace) -> None:

@@ -146,6 +146,24 @@ def test_what_is_to_be_hidden_and_comes_later_is_hidden(sight: Sight) -> None:
     assert "denied" in sight.asks("alice", f"ls {late}")
 
 
+@pytest.mark.hostile
+def test_a_link_of_the_customers_hides_nothing_and_one_of_roots_does(sight: Sight) -> None:
+    """The path is harmless, and leads to what set-uid programs trust."""
+    place = sight.shop.place
+    (place / "trusted").mkdir()
+    (place / "trusted/word").write_text("told")
+    home = place / "home"
+    home.mkdir()
+    for name, uid in (("turned", sight.alice), ("roots", 0)):
+        (home / name).symlink_to("../trusted" if uid else place / "secret", target_is_directory=True)
+        os.chown(home / name, uid, uid, follow_symlinks=False)
+    (place / "secret/word").write_text("told")
+    sight.sell("alice", text=f"private: {{tmp: true}}\nhide: [{home}/turned, {home}/turned/word, {home}/roots]\n")
+    assert sight.asks("alice", f"cat {place}/trusted/word") == "told"
+    assert "denied" in sight.asks("alice", f"cat {place}/secret/word")
+    assert sight.paas("diff") == "nothing differs\n"  # and is not made anew by every run
+
+
 def test_a_change_reaches_new_sessions_and_status_names_the_old(sight: Sight) -> None:
     sight.sell("alice", text="private: {tmp: true}\n")
     sight.asks("alice", "echo kept >/tmp/kept")

@@ -424,3 +424,18 @@ def test_a_port_is_published_unless_the_machine_listens_there(wired: Wired) -> N
     assert "8300" not in wired.inside(*shown).stdout
     assert wired.run("reconcile").returncode == 0
     assert "8300" in wired.inside(*shown).stdout
+
+
+@pytest.mark.hostile
+def test_a_customer_who_listens_on_a_published_port_takes_it_from_nobody(wired: Wired) -> None:
+    """By a port that the kernel handed out, on the address of the machine."""
+    wired.shop.account("alice", "services: {web: {listen: 8080, publish: 8300, limits: {memory: {kill: process}}}}\n")
+    uid = str(wired.shop.first + 1)
+    stepped_down = ("setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "/usr/bin/python3", "-c", LISTEN)
+    command = ["nsenter", f"--net=/run/netns/{wired.name}", *stepped_down]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+        assert server.stdout and server.stdout.readline()
+        done = wired.run("reconcile")
+        server.kill()
+    assert done.returncode == 0, done.stderr
+    assert "8300" in wired.inside("nft", "list", "map", "inet", "paas_isolate", "published4").stdout

@@ -92,7 +92,7 @@ def install(tmp_path: Path) -> Iterator[Installer]:
 def test_everything_has_its_place_and_its_mode_whatever_the_umask(install: Installer) -> None:
     install()
     modes = {path: stat.S_IMODE(mode) for path, (mode, _, _) in install.there().items()}
-    assert modes["etc/paas-isolate/accounts.d"] == 0o755
+    assert modes["etc/paas-isolate/accounts.d"] == modes["etc/paas-isolate/plans.d"] == 0o700
     assert modes["var/lib/paas-isolate"] == 0o700
     assert modes["usr/local/share/doc/paas-isolate/examples/hooks/suspend"] == 0o755
     assert modes[LAUNCHER] == 0o755
@@ -231,6 +231,16 @@ def test_an_edited_file_is_kept_and_a_new_default_comes_beside_it(install: Insta
     assert install.read(f"{CONFIG}.new") == "users: {first_uid: 2000}\n"
     assert "nothing changed" in install()
     assert install.there() == before
+
+
+def test_an_upgrade_closes_what_everybody_could_look_into(install: Installer) -> None:
+    for name, mode in (("accounts.d", 0o755), ("plans.d", 0o2775)):
+        directory = install.root / "etc/paas-isolate" / name
+        directory.mkdir(parents=True)
+        directory.chmod(mode)
+    install()
+    modes = [stat.S_IMODE((install.root / "etc/paas-isolate" / it).stat().st_mode) for it in ("accounts.d", "plans.d")]
+    assert modes == [0o750, 0o2770]  # a group that an administrator gave it stays
 
 
 def test_what_was_there_before_the_first_installation_counts_as_edited(install: Installer) -> None:

@@ -30,7 +30,7 @@ def test_what_is_right_is_written_whole(machine: Machine) -> None:
     put(machine, "accounts.d/alice.yaml", f"{ALICE}limits: {{pids: 7}}\n")
     assert sorted(files(machine)) == ["accounts.d/alice.yaml", "accounts.d/bob.yaml", "plans.d/p.yaml"]
     assert machine.load().accounts["alice"].limits == {"pids": 7}
-    assert (machine.etc / "accounts.d/bob.yaml").stat().st_mode & 0o777 == 0o644
+    assert (machine.etc / "accounts.d/bob.yaml").stat().st_mode & 0o777 == 0o600  # `environment` holds secrets
 
 
 WRONG = [
@@ -44,6 +44,7 @@ WRONG = [
     ("another name", "accounts.d/alice.yaml", "account: bob\n", "account is 'bob'; expected alice"),
     ("a user of another account", "accounts.d/bob.yaml", "account: bob\nusers: [alice]\n", "alice"),
     ("a user that there is not", "accounts.d/bob.yaml", "account: bob\nusers: [nobody-here]\n", "nobody-here"),
+    ("what it may not ask for", "accounts.d/bob.yaml", "account: bob\nservices: {a: {publish: 22}}\n", "publish_ports"),
     ("a plan that there is not", "accounts.d/alice.yaml", "account: alice\nplan: q\n", "q"),
     ("a plan that no longer fits", "plans.d/p.yaml", "plan: p\nlimits: {memory: {max: 1G, low: 2G}}\n", "low"),
 ]

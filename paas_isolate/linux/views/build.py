@@ -1,8 +1,10 @@
 """One view, from the host's: done by who has just left the host's mounts for a copy of them."""
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -18,6 +20,9 @@ PROC = "hidepid=invisible"
 
 _OWN_TMP = {"/tmp": "tmp", "/var/tmp": "var-tmp"}
 _SHM = "/dev/shm"
+_HANDLE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_LINKS = 40
+"""As many as the kernel follows (path_resolution(7))."""
 
 
 class Ground(NamedTuple):
@@ -100,13 +105,58 @@ def _hide(paths: tuple[str, ...], directory: str) -> Iterator[tuple[str, str]]:
     for path in sorted(paths, key=lambda it: it.count("/")):
         if _waits(path):
             continue
-        try:
-            found = os.path.realpath(path, strict=True)
-        except OSError:
-            continue
-        with suppress(FileNotFoundError):
-            calls.bind(f"{directory}/{NOTHING if os.path.isdir(found) else NO_FILE}", found)
+        with suppress(FileNotFoundError), _reached(path) as handle:
+            if handle is None:
+                continue
+            there = f"/proc/self/fd/{handle}"
+            found = os.readlink(there)
+            calls.bind(f"{directory}/{NOTHING if stat.S_ISDIR(os.fstat(handle).st_mode) else NO_FILE}", there)
             yield path, found
+
+
+@contextmanager
+def _reached(path: str) -> Iterator[int | None]:
+    """A handle of what a path leads to; None where there is nothing, or where a link on the way is not root's: its
+    owner could turn it to what set-uid programs trust, such as /etc/pam.d."""
+    try:
+        handle = _walk(path)
+    except OSError:
+        yield None
+        return
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _walk(path: str) -> int:
+    names, links = _reversed_names(path), 0
+    here = os.open("/", _HANDLE | os.O_DIRECTORY)
+    try:
+        while names:
+            there = os.open(names.pop(), _HANDLE, dir_fd=here)
+            found = os.fstat(there)
+            if not stat.S_ISLNK(found.st_mode):
+                here, there = there, here
+            else:
+                target = os.readlink("", dir_fd=there)
+                links += 1
+                if found.st_uid or links > _MOST_LINKS:
+                    os.close(there)
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                names += _reversed_names(target)
+                if target.startswith("/"):
+                    os.close(here)
+                    here = os.open("/", _HANDLE | os.O_DIRECTORY)
+            os.close(there)
+    except OSError:
+        os.close(here)
+        raise
+    return here
+
+
+def _reversed_names(path: str) -> list[str]:
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
 def whole(record: Record) -> bool:
@@ -116,8 +166,12 @@ def whole(record: Record) -> bool:
 
 def fits(name: str, record: Record, ground: Ground) -> bool:
     """Whether it would be made the same today, by who is on the host."""
-    if any(not _waits(path) and os.path.exists(path) for path in record.missing):
-        return False
+    for path in record.missing:
+        if _waits(path):
+            continue
+        with _reached(path) as handle:
+            if handle is not None:
+                return False
     return record.shown is None or record.shown == calls.mark(ground.leaf(name))
 
 

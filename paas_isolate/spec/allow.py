@@ -1,0 +1,186 @@
+"""What an account's own file may ask for. It may be a reseller's word; config.yaml and plans are root's."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from paas_isolate.model.account import Host, Plan, Service, Sold
+from paas_isolate.model.limits import Limits, Percent
+from paas_isolate.model.machine import Machine
+from paas_isolate.model.work import Work
+from paas_isolate.spec.names import shown
+from paas_isolate.units import format_size
+
+PUBLISH, RLIMITS, HIDE, USERS = "publish", "rlimits", "hide", "users"
+WORDS = (PUBLISH, RLIMITS, HIDE, USERS)
+
+_MEMLOCK = 64 << 20
+"""Bytes that an account without a limit of memory may lock."""
+
+_BOUNDS: Mapping[str, int] = {"rtprio": 0, "nice": 20, "msgqueue": 819_200}
+"""The highest value of the resource limits that reach beyond the account. SCHED_FIFO and SCHED_RR know no cpu.max;
+`nice: 20` is the nice value 0 (getrlimit(2)); the kernel's own bytes of message queues. `memlock` is bounded by the
+account's memory. All others only take from the program itself, or count within the account's cgroup."""
+
+MOST_LEAVES = 256
+"""Services of one account's file, each of the replicas counted: each is a cgroup, whose memory is the machine's."""
+
+_SYSTEM = re.compile(r"/(?:etc|usr|lib[^/]*|s?bin|run|var|dev|proc|sys)(?:/|$)")
+"""Set-uid programs that the customer starts trust what they find there, and what they do not find: without
+/etc/cron.deny everybody is allowed, without /run/faillock nobody has tried before."""
+
+HIDEABLE = (
+    "/etc/apache2",
+    "/etc/bind",
+    "/etc/cron.d",
+    "/etc/dovecot",
+    "/etc/exim4",
+    "/etc/letsencrypt",
+    "/etc/mysql",
+    "/etc/nginx",
+    "/etc/paas-isolate",
+    "/etc/php",
+    "/etc/postfix",
+    "/etc/postgresql",
+    "/etc/proftpd",
+    "/etc/ssl/private",
+    "/etc/systemd",
+    "/run/dbus",
+    "/run/mysqld",
+    "/run/php",
+    "/run/postgresql",
+    "/run/systemd/sessions",
+    "/run/systemd/users",
+    "/var/backups",
+    "/var/cache",
+    "/var/lib/mysql",
+    "/var/lib/postgresql",
+    "/var/log/apache2",
+    "/var/log/nginx",
+    "/var/mail",
+    "/var/www",
+)
+"""Of the system's directories these may be hidden: no set-uid program decides by them."""
+
+
+class Refused(NamedTuple):
+    """One value that is left out: its key, what was found, and the key that would permit it."""
+
+    key: str
+    text: str
+
+
+class Rights(NamedTuple):
+    """What one account's file may ask for. `plan` is root's word: what it says too is never refused."""
+
+    allow: frozenset[str]
+    ports: tuple[tuple[int, int], ...]
+    plan: Plan | None
+    hidden: frozenset[str]
+    memlock: int
+
+    def services(self, services: tuple[Service, ...]) -> tuple[tuple[Service, ...], list[Refused]]:
+        """The services without what may not be asked for."""
+        theirs = {service.name: service for service in self.plan.services} if self.plan else {}
+        refused: list[Refused] = []
+        kept = tuple(self._service(own, theirs.get(own.name) or Service(own.name), refused) for own in services)
+        return (kept if refused else services), refused
+
+    def paths(self, paths: tuple[str, ...]) -> tuple[tuple[str, ...], list[Refused]]:
+        if HIDE in self.allow:
+            return paths, []
+        refused = [
+            Refused(
+                f"hide[{i}]", f"is {shown(path)}, which set-uid programs may go by; {_expected('another path', HIDE)}"
+            )
+            for i, path in enumerate(paths)
+            if path not in self.hidden and not is_hideable(path)
+        ]
+        return tuple(path for path in paths if path in self.hidden or is_hideable(path)), refused
+
+    def _service(self, own: Service, plan: Service, refused: list[Refused]) -> Service:
+        key = f"services.{own.name}"
+        wrong = dict(self._rlimits(own.work, plan.work))
+        refused += [Refused(f"{key}.rlimits.{name}", text) for name, text in wrong.items()]
+        if wrong:
+            rlimits = {name: value for name, value in own.work.rlimits.items() if name not in wrong}
+            own = own._replace(work=own.work._replace(rlimits=rlimits))
+        if own.publish != plan.publish and (text := self._port(own.publish)):
+            refused.append(Refused(f"{key}.publish", text))
+            own = own._replace(publish=0)
+        return own
+
+    def _rlimits(self, own: Work, plan: Work) -> Iterator[tuple[str, str]]:
+        if RLIMITS in self.allow:
+            return
+        bounds = {**_BOUNDS, "memlock": self.memlock}
+        for name, value in own.rlimits.items():
+            most = bounds.get(name)
+            if most is not None and value != plan.rlimits.get(name) and not 0 <= value <= most:
+                told = "unlimited" if value < 0 else value
+                bound = format_size(most) if name == "memlock" else str(most)
+                yield name, f"is {told}; {_expected(f'at most {bound}', RLIMITS)}"
+
+    def _port(self, port: int) -> str:
+        """Why a port may not be published; '' where it may."""
+        if not port:
+            return ""
+        if PUBLISH not in self.allow:
+            return f"is {port}; {_expected('no port of the machine', PUBLISH)}"
+        if any(first <= port <= last for first, last in self.ports):
+            return ""
+        ranges = ", ".join(f"{first}-{last}" if first < last else str(first) for first, last in self.ports)
+        return f"is {port}; expected a port of `publish_ports` in config.yaml ({ranges or 'none'})"
+
+
+def rights(host: Host, plan: Plan | None, limits: Limits, machine: Machine) -> Rights:
+    """`limits` are the account's, with its plan's."""
+    allow = host.allow if plan is None or plan.allow is None else plan.allow
+    hidden = frozenset((*host.hide, *(plan.hide if plan else ())))
+    return Rights(frozenset(allow), host.publish_ports, plan, hidden, _memory(limits, machine) or _MEMLOCK)
+
+
+def as_permitted(sold: Sold, host: Host, plan: Plan | None, machine: Machine) -> Sold:
+    """A last good copy without what no file may ask for today."""
+    if not sold.view and not asks_more(sold.services):
+        return sold
+    may = rights(host, plan, sold.limits, machine)
+    services, _ = may.services(sold.services)
+    view = sold.view and sold.view._replace(hide=may.paths(sold.view.hide)[0])
+    return sold._replace(services=services, view=view)
+
+
+def asks_more(services: Iterable[Service]) -> bool:
+    """Whether anything is asked for that has to be allowed."""
+    return any(service.publish or service.work.rlimits for service in services)
+
+
+def too_many(services: Iterable[Service]) -> str:
+    """What is wrong with the number of an account's own services; '' where nothing is."""
+    leaves = sum(service.work.replicas or 1 for service in services)
+    if leaves <= MOST_LEAVES:
+        return ""
+    return f"has {leaves} services and replicas; expected at most {MOST_LEAVES}, or more of them in the plan"
+
+
+def is_hideable(path: str) -> bool:
+    plain = re.sub("/+", "/", path)
+    return not _SYSTEM.match(plain) or any(plain == safe or plain.startswith(f"{safe}/") for safe in HIDEABLE)
+
+
+def users_refused(account: str, user: str) -> str:
+    return f"is {shown(user)}; {_expected(f'the user {account} alone', USERS)}"
+
+
+def _expected(value: str, word: str) -> str:
+    return f"expected {value}, or `allow: [{word}]` in config.yaml or in the plan"
+
+
+def _memory(limits: Limits, machine: Machine) -> int:
+    """0 where there is no limit."""
+    match limits.get("memory.max"):
+        case Percent() as share:
+            return int(share.of_hundred * machine.memory / 100)
+        case int() as number:
+            return number
+    return 0

@@ -1,0 +1,35 @@
+"""Text that somebody else has chosen (a program's name, a file's, what a service prints), made fit for a terminal, a
+log and a message: it can neither begin a line of its own nor change how the rest is shown.
+"""
+
+import re
+
+# Letters and marks that nobody sees (Unicode: Default_Ignorable_Code_Point), where str.isprintable() lets them pass.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+
+
+def escaped(text: str) -> str:
+    r"""The text as one line in which everything is seen: `\x1b` for ESC, `\n` for the end of a line.
+
+    Escaped are all control characters (C0, C1, DEL), line and paragraph separators, format characters (those that turn
+    the direction of writing among them), lone surrogates (bytes of a name that are no UTF-8), what Unicode does not
+    know, and letters that nobody sees. A backslash stays as it is: the result is for people, and is not read back.
+    """
+    if text.isprintable() and not _UNSEEN.search(text):
+        return text
+    return "".join(letter if _seen(letter) else _code(letter) for letter in text)
+
+
+def quoted(text: str) -> str:
+    """As `escaped`, in quotes: where the text begins and ends is seen too."""
+    return escaped(repr(text))
+
+
+def _seen(letter: str) -> bool:
+    return letter.isprintable() and not _UNSEEN.match(letter)
+
+
+def _code(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()

@@ -1,0 +1,381 @@
+/* A session of its own for a command that root starts, and never root's terminal: whoever holds that can read what root
+ * types, change how it works, and where it is the controlling one put words into it (TIOCSTI, see ioctl_tty(2)).
+ *
+ * Where the caller has no terminal nothing is forked. Where it has one this process stays outside, as root, and passes
+ * on signals and the exit status. What is a terminal among the standard descriptors becomes one of the command's own, and
+ * bytes are copied between the two, unchanged, as ssh(1) does. The command never holds up its caller: keys are taken and
+ * kept while it reads none, and its end ends the copying, whoever holds its terminal still.
+ */
+#ifndef PAAS_ISOLATE_TERMINAL_H
+#define PAAS_ISOLATE_TERMINAL_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "customer.h"
+
+/* Ctrl-] so often within a second gives the terminal back, as in machinectl(1). */
+#define ESCAPE 0x1d
+#define ESCAPES 3
+
+/* The terminal is gone, or was given back: the command has got SIGHUP. */
+enum { HUNG_UP = 129 }; /* 128 + SIGHUP, as a shell has it */
+
+/* Milliseconds until it is looked again whether keys are ours to read. */
+#define AGAIN 200
+
+/* More than the kernel keeps of what a command has written before its end. */
+#define LAST_MOST (256 << 10)
+
+struct terminal {
+	/* -1 without a terminal among the standard descriptors. `out`: which of them. */
+	int out, master, slave, signals;
+	/* `keys`: standard input is it. `lines`: a pipe takes the output, and who reads that may want the keys, too (less):
+	 * root's terminal stays as it is, and whole lines are passed on. `raw`: it is set so; `changed`: it was, once. */
+	bool keys, lines, raw, changed;
+	struct termios before;
+	pid_t child;
+	char typed[64 << 10];
+	size_t waiting;
+	int escapes;
+	struct timespec escaped;
+};
+
+static bool has_controlling_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+/* Without a terminal to leave: whether this process is the leader of a session, or could become it. The leader of a
+ * process group has to be another's member first (setsid(2)). */
+static bool leads_session(void)
+{
+	return getsid(0) == getpid() || setsid() >= 0 || (!setpgid(0, getpgid(getppid())) && setsid() >= 0);
+}
+
+static void copy_window(const struct terminal *terminal)
+{
+	struct winsize size;
+
+	if (terminal->out >= 0 && !ioctl(terminal->out, TIOCGWINSZ, &size))
+		ioctl(terminal->master, TIOCSWINSZ, &size);
+}
+
+static bool is_pipe(int fd)
+{
+	struct stat found;
+
+	return !fstat(fd, &found) && (S_ISFIFO(found.st_mode) || S_ISSOCK(found.st_mode));
+}
+
+static void set_raw(struct terminal *terminal)
+{
+	struct termios raw;
+
+	if (!terminal->changed && tcgetattr(STDIN_FILENO, &terminal->before))
+		return;
+	raw = terminal->before;
+	cfmakeraw(&raw);
+	terminal->raw = !tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	if (terminal->raw && !terminal->changed)
+		tcsetattr(terminal->slave, TCSANOW, &terminal->before);
+	terminal->changed |= terminal->raw;
+}
+
+/* Whether the terminal is not another job's. What is no controlling terminal of ours knows no jobs of ours (-1). */
+static bool in_foreground(void)
+{
+	pid_t foreground = tcgetpgrp(STDIN_FILENO);
+
+	return foreground < 0 || foreground == getpgrp();
+}
+
+/* Whether keys are ours to read: not those that a job in the foreground, or a program beside us, is there for. */
+static bool may_read(struct terminal *terminal)
+{
+	struct termios now;
+
+	if (!terminal->keys || terminal->waiting == sizeof terminal->typed)
+		return false;
+	if (terminal->raw)
+		return true;
+	if (!in_foreground())
+		return false;
+	if (terminal->lines)
+		return !tcgetattr(STDIN_FILENO, &now) && now.c_lflag & ICANON;
+	set_raw(terminal);
+	return terminal->raw;
+}
+
+/* A terminal of the user's, beside the caller's. */
+static void open_terminal(struct terminal *terminal, const struct passwd *user)
+{
+	struct termios like;
+
+	terminal->keys = isatty(STDIN_FILENO);
+	terminal->lines = terminal->keys && is_pipe(STDOUT_FILENO);
+	terminal->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (terminal->master < 0 || unlockpt(terminal->master))
+		fail("no terminal can be had: %s", strerror(errno));
+	/* By no path: what lies at /dev/pts is of no matter. */
+	terminal->slave = ioctl(terminal->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (terminal->slave < 0 || fchown(terminal->slave, user->pw_uid, user->pw_gid) || fchmod(terminal->slave, 0600))
+		fail("no terminal can be had: %s", strerror(errno));
+	copy_window(terminal);
+	if (tcgetattr(terminal->keys ? STDIN_FILENO : terminal->out, &terminal->before))
+		fail("the terminal: %s", strerror(errno));
+	like = terminal->before;
+	like.c_oflag &= ~(tcflag_t)OPOST; /* root's does that, until it is raw */
+	like.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+	tcsetattr(terminal->slave, TCSANOW, &like);
+	may_read(terminal);
+}
+
+/* Root's terminal as it was. What it answers itself to the command's last words is not for root's shell: TCSAFLUSH. */
+static void give_back(const struct terminal *terminal)
+{
+	if (terminal->changed && in_foreground())
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal->before);
+}
+
+/* Ends as the command did; a hang-up ends it by closing its terminal. */
+__attribute__((noreturn)) static void end_like(const struct terminal *terminal, int status)
+{
+	const struct rlimit none = {0, 0};
+
+	give_back(terminal);
+	if (WIFSIGNALED(status)) {
+		sigset_t all;
+
+		setrlimit(RLIMIT_CORE, &none);
+		signal(WTERMSIG(status), SIG_DFL);
+		raise(WTERMSIG(status));
+		sigfillset(&all);
+		sigprocmask(SIG_UNBLOCK, &all, NULL);
+		_exit(128 + WTERMSIG(status));
+	}
+	_exit(WEXITSTATUS(status));
+}
+
+__attribute__((noreturn)) static void hang_up(struct terminal *terminal)
+{
+	close(terminal->master);
+	kill(terminal->child, SIGHUP);
+	end_like(terminal, HUNG_UP << 8);
+}
+
+/* Ctrl-] in quick succession. */
+static void look_for_escape(struct terminal *terminal, const char *typed, size_t size)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	for (size_t i = 0; i < size; i++) {
+		if (typed[i] != ESCAPE) {
+			terminal->escapes = 0;
+			continue;
+		}
+		if (!terminal->escapes || now.tv_sec - terminal->escaped.tv_sec > 1) {
+			terminal->escaped = now;
+			terminal->escapes = 0;
+		}
+		if (++terminal->escapes == ESCAPES)
+			hang_up(terminal);
+	}
+}
+
+static void take_keys(struct terminal *terminal)
+{
+	char *typed = terminal->typed + terminal->waiting;
+	ssize_t size = read(STDIN_FILENO, typed, sizeof terminal->typed - terminal->waiting);
+
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (size < 0 || (!size && terminal->raw))
+		hang_up(terminal);
+	if (!size) { /* Ctrl-D on a line of its own */
+		*typed = (char)terminal->before.c_cc[VEOF];
+		size = 1;
+	}
+	if (terminal->raw)
+		look_for_escape(terminal, typed, (size_t)size);
+	terminal->waiting += (size_t)size;
+}
+
+static void pass_keys(struct terminal *terminal)
+{
+	ssize_t size = write(terminal->master, terminal->typed, terminal->waiting);
+
+	if (size <= 0)
+		return;
+	terminal->waiting -= (size_t)size;
+	memmove(terminal->typed, terminal->typed + size, terminal->waiting);
+}
+
+/* To root's terminal; where that is gone, so is the command's. */
+static void show(struct terminal *terminal, const char *text, size_t size)
+{
+	while (size) {
+		ssize_t written = write(terminal->out, text, size);
+
+		if (written > 0) {
+			text += written;
+			size -= (size_t)written;
+		} else if (errno == EAGAIN) {
+			struct pollfd room = {.fd = terminal->out, .events = POLLOUT};
+
+			poll(&room, 1, -1);
+		} else if (errno == EIO)
+			hang_up(terminal);
+		else if (errno != EINTR)
+			return; /* opened for reading alone */
+	}
+}
+
+/* What the command says, once: how much. 0 when there is nothing now, -1 when nothing more comes. */
+static ssize_t pass_output(struct terminal *terminal)
+{
+	static char text[16 << 10];
+	ssize_t size = read(terminal->master, text, sizeof text);
+
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (size <= 0)
+		return -1;
+	show(terminal, text, (size_t)size);
+	return size;
+}
+
+/* The command has ended: what it had said before. Who is there still goes on for nobody. */
+__attribute__((noreturn)) static void finish(struct terminal *terminal, int status)
+{
+	ssize_t size, most = LAST_MOST;
+
+	while (terminal->master >= 0 && most > 0 && (size = pass_output(terminal)) > 0)
+		most -= size;
+	end_like(terminal, status);
+}
+
+static void hear(struct terminal *terminal)
+{
+	struct signalfd_siginfo heard;
+	int status;
+
+	while (read(terminal->signals, &heard, sizeof heard) == sizeof heard)
+		switch (heard.ssi_signo) {
+		case SIGCHLD:
+			if (waitpid(terminal->child, &status, WNOHANG) == terminal->child)
+				finish(terminal, status);
+			break;
+		case SIGWINCH:
+			copy_window(terminal);
+			break;
+		case SIGCONT: /* a shell may have set its terminal in between */
+			terminal->raw = false;
+			break;
+		case SIGINT:
+		case SIGQUIT: /* a terminal tells all of a job */
+			if (!kill(-terminal->child, (int)heard.ssi_signo))
+				break;
+			/* fall through */
+		default:
+			kill(terminal->child, (int)heard.ssi_signo);
+		}
+}
+
+/* Beside the command, until it ends. */
+__attribute__((noreturn)) static void attend(struct terminal *terminal)
+{
+	struct pollfd ready[] = {{.fd = terminal->signals, .events = POLLIN}, {.fd = terminal->master}, {.fd = terminal->out}};
+
+	for (;;) {
+		bool reads = may_read(terminal);
+
+		ready[1].events = POLLIN | (terminal->waiting ? POLLOUT : 0);
+		ready[2].fd = terminal->keys ? STDIN_FILENO : terminal->out;
+		ready[2].events = reads ? POLLIN : 0;
+		if (poll(ready, 3, terminal->keys && !reads ? AGAIN : -1) < 0)
+			continue;
+		if (ready[0].revents)
+			hear(terminal);
+		if (ready[1].revents & POLLOUT)
+			pass_keys(terminal);
+		if (ready[1].revents & (POLLIN | POLLHUP | POLLERR) && pass_output(terminal) < 0)
+			ready[1].fd = -1; /* its end comes by a signal */
+		if (ready[2].revents & (POLLHUP | POLLERR | POLLNVAL))
+			hang_up(terminal);
+		if (ready[2].revents & POLLIN && may_read(terminal)) /* that may have changed meanwhile */
+			take_keys(terminal);
+	}
+}
+
+/* What is passed on; not what the caller ignores (nohup(1)). */
+static int hear_signals(void)
+{
+	static const int known[] = {SIGCHLD, SIGWINCH, SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+	struct sigaction now;
+	sigset_t heard;
+
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&heard);
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (!sigaction(known[i], NULL, &now) && now.sa_handler != SIG_IGN)
+			sigaddset(&heard, known[i]);
+	sigprocmask(SIG_SETMASK, &heard, NULL);
+	return signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Comes back in the process that becomes the command, in a session of its own. */
+static void leave_terminal(const struct passwd *user)
+{
+	static struct terminal terminal = {.out = -1, .master = -1, .slave = -1};
+	static const int preferred[] = {STDIN_FILENO, STDERR_FILENO, STDOUT_FILENO};
+	bool is_terminal[3];
+
+	for (int i = 0; i < 3; i++) {
+		is_terminal[preferred[i]] = isatty(preferred[i]);
+		if (is_terminal[preferred[i]])
+			terminal.out = preferred[i];
+	}
+	if (terminal.out < 0 && !has_controlling_terminal() && leads_session())
+		return;
+	if (terminal.out >= 0)
+		open_terminal(&terminal, user);
+	terminal.signals = hear_signals();
+	terminal.child = terminal.signals < 0 ? -1 : fork();
+	if (terminal.child < 0) {
+		int why = errno;
+
+		give_back(&terminal);
+		fail("no process can be had: %s", strerror(why));
+	}
+	if (terminal.child)
+		attend(&terminal);
+	setsid();
+	if (terminal.slave >= 0 && ioctl(terminal.slave, TIOCSCTTY, 0))
+		fail("the terminal: %s", strerror(errno));
+	for (int i = 0; i < 3; i++)
+		if (is_terminal[i] && dup2(terminal.slave, i) < 0)
+			fail("the terminal: %s", strerror(errno));
+}
+
+#endif

@@ -1,0 +1,131 @@
+"""A customer names programs and arguments as they like, and a service prints what it likes: none of that gets at root's
+terminal, nor writes a line of its own into the journal."""
+
+import json
+import os
+import pty
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Sleepers
+from shop import NO_LIMIT, Shop
+from workplace import Workplace, opened, until
+
+from paas_isolate.linux import procfs
+from paas_isolate.linux.cgroupfs import CgroupTree
+
+pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
+
+NAME = b"w\npaas: ok\x1b[2J\x9b[b]\xe2\x80\xae"
+ASKS = f"services: {{web: {{match: {{program: nobody}}, {NO_LIMIT}}}}}\n{NO_LIMIT}\n"
+"""Programs are looked at."""
+UID = 700_000_000 + secrets.randbelow(10_000_000) * 3
+
+
+@pytest.fixture
+def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
+    shop = Shop(tmp_path_factory.mktemp("shop"), cgroups, first=UID)
+    shop.account("alice", "limits: {memory: {kill: process}}\n")
+    return shop
+
+
+@pytest.fixture
+def program() -> Iterator[bytes]:
+    """A program of that name which sleeps."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        path = os.fsencode(place) + b"/" + NAME
+        shutil.copy("/bin/sleep", path)
+        yield path
+
+
+def started(sleeper: Sleepers, program: bytes) -> int:
+    """By alice, with arguments of that kind too."""
+    pid = sleeper(uid=UID, program=f"os.execv({program!r}, [{NAME!r}, '1000'])").pid
+    until(lambda: procfs.program(pid).startswith("w\n"), "it is that program")
+    return pid
+
+
+def assert_harmless(said: bytes) -> None:
+    bad = [letter for letter in said.decode() if letter != "\n" and not letter.isprintable()]
+    assert bad == [], said
+    assert not any(line.startswith(b"paas: ok") for line in said.splitlines()), said
+
+
+def ran(shop: Shop, *words: str) -> tuple[int, bytes]:
+    done = subprocess.run(shop.command(*words), stdout=-1, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout
+
+
+def test_commands_that_show_processes(shop: Shop, sleeper: Sleepers, program: bytes) -> None:
+    assert ran(shop, "reconcile")[0] == 0
+    shop.account("alice", ASKS)
+    pid = started(sleeper, program)
+    script = (
+        r"printf '\nx\033[2J[/b]\233\177' >/proc/self/comm; " + f"setpriv --reuid {UID + 1} --clear-groups sleep 1000"
+    )
+    way = subprocess.Popen(["sh", "-c", script], start_new_session=True)
+    shop.account("bob", 'users: ["b\\e[2J\\nob"]\n"x-\\e\\n": 1\n')
+    try:
+        for words in (["coverage"], ["status"], ["status", "alice"], ["diff"], ["check"], ["coverage", "--json"]):
+            status, said = ran(shop, *words)
+            assert status in (0, 2, 3), (words, said)
+            assert_harmless(said)
+        told = json.loads(subprocess.run(shop.command("coverage", "--json"), stdout=-1).stdout)["processes"]
+        assert [it["program"] for it in told if it["pid"] == pid] == [os.fsdecode(NAME)], "JSON has the name as it is"
+        shop.account("bob", f"{NO_LIMIT}\n")
+        table = ran(shop, "coverage")[1].decode()
+        assert r"w\npaas: ok\x1b[2J\udc9b[b]\u202e" in table
+        assert "\\nx\\x1b[2J[/b]\ufffd\\x7f" in table, "the way by which bob's came in"
+        status, said = ran(shop, "reconcile")
+        assert f"move process {pid}" in said.decode()
+        assert_harmless(said)
+    finally:
+        os.killpg(way.pid, 9)
+        way.wait()
+
+
+def test_what_the_daemon_writes_into_the_journal(shop: Shop, sleeper: Sleepers, program: bytes, tmp_path: Path) -> None:
+    shop.account("alice", ASKS)
+    log = tmp_path / "log"
+    with open(log, "ab") as said:
+        daemon = subprocess.Popen(shop.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
+    try:
+        until(lambda: b"create users/alice/other" in log.read_bytes(), "it has looked at everything")
+        pid = started(sleeper, program)
+        until(lambda: b"move process %d" % pid in log.read_bytes(), "the process is moved")
+        time.sleep(0.2)
+        assert_harmless(log.read_bytes())
+    finally:
+        daemon.terminate()
+        daemon.wait(20)
+
+
+@pytest.fixture
+def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[Workplace]:
+    with opened(Workplace, tmp_path_factory, cgroups, keeper, first=UID) as work:
+        yield work
+
+
+def test_logs_on_a_terminal(work: Workplace) -> None:
+    text = b"\x1b]0;owned\x07\x9b2J\tcolumn\xff\r\n"
+    work.services("worker: {run: 'exec sleep 1000'}")
+    work.reconcile()
+    until(lambda: work.members("worker"), "it runs")
+    log = work.home / "logs" / "worker.log"
+    until(log.exists, "there is a log")
+    log.write_bytes(text)
+    master, slave = pty.openpty()
+    done = subprocess.run(work.command("logs", "alice/worker"), stdout=slave, stderr=slave)
+    shown = os.read(master, 65536)
+    os.close(slave), os.close(master)
+    assert done.returncode == 0
+    assert shown == rb"\x1b]0;owned\x07\udc9b2J   column\udcff" + b"\r\n"
+    piped = subprocess.run(work.command("logs", "alice/worker"), stdout=-1)
+    assert piped.stdout == text, "a pipe gets the log as it is"
