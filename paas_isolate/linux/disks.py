@@ -51,7 +51,7 @@ class Disks:
 
     def mount_of(self, path: str) -> mounts.Mount:
         """The mount that a path lies on. HostError where that has no disk of this machine."""
-        mount = self._table.of(self._real(os.path.normpath(path)))
+        mount = self._table.of(self._real(_absolute(path)))
         if is_diskless(mount):
             raise _no_disk(path, mount)
         return mount
@@ -76,7 +76,7 @@ class Disks:
             return here
         if not links:
             raise HostError(f"{path} leads through too many links")
-        return self._real(os.path.normpath(os.path.join(above, target)), links - 1)
+        return self._real(_absolute(os.path.join(above, target)), links - 1)
 
     def _directory(self, path: str, links: int) -> tuple[str, bool]:
         """Where it really is, and whether it is only root who writes to it."""
@@ -85,6 +85,11 @@ class Disks:
             known = real, not is_waiting(self._table.of(real)) and _is_roots(real)
             self._directories[path] = known
         return known
+
+
+def _absolute(path: str) -> str:
+    """An account without a home has ''; normpath keeps two slashes (path_resolution(7))."""
+    return "/" + os.path.normpath(f"/{path}").lstrip("/")
 
 
 def disk_of(device: str) -> str:
