@@ -46,13 +46,19 @@
 /* Exit status where the leaf cannot have another process: what is the customer's own fault counts as a failed start. */
 #define LEAF_FULL 1
 
-/* The bit of a signal in the sets of /proc/PID/stat. */
-#define BIT_OF(number) (1UL << ((number) - 1))
+/* Milliseconds in which a child says that it runs, or is seen to be killed; one without CPU time does neither. */
+#define FIRST_WORD_MOST 20
 
-/* When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. 0 where that is not told. PENDING, if
- * there is one, is field 31: the signals that its first thread has not taken yet. */
-static unsigned long long start_of(pid_t pid, unsigned long *pending)
+/* The bit of a signal in the sets of /proc/PID/stat, and of a process that is ending (PF_EXITING, linux/sched.h) in its
+ * flags there. */
+#define BIT_OF(number) (1UL << ((number) - 1))
+#define ENDING 4UL
+
+/* When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. 0 where that is not told. KILLED, where
+ * it is asked for, says whether it has SIGKILL before it (field 31) or is ending (the flags, field 9). */
+static unsigned long long start_of(pid_t pid, bool *killed)
 {
+	unsigned long flags = 0, pending = 0;
 	char path[64], text[1024];
 	const char *at;
 	unsigned long long start = 0;
@@ -68,14 +74,17 @@ static unsigned long long start_of(pid_t pid, unsigned long *pending)
 		return 0;
 	text[size] = '\0';
 	at = strrchr(text, ')');
-	for (int field = 2; at && field < 22; field++)
+	for (int field = 3; at && field <= 31; field++) {
 		at = strchr(at + 1, ' ');
-	if (at)
-		start = strtoull(at, NULL, 10);
-	for (int field = 22; at && field < 31; field++)
-		at = strchr(at + 1, ' ');
-	if (at && pending)
-		*pending = strtoul(at, NULL, 10);
+		if (at && field == 9)
+			flags = strtoul(at, NULL, 10);
+		else if (at && field == 22)
+			start = strtoull(at, NULL, 10);
+		else if (at && field == 31)
+			pending = strtoul(at, NULL, 10);
+	}
+	if (killed)
+		*killed = flags & ENDING || pending & BIT_OF(SIGKILL);
 	return start;
 }
 
@@ -137,11 +146,14 @@ static void prepare(struct keeper *keeper, const struct passwd *user)
 }
 
 /* In the leaf: begins the program, as root; becomes the customer; keeps the program. */
-__attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const struct passwd *user)
+__attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const struct passwd *user, int alive)
 {
 	int null = nothing(), pipes[2], whys[2];
 	sigset_t heard;
 
+	if (alive >= 0 && write(alive, "", 1) < 0)
+		errno = 0; /* then nobody waits for it any more */
+	close(alive);
 	tell_failure = note_failed;
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
@@ -196,20 +208,48 @@ __attribute__((noreturn)) static void refused(int error)
 	fail("the leaf cannot be entered: %s", strerror(error));
 }
 
-/* A child that is in the leaf from its first instruction on, without the wait that a move costs (clone(2),
- * CLONE_INTO_CGROUP). 0 in the child. */
-static pid_t clone_into_leaf(void)
+/* Whether the kernel ends CHILD, which says a word on ALIVE as soon as it runs, at its birth: Linux 6.14 and later do so to
+ * whoever is cloned into a cgroup that cgroup.kill has ever been written to, for they compare its count of kills with that
+ * of the cgroup which the clone came from (kernel/cgroup/cgroup.c, kill_seq). */
+static bool is_killed_at_birth(pid_t child, int alive)
+{
+	struct pollfd word = {.fd = alive, .events = POLLIN};
+	bool killed = false;
+
+	for (int i = 0; i < FIRST_WORD_MOST && !killed; i++) {
+		if (poll(&word, 1, 1) == 1 && word.revents & POLLIN)
+			return false;
+		start_of(child, &killed); /* of a zombie, too */
+	}
+	return killed;
+}
+
+/* A keeper that is in the leaf from its first instruction on, without the wait that a move costs (clone(2),
+ * CLONE_INTO_CGROUP). 0 where the kernel ends it at once. */
+static pid_t clone_keeper(struct keeper *keeper, const struct passwd *user)
 {
 	struct clone_args how = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = LEAF};
-	pid_t child = (pid_t)syscall(SYS_clone3, &how, sizeof how);
+	int alive[2];
+	pid_t child;
 
+	if (pipe2(alive, O_CLOEXEC))
+		fail("%s", strerror(errno));
+	child = (pid_t)syscall(SYS_clone3, &how, sizeof how);
 	if (child < 0)
 		refused(errno);
+	if (!child) {
+		close(alive[0]);
+		be_keeper(keeper, user, alive[1]);
+	}
+	close(alive[1]);
+	if (is_killed_at_birth(child, alive[0]))
+		child = 0;
+	close(alive[0]);
 	return child;
 }
 
-/* A child that is moved into the leaf before its first instruction of its own. 0 in the child. */
-static pid_t fork_into_leaf(void)
+/* A keeper that is moved into the leaf before it does anything of its own. */
+static pid_t move_keeper(struct keeper *keeper, const struct passwd *user)
 {
 	int gate[2];
 	char text[16];
@@ -225,7 +265,7 @@ static pid_t fork_into_leaf(void)
 		if (read(gate[0], text, 1) != 1)
 			_exit(OWN_FAILURE);
 		close(gate[0]);
-		return 0;
+		be_keeper(keeper, user, -1);
 	}
 	snprintf(text, sizeof text, "%d", (int)child);
 	if (leaf_write(LEAF, "cgroup.procs", text)) {
@@ -246,9 +286,7 @@ int main(void)
 	struct request request;
 	struct keeper keeper = {.request = &request, .out = {.request = &request}};
 	struct passwd user;
-	unsigned long pending = 0;
 	unsigned long long start;
-	int status = 0;
 	pid_t child;
 
 	if (getuid() || geteuid())
@@ -260,20 +298,10 @@ int main(void)
 	if (leaf_frozen(LEAF, "cgroup.events") == 1)
 		fail("the leaf is frozen");
 	prepare(&keeper, &user);
-	child = clone_into_leaf();
+	child = clone_keeper(&keeper, &user);
 	if (!child)
-		be_keeper(&keeper, &user);
-	start = start_of(child, &pending);
-	/* Linux 6.14 and later end whoever is cloned into a cgroup that cgroup.kill has ever been written to: they compare
-	 * its count of kills with that of the cgroup which the clone came from (kernel/cgroup/cgroup.c, kill_seq). The signal
-	 * is there when the clone is; when it dies of it is its own leaf's matter. */
-	if (pending & BIT_OF(SIGKILL) ||
-	    (waitpid(child, &status, WNOHANG) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)) {
-		child = fork_into_leaf();
-		if (!child)
-			be_keeper(&keeper, &user);
-		start = start_of(child, NULL);
-	}
+		child = move_keeper(&keeper, &user);
+	start = start_of(child, NULL);
 	if (!request.ended) /* whoever tells of an end is no keeper of a run */
 		note("keeper %d %llu", (int)child, start);
 	dprintf(STDOUT_FILENO, "%d %llu\n", (int)child, start);
