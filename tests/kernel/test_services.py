@@ -40,6 +40,8 @@ def test_no_service_runs_before_everybody_elses_by_its_files_word(work: Workplac
     until(lambda: "end" in work.log("fast"), "the service has said what it may")
     words = work.log("fast").split()
     assert words[words.index("priority") + 1 :][:2] == ["0", "0"] and "4096" in words and "first" not in words
+    if subprocess.run(["prlimit", "--rtprio=99:99", "true"], capture_output=True).returncode != 0:
+        return  # root of a machine without CAP_SYS_RESOURCE may raise no limit either
     config = work.shop.etc / "config.yaml"
     config.write_text(config.read_text() + "allow: [publish, users, rlimits]\n")
 
