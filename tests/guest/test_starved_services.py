@@ -17,16 +17,12 @@ def services(run: str) -> dict[str, dict[str, str]]:
     return {name: {"run": run, "stop_timeout": "1s"} for name in SERVICES}
 
 
-def slowest_repair(seconds: float) -> float:
-    """Of bob's knob, written by hand again and again for so long; never so often that it is given up."""
-    slowest, end = 0.0, time.monotonic() + seconds
-    while time.monotonic() < end:
-        begin = time.monotonic()
-        write_knob("users/bob", "pids.max", "7")
-        until(lambda: knob("users/bob", "pids.max") == "41", "bob's knob is put back", seconds=60)
-        slowest = max(slowest, time.monotonic() - begin)
-        time.sleep(21)
-    return slowest
+def repair() -> float:
+    """Seconds until bob's knob, written by hand, is put back. Not more than three times a minute: then it is given up."""
+    begin = time.monotonic()
+    write_knob("users/bob", "pids.max", "7")
+    until(lambda: knob("users/bob", "pids.max") == "41", "bob's knob is put back", seconds=60)
+    return time.monotonic() - begin
 
 
 def test_who_has_no_cpu_time_left_starts_services_and_nobody_waits(spec, sell, paas) -> None:
@@ -34,8 +30,9 @@ def test_who_has_no_cpu_time_left_starts_services_and_nobody_waits(spec, sell, p
     sell("bob", limits={"pids": 41})
     sell("alice", limits={"cpu": "2%", "pids": 200}, services=services(LOOPS))
     with daemon(accounts=2):
-        assert slowest_repair(2) < SOON
+        assert repair() < SOON
         until(lambda: all(pids_in(f"users/alice/{name}") for name in SERVICES), "all are in their leaves", seconds=60)
         sell("alice", limits={"cpu": "2%", "pids": 200}, services=services(f"X=1; {LOOPS}"))  # all start anew
-        time.sleep(0.5)
-        assert slowest_repair(42) < SOON
+        for pause in (0.5, 5):
+            time.sleep(pause)
+            assert repair() < SOON
