@@ -18,7 +18,7 @@ def services(run: str) -> dict[str, dict[str, str]]:
 
 
 def repair() -> float:
-    """Seconds until bob's knob, written by hand, is put back. Not more than three times a minute: then it is given up."""
+    """Seconds until bob's knob, written by hand, is put back. Three times a minute at the most: then it is given up."""
     begin = time.monotonic()
     write_knob("users/bob", "pids.max", "7")
     until(lambda: knob("users/bob", "pids.max") == "41", "bob's knob is put back", seconds=60)
