@@ -330,6 +330,8 @@ static void tell_end(struct keeper *keeper)
 	if (size > 0) { /* it never became the program */
 		why[size] = '\0';
 		note("waiting %s", why);
+		if (keeper->request->job) /* what is tried each minute tells nobody each minute */
+			tell_others(keeper, why);
 		return;
 	}
 	snprintf(how, sizeof how, killed ? "signal %d (%s)" : "exit status %d", number, strsignal(number));

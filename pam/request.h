@@ -17,7 +17,7 @@
 struct request {
 	const char *user, *account, *service, *name, *command, *directory, *environment_file, *log, *health, *mail, *hook, *view, *views, *ended;
 	unsigned long log_max, log_keep, umask, health_every, health_failures;
-	bool no_new_privs, last_try;
+	bool no_new_privs, last_try, job;
 	struct {
 		int which;
 		rlim_t value;
@@ -110,6 +110,8 @@ static struct request read_request(void)
 			request.no_new_privs = *value == '1';
 		else if (!strcmp(at, "last_try"))
 			request.last_try = *value == '1';
+		else if (!strcmp(at, "job"))
+			request.job = *value == '1';
 		else if (!strcmp(at, "rlimit"))
 			take_rlimit(&request, value);
 		else if (!strcmp(at, "variable"))

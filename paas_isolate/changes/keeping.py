@@ -115,6 +115,7 @@ def _launch(sold: Sold, service: Service, work: Work, index: int, uid: int) -> L
         port=service.listen and service.listen + index - 1,
         addresses=sold.addresses,
         view=sold.directory if sold.view else "",
+        is_job=bool(work.schedule),
     )
 
 

@@ -106,6 +106,8 @@ def _request(of: Launch) -> Iterator[str]:
         yield f"view={of.view}"
     if of.last_try:
         yield "last_try=1"
+    if of.is_job:
+        yield "job=1"
 
 
 def _clear(fd: int, undo: ExitStack) -> int:

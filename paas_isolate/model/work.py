@@ -91,6 +91,9 @@ DEFAULT = Work(
 )
 
 
+_NEWER = ", called='', is_job=False)"
+
+
 class Launch(NamedTuple):
     """All that a process is begun with. `command` is a line for sh(1); `directory`, `environment_file` and `log` are
     paths that are opened as the user. `told` are variables that may change without a new start."""
@@ -122,14 +125,14 @@ class Launch(NamedTuple):
     """Whether the customer is to be told, where it fails, that it is not started again."""
     called: str = ""
     """What the user is called now, where `user` is the name of nobody any more."""
+    is_job: bool = False
+    """Whether a run that could not begin is told like one that failed: another comes only when it is time again."""
 
     @property
     def digest(self) -> str:
         """What tells a changed command from the one that runs."""
         from hashlib import blake2b  # only a machine with services of its own pays for OpenSSL's import
 
-        text = repr(self._replace(told=(), view="", last_try=False, called=""))
-        before, _, after = text.rpartition(
-            ", called=''"
-        )  # as it was before there was `called`: an upgrade starts nothing
-        return blake2b((before + after).encode(), digest_size=12).hexdigest()
+        text = repr(self._replace(told=(), view="", last_try=False, called="", is_job=False))
+        text = text.removesuffix(_NEWER) + ")"  # as it was before there were these: an upgrade starts nothing anew
+        return blake2b(text.encode(), digest_size=12).hexdigest()

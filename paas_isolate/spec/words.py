@@ -132,8 +132,26 @@ def _schedule(text: str) -> str:
             raise ValueError
         next(CronSim(plain, datetime(2024, 1, 1)))
     except (CronSimError, StopIteration, ValueError):  # ValueError: int() of thousands of digits
-        raise ValueError(SCHEDULE.expected) from None
+        raise ValueError(NEVER if _never_comes(plain) else SCHEDULE.expected) from None
     return plain
+
+
+NEVER = "a time that comes: this one never does"
+
+
+def _never_comes(schedule: str) -> bool:
+    """Whether only the day and the month do not go together (30 February)."""
+    from datetime import datetime
+
+    from cronsim import CronSim, CronSimError
+
+    try:
+        minute, hour, day, month, weekday = schedule.split()
+        for each in (f"{minute} {hour} {day} * {weekday}", f"{minute} {hour} * {month} {weekday}"):
+            CronSim(each, datetime(2024, 1, 1))
+    except (CronSimError, ValueError):
+        return False
+    return True
 
 
 _NICKNAMES = {

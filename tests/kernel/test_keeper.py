@@ -410,6 +410,17 @@ def test_a_hook_is_told_how_it_ended(stage: Stage) -> None:
     assert (stage.home / "told").read_text() == "exit status 6 of nobody/web\n"
 
 
+def test_of_a_job_that_could_not_begin_somebody_is_told(stage: Stage) -> None:
+    failure = Failure(mail="", run="echo $RESULT >told")
+    for is_job in (False, True):
+        away = str(stage.home / "app")
+        assert stage.begin("exit 0", on_failure=failure, directory=away, is_job=is_job) == ""
+        assert stage.waiting()
+        until(lambda: not stage.pids(), "the keeper goes")
+        assert not (stage.home / "told").exists(), "a hook begins in the same directory"
+        assert ("on_failure.run ended with exit status 125" in stage.said()) == is_job
+
+
 def test_a_hook_that_fails_is_told_with_what_it_says(stage: Stage) -> None:
     assert stage.begin("echo last words; exit 6", on_failure=Failure(run="echo nobody home >&2; exit 3")) == ""
     assert stage.ended() == ["exit", "6"]

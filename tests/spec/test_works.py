@@ -90,7 +90,7 @@ WRONG = {
     "schedule: '@reboot'": f"3:19: schedule is '@reboot'; {CRONTAB}",
     "schedule: '61 * * * *'": f"3:19: schedule is '61 * * * *'; {CRONTAB}",
     "schedule: '* * * * * *'": f"3:19: schedule is '* * * * * *'; {CRONTAB}",
-    "schedule: '0 0 30 2 *'": f"3:19: schedule is '0 0 30 2 *'; {CRONTAB}",
+    "schedule: '0 0 30 2 *'": "3:19: schedule is '0 0 30 2 *'; expected a time that comes: this one never does",
     "replicas: 0": "3:19: replicas is '0'; expected a whole number from 1 to 100, such as 3",
     "umask: 27": "3:16: umask is '27'; expected three octal digits such as 027",
     "umask: 888": "3:16: umask is '888'; expected three octal digits such as 027",
