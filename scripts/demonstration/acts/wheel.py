@@ -28,7 +28,7 @@ for attempt in {1..8}; do
     kill -CONT $first 2>/dev/null
     wait $first
 done
-"${PAAS[@]}" reconcile >"${TMPDIR:-/tmp}/second.$$" 2>&1
+"${PAAS[@]}" reconcile --wait 0 >"${TMPDIR:-/tmp}/second.$$" 2>&1
 tell second $?
 tell words "$(tail -n 1 "${TMPDIR:-/tmp}/second.$$")"
 rm -f "${TMPDIR:-/tmp}/second.$$"
