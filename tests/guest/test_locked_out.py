@@ -7,8 +7,7 @@ from guest_people import Customer
 from guest_stage import FIRST, Stage
 from guest_watch import now
 
-QUICK = "the account has no process left"
-"""The only fault that is tried without --long."""
+pytestmark = [pytest.mark.long, pytest.mark.hostile]
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ FAULTS = (
     Fault("nothing is wrong", "true", "true", "users/inn/login"),
     Fault("no reconcile comes", "systemctl stop cron.service", "systemctl start cron.service", "users/inn/login"),
     Fault(
-        QUICK,
+        "the account has no process left",
         'echo 0 >"$TREE/users/$A/pids.max"',
         'echo 1000 >"$TREE/users/$A/pids.max"',
         told="This account has as many processes as it may have.",
@@ -79,12 +78,7 @@ def scripted(stage: Stage, text: str, user: Customer) -> tuple[int, str]:
         return script.wait(240), output.read_text(errors="replace")
 
 
-def marked(fault: Fault) -> object:
-    marks = [pytest.mark.hostile, *([] if fault.name == QUICK else [pytest.mark.long])]
-    return pytest.param(fault, id=fault.name.replace(" ", "-"), marks=marks)
-
-
-@pytest.mark.parametrize("fault", [marked(fault) for fault in FAULTS])
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.name.replace(" ", "-") for fault in FAULTS])
 def test_root_and_the_administrators_come_in(stage: Stage, fault: Fault) -> None:
     customer = stage.people[FIRST]
     status, output = scripted(stage, fault.begin, customer)
