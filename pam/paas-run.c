@@ -111,8 +111,20 @@ __attribute__((noreturn)) static void be_messenger(struct keeper *keeper, const 
 	_exit(0);
 }
 
+/* The end of paas-run's pipe at which its keeper says that it runs; -1 where nobody waits for that. */
+static int alive = -1;
+
+static void say_alive(void)
+{
+	if (alive >= 0 && write(alive, "", 1) < 0)
+		errno = 0; /* nobody waits any more */
+	close(alive);
+	alive = -1;
+}
+
 static void note_failed(const char *why)
 {
+	say_alive();
 	note("failed %s", why);
 }
 
@@ -146,14 +158,11 @@ static void prepare(struct keeper *keeper, const struct passwd *user)
 }
 
 /* In the leaf: begins the program, as root; becomes the customer; keeps the program. */
-__attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const struct passwd *user, int alive)
+__attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const struct passwd *user)
 {
 	int null = nothing(), pipes[2], whys[2];
 	sigset_t heard;
 
-	if (alive >= 0 && write(alive, "", 1) < 0)
-		errno = 0; /* then nobody waits for it any more */
-	close(alive);
 	tell_failure = note_failed;
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
@@ -175,8 +184,10 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 		fail("%s", strerror(errno));
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
 	fcntl(whys[0], F_SETFL, O_NONBLOCK);
-	if (keeper->request->ended)
+	if (keeper->request->ended) {
+		say_alive();
 		be_messenger(keeper, user, null);
+	}
 	keeper->program = fork();
 	if (keeper->program < 0)
 		fail("no process can be had: %s", strerror(errno));
@@ -191,6 +202,7 @@ __attribute__((noreturn)) static void be_keeper(struct keeper *keeper, const str
 	keeper->why = whys[0];
 	note("main %d %llu %d", (int)keeper->program, start_of(keeper->program, NULL), (int)getpid());
 	tell_failure = NULL;
+	say_alive(); /* not sooner: paas-run's own end would take the processor from the program's beginning */
 	settle(keeper, user, null);
 	keep(keeper);
 	drain(keeper);
@@ -208,12 +220,12 @@ __attribute__((noreturn)) static void refused(int error)
 	fail("the leaf cannot be entered: %s", strerror(error));
 }
 
-/* Whether the kernel ends CHILD, which says a word on ALIVE as soon as it runs, at its birth: Linux 6.14 and later do so to
- * whoever is cloned into a cgroup that cgroup.kill has ever been written to, for they compare its count of kills with that
- * of the cgroup which the clone came from (kernel/cgroup/cgroup.c, kill_seq). */
-static bool is_killed_at_birth(pid_t child, int alive)
+/* Whether the kernel ends CHILD, which says a word at the other end of PIPE when it has begun, at its birth: Linux 6.14 and
+ * later do so to whoever is cloned into a cgroup that cgroup.kill has ever been written to, for they compare its count of
+ * kills with that of the cgroup which the clone came from (kernel/cgroup/cgroup.c, kill_seq). */
+static bool is_killed_at_birth(pid_t child, int pipe)
 {
-	struct pollfd word = {.fd = alive, .events = POLLIN};
+	struct pollfd word = {.fd = pipe, .events = POLLIN};
 	bool killed = false;
 
 	for (int i = 0; i < FIRST_WORD_MOST && !killed; i++) {
@@ -229,22 +241,23 @@ static bool is_killed_at_birth(pid_t child, int alive)
 static pid_t clone_keeper(struct keeper *keeper, const struct passwd *user)
 {
 	struct clone_args how = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = LEAF};
-	int alive[2];
+	int ends[2];
 	pid_t child;
 
-	if (pipe2(alive, O_CLOEXEC))
+	if (pipe2(ends, O_CLOEXEC))
 		fail("%s", strerror(errno));
 	child = (pid_t)syscall(SYS_clone3, &how, sizeof how);
 	if (child < 0)
 		refused(errno);
 	if (!child) {
-		close(alive[0]);
-		be_keeper(keeper, user, alive[1]);
+		close(ends[0]);
+		alive = ends[1];
+		be_keeper(keeper, user);
 	}
-	close(alive[1]);
-	if (is_killed_at_birth(child, alive[0]))
+	close(ends[1]);
+	if (is_killed_at_birth(child, ends[0]))
 		child = 0;
-	close(alive[0]);
+	close(ends[0]);
 	return child;
 }
 
@@ -265,7 +278,7 @@ static pid_t move_keeper(struct keeper *keeper, const struct passwd *user)
 		if (read(gate[0], text, 1) != 1)
 			_exit(OWN_FAILURE);
 		close(gate[0]);
-		be_keeper(keeper, user, -1);
+		be_keeper(keeper, user);
 	}
 	snprintf(text, sizeof text, "%d", (int)child);
 	if (leaf_write(LEAF, "cgroup.procs", text)) {
