@@ -65,6 +65,8 @@ class Places:
         sold = self._by_uid.get(process.uid)
         if sold is None:
             return self._without_account(process)
+        if process.uid in self._fleet.doubtful and not self._is_in(sold, process):
+            return tree.PENALTY  # confined, and no part of what may be another person's
         if self._kept(sold, process.cgroup) or (process.command is None and process.cgroup in self._leaves(sold)):
             return process.cgroup
         claim = self._claim(sold, process)
@@ -77,9 +79,9 @@ class Places:
     def confined(self, process: Process) -> bool:
         """Whether it is inside the cgroup of its own account (or the one that its uid's policy names)."""
         sold = self._by_uid.get(process.uid)
-        if sold is None or not process.confined:
+        if sold is None or not process.confined or process.uid in self._fleet.doubtful:
             return process.confined
-        return tree.directory_of(process.cgroup) == sold.directory
+        return self._is_in(sold, process)
 
     def rules_ask(self, sold: Sold) -> bool:
         """Whether any service of the account wants to know programs and command lines."""
@@ -108,6 +110,9 @@ class Places:
         if directory and directory not in self._directories:
             return process.cgroup  # an account that is going, or whose file is wrong, stays as it is
         return tree.PENALTY if self._fleet.host.without_account == "penalty" else process.cgroup
+
+    def _is_in(self, sold: Sold, process: Process) -> bool:
+        return process.confined and tree.directory_of(process.cgroup) == sold.directory
 
     def _revoked(self, process: Process) -> bool:
         return process.uid in self._fleet.revoked.get(tree.directory_of(process.cgroup), ())

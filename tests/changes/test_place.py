@@ -101,3 +101,14 @@ def test_a_process_between_two_identities_is_never_moved() -> None:
 )
 def test_policy_penalty(uid: int, cgroup: str, expected: str) -> None:
     assert where(uid, cgroup, without_account="penalty") == expected
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "expected"),
+    [(SSHD, "penalty"), ("users/alice/web", "users/alice/web"), ("penalty", "penalty"), ("users/bob/login", "penalty")],
+)
+def test_who_may_be_another_person_is_confined_and_no_part_of_the_account(cgroup: str, expected: str) -> None:
+    places = Places(fleet(ALICE, BOB)._replace(doubtful=frozenset({1001})))
+    process = Process(1, 1001, cgroup, 1, "bash", "", settled=True)
+    assert places.place(process) == expected
+    assert places.confined(process._replace(cgroup=expected))
