@@ -60,6 +60,22 @@ def test_a_home_that_never_answers_holds_nobody_up(shop: Shop, programs: Path, p
             ran(shop, among, *words)
 
 
+def test_the_name_of_a_mount_point_is_one_name(shop: Shop, place: Path) -> None:
+    """fusermount(1) mounts where a customer says; here root stands for it."""
+    shop.account("bob")
+    assert shop.run("reconcile").returncode == 0
+    shop.cgroups.write("users/bob", "cgroup.freeze", "1")
+    point = place / "a\rb\x0bc\x85d\u2028e"
+    point.mkdir()
+    mount = "mount -t tmpfs none \"$0\" && echo ready && exec sleep 1000"
+    with begun("unshare", "--mount", "--propagation", "private", "sh", "-c", mount, point) as process:
+        done = ran(shop, process.pid, "reconcile")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "set cgroup.freeze of users/bob to 0 (was 1)" in done.stdout
+        for words in (("diff",), ("status",), ("coverage",)):
+            assert ran(shop, process.pid, *words).returncode == 0
+
+
 def test_a_command_line_that_cannot_be_read_holds_nobody_up(
     shop: Shop, programs: Path, place: Path, sleeper: Sleepers
 ) -> None:
