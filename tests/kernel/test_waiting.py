@@ -91,7 +91,7 @@ def test_the_name_of_a_mount_point_is_one_name(shop: Shop, place: Path) -> None:
     shop.cgroups.write("users/bob", "cgroup.freeze", "1")
     point = place / "a\rb\x0bc\x85d\u2028e"
     point.mkdir()
-    mount = "mount -t tmpfs none \"$0\" && echo ready && exec sleep 1000"
+    mount = 'mount -t tmpfs none "$0" && echo ready && exec sleep 1000'
     with begun("unshare", "--mount", "--propagation", "private", "sh", "-c", mount, point) as process:
         done = ran(shop, process.pid, "reconcile")
         assert (done.returncode, done.stderr) == (0, "")
