@@ -63,6 +63,10 @@ class Answering:
         customers = self.customers()
         return customers and customers.fleet
 
+    def _owner(self, uid: int) -> str:
+        customers = self.customers()
+        return customers.places.owner(uid) if customers else ""
+
     @contextmanager
     def opened(self, fleet: Fleet) -> Iterator[CgroupTree]:
         with self.desk.tree(fleet) as (cgroups, _):
@@ -78,7 +82,8 @@ class Answering:
         none: nobody could ask."""
         try:
             listening = self._bind(stack.enter_context(self._bound))
-            self._reception = Reception(listening, Control(verbs(self), self.customers, self._troubles.bug).ask)
+            ask = Control(verbs(self), self.customers, self._troubles.bug).ask
+            self._reception = Reception(listening, ask, self._owner)
             stack.callback(self._reception.close)
             rounds = Rounds(self.hits, self.fleet, self.opened, self._troubles.tell)
             stack.callback(rounds.close)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 _MANY = 1000
-"""Uids that are remembered without a thought; of more, those are forgotten that have been quiet long enough."""
+"""Askers that are remembered without a thought; of more, those are forgotten that have been quiet long enough."""
 
 
 class Pace(NamedTuple):
@@ -43,15 +43,15 @@ class Purse:
 
 
 class Purses:
-    """One for each uid."""
+    """One for each uid, or account."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._of: dict[int, Purse] = {}
+        self._of: dict[int | str, Purse] = {}
         self._forgot = 0.0
 
-    def take(self, uid: int, now: float) -> bool:
+    def take(self, asking: int | str, now: float) -> bool:
         if len(self._of) >= _MANY and now >= self._forgot + 1:
             self._of = {it: purse for it, purse in self._of.items() if not purse.full(now)}
             self._forgot = now
-        return self._of.setdefault(uid, Purse(self._pace)).take(now)
+        return self._of.setdefault(asking, Purse(self._pace)).take(now)

@@ -14,7 +14,7 @@ from functools import partial
 
 from paas_isolate.daemon.control import BUSY, WRONG, refusal
 from paas_isolate.daemon.pace import Pace
-from paas_isolate.linux.control import LONGEST, Who, who
+from paas_isolate.linux.control import LONGEST, who
 from paas_isolate.linux.ears.clock import Clock
 from paas_isolate.linux.ears.heard import Heard
 
@@ -24,22 +24,29 @@ PATIENCE = 5.0
 """Seconds for a request to come, and for its answer to be fetched."""
 EACH, ALL = 4, 128
 """Connections at once of one uid, and of all; root has its own."""
+TOGETHER = ALL // 4
+"""Connections at once of one account's uids, and of all uids that have none: a user namespace has 65,536 of them."""
 COMING = Pace(burst=200, a_second=100)
 """Connections; above it the others wait in the socket's queue, and the kernel lets nobody past them."""
 ASKING, EVERYBODY = Pace(burst=10, a_second=0.5), Pace(burst=100, a_second=20)
-"""Questions of one customer, and of all: the loop has other work."""
+"""Questions of one uid, and of all: the loop has other work."""
+ASKING_TOGETHER = Pace(burst=25, a_second=5)
+"""Of one account's uids, and of all that have none."""
 
 Ask = Callable[[bytes, int, int, Callable[[bytes], None]], bytes | float]
+Owner = Callable[[int], str]
+"""The account of a uid; '' for one that has none."""
 
 
 class _Visit:
     """One connection: what has been heard of it, and what it is still to be told."""
 
-    __slots__ = ("connection", "heard", "late", "telling", "waits", "who")
+    __slots__ = ("account", "connection", "heard", "late", "telling", "waits", "who")
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, owner: Owner) -> None:
         self.connection = connection
         self.who = who(connection)
+        self.account = owner(self.who.uid) if self.who.uid else None
         self.heard = b""
         self.telling = b""
         self.waits = False
@@ -49,11 +56,13 @@ class _Visit:
 class Reception:
     """An ear of the loop. `ask` is Control's. It has a poll of its own, whose descriptor is the ear's."""
 
-    def __init__(self, listening: socket.socket, ask: Ask) -> None:
-        self._listening, self._ask = listening, ask
+    def __init__(self, listening: socket.socket, ask: Ask, owner: Owner = lambda _: "") -> None:
+        self._listening, self._ask, self._owner = listening, ask, owner
         self._visits: dict[int, _Visit] = {}
         self._by_uid: Counter[int] = Counter()
+        self._by_account: Counter[str | None] = Counter()
         self._coming, self._everybody, self._asking = COMING.begin(), EVERYBODY.begin(), ASKING.each()
+        self._together = ASKING_TOGETHER.each()
         self._gone: list[socket.socket] = []
         self._open = True
         with ExitStack() as undo:
@@ -113,19 +122,21 @@ class Reception:
             except OSError:  # no descriptor left: whoever waits, waits
                 return self._rest()
             connection.setblocking(False)
-            self._welcome(_Visit(connection))
+            self._welcome(_Visit(connection, self._owner))
         return None
 
     def _welcome(self, visit: _Visit) -> None:
         uid, fd = visit.who.uid, visit.connection.fileno()
         full = self._by_uid[uid] >= EACH if uid else self._by_uid[0] >= ALL
+        many = uid and self._by_account[visit.account] >= TOGETHER
         crowded = uid and len(self._visits) - self._by_uid[0] >= ALL
         if not self._visits:
             self._clock.strike(1)
         self._visits[fd] = visit
         self._by_uid[uid] += 1
+        self._by_account[visit.account] += 1
         self._poll.register(fd, select.EPOLLIN)
-        if full or crowded:
+        if full or many or crowded:
             self._tell(visit, refusal("too many ask at once: ask again in a moment", BUSY))
         else:
             self._hear(visit)
@@ -177,7 +188,7 @@ class Reception:
 
     def _answer(self, visit: _Visit, line: bytes) -> None:
         visit.heard = b""
-        if self._too_often(visit.who):
+        if self._too_often(visit):
             return self._tell(visit, refusal("too many questions: ask again in a moment", BUSY))
         answer = self._ask(line, *visit.who, partial(self._tell_later, visit))
         if isinstance(answer, bytes):
@@ -187,9 +198,11 @@ class Reception:
             self._poll.modify(visit.connection.fileno(), 0)
         return None
 
-    def _too_often(self, asking: Who) -> bool:
-        now = time.monotonic()
-        return asking.uid != 0 and not (self._asking.take(asking.uid, now) and self._everybody.take(now))
+    def _too_often(self, visit: _Visit) -> bool:
+        now, account = time.monotonic(), visit.account
+        return account is not None and not (
+            self._asking.take(visit.who.uid, now) and self._together.take(account, now) and self._everybody.take(now)
+        )
 
     def _tell_later(self, visit: _Visit, line: bytes) -> None:
         """Who has gone meanwhile is told nothing."""
@@ -218,6 +231,9 @@ class Reception:
         self._by_uid[visit.who.uid] -= 1
         if not self._by_uid[visit.who.uid]:
             del self._by_uid[visit.who.uid]
+        self._by_account[visit.account] -= 1
+        if not self._by_account[visit.account]:
+            del self._by_account[visit.account]
         with suppress(OSError):
             self._poll.unregister(fd)
         with suppress(OSError):

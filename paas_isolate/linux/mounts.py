@@ -21,7 +21,8 @@ class Mount(NamedTuple):
 
 
 def mounts() -> tuple[Mount, ...]:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+    # a line ends with \n alone: customers choose names, and the kernel leaves their \r as it is
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         return tuple(map(parse, lines))
 
 

@@ -113,7 +113,7 @@ def kin(pid: int) -> Kin | None:
 
 def cgroup(pid: int) -> str | None:
     """Its cgroup v2 path in the hierarchy, absolute. A removed one ends in ` (deleted)`."""
-    for line in (_read(pid, "cgroup") or "").splitlines():
+    for line in (_read(pid, "cgroup") or "").split("\n"):  # a delegated cgroup's name may have any other character
         if line.startswith("0::"):
             return line[3:]
     return None

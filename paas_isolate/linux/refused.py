@@ -20,8 +20,11 @@ _LISTEN = "0A"
 
 
 def seconds(pid: int, identity: Identity) -> float:
-    """For how long a process has been there that sshd has made for a login; below 0 for any other."""
-    if not (_is_roots_sshd(pid) and _runs_as_root(identity.parent)):
+    """For how long a process has been there that sshd has made for a login; below 0 for any other.
+
+    The parent first: what a customer has begun may be a program called sshd on a file system that never answers.
+    """
+    if not (_runs_as_root(identity.parent) and _is_roots_sshd(pid)):
         return -1.0
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start / _TICKS)
 

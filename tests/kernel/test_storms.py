@@ -10,6 +10,7 @@ from statistics import median
 
 import pytest
 from attackers import Attackers, attackers
+from hostile_programs import begun
 from shop import NO_LIMIT, Shop
 from test_daemon import Resident, frozen, inside, resident, stray, until, write
 
@@ -84,3 +85,26 @@ def test_who_changes_uids_without_an_end_delays_nobody(
     assert share < 0.35
     assert median(delays) < 0.5
     assert knob < 0.5
+
+
+@pytest.mark.parametrize("count", ["0", "1000"])
+def test_who_writes_to_cgroups_of_their_own_without_an_end_delays_nobody(
+    attackers: Attackers, resident: Resident, shop: Shop, count: str
+) -> None:
+    os.setpriority(os.PRIO_PROCESS, resident.process.pid, -10)
+    own = Path(f"{shop.cgroups.root}-own")
+    own.mkdir()
+    try:
+        for path in (own, *own.iterdir()):
+            os.chown(path, ALICE, ALICE)
+        words = "nice", "-n", "10", attackers("knobs"), own, str(ALICE), count
+        with begun(*words):
+            time.sleep(1)
+            share, delays = measure(resident, lambda: moving(shop, CAROL, "users/carol/other"))
+            knob = mending(shop)
+    finally:
+        for below in (*filter(Path.is_dir, own.iterdir()), own):
+            below.rmdir()
+    assert share < 0.35
+    assert median(delays) < 0.5
+    assert knob < 2

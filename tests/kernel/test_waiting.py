@@ -60,6 +60,46 @@ def test_a_home_that_never_answers_holds_nobody_up(shop: Shop, programs: Path, p
             ran(shop, among, *words)
 
 
+def test_a_program_called_sshd_whose_file_never_answers_holds_nobody_up(
+    shop: Shop, programs: Path, place: Path
+) -> None:
+    for name in ("alice", "bob"):
+        shop.account(name)
+    assert shop.run("reconcile").returncode == 0
+    shop.cgroups.write("users/bob", "cgroup.freeze", "1")
+    (mounted := place / "mounted").mkdir()
+    with silent(programs / "silent_fs", mounted, ALICE, "allow_other", "sshd") as among:
+        step_down = ("setpriv", f"--reuid={ALICE}", f"--regid={ALICE}", "--clear-groups")
+        inside = ("nsenter", f"--mount=/proc/{among}/ns/mnt", *step_down, str(mounted / "sshd"), "1000")
+        attacker = subprocess.Popen(inside)
+        try:
+            until(lambda: os.readlink(f"/proc/{attacker.pid}/exe") == str(mounted / "sshd"), "it is called sshd")
+            time.sleep(1.1)  # until what the kernel knows of the file is too old
+            done = ran(shop, os.getpid(), "reconcile")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "set cgroup.freeze of users/bob to 0 (was 1)" in done.stdout
+            assert where(shop.cgroups, attacker.pid) == "users/alice/other"
+        finally:
+            attacker.kill()
+    attacker.wait()
+
+
+def test_the_name_of_a_mount_point_is_one_name(shop: Shop, place: Path) -> None:
+    """fusermount(1) mounts where a customer says; here root stands for it."""
+    shop.account("bob")
+    assert shop.run("reconcile").returncode == 0
+    shop.cgroups.write("users/bob", "cgroup.freeze", "1")
+    point = place / "a\rb\x0bc\x85d\u2028e"
+    point.mkdir()
+    mount = 'mount -t tmpfs none "$0" && echo ready && exec sleep 1000'
+    with begun("unshare", "--mount", "--propagation", "private", "sh", "-c", mount, point) as process:
+        done = ran(shop, process.pid, "reconcile")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "set cgroup.freeze of users/bob to 0 (was 1)" in done.stdout
+        for words in (("diff",), ("status",), ("coverage",)):
+            assert ran(shop, process.pid, *words).returncode == 0
+
+
 def test_a_command_line_that_cannot_be_read_holds_nobody_up(
     shop: Shop, programs: Path, place: Path, sleeper: Sleepers
 ) -> None:

@@ -35,9 +35,10 @@ class Clock:
     def close(self) -> None:
         os.close(self._fd)
 
-    def strike(self, seconds: int) -> None:
+    def strike(self, seconds: float) -> None:
         """From now on every so many seconds; 0: no more."""
-        times = _Times(seconds, 0, seconds, 0)
+        whole, rest = int(seconds), int(seconds % 1 * 1e9)
+        times = _Times(whole, rest, whole, rest)
         if self._libc.timerfd_settime(self._fd, 0, ctypes.byref(times), None):
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 

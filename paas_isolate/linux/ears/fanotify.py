@@ -1,14 +1,20 @@
 """The whole cgroup file system by one mark: which knob of the tree somebody has written, and who. See fanotify(7).
 
 inotify has no pid and wants a watch a directory; a mark of the mount is blind for writes by another one.
+
+So writes elsewhere are heard, too. Customers may write to the cgroups of their own that systemd delegates to them, and
+as often as they like: after each event from elsewhere the ear rests for a while.
 """
 
 import ctypes
 import errno
 import os
+import select
 import struct
+import time
 from collections.abc import Iterator
 
+from paas_isolate.linux.ears.clock import Clock
 from paas_isolate.linux.ears.heard import Heard, Kind
 
 _CLOEXEC, _NONBLOCK = 0x1, 0x2
@@ -19,6 +25,10 @@ _AT_FDCWD, _NO_FD = -100, -1
 _EVENT = struct.Struct("=IBBHQii")  # struct fanotify_event_metadata
 _NOT_KNOBS = frozenset(("cgroup.procs", "cgroup.threads", "cgroup.kill"))
 """Every login writes one of these: where processes are is seen by a look."""
+_REST, _TIMES = 0.02, 10
+"""Seconds of rest after events from elsewhere, or so many times as long as they took."""
+_LOST_EVERY = 10.0
+"""Seconds between two looks at everything because events were lost among those from elsewhere."""
 
 
 class Fanotify:
@@ -36,13 +46,19 @@ class Fanotify:
         mark.argtypes = (ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p)
         if mark(self._fd, _MARK_ADD | _MARK_FILESYSTEM, _MODIFY, _AT_FDCWD, os.fsencode(point)):
             code = ctypes.get_errno()
-            self.close()
+            os.close(self._fd)
             raise OSError(code, "fanotify_mark")
+        self._resting, self._owes, self._lost_due = False, False, 0.0
+        self._clock, self._poll = Clock(), select.epoll()
+        self._poll.register(self._clock.fileno(), select.EPOLLIN)
+        self._poll.register(self._fd, select.EPOLLIN)
 
     def fileno(self) -> int:
-        return int(self._fd)
+        return self._poll.fileno()
 
     def close(self) -> None:
+        self._poll.close()
+        self._clock.close()
         os.close(self._fd)
 
     def ignore(self, opened: int) -> None:
@@ -50,15 +66,35 @@ class Fanotify:
         self._mark(self._fd, _MARK_ADD | _MARK_IGNORED | _SURVIVES, _MODIFY, opened, None)
 
     def heard(self) -> Iterator[Heard]:
+        begin = time.thread_time()
+        self._clock.heard()
+        if self._resting:
+            self._resting = False
+            self._poll.modify(self._fd, select.EPOLLIN)
+        found, elsewhere = self._read()
+        lost = self._owes or Heard(Kind.LOST) in found
+        if lost:
+            found = [it for it in found if it.kind is not Kind.LOST]
+            self._owes = elsewhere > 0 and time.monotonic() < self._lost_due
+            if not self._owes:
+                self._lost_due = time.monotonic() + _LOST_EVERY
+                found.append(Heard(Kind.LOST))
+        if elsewhere > len(found):
+            self._resting = True
+            self._poll.modify(self._fd, 0)
+        rest = max(_REST, _TIMES * (time.thread_time() - begin)) if self._resting else 0.0
+        self._clock.strike(rest or (_LOST_EVERY if self._owes else 0.0))
+        return iter(found)
+
+    def _read(self) -> tuple[list[Heard], int]:
+        """What is news, and how many events from elsewhere came along."""
         try:
             events = os.read(self._fd, 1 << 16)
         except BlockingIOError:
-            return
+            return [], 0
         except OSError as error:  # it opens the file for us, and a cgroup may have gone since it was written to
-            if error.errno not in (errno.ENODEV, errno.ENOENT):
-                yield Heard(Kind.LOST)
-            return
-        at, own = 0, os.getpid()
+            return ([], 1) if error.errno in (errno.ENODEV, errno.ENOENT) else ([Heard(Kind.LOST)], 0)
+        at, own, found, elsewhere = 0, os.getpid(), [], 0
         # A writer's mount that has gone since (of a unit with PrivateTmp=, of `unshare --mount`) has no place any more:
         # the path begins in the file system then.
         roots = (f"{self.root}/", f"{self.root.removeprefix(self._point)}/")
@@ -66,7 +102,7 @@ class Fanotify:
             size, _, _, _, mask, fd, pid = _EVENT.unpack_from(events, at)
             at += size
             if mask & _OVERFLOW or fd == _NO_FD:
-                yield Heard(Kind.LOST)
+                found.append(Heard(Kind.LOST))
                 continue
             try:
                 path = os.readlink(f"/proc/self/fd/{fd}")
@@ -74,5 +110,7 @@ class Fanotify:
                 os.close(fd)
             place, _, knob = path.rpartition("/")
             inside = next((len(it) for it in roots if path.startswith(it)), 0)
+            elsewhere += not inside
             if pid != own and inside and knob not in _NOT_KNOBS and self.root:
-                yield Heard(Kind.KNOB, place[inside:], pid)
+                found.append(Heard(Kind.KNOB, place[inside:], pid))
+        return found, elsewhere
