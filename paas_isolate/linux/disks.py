@@ -60,6 +60,14 @@ class Disks:
         """Where its file system can be opened: of several places the one nearest to the root."""
         return self._table.point(mount.device)
 
+    def real(self, path: str) -> str:
+        """Where a path leads to, by root's links alone. HostError where there are too many of them."""
+        return self._real(_absolute(path))
+
+    def is_laid_by_root(self, path: str) -> bool:
+        """Whether only root writes to each directory on the way to what lies there: no customer can mount on it."""
+        return self._directory(os.path.dirname(_absolute(path)), _LINKS)[1]
+
     def _real(self, path: str, links: int = _LINKS) -> str:
         """Where a path leads to, as far as root has laid the way: what customers may write to is not looked into.
         They may mount something there at any moment, and a link of theirs would choose the disk."""

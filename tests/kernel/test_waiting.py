@@ -176,3 +176,32 @@ def test_a_view_that_hides_what_lies_in_such_a_home_is_made_without_it(sight: Si
     sight.inside("umount", "--lazy", str(home))
     assert "make the view of alice" in sight.paas("reconcile")
     assert sight.asks("alice", f"ls {home}/private") == f"ls: cannot open directory '{home}/private': Permission denied"
+
+
+def test_a_link_of_roots_to_such_a_home_is_seen_through(sight: Sight, programs: Path) -> None:
+    home, link = sight.shop.place / "bob", sight.shop.place / "link"
+    (home / "private").mkdir(parents=True)
+    os.chown(home, sight.bob, sight.bob)
+    link.symlink_to(home)
+    inside = ("nsenter", f"--mount=/proc/{sight.holder.pid}/ns/mnt")
+    sight.sell("bob")
+    with begun(*inside, programs / "silent_fs", home, "/dev/vda", sight.bob, "allow_other", "nothing"):
+        sight.shop.account("alice", f"limits: {{memory: {{kill: process}}}}\nhide: [{link}/private]\n")
+        assert "make the view of alice" in sight.paas("reconcile")
+        sight.paas("status", "alice")
+
+
+def test_a_home_that_stops_to_answer_later_holds_no_view_up(sight: Sight, programs: Path) -> None:
+    home = sight.shop.place / "bob"
+    (home / "private").mkdir(parents=True)
+    os.chown(home, sight.bob, sight.bob)
+    inside = ("nsenter", f"--mount=/proc/{sight.holder.pid}/ns/mnt")
+    sight.sell("bob")
+    sight.shop.account("alice", f"limits: {{memory: {{kill: process}}}}\nhide: [{home}/private]\n")
+    assert "make the view of alice" in sight.paas("reconcile")
+    with begun(*inside, programs / "silent_fs", home, "/dev/vda", sight.bob, "allow_other", "nothing"):
+        assert "the view of alice" not in sight.paas("reconcile")
+        sight.paas("status", "alice")
+    sight.inside("umount", "--lazy", str(home))
+    assert "the view of alice" not in sight.paas("reconcile")
+    assert sight.asks("alice", f"ls {home}/private") == f"ls: cannot open directory '{home}/private': Permission denied"

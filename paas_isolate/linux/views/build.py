@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from typing import NamedTuple
 
+from paas_isolate.errors import HostError
 from paas_isolate.linux import disks, mounts
 from paas_isolate.linux.location import Location
 from paas_isolate.linux.views import calls, leftovers
@@ -161,7 +162,15 @@ def _reversed_names(path: str) -> list[str]:
 
 def whole(record: Record) -> bool:
     """Whether all that was mounted is there still, by who is in the view."""
-    return all(calls.mark(path) == found for path, found in record.marks.items())
+    return all(_is_covered(path) or calls.mark(path) == found for path, found in record.marks.items())
+
+
+def _is_covered(path: str) -> bool:
+    """Whether a customer has mounted a file system of their own over the way to it, which may never answer: what is
+    below stays as it is. The table of a view is read only where somebody else than root could have done that."""
+    if _ways().is_laid_by_root(path):
+        return False
+    return disks.is_customers(mounts.Table(mounts.mounts()).of(path))
 
 
 def fits(name: str, record: Record, ground: Ground) -> bool:
@@ -177,7 +186,16 @@ def fits(name: str, record: Record, ground: Ground) -> bool:
 
 def _waits(path: str) -> bool:
     """Whether it lies where a customer's program has to answer, and may never: then it counts as not there."""
-    return disks.is_customers(_table().of(os.path.normpath(path)))
+    try:
+        return disks.is_customers(_table().of(_ways().real(path)))
+    except HostError:  # too many links: nobody follows them
+        return False
+
+
+@cache
+def _ways() -> disks.Disks:
+    """What root has laid of the ways to all that is hidden: the same for all views."""
+    return disks.Disks()
 
 
 @cache
