@@ -275,7 +275,8 @@ def test_ten_thousand_connections_are_told_to_come_again(guests: Guests, residen
     assert guests.ask(BOB, "me")["told"]["account"] == "bob"
     silent = [guests.start(ALICE + 200 + n, "s = [connect() for _ in range(4)]; print(); input()") for n in range(40)]
     try:
-        until(lambda: descriptors(resident) >= before + 32, "many hold what they are let")
+        # bob's own connection may have been there still when they were counted
+        until(lambda: descriptors(resident) >= before + 31, "many hold what they are let")
         assert descriptors(resident) <= before + 32 + 16
         for uid in (0, BOB):
             assert guests.ask(uid, "me", *(["bob"] if uid == 0 else []))["told"]["account"] == "bob"
