@@ -9,19 +9,19 @@ from functools import partial
 from itertools import groupby, takewhile
 from typing import NamedTuple, TypeVar
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
+from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
     Changes,
     CompleteDoors,
-    Create,
-    Enable,
+    CreateCgroup,
+    EnableControllers,
     EndRevoked,
     LowerMemory,
-    Move,
-    Remove,
+    MoveProcess,
     RemoveAddress,
+    RemoveCgroup,
     RemoveDoor,
     SetDoor,
     SetGate,
@@ -38,14 +38,14 @@ from paas_isolate.linux import pidfd, refused, shares, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
 from paas_isolate.linux.ending import end_of_uid
-from paas_isolate.linux.lowering import Waits, lower_memory
-from paas_isolate.linux.records import RecordDirectory
-from paas_isolate.linux.services import keep_service
+from paas_isolate.linux.lowering import StillInUse, lower_memory
+from paas_isolate.linux.records import RunRecords
+from paas_isolate.linux.services import apply_service_step
 from paas_isolate.model import tree
-from paas_isolate.model.knobs import writes
-from paas_isolate.model.network import Wires
-from paas_isolate.model.quota import Rations
-from paas_isolate.model.view import Looks
+from paas_isolate.model.knobs import kernel_writes
+from paas_isolate.model.network import NetworkPort
+from paas_isolate.model.quota import QuotaPort
+from paas_isolate.model.view import NamespacePort
 
 WORTH_A_PROCESS = 1000
 """Steps: a fork(2) and the way back cost as much as some hundred."""
@@ -54,7 +54,7 @@ PICKED = 97
 """Of so many steps one is looked at to find where the parts begin."""
 
 
-class Ending(StrEnum):
+class Status(StrEnum):
     DONE = "done"
     GONE = "gone"  # it was no longer there: as good as done
     SKIPPED = "skipped"
@@ -66,15 +66,15 @@ class Outcome(NamedTuple):
     """How one step ended, and why where it is not simply done."""
 
     step: Step
-    ending: Ending
-    because: str = ""
+    status: Status
+    reason: str = ""
     trouble: Trouble | None = None
     """What nobody expected to be raised by it."""
 
 
 _NotDone = tuple[str, str, tuple[str, ...]]
 
-Hand = Callable[[Step], None]
+Executor = Callable[[Step], None]
 """Carries out one step, or raises what became of it."""
 
 
@@ -82,10 +82,10 @@ def apply(
     cgroups: CgroupTree,
     changes: Changes,
     doors: DoorDirectory | None = None,
-    wires: Wires | None = None,
-    looks: Looks | None = None,
-    records: RecordDirectory | None = None,
-    rations: Rations | None = None,
+    wires: NetworkPort | None = None,
+    looks: NamespacePort | None = None,
+    records: RunRecords | None = None,
+    rations: QuotaPort | None = None,
 ) -> Iterator[Outcome]:
     """Carry out the steps in order, one outcome each, as they end. Whatever a step raises is its outcome.
 
@@ -121,19 +121,19 @@ def _kind(step: Step) -> str:
     return "quota" if isinstance(step, SetQuota) else ""
 
 
-def _in_rows(rations: Rations | None, steps: list[Step]) -> Iterator[Outcome]:
+def _in_rows(rations: QuotaPort | None, steps: list[Step]) -> Iterator[Outcome]:
     """What thousands are given is remembered once."""
     assert rations is not None  # who desires a quota looks at it with the same hands
     quotas = [step for step in steps if isinstance(step, SetQuota)]
     yield from _ends(quotas, lambda steps: rations.set({step.row: step.wanted for step in steps}))
 
 
-def _in_sight(looks: Looks | None, broken: dict[str, Step], steps: list[Step]) -> Iterator[Outcome]:
+def _in_sight(looks: NamespacePort | None, broken: dict[str, Step], steps: list[Step]) -> Iterator[Outcome]:
     """A thousand views by one process. A view shows the account's cgroup: without that there is none."""
     assert looks is not None  # who desires a view looks at it with the same hands
     for step in steps:
         if isinstance(step, MakeView) and (before := broken.get(step.directory)):
-            yield Outcome(step, Ending.SKIPPED, f"could not {before}")
+            yield Outcome(step, Status.SKIPPED, f"could not {before}")
     made = [step for step in steps if isinstance(step, MakeView) and step.directory not in broken]
     gone = [step for step in steps if isinstance(step, RemoveView)]
     yield from _ends(made, lambda steps: looks.make((step.directory, step.view) for step in steps))
@@ -142,7 +142,7 @@ def _in_sight(looks: Looks | None, broken: dict[str, Step], steps: list[Step]) -
     yield from _ends(gone, lambda steps: looks.remove((step.directory, step.tmp) for step in steps))
 
 
-def _in_network(wires: Wires | None, steps: list[Step]) -> Iterator[Outcome]:
+def _in_network(wires: NetworkPort | None, steps: list[Step]) -> Iterator[Outcome]:
     """Thousands of addresses in a few system calls."""
     gone = [step for step in steps if isinstance(step, RemoveAddress)]
     rules = [step for step in steps if isinstance(step, SetRules)]
@@ -187,27 +187,27 @@ def _ends(steps: Sequence[Many], hand: Callable[[Sequence[Many]], list[str]]) ->
     ends, broken = without_broken(carried_out, range(len(steps)))
     for number, step in enumerate(steps):
         if found := broken.get(number):
-            yield Outcome(step, Ending.FAILED, found.what, found)
+            yield Outcome(step, Status.FAILED, found.what, found)
         else:
             because = ends[number]
-            yield Outcome(step, Ending.FAILED, because) if because else Outcome(step, Ending.DONE)
+            yield Outcome(step, Status.FAILED, because) if because else Outcome(step, Status.DONE)
 
 
-def _in_shares(hand: Hand, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:
-    count = shares.number(len(steps), least=WORTH_A_PROCESS)
+def _in_shares(hand: Executor, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:
+    count = shares.worker_count(len(steps), least=WORTH_A_PROCESS)
     if count == 1:
         yield from _in_order(hand, broken, steps)
         return
     parts = _by_account(steps, count)
-    for part, ends in zip(parts, shares.carry_out(partial(_not_done, hand, broken), parts), strict=True):
+    for part, ends in zip(parts, shares.map_forked(partial(_not_done, hand, broken), parts), strict=True):
         for number, step in enumerate(part):
             if number in ends:
                 ending, because, found = ends[number]
                 if found and (account := owner(step)):
                     broken[account] = step
-                yield Outcome(step, Ending(ending), because, Trouble(*found) if found else None)
+                yield Outcome(step, Status(ending), because, Trouble(*found) if found else None)
             else:
-                yield Outcome(step, Ending.DONE)
+                yield Outcome(step, Status.DONE)
 
 
 def _by_account(steps: Sequence[Step], count: int) -> list[list[Step]]:
@@ -220,32 +220,36 @@ def _by_account(steps: Sequence[Step], count: int) -> list[list[Step]]:
     return parts
 
 
-def _not_done(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> dict[int, _NotDone]:
+def _not_done(hand: Executor, broken: dict[str, Step], steps: Iterable[Step]) -> dict[int, _NotDone]:
     """Carry out steps; how those ended that are not simply done, by their number, as marshal knows it."""
     ends = enumerate(_in_order(hand, broken, steps))
-    return {number: _plain(end) for number, end in ends if end.ending is not Ending.DONE}
+    return {number: _plain(end) for number, end in ends if end.status is not Status.DONE}
 
 
 def _plain(end: Outcome) -> _NotDone:
-    return str(end.ending), end.because, (*end.trouble,) if end.trouble else ()
+    return str(end.status), end.reason, (*end.trouble,) if end.trouble else ()
 
 
-def _in_order(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> Iterator[Outcome]:
+def _in_order(hand: Executor, broken: dict[str, Step], steps: Iterable[Step]) -> Iterator[Outcome]:
     """`broken` tells what could not be made ready, by account; it grows."""
     for step in steps:
         if broken and (before := broken.get(owner(step))):
-            yield Outcome(step, Ending.SKIPPED, f"could not {before}")
+            yield Outcome(step, Status.SKIPPED, f"could not {before}")
             continue
         try:
             hand(step)
-            outcome = Outcome(step, Ending.DONE)
-        except (OSError, HostError, pidfd.Changed, Waits) as error:
+            outcome = Outcome(step, Status.DONE)
+        except (OSError, HostError, pidfd.ProcessChanged, StillInUse) as error:
             outcome = _other_end(step, error)
-            if outcome.ending is Ending.FAILED and isinstance(step, Create | Enable) and (account := owner(step)):
+            if (
+                outcome.status is Status.FAILED
+                and isinstance(step, CreateCgroup | EnableControllers)
+                and (account := owner(step))
+            ):
                 broken[account] = step
         except Exception as error:  # noqa: BLE001  (it costs the account alone: who knows what it would do next)
             found = trouble(error)
-            outcome = Outcome(step, Ending.FAILED, found.what, found)
+            outcome = Outcome(step, Status.FAILED, found.what, found)
             if account := owner(step):
                 broken[account] = step
         yield outcome
@@ -253,37 +257,37 @@ def _in_order(hand: Hand, broken: dict[str, Step], steps: Iterable[Step]) -> Ite
 
 def _other_end(step: Step, error: Exception) -> Outcome:
     match error:
-        case ProcessLookupError() | pidfd.Changed():
-            return Outcome(step, Ending.GONE)
-        case Waits():
-            return Outcome(step, Ending.PENDING, str(error))
-        case OSError(errno=errno.EBUSY | errno.ENOTEMPTY) if isinstance(step, Remove):
-            return Outcome(step, Ending.PENDING, "a process still lives in it")
+        case ProcessLookupError() | pidfd.ProcessChanged():
+            return Outcome(step, Status.GONE)
+        case StillInUse():
+            return Outcome(step, Status.PENDING, str(error))
+        case OSError(errno=errno.EBUSY | errno.ENOTEMPTY) if isinstance(step, RemoveCgroup):
+            return Outcome(step, Status.PENDING, "a process still lives in it")
         case OSError():
-            return Outcome(step, Ending.FAILED, _explained(step, error))
-    return Outcome(step, Ending.FAILED, str(error))
+            return Outcome(step, Status.FAILED, _explained(step, error))
+    return Outcome(step, Status.FAILED, str(error))
 
 
-def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: RecordDirectory | None, step: Step) -> None:
+def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: RunRecords | None, step: Step) -> None:
     match step:
         case SetKnob(path, knob, value, was) if knob != "cpu.weight" or tree.inside(path):
-            for text in writes(knob, value, was):
+            for text in kernel_writes(knob, value, was):
                 cgroups.write(path, knob, text)
         case SetKnob(path, _, value):
             systemd.set_cpu_weight(os.path.basename(path), value)
-        case Create(path, mode):
+        case CreateCgroup(path, mode):
             cgroups.create(path, mode)
-        case Enable(path, controllers):
+        case EnableControllers(path, controllers):
             cgroups.write(path, "cgroup.subtree_control", " ".join(f"+{name}" for name in controllers))
         case LowerMemory():
             lower_memory(cgroups, step)
-        case Move(process, tree.NOWHERE):
+        case MoveProcess(process, tree.NOWHERE):
             refused.end(process)
-        case Move(process, to):
+        case MoveProcess(process, to):
             pidfd.move(cgroups, process, to)
         case EndRevoked(path, uid):
             end_of_uid(cgroups, path, uid)
-        case Remove(path):
+        case RemoveCgroup(path):
             cgroups.remove(path)
         case SetDoor(name, target) if doors:
             doors.set(name, target)
@@ -291,8 +295,10 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: Record
             doors.remove(name)
         case CompleteDoors() if doors:
             doors.complete()
-        case Start() | Stop() | Kill() | GiveUp() | Wait() | Remember() | Tell() | Forget() if records:
-            keep_service(cgroups, records, step)
+        case Start() | Stop() | Kill() | GiveUp() | ScheduleJob() | SaveResult() | NotifyFailure() | ForgetRun() if (
+            records
+        ):
+            apply_service_step(cgroups, records, step)
         case _:
             raise HostError("no doors are kept here")
 
@@ -304,6 +310,6 @@ def _explained(step: Step, error: OSError) -> str:
         knob = step.knob if isinstance(step, SetKnob) else "memory.max"
         controller = knob.partition(".")[0]
         return f"this kernel offers no {knob} here (controller {controller}); see paas-isolate doctor"
-    if isinstance(step, Enable):
+    if isinstance(step, EnableControllers):
         return f"{reason}: the machine does not hand {' '.join(step.controllers)} down; see paas-isolate doctor"
     return reason

@@ -16,7 +16,7 @@ _PROMPT = 0.2
 _ONE_CORE = "100000 100000"
 
 
-def end(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> int:
+def terminate(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> int:
     """SIGTERM to the customers' processes below `paths`, `grace` seconds to leave, then cgroup.kill.
 
     Returns how many processes were there. What root runs in a leaf (sshd's monitor) is not asked, for it ends
@@ -26,7 +26,7 @@ def end(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> int:
     if grace > 0:
         for pids in there.values():
             for pid in pids:
-                pidfd.ask(pid)
+                pidfd.request_stop(pid)
         _wait(cgroups, paths, grace)
     for path in paths:
         if cgroups.populated(path):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from paas_isolate.changes.doors import doors_as_sold
+from paas_isolate.changes.doors import desired_doors
 from paas_isolate.errors import HostError
 from paas_isolate.linux.pam import profile, session, update
 from paas_isolate.linux.pam.session import Session
@@ -32,7 +32,7 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Machine:
+class TrialContext:
     """What a trial needs to know of this one: `inside` tells a cgroup of the hierarchy in words of the tree, `doors`
     are those that should be there."""
 
@@ -43,7 +43,7 @@ class Machine:
     """The profile."""
 
 
-def machine(
+def trial_context(
     fleet: Fleet,
     root: str,
     inside: Callable[[str], str],
@@ -51,10 +51,10 @@ def machine(
     doors: str,
     held: frozenset[str],
     open_on_failure: bool,
-) -> Machine:
+) -> TrialContext:
     """`doors` is the directory of the doors, `held` are frozen accounts and services."""
     of = profile.options(fleet, root, doors, open_on_failure=open_on_failure)
-    return Machine(fleet, inside, doors_as_sold(fleet, held), profile.text(profile.lines(of, fleet.host.exempt)))
+    return TrialContext(fleet, inside, desired_doors(fleet, held), profile.text(profile.lines(of, fleet.host.exempt)))
 
 
 def check_administrators(fleet: Fleet, name_of: Callable[[int], str]) -> None:
@@ -78,7 +78,7 @@ def _at_work() -> Iterator[tuple[str, int]]:
             yield "a login", first
 
 
-def customer(on: Machine) -> tuple[int, str] | None:
+def customer(on: TrialContext) -> tuple[int, str] | None:
     """Uid and name of a customer who may log in: of the account that comes first by name. None where nobody may."""
     for _, sold in sorted(on.fleet.accounts.items()):
         for user, uid in sorted(sold.uids.items()):
@@ -87,24 +87,24 @@ def customer(on: Machine) -> tuple[int, str] | None:
     return None
 
 
-def rehearse(on: Machine) -> Iterator[Trial]:
+def try_candidate(on: TrialContext) -> Iterator[Trial]:
     """The stacks as they would be, before a live one is touched: of people at a terminal, and of the others."""
     for name, text in update.rehearse(on.text).items():
         yield from _sessions(on, f"the new {name}", session.only_sessions(text))
 
 
-def live(on: Machine) -> Iterator[Trial]:
+def try_live(on: TrialContext) -> Iterator[Trial]:
     """The stacks that logins pass now."""
     for name in update.STACKS:
         yield from _sessions(on, name, f"@include {update.CONFIG}/{name}\n")
 
 
-def switch_on(on: Machine, tell: Callable[[Trial], None]) -> None:
+def switch_on(on: TrialContext, tell: Callable[[Trial], None]) -> None:
     """HostError when a session is not as it must be; the files are as they were then."""
     before = update.keep()
     try:
         update.switch_on(on.text)
-        for trial in live(on):
+        for trial in try_live(on):
             tell(trial)
             check(trial)
     except BaseException:
@@ -117,7 +117,7 @@ def check(trial: Trial) -> None:
         raise HostError(f"a session of {trial.user} through {trial.where}: {trial.wrong}", hint="nothing was changed")
 
 
-def _sessions(on: Machine, where: str, lines: str) -> Iterator[Trial]:
+def _sessions(on: TrialContext, where: str, lines: str) -> Iterator[Trial]:
     with session.stack(SERVICE, lines) as confdir:
         found = session.open_session(SERVICE, "root", confdir)
         yield Trial("root", where, found, _wrong_for_root(on, found))
@@ -127,19 +127,19 @@ def _sessions(on: Machine, where: str, lines: str) -> Iterator[Trial]:
             yield Trial(user, where, found, wrong_for(on, uid, found, SERVICE))
 
 
-def _wrong_for_root(on: Machine, found: Session) -> str:
+def _wrong_for_root(on: TrialContext, found: Session) -> str:
     if found.answer:
         return f"does not open: {found.reason} {found.said}".rstrip()
     where = on.inside(found.cgroup)
     return "" if where.startswith("/") else f"is in {where}, where only customers belong"
 
 
-def _door(on: Machine, uid: int, service: str) -> str:
+def _door(on: TrialContext, uid: int, service: str) -> str:
     """Where a login of a customer's uid leads, as pam/leaf.h looks it up."""
     return on.doors.get(f"{uid}.{service}") or on.doors[str(uid)]
 
 
-def wrong_for(on: Machine, uid: int, found: Session, service: str) -> str:
+def wrong_for(on: TrialContext, uid: int, found: Session, service: str) -> str:
     """What is wrong with a session of a customer's; '' when it is where it belongs."""
     leaf = _door(on, uid, service)
     if tree.is_closed(leaf):

@@ -6,21 +6,21 @@ from functools import cache, partial
 from typing import TypeVar
 
 from paas_isolate.changes import catalogue
-from paas_isolate.changes.place import Places
-from paas_isolate.changes.quotas import quotas_as_sold
+from paas_isolate.changes.place import Placement
+from paas_isolate.changes.quotas import desired_quotas
 from paas_isolate.errors import PaasError, Trouble, trouble, without_broken
 from paas_isolate.linux import procfs, refused, shares
 from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
-from paas_isolate.linux.commands import Asked, CommandReader
+from paas_isolate.linux.commands import CommandKey, CommandReader
 from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.records import RecordDirectory
+from paas_isolate.linux.records import RunRecords
 from paas_isolate.linux.services import runs
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
-from paas_isolate.model.network import Network, Wires
-from paas_isolate.model.quota import Quotas, Rations
-from paas_isolate.model.view import Looks, Views
+from paas_isolate.model.network import Network, NetworkPort
+from paas_isolate.model.quota import QuotaPort, Quotas
+from paas_isolate.model.view import NamespacePort, Views
 from paas_isolate.model.world import Knobs, Process, World
 
 Broken = dict[str, Trouble]
@@ -38,10 +38,10 @@ def observe(
     *,
     weight_at: str = tree.ROOT,
     doors: DoorDirectory | None = None,
-    wires: Wires | None = None,
-    records: RecordDirectory | None = None,
-    looks: Looks | None = None,
-    rations: Rations | None = None,
+    wires: NetworkPort | None = None,
+    records: RunRecords | None = None,
+    looks: NamespacePort | None = None,
+    rations: QuotaPort | None = None,
     since: tuple[World, Collection[str]] | None = None,
     commands: CommandReader | None = None,
     broken: Broken | None = None,
@@ -53,21 +53,21 @@ def observe(
     (or DOORS, NETWORK, VIEWS): what is seen of that is not whole.
     """
     broken = {} if broken is None else broken
-    seen = _Seen(cgroups, broken)
-    if not _look_at_all(seen, fleet, weight_at, since) and since:
-        seen = _Seen(cgroups, broken)  # what was taken over is not there any more
-        _look_at_all(seen, fleet, weight_at, None)
-    places = Places(fleet)
+    seen = _Observation(cgroups, broken)
+    if not _observe_all(seen, fleet, weight_at, since) and since:
+        seen = _Observation(cgroups, broken)  # what was taken over is not there any more
+        _observe_all(seen, fleet, weight_at, None)
+    places = Placement(fleet)
     processes = tuple(_processes(cgroups, places, seen.members, procfs.effective_uids(), broken))
     return World(
         seen.cgroups,
         with_commands(places, processes, commands or CommandReader()),
         seen.members,
-        doors=_part(doors.look, {}, DOORS, broken) if doors else {},
-        network=_part(wires.look, Network(), NETWORK, broken) if wires else Network(),
+        doors=_part(doors.observe, {}, DOORS, broken) if doors else {},
+        network=_part(wires.observe, Network(), NETWORK, broken) if wires else Network(),
         runs=runs(cgroups, records, seen.members, broken=broken) if records else {},
-        views=_part(looks.look, Views(), VIEWS, broken) if looks else Views(),
-        quotas=_quotas(rations, quotas_as_sold(fleet), broken) if rations else Quotas(),
+        views=_part(looks.observe, Views(), VIEWS, broken) if looks else Views(),
+        quotas=_quotas(rations, desired_quotas(fleet), broken) if rations else Quotas(),
     )
 
 
@@ -82,8 +82,10 @@ def _part(look: Callable[[], Part], nothing: Part, name: str, broken: Broken) ->
         return nothing
 
 
-def _quotas(rations: Rations, quotas: Quotas, broken: Broken) -> Quotas:
-    seen, wrong = without_broken(lambda uids: rations.look({uid: quotas.sold[uid] for uid in uids}), tuple(quotas.sold))
+def _quotas(rations: QuotaPort, quotas: Quotas, broken: Broken) -> Quotas:
+    seen, wrong = without_broken(
+        lambda uids: rations.observe({uid: quotas.sold[uid] for uid in uids}), tuple(quotas.sold)
+    )
     for uid, it in wrong.items():
         broken.setdefault(quotas.sold[uid].directory, it)
     return seen
@@ -91,20 +93,20 @@ def _quotas(rations: Rations, quotas: Quotas, broken: Broken) -> Quotas:
 
 def observe_account(
     cgroups: CgroupTree,
-    sold: Sold,
-    places: Places,
+    sold: Account,
+    places: Placement,
     uids: Collection[int] = (),
-    records: RecordDirectory | None = None,
+    records: RunRecords | None = None,
     commands: CommandReader | None = None,
 ) -> World:
     """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
-    seen = _Seen(cgroups, {})
+    seen = _Observation(cgroups, {})
     inner, leaves = _names(cgroups, like=tree.PENALTY)  # as users/, but it has no thousand children to be listed
-    _look_at_account(seen, inner, leaves, sold, {})
+    _observe_account(seen, inner, leaves, sold, {})
     path = tree.account(sold.directory)
     if cgroups.subdirectories(path) != len(seen.cgroups) - 1:
         for other in _below(cgroups, path, seen.cgroups.copy()):
-            seen.look(other, leaves)
+            seen.observe(other, leaves)
     there = [(pid, uid) for pids in seen.members.values() for pid in pids if (uid := procfs.effective_uid(pid))]
     around = {*there, *(it for it in procfs.effective_uids() if it[1] in uids)} if uids else there
     ran = runs(cgroups, records, seen.members, seen.cgroups) if records else {}
@@ -112,7 +114,7 @@ def observe_account(
     return World(seen.cgroups, with_commands(places, processes, commands or CommandReader()), seen.members, runs=ran)
 
 
-class _Seen:
+class _Observation:
     """What has been seen of the tree so far."""
 
     def __init__(self, cgroup_tree: CgroupTree, broken: Broken) -> None:
@@ -120,7 +122,7 @@ class _Seen:
         self.cgroups: dict[str, Knobs] = {}
         self.members: dict[str, tuple[int, ...]] = {}
 
-    def look(self, path: str, names: tuple[str, ...]) -> bool:
+    def observe(self, path: str, names: tuple[str, ...]) -> bool:
         """Take in one cgroup; whether it is there."""
         found = self.tree.look(path, names)
         if found is None:
@@ -134,33 +136,33 @@ class _Seen:
         return True
 
 
-def _look_at_all(seen: _Seen, fleet: Fleet, weight_at: str, since: tuple[World, Collection[str]] | None) -> bool:
+def _observe_all(seen: _Observation, fleet: Fleet, weight_at: str, since: tuple[World, Collection[str]] | None) -> bool:
     """Whether there are as many cgroups as the kernel counts."""
     inner, leaves = _names(seen.tree)
-    seen.look(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
+    seen.observe(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
     if weight_at != tree.ROOT:
-        seen.look(weight_at, ("cpu.weight",))
-    seen.look(tree.USERS, inner)
-    seen.look(tree.PENALTY, leaves)
+        seen.observe(weight_at, ("cpu.weight",))
+    seen.observe(tree.USERS, inner)
+    seen.observe(tree.PENALTY, leaves)
     above, below = len(seen.cgroups), seen.tree.descendants(tree.USERS)
     accounts = _take_over(seen, fleet, *since) if since else list(fleet.accounts.values())
     if below:
-        count = shares.number(len(accounts), least=WORTH_A_PROCESS)
-        look = partial(_look_at_accounts, seen.tree, inner, leaves)
-        for cgroups, members, broken in shares.carry_out(look, shares.parts(accounts, count)):
+        count = shares.worker_count(len(accounts), least=WORTH_A_PROCESS)
+        look = partial(_observe_accounts, seen.tree, inner, leaves)
+        for cgroups, members, broken in shares.map_forked(look, shares.parts(accounts, count)):
             seen.cgroups.update(cgroups)
             seen.members.update(members)
             seen.broken.update({directory: Trouble(*it) for directory, it in broken.items()})
     missing = below - (len(seen.cgroups) - above)
-    for path in _strangers(seen.tree, seen.cgroups, missing) if missing else ():
+    for path in _unknown_cgroups(seen.tree, seen.cgroups, missing) if missing else ():
         try:
-            seen.look(path, inner if tree.is_account(path) else leaves)
+            seen.observe(path, inner if tree.is_account(path) else leaves)
         except Exception as error:  # noqa: BLE001  (what is in one cgroup costs its account alone)
             seen.broken.setdefault(tree.directory_of(path), trouble(error))
     return below == len(seen.cgroups) - above
 
 
-def _take_over(seen: _Seen, fleet: Fleet, before: World, touched: Collection[str]) -> list[Sold]:
+def _take_over(seen: _Observation, fleet: Fleet, before: World, touched: Collection[str]) -> list[Account]:
     """What an earlier look saw of the accounts that nothing was done to since; the others are the answer."""
     old = {sold.directory for sold in fleet.accounts.values()}.difference(touched)
     seen.cgroups.update({path: before.cgroups[path] for path in tree.within(before.cgroups, old)})
@@ -168,30 +170,30 @@ def _take_over(seen: _Seen, fleet: Fleet, before: World, touched: Collection[str
     return [sold for sold in fleet.accounts.values() if sold.directory not in old]
 
 
-def _look_at_accounts(
-    cgroups: CgroupTree, inner: tuple[str, ...], leaves: tuple[str, ...], accounts: Iterable[Sold]
+def _observe_accounts(
+    cgroups: CgroupTree, inner: tuple[str, ...], leaves: tuple[str, ...], accounts: Iterable[Account]
 ) -> tuple[dict[str, Knobs], dict[str, tuple[int, ...]], dict[str, tuple[str, str, str]]]:
     """What is seen, and what was raised, as marshal knows it."""
-    seen = _Seen(cgroups, {})
+    seen = _Observation(cgroups, {})
     ends: dict[int, list[str]] = {}  # by identity: who bought a plan as it is shares its services
     for sold in accounts:
         try:
-            _look_at_account(seen, inner, leaves, sold, ends)
+            _observe_account(seen, inner, leaves, sold, ends)
         except Exception as error:  # noqa: BLE001  (what is in one account's cgroups costs that account alone)
             seen.broken[sold.directory] = trouble(error)
     return seen.cgroups, seen.members, {directory: (*it,) for directory, it in seen.broken.items()}
 
 
-def _look_at_account(
-    seen: _Seen, inner: tuple[str, ...], leaves: tuple[str, ...], sold: Sold, ends: dict[int, list[str]]
+def _observe_account(
+    seen: _Observation, inner: tuple[str, ...], leaves: tuple[str, ...], sold: Account, ends: dict[int, list[str]]
 ) -> None:
     path, services = tree.account(sold.directory), sold.services
-    if seen.look(path, inner):
+    if seen.observe(path, inner):
         below = ends.get(id(services))
         if below is None:
             below = ends[id(services)] = [f"/{it.name}" for it in catalogue.leaves(services)]
         for end in below:
-            seen.look(path + end, leaves)
+            seen.observe(path + end, leaves)
 
 
 def _names(cgroups: CgroupTree, like: str = tree.USERS) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -201,7 +203,7 @@ def _names(cgroups: CgroupTree, like: str = tree.USERS) -> tuple[tuple[str, ...]
     return (SUBTREE_CONTROL, *both), (*both, PROCS)
 
 
-def _strangers(cgroups: CgroupTree, known: Collection[str], missing: int) -> list[str]:
+def _unknown_cgroups(cgroups: CgroupTree, known: Collection[str], missing: int) -> list[str]:
     """The cgroups below users/ that are not known, when the kernel counts so many more: those of accounts that no
     spec names, above all. A listing reads some sixty names, so only what has other children than known is listed."""
     children = Counter(map(tree.parent, known))
@@ -230,7 +232,7 @@ def _ours(control: str) -> str:
 
 def _processes(
     cgroups: CgroupTree,
-    places: Places,
+    places: Placement,
     members: dict[str, tuple[int, ...]],
     uids: Iterable[tuple[int, int]],
     broken: Broken | None = None,
@@ -242,9 +244,9 @@ def _processes(
             continue
         path = leaf_of.get(pid)
         sold = places.account_of(uid)
-        if path is None or sold is None or tree.directory_of(path) != sold.directory or places.rules_ask(sold):
+        if path is None or sold is None or tree.directory_of(path) != sold.directory or places.needs_program(sold):
             try:
-                process = closely(cgroups, places, pid, path)
+                process = inspect_process(cgroups, places, pid, path)
             except Exception as error:
                 if broken is None:
                     raise
@@ -256,7 +258,7 @@ def _processes(
             yield Process(pid, uid, path)
 
 
-def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = None) -> Process | None:
+def inspect_process(cgroups: CgroupTree, places: Placement, pid: int, path: str | None = None) -> Process | None:
     """A process with all that placing it may depend on but its command line, None when it has ended; `path` is its
     cgroup if it is known. What is read here waits for nothing that the process can hold."""
     identity = procfs.identity(pid)
@@ -279,14 +281,14 @@ def closely(cgroups: CgroupTree, places: Places, pid: int, path: str | None = No
     )
 
 
-def with_commands(places: Places, processes: tuple[Process, ...], commands: CommandReader) -> tuple[Process, ...]:
+def with_commands(places: Placement, processes: tuple[Process, ...], commands: CommandReader) -> tuple[Process, ...]:
     """With the command lines where a rule asks for them: None where they could not be read in time."""
-    asked: dict[str, list[Asked]] = {}
+    asked: dict[str, list[CommandKey]] = {}
     for process in processes:
         # only what was looked at closely has a start
-        if process.start and (sold := places.account_of(process.uid)) and places.commands_ask(sold):
-            asked.setdefault(sold.name, []).append(Asked(process.pid, process.start))
+        if process.start and (sold := places.account_of(process.uid)) and places.needs_command(sold):
+            asked.setdefault(sold.name, []).append(CommandKey(process.pid, process.start))
     if not asked:
         return processes
     found = commands.read(asked)
-    return tuple(it._replace(command=found.get(Asked(it.pid, it.start), "")) for it in processes)
+    return tuple(it._replace(command=found.get(CommandKey(it.pid, it.start), "")) for it in processes)

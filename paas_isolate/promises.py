@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from itertools import permutations
 from typing import NamedTuple
 
-from paas_isolate.linux.player import NOBODY, Knock, Player
-from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.linux.player import NOBODY, Probe, ProbeProcess
+from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.network import Grant, Rules
 
 KINDS = ("tcp", "udp")
@@ -18,7 +18,7 @@ _PORTS = 3
 """So many are tried where one is to be had by all."""
 
 
-class Promise(NamedTuple):
+class NetworkCheck(NamedTuple):
     """`tried` counts the attempts; `broken` has a sentence for each that did not end as it must."""
 
     name: str
@@ -30,26 +30,28 @@ class Promise(NamedTuple):
         return not self.broken
 
 
-class Troupe(NamedTuple):
+class Participants(NamedTuple):
     """Who plays: each customer's player with the account, and who else knocks."""
 
-    customers: tuple[tuple[Player, Sold], ...]
-    others: tuple[Player, ...]
+    customers: tuple[tuple[ProbeProcess, Account], ...]
+    others: tuple[ProbeProcess, ...]
 
     @property
-    def all(self) -> tuple[Player, ...]:
+    def all(self) -> tuple[ProbeProcess, ...]:
         return (*(player for player, _ in self.customers), *self.others)
 
 
-def try_all(fleet: Fleet, rules: Rules, accounts: Sequence[Sold], leaves: Mapping[str, str]) -> tuple[Promise, ...]:
+def run_checks(
+    fleet: Fleet, rules: Rules, accounts: Sequence[Account], leaves: Mapping[str, str]
+) -> tuple[NetworkCheck, ...]:
     """`leaves` are absolute cgroups by account, for who must be there to be governed. OSError when no process can be
     started."""
     with ExitStack() as stack:
         customers = tuple(_played(stack, sold, leaves.get(sold.name, "")) for sold in accounts)
         some = next(iter(leaves.values()), "")  # it is the uid that counts
         uids = sorted({NOBODY, *fleet.frontends} - _uids(accounts))
-        others = tuple(stack.enter_context(Player(uid, some)) for uid in uids)
-        troupe = Troupe(customers, others)
+        others = tuple(stack.enter_context(ProbeProcess(uid, some)) for uid in uids)
+        troupe = Participants(customers, others)
         knocks = _knocks(troupe, rules)
         return (
             _reached(knocks, "who may connect is heard", may=True),
@@ -59,26 +61,26 @@ def try_all(fleet: Fleet, rules: Rules, accounts: Sequence[Sold], leaves: Mappin
         )
 
 
-def _played(stack: ExitStack, sold: Sold, leaf: str) -> tuple[Player, Sold]:
+def _played(stack: ExitStack, sold: Account, leaf: str) -> tuple[ProbeProcess, Account]:
     uid = sold.uids.get(sold.owner, min(sold.uids.values()))  # an owner may be exempt
-    return stack.enter_context(Player(uid, leaf)), sold
+    return stack.enter_context(ProbeProcess(uid, leaf)), sold
 
 
-def _uids(accounts: Iterable[Sold]) -> set[int]:
+def _uids(accounts: Iterable[Account]) -> set[int]:
     return {uid for sold in accounts for uid in sold.uids.values()}
 
 
 class _Tried(NamedTuple):
-    by: Player
-    knock: Knock
+    by: ProbeProcess
+    knock: Probe
     may: bool
     heard: bool
 
 
-def _knocks(troupe: Troupe, rules: Rules) -> tuple[_Tried, ...]:
+def _knocks(troupe: Participants, rules: Rules) -> tuple[_Tried, ...]:
     """Everybody at every address of every customer, by TCP and UDP."""
-    knocks: dict[Player, list[Knock]] = {
-        player: [Knock(address, player.serve(address, kind), kind) for address in sold.addresses for kind in KINDS]
+    knocks: dict[ProbeProcess, list[Probe]] = {
+        player: [Probe(address, player.serve(address, kind), kind) for address in sold.addresses for kind in KINDS]
         for player, sold in troupe.customers
     }
     everywhere = [knock for some in knocks.values() for knock in some]
@@ -95,14 +97,14 @@ def _knocks(troupe: Troupe, rules: Rules) -> tuple[_Tried, ...]:
     )
 
 
-def _reached(tried: Iterable[_Tried], name: str, *, may: bool) -> Promise:
+def _reached(tried: Iterable[_Tried], name: str, *, may: bool) -> NetworkCheck:
     some = [it for it in tried if it.may == may]
     was = "was heard" if not may else "was not heard"
     wrong = (f"uid {it.by.uid} {was} at {it.knock}" for it in some if it.heard != may)
-    return Promise(name, len(some), tuple(wrong))
+    return NetworkCheck(name, len(some), tuple(wrong))
 
 
-def _taken(troupe: Troupe) -> Promise:
+def _taken(troupe: Participants) -> NetworkCheck:
     """Nobody can bind what is another's, which would keep its owner out."""
     tried, broken = 0, []
     for player in troupe.all:
@@ -114,10 +116,10 @@ def _taken(troupe: Troupe) -> Promise:
                     tried += 1
                     if player.take(address, kind):
                         broken.append(f"uid {player.uid} could bind {address} by {kind}")
-    return Promise("nobody serves on another's address", tried, tuple(broken))
+    return NetworkCheck("nobody serves on another's address", tried, tuple(broken))
 
 
-def _localhost(troupe: Troupe) -> Iterator[Promise]:
+def _localhost(troupe: Participants) -> Iterator[NetworkCheck]:
     """One port for all, by localhost: each is heard at home, and nowhere else."""
     tried, broken = 0, []
     own = [player for player, sold in troupe.customers if sold.loopback != "shared"]
@@ -130,19 +132,19 @@ def _localhost(troupe: Troupe) -> Iterator[Promise]:
             tried += 1
             if heard[player] != {player.uid}:
                 broken.append(f"uid {player.uid} at {asked} was heard by others, or heard {sorted(heard[player])}")
-    yield Promise("localhost is one's own", tried, tuple(broken))
+    yield NetworkCheck("localhost is one's own", tried, tuple(broken))
     pairs = list(permutations(own, 2))
     same = [f"uids {a.uid} and {b.uid} cannot both have a port" for a, b in pairs if a.port != b.port]
-    yield Promise("two serve at the same port of localhost", len(pairs), tuple(same))
+    yield NetworkCheck("two serve at the same port of localhost", len(pairs), tuple(same))
 
 
-def _served_alike(own: Iterable[Player], address: str) -> dict[Player, Knock]:
+def _served_alike(own: Iterable[ProbeProcess], address: str) -> dict[ProbeProcess, Probe]:
     """All at one port; another one is tried where a server of an earlier attempt happens to have it."""
-    knocks: dict[Player, Knock] = {}
+    knocks: dict[ProbeProcess, Probe] = {}
     for _ in range(_PORTS):
         port = 0
         for player in own:
-            knocks[player] = Knock(address, player.serve(address, "tcp", port), "tcp")
+            knocks[player] = Probe(address, player.serve(address, "tcp", port), "tcp")
             port = port or player.port
         if all(knock.port for knock in knocks.values()):
             break

@@ -6,13 +6,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paas_isolate.apply import Ending, Outcome, apply
+from paas_isolate.apply import Outcome, Status, apply
 from paas_isolate.changes.catalogue import DeviceOf
 from paas_isolate.changes.conditions import Condition, condition
-from paas_isolate.changes.desire import as_sold, desire
+from paas_isolate.changes.desire import desired_state, desired_static
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.keeping import Kept, keep_as_sold, wish
-from paas_isolate.changes.leaving import Leaving, leaving
+from paas_isolate.changes.keeping import ManagedService, desired_services, managed_services
+from paas_isolate.changes.leaving import Removals, removals
 from paas_isolate.changes.parts import Parts
 from paas_isolate.changes.runs import Start
 from paas_isolate.changes.steps import (
@@ -30,15 +30,15 @@ from paas_isolate.errors import PaasError, Trouble, without_broken
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.commands import CommandReader
 from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.listening import astray, up
-from paas_isolate.linux.records import RecordDirectory
+from paas_isolate.linux.listening import not_listening, ready
+from paas_isolate.linux.records import RunRecords
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
-from paas_isolate.model.network import Wires
-from paas_isolate.model.quota import Rations
-from paas_isolate.model.running import FOREVER, NO_WISH, Run, Wish
-from paas_isolate.model.view import Looks
+from paas_isolate.model.network import NetworkPort
+from paas_isolate.model.quota import QuotaPort
+from paas_isolate.model.running import FOREVER, NO_WISH, DesiredServices, Run
+from paas_isolate.model.view import NamespacePort
 from paas_isolate.model.world import World
 from paas_isolate.observe import DOORS, NETWORK, VIEWS, observe
 
@@ -63,29 +63,29 @@ class Wheel(NamedTuple):
     machine: Machine
     device_of: DeviceOf
     controllers: tuple[str, ...]
-    weight_at: str
+    weight_cgroup: str
     doors: DoorDirectory | None = None
-    wires: Wires | None = None
-    records: RecordDirectory | None = None
-    looks: Looks | None = None
-    rations: Rations | None = None
-    held: frozenset[str] = frozenset()
+    network: NetworkPort | None = None
+    records: RunRecords | None = None
+    namespaces: NamespacePort | None = None
+    quotas: QuotaPort | None = None
+    frozen: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()
-    departed: frozenset[str] = frozenset()
-    meant: bool = False
-    only: str = ""
-    patience: float = 0.0
+    removal_accepted: frozenset[str] = frozenset()
+    confirm_removal: bool = False
+    account: str = ""
+    grace: float = 0.0
     commands: CommandReader | None = None
 
 
-class Look(NamedTuple):
+class Comparison(NamedTuple):
     """The world as it is, as it should be, and the steps between. `broken` are accounts that could not be worked on: no
     step is theirs, and nothing of theirs goes."""
 
     observed: World
     desired: World
     changes: Changes
-    leaving: Leaving
+    removals: Removals
     broken: Mapping[str, Trouble] = MappingProxyType({})
 
 
@@ -93,14 +93,14 @@ class Report(NamedTuple):
     """What was done, and what still differs after the last look."""
 
     outcomes: tuple[Outcome, ...]
-    last: Look
+    last: Comparison
     remaining: tuple[Outcome, ...]
     broken: Mapping[str, Trouble] = MappingProxyType({})
     """Accounts that could not be worked on, for what nobody expected to be raised; they stay as they are."""
 
-    def ended(self, ending: Ending) -> bool:
+    def ended(self, ending: Status) -> bool:
         """Whether anything is left that ended so."""
-        return any(outcome.ending is ending for outcome in self.remaining)
+        return any(outcome.status is ending for outcome in self.remaining)
 
     @property
     def unmet(self) -> tuple[str, ...]:
@@ -113,81 +113,81 @@ class Report(NamedTuple):
         return tuple(self.last.desired.late.values())
 
 
-class _Sold(NamedTuple):
+class _Desired(NamedTuple):
     """What was sold, the same at every look of a run. `wheel` is without the accounts that are `broken`."""
 
     wheel: Wheel
     world: World
-    keep: Mapping[str, Kept]
+    keep: Mapping[str, ManagedService]
     broken: Mapping[str, Trouble] = MappingProxyType({})
 
-    def without(self, broken: Mapping[str, Trouble]) -> "_Sold":
+    def without(self, broken: Mapping[str, Trouble]) -> "_Desired":
         return self._replace(broken={**self.broken, **broken})
 
 
-def look(wheel: Wheel) -> Look:
+def compare(wheel: Wheel) -> Comparison:
     """Look once and change nothing."""
-    return _look(_sold(wheel))[1]
+    return _compare(_desired_part(wheel))[1]
 
 
-def as_wanted(wheel: Wheel) -> World:
+def desired_intent(wheel: Wheel) -> World:
     """What should be of the house, and of those accounts that the wheel is for, whatever there is now."""
-    return as_sold(
+    return desired_static(
         wheel.fleet,
         machine=wheel.machine,
         device_of=wheel.device_of,
-        held=wheel.held,
-        weight_at=wheel.weight_at,
+        held=wheel.frozen,
+        weight_at=wheel.weight_cgroup,
         controllers=wheel.controllers,
         with_doors=wheel.doors is not None,
-        with_views=wheel.looks is not None,
+        with_views=wheel.namespaces is not None,
     )
 
 
-def _sold(wheel: Wheel) -> _Sold:
+def _desired_part(wheel: Wheel) -> _Desired:
     names = tuple(wheel.fleet.accounts)
     sold, broken = without_broken(
-        lambda some: _sold_to(_without_others(wheel, some)), names, partial(_part_sold, wheel)
+        lambda some: _desired_of(_without_others(wheel, some)), names, partial(_desired_half, wheel)
     )
     return sold.without(broken)
 
 
 def _without_others(wheel: Wheel, names: Sequence[str]) -> Wheel:
-    return wheel._replace(fleet=wheel.fleet.only(names))
+    return wheel._replace(fleet=wheel.fleet.restricted_to(names))
 
 
-def _part_sold(wheel: Wheel, names: Sequence[str]) -> _Sold:
+def _desired_half(wheel: Wheel, names: Sequence[str]) -> _Desired:
     """As if there were no others at all."""
     accounts = {name: wheel.fleet.accounts[name] for name in names}
-    return _sold_to(wheel._replace(fleet=wheel.fleet._replace(accounts=accounts)))
+    return _desired_of(wheel._replace(fleet=wheel.fleet._replace(accounts=accounts)))
 
 
-def _sold_to(wheel: Wheel) -> _Sold:
-    world = as_wanted(wheel)
-    keep, unmet = kept_by(wheel, world)
-    return _Sold(wheel, world._replace(unmet={**world.unmet, **unmet}) if unmet else world, keep)
+def _desired_of(wheel: Wheel) -> _Desired:
+    world = desired_intent(wheel)
+    keep, unmet = managed_services_of(wheel, world)
+    return _Desired(wheel, world._replace(unmet={**world.unmet, **unmet}) if unmet else world, keep)
 
 
-def kept_by(wheel: Wheel, world: World) -> tuple[Mapping[str, Kept], Mapping[str, str]]:
+def managed_services_of(wheel: Wheel, world: World) -> tuple[Mapping[str, ManagedService], Mapping[str, str]]:
     """The programs that are kept, by leaf; and which cannot be, with the reason. `world` is what was sold."""
     if wheel.records is None:
         return {}, {}
-    return keep_as_sold(wheel.fleet, world.cgroups, wheel.held, wheel.stopped)
+    return managed_services(wheel.fleet, world.cgroups, wheel.frozen, wheel.stopped)
 
 
-def _look(sold: _Sold, since: tuple[World, Collection[str]] | None = None) -> tuple[_Sold, Look]:
+def _compare(sold: _Desired, since: tuple[World, Collection[str]] | None = None) -> tuple[_Desired, Comparison]:
     """What was sold, of the accounts that could be looked at, and the look."""
     wheel = sold.wheel
     unseen: dict[str, Trouble] = {}
     observed = observe(
         wheel.cgroups,
         wheel.fleet,
-        weight_at=wheel.weight_at,
+        weight_at=wheel.weight_cgroup,
         doors=wheel.doors,
-        wires=wheel.wires,
+        wires=wheel.network,
         records=wheel.records,
-        looks=wheel.looks,
-        rations=wheel.rations,
+        looks=wheel.namespaces,
+        rations=wheel.quotas,
         since=since,
         commands=wheel.commands,
         broken=unseen,
@@ -202,22 +202,22 @@ def _look(sold: _Sold, since: tuple[World, Collection[str]] | None = None) -> tu
     return sold, _as_far_as_seen(found, sold, unseen)
 
 
-def _compared_apart(wheel: Wheel, observed: World) -> tuple[tuple[Look, _Sold], Mapping[str, Trouble]]:
+def _compared_apart(wheel: Wheel, observed: World) -> tuple[tuple[Comparison, _Desired], Mapping[str, Trouble]]:
     """Of the accounts that can be compared; and what the others raise."""
     parts = Parts(observed, wheel.fleet)
 
-    def whole(names: Sequence[str]) -> tuple[Look, _Sold]:
-        sold = _sold_to(_without_others(wheel, names))
+    def whole(names: Sequence[str]) -> tuple[Comparison, _Desired]:
+        sold = _desired_of(_without_others(wheel, names))
         return _compared(sold, observed), sold
 
-    def part(names: Sequence[str]) -> Look:
+    def part(names: Sequence[str]) -> Comparison:
         directories = [wheel.fleet.accounts[name].directory for name in names]
-        return _compared(_part_sold(wheel, names), parts.of(directories))
+        return _compared(_desired_half(wheel, names), parts.of(directories))
 
     return without_broken(whole, tuple(wheel.fleet.accounts), part)
 
 
-def _as_far_as_seen(found: Look, sold: _Sold, unseen: Mapping[str, Trouble]) -> Look:
+def _as_far_as_seen(found: Comparison, sold: _Desired, unseen: Mapping[str, Trouble]) -> Comparison:
     """Nothing is done to an account that was not seen whole."""
     if not unseen:
         return found._replace(broken=sold.broken)
@@ -237,47 +237,49 @@ def _part_of(step: Step) -> str:
     return VIEWS if isinstance(step, Sight) else ""
 
 
-def _compared(sold: _Sold, observed: World) -> Look:
+def _compared(sold: _Desired, observed: World) -> Comparison:
     wheel = sold.wheel
-    departing = leaving(wheel.fleet, observed, known=wheel.departed, meant=wheel.meant)
-    staying = frozenset(departing.waiting) | frozenset(wheel.fleet.kept)
-    desired = desire(wheel.fleet, sold.world, observed, staying=staying)
+    departing = removals(wheel.fleet, observed, known=wheel.removal_accepted, meant=wheel.confirm_removal)
+    staying = frozenset(departing.waiting) | frozenset(wheel.fleet.on_last_good)
+    desired = desired_state(wheel.fleet, sold.world, observed, staying=staying)
     now = time.time()
-    desired = desired._replace(services=services_now(wheel, sold.keep, observed, now, departing.accepted))
+    desired = desired._replace(services=desired_services_now(wheel, sold.keep, observed, now, departing.accepted))
     changes = diff(desired, observed, now)
-    if wheel.only:
-        changes = tuple(step for step in changes if owner(step) in ("", wheel.only))
-    return Look(observed, desired, changes, departing)
+    if wheel.account:
+        changes = tuple(step for step in changes if owner(step) in ("", wheel.account))
+    return Comparison(observed, desired, changes, departing)
 
 
 def conditions(wheel: Wheel, runs: Mapping[str, Run]) -> dict[str, Condition]:
     """How it stands with each program that is kept, by its leaf."""
-    keep, _ = kept_by(wheel, World())
+    keep, _ = managed_services_of(wheel, World())
     now = time.time()
-    elsewhere = astray(kept.launch for leaf, kept in keep.items() if (run := runs.get(leaf)) and run.alive)
+    elsewhere = not_listening(kept.launch for leaf, kept in keep.items() if (run := runs.get(leaf)) and run.alive)
     return {
         leaf: condition(kept, runs.get(leaf), astray=elsewhere.get(kept.launch, ""), now=now)
         for leaf, kept in keep.items()
     }
 
 
-def services_now(
-    wheel: Wheel, keep: Mapping[str, Kept], observed: World, now: float, accepted: Collection[str] = ()
-) -> Wish:
+def desired_services_now(
+    wheel: Wheel, keep: Mapping[str, ManagedService], observed: World, now: float, accepted: Collection[str] = ()
+) -> DesiredServices:
     """What is to run at this moment. What runs of accounts that nobody may remove is left as it is; of all, when the
     machine goes down."""
     if wheel.records is None:
         return NO_WISH
-    wished = wish(keep, observed.runs, observed.members, now, up)
+    wished = desired_services(keep, observed.runs, observed.members, now, ready)
     ending = wheel.records.ending
     known = {sold.directory for sold in wheel.fleet.accounts.values()} | set(accepted)
     strange = {leaf for leaf in observed.runs if leaf not in keep and tree.directory_of(leaf) not in known}
     if ending:
-        return wished._replace(run=dict.fromkeys((*observed.runs, *keep)), dues={}, missed=frozenset(), untold={})
+        return wished._replace(
+            run=dict.fromkeys((*observed.runs, *keep)), due_times={}, missed=frozenset(), failure_unreported={}
+        )
     if not strange:
         return wished
-    dues = {leaf: due for leaf, due in wished.dues.items() if leaf not in strange}
-    return wished._replace(run={**wished.run, **dict.fromkeys(strange)}, dues=dues)
+    dues = {leaf: due for leaf, due in wished.due_times.items() if leaf not in strange}
+    return wished._replace(run={**wished.run, **dict.fromkeys(strange)}, due_times=dues)
 
 
 def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
@@ -285,18 +287,20 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
     an error of our own is raised stays as it is, and the others are worked on."""
     outcomes: list[Outcome] = []
     failed: dict[str, Trouble] = {}
-    sold = _sold(wheel)
+    sold = _desired_part(wheel)
     since = None
-    until = time.monotonic() + wheel.patience
+    until = time.monotonic() + wheel.grace
     left = ROUNDS
     while left:
-        sold, last = _look(sold, since)
+        sold, last = _compare(sold, since)
         tried = {outcome.step for outcome in outcomes} if last.changes else ()
         new = tuple(step for step in last.changes if step not in tried and owner(step) not in failed)
         since = (last.observed, touched(new)) if new else None
         if not new and not _wait(wheel, last, until):
             break
-        for outcome in apply(wheel.cgroups, new, wheel.doors, wheel.wires, wheel.looks, wheel.records, wheel.rations):
+        for outcome in apply(
+            wheel.cgroups, new, wheel.doors, wheel.network, wheel.namespaces, wheel.records, wheel.quotas
+        ):
             outcomes.append(outcome)
             tell(outcome)
             if outcome.trouble:
@@ -307,11 +311,13 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
     return Report(tuple(outcomes), last, tuple(_remaining(last.changes, outcomes)), {**broken, **last.broken})
 
 
-def _wait(wheel: Wheel, last: Look, until: float) -> bool:
+def _wait(wheel: Wheel, last: Comparison, until: float) -> bool:
     """Whether something may have changed meanwhile: somebody was asked to end, or waits for that of another."""
-    ending = [leaf for leaf, run in last.observed.runs.items() if run.asked and leaf in last.observed.members]
-    ending = [leaf for leaf in ending if wheel.only in ("", tree.directory_of(leaf))]
-    waiting = [leaf for leaf in last.desired.services.waiting if wheel.only in ("", tree.directory_of(leaf))]
+    ending = [
+        leaf for leaf, run in last.observed.runs.items() if run.stop_requested_at and leaf in last.observed.members
+    ]
+    ending = [leaf for leaf in ending if wheel.account in ("", tree.directory_of(leaf))]
+    waiting = [leaf for leaf in last.desired.services.waiting if wheel.account in ("", tree.directory_of(leaf))]
     if not ending and not waiting:
         return False
     killed = min((last.observed.runs[leaf].kill_due for leaf in ending), default=FOREVER) - time.time()
@@ -330,9 +336,9 @@ def _remaining(changes: Changes, outcomes: Iterable[Outcome]) -> Iterator[Outcom
 def _left(step: Step, outcome: Outcome | None) -> Outcome:
     """Why a step is still to be done after the last look."""
     if outcome is None:
-        return Outcome(step, Ending.PENDING, "it came up during the last look")
-    if isinstance(step, Start) and outcome.ending is Ending.DONE:
-        return Outcome(step, Ending.PENDING, "its program has ended again")
-    if outcome.ending in (Ending.DONE, Ending.GONE):
-        return Outcome(step, Ending.FAILED, "it was carried out, and differs again")
+        return Outcome(step, Status.PENDING, "it came up during the last look")
+    if isinstance(step, Start) and outcome.status is Status.DONE:
+        return Outcome(step, Status.PENDING, "its program has ended again")
+    if outcome.status in (Status.DONE, Status.GONE):
+        return Outcome(step, Status.FAILED, "it was carried out, and differs again")
     return outcome

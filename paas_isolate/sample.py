@@ -10,15 +10,15 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.knobs import DEFAULTS, FREEZE
-from paas_isolate.model.quota import BLOCK, Usage
+from paas_isolate.model.quota import BLOCK, QuotaUsage
 from paas_isolate.model.world import Knobs, World
 from paas_isolate.units import format_size
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class Usage:
     """Bytes, processes, and microseconds of CPU time since the cgroup was made; None where the kernel does not
     tell. `killed` counts victims of memory.max, `refused` forks above pids.max, `throttled` periods of cpu.max
     in which it had to wait (cgroup-v2.rst: memory.events, pids.events, cpu.stat)."""
@@ -35,14 +35,14 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CgroupStatus:
     """One cgroup as it is shown."""
 
     name: str
     path: str
     state: str
     knobs: Knobs
-    use: Use
+    use: Usage
     service: Condition | None = None
     """How it stands with the program that paas-isolate runs there."""
 
@@ -58,7 +58,7 @@ def lines(
     *,
     state: str = "",
     conditions: Mapping[str, Condition] | None = None,
-) -> Iterator[Line]:
+) -> Iterator[CgroupStatus]:
     """An account and those of its services that have a cgroup. Where no `state` is given, the freezer tells, and for
     a program that paas-isolate runs its condition, by its leaf."""
     paths = {tree.account(directory): directory, **{tree.leaf(directory, it): it for it in services}}
@@ -70,10 +70,10 @@ def lines(
         frozen = frozen or (tree.is_account(path) and knobs.get(FREEZE) == "1")
         service = (conditions or {}).get(path)
         own = state or ("frozen" if frozen or knobs.get(FREEZE) == "1" else service.state if service else "ok")
-        yield Line(name, path, own, knobs, use(cgroups, path), service)
+        yield CgroupStatus(name, path, own, knobs, usage(cgroups, path), service)
 
 
-def disk_uses(sold: Sold) -> Iterator[str]:
+def disk_uses(sold: Account) -> Iterator[str]:
     """Of each user, sold or not: an administrator may have set a limit."""
     yield from disk_uses_at(sold.home, sold.uids)
     many = len(sold.uids)
@@ -91,13 +91,13 @@ def disk_uses_at(home: str, uids: Mapping[str, int]) -> Iterator[str]:
             yield f"disk of {user}: {disk_use(quotas.usage(home, uid))}"
 
 
-def disk_use(usage: Usage) -> str:
+def disk_use(usage: QuotaUsage) -> str:
     """`1.2G of 10G, 3021 of 200000 files`."""
     space = format_size(usage.allowed.blocks * BLOCK) if usage.allowed.blocks else "unlimited"
     return f"{format_size(usage.space)} of {space}, {usage.files} of {usage.allowed.files or 'unlimited'} files"
 
 
-class Struck(NamedTuple):
+class LimitCounters(NamedTuple):
     """How often limits were hit since the cgroup was made, as in Use."""
 
     killed: int = 0
@@ -108,20 +108,20 @@ class Struck(NamedTuple):
 _STRUCK = ("memory.events", "pids.events", "cpu.stat")
 
 
-def struck(cgroups: CgroupTree, path: str) -> Struck:
+def limit_counters(cgroups: CgroupTree, path: str) -> LimitCounters:
     """Of a cgroup: all 0 where it is not there, or the kernel does not tell."""
     found, _ = cgroups.look(path, _STRUCK) or ({}, ())
     memory, pids, cpu = (_pairs(found.get(name)) for name in _STRUCK)
-    return Struck(memory.get("oom_kill", 0), pids.get("max", 0), cpu.get("nr_throttled", 0))
+    return LimitCounters(memory.get("oom_kill", 0), pids.get("max", 0), cpu.get("nr_throttled", 0))
 
 
-def use(cgroups: CgroupTree, path: str) -> Use:
+def usage(cgroups: CgroupTree, path: str) -> Usage:
     """Figures of a cgroup with all that is below it."""
     cpu = _pairs(cgroups.read(path, "cpu.stat"))
     memory = cgroups.read(path, "memory.current")
     pids = cgroups.read(path, "pids.current")
     disks = [_equations(line) for line in (cgroups.read(path, "io.stat") or "").splitlines()]
-    return Use(
+    return Usage(
         memory=int(memory) if memory else None,
         pids=int(pids) if pids else None,
         cpu=cpu.get("usage_usec"),
@@ -134,7 +134,7 @@ def use(cgroups: CgroupTree, path: str) -> Use:
     )
 
 
-def outdated(fleet: Fleet, observed: World, only: str = "") -> dict[str, list[int]]:
+def processes_in_old_view(fleet: Fleet, observed: World, only: str = "") -> dict[str, list[int]]:
     """By account directory, its customers' processes that are in another mount namespace than the account's view: begun
     before it was made or changed, by what passes no session of PAM, or in one that they have made for themselves."""
     found: dict[str, list[int]] = {}

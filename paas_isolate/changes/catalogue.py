@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from paas_isolate.errors import HostError
 from paas_isolate.model import tree
-from paas_isolate.model.account import LOGIN, OTHER, Service, Sold
-from paas_isolate.model.knobs import SUBTREE_CONTROL, Surroundings, effective_memory, knobs
+from paas_isolate.model.account import LOGIN, OTHER, Account, Service
+from paas_isolate.model.knobs import SUBTREE_CONTROL, LimitContext, effective_memory, knobs
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.world import Knobs
@@ -37,7 +37,7 @@ class _Bundle:
     """What accounts with the very same limits and services get."""
 
     def __init__(self, limits: Limits, services: tuple[Service, ...]) -> None:
-        ruled = {f"/{service.name}": _with_house_rules(service, limits) for service in leaves(services)}
+        ruled = {f"/{service.name}": _with_defaults(service, limits) for service in leaves(services)}
         self.parts: dict[str, Limits] = {"": limits, **ruled}
         """The limits of each cgroup, by what follows the account's own path."""
         self.rated = {end: own for end, own in self.parts.items() if not _RATES.isdisjoint(own)}
@@ -45,7 +45,7 @@ class _Bundle:
         """The knobs of all parts, by the disks of the rated ones."""
 
 
-class Catalogue:
+class KnobCompiler:
     """Knobs by what was sold: thousands of customers buy the same, and share one mapping then."""
 
     def __init__(self, machine: Machine, control: str, device_of: DeviceOf) -> None:
@@ -55,7 +55,7 @@ class Catalogue:
         self._bundles: dict[tuple[int, int], _Bundle] = {}
         self._known: dict[object, Knobs] = {}
 
-    def knobs(self, sold: Sold, unmet: dict[str, str]) -> tuple[tuple[str, Knobs], ...]:
+    def knobs(self, sold: Account, unmet: dict[str, str]) -> tuple[tuple[str, Knobs], ...]:
         """Of each cgroup of an account, by what follows the account's own path. What lies on no disk is noted in
         `unmet`, by cgroup."""
         what = id(sold.limits), id(sold.services)  # the fleet keeps them; who bought a plan as it is shares its own
@@ -67,7 +67,7 @@ class Catalogue:
             found = bundle.known[disks] = self._all_of(bundle, dict(zip(bundle.rated, disks, strict=True)))
         return found
 
-    def _disk(self, sold: Sold, end: str, limits: Limits, unmet: dict[str, str]) -> str:
+    def _disk(self, sold: Account, end: str, limits: Limits, unmet: dict[str, str]) -> str:
         """The device for the io limits of a cgroup; '' where it has none to keep."""
         of = str(limits.get("io.of") or sold.limits.get("io.of") or sold.home)
         try:
@@ -79,12 +79,12 @@ class Catalogue:
 
     def _all_of(self, bundle: _Bundle, disks: dict[str, str]) -> tuple[tuple[str, Knobs], ...]:
         (_, limits), *parts = bundle.parts.items()
-        around = Surroundings(self._machine, self._machine.memory, disks.get("", ""))
-        inside = Surroundings(self._machine, effective_memory(limits, around))
+        around = LimitContext(self._machine, self._machine.memory, disks.get("", ""))
+        inside = LimitContext(self._machine, effective_memory(limits, around))
         own = "", self._own(limits, around, self._control)
         return own, *((end, self._own(it, inside._replace(device=disks.get(end, "")))) for end, it in parts)
 
-    def _own(self, limits: Limits, around: Surroundings, control: str | None = None) -> Knobs:
+    def _own(self, limits: Limits, around: LimitContext, control: str | None = None) -> Knobs:
         """`control` is what the cgroup hands down; a leaf has no children to hand anything."""
         key = (*limits.items(), around, control)
         if (known := self._known.get(key)) is None:
@@ -96,7 +96,7 @@ class Catalogue:
         return known
 
 
-def _with_house_rules(service: Service, account: Limits) -> Limits:
+def _with_defaults(service: Service, account: Limits) -> Limits:
     """What a leaf has where its spec says nothing: room for a login, and what dies when memory is out."""
     rules: dict[str, object] = {}
     pids = account.get("pids")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from paas_isolate.changes.jobs import next_run
-from paas_isolate.changes.keeping import Kept, starts_again
+from paas_isolate.changes.keeping import ManagedService, starts_again
 from paas_isolate.model.running import Result, Run
 
 
@@ -24,21 +24,21 @@ class Condition(NamedTuple):
     """The last result of a job, as Result.plain() has it."""
 
 
-def condition(kept: Kept, run: Run | None, *, astray: str, now: float) -> Condition:
+def condition(kept: ManagedService, run: Run | None, *, astray: str, now: float) -> Condition:
     """`astray` tells where it listens instead of where it is to."""
     found = _condition(kept, run, astray, now)
     return found._replace(last=run.result.plain()) if run and run.result and kept.is_job else found
 
 
-def _condition(kept: Kept, run: Run | None, astray: str, now: float) -> Condition:
+def _condition(kept: ManagedService, run: Run | None, astray: str, now: float) -> Condition:
     if run and run.alive:
         return _of_living(kept, run, astray)
-    if kept.idle:
-        word = {"frozen": "frozen", "stopped by hand": "stopped"}.get(kept.idle, "suspended")
-        return Condition(word, kept.idle if word == "stopped" else "")
+    if kept.inactive_reason:
+        word = {"frozen": "frozen", "stopped by hand": "stopped"}.get(kept.inactive_reason, "suspended")
+        return Condition(word, kept.inactive_reason if word == "stopped" else "")
     if kept.is_job:
         return _of_job(kept, run)
-    if run is None or not run.begun or run.fresh or run.digest != kept.digest:
+    if run is None or not run.starts or run.clean_restart or run.digest != kept.digest:
         return Condition("waiting", "it starts with the next run")
     if run.end.why_waiting and not run.given_up:
         return Condition("waiting", f"{run.end.why_waiting}; it is tried each minute")
@@ -51,11 +51,11 @@ def _condition(kept: Kept, run: Run | None, astray: str, now: float) -> Conditio
     return Condition("restarting", f"{last}; it starts again in {left:.0f} s")
 
 
-def _of_living(kept: Kept, run: Run, astray: str) -> Condition:
-    begun = Condition("running", since=run.begun[-1] if run.begun else 0.0, pid=run.pid)
-    if run.asked:
+def _of_living(kept: ManagedService, run: Run, astray: str) -> Condition:
+    begun = Condition("running", since=run.starts[-1] if run.starts else 0.0, pid=run.pid)
+    if run.stop_requested_at:
         return begun._replace(state="stopping", detail=run.why)
-    if kept.idle == "frozen" or kept.as_it_is:
+    if kept.inactive_reason == "frozen" or kept.untouched:
         return begun._replace(state="frozen")
     if not run.pid:
         return begun._replace(state="starting", detail="its account has had no CPU time for it yet")
@@ -65,14 +65,14 @@ def _of_living(kept: Kept, run: Run, astray: str) -> Condition:
         return begun._replace(state="starting", detail=astray)
     if kept.is_job:
         return begun._replace(detail=_told(run.last) if run.last else "")
-    restarts = len(run.begun) - 1
+    restarts = len(run.starts) - 1
     return begun._replace(detail=f"started {restarts + 1} times lately" if restarts and run.recent > 1 else "")
 
 
-def _of_job(kept: Kept, run: Run | None) -> Condition:
+def _of_job(kept: ManagedService, run: Run | None) -> Condition:
     if run is None:
         return Condition("waiting", "it is due from the next run on")
-    at = next_run(kept.work.schedule, run)
+    at = next_run(kept.program.schedule, run)
     when = "" if at == float("inf") else f"next at {_minute(at)}"
     if run.result is None:
         return Condition("waiting", when)
@@ -82,7 +82,7 @@ def _of_job(kept: Kept, run: Run | None) -> Condition:
 
 def _told(result: Result) -> str:
     """`the last, of 2026-11-25 03:30, ended with exit status 3 (well at 2026-11-24 03:31)`."""
-    last = f"the last, of {_minute(result.begun)}, ended"
+    last = f"the last, of {_minute(result.started)}, ended"
     if result.end.well:
         return f"{last} well"
     return f"{last} with {result.end} ({f'well at {_minute(result.succeeded)}' if result.succeeded else 'never well'})"

@@ -2,23 +2,23 @@
 
 from collections.abc import Collection, Iterator
 
-from paas_isolate.changes.catalogue import Catalogue, DeviceOf
-from paas_isolate.changes.doors import doors_as_sold, staying_doors
-from paas_isolate.changes.place import Places
-from paas_isolate.changes.quotas import quotas_as_sold, quotas_now, unmet_quotas
+from paas_isolate.changes.catalogue import DeviceOf, KnobCompiler
+from paas_isolate.changes.doors import desired_doors, preserved_doors
+from paas_isolate.changes.place import Placement
+from paas_isolate.changes.quotas import desired_quotas, quotas_now, unmet_quotas
 from paas_isolate.changes.refused import as_refused
-from paas_isolate.changes.views import staying_views, views_as_sold
-from paas_isolate.changes.wiring import network_as_sold, staying_addresses, without_taken
+from paas_isolate.changes.views import desired_views, preserved_views
+from paas_isolate.changes.wiring import desired_network, drop_ports_in_use, preserved_addresses
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
-from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, Surroundings, knobs
+from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, LimitContext, knobs
 from paas_isolate.model.limits import Percent
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.view import Views
 from paas_isolate.model.world import Knobs, World
 
 
-def as_sold(
+def desired_static(
     fleet: Fleet,
     *,
     machine: Machine,
@@ -35,9 +35,9 @@ def as_sold(
     `weight_at` is the cgroup whose cpu.weight sets all customers together against the rest of the machine.
     """
     control = " ".join(name for name in CONTROLLERS if name in controllers)
-    cgroups: dict[str, Knobs] = dict(_house(fleet.host, machine, control, weight_at))
+    cgroups: dict[str, Knobs] = dict(_defaults(fleet.host, machine, control, weight_at))
     unmet: dict[str, str] = {}
-    catalogue = Catalogue(machine, control, device_of)
+    catalogue = KnobCompiler(machine, control, device_of)
     for sold in fleet.accounts.values():
         path = tree.account(sold.directory)
         for end, own in catalogue.knobs(sold, unmet):
@@ -46,19 +46,19 @@ def as_sold(
     for path in map(tree.account, (*suspended, *held)):
         if path in cgroups:
             cgroups[path] = {**cgroups[path], FREEZE: "1"}
-    doors = doors_as_sold(fleet, held) if with_doors else {}
+    doors = desired_doors(fleet, held) if with_doors else {}
     return World(
         cgroups,
         unmet=unmet,
         doors=doors,
-        network=network_as_sold(fleet),
-        views=views_as_sold(fleet) if with_views else Views(),
-        quotas=quotas_as_sold(fleet),
+        network=desired_network(fleet),
+        views=desired_views(fleet) if with_views else Views(),
+        quotas=desired_quotas(fleet),
     )
 
 
-def desire(
-    fleet: Fleet, sold: World, observed: World, *, staying: Collection[str] = (), places: Places | None = None
+def desired_state(
+    fleet: Fleet, sold: World, observed: World, *, staying: Collection[str] = (), places: Placement | None = None
 ) -> World:
     """What was sold, with what must stay, and the processes that should be elsewhere. `staying` are account
     directories that no spec names and that must not be removed yet; `places` are of all accounts, where `fleet` is
@@ -67,14 +67,14 @@ def desire(
     for path, found in observed.cgroups.items() if staying else ():
         if tree.directory_of(path) in staying:
             cgroups.setdefault(path, found)
-    places = places or Places(fleet)
+    places = places or Placement(fleet)
     busy = observed.runs.keys()  # what was begun in a leaf stays there until it is asked to end, sold or not
     there = (process for process in observed.processes if process.cgroup not in busy)
 
     def frozen(path: str) -> bool:
         return any(cgroups.get(each, {}).get(FREEZE) == "1" for each in (path, tree.parent(path)))
 
-    placed = (as_refused(process, places.moved(process), frozen) for process in there)
+    placed = (as_refused(process, places.correction(process), frozen) for process in there)
     elsewhere = tuple(moved for moved in placed if moved)
     leaving = {process.pid for process in elsewhere}
     for path, pids in observed.members.items():
@@ -82,10 +82,10 @@ def desire(
             cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
     doors = sold.doors
     if staying and doors:
-        doors = {**staying_doors(fleet, observed.doors, staying), **doors}
-    network, refused = without_taken(sold.network, observed.network)
-    network = staying_addresses(network, observed.network, staying)
-    views = staying_views(sold.views, observed.views, staying)
+        doors = {**preserved_doors(fleet, observed.doors, staying), **doors}
+    network, refused = drop_ports_in_use(sold.network, observed.network)
+    network = preserved_addresses(network, observed.network, staying)
+    views = preserved_views(sold.views, observed.views, staying)
     unmet = {**sold.unmet, **refused, **unmet_quotas(observed.quotas)}
     quotas = quotas_now(sold.quotas, observed.quotas, staying)
     return World(
@@ -107,8 +107,8 @@ def _revoked(fleet: Fleet, observed: World) -> Iterator[tuple[str, int]]:
             yield process.cgroup, process.uid
 
 
-def _house(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:
-    around = Surroundings(machine, machine.memory)
+def _defaults(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:
+    around = LimitContext(machine, machine.memory)
     limits = dict(host.ceiling)
     weight = limits.pop("cpu.weight", 100)
     pids = limits.get("pids")

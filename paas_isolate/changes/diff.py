@@ -6,7 +6,17 @@ from paas_isolate.changes.doors import door_steps
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.quotas import quota_steps
 from paas_isolate.changes.service_steps import service_steps
-from paas_isolate.changes.steps import Changes, Create, Enable, EndRevoked, LowerMemory, Move, Remove, SetKnob, Step
+from paas_isolate.changes.steps import (
+    Changes,
+    CreateCgroup,
+    EnableControllers,
+    EndRevoked,
+    LowerMemory,
+    MoveProcess,
+    RemoveCgroup,
+    SetKnob,
+    Step,
+)
 from paas_isolate.changes.views import view_steps
 from paas_isolate.changes.wiring import network_steps
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
@@ -26,7 +36,7 @@ def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
     for path, knobs in desired.cgroups.items():
         found = have.get(path)
         if found is None:
-            steps.append(Create(path))
+            steps.append(CreateCgroup(path))
             steps += _settings(path, knobs)
         elif (pair := (id(knobs), id(found))) not in agreed:
             mends = _mends(path, knobs, found, alive) if found != knobs else []
@@ -37,9 +47,9 @@ def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
     steps += view_steps(desired.views, observed.views, desired.cgroups)
     steps += quota_steps(desired.quotas, observed.quotas)
     steps += network_steps(desired.network, observed.network)
-    steps += [Remove(path) for path in have if path not in desired.cgroups]
+    steps += [RemoveCgroup(path) for path in have if path not in desired.cgroups]
     there = {process.pid: process for process in observed.processes} if desired.processes else {}
-    steps += [Move(there[process.pid], process.cgroup) for process in desired.processes]
+    steps += [MoveProcess(there[process.pid], process.cgroup) for process in desired.processes]
     steps += [EndRevoked(path, uid) for path, uid in desired.revoked]
     if observed.runs or desired.services.patience:
         steps += service_steps(desired.services, observed, now)
@@ -56,7 +66,7 @@ def _settings(path: str, knobs: Knobs) -> list[Step]:
         if knob != SUBTREE_CONTROL:
             steps.append(SetKnob(path, knob, value))
         elif value:
-            steps.append(Enable(path, tuple(value.split())))
+            steps.append(EnableControllers(path, tuple(value.split())))
     return steps
 
 
@@ -68,7 +78,7 @@ def _mends(path: str, knobs: Knobs, found: Knobs, alive: Set[str]) -> list[Step]
             continue  # a kernel without this file keeps its default by not having it
         if knob == SUBTREE_CONTROL:
             missing = tuple(name for name in value.split() if name not in (was or "").split())
-            steps += [Enable(path, missing)] if missing else []
+            steps += [EnableControllers(path, missing)] if missing else []
         elif knob == "memory.max" and was is not None and _kills(path, value, was, alive):
             steps.append(LowerMemory(path, value, was, knobs["memory.high"]))
         else:

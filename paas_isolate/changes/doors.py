@@ -10,14 +10,14 @@ from collections.abc import Collection, Iterator, Mapping
 
 from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, Step
 from paas_isolate.model import tree
-from paas_isolate.model.account import LOGIN, Fleet, Sold
+from paas_isolate.model.account import LOGIN, Account, Fleet
 from paas_isolate.model.view import DOOR as VIEW_DOOR
 from paas_isolate.model.world import COMPLETE, Doors
 
 _UID = re.compile(r"[0-9]+")
 
 
-def doors_as_sold(fleet: Fleet, held: Collection[str]) -> dict[str, str]:
+def desired_doors(fleet: Fleet, held: Collection[str]) -> dict[str, str]:
     """`held` as in `as_sold`: nobody logs in where nothing may run."""
     doors = {COMPLETE: ""}
     for sold in fleet.accounts.values():
@@ -32,7 +32,7 @@ def doors_as_sold(fleet: Fleet, held: Collection[str]) -> dict[str, str]:
     return doors
 
 
-def _of(sold: Sold, held: Collection[str]) -> Iterator[tuple[str, str]]:
+def _of(sold: Account, held: Collection[str]) -> Iterator[tuple[str, str]]:
     """What follows the uid in the name of a door, and where it leads."""
     if sold.suspended or sold.directory in held:
         yield "", tree.closed(sold.directory)
@@ -54,21 +54,21 @@ def door_steps(desired: Doors, observed: Doors) -> list[Step]:
     return steps
 
 
-def staying_doors(fleet: Fleet, observed: Mapping[str, str], staying: Collection[str]) -> dict[str, str]:
+def preserved_doors(fleet: Fleet, observed: Mapping[str, str], staying: Collection[str]) -> dict[str, str]:
     """The doors of accounts of which nothing is known but that they stay. None leads whoever has the uid in another
     account now into theirs, nor, while that is not known to be the same person, anybody."""
-    there = {name: target for name, target in observed.items() if tree.behind(target) in staying}
+    there = {name: target for name, target in observed.items() if tree.account_of_door(target) in staying}
     if not there:
         return {}
     accounts = fleet.accounts.values()
     known = {sold.directory for sold in accounts}
     theirs = {uid for sold in accounts for uid in sold.uids.values()}
-    left = {name: target for name, target in there.items() if tree.behind(target) not in known}
+    left = {name: target for name, target in there.items() if tree.account_of_door(target) not in known}
     doors: dict[str, str] = {}
     for name, target in left.items():
         uid = _uid_of(name)
         if uid in fleet.doubtful:
-            doors[str(uid)] = tree.closed(tree.behind(target))
+            doors[str(uid)] = tree.closed(tree.account_of_door(target))
         elif uid not in theirs:
             doors[name] = target
     return doors

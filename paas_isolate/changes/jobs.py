@@ -14,12 +14,12 @@ def jobs_of(fleet: Fleet) -> frozenset[str]:
 
 def next_run(schedule: str, run: Run) -> float:
     """In seconds since the epoch. A time that passed while it ran is not made up for."""
-    return next_time(schedule, max(run.since, run.end.at, *run.begun))
+    return next_time(schedule, max(run.since, run.end.at, *run.starts))
 
 
 def job_wants(schedule: str, run: Run | None, now: float) -> tuple[bool, float]:
     """Whether it is to run now, and when that may be otherwise."""
-    if run is None or run.alive or run.again or run.early:
+    if run is None or run.alive or run.restart_requested or run.future_dated:
         return True, FOREVER
     at = next_run(schedule, run)
     return (True, FOREVER) if at <= now else (False, at)

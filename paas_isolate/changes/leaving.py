@@ -4,18 +4,18 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paas_isolate.changes.quotas import limited
+from paas_isolate.changes.quotas import accounts_with_quota
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import World
-from paas_isolate.spec.names import some
+from paas_isolate.spec.names import abbreviated
 
 MASS_SHARE = 0.05
 MASS_NUMBER = 3
 """More than this share of the accounts, and this number, vanishing at once look like an accident."""
 
 
-class Leaving(NamedTuple):
+class Removals(NamedTuple):
     """`accepted` may go, now or when empty; `waiting` tells of those that are still there why they are.
 
     `blocked` is the reason why this run removes nobody at all, '' when it may.
@@ -26,18 +26,20 @@ class Leaving(NamedTuple):
     blocked: str = ""
 
 
-def leaving(fleet: Fleet, observed: World, *, known: Collection[str] = (), meant: bool = False) -> Leaving:
+def removals(fleet: Fleet, observed: World, *, known: Collection[str] = (), meant: bool = False) -> Removals:
     """`known` are directories that an earlier run has accepted; `meant` says that a person confirmed."""
-    there = tree.directories(observed.cgroups) | limited(observed.quotas)  # after a boot there is no cgroup yet
+    there = tree.directories(observed.cgroups) | accounts_with_quota(
+        observed.quotas
+    )  # after a boot there is no cgroup yet
     expected = {sold.directory for sold in fleet.accounts.values()}
-    gone = there - expected - set(fleet.kept)
+    gone = there - expected - set(fleet.on_last_good)
     new = gone - set(known)
-    blocked = "" if meant or not new else fleet.removal or _suspicious(len(new), len(there))
+    blocked = "" if meant or not new else fleet.removal_blocked or _suspicious(len(new), len(there))
     accepted = frozenset(gone - new if blocked else gone)
     waiting = dict.fromkeys(sorted(new), blocked) if blocked else {}
     for directory, pids in sorted(_alive(observed, accepted).items()):
-        waiting[directory] = f"waits until its processes have ended: {some([str(pid) for pid in sorted(pids)])}"
-    return Leaving(accepted, waiting, blocked)
+        waiting[directory] = f"waits until its processes have ended: {abbreviated([str(pid) for pid in sorted(pids)])}"
+    return Removals(accepted, waiting, blocked)
 
 
 def _suspicious(new: int, there: int) -> str:

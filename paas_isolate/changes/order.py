@@ -2,18 +2,18 @@
 
 from enum import IntEnum
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
+from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
     CompleteDoors,
-    Create,
-    Enable,
+    CreateCgroup,
+    EnableControllers,
     EndRevoked,
     LowerMemory,
-    Move,
-    Remove,
+    MoveProcess,
     RemoveAddress,
+    RemoveCgroup,
     RemoveDoor,
     SetDoor,
     SetGate,
@@ -47,9 +47,9 @@ def rank(step: Step) -> tuple[int, int, int, str]:
     match step:
         case SetKnob():
             return _rank_of_knob(step), tree.depth(step.path), 0, step.path
-        case Create():
+        case CreateCgroup():
             return Rank.STRUCTURE, tree.depth(step.path), 0, step.path
-        case Enable():
+        case EnableControllers():
             return Rank.STRUCTURE, tree.depth(step.path), 1, step.path
         case MakeView():
             return Rank.VIEW, 0, 0, step.directory
@@ -69,17 +69,17 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.NETWORK, 1, 0, ""
         case AddAddress():
             return Rank.NETWORK, 2, 0, step.address
-        case Move():
+        case MoveProcess():
             return Rank.MOVE, 0, step.process.pid, step.to
         case EndRevoked():
             return Rank.STOP, 0, step.uid, step.path
-        case Stop() | Kill() | GiveUp() | Remember() | Forget():
+        case Stop() | Kill() | GiveUp() | SaveResult() | ForgetRun():
             return Rank.STOP, 0, 0, step.path
-        case Start() | Tell() | Wait():
+        case Start() | NotifyFailure() | ScheduleJob():
             return Rank.START, 0, 0, step.path
         case LowerMemory():
             return Rank.LOWER, -tree.depth(step.path), 0, step.path
-        case Remove():
+        case RemoveCgroup():
             return Rank.REMOVE, -tree.depth(step.path), 0, step.path
 
 

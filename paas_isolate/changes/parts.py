@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from paas_isolate.changes.place import Places
+from paas_isolate.changes.place import Placement
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.view import Views
@@ -17,14 +17,14 @@ class Parts:
     """Of the network and of quotas no part is an account's alone: they are in none."""
 
     def __init__(self, observed: World, fleet: Fleet) -> None:
-        places = Places(fleet)
+        places = Placement(fleet)
         self._cgroups = _by_directory(observed.cgroups)
         self._members = _by_directory(observed.members)
         self._runs = _by_directory(observed.runs)
         self._views = observed.views.made
         self._doors: dict[str, dict[str, str]] = defaultdict(dict)
         for name, target in observed.doors.items():
-            self._doors[tree.behind(target)][name] = target
+            self._doors[tree.account_of_door(target)][name] = target
         self._processes: dict[str, list[Process]] = defaultdict(list)
         for process in observed.processes:
             sold = places.account_of(process.uid)

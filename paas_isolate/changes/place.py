@@ -6,15 +6,15 @@ from fnmatch import translate
 
 from paas_isolate.changes.catalogue import leaves
 from paas_isolate.model import tree
-from paas_isolate.model.account import OTHER, Fleet, Match, Service, Sold
+from paas_isolate.model.account import OTHER, Account, Fleet, Match, Service
 from paas_isolate.model.left import compiled
 from paas_isolate.model.world import Process
-from paas_isolate.spec.names import some
+from paas_isolate.spec.names import abbreviated
 
 _LATE = "kept their command lines from being read in time: no rule by `command` holds for them until the next run"
 
 
-class Places:
+class Placement:
     """The fleet, turned round: from a process to its place."""
 
     def __init__(self, fleet: Fleet) -> None:
@@ -27,7 +27,7 @@ class Places:
     def governs(self, uid: int) -> bool:
         return self._fleet.governs(uid)
 
-    def replace(self, before: Sold | None, sold: Sold) -> None:
+    def replace(self, before: Account | None, sold: Account) -> None:
         """One account is sold otherwise from now on; whose uids and directory these are now has been made sure of."""
         for uid in before.uids.values() if before else ():
             del self._by_uid[uid]
@@ -40,14 +40,14 @@ class Places:
         sold = self._by_uid.get(claim) if isinstance(claim, int) else self._directories.get(claim)
         return sold.name if sold else ""
 
-    def account_in(self, directory: str) -> Sold | None:
+    def account_in(self, directory: str) -> Account | None:
         return self._directories.get(directory)
 
-    def account_of(self, uid: int) -> Sold | None:
+    def account_of(self, uid: int) -> Account | None:
         """The account that a uid belongs to, None for one that is never confined."""
         return None if uid in self._fleet.exempt else self._by_uid.get(uid)
 
-    def moved(self, process: Process) -> Process | None:
+    def correction(self, process: Process) -> Process | None:
         """The process with the place where it should be, or None when it may stay where it is."""
         if not process.settled or not self._fleet.governs(process.uid):
             return None
@@ -83,11 +83,11 @@ class Places:
             return process.confined
         return self._is_in(sold, process)
 
-    def rules_ask(self, sold: Sold) -> bool:
+    def needs_program(self, sold: Account) -> bool:
         """Whether any service of the account wants to know programs and command lines."""
         return any(service.match.conditions for service in sold.services)
 
-    def commands_ask(self, sold: Sold) -> bool:
+    def needs_command(self, sold: Account) -> bool:
         return any(service.match.command for service in sold.services)
 
     def late(self, processes: Iterable[Process]) -> dict[str, str]:
@@ -96,12 +96,12 @@ class Places:
         for process in processes:
             if process.command is None and (sold := self._by_uid.get(process.uid)):
                 pids.setdefault(tree.account(sold.directory), []).append(str(process.pid))
-        return {path: f"{some(each)} of {path} {_LATE}" for path, each in pids.items()}
+        return {path: f"{abbreviated(each)} of {path} {_LATE}" for path, each in pids.items()}
 
     def programs_count(self) -> bool:
         """Whether a process may belong elsewhere for having become another program."""
         each = {id(it.services): it for it in self._directories.values()}  # who bought a plan as it is shares its own
-        return any(map(asks_programs, each.values()))
+        return any(map(has_program_rules, each.values()))
 
     def _without_account(self, process: Process) -> str:
         """It stays where it is, with the limits that it has there, until it ends: nobody gets out of an account by
@@ -111,29 +111,29 @@ class Places:
             return process.cgroup  # an account that is going, or whose file is wrong, stays as it is
         return tree.PENALTY if self._fleet.host.without_account == "penalty" else process.cgroup
 
-    def _is_in(self, sold: Sold, process: Process) -> bool:
+    def _is_in(self, sold: Account, process: Process) -> bool:
         return process.confined and tree.directory_of(process.cgroup) == sold.directory
 
     def _revoked(self, process: Process) -> bool:
         return process.uid in self._fleet.revoked.get(tree.directory_of(process.cgroup), ())
 
-    def _leaves(self, sold: Sold) -> set[str]:
+    def _leaves(self, sold: Account) -> set[str]:
         return {tree.leaf(sold.directory, service.name) for service in leaves(sold.services)}
 
-    def _kept(self, sold: Sold, path: str) -> bool:
+    def _kept(self, sold: Account, path: str) -> bool:
         """Whether it is the leaf of a service that we run: what was begun there stays, whatever rules say."""
         name = path.rpartition("/")[2].partition(".")[0]
         ours = any(service.name == name and service.work.run for service in sold.services)
         return ours and tree.directory_of(path) == sold.directory
 
-    def _claim(self, sold: Sold, process: Process) -> str:
+    def _claim(self, sold: Account, process: Process) -> str:
         rules = self._rules.get(sold.name)
         if rules is None:
             rules = self._rules[sold.name] = _rules(sold)
         return next((rule.service for rule in rules if rule.fits(process)), "")
 
 
-def asks_programs(sold: Sold) -> bool:
+def has_program_rules(sold: Account) -> bool:
     return any(it.match.program or it.match.command for it in sold.services)
 
 
@@ -154,7 +154,7 @@ class _Rule:
         )
 
 
-def _rules(sold: Sold) -> tuple[_Rule, ...]:
+def _rules(sold: Account) -> tuple[_Rule, ...]:
     """In the order of precedence: higher priority, then more conditions, then the first name."""
     asking = sorted((service for service in sold.services if service.match.conditions), key=_precedence)
     return tuple(_Rule(service.name, service.match, _uids(service.match, sold)) for service in asking)
@@ -164,7 +164,7 @@ def _precedence(service: Service) -> tuple[int, int, str]:
     return -(service.priority or 0), -service.match.conditions, service.name
 
 
-def _uids(match: Match, sold: Sold) -> frozenset[int]:
+def _uids(match: Match, sold: Account) -> frozenset[int]:
     pattern = _glob(match.user)
     return frozenset(uid for name, uid in sold.uids.items() if pattern and pattern.match(name))
 

@@ -5,17 +5,17 @@ from collections.abc import Collection, Iterator, Mapping
 from paas_isolate.changes.seen import SetQuota
 from paas_isolate.changes.steps import Step
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.model.quota import BLOCK, UNLIMITED, Allotment, Quota, Quotas, Row
+from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.quota import BLOCK, UNLIMITED, Quota, QuotaKey, Quotas, QuotaSpec
 
 
-def quotas_as_sold(fleet: Fleet) -> Quotas:
+def desired_quotas(fleet: Fleet) -> Quotas:
     """Each of an account's users has all of it. Who was sold no `disk` is left as an administrator has set it."""
     some = [(uid, it) for it in fleet.accounts.values() if it.disk for uid in it.uids.values()]
-    return Quotas({uid: Allotment(it.directory, it.home, _quota(it)) for uid, it in some})
+    return Quotas({uid: QuotaSpec(it.directory, it.home, _quota(it)) for uid, it in some})
 
 
-def _quota(sold: Sold) -> Quota:
+def _quota(sold: Account) -> Quota:
     space, files = sold.disk.get("max"), sold.disk.get("files")
     return Quota(-(-space // BLOCK) if isinstance(space, int) else 0, files if isinstance(files, int) else 0)
 
@@ -25,17 +25,17 @@ def quotas_now(sold: Quotas, observed: Quotas, staying: Collection[str]) -> Quot
     were given limits before. These are lifted, unless their account stays as it is. Of others no row is wanted."""
     wanted = dict(_earlier(sold, observed, staying))
     for uid, it in sold.sold.items():
-        if system := observed.systems.get(it.path):
-            wanted[Row(system.name, uid)] = it._replace(quota=it.quota.in_grains(system.grain))
+        if system := observed.filesystems.get(it.path):
+            wanted[QuotaKey(system.name, uid)] = it._replace(quota=it.quota.in_grains(system.grain))
     return sold._replace(wanted=wanted)
 
 
-def _earlier(sold: Quotas, observed: Quotas, staying: Collection[str]) -> Iterator[tuple[Row, Allotment]]:
-    for row, directory in observed.given.items():
+def _earlier(sold: Quotas, observed: Quotas, staying: Collection[str]) -> Iterator[tuple[QuotaKey, QuotaSpec]]:
+    for row, directory in observed.applied.items():
         now = sold.sold.get(row.uid)
-        if row in observed.points and not (now and now.path not in observed.systems):
+        if row in observed.mountpoints and not (now and now.path not in observed.filesystems):
             quota = observed.allowed[row] if directory in staying else UNLIMITED
-            yield row, Allotment(directory, observed.points[row], quota)
+            yield row, QuotaSpec(directory, observed.mountpoints[row], quota)
 
 
 def quota_steps(desired: Quotas, observed: Quotas) -> Iterator[Step]:
@@ -46,23 +46,23 @@ def quota_steps(desired: Quotas, observed: Quotas) -> Iterator[Step]:
             yield SetQuota(row, it, was)
 
 
-def still_given(desired: Quotas, observed: Quotas) -> dict[Row, str]:
+def applied_after(desired: Quotas, observed: Quotas) -> dict[QuotaKey, str]:
     """What is to be remembered after a run: limits that are as they were sold, and those that were to be lifted and
     could not be. Where a row says no limit, whatever it says later is an administrator's."""
-    left = {row: it for row, it in observed.given.items() if observed.allowed.get(row) != UNLIMITED}
+    left = {row: it for row, it in observed.applied.items() if observed.allowed.get(row) != UNLIMITED}
     some = {row: it for row, it in desired.wanted.items() if it.quota != UNLIMITED}
     kept = {row: it.directory for row, it in some.items() if row in left or observed.allowed[row] == it.quota}
     return {**left, **kept}
 
 
-def limited(observed: Quotas) -> frozenset[str]:
+def accounts_with_quota(observed: Quotas) -> frozenset[str]:
     """The directories of accounts that have left limits on a file system which is there."""
-    return frozenset(it for row, it in observed.given.items() if observed.allowed.get(row, UNLIMITED) != UNLIMITED)
+    return frozenset(it for row, it in observed.applied.items() if observed.allowed.get(row, UNLIMITED) != UNLIMITED)
 
 
 def waiting(desired: Quotas, observed: Quotas, staying: Collection[str]) -> Iterator[tuple[str, str]]:
     """Account directories, and what is to be lifted of them as soon as that can be."""
-    for row, directory in observed.given.items():
+    for row, directory in observed.applied.items():
         if row not in observed.allowed and row.uid not in desired.sold and directory not in staying:
             where = f"its file system ({row.system}) is not mounted, or keeps no limits now"
             yield directory, f"the quota of uid {row.uid} is to be lifted, but {where}"
@@ -71,5 +71,5 @@ def waiting(desired: Quotas, observed: Quotas, staying: Collection[str]) -> Iter
 def unmet_quotas(observed: Quotas) -> Mapping[str, str]:
     return {
         f"{tree.account(it)} disk": f"disk of {tree.account(it)} cannot be kept: {why}"
-        for it, why in observed.unable.items()
+        for it, why in observed.unsupported.items()
     }

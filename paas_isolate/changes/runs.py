@@ -22,12 +22,12 @@ class Stop(NamedTuple):
     has ended already, and what is left in the leaf goes for our own sake; nobody has ordered that."""
 
     path: str
-    because: str
+    reason: str
     timeout: int
     tidy: bool = False
 
     def __str__(self) -> str:
-        return f"stop {_service(self.path)}: {self.because}"
+        return f"stop {_service(self.path)}: {self.reason}"
 
 
 class Kill(NamedTuple):
@@ -35,24 +35,24 @@ class Kill(NamedTuple):
     that does not answer ends when it does (state D, proc_pid_stat(5)), and only the first time is news."""
 
     path: str
-    because: str
+    reason: str
     before: int = 0
 
     def __str__(self) -> str:
-        return f"kill {_service(self.path)}: {self.because}"
+        return f"kill {_service(self.path)}: {self.reason}"
 
 
 class GiveUp(NamedTuple):
     """Start a service no more, until it is changed or somebody says so."""
 
     path: str
-    because: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"give {_service(self.path)} up: {self.because}"
+        return f"give {_service(self.path)} up: {self.reason}"
 
 
-class Wait(NamedTuple):
+class ScheduleJob(NamedTuple):
     """Note a job that has not run since the machine was booted: it is due from now on."""
 
     path: str
@@ -62,7 +62,7 @@ class Wait(NamedTuple):
         return f"await the time of {_service(self.path)}"
 
 
-class Remember(NamedTuple):
+class SaveResult(NamedTuple):
     """Keep the result of a job where it outlives a boot."""
 
     path: str
@@ -72,7 +72,7 @@ class Remember(NamedTuple):
         return f"remember that {_service(self.path)} ended with {self.result.end}"
 
 
-class Tell(NamedTuple):
+class NotifyFailure(NamedTuple):
     """Have those told who are to hear that a program failed, where its keeper was killed together with it."""
 
     path: str
@@ -83,7 +83,7 @@ class Tell(NamedTuple):
         return f"tell how {_service(self.path)} ended: {self.how}"
 
 
-class Forget(NamedTuple):
+class ForgetRun(NamedTuple):
     """Forget what ran in a leaf that is no service's any more. The 1 tells it from a Remove."""
 
     path: str

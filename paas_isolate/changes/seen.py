@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from paas_isolate.model.quota import UNLIMITED, Allotment, Quota, Row
+from paas_isolate.model.quota import UNLIMITED, Quota, QuotaKey, QuotaSpec
 from paas_isolate.model.view import View
 
 
@@ -46,8 +46,8 @@ class SetAging(NamedTuple):
 class SetQuota(NamedTuple):
     """Set how much of a file system a user may have, or take the limits away."""
 
-    row: Row
-    wanted: Allotment
+    row: QuotaKey
+    wanted: QuotaSpec
     was: Quota
 
     @property

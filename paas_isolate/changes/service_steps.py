@@ -2,25 +2,25 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
+from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
 from paas_isolate.changes.steps import Step
-from paas_isolate.model.running import Run, Wish
+from paas_isolate.model.running import DesiredServices, Run
 from paas_isolate.model.work import Launch
 from paas_isolate.model.world import World
 
 
-def service_steps(wish: Wish, observed: World, now: float) -> Iterator[Step]:
+def service_steps(wish: DesiredServices, observed: World, now: float) -> Iterator[Step]:
     for leaf in sorted(observed.runs.keys() | wish.run.keys()):
         if leaf in wish.jobs and (last := observed.runs.get(leaf)) and last.is_news and last.result:
-            yield Remember(leaf, last.result)
-        if (told := wish.untold.get(leaf)) is not None:
-            yield Tell(leaf, told, str(observed.runs[leaf].end))
+            yield SaveResult(leaf, last.result)
+        if (told := wish.failure_unreported.get(leaf)) is not None:
+            yield NotifyFailure(leaf, told, str(observed.runs[leaf].end))
         if leaf in wish.missed:
-            yield Wait(leaf, observed.runs[leaf].digest)
+            yield ScheduleJob(leaf, observed.runs[leaf].digest)
         if leaf in wish.run and wish.run[leaf] is None:
             continue
         wanted, run = wish.run.get(leaf), observed.runs.get(leaf)
-        if run and run.asked and leaf in observed.members:
+        if run and run.stop_requested_at and leaf in observed.members:
             if now >= run.kill_due:
                 yield Kill(leaf, "it was asked to end, and has not", run.kills)
         elif wanted is None and run:
@@ -31,19 +31,19 @@ def service_steps(wish: Wish, observed: World, now: float) -> Iterator[Step]:
         yield GiveUp(leaf, why)
 
 
-def _without(leaf: str, run: Run, wish: Wish, lives: bool) -> Iterator[Step]:
+def _without(leaf: str, run: Run, wish: DesiredServices, lives: bool) -> Iterator[Step]:
     """Of what is not to run, what its program has left behind ends too."""
-    if run.alive or (lives and leaf in wish.idle):
-        yield Stop(leaf, wish.idle.get(leaf, "it is not wanted any more"), wish.patience.get(leaf, _TIMEOUT))
+    if run.alive or (lives and leaf in wish.inactive):
+        yield Stop(leaf, wish.inactive.get(leaf, "it is not wanted any more"), wish.patience.get(leaf, _TIMEOUT))
     elif leaf not in wish.patience:
-        yield Forget(leaf)
+        yield ForgetRun(leaf)
 
 
-def _with(leaf: str, run: Run | None, wanted: Launch, wish: Wish, lives: bool) -> Iterator[Step]:
-    if run and run.alive and leaf not in wish.over:
+def _with(leaf: str, run: Run | None, wanted: Launch, wish: DesiredServices, lives: bool) -> Iterator[Step]:
+    if run and run.alive and leaf not in wish.finished:
         return
-    if leaf in wish.jobs and (run is None or (run.early and not run.again)):
-        yield Wait(leaf, wanted.digest)
+    if leaf in wish.jobs and (run is None or (run.future_dated and not run.restart_requested)):
+        yield ScheduleJob(leaf, wanted.digest)
     elif lives:
         tidy = run is not None and not run.alive
         yield Stop(leaf, _because(run), wish.patience.get(leaf, _TIMEOUT), tidy)
@@ -56,7 +56,7 @@ def _because(run: Run | None) -> str:
         return BACKGROUND if run and run.background else "what is left in its leaf ends before it begins"
     if run.unhealthy:
         return "its health checks fail"
-    return "a new start was ordered" if run.again else "what it is begun with has changed"
+    return "a new start was ordered" if run.restart_requested else "what it is begun with has changed"
 
 
 BACKGROUND = "its program went to the background; keep it in the foreground"

@@ -2,15 +2,15 @@
 
 from typing import NamedTuple
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
+from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.model import tree
 from paas_isolate.model.network import Address, Gate, Rules
 from paas_isolate.model.world import Process
-from paas_isolate.spec.names import some
+from paas_isolate.spec.names import abbreviated
 
 
-class Create(NamedTuple):
+class CreateCgroup(NamedTuple):
     """mkdir of one cgroup. Named tuples are equal when what they hold is: `mode` tells it from a Remove."""
 
     path: str
@@ -20,7 +20,7 @@ class Create(NamedTuple):
         return f"create {self.path}"
 
 
-class Enable(NamedTuple):
+class EnableControllers(NamedTuple):
     """Hand controllers down to the children of a cgroup."""
 
     path: str
@@ -58,7 +58,7 @@ class LowerMemory(NamedTuple):
         return f"lower memory.max of {self.path} to {self.value} (was {self.was})"
 
 
-class Move(NamedTuple):
+class MoveProcess(NamedTuple):
     """Put one process where it belongs; NOWHERE: end it, a login that was refused."""
 
     process: Process
@@ -81,7 +81,7 @@ class EndRevoked(NamedTuple):
         return f"end what runs in {self.path} as uid {self.uid}, which is another account's now"
 
 
-class Remove(NamedTuple):
+class RemoveCgroup(NamedTuple):
     """rmdir of one empty cgroup."""
 
     path: str
@@ -101,7 +101,7 @@ class SetDoor(NamedTuple):
         if tree.is_closed(self.target):
             return f"close door {self.name}"
         if tree.is_view(self.target):
-            return f"open door {self.name} to the view of {tree.behind(self.target)}"
+            return f"open door {self.name} to the view of {tree.account_of_door(self.target)}"
         was = f" (was {self.was})" if self.was else ""
         return f"open door {self.name} to {self.target}{was}"
 
@@ -154,7 +154,7 @@ class SetRules(NamedTuple):
         if self.was is None:
             return f"make the ruleset of the network, for {len(self.rules.owners)} addresses and uids"
         new, old = _pairs(self.rules.without(self.was)), _pairs(self.was.without(self.rules))
-        told = [f"{verb} {some(sorted(pairs))}" for verb, pairs in (("add", new), ("remove", old)) if pairs]
+        told = [f"{verb} {abbreviated(sorted(pairs))}" for verb, pairs in (("add", new), ("remove", old)) if pairs]
         return f"change the ruleset of the network: {', '.join(told)}"
 
 
@@ -173,7 +173,11 @@ class SetGate(NamedTuple):
         if self.was is None:
             return f"lay the gate, for {len(self.gate.homes)} uids"
         new, old = _facts(self.gate), _facts(self.was)
-        told = [f"{verb} {some(sorted(facts))}" for verb, facts in (("add", new - old), ("remove", old - new)) if facts]
+        told = [
+            f"{verb} {abbreviated(sorted(facts))}"
+            for verb, facts in (("add", new - old), ("remove", old - new))
+            if facts
+        ]
         return f"change the gate: {', '.join(told)}"
 
 
@@ -187,7 +191,7 @@ class SetNames(NamedTuple):
         if not self.names:
             return "take the names of accounts out of /etc/hosts"
         new, old = set(self.names), set(self.was)
-        told = [f"{verb} {some(sorted(it))}" for verb, it in (("add", new - old), ("remove", old - new)) if it]
+        told = [f"{verb} {abbreviated(sorted(it))}" for verb, it in (("add", new - old), ("remove", old - new)) if it]
         return f"change the names in /etc/hosts: {', '.join(told) or 'put them in order'}"
 
 
@@ -201,18 +205,18 @@ def _pairs(rules: Rules) -> set[str]:
     grants = {f"{uid} at {address}" for uid, address in rules.owners}
     peers = {f"{uid} to {address}" for uid, address in rules.peers}
     ports = {f"port {it.port} to {it.address} port {it.to}" for it in rules.published}
-    egress = {f"{it.uid} {', '.join(it.egress)}" for it in rules.restrained}
+    egress = {f"{it.uid} {', '.join(it.egress)}" for it in rules.egress}
     return grants | peers | ports | egress | {f"{uid} to all" for uid in rules.frontends}
 
 
 Step = (
-    Create
-    | Enable
+    CreateCgroup
+    | EnableControllers
     | SetKnob
     | LowerMemory
-    | Move
+    | MoveProcess
     | EndRevoked
-    | Remove
+    | RemoveCgroup
     | SetDoor
     | RemoveDoor
     | CompleteDoors
@@ -225,10 +229,10 @@ Step = (
     | Stop
     | Kill
     | GiveUp
-    | Wait
-    | Remember
-    | Tell
-    | Forget
+    | ScheduleJob
+    | SaveResult
+    | NotifyFailure
+    | ForgetRun
     | MakeView
     | RemoveView
     | SetAging
@@ -245,8 +249,8 @@ def owner(step: Step) -> str:
     """The account directory that a step is for; '' when all stand on it."""
     match step:
         case SetDoor(target=target) | RemoveDoor(was=target):
-            return tree.behind(target)
-        case Move(to=path):
+            return tree.account_of_door(target)
+        case MoveProcess(to=path):
             return tree.directory_of(path)
         case AddAddress(directory=directory) | MakeView(directory=directory):
             return directory
@@ -264,7 +268,7 @@ def touched(changes: Changes) -> frozenset[str]:
     cgroups = (
         step for step in changes if not isinstance(step, SetDoor | RemoveDoor | CompleteDoors | Wire | Sight | SetQuota)
     )
-    from_ = (tree.directory_of(step.process.cgroup) for step in changes if isinstance(step, Move))
+    from_ = (tree.directory_of(step.process.cgroup) for step in changes if isinstance(step, MoveProcess))
     return frozenset({*map(owner, cgroups), *from_})
 
 

@@ -5,12 +5,12 @@ from collections.abc import Collection, Container, Iterator
 from paas_isolate.changes.seen import MakeView, RemoveView, SetAging
 from paas_isolate.changes.steps import Step
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Host, Sold
+from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.view import UNKNOWN, View, Views
 from paas_isolate.units import format_duration
 
 
-def views_as_sold(fleet: Fleet) -> Views:
+def desired_views(fleet: Fleet) -> Views:
     """An account none of whose users is confined (all are exempt) has none: nobody could enter it."""
     made: dict[str, View | None] = {
         it.directory: _of(it, it.view) for it in fleet.accounts.values() if it.view and it.uids
@@ -18,7 +18,7 @@ def views_as_sold(fleet: Fleet) -> Views:
     return Views(made, aging(fleet.host) if any(view.tmp for view in made.values() if view) else "")
 
 
-def _of(sold: Sold, view: View) -> View:
+def _of(sold: Account, view: View) -> View:
     """Files are somebody's: another customer of that name is to find none. Those of an owner who is exempt, or gone,
     stay whose they are."""
     return view._replace(owner=sold.uids.get(sold.owner, UNKNOWN)) if view.tmp else view
@@ -33,7 +33,7 @@ def _as_systemd_has_it(milliseconds: int) -> str:
     return format_duration(milliseconds) if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
-def staying_views(sold: Views, observed: Views, staying: Collection[str]) -> Views:
+def preserved_views(sold: Views, observed: Views, staying: Collection[str]) -> Views:
     """Those of accounts that stay as they are."""
     left = {it: view for it, view in observed.made.items() if it in staying and it not in sold.made}
     return sold._replace(made={**left, **sold.made}, aging=observed.aging if left and not sold.aging else sold.aging)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from paas_isolate.model import tree
-from paas_isolate.model.world import Kin
+from paas_isolate.model.world import ProcessParent
 
 LEFT_BEHIND = "left-behind"
 INIT = 1
@@ -31,7 +31,7 @@ _MANAGER = re.compile(r"/user\.slice/user-\d+\.slice/(user@\d+\.service)(/|$)")
 _UNIT = re.compile(r"/(?:[^/]+\.slice/)*([^/]+\.(?:service|scope))(/|$)")
 
 
-class Why(StrEnum):
+class OriginKind(StrEnum):
     """Why a process is not confined."""
 
     CONFINED = ""
@@ -44,49 +44,49 @@ class Why(StrEnum):
     ELSEWHERE = "elsewhere"
 
 
-class Reason(NamedTuple):
+class OriginReason(NamedTuple):
     """`what` is the unit, or the cgroup, that the reason is about."""
 
-    why: Why
+    why: OriginKind
     what: str = ""
 
     def __str__(self) -> str:
         """For the table."""
         match self.why:
-            case Why.UNIT | Why.ELSEWHERE:
+            case OriginKind.UNIT | OriginKind.ELSEWHERE:
                 return self.what
-            case Why.ACCOUNT:
+            case OriginKind.ACCOUNT:
                 return "another account"
-            case Why.LEFT:
+            case OriginKind.LEFT:
                 return "left where root put it"
-            case Why.MANAGER:
+            case OriginKind.MANAGER:
                 return "user manager"
         return str(self.why)
 
     @property
-    def told(self) -> str:
+    def advice(self) -> str:
         """The reason whole, and what is to be done about it."""
         match self.why:
-            case Why.LOGIN:
+            case OriginKind.LOGIN:
                 return "a login that did not pass our line of PAM: paas-isolate doctor tells why"
-            case Why.MANAGER:
+            case OriginKind.MANAGER:
                 return (
                     f"started by systemd for the user (linger, or pam_systemd at a login): systemctl stop {self.what}"
                 )
-            case Why.UNIT:
+            case OriginKind.UNIT:
                 return "started by this unit without a login: let its ExecStart= begin with paas-enter"
-            case Why.PENALTY:
+            case OriginKind.PENALTY:
                 return "the door of the login did not open: paas-isolate reconcile mends the doors"
-            case Why.ACCOUNT:
+            case OriginKind.ACCOUNT:
                 return "it is in the cgroup of another account"
-            case Why.LEFT:
+            case OriginKind.LEFT:
                 return f"users.leave of config.yaml names {self.what}: the account's limits do not hold there"
-            case Why.ELSEWHERE:
+            case OriginKind.ELSEWHERE:
                 return "somebody put it there: neither a login nor a unit has this cgroup"
         return ""
 
 
-def way(pid: int, kin: Callable[[int], Kin | None], customers: Callable[[int], bool]) -> str:
+def origin(pid: int, kin: Callable[[int], ProcessParent | None], customers: Callable[[int], bool]) -> str:
     """The name of the nearest ancestor that is no customer's, as people call that way in; LEFT_BEHIND where it is
     init. `kin` knows a process by its pid, None when it has ended; `customers` are the uids that are governed."""
     seen: set[int] = set()
@@ -98,23 +98,23 @@ def way(pid: int, kin: Callable[[int], Kin | None], customers: Callable[[int], b
     return LEFT_BEHIND
 
 
-def why(cgroup: str, directory: str) -> Reason:
+def reason_of(cgroup: str, directory: str) -> OriginReason:
     """The reason why a process in `cgroup` is not in `directory`, that of its account ('' for a user of none)."""
     if tree.inside(cgroup):
         return _inside(cgroup, directory)
     if _SESSION.match(cgroup):
-        return Reason(Why.LOGIN)
+        return OriginReason(OriginKind.LOGIN)
     if manager := _MANAGER.match(cgroup):
-        return Reason(Why.MANAGER, manager[1])
+        return OriginReason(OriginKind.MANAGER, manager[1])
     if unit := _UNIT.match(cgroup):
         daemon = unit[1].partition(".")[0].partition("@")[0]
-        return Reason(Why.LOGIN) if daemon in _OF_LOGINS else Reason(Why.UNIT, unit[1])
-    return Reason(Why.ELSEWHERE, cgroup)
+        return OriginReason(OriginKind.LOGIN) if daemon in _OF_LOGINS else OriginReason(OriginKind.UNIT, unit[1])
+    return OriginReason(OriginKind.ELSEWHERE, cgroup)
 
 
-def _inside(cgroup: str, directory: str) -> Reason:
+def _inside(cgroup: str, directory: str) -> OriginReason:
     if cgroup == tree.PENALTY and directory:
-        return Reason(Why.PENALTY)
+        return OriginReason(OriginKind.PENALTY)
     if directory and tree.directory_of(cgroup) != directory:
-        return Reason(Why.ACCOUNT)
-    return Reason(Why.CONFINED)
+        return OriginReason(OriginKind.ACCOUNT)
+    return OriginReason(OriginKind.CONFINED)

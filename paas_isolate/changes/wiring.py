@@ -4,22 +4,24 @@ from collections.abc import Collection, Iterator
 
 from paas_isolate.changes.steps import AddAddress, RemoveAddress, SetGate, SetNames, SetRules, Step
 from paas_isolate.model import tree
-from paas_isolate.model.account import LOGIN, OTHER, Fleet, Sold
-from paas_isolate.model.network import DOMAIN, Gate, Grant, Home, Network, Published, Restraint, Rules
+from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
+from paas_isolate.model.network import DOMAIN, EgressAssignment, Gate, Grant, Network, Published, Rules, UidAddresses
 
 
-def network_as_sold(fleet: Fleet) -> Network:
+def desired_network(fleet: Fleet) -> Network:
     """Nothing where config.yaml has no `network:`."""
     if not fleet.host.network:
         return Network()
     accounts = fleet.accounts.values()
     addresses = {address: it.directory for it in accounts for address in it.addresses}
     owners = frozenset([Grant(uid, at) for it in accounts for at in it.addresses for uid in it.uids.values()])
-    restrained = frozenset([Restraint(uid, it.egress) for it in accounts if it.egress for uid in it.uids.values()])
+    restrained = frozenset(
+        [EgressAssignment(uid, it.egress) for it in accounts if it.egress for uid in it.uids.values()]
+    )
     rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends, frozenset(_published(fleet)), restrained)
     homes = {uid: _home(it) for it in accounts if it.addresses for uid in it.uids.values()}
     names = tuple(_names(fleet)) if fleet.host.network.names else ()
-    return Network(addresses, rules, True, Gate(homes, rules.peers, rules.frontends), gated=True, names=names)
+    return Network(addresses, rules, True, Gate(homes, rules.peers, rules.frontends), has_gate=True, names=names)
 
 
 def _names(fleet: Fleet) -> Iterator[str]:
@@ -32,9 +34,9 @@ def _names(fleet: Fleet) -> Iterator[str]:
             yield " ".join((sold.addresses[0], hosts, *some))
 
 
-def _home(sold: Sold) -> Home:
+def _home(sold: Account) -> UidAddresses:
     v4, v6 = sold.addresses
-    return Home(v4, v6, sold.loopback == "shared")
+    return UidAddresses(v4, v6, sold.loopback == "shared")
 
 
 def _peers(fleet: Fleet) -> Iterator[Grant]:
@@ -51,11 +53,11 @@ def _published(fleet: Fleet) -> Iterator[Published]:
                 yield from (Published(it.publish, address, it.listen or it.publish) for address in sold.addresses)
 
 
-def without_taken(sold: Network, observed: Network) -> tuple[Network, dict[str, str]]:
+def drop_ports_in_use(sold: Network, observed: Network) -> tuple[Network, dict[str, str]]:
     """What the machine serves itself is not led away; and why, by account."""
-    if not observed.taken or sold.rules is None:
+    if not observed.ports_in_use or sold.rules is None:
         return sold, {}
-    refused = {it for it in sold.rules.published if it.port in observed.taken}
+    refused = {it for it in sold.rules.published if it.port in observed.ports_in_use}
     unmet = {
         f"{tree.account(sold.addresses[it.address])} port {it.port}": f"{sold.addresses[it.address]} cannot publish "
         f"port {it.port}: the machine itself listens there (ss -lntup sport = :{it.port})"
@@ -64,7 +66,7 @@ def without_taken(sold: Network, observed: Network) -> tuple[Network, dict[str, 
     return sold._replace(rules=sold.rules._replace(published=sold.rules.published - refused)), unmet
 
 
-def staying_addresses(sold: Network, observed: Network, staying: Collection[str]) -> Network:
+def preserved_addresses(sold: Network, observed: Network, staying: Collection[str]) -> Network:
     """While an account stays that no spec names, whatever address no other has may be its own."""
     if not staying or not observed.addresses or sold.rules is None:
         return sold
@@ -91,7 +93,7 @@ def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant]) -> Rules:
         owners=rules.owners | left,
         peers=rules.peers | {it for it in observed.peers if it.address in theirs},
         published=rules.published | {it for it in observed.published if it.address in theirs and it.port not in ports},
-        restrained=rules.restrained | {it for it in observed.restrained if it.uid in uids},
+        egress=rules.egress | {it for it in observed.egress if it.uid in uids},
     )
 
 
@@ -99,16 +101,16 @@ def _named(line: str) -> str:
     return line.split()[1].removesuffix(f".{DOMAIN}")
 
 
-def _left(sold: Network, observed: Network) -> dict[int, Home]:
+def _left(sold: Network, observed: Network) -> dict[int, UidAddresses]:
     """Homes whose addresses are nobody else's now."""
     homes = observed.gate.homes if observed.gate else {}
     return {uid: home for uid, home in homes.items() if home.v4 not in sold.addresses}
 
 
 def network_steps(desired: Network, observed: Network) -> Iterator[Step]:
-    if (desired.rules, desired.ruleset) != (observed.rules, observed.ruleset):
+    if (desired.rules, desired.has_ruleset) != (observed.rules, observed.has_ruleset):
         yield SetRules(desired.rules, observed.rules)
-    if not observed.unable and (desired.gate, desired.gated) != (observed.gate, observed.gated):
+    if not observed.gate_unsupported and (desired.gate, desired.has_gate) != (observed.gate, observed.has_gate):
         yield SetGate(desired.gate, observed.gate)
     for address, directory in desired.addresses.items():
         if address not in observed.addresses:

@@ -9,22 +9,22 @@ from functools import partial
 from click import UsageError
 
 from paas_isolate import __version__
-from paas_isolate.apply import Ending
+from paas_isolate.apply import Status
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit, exit_of
-from paas_isolate.cli.running import Manner, exit_after, report_data, run_once
+from paas_isolate.cli.running import RunOptions, exit_after, report_data, run_once
 from paas_isolate.cli.troubles import Troubles
-from paas_isolate.daemon.control import Asked, Control, Customers, May, RefusedError, Told, Verb
-from paas_isolate.daemon.hits import Hits
-from paas_isolate.daemon.loop import Ear
+from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Verb
+from paas_isolate.daemon.hits import LimitEvents
+from paas_isolate.daemon.loop import EventSource
 from paas_isolate.daemon.own import me
-from paas_isolate.daemon.reception import Reception
-from paas_isolate.daemon.rounds import Rounds
+from paas_isolate.daemon.reception import ControlServer
+from paas_isolate.daemon.rounds import CounterPoller
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.linux import control
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.model.account import Fleet, Service, Sold
+from paas_isolate.model.account import Account, Fleet, Service
 from paas_isolate.reconcile import Wheel
 
 _PATIENCE = 60.0
@@ -35,20 +35,22 @@ _LISTED = 1000
 """Outcomes that an answer lists; of the others it has the number."""
 
 
-Order = Callable[[str, Sold, Service, bool], tuple[str, ...]]
+Order = Callable[[str, Account, Service, bool], tuple[str, ...]]
 """start, stop or restart of a service, and whether a customer orders it: what was done of it at once."""
 
 
-class Answering:
+class ControlVerbs:
     """What the daemon has for those who ask. `customers` tells what it knows now, None before the first turn."""
 
-    def __init__(self, desk: Desk, customers: Callable[[], Customers | None], order: Order, troubles: Troubles) -> None:
+    def __init__(
+        self, desk: Installation, customers: Callable[[], Customers | None], order: Order, troubles: Troubles
+    ) -> None:
         self.desk, self.customers, self.order, self._troubles = desk, customers, order, troubles
-        self.hits = Hits()
+        self.hits = LimitEvents()
         self._ordered: dict[str, float] = {}
         self._bound = ExitStack()
         self._place: tuple[int, int] | None = None
-        self._reception: Reception | None = None
+        self._reception: ControlServer | None = None
 
     def may_order(self, directory: str) -> bool:
         """One order a second: each costs the daemon some milliseconds, and a customer has many hands."""
@@ -73,19 +75,19 @@ class Answering:
             yield cgroups
 
     @contextmanager
-    def wheel(self, fleet: Fleet) -> Iterator[Wheel]:
+    def open_reconciler(self, fleet: Fleet) -> Iterator[Wheel]:
         with self.desk.wheel(fleet, wired=False) as wheel:
             yield wheel
 
-    def ears(self, stack: ExitStack) -> list[Ear]:
+    def ears(self, stack: ExitStack) -> list[EventSource]:
         """Those that hear who asks; and the one that hears the time, to look who has hit a limit. Without a socket
         none: nobody could ask."""
         try:
             listening = self._bind(stack.enter_context(self._bound))
             ask = Control(verbs(self), self.customers, self._troubles.bug).ask
-            self._reception = Reception(listening, ask, self._owner)
+            self._reception = ControlServer(listening, ask, self._owner)
             stack.callback(self._reception.close)
-            rounds = Rounds(self.hits, self.fleet, self.opened, self._troubles.tell)
+            rounds = CounterPoller(self.hits, self.fleet, self.opened, self._troubles.tell)
             stack.callback(rounds.close)
         except OSError as error:
             say.lines(f"nobody can ask the daemon: {control.NAME}: {error}", fg="yellow", err=True)
@@ -106,16 +108,16 @@ class Answering:
         return listening
 
 
-def verbs(here: Answering) -> list[Verb]:
+def verbs(here: ControlVerbs) -> list[Verb]:
     return [
-        Verb("ping", May.ANYBODY, lambda _: {"version": __version__}),
-        Verb("me", May.OWNER, lambda asked: me(asked, here.wheel, here.hits)),
-        *(Verb(name, May.OWNER, partial(_order, here, name)) for name in ("start", "stop", "restart")),
-        Verb("reconcile", May.ROOT, partial(_reconcile, here)),
+        Verb("ping", Access.ANYBODY, lambda _: {"version": __version__}),
+        Verb("me", Access.OWNER, lambda asked: me(asked, here.open_reconciler, here.hits)),
+        *(Verb(name, Access.OWNER, partial(_order, here, name)) for name in ("start", "stop", "restart")),
+        Verb("reconcile", Access.ROOT, partial(_reconcile, here)),
     ]
 
 
-def _order(here: Answering, verb: str, asked: Asked) -> Told:
+def _order(here: ControlVerbs, verb: str, asked: Request) -> Reply:
     """`restart SERVICE`: it is begun at once, and told how far that went."""
     _, sold = asked.account
     ours = {it.name: it for it in sold.services if it.work.run}
@@ -133,18 +135,18 @@ def _order(here: Answering, verb: str, asked: Asked) -> Told:
     return {"said": said or ("nothing to do",), "status": int(Exit.CONVERGED)}
 
 
-def _reconcile(here: Answering, asked: Asked) -> Told:
+def _reconcile(here: ControlVerbs, asked: Request) -> Reply:
     """`reconcile [ACCOUNT] [--remove]`: a run now, and what became of it."""
     account = next((it for it in asked.words if not it.startswith("-")), "")
-    manner = Manner(account=account, remove="--remove" in asked.words, quiet=True)
+    manner = RunOptions(account=account, remove="--remove" in asked.words, quiet=True)
     say.line(f"a run {f'for {account} ' if account else ''}asked for by pid {asked.pid} of uid {asked.uid}")
     try:
-        with here.desk.alone(wait=_PATIENCE):
+        with here.desk.locked(wait=_PATIENCE):
             fleet, report = run_once(here.desk, manner)
     except PaasError as error:
         raise RefusedError(str(error), exit_of(error)) from error
     except UsageError as error:  # no such account
         raise RefusedError(error.message, Exit.WRONG) from error
     listed = report._replace(outcomes=report.outcomes[:_LISTED], remaining=report.remaining[:_LISTED])
-    done = sum(it.ending is Ending.DONE for it in report.outcomes)
+    done = sum(it.status is Status.DONE for it in report.outcomes)
     return {**report_data(fleet, listed), "done": done, "status": int(exit_after(fleet, report))}

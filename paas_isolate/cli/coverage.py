@@ -7,10 +7,10 @@ from functools import cache
 import click
 
 from paas_isolate.changes import ways
-from paas_isolate.changes.place import Places
-from paas_isolate.changes.ways import Reason
+from paas_isolate.changes.place import Placement
+from paas_isolate.changes.ways import OriginReason
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, unknown
+from paas_isolate.cli.desk import Installation, unknown
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import Trouble, without_broken
@@ -18,7 +18,7 @@ from paas_isolate.linux import procfs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import Process
-from paas_isolate.reconcile import look
+from paas_isolate.reconcile import compare
 
 TITLES = ("PID", "USER", "PROGRAM", "WAY", "WHY", "IS IN", "BELONGS IN")
 
@@ -28,18 +28,18 @@ TITLES = ("PID", "USER", "PROGRAM", "WAY", "WHY", "IS IN", "BELONGS IN")
 @click.option("--all", "everything", is_flag=True, help="List the confined ones too.")
 @as_json
 @click.pass_obj
-def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
+def coverage(desk: Installation, account: str, everything: bool, as_json: bool) -> int:
     """Show every process of customers' users that is not where it belongs, by which way it came in, and why it is
     outside; and count the ones that are where they belong.
 
     With ACCOUNT all its processes are listed. Exit status 3 when a process is outside.
     """
     fleet = desk.fleet()
-    places = Places(fleet)
+    places = Placement(fleet)
     with desk.wheel(fleet) as wheel:
         if account and account not in fleet.accounts:
             raise unknown(account, fleet)
-        seen = look(wheel)
+        seen = compare(wheel)
         processes = [process for process in seen.observed.processes if _counts(places, fleet, process)]
     processes, broken = _placed(places, processes)
     broken = {**broken, **seen.broken}
@@ -73,7 +73,7 @@ def coverage(desk: Desk, account: str, everything: bool, as_json: bool) -> int:
     return Exit.CONVERGED if confined == total else Exit.DIFFERS
 
 
-def _placed(places: Places, processes: list[Process]) -> tuple[list[Process], dict[str, Trouble]]:
+def _placed(places: Placement, processes: list[Process]) -> tuple[list[Process], dict[str, Trouble]]:
     """Those of which can be told where they belong; and the accounts of the others."""
     _, wrong = without_broken(lambda some: [places.place(process) for process in some], processes)
     broken = {(of.name if (of := places.account_of(it.uid)) else str(it.uid)): found for it, found in wrong.items()}
@@ -88,31 +88,31 @@ class Family:
         self._governs = fleet.governs
 
     def way(self, process: Process) -> str:
-        return ways.way(process.pid, self._kin, self._governs)
+        return ways.origin(process.pid, self._kin, self._governs)
 
 
-def _counts(places: Places, fleet: Fleet, process: Process) -> bool:
+def _counts(places: Placement, fleet: Fleet, process: Process) -> bool:
     """Whether a process is a customer's: of an account, of one that is going, or of a uid that policy confines."""
     if places.account_of(process.uid) is not None or fleet.host.without_account != "leave":
         return True
     return process.confined and tree.directory_of(process.cgroup) != ""
 
 
-def _why(places: Places, process: Process) -> Reason:
+def _why(places: Placement, process: Process) -> OriginReason:
     if places.left(process):
-        return Reason(ways.Why.LEFT, process.cgroup)
+        return OriginReason(ways.OriginKind.LEFT, process.cgroup)
     account = places.account_of(process.uid)
-    return ways.why(process.cgroup, account.directory if account else "")
+    return ways.reason_of(process.cgroup, account.directory if account else "")
 
 
-def _reasons(found: Iterable[Reason]) -> Iterator[str]:
+def _reasons(found: Iterable[OriginReason]) -> Iterator[str]:
     """Each reason of the table once, whole."""
     for reason in sorted(set(found)):
-        if reason.told:
-            yield f"{reason}: {reason.told}"
+        if reason.advice:
+            yield f"{reason}: {reason.advice}"
 
 
-def _process_row(places: Places, family: Family, process: Process) -> tuple[str, ...]:
+def _process_row(places: Placement, family: Family, process: Process) -> tuple[str, ...]:
     return (
         str(process.pid),
         _login(process.uid),
@@ -124,11 +124,11 @@ def _process_row(places: Places, family: Family, process: Process) -> tuple[str,
     )
 
 
-def _belongs(places: Places, process: Process) -> str:
+def _belongs(places: Placement, process: Process) -> str:
     return process.cgroup if places.left(process) else places.place(process)
 
 
-def _process_data(places: Places, family: Family, process: Process) -> dict[str, object]:
+def _process_data(places: Placement, family: Family, process: Process) -> dict[str, object]:
     account = places.account_of(process.uid)
     return {
         "pid": process.pid,

@@ -10,30 +10,30 @@ from paas_isolate.errors import HostError, PaasError
 from paas_isolate.linux import lock
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.commands import CommandReader
-from paas_isolate.linux.disks import Disks
+from paas_isolate.linux.disks import BlockDevices
 from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.location import Location, locate
+from paas_isolate.linux.location import TreeLocation, find_tree
 from paas_isolate.linux.machine import machine
-from paas_isolate.linux.records import RecordDirectory
-from paas_isolate.linux.results import ResultDirectory
-from paas_isolate.linux.users import People
+from paas_isolate.linux.records import RunRecords
+from paas_isolate.linux.results import JobResults
+from paas_isolate.linux.users import HostUsers
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Sold, Wiring
+from paas_isolate.model.account import Account, Fleet, NetworkConfig
 from paas_isolate.model.knobs import CONTROLLERS
-from paas_isolate.model.network import Pools, Wires
-from paas_isolate.model.quota import Rations
-from paas_isolate.model.view import Looks
+from paas_isolate.model.network import NetworkPort, Pools
+from paas_isolate.model.quota import QuotaPort
+from paas_isolate.model.view import NamespacePort
 from paas_isolate.reconcile import Wheel
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
-from paas_isolate.source.directory import Directory
-from paas_isolate.source.given import Given
+from paas_isolate.source.directory import SpecDirectory
+from paas_isolate.source.given import AppliedQuotas
 from paas_isolate.source.notes import Notes, added
 
 _COMMANDS = CommandReader()
 
 
-class Desk(NamedTuple):
+class Installation(NamedTuple):
     """The three directories of the product on this machine."""
 
     etc: str = "/etc/paas-isolate"
@@ -50,21 +50,21 @@ class Desk(NamedTuple):
         return os.path.join(self.run, "doors")
 
     @property
-    def directory(self) -> Directory:
+    def directory(self) -> SpecDirectory:
         """As root only root's files count; whoever else looks may look at files of their own."""
         try:
             owner = os.stat(self.etc).st_uid if os.geteuid() else 0
         except OSError as error:
             raise HostError(f"{self.etc} cannot be read: {error.strerror}", hint="name another by --etc DIR") from error
-        return Directory(self.etc, self.state, owner=owner)
+        return SpecDirectory(self.etc, self.state, owner=owner)
 
     def fleet(self, *, remember: bool = False) -> Fleet:
         """Everything that is sold. `remember` keeps last good copies, for a run that applies them."""
-        return self.directory.load(People(), machine(), remember=remember)
+        return self.directory.load(HostUsers(), machine(), remember=remember)
 
     @contextmanager
-    def tree(self, fleet: Fleet) -> Iterator[tuple[CgroupTree, Location]]:
-        location = locate(fleet.host.tree)
+    def tree(self, fleet: Fleet) -> Iterator[tuple[CgroupTree, TreeLocation]]:
+        location = find_tree(fleet.host.tree)
         with CgroupTree(location.mount, location.root) as cgroups:
             yield cgroups, location
 
@@ -83,66 +83,66 @@ class Desk(NamedTuple):
                 cgroups=cgroups,
                 fleet=fleet,
                 machine=machine(),
-                device_of=Disks().device_of,
+                device_of=BlockDevices().device_of,
                 controllers=tuple(name for name in CONTROLLERS if name in offered),
-                weight_at=location.weight_at,
+                weight_cgroup=location.weight_cgroup,
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
-                wires=self._wires(fleet, location) if wired and (fleet.host.network or decided.network) else None,
-                looks=self._looks(fleet, location),
-                rations=self._rations(fleet),
+                network=self._network(fleet, location) if wired and (fleet.host.network or decided.network) else None,
+                namespaces=self._namespaces(fleet, location),
+                quotas=self._quotas(fleet),
                 records=self.records if self._keeps(fleet) else None,
-                held=decided.held,
+                frozen=decided.frozen,
                 stopped=decided.stopped,
-                departed=decided.departed,
-                meant=meant,
-                only=directory_of(cgroups, fleet, account) if account else "",
-                patience=patience,
+                removal_accepted=decided.removal_accepted,
+                confirm_removal=meant,
+                account=directory_of(cgroups, fleet, account) if account else "",
+                grace=patience,
                 commands=self.commands,
             )
 
     @property
-    def records(self) -> RecordDirectory:
-        results = ResultDirectory(os.path.join(self.state, "results"))
-        return RecordDirectory(os.path.join(self.run, "services"), os.path.join(self.run, "views", "keeper"), results)
+    def records(self) -> RunRecords:
+        results = JobResults(os.path.join(self.state, "results"))
+        return RunRecords(os.path.join(self.run, "services"), os.path.join(self.run, "views", "keeper"), results)
 
     def _keeps(self, fleet: Fleet) -> bool:
         """Whether there is a service that paas-isolate runs, or ran."""
         bought = {id(sold.services): sold.services for sold in fleet.accounts.values()}  # thousands share a few
         return any(it.work.run for its in bought.values() for it in its) or os.path.isdir(self.records.directory)
 
-    def _wires(self, fleet: Fleet, location: Location) -> Wires:
-        from paas_isolate.linux.gate.keeper import spots
-        from paas_isolate.linux.wires import NetworkHands  # a machine without a network of ours does not pay for it
+    def _network(self, fleet: Fleet, location: TreeLocation) -> NetworkPort:
+        from paas_isolate.linux.gate.keeper import attach_points
+        from paas_isolate.linux.wires import HostNetwork  # a machine without a network of ours does not pay for it
 
-        network = fleet.host.network or Wiring()
+        network = fleet.host.network or NetworkConfig()
         ports = frozenset(it.publish for sold in fleet.accounts.values() for it in sold.services if it.publish)
         pools = Pools(network.pool, network.pool6)
-        return NetworkHands(pools, self.run, self.state, spots(fleet.host.tree, location), ports, fleet.governs)
+        return HostNetwork(pools, self.run, self.state, attach_points(fleet.host.tree, location), ports, fleet.governs)
 
-    def _looks(self, fleet: Fleet, location: Location) -> Looks | None:
+    def _namespaces(self, fleet: Fleet, location: TreeLocation) -> NamespacePort | None:
         """Where no account has a view, only those that are left of earlier ones are looked for. Root alone sees any."""
         views = os.path.join(self.run, "views")
         wanted = any(sold.view for sold in fleet.accounts.values())
         if os.geteuid() or not (wanted or os.path.isdir(views)):
             return None
-        from paas_isolate.linux.views.hands import ViewHands  # a machine without views does not pay for it
+        from paas_isolate.linux.views.hands import MountNamespaces  # a machine without views does not pay for it
 
-        return ViewHands(views, location)
+        return MountNamespaces(views, location)
 
     @property
-    def given(self) -> Given:
-        return Given(self.state)
+    def applied_quotas(self) -> AppliedQuotas:
+        return AppliedQuotas(self.state)
 
-    def _rations(self, fleet: Fleet) -> Rations | None:
+    def _quotas(self, fleet: Fleet) -> QuotaPort | None:
         """Where nobody is sold a `disk`, only what was given earlier is looked at. Root alone sees anybody's."""
-        if os.geteuid() or not (any(sold.disk for sold in fleet.accounts.values()) or self.given.there()):
+        if os.geteuid() or not (any(sold.disk for sold in fleet.accounts.values()) or self.applied_quotas.there()):
             return None
-        from paas_isolate.linux.rations import QuotaHands  # a machine without quotas of ours does not pay for it
+        from paas_isolate.linux.rations import QuotaStore  # a machine without quotas of ours does not pay for it
 
-        return QuotaHands(self.given)
+        return QuotaStore(self.applied_quotas)
 
     @contextmanager
-    def alone(self, *, wait: float = 0, waits: Callable[[str], None] | None = None) -> Iterator[None]:
+    def locked(self, *, wait: float = 0, waits: Callable[[str], None] | None = None) -> Iterator[None]:
         """Hold the lock that every writing command takes; `waits` is told for whom it waits."""
         need_root()
         with lock.held(os.path.join(self.run, "lock"), wait=wait, waits=waits):
@@ -181,12 +181,12 @@ def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
     """The cgroup directory of an account, of one that is going too. UsageError when there is neither."""
     if found := fleet.accounts.get(name):
         return found.directory
-    if name in fleet.kept or cgroups.exists(tree.account(name)):
+    if name in fleet.on_last_good or cgroups.exists(tree.account(name)):
         return name
     raise unknown(name, fleet)
 
 
-def account_of(fleet: Fleet, target: str) -> tuple[Sold, str]:
+def account_of(fleet: Fleet, target: str) -> tuple[Account, str]:
     """The account of ACCOUNT/SERVICE, and what stands for the service. UsageError; PaasError where its file is wrong
     and there is no last good copy."""
     from click import UsageError
@@ -196,8 +196,8 @@ def account_of(fleet: Fleet, target: str) -> tuple[Sold, str]:
         raise UsageError(f"{target!r} is not ACCOUNT/SERVICE")
     sold = fleet.accounts.get(name)
     if sold is None:
-        if name in fleet.kept:
-            raise PaasError(f"{name}: {fleet.kept[name]}")
+        if name in fleet.on_last_good:
+            raise PaasError(f"{name}: {fleet.on_last_good[name]}")
         raise unknown(name, fleet)
     return sold, service
 

@@ -3,18 +3,25 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from paas_isolate.changes.place import Places, asks_programs
-from paas_isolate.cli.desk import Desk
+from paas_isolate.changes.place import Placement, has_program_rules
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.running import tell_outcome
-from paas_isolate.cli.serving import Servant
-from paas_isolate.daemon.account import Edit, account_world, can_turn, only, same_network, turn_account
+from paas_isolate.cli.serving import ServiceRunner
+from paas_isolate.daemon.account import (
+    AccountChange,
+    account_world,
+    can_reconcile,
+    reconcile_account,
+    restricted_to,
+    same_network,
+)
 from paas_isolate.errors import PaasError
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.machine import machine
-from paas_isolate.linux.users import Asked
+from paas_isolate.linux.users import UncachedUsers
 from paas_isolate.model.account import Fleet
-from paas_isolate.source.single import Single, account_of
-from paas_isolate.spec.alone import Ties, ties
+from paas_isolate.source.single import AccountReader, account_of
+from paas_isolate.spec.alone import Dependencies, dependencies
 
 _EDITORS = 1.0
 """Seconds: whoever writes a file may take it away first. A file that is gone for longer is gone."""
@@ -23,35 +30,39 @@ _AT_ONCE = 50
 
 
 @dataclass
-class Known:
+class DaemonState:
     """What the last whole turn found, and every edit since."""
 
     fleet: Fleet
-    places: Places
-    ties: Ties
+    places: Placement
+    ties: Dependencies
 
     @classmethod
-    def of(cls, fleet: Fleet) -> "Known":
-        return cls(fleet, Places(fleet), ties(fleet))
+    def of(cls, fleet: Fleet) -> "DaemonState":
+        return cls(fleet, Placement(fleet), dependencies(fleet))
 
-    def remember(self, edit: Edit) -> None:
+    def remember(self, edit: AccountChange) -> None:
         self.fleet = self.fleet._replace(accounts={**self.fleet.accounts, edit.sold.name: edit.sold})
         self.places.replace(edit.before, edit.sold)
         self.ties = self.ties.with_peers(edit.sold.peers)
 
 
-class Editor:
+class AccountEdits:
     """`programs_count` is called when an account wants to know of programs; `done` with the tree, before anybody else
     may work on it."""
 
     def __init__(
-        self, desk: Desk, servant: Servant, programs_count: Callable[[], None], done: Callable[[CgroupTree], None]
+        self,
+        desk: Installation,
+        servant: ServiceRunner,
+        programs_count: Callable[[], None],
+        done: Callable[[CgroupTree], None],
     ) -> None:
         self._desk, self._servant = desk, servant
         self._programs_count, self._done = programs_count, done
-        self._single = Single(desk.directory)
+        self._single = AccountReader(desk.directory)
 
-    def edit(self, known: Known | None, places: Collection[str]) -> float | None:
+    def apply_files(self, known: DaemonState | None, places: Collection[str]) -> float | None:
         """None where all is done by that, else the seconds after which everything should be looked at."""
         names = {account_of(place, self._desk.etc) for place in places}
         if known is None or "" in names or len(names) > _AT_ONCE:
@@ -62,18 +73,18 @@ class Editor:
         """An account that is to go can wait."""
         return 0.0 if all(self._single.there(name) for name in names) else _EDITORS
 
-    def _edit(self, known: Known, name: str) -> bool:
+    def _edit(self, known: DaemonState, name: str) -> bool:
         """One account by its file alone; whether that was possible, and nothing is left."""
         edit = self._sold(known, name)
         if edit is None or not same_network(edit, known.fleet):
             return False
         try:
-            with self._desk.alone(), self._desk.wheel(only(known.fleet, edit.sold), wired=False) as wheel:
+            with self._desk.locked(), self._desk.wheel(restricted_to(known.fleet, edit.sold), wired=False) as wheel:
                 world = account_world(wheel, edit.sold)
-                if world.unmet or not can_turn(wheel, edit):
+                if world.unmet or not can_reconcile(wheel, edit):
                     return False
                 self._remember(known, edit)
-                turned = turn_account(wheel, world, edit, known.places, tell_outcome)
+                turned = reconcile_account(wheel, world, edit, known.places, tell_outcome)
                 # after it: this takes as long as all the rest, and whoever is killed before it reads the file again
                 self._desk.directory.last_good.remember(edit.sold)
                 self._done(wheel.cgroups)
@@ -82,11 +93,11 @@ class Editor:
         except (PaasError, OSError):
             return False  # the whole turn says what is wrong
 
-    def _sold(self, known: Known, name: str) -> Edit | None:
-        sold = self._single.sold(name, known.fleet, known.ties, Asked(), machine(), known.places.owner)
-        return Edit(known.fleet.accounts.get(name), sold) if sold else None
+    def _sold(self, known: DaemonState, name: str) -> AccountChange | None:
+        sold = self._single.sold(name, known.fleet, known.ties, UncachedUsers(), machine(), known.places.owner)
+        return AccountChange(known.fleet.accounts.get(name), sold) if sold else None
 
-    def _remember(self, known: Known, edit: Edit) -> None:
+    def _remember(self, known: DaemonState, edit: AccountChange) -> None:
         known.remember(edit)
-        if asks_programs(edit.sold):
+        if has_program_rules(edit.sold):
             self._programs_count()

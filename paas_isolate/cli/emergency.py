@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from paas_isolate.apply import Ending, Outcome, apply
+from paas_isolate.apply import Outcome, Status, apply
 from paas_isolate.changes.steps import SetDoor, SetKnob
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.errors import BusyError, PaasError, in_words
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
@@ -29,7 +29,7 @@ class Emergency:
     """`partly` is set when something could not be done. `fleet` is what is sold, or nothing where that cannot be read:
     `known` tells which."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Installation) -> None:
         self._desk = desk
         self.partly = self.known = False
         self.noted = True
@@ -72,7 +72,7 @@ class Emergency:
 
     def _tell(self, outcome: Outcome) -> bool:
         """Whether it is done, or is a door alone."""
-        done = outcome.ending is Ending.DONE
+        done = outcome.status is Status.DONE
         say.line(say.outcome_line(outcome), err=not done)
         self.partly = self.partly or not done
         return done or isinstance(outcome.step, SetDoor)
@@ -105,7 +105,7 @@ class Emergency:
         """BusyError; where there can be no lock, it is done without."""
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._desk.alone(wait=wait))
+                stack.enter_context(self._desk.locked(wait=wait))
             except OSError as error:
                 self.fail("done without the lock", error)
             yield
@@ -123,6 +123,6 @@ class Emergency:
 
 def _open(doors: DoorDirectory, path: str) -> Iterator[tuple[str, str]]:
     """The doors that lead into a leaf, or into any of an account."""
-    for name, target in doors.look().items():
+    for name, target in doors.observe().items():
         if name != COMPLETE and (target == path or target.startswith(f"{path}/")):
             yield name, target

@@ -7,11 +7,11 @@ import click
 
 from paas_isolate.apply import Outcome
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, account_of, need_root, no_such
+from paas_isolate.cli.desk import Installation, account_of, need_root, no_such
 from paas_isolate.errors import PaasError
 from paas_isolate.linux.launch import installed
-from paas_isolate.linux.users import People
-from paas_isolate.model.account import LOGIN, OTHER, Fleet, Sold
+from paas_isolate.linux.users import HostUsers
+from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
 from paas_isolate.reconcile import reconcile
 from paas_isolate.source import decisions
 
@@ -30,7 +30,7 @@ WAIT = 60
 @click.argument("command", metavar="[--] COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_obj
 def exec(
-    desk: Desk, target: str, user: str, keep: tuple[str, ...], no_new_privs: bool, command: tuple[str, ...]
+    desk: Installation, target: str, user: str, keep: tuple[str, ...], no_new_privs: bool, command: tuple[str, ...]
 ) -> None:
     """Run a command as a customer, in the leaf of a service from its first instruction on.
 
@@ -57,7 +57,7 @@ def exec(
     os.execv(launcher, [launcher, *words, f"{sold.directory}/{service}", "--", *command])  # noqa: S606  (as meant)
 
 
-def _named(fleet: Fleet, target: str) -> tuple[Sold, str]:
+def _named(fleet: Fleet, target: str) -> tuple[Account, str]:
     """The account and the name of its service. UsageError where there is none, with the nearest that there is."""
     sold, service = account_of(fleet, target)
     services = {LOGIN, OTHER, *(each.name for each in sold.services)}
@@ -66,24 +66,24 @@ def _named(fleet: Fleet, target: str) -> tuple[Sold, str]:
     return sold, service
 
 
-def _uid(fleet: Fleet, sold: Sold, user: str) -> int:
+def _uid(fleet: Fleet, sold: Account, user: str) -> int:
     if (uid := sold.uids.get(user)) is not None:
         return uid
-    if (found := People().by_name(user)) and found.uid in fleet.exempt:
+    if (found := HostUsers().by_name(user)) and found.uid in fleet.exempt:
         raise PaasError(f"{user} is exempt (users.exempt of config.yaml): in no leaf, whatever an account says")
     raise no_such(f"user of {sold.name}", user, sold.uids)
 
 
-def _open_door(desk: Desk, sold: Sold, uid: int, service: str) -> None:
+def _open_door(desk: Installation, sold: Account, uid: int, service: str) -> None:
     """Make sure that there is a door to the leaf. The first time decides that doors are kept, PAM module or not: the
     account's are made at once, the others' by the next run."""
     decided = desk.decided()
     for held in (sold.directory, f"{sold.directory}/{LOGIN}", f"{sold.directory}/{service}"):
-        if held in decided.held:
+        if held in decided.frozen:
             raise PaasError(f"{held} is frozen: paas-isolate thaw {held}")
     if decided.launcher and os.path.isdir(f"{desk.doors}/{uid}/../{service}"):
         return
-    with desk.alone(wait=WAIT):
+    with desk.locked(wait=WAIT):
         decisions.save(desk.state, decisions.load(desk.state)._replace(launcher=True))
         with desk.wheel(desk.fleet(remember=True), account=sold.name) as wheel:
             _tell(reconcile(wheel, lambda _: None).remaining)

@@ -8,7 +8,7 @@ import click
 
 from paas_isolate import __version__
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
 from paas_isolate.doctor.check import Check, Verdict
@@ -22,7 +22,7 @@ _COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "yellow
 @click.command()
 @as_json
 @click.pass_obj
-def doctor(desk: Desk, as_json: bool) -> int:
+def doctor(desk: Installation, as_json: bool) -> int:
     """Examine this host: kernel, controllers, delegation, units, mounts, schedule, logins. Exit status 5 when unfit."""
     checks = _examined(desk)
     if as_json:
@@ -38,7 +38,7 @@ def doctor(desk: Desk, as_json: bool) -> int:
     return Exit.UNFIT if unfit else Exit.CONVERGED
 
 
-def _examined(desk: Desk) -> list[Check]:
+def _examined(desk: Installation) -> list[Check]:
     """All checks; with a host of defaults where config.yaml cannot be used, which is then one of them."""
     examined = partial(examine, etc=desk.etc, state=desk.state, doors=desk.doors)
     try:

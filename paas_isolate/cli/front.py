@@ -7,7 +7,7 @@ import click
 
 from paas_isolate import __version__
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit
 
 VERBS = {
@@ -38,7 +38,7 @@ VERBS = {
 """Verb -> the file of this room that has it."""
 
 
-class Verbs(click.Group):
+class LazyGroup(click.Group):
     """A group that imports a verb's file when the verb is asked for: cron runs one of them every minute."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click names it)
@@ -52,11 +52,11 @@ class Verbs(click.Group):
         return command
 
 
-@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="paas-isolate")
-@click.option("--etc", default=Desk().etc, metavar="DIR", help="Specifications (/etc/paas-isolate).")
-@click.option("--state", default=Desk().state, metavar="DIR", help="Memory (/var/lib/paas-isolate).")
-@click.option("--run", default=Desk().run, metavar="DIR", help="Lock and control socket (/run/paas-isolate).")
+@click.option("--etc", default=Installation().etc, metavar="DIR", help="Specifications (/etc/paas-isolate).")
+@click.option("--state", default=Installation().state, metavar="DIR", help="Memory (/var/lib/paas-isolate).")
+@click.option("--run", default=Installation().run, metavar="DIR", help="Lock and control socket (/run/paas-isolate).")
 @click.pass_context
 def paas_isolate(ctx: click.Context, etc: str, state: str, run: str) -> None:
     """Confine every process of every customer of this machine, as its YAML says.
@@ -64,10 +64,10 @@ def paas_isolate(ctx: click.Context, etc: str, state: str, run: str) -> None:
     Exit status: 0 converged; 1 error; 2 wrong usage or specification; 3 differences remain; 4 partly applied;
     5 this host is unfit; 75 another run is at work.
     """
-    ctx.obj = Desk(etc, state, run)
+    ctx.obj = Installation(etc, state, run)
 
 
-def ask(words: list[str]) -> int:
+def invoke(words: list[str]) -> int:
     """Carry out a command line, and give its exit status; what is wrong with the words is told here."""
     try:
         status = paas_isolate.main(words, prog_name="paas-isolate", standalone_mode=False)

@@ -5,48 +5,48 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.daemon.fingerprint import PEOPLE
-from paas_isolate.daemon.loop import Ear
+from paas_isolate.daemon.loop import EventSource
 from paas_isolate.errors import PaasError
-from paas_isolate.linux.ears.clock import ClockSet
-from paas_isolate.linux.ears.emptying import Emptying
-from paas_isolate.linux.ears.fanotify import Fanotify
-from paas_isolate.linux.ears.heard import Heard
-from paas_isolate.linux.ears.inotify import Inotify
-from paas_isolate.linux.ears.mounts import Mounts
-from paas_isolate.linux.ears.netlinks import Netlinks
-from paas_isolate.linux.ears.processes import Processes
-from paas_isolate.linux.ears.records import Records
+from paas_isolate.linux.ears.clock import ClockChangeSource
+from paas_isolate.linux.ears.emptying import CgroupEmptySource
+from paas_isolate.linux.ears.fanotify import CgroupWriteSource
+from paas_isolate.linux.ears.heard import Event
+from paas_isolate.linux.ears.inotify import SpecFileSource
+from paas_isolate.linux.ears.mounts import MountTableSource
+from paas_isolate.linux.ears.netlinks import NetlinkSource
+from paas_isolate.linux.ears.processes import ProcConnectorSource
+from paas_isolate.linux.ears.records import RunRecordSource
 from paas_isolate.linux.machine import ZONE
 from paas_isolate.linux.mounts import cgroup2
 from paas_isolate.source.directory import ACCOUNTS, PLANS
 
 
-class Ears:
+class EventSources:
     """All are closed with `stack`."""
 
-    def __init__(self, desk: Desk, stack: ExitStack) -> None:
-        self.specs = Inotify([desk.etc, *(f"{desk.etc}/{it}" for it in (PLANS, ACCOUNTS))], (*PEOPLE, ZONE))
-        self.emptying = Emptying()
-        self.netlinks = Netlinks()
+    def __init__(self, desk: Installation, stack: ExitStack) -> None:
+        self.specs = SpecFileSource([desk.etc, *(f"{desk.etc}/{it}" for it in (PLANS, ACCOUNTS))], (*PEOPLE, ZONE))
+        self.emptying = CgroupEmptySource()
+        self.netlinks = NetlinkSource()
         self.knobs, self.processes = _knobs(), _processes()
-        self.records = Records(desk.records.directory)
+        self.records = RunRecordSource(desk.records.directory)
         found = (self.processes, self.specs, self.records, self.knobs, self.netlinks, self.emptying, *_of_machine())
-        self.all: list[Ear] = [it for it in found if it]
-        self.following: list[Callable[[], None]] = [self.specs.follow, self.records.follow]
+        self.all: list[EventSource] = [it for it in found if it]
+        self.following: list[Callable[[], None]] = [self.specs.rewatch, self.records.rewatch]
         """What looks at each turn whether its place is where it was. OSError."""
         self._deaf = ""
         for ear in found:
             if ear:
                 stack.callback(ear.close)
 
-    def unhear(self, opened: int) -> None:
+    def ignore(self, opened: int) -> None:
         """What is written to this file is no news; below 0 there is none."""
         if self.knobs and opened >= 0:
             self.knobs.ignore(opened)
 
-    def follow(self) -> None:
+    def rewatch(self) -> None:
         """Whoever hears nothing any more is told, once, and holds nobody up."""
         deaf = ""
         for follow in self.following:
@@ -59,32 +59,32 @@ class Ears:
         self._deaf = deaf
 
 
-def _of_machine() -> tuple[Mounts, ClockSet] | tuple[()]:
+def _of_machine() -> tuple[MountTableSource, ClockChangeSource] | tuple[()]:
     try:
-        return Mounts(), ClockSet()
+        return MountTableSource(), ClockChangeSource()
     except OSError as error:
         told = "a disk that is mounted, and a clock that is set, are seen at the next look only"
         say.line(f"{told}: {error.strerror}", fg="yellow", err=True)
         return ()
 
 
-def _knobs() -> Fanotify | None:
+def _knobs() -> CgroupWriteSource | None:
     try:
-        return Fanotify(cgroup2().point)
+        return CgroupWriteSource(cgroup2().point)
     except (OSError, PaasError) as error:
         say.lines(f"a knob that is written by hand is seen at the next look only: {error}", fg="yellow", err=True)
         return None
 
 
-def _processes() -> Processes | None:
+def _processes() -> ProcConnectorSource | None:
     try:
-        return Processes()
+        return ProcConnectorSource()
     except OSError as error:
         say.line(f"a process outside is seen at the next look only: {error.strerror}", fg="yellow", err=True)
         return None
 
 
-def who(heard: Heard) -> str:
+def writer_of(heard: Event) -> str:
     """As far as it can still be told; '' where nothing is known."""
     return heard.who or (_alive(heard.pid) if heard.pid else "")
 

@@ -5,19 +5,19 @@ from collections.abc import Callable, Collection
 
 import click
 
-from paas_isolate.apply import Ending
+from paas_isolate.apply import Status
 from paas_isolate.changes.catalogue import replicas
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, account_of, directory_of, need_root, no_such
+from paas_isolate.cli.desk import Installation, account_of, directory_of, need_root, no_such
 from paas_isolate.cli.emergency import Emergency
 from paas_isolate.cli.exits import Exit
-from paas_isolate.end import end
+from paas_isolate.end import terminate
 from paas_isolate.errors import PaasError
 from paas_isolate.linux import tailing
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.users import People
+from paas_isolate.linux.users import HostUsers
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Service, Sold
+from paas_isolate.model.account import Account, Fleet, Service
 from paas_isolate.reconcile import Wheel, reconcile
 from paas_isolate.source.decisions import Decisions
 from paas_isolate.source.notes import STOPPED
@@ -35,7 +35,7 @@ target = click.argument("target", metavar="ACCOUNT/SERVICE")
 @click.command()
 @target
 @click.pass_obj
-def start(desk: Desk, target: str) -> int:
+def start(desk: Installation, target: str) -> int:
     """Start a service that was stopped, has ended or was given up; a job now, though it is not time."""
     return order(desk, target, lambda decided, name: decided.order("start", name), again=True)
 
@@ -43,7 +43,7 @@ def start(desk: Desk, target: str) -> int:
 @click.command()
 @target
 @click.pass_obj
-def stop(desk: Desk, target: str) -> int:
+def stop(desk: Installation, target: str) -> int:
     """Stop a service: SIGTERM, its stop_timeout, then SIGKILL. It stays stopped until start, through reboots too."""
     need_root()
     emergency = Emergency(desk)
@@ -62,7 +62,7 @@ def stop(desk: Desk, target: str) -> int:
         if status is None:
             # Another run does not let us, or nothing can be worked out: the kernel ends it all the same.
             names = [each for each in cgroups.children(tree.account(directory)) if each.partition(".")[0] == service]
-            end(cgroups, [tree.leaf(directory, each) for each in names], grace=grace)
+            terminate(cgroups, [tree.leaf(directory, each) for each in names], grace=grace)
     return status or (Exit.PARTLY if emergency.partly else Exit.CONVERGED)
 
 
@@ -83,7 +83,7 @@ def _to_stop(emergency: Emergency, cgroups: CgroupTree, target: str) -> tuple[st
 @click.command()
 @target
 @click.pass_obj
-def restart(desk: Desk, target: str) -> int:
+def restart(desk: Installation, target: str) -> int:
     """Stop and start a service; of replicas one at a time, while the others do their work."""
     return order(desk, target, lambda decided, name: decided.order("restart", name), again=True, alive=True)
 
@@ -92,7 +92,7 @@ def restart(desk: Desk, target: str) -> int:
 @target
 @click.argument("number", metavar="N|default")
 @click.pass_obj
-def scale(desk: Desk, target: str, number: str) -> int:
+def scale(desk: Installation, target: str, number: str) -> int:
     """Run N of a service, whatever its file says; `default`: as its file says."""
     if number != "default" and not (number.isdecimal() and 0 < int(number) <= 100):
         raise click.UsageError(f"{number!r} is no number of replicas; expected 1 to 100, or default")
@@ -106,13 +106,13 @@ def scale(desk: Desk, target: str, number: str) -> int:
 @click.option("--lines", "-n", type=click.IntRange(min=0), default=50, metavar="N", show_default=True)
 @click.option("--number", type=click.IntRange(min=1), default=1, metavar="N", help="Which of the replicas (1).")
 @click.pass_obj
-def logs(desk: Desk, target: str, follow: bool, lines: int, number: int) -> int:
+def logs(desk: Installation, target: str, follow: bool, lines: int, number: int) -> int:
     """Show the end of a service's log, ~/logs/SERVICE.log. On a terminal control characters are escaped; a file or a
     pipe gets the log's own bytes."""
     need_root()
     sold, service = named(desk.fleet(), target)
     name = service.name if number == 1 else f"{service.name}.{number}"
-    user = People().by_name(sold.owner)
+    user = HostUsers().by_name(sold.owner)
     if user is None:
         raise PaasError(f"{sold.owner} cannot be resolved now")
     path = f"{sold.home}/logs/{name}.log"
@@ -138,10 +138,10 @@ def _show(line: bytes) -> None:
 Decision = Callable[[Decisions, str], Decisions]
 
 
-def order(desk: Desk, target: str, decision: Decision, *, again: bool = False, alive: bool = False) -> int:
+def order(desk: Installation, target: str, decision: Decision, *, again: bool = False, alive: bool = False) -> int:
     """Decide something about a service, and see it through. `again` starts it anew where it does not run, with `alive`
     where it does too."""
-    with desk.alone(wait=_WAIT):
+    with desk.locked(wait=_WAIT):
         fleet = desk.fleet(remember=True)
         sold, service = named(fleet, target)
         name = f"{sold.directory}/{service.name}"
@@ -159,7 +159,9 @@ def _nothing(_: Wheel) -> None:
     pass
 
 
-def _turn(desk: Desk, fleet: Fleet, sold: Sold, service: Service, before: Callable[[Wheel], None] = _nothing) -> Exit:
+def _turn(
+    desk: Installation, fleet: Fleet, sold: Account, service: Service, before: Callable[[Wheel], None] = _nothing
+) -> Exit:
     """A run for the account, with the patience that the service may need; under the lock."""
     patience = min(PATIENCE + (service.work.complete().stop_timeout or 0) / 1000, MOST_PATIENCE)
     with desk.wheel(fleet, account=sold.name, patience=patience) as wheel:
@@ -168,22 +170,22 @@ def _turn(desk: Desk, fleet: Fleet, sold: Sold, service: Service, before: Callab
     for outcome in report.remaining:
         say.line(say.outcome_line(outcome), err=True)
     say.broken(report.broken)
-    if held := frozen(wheel.held, sold, service):
+    if held := frozen(wheel.frozen, sold, service):
         say.line(f"{held} is frozen: that comes when it is thawed")
     elif not report.outcomes:
         say.line("nothing to do")
-    failed = report.remaining or any(outcome.ending is Ending.FAILED for outcome in report.outcomes)
+    failed = report.remaining or any(outcome.status is Status.FAILED for outcome in report.outcomes)
     return Exit.ERROR if failed or sold.name in report.broken else Exit.CONVERGED
 
 
-def frozen(held: Collection[str], sold: Sold, service: Service) -> str:
+def frozen(held: Collection[str], sold: Account, service: Service) -> str:
     """What of it is frozen: the account, the service, or ''."""
     if sold.directory in held:
         return sold.name
     return f"{sold.name}/{service.name}" if f"{sold.directory}/{service.name}" in held else ""
 
 
-def named(fleet: Fleet, target: str) -> tuple[Sold, Service]:
+def named(fleet: Fleet, target: str) -> tuple[Account, Service]:
     """The account and the service that paas-isolate runs. UsageError where there is none, with the nearest."""
     sold, service = account_of(fleet, target)
     run = {each.name: each for each in sold.services if each.work.run}

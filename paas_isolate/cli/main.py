@@ -45,14 +45,14 @@ def _run(words: list[str]) -> int:
     if rest in SCHEDULED:
         import gc
 
-        from paas_isolate.cli.desk import Desk
-        from paas_isolate.cli.running import Manner, reconcile
+        from paas_isolate.cli.desk import Installation
+        from paas_isolate.cli.running import RunOptions, reconcile
 
         gc.disable()  # a run makes no cycles worth finding, and ends soon
-        return reconcile(Desk(**directories), Manner(cron="--cron" in rest, quiet="--quiet" in rest))
-    from paas_isolate.cli.front import ask
+        return reconcile(Installation(**directories), RunOptions(cron="--cron" in rest, quiet="--quiet" in rest))
+    from paas_isolate.cli.front import invoke
 
-    return ask(words)
+    return invoke(words)
 
 
 def _directories(words: list[str]) -> tuple[dict[str, str], list[str]]:

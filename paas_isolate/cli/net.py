@@ -5,20 +5,20 @@ from collections.abc import Iterator
 
 import click
 
-from paas_isolate.changes.wiring import network_as_sold
+from paas_isolate.changes.wiring import desired_network
 from paas_isolate.cli import options, say
-from paas_isolate.cli.desk import Desk, need_root, unknown
+from paas_isolate.cli.desk import Installation, need_root, unknown
 from paas_isolate.cli.exits import Exit
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.network import examine
 from paas_isolate.errors import HostError
 from paas_isolate.linux import kept
-from paas_isolate.linux.gate.keeper import Keeper, Traffic, spots
+from paas_isolate.linux.gate.keeper import BpfGate, Traffic, attach_points
 from paas_isolate.linux.nft import Nft
 from paas_isolate.model import tree
-from paas_isolate.model.account import OTHER, Fleet, Sold
+from paas_isolate.model.account import OTHER, Account, Fleet
 from paas_isolate.model.network import Pools, Rules
-from paas_isolate.promises import Promise, try_all
+from paas_isolate.promises import NetworkCheck, run_checks
 from paas_isolate.units import format_size
 
 _TOLD = 20
@@ -43,7 +43,7 @@ def net() -> None:
 @click.argument("account", required=False)
 @options.as_json
 @click.pass_obj
-def show(desk: Desk, account: str | None, as_json: bool) -> int:
+def show(desk: Installation, account: str | None, as_json: bool) -> int:
     """Addresses, who may connect to them, and traffic: bytes and packets since the account's first packet, and packets
     that its egress denied.
 
@@ -68,7 +68,7 @@ def show(desk: Desk, account: str | None, as_json: bool) -> int:
 @click.argument("accounts", nargs=-1)
 @options.as_json
 @click.pass_obj
-def try_(desk: Desk, accounts: tuple[str, ...], as_json: bool) -> int:
+def try_(desk: Installation, accounts: tuple[str, ...], as_json: bool) -> int:
     """Try every promise of the network between accounts (else the first two), as their users: each pair, in both
     directions, by TCP and UDP, IPv4 and IPv6; the front ends and a stranger (nobody) too. Nothing of theirs is touched.
 
@@ -79,7 +79,7 @@ def try_(desk: Desk, accounts: tuple[str, ...], as_json: bool) -> int:
     chosen = [sold for sold in _named(fleet, some) if sold.addresses and sold.uids]  # all of whose users may be exempt
     if not chosen:
         raise HostError("there is no account to try it with")
-    found = (*_standing(fleet), *try_all(fleet, _rules(fleet), chosen, _leaves(desk, fleet, chosen)))
+    found = (*_standing(fleet), *run_checks(fleet, _rules(fleet), chosen, _leaves(desk, fleet, chosen)))
     if as_json:
         say.print_json([{**promise._asdict(), "kept": promise.kept} for promise in found])
     else:
@@ -89,12 +89,12 @@ def try_(desk: Desk, accounts: tuple[str, ...], as_json: bool) -> int:
 
 @net.command()
 @click.pass_obj
-def restore(desk: Desk) -> int:
+def restore(desk: Installation) -> int:
     """Make the ruleset as it was last made, unless there is one. No specification is read and no cgroup is needed: this
     is what a boot runs before the network is up, and reconcile follows.
     """
     need_root()
-    with desk.alone(wait=_PATIENCE):
+    with desk.locked(wait=_PATIENCE):
         rules = kept.restore(os.path.join(desk.state, kept.KEPT))
     if rules is None:
         say.line("nothing to do")
@@ -103,13 +103,13 @@ def restore(desk: Desk) -> int:
     return Exit.CONVERGED
 
 
-def _standing(fleet: Fleet) -> Iterator[Promise]:
+def _standing(fleet: Fleet) -> Iterator[NetworkCheck]:
     """One line alone may keep what is tried: that the other has fallen is seen here."""
     for check in examine(fleet):
-        yield Promise(f"{check.name}: as made", 1, (check.found,) if check.verdict is Verdict.FAILED else ())
+        yield NetworkCheck(f"{check.name}: as made", 1, (check.found,) if check.verdict is Verdict.FAILED else ())
 
 
-def _tell(found: tuple[Promise, ...]) -> None:
+def _tell(found: tuple[NetworkCheck, ...]) -> None:
     rows = [(it.name, str(it.tried), "kept" if it.kept else f"BROKEN {len(it.broken)} times") for it in found]
     say.table(("PROMISE", "TRIED", "FOUND"), rows, right=("TRIED",))
     for promise in found:
@@ -117,7 +117,7 @@ def _tell(found: tuple[Promise, ...]) -> None:
             say.line(f"{promise.name}: {sentence}", fg="red", err=True)
 
 
-def _fleet(desk: Desk) -> Fleet:
+def _fleet(desk: Installation) -> Fleet:
     need_root()
     fleet = desk.fleet()
     if fleet.host.network is None:
@@ -125,7 +125,7 @@ def _fleet(desk: Desk) -> Fleet:
     return fleet
 
 
-def _named(fleet: Fleet, names: tuple[str, ...]) -> list[Sold]:
+def _named(fleet: Fleet, names: tuple[str, ...]) -> list[Account]:
     for name in names:
         if name not in fleet.accounts:
             raise unknown(name, fleet)
@@ -133,12 +133,12 @@ def _named(fleet: Fleet, names: tuple[str, ...]) -> list[Sold]:
 
 
 def _rules(fleet: Fleet) -> Rules:
-    rules = network_as_sold(fleet).rules
+    rules = desired_network(fleet).rules
     assert rules is not None  # who has no network has been sent away
     return rules
 
 
-def _leaves(desk: Desk, fleet: Fleet, accounts: list[Sold]) -> dict[str, str]:
+def _leaves(desk: Installation, fleet: Fleet, accounts: list[Account]) -> dict[str, str]:
     """Where the gate hangs on the tree alone, it governs who is in there."""
     if not fleet.host.tree.root:
         return {}
@@ -146,11 +146,11 @@ def _leaves(desk: Desk, fleet: Fleet, accounts: list[Sold]) -> dict[str, str]:
         return {it.name: os.path.join(location.root, tree.leaf(it.directory, OTHER)) for it in accounts}
 
 
-def _traffic(desk: Desk, fleet: Fleet) -> dict[str, Traffic]:
+def _traffic(desk: Installation, fleet: Fleet) -> dict[str, Traffic]:
     network = fleet.host.network
     assert network is not None  # who has none has been sent away
     with desk.tree(fleet) as (_, location):
-        keeper = Keeper(Pools(network.pool, network.pool6), spots(fleet.host.tree, location))
+        keeper = BpfGate(Pools(network.pool, network.pool6), attach_points(fleet.host.tree, location))
         return {} if keeper.unable() else keeper.traffic()
 
 
@@ -158,11 +158,11 @@ def _withheld(fleet: Fleet) -> dict[str, int]:
     """Packets, by account."""
     network = fleet.host.network
     assert network is not None  # who has none has been sent away
-    by_uid = Nft(Pools(network.pool, network.pool6)).withheld()
+    by_uid = Nft(Pools(network.pool, network.pool6)).denied()
     return {it.name: sum(by_uid.get(uid, 0) for uid in it.uids.values()) for it in fleet.accounts.values()}
 
 
-def _row(sold: Sold, traffic: dict[str, Traffic], withheld: dict[str, int]) -> tuple[str, ...]:
+def _row(sold: Account, traffic: dict[str, Traffic], withheld: dict[str, int]) -> tuple[str, ...]:
     it = traffic.get(sold.directory, _NOTHING)
     peers = ", ".join(sold.peers) or "-"
     sizes = (
@@ -175,7 +175,7 @@ def _row(sold: Sold, traffic: dict[str, Traffic], withheld: dict[str, int]) -> t
     return sold.name, *(sold.addresses or ("-", "-")), sold.loopback or "own", peers, *sizes
 
 
-def _data(sold: Sold, traffic: dict[str, Traffic], withheld: dict[str, int]) -> dict[str, object]:
+def _data(sold: Account, traffic: dict[str, Traffic], withheld: dict[str, int]) -> dict[str, object]:
     return {
         "addresses": list(sold.addresses),
         "loopback": sold.loopback or "own",

@@ -10,18 +10,18 @@ import click
 
 from paas_isolate.changes.conditions import Condition
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
 from paas_isolate.cli.status import RIGHT, TITLES, row
-from paas_isolate.daemon.own import Own
+from paas_isolate.daemon.own import AccountReport
 from paas_isolate.errors import HostError, PaasError
 from paas_isolate.linux import control
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.mounts import cgroup2
 from paas_isolate.linux.procfs import cgroup
 from paas_isolate.model import tree
-from paas_isolate.sample import Line, Use, disk_uses_at, lines
+from paas_isolate.sample import CgroupStatus, Usage, disk_uses_at, lines
 
 _PATIENCE = 5.0
 """Seconds for the daemon's answer: it may be at work."""
@@ -51,7 +51,7 @@ def me(context: click.Context, as_json: bool) -> int:
     Needs no root. Without the daemon it tells what the kernel has. `me restart SERVICE`, and start and stop likewise,
     order that for a service of yours.
     """
-    desk: Desk = context.obj
+    desk: Installation = context.obj
     if context.args:
         return _order(desk, context.args[0], context.args[1:])
     told = _told(desk)
@@ -69,24 +69,24 @@ def me(context: click.Context, as_json: bool) -> int:
     return Exit.CONVERGED
 
 
-def _line(data: Mapping[str, Any]) -> Line:
+def _line(data: Mapping[str, Any]) -> CgroupStatus:
     """A newer daemon may tell more."""
     service = data.get("service")
     own = {key: data[key] for key in ("name", "path", "state", "knobs")}
     known = {key: service[key] for key in Condition._fields if key in service} if service else {}
-    return Line(**own, use=Use(**data["use"]), service=Condition(**known) if service else None)
+    return CgroupStatus(**own, use=Usage(**data["use"]), service=Condition(**known) if service else None)
 
 
-def _told(desk: Desk) -> Own:
+def _told(desk: Installation) -> AccountReport:
     answer = control.ask(desk.run, "me", seconds=_PATIENCE)
     if answer is None or answer.status == Exit.BUSY:
         return _seen()
     if answer.error:
         raise _RefusedError(*answer.error.split("\n"))
-    return Own(**{key: answer.told[key] for key in Own._fields})  # a newer daemon may tell more
+    return AccountReport(**{key: answer.told[key] for key in AccountReport._fields})  # a newer daemon may tell more
 
 
-def _order(desk: Desk, verb: str, words: Sequence[str]) -> int:
+def _order(desk: Installation, verb: str, words: Sequence[str]) -> int:
     """What only the daemon does: a verb of its table, about the own account. It answers in sentences, `said`."""
     answer = control.ask(desk.run, verb, words, seconds=_WORK)
     if answer is None:
@@ -98,7 +98,7 @@ def _order(desk: Desk, verb: str, words: Sequence[str]) -> int:
     return answer.status or int(answer.told.get("status", Exit.CONVERGED))
 
 
-def _seen() -> Own:
+def _seen() -> AccountReport:
     """What can be seen from inside: where this process is, and what is written there."""
     found, where = cgroup2(), cgroup(os.getpid()) or ""
     above, users, inside = where.rpartition(f"/{tree.USERS}/")
@@ -110,7 +110,7 @@ def _seen() -> Own:
         seen = [it.data() for it in lines(cgroups, directory, services)]
     if not seen:
         raise HostError(f"{_ALONE}.", hint=f"The cgroup of this session cannot be seen from here ({where})")
-    return Own(directory, cgroups=seen, notes=(_ALONE, *_own_disk()))
+    return AccountReport(directory, cgroups=seen, notes=(_ALONE, *_own_disk()))
 
 
 def _own_disk() -> Iterator[str]:
@@ -121,14 +121,14 @@ def _own_disk() -> Iterator[str]:
         yield from disk_uses_at(user.pw_dir, {user.pw_name: user.pw_uid})
 
 
-def _heading(told: Own) -> Iterator[str]:
+def _heading(told: AccountReport) -> Iterator[str]:
     yield f"account {told.account}" + (f", plan {told.plan}" if told.plan else "")
     if told.addresses:
         yield f"addresses {', '.join(told.addresses)}"
     yield ""
 
 
-def _hits(told: Own) -> Iterator[str]:
+def _hits(told: AccountReport) -> Iterator[str]:
     if not told.watched:
         return
     yield ""

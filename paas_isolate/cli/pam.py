@@ -11,7 +11,7 @@ import click
 
 from paas_isolate import logins
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
 from paas_isolate.doctor.check import Verdict
@@ -42,9 +42,9 @@ def pam() -> None:
     help="What becomes of a customer whom no cgroup takes: refused in words (default), or let in without limits.",
 )
 @click.pass_obj
-def install(desk: Desk, confirm: float | None, on_failure: str) -> int:
+def install(desk: Installation, confirm: float | None, on_failure: str) -> int:
     """Switch the module on for all logins. Sessions are tried before and after; what fails is put back."""
-    with desk.alone(wait=60):
+    with desk.locked(wait=60):
         update.check_supported()
         if not update.module_file():
             raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again; it is built there")
@@ -54,7 +54,7 @@ def install(desk: Desk, confirm: float | None, on_failure: str) -> int:
         _tell_exempt(fleet)
         _lay_doors(desk, fleet)
         with _machine(desk, fleet, open_on_failure=on_failure == "open") as machine:
-            for trial in logins.rehearse(machine):
+            for trial in logins.try_candidate(machine):
                 _tell(trial)
                 logins.check(trial)
             if confirm:
@@ -71,9 +71,9 @@ def install(desk: Desk, confirm: float | None, on_failure: str) -> int:
 
 @pam.command()
 @click.pass_obj
-def remove(desk: Desk) -> int:
+def remove(desk: Installation) -> int:
     """Take the module out of the logins again. Sessions that are open stay where they are."""
-    with desk.alone(wait=60):
+    with desk.locked(wait=60):
         update.check_supported()
         was_on = update.is_on()
         update.switch_off()
@@ -89,9 +89,9 @@ def remove(desk: Desk) -> int:
 
 @pam.command()
 @click.pass_obj
-def confirm(desk: Desk) -> int:
+def confirm(desk: Installation) -> int:
     """Keep what `pam install --confirm` has switched on."""
-    with desk.alone(wait=60):
+    with desk.locked(wait=60):
         waited = revert.disarm()
     say.line("confirmed: it stays switched on" if waited else "nothing waits for a confirmation")
     return Exit.CONVERGED
@@ -113,13 +113,13 @@ class Status:
 @pam.command()
 @as_json
 @click.pass_obj
-def status(desk: Desk, as_json: bool) -> int:
+def status(desk: Installation, as_json: bool) -> int:
     """Say whether logins pass the module, with which options, and who is exempt. Exit status 3 where they do not, or
     where the lines are not what config.yaml says now."""
     fleet = desk.fleet()
     with desk.wheel(fleet) as wheel:
         root = wheel.cgroups.root
-        doors = DoorDirectory(desk.doors, root).look()
+        doors = DoorDirectory(desk.doors, root).observe()
     ours = {name: line for name in update.STACKS if (line := _module_line(name))}
     written = check_options({name: stacks.lines(name) for name in update.STACKS}, fleet, root, desk.doors)
     found = Status(
@@ -143,9 +143,9 @@ def status(desk: Desk, as_json: bool) -> int:
 @click.option("--service", default=logins.SERVICE, metavar="NAME", help=f"As this PAM service ({logins.SERVICE}).")
 @as_json
 @click.pass_obj
-def test(desk: Desk, user: str, service: str, as_json: bool) -> int:
+def test(desk: Installation, user: str, service: str, as_json: bool) -> int:
     """Open a real session of USER in a child, and say in which cgroup it landed. Exit status 1 where it is wrong."""
-    with desk.alone(wait=60):
+    with desk.locked(wait=60):
         fleet = desk.fleet()
         try:
             uid = pwd.getpwnam(user).pw_uid
@@ -180,21 +180,21 @@ def test(desk: Desk, user: str, service: str, as_json: bool) -> int:
 
 
 @contextmanager
-def _machine(desk: Desk, fleet: Fleet, *, open_on_failure: bool = False) -> Iterator[logins.Machine]:
+def _machine(desk: Installation, fleet: Fleet, *, open_on_failure: bool = False) -> Iterator[logins.TrialContext]:
     with desk.tree(fleet) as (cgroups, location):
         root, inside = location.root, cgroups.path_of
-        held = desk.decided().held
-        yield logins.machine(fleet, root, inside, doors=desk.doors, held=held, open_on_failure=open_on_failure)
+        held = desk.decided().frozen
+        yield logins.trial_context(fleet, root, inside, doors=desk.doors, held=held, open_on_failure=open_on_failure)
 
 
-def _lay_doors(desk: Desk, fleet: Fleet) -> None:
+def _lay_doors(desk: Installation, fleet: Fleet) -> None:
     """HostError where not all of them are there afterwards: nobody would get further than the penalty leaf."""
     decided = decisions.load(desk.state)
     if not decided.doors:
         decisions.save(desk.state, decided._replace(doors=True))
     with desk.wheel(fleet) as wheel:
         report = reconcile(wheel, lambda _: None)
-        if COMPLETE not in DoorDirectory(desk.doors, wheel.cgroups.root).look():
+        if COMPLETE not in DoorDirectory(desk.doors, wheel.cgroups.root).observe():
             for outcome in report.remaining:
                 say.line(say.outcome_line(outcome), err=True)
             raise HostError("the doors are not complete", hint="paas-isolate reconcile says what is wrong")
@@ -237,7 +237,7 @@ def _tell_status(found: Status, differs: str) -> None:
         say.line("taken back soon unless: paas-isolate pam confirm", fg="yellow")
 
 
-def _directories(desk: Desk) -> str:
+def _directories(desk: Installation) -> str:
     return " ".join(f"--{name} {path}" for name, path in desk._asdict().items())
 
 

@@ -4,10 +4,10 @@ import sys
 
 import click
 
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit
 from paas_isolate.linux.machine import machine
-from paas_isolate.linux.users import People
+from paas_isolate.linux.users import HostUsers
 from paas_isolate.source import panel
 from paas_isolate.spec.names import NAME_EXPECTED, SIZE_CAP, is_name
 
@@ -35,7 +35,7 @@ def plan() -> None:
 @account.command("put")
 @name
 @click.pass_obj
-def account_put(desk: Desk, name: str) -> int:
+def account_put(desk: Installation, name: str) -> int:
     """Make the account what standard input says, if that is right; else say what is wrong and change nothing."""
     return _put(desk, f"accounts.d/{name}.yaml")
 
@@ -43,9 +43,9 @@ def account_put(desk: Desk, name: str) -> int:
 @account.command("remove")
 @name
 @click.pass_obj
-def account_remove(desk: Desk, name: str) -> int:
+def account_remove(desk: Installation, name: str) -> int:
     """Take the account's file away. Its tree goes with the next reconcile, once no process of it lives."""
-    with desk.alone(wait=60):
+    with desk.locked(wait=60):
         panel.remove(desk.directory, f"accounts.d/{name}.yaml")
     return Exit.CONVERGED
 
@@ -53,13 +53,13 @@ def account_remove(desk: Desk, name: str) -> int:
 @plan.command("put")
 @name
 @click.pass_obj
-def plan_put(desk: Desk, name: str) -> int:
+def plan_put(desk: Installation, name: str) -> int:
     """Make the plan what standard input says, if that is right for all its accounts; else change nothing."""
     return _put(desk, f"plans.d/{name}.yaml")
 
 
-def _put(desk: Desk, file: str) -> int:
+def _put(desk: Installation, file: str) -> int:
     data = sys.stdin.buffer.read(SIZE_CAP + 1)
-    with desk.alone(wait=60):
-        panel.put(desk.directory, file, data, People(), machine())
+    with desk.locked(wait=60):
+        panel.put(desk.directory, file, data, HostUsers(), machine())
     return Exit.CONVERGED

@@ -10,31 +10,31 @@ from zlib import crc32
 import click
 
 from paas_isolate.changes.schedule import forget_zone
-from paas_isolate.changes.steps import Move
+from paas_isolate.changes.steps import MoveProcess
 from paas_isolate.cli import say
-from paas_isolate.cli.answering import Answering
-from paas_isolate.cli.desk import Desk, need_root
-from paas_isolate.cli.editing import Editor, Known
+from paas_isolate.cli.answering import ControlVerbs
+from paas_isolate.cli.desk import Installation, need_root
+from paas_isolate.cli.editing import AccountEdits, DaemonState
 from paas_isolate.cli.exits import Exit
-from paas_isolate.cli.hearing import Ears
-from paas_isolate.cli.mending import Mender, Writers
-from paas_isolate.cli.running import Manner, complaints, run_once, tell
+from paas_isolate.cli.hearing import EventSources
+from paas_isolate.cli.mending import KnobWriters, Repairer
+from paas_isolate.cli.running import RunOptions, complaints, run_once, tell
 from paas_isolate.cli.running import reconcile as run
-from paas_isolate.cli.serving import Servant
-from paas_isolate.cli.sweeping import Fights, Sweeper
+from paas_isolate.cli.serving import ServiceRunner
+from paas_isolate.cli.sweeping import RepairLimits, StrayMover
 from paas_isolate.cli.troubles import Troubles
-from paas_isolate.daemon.contained import Contained, ContainedEar
+from paas_isolate.daemon.contained import ContainedActions, ContainedSource
 from paas_isolate.daemon.control import Customers
 from paas_isolate.daemon.fingerprint import fingerprint
-from paas_isolate.daemon.garbage import put_off
+from paas_isolate.daemon.garbage import deferred_gc
 from paas_isolate.daemon.loop import Loop
 from paas_isolate.errors import PaasError
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.ears.heard import Heard
+from paas_isolate.linux.ears.heard import Event
 from paas_isolate.linux.machine import machine, zone
 from paas_isolate.linux.notify import notify, watchdog
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Service, Sold
+from paas_isolate.model.account import Account, Fleet, Service
 from paas_isolate.reconcile import Report
 
 HOUR = 3600.0
@@ -55,7 +55,7 @@ _PATIENCE = 60.0
     help="Look at everything so often, though nothing is heard; a tenth more or less, by the machine.",
 )
 @click.pass_obj
-def daemon(desk: Desk, once: bool, interval: float) -> int:
+def daemon(desk: Installation, once: bool, interval: float) -> int:
     """Stay, and mend what differs as soon as it does: a file that is saved, a knob that is written by hand, a ruleset
     that is flushed, a process outside. What is told by no event is found when everything is looked at.
 
@@ -64,34 +64,34 @@ def daemon(desk: Desk, once: bool, interval: float) -> int:
     """
     need_root()
     if once:
-        return run(desk, Manner(wait=_PATIENCE))
+        return run(desk, RunOptions(wait=_PATIENCE))
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
-        resident = Resident(desk, Ears(desk, stack), interval)
+        resident = Daemon(desk, EventSources(desk, stack), interval)
         tell = resident.troubles.tell
-        answering = Answering(desk, resident.customers, resident.order, resident.troubles)
-        ears = [ContainedEar(it, tell) for it in (*resident.ears.all, *answering.ears(stack))]
+        answering = ControlVerbs(desk, resident.customers, resident.order, resident.troubles)
+        ears = [ContainedSource(it, tell) for it in (*resident.ears.all, *answering.ears(stack))]
         resident.ears.following.append(answering.follow)
-        Loop(Contained(resident, tell), ears, pulse=watchdog() / 2, alive=resident.alive).run()
+        Loop(ContainedActions(resident, tell), ears, pulse=watchdog() / 2, alive=resident.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED
 
 
-class Resident:
+class Daemon:
     """The hands of the loop: a whole run as reconcile's, and what needs less, by what that run found."""
 
-    def __init__(self, desk: Desk, ears: Ears, interval: float) -> None:
+    def __init__(self, desk: Installation, ears: EventSources, interval: float) -> None:
         self._desk, self.ears = desk, ears
         self._interval = interval * (1 - _SPREAD / 2 + _SPREAD * _share())
-        self._known: Known | None = None
+        self._known: DaemonState | None = None
         self._leaving = False
         self._well = False
-        self._fights = Fights()
+        self._fights = RepairLimits()
         self.troubles = Troubles()
-        self._sweeper = Sweeper(desk, self._fights, ears.unhear, self.troubles, ears.processes)
-        self._servant = Servant(desk, self.troubles)
-        self._mender, self._writers = Mender(desk, self._fights), Writers()
-        self._editor = Editor(desk, self._servant, lambda: self._listen(True), self._note)
+        self._sweeper = StrayMover(desk, self._fights, ears.ignore, self.troubles, ears.processes)
+        self._servant = ServiceRunner(desk, self.troubles)
+        self._mender, self._writers = Repairer(desk, self._fights), KnobWriters()
+        self._editor = AccountEdits(desk, self._servant, lambda: self._listen(True), self._note)
         self._print: tuple[object, ...] = ()
         self._machine: tuple[object, ...] = ()
         """As it was before everything was looked at last; our own work does not change it."""
@@ -111,32 +111,32 @@ class Resident:
             notify("WATCHDOG=1")
             self._beat = now + self._pulse / 2
 
-    @put_off()
-    def turn(self) -> bool:
+    @deferred_gc()
+    def reconcile_all(self) -> bool:
         self._well = False
-        self.ears.follow()
+        self.ears.rewatch()
         try:
             self._look_at_machine()
-            with self._desk.alone(wait=_PATIENCE):
+            with self._desk.locked(wait=_PATIENCE):
                 self._hear_writers()
-                fleet, report = run_once(self._desk, Manner(quiet=True), self._writers.tell)
+                fleet, report = run_once(self._desk, RunOptions(quiet=True), self._writers.tell)
         except (PaasError, OSError) as error:
             wrong = f"paas-isolate: {error}"
             self._tell(wrong, lambda: say.lines(wrong, fg="red", err=True))
             return True
         self._writers.forget()
-        forking = any(isinstance(it.step, Move) for it in report.remaining)
+        forking = any(isinstance(it.step, MoveProcess) for it in report.remaining)
         wrong = "" if forking else complaints(fleet, report)
         if not forking:
             self._tell(wrong, lambda: tell(fleet, report, quiet=True))
-        self._known = Known.of(fleet)
+        self._known = DaemonState.of(fleet)
         if self._told_status != (status := f"STATUS={say.number(len(fleet.accounts), 'account')}"):
             notify(status)
             self._told_status = status
         self._well, self._fights.left_alone = not wrong, False
         self._listen(self._known.places.programs_count())
         unheard = self._only(fleet)
-        self._servant.wait_for_all(report.last.desired.services.dues)
+        self._servant.wait_for_all(report.last.desired.services.due_times)
         try:
             return not self._follow(fleet, report) and not forking and not unheard
         except (PaasError, OSError):
@@ -151,8 +151,8 @@ class Resident:
     def _hear_writers(self) -> None:
         """Whoever has written until now: after the turn nothing is left to be mended for their sake."""
         if self.ears.knobs:
-            for heard in ContainedEar(self.ears.knobs, self.troubles.tell).heard():
-                self.note(heard)
+            for heard in ContainedSource(self.ears.knobs, self.troubles.tell).read():
+                self.note_writer(heard)
 
     def _listen(self, execs: bool) -> None:
         if self.ears.processes:
@@ -165,21 +165,21 @@ class Resident:
 
     def _follow(self, fleet: Fleet, report: Report) -> bool:
         """Hear where the tree is now; whether somebody who leaves has no process any more already."""
-        leaving = report.last.leaving
+        leaving = report.last.removals
         there = [it for it in leaving.accepted if tree.account(it) in report.last.observed.cgroups]
         self._leaving = bool(leaving.accepted or leaving.waiting)
         with self._desk.tree(fleet) as (_, location):
             if self.ears.knobs:
                 self.ears.knobs.root = location.root
-            empty = self.ears.emptying.follow([f"{location.root}/{tree.account(it)}" for it in there])
+            empty = self.ears.emptying.rewatch([f"{location.root}/{tree.account(it)}" for it in there])
             self._print = fingerprint(location.root, self._desk.doors, self._desk.state)
         self._mender.make_ready(fleet, report.last)
         return empty
 
-    def patience(self) -> float:
+    def grace(self) -> float:
         return self._interval if self._well else min(self._interval, _PATIENCE)
 
-    def glance(self) -> bool:
+    def quick_check(self) -> bool:
         if self._known is None or self._fights.left_alone:
             return False
         try:
@@ -200,13 +200,13 @@ class Resident:
             say_it()
         self._told = news
 
-    def edit(self, places: Collection[str]) -> float | None:
-        return self._editor.edit(self._known, places)
+    def apply_files(self, places: Collection[str]) -> float | None:
+        return self._editor.apply_files(self._known, places)
 
-    def serve(self, records: Collection[str]) -> bool:
+    def run_services(self, records: Collection[str]) -> bool:
         if self._known is None:
             return False
-        served = self._servant.serve(self._known.fleet, self._known.places, records)
+        served = self._servant.run_services(self._known.fleet, self._known.places, records)
         return self._renew() and served
 
     def _renew(self) -> bool:
@@ -217,40 +217,40 @@ class Resident:
             return False  # the whole turn says what is wrong
         return True
 
-    def until_served(self) -> float:
-        return self._servant.until_served()
+    def until_services(self) -> float:
+        return self._servant.until_services()
 
-    def order(self, verb: str, sold: Sold, service: Service, by_customer: bool) -> tuple[str, ...]:
+    def order(self, verb: str, sold: Account, service: Service, by_customer: bool) -> tuple[str, ...]:
         """start, stop or restart one: what was done of it at once. BusyError."""
         customers = self.customers()
         assert customers is not None  # of whom `sold` is one
-        as_before = self.glance()
+        as_before = self.quick_check()
         said = self._servant.order(customers.fleet, customers.places, verb, sold, service, by_customer=by_customer)
         if as_before:  # else the next glance finds what somebody else has done
             self._renew()
         return said
 
-    def mend(self, heard: Heard) -> bool:
-        return self._known is not None and self._mender.mend(self._known.fleet, self._known.places, heard)
+    def repair_knob(self, heard: Event) -> bool:
+        return self._known is not None and self._mender.repair_knob(self._known.fleet, self._known.places, heard)
 
-    def note(self, heard: Heard) -> None:
+    def note_writer(self, heard: Event) -> None:
         self._writers.note(heard)
 
-    def rewire(self, heard: Sequence[Heard]) -> bool:
+    def repair_network(self, heard: Sequence[Event]) -> bool:
         fleet = self._known.fleet if self._known else None
-        if fleet is None or not fleet.host.network or fleet.kept or self._leaving:
+        if fleet is None or not fleet.host.network or fleet.on_last_good or self._leaving:
             return False
-        return self._mender.rewire(fleet, heard)
+        return self._mender.repair_network(fleet, heard)
 
-    def sweep(self, pids: Collection[int]) -> bool:
+    def move_strays(self, pids: Collection[int]) -> bool:
         known = self._known
-        return known is None or self._sweeper.sweep(known.fleet, known.places, pids)
+        return known is None or self._sweeper.move_strays(known.fleet, known.places, pids)
 
-    def until_swept(self) -> float:
-        return self._sweeper.until_swept()
+    def until_strays(self) -> float:
+        return self._sweeper.until_strays()
 
-    def warm(self) -> bool:
-        return self._sweeper.warm()
+    def keep_rcu_warm(self) -> bool:
+        return self._sweeper.keep_rcu_warm()
 
 
 def _machine() -> tuple[object, ...]:

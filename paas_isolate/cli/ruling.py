@@ -2,13 +2,13 @@
 
 import click
 
-from paas_isolate.apply import Ending
+from paas_isolate.apply import Status
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk, directory_of, need_root, no_such
+from paas_isolate.cli.desk import Installation, directory_of, need_root, no_such
 from paas_isolate.cli.emergency import WAIT, Emergency
 from paas_isolate.cli.exits import Exit
-from paas_isolate.end import end
+from paas_isolate.end import terminate
 from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.services import runs
@@ -23,7 +23,7 @@ target = click.argument("target", metavar="ACCOUNT[/SERVICE]")
 @click.command()
 @target
 @click.pass_obj
-def freeze(desk: Desk, target: str) -> int:
+def freeze(desk: Installation, target: str) -> int:
     """Stop all processes of an account or service where they are, until thaw: through reconciles and reboots."""
     need_root()
     emergency = Emergency(desk)
@@ -46,9 +46,9 @@ def freeze(desk: Desk, target: str) -> int:
 @click.command()
 @target
 @click.pass_obj
-def thaw(desk: Desk, target: str) -> int:
+def thaw(desk: Installation, target: str) -> int:
     """Let a frozen account or service go on."""
-    with desk.alone(wait=WAIT):
+    with desk.locked(wait=WAIT):
         fleet = desk.fleet(remember=True)
         with desk.tree(fleet) as (cgroups, _):
             held = _path(cgroups, fleet, target).removeprefix(f"{tree.USERS}/")
@@ -62,7 +62,7 @@ def thaw(desk: Desk, target: str) -> int:
 @click.option("--down", is_flag=True, help="The machine goes down: no service starts any more.")
 @click.option("--grace", type=float, default=10, metavar="SECONDS", help="Time to end after SIGTERM (10).")
 @click.pass_obj
-def kill(desk: Desk, target: str, everyone: bool, down: bool, grace: float) -> int:
+def kill(desk: Installation, target: str, everyone: bool, down: bool, grace: float) -> int:
     """End all processes of an account or service: SIGTERM, time to leave, then SIGKILL for what is left."""
     if bool(target) == everyone:
         raise click.UsageError("name an account, or say --all")
@@ -75,7 +75,7 @@ def kill(desk: Desk, target: str, everyone: bool, down: bool, grace: float) -> i
         grace = max(grace, min(MOST_GRACE, _patience(fleet)))
     with emergency.lock_if_free(wait=_SOON), desk.tree(fleet) as (cgroups, _):
         paths = _everyone(cgroups) if everyone else [_path(cgroups, fleet, target)]
-        ended = end(cgroups, paths, grace=grace)
+        ended = terminate(cgroups, paths, grace=grace)
         if down:
             with emergency.attempt("the results of jobs are not remembered"):
                 _remember_ends(desk, fleet, cgroups)
@@ -83,7 +83,7 @@ def kill(desk: Desk, target: str, everyone: bool, down: bool, grace: float) -> i
     return Exit.PARTLY if emergency.partly else Exit.CONVERGED
 
 
-def _remember_ends(desk: Desk, fleet: Fleet, cgroups: CgroupTree) -> None:
+def _remember_ends(desk: Installation, fleet: Fleet, cgroups: CgroupTree) -> None:
     """Of jobs that were at it: /run is gone before anybody looks at it again."""
     for path, run in runs(cgroups, desk.records, {}, jobs_of(fleet)).items():
         if run.is_news and run.result:
@@ -103,14 +103,14 @@ def _patience(fleet: Fleet) -> float:
     return max((service.work.complete().stop_timeout or 0 for service in services), default=0) / 1000
 
 
-def _turn(desk: Desk, target: str) -> bool:
+def _turn(desk: Installation, target: str) -> bool:
     """A run for the account, under the lock; whether nothing has failed."""
     with desk.wheel(desk.fleet(remember=True), account=target.partition("/")[0]) as wheel:
         report = reconcile(wheel, lambda outcome: say.line(say.outcome_line(outcome)))
     for outcome in report.remaining:
         say.line(say.outcome_line(outcome), err=True)
     say.broken(report.broken)
-    return not report.ended(Ending.FAILED) and target.partition("/")[0] not in report.broken
+    return not report.ended(Status.FAILED) and target.partition("/")[0] not in report.broken
 
 
 def _path(cgroups: CgroupTree, fleet: Fleet, target: str) -> str:

@@ -5,20 +5,20 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import NamedTuple
 
-from paas_isolate.apply import Ending, Outcome
+from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.jobs import jobs_of
-from paas_isolate.changes.leaving import Leaving
-from paas_isolate.changes.quotas import still_given
+from paas_isolate.changes.leaving import Removals
+from paas_isolate.changes.quotas import applied_after
 from paas_isolate.changes.runs import Kill
 from paas_isolate.changes.steps import owner
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit, exit_of
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.linux.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.reconcile import Look, Report
+from paas_isolate.reconcile import Comparison, Report
 from paas_isolate.reconcile import reconcile as turn
 from paas_isolate.source import decisions
 
@@ -31,7 +31,7 @@ PATIENCE = 15.0
 """Seconds: a little more than a service has to end where its file does not say."""
 
 
-class Manner(NamedTuple):
+class RunOptions(NamedTuple):
     """How a run is wanted: the options of `reconcile`."""
 
     account: str = ""
@@ -44,12 +44,12 @@ class Manner(NamedTuple):
     """Seconds that the run waits for services which are asked to end, so that they start again in it."""
 
 
-def reconcile(desk: Desk, manner: Manner) -> Exit:
+def reconcile(desk: Installation, manner: RunOptions) -> Exit:
     """One run, from the lock to the last word."""
     wait = manner.wait if manner.wait is not None else 0 if manner.cron else WAIT
     manner = manner._replace(patience=PATIENCE, wait=wait)
     try:
-        with desk.alone(wait=wait, waits=None if manner.quiet else _tell_waiting):
+        with desk.locked(wait=wait, waits=None if manner.quiet else _tell_waiting):
             fleet, report = run_once(desk, manner)
             if manner.as_json:
                 say.print_json(report_data(fleet, report))
@@ -62,7 +62,9 @@ def reconcile(desk: Desk, manner: Manner) -> Exit:
         raise
 
 
-def run_once(desk: Desk, manner: Manner, hear: Callable[[Outcome], None] | None = None) -> tuple[Fleet, Report]:
+def run_once(
+    desk: Installation, manner: RunOptions, hear: Callable[[Outcome], None] | None = None
+) -> tuple[Fleet, Report]:
     """One run without the lock, which the caller holds; what was done is told, by `hear` where that is given; what is
     left is not."""
     desk.take_up_notes()
@@ -86,9 +88,11 @@ def tell(fleet: Fleet, report: Report, *, quiet: bool) -> None:
 
 
 def exit_after(fleet: Fleet, report: Report) -> Exit:
-    if fleet.broken or report.unmet or report.ended(Ending.FAILED) or report.ended(Ending.SKIPPED):
+    if fleet.broken or report.unmet or report.ended(Status.FAILED) or report.ended(Status.SKIPPED):
         return Exit.ERROR
-    partly = report.remaining or report.late or report.last.leaving.waiting or fleet.kept or fleet.removal
+    partly = (
+        report.remaining or report.late or report.last.removals.waiting or fleet.on_last_good or fleet.removal_blocked
+    )
     wrong = any(not complaint.warning for complaint in fleet.complaints)
     return Exit.PARTLY if partly or wrong else Exit.CONVERGED
 
@@ -104,7 +108,7 @@ def _silent(outcome: Outcome) -> None:
 def tell_outcome(outcome: Outcome, by: str = "") -> None:
     """What was done."""
     again = isinstance(outcome.step, Kill) and outcome.step.before
-    if outcome.ending is Ending.DONE and not again:
+    if outcome.status is Status.DONE and not again:
         say.line(say.outcome_line(outcome, by))
 
 
@@ -113,10 +117,10 @@ def _tell_rest(report: Report, *, quiet: bool) -> None:
         say.line(say.outcome_line(outcome), err=True)
     tell_unmet(report.unmet)
     tell_late(report.late)
-    tell_waiting(report.last.leaving)
+    tell_waiting(report.last.removals)
     if quiet:
         return
-    done = sum(outcome.ending is Ending.DONE for outcome in report.outcomes)
+    done = sum(outcome.status is Status.DONE for outcome in report.outcomes)
     left = f", {len(report.remaining)} left" if report.remaining else ""
     say.line(f"{say.number(done, 'change')} made{left}" if report.outcomes else f"nothing to do{left}")
 
@@ -136,7 +140,7 @@ def tell_late(late: Collection[str]) -> None:
         say.line(f"and {len(late) - MANY} more accounts of which not all could be looked at", fg="yellow", err=True)
 
 
-def tell_waiting(leaving: Leaving) -> None:
+def tell_waiting(leaving: Removals) -> None:
     for directory, reason in leaving.waiting.items():
         say.line(f"{directory} is not removed: {reason}", fg="yellow", err=True)
 
@@ -146,21 +150,21 @@ def complaints(fleet: Fleet, report: Report) -> str:
     with what it said before. '' when all is well."""
     lines = [str(complaint) for complaint in fleet.complaints if not complaint.warning]
     lines += [f"{name}: {it.place}" for name, it in fleet.broken.items()]
-    lines += [f"{name}: {reason}" for name, reason in fleet.kept.items() if name not in fleet.broken]
-    lines += [f"{each.ending} {type(each.step).__name__} for {owner(each.step)}" for each in report.remaining]
-    lines += [*report.unmet, *report.last.leaving.waiting]
+    lines += [f"{name}: {reason}" for name, reason in fleet.on_last_good.items() if name not in fleet.broken]
+    lines += [f"{each.status} {type(each.step).__name__} for {owner(each.step)}" for each in report.remaining]
+    lines += [*report.unmet, *report.last.removals.waiting]
     lines += [f"late {path}" for path in report.last.desired.late]
     return "\n".join(sorted(set(lines)))
 
 
-def _news(desk: Desk, complaints: str) -> bool:
+def _news(desk: Installation, complaints: str) -> bool:
     """Whether cron is to hear of it: something is not well, and today it has not been told just that."""
     decided = decisions.load(desk.state)
     said = _said(complaints) if complaints else ()
-    if said != decided.said:
+    if said != decided.last_complaint:
         with suppress(OSError):  # a full disk: then it is told every time
-            decisions.save(desk.state, decided._replace(said=said))
-    return bool(complaints) and said != decided.said
+            decisions.save(desk.state, decided._replace(last_complaint=said))
+    return bool(complaints) and said != decided.last_complaint
 
 
 def _said(complaints: str) -> tuple[str, str]:
@@ -170,19 +174,21 @@ def _said(complaints: str) -> tuple[str, str]:
     return str(date.today()), sha256(complaints.encode()).hexdigest()
 
 
-def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
+def _remember_departures(desk: Installation, fleet: Fleet, report: Report) -> None:
     """Keep in mind whose removal was accepted, for as long as it waits for its last process; and forget what was
     kept of those that are gone."""
     decided = decisions.load(desk.state)
-    leaving = report.last.leaving
-    now = decided._replace(departed=leaving.accepted)
-    if not leaving.blocked and not fleet.removal:
-        directories = {sold.directory for sold in fleet.accounts.values()} | fleet.kept.keys() | leaving.accepted
-        now = now.among(directories)
-        for target in sorted(decided.held - now.held):
+    leaving = report.last.removals
+    now = decided._replace(removal_accepted=leaving.accepted)
+    if not leaving.blocked and not fleet.removal_blocked:
+        directories = (
+            {sold.directory for sold in fleet.accounts.values()} | fleet.on_last_good.keys() | leaving.accepted
+        )
+        now = now.restricted_to(directories)
+        for target in sorted(decided.frozen - now.frozen):
             say.line(f"{target} was frozen; that ends with the account", err=True)
         copies = desk.directory.last_good
-        for name in copies.names() - fleet.accounts.keys() - fleet.kept.keys() - leaving.accepted:
+        for name in copies.names() - fleet.accounts.keys() - fleet.on_last_good.keys() - leaving.accepted:
             if (copy := copies.account(name)) is None or copy.directory not in leaving.accepted:
                 copies.forget(name)
         _forget_results(desk, fleet, leaving)
@@ -190,38 +196,38 @@ def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
         decisions.save(desk.state, now)
 
 
-def _forget_results(desk: Desk, fleet: Fleet, leaving: Leaving) -> None:
+def _forget_results(desk: Installation, fleet: Fleet, leaving: Removals) -> None:
     """Of what is no job any more."""
     results = desk.records.results
     if not (names := results.names()):
         return
-    jobs, staying = jobs_of(fleet), {*fleet.kept, *leaving.accepted, *leaving.waiting}
+    jobs, staying = jobs_of(fleet), {*fleet.on_last_good, *leaving.accepted, *leaving.waiting}
     for name in names:
         path = path_of(name)
         if path not in jobs and tree.directory_of(path) not in staying:
             results.forget(name)
 
 
-def _remember_quotas(desk: Desk, last: Look) -> None:
+def _remember_quotas(desk: Installation, last: Comparison) -> None:
     """What was lifted is nobody's of ours any more; what was there already as it is sold now, is from now on."""
-    known, now = last.observed.quotas.given, still_given(last.desired.quotas, last.observed.quotas)
+    known, now = last.observed.quotas.applied, applied_after(last.desired.quotas, last.observed.quotas)
     if now != known:
-        desk.given.save(now)
+        desk.applied_quotas.save(now)
 
 
-def _remember_network(desk: Desk, there: bool) -> None:
+def _remember_network(desk: Installation, there: bool) -> None:
     """Before the first address is added, and when the last is gone."""
     decided = decisions.load(desk.state)
     if decided.network != there:
         decisions.save(desk.state, decided._replace(network=there))
 
 
-def circumstances(fleet: Fleet, seen: Look) -> dict[str, object]:
+def circumstances(fleet: Fleet, seen: Comparison) -> dict[str, object]:
     return {
         "complaints": [say.complaint_data(complaint) for complaint in fleet.complaints],
-        "kept": dict(fleet.kept),
+        "kept": dict(fleet.on_last_good),
         "broken": {name: it.text or it.what for name, it in fleet.broken.items()},
-        "waiting": dict(seen.leaving.waiting),
+        "waiting": dict(seen.removals.waiting),
         "unmet": dict(seen.desired.unmet),
         "late": dict(seen.desired.late),
         "not_enforced": fleet.not_enforced(),

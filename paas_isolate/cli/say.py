@@ -8,7 +8,7 @@ Imports what it says things with only when it says them: the run of every minute
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from paas_isolate.apply import Ending, Outcome
+from paas_isolate.apply import Outcome, Status
 from paas_isolate.errors import Complaint, Trouble
 from paas_isolate.model.account import Fleet
 from paas_isolate.text import escaped
@@ -17,11 +17,11 @@ _NAMED = 10
 """Accounts that one error is told of, of many."""
 
 _COLOURS = {
-    Ending.DONE: "green",
-    Ending.GONE: "green",
-    Ending.SKIPPED: "yellow",
-    Ending.PENDING: "yellow",
-    Ending.FAILED: "red",
+    Status.DONE: "green",
+    Status.GONE: "green",
+    Status.SKIPPED: "yellow",
+    Status.PENDING: "yellow",
+    Status.FAILED: "red",
 }
 
 
@@ -79,7 +79,7 @@ def complain(fleet: Fleet) -> None:
     """Everything that is wrong in the YAML, and what that means for whom, on standard error."""
     for complaint in fleet.complaints:
         line(str(complaint), fg="yellow" if complaint.warning else "red", err=True)
-    for name, reason in fleet.kept.items():
+    for name, reason in fleet.on_last_good.items():
         state = "keeps its last good limits" if name in fleet.accounts else "stays as it is"
         line(f"{name}: {state}: {reason}", fg="yellow", err=True)
     broken(fleet.broken)
@@ -116,13 +116,13 @@ def complaint_data(complaint: Complaint) -> dict[str, Any]:
 def outcome_line(outcome: Outcome, by: str = "") -> Styled:
     """`done     set pids.max of users/alice to 100 (was max)`; where it puts right what somebody did, `by` whom that
     was."""
-    because = f": {outcome.because}" if outcome.because else ""
+    because = f": {outcome.reason}" if outcome.reason else ""
     changed = f"; changed by {by}" if by else ""
-    return styled(f"{outcome.ending:<8}", _COLOURS[outcome.ending], f" {outcome.step}{because}{changed}")
+    return styled(f"{outcome.status:<8}", _COLOURS[outcome.status], f" {outcome.step}{because}{changed}")
 
 
 def outcome_data(outcome: Outcome) -> dict[str, str]:
-    return {"step": str(outcome.step), "ending": str(outcome.ending), "because": outcome.because}
+    return {"step": str(outcome.step), "ending": str(outcome.status), "because": outcome.reason}
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> None:

@@ -6,18 +6,18 @@ from collections.abc import Callable, Collection, Mapping
 
 from paas_isolate.apply import Outcome
 from paas_isolate.changes.catalogue import replicas
-from paas_isolate.changes.place import Places
+from paas_isolate.changes.place import Placement
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.running import tell_outcome
 from paas_isolate.cli.troubles import Troubles
-from paas_isolate.daemon.account import Edit, Turned, account_world, only, turn_account
+from paas_isolate.daemon.account import AccountChange, AccountResult, account_world, reconcile_account, restricted_to
 from paas_isolate.daemon.control import PARTLY, RefusedError
 from paas_isolate.errors import BusyError, PaasError, trouble
 from paas_isolate.linux import pidfd
 from paas_isolate.linux.records import path_of
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Service, Sold
+from paas_isolate.model.account import Account, Fleet, Service
 from paas_isolate.model.running import FOREVER
 from paas_isolate.source.notes import RESTED, STOPPED
 
@@ -29,19 +29,19 @@ _LATER = 60.0
 """Seconds after an error of ours."""
 
 
-class Servant:
-    def __init__(self, desk: Desk, troubles: Troubles) -> None:
+class ServiceRunner:
+    def __init__(self, desk: Installation, troubles: Troubles) -> None:
         self._desk, self._troubles = desk, troubles
         self._dues: dict[str, float] = {}
         """When to look again at leaves whose services wait for something, in seconds since the epoch."""
 
-    def until_served(self) -> float:
+    def until_services(self) -> float:
         return min(self._dues.values(), default=FOREVER) - time.time()
 
     def wait_for_all(self, dues: Mapping[str, float]) -> None:
         self._dues = _from_now_on(dues)
 
-    def wait_for(self, directory: str, turned: Turned) -> None:
+    def wait_for(self, directory: str, turned: AccountResult) -> None:
         self._forget(directory)
         self._dues.update(_from_now_on(turned.dues))
 
@@ -49,14 +49,14 @@ class Servant:
         for leaf in tree.within(self._dues, (directory,)):
             del self._dues[leaf]
 
-    def serve(self, fleet: Fleet, places: Places, records: Collection[str]) -> bool:
+    def run_services(self, fleet: Fleet, places: Placement, records: Collection[str]) -> bool:
         """The services of these records' accounts, and those for which it is time; whether that was possible."""
         now = time.time()
         paths = {*map(path_of, records), *(leaf for leaf, due in self._dues.items() if due <= now)}
         served = [self._contained(fleet, places, directory) for directory in sorted(tree.directories(paths))]
         return all(served)
 
-    def _contained(self, fleet: Fleet, places: Places, directory: str) -> bool:
+    def _contained(self, fleet: Fleet, places: Placement, directory: str) -> bool:
         """An error of ours costs the services of one account a minute; the look at everything may be sooner."""
         try:
             return self._serve(fleet, places, directory)
@@ -66,14 +66,14 @@ class Servant:
             return True
 
     def order(
-        self, fleet: Fleet, places: Places, verb: str, sold: Sold, service: Service, *, by_customer: bool
+        self, fleet: Fleet, places: Placement, verb: str, sold: Account, service: Service, *, by_customer: bool
     ) -> tuple[str, ...]:
         """start, stop or restart one: what was done of it at once. BusyError: the loop waits for nobody. RefusedError
         where a customer would start what an administrator has stopped. To stop is possible with a full disk too."""
         said: list[str] = []
         unsaved, noted = False, True
         name, records = f"{sold.directory}/{service.name}", self._desk.records
-        with self._desk.alone():
+        with self._desk.locked():
             if by_customer and verb != "stop" and not self._desk.decided().may_start(name):
                 raise RefusedError(f"{service.name} was stopped by your provider: ask them")
             try:
@@ -112,10 +112,10 @@ class Servant:
         with self._desk.tree(fleet) as (cgroups, _):
             for replica in replicas(service):
                 for pid in cgroups.pids(tree.leaf(directory, replica.name)):
-                    pidfd.ask(pid)
+                    pidfd.request_stop(pid)
 
     def _serve(
-        self, fleet: Fleet, places: Places, directory: str, hear: Callable[[Outcome], None] = tell_outcome
+        self, fleet: Fleet, places: Placement, directory: str, hear: Callable[[Outcome], None] = tell_outcome
     ) -> bool:
         """One account's, by what is known of it."""
         self._forget(directory)
@@ -123,8 +123,8 @@ class Servant:
         if sold is None:
             return False
         try:
-            with self._desk.alone(), self._desk.wheel(only(fleet, sold), wired=False) as wheel:
-                turned = turn_account(wheel, account_world(wheel, sold), Edit(sold, sold), places, hear)
+            with self._desk.locked(), self._desk.wheel(restricted_to(fleet, sold), wired=False) as wheel:
+                turned = reconcile_account(wheel, account_world(wheel, sold), AccountChange(sold, sold), places, hear)
                 self.wait_for(directory, turned)
                 return turned.settled
         except BusyError:

@@ -3,7 +3,7 @@
 import click
 
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import SpecError
@@ -13,7 +13,7 @@ from paas_isolate.model.account import Fleet, Host
 @click.command()
 @as_json
 @click.pass_obj
-def check(desk: Desk, as_json: bool) -> int:
+def check(desk: Installation, as_json: bool) -> int:
     """Read every specification and say what is wrong with it. Changes nothing, needs no root.
 
     Exit status 2 when something is wrong; warnings alone leave it 0.
@@ -36,7 +36,7 @@ def check(desk: Desk, as_json: bool) -> int:
         say.line(f"{counted}, {say.number(len(mistakes), 'mistake')}" if mistakes else well)
     if fleet.broken:
         return Exit.ERROR
-    return Exit.WRONG if mistakes or fleet.kept or fleet.removal else Exit.CONVERGED
+    return Exit.WRONG if mistakes or fleet.on_last_good or fleet.removal_blocked else Exit.CONVERGED
 
 
 @click.command()
@@ -52,7 +52,7 @@ def _data(fleet: Fleet) -> dict[str, object]:
     return {
         "accounts": sorted(fleet.accounts),
         "complaints": [say.complaint_data(complaint) for complaint in fleet.complaints],
-        "kept": dict(fleet.kept),
+        "kept": dict(fleet.on_last_good),
         "broken": {name: it.text or it.what for name, it in fleet.broken.items()},
         "not_enforced": fleet.not_enforced(),
     }

@@ -10,17 +10,17 @@ from paas_isolate.changes.conditions import Condition
 from paas_isolate.changes.quotas import waiting
 from paas_isolate.changes.steps import Changes, owner
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import Trouble, trouble, without_broken
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.world import Knobs
-from paas_isolate.reconcile import Look, Wheel, conditions, look
-from paas_isolate.sample import Line, disk_uses, outdated, use
-from paas_isolate.spec.names import some
+from paas_isolate.reconcile import Comparison, Wheel, compare, conditions
+from paas_isolate.sample import CgroupStatus, disk_uses, processes_in_old_view, usage
+from paas_isolate.spec.names import abbreviated
 from paas_isolate.units import format_cpu, format_size
 
 TITLES = ("", "STATE", "MEMORY", "OF", "PROCESSES", "OF", "CPU TIME", "OF", "READ", "WRITTEN", "HITS")
@@ -31,11 +31,11 @@ RIGHT = ("MEMORY", "PROCESSES", "CPU TIME", "READ", "WRITTEN")
 @click.argument("account", default="")
 @as_json
 @click.pass_obj
-def status(desk: Desk, account: str, as_json: bool) -> int:
+def status(desk: Installation, account: str, as_json: bool) -> int:
     """Show limits beside use: every account, or one with all its leaves; what is pending, and why."""
     fleet = desk.fleet()
     with desk.wheel(fleet, account=account) as wheel:
-        seen = look(wheel)
+        seen = compare(wheel)
         broken = dict(seen.broken)
         services = _conditions(wheel, seen, broken)
         lines = list(_lines(wheel, seen, account, services, broken))
@@ -59,7 +59,7 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     return Exit.ERROR if fleet.broken else Exit.CONVERGED
 
 
-def _conditions(wheel: Wheel, seen: Look, broken: dict[str, Trouble]) -> Mapping[str, Condition]:
+def _conditions(wheel: Wheel, seen: Comparison, broken: dict[str, Trouble]) -> Mapping[str, Condition]:
     def of(names: Sequence[str]) -> Mapping[str, Condition]:
         some = wheel.fleet._replace(accounts={name: wheel.fleet.accounts[name] for name in names})
         return conditions(wheel._replace(fleet=some), seen.observed.runs)
@@ -80,8 +80,8 @@ def _told(path: str, service: Condition, fleet: Fleet, account: str) -> tuple[st
 
 
 def _lines(
-    wheel: Wheel, seen: Look, account: str, services: Mapping[str, Condition], broken: dict[str, Trouble]
-) -> Iterator[Line]:
+    wheel: Wheel, seen: Comparison, account: str, services: Mapping[str, Condition], broken: dict[str, Trouble]
+) -> Iterator[CgroupStatus]:
     sold = wheel.fleet.accounts.get(account)
     observed = seen.observed.cgroups
     if sold is not None:
@@ -102,33 +102,33 @@ def _lines(
             broken[names[directory].name if directory in names else directory] = trouble(error)
 
 
-def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, names: dict[str, Sold]) -> Line:
+def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, names: dict[str, Account]) -> CgroupStatus:
     sold = names.get(tree.directory_of(path))
     name = sold.name if sold and tree.is_account(path) else path.rpartition("/")[2]
-    return Line(name, path, state, knobs, use(cgroups, path))
+    return CgroupStatus(name, path, state, knobs, usage(cgroups, path))
 
 
-def _state(path: str, seen: Look, wheel: Wheel, names: dict[str, Sold]) -> str:
+def _state(path: str, seen: Comparison, wheel: Wheel, names: dict[str, Account]) -> str:
     directory = tree.directory_of(path)
     sold = names.get(directory)
-    if directory in seen.leaving.accepted or directory in seen.leaving.waiting:
+    if directory in seen.removals.accepted or directory in seen.removals.waiting:
         return "leaving"
-    if sold is None or sold.name in wheel.fleet.kept:
+    if sold is None or sold.name in wheel.fleet.on_last_good:
         return "kept"
     if sold.suspended:
         return "suspended"
-    if sold.directory in wheel.held or f"{sold.directory}/{path.rpartition('/')[2]}" in wheel.held:
+    if sold.directory in wheel.frozen or f"{sold.directory}/{path.rpartition('/')[2]}" in wheel.frozen:
         return "frozen"
     return "pending" if any(owner(step) == directory for step in seen.changes) else "ok"
 
 
-def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tuple[str, list[str]]]:
+def _notes(fleet: Fleet, seen: Comparison, wheel: Wheel, account: str) -> Iterator[tuple[str, list[str]]]:
     """What somebody should know about each account: its pending steps, why it is kept or not removed."""
     notes: dict[str, list[str]] = {}
     files: dict[str, str] = {}
-    for name, reason in fleet.kept.items():
+    for name, reason in fleet.on_last_good.items():
         notes.setdefault(name, []).append(f"keeps its last good state: {reason}")
-    for directory, reason in seen.leaving.waiting.items():
+    for directory, reason in seen.removals.waiting.items():
         notes.setdefault(directory, []).append(f"no file names it any more: {reason}")
     for name in fleet.accounts if not account else (account,):
         files.setdefault(f"accounts.d/{name}.yaml", name)
@@ -137,13 +137,13 @@ def _notes(fleet: Fleet, seen: Look, wheel: Wheel, account: str) -> Iterator[tup
             notes.setdefault(files[complaint.file], []).append(str(complaint))
     for path, reason in (*seen.desired.unmet.items(), *seen.desired.late.items()):
         notes.setdefault(tree.directory_of(path), []).append(reason)
-    staying = (*seen.leaving.waiting, *fleet.kept)
+    staying = (*seen.removals.waiting, *fleet.on_last_good)
     for directory, reason in waiting(seen.desired.quotas, seen.observed.quotas, staying):
         notes.setdefault(directory, []).append(reason)
-    for step in _pending(seen.changes, wheel.only):
+    for step in _pending(seen.changes, wheel.account):
         notes.setdefault(owner(step) or "the tree", []).append(f"to do: {step}")
-    for directory, pids in outdated(fleet, seen.observed, wheel.only).items():
-        told = some([str(pid) for pid in pids])
+    for directory, pids in processes_in_old_view(fleet, seen.observed, wheel.account).items():
+        told = abbreviated([str(pid) for pid in pids])
         notes.setdefault(directory, []).append(f"see another view than new sessions do, until they end: {told}")
     if account in fleet.accounts:
         notes.setdefault(account, []).extend(disk_uses(fleet.accounts[account]))
@@ -157,7 +157,7 @@ def _pending(changes: Changes, only: str) -> Changes:
     return tuple(step for step in changes if not only or owner(step) == only)
 
 
-def row(line: Line) -> tuple[str, ...]:
+def row(line: CgroupStatus) -> tuple[str, ...]:
     used, knobs = line.use, line.knobs
     hits = {
         "killed": used.killed,

@@ -3,18 +3,18 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from paas_isolate.apply import Ending, Outcome
-from paas_isolate.changes.place import Places
-from paas_isolate.changes.steps import Move
+from paas_isolate.apply import Outcome, Status
+from paas_isolate.changes.place import Placement
+from paas_isolate.changes.steps import MoveProcess
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.troubles import Troubles
 from paas_isolate.daemon.budget import Budget
-from paas_isolate.daemon.mending import FLIPS, Flips, mended, strays, unplaced
+from paas_isolate.daemon.mending import FLIPS, RepairLimiter, apply_repairs, candidates, strays
 from paas_isolate.errors import BusyError, PaasError, without_broken
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.ears.processes import EVERYBODY, PROGRAMS, Processes
-from paas_isolate.linux.pidfd import Warmth
+from paas_isolate.linux.ears.processes import EVERYBODY, PROGRAMS, ProcConnectorSource
+from paas_isolate.linux.pidfd import RcuWarmer
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 
@@ -27,11 +27,11 @@ _AGAIN = 1.0
 """Seconds between two looks at those whose events are not heard for now, or ten times as long as one takes."""
 
 
-class Fights:
+class RepairLimits:
     """What is put back again and again is left alone, and told; `left_alone` until everything is looked at."""
 
     def __init__(self) -> None:
-        self._flips = Flips()
+        self._flips = RepairLimiter()
         self.left_alone = False
 
     def may_mend(self, what: str, by: str, thing: object = None) -> bool:
@@ -54,16 +54,16 @@ class Fights:
             say.line(f"{what} more often than can be followed: looked at once a second", fg="yellow", err=True)
 
 
-class Sweeper:
+class StrayMover:
     """`unheard` is told what is written for nobody's sake: it is no news, and there is a lot of it."""
 
     def __init__(
         self,
-        desk: Desk,
-        fights: Fights,
+        desk: Installation,
+        fights: RepairLimits,
         unheard: Callable[[int], None],
         troubles: Troubles,
-        processes: Processes | None = None,
+        processes: ProcConnectorSource | None = None,
     ) -> None:
         self._desk, self._fights, self._unheard, self._troubles = desk, fights, unheard, troubles
         self._processes, self._budget = processes, Budget()
@@ -72,9 +72,9 @@ class Sweeper:
         self._waiting = set[int]()
         """Logins that are refused, to be ended when they have had their time."""
         self._warm_until = 0.0
-        self._warmth: Warmth | None = None
+        self._warmth: RcuWarmer | None = None
 
-    def sweep(self, fleet: Fleet, places: Places, pids: Collection[int]) -> bool:
+    def move_strays(self, fleet: Fleet, places: Placement, pids: Collection[int]) -> bool:
         """Whether none of theirs is left elsewhere, or what is will be looked at soon. Without `pids` those are looked
         at whose events are not heard for now."""
         begin, begin_at = time.thread_time(), time.monotonic()
@@ -92,7 +92,7 @@ class Sweeper:
         self._due = time.monotonic() + max(_AGAIN, 10 * (time.thread_time() - begin))
         return True
 
-    def until_swept(self) -> float:
+    def until_strays(self) -> float:
         """Seconds; for ever where all are heard."""
         return max(0.0, self._due - time.monotonic()) if self._paused or self._waiting else float("inf")
 
@@ -114,8 +114,8 @@ class Sweeper:
         if self._processes:
             self._processes.pause(uids)
 
-    def _sweep(self, fleet: Fleet, places: Places, pids: Collection[int], uids: Collection[int]) -> bool:
-        some = frozenset(unplaced(places, pids, uids))
+    def _sweep(self, fleet: Fleet, places: Placement, pids: Collection[int], uids: Collection[int]) -> bool:
+        some = frozenset(candidates(places, pids, uids))
         if not some:
             return True  # of the many that become somebody else most are nobody's of ours
         commands = self._desk.commands
@@ -130,7 +130,7 @@ class Sweeper:
             say.lines(f"a process could not be placed: {error}", fg="red", err=True)
             return False
 
-    def _swept(self, cgroups: CgroupTree, places: Places, pids: Collection[int]) -> bool:
+    def _swept(self, cgroups: CgroupTree, places: Placement, pids: Collection[int]) -> bool:
         """A process that forks while it is moved leaves a child: so all of its user's are looked at until none is
         elsewhere."""
         uids: set[int] = set()
@@ -143,15 +143,15 @@ class Sweeper:
             steps = tuple(step for step in found if self._may_move(step))
             if not steps:
                 return True
-            with self._desk.alone():
-                _tell_moves(mended(cgroups, steps))
+            with self._desk.locked():
+                _tell_moves(apply_repairs(cgroups, steps))
             self._keep_warm(cgroups)
             moved = (step.process for step in steps if step.to != tree.NOWHERE)
             uids |= {uid for process in moved for uid in (process.uid, *process.others)}
-            pids = tuple(unplaced(places, (), uids))
+            pids = tuple(candidates(places, (), uids))
         return False
 
-    def _may_move(self, move: Move) -> bool:
+    def _may_move(self, move: MoveProcess) -> bool:
         """A process that somebody takes out again and again is not fought for."""
         process = move.process
         return self._fights.may_mend(f"process {process.pid} of uid {process.uid}", "", (process.pid, process.start))
@@ -159,10 +159,10 @@ class Sweeper:
     def _keep_warm(self, cgroups: CgroupTree) -> None:
         self._warm_until = time.monotonic() + _WARM
         if self._warmth is None:
-            self._warmth = Warmth(cgroups)
+            self._warmth = RcuWarmer(cgroups)
             self._unheard(self._warmth.fileno())
 
-    def warm(self) -> bool:
+    def keep_rcu_warm(self) -> bool:
         """Whether there is still a reason to."""
         if self._warmth is None:
             return False
@@ -176,6 +176,6 @@ class Sweeper:
 
 def _tell_moves(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes[:_TOLD]:
-        say.line(say.outcome_line(outcome), err=outcome.ending is Ending.FAILED)
+        say.line(say.outcome_line(outcome), err=outcome.status is Status.FAILED)
     if len(outcomes) > _TOLD:
         say.line(f"and {len(outcomes) - _TOLD} processes more")

@@ -3,12 +3,12 @@
 import click
 
 from paas_isolate.cli import say
-from paas_isolate.cli.desk import Desk
+from paas_isolate.cli.desk import Installation
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.options import as_json, only_account
-from paas_isolate.cli.running import Manner, circumstances, tell_late, tell_unmet, tell_waiting
+from paas_isolate.cli.running import RunOptions, circumstances, tell_late, tell_unmet, tell_waiting
 from paas_isolate.cli.running import reconcile as run
-from paas_isolate.reconcile import look
+from paas_isolate.reconcile import compare
 
 
 @click.command()
@@ -16,11 +16,11 @@ from paas_isolate.reconcile import look
 @only_account
 @as_json
 @click.pass_obj
-def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
+def diff(desk: Installation, exit_code: bool, account: str, as_json: bool) -> int:
     """Say what reconcile would do, one sentence a step. Changes nothing."""
     fleet = desk.fleet()
     with desk.wheel(fleet, account=account) as wheel:
-        seen = look(wheel)
+        seen = compare(wheel)
     fleet = fleet.with_broken(seen.broken)
     if as_json:
         say.print_json({"changes": [str(step) for step in seen.changes], **circumstances(fleet, seen)})
@@ -30,7 +30,7 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
             say.line(str(step))
         tell_unmet(seen.desired.unmet.values())
         tell_late(seen.desired.late.values())
-        tell_waiting(seen.leaving)
+        tell_waiting(seen.removals)
         say.tell_reserved(fleet)
         if not seen.changes:
             say.line("nothing differs")
@@ -50,11 +50,11 @@ def diff(desk: Desk, exit_code: bool, account: str, as_json: bool) -> int:
 @as_json
 @click.pass_obj
 def reconcile(
-    desk: Desk, account: str, remove: bool, wait: float | None, cron: bool, quiet: bool, as_json: bool
+    desk: Installation, account: str, remove: bool, wait: float | None, cron: bool, quiet: bool, as_json: bool
 ) -> int:
     """Make the kernel agree with the specifications: cgroups, limits, and every process in its place.
 
     Exit status 0 when all agrees afterwards, 4 when something waits or keeps its last good state, 1 when
     something failed, 75 when another run is at work and does not end within --wait.
     """
-    return run(desk, Manner(account, remove, wait, cron, quiet, as_json))
+    return run(desk, RunOptions(account, remove, wait, cron, quiet, as_json))

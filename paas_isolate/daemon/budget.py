@@ -9,15 +9,15 @@ from typing import NamedTuple
 from paas_isolate.linux.ears.processes import EVERYBODY, PROGRAMS
 
 
-class Rate(NamedTuple):
+class BudgetRate(NamedTuple):
     """Seconds of CPU time: so many of each second, and so many that may be saved up."""
 
     share: float
     most: float
 
 
-TOTAL = Rate(0.2, 1.0)
-EACH = Rate(0.05, 0.5)
+TOTAL = BudgetRate(0.2, 1.0)
+EACH = BudgetRate(0.05, 0.5)
 """An ordinary process that becomes a customer's costs about a millisecond."""
 _LITTLE = 0.02
 """Seconds. Who has spent no more than that of what was saved up is not the reason that all is spent."""
@@ -28,7 +28,7 @@ _MOST = 64
 class Budget:
     """A token bucket for each uid (PROGRAMS for what is told without one), and one for all."""
 
-    def __init__(self, total: Rate = TOTAL, each: Rate = EACH) -> None:
+    def __init__(self, total: BudgetRate = TOTAL, each: BudgetRate = EACH) -> None:
         self._total, self._each = _Bucket(total, 0.0), each
         self._buckets: dict[int, _Bucket] = {}
         self._until: dict[int, float] = {}
@@ -58,7 +58,7 @@ class Budget:
 
 
 class _Bucket:
-    def __init__(self, rate: Rate, now: float) -> None:
+    def __init__(self, rate: BudgetRate, now: float) -> None:
         self._rate, self.level, self._at = rate, rate.most, now
 
     def at_time(self, now: float) -> float:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
-from paas_isolate.daemon.loop import Ear, Hands
+from paas_isolate.daemon.loop import DaemonActions, EventSource
 from paas_isolate.errors import Trouble, trouble
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.heard import Event, EventKind
 
 _PAUSE = 0.1
 """Seconds: what is raised at every look at an ear must not take all of a core."""
@@ -16,11 +16,11 @@ Tell = Callable[[str, Trouble], None]
 """Says what nobody expected to be raised, and by what."""
 
 
-class Contained:
+class ContainedActions:
     """The hands of the loop. Where one of them raises, everything is looked at: each account alone, where need be. A
     look at everything that raises is tried again when its time comes."""
 
-    def __init__(self, hands: Hands, tell: Tell) -> None:
+    def __init__(self, hands: DaemonActions, tell: Tell) -> None:
         self._hands, self._tell = hands, tell
 
     def _do(self, what: str, work: Callable[[], Result], otherwise: Result) -> Result:
@@ -30,57 +30,57 @@ class Contained:
             self._tell(what, trouble(error))
             return otherwise
 
-    def turn(self) -> bool:
-        return self._do("the look at everything", self._hands.turn, True)
+    def reconcile_all(self) -> bool:
+        return self._do("the look at everything", self._hands.reconcile_all, True)
 
-    def patience(self) -> float:
-        return self._do("the time to the next look", self._hands.patience, 60.0)
+    def grace(self) -> float:
+        return self._do("the time to the next look", self._hands.grace, 60.0)
 
-    def glance(self) -> bool:
-        return self._do("a glance", self._hands.glance, False)
+    def quick_check(self) -> bool:
+        return self._do("a glance", self._hands.quick_check, False)
 
-    def edit(self, places: Collection[str]) -> float | None:
+    def apply_files(self, places: Collection[str]) -> float | None:
         at_once: float | None = 0.0
-        return self._do("a file that was saved", lambda: self._hands.edit(places), at_once)
+        return self._do("a file that was saved", lambda: self._hands.apply_files(places), at_once)
 
-    def mend(self, heard: Heard) -> bool:
-        return self._do("a knob that was written", lambda: self._hands.mend(heard), False)
+    def repair_knob(self, heard: Event) -> bool:
+        return self._do("a knob that was written", lambda: self._hands.repair_knob(heard), False)
 
-    def note(self, heard: Heard) -> None:
-        self._do("who has written", lambda: self._hands.note(heard), None)
+    def note_writer(self, heard: Event) -> None:
+        self._do("who has written", lambda: self._hands.note_writer(heard), None)
 
-    def rewire(self, heard: Sequence[Heard]) -> bool:
-        return self._do("the network", lambda: self._hands.rewire(heard), False)
+    def repair_network(self, heard: Sequence[Event]) -> bool:
+        return self._do("the network", lambda: self._hands.repair_network(heard), False)
 
-    def sweep(self, pids: Collection[int]) -> bool:
-        return self._do("processes elsewhere", lambda: self._hands.sweep(pids), False)
+    def move_strays(self, pids: Collection[int]) -> bool:
+        return self._do("processes elsewhere", lambda: self._hands.move_strays(pids), False)
 
-    def until_swept(self) -> float:
-        return self._do("the time of the sweep", self._hands.until_swept, 60.0)
+    def until_strays(self) -> float:
+        return self._do("the time of the sweep", self._hands.until_strays, 60.0)
 
-    def serve(self, records: Collection[str]) -> bool:
-        return self._do("services", lambda: self._hands.serve(records), False)
+    def run_services(self, records: Collection[str]) -> bool:
+        return self._do("services", lambda: self._hands.run_services(records), False)
 
-    def until_served(self) -> float:
-        return self._do("the time of services", self._hands.until_served, 60.0)
+    def until_services(self) -> float:
+        return self._do("the time of services", self._hands.until_services, 60.0)
 
-    def warm(self) -> bool:
-        return self._do("the way of processes", self._hands.warm, False)
+    def keep_rcu_warm(self) -> bool:
+        return self._do("the way of processes", self._hands.keep_rcu_warm, False)
 
 
-class ContainedEar:
+class ContainedSource:
     """What cannot be understood may have been anything: everything is looked at."""
 
-    def __init__(self, ear: Ear, tell: Tell) -> None:
+    def __init__(self, ear: EventSource, tell: Tell) -> None:
         self._ear, self._tell = ear, tell
 
     def fileno(self) -> int:
         return self._ear.fileno()
 
-    def heard(self) -> Iterator[Heard]:
+    def read(self) -> Iterator[Event]:
         try:
-            yield from self._ear.heard()
+            yield from self._ear.read()
         except Exception as error:  # noqa: BLE001
             self._tell(f"what {type(self._ear).__name__} heard", trouble(error))
             time.sleep(_PAUSE)
-            yield Heard(Kind.LOST)
+            yield Event(EventKind.LOST)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from paas_isolate.changes.place import Places
+from paas_isolate.changes.place import Placement
 from paas_isolate.errors import PaasError
-from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.account import Account, Fleet
 
-Told = Mapping[str, object]
+Reply = Mapping[str, object]
 """What goes out as JSON."""
 ERROR, WRONG, PARTLY, BUSY = 1, 2, 4, 75
 """Exit statuses, as the command line has them."""
@@ -31,10 +31,10 @@ class Customers(NamedTuple):
     """Whose accounts there are, as the last turn had them."""
 
     fleet: Fleet
-    places: Places
+    places: Placement
 
 
-class May(Enum):
+class Access(Enum):
     """Who may ask for a verb, and whether it is about an account."""
 
     ANYBODY = "about no account"
@@ -42,18 +42,18 @@ class May(Enum):
     ROOT = "root alone"
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What a verb's function is given: `about` is the account, of a fleet, where the verb has one (May.OWNER); `words`
     are what follows its name. `answer` is for what cannot be told at once."""
 
     uid: int
     pid: int
     words: tuple[str, ...]
-    about: tuple[Fleet, Sold] | None
-    answer: Callable[[Told], None]
+    about: tuple[Fleet, Account] | None
+    answer: Callable[[Reply], None]
 
     @property
-    def account(self) -> tuple[Fleet, Sold]:
+    def account(self) -> tuple[Fleet, Account]:
         assert self.about is not None
         return self.about
 
@@ -62,8 +62,8 @@ class Verb(NamedTuple):
     """`function` gives the answer, or raises RefusedError; None: it calls `asked.answer`, in `patience` seconds."""
 
     name: str
-    may: May
-    function: Callable[[Asked], Told | None]
+    may: Access
+    function: Callable[[Request], Reply | None]
     patience: float = 5.0
 
 
@@ -86,7 +86,7 @@ class Control:
             name, words = _read(line)
             verb = self._verb(name, uid)
             about, words = self._about(verb, words, uid)
-            told = verb.function(Asked(uid, pid, words, about, lambda said: answer(_line({"told": said}))))
+            told = verb.function(Request(uid, pid, words, about, lambda said: answer(_line({"told": said}))))
         except RefusedError as no:
             return refusal(str(no), no.status)
         except (PaasError, OSError) as error:
@@ -99,27 +99,29 @@ class Control:
     def _verb(self, name: str, uid: int) -> Verb:
         verb = self._verbs.get(name)
         if verb is None:
-            known = (it.name for it in self._verbs.values() if uid == 0 or it.may is not May.ROOT)
+            known = (it.name for it in self._verbs.values() if uid == 0 or it.may is not Access.ROOT)
             raise RefusedError(f"no verb is called {name[:32]!r}; there are: {', '.join(known)}", WRONG)
-        if verb.may is May.ROOT and uid != 0:
+        if verb.may is Access.ROOT and uid != 0:
             raise RefusedError("this needs root")
         return verb
 
-    def _about(self, verb: Verb, words: tuple[str, ...], uid: int) -> tuple[tuple[Fleet, Sold] | None, tuple[str, ...]]:
+    def _about(
+        self, verb: Verb, words: tuple[str, ...], uid: int
+    ) -> tuple[tuple[Fleet, Account] | None, tuple[str, ...]]:
         """The account, and the words that are left; of `ACCOUNT/SERVICE` the service is."""
-        if verb.may is not May.OWNER:
+        if verb.may is not Access.OWNER:
             return None, words
         customers = self._customers()
         if customers is None:
             raise RefusedError("the daemon has not looked at everything yet", BUSY)
         first, slash, service = words[0].partition("/") if words else ("", "", "")
-        sold = own(customers, uid) if uid else _named(customers.fleet, first)
+        sold = account_of_caller(customers, uid) if uid else _named(customers.fleet, first)
         if uid == 0 or (slash and first == sold.name):
             words = (service, *words[1:]) if slash else words[1:]
         return (customers.fleet, sold), words
 
 
-def own(customers: Customers, uid: int) -> Sold:
+def account_of_caller(customers: Customers, uid: int) -> Account:
     """The account of a user who is not root."""
     sold = customers.places.account_of(uid) if customers.fleet.governs(uid) else None
     if sold is not None and uid not in customers.fleet.doubtful:
@@ -129,7 +131,7 @@ def own(customers: Customers, uid: int) -> Sold:
     raise RefusedError("you have no account on this machine")
 
 
-def _named(fleet: Fleet, name: str) -> Sold:
+def _named(fleet: Fleet, name: str) -> Account:
     if not name:
         raise RefusedError("root has no account of its own: name one", WRONG)
     if (sold := fleet.accounts.get(name)) is None:
@@ -153,5 +155,5 @@ def refusal(words: str, status: int) -> bytes:
     return _line({"error": words, "status": status})
 
 
-def _line(said: Told) -> bytes:
+def _line(said: Reply) -> bytes:
     return json.dumps(said, default=str, separators=(",", ":")).encode() + b"\n"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def put_off() -> Iterator[None]:
+def deferred_gc() -> Iterator[None]:
     """Until the end of a whole turn. What there is then stays: later collections leave it out (gc.freeze)."""
     gc.disable()
     try:

@@ -6,14 +6,14 @@ Small, for there may be 20,000 accounts: who has never hit anything costs a line
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from paas_isolate.sample import Struck
+from paas_isolate.sample import LimitCounters
 
 DAY = 86_400
 EACH, ALL = 8, 10_000
 """Hits that are kept of an account, and of all: above it only the newest of each."""
 
 
-class Hit(NamedTuple):
+class LimitEvent(NamedTuple):
     """`number` of `what` (a field of Struck) in a service ('' for the account as a whole) between two looks, or in a
     row of them; in seconds since 1970."""
 
@@ -29,21 +29,21 @@ class _Watched(NamedTuple):
 
     since: int
     at: int
-    counts: Mapping[str, Struck]
-    hits: tuple[Hit, ...]
+    counts: Mapping[str, LimitCounters]
+    hits: tuple[LimitEvent, ...]
 
 
-_NOTHING: Mapping[str, Struck] = {}
+_NOTHING: Mapping[str, LimitCounters] = {}
 
 
-class Hits:
+class LimitEvents:
     """By the account's directory."""
 
     def __init__(self) -> None:
         self._watched: dict[str, _Watched] = {}
         self._number = 0
 
-    def take(self, directory: str, counted: Mapping[str, Struck], now: int) -> None:
+    def take(self, directory: str, counted: Mapping[str, LimitCounters], now: int) -> None:
         """What the counters of an account's services say. The first look tells nothing: that may be years old."""
         counts = {service: it for service, it in counted.items() if any(it)} or _NOTHING
         before = self._watched.get(directory)
@@ -54,7 +54,7 @@ class Hits:
         self._number += len(hits) - len(before.hits)
         self._watched[directory] = _Watched(before.since, now, counts, hits)
 
-    def _kept(self, before: _Watched, counts: Mapping[str, Struck], now: int) -> tuple[Hit, ...]:
+    def _kept(self, before: _Watched, counts: Mapping[str, LimitCounters], now: int) -> tuple[LimitEvent, ...]:
         hits = {(it.service, it.what, it.since): it for it in before.hits if it.until > now - DAY}
         for hit in _news(before, counts, now):
             earlier = next((it for it in hits.values() if it[:2] == hit[:2] and it.until == before.at), None)
@@ -69,7 +69,7 @@ class Hits:
     def knows(self, directory: str) -> bool:
         return directory in self._watched
 
-    def of(self, directory: str) -> tuple[int, tuple[Hit, ...]]:
+    def of(self, directory: str) -> tuple[int, tuple[LimitEvent, ...]]:
         """Since when the account is watched (0: not yet), and what it has hit in the last DAY, the newest last."""
         found = self._watched.get(directory)
         return (found.since, tuple(it for it in found.hits if it.until > found.at - DAY)) if found else (0, ())
@@ -79,23 +79,23 @@ class Hits:
             self._number -= len(self._watched.pop(gone).hits)
 
 
-def _news(before: _Watched, counts: Mapping[str, Struck], now: int) -> Iterator[Hit]:
-    more = {service: _more(before.counts.get(service, Struck()), said) for service, said in counts.items()}
+def _news(before: _Watched, counts: Mapping[str, LimitCounters], now: int) -> Iterator[LimitEvent]:
+    more = {service: _more(before.counts.get(service, LimitCounters()), said) for service, said in counts.items()}
     if "" in more:
         more[""] = _less(more[""], [it for service, it in more.items() if service])
     for service, news in more.items():
-        for what, number in zip(Struck._fields, news, strict=True):
+        for what, number in zip(LimitCounters._fields, news, strict=True):
             if number:
-                yield Hit(service, what, number, before.at, now)
+                yield LimitEvent(service, what, number, before.at, now)
 
 
-def _more(was: Struck, said: Struck) -> Struck:
+def _more(was: LimitCounters, said: LimitCounters) -> LimitCounters:
     if any(new < old for new, old in zip(said, was, strict=True)):
         return said  # another cgroup of the same name
-    return Struck(*(new - old for new, old in zip(said, was, strict=True)))
+    return LimitCounters(*(new - old for new, old in zip(said, was, strict=True)))
 
 
-def _less(whole: Struck, parts: Collection[Struck]) -> Struck:
+def _less(whole: LimitCounters, parts: Collection[LimitCounters]) -> LimitCounters:
     """What an account itself has hit: memory.events counts its services too, as does pids.events from Linux 6.11 on."""
     killed, refused = (sum(it.killed for it in parts), sum(it.refused for it in parts))
-    return Struck(max(0, whole.killed - killed), max(0, whole.refused - refused), whole.throttled)
+    return LimitCounters(max(0, whole.killed - killed), max(0, whole.refused - refused), whole.throttled)

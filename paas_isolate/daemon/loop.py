@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Protocol
 
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.heard import Event, EventKind
 
 REST = 1.0
 """A whole turn rests as long as it took, so many seconds at the most: whoever changes something without end gets half
@@ -17,56 +17,56 @@ of a core and no more."""
 
 _SOON = 0.005
 """Seconds, doubled each time: what could not be settled is tried again."""
-_SMALL = (Kind.KNOB, Kind.PROCESS, Kind.SPECS, Kind.NETWORK, Kind.SERVICE)
+_SMALL = (EventKind.KNOB, EventKind.PROCESS, EventKind.SPECS, EventKind.NETWORK, EventKind.SERVICE)
 """What need not mean that everything is looked at."""
 
 
-class Ear(Protocol):
+class EventSource(Protocol):
     def fileno(self) -> int: ...
 
-    def heard(self) -> Iterator[Heard]: ...
+    def read(self) -> Iterator[Event]: ...
 
 
-class Hands(Protocol):
+class DaemonActions(Protocol):
     """What the loop can have done. None raises: what goes wrong is told, and comes up again at the next look."""
 
-    def turn(self) -> bool:
+    def reconcile_all(self) -> bool:
         """Everything is read, looked at and mended; False where that should soon be done again."""
 
-    def patience(self) -> float:
+    def grace(self) -> float:
         """Seconds to the next turn when nothing is heard."""
 
-    def glance(self) -> bool:
+    def quick_check(self) -> bool:
         """A look at what no event tells, in a few system calls; False where everything should be looked at."""
 
-    def edit(self, places: Collection[str]) -> float | None:
+    def apply_files(self, places: Collection[str]) -> float | None:
         """These files have changed: those of accounts are read and applied. None where all is done by that, else the
         seconds after which everything should be looked at."""
 
-    def mend(self, heard: Heard) -> bool:
+    def repair_knob(self, heard: Event) -> bool:
         """One cgroup is looked at and mended; whether that was possible."""
 
-    def note(self, heard: Heard) -> None:
+    def note_writer(self, heard: Event) -> None:
         """Somebody has written to a cgroup: the next whole turn, which mends it, tells who."""
 
-    def rewire(self, heard: Sequence[Heard]) -> bool:
+    def repair_network(self, heard: Sequence[Event]) -> bool:
         """The network is looked at and mended; whether that was possible."""
 
-    def sweep(self, pids: Collection[int]) -> bool:
+    def move_strays(self, pids: Collection[int]) -> bool:
         """These processes are looked at and put in their place, all that there are where one is 0; whether none of
         theirs is left elsewhere."""
 
-    def serve(self, records: Collection[str]) -> bool:
+    def run_services(self, records: Collection[str]) -> bool:
         """The services of these accounts, and those for which it is time, are looked at and kept; whether that was
         possible."""
 
-    def until_served(self) -> float:
+    def until_services(self) -> float:
         """Seconds until it is time for a service: to start it again, to end one that does not, to run a job."""
 
-    def until_swept(self) -> float:
+    def until_strays(self) -> float:
         """Seconds until it is time to look at processes of which no events are heard for now: sweep of none."""
 
-    def warm(self) -> bool:
+    def keep_rcu_warm(self) -> bool:
         """Keep the kernel ready to move processes; False where there is no reason to any more."""
 
 
@@ -76,8 +76,8 @@ class Loop:
 
     def __init__(
         self,
-        hands: Hands,
-        ears: Sequence[Ear],
+        hands: DaemonActions,
+        ears: Sequence[EventSource],
         *,
         pulse: float,
         alive: Callable[[], None],
@@ -117,34 +117,34 @@ class Loop:
             self._turn()
         elif now >= self._glance_due:
             self._glance_due = now + self._glancing
-            if not self._hands.glance():
+            if not self._hands.quick_check():
                 self._turn_in(0)
-        if self._hands.until_swept() <= 0:
-            self._hands.sweep(())
-        if self._hands.until_served() <= 0 and not self._hands.serve(()):
+        if self._hands.until_strays() <= 0:
+            self._hands.move_strays(())
+        if self._hands.until_services() <= 0 and not self._hands.run_services(()):
             self._turn_in(0)
         if self._warm and now >= self._warm_due:  # not at every wake: what is written for it wakes, too
             self._keep_warm()
 
     def _keep_warm(self) -> None:
-        self._warm = self._hands.warm()
+        self._warm = self._hands.keep_rcu_warm()
         self._warm_due = time.monotonic() + self._warming
 
     def _patience(self) -> float:
         left = max(0.0, min(self._due, self._glance_due) - time.monotonic())
-        left = max(0.0, min(left, self._hands.until_served(), self._hands.until_swept()))
+        left = max(0.0, min(left, self._hands.until_services(), self._hands.until_strays()))
         left = min(left, self._warming) if self._warm else left
         return min(left, self._pulse) if self._pulse else left
 
     def _turn(self) -> None:
         self._asked = False
         begin = time.monotonic()
-        settled = self._hands.turn()
+        settled = self._hands.reconcile_all()
         end = time.monotonic()
         self._rested = end + min(end - begin, REST)
         self._unsettled = 0 if settled else self._unsettled + 1
         soon = end - begin + _SOON * 2**self._unsettled
-        patience = self._hands.patience()
+        patience = self._hands.grace()
         self._due = end + (patience if settled else min(patience, soon))
         self._glance_due = end + self._glancing
 
@@ -152,40 +152,40 @@ class Loop:
         self._asked = True
         self._due = min(self._due, max(self._rested, time.monotonic() + seconds))
 
-    def _said(self, ear: Ear | None, fd: int) -> Iterator[Heard]:
+    def _said(self, ear: EventSource | None, fd: int) -> Iterator[Event]:
         if ear is not None:
-            yield from ear.heard()
+            yield from ear.read()
             return
         with suppress(BlockingIOError):
             for number in os.read(fd, 4096):
                 if number == signal.SIGHUP:
-                    yield Heard(Kind.LOST)
+                    yield Event(EventKind.LOST)
                 else:
                     self._stopped = True
 
-    def _answer(self, heard: Sequence[Heard]) -> None:
+    def _answer(self, heard: Sequence[Event]) -> None:
         """Specifications first: what somebody else's run has written meanwhile is as they say now."""
         if any(it.kind not in _SMALL for it in heard):
             self._turn_in(0)
-        pids = {it.pid for it in heard if it.kind is Kind.PROCESS}
+        pids = {it.pid for it in heard if it.kind is EventKind.PROCESS}
         if pids:
-            if not self._hands.sweep(pids):
+            if not self._hands.move_strays(pids):
                 self._turn_in(0)
             self._keep_warm()
-        files = {it.place for it in heard if it.kind is Kind.SPECS}
-        if files and (seconds := self._hands.edit(files)) is not None:
+        files = {it.place for it in heard if it.kind is EventKind.SPECS}
+        if files and (seconds := self._hands.apply_files(files)) is not None:
             self._turn_in(seconds)
-        wires = [it for it in heard if it.kind is Kind.NETWORK]
-        if wires and not self._hands.rewire(wires):
+        wires = [it for it in heard if it.kind is EventKind.NETWORK]
+        if wires and not self._hands.repair_network(wires):
             self._turn_in(0)
-        records = {it.place for it in heard if it.kind is Kind.SERVICE}
-        if records and not self._asked and not self._hands.serve(records):
+        records = {it.place for it in heard if it.kind is EventKind.SERVICE}
+        if records and not self._asked and not self._hands.run_services(records):
             self._turn_in(0)
-        for knob in {it.place: it for it in heard if it.kind is Kind.KNOB}.values():
+        for knob in {it.place: it for it in heard if it.kind is EventKind.KNOB}.values():
             if self._asked:  # the whole turn does it, by what is wanted then
-                self._hands.note(knob)
-            elif not self._hands.mend(knob):
-                self._hands.note(knob)
+                self._hands.note_writer(knob)
+            elif not self._hands.repair_knob(knob):
+                self._hands.note_writer(knob)
                 self._turn_in(0)
 
     @contextmanager

@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable, Iterator
 
 from paas_isolate.apply import Outcome, apply
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.place import Places
+from paas_isolate.changes.place import Placement
 from paas_isolate.changes.refused import as_refused
-from paas_isolate.changes.steps import Changes, LowerMemory, Move, SetKnob
+from paas_isolate.changes.steps import Changes, LowerMemory, MoveProcess, SetKnob
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.commands import CommandReader
 from paas_isolate.model.knobs import SUBTREE_CONTROL
 from paas_isolate.model.world import World
-from paas_isolate.observe import closely, with_commands
+from paas_isolate.observe import inspect_process, with_commands
 
 FLIPS, MINUTE = 3, 60.0
 _MANY = 1000
@@ -40,11 +40,11 @@ def _members(cgroups: CgroupTree, desired: World, place: str) -> Iterator[tuple[
             yield path, seen[1]
 
 
-def mended(cgroups: CgroupTree, steps: Changes) -> tuple[Outcome, ...]:
+def apply_repairs(cgroups: CgroupTree, steps: Changes) -> tuple[Outcome, ...]:
     return tuple(apply(cgroups, steps, None, None))
 
 
-def unplaced(places: Places, pids: Collection[int], uids: Collection[int]) -> Iterator[int]:
+def candidates(places: Placement, pids: Collection[int], uids: Collection[int]) -> Iterator[int]:
     """Those of these processes that a governed user has, and all of `uids`; all of all users where a pid is 0."""
     if 0 in pids or uids:
         yield from (pid for pid, uid in procfs.effective_uids() if uid in uids or (0 in pids and places.governs(uid)))
@@ -53,26 +53,26 @@ def unplaced(places: Places, pids: Collection[int], uids: Collection[int]) -> It
 
 def strays(
     cgroups: CgroupTree,
-    places: Places,
+    places: Placement,
     pids: Iterable[int],
     waiting: set[int] | None = None,
     commands: CommandReader | None = None,
-) -> tuple[Move, ...]:
+) -> tuple[MoveProcess, ...]:
     """The steps that put those of them that are not in their place there. Of logins that are refused those are
     `waiting` whose time is not over."""
     steps = []
-    found = tuple(process for pid in pids if (process := closely(cgroups, places, pid)))
+    found = tuple(process for pid in pids if (process := inspect_process(cgroups, places, pid)))
     for process in with_commands(places, found, commands or CommandReader()):
-        moved = places.moved(process)
+        moved = places.correction(process)
         placed = as_refused(process, moved, lambda path: "frozen 1" in (cgroups.read(path, "cgroup.events") or ""))
         if placed:
-            steps.append(Move(process, placed.cgroup))
+            steps.append(MoveProcess(process, placed.cgroup))
         elif moved and waiting is not None:
             waiting.add(process.pid)
     return tuple(steps)
 
 
-class Flips:
+class RepairLimiter:
     """How often each thing was mended lately: who is put back again and again is not fought, but told."""
 
     def __init__(self) -> None:

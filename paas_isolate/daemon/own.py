@@ -6,17 +6,17 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from paas_isolate.changes.catalogue import leaves
-from paas_isolate.daemon.account import only, runs_of
-from paas_isolate.daemon.control import Asked, Told
-from paas_isolate.daemon.hits import Hits
+from paas_isolate.daemon.account import restricted_to, runs_of
+from paas_isolate.daemon.control import Reply, Request
+from paas_isolate.daemon.hits import LimitEvents
 from paas_isolate.daemon.rounds import counters
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.account import Account, Fleet
 from paas_isolate.reconcile import Wheel, conditions
 from paas_isolate.sample import disk_uses, lines
 
 
-class Own(NamedTuple):
+class AccountReport(NamedTuple):
     """`cgroups` are Lines and `hits` are Hits, as JSON has them; `watched` is 0 where nobody looks who hits a limit."""
 
     account: str
@@ -31,10 +31,10 @@ class Own(NamedTuple):
 Opened = Callable[[Fleet], AbstractContextManager[Wheel]]
 
 
-def me(asked: Asked, opened: Opened, hits: Hits) -> Told:
+def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
     """The account as the kernel has it at this moment, with what it was sold."""
     fleet, sold = asked.account
-    with opened(only(fleet, sold)) as wheel:
+    with opened(restricted_to(fleet, sold)) as wheel:
         names = [it.name for it in leaves(wheel.fleet.accounts[sold.name].services)]
         found = conditions(wheel, runs_of(wheel, [tree.leaf(sold.directory, it) for it in names]))
         told = lines(wheel.cgroups, sold.directory, names, state=_state(fleet, sold), conditions=found)
@@ -43,7 +43,7 @@ def me(asked: Asked, opened: Opened, hits: Hits) -> Told:
     since, lately = hits.of(sold.directory)
     struck = [it._asdict() for it in lately]
     notes = *_notes(fleet, sold), *_of_services(seen), *disk_uses(sold)
-    return Own(sold.name, sold.plan, sold.addresses, seen, since, struck, notes)._asdict()
+    return AccountReport(sold.name, sold.plan, sold.addresses, seen, since, struck, notes)._asdict()
 
 
 def _of_services(seen: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -53,17 +53,17 @@ def _of_services(seen: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{line['name']} is {service['state']}: {service['detail']}{again if service['given_up'] else ''}"
 
 
-def _state(fleet: Fleet, sold: Sold) -> str:
-    if sold.name in fleet.kept:
+def _state(fleet: Fleet, sold: Account) -> str:
+    if sold.name in fleet.on_last_good:
         return "kept"
     return "suspended" if sold.suspended else ""
 
 
-def _notes(fleet: Fleet, sold: Sold) -> Iterator[str]:
+def _notes(fleet: Fleet, sold: Account) -> Iterator[str]:
     """Where the own file is wrong, but not in which words: those may name the files of others."""
     if sold.name in fleet.broken:
         yield "an error of paas-isolate's own: it stays as it is; tell your provider"
-    elif sold.name in fleet.kept:
+    elif sold.name in fleet.on_last_good:
         yield "its file cannot be used: it keeps what it had when the file was last right"
     keys = {it.key: it.line for it in fleet.complaints if not it.warning and it.file == f"accounts.d/{sold.name}.yaml"}
     for key, line in keys.items():

@@ -6,23 +6,23 @@ _MANY = 1000
 """Askers that are remembered without a thought; of more, those are forgotten that have been quiet long enough."""
 
 
-class Pace(NamedTuple):
+class Rate(NamedTuple):
     burst: float
     a_second: float
 
-    def begin(self) -> "Purse":
-        return Purse(self)
+    def begin(self) -> "TokenBucket":
+        return TokenBucket(self)
 
-    def each(self) -> "Purses":
-        return Purses(self)
+    def each(self) -> "TokenBuckets":
+        return TokenBuckets(self)
 
 
-class Purse:
+class TokenBucket:
     """What is left to spend; it fills with time."""
 
     __slots__ = ("_at", "_left", "_pace")
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Rate) -> None:
         self._pace, self._left, self._at = pace, pace.burst, 0.0
 
     def _fill(self, now: float) -> None:
@@ -42,16 +42,16 @@ class Purse:
         return self._left >= self._pace.burst
 
 
-class Purses:
+class TokenBuckets:
     """One for each uid, or account."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Rate) -> None:
         self._pace = pace
-        self._of: dict[int | str, Purse] = {}
+        self._of: dict[int | str, TokenBucket] = {}
         self._forgot = 0.0
 
     def take(self, asking: int | str, now: float) -> bool:
         if len(self._of) >= _MANY and now >= self._forgot + 1:
             self._of = {it: purse for it, purse in self._of.items() if not purse.full(now)}
             self._forgot = now
-        return self._of.setdefault(asking, Purse(self._pace)).take(now)
+        return self._of.setdefault(asking, TokenBucket(self._pace)).take(now)

@@ -6,14 +6,14 @@ from contextlib import AbstractContextManager
 from itertools import islice
 
 from paas_isolate.changes.catalogue import leaves
-from paas_isolate.daemon.hits import Hits
+from paas_isolate.daemon.hits import LimitEvents
 from paas_isolate.errors import PaasError, Trouble, trouble
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.ears.clock import Clock
-from paas_isolate.linux.ears.heard import Heard
+from paas_isolate.linux.ears.clock import Timer
+from paas_isolate.linux.ears.heard import Event
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Sold
-from paas_isolate.sample import Struck, struck
+from paas_isolate.model.account import Account, Fleet
+from paas_isolate.sample import LimitCounters, limit_counters
 
 EVERY = 10
 """Seconds between two pieces."""
@@ -22,29 +22,29 @@ SHARE = 1 / 2000
 not, that is 500 of the former a minute, and each as often as that leaves."""
 
 
-def counters(cgroups: CgroupTree, sold: Sold) -> dict[str, Struck]:
+def counters(cgroups: CgroupTree, sold: Account) -> dict[str, LimitCounters]:
     """Of an account ('') and of its services."""
-    found = {"": struck(cgroups, tree.account(sold.directory))}
+    found = {"": limit_counters(cgroups, tree.account(sold.directory))}
     for each in leaves(sold.services):
-        found[each.name] = struck(cgroups, tree.leaf(sold.directory, each.name))
+        found[each.name] = limit_counters(cgroups, tree.leaf(sold.directory, each.name))
     return found
 
 
-class Rounds:
+class CounterPoller:
     """An ear of the loop that hears nothing but the time. `customers` and `opened` may have nothing yet; `wrong` hears
     what nobody expected to be raised, by account."""
 
     def __init__(
         self,
-        hits: Hits,
+        hits: LimitEvents,
         customers: Callable[[], Fleet | None],
         opened: Callable[[Fleet], AbstractContextManager[CgroupTree]],
         wrong: Callable[[str, Trouble], None],
     ) -> None:
         self._hits, self._customers, self._opened, self._wrong = hits, customers, opened, wrong
         self._next = 0
-        self._clock = Clock()
-        self._clock.strike(EVERY)
+        self._clock = Timer()
+        self._clock.arm(EVERY)
 
     def fileno(self) -> int:
         return self._clock.fileno()
@@ -52,8 +52,8 @@ class Rounds:
     def close(self) -> None:
         self._clock.close()
 
-    def heard(self) -> Iterator[Heard]:
-        self._clock.heard()
+    def read(self) -> Iterator[Event]:
+        self._clock.read()
         fleet = self._customers()
         if fleet is not None:
             try:

@@ -7,7 +7,7 @@ from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
 from paas_isolate.linux import mounts, procfs, systemd
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.location import locate
+from paas_isolate.linux.location import find_tree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS
@@ -86,7 +86,7 @@ def _favordynmods(mount: mounts.Mount) -> Check:
 
 def _tree(fleet: Fleet) -> Iterator[Check]:
     try:
-        location = locate(fleet.host.tree)
+        location = find_tree(fleet.host.tree)
     except HostError as error:
         yield Check("tree", Verdict.FAILED, str(error).splitlines()[0], error.hint)
         return
@@ -136,7 +136,7 @@ def _units(fleet: Fleet) -> Iterator[Check]:
 def _mend_of_tree(fleet: Fleet) -> str:
     """A tree whose unit is gone: systemd before 254 cannot start it with customers inside (219/CGROUP)."""
     try:
-        locate(fleet.host.tree)
+        find_tree(fleet.host.tree)
     except HostError:
         return f"systemctl start {fleet.host.tree.unit}"
     return "limits hold and reconcile works; the unit comes back when no customer is left in the tree, or by a reboot"
@@ -187,7 +187,7 @@ def _is_open_to_others(directory: str) -> bool:
 def _limits_in_use(fleet: Fleet) -> Iterator[Check]:
     """Knobs that some spec needs and this kernel does not have."""
     try:
-        location = locate(fleet.host.tree)
+        location = find_tree(fleet.host.tree)
     except HostError:
         yield Check("knobs", Verdict.SKIPPED, "there is no tree to look into")
         return

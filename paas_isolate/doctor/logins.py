@@ -9,7 +9,7 @@ from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
 from paas_isolate.linux import mounts, sshd
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.location import locate
+from paas_isolate.linux.location import find_tree
 from paas_isolate.linux.pam import profile, update
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import COMPLETE
@@ -46,7 +46,7 @@ def _module(file: str) -> Check:
 
 def _options(found: stacks.Stacks, fleet: Fleet, doors: str) -> Check:
     try:
-        return stacks.options(found, fleet, locate(fleet.host.tree).root, doors)
+        return stacks.options(found, fleet, find_tree(fleet.host.tree).root, doors)
     except HostError as error:
         return Check("pam options", Verdict.SKIPPED, str(error).splitlines()[0], error.hint)
 

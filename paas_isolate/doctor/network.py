@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
 from paas_isolate.linux import nft
-from paas_isolate.linux.gate.keeper import Keeper, spots
+from paas_isolate.linux.gate.keeper import BpfGate, attach_points
 from paas_isolate.linux.links import Links
-from paas_isolate.linux.location import locate
-from paas_isolate.model.account import Fleet, Wiring
+from paas_isolate.linux.location import find_tree
+from paas_isolate.model.account import Fleet, NetworkConfig
 from paas_isolate.model.network import Pools
 
 _MEND = "paas-isolate reconcile"
@@ -25,38 +25,38 @@ def examine(fleet: Fleet) -> Iterator[Check]:
 
 def _addresses(fleet: Fleet) -> Check:
     wanted = {address for sold in fleet.accounts.values() for address in sold.addresses}
-    missing = wanted - Links().look().keys()
+    missing = wanted - Links().observe().keys()
     if missing:
         return Check("addresses", Verdict.FAILED, f"{len(missing)} of {len(wanted)} are not there", _MEND)
     return Check("addresses", Verdict.OK, f"all {len(wanted)}")
 
 
-def _gate(fleet: Fleet, network: Wiring) -> Check:
+def _gate(fleet: Fleet, network: NetworkConfig) -> Check:
     """What stands alone without it is the ruleset."""
     if os.geteuid() != 0:
         return Check("gate", Verdict.SKIPPED, "only root sees it")
     try:
-        where = spots(fleet.host.tree, locate(fleet.host.tree))
+        where = attach_points(fleet.host.tree, find_tree(fleet.host.tree))
     except HostError as error:
         return Check("gate", Verdict.FAILED, str(error).partition("\n")[0], error.hint)
-    keeper = Keeper(Pools(network.pool, network.pool6), where)
+    keeper = BpfGate(Pools(network.pool, network.pool6), where)
     if unable := keeper.unable():
         gap = "a port of an address can be taken by others, and localhost is everybody's"
         return Check("gate", Verdict.SKIPPED, f"{unable}; only the ruleset holds: {gap}")
-    held = keeper.look()
+    held = keeper.observe()
     if held is None:
         return Check("gate", Verdict.FAILED, "it is gone, or not whole: localhost is everybody's", _MEND)
     return Check("gate", Verdict.OK, f"on {where.cgroup}, for {len(held.homes)} uids")
 
 
-def _ruleset(network: Wiring) -> Check:
+def _ruleset(network: NetworkConfig) -> Check:
     if os.geteuid() != 0:
         return Check("ruleset", Verdict.SKIPPED, "only root sees it")
     try:
         nft.run("list tables")
     except HostError as error:
         return Check("ruleset", Verdict.FAILED, str(error).partition("\n")[0], error.hint)
-    seen = nft.Nft(Pools(network.pool, network.pool6)).look()
+    seen = nft.Nft(Pools(network.pool, network.pool6)).observe()
     if seen is None:
         return Check("ruleset", Verdict.FAILED, "it is gone: nothing stops what does not pass the gate", _MEND)
     if not seen.whole:

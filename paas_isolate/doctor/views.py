@@ -5,8 +5,8 @@ import stat
 from collections.abc import Iterator
 
 from paas_isolate.doctor.check import Check, Verdict
-from paas_isolate.linux.users import People
-from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.linux.users import HostUsers
+from paas_isolate.model.account import Account, Fleet
 
 BUS = "/run/dbus"
 GROUPS = ("adm", "systemd-journal")
@@ -20,12 +20,12 @@ def examine(fleet: Fleet) -> Iterator[Check]:
     """Nothing where no account sees less than the host."""
     private = [sold for sold in fleet.accounts.values() if sold.view and sold.view.processes]
     if private:
-        yield _groups(private, People())
+        yield _groups(private, HostUsers())
         yield records()
         yield _bus(private)
 
 
-def _groups(private: list[Sold], people: People) -> Check:
+def _groups(private: list[Account], people: HostUsers) -> Check:
     members = {group: people.members(group) for group in GROUPS}
     users = [(name, uid) for sold in private for name, uid in sold.uids.items()]
     found = [(name, group) for name, uid in users for group, uids in members.items() if uid in uids]
@@ -51,7 +51,7 @@ def _everybody_reads(path: str) -> bool:
         return False
 
 
-def _bus(private: list[Sold]) -> Check:
+def _bus(private: list[Account]) -> Check:
     """systemctl(1) tells command lines of all units (GetUnitProcesses), loginctl(1) who is logged in."""
     if all(sold.view and BUS in sold.view.hide for sold in private):
         return Check("system bus", Verdict.OK, "hidden from customers with a view of their own")

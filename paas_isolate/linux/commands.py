@@ -24,14 +24,14 @@ _SIZE = 4
 """Bytes before each answer that tell how long it is."""
 
 
-class Asked(NamedTuple):
+class CommandKey(NamedTuple):
     """A process, which its pid and the time of its start name for good."""
 
     pid: int
     start: int
 
 
-Commands = Mapping[Asked, str | None]
+Commands = Mapping[CommandKey, str | None]
 """None: it could not be read in time."""
 
 
@@ -39,7 +39,7 @@ class CommandReader:
     """What was read is kept until `forget`; who was late stays so for a while."""
 
     def __init__(self) -> None:
-        self._known: dict[Asked, str | None] = {}
+        self._known: dict[CommandKey, str | None] = {}
         self._late: dict[str, float] = {}
 
     @property
@@ -52,7 +52,7 @@ class CommandReader:
         """A process may have become another program since."""
         self._known.clear()
 
-    def read(self, asked: Mapping[str, Sequence[Asked]]) -> Commands:
+    def read(self, asked: Mapping[str, Sequence[CommandKey]]) -> Commands:
         """The command lines of processes, by account."""
         new = {account: [it for it in each if it not in self._known] for account, each in asked.items()}
         late = self.late & new.keys()
@@ -67,12 +67,12 @@ class CommandReader:
         return self._known
 
 
-_Queue = Sequence[tuple[str, Sequence[Asked]]]
+_Queue = Sequence[tuple[str, Sequence[CommandKey]]]
 
 
-def _read(queue: _Queue) -> dict[Asked, str | None]:
+def _read(queue: _Queue) -> dict[CommandKey, str | None]:
     """One child reads all. Where it waits for an account, it goes on with that alone, and another with the rest."""
-    found: dict[Asked, str | None] = {it: None for _, each in queue for it in each}
+    found: dict[CommandKey, str | None] = {it: None for _, each in queue for it in each}
     slow: list[_Reading] = []
     try:
         while queue:
@@ -119,7 +119,7 @@ class _Reading:
         self._text += more
         return bool(more)
 
-    def answers(self) -> Iterator[tuple[Asked, str]]:
+    def answers(self) -> Iterator[tuple[CommandKey, str]]:
         """Those of `left` that have come."""
         while self.left and len(self._text) >= _SIZE + (size := int.from_bytes(self._text[:_SIZE])):
             text, self._text = self._text[_SIZE : _SIZE + size], self._text[_SIZE + size :]

@@ -22,7 +22,7 @@ _KIND = socket.SOCK_STREAM | socket.SOCK_CLOEXEC
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 
 
-class Who(NamedTuple):
+class Peer(NamedTuple):
     """Who connected: the effective uid at that moment, as the kernel tells it, whoever holds the descriptor now. `pid`
     is for the log only: it may be somebody else's by now, and is 0 in another pid namespace."""
 
@@ -74,9 +74,9 @@ def _remove(path: str, inode: int) -> None:
             os.unlink(path)
 
 
-def who(connection: socket.socket) -> Who:
+def peer_of(connection: socket.socket) -> Peer:
     pid, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return Who(uid, pid)
+    return Peer(uid, pid)
 
 
 def ask(run: str, verb: str, words: Sequence[str] = (), *, seconds: float) -> Answer | None:

@@ -27,7 +27,7 @@ _STATX_SIZE, _UID, _MODE = 256, slice(20, 24), slice(28, 30)  # struct statx
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-class Disks:
+class BlockDevices:
     """Of one run: each device is looked up once, for the homes of thousands of customers lie on few."""
 
     def __init__(self) -> None:
@@ -35,8 +35,8 @@ class Disks:
         self._directories: dict[str, tuple[str, bool]] = {}
 
     @cached_property
-    def _table(self) -> mounts.Table:
-        return mounts.Table(mounts.mounts())
+    def _table(self) -> mounts.MountTable:
+        return mounts.MountTable(mounts.mounts())
 
     def device_of(self, path: str) -> str:
         """`major:minor` of the disk below the file system of `path`. HostError where there is none (tmpfs, NFS).

@@ -20,11 +20,11 @@ class DoorDirectory:
         self.directory = directory
         self._base = f"{root}/"
 
-    def look(self) -> dict[str, str]:
+    def observe(self) -> dict[str, str]:
         """Every door with where it leads, in words of the tree. {} when the directory is gone."""
-        return self.look_at(self._names())
+        return self.observe_door(self._names())
 
-    def look_at(self, names: Iterable[str]) -> dict[str, str]:
+    def observe_door(self, names: Iterable[str]) -> dict[str, str]:
         """Those of these that are there, with where they lead."""
         found: dict[str, str] = {}
         for name in names:

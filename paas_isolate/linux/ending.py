@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 
 from paas_isolate.linux import procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.lowering import Waits
+from paas_isolate.linux.lowering import StillInUse
 from paas_isolate.model.knobs import FREEZE
 
 _SECONDS = 1.0
@@ -29,7 +29,7 @@ def end_of_uid(cgroups: CgroupTree, path: str, uid: int) -> None:
     try:
         while left := _kill(cgroups, path, uid, deadline):
             if time.monotonic() >= deadline:
-                raise Waits(f"{left} of its processes have not ended yet")
+                raise StillInUse(f"{left} of its processes have not ended yet")
     finally:
         with suppress(FileNotFoundError):
             cgroups.write(path, FREEZE, was)

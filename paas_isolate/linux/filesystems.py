@@ -33,7 +33,7 @@ def points(wanted: Collection[str]) -> dict[str, str]:
     """Where file systems of these names are mounted."""
     found: dict[str, str] = {}
     mounted = mounts.mounts() if wanted else ()
-    table = mounts.Table(mounted) if mounted else None
+    table = mounts.MountTable(mounted) if mounted else None
     for mount in mounted:
         # over a home there may be what never answers: only what can be seen is opened
         if table and (mount.kind == XFS or mount.kind in EXT) and table.of(mount.point) is mount:

@@ -15,7 +15,7 @@ class HostsFile:
     def __init__(self, path: str = HOSTS) -> None:
         self._path = os.path.realpath(path)
 
-    def look(self) -> tuple[str, ...] | None:
+    def observe(self) -> tuple[str, ...] | None:
         """Our lines; None where the marks are not as we set them."""
         try:
             _, ours, _ = _parts(_content(self._path))

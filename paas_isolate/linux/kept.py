@@ -6,14 +6,14 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from paas_isolate.linux.nft import Nft
-from paas_isolate.model.network import Pools, Published, Restraint, Rules
+from paas_isolate.model.network import EgressAssignment, Pools, Published, Rules
 
 KEPT = "ruleset"
 """In /var/lib/paas-isolate, from one boot to the next; and in /run/paas-isolate, with the number of a transaction, for
 tens of thousands of elements take nft half a second to list."""
 
 
-class About(NamedTuple):
+class CacheKey(NamedTuple):
     """`namespace` is the inode of the network namespace, `generation` the number of its last transaction."""
 
     version: str
@@ -22,7 +22,7 @@ class About(NamedTuple):
     generation: int = 0
 
 
-def load(path: str) -> tuple[About, Rules] | None:
+def load(path: str) -> tuple[CacheKey, Rules] | None:
     """None where there is none that can be read."""
     try:
         with open(path, "rb") as file:
@@ -30,13 +30,13 @@ def load(path: str) -> tuple[About, Rules] | None:
             version, pools, namespace, generation = about
     except (OSError, ValueError, EOFError, TypeError):
         return None
-    led, held = frozenset([Published(*it) for it in published]), frozenset([Restraint(*it) for it in restrained])
-    return About(version, Pools(*pools), namespace, generation), Rules(owners, peers, frontends, led, held)
+    led, held = frozenset([Published(*it) for it in published]), frozenset([EgressAssignment(*it) for it in restrained])
+    return CacheKey(version, Pools(*pools), namespace, generation), Rules(owners, peers, frontends, led, held)
 
 
-def save(path: str, about: About, rules: Rules, *, durable: bool = False) -> None:
+def save(path: str, about: CacheKey, rules: Rules, *, durable: bool = False) -> None:
     """Whole or not at all, for root alone: it tells everybody's addresses. `durable`: after a power cut too."""
-    *grants, published, restrained = rules.owners, rules.peers, rules.published, rules.restrained
+    *grants, published, restrained = rules.owners, rules.peers, rules.published, rules.egress
     owners, peers, led, held = (frozenset([tuple(it) for it in some]) for some in (*grants, published, restrained))
     version, pools, *numbers = about
     with suppress(FileNotFoundError):  # one that a killed run left may be for everybody to read
@@ -62,7 +62,7 @@ def restore(path: str) -> Rules | None:
         return None
     about, rules = kept
     table = Nft(about.pools)
-    if table.look() is not None:
+    if table.observe() is not None:
         return None
-    table.lay(rules)
+    table.install(rules)
     return rules

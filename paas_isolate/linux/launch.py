@@ -90,7 +90,7 @@ def _request(of: Launch) -> Iterator[str]:
     )
     yield from (f"command={of.command}", f"directory={of.directory}", f"log={of.log}", f"log_max={of.log_max}")
     yield from (f"log_keep={of.log_keep}", f"umask={of.umask}", f"no_new_privs={int(of.no_new_privs)}")
-    yield from (f"variable={name}={value}" for name, value in (*of.told, *of.environment))
+    yield from (f"variable={name}={value}" for name, value in (*of.info_env, *of.environment))
     yield from (f"rlimit={getattr(resource, f'RLIMIT_{name.upper()}')}:{value}" for name, value in of.rlimits)
     if of.environment_file:
         yield f"environment_file={of.environment_file}"

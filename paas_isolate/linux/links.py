@@ -40,7 +40,7 @@ _THERE, _GONE = (errno.EEXIST,), (errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENODEV
 class Links:
     """The addresses of accounts in this network namespace."""
 
-    def look(self) -> dict[Address, str]:
+    def observe(self) -> dict[Address, str]:
         """Every address of ours with the link that it stands on."""
         with Rtnetlink() as socket:
             return dict((*_routes(socket), *_addresses(socket)))

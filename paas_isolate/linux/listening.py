@@ -6,7 +6,7 @@ from contextlib import suppress
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
-from paas_isolate.changes.keeping import Keep
+from paas_isolate.changes.keeping import ManagedServices
 from paas_isolate.model.network import Pools
 from paas_isolate.model.running import Run
 from paas_isolate.model.work import Launch
@@ -35,14 +35,18 @@ class _Socket(NamedTuple):
         return f"{inet_ntop(family, self.address)} port {self.port}"
 
 
-def up(keep: Keep, runs: Mapping[str, Run]) -> frozenset[str]:
+def ready(keep: ManagedServices, runs: Mapping[str, Run]) -> frozenset[str]:
     """The leaves whose program does what it is for: it lives, and where it is to listen, it does."""
-    alive = [leaf for leaf in keep if (run := runs.get(leaf)) and run.alive and not run.unhealthy and not run.asked]
-    elsewhere = astray(keep[leaf].launch for leaf in alive)
+    alive = [
+        leaf
+        for leaf in keep
+        if (run := runs.get(leaf)) and run.alive and not run.unhealthy and not run.stop_requested_at
+    ]
+    elsewhere = not_listening(keep[leaf].launch for leaf in alive)
     return frozenset(leaf for leaf in alive if keep[leaf].launch not in elsewhere)
 
 
-def astray(launches: Iterable[Launch]) -> dict[Launch, str]:
+def not_listening(launches: Iterable[Launch]) -> dict[Launch, str]:
     """Which of them do not listen on their port of the account's own address, and where their user does."""
     asked = [launch for launch in launches if launch.port]
     sockets = list(_sockets()) if asked else []

@@ -11,19 +11,19 @@ from paas_isolate.model.account import Tree
 SLICE = "paas.slice"
 
 
-class Location(NamedTuple):
+class TreeLocation(NamedTuple):
     """The hierarchy's mount point, our root below it, and the cgroup whose weight counts for all customers."""
 
     mount: str
     root: str
-    weight_at: str
+    weight_cgroup: str
 
 
-def locate(wanted: Tree) -> Location:
+def find_tree(wanted: Tree) -> TreeLocation:
     """Where the tree is. HostError when its unit does not run, or its directory cannot be had."""
     mount = mounts.cgroup2().point.rstrip("/")
     if wanted.root:
-        return Location(mount, _directory(mount, wanted.root.rstrip("/")), tree.ROOT)
+        return TreeLocation(mount, _directory(mount, wanted.root.rstrip("/")), tree.ROOT)
     root = f"{mount}/{SLICE}/{wanted.unit}"
     if not os.path.isdir(root):
         # Not where our own unit would be: an administrator has put it into another slice, or it does not run.
@@ -31,7 +31,7 @@ def locate(wanted: Tree) -> Location:
     if root == mount or not os.path.isdir(root):
         raise HostError(f"the tree's unit {wanted.unit} does not run", hint=_start(wanted.unit))
     top = root[len(mount) + 1 :].partition("/")[0]
-    return Location(mount, root, f"/{top}" if top != wanted.unit else tree.ROOT)
+    return TreeLocation(mount, root, f"/{top}" if top != wanted.unit else tree.ROOT)
 
 
 def _start(unit: str) -> str:

@@ -11,7 +11,7 @@ RECLAIM_TRIES = 5
 """How often memory.reclaim is asked before a lower limit is left pending for the next run."""
 
 
-class Waits(Exception):  # noqa: N818  (an outcome, not an error)
+class StillInUse(Exception):  # noqa: N818  (an outcome, not an error)
     """The step would do harm now."""
 
 
@@ -29,7 +29,7 @@ def lower_memory(cgroups: CgroupTree, step: LowerMemory) -> None:
     try:
         used = _reclaim(cgroups, step.path, enough)
         if used > enough:
-            raise Waits(f"{format_size(used)} are in use and cannot be reclaimed down to {format_size(goal)}")
+            raise StillInUse(f"{format_size(used)} are in use and cannot be reclaimed down to {format_size(goal)}")
         cgroups.write(step.path, "memory.max", step.value)
     finally:
         cgroups.write(step.path, "memory.high", step.high)

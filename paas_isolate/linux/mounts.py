@@ -41,7 +41,7 @@ def parse(line: str) -> Mount:
     )
 
 
-class Table:
+class MountTable:
     """Mounts as the kernel walks through them. A path is looked up in it alone: nothing on the way is touched."""
 
     def __init__(self, mounted: Iterable[Mount]) -> None:

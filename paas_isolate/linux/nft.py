@@ -10,7 +10,7 @@ from paas_isolate.changes import egress
 from paas_isolate.changes.ruleset import LOCAL_PORTS, TABLE, chains, change, number, replacement, table
 from paas_isolate.errors import HostError
 from paas_isolate.linux import shares
-from paas_isolate.model.network import Grant, Pools, Published, Restraint, Rules
+from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published, Rules
 
 LIBRARY = "libnftables.so.1"
 _JSON, _TERSE = 1 << 4, 1 << 11  # nftables/libnftables.h: NFT_CTX_OUTPUT_…
@@ -20,7 +20,7 @@ _LONG = 4096
 """Bytes: some hundred elements. A child costs as much as a hundred users looked up."""
 
 
-class Seen(NamedTuple):
+class Listing(NamedTuple):
     """`whole` tells that every chain and rule is as it was made from these pools, by this version."""
 
     whole: bool
@@ -34,26 +34,26 @@ class Nft:
         self._pools = pools
         self._local_ports = _local_ports()
 
-    def look(self) -> Seen | None:
+    def observe(self) -> Listing | None:
         """What the table holds; None when there is none."""
         try:
             listed = _listing(f"list table {TABLE}")
         except HostError:
             return None
         rules = _rules(listed)
-        return Seen(_made(listed) == self._forms(listed) and chains(rules).keys() == _chains(listed), rules)
+        return Listing(_made(listed) == self._forms(listed) and chains(rules).keys() == _chains(listed), rules)
 
-    def lay(self, rules: Rules) -> int:
+    def install(self, rules: Rules) -> int:
         """The whole table, in one transaction; what it looks like then is noted in it by another. Their number."""
         run(replacement(self._pools, rules, self._local_ports))
-        return 1 + self._note(self._forms(_listing(f"list table {TABLE}", terse=True)))
+        return 1 + self._store_fingerprint(self._forms(_listing(f"list table {TABLE}", terse=True)))
 
-    def spelled(self, rules: Rules) -> bytes:
+    def render(self, rules: Rules) -> bytes:
         """For `lay_spelled`: what `lay` says of these rules, and what the table that stands here notes of itself."""
         made = _made(_listing(f"list map {TABLE} made"))
         return zlib.compress((replacement(self._pools, rules, self._local_ports) + _noting(made)).encode(), 1)
 
-    def lay_spelled(self, spelled: bytes) -> None:
+    def install_rendered(self, spelled: bytes) -> None:
         """In one transaction, and without a thought."""
         run(zlib.decompress(spelled).decode())
 
@@ -63,9 +63,9 @@ class Nft:
         if text:
             run(text)
         new = chains(wanted).keys() - chains(found).keys()
-        return bool(text) + self._note({number(name): _chain_form(name) for name in new})
+        return bool(text) + self._store_fingerprint({number(name): _chain_form(name) for name in new})
 
-    def _note(self, forms: dict[int, int]) -> int:
+    def _store_fingerprint(self, forms: dict[int, int]) -> int:
         if forms:
             run(_noting(forms))
         return bool(forms)
@@ -76,7 +76,7 @@ class Nft:
         each = {number(name): number(_form(_in_chain(listed, name))) for name in _chains(listed)}
         return {number(table(self._pools, self._local_ports)): number(_form(rest))} | each
 
-    def withheld(self) -> dict[int, int]:
+    def denied(self) -> dict[int, int]:
         """Packets that an egress has denied, by uid, since the table was laid; nothing where it is not."""
         try:
             listed = _of(_listing(f"list set {TABLE} withheld"), "set")[0].get("elem", [])
@@ -106,10 +106,10 @@ def run(text: str, *, flags: int = 0) -> str:
     library = _library()
     if not library:
         return _by_command(text, flags)
-    return _by_library(library, text, flags) if len(text) < _LONG else _nobody_known(library, text, flags)
+    return _by_library(library, text, flags) if len(text) < _LONG else _without_user_lookup(library, text, flags)
 
 
-def _nobody_known(library: ctypes.CDLL, text: str, flags: int) -> str:
+def _without_user_lookup(library: ctypes.CDLL, text: str, flags: int) -> str:
     """libnftables asks for a user of that name first, also where it reads a number (nftables, src/meta.c,
     uid_type_parse), and getpwnam(3) reads /etc/passwd from its beginning: of 10,000 users the table took 15 s. In a
     child that has no users it takes 0.3."""
@@ -121,7 +121,7 @@ def _nobody_known(library: ctypes.CDLL, text: str, flags: int) -> str:
         except HostError as error:
             return False, str(error)
 
-    answer = shares.apart(done)
+    answer = shares.run_forked(done)
     if answer is None:
         return _by_library(library, text, flags)
     well, said = answer
@@ -207,7 +207,7 @@ def _chain_form(chain: str) -> int:
     return number(_form(_in_chain(_listing(f"list chain {TABLE} {chain}", terse=True), chain)))
 
 
-def _restrained(listed: list[dict[str, Any]]) -> frozenset[Restraint]:
+def _restrained(listed: list[dict[str, Any]]) -> frozenset[EgressAssignment]:
     """A chain's sentences are its rules' comments; of a chain that is not named by them nothing is known."""
     told = {
         name: tuple(dict.fromkeys([rule.get("comment", "") for rule in _in_chain(listed, name)]))
@@ -215,7 +215,9 @@ def _restrained(listed: list[dict[str, Any]]) -> frozenset[Restraint]:
     }
     elements: list[Any] = next((it.get("elem", []) for it in _of(listed, "map") if it["name"] == "egress"), [])
     ends = [(uid, verdict.get("jump", {}).get("target", "")) for uid, verdict in elements]
-    return frozenset([Restraint(uid, told[name]) for uid, name in ends if name == egress.chain(told.get(name, ()))])
+    return frozenset(
+        [EgressAssignment(uid, told[name]) for uid, name in ends if name == egress.chain(told.get(name, ()))]
+    )
 
 
 def _rules(listed: list[dict[str, Any]]) -> Rules:

@@ -12,7 +12,7 @@ from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
 from paas_isolate.model.world import Process
 
 
-class Changed(Exception):  # noqa: N818  (an outcome, not an error)
+class ProcessChanged(Exception):  # noqa: N818  (an outcome, not an error)
     """The pid is another process now, or it is not what it was: leave it alone, the next look sees it."""
 
 
@@ -24,7 +24,7 @@ def move(tree: CgroupTree, process: Process, to: str) -> None:
     """
     pinned = os.pidfd_open(process.pid)
     try:
-        with _first_in_line(tree):
+        with _realtime(tree):
             start = _checked(tree, process, pinned)
             tree.attach(to, process.pid)
         if _ended(pinned):
@@ -41,14 +41,14 @@ def _checked(tree: CgroupTree, process: Process, pinned: int) -> int:
         raise ProcessLookupError
     same = process.start in (0, found.start) and {process.uid, *process.others}.issuperset(found.uids)
     if not same or _where(tree, found.thread) != process.cgroup:
-        raise Changed
+        raise ProcessChanged
     if _ended(pinned):
         raise ProcessLookupError
     return found.start
 
 
 @contextmanager
-def _first_in_line(tree: CgroupTree) -> Iterator[None]:
+def _realtime(tree: CgroupTree) -> Iterator[None]:
     """Until the end nobody else runs on this core, and a write into cgroup.procs does not wait.
 
     It waits for a grace period, ten milliseconds in which pids go round, before the kernel looks the number up; not
@@ -60,17 +60,17 @@ def _first_in_line(tree: CgroupTree) -> Iterator[None]:
             before = os.sched_getscheduler(0), os.sched_getparam(0)
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
             undo.callback(os.sched_setscheduler, 0, *before)
-        warm(tree)
+        warm_rcu(tree)
         yield
 
 
-def warm(tree: CgroupTree) -> None:
+def warm_rcu(tree: CgroupTree) -> None:
     """Write ourselves to where we are: for one grace period the next write does not wait for one."""
-    with Warmth(tree) as kept:
+    with RcuWarmer(tree) as kept:
         kept.keep()
 
 
-class Warmth:
+class RcuWarmer:
     """The same again and again, one system call each time. Not for long: whoever forks meanwhile takes a slower way
     (percpu_down_read), and a process that somebody moves elsewhere would come back."""
 
@@ -81,7 +81,7 @@ class Warmth:
             with suppress(OSError):
                 self._procs = tree.opened(tree.path_of(here), PROCS)
 
-    def __enter__(self) -> "Warmth":
+    def __enter__(self) -> "RcuWarmer":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -123,7 +123,7 @@ def _ended(pinned: int) -> bool:
     return bool(poll.poll(0))
 
 
-def ask(pid: int) -> None:
+def request_stop(pid: int) -> None:
     """SIGTERM to exactly this process, if it is not root's. A stopped one is woken for it, a frozen one gets it when it
     thaws."""
     try:

@@ -13,7 +13,7 @@ _PATIENCE = 1.0
 """Seconds: what is not refused on one machine arrives in far less."""
 
 
-class Knock(NamedTuple):
+class Probe(NamedTuple):
     """Where somebody says their uid."""
 
     address: str
@@ -24,7 +24,7 @@ class Knock(NamedTuple):
         return f"{self.address} port {self.port} by {self.kind}"
 
 
-class Player:
+class ProbeProcess:
     """`leaf`: the cgroup to be in, '' where that is no matter."""
 
     def __init__(self, uid: int, leaf: str = "") -> None:
@@ -33,7 +33,7 @@ class Player:
         """The last that it served at."""
         self._leaf = leaf
 
-    def __enter__(self) -> "Player":
+    def __enter__(self) -> "ProbeProcess":
         ours, theirs = socket.socketpair()
         self._pid = os.fork()
         if self._pid == 0:
@@ -57,10 +57,10 @@ class Player:
         self.port = served
         return served
 
-    def knock(self, knocks: Iterable[Knock]) -> None:
+    def knock(self, knocks: Iterable[Probe]) -> None:
         self._ask("knock", [list(knock) for knock in knocks])
 
-    def heard(self, knock: Knock, expected: Iterable[int] = ()) -> set[int]:
+    def heard(self, knock: Probe, expected: Iterable[int] = ()) -> set[int]:
         """The uids that said theirs there. Waits for those that are expected, a second each at the most: on a busy
         machine ksoftirqd delivers what was sent after its sender has gone on."""
         return set(self._ask("heard", list(knock), list(expected)))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from paas_isolate.model.world import Kin
+from paas_isolate.model.world import ProcessParent
 
 ROOT = "/proc"
 
@@ -98,7 +98,7 @@ def _process_of(thread: int) -> int:
     return int((status.partition("\nTgid:")[2].split(None, 1) or ["0"])[0])
 
 
-def kin(pid: int) -> Kin | None:
+def kin(pid: int) -> ProcessParent | None:
     """What tells a process's children where they came from, at the price of one short file."""
     stat = _read(pid, "stat")
     if not stat:
@@ -108,7 +108,7 @@ def kin(pid: int) -> Kin | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     before, _, after = stat.rpartition(")")
-    return Kin(int(after.split(None, 2)[1]), uid, before.partition("(")[2])
+    return ProcessParent(int(after.split(None, 2)[1]), uid, before.partition("(")[2])
 
 
 def cgroup(pid: int) -> str | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import disks, filesystems, mounts
-from paas_isolate.model.quota import BLOCK, FileSystem, Quota, Usage
+from paas_isolate.model.quota import BLOCK, FileSystem, Quota, QuotaUsage
 
 _QUOTACTL_FD = 443  # of all architectures (Linux 5.14)
 _GETQUOTA, _SETQUOTA, _GETSTATE = 0x800007, 0x800008, 0x5805
@@ -26,14 +26,14 @@ class DiskQuotas:
     def __init__(self) -> None:
         self._refusals: dict[str, str] = {}
         self._systems: dict[str, FileSystem] = {}
-        self._disks = disks.Disks()
+        self._disks = disks.BlockDevices()
 
-    def usage(self, path: str, uid: int) -> Usage:
+    def usage(self, path: str, uid: int) -> QuotaUsage:
         """HostError where the file system of the path keeps no quotas, with what switches them on."""
         with self._opened(path) as (place, _):
             return _usage(place, uid)
 
-    def found(self, path: str, uid: int) -> tuple[FileSystem, Usage]:
+    def found(self, path: str, uid: int) -> tuple[FileSystem, QuotaUsage]:
         """With the file system. HostError as `usage`. Root alone may read every directory."""
         with self._opened(path) as (place, mount):
             return self._system(place, mount), _usage(place, uid)
@@ -79,12 +79,12 @@ def _system(descriptor: int, kind: str) -> FileSystem:
     return FileSystem(filesystems.name(descriptor, kind), grain)
 
 
-def _usage(descriptor: int, uid: int) -> Usage:
+def _usage(descriptor: int, uid: int) -> QuotaUsage:
     try:
         row = _DQBLK.unpack(_call(descriptor, _GETQUOTA, uid, bytes(_DQBLK.size)))
     except FileNotFoundError:  # XFS has no row of who never had a file or a limit (xfs_qm_dqget)
-        return Usage(0, 0, Quota())
-    return Usage(row[2], row[5], Quota(row[0], row[3]))
+        return QuotaUsage(0, 0, Quota())
+    return QuotaUsage(row[2], row[5], Quota(row[0], row[3]))
 
 
 def _enforced(descriptor: int, mount: mounts.Mount) -> bool:

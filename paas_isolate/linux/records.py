@@ -13,9 +13,9 @@ from typing import Any
 
 from paas_isolate.errors import Trouble, trouble
 from paas_isolate.linux import procfs
-from paas_isolate.linux.results import ResultDirectory, moment, result_from
+from paas_isolate.linux.results import JobResults, moment, result_from
 from paas_isolate.model import tree
-from paas_isolate.model.running import HOUR, MANY, OWN_FAILURE, End, Result, Run
+from paas_isolate.model.running import HOUR, MANY, OWN_FAILURE, ProgramExit, Result, Run
 
 _MOST = 1 << 16
 _MODE = 0o600
@@ -27,11 +27,11 @@ ENDING = ".ending"
 """Lies among the records when the machine goes down: nothing is started any more."""
 
 
-class RecordDirectory:
+class RunRecords:
     """`directory` holds a file `ACCOUNT.LEAF` for each leaf with a program of ours; `views` is
     the handle by which the accounts' views are entered; `results` what is remembered of jobs."""
 
-    def __init__(self, directory: str, views: str, results: ResultDirectory) -> None:
+    def __init__(self, directory: str, views: str, results: JobResults) -> None:
         self.directory, self.views, self.results = directory, views, results
 
     @property
@@ -42,7 +42,7 @@ class RecordDirectory:
         os.makedirs(self.directory, 0o700, exist_ok=True)
         os.close(os.open(f"{self.directory}/{ENDING}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _MODE))
 
-    def look(
+    def observe(
         self,
         members: Mapping[str, tuple[int, ...]],
         starved: Callable[[str], int],
@@ -84,8 +84,8 @@ class RecordDirectory:
         same, this one's at the end. A start that was ordered by hand begins the count anew."""
         head, lines = self.read(path) or ({}, [])
         before = _of(head, lines)
-        same = before.digest == digest and not before.fresh
-        counted = before.begun[:-1] if before.end.why_waiting else before.begun
+        same = before.digest == digest and not before.clean_restart
+        counted = before.starts[:-1] if before.end.why_waiting else before.starts
         begun = [*(counted if same else ()), time.time()][-MANY:]
         last = _plain(self.results.read(name_of(path)))
         more = {"failures": before.failed_starts if same else 0, "starved": starved, "last": last}
@@ -96,7 +96,7 @@ class RecordDirectory:
         """A record of what has not run since the boot: it is due from now on, and not again in the minute for which it
         ran before, where the clock has stepped back a little."""
         now, last = time.time(), self.results.read(name_of(path))
-        since = max(now, last.begun) if last and last.begun <= now + HOUR else now
+        since = max(now, last.started) if last and last.started <= now + HOUR else now
         with self._new(path, {"digest": digest, "since": since, "last": _plain(last)}):
             pass
 
@@ -220,7 +220,7 @@ def _head(text: str) -> dict[str, Any]:
 def _lives(run: Run) -> bool:
     """Who was killed with its keeper counts as living until its pid is another's: then nothing is lost by a second
     order. A keeper that has not begun its program yet is about to."""
-    if run.end != End():
+    if run.end != ProgramExit():
         return False
     return (run.pid != 0 and _started(run.pid) == run.start) or (
         run.keeper_start != 0 and _started(run.keeper) == run.keeper_start
@@ -232,12 +232,12 @@ def _as_it_is(
 ) -> Run:
     run = _of(head, lines)
     alive = run.pid in members and _started(run.pid) == run.start
-    alive = alive or (run.end == End() and run.keeper in members)  # which is about to say how it ended
-    if run.begun and not alive and run.end == End():
-        run = run._replace(end=End(at=run.begun[-1]))
-    if run.end != End() and run.end.status is None and run.end.signal in (None, 9):
-        run = run._replace(end=run.end._replace(starved=starved() > head["starved"]))
-    return run._replace(alive=alive and run.end == End())
+    alive = alive or (run.end == ProgramExit() and run.keeper in members)  # which is about to say how it ended
+    if run.starts and not alive and run.end == ProgramExit():
+        run = run._replace(end=ProgramExit(at=run.starts[-1]))
+    if run.end != ProgramExit() and run.end.status is None and run.end.signal in (None, 9):
+        run = run._replace(end=run.end._replace(oom_killed=starved() > head["starved"]))
+    return run._replace(alive=alive and run.end == ProgramExit())
 
 
 def _of(head: dict[str, Any], lines: list[list[str]]) -> Run:
@@ -257,29 +257,29 @@ def _with(run: Run, words: list[str]) -> Run:
         case ["keeper", keeper, start, _]:
             return run._replace(keeper=int(keeper), keeper_start=int(start))
         case ["waiting", *why, at]:
-            return run._replace(end=End(status=OWN_FAILURE, at=moment(at), why=" ".join(why)))
+            return run._replace(end=ProgramExit(status=OWN_FAILURE, at=moment(at), why=" ".join(why)))
         case ["failed", *why, at]:
-            return run._replace(end=End(at=moment(at), why=" ".join(why)))
+            return run._replace(end=ProgramExit(at=moment(at), why=" ".join(why)))
         case ["exit", status, at]:
-            return run._replace(end=End(status=int(status), at=moment(at)))
+            return run._replace(end=ProgramExit(status=int(status), at=moment(at)))
         case ["signal", number, at]:
-            return run._replace(end=End(signal=int(number), at=moment(at)))
+            return run._replace(end=ProgramExit(signal=int(number), at=moment(at)))
         case ["background", _]:
             return run._replace(background=True)
         case ["unhealthy", _]:
             return run._replace(unhealthy=True)
         case ["asked", at, kill_at, *why]:
-            return run._replace(asked=moment(at), kill_at=moment(kill_at), why=" ".join(why), tidied=False)
+            return run._replace(stop_requested_at=moment(at), kill_at=moment(kill_at), why=" ".join(why), tidied=False)
         case ["tidied", at, kill_at, *why]:
-            return run._replace(asked=moment(at), kill_at=moment(kill_at), why=" ".join(why), tidied=True)
+            return run._replace(stop_requested_at=moment(at), kill_at=moment(kill_at), why=" ".join(why), tidied=True)
         case ["killed", at, times]:
             return run._replace(killed=min(moment(at), time.time()), kills=max(1, min(int(times), _TIMES)))
         case ["again"]:
-            return run._replace(again=True)
+            return run._replace(restart_requested=True)
         case ["given-up"]:
             return run._replace(given_up=True)
         case ["told"]:
-            return run._replace(told=True)
+            return run._replace(notified=True)
         case ["remembered"]:
             return run._replace(remembered=True)
     return run

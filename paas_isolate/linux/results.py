@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from typing import Any
 
-from paas_isolate.model.running import End, Result
+from paas_isolate.model.running import ProgramExit, Result
 
 _MOST = 1 << 12
 _MODE = 0o600
@@ -12,7 +12,7 @@ _LAST_MOMENT = 1e11
 """Seconds since the epoch: what is later is no time, and cannot be told as one."""
 
 
-class ResultDirectory:
+class JobResults:
     """`directory` holds a file `ACCOUNT.LEAF` for each job that has ended once; it is made with the first."""
 
     def __init__(self, directory: str) -> None:
@@ -62,11 +62,11 @@ def result_from(plain: Any) -> Result | None:
     """What Result.plain() has made; None for anything else."""
     try:
         status, number = plain["status"], plain["signal"]
-        end = End(
+        end = ProgramExit(
             None if status is None else int(status),
             None if number is None else int(number),
             moment(plain["ended"]),
-            starved=plain["out_of_memory"] is True,
+            oom_killed=plain["out_of_memory"] is True,
         )
         return Result(moment(plain["begun"]), end, moment(plain["succeeded"]))
     except (KeyError, TypeError, ValueError, OverflowError):

@@ -4,23 +4,25 @@ import time
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from paas_isolate.changes.runs import Forget, GiveUp, Kill, Remember, Start, Stop, Tell, Wait
+from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
 from paas_isolate.errors import HostError, Trouble
 from paas_isolate.linux import pidfd
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.launch import LeafFullError, launch
-from paas_isolate.linux.records import RecordDirectory
+from paas_isolate.linux.records import RunRecords
 from paas_isolate.model.running import MANY, PERIOD, Run
 from paas_isolate.model.work import Launch
 
 
-def keep_service(
-    cgroups: CgroupTree, records: RecordDirectory, step: Start | Stop | Kill | GiveUp | Wait | Remember | Tell | Forget
+def apply_service_step(
+    cgroups: CgroupTree,
+    records: RunRecords,
+    step: Start | Stop | Kill | GiveUp | ScheduleJob | SaveResult | NotifyFailure | ForgetRun,
 ) -> None:
     """Carry out one step. OSError, HostError."""
     match step:
         case Start(path, begin):
-            starved = starvation(cgroups, path)
+            starved = oom_kills(cgroups, path)
             with records.begin(path, begin.digest, starved) as (record, begun):
                 last = len(begun) == MANY and begun[-1] - begun[0] < PERIOD
                 _start(cgroups, records, path, begin._replace(last_try=last), record)
@@ -31,25 +33,25 @@ def keep_service(
             word = "tidied" if tidy else "asked"
             records.add(path, word, f"{now:.3f}", f"{now + timeout / 1000:.3f}", because)
             for pid in cgroups.pids(path):
-                pidfd.ask(pid)
+                pidfd.request_stop(pid)
         case Kill(path):
             cgroups.kill(path)
             records.note_kill(path)
         case GiveUp(path):
             records.add(path, "given-up")
-        case Wait(path, digest):
+        case ScheduleJob(path, digest):
             records.wait(path, digest)
-        case Remember(path, result):
+        case SaveResult(path, result):
             records.remember(path, result)
-        case Tell(path, of, how):
+        case NotifyFailure(path, of, how):
             with records.added(path) as record, cgroups.directory(path) as leaf:
                 launch(of, leaf, record, records.views, ended=how)
             records.add(path, "told")
-        case Forget(path):
+        case ForgetRun(path):
             records.forget(path)
 
 
-def _start(cgroups: CgroupTree, records: RecordDirectory, path: str, begin: Launch, record: int) -> None:
+def _start(cgroups: CgroupTree, records: RunRecords, path: str, begin: Launch, record: int) -> None:
     """Notes in the record of the run why there is none, where there is none: OSError, HostError."""
     try:
         with cgroups.directory(path) as leaf:
@@ -64,17 +66,17 @@ def _start(cgroups: CgroupTree, records: RecordDirectory, path: str, begin: Laun
 
 def runs(
     cgroups: CgroupTree,
-    records: RecordDirectory,
+    records: RunRecords,
     members: Mapping[str, tuple[int, ...]],
     leaves: Collection[str] | None = None,
     broken: dict[str, Trouble] | None = None,
 ) -> dict[str, Run]:
     """What ran last in each leaf, or in these, as its record and the kernel tell it. `broken` hears what was raised
     meanwhile, by account directory; without it, that is raised here."""
-    return records.look(members, partial(starvation, cgroups), leaves, broken)
+    return records.observe(members, partial(oom_kills, cgroups), leaves, broken)
 
 
-def starvation(cgroups: CgroupTree, path: str) -> int:
+def oom_kills(cgroups: CgroupTree, path: str) -> int:
     """How many processes of a leaf the kernel has killed for want of memory (cgroup-v2.rst, memory.events)."""
     for line in (cgroups.read(path, "memory.events") or "").splitlines():
         name, _, number = line.partition(" ")

@@ -19,7 +19,7 @@ MOST = 4
 """Processes at the most, this one included: the machine has other work."""
 
 
-def number(items: int, *, least: int) -> int:
+def worker_count(items: int, *, least: int) -> int:
     """How many shares so many items make on this machine, `least` in each."""
     return max(1, min(MOST, len(os.sched_getaffinity(0)), items // least))
 
@@ -30,7 +30,7 @@ def parts(items: Sequence[Item], shares: int) -> list[Sequence[Item]]:
     return [items[begin:end] for begin, end in pairwise(ends)]
 
 
-def carry_out(work: Callable[[Iterable[Item]], Found], shares: Sequence[Sequence[Item]]) -> Iterator[Found]:
+def map_forked(work: Callable[[Iterable[Item]], Found], shares: Sequence[Sequence[Item]]) -> Iterator[Found]:
     """What `work` makes of each share, in order: of the first here, of the others in children meanwhile.
 
     `work` returns what marshal(3) of Python knows: tuples, lists, dicts, str, bytes, numbers, None.
@@ -44,7 +44,7 @@ def carry_out(work: Callable[[Iterable[Item]], Found], shares: Sequence[Sequence
             yield marshal.loads(data) if data else work(share)  # noqa: S302  (from a child of our own)
 
 
-def apart(work: Callable[[Iterable[Item]], Found]) -> Found | None:
+def run_forked(work: Callable[[Iterable[Item]], Found]) -> Found | None:
     """What `work` makes of nothing, in a child: what it changes of its process goes with that. None where the child did
     not answer."""
     with ExitStack() as children:

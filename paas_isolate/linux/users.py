@@ -8,7 +8,7 @@ from functools import cached_property
 from paas_isolate.model.account import User
 
 
-class People:
+class HostUsers:
     """Users of this machine, read once a run.
 
     The whole database is read in one pass, for getpwnam reads /etc/passwd from its beginning at every call;
@@ -60,7 +60,7 @@ class People:
         return frozenset(listed | {user.uid for user in self._users.values() if user.gid == found.gr_gid})
 
 
-class Asked(People):
+class UncachedUsers(HostUsers):
     """The same for the few users of one account, each asked for: that is quicker than to read all, and never old."""
 
     def by_name(self, name: str) -> User | None:

@@ -7,24 +7,30 @@ from contextlib import suppress
 from paas_isolate import __version__
 from paas_isolate.changes.ruleset import TABLE
 from paas_isolate.linux import kept, nfnetlink, nft
-from paas_isolate.linux.gate.keeper import Keeper, Spots
+from paas_isolate.linux.gate.keeper import AttachPoints, BpfGate
 from paas_isolate.linux.hosts import HostsFile
 from paas_isolate.linux.links import Links
 from paas_isolate.linux.listening import listening
-from paas_isolate.model.network import Address, Gate, Network, Pools, Prepared, Rules
+from paas_isolate.model.network import Address, Gate, Network, Pools, PreparedRuleset, Rules
 
 _NAMESPACE = "/proc/self/ns/net"
 
 
-class NetworkHands:
+class HostNetwork:
     """`run` and `state` are directories: what was seen is kept in one, what was laid in the other. `ports` are those to
     be published, `customers` tells a customer's uid."""
 
     def __init__(
-        self, pools: Pools, run: str, state: str, spots: Spots, ports: frozenset[int], customers: Callable[[int], bool]
+        self,
+        pools: Pools,
+        run: str,
+        state: str,
+        spots: AttachPoints,
+        ports: frozenset[int],
+        customers: Callable[[int], bool],
     ) -> None:
         self._ports, self._customers = ports, customers
-        self._keeper = Keeper(pools, spots)
+        self._keeper = BpfGate(pools, spots)
         self._links = Links()
         self._hosts = HostsFile()
         self._pools = pools
@@ -32,29 +38,29 @@ class NetworkHands:
         self._seen = os.path.join(run, kept.KEPT)
         self._laid = os.path.join(state, kept.KEPT)
 
-    def look(self) -> Network:
+    def observe(self) -> Network:
         rules = self._recorded()
         there, rules = (True, rules) if rules else self._listed()
         unable = self._keeper.unable()
-        taken = self.taken()
-        gate = None if unable else self._keeper.look()
-        names = self._hosts.look()
-        return Network(self._links.look(), rules, there, gate, self._keeper.there(), unable, names, taken)
+        taken = self.ports_in_use()
+        gate = None if unable else self._keeper.observe()
+        names = self._hosts.observe()
+        return Network(self._links.observe(), rules, there, gate, self._keeper.there(), unable, names, taken)
 
-    def ruled(self) -> bool:
+    def has_ruleset(self) -> bool:
         with suppress(OSError):
             return nfnetlink.has_table(TABLE)
         return False
 
-    def prepare(self, rules: Rules) -> Prepared:
-        return Prepared(self._nft.spelled(rules), self.taken())
+    def prepare(self, rules: Rules) -> PreparedRuleset:
+        return PreparedRuleset(self._nft.render(rules), self.ports_in_use())
 
-    def lay(self, prepared: Prepared, rules: Callable[[], Rules | None]) -> None:
+    def install_prepared(self, prepared: PreparedRuleset, rules: Callable[[], Rules | None]) -> None:
         before = nfnetlink.generation()
-        self._nft.lay_spelled(prepared.spelled)
+        self._nft.install_rendered(prepared.rendered)
         self._note(rules(), before, 1)
 
-    def taken(self) -> frozenset[int]:
+    def ports_in_use(self) -> frozenset[int]:
         return listening(self._ports, self._pools, self._customers) if self._ports else frozenset()
 
     def add(self, addresses: Iterable[Address]) -> list[str]:
@@ -70,7 +76,7 @@ class NetworkHands:
             self._nft.remove()
             transactions = 1
         elif found is None:
-            transactions = self._nft.lay(wanted)
+            transactions = self._nft.install(wanted)
         else:
             transactions = self._nft.change(wanted, found)
         self._note(wanted, before, transactions)
@@ -88,7 +94,7 @@ class NetworkHands:
 
     def _listed(self) -> tuple[bool, Rules | None]:
         before = nfnetlink.generation()
-        seen = self._nft.look()
+        seen = self._nft.observe()
         rules = seen.rules if seen and seen.whole else None
         self._note(rules, before)
         return seen is not None, rules
@@ -112,7 +118,7 @@ class NetworkHands:
         if rules is None:
             kept.forget(self._laid)
         else:
-            kept.save(self._laid, kept.About(__version__, self._pools), rules, durable=True)
+            kept.save(self._laid, kept.CacheKey(__version__, self._pools), rules, durable=True)
 
-    def _about(self, generation: int) -> kept.About:
-        return kept.About(__version__, self._pools, os.stat(_NAMESPACE).st_ino, generation)
+    def _about(self, generation: int) -> kept.CacheKey:
+        return kept.CacheKey(__version__, self._pools, os.stat(_NAMESPACE).st_ino, generation)

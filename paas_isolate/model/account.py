@@ -7,8 +7,8 @@ from typing import NamedTuple
 from paas_isolate.errors import Complaint, Trouble
 from paas_isolate.model.left import LEAVE
 from paas_isolate.model.limits import NO_LIMITS, Limits
-from paas_isolate.model.view import HIDDEN, Upkeep, View
-from paas_isolate.model.work import NO_WORK, Work
+from paas_isolate.model.view import HIDDEN, PrivateTmpConfig, View
+from paas_isolate.model.work import NO_WORK, ServiceProgram
 
 LOGIN = "login"
 OTHER = "other"
@@ -42,7 +42,7 @@ class Service(NamedTuple):
     listen: int = 0
     publish: int = 0
     """A port of the machine that leads to the port `listen` of the account's address, the same where that is 0."""
-    work: Work = NO_WORK
+    work: ServiceProgram = NO_WORK
     """What paas-isolate runs here; nothing where it has no command."""
 
 
@@ -63,7 +63,7 @@ class Plan(NamedTuple):
     """What the files of its accounts may ask for; None: what config.yaml allows."""
 
 
-class Account(NamedTuple):
+class AccountSpec(NamedTuple):
     """One customer, as the account's own file says it."""
 
     name: str
@@ -92,7 +92,7 @@ class Tree(NamedTuple):
     root: str = ""
 
 
-class Wiring(NamedTuple):
+class NetworkConfig(NamedTuple):
     """config.yaml's `network:`: where addresses come from, who may connect to every customer, and whether the
     addresses have names. As written: who has no network need not know what an address is."""
 
@@ -117,11 +117,11 @@ class Host(NamedTuple):
     ceiling: Limits = NO_LIMITS
     """By limit name; memory.max and pids as Percent of the machine or absolute."""
     default_plan: str | None = None
-    network: Wiring | None = None
+    network: NetworkConfig | None = None
     """None: no private addresses, and nothing of ours in the network."""
     suspension: str = "freeze"
     """What becomes of the services of a suspended account: `freeze` or `stop`."""
-    private: Upkeep = Upkeep()
+    private: PrivateTmpConfig = PrivateTmpConfig()
     hide: tuple[str, ...] = HIDDEN
     """What no account with a view of its own sees."""
     allow: tuple[str, ...] = ("publish", "users")
@@ -130,7 +130,7 @@ class Host(NamedTuple):
     """The ports of the machine that an account's file may publish, as first and last of each range."""
 
 
-class Sold(NamedTuple):
+class Account(NamedTuple):
     """An account with its plan merged in: what one customer gets. `limits` and each service's are complete.
 
     `directory` is the name of its cgroup (an older name after `renamed_from`).
@@ -179,11 +179,11 @@ class Fleet(NamedTuple):
     """
 
     host: Host
-    accounts: Mapping[str, Sold]
+    accounts: Mapping[str, Account]
     exempt: frozenset[int] = frozenset()
     complaints: tuple[Complaint, ...] = ()
-    kept: Mapping[str, str] = MappingProxyType({})
-    removal: str = ""
+    on_last_good: Mapping[str, str] = MappingProxyType({})
+    removal_blocked: str = ""
     frontends: frozenset[int] = frozenset()
     """Uids that may connect to every customer."""
     broken: Mapping[str, Trouble] = MappingProxyType({})
@@ -208,9 +208,9 @@ class Fleet(NamedTuple):
         if not broken:
             return self
         kept = {name: f"an error of paas-isolate's own: {it.what}" for name, it in broken.items()}
-        return self._replace(kept={**self.kept, **kept}, broken={**self.broken, **broken})
+        return self._replace(on_last_good={**self.on_last_good, **kept}, broken={**self.broken, **broken})
 
-    def only(self, names: Collection[str]) -> "Fleet":
+    def restricted_to(self, names: Collection[str]) -> "Fleet":
         """The fleet in which the other accounts are left as they are: nothing is known of what they were sold."""
         if len(names) == len(self.accounts):
             return self
@@ -218,12 +218,12 @@ class Fleet(NamedTuple):
         others = [sold for name, sold in self.accounts.items() if name not in wanted]
         return self._replace(
             accounts={name: self.accounts[name] for name in names},
-            kept={**self.kept, **{sold.directory: "it is left as it is" for sold in others}},
+            on_last_good={**self.on_last_good, **{sold.directory: "it is left as it is" for sold in others}},
             left={**self.left, **{sold.name: tuple(sold.uids.values()) for sold in others}},
         )
 
     @staticmethod
-    def _wired(sold: Sold) -> tuple[tuple[str, object], ...]:
+    def _wired(sold: Account) -> tuple[tuple[str, object], ...]:
         return ("loopback", sold.loopback), ("peers", sold.peers), ("egress", sold.egress)
 
     def not_enforced(self) -> dict[str, list[str]]:

@@ -38,7 +38,7 @@ _RATES = ("io.read", "io.write", "io.read_ops", "io.write_ops")
 _UNLIMITED_RATES = "rbps=max wbps=max riops=max wiops=max"
 
 
-class Surroundings(NamedTuple):
+class LimitContext(NamedTuple):
     """What percentages and devices are relative to: the memory above (bytes), and the disk (`254:0`)."""
 
     machine: Machine
@@ -46,7 +46,7 @@ class Surroundings(NamedTuple):
     device: str = ""
 
 
-def knobs(limits: Limits, around: Surroundings) -> dict[str, str]:
+def knobs(limits: Limits, around: LimitContext) -> dict[str, str]:
     """Every knob of one cgroup, what `limits` leaves out at the kernel's default.
 
     Raises KeyError never; a limit on io without a device is left to the caller, who knows the path.
@@ -82,7 +82,7 @@ def knobs(limits: Limits, around: Surroundings) -> dict[str, str]:
 _PLAIN = {"cpu.weight": "cpu.weight", "pids": "pids.max", "memory.swap": "memory.swap.max"}
 
 
-def effective_memory(limits: Limits, around: Surroundings) -> int:
+def effective_memory(limits: Limits, around: LimitContext) -> int:
     """Bytes that a cgroup can have at the most: its own memory.max, and never more than what is above it."""
     value = limits.get("memory.max", UNLIMITED)
     own = around.memory if value is UNLIMITED else _share(value, around.memory)
@@ -97,7 +97,7 @@ def io_max(limits: Limits, device: str) -> str:
     return "" if text == _UNLIMITED_RATES else f"{device} {text}"
 
 
-def writes(knob: str, want: str, was: str | None) -> tuple[str, ...]:
+def kernel_writes(knob: str, want: str, was: str | None) -> tuple[str, ...]:
     """What to write, one system call each, to get from `was` to `want`. Most knobs take their text as it is.
 
     io.max and io.weight hold a line a device; a device that should not be there any more is told `max`

@@ -53,7 +53,7 @@ class Published(NamedTuple):
     to: int
 
 
-class Restraint(NamedTuple):
+class EgressAssignment(NamedTuple):
     """What of a uid's packets may leave the machine, as `Sold.egress` says it."""
 
     uid: int
@@ -68,7 +68,7 @@ class Rules(NamedTuple):
     peers: frozenset[Grant] = frozenset()
     frontends: frozenset[int] = frozenset()
     published: frozenset[Published] = frozenset()
-    restrained: frozenset[Restraint] = frozenset()
+    egress: frozenset[EgressAssignment] = frozenset()
 
     def without(self, others: "Rules") -> "Rules":
         """What these say and those do not."""
@@ -77,11 +77,11 @@ class Rules(NamedTuple):
             self.peers - others.peers,
             self.frontends - others.frontends,
             self.published - others.published,
-            self.restrained - others.restrained,
+            self.egress - others.egress,
         )
 
 
-class Home(NamedTuple):
+class UidAddresses(NamedTuple):
     """The addresses of a customer's uid, which is what localhost means to it; not where that is `shared`."""
 
     v4: Address
@@ -92,7 +92,7 @@ class Home(NamedTuple):
 class Gate(NamedTuple):
     """What the BPF programs go by: the homes of customers' uids, and who else may connect where, as in Rules."""
 
-    homes: Mapping[int, Home] = MappingProxyType({})
+    homes: Mapping[int, UidAddresses] = MappingProxyType({})
     peers: frozenset[Grant] = frozenset()
     frontends: frozenset[int] = frozenset()
 
@@ -107,38 +107,38 @@ class Network(NamedTuple):
 
     addresses: Mapping[Address, str] = MappingProxyType({})
     rules: Rules | None = None
-    ruleset: bool = False
+    has_ruleset: bool = False
     gate: Gate | None = None
-    gated: bool = False
-    unable: str = ""
+    has_gate: bool = False
+    gate_unsupported: str = ""
     names: tuple[str, ...] | None = ()
-    taken: frozenset[int] = frozenset()
+    ports_in_use: frozenset[int] = frozenset()
 
 
-class Prepared(NamedTuple):
+class PreparedRuleset(NamedTuple):
     """A ruleset that was laid, spelled out for the day on which it is gone; while the machine itself listened at these
     of the ports that are to be published."""
 
-    spelled: bytes
-    taken: frozenset[int]
+    rendered: bytes
+    ports_in_use: frozenset[int]
 
 
-class Wires(Protocol):
+class NetworkPort(Protocol):
     """The hands in the network. They are in linux/wires, which a machine without a network of ours never imports.
     `add` and `remove` answer what went wrong with each, '' where nothing did."""
 
-    def look(self) -> Network: ...
+    def observe(self) -> Network: ...
 
-    def ruled(self) -> bool:
+    def has_ruleset(self) -> bool:
         """Whether there is a ruleset of ours, whatever it says: a look at nothing else."""
 
-    def taken(self) -> frozenset[int]:
+    def ports_in_use(self) -> frozenset[int]:
         """The ports that the machine serves itself, of those that are to be published."""
 
-    def prepare(self, rules: Rules) -> Prepared:
+    def prepare(self, rules: Rules) -> PreparedRuleset:
         """Of the rules that are laid. HostError."""
 
-    def lay(self, prepared: Prepared, rules: Callable[[], Rules | None]) -> None:
+    def install_prepared(self, prepared: PreparedRuleset, rules: Callable[[], Rules | None]) -> None:
         """Where no ruleset is; what was prepared says `rules`, which are asked for when it is laid. HostError."""
 
     def add(self, addresses: Iterable[Address]) -> list[str]: ...

@@ -26,7 +26,7 @@ class Quota(NamedTuple):
 UNLIMITED = Quota()
 
 
-class Row(NamedTuple):
+class QuotaKey(NamedTuple):
     """Where a file system keeps the limits of one user. `system` is its name for good, on whatever device."""
 
     system: str
@@ -40,7 +40,7 @@ class FileSystem(NamedTuple):
     grain: int = 1
 
 
-class Allotment(NamedTuple):
+class QuotaSpec(NamedTuple):
     """What a user of an account is to have. `path` lies on the file system, or is to be made there (a home)."""
 
     directory: str
@@ -54,16 +54,16 @@ class Quotas(NamedTuple):
     have none (`unable`), the rows that were given limits, with the account's directory (`given`), and where those of
     them that nobody is sold now can be reached (`points`)."""
 
-    sold: Mapping[int, Allotment] = MappingProxyType({})
-    wanted: Mapping[Row, Allotment] = MappingProxyType({})
-    allowed: Mapping[Row, Quota] = MappingProxyType({})
-    systems: Mapping[str, FileSystem] = MappingProxyType({})
-    unable: Mapping[str, str] = MappingProxyType({})
-    given: Mapping[Row, str] = MappingProxyType({})
-    points: Mapping[Row, str] = MappingProxyType({})
+    sold: Mapping[int, QuotaSpec] = MappingProxyType({})
+    wanted: Mapping[QuotaKey, QuotaSpec] = MappingProxyType({})
+    allowed: Mapping[QuotaKey, Quota] = MappingProxyType({})
+    filesystems: Mapping[str, FileSystem] = MappingProxyType({})
+    unsupported: Mapping[str, str] = MappingProxyType({})
+    applied: Mapping[QuotaKey, str] = MappingProxyType({})
+    mountpoints: Mapping[QuotaKey, str] = MappingProxyType({})
 
 
-class Usage(NamedTuple):
+class QuotaUsage(NamedTuple):
     """Bytes and files that are a user's, and what is allowed."""
 
     space: int
@@ -71,18 +71,18 @@ class Usage(NamedTuple):
     allowed: Quota
 
 
-class Memory(Protocol):
+class AppliedQuotaStore(Protocol):
     """Which rows were given limits, and by which account: what the kernel cannot tell from those of others."""
 
-    def load(self) -> Mapping[Row, str]: ...
+    def load(self) -> Mapping[QuotaKey, str]: ...
 
-    def save(self, given: Mapping[Row, str]) -> None: ...
+    def save(self, given: Mapping[QuotaKey, str]) -> None: ...
 
 
-class Rations(Protocol):
+class QuotaPort(Protocol):
     """The hands that set quotas. They are in linux/rations, which a machine without them never imports.
     `set` answers what went wrong with each, '' where nothing did."""
 
-    def look(self, sold: Mapping[int, Allotment]) -> Quotas: ...
+    def observe(self, sold: Mapping[int, QuotaSpec]) -> Quotas: ...
 
-    def set(self, wanted: Mapping[Row, Allotment]) -> list[str]: ...
+    def set(self, wanted: Mapping[QuotaKey, QuotaSpec]) -> list[str]: ...

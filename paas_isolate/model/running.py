@@ -21,7 +21,7 @@ LONGEST = 60.0
 """Seconds between an end and the next start, and between two times that it is killed, at the most."""
 
 
-class End(NamedTuple):
+class ProgramExit(NamedTuple):
     """How a program ended: one of `status` (of exit) and `signal` is there, none where nobody saw it. `at` is in
     seconds since the epoch, 0 where nobody knows. `starved` says that the kernel killed for want of memory. `why` says
     what kept it from beginning at all: with OWN_FAILURE something that it waits for, without a status something that is
@@ -30,7 +30,7 @@ class End(NamedTuple):
     status: int | None = None
     signal: int | None = None
     at: float = 0.0
-    starved: bool = False
+    oom_killed: bool = False
     why: str = ""
 
     @property
@@ -43,7 +43,7 @@ class End(NamedTuple):
         return self.status == 0
 
     def __str__(self) -> str:
-        if self.starved:
+        if self.oom_killed:
             return "killed: out of memory"
         if self.why:
             return f"no beginning: {self.why}"
@@ -56,15 +56,15 @@ class Result(NamedTuple):
     """What is remembered of a job, through reboots: when its last run was begun, how that ended, and when one has last
     ended well, 0 where none has; in seconds since the epoch."""
 
-    begun: float
-    end: End
+    started: float
+    end: ProgramExit
     succeeded: float = 0.0
 
     def plain(self) -> dict[str, float | None]:
         """As JSON has it."""
         end = self.end
-        ended = {"ended": end.at, "status": end.status, "signal": end.signal, "out_of_memory": end.starved}
-        return {"begun": self.begun, **ended, "succeeded": self.succeeded}
+        ended = {"ended": end.at, "status": end.status, "signal": end.signal, "out_of_memory": end.oom_killed}
+        return {"begun": self.started, **ended, "succeeded": self.succeeded}
 
 
 class Run(NamedTuple):
@@ -80,15 +80,15 @@ class Run(NamedTuple):
 
     digest: str
     since: float = 0.0
-    begun: tuple[float, ...] = ()
+    starts: tuple[float, ...] = ()
     pid: int = 0
     start: int = 0
     keeper: int = 0
     keeper_start: int = 0
     failures: int = 0
     alive: bool = False
-    end: End = End()
-    asked: float = 0.0
+    end: ProgramExit = ProgramExit()
+    stop_requested_at: float = 0.0
     kill_at: float = 0.0
     killed: float = 0.0
     kills: int = 0
@@ -96,24 +96,24 @@ class Run(NamedTuple):
     tidied: bool = False
     background: bool = False
     unhealthy: bool = False
-    again: bool = False
+    restart_requested: bool = False
     given_up: bool = False
     last: Result | None = None
     remembered: bool = False
-    told: bool = False
-    early: bool = False
+    notified: bool = False
+    future_dated: bool = False
 
     def by(self, now: float) -> "Run":
         """With nothing in the future: a clock that was wrong and has stepped back must let nobody wait for a year."""
-        if max(self.since, self.asked, self.end.at, *self.begun) <= now:
+        if max(self.since, self.stop_requested_at, self.end.at, *self.starts) <= now:
             return self
-        late = max(0.0, self.asked - now)
+        late = max(0.0, self.stop_requested_at - now)
         return self._replace(
-            early=max(self.since, 0.0, *self.begun) > now + HOUR,
+            future_dated=max(self.since, 0.0, *self.starts) > now + HOUR,
             since=min(self.since, now),
-            begun=tuple(min(at, now) for at in self.begun),
+            starts=tuple(min(at, now) for at in self.starts),
             end=self.end._replace(at=min(self.end.at, now)),
-            asked=self.asked - late,
+            stop_requested_at=self.stop_requested_at - late,
             kill_at=self.kill_at - late,
         )
 
@@ -124,32 +124,32 @@ class Run(NamedTuple):
     @property
     def result(self) -> Result | None:
         """Of the last run that has ended."""
-        if self.end == End() or not self.begun:
+        if self.end == ProgramExit() or not self.starts:
             return self.last
         before = self.last.succeeded if self.last else 0.0
-        return Result(self.begun[-1], self.end, self.end.at if self.end.well else before)
+        return Result(self.starts[-1], self.end, self.end.at if self.end.well else before)
 
     @property
     def is_news(self) -> bool:
         """Whether it has ended, and that is not remembered yet."""
-        return self.end != End() and bool(self.begun) and not self.remembered
+        return self.end != ProgramExit() and bool(self.starts) and not self.remembered
 
     @property
-    def untold(self) -> bool:
+    def failure_unreported(self) -> bool:
         """Whether its keeper was killed together with it, and so has told nobody."""
         end = self.end
-        unseen = end != End() and end.status is None and end.signal is None
-        return unseen and bool(self.pid) and not self.asked and not self.told
+        unseen = end != ProgramExit() and end.status is None and end.signal is None
+        return unseen and bool(self.pid) and not self.stop_requested_at and not self.notified
 
     @property
-    def fresh(self) -> bool:
+    def clean_restart(self) -> bool:
         """Whether its next start is no sign of trouble: it was ordered, or it had been asked to end."""
-        return self.again or (bool(self.asked) and not self.unhealthy and not self.tidied)
+        return self.restart_requested or (bool(self.stop_requested_at) and not self.unhealthy and not self.tidied)
 
     @property
     def recent(self) -> int:
         """How many starts there were within a PERIOD before the last one, with it."""
-        return sum(self.begun[-1] - at < PERIOD for at in self.begun) if self.begun else 0
+        return sum(self.starts[-1] - at < PERIOD for at in self.starts) if self.starts else 0
 
     @property
     def looping(self) -> bool:
@@ -159,14 +159,14 @@ class Run(NamedTuple):
     @property
     def failed_starts(self) -> int:
         """How many starts in a row never became the program, with this one; 0 while it may still become it."""
-        never = bool(self.begun) and not self.pid and not self.alive and not self.end.why_waiting
+        never = bool(self.starts) and not self.pid and not self.alive and not self.end.why_waiting
         return self.failures + 1 if never else 0
 
     @property
     def ready_at(self) -> float:
         """When it may start again: after a second, two, four; after a minute where it waits for something."""
         delay = LONGEST if self.end.why_waiting else min(LONGEST, 2.0 ** (self.recent - 1))
-        return max(self.end.at, self.begun[-1]) + delay if self.begun else 0.0
+        return max(self.end.at, self.starts[-1]) + delay if self.starts else 0.0
 
     @property
     def kill_due(self) -> float:
@@ -174,32 +174,32 @@ class Run(NamedTuple):
         return self.killed + min(LONGEST, 2.0 ** min(self.kills - 1, 9)) if self.kills else self.kill_at
 
 
-class Wish(NamedTuple):
+class DesiredServices(NamedTuple):
     """What is to run at one moment, by leaf: `run` has None where a leaf is left as it is. `idle` is why nothing is to
     run; `given_up` what starts no more by itself, with the reason. `patience` has every leaf with a program of ours:
     milliseconds from asking it to end to killing it. `jobs` run when it is time."""
 
     run: Mapping[str, Launch | None] = MappingProxyType({})
-    idle: Mapping[str, str] = MappingProxyType({})
+    inactive: Mapping[str, str] = MappingProxyType({})
     given_up: Mapping[str, str] = MappingProxyType({})
     patience: Mapping[str, int] = MappingProxyType({})
     jobs: frozenset[str] = frozenset()
-    over: frozenset[str] = frozenset()
+    finished: frozenset[str] = frozenset()
     """What runs there is to be replaced."""
     waiting: frozenset[str] = frozenset()
     """Replicas that are to be replaced when another is up."""
-    dues: Mapping[str, float] = MappingProxyType({})
+    due_times: Mapping[str, float] = MappingProxyType({})
     """When to look again at a leaf, in seconds since the epoch; of those that wait for nothing there is none."""
 
     missed: frozenset[str] = frozenset()
     """Jobs that may not run, whose time has come: they wait for the next one."""
 
-    untold: Mapping[str, Launch] = MappingProxyType({})
+    failure_unreported: Mapping[str, Launch] = MappingProxyType({})
     """Programs of which somebody is to hear that they have failed, and nobody has told."""
 
     @property
     def due(self) -> float:
-        return min(self.dues.values(), default=FOREVER)
+        return min(self.due_times.values(), default=FOREVER)
 
 
-NO_WISH = Wish()
+NO_WISH = DesiredServices()

@@ -59,7 +59,7 @@ def is_closed(target: str) -> bool:
     return target.startswith(f"{CLOSED}/")
 
 
-def behind(target: str) -> str:
+def account_of_door(target: str) -> str:
     """The account directory that a door leads into, or is closed for; '' when it is nobody's."""
     word, _, directory = target.partition("/")
     return directory if word in (CLOSED, VIEW) else directory_of(target)

@@ -15,7 +15,7 @@ UNKNOWN = -1
 """For the owner of files, where that is no uid that an account has: nobody is asked, and they stay whose they are."""
 
 
-class Upkeep(NamedTuple):
+class PrivateTmpConfig(NamedTuple):
     """config.yaml's `private:`: where the accounts' own /tmp and /var/tmp lie, and how long a file stays there that
     nobody uses, in milliseconds."""
 
@@ -45,11 +45,11 @@ class Views(NamedTuple):
     files: Mapping[str, str] = MappingProxyType({})
 
 
-class Looks(Protocol):
+class NamespacePort(Protocol):
     """The hands that make views. They are in linux/views, which a machine without views never imports.
     `make` and `remove` answer what went wrong with each, '' where nothing did."""
 
-    def look(self) -> Views: ...
+    def observe(self) -> Views: ...
 
     def make(self, views: Iterable[tuple[str, View]]) -> list[str]: ...
 

@@ -40,7 +40,7 @@ class Failure(NamedTuple):
         return bool(self.mail or self.run)
 
 
-class Work(NamedTuple):
+class ServiceProgram(NamedTuple):
     """The command of a service, and how it is kept alive. `stop_timeout` in milliseconds; `schedule` in the notation
     of crontab(5); `rlimits` by name without RLIMIT_, -1 for unlimited; `umask` in octal digits."""
 
@@ -59,17 +59,17 @@ class Work(NamedTuple):
     log: Log | None = None
     on_failure: Failure | None = None
 
-    def over(self, plan: "Work") -> "Work":
+    def merged_over(self, plan: "ServiceProgram") -> "ServiceProgram":
         """With the plan's values where this says nothing; environment and rlimits name by name."""
         pairs = zip(self._fields, self, plan, strict=True)
         merged: dict[str, Any] = {name: theirs if own in _NOTHING else own for name, own, theirs in pairs}
         merged["environment"] = {**plan.environment, **self.environment}
         merged["rlimits"] = {**plan.rlimits, **self.rlimits}
-        return Work(**merged)
+        return ServiceProgram(**merged)
 
-    def complete(self) -> "Work":
+    def complete(self) -> "ServiceProgram":
         """With the defaults in the place of what nobody says."""
-        return self.over(DEFAULT)
+        return self.merged_over(DEFAULT)
 
     @property
     def says_nothing(self) -> bool:
@@ -78,8 +78,8 @@ class Work(NamedTuple):
 
 _NOTHING: tuple[object, ...] = (None, "", {})
 
-NO_WORK = Work()
-DEFAULT = Work(
+NO_WORK = ServiceProgram()
+DEFAULT = ServiceProgram(
     directory="~",
     restart=ALWAYS,
     stop_timeout=10_000,
@@ -115,7 +115,7 @@ class Launch(NamedTuple):
     no_new_privs: bool = False
     health: Health | None = None
     on_failure: Failure = Failure()
-    told: tuple[tuple[str, str], ...] = ()
+    info_env: tuple[tuple[str, str], ...] = ()
     port: int = 0
     addresses: tuple[str, ...] = ()
     """Where it is to listen: on any address where the account has none; nowhere where there is no port."""
@@ -133,6 +133,6 @@ class Launch(NamedTuple):
         """What tells a changed command from the one that runs."""
         from hashlib import blake2b  # only a machine with services of its own pays for OpenSSL's import
 
-        text = repr(self._replace(told=(), view="", last_try=False, called="", is_job=False))
+        text = repr(self._replace(info_env=(), view="", last_try=False, called="", is_job=False))
         text = text.removesuffix(_NEWER) + ")"  # as it was before there were these: an upgrade starts nothing anew
         return blake2b(text.encode(), digest_size=12).hexdigest()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from paas_isolate.model import tree
 from paas_isolate.model.network import Network
 from paas_isolate.model.quota import Quotas
-from paas_isolate.model.running import NO_WISH, Run, Wish
+from paas_isolate.model.running import NO_WISH, DesiredServices, Run
 from paas_isolate.model.view import Views
 
 Knobs = Mapping[str, str]
@@ -41,7 +41,7 @@ class Process(NamedTuple):
         return tree.inside(self.cgroup)
 
 
-class Kin(NamedTuple):
+class ProcessParent(NamedTuple):
     """What a process is to its children: its own parent, its effective uid, and what people call it."""
 
     parent: int
@@ -71,7 +71,7 @@ class World(NamedTuple):
     """What could not be looked at in time and is left as it was, in a desired world, by cgroup."""
     doors: Doors = MappingProxyType({})
     network: Network = Network()
-    services: Wish = NO_WISH
+    services: DesiredServices = NO_WISH
     """What is to run, in a desired world."""
     runs: Mapping[str, Run] = MappingProxyType({})
     """What ran last in a leaf, in an observed one."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from paas_isolate import __version__, model, spec
 from paas_isolate.errors import Complaint
 from paas_isolate.source.files import Identity
-from paas_isolate.source.keep import ODD, keep
+from paas_isolate.source.keep import ODD, replace_file
 from paas_isolate.spec.plain import VERSION
 
 NAME = "compiled"
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
     complaints: tuple[Complaint, ...] = ()
 
 
-class Compiled(NamedTuple):
+class SpecCache(NamedTuple):
     """`files` by name as shown (`accounts.d/alice.yaml`); `copies` tells the uids and home that the last good
     copy of an account has, for those change without any file of ours."""
 
@@ -44,7 +44,7 @@ class Compiled(NamedTuple):
     """Bytes up to the end of the last part that is whole."""
 
 
-def load(state: str) -> Compiled | None:
+def load(state: str) -> SpecCache | None:
     """None when there is nothing, or anything is odd: then all is parsed anew."""
     with suppress(*ODD), open(os.path.join(state, NAME), "rb") as file:
         if not _ours(os.fstat(file.fileno())):
@@ -56,17 +56,17 @@ def load(state: str) -> Compiled | None:
     return None
 
 
-def save(state: str, now: Compiled, before: Compiled | None) -> None:
+def save(state: str, now: SpecCache, before: SpecCache | None) -> None:
     """Only what differs from `before`, behind what was written then, until that is much."""
     if before is not None:
         part = _part(_news(now.files, before.files, _plain), _news(now.copies, before.copies))
         if before.end + len(part) <= before.base * (1 + GROWTH):
             _append(os.path.join(state, NAME), part, before.end)
             return
-    keep(state, NAME, _header() + _part({name: _plain(entry) for name, entry in now.files.items()}, now.copies))
+    replace_file(state, NAME, _header() + _part({name: _plain(entry) for name, entry in now.files.items()}, now.copies))
 
 
-def _parts(data: memoryview, at: int) -> Compiled | None:
+def _parts(data: memoryview, at: int) -> SpecCache | None:
     """The checksum first: marshal may crash on damaged data (its documentation says so). A part behind the first
     that is not whole is one that a run was about to write: what it said is found out again."""
     found = None
@@ -77,7 +77,7 @@ def _parts(data: memoryview, at: int) -> Compiled | None:
             break
         at += 8 + size
         files, copies = marshal.loads(body)  # noqa: S302  (a file of ours: see _ours)
-        found = found or Compiled({}, {}, base=at)
+        found = found or SpecCache({}, {}, base=at)
         _add(found.files, files, lambda entry: _entry(*entry))
         _add(found.copies, copies, lambda copy: copy)
     return found._replace(end=at) if found else None

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.errors import HostError
-from paas_isolate.source.keep import keep
+from paas_isolate.source.keep import replace_file
 
 FILE = "decisions.json"
 
@@ -22,14 +22,14 @@ class Decisions(NamedTuple):
     (`alice/web`) that are not to run, `rested` those of them that a customer has stopped, and may start again;
     `scaled` tells how many of one are to run, whatever its file says."""
 
-    held: frozenset[str] = frozenset()
-    departed: frozenset[str] = frozenset()
-    said: tuple[str, ...] = ()
+    frozen: frozenset[str] = frozenset()
+    removal_accepted: frozenset[str] = frozenset()
+    last_complaint: tuple[str, ...] = ()
     doors: bool = False
     launcher: bool = False
     network: bool = False
     stopped: frozenset[str] = frozenset()
-    rested: frozenset[str] = frozenset()
+    stopped_by_customer: frozenset[str] = frozenset()
     scaled: Mapping[str, int] = MappingProxyType({})
 
     @property
@@ -37,35 +37,35 @@ class Decisions(NamedTuple):
         return self.doors or self.launcher
 
     def freeze(self, target: str) -> "Decisions":
-        return self._replace(held=self.held | {target})
+        return self._replace(frozen=self.frozen | {target})
 
     def thaw(self, target: str) -> "Decisions":
-        return self._replace(held=self.held - {target})
+        return self._replace(frozen=self.frozen - {target})
 
-    def let_rest(self, target: str, *, by_customer: bool = False) -> "Decisions":
+    def stop(self, target: str, *, by_customer: bool = False) -> "Decisions":
         """What an administrator has stopped stays theirs to start."""
         if target in self.stopped and by_customer:
             return self
-        rested = self.rested | {target} if by_customer else self.rested - {target}
-        return self._replace(stopped=self.stopped | {target}, rested=rested)
+        rested = self.stopped_by_customer | {target} if by_customer else self.stopped_by_customer - {target}
+        return self._replace(stopped=self.stopped | {target}, stopped_by_customer=rested)
 
-    def let_run(self, target: str) -> "Decisions":
-        return self._replace(stopped=self.stopped - {target}, rested=self.rested - {target})
+    def allow(self, target: str) -> "Decisions":
+        return self._replace(stopped=self.stopped - {target}, stopped_by_customer=self.stopped_by_customer - {target})
 
     def may_start(self, target: str) -> bool:
         """Whether a customer may: not what an administrator has stopped."""
-        return target not in self.stopped or target in self.rested
+        return target not in self.stopped or target in self.stopped_by_customer
 
     def order(self, verb: str, target: str, *, by_customer: bool = False) -> "Decisions":
         """What start, stop and restart decide."""
-        return self.let_rest(target, by_customer=by_customer) if verb == "stop" else self.let_run(target)
+        return self.stop(target, by_customer=by_customer) if verb == "stop" else self.allow(target)
 
     def scale(self, target: str, number: int | None) -> "Decisions":
         """None: as its file says."""
         others = {name: many for name, many in self.scaled.items() if name != target}
         return self._replace(scaled=others if number is None else {**others, target: number})
 
-    def among(self, directories: Collection[str]) -> "Decisions":
+    def restricted_to(self, directories: Collection[str]) -> "Decisions":
         """Without those that are gone: nobody inherits a freeze, a later account of the same name begins anew."""
 
         def there(targets: Collection[str]) -> frozenset[str]:
@@ -73,7 +73,10 @@ class Decisions(NamedTuple):
 
         scaled = {target: self.scaled[target] for target in there(self.scaled)}
         return self._replace(
-            held=there(self.held), stopped=there(self.stopped), rested=there(self.rested), scaled=scaled
+            frozen=there(self.frozen),
+            stopped=there(self.stopped),
+            stopped_by_customer=there(self.stopped_by_customer),
+            scaled=scaled,
         )
 
 
@@ -94,7 +97,7 @@ def load(state: str) -> Decisions:
             launcher=data.get("launcher") is True,
             network=data.get("network") is True,
             stopped=frozenset(data.get("stopped", ())),
-            rested=frozenset(data.get("rested", ())),
+            stopped_by_customer=frozenset(data.get("rested", ())),
             scaled={str(target): int(number) for target, number in data.get("scaled", {}).items()},
         )
     except FileNotFoundError:
@@ -112,14 +115,14 @@ def save(state: str, decisions: Decisions) -> None:
     import json
 
     plain = {
-        "held": sorted(decisions.held),
-        "departed": sorted(decisions.departed),
-        "said": list(decisions.said),
+        "held": sorted(decisions.frozen),
+        "departed": sorted(decisions.removal_accepted),
+        "said": list(decisions.last_complaint),
         "doors": decisions.doors,
         "launcher": decisions.launcher,
         "network": decisions.network,
         "stopped": sorted(decisions.stopped),
-        "rested": sorted(decisions.rested),
+        "rested": sorted(decisions.stopped_by_customer),
         "scaled": dict(sorted(decisions.scaled.items())),
     }
-    keep(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)
+    replace_file(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

@@ -6,22 +6,22 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from paas_isolate.errors import Complaint, SpecError, trouble, without_broken
-from paas_isolate.model.account import Fleet, Host, Sold
+from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.machine import Machine
 from paas_isolate.source import compiled
-from paas_isolate.source.compiled import Compiled
-from paas_isolate.source.files import Files, UnfitError
+from paas_isolate.source.compiled import SpecCache
+from paas_isolate.source.files import SafeDirectory, UnfitError
 from paas_isolate.source.last_good import LastGood
-from paas_isolate.source.reading import ACCOUNT, HOST, PLAN, Kind, Reading
-from paas_isolate.spec.gather import Wrong, gather
+from paas_isolate.source.reading import ACCOUNT, HOST, PLAN, DocumentKind, SpecReader
+from paas_isolate.spec.gather import UnusableFiles, gather
 from paas_isolate.spec.names import is_name, shown_file
-from paas_isolate.spec.sell import CONFIG, People
+from paas_isolate.spec.sell import CONFIG, UserDatabase
 
 PLANS, ACCOUNTS = "plans.d", "accounts.d"
 END = ".yaml"
 
 
-class Directory:
+class SpecDirectory:
     """`owner` is the uid that files must belong to."""
 
     def __init__(self, etc: str, state: str, owner: int = 0) -> None:
@@ -29,7 +29,7 @@ class Directory:
         self.last_good = LastGood(state)
 
     def load(
-        self, people: People, machine: Machine, *, remember: bool = True, draft: Mapping[str, bytes] | None = None
+        self, people: UserDatabase, machine: Machine, *, remember: bool = True, draft: Mapping[str, bytes] | None = None
     ) -> Fleet:
         """All files as they are now. Raises SpecError when config.yaml is wrong and never was right.
 
@@ -37,7 +37,7 @@ class Directory:
         file that it names (`accounts.d/alice.yaml`), whether there is one or not, and is never remembered.
         """
         kept = compiled.load(self.state)
-        reading = Reading(kept.files if kept else {}, draft or {})
+        reading = SpecReader(kept.files if kept else {}, draft or {})
         host = self._host(reading)
         plans, wrong_plans = self._plans(reading)
         accounts, wrong_accounts, missing = self._accounts(reading)
@@ -52,7 +52,7 @@ class Directory:
                 people,
                 machine,
                 self.last_good.account,
-                wrong=Wrong(wrong_plans, wrong),
+                wrong=UnusableFiles(wrong_plans, wrong),
                 text_of=self._text_of,
                 remembered=remembered,
             )
@@ -62,11 +62,11 @@ class Directory:
             return gathered(names, {**wrong_accounts, **left})
 
         fleet, broken = without_broken(all_but, tuple(accounts), lambda names: gathered(names, {}))
-        fleet = fleet._replace(complaints=(*reading.complaints, *fleet.complaints), removal=missing)
+        fleet = fleet._replace(complaints=(*reading.complaints, *fleet.complaints), removal_blocked=missing)
         fleet = fleet.with_broken({**broken, **{_named(file): it for file, it in reading.broken.items()}})
         return self._remember(fleet, reading, kept, remembered) if remember else fleet
 
-    def _host(self, reading: Reading) -> Host:
+    def _host(self, reading: SpecReader) -> Host:
         try:
             with self.opened("") as files:
                 found = os.stat(CONFIG, dir_fd=files.descriptor, follow_symlinks=False)
@@ -83,7 +83,7 @@ class Directory:
             raise SpecError(tuple(reading.complaints))
         return host
 
-    def _plans(self, reading: Reading) -> tuple[dict[str, Any], dict[str, str]]:
+    def _plans(self, reading: SpecReader) -> tuple[dict[str, Any], dict[str, str]]:
         try:
             return self._all(reading, PLANS, PLAN)
         except FileNotFoundError:
@@ -92,7 +92,7 @@ class Directory:
             reading.complaints.append(Complaint(PLANS, _cannot(error)))
             return {}, {}
 
-    def _accounts(self, reading: Reading) -> tuple[dict[str, Any], dict[str, str], str]:
+    def _accounts(self, reading: SpecReader) -> tuple[dict[str, Any], dict[str, str], str]:
         """Without the directory nobody is gone: every account that was, is kept."""
         try:
             return *self._all(reading, ACCOUNTS, ACCOUNT), ""
@@ -101,7 +101,7 @@ class Directory:
             reading.complaints.append(Complaint(ACCOUNTS, _cannot(error)))
             return {}, dict.fromkeys(sorted(self.last_good.names()), missing), missing
 
-    def _all(self, reading: Reading, directory: str, kind: Kind) -> tuple[dict[str, Any], dict[str, str]]:
+    def _all(self, reading: SpecReader, directory: str, kind: DocumentKind) -> tuple[dict[str, Any], dict[str, str]]:
         """What a directory's files say, by name; and those that cannot be used, with the reason."""
         things, wrong = {}, {}
         with self.opened(directory) as files:
@@ -120,7 +120,7 @@ class Directory:
                         wrong[stem] = f"{files.shown}{name} cannot be used"
         return things, wrong
 
-    def _check_directory(self, reading: Reading, files: Files) -> None:
+    def _check_directory(self, reading: SpecReader, files: SafeDirectory) -> None:
         found = os.fstat(files.descriptor)
         if found.st_uid not in (0, self.owner) or found.st_mode & 0o022:
             mend = f"chown root {files.path} && chmod go-w {files.path}"
@@ -128,12 +128,12 @@ class Directory:
             reading.complaints.append(Complaint(files.shown, text, warning=True))
 
     @contextmanager
-    def opened(self, directory: str) -> Iterator[Files]:
+    def opened(self, directory: str) -> Iterator[SafeDirectory]:
         """The files of one of the directories, or of all of them's own ('')."""
         path = os.path.join(self.etc, directory) if directory else self.etc
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            yield Files(descriptor, f"{directory}/" if directory else "", path, self.owner)
+            yield SafeDirectory(descriptor, f"{directory}/" if directory else "", path, self.owner)
         finally:
             os.close(descriptor)
 
@@ -160,7 +160,7 @@ class Directory:
             return files.read(name)[0]
         return b""
 
-    def _remember(self, fleet: Fleet, reading: Reading, kept: Compiled | None, remembered: frozenset[str]) -> Fleet:
+    def _remember(self, fleet: Fleet, reading: SpecReader, kept: SpecCache | None, remembered: frozenset[str]) -> Fleet:
         """Keep what is good now for the day when it is not. A full disk must not stop the run."""
         copies = kept.copies if kept else {}
         stale = _stale(fleet, reading, copies if kept else None, remembered)
@@ -171,7 +171,7 @@ class Directory:
             now = {name: copies[name] for name in fleet.accounts if name in copies}
             now |= {sold.name: (dict(sold.uids), sold.home) for sold in stale}
             if reading.changed or kept is None or now != copies:
-                compiled.save(self.state, Compiled(reading.files, now), kept)
+                compiled.save(self.state, SpecCache(reading.files, now), kept)
         except OSError as error:
             told = Complaint(self.state, f"{_cannot(error, 'written')}; the last good copies are old", warning=True)
             return fleet._replace(complaints=(*fleet.complaints, told))
@@ -179,7 +179,7 @@ class Directory:
             return fleet.with_broken({"what is kept of the files": trouble(error)})
         return fleet
 
-    def _remember_all(self, fleet: Fleet, stale: list[Sold]) -> Fleet:
+    def _remember_all(self, fleet: Fleet, stale: list[Account]) -> Fleet:
         broken = {}
         for sold in stale:
             try:
@@ -190,7 +190,7 @@ class Directory:
                 broken[sold.name] = trouble(error)
         return fleet.with_broken(broken)
 
-    def _remember_host(self, fleet: Fleet, reading: Reading) -> None:
+    def _remember_host(self, fleet: Fleet, reading: SpecReader) -> None:
         if CONFIG in reading.files and reading.files[CONFIG].row is not None:
             self.last_good.remember_host(fleet.host)
 
@@ -200,7 +200,7 @@ def _named(file: str) -> str:
     return file.removeprefix(f"{ACCOUNTS}/").removesuffix(END) if file.startswith(f"{ACCOUNTS}/") else file
 
 
-def _listing(files: Files, reading: Reading) -> Iterator[tuple[str, os.stat_result]]:
+def _listing(files: SafeDirectory, reading: SpecReader) -> Iterator[tuple[str, os.stat_result]]:
     """The specifications of a directory by name, so that complaints and clashes come in one order."""
     with os.scandir(files.descriptor) as entries:
         found = sorted((entry.name, entry) for entry in entries if not entry.name.startswith("."))
@@ -215,12 +215,12 @@ def _listing(files: Files, reading: Reading) -> Iterator[tuple[str, os.stat_resu
 
 def _stale(
     fleet: Fleet,
-    reading: Reading,
+    reading: SpecReader,
     copies: dict[str, tuple[dict[str, int], str]] | None,
     there: frozenset[str],
-) -> list[Sold]:
+) -> list[Account]:
     """The accounts whose last good copy may differ; without opening one, for there may be 10,000."""
-    good = (sold for sold in fleet.accounts.values() if sold.name not in fleet.kept)
+    good = (sold for sold in fleet.accounts.values() if sold.name not in fleet.on_last_good)
     news = reading.news
     if copies is None or CONFIG in news:
         return list(good)

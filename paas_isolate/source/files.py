@@ -24,7 +24,7 @@ class UnfitError(Exception):
         self.complaint = complaint
 
 
-class Files(NamedTuple):
+class SafeDirectory(NamedTuple):
     """The files of one directory, by descriptor. `shown` is how complaints begin (`accounts.d/`), `path` what
     commands to mend need."""
 

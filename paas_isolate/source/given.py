@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping
 
-from paas_isolate.model.quota import Row
-from paas_isolate.source.keep import ODD, keep
+from paas_isolate.model.quota import QuotaKey
+from paas_isolate.source.keep import ODD, replace_file
 
 FILE = "quotas.json"
 
 
-class Given:
+class AppliedQuotas:
     """The file, in the directory of the state. By file system and uid it has the account's directory."""
 
     def __init__(self, state: str) -> None:
@@ -19,22 +19,22 @@ class Given:
     def there(self) -> bool:
         return os.path.exists(self._path)
 
-    def load(self) -> dict[Row, str]:
+    def load(self) -> dict[QuotaKey, str]:
         """Nothing where it is lost or damaged: then nothing is lifted, and what is sold is written down anew."""
         try:
             with open(self._path, encoding="utf-8") as file:
                 import json  # most machines have never given any
 
                 plain = json.load(file)
-            return {Row(system, int(uid)): str(it) for system, rows in plain.items() for uid, it in rows.items()}
+            return {QuotaKey(system, int(uid)): str(it) for system, rows in plain.items() for uid, it in rows.items()}
         except ODD:
             return {}
 
-    def save(self, given: Mapping[Row, str]) -> None:
+    def save(self, given: Mapping[QuotaKey, str]) -> None:
         """Whole or not at all, and on the disk before anybody acts by it."""
         import json
 
         plain: dict[str, dict[str, str]] = {}
         for row, directory in sorted(given.items()):
             plain.setdefault(row.system, {})[str(row.uid)] = directory
-        keep(self._state, FILE, json.dumps(plain, indent=1).encode(), durable=True)
+        replace_file(self._state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

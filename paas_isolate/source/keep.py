@@ -7,7 +7,7 @@ ODD = (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError)
 """What reading damaged state may raise: it is then as if it were not there."""
 
 
-def keep(directory: str, name: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+def replace_file(directory: str, name: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
     """By a temporary name that no reader looks at, the same every time: what a killed run leaves, the next one
     takes away (writers hold the lock). Without `durable` a crash of the machine may lose it, which is right for
     what is made anew or was a copy."""

@@ -4,8 +4,8 @@ import os
 from contextlib import suppress
 from typing import Any
 
-from paas_isolate.model.account import Host, Sold
-from paas_isolate.source.keep import ODD, keep
+from paas_isolate.model.account import Account, Host
+from paas_isolate.source.keep import ODD, replace_file
 from paas_isolate.spec.names import is_name
 from paas_isolate.spec.plain import VERSION, host_from, plain_host, plain_sold, sold_from
 
@@ -25,7 +25,7 @@ class LastGood:
             return host_from(row) if row else None
         return None
 
-    def account(self, name: str) -> Sold | None:
+    def account(self, name: str) -> Account | None:
         row = _read(self._accounts, name) if is_name(name) else None
         with suppress(*ODD):
             return sold_from(row) if row else None
@@ -42,7 +42,7 @@ class LastGood:
     def remember_host(self, host: Host) -> None:
         _write(self._host, "host", plain_host(host))
 
-    def remember(self, sold: Sold) -> None:
+    def remember(self, sold: Account) -> None:
         """Writes only what differs from the copy that is there."""
         _write(self._accounts, sold.name, plain_sold(sold))
 
@@ -69,4 +69,4 @@ def _write(directory: str, name: str, row: dict[str, Any]) -> None:
     with suppress(OSError), open(os.path.join(directory, name + _END), "rb") as file:
         if file.read(len(data) + 1) == data:
             return
-    keep(directory, name + _END, data)
+    replace_file(directory, name + _END, data)

@@ -42,7 +42,7 @@ def added(decided: Decisions, names: Collection[str]) -> Decisions:
         if kind == HELD:
             decided = decided.freeze(target)
         elif kind in (STOPPED, RESTED):
-            decided = decided.let_rest(target, by_customer=kind == RESTED)
+            decided = decided.stop(target, by_customer=kind == RESTED)
     return decided
 
 

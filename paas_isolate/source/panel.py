@@ -4,12 +4,12 @@ import os
 
 from paas_isolate.errors import HostError, SpecError
 from paas_isolate.model.machine import Machine
-from paas_isolate.source.directory import Directory
-from paas_isolate.source.keep import keep
-from paas_isolate.spec.sell import People
+from paas_isolate.source.directory import SpecDirectory
+from paas_isolate.source.keep import replace_file
+from paas_isolate.spec.sell import UserDatabase
 
 
-def put(directory: Directory, file: str, data: bytes, people: People, machine: Machine) -> None:
+def put(directory: SpecDirectory, file: str, data: bytes, people: UserDatabase, machine: Machine) -> None:
     """Make `file` (`accounts.d/alice.yaml`) say `data`. SpecError, and nothing written, when that would be wrong
     in itself or make anything wrong that is right now (a clash, a plan that no longer fits its accounts)."""
     before = directory.load(people, machine, remember=False)
@@ -19,10 +19,10 @@ def put(directory: Directory, file: str, data: bytes, people: People, machine: M
     if wrong:
         raise SpecError(wrong)
     head, name = os.path.split(os.path.join(directory.etc, file))
-    keep(head, name, data, durable=True)
+    replace_file(head, name, data, durable=True)
 
 
-def remove(directory: Directory, file: str) -> None:
+def remove(directory: SpecDirectory, file: str) -> None:
     """Take a file away. HostError when there is none."""
     try:
         os.unlink(os.path.join(directory.etc, file))

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from paas_isolate.errors import Complaint, SpecError, Trouble, trouble
 from paas_isolate.source.compiled import Entry
-from paas_isolate.source.files import Files, UnfitError, identity, settled
+from paas_isolate.source.files import SafeDirectory, UnfitError, identity, settled
 from paas_isolate.spec import plain
 
 
-class Kind(NamedTuple):
+class DocumentKind(NamedTuple):
     """A kind of document: how it is parsed, and how it is kept."""
 
     name: str
@@ -24,12 +24,12 @@ class Kind(NamedTuple):
         return DOCUMENTS[self.name](data, file)
 
 
-HOST = Kind("host", plain.plain_host, plain.host_from)
-PLAN = Kind("plan", plain.plain_plan, plain.plan_from)
-ACCOUNT = Kind("account", plain.plain_account, plain.account_from)
+HOST = DocumentKind("host", plain.plain_host, plain.host_from)
+PLAN = DocumentKind("plan", plain.plain_plan, plain.plan_from)
+ACCOUNT = DocumentKind("account", plain.plain_account, plain.account_from)
 
 
-class Reading:
+class SpecReader:
     """One run over the files: what was found, and what of it is new since the last run."""
 
     def __init__(self, before: dict[str, Entry], draft: Mapping[str, bytes]) -> None:
@@ -41,7 +41,7 @@ class Reading:
         self.broken: dict[str, Trouble] = {}
         """What nobody expected to be raised, by file."""
 
-    def take(self, files: Files, name: str, found: os.stat_result, kind: Kind) -> Any:
+    def take(self, files: SafeDirectory, name: str, found: os.stat_result, kind: DocumentKind) -> Any:
         """The model of one file; None when it was refused. Raises FileNotFoundError when it is gone."""
         shown = files.shown + name
         entry = self.before.get(shown)
@@ -56,7 +56,7 @@ class Reading:
             self.broken[shown] = trouble(error)
             return None
 
-    def drafts(self, shown: str, kind: Kind) -> Iterator[tuple[str, Any]]:
+    def drafts(self, shown: str, kind: DocumentKind) -> Iterator[tuple[str, Any]]:
         """What is to be written into a directory, parsed. Raises SpecError."""
         for file, data in self.draft.items():
             if file.startswith(shown):
@@ -64,7 +64,7 @@ class Reading:
                 self.complaints += warnings
                 yield file.removeprefix(shown), thing
 
-    def _parse(self, files: Files, name: str, kind: Kind) -> Entry:
+    def _parse(self, files: SafeDirectory, name: str, kind: DocumentKind) -> Entry:
         now, shown = time.time_ns(), files.told(name)
         try:
             data, read_as = files.read(name)

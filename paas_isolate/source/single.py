@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from paas_isolate.errors import SpecError
-from paas_isolate.model.account import Account, Fleet, Plan, Sold
+from paas_isolate.model.account import Account, AccountSpec, Fleet, Plan
 from paas_isolate.model.machine import Machine
-from paas_isolate.source.directory import ACCOUNTS, END, PLANS, Directory
+from paas_isolate.source.directory import ACCOUNTS, END, PLANS, SpecDirectory
 from paas_isolate.source.files import Identity, UnfitError, identity, settled
-from paas_isolate.source.reading import ACCOUNT, PLAN, Kind
-from paas_isolate.spec.alone import Ties, sold_alone
+from paas_isolate.source.reading import ACCOUNT, PLAN, DocumentKind
+from paas_isolate.spec.alone import Dependencies, resolve_alone
 from paas_isolate.spec.claims import Claim
 from paas_isolate.spec.names import is_name
-from paas_isolate.spec.sell import People
+from paas_isolate.spec.sell import UserDatabase
 
 
 class _Known(NamedTuple):
@@ -22,30 +22,36 @@ class _Known(NamedTuple):
     plan: Plan
 
 
-class Single:
+class AccountReader:
     """Plans are kept in mind by their files' identity: thousands of accounts name a few."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: SpecDirectory) -> None:
         import paas_isolate.spec.parse  # noqa: F401  (for the first edit not to wait for it)
 
         self._directory = directory
         self._plans: dict[str, _Known] = {}
 
-    def account(self, name: str) -> Account | None:
+    def account(self, name: str) -> AccountSpec | None:
         """None where the file is gone, cannot be used, or anything is to be said about it."""
         found = self._read(ACCOUNTS, name, ACCOUNT)
         return found[0] if found else None
 
     def sold(
-        self, name: str, fleet: Fleet, tied: Ties, people: People, machine: Machine, owner_of: Callable[[Claim], str]
-    ) -> Sold | None:
+        self,
+        name: str,
+        fleet: Fleet,
+        tied: Dependencies,
+        people: UserDatabase,
+        machine: Machine,
+        owner_of: Callable[[Claim], str],
+    ) -> Account | None:
         """What an account gets by its file as it is now, as `sold_alone` has it."""
         account = self.account(name)
         if account is None or account.name != name:
             return None
         named = account.plan or fleet.host.default_plan
         plan = self.plan(named) if named else None
-        return sold_alone(fleet, tied, account, {named: plan} if named and plan else {}, people, machine, owner_of)
+        return resolve_alone(fleet, tied, account, {named: plan} if named and plan else {}, people, machine, owner_of)
 
     def there(self, name: str) -> bool:
         """Whether the account has a file at all."""
@@ -64,7 +70,7 @@ class Single:
             self._plans[name] = _Known(read_as, plan)
         return plan  # type: ignore[no-any-return]
 
-    def _read(self, directory: str, name: str, kind: Kind) -> tuple[Any, Identity | None] | None:
+    def _read(self, directory: str, name: str, kind: DocumentKind) -> tuple[Any, Identity | None] | None:
         try:
             with self._directory.opened(directory) as files:
                 now = time.time_ns()

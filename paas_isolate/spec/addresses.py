@@ -2,15 +2,15 @@
 
 from socket import AF_INET, AF_INET6, AddressFamily, inet_ntop, inet_pton
 
-from paas_isolate.model.account import Host, Wiring
+from paas_isolate.model.account import Host, NetworkConfig
 
 _SIZES = {AF_INET: 4, AF_INET6: 16}
 
 
-class Numbers:
+class AddressAllocator:
     """The pools of a host. pool + 1 + (uid - first_uid), so that no state is kept."""
 
-    def __init__(self, host: Host, network: Wiring) -> None:
+    def __init__(self, host: Host, network: NetworkConfig) -> None:
         self._pools = _Pool(AF_INET, network.pool), _Pool(AF_INET6, network.pool6)
         self._first = host.first_uid
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from paas_isolate.model.account import Host, Plan, Service, Sold
+from paas_isolate.model.account import Account, Host, Plan, Service
 from paas_isolate.model.limits import Limits, Percent
 from paas_isolate.model.machine import Machine
-from paas_isolate.model.work import Work
-from paas_isolate.spec.names import shown
+from paas_isolate.model.work import ServiceProgram
+from paas_isolate.spec.names import excerpt
 from paas_isolate.units import format_size
 
 PUBLISH, RLIMITS, HIDE, USERS = "publish", "rlimits", "hide", "users"
@@ -63,7 +63,7 @@ HIDEABLE = (
 """Of the system's directories these may be hidden: no set-uid program decides by them."""
 
 
-class Refused(NamedTuple):
+class ForbiddenValue(NamedTuple):
     """One value that is left out: its key, what was found, and the key that would permit it."""
 
     key: str
@@ -79,38 +79,38 @@ class Rights(NamedTuple):
     hidden: frozenset[str]
     memlock: int
 
-    def services(self, services: tuple[Service, ...]) -> tuple[tuple[Service, ...], list[Refused]]:
+    def services(self, services: tuple[Service, ...]) -> tuple[tuple[Service, ...], list[ForbiddenValue]]:
         """The services without what may not be asked for."""
         theirs = {service.name: service for service in self.plan.services} if self.plan else {}
-        refused: list[Refused] = []
+        refused: list[ForbiddenValue] = []
         kept = tuple(self._service(own, theirs.get(own.name) or Service(own.name), refused) for own in services)
         return (kept if refused else services), refused
 
-    def paths(self, paths: tuple[str, ...]) -> tuple[tuple[str, ...], list[Refused]]:
+    def paths(self, paths: tuple[str, ...]) -> tuple[tuple[str, ...], list[ForbiddenValue]]:
         if HIDE in self.allow:
             return paths, []
         refused = [
-            Refused(
-                f"hide[{i}]", f"is {shown(path)}, which set-uid programs may go by; {_expected('another path', HIDE)}"
+            ForbiddenValue(
+                f"hide[{i}]", f"is {excerpt(path)}, which set-uid programs may go by; {_expected('another path', HIDE)}"
             )
             for i, path in enumerate(paths)
             if path not in self.hidden and not is_hideable(path)
         ]
         return tuple(path for path in paths if path in self.hidden or is_hideable(path)), refused
 
-    def _service(self, own: Service, plan: Service, refused: list[Refused]) -> Service:
+    def _service(self, own: Service, plan: Service, refused: list[ForbiddenValue]) -> Service:
         key = f"services.{own.name}"
         wrong = dict(self._rlimits(own.work, plan.work))
-        refused += [Refused(f"{key}.rlimits.{name}", text) for name, text in wrong.items()]
+        refused += [ForbiddenValue(f"{key}.rlimits.{name}", text) for name, text in wrong.items()]
         if wrong:
             rlimits = {name: value for name, value in own.work.rlimits.items() if name not in wrong}
             own = own._replace(work=own.work._replace(rlimits=rlimits))
         if own.publish != plan.publish and (text := self._port(own.publish)):
-            refused.append(Refused(f"{key}.publish", text))
+            refused.append(ForbiddenValue(f"{key}.publish", text))
             own = own._replace(publish=0)
         return own
 
-    def _rlimits(self, own: Work, plan: Work) -> Iterator[tuple[str, str]]:
+    def _rlimits(self, own: ServiceProgram, plan: ServiceProgram) -> Iterator[tuple[str, str]]:
         if RLIMITS in self.allow:
             return
         bounds = {**_BOUNDS, "memlock": self.memlock}
@@ -140,7 +140,7 @@ def rights(host: Host, plan: Plan | None, limits: Limits, machine: Machine) -> R
     return Rights(frozenset(allow), host.publish_ports, plan, hidden, _memory(limits, machine) or _MEMLOCK)
 
 
-def as_permitted(sold: Sold, host: Host, plan: Plan | None, machine: Machine) -> Sold:
+def as_permitted(sold: Account, host: Host, plan: Plan | None, machine: Machine) -> Account:
     """A last good copy without what no file may ask for today."""
     if not sold.view and not asks_more(sold.services):
         return sold
@@ -169,7 +169,7 @@ def is_hideable(path: str) -> bool:
 
 
 def users_refused(account: str, user: str) -> str:
-    return f"is {shown(user)}; {_expected(f'the user {account} alone', USERS)}"
+    return f"is {excerpt(user)}; {_expected(f'the user {account} alone', USERS)}"
 
 
 def _expected(value: str, word: str) -> str:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from paas_isolate.model.account import Sold
+from paas_isolate.model.account import Account
 
-LastGood = Callable[[str], Sold | None]
+LastGood = Callable[[str], Account | None]
 Claim = int | str
 """A uid, the name of a cgroup directory, an address, or a port of the machine as `port 8300`: no directory is called
 like these, which have a dot, a colon or a space."""
@@ -16,11 +16,11 @@ Clashes = Mapping[str, tuple[Claim, str]]
 class Claims:
     """`good` are accounts as written now; what clashes leaves it for its last good copy, in `held`."""
 
-    def __init__(self, good: dict[str, Sold], last_good: LastGood) -> None:
+    def __init__(self, good: dict[str, Account], last_good: LastGood) -> None:
         self.good = good
         self.last_good = last_good
-        self.held: dict[str, Sold] = {}
-        self.lost: dict[str, str] = {}
+        self.on_last_good: dict[str, Account] = {}
+        self.unrecoverable: dict[str, str] = {}
         """Kept accounts that have no copy, or whose copy would take from another kept one; with the reason."""
         self.owners: dict[Claim, str] = {}
 
@@ -48,13 +48,13 @@ class Claims:
         copy = self.last_good(name)
         return copy is not None and claim in claims(copy)
 
-    def hold(self, names: Mapping[str, str]) -> Clashes:
+    def fall_back(self, names: Mapping[str, str]) -> Clashes:
         """Keep accounts as they were, with the reason. A good one that claims what they had is kept too, for
         else a mistake in one file would hand its users to another; those are returned like clashes."""
         pending, pushed = dict(names), dict[str, tuple[Claim, str]]()
         for name in pending:
             self.good.pop(name, None)
-        self.owners = {claim: name for name, sold in (self.good | self.held).items() for claim in claims(sold)}
+        self.owners = {claim: name for name, sold in (self.good | self.on_last_good).items() for claim in claims(sold)}
         while pending:
             name = next(iter(pending))
             del pending[name]
@@ -67,16 +67,16 @@ class Claims:
     def _keep(self, name: str) -> list[tuple[Claim, str]]:
         """Hold one; the good accounts that it pushes away."""
         copy = self.last_good(name)
-        if name in self.held:
+        if name in self.on_last_good:
             return []
         if copy is None:
-            self.lost[name] = "there is no last good copy"
+            self.unrecoverable[name] = "there is no last good copy"
             return []
         owners = [(claim, self.owners[claim]) for claim in claims(copy) if claim in self.owners]
-        if rival := next((other for _, other in owners if other in self.held), None):
-            self.lost[name] = f"its last good copy clashes with that of {rival}"
+        if rival := next((other for _, other in owners if other in self.on_last_good), None):
+            self.unrecoverable[name] = f"its last good copy clashes with that of {rival}"
             return []
-        self.held[name] = copy
+        self.on_last_good[name] = copy
         self.owners.update(dict.fromkeys(claims(copy), name))
         return [(claim, other) for claim, other in owners if other in self.good]
 
@@ -90,6 +90,6 @@ def is_address(claim: str) -> bool:
     return "." in claim or ":" in claim
 
 
-def claims(sold: Sold) -> tuple[Claim, ...]:
+def claims(sold: Account) -> tuple[Claim, ...]:
     ports = [f"{_PORT}{it.publish}" for it in sold.services if it.publish] if sold.addresses else []
     return (sold.directory, *sold.uids.values(), *sold.addresses, *ports)  # the uid first: it explains an address

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from paas_isolate.model.account import ANYWHERE
-from paas_isolate.spec.page import Page, below
+from paas_isolate.spec.page import Diagnostics, below
 from paas_isolate.spec.read import Node, Pairs, Scalar
-from paas_isolate.spec.shapes import Field, ListOf, Schema, Table, Text
+from paas_isolate.spec.shapes import Field, ListOf, ScalarShape, Schema, Table
 from paas_isolate.spec.words import exact, fits
 from paas_isolate.units import parse_count
 
@@ -61,7 +61,7 @@ def _network(text: str) -> str:
     return str(network) if network.num_addresses > 1 else str(network.network_address)
 
 
-TARGET = Text(_target, _EXPECTED, {"type": ["string", "integer"]})
+TARGET = ScalarShape(_target, _EXPECTED, {"type": ["string", "integer"]})
 
 
 class EgressShape:
@@ -75,18 +75,18 @@ class EgressShape:
         "allow, deny, or a mapping with lists of what is allowed and denied",
     )
 
-    def read(self, node: Node, key: str, page: Page) -> tuple[str, ...]:
+    def read(self, node: Node, key: str, page: Diagnostics) -> tuple[str, ...]:
         if isinstance(node, Scalar) and node.text in EVERYTHING:
             return EVERYTHING[node.text]
         if not isinstance(node, Pairs):
-            page.refuse_value(node, key, self._table.expected)
+            page.error_value(node, key, self._table.expected)
             return ()
         lists = self._table.read(node, key, page)
         if not lists:
-            page.refuse(node, key, "is empty; expected allow: or deny: with a list of places")
+            page.error(node, key, "is empty; expected allow: or deny: with a list of places")
         for name, found in lists.items():
             if found == ():
-                page.refuse(node.pairs[name][1], below(key, name), "is an empty list; expected a place, or no list")
+                page.error(node.pairs[name][1], below(key, name), "is an empty list; expected a place, or no list")
         return tuple(_sentences(lists))
 
     def schema(self) -> Schema:

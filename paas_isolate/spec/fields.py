@@ -5,19 +5,19 @@ Parser, schema and "did you mean" walk it; a new key is one line here (a limit: 
 
 from typing import Any
 
-from paas_isolate.model.account import LOGIN, OTHER, Host, Tree, Wiring
+from paas_isolate.model.account import LOGIN, OTHER, Host, NetworkConfig, Tree
 from paas_isolate.model.limits import Value
-from paas_isolate.model.view import HIDDEN, Upkeep
+from paas_isolate.model.view import HIDDEN, PrivateTmpConfig
 from paas_isolate.model.work import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.spec import words
 from paas_isolate.spec.allow import WORDS
 from paas_isolate.spec.egress import EgressShape
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable
-from paas_isolate.spec.page import Page, below
+from paas_isolate.spec.page import Diagnostics, below
 from paas_isolate.spec.process import EnvironmentShape, RlimitsShape
 from paas_isolate.spec.read import Items, Node, Pairs
-from paas_isolate.spec.shapes import Anything, Field, ListOf, MapOf, OneOrList, Schema, Table
+from paas_isolate.spec.shapes import AnyShape, Field, ListOf, MapOf, OneOrList, Schema, Table
 from paas_isolate.units import format_duration, format_size
 
 _HOST = Host()
@@ -65,13 +65,13 @@ class CeilingShape:
     _flat = LimitsShape(percent=frozenset({"memory.max", "pids"}))
     _table = Table(
         (
-            Field("memory", Anything(), "memory of all customers, in bytes or percent of the machine's", "75%"),
-            Field("pids", Anything(), "processes of all customers, or percent of the machine's", "80%"),
-            Field("cpu_weight", Anything(), "share of all customers when the machine is busy", 50),
+            Field("memory", AnyShape(), "memory of all customers, in bytes or percent of the machine's", "75%"),
+            Field("pids", AnyShape(), "processes of all customers, or percent of the machine's", "80%"),
+            Field("cpu_weight", AnyShape(), "share of all customers when the machine is busy", 50),
         )
     )
 
-    def read(self, node: Node, key: str, page: Page) -> Any:
+    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
         self._table.read(node, key, page)
         pairs = node.pairs.items() if isinstance(node, Pairs) else ()
         limits: dict[str, Value] = {}
@@ -90,27 +90,37 @@ class CeilingShape:
 
 NETWORK = Table(
     (
-        Field("pool", words.POOL, "private addresses: pool + 1 + (uid - first_uid)", Wiring().pool),
-        Field("pool6", words.POOL6, "private IPv6 addresses, by the same arithmetic", Wiring().pool6),
+        Field("pool", words.POOL, "private addresses: pool + 1 + (uid - first_uid)", NetworkConfig().pool),
+        Field("pool6", words.POOL6, "private IPv6 addresses, by the same arithmetic", NetworkConfig().pool6),
         Field(
             "frontends",
             ListOf(words.USER, "a list of users"),
             "users that may connect to every customer (the web server)",
-            list(Wiring().frontends),
+            list(NetworkConfig().frontends),
         ),
         Field(
             "names",
             words.FLAG,
             "whether ACCOUNT.paas.internal and SERVICE.ACCOUNT.paas.internal stand in /etc/hosts",
-            Wiring().names,
+            NetworkConfig().names,
         ),
     )
 )
 
 UPKEEP = Table(
     (
-        Field("tmp", words.ROOT, "the directory below which each account's own /tmp and /var/tmp lie", Upkeep().tmp),
-        Field("age", words.DURATION, "how long a file stays there that nobody uses", format_duration(Upkeep().age)),
+        Field(
+            "tmp",
+            words.ROOT,
+            "the directory below which each account's own /tmp and /var/tmp lie",
+            PrivateTmpConfig().tmp,
+        ),
+        Field(
+            "age",
+            words.DURATION,
+            "how long a file stays there that nobody uses",
+            format_duration(PrivateTmpConfig().age),
+        ),
     )
 )
 
@@ -235,12 +245,12 @@ class AddressShape:
 
     _list = ListOf(words.ADDRESS, "a list of addresses")
 
-    def read(self, node: Node, key: str, page: Page) -> tuple[str, ...]:
+    def read(self, node: Node, key: str, page: Diagnostics) -> tuple[str, ...]:
         if not isinstance(node, Items):
             return (words.ADDRESS.read(node, key, page),)
         found: tuple[str, ...] = self._list.read(node, key, page)
         if not found or len({":" in (each or "") for each in found}) < len(found):
-            page.refuse_value(node, key, "an address, or a list of one IPv4 and one IPv6 address")
+            page.error_value(node, key, "an address, or a list of one IPv4 and one IPv6 address")
         return found
 
     def schema(self) -> Schema:
@@ -250,12 +260,12 @@ class AddressShape:
 class ServicesShape:
     """Services by name."""
 
-    def read(self, node: Node, key: str, page: Page) -> dict[str, dict[str, Any]]:
+    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, dict[str, Any]]:
         services = {}
         for name, value in MapOf(_Raw(), "a mapping of services").read(node, key, page).items():
             path = below(key, printable(name))
             if not is_name(name):
-                page.refuse(value, path, f"is no name for a service; expected {NAME_EXPECTED}")
+                page.error(value, path, f"is no name for a service; expected {NAME_EXPECTED}")
             services[name] = self.table(name).read(value, path, page)
         return services
 
@@ -272,10 +282,10 @@ class ServicesShape:
         }
 
 
-class _Raw(Anything):
+class _Raw(AnyShape):
     """Hands the node on: which table it is depends on the service's name."""
 
-    def read(self, node: Node, key: str, page: Page) -> Any:  # noqa: ARG002  (the shape of a shape)
+    def read(self, node: Node, key: str, page: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
         return node
 
 

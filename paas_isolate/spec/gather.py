@@ -5,36 +5,36 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paas_isolate.model.account import Account, Fleet, Host, Plan, Sold, Wiring
+from paas_isolate.model.account import Account, AccountSpec, Fleet, Host, NetworkConfig, Plan
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.allow import as_permitted
 from paas_isolate.spec.claims import Claims, Clashes, LastGood, is_address, port_of
 from paas_isolate.spec.conflicts import place_conflicts
 from paas_isolate.spec.guarantees import LIMIT, overbooked, without_guarantee
 from paas_isolate.spec.holders import Holders, State
-from paas_isolate.spec.names import is_name, shown
-from paas_isolate.spec.sell import CONFIG, People, RefusalError, Seller, Shelf, user_key
+from paas_isolate.spec.names import excerpt, is_name
+from paas_isolate.spec.sell import CONFIG, RefusalError, ResolveContext, Resolver, UserDatabase, user_key
 
 
-class Wrong(NamedTuple):
+class UnusableFiles(NamedTuple):
     """Files that could not be used, by name, with the reason; their own complaints are told elsewhere."""
 
     plans: Mapping[str, str] = MappingProxyType({})
     accounts: Mapping[str, str] = MappingProxyType({})
 
 
-NOTHING_WRONG = Wrong()
+NOTHING_WRONG = UnusableFiles()
 
 
 def gather(
     host: Host,
     plans: Mapping[str, Plan],
-    accounts: Mapping[str, Account],
-    people: People,
+    accounts: Mapping[str, AccountSpec],
+    people: UserDatabase,
     machine: Machine,
     last_good: LastGood,
     *,
-    wrong: Wrong = NOTHING_WRONG,
+    wrong: UnusableFiles = NOTHING_WRONG,
     text_of: Callable[[str], bytes] = lambda _: b"",
     remembered: Collection[str] = (),
 ) -> Fleet:
@@ -48,35 +48,35 @@ def gather(
     holders = Holders(people, accounts, copies, wrong.accounts)
     permitted = _permitted(copies, host, plans, machine, wrong)
     last_good = _as_allowed(permitted, host, people, exempt, holders)
-    shelf = Shelf(host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of, holders.of)
-    seller = Seller(shelf)
+    shelf = ResolveContext(host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of, holders.of)
+    seller = Resolver(shelf)
     _check_host(seller)
-    good, refused = _sell(seller, accounts.values())
+    good, refused = _resolve(seller, accounts.values())
     others = (copy for name in {*refused, *wrong.accounts} if (copy := last_good(name)))
-    refused |= _tell_overbooked(seller, accounts, good, others)
+    refused |= _warn_overbooked(seller, accounts, good, others)
     claims = Claims(good, last_good)
-    refused |= _tell_clashes(seller, accounts, claims.clashes(), "belongs to")
+    refused |= _report_clashes(seller, accounts, claims.clashes(), "belongs to")
     refused |= dict(wrong.accounts)
-    pushed = claims.hold(refused)
-    refused |= _tell_clashes(seller, accounts, pushed, "is kept by")
+    pushed = claims.fall_back(refused)
+    refused |= _report_clashes(seller, accounts, pushed, "is kept by")
     if host.without_account.startswith("plan "):
-        refused |= _sell_the_rest(seller, claims, refused)
+        refused |= _resolve_unlisted_users(seller, claims, refused)
     kept = seller.unresolved | {name: _reason(name, why, claims) for name, why in refused.items()}
-    _tell_peers(seller, accounts, claims.good | claims.held)
-    for name in claims.lost:
+    _warn_peers(seller, accounts, claims.good | claims.on_last_good)
+    for name in claims.unrecoverable:
         if name in accounts and (old := accounts[name].renamed_from) and old not in claims.good:
             kept.setdefault(old, f"it is now {name}, which cannot be used")
     frontends = frozenset(_frontends(seller))
-    sold = dict(sorted((claims.good | claims.held).items()))
+    sold = dict(sorted((claims.good | claims.on_last_good).items()))
     held = {name: copy for name in kept if name in sold and (copy := copies(name))}
-    _tell_held(seller, wrong.accounts, held, holders)
+    _warn_on_last_good(seller, wrong.accounts, held, holders)
     identities = _identities(held, _gone(set(remembered).difference(sold, kept), copies, sold), people, holders)
     return Fleet(
         host=host,
         accounts=sold,
         exempt=exempt,
         complaints=tuple(seller.told.values()),
-        kept=kept,
+        on_last_good=kept,
         frontends=frontends,
         renamed=identities.renamed,
         doubtful=identities.doubtful,
@@ -92,7 +92,7 @@ class _Identities(NamedTuple):
     revoked: Mapping[str, set[int]]
 
 
-def _gone(names: Iterable[str], copies: LastGood, sold: Mapping[str, Sold]) -> dict[str, Sold]:
+def _gone(names: Iterable[str], copies: LastGood, sold: Mapping[str, Account]) -> dict[str, Account]:
     """The copies of accounts that have no file any more, while their cgroups may be there yet; not of those that go on
     in the same cgroup under another name."""
     found = {name: copy for name in names if (copy := copies(name))}
@@ -100,7 +100,9 @@ def _gone(names: Iterable[str], copies: LastGood, sold: Mapping[str, Sold]) -> d
     return {name: copy for name, copy in found.items() if copy.directory not in directories}
 
 
-def _identities(held: Mapping[str, Sold], gone: Mapping[str, Sold], people: People, holders: Holders) -> _Identities:
+def _identities(
+    held: Mapping[str, Account], gone: Mapping[str, Account], people: UserDatabase, holders: Holders
+) -> _Identities:
     """What became of the uids of accounts that are not sold by their files alone. Processes of those that are `gone`
     are moved where the same person has another account now, for both may have been renamed at once."""
     renamed: dict[str, str] = {}
@@ -121,7 +123,9 @@ def _identities(held: Mapping[str, Sold], gone: Mapping[str, Sold], people: Peop
     return _Identities(renamed, frozenset(doubtful), revoked)
 
 
-def _tell_held(seller: Seller, wrong: Mapping[str, str], held: Mapping[str, Sold], holders: Holders) -> None:
+def _warn_on_last_good(
+    seller: Resolver, wrong: Mapping[str, str], held: Mapping[str, Account], holders: Holders
+) -> None:
     """Of accounts whose files cannot be read, it is known by their copies whose names are gone."""
     for name, copy in held.items():
         for user in copy.uids if name in wrong else ():
@@ -130,26 +134,26 @@ def _tell_held(seller: Seller, wrong: Mapping[str, str], held: Mapping[str, Sold
                 seller.complain(f"accounts.d/{name}.yaml", "users", text, warning=True)
 
 
-def _tell_peers(seller: Seller, accounts: Mapping[str, Account], sold: Mapping[str, Sold]) -> None:
+def _warn_peers(seller: Resolver, accounts: Mapping[str, AccountSpec], sold: Mapping[str, Account]) -> None:
     """A peer that is not there harms nobody: its account may come later, or be gone."""
     for account in accounts.values():
         for index, peer in enumerate(account.peers):
             if peer not in sold:
-                text = f"is {shown(peer)}, and there is no such account"
+                text = f"is {excerpt(peer)}, and there is no such account"
                 seller.complain(account.file, f"peers[{index}]", text, warning=True)
 
 
-def _frontends(seller: Seller) -> Iterator[int]:
+def _frontends(seller: Resolver) -> Iterator[int]:
     wiring = seller.shelf.host.network
     for name in wiring.frontends if wiring else ():
         if user := seller.shelf.people.by_name(name):
             yield user.uid
-        elif wiring and wiring.frontends != Wiring().frontends:  # the default need not be there
+        elif wiring and wiring.frontends != NetworkConfig().frontends:  # the default need not be there
             text = f"names {name}, who is no user of this machine"
             seller.complain(CONFIG, "network.frontends", text, warning=True)
 
 
-def _exempt(host: Host, people: People) -> Iterator[int]:
+def _exempt(host: Host, people: UserDatabase) -> Iterator[int]:
     for name in host.exempt:
         if name.startswith("@"):
             yield from people.members(name[1:])
@@ -157,12 +161,14 @@ def _exempt(host: Host, people: People) -> Iterator[int]:
             yield user.uid
 
 
-def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozenset[int], holders: Holders) -> LastGood:
+def _as_allowed(
+    last_good: LastGood, host: Host, people: UserDatabase, exempt: frozenset[int], holders: Holders
+) -> LastGood:
     """Last good copies as today's host allows them: who has become exempt since is not confined by an old copy,
     a login that was made anew has the uid that it has now, and a uid that is another's by now is that one's."""
 
     @cache
-    def copy(name: str) -> Sold | None:
+    def copy(name: str) -> Account | None:
         if (sold := last_good(name)) is None:
             return None
         now = {user: found for user in sold.uids if (found := _uid_now(name, user, people, holders)) is not None}
@@ -176,11 +182,13 @@ def _as_allowed(last_good: LastGood, host: Host, people: People, exempt: frozens
     return copy
 
 
-def _permitted(last_good: LastGood, host: Host, plans: Mapping[str, Plan], machine: Machine, wrong: Wrong) -> LastGood:
+def _permitted(
+    last_good: LastGood, host: Host, plans: Mapping[str, Plan], machine: Machine, wrong: UnusableFiles
+) -> LastGood:
     """Last good copies without what an account's file may not ask for today, or the copy would keep it for ever.
     While its plan cannot be read nobody can tell which of it was root's word."""
 
-    def copy(name: str) -> Sold | None:
+    def copy(name: str) -> Account | None:
         sold = last_good(name)
         if sold is None or sold.plan in wrong.plans:
             return sold
@@ -189,7 +197,7 @@ def _permitted(last_good: LastGood, host: Host, plans: Mapping[str, Plan], machi
     return copy
 
 
-def _uid_now(account: str, user: str, people: People, holders: Holders) -> int | None:
+def _uid_now(account: str, user: str, people: UserDatabase, holders: Holders) -> int | None:
     """Whoever cannot be resolved keeps the uid that was theirs, unless another account claims it."""
     if found := people.by_name(user):
         return found.uid
@@ -197,18 +205,18 @@ def _uid_now(account: str, user: str, people: People, holders: Holders) -> int |
     return None if holder is None or holder.state is State.TAKEN else holder.uid
 
 
-def _without_address_of(sold: Sold, uid: int, host: Host) -> Sold:
+def _without_address_of(sold: Account, uid: int, host: Host) -> Account:
     """The address that goes with a uid goes with it to the account that has it now."""
-    from paas_isolate.spec.addresses import Numbers  # as in Seller
+    from paas_isolate.spec.addresses import AddressAllocator  # as in Seller
 
     try:
-        its = Numbers(host, host.network or Wiring()).addresses((), uid)
+        its = AddressAllocator(host, host.network or NetworkConfig()).addresses((), uid)
     except ValueError:
         return sold
     return sold if set(its).isdisjoint(sold.addresses) else sold._replace(addresses=())
 
 
-def _check_host(seller: Seller) -> None:
+def _check_host(seller: Resolver) -> None:
     host, machine = seller.shelf.host, seller.shelf.machine
     for key in ("penalty", "ceiling"):
         for conflict in place_conflicts(key, getattr(host, key), machine, machine.memory):
@@ -218,18 +226,18 @@ def _check_host(seller: Seller) -> None:
             seller.complain(CONFIG, "users.exempt", f"names {name}, who is no user of this machine", warning=True)
 
 
-def _sell(seller: Seller, accounts: Iterable[Account]) -> tuple[dict[str, Sold], dict[str, str]]:
+def _resolve(seller: Resolver, accounts: Iterable[AccountSpec]) -> tuple[dict[str, Account], dict[str, str]]:
     good, refused = {}, {}
     for account in accounts:
         try:
-            good[account.name] = seller.sell(account)
+            good[account.name] = seller.resolve(account)
         except RefusalError as why:
             refused[account.name] = str(why)
     return good, refused
 
 
-def _tell_overbooked(
-    seller: Seller, accounts: Mapping[str, Account], good: dict[str, Sold], others: Iterable[Sold]
+def _warn_overbooked(
+    seller: Resolver, accounts: Mapping[str, AccountSpec], good: dict[str, Account], others: Iterable[Account]
 ) -> dict[str, str]:
     """Complain. Who was sold before stays as it was; a new customer gets everything else."""
     shelf, reasons = seller.shelf, {}
@@ -246,7 +254,9 @@ def _tell_overbooked(
     return reasons
 
 
-def _tell_clashes(seller: Seller, accounts: Mapping[str, Account], clashes: Clashes, belongs: str) -> dict[str, str]:
+def _report_clashes(
+    seller: Resolver, accounts: Mapping[str, AccountSpec], clashes: Clashes, belongs: str
+) -> dict[str, str]:
     """Complain in each file, naming the other; the reasons. Two names of one uid are told once."""
     reasons: dict[str, str] = {}
     for name, (claim, other) in clashes.items():
@@ -275,12 +285,12 @@ def _tell_clashes(seller: Seller, accounts: Mapping[str, Account], clashes: Clas
     return reasons
 
 
-def _publisher(account: Account, port: int) -> str:
+def _publisher(account: AccountSpec, port: int) -> str:
     """The key by which an account publishes a port: of its own file, or by its plan."""
     return next((f"services.{it.name}.publish" for it in account.services if it.publish == port), "plan")
 
 
-def _user_of(seller: Seller, account: Account, uid: int) -> tuple[str, str]:
+def _user_of(seller: Resolver, account: AccountSpec, uid: int) -> tuple[str, str]:
     """The key and the name by which an account names a uid."""
     for index, name in enumerate(account.users):
         user = seller.shelf.people.by_name(name)
@@ -289,7 +299,7 @@ def _user_of(seller: Seller, account: Account, uid: int) -> tuple[str, str]:
     return "users", account.owner
 
 
-def _sell_the_rest(seller: Seller, claims: Claims, taken: Mapping[str, str]) -> dict[str, str]:
+def _resolve_unlisted_users(seller: Resolver, claims: Claims, taken: Mapping[str, str]) -> dict[str, str]:
     """An account of its own for every user of the range that no account names."""
     shelf, rest = seller.shelf, {}
     plan = shelf.host.without_account.removeprefix("plan ")
@@ -303,16 +313,16 @@ def _sell_the_rest(seller: Seller, claims: Claims, taken: Mapping[str, str]) -> 
             is_name(user.name)
             and user.name not in claims.owners
             and user.name not in claims.good
-            and user.name not in claims.held | claims.held
+            and user.name not in claims.on_last_good | claims.on_last_good
         )
         name = user.name if free else f"uid-{user.uid}"
-        rest[name] = Account(name, CONFIG, (user.name,), user.name, plan)
-    good, refused = _sell(seller, rest.values())
-    refused |= _tell_overbooked(seller, rest, good, (claims.good | claims.held).values())
+        rest[name] = AccountSpec(name, CONFIG, (user.name,), user.name, plan)
+    good, refused = _resolve(seller, rest.values())
+    refused |= _warn_overbooked(seller, rest, good, (claims.good | claims.on_last_good).values())
     claims.good |= good
-    claims.hold(refused)
+    claims.fall_back(refused)
     return refused
 
 
 def _reason(name: str, why: str, claims: Claims) -> str:
-    return f"{why}; {claims.lost[name]}" if name in claims.lost else why
+    return f"{why}; {claims.unrecoverable[name]}" if name in claims.unrecoverable else why

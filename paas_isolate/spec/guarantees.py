@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from paas_isolate.model.account import Host, Sold
-from paas_isolate.model.knobs import Surroundings, effective_memory
+from paas_isolate.model.account import Account, Host
+from paas_isolate.model.knobs import LimitContext, effective_memory
 from paas_isolate.model.limits import Percent
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.claims import LastGood
@@ -13,7 +13,7 @@ LIMIT = "memory.min"
 
 
 def overbooked(
-    good: Mapping[str, Sold], others: Iterable[Sold], host: Host, machine: Machine, last_good: LastGood
+    good: Mapping[str, Account], others: Iterable[Account], host: Host, machine: Machine, last_good: LastGood
 ) -> Iterator[tuple[str, str]]:
     """Accounts whose guarantee does not fit any more, with what is wrong. What an account has already is its own,
     whatever it wants now, and `others` keep theirs; the rest goes by name."""
@@ -21,7 +21,7 @@ def overbooked(
     if not wanted:
         return
     given = sum(_bytes(sold, machine) for sold in others)
-    there = effective_memory(host.ceiling, Surroundings(machine, machine.memory))
+    there = effective_memory(host.ceiling, LimitContext(machine, machine.memory))
     if given + sum(wanted.values()) <= there:
         return
     has = {name: min(wanted[name], _bytes(copy, machine)) for name in wanted if (copy := last_good(name))}
@@ -36,12 +36,12 @@ def overbooked(
             given += more
 
 
-def without_guarantee(sold: Sold) -> Sold:
+def without_guarantee(sold: Account) -> Account:
     return sold._replace(limits={name: value for name, value in sold.limits.items() if name != LIMIT})
 
 
-def _bytes(sold: Sold, machine: Machine) -> int:
+def _bytes(sold: Account, machine: Machine) -> int:
     value = sold.limits.get(LIMIT, 0)
     if isinstance(value, Percent):
-        return int(value.of_hundred * effective_memory(sold.limits, Surroundings(machine, machine.memory)) / 100)
+        return int(value.of_hundred * effective_memory(sold.limits, LimitContext(machine, machine.memory)) / 100)
     return value if isinstance(value, int) else machine.memory

@@ -9,8 +9,8 @@ from enum import Enum
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
-from paas_isolate.model.account import Account, Sold, User
-from paas_isolate.spec.names import shown
+from paas_isolate.model.account import Account, AccountSpec, User
+from paas_isolate.spec.names import excerpt
 
 NO_HOMES = ("", "/", "/nonexistent")
 """Homes that tell nobody from anybody else."""
@@ -43,9 +43,9 @@ class Holder(NamedTuple):
         """What a complaint says of `user`, one of the `users` of an account."""
         if self.state is State.UNKNOWN:
             return (
-                f"is {shown(user)}, who cannot be resolved now; keeps uid {self.uid} (is the directory service down?)"
+                f"is {excerpt(user)}, who cannot be resolved now; keeps uid {self.uid} (is the directory service down?)"
             )
-        gone = f"is {shown(user)}, who is no user of this machine any more"
+        gone = f"is {excerpt(user)}, who is no user of this machine any more"
         if self.state is State.TAKEN:
             return f"{gone}: uid {self.uid} is {self.name}, of {self.file}; take the name out, or remove the file"
         called = f"{gone}; uid {self.uid} is now called {self.name}"
@@ -73,8 +73,8 @@ class Holders:
     def __init__(
         self,
         people: Lookup,
-        accounts: Mapping[str, Account],
-        copies: Callable[[str], Sold | None],
+        accounts: Mapping[str, AccountSpec],
+        copies: Callable[[str], Account | None],
         wrong: Iterable[str] = (),
     ) -> None:
         self._people, self._accounts, self._copies, self._wrong = people, accounts, copies, wrong

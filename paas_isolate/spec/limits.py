@@ -16,7 +16,7 @@ from paas_isolate.model.limits import (
     Unit,
     Value,
 )
-from paas_isolate.spec.page import Page, below
+from paas_isolate.spec.page import Diagnostics, below
 from paas_isolate.spec.read import Node, Pairs, Scalar
 from paas_isolate.spec.shapes import Schema, pairs
 from paas_isolate.spec.words import exact
@@ -33,16 +33,16 @@ class LimitsShape:
 
     percent: frozenset[str] = _SELF
 
-    def read(self, node: Node, key: str, page: Page) -> Limits:
+    def read(self, node: Node, key: str, page: Diagnostics) -> Limits:
         limits: dict[str, Value] = {}
         for group, (place, value) in _entries(node, key, page).items():
             if group in GROUPS:
                 limits.update(self._read_group(value, group, below(key, group), page))
             else:
-                page.refuse_key(place, key, group, list(GROUPS))
+                page.error_key(place, key, group, list(GROUPS))
         return limits
 
-    def _read_group(self, node: Node, group: str, key: str, page: Page) -> Limits:
+    def _read_group(self, node: Node, group: str, key: str, page: Diagnostics) -> Limits:
         names = {name.partition(".")[2]: name for name in BY_NAME if name.startswith(f"{group}.")}
         limits: dict[str, Value] = {}
         if not names or not isinstance(node, Pairs):
@@ -55,19 +55,19 @@ class LimitsShape:
             if short in names:
                 limits.update(self.read_limit(value, names[short], below(key, short), page))
             else:
-                page.refuse_key(place, key, short, list(names))
+                page.error_key(place, key, short, list(names))
         return limits
 
-    def read_limit(self, node: Node, name: str, key: str, page: Page) -> Limits:
+    def read_limit(self, node: Node, name: str, key: str, page: Diagnostics) -> Limits:
         """One limit, or nothing where it was refused."""
         limit = BY_NAME[name]
         if not isinstance(node, Scalar) or node.empty:
-            page.refuse_value(node, key, limit.unit)
+            page.error_value(node, key, limit.unit)
             return {}
         try:
             return {name: parse_limit(limit, node.text, percent=name in self.percent)}
         except ValueError as wrong:
-            page.refuse_value(node, key, str(wrong))
+            page.error_value(node, key, str(wrong))
             return {}
 
     def limit_schema(self, name: str) -> Schema:
@@ -84,7 +84,7 @@ class LimitsShape:
         return _object(properties)
 
 
-def _entries(node: Node, key: str, page: Page) -> dict[str, tuple[Scalar, Node]]:
+def _entries(node: Node, key: str, page: Diagnostics) -> dict[str, tuple[Scalar, Node]]:
     return pairs(node, key, page, "a mapping such as {memory: 512M}")
 
 

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 
-from paas_isolate.model.account import Account, Host, Match, Plan, Service
+from paas_isolate.model.account import AccountSpec, Host, Match, Plan, Service
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.view import View
-from paas_isolate.model.work import NO_WORK, Failure, Work
+from paas_isolate.model.work import NO_WORK, Failure, ServiceProgram
 
 _STANDS_FOR = re.compile(r"\$(account|owner)\b")
 
@@ -36,15 +36,15 @@ def _merge_service(plan: Service, own: Service) -> Service:
         listen=own.listen or plan.listen,
         publish=own.publish or plan.publish,
         reserved=tuple(dict.fromkeys(plan.reserved + own.reserved)),
-        work=own.work.over(plan.work),
+        work=own.work.merged_over(plan.work),
     )
 
 
-def merge_reserved(plan: Plan | None, account: Account) -> tuple[str, ...]:
+def merge_reserved(plan: Plan | None, account: AccountSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys(plan.reserved + account.reserved)) if plan else account.reserved
 
 
-def merge_view(host: Host, plan: Plan | None, account: Account, directory: str) -> View | None:
+def merge_view(host: Host, plan: Plan | None, account: AccountSpec, directory: str) -> View | None:
     """None where it has none of its own: what the host hides is hidden in views alone."""
     private = {**plan.private, **account.private} if plan else account.private
     hide = (plan.hide if plan else ()) + account.hide
@@ -55,12 +55,12 @@ def merge_view(host: Host, plan: Plan | None, account: Account, directory: str) 
     return View(private.get("processes", False), tmp, private.get("shm", False), every)
 
 
-def personal(services: tuple[Service, ...]) -> bool:
+def has_placeholders(services: tuple[Service, ...]) -> bool:
     """Whether $account or $owner stands in a rule or a command, so that each account needs its own."""
     return any("$" in text for it in services for text in (*it.match, *_told(it.work)))
 
 
-def personalise(services: tuple[Service, ...], account: str, owner: str) -> tuple[Service, ...]:
+def expand_placeholders(services: tuple[Service, ...], account: str, owner: str) -> tuple[Service, ...]:
     words = {"account": account, "owner": owner}
     globs = {name: _literal(text) for name, text in words.items()}
     return tuple(
@@ -69,12 +69,12 @@ def personalise(services: tuple[Service, ...], account: str, owner: str) -> tupl
     )
 
 
-def _told(work: Work) -> tuple[str, ...]:
+def _told(work: ServiceProgram) -> tuple[str, ...]:
     lines = (work.health.run if work.health else "", *(work.on_failure or ()))
     return work.run, work.directory, work.environment_file, *lines, *work.environment.values()
 
 
-def _fill_work(work: Work, words: Mapping[str, str]) -> Work:
+def _fill_work(work: ServiceProgram, words: Mapping[str, str]) -> ServiceProgram:
     if work is NO_WORK:
         return work
     return work._replace(

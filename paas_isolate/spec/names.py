@@ -26,7 +26,7 @@ SHOWN = 40
 """Characters of what was found that a complaint repeats at the most."""
 
 
-def shown(text: str) -> str:
+def excerpt(text: str) -> str:
     """What was found, as a complaint prints it: quoted, escaped, shortened."""
     return quoted(shortened(text))
 
@@ -37,7 +37,7 @@ def shortened(text: str) -> str:
 
 def printable(name: str) -> str:
     """A key as a complaint names it: as it is where it is a plain word, else like what was found."""
-    return name if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name) else shown(name)
+    return name if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name) else excerpt(name)
 
 
 def shown_file(name: str) -> str:
@@ -46,7 +46,7 @@ def shown_file(name: str) -> str:
     return name if in_quotes == repr(name) == f"'{name}'" else in_quotes
 
 
-def some(names: Sequence[str]) -> str:
+def abbreviated(names: Sequence[str]) -> str:
     """A few of many names."""
     few = ", ".join(printable(name) for name in names[:5])
     return f"{few} and {len(names) - 5} more" if len(names) > 5 else few

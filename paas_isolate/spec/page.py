@@ -4,46 +4,46 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.spec.names import MOST, printable, shown
+from paas_isolate.spec.names import MOST, excerpt, printable
 from paas_isolate.spec.read import Items, Node, Pairs
 
 
 @dataclass(slots=True)
-class Page:
+class Diagnostics:
     """`file` as complaints name it."""
 
     file: str
-    mistakes: list[Complaint] = field(default_factory=list)
+    errors: list[Complaint] = field(default_factory=list)
     warned: list[Complaint] = field(default_factory=list)
     untold: int = 0
 
-    def refuse(self, node: Node, key: str, text: str) -> None:
+    def error(self, node: Node, key: str, text: str) -> None:
         self._add(node, key, lambda: text)
 
     def warn(self, node: Node, key: str, text: str) -> None:
         if len(self.warned) < MOST:
             self.warned.append(Complaint(self.file, text, node.line, node.column, key, warning=True))
 
-    def refuse_value(self, node: Node, key: str, expected: str) -> None:
+    def error_value(self, node: Node, key: str, expected: str) -> None:
         self._add(node, key, lambda: f"is {found(node)}; expected {expected}")
 
-    def refuse_key(self, node: Node, place: str, name: str, known: list[str]) -> None:
+    def error_key(self, node: Node, place: str, name: str, known: list[str]) -> None:
         """A key that is not in the language."""
         self._add(node, below(place, printable(name)), lambda: _unknown(name, known))
 
     def warnings(self) -> tuple[Complaint, ...]:
         """The warnings, when nothing was refused. Raises SpecError with everything otherwise."""
-        complaints = sorted((*self.mistakes, *self.warned), key=lambda complaint: (complaint.line, complaint.column))
+        complaints = sorted((*self.errors, *self.warned), key=lambda complaint: (complaint.line, complaint.column))
         if self.untold:
             complaints.append(Complaint(self.file, f"has {self.untold} more mistakes; mend these first"))
-        if self.mistakes:
+        if self.errors:
             raise SpecError(tuple(complaints))
         return tuple(complaints)
 
     def _add(self, node: Node, key: str, text: Callable[[], str]) -> None:
         """A mistake; where enough has been told it is only counted, for its words may not be cheap."""
-        if len(self.mistakes) < MOST:
-            self.mistakes.append(Complaint(self.file, text(), node.line, node.column, key))
+        if len(self.errors) < MOST:
+            self.errors.append(Complaint(self.file, text(), node.line, node.column, key))
         else:
             self.untold += 1
 
@@ -54,7 +54,7 @@ def found(node: Node) -> str:
             return "a mapping"
         case Items():
             return "a list"
-    return "empty" if node.empty else shown(node.text)
+    return "empty" if node.empty else excerpt(node.text)
 
 
 def below(key: str, name: str) -> str:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paas_isolate.errors import Complaint
-from paas_isolate.model.account import Account, Host, Match, Plan, Service, Tree, Wiring
+from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
-from paas_isolate.model.view import Upkeep
-from paas_isolate.model.work import Failure, Health, Log, Work
+from paas_isolate.model.view import PrivateTmpConfig
+from paas_isolate.model.work import Failure, Health, Log, ServiceProgram
 from paas_isolate.spec import fields
 from paas_isolate.spec.limits import parse_limit
-from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable, shown, some
-from paas_isolate.spec.page import Page
+from paas_isolate.spec.names import NAME_EXPECTED, abbreviated, excerpt, is_name, printable
+from paas_isolate.spec.page import Diagnostics
 from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
 
@@ -21,31 +21,31 @@ Values = Mapping[str, Any]
 
 
 def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
-    page = Page(file)
+    page = Diagnostics(file)
     root = read(data, file)
     values = _values(root, fields.HOST, page)
     tree, users = values.get("tree", {}), values.get("users", {})
     if len(tree) > 1:
-        page.refuse(_node(root, "tree"), "tree", "has unit and root; expected one of them")
+        page.error(_node(root, "tree"), "tree", "has unit and root; expected one of them")
     host = Host(
         tree=Tree(**tree) if "root" not in tree else Tree(unit="", root=tree["root"]),
         **users,
         penalty={**DEFAULT.penalty, **values.get("penalty", {})},
         ceiling={**DEFAULT.ceiling, **values.get("ceiling", {})},
         default_plan=values.get("default_plan"),
-        network=Wiring(**values["network"]) if "network" in values else None,
+        network=NetworkConfig(**values["network"]) if "network" in values else None,
         suspension=values.get("suspension") or "freeze",
-        private=Upkeep(**values.get("private", {})),
+        private=PrivateTmpConfig(**values.get("private", {})),
         **{key: values[key] for key in ("hide", "allow", "publish_ports") if key in values},
     )
-    if not page.mistakes and host.first_uid > host.last_uid:
+    if not page.errors and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
-        page.refuse(_node(root, "users"), "users", text)
+        page.error(_node(root, "users"), "users", text)
     return host, page.warnings()
 
 
 def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
-    page = Page(file)
+    page = Diagnostics(file)
     root = read(data, file)
     values = _values(root, fields.PLAN, page)
     plan = Plan(
@@ -62,13 +62,13 @@ def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
     return plan, page.warnings()
 
 
-def parse_account(data: bytes, file: str) -> tuple[Account, Warnings]:
-    page = Page(file)
+def parse_account(data: bytes, file: str) -> tuple[AccountSpec, Warnings]:
+    page = Diagnostics(file)
     root = read(data, file)
     values = _values(root, fields.ACCOUNT, page)
     name = _name(root, values, "account", page)
     users = _users(root, values, name, page)
-    account = Account(
+    account = AccountSpec(
         name=name,
         file=file,
         users=users,
@@ -86,11 +86,11 @@ def parse_account(data: bytes, file: str) -> tuple[Account, Warnings]:
         reserved=fields.ACCOUNT.reserved(values),
     )
     if name and account.renamed_from == name:
-        page.refuse_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
+        page.error_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
     return account, page.warnings()
 
 
-def _values(root: Node | None, table: Table, page: Page) -> dict[str, Any]:
+def _values(root: Node | None, table: Table, page: Diagnostics) -> dict[str, Any]:
     return {} if root is None else table.read(root, "", page)
 
 
@@ -103,41 +103,41 @@ def _node(root: Node | None, *path: str) -> Node:
     return node
 
 
-def _name(root: Node | None, values: Values, key: str, page: Page) -> str:
+def _name(root: Node | None, values: Values, key: str, page: Diagnostics) -> str:
     """`account:` or `plan:`, which must be the file's name, so that one of the two cannot be mistaken."""
     stem = page.file.rpartition("/")[2].removesuffix(".yaml")
     if not is_name(stem):
-        refuse(page.file, f"{shown(stem)} is no name for a file here; expected {NAME_EXPECTED}")
+        refuse(page.file, f"{excerpt(stem)} is no name for a file here; expected {NAME_EXPECTED}")
     if key not in values:
-        page.refuse(_node(root), key, f"is missing; expected {key}: {stem}, like the file's name")
+        page.error(_node(root), key, f"is missing; expected {key}: {stem}, like the file's name")
     elif values[key] not in (stem, None):
-        page.refuse_value(_node(root, key), key, f"{stem}, like the file's name")
+        page.error_value(_node(root, key), key, f"{stem}, like the file's name")
     return stem
 
 
-def _users(root: Node | None, values: Values, name: str, page: Page) -> tuple[str, ...]:
+def _users(root: Node | None, values: Values, name: str, page: Diagnostics) -> tuple[str, ...]:
     users: tuple[str, ...] | None = values.get("users", (name,))
     if users is None or None in users:  # refused already
         return ()
     if not users:
-        page.refuse(_node(root, "users"), "users", "is an empty list; expected at least one user")
+        page.error(_node(root, "users"), "users", "is an empty list; expected at least one user")
     twice = sorted(user for user, times in Counter(users).items() if times > 1)
     if twice:
-        page.refuse(_node(root, "users"), "users", f"names {some(twice)} more than once; keep one")
+        page.error(_node(root, "users"), "users", f"names {abbreviated(twice)} more than once; keep one")
     return users
 
 
-def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str, page: Page) -> str:
+def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str, page: Diagnostics) -> str:
     owner: str | None = values.get("owner")
     if owner is not None:
         if users and owner not in users:
-            page.refuse_value(_node(root, "owner"), "owner", f"one of the account's users ({some(users)})")
+            page.error_value(_node(root, "owner"), "owner", f"one of the account's users ({abbreviated(users)})")
         return owner
     if len(users) == 1:
         return users[0]
     if users and name not in users and "owner" not in values:
-        text = f"is missing; expected one of {some(users)}, for none is named like the account"
-        page.refuse(_node(root), "owner", text)
+        text = f"is missing; expected one of {abbreviated(users)}, for none is named like the account"
+        page.error(_node(root), "owner", text)
     return name
 
 
@@ -150,15 +150,15 @@ def _view(values: Values) -> dict[str, Any]:
     }
 
 
-def _services(root: Node | None, values: Values, page: Page) -> tuple[Service, ...]:
+def _services(root: Node | None, values: Values, page: Diagnostics) -> tuple[Service, ...]:
     given: dict[str, dict[str, Any]] = values.get("services") or {}
     for name, service in given.items():
         if service.get("match") == {}:
             node = _node(root, "services", name, "match")
-            page.refuse(node, f"services.{printable(name)}.match", "is empty; expected program, command or user")
+            page.error(node, f"services.{printable(name)}.match", "is empty; expected program, command or user")
         if "health" in service and not service["health"].get("run"):
             node = _node(root, "services", name, "health")
-            page.refuse(node, f"services.{printable(name)}.health", "has no run; expected {run: COMMAND}")
+            page.error(node, f"services.{printable(name)}.health", "has no run; expected {run: COMMAND}")
     return tuple(_service(name, given[name]) for name in sorted(given))
 
 
@@ -179,13 +179,13 @@ def _service(name: str, values: dict[str, Any]) -> Service:
 _PARTS: Mapping[str, Callable[..., Any]] = {"health": Health, "log": Log, "on_failure": Failure}
 
 
-def _work(values: dict[str, Any]) -> Work:
+def _work(values: dict[str, Any]) -> ServiceProgram:
     given = {name: values[name] for name in fields.WORK if values.get(name) is not None}
     for name, part in _PARTS.items():
         if name in given:
             said = {key: value for key, value in given[name].items() if value is not None}
             given[name] = part(**{"run": "", **said} if part is Health else said)
-    return Work(**given)
+    return ServiceProgram(**given)
 
 
 def _limits(told: Mapping[str, str], percent: bool) -> Limits:

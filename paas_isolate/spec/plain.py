@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from paas_isolate.model.account import Account, Host, Match, Plan, Service, Sold, Tree, Wiring
+from paas_isolate.model.account import Account, AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import NO_LIMITS, UNLIMITED, Cores, Limits, Percent, Value
-from paas_isolate.model.view import Upkeep, View
-from paas_isolate.model.work import NO_WORK, Failure, Health, Log, Work
+from paas_isolate.model.view import PrivateTmpConfig, View
+from paas_isolate.model.work import NO_WORK, Failure, Health, Log, ServiceProgram
 
 VERSION = 1
 Plain = dict[str, Any]
@@ -20,16 +20,16 @@ _SEEN = ("private", "hide")
 _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 
 
-def plain_account(account: Account) -> Plain:
+def plain_account(account: AccountSpec) -> Plain:
     return _row(
         account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, *_SEEN, "reserved"
     ) | _parts(account.limits, account.services, account.disk)
 
 
-def account_from(row: Plain) -> Account:
+def account_from(row: Plain) -> AccountSpec:
     if "limits" in row or "services" in row or "disk" in row:
         row = {**row, "limits": _limits_from(row.get("limits", {})), "services": _services_from(row), **_disk_from(row)}
-    return Account(**row)
+    return AccountSpec(**row)
 
 
 def plain_plan(plan: Plan) -> Plain:
@@ -68,19 +68,19 @@ def host_from(row: Plain) -> Host:
             **known,
             "tree": Tree(**row["tree"]),
             "exempt": tuple(row["exempt"]),
-            "private": Upkeep(**row.get("private", {})),
+            "private": PrivateTmpConfig(**row.get("private", {})),
             "hide": tuple(row.get("hide", Host().hide)),
             "leave": tuple(row.get("leave", Host().leave)),
             "allow": tuple(row.get("allow", Host().allow)),
             "publish_ports": tuple((first, last) for first, last in row.get("publish_ports", Host().publish_ports)),
-            "network": Wiring(**{**network, "frontends": tuple(network["frontends"])}) if network else None,
+            "network": NetworkConfig(**{**network, "frontends": tuple(network["frontends"])}) if network else None,
             "penalty": _limits_from(row["penalty"]),
             "ceiling": _limits_from(row["ceiling"]),
         }
     )
 
 
-def plain_sold(sold: Sold) -> Plain:
+def plain_sold(sold: Account) -> Plain:
     wired = ("addresses", "peers", "loopback", "egress")
     row = _row(sold, "name", "directory", "owner", "home", "plan", "suspended", *wired, "reserved")
     if sold.view:
@@ -88,8 +88,8 @@ def plain_sold(sold: Sold) -> Plain:
     return row | {"uids": dict(sold.uids)} | _parts(sold.limits, sold.services, sold.disk)
 
 
-def sold_from(row: Plain) -> Sold:
-    return Sold(
+def sold_from(row: Plain) -> Account:
+    return Account(
         **{
             "plan": None,
             "home": "",
@@ -135,7 +135,7 @@ def _plain_service(service: Service) -> Plain:
     return row
 
 
-def _plain_work(work: Work) -> Plain:
+def _plain_work(work: ServiceProgram) -> Plain:
     row = {name: value for name, value in work._asdict().items() if value not in (None, "", {})}
     for name in _WORK_PARTS:
         if name in row:
@@ -143,8 +143,10 @@ def _plain_work(work: Work) -> Plain:
     return {name: dict(value) if name in ("environment", "rlimits") else value for name, value in row.items()}
 
 
-def _work_from(row: Mapping[str, Any]) -> Work:
-    return Work(**{name: _WORK_PARTS[name](**value) if name in _WORK_PARTS else value for name, value in row.items()})
+def _work_from(row: Mapping[str, Any]) -> ServiceProgram:
+    return ServiceProgram(
+        **{name: _WORK_PARTS[name](**value) if name in _WORK_PARTS else value for name, value in row.items()}
+    )
 
 
 _WORK_PARTS: Mapping[str, Any] = {"health": Health, "log": Log, "on_failure": Failure}

@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 from paas_isolate.spec import words
-from paas_isolate.spec.names import printable, shown
-from paas_isolate.spec.page import Page, below
+from paas_isolate.spec.names import excerpt, printable
+from paas_isolate.spec.page import Diagnostics, below
 from paas_isolate.spec.read import Node, Pairs
-from paas_isolate.spec.shapes import MapOf, Schema, Text, pairs
+from paas_isolate.spec.shapes import MapOf, ScalarShape, Schema, pairs
 from paas_isolate.units import parse_count, parse_size
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}", re.ASCII)
@@ -20,12 +20,12 @@ class EnvironmentShape:
 
     _map = MapOf(words.CONTENT, "a mapping of variables")
 
-    def read(self, node: Node, key: str, page: Page) -> dict[str, str]:
+    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, str]:
         found: dict[str, str] = self._map.read(node, key, page)
         for name, (place, _) in node.pairs.items() if isinstance(node, Pairs) else ():
             if not name.startswith("x-") and not _VARIABLE.fullmatch(name):
-                text = f"is {shown(name)}; expected the name of a variable, such as QUEUE"
-                page.refuse(place, below(key, printable(name)), text)
+                text = f"is {excerpt(name)}; expected the name of a variable, such as QUEUE"
+                page.error(place, below(key, printable(name)), text)
         return {name: value for name, value in found.items() if value is not None}
 
     def schema(self) -> Schema:
@@ -35,13 +35,13 @@ class EnvironmentShape:
 class RlimitsShape:
     """Limits of setrlimit(2) by name; `nofile: 4096`, `core: 0`, `memlock: 64M`."""
 
-    def read(self, node: Node, key: str, page: Page) -> dict[str, int]:
+    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, int]:
         limits = {}
         for name, (place, value) in pairs(node, key, page, "a mapping such as {nofile: 4096}").items():
             if name in RLIMITS:
                 limits[name] = _LIMIT.read(value, below(key, name), page)
             else:
-                page.refuse_key(place, key, name, list(RLIMITS))
+                page.error_key(place, key, name, list(RLIMITS))
         return limits
 
     def schema(self) -> Schema:
@@ -62,4 +62,4 @@ def _limit(text: str) -> int:
 
 
 _FORM: dict[str, Any] = {"type": ["integer", "string"]}
-_LIMIT = Text(_limit, "a whole number, a size such as 64M, or unlimited", _FORM)
+_LIMIT = ScalarShape(_limit, "a whole number, a size such as 64M, or unlimited", _FORM)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.spec.names import SIZE_CAP, printable, shown
+from paas_isolate.spec.names import SIZE_CAP, excerpt, printable
 from paas_isolate.text import escaped
 
 DEPTH_CAP = 16
@@ -160,7 +160,7 @@ class _Composer:
         if event.anchor is not None:
             self.refuse(event, f"&{printable(event.anchor)} is an anchor; leave it out")
         if event.tag is not None:
-            self.refuse(event, f"{shown(event.tag)} is a tag; leave it out")
+            self.refuse(event, f"{excerpt(event.tag)} is a tag; leave it out")
         self.count += 1
         if self.count > NODE_CAP:
             self.refuse(event, f"more than {NODE_CAP} values; expected a smaller file")
@@ -198,7 +198,7 @@ class _Composer:
         if node.plain and node.text == "<<":
             refuse(self.file, "<< is a merge key; write the keys out", node.line, node.column)
         if earlier := parent.pairs.get(node.text):
-            text = f"{shown(node.text)} is here a second time (first in line {earlier[0].line}); keep one"
+            text = f"{excerpt(node.text)} is here a second time (first in line {earlier[0].line}); keep one"
             refuse(self.file, text, node.line, node.column)
         return node
 

@@ -5,22 +5,29 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from paas_isolate.errors import Complaint
-from paas_isolate.model.account import ANYWHERE, Account, Host, Plan, Service, Sold, User, Wiring
+from paas_isolate.model.account import ANYWHERE, Account, AccountSpec, Host, NetworkConfig, Plan, Service, User
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
 from paas_isolate.spec.allow import USERS, asks_more, rights, too_many, users_refused
 from paas_isolate.spec.claims import LastGood
 from paas_isolate.spec.conflicts import Conflict, conflicts
 from paas_isolate.spec.holders import Holder, State
-from paas_isolate.spec.merge import merge_limits, merge_reserved, merge_services, merge_view, personal, personalise
-from paas_isolate.spec.names import MOST, shown
+from paas_isolate.spec.merge import (
+    expand_placeholders,
+    has_placeholders,
+    merge_limits,
+    merge_reserved,
+    merge_services,
+    merge_view,
+)
+from paas_isolate.spec.names import MOST, excerpt
 from paas_isolate.spec.works import work_conflicts
 
 CONFIG = "config.yaml"
 """What complaints call the host's own file."""
 
 
-class People(Protocol):
+class UserDatabase(Protocol):
     """The users of the machine."""
 
     def by_name(self, name: str) -> User | None: ...
@@ -32,14 +39,14 @@ class People(Protocol):
     def everyone(self) -> Iterable[User]: ...
 
 
-class Shelf(NamedTuple):
+class ResolveContext(NamedTuple):
     """What all accounts are sold from. `text_of` gives a file's bytes again, for the line of a mistake that
     only shows between files; `wrong_plans` are those whose files could not be used.
     """
 
     host: Host
     plans: Mapping[str, Plan]
-    people: People
+    people: UserDatabase
     machine: Machine
     last_good: LastGood
     exempt: frozenset[int]
@@ -62,11 +69,11 @@ class RefusalError(Exception):
     """Why an account stays as it was. Never leaves this package."""
 
 
-class Seller:
+class Resolver:
     """Sells account after account, and collects what is to be said about them: each complaint once, for what
     is wrong with a plan alone is no news at its second account."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: ResolveContext) -> None:
         self.shelf = shelf
         self.told: dict[tuple[str, str, str], Complaint] = {}
         self.unresolved: dict[str, str] = {}
@@ -79,7 +86,7 @@ class Seller:
         self._open: tuple[str, Any] = "", None
         """The last file that was read again, and its nodes: mistakes come file by file."""
 
-    def sell(self, account: Account) -> Sold:
+    def resolve(self, account: AccountSpec) -> Account:
         """Raises RefusalError; what is wrong has been complained about then."""
         uids = self._uids(account)
         name = account.plan or self.shelf.host.default_plan
@@ -93,14 +100,14 @@ class Seller:
             raise RefusalError(f"services {text}")
         services = merged.services
         if merged.personal:
-            services = personalise(services, account.name, account.owner)
+            services = expand_placeholders(services, account.name, account.owner)
         host = self.shelf.host
         directory = self._directory(account) if account.renamed_from else account.name
         view = merge_view(host, plan, account, directory) if _sees_less(plan, account) else None
         disk = merge_limits(plan.disk if plan else {}, account.disk)
         if account.owner not in uids:
             self._tell_without_owner(account, uids, services, has_view=view is not None, has_disk=bool(disk))
-        return Sold(
+        return Account(
             name=account.name,
             directory=directory,
             uids=uids,
@@ -119,7 +126,7 @@ class Seller:
             reserved=merge_reserved(plan, account),
         )
 
-    def _permitted(self, account: Account, plan: Plan | None) -> Account:
+    def _permitted(self, account: AccountSpec, plan: Plan | None) -> AccountSpec:
         """The account without what its file may not ask for; each value that is left out is complained about.
 
         Users cannot be left out, for nobody would confine them then. Raises RefusalError.
@@ -162,7 +169,7 @@ class Seller:
             self._open = file, read_again(self.shelf.text_of(file))
         return locate(self._open[1], key)
 
-    def _uids(self, account: Account) -> Mapping[str, int]:
+    def _uids(self, account: AccountSpec) -> Mapping[str, int]:
         host, refused = self.shelf.host, ""
         uids: dict[str, int] = {}
         for index, name in enumerate(account.users):
@@ -173,11 +180,11 @@ class Seller:
                 continue
             self.named.add(uid)
             if not host.first_uid <= uid <= host.last_uid:
-                text = f"is {shown(name)} with uid {uid}; expected a uid from {host.first_uid} to {host.last_uid}"
+                text = f"is {excerpt(name)} with uid {uid}; expected a uid from {host.first_uid} to {host.last_uid}"
                 self.complain(account.file, user_key(account, index), text)
                 refused = refused or f"the uid {uid} of {name} is out of range"
             elif uid in self.shelf.exempt:
-                text = f"is {shown(name)}, who is exempt: never confined, whatever an account says"
+                text = f"is {excerpt(name)}, who is exempt: never confined, whatever an account says"
                 self.complain(account.file, user_key(account, index), text, warning=True)
             else:
                 uids[name] = uid
@@ -186,7 +193,13 @@ class Seller:
         return uids
 
     def _tell_without_owner(
-        self, account: Account, uids: Mapping[str, int], services: Iterable[Service], *, has_view: bool, has_disk: bool
+        self,
+        account: AccountSpec,
+        uids: Mapping[str, int],
+        services: Iterable[Service],
+        *,
+        has_view: bool,
+        has_disk: bool,
     ) -> None:
         """What of an account does nothing, for its owner is exempt: who reads the file takes it for granted."""
         run = [it.name for it in services if it.work.run]
@@ -196,13 +209,13 @@ class Seller:
             idle += [f"it has no {name}" for name, wanted in named if wanted]
         if idle:
             key = "owner" if account.owner != account.name or account.users != (account.name,) else "account"
-            text = f"is {shown(account.owner)}, who is exempt: {'; '.join(idle)}; take the user out of users.exempt"
+            text = f"is {excerpt(account.owner)}, who is exempt: {'; '.join(idle)}; take the user out of users.exempt"
             self.complain(account.file, key, f"{text} of config.yaml, or name another owner", warning=True)
 
-    def _uid_as_it_was(self, account: Account, name: str, index: int) -> int | None:
+    def _uid_as_it_was(self, account: AccountSpec, name: str, index: int) -> int | None:
         holder, key = self.shelf.holder(account.name, name), user_key(account, index)
         if holder is None:
-            text = f"is {shown(name)}, who is no user of this machine; make the user, or take the name out"
+            text = f"is {excerpt(name)}, who is no user of this machine; make the user, or take the name out"
             self.complain(account.file, key, text)
             return None
         warning = holder.state in (State.UNKNOWN, State.RENAMED)
@@ -212,16 +225,16 @@ class Seller:
         self.unresolved[account.name] = holder.reason(name)
         return holder.uid
 
-    def _why_nobody(self, account: Account, name: str) -> str:
+    def _why_nobody(self, account: AccountSpec, name: str) -> str:
         holder = self.shelf.holder(account.name, name)
         return holder.reason(name) if holder else f"the user {name} cannot be resolved"
 
-    def _addresses(self, account: Account, uids: Mapping[str, int], network: Wiring) -> tuple[str, ...]:
+    def _addresses(self, account: AccountSpec, uids: Mapping[str, int], network: NetworkConfig) -> tuple[str, ...]:
         """Raises RefusalError where there is none to be had."""
         if self._addresses_of is None:
-            from paas_isolate.spec.addresses import Numbers  # a host without `network:` does not pay for it
+            from paas_isolate.spec.addresses import AddressAllocator  # a host without `network:` does not pay for it
 
-            self._addresses_of = Numbers(self.shelf.host, network).addresses
+            self._addresses_of = AddressAllocator(self.shelf.host, network).addresses
         uid = uids.get(account.owner, min(uids.values(), default=0))  # an owner may be exempt
         try:
             return self._addresses_of(account.address, uid) if uid else ()
@@ -229,30 +242,30 @@ class Seller:
             self.complain(account.file, "address" if account.address else user_key(account, 0), str(wrong))
             raise RefusalError(f"its address cannot be had: {wrong}") from None
 
-    def _home(self, account: Account) -> str:
+    def _home(self, account: AccountSpec) -> str:
         if user := self.shelf.people.by_name(account.owner):
             return user.home
         copy = self.shelf.last_good(account.name)
         return copy.home if copy else ""
 
-    def _directory(self, account: Account) -> str:
+    def _directory(self, account: AccountSpec) -> str:
         """A cgroup cannot be renamed: a renamed account stays in the directory that it was made in."""
         copy = self.shelf.last_good(account.name) or self.shelf.last_good(account.renamed_from)
         return copy.directory if copy else account.renamed_from
 
-    def _plan(self, account: Account, name: str) -> Plan:
+    def _plan(self, account: AccountSpec, name: str) -> Plan:
         if plan := self.shelf.plans.get(name):
             return plan
         if name not in self.shelf.wrong_plans:
             known = ", ".join(sorted(self.shelf.plans)[:10]) or "a file in plans.d"
-            text = f"is {shown(name)}, and there is no such plan; expected {known}"
+            text = f"is {excerpt(name)}, and there is no such plan; expected {known}"
             if account.plan:
                 self.complain(account.file, "plan", text)
             else:
                 self.complain(CONFIG, "default_plan", text)
         raise RefusalError(f"its plan {name} cannot be used")
 
-    def _merge(self, account: Account, plan: Plan | None) -> _Merged:
+    def _merge(self, account: AccountSpec, plan: Plan | None) -> _Merged:
         if account.limits or account.services:
             return self._merge_anew(account, plan)
         key = plan.name if plan else None
@@ -260,7 +273,7 @@ class Seller:
             self._plain[key] = self._merge_anew(account, plan)
         return self._plain[key]
 
-    def _merge_anew(self, account: Account, plan: Plan | None) -> _Merged:
+    def _merge_anew(self, account: AccountSpec, plan: Plan | None) -> _Merged:
         limits = merge_limits(plan.limits if plan else {}, account.limits)
         services = merge_services(plan.services if plan else (), account.services)
         refused = ""
@@ -268,9 +281,9 @@ class Seller:
             self._complain_of(conflict, account, plan)
             if not conflict.warning:
                 refused = refused or f"{conflict.keys[0]} {conflict.text}"
-        return _Merged(limits, services, personal(services), refused)
+        return _Merged(limits, services, has_placeholders(services), refused)
 
-    def _complain_of(self, conflict: Conflict, account: Account, plan: Plan | None) -> None:
+    def _complain_of(self, conflict: Conflict, account: AccountSpec, plan: Plan | None) -> None:
         """In the account's file where it has a part in it, else in the plan's; naming both."""
         files = {key: account.file if plan is None or _says(account, key) else plan.file for key in conflict.keys}
         at = next((key for key, file in files.items() if file == account.file), conflict.keys[0])
@@ -278,26 +291,26 @@ class Seller:
         self.complain(files[at], conflict.keys[0], conflict.text + elsewhere, at=at, warning=conflict.warning)
 
 
-def _loopback(plan: Plan | None, account: Account) -> str:
+def _loopback(plan: Plan | None, account: AccountSpec) -> str:
     said = account.loopback or (plan.loopback if plan else "")
     return "" if said == "own" else said
 
 
-def _sees_less(plan: Plan | None, account: Account) -> bool:
+def _sees_less(plan: Plan | None, account: AccountSpec) -> bool:
     return bool(account.private or account.hide or (plan and (plan.private or plan.hide)))
 
 
-def _egress(plan: Plan | None, account: Account) -> tuple[str, ...]:
+def _egress(plan: Plan | None, account: AccountSpec) -> tuple[str, ...]:
     said = account.egress or (plan.egress if plan else ())
     return () if said == ANYWHERE else said
 
 
-def user_key(account: Account, index: int) -> str:
+def user_key(account: AccountSpec, index: int) -> str:
     """Where a user stands in the file; one who is there by default stands nowhere."""
     return f"users[{index}]" if account.users != (account.name,) else "users"
 
 
-def _says(account: Account, key: str) -> bool:
+def _says(account: AccountSpec, key: str) -> bool:
     """Whether the account's own file has this limit, or this key of a service."""
     if key.startswith("limits."):
         return key.removeprefix("limits.") in account.limits

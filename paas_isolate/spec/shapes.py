@@ -8,33 +8,33 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from paas_isolate.spec.names import printable
-from paas_isolate.spec.page import Page, below
+from paas_isolate.spec.page import Diagnostics, below
 from paas_isolate.spec.read import Items, Node, Pairs, Scalar
 
 Schema = dict[str, Any]
 
 
 class Shape(Protocol):
-    def read(self, node: Node, key: str, page: Page) -> Any: ...
+    def read(self, node: Node, key: str, page: Diagnostics) -> Any: ...
 
     def schema(self) -> Schema: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ScalarShape:
     """A scalar. `parse` takes its text or raises ValueError with what was expected."""
 
     parse: Callable[[str], Any]
     expected: str
     form: Mapping[str, Any]
 
-    def read(self, node: Node, key: str, page: Page) -> Any:
+    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
         if not isinstance(node, Scalar) or node.empty:
-            return page.refuse_value(node, key, self.expected)
+            return page.error_value(node, key, self.expected)
         try:
             return self.parse(node.text)
         except ValueError as wrong:
-            return page.refuse_value(node, key, str(wrong))
+            return page.error_value(node, key, str(wrong))
 
     def schema(self) -> Schema:
         return dict(self.form)
@@ -45,9 +45,9 @@ class ListOf:
     item: Shape
     expected: str
 
-    def read(self, node: Node, key: str, page: Page) -> Any:
+    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
         if not isinstance(node, Items):
-            return page.refuse_value(node, key, self.expected)
+            return page.error_value(node, key, self.expected)
         return tuple(self.item.read(item, f"{key}[{i}]", page) for i, item in enumerate(node.items))
 
     def schema(self) -> Schema:
@@ -61,7 +61,7 @@ class OneOrList:
     item: Shape
     expected: str
 
-    def read(self, node: Node, key: str, page: Page) -> Any:
+    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
         several = ListOf(self.item, self.expected)
         return several.read(node, key, page) if isinstance(node, Items) else (self.item.read(node, key, page),)
 
@@ -76,7 +76,7 @@ class MapOf:
     item: Shape
     expected: str
 
-    def read(self, node: Node, key: str, page: Page) -> Any:
+    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
         found = pairs(node, key, page, self.expected).items()
         return {name: self.item.read(value, below(key, printable(name)), page) for name, (_, value) in found}
 
@@ -85,10 +85,10 @@ class MapOf:
 
 
 @dataclass(frozen=True, slots=True)
-class Anything:
+class AnyShape:
     """A reserved key whose shape the language does not show yet."""
 
-    def read(self, node: Node, key: str, page: Page) -> Any:  # noqa: ARG002  (the shape of a shape)
+    def read(self, node: Node, key: str, page: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
         return True
 
     def schema(self) -> Schema:
@@ -118,14 +118,14 @@ class Table:
     fields: tuple[Field, ...]
     expected: str = "a mapping"
 
-    def read(self, node: Node, key: str, page: Page) -> dict[str, Any]:
+    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, Any]:
         known = {field.name: field for field in self.fields}
         values = {}
         for name, (place, value) in pairs(node, key, page, self.expected).items():
             if field := known.get(name):
                 values[name] = field.shape.read(value, below(key, name), page)
             else:
-                page.refuse_key(place, key, name, list(known))
+                page.error_key(place, key, name, list(known))
         return values
 
     def schema(self) -> Schema:
@@ -141,10 +141,10 @@ class Table:
         return tuple(field.name for field in self.fields if field.reserved and field.name in values)
 
 
-def pairs(node: Node, key: str, page: Page, expected: str) -> dict[str, tuple[Scalar, Node]]:
+def pairs(node: Node, key: str, page: Diagnostics, expected: str) -> dict[str, tuple[Scalar, Node]]:
     """The pairs of a mapping without its x- keys. `services:` with nothing after it is an empty one."""
     if isinstance(node, Pairs):
         return {name: pair for name, pair in node.pairs.items() if not name.startswith("x-")}
     if not (isinstance(node, Scalar) and node.empty):
-        page.refuse_value(node, key, expected)
+        page.error_value(node, key, expected)
     return {}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from paas_isolate.model import left
 from paas_isolate.model.limits import UNLIMITED, Value
 from paas_isolate.spec import names
-from paas_isolate.spec.shapes import Text
+from paas_isolate.spec.shapes import ScalarShape
 from paas_isolate.units import parse_count, parse_duration, parse_size
 
 # What shadow, adduser, LDAP and Active Directory make, without what passwd(5), paths and globs would trip over.
@@ -31,9 +31,9 @@ def fits(pattern: re.Pattern[str], expected: str) -> Callable[[str], str]:
     return parse
 
 
-def _word(pattern: re.Pattern[str], expected: str) -> Text:
+def _word(pattern: re.Pattern[str], expected: str) -> ScalarShape:
     form = {"type": "string", "pattern": f"^{pattern.pattern}$"}
-    return Text(fits(pattern, expected), expected, form)
+    return ScalarShape(fits(pattern, expected), expected, form)
 
 
 NAME = _word(names.NAME, names.NAME_EXPECTED)
@@ -43,17 +43,17 @@ PAM_SERVICE = _word(_PAM, "the name of a PAM service such as cron")
 UNIT = _word(_UNIT, "a unit such as paas-tree.service")
 GLOB = _word(re.compile(r"[^\n]{1,1000}"), "a glob such as php-fpm*")
 LINE = _word(re.compile(r"[^\n]{1,4096}"), "one line of text")
-CONTENT = Text(str, "a text", {"type": ["string", "number", "boolean"]})
+CONTENT = ScalarShape(str, "a text", {"type": ["string", "number", "boolean"]})
 ROOT = _word(re.compile(r"/(?!.*(?:^|/)\.\.?(?:/|$))[^\n]{1,1000}"), "an absolute path without dots")
 PATH = _word(re.compile(r"(?:/|~/|~$)[^\n]{0,1000}"), "an absolute path or ~/PATH")
 
 
-def choice(*words: str) -> Text:
+def choice(*words: str) -> ScalarShape:
     expected = " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-    return Text(fits(re.compile("|".join(words)), expected), expected, {"enum": list(words)})
+    return ScalarShape(fits(re.compile("|".join(words)), expected), expected, {"enum": list(words)})
 
 
-def whole(least: int, most: int, example: str) -> Text:
+def whole(least: int, most: int, example: str) -> ScalarShape:
     expected = f"a whole number from {least} to {most}, such as {example}"
 
     def parse(text: str) -> int:
@@ -66,7 +66,7 @@ def whole(least: int, most: int, example: str) -> Text:
             raise ValueError(expected)
         return number
 
-    return Text(parse, expected, {"type": "integer", "minimum": least, "maximum": most})
+    return ScalarShape(parse, expected, {"type": "integer", "minimum": least, "maximum": most})
 
 
 def _flag(text: str) -> bool:
@@ -191,35 +191,37 @@ def _ports(text: str) -> tuple[int, int]:
     return low, high
 
 
-SPACE = Text(
+SPACE = ScalarShape(
     _or_unlimited(parse_size, 1 << 20, "a size of at least 1M, such as 10G"),
     "a size such as 10G",
     {"type": ["string", "integer"]},
 )
-FILES = Text(
+FILES = ScalarShape(
     _or_unlimited(parse_count, 10, "a whole number of at least 10, such as 200000"),
     "a whole number such as 200000",
     {"type": ["string", "integer"]},
 )
-FLAG = Text(_flag, "true or false", {"type": "boolean"})
-DURATION = Text(_duration, "a duration such as 10s", {"type": "string", "pattern": "^[0-9.]+(ms|s|m|h|d)$"})
-WITHOUT_ACCOUNT = Text(
+FLAG = ScalarShape(_flag, "true or false", {"type": "boolean"})
+DURATION = ScalarShape(_duration, "a duration such as 10s", {"type": "string", "pattern": "^[0-9.]+(ms|s|m|h|d)$"})
+WITHOUT_ACCOUNT = ScalarShape(
     _without_account,
     "leave, penalty, or plan NAME",
     {"type": "string", "pattern": f"^(leave|penalty|plan {names.NAME.pattern})$"},
 )
-CGROUPS = Text(left.checked, left.EXPECTED, {"type": "string"})
-POOL = Text(_pool, "a network such as 10.77.0.0/16", {"type": "string"})
-POOL6 = Text(_pool6, "a network such as fd77:7061:6173::/64", {"type": "string"})
-ADDRESS = Text(_address, "an address such as 10.77.0.9", {"type": "string"})
+CGROUPS = ScalarShape(left.checked, left.EXPECTED, {"type": "string"})
+POOL = ScalarShape(_pool, "a network such as 10.77.0.0/16", {"type": "string"})
+POOL6 = ScalarShape(_pool6, "a network such as fd77:7061:6173::/64", {"type": "string"})
+ADDRESS = ScalarShape(_address, "an address such as 10.77.0.9", {"type": "string"})
 PORT = whole(1, 65535, "8080")
-PORTS = Text(_ports, _PORTS, {"type": ["integer", "string"], "pattern": "^[0-9]+(-[0-9]+)?$"})
+PORTS = ScalarShape(_ports, _PORTS, {"type": ["integer", "string"], "pattern": "^[0-9]+(-[0-9]+)?$"})
 _EVERY = "a duration of at least 100ms, such as 30s"
-EVERY = Text(_least(_duration, 100, _EVERY), _EVERY, DURATION.form)
+EVERY = ScalarShape(_least(_duration, 100, _EVERY), _EVERY, DURATION.form)
 _LOG_SIZE = "a size of at least 1K, such as 10M"
-LOG_SIZE = Text(
+LOG_SIZE = ScalarShape(
     _least(lambda text: parse_size(exact(text)), 1024, _LOG_SIZE), _LOG_SIZE, {"type": ["integer", "string"]}
 )
 UMASK = _word(re.compile(r"[0-7]{3,4}"), "three octal digits such as 027")
 MAIL = _word(re.compile(r"[A-Za-z0-9_.+%-]{1,64}(?:@[A-Za-z0-9.-]{1,190})?", re.ASCII), "an address of mail")
-SCHEDULE = Text(_schedule, 'a time in the notation of crontab, such as "*/5 * * * *" or @daily', {"type": "string"})
+SCHEDULE = ScalarShape(
+    _schedule, 'a time in the notation of crontab, such as "*/5 * * * *" or @daily', {"type": "string"}
+)

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from paas_isolate.linux.gate.keeper import PINS, Keeper, Spots
+from paas_isolate.linux.gate.keeper import PINS, AttachPoints, BpfGate
 from paas_isolate.linux.links import Links
 from paas_isolate.linux.nft import Nft, run
-from paas_isolate.model.network import Gate, Grant, Home, Pools, Rules
+from paas_isolate.model.network import Gate, Grant, Pools, Rules, UidAddresses
 
 POOLS = Pools("10.77.0.0/16", "fd77:7061:6173::/64")
 FIRST = 1_000_000
@@ -28,8 +28,8 @@ MORE = 30
 CHUNK = bytes(32 << 10)
 
 
-def home(number: int) -> Home:
-    return Home(f"10.77.{number >> 8}.{number & 255}", f"fd77:7061:6173::{number:x}")
+def home(number: int) -> UidAddresses:
+    return UidAddresses(f"10.77.{number >> 8}.{number & 255}", f"fd77:7061:6173::{number:x}")
 
 
 def least(act: Callable[[], object], times: int = TIMES) -> list[float]:
@@ -106,16 +106,16 @@ class Ours:
 
     def __init__(self, root: str, accounts: int) -> None:
         self.table, self.links = Nft(POOLS), Links()
-        self.keeper = Keeper(POOLS, Spots(PINS, root, f"{root}/users"))
+        self.keeper = BpfGate(POOLS, AttachPoints(PINS, root, f"{root}/users"))
         self.homes = {FIRST + number: home(number) for number in range(1, accounts + 1)}
         self.made: dict[str, list[float]] = {}
 
-    def rules(self, homes: dict[int, Home]) -> Rules:
+    def rules(self, homes: dict[int, UidAddresses]) -> Rules:
         return Rules(frozenset(Grant(uid, address) for uid, it in homes.items() for address in it[:2]))
 
     def make_one(self) -> None:
         only = {FIRST + 1: self.homes[FIRST + 1]}
-        self.table.lay(self.rules(only))
+        self.table.install(self.rules(only))
         self.keeper.set(Gate(only), None)
 
     def make(self) -> None:
@@ -124,7 +124,7 @@ class Ours:
         others = [address for it in list(self.homes.values())[1:] for address in it[:2]]
         rules = self.rules(self.homes)
         self._timed("addresses", lambda: self.links.add(others))
-        self._timed("ruleset", lambda: self.table.lay(rules))
+        self._timed("ruleset", lambda: self.table.install(rules))
         self._timed("gate", lambda: self.keeper.set(Gate(self.homes), None))
         parts = [self.made[name] for name in ("addresses", "ruleset", "gate")]
         self.made["all of it from nothing"] = [sum(each) for each in zip(*parts, strict=True)]
@@ -144,7 +144,7 @@ class Ours:
         addresses = [partial(self.links.add, new) for _, _, _, _, new in steps]
         for what, each in (("gate", gates), ("ruleset", rulesets), ("addresses", addresses)):
             self._each(f"one account more: {what}", each)
-        self._timed("looked at, nothing to do", lambda: (self.links.look(), self.keeper.look()))
+        self._timed("looked at, nothing to do", lambda: (self.links.observe(), self.keeper.observe()))
 
     def _timed(self, name: str, act: Callable[[], object]) -> None:
         self._each(name, [act])

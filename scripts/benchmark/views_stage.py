@@ -11,8 +11,8 @@ from statistics import median
 
 from paas_isolate.linux import mounts
 from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.location import Location
-from paas_isolate.linux.views.hands import ViewHands
+from paas_isolate.linux.location import TreeLocation
+from paas_isolate.linux.views.hands import MountNamespaces
 from paas_isolate.model.view import View
 
 LOGINS = 500
@@ -21,7 +21,7 @@ MOUNTS = 50
 
 def main(root: str, run: str, enter: str, accounts: int) -> None:
     names = [f"a{number}" for number in range(accounts)]
-    hands = ViewHands(f"{run}/views", Location(mounts.cgroup2().point, root, ""), f"{run}/aging")
+    hands = MountNamespaces(f"{run}/views", TreeLocation(mounts.cgroup2().point, root, ""), f"{run}/aging")
     asked = [
         (name, View(True, f"{run}/private/{name}", True, ("/etc/apt", "/etc/ssl", "/etc/pam.d"))) for name in names
     ]
@@ -46,8 +46,8 @@ def _well(wrong: list[str]) -> None:
         raise SystemExit(next(filter(None, wrong)))
 
 
-def _whole(hands: ViewHands, accounts: int) -> None:
-    if sum(view is not None for view in hands.look().made.values()) != accounts:
+def _whole(hands: MountNamespaces, accounts: int) -> None:
+    if sum(view is not None for view in hands.observe().made.values()) != accounts:
         raise SystemExit("not all views are whole")
 
 

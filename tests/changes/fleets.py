@@ -1,6 +1,6 @@
 """Small fleets for tests: what was sold, said in one line."""
 
-from paas_isolate.model.account import Fleet, Host, Match, Service, Sold
+from paas_isolate.model.account import Account, Fleet, Host, Match, Service
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
 
@@ -8,7 +8,7 @@ MACHINE = Machine(cores=2, cpu_set="0-1", memory=4 << 30, swap=0, pid_max=32768)
 DISK = "254:0"
 
 
-def sold(name: str, limits: Limits | None = None, *services: Service, uid: int = 1001, **more: object) -> Sold:
+def sold(name: str, limits: Limits | None = None, *services: Service, uid: int = 1001, **more: object) -> Account:
     given = {
         "name": name,
         "directory": name,
@@ -19,7 +19,7 @@ def sold(name: str, limits: Limits | None = None, *services: Service, uid: int =
         "limits": limits or {},
         "services": services,
     }
-    return Sold(**{**given, **more})  # type: ignore[arg-type]
+    return Account(**{**given, **more})  # type: ignore[arg-type]
 
 
 def service(
@@ -28,5 +28,5 @@ def service(
     return Service(name, limits or {}, Match(program=program, command=command), **more)  # type: ignore[arg-type]
 
 
-def fleet(*accounts: Sold, host: Host | None = None, **more: object) -> Fleet:
+def fleet(*accounts: Account, host: Host | None = None, **more: object) -> Fleet:
     return Fleet(host or Host(), {account.name: account for account in accounts}, **more)  # type: ignore[arg-type]

@@ -6,9 +6,9 @@ import pytest
 from kept import ILL, NOW, WEB, WELL, keep, program, ran, sell
 
 from paas_isolate.changes.conditions import Condition, condition
-from paas_isolate.changes.keeping import Kept
-from paas_isolate.model.running import MANY, End, Result, Run
-from paas_isolate.model.work import Work
+from paas_isolate.changes.keeping import ManagedService
+from paas_isolate.model.running import MANY, ProgramExit, Result, Run
+from paas_isolate.model.work import ServiceProgram
 
 PROGRAM = program()
 SERVE = PROGRAM[WEB]
@@ -16,7 +16,7 @@ LIVES = ran(PROGRAM, alive=True)
 NEXT = "it starts with the next run"
 
 
-def told(kept: Kept, run: Run | None, *, astray: str = "", now: float = NOW) -> tuple[str, str]:
+def told(kept: ManagedService, run: Run | None, *, astray: str = "", now: float = NOW) -> tuple[str, str]:
     found = condition(kept, run, astray=astray, now=now)
     return found.state, found.detail
 
@@ -28,12 +28,12 @@ def test_who_runs_is_told_with_pid_and_since_when() -> None:
 @pytest.mark.parametrize(
     ("run", "astray", "expected"),
     [
-        (LIVES._replace(begun=(NOW - 500, NOW)), "", ("running", "")),
-        (LIVES._replace(begun=(NOW - 50, NOW)), "", ("running", "started 2 times lately")),
+        (LIVES._replace(starts=(NOW - 500, NOW)), "", ("running", "")),
+        (LIVES._replace(starts=(NOW - 50, NOW)), "", ("running", "started 2 times lately")),
         (LIVES, "does not listen on 10.77.0.2 port 80", ("starting", "does not listen on 10.77.0.2 port 80")),
         (LIVES._replace(unhealthy=True), "does not listen", ("unhealthy", "its health checks fail")),
         (
-            LIVES._replace(unhealthy=True, asked=NOW, why="its health checks fail"),
+            LIVES._replace(unhealthy=True, stop_requested_at=NOW, why="its health checks fail"),
             "",
             ("stopping", "its health checks fail"),
         ),
@@ -51,7 +51,7 @@ def test_who_runs(run: Run, astray: str, expected: tuple[str, str]) -> None:
         (ran(PROGRAM, end=ILL), ("restarting", "the last ended with exit status 1; it starts again in 1 s")),
         (ran(PROGRAM, end=WELL, starts=4), ("restarting", "the last ended with exit status 0; it starts again in 8 s")),
         (
-            ran(PROGRAM, end=End(signal=9, at=NOW, starved=True)),
+            ran(PROGRAM, end=ProgramExit(signal=9, at=NOW, oom_killed=True)),
             ("restarting", "the last ended with killed: out of memory; it starts again in 1 s"),
         ),
         (
@@ -59,12 +59,12 @@ def test_who_runs(run: Run, astray: str, expected: tuple[str, str]) -> None:
             ("failed", "too many starts in a short time, the last ended with exit status 1"),
         ),
         (
-            ran(PROGRAM, end=End(signal=11, at=NOW), given_up=True),
+            ran(PROGRAM, end=ProgramExit(signal=11, at=NOW), given_up=True),
             ("failed", "too many starts in a short time, the last ended with signal 11"),
         ),
-        (ran(PROGRAM, end=ILL, given_up=True, again=True), ("waiting", NEXT)),
+        (ran(PROGRAM, end=ILL, given_up=True, restart_requested=True), ("waiting", NEXT)),
         (ran(PROGRAM, end=ILL, given_up=True)._replace(digest="old"), ("waiting", NEXT)),
-        (ran(PROGRAM, end=End(signal=15, at=NOW), asked=NOW), ("waiting", NEXT)),
+        (ran(PROGRAM, end=ProgramExit(signal=15, at=NOW), stop_requested_at=NOW), ("waiting", NEXT)),
     ],
 )
 def test_who_does_not_run_is_told_with_what_comes_next(run: Run | None, expected: tuple[str, str]) -> None:
@@ -78,27 +78,27 @@ def test_who_does_not_run_is_told_with_what_comes_next(run: Run | None, expected
         ("never", 1, ILL, ("failed", "exit status 1")),
         ("on-failure", 1, WELL, ("ended", "exit status 0")),
         ("on-failure", MANY, WELL, ("ended", "exit status 0")),
-        ("never", 1, End(at=NOW), ("failed", "killed, with all that was in its leaf")),
-        ("never", 1, End(signal=15, at=NOW), ("failed", "signal 15")),
+        ("never", 1, ProgramExit(at=NOW), ("failed", "killed, with all that was in its leaf")),
+        ("never", 1, ProgramExit(signal=15, at=NOW), ("failed", "signal 15")),
     ],
 )
-def test_an_end_is_the_end(restart: str, starts: int, end: End, expected: tuple[str, str]) -> None:
+def test_an_end_is_the_end(restart: str, starts: int, end: ProgramExit, expected: tuple[str, str]) -> None:
     kept = program(restart=restart)
     assert told(kept[WEB], ran(kept, starts=starts, end=end)) == expected
 
 
 @pytest.mark.parametrize("run", [None, ran(PROGRAM, end=ILL), ran(PROGRAM, end=ILL, given_up=True)])
 def test_who_is_not_to_run_says_by_whom(run: Run | None) -> None:
-    assert told(keep(sell(Work("serve")), stopped=["alice/web"])[WEB], run) == ("stopped", "stopped by hand")
-    assert told(keep(sell(Work("serve")), held=["alice/web"])[WEB], run) == ("frozen", "")
+    assert told(keep(sell(ServiceProgram("serve")), stopped=["alice/web"])[WEB], run) == ("stopped", "stopped by hand")
+    assert told(keep(sell(ServiceProgram("serve")), held=["alice/web"])[WEB], run) == ("frozen", "")
     for suspension in ("freeze", "stop"):
-        kept = keep(sell(Work("serve"), suspended=True, suspension=suspension))
+        kept = keep(sell(ServiceProgram("serve"), suspended=True, suspension=suspension))
         assert told(kept[WEB], run) == ("suspended", "")
 
 
 def test_who_stands_still_is_frozen() -> None:
-    assert told(keep(sell(Work("serve")), held=["alice"])[WEB], LIVES) == ("frozen", "")
-    assert told(keep(sell(Work("serve"), suspended=True))[WEB], LIVES) == ("frozen", "")
+    assert told(keep(sell(ServiceProgram("serve")), held=["alice"])[WEB], LIVES) == ("frozen", "")
+    assert told(keep(sell(ServiceProgram("serve"), suspended=True))[WEB], LIVES) == ("frozen", "")
 
 
 def clock(at: float) -> str:
@@ -108,7 +108,7 @@ def clock(at: float) -> str:
 def test_a_job_tells_of_the_run_before_a_boot_and_before_this_one() -> None:
     kept = program(schedule="* * * * *")
     job, soon = kept[WEB], clock(NOW + 40)
-    killed = End(signal=9, at=NOW - 500, starved=True)
+    killed = ProgramExit(signal=9, at=NOW - 500, oom_killed=True)
     before = Result(NOW - 600, killed, succeeded=NOW - 9000)
     waits = Run("", since=NOW, last=before)
     last = f"the last, of {clock(NOW - 600)}, ended with killed: out of memory (well at {clock(NOW - 9000)})"
@@ -139,4 +139,4 @@ def test_a_job_tells_its_last_result_and_its_next_time() -> None:
     assert told(job, ran(kept, end=WELL)) == ("waiting", f"{last} well, next at {soon}")
     assert told(job, ran(kept, end=ILL)) == ("failed", f"{last} with exit status 1 (never well), next at {soon}")
     assert told(job, ran(kept, alive=True)) == ("running", "")
-    assert told(keep(sell(Work("x", schedule="* * * * *")), stopped=["alice/web"])[WEB], None)[0] == "stopped"
+    assert told(keep(sell(ServiceProgram("x", schedule="* * * * *")), stopped=["alice/web"])[WEB], None)[0] == "stopped"

@@ -5,17 +5,17 @@ from fleets import DISK, MACHINE, fleet, service, sold
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from paas_isolate.changes.desire import as_sold, desire
+from paas_isolate.changes.desire import desired_state, desired_static
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.leaving import leaving
+from paas_isolate.changes.leaving import removals
 from paas_isolate.changes.steps import (
     Changes,
     CompleteDoors,
-    Create,
-    Enable,
+    CreateCgroup,
+    EnableControllers,
     LowerMemory,
-    Move,
-    Remove,
+    MoveProcess,
+    RemoveCgroup,
     RemoveDoor,
     SetDoor,
     SetKnob,
@@ -31,10 +31,10 @@ EMPTY = World({"": {SUBTREE_CONTROL: "", "cpu.weight": "100"}}, doors={COMPLETE:
 
 
 def look(wanted: Fleet, observed: World) -> Changes:
-    going = leaving(wanted, observed)
-    staying = frozenset(going.waiting) | frozenset(wanted.kept)
-    sold = as_sold(wanted, machine=MACHINE, device_of=lambda _: DISK)
-    return diff(desire(wanted, sold, observed, staying=staying), observed)
+    going = removals(wanted, observed)
+    staying = frozenset(going.waiting) | frozenset(wanted.on_last_good)
+    sold = desired_static(wanted, machine=MACHINE, device_of=lambda _: DISK)
+    return diff(desired_state(wanted, sold, observed, staying=staying), observed)
 
 
 def carried_out(changes: Changes, observed: World) -> World:
@@ -44,17 +44,17 @@ def carried_out(changes: Changes, observed: World) -> World:
     doors = dict(observed.doors)
     for step in changes:
         match step:
-            case Create(path):
+            case CreateCgroup(path):
                 assert not path or tree.parent(path) in cgroups, f"{path} before its parent"
                 cgroups[path] = {**DEFAULTS, SUBTREE_CONTROL: ""}
-            case Enable(path, controllers):
+            case EnableControllers(path, controllers):
                 had = cgroups[path][SUBTREE_CONTROL].split()
                 cgroups[path][SUBTREE_CONTROL] = " ".join(n for n in CONTROLLERS if n in had or n in controllers)
             case SetKnob(path, knob, value):
                 cgroups[path][knob] = value
             case LowerMemory(path, value):
                 cgroups[path]["memory.max"] = value
-            case Move(process, to):
+            case MoveProcess(process, to):
                 processes[process.pid] = Process(process.pid, process.uid, to, process.start, process.program)
             case SetDoor(name, target):
                 assert tree.is_closed(target) or target in cgroups, f"door {name} before its leaf"
@@ -63,7 +63,7 @@ def carried_out(changes: Changes, observed: World) -> World:
                 del doors[name]
             case CompleteDoors():
                 doors[COMPLETE] = ""
-            case Remove(path):
+            case RemoveCgroup(path):
                 assert path not in doors.values(), f"{path} before its door"
                 assert not any(child.startswith(path + "/") for child in cgroups), f"{path} before its children"
                 del cgroups[path]
@@ -161,7 +161,7 @@ def test_an_account_that_is_gone_goes_when_it_is_empty() -> None:
     ]
     alive = world._replace(members={"users/bob/login": (4, 5)})
     assert look(gone, alive) == ()
-    assert leaving(gone, alive).waiting == {"bob": "waits until its processes have ended: 4, 5"}
+    assert removals(gone, alive).waiting == {"bob": "waits until its processes have ended: 4, 5"}
 
 
 @pytest.mark.parametrize(
@@ -173,21 +173,21 @@ def test_many_accounts_never_go_at_once_unasked(before: int, after: int, blocked
         return fleet(*(sold(f"a{n}", uid=2000 + n) for n in range(number)))
 
     world = settled(many(before))
-    going = leaving(many(after), world)
+    going = removals(many(after), world)
     assert bool(going.blocked) == blocked
     assert bool(look(many(after), world)) != blocked
-    assert not leaving(many(after), world, meant=True).blocked
-    assert not leaving(many(after), world, known=[f"a{n}" for n in range(before)]).blocked
+    assert not removals(many(after), world, meant=True).blocked
+    assert not removals(many(after), world, known=[f"a{n}" for n in range(before)]).blocked
 
 
 def test_no_account_goes_when_the_directory_cannot_be_read() -> None:
     world = settled(fleet(sold("alice")))
-    assert leaving(fleet(removal="accounts.d is missing"), world).blocked == "accounts.d is missing"
+    assert removals(fleet(removal_blocked="accounts.d is missing"), world).blocked == "accounts.d is missing"
 
 
 def test_an_account_with_a_wrong_file_stays_as_it_is() -> None:
     world = settled(fleet(sold("alice", {"pids": 50})))
-    assert look(fleet(kept={"alice": "wrong"}), world) == ()
+    assert look(fleet(on_last_good={"alice": "wrong"}), world) == ()
 
 
 limits = some.fixed_dictionaries(

@@ -2,8 +2,8 @@
 
 from fleets import MACHINE, fleet, service, sold
 
-from paas_isolate.changes.desire import as_sold
-from paas_isolate.changes.doors import door_steps, doors_as_sold, staying_doors
+from paas_isolate.changes.desire import desired_static
+from paas_isolate.changes.doors import desired_doors, door_steps, preserved_doors
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, SetKnob, owner
 from paas_isolate.model import tree
@@ -14,7 +14,7 @@ from paas_isolate.model.world import COMPLETE
 
 def test_every_user_of_an_account_has_a_door_to_its_login() -> None:
     wanted = fleet(sold("alice")._replace(uids={"alice": 1001, "alice-ftp": 1005}), sold("bob", uid=1002))
-    assert doors_as_sold(wanted, ()) == {
+    assert desired_doors(wanted, ()) == {
         COMPLETE: "",
         "1001": "users/alice/login",
         "1005": "users/alice/login",
@@ -24,26 +24,26 @@ def test_every_user_of_an_account_has_a_door_to_its_login() -> None:
 
 def test_entry_sends_logins_through_a_service_elsewhere() -> None:
     cron = service("jobs")._replace(entry=("cron", "atd"))
-    doors = doors_as_sold(fleet(sold("alice", {}, cron)), ())
+    doors = desired_doors(fleet(sold("alice", {}, cron)), ())
     assert (doors["1001"], doors["1001.cron"], doors["1001.atd"]) == ("users/alice/login", *["users/alice/jobs"] * 2)
 
 
 def test_who_is_suspended_or_held_has_a_closed_door_that_says_whose_it_is() -> None:
     cron = service("jobs")._replace(entry=("cron",))
     for wanted, held in ((sold("alice", {}, cron, suspended=True), ()), (sold("alice", {}, cron), ("alice",))):
-        assert doors_as_sold(fleet(wanted), held) == {COMPLETE: "", "1001": "closed/alice"}
-    doors = doors_as_sold(fleet(sold("alice", {}, cron)), ("alice/jobs",))
+        assert desired_doors(fleet(wanted), held) == {COMPLETE: "", "1001": "closed/alice"}
+    doors = desired_doors(fleet(sold("alice", {}, cron)), ("alice/jobs",))
     assert (doors["1001"], doors["1001.cron"]) == ("users/alice/login", "closed/alice")
 
 
 def test_who_is_exempt_or_out_of_range_has_none() -> None:
     wanted = fleet(sold("alice"), sold("bob", uid=1002))._replace(exempt=frozenset({1002}), host=Host(first_uid=1002))
-    assert doors_as_sold(wanted, ()) == {COMPLETE: ""}
+    assert desired_doors(wanted, ()) == {COMPLETE: ""}
 
 
 def test_without_a_directory_for_them_there_are_none() -> None:
     wanted = fleet(sold("alice"))
-    assert as_sold(wanted, machine=MACHINE, device_of=lambda _: "", with_doors=False).doors == {}
+    assert desired_static(wanted, machine=MACHINE, device_of=lambda _: "", with_doors=False).doors == {}
 
 
 def test_that_all_are_there_is_said_only_when_it_is_so() -> None:
@@ -67,7 +67,7 @@ def test_a_door_opens_on_what_is_ready_and_closes_before_a_freeze() -> None:
 
 def test_the_doors_of_an_account_stay_with_it_whether_they_are_open_or_closed() -> None:
     found = {COMPLETE: "", "1001": "users/alice/login", "1001.cron": "closed/alice", "1002": "users/bob/login"}
-    staying = staying_doors(fleet(), found, {"alice"})
+    staying = preserved_doors(fleet(), found, {"alice"})
     assert staying == {"1001": "users/alice/login", "1001.cron": "closed/alice"}
     assert owner(RemoveDoor("1001.cron", "closed/alice")) == owner(SetDoor("1001", "users/alice/login")) == "alice"
 
@@ -75,18 +75,18 @@ def test_the_doors_of_an_account_stay_with_it_whether_they_are_open_or_closed() 
 def test_a_uid_that_may_be_another_person_has_a_closed_door_and_no_other() -> None:
     entry = service("jobs")._replace(entry=("cron",))
     alice = sold("alice", {}, entry)._replace(uids={"alice": 1001, "al": 1004}, view=View(tmp="/tmp/alice"))
-    doors = doors_as_sold(fleet(alice)._replace(doubtful=frozenset({1001})), ())
+    doors = desired_doors(fleet(alice)._replace(doubtful=frozenset({1001})), ())
     assert {name for name in doors if name.startswith("1001")} == {"1001"}
     assert (doors["1001"], doors["1004"], doors["1004:view"]) == ("closed/alice", "users/alice/login", "view/alice")
 
 
 def test_no_door_that_stays_is_of_whoever_has_the_uid_now() -> None:
     found = {"1001": "users/gone/login", "1001:view": "view/gone", "1001.cron": "users/gone/jobs"}
-    assert staying_doors(fleet(sold("dave")), found, {"gone"}) == {}
+    assert preserved_doors(fleet(sold("dave")), found, {"gone"}) == {}
     doubtful = fleet()._replace(doubtful=frozenset({1001}))
-    assert staying_doors(doubtful, found, {"gone"}) == {"1001": "closed/gone"}
-    assert staying_doors(fleet(), found, {"gone"}) == found
-    assert staying_doors(fleet(sold("gone", uid=1002)), found, {"gone"}) == {}, "they are as that account is sold"
+    assert preserved_doors(doubtful, found, {"gone"}) == {"1001": "closed/gone"}
+    assert preserved_doors(fleet(), found, {"gone"}) == found
+    assert preserved_doors(fleet(sold("gone", uid=1002)), found, {"gone"}) == {}, "they are as that account is sold"
 
 
 def test_only_a_door_leads_to_what_is_closed() -> None:

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kept import ILL, NOW, THREE, TWO, WEB, WELL, keep, program, ran, sell, wished
 
-from paas_isolate.changes.keeping import keep_as_sold, scaled
-from paas_isolate.changes.runs import Kill, Wait
+from paas_isolate.changes.keeping import managed_services, scaled
+from paas_isolate.changes.runs import Kill, ScheduleJob
 from paas_isolate.changes.service_steps import service_steps
-from paas_isolate.linux.listening import astray
-from paas_isolate.model.running import FOREVER, MANY, End, Run
-from paas_isolate.model.work import Failure, Health, Log, Work
+from paas_isolate.linux.listening import not_listening
+from paas_isolate.model.running import FOREVER, MANY, ProgramExit, Run
+from paas_isolate.model.work import Failure, Health, Log, ServiceProgram
 from paas_isolate.model.world import World
 
 NIGHTLY = {"schedule": "0 4 * * *"}
@@ -38,14 +38,14 @@ def test_what_runs_stays_wanted() -> None:
         ("always", ILL, True),
         ("on-failure", WELL, False),
         ("on-failure", ILL, True),
-        ("on-failure", End(signal=9, at=NOW), True),
-        ("on-failure", End(at=NOW), True),
+        ("on-failure", ProgramExit(signal=9, at=NOW), True),
+        ("on-failure", ProgramExit(at=NOW), True),
         ("never", WELL, False),
         ("never", ILL, False),
-        ("never", End(signal=15, at=NOW), False),
+        ("never", ProgramExit(signal=15, at=NOW), False),
     ],
 )
-def test_restart_says_whether_an_end_is_the_end(restart: str, end: End, again: bool) -> None:
+def test_restart_says_whether_an_end_is_the_end(restart: str, end: ProgramExit, again: bool) -> None:
     kept = program(restart=restart)
     runs = {WEB: ran(kept, end=end)}
     assert (WEB in wished(kept, runs, now=NOW + 60).run) is again
@@ -64,7 +64,7 @@ def test_each_start_waits_longer_than_the_one_before(starts: int, delay: float) 
 
 def test_who_ran_for_long_waits_a_second_again() -> None:
     kept = program()
-    end = End(status=1, at=NOW + 1000)
+    end = ProgramExit(status=1, at=NOW + 1000)
     runs = {WEB: ran(kept, starts=MANY, apart=1000, end=end)}
     assert wished(kept, runs, now=NOW + 1000).due == NOW + 1001
 
@@ -96,7 +96,7 @@ def test_a_crash_loop_that_still_runs_is_left_to_run() -> None:
 def test_what_was_given_up_is_tried_again_by_order_or_when_it_has_changed(given_up: bool) -> None:
     kept = program()
     run = ran(kept, starts=MANY, end=ILL, given_up=given_up)
-    for other in (run._replace(again=True), run._replace(digest="another")):
+    for other in (run._replace(restart_requested=True), run._replace(digest="another")):
         found = wished(kept, {WEB: other})
         assert found.run == {WEB: kept[WEB].launch}
         assert found.given_up == {}
@@ -105,41 +105,41 @@ def test_what_was_given_up_is_tried_again_by_order_or_when_it_has_changed(given_
 def test_what_was_asked_to_end_starts_again_at_once() -> None:
     """A restart, a thawed account: no sign of trouble."""
     kept = program()
-    run = ran(kept, starts=3, end=End(signal=15, at=NOW), asked=NOW - 1, kill_at=NOW + 9)
+    run = ran(kept, starts=3, end=ProgramExit(signal=15, at=NOW), stop_requested_at=NOW - 1, kill_at=NOW + 9)
     assert wished(kept, {WEB: run}).run == {WEB: kept[WEB].launch}
     assert wished(kept, {WEB: run._replace(unhealthy=True)}).run == {}
 
 
 def test_who_is_asked_to_end_is_looked_at_when_its_time_is_over() -> None:
     kept = program()
-    assert wished(kept, {WEB: ran(kept, alive=True, asked=NOW, kill_at=NOW + 10)}).due == NOW + 10
+    assert wished(kept, {WEB: ran(kept, alive=True, stop_requested_at=NOW, kill_at=NOW + 10)}).due == NOW + 10
 
 
 def test_stopped_by_hand_is_not_to_run_and_says_why() -> None:
-    kept = keep(sell(Work("serve")), stopped=["alice/web"])
+    kept = keep(sell(ServiceProgram("serve")), stopped=["alice/web"])
     found = wished(kept, {WEB: ran(kept, alive=True)})
-    assert (found.run, found.idle) == ({}, {WEB: "stopped by hand"})
+    assert (found.run, found.inactive) == ({}, {WEB: "stopped by hand"})
     assert found.given_up == {}
 
 
 @pytest.mark.parametrize("held", ["alice", "alice/web"])
 def test_what_is_frozen_is_left_as_it_is(held: str) -> None:
-    kept = keep(sell(Work("serve")), held=[held], stopped=["alice/web"])
+    kept = keep(sell(ServiceProgram("serve")), held=[held], stopped=["alice/web"])
     for run in (ran(kept, alive=True), ran(kept, end=ILL)):
         assert wished(kept, {WEB: run}, now=NOW + 99).run == {WEB: None}
 
 
 def test_others_go_on_while_one_is_frozen() -> None:
-    kept = keep(sell(Work("serve")), held=["alice/other-one", "alicia"])
+    kept = keep(sell(ServiceProgram("serve")), held=["alice/other-one", "alicia"])
     assert wished(kept, {}).run == {WEB: kept[WEB].launch}
 
 
 @pytest.mark.parametrize(("suspension", "run"), [("freeze", {WEB: None}), ("stop", {})])
 def test_what_is_suspended_is_left_or_stopped_as_the_host_says(suspension: str, run: dict[str, None]) -> None:
-    kept = keep(sell(Work("serve"), suspended=True, suspension=suspension))
+    kept = keep(sell(ServiceProgram("serve"), suspended=True, suspension=suspension))
     found = wished(kept, {WEB: ran(kept, alive=True)})
     assert found.run == run
-    assert found.idle == {WEB: "the account is suspended"}
+    assert found.inactive == {WEB: "the account is suspended"}
 
 
 def test_a_job_waits_for_its_time_and_no_longer() -> None:
@@ -155,7 +155,7 @@ def test_a_job_waits_for_its_time_and_no_longer() -> None:
 def test_a_job_is_due_once() -> None:
     kept = program(**NIGHTLY)
     due = wished(kept, {WEB: Run("", since=NOW)}).due
-    begun = Run(kept[WEB].launch.digest, begun=(due + 0.2,), end=End(status=1, at=due + 5))
+    begun = Run(kept[WEB].launch.digest, starts=(due + 0.2,), end=ProgramExit(status=1, at=due + 5))
     after = wished(kept, {WEB: begun}, now=due + 30)
     assert WEB not in after.run
     assert after.due == pytest.approx(due + 86400, abs=3601)
@@ -166,20 +166,20 @@ def test_a_job_of_which_nothing_is_known_waits_for_its_next_time() -> None:
     """After a boot: what was missed meanwhile is not made up for."""
     kept = program(**NIGHTLY)
     steps = list(service_steps(wished(kept, {}), World(), NOW))
-    assert steps == [Wait(WEB, kept[WEB].launch.digest)]
+    assert steps == [ScheduleJob(WEB, kept[WEB].launch.digest)]
 
 
 def test_a_job_that_runs_is_neither_begun_twice_nor_ended() -> None:
     kept = program(**NIGHTLY)
     run = ran(kept, alive=True)
     assert wished(kept, {WEB: run}, now=NOW + 200_000).run == {WEB: kept[WEB].launch}
-    for other in (run._replace(digest="another"), run._replace(again=True)):
+    for other in (run._replace(digest="another"), run._replace(restart_requested=True)):
         assert wished(kept, {WEB: other}).run == {WEB: None}
 
 
 def test_a_job_runs_at_once_when_it_is_ordered() -> None:
     kept = program(**NIGHTLY)
-    assert wished(kept, {WEB: Run("", since=NOW, again=True)}).run == {WEB: kept[WEB].launch}
+    assert wished(kept, {WEB: Run("", since=NOW, restart_requested=True)}).run == {WEB: kept[WEB].launch}
 
 
 def test_a_job_that_fails_often_is_not_given_up() -> None:
@@ -195,7 +195,7 @@ def test_one_of_several_is_replaced_at_a_time_while_the_others_are_up() -> None:
     assert first.run == {WEB: kept[WEB].launch, TWO: None, THREE: None}
     assert first.waiting == {TWO, THREE}
     assert first.due == NOW + 1, "looked at again soon: nobody tells when it listens"
-    ended = old | {WEB: ran(kept, alive=False, asked=NOW, end=End(signal=15, at=NOW))}
+    ended = old | {WEB: ran(kept, alive=False, stop_requested_at=NOW, end=ProgramExit(signal=15, at=NOW))}
     assert wished(kept, ended, up={TWO, THREE}).run == {WEB: kept[WEB].launch, TWO: None, THREE: None}
     begun = old | {WEB: ran(kept, alive=True)}
     assert wished(kept, begun, up={TWO, THREE}).run[TWO] is None, "the first does not do its work yet"
@@ -206,7 +206,7 @@ def test_one_of_several_is_replaced_at_a_time_while_the_others_are_up() -> None:
 def test_one_that_is_asked_to_end_does_its_work_no_more() -> None:
     kept = program(replicas=2)
     runs = {
-        WEB: ran(kept, alive=True, asked=NOW, kill_at=NOW + 10)._replace(digest="old"),
+        WEB: ran(kept, alive=True, stop_requested_at=NOW, kill_at=NOW + 10)._replace(digest="old"),
         TWO: ran(kept, TWO, alive=True)._replace(digest="old"),
     }
     assert wished(kept, runs, up={WEB, TWO}).run[TWO] is None
@@ -216,7 +216,7 @@ def test_one_that_was_asked_to_end_is_not_forgotten_when_another_fails() -> None
     """Whoever has no turn is not killed either, however long it takes to end."""
     kept = program(replicas=2)
     runs = {
-        WEB: ran(kept, alive=True, asked=NOW, kill_at=NOW + 10)._replace(digest="old"),
+        WEB: ran(kept, alive=True, stop_requested_at=NOW, kill_at=NOW + 10)._replace(digest="old"),
         TWO: ran(kept, TWO, end=ILL),
     }
     found = wished(kept, runs, now=NOW + 10, up={WEB})
@@ -226,11 +226,11 @@ def test_one_that_was_asked_to_end_is_not_forgotten_when_another_fails() -> None
 
 def test_what_does_not_die_is_killed_again_ever_more_seldom() -> None:
     kept = program()
-    asked = ran(kept, alive=True, asked=NOW - 20, kill_at=NOW - 10)
+    asked = ran(kept, alive=True, stop_requested_at=NOW - 20, kill_at=NOW - 10)
     killed = {times: {WEB: asked._replace(killed=NOW, kills=times)} for times in (1, 2, 3, 7, 999)}
     assert wished(kept, {WEB: asked}).due == NOW - 10
     assert [wished(kept, runs).due - NOW for runs in killed.values()] == [1, 2, 4, 60, 60]
-    frozen = keep(sell(Work("serve")), held=["alice"])
+    frozen = keep(sell(ServiceProgram("serve")), held=["alice"])
     assert wished(frozen, {WEB: asked}).due == FOREVER, "nothing is done to it"
 
 
@@ -263,15 +263,15 @@ def test_at_most_one_that_is_up_is_taken_away_at_once(stale: list[bool], up: lis
     kept = program(replicas=len(stale))
     leaves = list(kept)
     runs = {
-        leaf: ran(kept, leaf, alive=True, asked=NOW * ending)._replace(
+        leaf: ran(kept, leaf, alive=True, stop_requested_at=NOW * ending)._replace(
             digest="old" if old else kept[leaf].launch.digest
         )
         for leaf, old, ending in zip(leaves, stale, asked, strict=False)
     }
     working = {leaf for leaf, it in zip(leaves, up, strict=False) if it}
     found = wished(kept, runs, up=working)
-    away = [leaf for leaf in leaves if runs[leaf].asked or (runs[leaf].digest == "old" and found.run[leaf])]
-    ordered = [leaf for leaf in away if not runs[leaf].asked]
+    away = [leaf for leaf in leaves if runs[leaf].stop_requested_at or (runs[leaf].digest == "old" and found.run[leaf])]
+    ordered = [leaf for leaf in away if not runs[leaf].stop_requested_at]
     assert len(ordered) <= 1
     if ordered:
         assert away == ordered
@@ -279,7 +279,7 @@ def test_at_most_one_that_is_up_is_taken_away_at_once(stale: list[bool], up: lis
 
 
 def test_replicas_differ_by_number_port_and_log() -> None:
-    kept = keep(sell(Work("serve", replicas=2), listen=8100))
+    kept = keep(sell(ServiceProgram("serve", replicas=2), listen=8100))
     first, second = kept[WEB].launch, kept[TWO].launch
     assert first._replace(number=2, log="/h/logs/web.2.log", environment=second.environment, port=8101) == second
     assert dict(first.environment) == {
@@ -296,7 +296,7 @@ def test_replicas_differ_by_number_port_and_log() -> None:
 
 
 def test_a_service_says_what_it_is_begun_with() -> None:
-    work = Work(
+    work = ServiceProgram(
         "serve",
         directory="~/app",
         environment={"QUEUE": "mail", "ACCOUNT": "mine"},
@@ -340,8 +340,8 @@ def test_a_service_says_what_it_is_begun_with() -> None:
     ],
 )
 def test_a_program_is_told_what_it_may_use(leaf: dict[str, str], account: dict[str, str], told: dict[str, str]) -> None:
-    kept = keep(sell(Work("serve")), {WEB: leaf, "users/alice": account})
-    assert dict(kept[WEB].launch.told) == told
+    kept = keep(sell(ServiceProgram("serve")), {WEB: leaf, "users/alice": account})
+    assert dict(kept[WEB].launch.info_env) == told
 
 
 CHANGES: dict[str, object] = {
@@ -359,18 +359,18 @@ CHANGES: dict[str, object] = {
 NO_CHANGES: dict[str, object] = {"restart": "never", "stop_timeout": 5, "schedule": "0 4 * * *", "replicas": 3}
 
 
-@pytest.mark.parametrize("key", Work._fields)
+@pytest.mark.parametrize("key", ServiceProgram._fields)
 def test_only_what_it_is_begun_with_restarts_it(key: str) -> None:
-    work = Work("serve")
+    work = ServiceProgram("serve")
     before = keep(sell(work))[WEB].launch.digest
     after = keep(sell(work._replace(**{key: (CHANGES | NO_CHANGES)[key]})))[WEB].launch.digest
     assert (after != before) == (key in CHANGES)
 
 
 def test_a_limit_that_changes_restarts_nothing() -> None:
-    fleet = sell(Work("serve"))
+    fleet = sell(ServiceProgram("serve"))
     before, after = (keep(fleet, {WEB: {"memory.max": text}})[WEB].launch for text in ("max", "1000000"))
-    assert before.told != after.told
+    assert before.info_env != after.info_env
     assert before.digest == after.digest
     assert re.fullmatch("[0-9a-f]{24}", after.digest)
 
@@ -378,27 +378,27 @@ def test_a_limit_that_changes_restarts_nothing() -> None:
 @pytest.mark.parametrize(
     ("fleet", "reason"),
     [
-        (sell(Work("serve"), home=""), "alice/web cannot run: its owner alice has no home"),
+        (sell(ServiceProgram("serve"), home=""), "alice/web cannot run: its owner alice has no home"),
         (
-            sell(Work("serve"))._replace(
-                accounts={"alice": sell(Work("serve")).accounts["alice"]._replace(uids={"bob": 1002})}
+            sell(ServiceProgram("serve"))._replace(
+                accounts={"alice": sell(ServiceProgram("serve")).accounts["alice"]._replace(uids={"bob": 1002})}
             ),
             "alice/web cannot run: its owner alice is exempt",
         ),
     ],
 )
 def test_what_cannot_be_run_is_told(fleet: object, reason: str) -> None:
-    kept, unmet = keep_as_sold(fleet, {}, (), ())  # type: ignore[arg-type]  # a fleet, as above
+    kept, unmet = managed_services(fleet, {}, (), ())  # type: ignore[arg-type]  # a fleet, as above
     assert (kept, unmet) == ({}, {WEB: reason})
 
 
 def test_what_has_no_command_is_none_of_ours() -> None:
-    assert keep(sell(Work(restart="always"))) == {}
-    assert keep_as_sold(sell(Work()), {}, (), ()) == ({}, {})
+    assert keep(sell(ServiceProgram(restart="always"))) == {}
+    assert managed_services(sell(ServiceProgram()), {}, (), ()) == ({}, {})
 
 
 def test_an_administrator_says_how_many_run() -> None:
-    fleet = sell(Work("serve", replicas=2))
+    fleet = sell(ServiceProgram("serve", replicas=2))
     assert [*keep(scaled(fleet, {"alice/web": 3}))] == [WEB, TWO, THREE]
     assert [*keep(scaled(fleet, {"alice/web": 1}))] == [WEB]
     assert scaled(fleet, {"bob/web": 3, "alice/mail": 2}) == fleet
@@ -408,40 +408,40 @@ def test_an_administrator_says_how_many_run() -> None:
 def test_a_clock_that_has_stepped_back_lets_nobody_wait() -> None:
     year = 365 * 86_400.0
     kept = program()
-    ended = ran(kept, end=ILL._replace(at=NOW + year))._replace(begun=(NOW + year - 1,)).by(NOW)
+    ended = ran(kept, end=ILL._replace(at=NOW + year))._replace(starts=(NOW + year - 1,)).by(NOW)
     assert wished(kept, {WEB: ended}).due <= NOW + 2
-    asked = ran(kept, alive=True, asked=NOW + year, kill_at=NOW + year + 10).by(NOW)
+    asked = ran(kept, alive=True, stop_requested_at=NOW + year, kill_at=NOW + year + 10).by(NOW)
     assert asked.kill_at == NOW + 10
     job = program(schedule="*/5 * * * *")
     assert wished(job, {WEB: Run("", since=NOW + 1000).by(NOW)}).due <= NOW + 300
 
 
 def test_what_the_environment_says_of_a_port_changes_nothing_of_where_it_listens() -> None:
-    kept = keep(sell(Work("serve", environment={"PORT": "unix", "ADDRESS": "localhost"}), listen=8100))
+    kept = keep(sell(ServiceProgram("serve", environment={"PORT": "unix", "ADDRESS": "localhost"}), listen=8100))
     launch = kept[WEB].launch
     assert (launch.port, launch.addresses) == (8100, ("10.77.0.2", "fd77::2"))
-    assert "8100" in astray([launch])[launch]
+    assert "8100" in not_listening([launch])[launch]
 
 
 def test_who_is_not_wanted_any_more_is_looked_at_when_it_is_to_be_killed() -> None:
     kept = program()
-    asked = ran(kept, alive=True, asked=NOW, kill_at=NOW + 10)
+    asked = ran(kept, alive=True, stop_requested_at=NOW, kill_at=NOW + 10)
     found = wished({}, {WEB: asked})
     assert found.run == {}
-    assert found.dues == {WEB: NOW + 10}
-    assert wished({}, {WEB: asked._replace(alive=False)}).dues == {}
+    assert found.due_times == {WEB: NOW + 10}
+    assert wished({}, {WEB: asked._replace(alive=False)}).due_times == {}
 
 
 def test_whose_user_is_renamed_runs_on_and_begins_under_the_new_name() -> None:
-    fleet = sell(Work("serve"))
+    fleet = sell(ServiceProgram("serve"))
     before, now = keep(fleet)[WEB], keep(fleet._replace(renamed={"alice": "dave"}))[WEB]
     assert (now.launch.user, now.launch.called, now.digest) == ("alice", "dave", before.digest)
     assert now.launch.digest == before.digest
-    assert (now.idle, now.as_it_is) == ("", False)
+    assert (now.inactive_reason, now.untouched) == ("", False)
 
 
 def test_as_whoever_may_be_another_person_nothing_begins_and_nothing_ends() -> None:
-    kept = keep(sell(Work("serve"))._replace(doubtful=frozenset({1001})))
-    assert (kept[WEB].idle, kept[WEB].as_it_is) == ("its user may be another person now", True)
+    kept = keep(sell(ServiceProgram("serve"))._replace(doubtful=frozenset({1001})))
+    assert (kept[WEB].inactive_reason, kept[WEB].untouched) == ("its user may be another person now", True)
     for runs in ({}, {WEB: ran(kept, alive=True)}, {WEB: ran(kept, end=ILL)}):
         assert wished(kept, runs).run == {WEB: None}

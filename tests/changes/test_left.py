@@ -3,7 +3,7 @@
 import pytest
 from fleets import fleet, sold
 
-from paas_isolate.changes.place import Places
+from paas_isolate.changes.place import Placement
 from paas_isolate.model.account import Host
 from paas_isolate.model.left import LEAVE, checked, compiled
 from paas_isolate.model.world import Process
@@ -60,6 +60,6 @@ def test_what_is_too_wide_or_no_cgroup_is_refused(glob: str) -> None:
 def test_no_process_of_it_is_moved_and_others_are() -> None:
     alice = sold("alice")
     for leave, moved in ((LEAVE, MOVED), ((), LEFT + MOVED)):
-        places = Places(fleet(alice, host=Host(leave=leave)))
+        places = Placement(fleet(alice, host=Host(leave=leave)))
         processes = [Process(n, alice.uids["alice"], path, 1) for n, path in enumerate(LEFT + MOVED)]
-        assert [it.cgroup for it in processes if places.moved(it)] == moved
+        assert [it.cgroup for it in processes if places.correction(it)] == moved

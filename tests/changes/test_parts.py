@@ -2,7 +2,7 @@
 
 from fleets import DISK, MACHINE, fleet, sold
 
-from paas_isolate.changes.desire import as_sold, desire
+from paas_isolate.changes.desire import desired_state, desired_static
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.parts import Parts
 from paas_isolate.model.view import View
@@ -12,14 +12,16 @@ from paas_isolate.model.world import Process
 def test_a_part_has_all_that_is_an_accounts_and_nothing_of_another() -> None:
     accounts = sold("alice", uid=1001, view=View(tmp="/t/alice")), sold("bob", uid=1002, view=View(tmp="/t/bob"))
     whole = fleet(*accounts)
-    world = as_sold(whole, machine=MACHINE, device_of=lambda _: DISK)
+    world = desired_static(whole, machine=MACHINE, device_of=lambda _: DISK)
     strays = Process(7, 1001, "/system.slice/x.service"), Process(8, 1002, "users/bob/login")
     parts = Parts(world._replace(processes=strays, members={"users/bob/login": (8,)}), whole)
     for name, pid in (("alice", 7), ("bob", 8)):
         only = whole._replace(accounts={name: whole.accounts[name]})
-        wanted = as_sold(only, machine=MACHINE, device_of=lambda _: DISK)
+        wanted = desired_static(only, machine=MACHINE, device_of=lambda _: DISK)
         seen = parts.of([name])
-        steps = diff(desire(only, wanted, seen), seen._replace(views=seen.views._replace(aging=wanted.views.aging)))
+        steps = diff(
+            desired_state(only, wanted, seen), seen._replace(views=seen.views._replace(aging=wanted.views.aging))
+        )
         assert [str(step) for step in steps] == (
             ["move process 7 from /system.slice/x.service to users/alice/other"] if pid == 7 else []
         )

@@ -3,7 +3,7 @@
 import pytest
 from fleets import fleet, service, sold
 
-from paas_isolate.changes.place import Places
+from paas_isolate.changes.place import Placement
 from paas_isolate.model.account import Host, Match, Service
 from paas_isolate.model.world import Process
 
@@ -26,9 +26,9 @@ def where(
 ) -> str:
     """Where a process ends up: its new place, or the old one when it may stay."""
     exempt = frozenset({1009})
-    places = Places(fleet(ALICE, BOB, host=Host(**host), exempt=exempt))  # type: ignore[arg-type]
+    places = Placement(fleet(ALICE, BOB, host=Host(**host), exempt=exempt))  # type: ignore[arg-type]
     process = Process(1, uid, cgroup, 1, program, command, settled)
-    moved = places.moved(process)
+    moved = places.correction(process)
     return moved.cgroup if moved else cgroup
 
 
@@ -84,7 +84,7 @@ def test_a_command_line_that_cannot_be_read_fits_no_rule_and_moves_nobody_within
 
 def test_whose_command_lines_could_not_be_read_is_told_by_account() -> None:
     processes = [Process(pid, 1001, "users/alice/web", 1, "x", None) for pid in range(1, 8)]
-    late = Places(fleet(ALICE, BOB)).late([*processes, Process(9, 1003, "users/bob/other")])
+    late = Placement(fleet(ALICE, BOB)).late([*processes, Process(9, 1003, "users/bob/other")])
     assert late == {
         "users/alice": "1, 2, 3, 4, 5 and 2 more of users/alice kept their command lines from being read in time: "
         "no rule by `command` holds for them until the next run"
@@ -108,7 +108,7 @@ def test_policy_penalty(uid: int, cgroup: str, expected: str) -> None:
     [(SSHD, "penalty"), ("users/alice/web", "users/alice/web"), ("penalty", "penalty"), ("users/bob/login", "penalty")],
 )
 def test_who_may_be_another_person_is_confined_and_no_part_of_the_account(cgroup: str, expected: str) -> None:
-    places = Places(fleet(ALICE, BOB)._replace(doubtful=frozenset({1001})))
+    places = Placement(fleet(ALICE, BOB)._replace(doubtful=frozenset({1001})))
     process = Process(1, 1001, cgroup, 1, "bash", "", settled=True)
     assert places.place(process) == expected
     assert places.confined(process._replace(cgroup=expected))

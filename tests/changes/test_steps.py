@@ -2,18 +2,18 @@
 
 from itertools import combinations
 
-from paas_isolate.changes.steps import Create, Enable, LowerMemory, Move, Remove, SetKnob
+from paas_isolate.changes.steps import CreateCgroup, EnableControllers, LowerMemory, MoveProcess, RemoveCgroup, SetKnob
 from paas_isolate.model.world import Process
 
 PATH = "users/alice"
 
 STEPS = (
-    Create(PATH),
-    Enable(PATH, ("cpu",)),
+    CreateCgroup(PATH),
+    EnableControllers(PATH, ("cpu",)),
     SetKnob(PATH, "memory.max", "1", "2"),
     LowerMemory(PATH, "1", "2", "max"),
-    Move(Process(1, 1000, "/"), PATH),
-    Remove(PATH),
+    MoveProcess(Process(1, 1000, "/"), PATH),
+    RemoveCgroup(PATH),
 )
 
 

@@ -4,20 +4,20 @@ from typing import Any
 
 import pytest
 
-from paas_isolate.changes.doors import doors_as_sold
+from paas_isolate.changes.doors import desired_doors
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.seen import MakeView, RemoveView
 from paas_isolate.changes.steps import SetDoor, owner
-from paas_isolate.changes.views import aging, staying_views, view_steps, views_as_sold
-from paas_isolate.model.account import Fleet, Host, Sold
-from paas_isolate.model.view import Upkeep, View, Views
+from paas_isolate.changes.views import aging, desired_views, preserved_views, view_steps
+from paas_isolate.model.account import Account, Fleet, Host
+from paas_isolate.model.view import PrivateTmpConfig, View, Views
 
 FULL = View(True, "/private/alice", True, ("/etc/paas-isolate",))
 
 
 def fleet(view: View | None = None, **more: Any) -> Fleet:
     users = {"alice": 1000, "al": 1001}
-    sold = Sold("alice", "alice", users, "alice", "/home/alice", None, {}, (), view=view, **more)
+    sold = Account("alice", "alice", users, "alice", "/home/alice", None, {}, (), view=view, **more)
     return Fleet(Host(), {"alice": sold})
 
 
@@ -26,12 +26,12 @@ def sentences(desired: Views, observed: Views, cgroups: tuple[str, ...] = ()) ->
 
 
 def test_a_view_is_made_and_its_doors_open_after_it() -> None:
-    sold = views_as_sold(fleet(FULL))
+    sold = desired_views(fleet(FULL))
     assert sentences(sold, Views()) == [
         "make the view of alice: processes, tmp, shm of its own, /etc/paas-isolate hidden",
         "let files in private /tmp go by: e /var/lib/paas-isolate/private/*/* - - - 10d",
     ]
-    doors = doors_as_sold(fleet(FULL), ())
+    doors = desired_doors(fleet(FULL), ())
     assert doors["1000:view"] == doors["1001:view"] == "view/alice"
     door = SetDoor("1000:view", doors["1000:view"])
     assert str(door) == "open door 1000:view to the view of alice"
@@ -40,8 +40,8 @@ def test_a_view_is_made_and_its_doors_open_after_it() -> None:
 
 
 def test_no_door_leads_to_a_view_that_nobody_has_or_may_enter() -> None:
-    assert not any(":" in name for name in doors_as_sold(fleet(), ()))
-    assert not any(":" in name for name in doors_as_sold(fleet(FULL, suspended=True), ()))
+    assert not any(":" in name for name in desired_doors(fleet(), ()))
+    assert not any(":" in name for name in desired_doors(fleet(FULL, suspended=True), ()))
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_files_go_with_the_account_and_not_before() -> None:
 
 
 def test_a_tmp_is_its_owners() -> None:
-    assert views_as_sold(fleet(FULL)).made == {"alice": FULL._replace(owner=1000)}
-    assert views_as_sold(fleet(View(shm=True))).made == {"alice": View(shm=True)}
+    assert desired_views(fleet(FULL)).made == {"alice": FULL._replace(owner=1000)}
+    assert desired_views(fleet(View(shm=True))).made == {"alice": View(shm=True)}
 
 
 def test_who_stays_keeps_the_view() -> None:
     there = Views({"alice": FULL, "bob": FULL}, "text")
-    stays = staying_views(Views(), there, {"alice"})
+    stays = preserved_views(Views(), there, {"alice"})
     assert sentences(stays, there) == ["remove the view of bob"]
 
 
 def test_aging_is_told_as_systemd_reads_it() -> None:
-    told = [aging(Host(private=Upkeep("/p", age))).split()[-1] for age in (86_400_000, 5_400_000, 1_500)]
+    told = [aging(Host(private=PrivateTmpConfig("/p", age))).split()[-1] for age in (86_400_000, 5_400_000, 1_500)]
     assert told == ["1d", "90m", "1500ms"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from paas_isolate.changes.ways import LEFT_BEHIND, Why, way, why
-from paas_isolate.model.world import Kin
+from paas_isolate.changes.ways import LEFT_BEHIND, OriginKind, origin, reason_of
+from paas_isolate.model.world import ProcessParent
 
 ALICE, BOB, WWW, ADMIN = 1001, 1002, 33, 1000
 
@@ -14,11 +14,11 @@ def customers(uid: int) -> bool:
 
 def way_of(*chain: tuple[str, int]) -> str:
     """The way of the first, whose parent is the second, and so on up to init."""
-    family = {100 + at: Kin(101 + at, uid, name) for at, (name, uid) in enumerate(chain)}
+    family = {100 + at: ProcessParent(101 + at, uid, name) for at, (name, uid) in enumerate(chain)}
     top = 99 + len(chain)
     family[top] = family[top]._replace(parent=1)
-    family[1] = Kin(0, 0, "systemd")
-    return way(100, family.get, customers)
+    family[1] = ProcessParent(0, 0, "systemd")
+    return origin(100, family.get, customers)
 
 
 @pytest.mark.parametrize(
@@ -46,43 +46,43 @@ def test_the_nearest_ancestor_that_is_no_customers_is_the_way(expected: str, cha
 
 
 def test_who_ends_meanwhile_leaves_its_children_behind() -> None:
-    assert way(100, {100: Kin(101, ALICE, "sh")}.get, customers) == LEFT_BEHIND
-    assert way(100, {}.get, customers) == LEFT_BEHIND
+    assert origin(100, {100: ProcessParent(101, ALICE, "sh")}.get, customers) == LEFT_BEHIND
+    assert origin(100, {}.get, customers) == LEFT_BEHIND
 
 
 def test_pids_that_are_used_again_meanwhile_make_no_circle() -> None:
-    circle = {100: Kin(101, ALICE, "a"), 101: Kin(100, ALICE, "b")}
-    assert way(100, circle.get, customers) == LEFT_BEHIND
+    circle = {100: ProcessParent(101, ALICE, "a"), 101: ProcessParent(100, ALICE, "b")}
+    assert origin(100, circle.get, customers) == LEFT_BEHIND
 
 
 @pytest.mark.parametrize(
     ("cgroup", "key", "what"),
     [
-        ("/user.slice/user-1001.slice/session-3.scope", Why.LOGIN, ""),
-        ("/user.slice/user-1001.slice/session-c1.scope", Why.LOGIN, ""),
-        ("/system.slice/ssh.service", Why.LOGIN, ""),
-        ("/system.slice/system-ssh.slice/ssh@3-10.0.2.15:22-10.0.2.2:4.service", Why.LOGIN, ""),
-        ("/system.slice/cron.service", Why.LOGIN, ""),
-        ("/system.slice/system-getty.slice/getty@tty1.service", Why.LOGIN, ""),
-        ("/user.slice/user-1001.slice/user@1001.service/init.scope", Why.MANAGER, "user@1001.service"),
-        ("/user.slice/user-1001.slice/user@1001.service/app.slice/x.service", Why.MANAGER, "user@1001.service"),
-        ("/system.slice/php8.2-fpm.service", Why.UNIT, "php8.2-fpm.service"),
-        ("/system.slice/system-uwsgi.slice/uwsgi@alice.service/worker", Why.UNIT, "uwsgi@alice.service"),
-        ("/system.slice/run-u12.scope", Why.UNIT, "run-u12.scope"),
-        ("/", Why.ELSEWHERE, "/"),
-        ("/lxc/alice", Why.ELSEWHERE, "/lxc/alice"),
-        ("penalty", Why.PENALTY, ""),
-        ("users/bob/other", Why.ACCOUNT, ""),
-        ("users/alice/other", Why.CONFINED, ""),
-        ("users/alice/login/below", Why.CONFINED, ""),
+        ("/user.slice/user-1001.slice/session-3.scope", OriginKind.LOGIN, ""),
+        ("/user.slice/user-1001.slice/session-c1.scope", OriginKind.LOGIN, ""),
+        ("/system.slice/ssh.service", OriginKind.LOGIN, ""),
+        ("/system.slice/system-ssh.slice/ssh@3-10.0.2.15:22-10.0.2.2:4.service", OriginKind.LOGIN, ""),
+        ("/system.slice/cron.service", OriginKind.LOGIN, ""),
+        ("/system.slice/system-getty.slice/getty@tty1.service", OriginKind.LOGIN, ""),
+        ("/user.slice/user-1001.slice/user@1001.service/init.scope", OriginKind.MANAGER, "user@1001.service"),
+        ("/user.slice/user-1001.slice/user@1001.service/app.slice/x.service", OriginKind.MANAGER, "user@1001.service"),
+        ("/system.slice/php8.2-fpm.service", OriginKind.UNIT, "php8.2-fpm.service"),
+        ("/system.slice/system-uwsgi.slice/uwsgi@alice.service/worker", OriginKind.UNIT, "uwsgi@alice.service"),
+        ("/system.slice/run-u12.scope", OriginKind.UNIT, "run-u12.scope"),
+        ("/", OriginKind.ELSEWHERE, "/"),
+        ("/lxc/alice", OriginKind.ELSEWHERE, "/lxc/alice"),
+        ("penalty", OriginKind.PENALTY, ""),
+        ("users/bob/other", OriginKind.ACCOUNT, ""),
+        ("users/alice/other", OriginKind.CONFINED, ""),
+        ("users/alice/login/below", OriginKind.CONFINED, ""),
     ],
 )
-def test_the_cgroup_tells_why(cgroup: str, key: Why, what: str) -> None:
-    reason = why(cgroup, "alice")
+def test_the_cgroup_tells_why(cgroup: str, key: OriginKind, what: str) -> None:
+    reason = reason_of(cgroup, "alice")
     assert reason == (key, what)
-    assert bool(reason.told) == bool(str(reason)) == (key is not Why.CONFINED)
+    assert bool(reason.advice) == bool(str(reason)) == (key is not OriginKind.CONFINED)
 
 
 def test_whom_no_account_names_has_no_place_to_be_missing_from() -> None:
-    assert {why(cgroup, "").why for cgroup in ("penalty", "users/gone/other")} == {Why.CONFINED}
-    assert why("/system.slice/x.service", "").why is Why.UNIT
+    assert {reason_of(cgroup, "").why for cgroup in ("penalty", "users/gone/other")} == {OriginKind.CONFINED}
+    assert reason_of("/system.slice/x.service", "").why is OriginKind.UNIT

@@ -4,9 +4,9 @@ import pytest
 from fleets import fleet, sold
 
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.wiring import network_as_sold, staying_addresses
-from paas_isolate.model.account import Host, Service, Wiring
-from paas_isolate.model.network import Gate, Grant, Home, Network, Rules
+from paas_isolate.changes.wiring import desired_network, preserved_addresses
+from paas_isolate.model.account import Host, NetworkConfig, Service
+from paas_isolate.model.network import Gate, Grant, Network, Rules, UidAddresses
 from paas_isolate.model.world import World
 
 
@@ -23,28 +23,28 @@ def test_what_is_right_is_not_touched() -> None:
 
 
 def test_addresses_are_those_that_were_sold() -> None:
-    accounts = fleet(sold("alice", addresses=("10.77.0.2", "fd77::2")), sold("bob"), host=Host(network=Wiring()))
-    assert network_as_sold(accounts).addresses == {"10.77.0.2": "alice", "fd77::2": "alice"}
+    accounts = fleet(sold("alice", addresses=("10.77.0.2", "fd77::2")), sold("bob"), host=Host(network=NetworkConfig()))
+    assert desired_network(accounts).addresses == {"10.77.0.2": "alice", "fd77::2": "alice"}
 
 
 def test_while_an_account_waits_for_its_end_no_unknown_address_goes() -> None:
     alices, gone, old = Grant(1001, "10.77.0.2"), Grant(1009, "10.77.0.9"), Grant(1008, "10.77.0.2")
-    sold = Network({"10.77.0.2": "alice"}, Rules(frozenset({alices})), ruleset=True)
-    observed = Network({"10.77.0.9": "paas0"}, Rules(frozenset({gone, old})), ruleset=True)
-    found = staying_addresses(sold, observed, {"gone"})
+    sold = Network({"10.77.0.2": "alice"}, Rules(frozenset({alices})), has_ruleset=True)
+    observed = Network({"10.77.0.9": "paas0"}, Rules(frozenset({gone, old})), has_ruleset=True)
+    found = preserved_addresses(sold, observed, {"gone"})
     assert found.addresses.keys() == {"10.77.0.2", "10.77.0.9"}
     assert found.rules == Rules(frozenset({alices, gone}))  # an address that is another's now is not the old one's too
-    assert staying_addresses(sold, observed, ()) is sold
+    assert preserved_addresses(sold, observed, ()) is sold
 
 
 def test_peers_are_the_users_of_other_accounts_and_front_ends_reach_all() -> None:
     accounts = fleet(
         sold("alice", uid=1001, addresses=("10.77.0.2", "fd77::2"), peers=("bob", "nobody")),
         sold("bob", uid=1002, addresses=("10.77.0.3", "fd77::3")),
-        host=Host(network=Wiring()),
+        host=Host(network=NetworkConfig()),
         frontends=frozenset({33}),
     )
-    rules = network_as_sold(accounts).rules
+    rules = desired_network(accounts).rules
     assert rules is not None
     assert rules.peers == {(1002, "10.77.0.2"), (1002, "fd77::2")}
     assert rules.owners == {(1001, "10.77.0.2"), (1001, "fd77::2"), (1002, "10.77.0.3"), (1002, "fd77::3")}
@@ -58,20 +58,22 @@ ONE = Rules(frozenset({Grant(1001, "10.77.0.2")}))
     ("wanted", "found", "sentence"),
     [
         (ONE, Network(), "make the ruleset of the network, for 1 addresses and uids"),
-        (ONE, Network(ruleset=True), "make the ruleset of the network, for 1 addresses and uids"),
-        (ONE, Network(rules=Rules(), ruleset=True), "change the ruleset of the network: add '1001 at 10.77.0.2'"),
-        (None, Network(rules=ONE, ruleset=True), "remove the ruleset of the network"),
-        (None, Network(ruleset=True), "remove the ruleset of the network"),
+        (ONE, Network(has_ruleset=True), "make the ruleset of the network, for 1 addresses and uids"),
+        (ONE, Network(rules=Rules(), has_ruleset=True), "change the ruleset of the network: add '1001 at 10.77.0.2'"),
+        (None, Network(rules=ONE, has_ruleset=True), "remove the ruleset of the network"),
+        (None, Network(has_ruleset=True), "remove the ruleset of the network"),
     ],
 )
 def test_a_ruleset_is_made_changed_and_removed(wanted: Rules | None, found: Network, sentence: str) -> None:
-    desired = World(network=Network(rules=wanted, ruleset=wanted is not None))
+    desired = World(network=Network(rules=wanted, has_ruleset=wanted is not None))
     assert [str(step) for step in diff(desired, World(network=found))] == [sentence]
 
 
 def test_a_change_names_what_comes_and_what_goes() -> None:
     other = Rules(peers=frozenset({Grant(1002, "10.77.0.2")}), frontends=frozenset({33}))
-    (step,) = diff(World(network=Network(rules=other, ruleset=True)), World(network=Network(rules=ONE, ruleset=True)))
+    (step,) = diff(
+        World(network=Network(rules=other, has_ruleset=True)), World(network=Network(rules=ONE, has_ruleset=True))
+    )
     told = "change the ruleset of the network: add '1002 to 10.77.0.2', '33 to all', remove '1001 at 10.77.0.2'"
     assert str(step) == told
 
@@ -80,30 +82,30 @@ def test_homes_are_by_uid_and_say_whose_loopback_it_is() -> None:
     accounts = fleet(
         sold("alice", uid=1001, addresses=("10.77.0.2", "fd77::2"), loopback="shared"),
         sold("bob", uid=1002, addresses=("10.77.0.3", "fd77::3"), peers=("alice",)),
-        host=Host(network=Wiring()),
+        host=Host(network=NetworkConfig()),
         frontends=frozenset({33}),
     )
-    gate = network_as_sold(accounts).gate
+    gate = desired_network(accounts).gate
     assert gate is not None
-    assert gate.homes == {1001: Home("10.77.0.2", "fd77::2", True), 1002: Home("10.77.0.3", "fd77::3")}
+    assert gate.homes == {1001: UidAddresses("10.77.0.2", "fd77::2", True), 1002: UidAddresses("10.77.0.3", "fd77::3")}
     assert gate.peers == {(1001, "10.77.0.3"), (1001, "fd77::3")}
     assert gate.frontends == {33}
 
 
-GATE = Gate({1001: Home("10.77.0.2", "fd77::2")})
+GATE = Gate({1001: UidAddresses("10.77.0.2", "fd77::2")})
 
 
 @pytest.mark.parametrize(
     ("wanted", "found", "sentences"),
     [
-        (Network(gate=GATE, gated=True), Network(), ["lay the gate, for 1 uids"]),
-        (Network(gate=GATE, gated=True), Network(gated=True), ["lay the gate, for 1 uids"]),
-        (Network(gate=GATE, gated=True), Network(unable="too old"), []),
-        (Network(gate=GATE, gated=True), Network(gate=GATE, gated=True), []),
-        (Network(), Network(gated=True), ["remove the gate"]),
+        (Network(gate=GATE, has_gate=True), Network(), ["lay the gate, for 1 uids"]),
+        (Network(gate=GATE, has_gate=True), Network(has_gate=True), ["lay the gate, for 1 uids"]),
+        (Network(gate=GATE, has_gate=True), Network(gate_unsupported="too old"), []),
+        (Network(gate=GATE, has_gate=True), Network(gate=GATE, has_gate=True), []),
+        (Network(), Network(has_gate=True), ["remove the gate"]),
         (
-            Network(gate=GATE._replace(frontends=frozenset({33})), gated=True),
-            Network(gate=Gate({1002: Home("10.77.0.3", "fd77::3", True)}), gated=True),
+            Network(gate=GATE._replace(frontends=frozenset({33})), has_gate=True),
+            Network(gate=Gate({1002: UidAddresses("10.77.0.3", "fd77::3", True)}), has_gate=True),
             ["change the gate: add '1001 at 10.77.0.2', '33 to all', remove '1002 at 10.77.0.3 with shared loopback'"],
         ),
     ],
@@ -113,10 +115,10 @@ def test_steps_at_the_gate(wanted: Network, found: Network, sentences: list[str]
 
 
 def test_while_an_account_waits_for_its_end_it_keeps_its_home() -> None:
-    old = Gate({1009: Home("10.77.0.9", "fd77::9"), 1008: Home("10.77.0.2", "fd77::2")})
-    sold = Network({"10.77.0.2": "alice"}, Rules(), True, GATE, gated=True)
-    found = staying_addresses(sold, Network({"10.77.0.9": "paas0"}, Rules(), True, old, gated=True), {"gone"})
-    assert found.gate == Gate({1009: Home("10.77.0.9", "fd77::9"), **GATE.homes})
+    old = Gate({1009: UidAddresses("10.77.0.9", "fd77::9"), 1008: UidAddresses("10.77.0.2", "fd77::2")})
+    sold = Network({"10.77.0.2": "alice"}, Rules(), True, GATE, has_gate=True)
+    found = preserved_addresses(sold, Network({"10.77.0.9": "paas0"}, Rules(), True, old, has_gate=True), {"gone"})
+    assert found.gate == Gate({1009: UidAddresses("10.77.0.9", "fd77::9"), **GATE.homes})
 
 
 def test_names_are_of_ipv4_and_only_where_they_are_wanted() -> None:
@@ -125,10 +127,10 @@ def test_names_are_of_ipv4_and_only_where_they_are_wanted() -> None:
         sold("bob", addresses=("10.77.0.3", "fd77::3")),
         sold("alice", addresses=("10.77.0.2", ""), services=services),
     )
-    named = fleet(*some, host=Host(network=Wiring(names=True)))
+    named = fleet(*some, host=Host(network=NetworkConfig(names=True)))
     lines = ("10.77.0.2 alice.paas.internal web.alice.paas.internal", "10.77.0.3 bob.paas.internal")
-    assert network_as_sold(named).names == lines
-    assert network_as_sold(fleet(*some, host=Host(network=Wiring()))).names == ()
+    assert desired_network(named).names == lines
+    assert desired_network(fleet(*some, host=Host(network=NetworkConfig()))).names == ()
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from paas_isolate.apply import Ending, Outcome
-from paas_isolate.changes.steps import Move
-from paas_isolate.changes.ways import Reason, Why
+from paas_isolate.apply import Outcome, Status
+from paas_isolate.changes.steps import MoveProcess
+from paas_isolate.changes.ways import OriginKind, OriginReason
 from paas_isolate.cli import coverage, examining, own, running, say, status
-from paas_isolate.cli.front import ask
-from paas_isolate.daemon.own import Own
+from paas_isolate.cli.front import invoke
+from paas_isolate.daemon.own import AccountReport
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import Complaint, HostError, PaasError, SpecError
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.world import Process
-from paas_isolate.sample import Line, Use
+from paas_isolate.sample import CgroupStatus, Usage
 from paas_isolate.text import escaped, quoted
 
 pytestmark = pytest.mark.hostile
@@ -87,9 +87,9 @@ def printed_by():
 def test_each_way_to_say_something_is_one_line(printed_by, text):
     assert_harmless(printed_by(say.line, text, fg="red"), lines=1)
     assert_harmless(printed_by(say.line, say.styled("ok", "green", text)), lines=1)
-    moved = Outcome(Move(_process(text), "users/alice/other"), Ending.DONE, because=text)
-    for ending in Ending:
-        assert_harmless(printed_by(say.line, say.outcome_line(moved._replace(ending=ending), by=text)), lines=1)
+    moved = Outcome(MoveProcess(_process(text), "users/alice/other"), Status.DONE, reason=text)
+    for ending in Status:
+        assert_harmless(printed_by(say.line, say.outcome_line(moved._replace(status=ending), by=text)), lines=1)
     assert_harmless(printed_by(running.tell_outcome, moved, text), lines=1)
     assert_harmless(printed_by(running.tell_unmet, [text]), lines=1)
 
@@ -101,7 +101,7 @@ def test_tables_have_a_line_for_each_row(printed_by, text):
     printed = printed_by(say.table, ["PID", "PROGRAM"], [[text, text], ["1", text]])
     assert_harmless(printed, lines=4)
     assert escaped(text) in printed or not text.strip()  # no markup and no emoji is read into it
-    line = Line(text, f"users/{text}", text, {}, Use(None, None, None, 0, 0, 0, 0, 0, False))
+    line = CgroupStatus(text, f"users/{text}", text, {}, Usage(None, None, None, 0, 0, 0, 0, 0, False))
     assert_harmless(printed_by(say.table, status.TITLES, [status.row(line)]), lines=3)
 
 
@@ -119,7 +119,7 @@ def test_json_says_what_was_found_and_nothing_else(printed_by, text):
 @given(texts)
 def test_complaints_of_files_are_a_line_each(printed_by, text):
     complaint = Complaint(f"accounts.d/{text}.yaml", text, 1, 1, text, warning=True)
-    fleet = Fleet(Host(), {}, complaints=(complaint,), kept={text: text})
+    fleet = Fleet(Host(), {}, complaints=(complaint,), on_last_good={text: text})
     assert_harmless(printed_by(say.complain, fleet), lines=2)
 
 
@@ -142,7 +142,7 @@ def test_a_traceback_is_not_continued_by_what_its_message_quotes(printed_by, tex
 @example(NASTY)
 @given(texts)
 def test_reasons_of_coverage_are_a_line_each(printed_by, text):
-    reasons = [Reason(why, text) for why in Why]
+    reasons = [OriginReason(why, text) for why in OriginKind]
     said = list(coverage._reasons(reasons))
     assert_harmless("".join(printed_by(say.line, it) for it in said), lines=len(said))
 
@@ -150,18 +150,18 @@ def test_reasons_of_coverage_are_a_line_each(printed_by, text):
 def test_doctor_shows_what_it_found_escaped(monkeypatch, capsys, tmp_path):
     checks = [Check("logins", Verdict.FAILED, NASTY.partition("\n")[2], NASTY)]
     monkeypatch.setattr(examining, "_examined", lambda _: checks)
-    assert ask(["--etc", str(tmp_path), "doctor"]) == 5
+    assert invoke(["--etc", str(tmp_path), "doctor"]) == 5
     assert_harmless(capsys.readouterr().out, lines=2)
 
 
 def test_a_customer_is_told_escaped_what_the_daemon_says(monkeypatch, capsys):
-    told = Own("alice", notes=(NASTY,), addresses=(NASTY,))
+    told = AccountReport("alice", notes=(NASTY,), addresses=(NASTY,))
     monkeypatch.setattr(own, "_told", lambda _: told)
-    assert ask(["me"]) == 0
+    assert invoke(["me"]) == 0
     assert_harmless(capsys.readouterr().out, lines=6)
 
 
 def test_wrong_usage_is_answered_escaped(capsys):
-    assert ask(["status", "alice", NASTY.replace("\n", "").replace("\0", "")]) == 2
+    assert invoke(["status", "alice", NASTY.replace("\n", "").replace("\0", "")]) == 2
     assert "\x1b" not in (err := capsys.readouterr().err)
     assert "\u202e" not in err

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from paas_isolate.cli.troubles import Troubles
-from paas_isolate.daemon.contained import Contained, ContainedEar
-from paas_isolate.daemon.loop import Hands
+from paas_isolate.daemon.contained import ContainedActions, ContainedSource
+from paas_isolate.daemon.loop import DaemonActions
 from paas_isolate.errors import Trouble, trouble
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.heard import Event, EventKind
 
 
 class Raising:
@@ -23,17 +23,17 @@ class Raising:
 
 def test_every_hand_is_contained_and_everything_is_looked_at_instead() -> None:
     told: list[tuple[str, Trouble]] = []
-    hands: Hands = Contained(Raising(), lambda what, found: told.append((what, found)))  # type: ignore[arg-type]
-    heard = Heard(Kind.KNOB, "users/bob")
-    assert hands.turn()
-    assert hands.patience() == 60
-    assert hands.until_served() == 60
-    assert hands.until_swept() == 60
-    assert (hands.glance(), hands.mend(heard), hands.rewire([heard])) == (False, False, False)
-    assert (hands.sweep([1]), hands.serve([]), hands.warm()) == (False, False, False)
-    assert hands.edit(["x"]) == 0
-    hands.note(heard)
-    assert len(told) == len([it for it in vars(Hands) if not it.startswith("_")])
+    hands: DaemonActions = ContainedActions(Raising(), lambda what, found: told.append((what, found)))  # type: ignore[arg-type]
+    heard = Event(EventKind.KNOB, "users/bob")
+    assert hands.reconcile_all()
+    assert hands.grace() == 60
+    assert hands.until_services() == 60
+    assert hands.until_strays() == 60
+    assert (hands.quick_check(), hands.repair_knob(heard), hands.repair_network([heard])) == (False, False, False)
+    assert (hands.move_strays([1]), hands.run_services([]), hands.keep_rcu_warm()) == (False, False, False)
+    assert hands.apply_files(["x"]) == 0
+    hands.note_writer(heard)
+    assert len(told) == len([it for it in vars(DaemonActions) if not it.startswith("_")])
     assert all("RecursionError" in found.what for _, found in told)
 
 
@@ -41,14 +41,17 @@ class Deaf:
     def fileno(self) -> int:
         return 0
 
-    def heard(self) -> Iterator[Heard]:
-        yield Heard(Kind.KNOB)
+    def read(self) -> Iterator[Event]:
+        yield Event(EventKind.KNOB)
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no letter")
 
 
 def test_what_an_ear_cannot_understand_may_have_been_anything() -> None:
     told: list[str] = []
-    assert [it.kind for it in ContainedEar(Deaf(), lambda what, _: told.append(what)).heard()] == [Kind.KNOB, Kind.LOST]
+    assert [it.kind for it in ContainedSource(Deaf(), lambda what, _: told.append(what)).read()] == [
+        EventKind.KNOB,
+        EventKind.LOST,
+    ]
     assert told == ["what Deaf heard"]
 
 

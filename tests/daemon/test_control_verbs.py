@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from paas_isolate.changes.place import Places
-from paas_isolate.daemon.control import Asked, Control, Customers, May, RefusedError, Told, Verb
-from paas_isolate.model.account import Fleet, Host, Sold
+from paas_isolate.changes.place import Placement
+from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Verb
+from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import NO_LIMITS
 
 ALICE, SECOND, BOB, EXEMPT, NOBODY, SYSTEM = 1001, 1002, 1003, 1004, 1005, 33
 Ask = Callable[..., dict[str, Any]]
 
 
-def sold(name: str, **uids: int) -> Sold:
-    return Sold(name, name, uids, name, "/", None, NO_LIMITS, ())
+def sold(name: str, **uids: int) -> Account:
+    return Account(name, name, uids, name, "/", None, NO_LIMITS, ())
 
 
 FLEET = Fleet(
@@ -26,32 +26,32 @@ FLEET = Fleet(
 )
 
 
-def told(asked: Asked) -> Told:
+def told(asked: Request) -> Reply:
     return {"account": asked.about and asked.about[1].name, "words": asked.words}
 
 
-def refuse(asked: Asked) -> Told:
+def refuse(asked: Request) -> Reply:
     raise RefusedError(f"no service of yours is called {asked.words[0]!r}", 2)
 
 
-def broken(_: Asked) -> Told:
+def broken(_: Request) -> Reply:
     raise KeyError("a bug")
 
 
 VERBS = (
-    Verb("ping", May.ANYBODY, told),
-    Verb("me", May.OWNER, told),
-    Verb("restart", May.OWNER, refuse),
-    Verb("reconcile", May.ROOT, told),
-    Verb("broken", May.ANYBODY, broken),
-    Verb("later", May.ANYBODY, lambda asked: None, patience=60),
+    Verb("ping", Access.ANYBODY, told),
+    Verb("me", Access.OWNER, told),
+    Verb("restart", Access.OWNER, refuse),
+    Verb("reconcile", Access.ROOT, told),
+    Verb("broken", Access.ANYBODY, broken),
+    Verb("later", Access.ANYBODY, lambda asked: None, patience=60),
 )
 BUGS: list[Exception] = []
 
 
 @pytest.fixture
 def ask() -> Ask:
-    control = Control(VERBS, lambda: Customers(FLEET, Places(FLEET)), BUGS.append)
+    control = Control(VERBS, lambda: Customers(FLEET, Placement(FLEET)), BUGS.append)
 
     def one(uid: int, verb: str, *words: str) -> dict[str, Any]:
         line = control.ask(json.dumps({"verb": verb, "words": words}).encode(), uid, 1, lambda _: None)

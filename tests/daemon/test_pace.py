@@ -1,17 +1,17 @@
 """So many at once, so many a second."""
 
-from paas_isolate.daemon.pace import Pace
+from paas_isolate.daemon.pace import Rate
 
 
 def test_a_burst_and_then_the_pace() -> None:
-    purse = Pace(burst=3, a_second=0.5).begin()
+    purse = Rate(burst=3, a_second=0.5).begin()
     assert [purse.take(1000.0) for _ in range(5)] == [True, True, True, False, False]
     assert [purse.take(1000.0 + second) for second in range(1, 9)] == [False, True] * 4
     assert [purse.take(2000.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_everybody_has_their_own_and_who_is_quiet_is_forgotten() -> None:
-    purses = Pace(burst=1, a_second=1).each()
+    purses = Rate(burst=1, a_second=1).each()
     assert all(purses.take(uid, 100.0) for uid in range(1500))
     assert not purses.take(7, 100.0)
     assert purses.take(5000, 200.0)

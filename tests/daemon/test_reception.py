@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.daemon import reception as room
-from paas_isolate.daemon.reception import Reception
+from paas_isolate.daemon.reception import ControlServer
 from paas_isolate.linux import control
 
 LARGE = b"y" * 3_000_000 + b"\n"
@@ -26,10 +26,10 @@ def answer(line: bytes, uid: int, pid: int, later: Callable[[bytes], None]) -> b
 
 
 @pytest.fixture
-def reception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reception]:
+def reception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlServer]:
     monkeypatch.setattr(room, "PATIENCE", 0.5)
     with control.listening(str(tmp_path)) as listening:
-        opened = Reception(listening, answer)
+        opened = ControlServer(listening, answer)
         yield opened
         opened.close()
 
@@ -42,11 +42,11 @@ def come(tmp_path: Path, line: bytes = b"") -> socket.socket:
     return to
 
 
-def fetched(reception: Reception, to: socket.socket, *, size: int = 1 << 16, seconds: float = 10) -> bytes:
+def fetched(reception: ControlServer, to: socket.socket, *, size: int = 1 << 16, seconds: float = 10) -> bytes:
     """All that is told, while the loop turns; `size` bytes at a time."""
     said, end = b"", time.monotonic() + seconds
     while time.monotonic() < end:
-        list(reception.heard())
+        list(reception.read())
         try:
             more = to.recv(size)
         except BlockingIOError:
@@ -59,11 +59,11 @@ def fetched(reception: Reception, to: socket.socket, *, size: int = 1 << 16, sec
     raise AssertionError(f"not shown out; told until then: {said[:80]!r}")
 
 
-def test_a_line_is_answered_however_it_comes(reception: Reception, tmp_path: Path) -> None:
+def test_a_line_is_answered_however_it_comes(reception: ControlServer, tmp_path: Path) -> None:
     with come(tmp_path) as to:
         for byte in b"hello\n":
             to.send(bytes([byte]))
-            list(reception.heard())
+            list(reception.read())
         assert fetched(reception, to) == b"[hello]\n"
     with come(tmp_path, b"one\ntwo\n") as to:
         assert fetched(reception, to) == b"[one]\n"
@@ -72,30 +72,30 @@ def test_a_line_is_answered_however_it_comes(reception: Reception, tmp_path: Pat
         assert fetched(reception, to) == b""
 
 
-def test_what_is_large_comes_whole_to_who_fetches_it(reception: Reception, tmp_path: Path) -> None:
+def test_what_is_large_comes_whole_to_who_fetches_it(reception: ControlServer, tmp_path: Path) -> None:
     with come(tmp_path, b"large\n") as to, come(tmp_path, b"hello\n") as other:
-        list(reception.heard())
+        list(reception.read())
         assert fetched(reception, other) == b"[hello]\n"
         assert fetched(reception, to) == LARGE
 
 
-def test_who_says_nothing_or_fetches_nothing_is_shown_out(reception: Reception, tmp_path: Path) -> None:
+def test_who_says_nothing_or_fetches_nothing_is_shown_out(reception: ControlServer, tmp_path: Path) -> None:
     with come(tmp_path, b"half") as silent, come(tmp_path, b"large\n") as deaf:
         assert fetched(reception, silent) == b""
         end = time.monotonic() + 10
         while reception._visits:
-            list(reception.heard())
+            list(reception.read())
             assert time.monotonic() < end
         assert len(fetched(reception, deaf)) < len(LARGE)
 
 
-def test_an_answer_may_come_later_or_never(reception: Reception, tmp_path: Path) -> None:
+def test_an_answer_may_come_later_or_never(reception: ControlServer, tmp_path: Path) -> None:
     LATER.clear()
     with come(tmp_path, b"later\n") as to, come(tmp_path, b"later\n") as never, come(tmp_path, b"later\n") as gone:
         while len(LATER) < 3:
-            list(reception.heard())
+            list(reception.read())
         gone.close()
-        list(reception.heard())
+        list(reception.read())
         LATER[0](b"now\n")
         LATER[0](b"twice\n")
         assert fetched(reception, to) == b"now\n"
@@ -105,10 +105,10 @@ def test_an_answer_may_come_later_or_never(reception: Reception, tmp_path: Path)
         assert not reception._visits
 
 
-def test_with_nobody_there_the_clock_stands(reception: Reception, tmp_path: Path) -> None:
+def test_with_nobody_there_the_clock_stands(reception: ControlServer, tmp_path: Path) -> None:
     with come(tmp_path, b"hello\n") as to:
         fetched(reception, to)
     end = time.monotonic() + 10
     while reception._poll.poll(1.5):
-        list(reception.heard())
+        list(reception.read())
         assert time.monotonic() < end

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from paas_isolate.apply import Ending
+from paas_isolate.apply import Status
 from paas_isolate.daemon import network
 from paas_isolate.errors import HostError
-from paas_isolate.model.network import Grant, Network, Prepared, Rules
+from paas_isolate.model.network import Grant, Network, PreparedRuleset, Rules
 from paas_isolate.model.world import World
 
 RULES = Rules(owners=frozenset({Grant(1001, "10.77.0.2")}))
-READY = Prepared(b"spelled", frozenset())
+READY = PreparedRuleset(b"spelled", frozenset())
 
 
 class Hands:
@@ -23,14 +23,14 @@ class Hands:
         self._taken, self._refuses = taken, refuses
         self.done: list[object] = []
 
-    def taken(self) -> frozenset[int]:
+    def ports_in_use(self) -> frozenset[int]:
         return self._taken
 
-    def prepare(self, rules: Rules) -> Prepared:
+    def prepare(self, rules: Rules) -> PreparedRuleset:
         self.done.append(("prepare", rules))
         return READY
 
-    def lay(self, prepared: Prepared, rules: Callable[[], Rules | None]) -> None:
+    def install_prepared(self, prepared: PreparedRuleset, rules: Callable[[], Rules | None]) -> None:
         if self._refuses:
             raise HostError("nft: no")
         self.done.append(("lay", prepared, rules()))
@@ -46,20 +46,20 @@ class Hands:
 
 
 def wheel(hands: Hands) -> Any:
-    return SimpleNamespace(wires=hands, fleet=None, cgroups=None)
+    return SimpleNamespace(network=hands, fleet=None, cgroups=None)
 
 
 @pytest.fixture(autouse=True)
 def bought(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "network_as_sold", lambda _: Network(rules=RULES))
+    monkeypatch.setattr(network, "desired_network", lambda _: Network(rules=RULES))
 
 
 def test_what_is_ready_is_laid_at_once() -> None:
     hands = Hands()
-    (outcome,) = network.ruled_again(wheel(hands), READY)
+    (outcome,) = network.reinstall_ruleset(wheel(hands), READY)
     assert hands.done == [("lay", READY, RULES)]
     assert str(outcome.step) == "make the ruleset of the network, for 1 addresses and uids"
-    assert outcome.ending is Ending.DONE
+    assert outcome.status is Status.DONE
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_what_is_ready_is_laid_at_once() -> None:
         pytest.param(Hands(refuses=True), READY, id="nft refuses it"),
     ],
 )
-def test_else_it_is_worked_out(hands: Hands, ready: Prepared | None) -> None:
-    (outcome,) = network.ruled_again(wheel(hands), ready)
+def test_else_it_is_worked_out(hands: Hands, ready: PreparedRuleset | None) -> None:
+    (outcome,) = network.reinstall_ruleset(wheel(hands), ready)
     assert hands.done == [("set", RULES, None)]
-    assert outcome.ending is Ending.DONE
+    assert outcome.status is Status.DONE
 
 
 @pytest.mark.parametrize("found", [None, Rules()])

@@ -13,28 +13,28 @@ from typing import Any
 import click
 import pytest
 
-from paas_isolate.apply import Ending, Outcome
+from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.conditions import Condition
-from paas_isolate.changes.leaving import Leaving
-from paas_isolate.changes.place import Places
-from paas_isolate.changes.steps import Remove
-from paas_isolate.changes.ways import Why
+from paas_isolate.changes.leaving import Removals
+from paas_isolate.changes.place import Placement
+from paas_isolate.changes.steps import RemoveCgroup
+from paas_isolate.changes.ways import OriginKind
 from paas_isolate.cli import coverage as coverage_room
 from paas_isolate.cli import running, say, specs
 from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.front import VERBS, paas_isolate
-from paas_isolate.daemon.hits import Hit
-from paas_isolate.daemon.own import Own
+from paas_isolate.daemon.hits import LimitEvent
+from paas_isolate.daemon.own import AccountReport
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import Complaint
 from paas_isolate.linux.pam.profile import SERVICES
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
-from paas_isolate.model.running import End, Result
+from paas_isolate.model.running import ProgramExit, Result
 from paas_isolate.model.world import Process, World
-from paas_isolate.reconcile import Look, Report
-from paas_isolate.sample import Line, Use
+from paas_isolate.reconcile import Comparison, Report
+from paas_isolate.sample import CgroupStatus, Usage
 from paas_isolate.spec.schema import schema
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -175,21 +175,21 @@ def test_json_keys_are_told() -> None:
     said = sections(COMMAND)["JSON OUTPUT"]
     told = set(re.findall(r"^\.It Li (\S+) Ta ", said, flags=re.MULTILINE))
     assert {*Complaint._fields} <= told
-    for data in (Line, Use, Check):
+    for data in (CgroupStatus, Usage, Check):
         assert {field.name for field in fields(data)} <= told
-    assert all(re.search(rf"\b{word}\b", said) for word in (*Ending, *Verdict, *Why) if word)
+    assert all(re.search(rf"\b{word}\b", said) for word in (*Status, *Verdict, *OriginKind) if word)
     assert all(re.search(rf"\.Li {re.escape(knob)}[ \n]", said) for knob in (*DEFAULTS, SUBTREE_CONTROL))
 
 
 def test_json_of_each_command_is_told_whole() -> None:
-    fleet, seen = Fleet(Host(), {}), Look(World(), World(), (), Leaving())
-    step = Outcome(Remove("users/alice"), Ending.DONE)
-    process = coverage_room._process_data(Places(fleet), coverage_room.Family(fleet), Process(1, 1000, "/"))
+    fleet, seen = Fleet(Host(), {}), Comparison(World(), World(), (), Removals())
+    step = Outcome(RemoveCgroup("users/alice"), Status.DONE)
+    process = coverage_room._process_data(Placement(fleet), coverage_room.Family(fleet), Process(1, 1000, "/"))
     outcome = say.outcome_data(step)
     assert json_keys("check") == [*specs._data(fleet)]
     assert json_keys("diff") == ["changes", *running.circumstances(fleet, seen)]
     assert json_keys("reconcile") == [*running.report_data(fleet, Report((), seen, ())), *outcome]
-    assert json_keys("me") == [*Own._fields, *Hit._fields]
+    assert json_keys("me") == [*AccountReport._fields, *LimitEvent._fields]
     assert json_keys("status")[:2] == ["cgroups", "notes"]
     assert json_keys("coverage") == ["confined", "total", "left", "processes", *process]
     assert json_keys("doctor") == [field.name for field in fields(Check)]
@@ -282,7 +282,7 @@ def test_states_of_a_service_are_in_the_manual() -> None:
     assert set(re.findall(r"^\.It Li ([a-z]+)$", said, re.M)) == words
     assert set(re.findall(r"^\.It Li ([a-z_]+) Ta", said, re.M)) == set(Condition._fields)
     last = said.partition("\n.Li last\n")[2].partition(".Pp")[0]
-    assert set(re.findall(r"^\.Li ([a-z_]+)", last, re.M)) == set(Result(0.0, End()).plain())
+    assert set(re.findall(r"^\.Li ([a-z_]+)", last, re.M)) == set(Result(0.0, ProgramExit()).plain())
 
 
 def test_calls_of_the_launcher_in_manual_and_examples_are_right() -> None:

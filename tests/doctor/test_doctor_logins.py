@@ -10,7 +10,7 @@ from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.logins import complete, lingering, managers
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.pam import profile
-from paas_isolate.model.account import Fleet, Host, Sold
+from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import NO_LIMITS
 
 ROOT, DOORS = "/cgroup/paas.slice/paas-tree.service", "/run/paas-isolate/doors"
@@ -32,8 +32,8 @@ SERVICES = {
 }
 
 
-def sold(name: str, **uids: int) -> Sold:
-    return Sold(name, name, uids, name, f"/home/{name}", None, NO_LIMITS, ())
+def sold(name: str, **uids: int) -> Account:
+    return Account(name, name, uids, name, f"/home/{name}", None, NO_LIMITS, ())
 
 
 FLEET = Fleet(

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.views import examine, records
-from paas_isolate.model.account import Fleet, Host, Sold
+from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.view import HIDDEN, View
 
 
 def fleet(view: View | None) -> Fleet:
-    sold = Sold("alice", "alice", {"alice": 2**31}, "alice", "/home/alice", None, {}, (), view=view)
+    sold = Account("alice", "alice", {"alice": 2**31}, "alice", "/home/alice", None, {}, (), view=view)
     return Fleet(Host(), {"alice": sold})
 
 

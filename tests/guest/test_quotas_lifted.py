@@ -15,9 +15,9 @@ from guest_quotas import file_system, living_at, mount
 
 from paas_isolate.linux import quotas
 from paas_isolate.linux.quotas import DiskQuotas
-from paas_isolate.linux.rations import QuotaHands
+from paas_isolate.linux.rations import QuotaStore
 from paas_isolate.model.quota import Quota
-from paas_isolate.source.given import FILE, Given
+from paas_isolate.source.given import FILE, AppliedQuotas
 
 TEN = {"max": "10M", "files": 100}
 SOLD, BY_HAND = Quota(10 << 10, 100), Quota(2048, 7)
@@ -115,7 +115,7 @@ def test_an_account_that_leaves_has_limits_until_its_last_process_ends(sold: Hou
     program.wait()
     paas("reconcile")
     assert (sold.all, accounts()) == ((Quota(), Quota()), {"bob"})
-    assert Given(str(STATE)).load() == {}
+    assert AppliedQuotas(str(STATE)).load() == {}
 
 
 def test_an_account_whose_file_is_wrong_keeps_them(sold: House, spec: Specs, paas: Paas) -> None:
@@ -181,7 +181,7 @@ def test_what_is_not_mounted_is_lifted_when_it_is(
 
 def dies_at(monkeypatch: pytest.MonkeyPatch, *, before: bool, number: int) -> None:
     """The next run is killed before, or after, the so-many-th limit that it sets, or that it remembers."""
-    real_call, real_save = quotas._call, Given.save
+    real_call, real_save = quotas._call, AppliedQuotas.save
     count = iter(range(1, 100))
 
     def now() -> bool:
@@ -191,11 +191,11 @@ def dies_at(monkeypatch: pytest.MonkeyPatch, *, before: bool, number: int) -> No
         dies = command == quotas._SETQUOTA and now()
         return _around(lambda: real_call(descriptor, command, uid, data), dies, before)
 
-    def save(self: Given, given: Any) -> None:
+    def save(self: AppliedQuotas, given: Any) -> None:
         _around(lambda: real_save(self, given), now(), before)
 
     monkeypatch.setattr(quotas, "_call", call)
-    monkeypatch.setattr(Given, "save", save)
+    monkeypatch.setattr(AppliedQuotas, "save", save)
 
 
 def _around(work: Callable[[], Any], dies: bool, before: bool) -> Any:
@@ -233,13 +233,13 @@ def test_killed_between_two_writes_nothing_is_forgotten(house: House, paas: Paas
 
 def test_who_leaves_takes_them_along(sold: House, paas: Paas) -> None:
     """scripts/install --remove."""
-    hands = QuotaHands(Given(str(STATE)))
+    hands = QuotaStore(AppliedQuotas(str(STATE)))
     run("umount", str(sold.home))
     number, left = hands.lift_all()
     assert (number, {row.uid for row in left}) == (0, {sold.alice.uid, sold.al.uid})
     mount(sold.home)
     assert hands.lift_all() == (2, [])
-    assert (sold.all, Given(str(STATE)).load()) == ((Quota(), Quota()), {})
+    assert (sold.all, AppliedQuotas(str(STATE)).load()) == ((Quota(), Quota()), {})
 
 
 def test_the_daemon_lifts_them_and_sets_those_of_who_comes(sold: House) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from guest_machine import knob, run
 
-from paas_isolate.linux.ears.clock import ClockSet
+from paas_isolate.linux.ears.clock import ClockChangeSource
 
 pytestmark = [pytest.mark.guest, pytest.mark.hostile]
 SOURCES = Path(__file__).resolve().parents[1] / "hostile"
@@ -74,14 +74,14 @@ def test_who_keeps_their_command_lines_locked_holds_nobody_up(spec, customer, pa
 
 
 def test_a_clock_that_is_set_is_heard() -> None:
-    clock = ClockSet()
+    clock = ClockChangeSource()
     try:
         waits = select.poll()
         waits.register(clock, select.POLLIN)
         assert not waits.poll(100)
         time.clock_settime(time.CLOCK_REALTIME, time.time())
         assert waits.poll(2000)
-        assert [it.place for it in clock.heard()] == ["the clock was set"]
+        assert [it.place for it in clock.read()] == ["the clock was set"]
         assert not waits.poll(100)
     finally:
         clock.close()

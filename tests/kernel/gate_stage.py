@@ -8,9 +8,9 @@ import subprocess
 import sys
 import types
 
-from paas_isolate.linux.gate.keeper import PINS, Keeper, Spots
+from paas_isolate.linux.gate.keeper import PINS, AttachPoints, BpfGate
 from paas_isolate.linux.links import Links
-from paas_isolate.model.network import Gate, Grant, Home, Pools
+from paas_isolate.model.network import Gate, Grant, Pools, UidAddresses
 
 NAMES = {48_301: "alice", 48_302: "bob", 48_303: "carol"}
 A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"
@@ -26,8 +26,8 @@ def main(root: str) -> None:
     ):
         subprocess.run(command.split(), check=True)
     Links().add([A4, A6, B4, B6, C4, C6])
-    keeper = Keeper(Pools("10.77.0.0/16", "fd77:7061:6173::/64"), Spots(PINS, root, f"{root}/users"))
-    homes = {48_301: Home(A4, A6), 48_302: Home(B4, B6), 48_303: Home(C4, C6, shared=True)}
+    keeper = BpfGate(Pools("10.77.0.0/16", "fd77:7061:6173::/64"), AttachPoints(PINS, root, f"{root}/users"))
+    homes = {48_301: UidAddresses(A4, A6), 48_302: UidAddresses(B4, B6), 48_303: UidAddresses(C4, C6, shared=True)}
     gate = Gate(homes, frozenset({Grant(48_303, A4), Grant(48_303, A6)}), frozenset({48_304}))
     keeper.set(gate, None)
     helpers: dict[int, tuple[int, int]] = {}

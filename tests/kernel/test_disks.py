@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux.disks import Disks, disk_of
+from paas_isolate.linux.disks import BlockDevices, disk_of
 
 pytestmark = pytest.mark.kernel
 
 
 def device_of(path: str) -> str:
-    return Disks().device_of(path)
+    return BlockDevices().device_of(path)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_what_is_no_block_device() -> None:
 
 
 def test_a_second_look_at_the_same_device_says_the_same() -> None:
-    disks = Disks()
+    disks = BlockDevices()
     with pytest.raises(HostError, match="lies on tmpfs"):
         disks.device_of("/dev/shm")
     try:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.ears.fanotify import Fanotify
-from paas_isolate.linux.ears.processes import EVERYBODY, Processes
+from paas_isolate.linux.ears.fanotify import CgroupWriteSource
+from paas_isolate.linux.ears.processes import EVERYBODY, ProcConnectorSource
 
 pytestmark = pytest.mark.kernel
 FIRST = 1_600_000_000 + 100 * os.getpid()
@@ -19,8 +19,8 @@ LAST = FIRST + 9
 
 
 @pytest.fixture
-def processes() -> Iterator[Processes]:
-    ear = Processes()
+def processes() -> Iterator[ProcConnectorSource]:
+    ear = ProcConnectorSource()
     try:
         ear.listen(execs=False)
         yield ear
@@ -28,7 +28,7 @@ def processes() -> Iterator[Processes]:
         ear.close()
 
 
-def heard(ear: Processes, *uids: int) -> list[int]:
+def heard(ear: ProcConnectorSource, *uids: int) -> list[int]:
     """Which of these uids a process becomes and is heard of. The last event of our own is waited for: they come in
     their order."""
     pids = {}
@@ -40,11 +40,11 @@ def heard(ear: Processes, *uids: int) -> list[int]:
     end = time.monotonic() + 10
     while last not in seen:
         assert time.monotonic() < end
-        seen |= {it.pid for it in ear.heard()}
+        seen |= {it.pid for it in ear.read()}
     return [uid for pid, uid in pids.items() if pid in seen and pid != last]
 
 
-def test_who_becomes_nobody_of_ours_wakes_nobody(processes: Processes) -> None:
+def test_who_becomes_nobody_of_ours_wakes_nobody(processes: ProcConnectorSource) -> None:
     others = (1, 1000, FIRST - 1, LAST + 1, FIRST ^ 1 << 31, FIRST & 0xFFFFFF)
     ours = (FIRST, FIRST + 5, LAST)
     assert heard(processes, *others, *ours) == [*others, *ours]
@@ -52,7 +52,7 @@ def test_who_becomes_nobody_of_ours_wakes_nobody(processes: Processes) -> None:
     assert heard(processes, *others, *ours) == list(ours)
 
 
-def test_who_is_paused_wakes_nobody_until_it_is_over(processes: Processes) -> None:
+def test_who_is_paused_wakes_nobody_until_it_is_over(processes: ProcConnectorSource) -> None:
     assert not processes.only(FIRST - 1, LAST)
     ours = (FIRST - 1, FIRST + 4, FIRST + 5, LAST)
     for paused in ((FIRST + 5,), (FIRST - 1, LAST, FIRST + 4), tuple(range(FIRST + 1, FIRST + 61))):
@@ -64,10 +64,10 @@ def test_who_is_paused_wakes_nobody_until_it_is_over(processes: Processes) -> No
     assert processes.cost()[1] == dict.fromkeys((*ours, FIRST), 1)
     processes.pause(frozenset({EVERYBODY}))
     subprocess.run(["setpriv", "--reuid", str(FIRST), "--clear-groups", "true"], check=True)
-    assert not list(processes.heard())
+    assert not list(processes.read())
 
 
-def test_a_wider_range_is_told(processes: Processes) -> None:
+def test_a_wider_range_is_told(processes: ProcConnectorSource) -> None:
     assert not processes.only(FIRST, LAST)
     assert not processes.only(FIRST, LAST)
     assert not processes.only(FIRST, LAST - 1)
@@ -76,24 +76,24 @@ def test_a_wider_range_is_told(processes: Processes) -> None:
     assert heard(processes, FIRST - 2, FIRST - 1) == [FIRST - 1]
 
 
-def test_programs_are_heard_whoever_begins_them(processes: Processes) -> None:
+def test_programs_are_heard_whoever_begins_them(processes: ProcConnectorSource) -> None:
     processes.only(FIRST, LAST)
     for execs in (True, False):
         processes.listen(execs=execs)
         done = subprocess.Popen(["true"])
         done.wait()
-        seen = {it.pid for it in processes.heard()}
+        seen = {it.pid for it in processes.read()}
         assert (done.pid in seen) is execs
 
 
 def test_what_is_written_to_a_file_that_is_ignored_wakes_nobody(cgroups: CgroupTree) -> None:
     knob, other = (Path(cgroups.root, name) for name in ("cgroup.freeze", "cgroup.max.depth"))
-    ear = Fanotify(cgroups.mount)
+    ear = CgroupWriteSource(cgroups.mount)
     ear.root = os.path.dirname(cgroups.root)
 
     def told(path: Path) -> bool:
         subprocess.run(["sh", "-c", f"echo {'0' if path == knob else 'max'} >{path}"], check=True)
-        return any(it.place == os.path.basename(cgroups.root) for it in ear.heard())
+        return any(it.place == os.path.basename(cgroups.root) for it in ear.read())
 
     try:
         assert told(knob)
@@ -106,14 +106,14 @@ def test_what_is_written_to_a_file_that_is_ignored_wakes_nobody(cgroups: CgroupT
 
 _LATE_HOME = """
 import subprocess, sys
-from paas_isolate.linux.ears.mounts import Mounts
+from paas_isolate.linux.ears.mounts import MountTableSource
 
 home, other = sys.argv[1:]
-ear = Mounts()
+ear = MountTableSource()
 for words in (["-t", "tmpfs", "none", home], ["--bind", other, other], []):
     if words:
         subprocess.run(["mount", *words], check=True)
-    print([it.place for it in ear.heard()])
+    print([it.place for it in ear.read()])
 """
 
 

@@ -18,7 +18,7 @@ def listening(machine: Namespace, *places: tuple[str, int]) -> AbstractContextMa
 
 def told(*sentences: str) -> str:
     """The rules with this egress of alice's."""
-    return f"rules._replace(restrained=frozenset([Restraint({ALICE}, {sentences!r})]))"
+    return f"rules._replace(egress=frozenset([EgressAssignment({ALICE}, {sentences!r})]))"
 
 
 def reached(machine: Namespace, uid: int, places: Sequence[tuple[str, int]], how: str = "connect") -> list[str]:
@@ -100,20 +100,20 @@ def test_refusals_are_counted_by_uid_and_the_count_lives_on(guarded: Namespace, 
     guarded.nft(f"line.change({told('deny all')}, rules)")
     reached(guarded, ALICE, PLACES)
     reached(guarded, BOB, PLACES)
-    assert guarded.nft("print(line.withheld())") == f"{{{ALICE}: 4}}"
+    assert guarded.nft("print(line.denied())") == f"{{{ALICE}: 4}}"
     guarded.nft(f"line.change({told('deny smtp')}, {told('deny all')})")
     reached(guarded, ALICE, PLACES)
-    assert guarded.nft("print(line.withheld())") == f"{{{ALICE}: 6}}"
+    assert guarded.nft("print(line.denied())") == f"{{{ALICE}: 6}}"
 
 
 def test_an_egress_is_seen_again_and_what_spoils_it_too(guarded: Namespace) -> None:
     long = ("allow dns", "allow 10.0.0.0/8 port 25", "deny all")
     sold = {ALICE: long, BOB: ("deny smtp",), PEER: ("deny smtp",)}
-    both = f"rules._replace(restrained=frozenset([Restraint(*it) for it in {sold}.items()]))"
-    look = f"it = line.look(); print(it.whole, it.rules == {both})"
+    both = f"rules._replace(egress=frozenset([EgressAssignment(*it) for it in {sold}.items()]))"
+    look = f"it = line.observe(); print(it.whole, it.rules == {both})"
     guarded.nft(f"line.change({both}, rules)")
     assert guarded.nft(look) == "True True"
-    guarded.nft(f"line.lay({both})")
+    guarded.nft(f"line.install({both})")
     assert guarded.nft(look) == "True True"
     listed = guarded.inside("nft", "list", "table", "inet", "paas_isolate").splitlines()
     chain = next(line.split()[1] for line in listed if "chain egress_" in line)
@@ -125,5 +125,5 @@ def test_an_egress_is_seen_again_and_what_spoils_it_too(guarded: Namespace) -> N
     for text, seen in spoilt.items():
         guarded.inside("nft", text)
         assert guarded.nft(look) == seen, text
-        guarded.nft(f"line.lay({both})")
+        guarded.nft(f"line.install({both})")
     assert guarded.nft(look) == "True True"

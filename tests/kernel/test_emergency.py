@@ -61,7 +61,7 @@ def frozen(shop: Shop, path: str = "users/alice") -> bool:
 
 
 def door(shop: Shop) -> str | None:
-    return DoorDirectory(str(shop.place / "run/doors"), shop.cgroups.root).look().get(str(ALICE))
+    return DoorDirectory(str(shop.place / "run/doors"), shop.cgroups.root).observe().get(str(ALICE))
 
 
 @pytest.mark.parametrize("trouble", [FULL, READ_ONLY], ids=["full", "read-only"])
@@ -79,7 +79,7 @@ def test_freeze_where_the_disk_cannot_be_written(shop: Shop, trouble: str) -> No
     assert (frozen(shop), disk.notes()) == (False, [])
     assert disk(shop.command("freeze", "alice")).returncode == 4
     assert shop.run("reconcile").returncode == 0
-    assert (disk.notes(), decisions.load(str(disk.state)).held) == ([], {"alice"}), "the next run takes it up"
+    assert (disk.notes(), decisions.load(str(disk.state)).frozen) == ([], {"alice"}), "the next run takes it up"
     assert disk(shop.command("thaw", "alice")).returncode == 1, "to thaw what is remembered can wait for the disk"
     assert frozen(shop)
     assert shop.run("thaw", "alice").returncode == 0
@@ -90,7 +90,7 @@ def test_freeze_where_run_cannot_be_written(shop: Shop) -> None:
     done = Trouble(shop, NO_RUN)(shop.command("freeze", "alice"))
     assert (done.returncode, frozen(shop)) == (4, True), done.stderr
     assert "not noted" in done.stderr
-    assert decisions.load(str(shop.place / "state")).held == {"alice"}
+    assert decisions.load(str(shop.place / "state")).frozen == {"alice"}
     assert shop.run("reconcile").returncode == 0
     assert (frozen(shop), door(shop)) == (True, "closed/alice")
 
@@ -111,7 +111,7 @@ def test_freeze_where_decisions_are_damaged(shop: Shop) -> None:
     file.write_bytes(good)
     assert shop.run("reconcile").returncode == 0
     assert frozen(shop)
-    assert decisions.load(str(shop.place / "state")).held == {"alice"}
+    assert decisions.load(str(shop.place / "state")).frozen == {"alice"}
 
 
 def test_freeze_where_files_are_wrong(shop: Shop) -> None:
@@ -142,7 +142,7 @@ def test_nobody_waits_for_another_run(shop: Shop, sleeper: Sleepers) -> None:
         assert f"another run is at work: process {os.getpid()} (" in killed.stderr
     said, wrong = freezing.communicate(timeout=60)
     assert freezing.returncode == 0, said + wrong
-    assert decisions.load(str(shop.place / "state")).held == {"bob"}
+    assert decisions.load(str(shop.place / "state")).frozen == {"bob"}
 
 
 def test_a_run_by_hand_waits_and_says_for_whom(shop: Shop) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.apply import Ending, apply
-from paas_isolate.changes.steps import Create, Enable, SetDoor, SetKnob, Step
+from paas_isolate.apply import Status, apply
+from paas_isolate.changes.steps import CreateCgroup, EnableControllers, SetDoor, SetKnob, Step
 from paas_isolate.linux import shares
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.model.account import Fleet, Host, Service, Sold
+from paas_isolate.model.account import Account, Fleet, Host, Service
 from paas_isolate.model.limits import NO_LIMITS
 from paas_isolate.observe import observe
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.kernel
 NAMES = ["a", "a-b", "a0", *(f"b{number:02}" for number in range(20)), "z_z"]
 
 
-def sold(name: str) -> Sold:
-    return Sold(name, name, {}, name, "/", None, NO_LIMITS, (Service("web"),))
+def sold(name: str) -> Account:
+    return Account(name, name, {}, name, "/", None, NO_LIMITS, (Service("web"),))
 
 
 def made(cgroups: CgroupTree) -> Fleet:
@@ -32,7 +32,7 @@ def made(cgroups: CgroupTree) -> Fleet:
 
 
 def shared_by(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "number", lambda items, *, least: count)
+    monkeypatch.setattr(shares, "worker_count", lambda items, *, least: count)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -55,7 +55,11 @@ def test_what_is_done_is_the_same(
     made(cgroups)
     cgroups.remove("users/b07/web")
     leaves = [f"users/{name}/web" for name in NAMES]
-    steps: list[Step] = [Create("users/new"), Enable("users/b03", ("nonsense",)), Create("users/b03/late")]
+    steps: list[Step] = [
+        CreateCgroup("users/new"),
+        EnableControllers("users/b03", ("nonsense",)),
+        CreateCgroup("users/b03/late"),
+    ]
     steps += [SetKnob(path, "cgroup.freeze", "1") for path in leaves]
     steps += [SetKnob(path, "cgroup.freeze", "0") for path in leaves if path != "users/z_z/web"]  # in order: thawed
     laid: list[Step] = [SetDoor(str(uid), f"users/{name}/login") for uid, name in enumerate(NAMES)]
@@ -63,20 +67,20 @@ def test_what_is_done_is_the_same(
     doors = DoorDirectory(str(tmp_path / "doors"), cgroups.root)
     shared_by(count, monkeypatch)
 
-    ended = {outcome.step: (outcome.ending, outcome.because) for outcome in apply(cgroups, tuple(steps), doors)}
+    ended = {outcome.step: (outcome.status, outcome.reason) for outcome in apply(cgroups, tuple(steps), doors)}
 
-    assert doors.look() == {str(uid): f"users/{name}/login" for uid, name in enumerate(NAMES) if name != "b03"}
-    assert ended.pop(laid[NAMES.index("b03")])[0] is Ending.SKIPPED
+    assert doors.observe() == {str(uid): f"users/{name}/login" for uid, name in enumerate(NAMES) if name != "b03"}
+    assert ended.pop(laid[NAMES.index("b03")])[0] is Status.SKIPPED
     steps.remove(laid[NAMES.index("b03")])
     assert list(ended).count(steps[0]) == 1
     assert set(ended) == set(steps)
-    others = {step: end for step, end in ended.items() if end != (Ending.DONE, "")}
+    others = {step: end for step, end in ended.items() if end != (Status.DONE, "")}
     assert {step.path for step in others if isinstance(step, SetKnob)} == {"users/b07/web", "users/b03/web"}
     assert {
         end[0] for step, end in others.items() if not isinstance(step, SetDoor) and step.path == "users/b07/web"
-    } == {Ending.FAILED}
+    } == {Status.FAILED}
     skipped = {end for step, end in others.items() if not isinstance(step, SetDoor) and step.path == "users/b03/web"}
-    assert skipped == {(Ending.SKIPPED, "could not enable nonsense below users/b03")}
+    assert skipped == {(Status.SKIPPED, "could not enable nonsense below users/b03")}
     there = {path: cgroups.read(path, "cgroup.freeze") for path in leaves}
     assert there == {path: None if "b07" in path else "1" if "z_z" in path else "0" for path in leaves}
 

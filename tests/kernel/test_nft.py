@@ -179,7 +179,7 @@ def test_refusals_are_counted_and_the_count_lives_on(guarded: Namespace) -> None
     guarded.nft("line.change(rules._replace(peers=frozenset([Grant(1, '10.77.0.9')])), rules)")
     counter = guarded.inside("nft", "list", "counter", "inet", "paas_isolate", "refused")
     assert "packets 1 " in counter
-    assert guarded.nft("print([(it.uid, it.address) for it in line.look().rules.peers])") == "[(1, '10.77.0.9')]"
+    assert guarded.nft("print([(it.uid, it.address) for it in line.observe().rules.peers])") == "[(1, '10.77.0.9')]"
 
 
 def test_an_owner_that_is_taken_out_is_shut_out_and_in_again(guarded: Namespace) -> None:
@@ -187,7 +187,7 @@ def test_an_owner_that_is_taken_out_is_shut_out_and_in_again(guarded: Namespace)
     tries = f'for uid in ({ALICE}, {FRONT}): print(child(uid, lambda: connect("{A4}")))'
     play = f'servers = [serving({ALICE}, "{A4}")]\n{tries}'
     assert str(ALICE) not in guarded.play(play)
-    guarded.nft("line.change(rules, line.look().rules)")
+    guarded.nft("line.change(rules, line.observe().rules)")
     assert guarded.play(play) == [str(ALICE)] * 2
 
 
@@ -204,22 +204,22 @@ SPOILT = [
 
 @pytest.mark.parametrize("spoilt", SPOILT)
 def test_what_somebody_did_to_the_table_is_seen_and_mended(guarded: Namespace, spoilt: str) -> None:
-    whole = "print(bool(line.look() and line.look().whole and line.look().rules == rules))"
+    whole = "print(bool(line.observe() and line.observe().whole and line.observe().rules == rules))"
     assert guarded.nft(whole) == "True"
     before = guarded.nft("print(nfnetlink.generation())")
     guarded.inside("nft", spoilt)
     assert guarded.nft("print(nfnetlink.generation())") != before
     assert guarded.nft(whole) == "False"
-    guarded.nft("line.lay(rules)")
+    guarded.nft("line.install(rules)")
     assert guarded.nft(whole) == "True"
 
 
 HEARD = """
 import subprocess
-from paas_isolate.linux.ears.netlinks import Netlinks
-def heard(): return [it.who.rpartition(' ')[2] for it in ear.heard()]
+from paas_isolate.linux.ears.netlinks import NetlinkSource
+def heard(): return [it.who.rpartition(' ')[2] for it in ear.read()]
 def flush(): subprocess.run(['nft', 'flush', 'ruleset'], check=True)
-ear = Netlinks()
+ear = NetlinkSource()
 many = Rules(frozenset(Grant(100000 + it, f'10.77.{it // 250}.{it % 250 + 1}') for it in range(30000)))
 """
 
@@ -228,13 +228,13 @@ def test_our_own_transactions_are_no_news_and_those_of_others_are(space: Namespa
     """Of 30,000 elements the kernel tells more than fits into the socket."""
     said = space.nft(f"""{HEARD}
 before = nfnetlink.generation()
-line.lay(many)
+line.install(many)
 print(nfnetlink.remember(before, 2), heard())
 flush()
 print(heard())
 before = nfnetlink.generation()
 subprocess.run(['nft', 'add', 'table', 'inet', 'other'], check=True)
-line.lay(many)
+line.install(many)
 print(nfnetlink.remember(before, 2), len(heard()) > 0)
 """)
     assert said.splitlines() == ["True []", "['(nft)']", "False True"]
@@ -242,13 +242,13 @@ print(nfnetlink.remember(before, 2), len(heard()) > 0)
 
 def test_what_was_prepared_is_laid_as_it_was(space: Namespace) -> None:
     said = space.nft(f"""{HEARD}
-line.lay(many)
-ready = line.spelled(many)
+line.install(many)
+ready = line.render(many)
 flush()
-print(nfnetlink.has_table(nft.TABLE), line.look())
+print(nfnetlink.has_table(nft.TABLE), line.observe())
 before = nfnetlink.generation()
-line.lay_spelled(ready)
-print(nfnetlink.has_table(nft.TABLE), line.look() == (True, many), nfnetlink.remember(before, 1))
+line.install_rendered(ready)
+print(nfnetlink.has_table(nft.TABLE), line.observe() == (True, many), nfnetlink.remember(before, 1))
 """)
     assert said.splitlines() == ["False None", "True True True"]
 
@@ -256,13 +256,14 @@ print(nfnetlink.has_table(nft.TABLE), line.look() == (True, many), nfnetlink.rem
 def test_other_tables_are_not_touched(space: Namespace) -> None:
     space.inside("nft", "add table inet other; add chain inet other c; add rule inet other c counter accept")
     before = space.inside("nft", "list", "ruleset")
-    space.nft("line.lay(rules); line.change(Rules(), rules); line.lay(rules); line.remove()")
+    space.nft("line.install(rules); line.change(Rules(), rules); line.install(rules); line.remove()")
     assert space.inside("nft", "list", "ruleset") == before
 
 
 def test_the_nft_command_does_where_the_library_is_missing(guarded: Namespace) -> None:
     guarded.nft(
-        "nft.LIBRARY = 'nowhere.so'; assert line.look().whole; line.lay(rules); assert line.look() == (True, rules)"
+        "nft.LIBRARY = 'nowhere.so'; assert line.observe().whole; line.install(rules); "
+        "assert line.observe() == (True, rules)"
     )
     said = guarded.nft("nft.LIBRARY = 'nowhere.so'\ntry: nft.run('nonsense')\nexcept nft.HostError as e: print(e)")
     assert "nft: " in said and "syntax error" in said
@@ -337,7 +338,7 @@ def test_a_published_port_leads_nowhere_while_the_machine_listens_there(
 def test_a_customer_who_listens_without_a_port_takes_none_that_is_published(lan: Namespace, guarded: Namespace) -> None:
     """listen(2) without bind(2) gets one of the kernel's own ports, and asks no gate."""
     guarded.inside("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001")
-    guarded.nft("assert not line.look().whole; line.lay(rules); assert line.look().whole")
+    guarded.nft("assert not line.observe().whole; line.install(rules); assert line.observe().whole")
     guarded.nft(f"line.change(rules._replace(published=frozenset([Published(40001, {A4!r}, 8080)])), rules)")
     with guarded.serving(f"{ALICE}, {A4!r}", f"{BOB}, '0.0.0.0', socket.SOCK_STREAM, 40001"):
         assert lan.play('print(connect("192.0.2.1", 40001))') == [str(ALICE)]
@@ -346,7 +347,9 @@ def test_a_customer_who_listens_without_a_port_takes_none_that_is_published(lan:
 def test_what_is_published_is_seen_again(guarded: Namespace) -> None:
     both = f"frozenset([Published(8300, {A4!r}, 8080), Published(8300, {A6!r}, 8080), Published(53, {B4!r}, 53)])"
     guarded.nft(f"line.change(rules._replace(published={both}), rules)")
-    assert guarded.nft(f"it = line.look(); print(it.whole and it.rules == rules._replace(published={both}))") == "True"
+    assert (
+        guarded.nft(f"it = line.observe(); print(it.whole and it.rules == rules._replace(published={both}))") == "True"
+    )
 
 
 @pytest.mark.parametrize("kind", ["SOCK_DGRAM", "SOCK_STREAM"])

@@ -10,7 +10,7 @@ import pytest
 from attackers import Attackers, attackers
 from shop import ALICE, NO_LIMIT, Shop
 
-from paas_isolate.end import end
+from paas_isolate.end import terminate
 from paas_isolate.linux import pidfd, procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model.world import Process
@@ -77,7 +77,7 @@ def test_it_does_not_survive_kill(attackers: Attackers, cgroups: CgroupTree, *, 
     with without_leader(attackers("no_leader"), into=into) as pid:
         if not inside:
             cgroups.attach("users/alice/web", pid)
-        end(cgroups, ["users/alice"], grace=0)
+        terminate(cgroups, ["users/alice"], grace=0)
         assert not cgroups.populated("users/alice")
         assert gone(pid)
         assert cgroups.read("users/alice", "cgroup.freeze") == "0"
@@ -88,7 +88,7 @@ def test_a_chain_of_them_does_not_survive_kill(attackers: Attackers, cgroups: Cg
         cgroups.create(path)
     with without_leader(attackers("no_leader"), "9", into=f"{cgroups.root}/users/alice/web") as pid:
         cgroups.write("users/alice", "cgroup.freeze", "1")
-        end(cgroups, ["users/alice"], grace=0)
+        terminate(cgroups, ["users/alice"], grace=0)
         assert not cgroups.populated("users/alice")
         assert gone(pid)
         assert cgroups.read("users/alice", "cgroup.freeze") == "1"

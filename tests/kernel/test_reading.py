@@ -8,10 +8,10 @@ import pytest
 from conftest import Sleepers
 from shop import ALICE, wait_for
 
-from paas_isolate.changes.place import Places
+from paas_isolate.changes.place import Placement
 from paas_isolate.daemon.mending import strays
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.model.account import Fleet, Host, Match, Service, Sold
+from paas_isolate.model.account import Account, Fleet, Host, Match, Service
 
 pytestmark = pytest.mark.kernel
 _listeners: list[set[str]] = []
@@ -34,9 +34,9 @@ def test_a_command_line_is_read_only_where_a_rule_asks(
     cgroups: CgroupTree, sleeper: Sleepers, match: Match, read: bool
 ) -> None:
     wait_for(ALICE, pid := sleeper(uid=ALICE).pid)
-    alice = Sold("alice", "alice", {"alice": ALICE}, "alice", "/", None, {}, (Service("web", match=match),))
+    alice = Account("alice", "alice", {"alice": ALICE}, "alice", "/", None, {}, (Service("web", match=match),))
     with opened() as files:
-        (move,) = strays(cgroups, Places(Fleet(Host(), {"alice": alice})), [pid])
+        (move,) = strays(cgroups, Placement(Fleet(Host(), {"alice": alice})), [pid])
     assert move.process.pid == pid
     assert f"/proc/{pid}/stat" in files
     assert bool(move.process.command) is read

@@ -53,7 +53,7 @@ with CgroupTree(mount, root) as tree:
                 told["moved"] += 1
             except ProcessLookupError:
                 told["ended"] += 1
-            except pidfd.Changed:
+            except pidfd.ProcessChanged:
                 told["changed"] += 1
     told["strangers there"] = sum(
         1 for pid in tree.pids("leaf") if (it := procfs.identity(pid)) and it.uids[0] == int(stranger))

@@ -8,7 +8,7 @@ import time
 import pytest
 from conftest import Sleepers
 
-from paas_isolate.end import end
+from paas_isolate.end import terminate
 from paas_isolate.linux import pidfd, procfs
 from paas_isolate.linux.cgroupfs import CgroupTree
 from paas_isolate.model.world import Process
@@ -82,7 +82,7 @@ def test_a_process_that_is_not_what_it_was_is_left_alone(cgroups: CgroupTree, sl
         Process(pid, UID, here, start + 1),
         Process(pid, UID, "users/alice/login", start),
     ):
-        with pytest.raises(pidfd.Changed):
+        with pytest.raises(pidfd.ProcessChanged):
             pidfd.move(cgroups, wrong, "leaf")
     assert cgroups.pids("leaf") == ()
 
@@ -150,7 +150,7 @@ def test_killing_asks_first(cgroups: CgroupTree, sleeper: Sleepers) -> None:
     reapers = [threading.Thread(target=lambda p=p: statuses.append(p.wait())) for p in (polite, stubborn)]
     for reaper in reapers:
         reaper.start()
-    assert end(cgroups, ["users/alice"], grace=0.5) == 2
+    assert terminate(cgroups, ["users/alice"], grace=0.5) == 2
     for reaper in reapers:
         reaper.join()
     assert (polite.returncode, stubborn.returncode) == (-15, -9)
@@ -164,6 +164,6 @@ def test_a_frozen_service_can_be_killed(cgroups: CgroupTree, sleeper: Sleepers) 
     cgroups.write("users/alice", "cgroup.freeze", "1")
     reaper = threading.Thread(target=process.wait)
     reaper.start()
-    assert end(cgroups, ["users/alice"], grace=0.1) == 1
+    assert terminate(cgroups, ["users/alice"], grace=0.1) == 1
     reaper.join()
     assert process.returncode == -9

@@ -91,7 +91,7 @@ def test_whose_uids_are_others_at_the_last_moment_is_left_alone(attackers: Attac
         found = procfs.identity(pid)
         assert found
         seen = Process(pid, ALICE, where(cgroups, pid), found.start)
-        with pytest.raises(pidfd.Changed):
+        with pytest.raises(pidfd.ProcessChanged):
             pidfd.move(cgroups, seen, "leaf")
         pidfd.move(cgroups, seen._replace(others=(BOB,)), "leaf")
         assert where(cgroups, pid) == "leaf"

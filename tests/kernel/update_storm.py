@@ -13,17 +13,17 @@ import sys
 import time
 from collections.abc import Callable
 
-from paas_isolate.linux.gate.keeper import PINS, Keeper, Spots
+from paas_isolate.linux.gate.keeper import PINS, AttachPoints, BpfGate
 from paas_isolate.linux.links import Links
 from paas_isolate.linux.nft import Nft
-from paas_isolate.model.network import Gate, Grant, Home, Pools, Published, Restraint, Rules
+from paas_isolate.model.network import EgressAssignment, Gate, Grant, Pools, Published, Rules, UidAddresses
 
 ALICE, BOB, FRONT = 48_301, 48_302, 48_304
 A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"
 RULES = Rules(
     frozenset({Grant(ALICE, A4), Grant(ALICE, A6), Grant(BOB, B4), Grant(BOB, B6)}), frontends=frozenset({FRONT})
 )
-GATE = Gate({ALICE: Home(A4, A6), BOB: Home(B4, B6)}, frontends=RULES.frontends)
+GATE = Gate({ALICE: UidAddresses(A4, A6), BOB: UidAddresses(B4, B6)}, frontends=RULES.frontends)
 
 
 def reached() -> bool:
@@ -58,10 +58,10 @@ def other(number: int) -> tuple[Rules, Gate]:
         owners=RULES.owners | {Grant(uid, address)},
         peers=frozenset({Grant(uid, f"10.77.9.{number % 11 + 1}")}),
         published=frozenset({Published(8300 + number % 5, address, 80)}),
-        restrained=frozenset({Restraint(uid, ("deny smtp",) if number % 3 else ("allow dns", "deny all"))}),
+        restrained=frozenset({EgressAssignment(uid, ("deny smtp",) if number % 3 else ("allow dns", "deny all"))}),
     )
     return rules, GATE._replace(
-        homes={**GATE.homes, uid: Home(address, f"fd77:7061:6173::9:{number % 37 + 1:x}")}, peers=rules.peers
+        homes={**GATE.homes, uid: UidAddresses(address, f"fd77:7061:6173::9:{number % 37 + 1:x}")}, peers=rules.peers
     )
 
 
@@ -108,8 +108,8 @@ def main(root: str, count: int) -> None:
         subprocess.run(command.split(), check=True)
     Links().add([A4, A6, B4, B6])
     pools = Pools("10.77.0.0/16", "fd77:7061:6173::/64")
-    table, keeper = Nft(pools), Keeper(pools, Spots(PINS, root, f"{root}/users"))
-    table.lay(RULES)
+    table, keeper = Nft(pools), BpfGate(pools, AttachPoints(PINS, root, f"{root}/users"))
+    table.install(RULES)
     keeper.set(GATE, None)
     server = serve(root)
     players = {name: play(name, root) for name in PLAYERS}
@@ -122,7 +122,7 @@ def main(root: str, count: int) -> None:
     json.dump(told, sys.stdout)
 
 
-def change_all(table: Nft, keeper: Keeper, count: int) -> dict[str, object]:
+def change_all(table: Nft, keeper: BpfGate, count: int) -> dict[str, object]:
     """Ends with the players asked to stop."""
     seed = random.randrange(1 << 30)
     chance, begin = random.Random(seed), time.monotonic()
@@ -130,7 +130,7 @@ def change_all(table: Nft, keeper: Keeper, count: int) -> dict[str, object]:
     for _ in range(count):
         new_rules, new_gate = other(chance.randrange(1000))
         whole = chance.random() < 0.01
-        table.lay(new_rules) if whole else table.change(new_rules, rules)
+        table.install(new_rules) if whole else table.change(new_rules, rules)
         keeper.set(new_gate, None if whole else gate)
         rules, gate = new_rules, new_gate
     seconds = time.monotonic() - begin

@@ -6,11 +6,11 @@ from typing import cast
 import pytest
 
 from paas_isolate import apply as hands
-from paas_isolate.apply import Ending, Outcome, apply
+from paas_isolate.apply import Outcome, Status, apply
 from paas_isolate.changes.seen import SetQuota
-from paas_isolate.changes.steps import Changes, Create, SetKnob
+from paas_isolate.changes.steps import Changes, CreateCgroup, SetKnob
 from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.model.quota import UNLIMITED, Allotment, Quota, Rations, Row
+from paas_isolate.model.quota import UNLIMITED, Quota, QuotaKey, QuotaPort, QuotaSpec
 
 
 class Tree:
@@ -35,16 +35,16 @@ def carried_out(steps: Changes, tree: Tree) -> list[Outcome]:
 def test_a_step_that_raises_has_failed_and_its_account_is_left_alone() -> None:
     names = ("alice", "bob", "carol")
     steps: Changes = (
-        *(Create(f"users/{it}") for it in names),
+        *(CreateCgroup(f"users/{it}") for it in names),
         *(SetKnob(f"users/{it}", "pids.max", "9") for it in names),
     )
     tree = Tree()
     ends = carried_out(steps, tree)
-    created = [Ending.DONE, Ending.FAILED, Ending.DONE]
-    assert [end.ending for end in ends] == [*created, Ending.DONE, Ending.SKIPPED, Ending.DONE]
+    created = [Status.DONE, Status.FAILED, Status.DONE]
+    assert [end.status for end in ends] == [*created, Status.DONE, Status.SKIPPED, Status.DONE]
     assert ends[1].trouble is not None
     assert "test_apply.py" in ends[1].trouble.text
-    assert "\x1b" not in ends[1].trouble.text + ends[1].because
+    assert "\x1b" not in ends[1].trouble.text + ends[1].reason
     assert tree.touched.count("users/bob") == 1
 
 
@@ -54,7 +54,7 @@ def test_so_it_is_when_the_work_is_shared_by_processes(monkeypatch: pytest.Monke
         SetKnob(f"users/{it}", knob, "9") for it in ("alice", "bob", "zoe") for knob in ("pids.max", "memory.max") * 20
     )
     ends = carried_out(steps, Tree())
-    assert {end.step.path for end in ends if end.ending is Ending.DONE} == {"users/alice", "users/zoe"}  # type: ignore[union-attr]
+    assert {end.step.path for end in ends if end.status is Status.DONE} == {"users/alice", "users/zoe"}  # type: ignore[union-attr]
     troubles = [end for end in ends if end.trouble]
     assert len(troubles) == 1
     assert len(ends) == 120
@@ -64,7 +64,7 @@ class Quotas:
     def __init__(self) -> None:
         self.set_to: dict[int, Quota] = {}
 
-    def set(self, wanted: Mapping[Row, Allotment]) -> list[str]:
+    def set(self, wanted: Mapping[QuotaKey, QuotaSpec]) -> list[str]:
         for row, it in wanted.items():
             if row.uid == 1007:
                 raise KeyError(row.uid)
@@ -75,13 +75,14 @@ class Quotas:
 def test_of_what_is_done_for_many_at_once_one_that_raises_costs_no_other() -> None:
     quotas = Quotas()
     steps = tuple(
-        SetQuota(Row("ext4", uid), Allotment(f"u{uid}", "/home", Quota(1, 0)), UNLIMITED) for uid in range(1000, 1020)
+        SetQuota(QuotaKey("ext4", uid), QuotaSpec(f"u{uid}", "/home", Quota(1, 0)), UNLIMITED)
+        for uid in range(1000, 1020)
     )
-    ends = list(apply(cast("CgroupTree", Tree()), steps, rations=cast("Rations", quotas)))
+    ends = list(apply(cast("CgroupTree", Tree()), steps, rations=cast("QuotaPort", quotas)))
     assert [end.step for end in ends] == list(steps)
-    wrong = {end.step.row.uid: end for end in ends if end.ending is not Ending.DONE}  # type: ignore[union-attr]
-    assert {uid: end.ending for uid, end in wrong.items()} == {1003: Ending.FAILED, 1007: Ending.FAILED}
-    assert wrong[1003].because == "is full"
+    wrong = {end.step.row.uid: end for end in ends if end.status is not Status.DONE}  # type: ignore[union-attr]
+    assert {uid: end.status for uid, end in wrong.items()} == {1003: Status.FAILED, 1007: Status.FAILED}
+    assert wrong[1003].reason == "is full"
     assert wrong[1003].trouble is None
     assert wrong[1007].trouble is not None
     assert quotas.set_to.keys() == {*range(1000, 1020)} - {1007}

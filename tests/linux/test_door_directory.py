@@ -20,18 +20,18 @@ def here(doors: DoorDirectory) -> Path:
 
 
 def test_what_is_set_is_seen(doors: DoorDirectory) -> None:
-    assert doors.look() == {}
+    assert doors.observe() == {}
     doors.set("1001", "users/alice/login")
     doors.set("1002", "closed/bob")
     doors.complete()
-    assert doors.look() == {"1001": "users/alice/login", "1002": "closed/bob", COMPLETE: ""}
+    assert doors.observe() == {"1001": "users/alice/login", "1002": "closed/bob", COMPLETE: ""}
     assert os.readlink(here(doors) / "1001") == "/cgroup/tree/users/alice/login"
     assert os.readlink(here(doors) / "1002") == "closed/bob"
     assert here(doors).stat().st_mode & 0o777 == 0o700
     doors.set("1001", "closed/alice")
     doors.remove("1002")
     doors.remove("1002")
-    assert doors.look() == {"1001": "closed/alice", COMPLETE: ""}
+    assert doors.observe() == {"1001": "closed/alice", COMPLETE: ""}
 
 
 def a_file(place: Path) -> None:
@@ -57,11 +57,11 @@ def test_what_lies_in_the_place_of_the_directory_goes(
 ) -> None:
     here(doors).parent.mkdir()
     sabotage(here(doors))
-    assert doors.look() == {}
+    assert doors.observe() == {}
     if first == "set":
         doors.set("1001", "users/alice/login")
     doors.complete()
-    assert doors.look().keys() - {"1001"} == {COMPLETE}
+    assert doors.observe().keys() - {"1001"} == {COMPLETE}
 
 
 def test_what_lies_in_the_place_of_a_door_goes(doors: DoorDirectory) -> None:
@@ -70,7 +70,7 @@ def test_what_lies_in_the_place_of_a_door_goes(doors: DoorDirectory) -> None:
     (here(doors) / "1002").mkdir()
     (here(doors) / f".new{os.getpid()}").touch()
     (here(doors) / "left").mkdir()
-    assert doors.look() == {
+    assert doors.observe() == {
         "1001": NO_DOOR,
         "1002": NO_DOOR,
         f".new{os.getpid()}": NO_DOOR,
@@ -81,4 +81,4 @@ def test_what_lies_in_the_place_of_a_door_goes(doors: DoorDirectory) -> None:
         doors.set(name, "users/alice/login")
     for name in (f".new{os.getpid()}", "left"):
         doors.remove(name)
-    assert doors.look() == {"1001": "users/alice/login", "1002": "users/alice/login", COMPLETE: ""}
+    assert doors.observe() == {"1001": "users/alice/login", "1002": "users/alice/login", COMPLETE: ""}

@@ -46,7 +46,7 @@ class Tree:
 def test_an_account_that_hardly_gets_cpu_time_has_a_core_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ending, "_PROMPT", 0)
     tree = Tree()
-    ending.end(tree, ["users/a"], grace=0)  # type: ignore[arg-type]
+    ending.terminate(tree, ["users/a"], grace=0)  # type: ignore[arg-type]
     assert tree.killed == ["users/a"]
     assert tree.written[:2] == [("users/a", "100000 100000"), ("users/a/slow", "100000 100000")]
     assert tree.knobs == SOLD
@@ -57,6 +57,6 @@ def test_it_gets_back_what_it_was_sold_also_where_it_does_not_end(monkeypatch: p
     monkeypatch.setattr(ending, "_KILL_SECONDS", 0)
     tree = Tree(deaf=True)
     with pytest.raises(HostError, match="do not end even by SIGKILL"):
-        ending.end(tree, ["users/b/web"], grace=0)  # type: ignore[arg-type]
+        ending.terminate(tree, ["users/b/web"], grace=0)  # type: ignore[arg-type]
     assert tree.written == [("users/b/web", "100000 100000"), ("users/b/web", "50000 100000")]
     assert tree.knobs == SOLD

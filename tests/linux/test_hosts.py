@@ -17,12 +17,12 @@ def test_lines_come_change_and_go(tmp_path: Path) -> None:
     path.write_bytes(OTHERS)
     path.chmod(0o640)
     file = HostsFile(str(path))
-    assert file.look() == ()
+    assert file.observe() == ()
     file.set(SOME)
-    assert file.look() == SOME
+    assert file.observe() == SOME
     path.write_bytes(path.read_bytes() + b"10.0.0.1 added.behind\n")
     file.set(SOME[:1])
-    assert file.look() == SOME[:1]
+    assert file.observe() == SOME[:1]
     assert path.read_bytes() == OTHERS + b"\n" + BEGIN + SOME[0].encode() + b"\n" + END + b"10.0.0.1 added.behind\n"
     file.set(())
     assert path.read_bytes() == OTHERS + b"\n10.0.0.1 added.behind\n"
@@ -43,7 +43,7 @@ def test_spoilt_marks_are_told_and_nothing_is_lost(tmp_path: Path, spoilt: bytes
     path = tmp_path / "hosts"
     path.write_bytes(OTHERS + b"\n" + spoilt)
     file = HostsFile(str(path))
-    assert file.look() is None
+    assert file.observe() is None
     with pytest.raises(HostError, match="marks of paas-isolate"):
         file.set(SOME)
     assert path.read_bytes() == OTHERS + b"\n" + spoilt
@@ -59,9 +59,9 @@ def test_a_link_leads_to_the_file_and_stays_one(tmp_path: Path) -> None:
 
 def test_where_there_is_no_file_there_is_one_afterwards(tmp_path: Path) -> None:
     file = HostsFile(str(tmp_path / "hosts"))
-    assert file.look() == ()
+    assert file.observe() == ()
     file.set(SOME)
-    assert file.look() == SOME
+    assert file.observe() == SOME
     assert (tmp_path / "hosts").stat().st_mode & 0o777 == 0o644
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from paas_isolate.linux.disks import is_customers, is_diskless
-from paas_isolate.linux.mounts import Table, parse
+from paas_isolate.linux.mounts import MountTable, parse
 
 MOUNTED = """\
 24 27 0:6 / /dev rw,relatime - devtmpfs devtmpfs rw,size=12334460k,nr_inodes=3083615,mode=755
@@ -22,8 +22,8 @@ MOUNTED = """\
 
 
 @pytest.fixture
-def table() -> Table:
-    return Table(map(parse, MOUNTED.splitlines()))
+def table() -> MountTable:
+    return MountTable(map(parse, MOUNTED.splitlines()))
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def table() -> Table:
         ("/home/carol/old/x", "/dev/vdd"),
     ],
 )
-def test_the_mount_that_a_path_lies_on(table: Table, path: str, source: str) -> None:
+def test_the_mount_that_a_path_lies_on(table: MountTable, path: str, source: str) -> None:
     assert table.of(path).source == source
 
 
-def test_a_file_system_is_opened_where_it_is_seen_nearest_to_the_root(table: Table) -> None:
+def test_a_file_system_is_opened_where_it_is_seen_nearest_to_the_root(table: MountTable) -> None:
     assert [table.point(it) for it in ("254:16", "254:0", "254:32", "9:9")] == ["/srv", "/", "", ""]
 
 
@@ -52,11 +52,11 @@ def test_a_file_system_is_opened_where_it_is_seen_nearest_to_the_root(table: Tab
     ("path", "diskless"),
     [("/home/alice", True), ("/far/x", True), ("/auto/x", True), ("/dev/shm", True), ("/data/x", False), ("/", False)],
 )
-def test_who_names_a_disk_has_none_by_that(table: Table, path: str, diskless: bool) -> None:
+def test_who_names_a_disk_has_none_by_that(table: MountTable, path: str, diskless: bool) -> None:
     assert is_diskless(table.of(path)) is diskless
 
 
-def test_only_what_a_customers_program_answers_for_is_a_customers(table: Table) -> None:
+def test_only_what_a_customers_program_answers_for_is_a_customers(table: MountTable) -> None:
     paths = ("/home/alice", "/far", "/home/bob", "/auto")
     assert [path for path in paths if is_customers(table.of(path))] == ["/home/alice"]
     backup = parse("48 27 0:55 / /backup rw - fuse.sshfs far:/ rw,user_id=0,group_id=0")

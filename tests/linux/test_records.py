@@ -12,19 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paas_isolate.linux import procfs
-from paas_isolate.linux.records import ENDING, RecordDirectory, name_of, path_of
-from paas_isolate.linux.results import ResultDirectory
+from paas_isolate.linux.records import ENDING, RunRecords, name_of, path_of
+from paas_isolate.linux.results import JobResults
 from paas_isolate.model import tree
-from paas_isolate.model.running import MANY, End, Run
+from paas_isolate.model.running import MANY, ProgramExit, Run
 
 WEB = "users/alice/web"
 DIGEST = "0123456789abcdef01234567"
 HEAD = json.dumps({"digest": DIGEST, "begun": [1700000000.5], "starved": 2})
 
 
-class Cabinet(RecordDirectory):
+class Cabinet(RunRecords):
     def __init__(self, place: Path) -> None:
-        super().__init__(str(place / "services"), "", ResultDirectory(str(place / "results")))
+        super().__init__(str(place / "services"), "", JobResults(str(place / "results")))
         self.place = place / "services"
         self.place.mkdir(exist_ok=True)
 
@@ -33,7 +33,7 @@ class Cabinet(RecordDirectory):
         (self.place / name).write_bytes(data)
 
     def seen(self, *members: int, starved: int = 2) -> Run | None:
-        return self.look({WEB: members}, lambda _: starved).get(WEB)
+        return self.observe({WEB: members}, lambda _: starved).get(WEB)
 
     def text(self) -> list[str]:
         return [line for line in (self.place / "alice.web").read_text().splitlines() if line]
@@ -58,7 +58,7 @@ def program() -> Iterator[tuple[int, int]]:
 def test_a_program_that_lives_in_its_leaf_runs(cabinet: Cabinet, program: tuple[int, int]) -> None:
     pid, start = program
     cabinet.write(f"{HEAD}\nmain {pid} {start} 6 1700000000.600\n")
-    assert cabinet.seen(pid) == Run(DIGEST, begun=(1700000000.5,), pid=pid, start=start, keeper=6, alive=True)
+    assert cabinet.seen(pid) == Run(DIGEST, starts=(1700000000.5,), pid=pid, start=start, keeper=6, alive=True)
 
 
 def test_a_program_elsewhere_or_another_with_its_pid_is_dead(cabinet: Cabinet, program: tuple[int, int]) -> None:
@@ -66,7 +66,7 @@ def test_a_program_elsewhere_or_another_with_its_pid_is_dead(cabinet: Cabinet, p
     cabinet.write(f"{HEAD}\nmain {pid} {start} 6 1700000000.600\n")
     for run in (cabinet.seen(), cabinet.seen(1)):
         assert run
-        assert (run.alive, run.end) == (False, End(at=1700000000.5)), "killed with its keeper: nobody saw how"
+        assert (run.alive, run.end) == (False, ProgramExit(at=1700000000.5)), "killed with its keeper: nobody saw how"
     cabinet.write(f"{HEAD}\nmain {pid} {start + 1} 6 1700000000.600\n")
     assert (run := cabinet.seen(pid)) is not None
     assert not run.alive
@@ -75,14 +75,14 @@ def test_a_program_elsewhere_or_another_with_its_pid_is_dead(cabinet: Cabinet, p
 @pytest.mark.parametrize(
     ("line", "starved", "end"),
     [
-        ("exit 0 1700000009.250", 2, End(status=0, at=1700000009.25)),
-        ("exit 137 1700000009.250", 3, End(status=137, at=1700000009.25)),
-        ("signal 15 1700000009.250", 3, End(signal=15, at=1700000009.25)),
-        ("signal 9 1700000009.250", 2, End(signal=9, at=1700000009.25)),
-        ("signal 9 1700000009.250", 3, End(signal=9, at=1700000009.25, starved=True)),
+        ("exit 0 1700000009.250", 2, ProgramExit(status=0, at=1700000009.25)),
+        ("exit 137 1700000009.250", 3, ProgramExit(status=137, at=1700000009.25)),
+        ("signal 15 1700000009.250", 3, ProgramExit(signal=15, at=1700000009.25)),
+        ("signal 9 1700000009.250", 2, ProgramExit(signal=9, at=1700000009.25)),
+        ("signal 9 1700000009.250", 3, ProgramExit(signal=9, at=1700000009.25, oom_killed=True)),
     ],
 )
-def test_an_end_is_told_as_the_keeper_saw_it(cabinet: Cabinet, line: str, starved: int, end: End) -> None:
+def test_an_end_is_told_as_the_keeper_saw_it(cabinet: Cabinet, line: str, starved: int, end: ProgramExit) -> None:
     cabinet.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n{line}\n")
     run = cabinet.seen(starved=starved)
     assert run is not None
@@ -103,16 +103,16 @@ def test_lines_are_taken_one_after_the_other(cabinet: Cabinet) -> None:
     cabinet.write(f"{HEAD}\n{lines}")
     assert cabinet.seen() == Run(
         DIGEST,
-        begun=(1700000000.5,),
+        starts=(1700000000.5,),
         pid=7,
         start=70,
         keeper=6,
-        end=End(signal=15, at=4.0),
-        asked=3.0,
+        end=ProgramExit(signal=15, at=4.0),
+        stop_requested_at=3.0,
         kill_at=13.0,
         why="its health checks fail",
         unhealthy=True,
-        again=True,
+        restart_requested=True,
         given_up=True,
     )
 
@@ -152,11 +152,11 @@ def test_odd_lines_are_passed_over(cabinet: Cabinet, line: str) -> None:
     run = cabinet.seen()
     assert run is not None
     assert run._replace(pid=0, start=0, keeper=0) == Run(
-        DIGEST, begun=(1700000000.5,), end=End(status=3, at=1700000001.0)
+        DIGEST, starts=(1700000000.5,), end=ProgramExit(status=3, at=1700000001.0)
     ), "and what follows is read"
     cabinet.order(WEB, alive=False)
     assert (run := cabinet.seen()) is not None
-    assert run.again
+    assert run.restart_requested
 
 
 @pytest.mark.parametrize("size", range(0, 90, 3))
@@ -166,7 +166,7 @@ def test_a_record_that_is_cut_is_none_or_as_far_as_it_goes(cabinet: Cabinet, siz
     assert (run is not None) == (size >= len(HEAD))
     cabinet.order(WEB, alive=False)
     assert (run := cabinet.seen()) is not None
-    assert run.again
+    assert run.restart_requested
 
 
 def test_a_kill_is_noted_in_the_place_of_the_last_one(cabinet: Cabinet) -> None:
@@ -177,7 +177,7 @@ def test_a_kill_is_noted_in_the_place_of_the_last_one(cabinet: Cabinet) -> None:
         cabinet.add(WEB, "again") if times == 1 else None
         run = cabinet.seen()
         assert run is not None
-        assert (run.kills, run.kill_at, run.why, run.again) == (times, 2.0, "stopped by hand", True)
+        assert (run.kills, run.kill_at, run.why, run.restart_requested) == (times, 2.0, "stopped by hand", True)
         assert begin - 0.001 <= run.killed <= run.kill_due - 2 ** (times - 1) + 0.001
     assert len(cabinet.text()) == 5
     cabinet.forget(WEB)
@@ -307,10 +307,10 @@ def test_who_runs_is_not_ordered_to_start_but_to_start_anew(cabinet: Cabinet, pr
     cabinet.write(f"{HEAD}\nmain {pid} {start} 6 1.0\n")
     cabinet.order(WEB, alive=False)
     assert (run := cabinet.seen(pid)) is not None
-    assert not run.again
+    assert not run.restart_requested
     cabinet.order(WEB, alive=True)
     assert (run := cabinet.seen(pid)) is not None
-    assert run.again
+    assert run.restart_requested
     assert run.alive
 
 
@@ -318,24 +318,24 @@ def test_an_order_is_kept_where_nothing_has_run_yet(cabinet: Cabinet) -> None:
     cabinet.order(WEB, alive=False)
     run = cabinet.seen()
     assert run is not None
-    assert (run.again, run.begun, run.digest) == (True, (), "")
+    assert (run.restart_requested, run.starts, run.digest) == (True, (), "")
 
 
 def test_links_and_what_is_no_file_are_no_records(cabinet: Cabinet, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text(f"{HEAD}\n")
     (cabinet.place / "alice.web").symlink_to(tmp_path / "elsewhere")
     (cabinet.place / "alice.directory").mkdir()
-    assert cabinet.look({}, lambda _: 0) == {}
+    assert cabinet.observe({}, lambda _: 0) == {}
 
 
 def test_a_directory_that_is_not_there_has_no_records_and_is_made(tmp_path: Path) -> None:
-    records = RecordDirectory(str(tmp_path / "run/services"), "", ResultDirectory(str(tmp_path / "results")))
-    assert records.look({}, lambda _: 0) == {}
+    records = RunRecords(str(tmp_path / "run/services"), "", JobResults(str(tmp_path / "results")))
+    assert records.observe({}, lambda _: 0) == {}
     assert not records.ending
     records.wait(WEB, DIGEST)
-    assert [*records.look({}, lambda _: 0)] == [WEB]
+    assert [*records.observe({}, lambda _: 0)] == [WEB]
     assert (tmp_path / "run/services").stat().st_mode & 0o777 == 0o700
     records.end()
     assert records.ending
-    assert [*records.look({}, lambda _: 0)] == [WEB]
+    assert [*records.observe({}, lambda _: 0)] == [WEB]
     assert (tmp_path / "run/services" / ENDING).exists()

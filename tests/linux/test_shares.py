@@ -36,11 +36,11 @@ def test_a_share_for_each_core_as_far_as_they_are_worth_it(
     monkeypatch: pytest.MonkeyPatch, items: int, cores: int, count: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    assert shares.number(items, least=100) == count
+    assert shares.worker_count(items, least=100) == count
 
 
 def test_the_first_share_is_done_here_and_the_others_elsewhere() -> None:
-    found = list(shares.carry_out(squares, shares.parts(NUMBERS, 4)))
+    found = list(shares.map_forked(squares, shares.parts(NUMBERS, 4)))
     assert [square for _, done in found for square in done] == [number**2 for number in NUMBERS]
     assert found[0][0] == os.getpid()
     assert len({pid for pid, _ in found}) == 4
@@ -49,7 +49,9 @@ def test_the_first_share_is_done_here_and_the_others_elsewhere() -> None:
 
 
 def test_an_answer_may_be_larger_than_a_pipe() -> None:
-    found = list(shares.carry_out(lambda numbers: [f"{number}" * 1000 for number in numbers], shares.parts(NUMBERS, 3)))
+    found = list(
+        shares.map_forked(lambda numbers: [f"{number}" * 1000 for number in numbers], shares.parts(NUMBERS, 3))
+    )
     assert sum(map(len, found)) == 1000
     assert found[2][-1] == "999" * 1000
 
@@ -68,7 +70,7 @@ def test_a_share_whose_child_fails_is_done_here(accident: str, capfd: pytest.Cap
             raise ValueError
         return object()
 
-    assert list(shares.carry_out(work, shares.parts(NUMBERS, 3))) == shares.parts(NUMBERS, 3)
+    assert list(shares.map_forked(work, shares.parts(NUMBERS, 3))) == shares.parts(NUMBERS, 3)
     assert capfd.readouterr() == ("", "")
 
 
@@ -78,7 +80,7 @@ def test_without_a_process_to_be_had_all_is_done_here(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "fork", fork)
     before = os.listdir("/proc/self/fd")
-    found = list(shares.carry_out(squares, shares.parts(NUMBERS, 4)))
+    found = list(shares.map_forked(squares, shares.parts(NUMBERS, 4)))
     assert {pid for pid, _ in found} == {os.getpid()}
     assert os.listdir("/proc/self/fd") == before
 
@@ -89,7 +91,7 @@ def test_what_is_done_apart_changes_nothing_here() -> None:
         return os.getpid(), os.getcwd()
 
     before = os.getcwd()
-    done = shares.apart(work)
+    done = shares.run_forked(work)
     assert done
     assert done[0] != os.getpid()
     assert (done[1], os.getcwd()) == ("/", before)
@@ -99,13 +101,13 @@ def test_what_is_done_apart_changes_nothing_here() -> None:
 
 def test_what_cannot_be_done_apart_is_not_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
     here = os.getpid()
-    assert shares.apart(lambda _: os.kill(os.getpid(), signal.SIGKILL if os.getpid() != here else 0)) is None
+    assert shares.run_forked(lambda _: os.kill(os.getpid(), signal.SIGKILL if os.getpid() != here else 0)) is None
 
     def fork() -> int:
         raise BlockingIOError
 
     monkeypatch.setattr(os, "fork", fork)
-    assert shares.apart(squares) is None
+    assert shares.run_forked(squares) is None
 
 
 def test_an_error_here_is_raised_and_ends_the_children() -> None:
@@ -118,7 +120,7 @@ def test_an_error_here_is_raised_and_ends_the_children() -> None:
 
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        list(shares.carry_out(work, shares.parts(NUMBERS, 3)))
+        list(shares.map_forked(work, shares.parts(NUMBERS, 3)))
     assert time.monotonic() - begin < 100
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
@@ -133,7 +135,7 @@ def test_a_child_goes_no_further_than_its_parent(tmp_path: Path) -> None:
                 with open({str(tmp_path / "seen")!r}, "a") as seen:
                     print(os.getpid(), number, file=seen)
                 time.sleep(0.05)
-        list(shares.carry_out(work, shares.parts(range(10_000), 2)))
+        list(shares.map_forked(work, shares.parts(range(10_000), 2)))
     """
     seen = tmp_path / "seen"
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)]) as parent:
@@ -150,7 +152,7 @@ def test_children_are_waited_for_though_nobody_asked_for_that() -> None:
     """SIGCHLD that is ignored stays so over an exec(2): a panel's hook in Perl, say."""
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        found = list(shares.carry_out(squares, shares.parts(NUMBERS, 3)))
+        found = list(shares.map_forked(squares, shares.parts(NUMBERS, 3)))
         assert [square for _, done in found for square in done] == [number**2 for number in NUMBERS]
         assert len({pid for pid, _ in found}) == 3
         assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
@@ -161,7 +163,7 @@ def test_children_are_waited_for_though_nobody_asked_for_that() -> None:
 def test_half_a_share_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a pid namespace of its own a parent may have no number at all."""
     monkeypatch.setattr(os, "getppid", lambda: 0)
-    found = list(shares.carry_out(squares, shares.parts(NUMBERS, 3)))
+    found = list(shares.map_forked(squares, shares.parts(NUMBERS, 3)))
     assert [square for _, done in found for square in done] == [number**2 for number in NUMBERS]
 
 
@@ -176,7 +178,7 @@ def test_a_child_that_is_telling_ends_with_its_parent(tmp_path: Path) -> None:
                 open({str(tmp_path / "child")!r}, "w").write(str(os.getpid()))
                 return "x" * 500_000
             signal.pause()
-        list(shares.carry_out(work, shares.parts(range(100), 2)))
+        list(shares.map_forked(work, shares.parts(range(100), 2)))
     """
     told = tmp_path / "child"
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)]) as parent:

@@ -3,22 +3,22 @@
 import pytest
 
 from paas_isolate import logins
-from paas_isolate.changes.doors import doors_as_sold
+from paas_isolate.changes.doors import desired_doors
 from paas_isolate.linux.pam.session import Session
-from paas_isolate.logins import Machine
-from paas_isolate.model.account import Fleet, Host, Service, Sold
+from paas_isolate.logins import TrialContext
+from paas_isolate.model.account import Account, Fleet, Host, Service
 
 ALICE, BOB = 1001, 1002
 
 
-def sold(name: str, uid: int, **more: object) -> Sold:
+def sold(name: str, uid: int, **more: object) -> Account:
     services = (Service("nightly", entry=("cron",)),)
-    return Sold(name, name, {name: uid}, name, "/", None, {}, services)._replace(**more)  # type: ignore[arg-type]
+    return Account(name, name, {name: uid}, name, "/", None, {}, services)._replace(**more)  # type: ignore[arg-type]
 
 
-def machine(*held: str, **more: object) -> Machine:
+def machine(*held: str, **more: object) -> TrialContext:
     fleet = Fleet(Host(), {"alice": sold("alice", ALICE, **more), "bob": sold("bob", BOB)})
-    return Machine(fleet, lambda cgroup: cgroup, doors_as_sold(fleet, held), "")
+    return TrialContext(fleet, lambda cgroup: cgroup, desired_doors(fleet, held), "")
 
 
 def landed(cgroup: str) -> Session:
@@ -29,7 +29,7 @@ REFUSED = Session(14, "Cannot make/remove an entry", "This account is suspended.
 
 
 @pytest.mark.parametrize("on", [machine("alice"), machine("alice/login"), machine(suspended=True)])
-def test_who_may_not_log_in_is_no_trial(on: Machine) -> None:
+def test_who_may_not_log_in_is_no_trial(on: TrialContext) -> None:
     assert logins.customer(on) == (BOB, "bob")
     assert not logins.wrong_for(on, ALICE, REFUSED, "sshd")
     assert "suspended or frozen" in logins.wrong_for(on, ALICE, landed("users/alice/login"), "sshd")

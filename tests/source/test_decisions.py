@@ -26,8 +26,11 @@ def test_what_an_administrator_has_stopped_is_theirs_to_start() -> None:
 
 def test_all_of_it_is_kept(tmp_path: Path) -> None:
     decided = Decisions(
-        held=frozenset({"bob"}), stopped=frozenset({WEB, "bob/x"}), rested=frozenset({WEB}), scaled={"bob/x": 3}
+        frozen=frozenset({"bob"}),
+        stopped=frozenset({WEB, "bob/x"}),
+        stopped_by_customer=frozenset({WEB}),
+        scaled={"bob/x": 3},
     )
     decisions.save(str(tmp_path), decided)
     assert decisions.load(str(tmp_path)) == decided
-    assert decided.among({"alice"}) == Decisions(stopped=frozenset({WEB}), rested=frozenset({WEB}))
+    assert decided.restricted_to({"alice"}) == Decisions(stopped=frozenset({WEB}), stopped_by_customer=frozenset({WEB}))

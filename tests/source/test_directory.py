@@ -13,7 +13,7 @@ from crowd import CROWD, MACHINE, Crowd
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Fleet
 from paas_isolate.source import compiled, files, reading
-from paas_isolate.source.directory import Directory
+from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.source.files import identity, settled
 from paas_isolate.spec.parse import DEFAULT
 
@@ -38,7 +38,7 @@ class Machine:
         return path
 
     def load(self, people: Crowd = CROWD, *, remember: bool = True) -> Fleet:
-        return Directory(str(self.etc), str(self.state), os.getuid()).load(people, MACHINE, remember=remember)
+        return SpecDirectory(str(self.etc), str(self.state), os.getuid()).load(people, MACHINE, remember=remember)
 
     def kept(self) -> list[str]:
         return sorted(str(path.relative_to(self.state)) for path in self.state.rglob("*") if path.is_file())
@@ -53,13 +53,13 @@ def machine(tmp_path: Path) -> Machine:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were opened, in order."""
     names: list[str] = []
-    read = files.Files.read
+    read = files.SafeDirectory.read
 
-    def reads(self: files.Files, name: str) -> tuple[bytes, files.Identity]:
+    def reads(self: files.SafeDirectory, name: str) -> tuple[bytes, files.Identity]:
         names.append(self.shown + name)
         return read(self, name)
 
-    monkeypatch.setattr(files.Files, "read", reads)
+    monkeypatch.setattr(files.SafeDirectory, "read", reads)
     return names
 
 
@@ -73,8 +73,8 @@ def test_a_machine_without_config_has_the_defaults(machine: Machine) -> None:
     assert found.host == DEFAULT
     assert found.accounts["alice"].limits == {"pids": 100}
     assert found.complaints == ()
-    assert not found.kept
-    assert not found.removal
+    assert not found.on_last_good
+    assert not found.removal_blocked
 
 
 def test_only_yaml_files_are_read(machine: Machine) -> None:
@@ -90,7 +90,7 @@ def test_a_name_that_is_none(machine: Machine) -> None:
     machine.write("accounts.d/Bob.yaml", "account: Bob")
     found = machine.load()
     assert "'Bob' is no name for a file here" in str(found.complaints[0])
-    assert not found.kept
+    assert not found.on_last_good
 
 
 def _link(path: Path) -> None:
@@ -129,11 +129,11 @@ def test_a_file_that_others_could_have_written_is_not_read(machine: Machine, cas
         f"accounts.d/alice.yaml: {expected}"
     ]
     assert found.accounts == good.accounts
-    assert found.kept == {"alice": "accounts.d/alice.yaml cannot be used"}
+    assert found.on_last_good == {"alice": "accounts.d/alice.yaml cannot be used"}
 
 
 def test_a_file_of_somebody_else(machine: Machine) -> None:
-    found = Directory(str(machine.etc), str(machine.state), os.getuid() + 1).load(CROWD, MACHINE)
+    found = SpecDirectory(str(machine.etc), str(machine.state), os.getuid() + 1).load(CROWD, MACHINE)
     owner = os.getuid() + 1
     path = machine.etc / "accounts.d/alice.yaml"
     expected = f"belongs to uid {os.getuid()}; expected {owner}; run: chown {owner} {path}"
@@ -168,12 +168,12 @@ def test_a_file_that_changes_while_it_is_read(machine: Machine, monkeypatch: pyt
 
 
 def test_a_file_that_vanishes_was_never_there(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(self: files.Files, name: str) -> tuple[bytes, files.Identity]:
+    def gone(self: files.SafeDirectory, name: str) -> tuple[bytes, files.Identity]:
         raise FileNotFoundError(name)
 
-    monkeypatch.setattr(files.Files, "read", gone)
+    monkeypatch.setattr(files.SafeDirectory, "read", gone)
     found = machine.load()
-    assert (found.accounts, found.kept, found.complaints) == ({}, {}, ())
+    assert (found.accounts, found.on_last_good, found.complaints) == ({}, {}, ())
 
 
 def test_an_unchanged_run_opens_no_file(machine: Machine, parsed: list[str]) -> None:
@@ -194,9 +194,9 @@ def test_an_unchanged_run_imports_no_yaml(machine: Machine) -> None:
     program = f"""
 import os, sys
 sys.path.insert(0, {os.path.dirname(__file__)!r} + "/../spec")
-from paas_isolate.source.directory import Directory
+from paas_isolate.source.directory import SpecDirectory
 from crowd import CROWD, MACHINE
-assert list(Directory({str(machine.etc)!r}, {str(machine.state)!r}, os.getuid()).load(CROWD, MACHINE).accounts)
+assert list(SpecDirectory({str(machine.etc)!r}, {str(machine.state)!r}, os.getuid()).load(CROWD, MACHINE).accounts)
 print("yaml" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -372,7 +372,7 @@ def test_a_last_good_copy_follows_account_plan_host_and_users(machine: Machine) 
 def test_a_lost_copy_is_made_anew(machine: Machine) -> None:
     settle()
     machine.load()
-    Directory(str(machine.etc), str(machine.state)).last_good.forget("alice")
+    SpecDirectory(str(machine.etc), str(machine.state)).last_good.forget("alice")
     assert machine.kept() == ["compiled"]
     machine.load()
     assert machine.kept() == ["compiled", "last-good/accounts/alice.json"]
@@ -384,10 +384,10 @@ def test_a_wrong_account_stays_with_its_copy_until_it_is_mended(machine: Machine
     for _ in range(2):
         found = machine.load()
         assert found.accounts == good.accounts
-        assert list(found.kept) == ["alice"]
+        assert list(found.on_last_good) == ["alice"]
     assert '"pids": 100' in copy_of(machine)
     machine.write("accounts.d/alice.yaml", ALICE)
-    assert not machine.load().kept
+    assert not machine.load().on_last_good
 
 
 def test_a_wrong_plan_keeps_its_accounts(machine: Machine) -> None:
@@ -395,7 +395,7 @@ def test_a_wrong_plan_keeps_its_accounts(machine: Machine) -> None:
     machine.write("plans.d/p.yaml", "plan: p\nlimits: {pids: 1_000}\n")
     found = machine.load()
     assert found.accounts == good.accounts
-    assert found.kept == {"alice": "its plan p cannot be used"}
+    assert found.on_last_good == {"alice": "its plan p cannot be used"}
     assert len(found.complaints) == 1
 
 
@@ -404,7 +404,7 @@ def test_a_copy_of_another_version_is_none(machine: Machine) -> None:
     path = machine.state / "last-good/accounts/alice.json"
     for text in (path.read_text().replace('"version": 1', '"version": 99'), "{", "[]", '{"version": 1, "kept": []}'):
         path.write_text(text)
-        assert Directory(str(machine.etc), str(machine.state)).last_good.account("alice") is None
+        assert SpecDirectory(str(machine.etc), str(machine.state)).last_good.account("alice") is None
 
 
 def test_a_wrong_host_stays_as_it_was(machine: Machine) -> None:
@@ -426,9 +426,9 @@ def test_without_accounts_d_nobody_is_gone(machine: Machine) -> None:
     good = machine.load()
     (machine.etc / "accounts.d").rename(machine.etc / "elsewhere")
     found = machine.load()
-    assert found.removal == "accounts.d is missing"
+    assert found.removal_blocked == "accounts.d is missing"
     assert found.accounts == good.accounts
-    assert found.kept == {"alice": "accounts.d is missing"}
+    assert found.on_last_good == {"alice": "accounts.d is missing"}
     assert [str(it) for it in found.complaints] == ["accounts.d: is missing"]
 
 
@@ -436,7 +436,7 @@ def test_an_account_whose_file_is_gone_is_gone(machine: Machine) -> None:
     machine.load()
     (machine.etc / "accounts.d/alice.yaml").unlink()
     found = machine.load()
-    assert (found.accounts, found.kept, found.removal) == ({}, {}, "")
+    assert (found.accounts, found.on_last_good, found.removal_blocked) == ({}, {}, "")
     assert "last-good/accounts/alice.json" in machine.kept()  # until the reconciler has removed the tree
 
 

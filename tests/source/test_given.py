@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.model.quota import Row
-from paas_isolate.source.given import FILE, Given
+from paas_isolate.model.quota import QuotaKey
+from paas_isolate.source.given import FILE, AppliedQuotas
 
-GIVEN = {Row("ext 00ff", 1000): "alice", Row("ext 00ff", 1001): "alice", Row("xfs 12", 1000): "bob"}
+GIVEN = {QuotaKey("ext 00ff", 1000): "alice", QuotaKey("ext 00ff", 1001): "alice", QuotaKey("xfs 12", 1000): "bob"}
 
 
 def test_all_of_it_is_kept(tmp_path: Path) -> None:
-    given = Given(str(tmp_path / "state"))
+    given = AppliedQuotas(str(tmp_path / "state"))
     assert (given.load(), given.there()) == ({}, False)
     given.save(GIVEN)
     assert (given.load(), given.there()) == (GIVEN, True)
@@ -23,4 +23,4 @@ def test_all_of_it_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "[1]", '{"ext 1": ["1000"]}', '{"ext 1": {"x": "alice"}}', "\xff"])
 def test_a_damaged_file_gives_nothing_to_lift(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text, encoding="latin-1")
-    assert Given(str(tmp_path)).load() == {}
+    assert AppliedQuotas(str(tmp_path)).load() == {}

@@ -37,7 +37,7 @@ def test_a_hostile_file_is_refused_and_its_neighbour_is_not(tmp_path: Path, case
     assert found.accounts["alice"].limits == {"pids": 100}
     said = [str(complaint) for complaint in found.complaints]
     assert CASES[case].told in "\n".join(said)
-    for words in (*said, *found.kept.values()):
+    for words in (*said, *found.on_last_good.values()):
         check_words(words)
         assert TREASURE not in words
     assert took < SECONDS
@@ -47,7 +47,7 @@ PROGRAM = """
 import difflib, ipaddress, json, os, sys
 from crowd import CROWD, MACHINE
 from paas_isolate.errors import SpecError
-from paas_isolate.source.directory import Directory
+from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.spec import parse
 import yaml
 
@@ -60,7 +60,7 @@ for place in json.load(sys.stdin):
         with open("/proc/self/clear_refs", "w") as clear:
             clear.write("5")
         before = peak()
-        Directory(place + "/etc", place + "/state", os.getuid()).load(CROWD, MACHINE)
+        SpecDirectory(place + "/etc", place + "/state", os.getuid()).load(CROWD, MACHINE)
         print(peak() - before, flush=True)
         os._exit(0)
     if os.wait()[1]:

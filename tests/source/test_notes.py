@@ -16,10 +16,10 @@ def test_notes_are_taken_up_and_removed(tmp_path: Path) -> None:
     notes.add(HELD, "bob/web")
     notes.add(STOPPED, "bob/worker")
     notes.add(RESTED, "bob/queue")
-    decided = added(Decisions(held=frozenset({"carol"})), notes.names())
-    assert decided.held == {"alice", "bob/web", "carol"}
+    decided = added(Decisions(frozen=frozenset({"carol"})), notes.names())
+    assert decided.frozen == {"alice", "bob/web", "carol"}
     assert decided.stopped == {"bob/worker", "bob/queue"}
-    assert decided.rested == {"bob/queue"}
+    assert decided.stopped_by_customer == {"bob/queue"}
     taken = notes.names()
     notes.add(HELD, "dave")
     notes.remove(taken)

@@ -8,7 +8,7 @@ from test_directory import ALICE, Machine
 
 from paas_isolate.errors import HostError, SpecError
 from paas_isolate.source import panel
-from paas_isolate.source.directory import Directory
+from paas_isolate.source.directory import SpecDirectory
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def put(machine: Machine, file: str, text: str) -> None:
-    directory = Directory(str(machine.etc), str(machine.state), machine.etc.stat().st_uid)
+    directory = SpecDirectory(str(machine.etc), str(machine.state), machine.etc.stat().st_uid)
     panel.put(directory, file, text.encode(), CROWD, MACHINE)
 
 
@@ -67,7 +67,7 @@ def test_what_was_wrong_before_is_not_held_against_it(machine: Machine) -> None:
 
 
 def test_removal(machine: Machine) -> None:
-    directory = Directory(str(machine.etc), str(machine.state))
+    directory = SpecDirectory(str(machine.etc), str(machine.state))
     panel.remove(directory, "accounts.d/alice.yaml")
     assert sorted(files(machine)) == ["plans.d/p.yaml"]
     with pytest.raises(HostError, match="is not there"):

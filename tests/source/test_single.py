@@ -8,15 +8,15 @@ from crowd import CROWD, MACHINE, Crowd
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from paas_isolate.changes.desire import as_sold
-from paas_isolate.changes.place import Places
-from paas_isolate.daemon.account import Edit, only, same_network
+from paas_isolate.changes.desire import desired_static
+from paas_isolate.changes.place import Placement
+from paas_isolate.daemon.account import AccountChange, restricted_to, same_network
 from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.world import World
-from paas_isolate.source.directory import Directory
-from paas_isolate.source.single import Single
-from paas_isolate.spec.alone import ties
+from paas_isolate.source.directory import SpecDirectory
+from paas_isolate.source.single import AccountReader
+from paas_isolate.spec.alone import dependencies
 
 NAMES = ("alice", "bob", "carol", "dora")
 """dora is no user of the machine."""
@@ -75,7 +75,7 @@ class Shelf:
         self.etc, self.state = place / "etc", place / "state"
         for directory in (self.etc, self.etc / "plans.d", self.etc / "accounts.d"):
             directory.mkdir(mode=0o755)
-        self.directory = Directory(str(self.etc), str(self.state), os.getuid())
+        self.directory = SpecDirectory(str(self.etc), str(self.state), os.getuid())
 
     def plan(self, name: str, text: str) -> None:
         self._write(f"plans.d/{name}.yaml", f"plan: {name}\n{text}\n")
@@ -100,12 +100,12 @@ class Shelf:
 
 
 def world(fleet: Fleet) -> World:
-    return as_sold(fleet, machine=MACHINE, device_of=lambda _: "254:0", held={"alice/web", "bob"})
+    return desired_static(fleet, machine=MACHINE, device_of=lambda _: "254:0", held={"alice/web", "bob"})
 
 
-def one(fleet: Fleet, sold: Sold) -> dict[str, object]:
+def one(fleet: Fleet, sold: Account) -> dict[str, object]:
     """What the cgroups of one account should be."""
-    cgroups = world(only(fleet, sold)).cgroups
+    cgroups = world(restricted_to(fleet, sold)).cgroups
     return {path: knobs for path, knobs in cgroups.items() if tree.directory_of(path) == sold.directory}
 
 
@@ -132,22 +132,26 @@ def test_it_is_sold_as_everything_together_has_it(
         for name, lines in zip(NAMES, before, strict=True):
             shelf.account(name, lines)
         fleet = shelf.load()
-        places, tied = Places(fleet), ties(fleet)
-        single, known = Single(shelf.directory), CROWD
+        places, tied = Placement(fleet), dependencies(fleet)
+        single, known = AccountReader(shelf.directory), CROWD
         for name, lines, people in edits:
             if people is not known:
                 known, fleet = people, shelf.load(people)
-                places, tied = Places(fleet), ties(fleet)
+                places, tied = Placement(fleet), dependencies(fleet)
             shelf.account(name, lines)
             sold = single.sold(name, fleet, tied, people, MACHINE, places.owner)
             whole = shelf.load(people)
             event("alone" if sold else "together")
             if sold is None:
-                fleet, places, tied = whole, Places(whole), ties(whole)
+                fleet, places, tied = whole, Placement(whole), dependencies(whole)
                 continue
-            edit = Edit(fleet.accounts.get(name), sold)
+            edit = AccountChange(fleet.accounts.get(name), sold)
             assert {**fleet.accounts, name: sold} == whole.accounts
-            assert (fleet.kept, fleet.complaints, fleet.removal) == (whole.kept, whole.complaints, whole.removal)
+            assert (fleet.on_last_good, fleet.complaints, fleet.removal_blocked) == (
+                whole.on_last_good,
+                whole.complaints,
+                whole.removal_blocked,
+            )
             assert (fleet.renamed, fleet.doubtful, fleet.revoked) == (whole.renamed, whole.doubtful, whole.revoked)
             assert (fleet.exempt, fleet.frontends, fleet.host) == (whole.exempt, whole.frontends, whole.host)
             there = world(whole).cgroups
@@ -156,7 +160,7 @@ def test_it_is_sold_as_everything_together_has_it(
                 assert world(fleet).network == world(whole).network
             fleet, tied = fleet._replace(accounts={**fleet.accounts, name: sold}), tied.with_peers(sold.peers)
             places.replace(edit.before, sold)
-            anew = Places(whole)
+            anew = Placement(whole)
             uids = range(1000, 1005)
             assert [places.account_of(uid) for uid in uids] == [anew.account_of(uid) for uid in uids]
             assert [places.owner(name) for name in NAMES] == [anew.owner(name) for name in NAMES]
@@ -168,14 +172,14 @@ def test_an_ordinary_edit_needs_nobody_else(tmp_path: Path) -> None:
     for name in NAMES[:3]:
         shelf.account(name, ["plan: p"])
     fleet = shelf.load()
-    places, single = Places(fleet), Single(shelf.directory)
+    places, single = Placement(fleet), AccountReader(shelf.directory)
     shelf.account("alice", ["plan: p", "limits: {pids: 9}"])
-    sold = single.sold("alice", fleet, ties(fleet), CROWD, MACHINE, places.owner)
+    sold = single.sold("alice", fleet, dependencies(fleet), CROWD, MACHINE, places.owner)
     assert sold
     assert sold.limits == {"pids": 9}
     shelf.plan("p", "limits: {pids: 5}")
     shelf.account("bob", ["plan: p"])
-    sold = single.sold("bob", fleet, ties(fleet), CROWD, MACHINE, places.owner)
+    sold = single.sold("bob", fleet, dependencies(fleet), CROWD, MACHINE, places.owner)
     assert sold
     assert sold.limits == {"pids": 5}
 
@@ -189,6 +193,6 @@ def test_a_uid_that_was_an_accounts_without_a_file_is_judged_with_everything(tmp
     fleet = shelf.load(people)
     assert fleet.doubtful == {1001}
     shelf.account("dora", [])
-    single, places = Single(shelf.directory), Places(fleet)
-    assert single.sold("dora", fleet, ties(fleet), people, MACHINE, places.owner) is None
+    single, places = AccountReader(shelf.directory), Placement(fleet)
+    assert single.sold("dora", fleet, dependencies(fleet), people, MACHINE, places.owner) is None
     assert shelf.load(people).revoked == {"alice": {1001}}

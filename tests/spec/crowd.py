@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from paas_isolate.model.account import Fleet, Sold, User
+from paas_isolate.model.account import Account, Fleet, User
 from paas_isolate.model.machine import Machine
-from paas_isolate.spec.gather import Wrong, gather
+from paas_isolate.spec.gather import UnusableFiles, gather
 from paas_isolate.spec.parse import parse_account, parse_host, parse_plan
 
 MACHINE = Machine(cores=2, cpu_set="0-1", memory=4 << 30, swap=0, pid_max=32_768)
@@ -39,16 +39,16 @@ CROWD = Crowd(
 )
 
 
-def sold(name: str, directory: str = "", **uids: int) -> Sold:
-    return Sold(name, directory or name, uids, next(iter(uids), name), f"/home/{name}", None, {}, ())
+def sold(name: str, directory: str = "", **uids: int) -> Account:
+    return Account(name, directory or name, uids, next(iter(uids), name), f"/home/{name}", None, {}, ())
 
 
 def fleet(
     files: dict[str, str],
     people: Crowd = CROWD,
     machine: Machine = MACHINE,
-    last_good: dict[str, Sold] | None = None,
-    wrong: Wrong | None = None,
+    last_good: dict[str, Account] | None = None,
+    wrong: UnusableFiles | None = None,
 ) -> Fleet:
     """Gathers files by their names; a file is told without its first key."""
     whole = {file: f"{_first(file)}{text}".encode() for file, text in files.items()}
@@ -62,7 +62,7 @@ def fleet(
         people,
         machine,
         (last_good or {}).get,
-        wrong=wrong or Wrong(),
+        wrong=wrong or UnusableFiles(),
         text_of=lambda file: whole.get(file, b""),
         remembered=(last_good or {}).keys(),
     )

@@ -10,7 +10,7 @@ from unittest import mock
 import yaml
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.source.reading import ACCOUNT, HOST, PLAN, Kind
+from paas_isolate.source.reading import ACCOUNT, HOST, PLAN, DocumentKind
 
 FILES = ((ACCOUNT, "accounts.d/a.yaml"), (PLAN, "plans.d/a.yaml"), (HOST, "config.yaml"))
 SECONDS = 1.0
@@ -47,7 +47,7 @@ def check(data: bytes) -> None:
                 _check(kind, data, file)
 
 
-def _check(kind: Kind, data: bytes, file: str) -> None:
+def _check(kind: DocumentKind, data: bytes, file: str) -> None:
     outcome = _read(kind, data, file)
     for complaint in outcome.complaints:
         check_words(str(complaint))
@@ -58,7 +58,7 @@ def _check(kind: Kind, data: bytes, file: str) -> None:
         raise BrokenError("the same bytes are read the same", file)
 
 
-def _read(kind: Kind, data: bytes, file: str) -> _Outcome:
+def _read(kind: DocumentKind, data: bytes, file: str) -> _Outcome:
     begin = time.process_time()
     try:
         outcome = _Outcome(*kind.parse(data, file))
@@ -88,7 +88,7 @@ def _check_place(complaint: Complaint, data: bytes) -> None:
         raise BrokenError("complaints name a place in the file", f"{len(lines)} lines: {complaint}")
 
 
-def _check_kept(kind: Kind, thing: Any) -> None:
+def _check_kept(kind: DocumentKind, thing: Any) -> None:
     """As paas_isolate.source keeps it: a host as JSON too, for the day when config.yaml is wrong."""
     row = kind.plain(thing)
     rows = [row, marshal.loads(marshal.dumps(row))]

@@ -3,8 +3,8 @@
 import pytest
 from crowd import Crowd, fleet
 
-from paas_isolate.model.account import Fleet, Host, Wiring
-from paas_isolate.spec.addresses import Numbers
+from paas_isolate.model.account import Fleet, Host, NetworkConfig
+from paas_isolate.spec.addresses import AddressAllocator
 
 CONFIG, A, B = "config.yaml", "accounts.d/alice.yaml", "accounts.d/bob.yaml"
 ON = "network: {}\n"
@@ -85,7 +85,7 @@ def test_a_machine_without_the_default_front_end_is_fine() -> None:
 
 
 def test_the_last_user_of_a_full_pool_has_its_last_address() -> None:
-    numbers = Numbers(Host(first_uid=1000), Wiring("10.0.0.0/29", "fd00::/64"))
+    numbers = AddressAllocator(Host(first_uid=1000), NetworkConfig("10.0.0.0/29", "fd00::/64"))
     assert numbers.addresses((), 1005) == ("10.0.0.6", "fd00::6")
     with pytest.raises(ValueError, match="has no address 7"):
         numbers.addresses((), 1006)

@@ -6,9 +6,9 @@ from crowd import CROWD, Crowd, fleet, sold
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Fleet, Service
 from paas_isolate.model.view import HIDDEN, View
-from paas_isolate.model.work import Work
+from paas_isolate.model.work import ServiceProgram
 from paas_isolate.spec.allow import HIDEABLE, is_hideable
-from paas_isolate.spec.gather import Wrong
+from paas_isolate.spec.gather import UnusableFiles
 from paas_isolate.spec.parse import DEFAULT, parse_host, parse_plan
 from paas_isolate.spec.plain import host_from, plain_host, plain_plan, plan_from
 
@@ -53,7 +53,7 @@ def test_a_resource_limit_that_reaches_others_is_left_out_alone(limit: str, expe
     ]
     assert rlimits(found) == {"nofile": 4096}
     assert found.accounts["alice"].limits == {"pids": 7}
-    assert not found.kept
+    assert not found.on_last_good
     for allowing in ({CONFIG: "allow: [rlimits]"}, {P: "allow: [rlimits]"}):
         assert not fleet({**allowing, A: asking(limit, "plan: p\n" if P in allowing else "")}).complaints
 
@@ -167,17 +167,17 @@ def test_users_without_account_need_no_allowance() -> None:
 
 
 OLD = (
-    Service("rt", work=Work(run="./x", rlimits={"rtprio": 99, "nofile": 9})),
+    Service("rt", work=ServiceProgram(run="./x", rlimits={"rtprio": 99, "nofile": 9})),
     Service("web", publish=22),
 )
 
 
 def test_a_last_good_copy_keeps_nothing_that_is_not_allowed_today() -> None:
     copy = sold("alice", alice=1001)._replace(services=OLD, view=View(hide=("/x", "/etc/pam.d")), plan="p")
-    wrong = Wrong(accounts={"alice": "wrong"})
+    wrong = UnusableFiles(accounts={"alice": "wrong"})
     kept = fleet({P: ""}, last_good={"alice": copy}, wrong=wrong).accounts["alice"]
     assert kept.services == (
-        Service("rt", work=Work(run="./x", rlimits={"nofile": 9})),
+        Service("rt", work=ServiceProgram(run="./x", rlimits={"nofile": 9})),
         Service("web"),
     )
     assert kept.view == View(hide=("/x",))
@@ -187,7 +187,7 @@ def test_a_last_good_copy_keeps_nothing_that_is_not_allowed_today() -> None:
 
 def test_a_copy_of_a_plan_that_cannot_be_read_stays_whole() -> None:
     copy = sold("alice", alice=1001)._replace(services=OLD, plan="p")
-    wrong = Wrong(plans={"p": "wrong"})
+    wrong = UnusableFiles(plans={"p": "wrong"})
     assert fleet({A: "plan: p"}, last_good={"alice": copy}, wrong=wrong).accounts["alice"] == copy
 
 
@@ -211,7 +211,7 @@ def test_who_names_what_is_anothers_keeps_that_one_from_nothing(thief: str) -> N
     found = fleet({CONFIG: "network: {}\n", A: "suspended: true", B: thief}, last_good=before)
     assert [it.file for it in found.complaints] == [B]
     assert found.accounts["alice"].suspended
-    assert list(found.kept) == ["bob"] and found.accounts.get("bob") == before.get("bob")
+    assert list(found.on_last_good) == ["bob"] and found.accounts.get("bob") == before.get("bob")
 
 
 def test_two_thieves_keep_the_third_from_nothing() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from crowd import Crowd
 
-from paas_isolate.changes.keeping import keep_as_sold
+from paas_isolate.changes.keeping import managed_services
 from paas_isolate.model.machine import Machine
-from paas_isolate.source.directory import Directory
+from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.spec.parse import DEFAULT, parse_plan
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -20,7 +20,7 @@ def test_the_examples_gather_without_a_word(tmp_path: Path) -> None:
     etc = shutil.copytree(CONFIG, tmp_path / "etc")
     for path in (etc, *etc.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)  # a checkout may be writable by its group
-    found = Directory(str(etc), "/nonexistent", os.getuid()).load(PEOPLE, BIG, remember=False)
+    found = SpecDirectory(str(etc), "/nonexistent", os.getuid()).load(PEOPLE, BIG, remember=False)
     assert found.complaints == ()
     assert list(found.accounts) == ["alice", "bob", "intranet"]
     assert found.host == DEFAULT._replace(default_plan="small")
@@ -41,11 +41,11 @@ def test_the_services_that_are_run_are_as_their_comments_say(tmp_path: Path) -> 
     for path in (etc, *etc.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     people = Crowd({**PEOPLE.users, "dora": 1005})
-    found = Directory(str(etc), "/nonexistent", os.getuid()).load(people, BIG, remember=False)
+    found = SpecDirectory(str(etc), "/nonexistent", os.getuid()).load(people, BIG, remember=False)
     assert found.complaints == ()
     assert found.not_enforced() == {}
     dora = found.accounts["dora"]
-    kept, unmet = keep_as_sold(found, {}, (), ())
+    kept, unmet = managed_services(found, {}, (), ())
     assert unmet == {}
     assert [*kept] == [f"users/dora/{leaf}" for leaf in ("edge", "nightly", "wasm", "web", "web.2", "worker")]
     assert dict(kept["users/dora/web.2"].launch.environment)["PORT"] == "8001"

@@ -6,11 +6,11 @@ from decimal import Decimal
 import pytest
 from crowd import CROWD, MACHINE, Crowd, fleet, sold
 
-from paas_isolate.model.account import Account, Match, Plan, Service, Sold
+from paas_isolate.model.account import Account, AccountSpec, Match, Plan, Service
 from paas_isolate.model.limits import UNLIMITED, Percent
 from paas_isolate.model.view import HIDDEN, View
-from paas_isolate.model.work import Work
-from paas_isolate.spec.gather import Wrong, gather
+from paas_isolate.model.work import ServiceProgram
+from paas_isolate.spec.gather import UnusableFiles, gather
 from paas_isolate.spec.parse import DEFAULT
 
 A, B, C, P = "accounts.d/alice.yaml", "accounts.d/bob.yaml", "accounts.d/carol.yaml", "plans.d/p.yaml"
@@ -66,14 +66,14 @@ services:
             {"memory.max": Percent(Decimal(80)), "pids": 5},
             Match(program="php-fpm*", command="*pool alice* bob $accounts"),
         ),
-        Service("web", {}, Match(program="nginx"), 3, ("cron",), work=Work(run="./x")),
+        Service("web", {}, Match(program="nginx"), 3, ("cron",), work=ServiceProgram(run="./x")),
     )
     assert alice.view == View(tmp="/var/lib/paas-isolate/private/alice", hide=HIDDEN)
 
 
 def test_a_name_with_glob_characters_fits_itself_alone() -> None:
     services = (Service("a", match=Match(user="$owner")),)
-    account = Account("alice", A, ("we[i]rd*",), "we[i]rd*", None, services=services)
+    account = AccountSpec("alice", A, ("we[i]rd*",), "we[i]rd*", None, services=services)
     found = gather(DEFAULT, {}, {"alice": account}, Crowd({"we[i]rd*": 1001}), MACHINE, lambda _: None)
     assert found.accounts["alice"].services[0].match.user == "we[[]i]rd[*]"
 
@@ -148,8 +148,8 @@ def test_what_cannot_be(case: str) -> None:
     assert [str(it)[: len(expected)] for it in found.complaints] == [expected]
     assert not found.complaints[0].warning
     assert not found.accounts
-    assert all(reason.endswith("there is no last good copy") for reason in found.kept.values())
-    assert len(found.kept) == 1
+    assert all(reason.endswith("there is no last good copy") for reason in found.on_last_good.values())
+    assert len(found.on_last_good) == 1
 
 
 WARNINGS = {
@@ -186,7 +186,7 @@ def test_what_should_not_be(case: str) -> None:
     found = fleet(files)
     assert [str(it)[: len(expected)] for it in found.complaints] == [expected]
     assert list(found.accounts) == ["alice"]
-    assert not found.kept
+    assert not found.on_last_good
 
 
 def test_what_is_wrong_with_a_plan_is_said_once() -> None:
@@ -203,7 +203,7 @@ def test_a_missing_default_plan_is_said_once_and_looked_up_once() -> None:
         looks.append(file)
         return b"default_plan: q"
 
-    accounts = {name: Account(name, f"accounts.d/{name}.yaml", (name,), name) for name in ("alice", "bob")}
+    accounts = {name: AccountSpec(name, f"accounts.d/{name}.yaml", (name,), name) for name in ("alice", "bob")}
     host = DEFAULT._replace(default_plan="q")
     found = gather(host, {}, accounts, CROWD, MACHINE, lambda _: None, text_of=text_of)
     assert len(found.complaints) == 1
@@ -222,7 +222,7 @@ def test_a_user_of_two_accounts_is_of_none() -> None:
         f"{B}:2:14: users[1] is 'carol' (uid 1003), who belongs to {A}; a user is in one account at most",
         f"{A}:2:16: users[1] is 'carol' (uid 1003), who belongs to {B}; a user is in one account at most",
     ]
-    assert set(found.kept) == {"alice", "bob"}
+    assert set(found.on_last_good) == {"alice", "bob"}
     assert list(found.accounts) == ["carol"]
 
 
@@ -230,7 +230,7 @@ def test_two_names_of_one_uid_are_one_user() -> None:
     people = Crowd({"alice": 1001, "alias": 1001})
     for network in ("", "network: {}"):
         found = fleet({"config.yaml": network, A: "", B: "users: [alias]"}, people)
-        assert set(found.kept) == {"alice", "bob"}
+        assert set(found.on_last_good) == {"alice", "bob"}
         assert [str(it) for it in found.complaints] == [
             f"{B}:2:9: users[0] is 'alias', another name of 'alice' (uid 1001), who belongs to {A}; name both in one"
         ]
@@ -241,14 +241,14 @@ def test_a_wrong_account_stays_as_it_was() -> None:
     copies = {"alice": sold("alice", alice=1001)}
     found = fleet({A: "plan: q"}, last_good=copies)
     assert found.accounts == copies
-    assert found.kept == {"alice": "its plan q cannot be used"}
+    assert found.on_last_good == {"alice": "its plan q cannot be used"}
 
 
 def test_accounts_of_a_wrong_plan_stay_as_they_were_without_a_complaint_each() -> None:
     copies = {"alice": sold("alice", alice=1001)}
-    found = fleet({A: "plan: q", B: "plan: q"}, last_good=copies, wrong=Wrong(plans={"q": "unreadable"}))
+    found = fleet({A: "plan: q", B: "plan: q"}, last_good=copies, wrong=UnusableFiles(plans={"q": "unreadable"}))
     assert found.accounts == copies
-    assert found.kept == {
+    assert found.on_last_good == {
         "alice": "its plan q cannot be used",
         "bob": "its plan q cannot be used; there is no last good copy",
     }
@@ -258,10 +258,10 @@ def test_accounts_of_a_wrong_plan_stay_as_they_were_without_a_complaint_each() -
 def test_a_wrong_file_hands_its_users_to_nobody() -> None:
     """alice.yaml has a typing mistake, while bob.yaml claims her user: two accounts would own one uid."""
     copies = {"alice": sold("alice", alice=1001), "bob": sold("bob", bob=1002)}
-    wrong = Wrong(accounts={"alice": "accounts.d/alice.yaml cannot be used"})
+    wrong = UnusableFiles(accounts={"alice": "accounts.d/alice.yaml cannot be used"})
     found = fleet({B: "users: [bob, alice]"}, last_good=copies, wrong=wrong)
     assert found.accounts == copies
-    assert set(found.kept) == {"alice", "bob"}
+    assert set(found.on_last_good) == {"alice", "bob"}
     assert [str(it) for it in found.complaints] == [
         f"{B}:2:14: users[1] is 'alice' (uid 1001), who is kept by {A}; a user is in one account at most"
     ]
@@ -269,10 +269,10 @@ def test_a_wrong_file_hands_its_users_to_nobody() -> None:
 
 def test_last_good_copies_that_clash_are_not_both_used() -> None:
     copies = {"alice": sold("alice", alice=1001), "bob": sold("bob", alice=1001)}
-    wrong = Wrong(accounts={"alice": "wrong", "bob": "wrong"})
+    wrong = UnusableFiles(accounts={"alice": "wrong", "bob": "wrong"})
     found = fleet({}, last_good=copies, wrong=wrong)
     assert list(found.accounts) == ["alice"]
-    assert found.kept == {"alice": "wrong", "bob": "wrong; its last good copy clashes with that of alice"}
+    assert found.on_last_good == {"alice": "wrong", "bob": "wrong; its last good copy clashes with that of alice"}
 
 
 def test_a_user_that_cannot_be_resolved_keeps_the_uid_that_it_had() -> None:
@@ -280,7 +280,7 @@ def test_a_user_that_cannot_be_resolved_keeps_the_uid_that_it_had() -> None:
     found = fleet({A: "users: [alice, ldap]\nlimits: {pids: 5}"}, last_good=copies)
     assert found.accounts["alice"].uids == {"alice": 1001, "ldap": 2001}
     assert found.accounts["alice"].limits == {"pids": 5}
-    assert found.kept == {"alice": "the user ldap cannot be resolved; keeps uid 2001"}
+    assert found.on_last_good == {"alice": "the user ldap cannot be resolved; keeps uid 2001"}
     assert [it.warning for it in found.complaints] == [True]
 
 
@@ -296,7 +296,7 @@ GUARANTEED = "limits: {{memory: {{max: 3G, min: {}}}}}"
 THREE_QUARTERS = {"config.yaml": "ceiling: {memory: 75%}"}  # of 4G
 
 
-def guaranteeing(name: str, size: int) -> Sold:
+def guaranteeing(name: str, size: int) -> Account:
     return sold(name, **{name: CROWD.users[name]})._replace(limits={"memory.min": size << 30})
 
 
@@ -309,7 +309,7 @@ def test_no_more_is_guaranteed_than_there_is() -> None:
         "and all customers have 3G; expected less"
     ]
     assert found.accounts["alice"] == copies["alice"]
-    assert set(found.kept) == {"alice"}
+    assert set(found.on_last_good) == {"alice"}
     assert found.accounts["carol"].limits["memory.min"] == 1 << 30
 
 
@@ -319,12 +319,12 @@ def test_who_wants_less_than_before_keeps_it() -> None:
     assert found.accounts["bob"].limits["memory.min"] == 3 << 29
     assert "memory.min" not in found.accounts["alice"].limits
     assert found.accounts["alice"].limits["memory.max"] == 3 << 30  # a new customer gets everything else
-    assert not found.kept
+    assert not found.on_last_good
 
 
 def test_what_a_wrong_account_keeps_is_not_there_for_others() -> None:
     copies = {"bob": guaranteeing("bob", 2)}
-    wrong = Wrong(accounts={"bob": "accounts.d/bob.yaml cannot be used"})
+    wrong = UnusableFiles(accounts={"bob": "accounts.d/bob.yaml cannot be used"})
     found = fleet({**THREE_QUARTERS, A: GUARANTEED.format("2G")}, last_good=copies, wrong=wrong)
     assert "memory.min" not in found.accounts["alice"].limits
     assert found.accounts["bob"] == copies["bob"]
@@ -363,7 +363,7 @@ def test_a_uid_that_is_anothers_now_is_not_kept() -> None:
     people, copies = Crowd({"bob": 1001}), {"alice": sold("alice", alice=1001)}
     found = fleet({A: "", B: ""}, people, last_good=copies)
     assert {name: account.uids for name, account in found.accounts.items()} == {"alice": {}, "bob": {"bob": 1001}}
-    assert found.kept == {"alice": f"uid 1001 of alice is claimed by {B}"}
+    assert found.on_last_good == {"alice": f"uid 1001 of alice is claimed by {B}"}
     assert [str(it) for it in found.complaints] == [
         f"{A}: users is 'alice', who is no user of this machine any more: uid 1001 is bob, of {B}; "
         "take the name out, or remove the file"
@@ -384,7 +384,7 @@ def test_a_user_with_a_new_name_and_the_old_home_is_the_same(home: str) -> None:
         f"{A}: warning: users[0] is 'alice', who is no user of this machine any more; uid 1001 is now called dave; "
         "write users: [dave, al] and owner: dave"
     ]
-    assert found.kept == {"alice": "uid 1001 of alice is now called dave"}
+    assert found.on_last_good == {"alice": "uid 1001 of alice is now called dave"}
     assert (found.renamed, found.doubtful, found.revoked) == ({"alice": "dave"}, frozenset(), {})
 
 
@@ -407,7 +407,7 @@ def test_a_uid_with_another_home_may_be_another_person(home: str) -> None:
 
 
 def test_what_is_kept_by_its_copy_alone_is_judged_like_all_others() -> None:
-    wrong = Wrong(accounts={"alice": "accounts.d/alice.yaml cannot be used"})
+    wrong = UnusableFiles(accounts={"alice": "accounts.d/alice.yaml cannot be used"})
     renamed = Crowd({"dave": 1001, "al": 1004}, homes={"dave": "/home/alice"})
     found = fleet({}, renamed, last_good=BOTH, wrong=wrong)
     assert (found.renamed, found.doubtful, found.revoked) == ({"alice": "dave"}, frozenset(), {})
@@ -422,7 +422,7 @@ def test_what_is_kept_by_its_copy_alone_is_judged_like_all_others() -> None:
 
 def test_a_claim_counts_though_its_file_cannot_be_read_any_more() -> None:
     copies = {"alice": sold("alice", alice=1001), "dave": sold("dave", dave=1001)}
-    found = fleet({A: ""}, Crowd({"dave": 1001}), last_good=copies, wrong=Wrong(accounts={"dave": "wrong"}))
+    found = fleet({A: ""}, Crowd({"dave": 1001}), last_good=copies, wrong=UnusableFiles(accounts={"dave": "wrong"}))
     assert found.revoked == {"alice": {1001}}
     assert found.accounts["dave"].uids == {"dave": 1001}
 
@@ -470,11 +470,11 @@ def test_two_accounts_of_one_directory_are_refused() -> None:
         f"{B}:1:10: account leads to the cgroup bob, which belongs to {A}; each has its own",
         f"{A}:2:15: renamed_from leads to the cgroup bob, which belongs to {B}; each has its own",
     ]
-    assert set(found.kept) == {"alice", "bob"}
+    assert set(found.on_last_good) == {"alice", "bob"}
 
 
 def test_the_old_name_of_a_wrong_account_is_not_removed() -> None:
-    assert "old" in fleet({A: "renamed_from: old\nplan: q"}).kept
+    assert "old" in fleet({A: "renamed_from: old\nplan: q"}).on_last_good
 
 
 def test_users_without_account_get_one_of_their_own() -> None:
@@ -498,16 +498,16 @@ def test_users_without_account_get_one_of_their_own() -> None:
 
 def test_users_of_a_wrong_account_get_none_of_their_own() -> None:
     files = {"config.yaml": "users: {without_account: plan p}", P: "", A: "users: [alice, carol]\nplan: q"}
-    wrong = Wrong(accounts={"bob": "wrong"})
+    wrong = UnusableFiles(accounts={"bob": "wrong"})
     found = fleet(files, wrong=wrong, last_good={"bob": sold("bob", bob=1002)})
     assert set(found.accounts) == {"bob"}
-    assert set(found.kept) == {"alice", "bob"}
+    assert set(found.on_last_good) == {"alice", "bob"}
 
 
 def test_ten_thousand_accounts_take_well_under_a_second() -> None:
     names = [f"u{i}" for i in range(10_000)]
     people = Crowd({name: 1000 + i for i, name in enumerate(names)})
-    accounts = {name: Account(name, f"accounts.d/{name}.yaml", (name,), name, "p") for name in names}
+    accounts = {name: AccountSpec(name, f"accounts.d/{name}.yaml", (name,), name, "p") for name in names}
     plans = {"p": Plan("p", P, {"pids": 9}, (Service("php", match=Match(command="*$account*")),))}
     began = time.process_time()
     found = gather(DEFAULT, plans, accounts, people, MACHINE, lambda _: None)

@@ -4,11 +4,11 @@ import pytest
 from crowd import Crowd, fleet
 from fleets import DISK, MACHINE
 
-from paas_isolate.changes.desire import as_sold, desire
+from paas_isolate.changes.desire import desired_state, desired_static
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.keeping import keep_as_sold
-from paas_isolate.changes.leaving import leaving
-from paas_isolate.model.account import Fleet, Sold
+from paas_isolate.changes.keeping import managed_services
+from paas_isolate.changes.leaving import removals
+from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.world import World
 
 USERS = {"root": 0, "alice": 1001, "bob": 1002, "carol": 1003}
@@ -39,7 +39,7 @@ TROUBLES = {
 }
 
 
-def gathered(text: str, users: dict[str, int], groups: dict[str, set[int]], copy: Sold | None = None) -> Fleet:
+def gathered(text: str, users: dict[str, int], groups: dict[str, set[int]], copy: Account | None = None) -> Fleet:
     files = {
         "config.yaml": "network: {}",
         "accounts.d/alice.yaml": "peers: [bob]\nprivate: {tmp: true}\nservices: {web: {run: serve}}",
@@ -49,7 +49,7 @@ def gathered(text: str, users: dict[str, int], groups: dict[str, set[int]], copy
 
 
 def world(sold: Fleet) -> World:
-    return as_sold(sold, machine=MACHINE, device_of=lambda _: DISK)
+    return desired_static(sold, machine=MACHINE, device_of=lambda _: DISK)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["with a copy", "without"])
@@ -61,10 +61,10 @@ def test_an_owner_in_trouble_takes_nothing_from_another(feature: str, trouble: s
     now = gathered(FEATURES[feature], *TROUBLES[trouble], before.accounts["bob"] if known else None)
     assert not now.broken
     wanted, was = world(now), world(before)
-    keep, _ = keep_as_sold(now, wanted.cgroups, (), ())
+    keep, _ = managed_services(now, wanted.cgroups, (), ())
     for observed in (World(), was):
-        staying = (*leaving(now, observed).waiting, *now.kept)
-        assert isinstance(diff(desire(now, wanted, observed, staying=staying), observed), tuple)
+        staying = (*removals(now, observed).waiting, *now.on_last_good)
+        assert isinstance(diff(desired_state(now, wanted, observed, staying=staying), observed), tuple)
     if trouble == "both at one uid":
         return  # which of them is right cannot be told: both stay as they were
     assert [it for it in wanted.cgroups if "alice" in it] == [it for it in was.cgroups if "alice" in it]
@@ -82,9 +82,9 @@ def test_who_is_left_as_they_are_loses_nothing_and_gets_nothing() -> None:
     text = FEATURES["publish"] + "\nprivate: {tmp: true}\negress: {deny: [smtp]}\ndisk: {max: 1G}"
     whole = gathered(text, USERS, {})
     observed = world(whole)
-    part = whole.only(["alice"])
-    found = desire(part, world(part), observed, staying=frozenset(part.kept))
+    part = whole.restricted_to(["alice"])
+    found = desired_state(part, world(part), observed, staying=frozenset(part.on_last_good))
     assert [str(step) for step in diff(found, observed)] == []
     assert not part.governs(1002)
     assert part.governs(1001)
-    assert not leaving(part, observed).accepted
+    assert not removals(part, observed).accepted

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paas_isolate.errors import SpecError
-from paas_isolate.model.account import Account, Host, Match, Service, Tree, Wiring
+from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Service, Tree
 from paas_isolate.model.limits import UNLIMITED, Cores, Percent
-from paas_isolate.model.work import Health, Log, Work
+from paas_isolate.model.work import Health, Log, ServiceProgram
 from paas_isolate.spec.parse import DEFAULT, parse_account, parse_host, parse_plan
 from paas_isolate.spec.plain import account_from, host_from, plain_account, plain_host, plain_plan, plan_from
 
 
-def account(text: str, name: str = "alice") -> Account:
+def account(text: str, name: str = "alice") -> AccountSpec:
     found, warnings = parse_account(f"account: {name}\n{text}".encode(), f"accounts.d/{name}.yaml")
     assert not warnings
     return found
@@ -182,7 +182,7 @@ def test_what_is_found_is_shortened_and_escaped() -> None:
 
 
 def test_the_shortest_account() -> None:
-    assert account("") == Account("alice", "accounts.d/alice.yaml", ("alice",), "alice")
+    assert account("") == AccountSpec("alice", "accounts.d/alice.yaml", ("alice",), "alice")
 
 
 def test_a_full_account() -> None:
@@ -214,7 +214,7 @@ services:
 """,
         "intranet",
     )
-    worker = Work(
+    worker = ServiceProgram(
         run="./worker --queue mail",
         directory="~/app",
         environment={"QUEUE": "mail", "N": "3"},
@@ -226,7 +226,7 @@ services:
         rlimits={"nofile": 4096, "memlock": 64 << 20, "core": -1},
         log=Log(max=1 << 20),
     )
-    assert found == Account(
+    assert found == AccountSpec(
         name="intranet",
         file="accounts.d/intranet.yaml",
         users=("intranet", "intranet-dev"),
@@ -278,7 +278,7 @@ network: {pool: 10.1.0.0/16, frontends: [nginx]}
         leave=("box/*",),
         penalty={**DEFAULT.penalty, "pids": 10},
         ceiling={**DEFAULT.ceiling, "memory.max": 8 << 30, "pids": UNLIMITED},
-        network=Wiring("10.1.0.0/16", frontends=("nginx",)),
+        network=NetworkConfig("10.1.0.0/16", frontends=("nginx",)),
     )
     assert host_from(plain_host(host)) == host
 

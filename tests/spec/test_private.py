@@ -3,15 +3,15 @@
 import pytest
 
 from paas_isolate.errors import SpecError
-from paas_isolate.model.account import Account, Host, Plan
+from paas_isolate.model.account import AccountSpec, Host, Plan
 from paas_isolate.model.limits import UNLIMITED
-from paas_isolate.model.view import HIDDEN, Upkeep, View
+from paas_isolate.model.view import HIDDEN, PrivateTmpConfig, View
 from paas_isolate.spec.merge import merge_view
 from paas_isolate.spec.parse import parse_account, parse_host, parse_plan
 from paas_isolate.spec.plain import account_from, host_from, plain_account, plain_host, plain_plan, plan_from
 
 
-def account(text: str) -> Account:
+def account(text: str) -> AccountSpec:
     return parse_account(f"account: a\n{text}".encode(), "accounts.d/a.yaml")[0]
 
 
@@ -37,7 +37,7 @@ def test_key_by_key(of_plan: str, own: str, expected: View | None) -> None:
 
 def test_the_hosts_words() -> None:
     host, _ = parse_host(b"private: {tmp: /home/.tmp, age: 2d}\nhide: [/x]\n", "config.yaml")
-    assert (host.private, host.hide) == (Upkeep("/home/.tmp", 2 * 86_400_000), ("/x",))
+    assert (host.private, host.hide) == (PrivateTmpConfig("/home/.tmp", 2 * 86_400_000), ("/x",))
     assert merge_view(host, None, account("private: {tmp: true}"), "d") == View(tmp="/home/.tmp/d", hide=("/x",))
     nothing, _ = parse_host(b"hide: []\n", "config.yaml")
     assert nothing.hide == ()

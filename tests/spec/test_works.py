@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Service
-from paas_isolate.model.work import DEFAULT, NO_WORK, Failure, Health, Log, Work
+from paas_isolate.model.work import DEFAULT, NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.spec import words
 from paas_isolate.spec.parse import parse_account, parse_host
 from paas_isolate.spec.plain import account_from, plain_account, plain_sold, sold_from
@@ -18,31 +18,31 @@ from paas_isolate.spec.plain import account_from, plain_account, plain_sold, sol
 A, P = "accounts.d/alice.yaml", "plans.d/p.yaml"
 
 WORKS = {
-    "run: exec ./serve --port $PORT": Work("exec ./serve --port $PORT"),
-    "run: 5": Work("5"),
-    "run: x, directory: ~/app, environment_file: /srv/env": Work("x", "~/app", environment_file="/srv/env"),
-    "run: x, directory: '~'": Work("x", "~"),
-    "run: x, environment: {A: b, B_2: 3, C: true, _D: '', x-why: because}": Work(
+    "run: exec ./serve --port $PORT": ServiceProgram("exec ./serve --port $PORT"),
+    "run: 5": ServiceProgram("5"),
+    "run: x, directory: ~/app, environment_file: /srv/env": ServiceProgram("x", "~/app", environment_file="/srv/env"),
+    "run: x, directory: '~'": ServiceProgram("x", "~"),
+    "run: x, environment: {A: b, B_2: 3, C: true, _D: '', x-why: because}": ServiceProgram(
         "x", environment={"A": "b", "B_2": "3", "C": "true", "_D": ""}
     ),
-    "run: x, restart: on-failure, stop_timeout: 1m": Work("x", restart="on-failure", stop_timeout=60_000),
-    "run: x, stop_timeout: 0s": Work("x", stop_timeout=0),
-    "run: x, health: {run: y}": Work("x", health=Health("y", 30_000, 3)),
-    "run: x, health: {run: y, every: 100ms, failures: 1}": Work("x", health=Health("y", 100, 1)),
-    "run: x, replicas: 100": Work("x", replicas=100),
-    "run: x, umask: 027": Work("x", umask="027"),
-    "run: x, umask: '0077'": Work("x", umask="0077"),
-    "run: x, rlimits: {nofile: 4096, core: 0, memlock: 64M, cpu: unlimited, as: max, x-y: z}": Work(
+    "run: x, restart: on-failure, stop_timeout: 1m": ServiceProgram("x", restart="on-failure", stop_timeout=60_000),
+    "run: x, stop_timeout: 0s": ServiceProgram("x", stop_timeout=0),
+    "run: x, health: {run: y}": ServiceProgram("x", health=Health("y", 30_000, 3)),
+    "run: x, health: {run: y, every: 100ms, failures: 1}": ServiceProgram("x", health=Health("y", 100, 1)),
+    "run: x, replicas: 100": ServiceProgram("x", replicas=100),
+    "run: x, umask: 027": ServiceProgram("x", umask="027"),
+    "run: x, umask: '0077'": ServiceProgram("x", umask="0077"),
+    "run: x, rlimits: {nofile: 4096, core: 0, memlock: 64M, cpu: unlimited, as: max, x-y: z}": ServiceProgram(
         "x", rlimits={"nofile": 4096, "core": 0, "memlock": 64 << 20, "cpu": -1, "as": -1}
     ),
-    "run: x, no_new_privs: false": Work("x", no_new_privs=False),
-    "run: x, log: {max: 1K}": Work("x", log=Log(1024, 3)),
-    "run: x, log: {keep: 0}": Work("x", log=Log(10 << 20, 0)),
-    "run: x, schedule: '*/5 8-17 * * MON-FRI'": Work("x", schedule="*/5 8-17 * * MON-FRI"),
-    "run: x, schedule: '@daily', on_failure: {mail: a.b+c@example.com}": Work(
+    "run: x, no_new_privs: false": ServiceProgram("x", no_new_privs=False),
+    "run: x, log: {max: 1K}": ServiceProgram("x", log=Log(1024, 3)),
+    "run: x, log: {keep: 0}": ServiceProgram("x", log=Log(10 << 20, 0)),
+    "run: x, schedule: '*/5 8-17 * * MON-FRI'": ServiceProgram("x", schedule="*/5 8-17 * * MON-FRI"),
+    "run: x, schedule: '@daily', on_failure: {mail: a.b+c@example.com}": ServiceProgram(
         "x", schedule="0 0 * * *", on_failure=Failure("a.b+c@example.com")
     ),
-    "run: x, restart: never, on_failure: {run: 'echo $RESULT'}": Work(
+    "run: x, restart: never, on_failure: {run: 'echo $RESULT'}": ServiceProgram(
         "x", restart="never", on_failure=Failure(run="echo $RESULT")
     ),
 }
@@ -226,7 +226,7 @@ services:
         }
     )
     assert not found.complaints
-    assert found.accounts["alice"].services[0].work == Work(
+    assert found.accounts["alice"].services[0].work == ServiceProgram(
         "serve alice",
         environment={"A": "plan", "B": "own", "C": "own"},
         rlimits={"nofile": 200, "core": 0},
@@ -252,7 +252,7 @@ services:
 """
     found = fleet({A: text})
     assert not found.complaints
-    assert found.accounts["alice"].services[0].work == Work(
+    assert found.accounts["alice"].services[0].work == ServiceProgram(
         "serve alice as bob on $PORT, $accounts",
         "/srv/alice",
         {"WHO": "bob"},
@@ -272,9 +272,9 @@ def test_a_plan_is_filled_for_each_of_its_accounts() -> None:
 
 
 def test_what_nobody_says_has_a_default() -> None:
-    work = Work("x", umask="077", no_new_privs=True, stop_timeout=0).complete()
+    work = ServiceProgram("x", umask="077", no_new_privs=True, stop_timeout=0).complete()
     assert (work.run, work.umask, work.no_new_privs, work.stop_timeout) == ("x", "077", True, 0)
     for key in ("directory", "restart", "replicas", "log", "on_failure"):
         assert getattr(work, key) == getattr(DEFAULT, key)
     assert NO_WORK.says_nothing
-    assert not Work(no_new_privs=False).says_nothing
+    assert not ServiceProgram(no_new_privs=False).says_nothing

@@ -30,13 +30,13 @@ class Size(IntEnum):
     DOUBLE = 0x18
 
 
-class Test(IntEnum):
+class Jump(IntEnum):
     EQUAL = 0x10
     ANY_BIT = 0x40
     DIFFERENT = 0x50
 
 
-class Sum(IntEnum):
+class Alu(IntEnum):
     ADD = 0x00
     OR = 0x40
     AND = 0x50
@@ -67,7 +67,7 @@ class Assembly:
     def move(self, to: Reg, source: Reg | int) -> None:
         self._add(*(0xBF, to, source) if isinstance(source, Reg) else (0xB7, to, 0, 0, source))
 
-    def sum(self, kind: Sum, to: Reg, source: Reg | int, *, narrow: bool = False) -> None:
+    def sum(self, kind: Alu, to: Reg, source: Reg | int, *, narrow: bool = False) -> None:
         """Arithmetic in 64 bits, or in 32 with the upper half cleared."""
         family = 0x04 if narrow else 0x07
         self._add(*(family | 8 | kind, to, source) if isinstance(source, Reg) else (family | kind, to, 0, 0, source))
@@ -100,7 +100,7 @@ class Assembly:
     def go(self, label: str) -> None:
         self._jump(0x05, label=label)
 
-    def when(self, test: Test, left: Reg, right: Reg | int, label: str, *, wide: bool = False) -> None:
+    def when(self, test: Jump, left: Reg, right: Reg | int, label: str, *, wide: bool = False) -> None:
         """Jump when it holds for the lower 32 bits, or for all 64."""
         family = 0x05 if wide else 0x06
         if isinstance(right, Reg):

@@ -15,7 +15,7 @@ _ELEMENT = "I4x3Q"
 _MANY = "4Q2I2Q"
 
 
-class Table:
+class BpfMap:
     """A map by its descriptor. Keys and values are bytes of the layout's sizes."""
 
     def __init__(self, descriptor: int) -> None:

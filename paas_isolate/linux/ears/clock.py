@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.heard import Event, EventKind
 
 _REALTIME, _MONOTONIC = 0, 1
 _WHEN_SET = 1 | 2  # TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
@@ -20,7 +20,7 @@ class _Times(ctypes.Structure):
     _fields_ = [(name, ctypes.c_long) for name in ("every", "every_ns", "first", "first_ns")]
 
 
-class Clock:
+class Timer:
     """Its descriptor can be read when it has struck. It stands until it is set; OSError where there is none."""
 
     def __init__(self) -> None:
@@ -35,20 +35,20 @@ class Clock:
     def close(self) -> None:
         os.close(self._fd)
 
-    def strike(self, seconds: float) -> None:
+    def arm(self, seconds: float) -> None:
         """From now on every so many seconds; 0: no more."""
         whole, rest = int(seconds), int(seconds % 1 * 1e9)
         times = _Times(whole, rest, whole, rest)
         if self._libc.timerfd_settime(self._fd, 0, ctypes.byref(times), None):
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
-    def heard(self) -> None:
+    def read(self) -> None:
         """Whatever it has struck until now is done with."""
         with suppress(BlockingIOError):
             os.read(self._fd, 8)
 
 
-class ClockSet:
+class ClockChangeSource:
     """Hears when somebody sets the clock: schedules go by it. That it is slewed (adjtime(3)) is no news."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class ClockSet:
             if code != errno.ECANCELED:  # it was set in this moment: that is told
                 raise OSError(code, "timerfd_settime")
 
-    def heard(self) -> Iterator[Heard]:
+    def read(self) -> Iterator[Event]:
         try:
             os.read(self._fd, 8)
         except BlockingIOError:
@@ -79,4 +79,4 @@ class ClockSet:
             if error.errno != errno.ECANCELED:
                 raise
         self._wait()
-        yield Heard(Kind.MACHINE, "the clock was set")
+        yield Event(EventKind.MACHINE, "the clock was set")

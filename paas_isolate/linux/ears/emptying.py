@@ -5,12 +5,12 @@ import os
 from collections.abc import Collection, Iterator
 
 from paas_isolate.linux.ears import events
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.heard import Event, EventKind
 
 _MODIFY, _EVENTS = 0x2, "cgroup.events"
 
 
-class Emptying:
+class CgroupEmptySource:
     """`follow` says which. OSError where the kernel has no inotify instance to give."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Emptying:
     def close(self) -> None:
         os.close(self._fd)
 
-    def follow(self, cgroups: Collection[str]) -> bool:
+    def rewatch(self, cgroups: Collection[str]) -> bool:
         """Watch these directories and no others; whether one that was not watched before is empty already."""
         new = set(cgroups) - self._watches.keys()
         for gone in self._watches.keys() - set(cgroups):
@@ -34,14 +34,14 @@ class Emptying:
                 self._watches[cgroup] = watch
         return any(_is_empty(it) for it in new)
 
-    def heard(self) -> Iterator[Heard]:
+    def read(self) -> Iterator[Event]:
         """Once, however many of them changed: what has changed is looked up, not told."""
         try:
             os.read(self._fd, 1 << 16)
         except BlockingIOError:
             return
         if any(_is_empty(it) for it in self._watches):
-            yield Heard(Kind.EMPTY)
+            yield Event(EventKind.EMPTY)
 
 
 def _is_empty(cgroup: str) -> bool:

@@ -14,8 +14,8 @@ import struct
 import time
 from collections.abc import Iterator
 
-from paas_isolate.linux.ears.clock import Clock
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.clock import Timer
+from paas_isolate.linux.ears.heard import Event, EventKind
 
 _CLOEXEC, _NONBLOCK = 0x1, 0x2
 _MARK_ADD, _MARK_FILESYSTEM = 0x1, 0x100
@@ -31,7 +31,7 @@ _LOST_EVERY = 10.0
 """Seconds between two looks at everything because events were lost among those from elsewhere."""
 
 
-class Fanotify:
+class CgroupWriteSource:
     """`point` is any directory of the file system. OSError where the kernel has no such marks, or not for us
     (CAP_SYS_ADMIN). Nothing is heard before `root` says where the tree is."""
 
@@ -49,7 +49,7 @@ class Fanotify:
             os.close(self._fd)
             raise OSError(code, "fanotify_mark")
         self._resting, self._owes, self._lost_due = False, False, 0.0
-        self._clock, self._poll = Clock(), select.epoll()
+        self._clock, self._poll = Timer(), select.epoll()
         self._poll.register(self._clock.fileno(), select.EPOLLIN)
         self._poll.register(self._fd, select.EPOLLIN)
 
@@ -65,35 +65,35 @@ class Fanotify:
         """Whatever is written into this file wakes nobody any more. A kernel that refuses goes on telling."""
         self._mark(self._fd, _MARK_ADD | _MARK_IGNORED | _SURVIVES, _MODIFY, opened, None)
 
-    def heard(self) -> Iterator[Heard]:
+    def read(self) -> Iterator[Event]:
         begin = time.thread_time()
-        self._clock.heard()
+        self._clock.read()
         if self._resting:
             self._resting = False
             self._poll.modify(self._fd, select.EPOLLIN)
         found, elsewhere = self._read()
-        lost = self._owes or Heard(Kind.LOST) in found
+        lost = self._owes or Event(EventKind.LOST) in found
         if lost:
-            found = [it for it in found if it.kind is not Kind.LOST]
+            found = [it for it in found if it.kind is not EventKind.LOST]
             self._owes = elsewhere > 0 and time.monotonic() < self._lost_due
             if not self._owes:
                 self._lost_due = time.monotonic() + _LOST_EVERY
-                found.append(Heard(Kind.LOST))
+                found.append(Event(EventKind.LOST))
         if elsewhere > len(found):
             self._resting = True
             self._poll.modify(self._fd, 0)
         rest = max(_REST, _TIMES * (time.thread_time() - begin)) if self._resting else 0.0
-        self._clock.strike(rest or (_LOST_EVERY if self._owes else 0.0))
+        self._clock.arm(rest or (_LOST_EVERY if self._owes else 0.0))
         return iter(found)
 
-    def _read(self) -> tuple[list[Heard], int]:
+    def _read(self) -> tuple[list[Event], int]:
         """What is news, and how many events from elsewhere came along."""
         try:
             events = os.read(self._fd, 1 << 16)
         except BlockingIOError:
             return [], 0
         except OSError as error:  # it opens the file for us, and a cgroup may have gone since it was written to
-            return ([], 1) if error.errno in (errno.ENODEV, errno.ENOENT) else ([Heard(Kind.LOST)], 0)
+            return ([], 1) if error.errno in (errno.ENODEV, errno.ENOENT) else ([Event(EventKind.LOST)], 0)
         at, own, found, elsewhere = 0, os.getpid(), [], 0
         # A writer's mount that has gone since (of a unit with PrivateTmp=, of `unshare --mount`) has no place any more:
         # the path begins in the file system then.
@@ -102,7 +102,7 @@ class Fanotify:
             size, _, _, _, mask, fd, pid = _EVENT.unpack_from(events, at)
             at += size
             if mask & _OVERFLOW or fd == _NO_FD:
-                found.append(Heard(Kind.LOST))
+                found.append(Event(EventKind.LOST))
                 continue
             try:
                 path = os.readlink(f"/proc/self/fd/{fd}")
@@ -112,5 +112,5 @@ class Fanotify:
             inside = next((len(it) for it in roots if path.startswith(it)), 0)
             elsewhere += not inside
             if pid != own and inside and knob not in _NOT_KNOBS and self.root:
-                found.append(Heard(Kind.KNOB, place[inside:], pid))
+                found.append(Event(EventKind.KNOB, place[inside:], pid))
         return found, elsewhere

@@ -4,7 +4,7 @@ from enum import Enum
 from typing import NamedTuple
 
 
-class Kind(Enum):
+class EventKind(Enum):
     SPECS = "a specification"
     KNOB = "a knob"
     NETWORK = "the network"
@@ -15,11 +15,11 @@ class Kind(Enum):
     LOST = "events were lost"
 
 
-class Heard(NamedTuple):
+class Event(NamedTuple):
     """`place` is a file of the specifications, or a path below the tree; `pid` is whose doing it was, 0 where that is
     not told: of a PROCESS, that any may have become another's. `who` tells of one who may have ended since."""
 
-    kind: Kind
+    kind: EventKind
     place: str = ""
     pid: int = 0
     who: str = ""

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from paas_isolate.linux.ears import events
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.heard import Event, EventKind
 
 _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _DELETE, _ATTRIB = 0x8, 0x40, 0x80, 0x200, 0x4
 _DELETE_SELF, _MOVE_SELF, _CREATE, _ONLYDIR = 0x400, 0x800, 0x100, 0x01000000
@@ -17,7 +17,7 @@ _ASKED = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ATTRIB | _CREATE | 
 _END = ".yaml"
 
 
-class Inotify:
+class SpecFileSource:
     """`directories` may come and go: `follow` looks for those that are not watched. Of other directories only `files`
     count."""
 
@@ -25,7 +25,7 @@ class Inotify:
         self._libc, self._fd = events.instance()
         self._directories, self._files = tuple(directories), frozenset(files)
         self._names: dict[int, str] = {}
-        self.follow()
+        self.rewatch()
 
     def fileno(self) -> int:
         return self._fd
@@ -33,25 +33,25 @@ class Inotify:
     def close(self) -> None:
         os.close(self._fd)
 
-    def follow(self) -> None:
+    def rewatch(self) -> None:
         """Watch what is there; a directory that is watched already is watched once (inotify_add_watch(2))."""
         for directory in {*self._directories, *map(os.path.dirname, self._files)}:
             watch = self._libc.inotify_add_watch(self._fd, os.fsencode(directory), _ASKED)
             if watch >= 0:
                 self._names[watch] = directory
 
-    def heard(self) -> Iterator[Heard]:
+    def read(self) -> Iterator[Event]:
         for watch, mask, name in events.read(self._fd):
             if mask & _OVERFLOW:
-                yield Heard(Kind.LOST)
+                yield Event(EventKind.LOST)
             elif mask & (_IGNORED | _DELETE_SELF | _MOVE_SELF):
                 self._names.pop(watch, None)
-                yield Heard(Kind.SPECS)
+                yield Event(EventKind.SPECS)
             else:
                 directory = self._names.get(watch, "")
                 place = os.path.join(directory, name)
                 if self._matters(directory, place) and not (mask & _CREATE and _is_being_written(place)):
-                    yield Heard(Kind.SPECS, place)
+                    yield Event(EventKind.SPECS, place)
 
     def _matters(self, directory: str, place: str) -> bool:
         """What does not end so is never read; but a directory may have come."""

@@ -9,20 +9,20 @@ import select
 from collections.abc import Iterator
 
 from paas_isolate.linux import disks, mounts
-from paas_isolate.linux.ears.clock import Clock
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.clock import Timer
+from paas_isolate.linux.ears.heard import Event, EventKind
 
 EVERY = 5
 """Seconds."""
 
 
-class Mounts:
+class MountTableSource:
     def __init__(self) -> None:
         self._table = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         self._changed = select.poll()
         self._changed.register(self._table, select.POLLPRI)
-        self._clock = Clock()
-        self._clock.strike(EVERY)
+        self._clock = Timer()
+        self._clock.arm(EVERY)
         self._known = _of_disks()
 
     def fileno(self) -> int:
@@ -32,11 +32,11 @@ class Mounts:
         self._clock.close()
         os.close(self._table)
 
-    def heard(self) -> Iterator[Heard]:
-        self._clock.heard()
+    def read(self) -> Iterator[Event]:
+        self._clock.read()
         if self._changed.poll(0) and (now := _of_disks()) != self._known:
             self._known = now
-            yield Heard(Kind.MACHINE, "a disk is mounted, or no longer")
+            yield Event(EventKind.MACHINE, "a disk is mounted, or no longer")
 
 
 def _of_disks() -> frozenset[tuple[str, str]]:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 
 from paas_isolate.linux import nfnetlink
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.heard import Event, EventKind
 from paas_isolate.linux.links import PROTOCOL
 from paas_isolate.linux.rtnetlink import attributes
 
@@ -31,7 +31,7 @@ _NO_PID = 1 << 31
 _RTM_PROTOCOL = 5  # its place in struct rtmsg
 
 
-class Netlinks:
+class NetlinkSource:
     """Two sockets; `fileno` is of an epoll(7) of both."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Netlinks:
         for each in (self._both, self._nft, self._route):
             each.close()
 
-    def heard(self) -> Iterator[Heard]:
+    def read(self) -> Iterator[Event]:
         for kind, _, body in _messages(self._nft):
             if kind == _LOST or _of_our_table(kind, body):
                 self._touched = True
@@ -62,10 +62,10 @@ class Netlinks:
                 # where more was to be told than fits: if the last one was ours, nobody had one that we have not seen
                 made, pid, name = _made(body) if kind != _LOST else (nfnetlink.generation(), 0, "")
                 if not nfnetlink.was_ours(made):
-                    yield Heard(Kind.NETWORK, "the ruleset", pid, f"pid {pid} ({name})" if pid else "")
+                    yield Event(EventKind.NETWORK, "the ruleset", pid, f"pid {pid} ({name})" if pid else "")
         for kind, port, body in _messages(self._route):
             if _ours_is_gone(kind, body):
-                yield Heard(Kind.NETWORK, "an address", 0 if port >= _NO_PID or port == os.getpid() else port)
+                yield Event(EventKind.NETWORK, "an address", 0 if port >= _NO_PID or port == os.getpid() else port)
 
 
 def _socket(protocol: int, groups: int) -> socket.socket:

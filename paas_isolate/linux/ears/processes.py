@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
-from paas_isolate.linux.ears.heard import Heard, Kind
-from paas_isolate.linux.ears.sieve import sift
+from paas_isolate.linux.ears.heard import Event, EventKind
+from paas_isolate.linux.ears.sieve import attach
 
 _CONNECTOR, _PROC, _LISTEN = 11, 1, 1  # NETLINK_CONNECTOR; CN_IDX_PROC = CN_VAL_PROC; PROC_CN_MCAST_LISTEN
 _EXEC, _UID = 0x2, 0x4
@@ -29,7 +29,7 @@ _AT_ONCE = 2000
 _SO_RCVBUFFORCE, _ROOM = 33, 4 << 20  # asm-generic/socket.h; bytes, some five thousand events
 
 
-class Processes:
+class ProcConnectorSource:
     """OSError where the kernel has no connector, or not in this network namespace."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Processes:
         if self._uids:
             first, last = (1, 0) if EVERYBODY in self._without else self._uids
             without = sorted(uid for uid in self._without if uid >= 0)
-            sift(self._socket, first, last, execs=bool(self._execs), without=without)
+            attach(self._socket, first, last, execs=bool(self._execs), without=without)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -90,7 +90,7 @@ class Processes:
     def close(self) -> None:
         self._socket.close()
 
-    def heard(self) -> Iterator[Heard]:
+    def read(self) -> Iterator[Event]:
         """Each process once; 0 where events were lost. There may be more, but no more at once."""
         pids, begin = set[int](), time.thread_time()
         for _ in range(_AT_ONCE):
@@ -108,7 +108,7 @@ class Processes:
                     self._events[whose] += 1
                     pids.add(pid)
         self._seconds += time.thread_time() - begin
-        yield from (Heard(Kind.PROCESS, pid=pid) for pid in pids)
+        yield from (Event(EventKind.PROCESS, pid=pid) for pid in pids)
 
 
 def _subscription(events: int) -> bytes:

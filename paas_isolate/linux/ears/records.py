@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from paas_isolate.linux.control import NAME
 from paas_isolate.linux.ears import events
-from paas_isolate.linux.ears.heard import Heard, Kind
+from paas_isolate.linux.ears.heard import Event, EventKind
 
 _MODIFY, _CLOSE_WRITE, _MOVED_FROM, _DELETE, _MOVE_SELF, _ONLYDIR = 0x2, 0x8, 0x40, 0x200, 0x800, 0x01000000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
@@ -14,7 +14,7 @@ _ASKED = _MODIFY | _CLOSE_WRITE | _MOVE_SELF | _ONLYDIR
 _ASKED_ABOVE = _DELETE | _MOVED_FROM | _MOVE_SELF | _ONLYDIR
 
 
-class Records:
+class RunRecordSource:
     """`directory` is made where it is not there, and again by `follow` where it was taken away. That is told by the one
     above: a keeper's record keeps a directory that is removed alive, and silent. So it is of the control socket."""
 
@@ -22,9 +22,9 @@ class Records:
         self._directory, self._above = directory, os.path.dirname(directory)
         self._libc, self._fd = events.instance()
         self._watched: dict[int, str] = {}
-        self.follow()
+        self.rewatch()
 
-    def follow(self) -> None:
+    def rewatch(self) -> None:
         """One that is watched already is watched once (inotify_add_watch(2)). OSError."""
         os.makedirs(self._directory, 0o700, exist_ok=True)
         asked = ((self._above, _ASKED_ABOVE), (self._directory, _ASKED))
@@ -45,7 +45,7 @@ class Records:
     def close(self) -> None:
         os.close(self._fd)
 
-    def heard(self) -> Iterator[Heard]:
+    def read(self) -> Iterator[Event]:
         """Each record once; that something was lost also where the directory has gone."""
         names, lost = set[str](), False
         for watch, mask, name in events.read(self._fd):
@@ -59,5 +59,5 @@ class Records:
             else:
                 names.add(name)
         if lost:
-            yield Heard(Kind.LOST)
-        yield from (Heard(Kind.SERVICE, name) for name in names if name and name[0] != ".")
+            yield Event(EventKind.LOST)
+        yield from (Event(EventKind.SERVICE, name) for name in names if name and name[0] != ".")

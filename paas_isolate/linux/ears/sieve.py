@@ -19,7 +19,7 @@ _EXEC, _UID = 0x2, 0x4
 _ALL, _NOTHING = 1 << 18, 0  # bytes that are kept
 
 
-def sift(of: socket.socket, first: int, last: int, *, execs: bool, without: Collection[int] = ()) -> None:
+def attach(of: socket.socket, first: int, last: int, *, execs: bool, without: Collection[int] = ()) -> None:
     """From now on `of` hears who becomes one of these uids, and with `execs` who becomes another program. `without` are
     some hundred uids at the most that it does not hear."""
     steps = b"".join(_STEP.pack(*step) for step in _steps(first, last, without, execs=execs))

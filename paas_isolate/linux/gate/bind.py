@@ -7,7 +7,7 @@ such a socket sends to the world has a source of the pool, which the ruleset mas
 
 import sys
 
-from paas_isolate.linux.bpf.assemble import Size, Sum, Test
+from paas_isolate.linux.bpf.assemble import Alu, Jump, Size
 from paas_isolate.linux.gate.frame import (
     LOOPBACK6,
     MAPPED,
@@ -60,12 +60,12 @@ def _claim4(program: Program, place: int) -> None:
     """R9 is the address, at `place` of the context."""
     program.in_pool4(R9, "pool")
     program.homeless("pass")
-    program.when(Test.EQUAL, R9, 0, "wildcard")
+    program.when(Jump.EQUAL, R9, 0, "wildcard")
     program.loopback4(R9, "localhost")
     program.go("refuse")
     program.label("wildcard")
     program.load(R1, R6, Context.PORT)
-    program.when(Test.EQUAL, R1, 0, "plain")
+    program.when(Jump.EQUAL, R1, 0, "plain")
     program.go("own")
     program.label("localhost")
     program.flagged(Flag.SHARED, "plain")
@@ -83,7 +83,7 @@ def _claim4(program: Program, place: int) -> None:
 def _pool4(program: Program) -> None:
     program.label("pool")
     program.homeless("refuse")
-    program.when(Test.DIFFERENT, R1, R9, "refuse")
+    program.when(Jump.DIFFERENT, R1, R9, "refuse")
     program.label("owned")
     _forget(program, "kept")
     program.label("kept")
@@ -94,7 +94,7 @@ def _own6(program: Program) -> None:
     program.label("pool6")
     program.homeless("refuse")
     program.same6(R6, Context.ADDRESS6, R7, Home.V6, R9)
-    program.when(Test.DIFFERENT, R9, 0, "refuse")
+    program.when(Jump.DIFFERENT, R9, 0, "refuse")
     program.go("owned")
     program.label("localhost6")
     program.homeless("pass")
@@ -112,7 +112,7 @@ def _wildcard6(program: Program) -> None:
     program.label("wildcard6")
     program.homeless("pass")
     program.load(R1, R6, Context.PORT)
-    program.when(Test.EQUAL, R1, 0, "plain")
+    program.when(Jump.EQUAL, R1, 0, "plain")
     program.storage("unnamed6", create=True)
     program.note(Asked.BIND)
     program.write6(R0, Name.ASKED, (0, 0, 0, 0))
@@ -131,9 +131,9 @@ def _only6(program: Program, label: str) -> None:
         program.move(R1, R9)
         program.call(helper)
         other = f"not by {helper.name}"
-        program.when(Test.EQUAL, R0, 0, other, wide=True)
+        program.when(Jump.EQUAL, R0, 0, other, wide=True)
         program.load(R1, R0, _OPTIONS, Size.BYTE)
-        program.when(Test.ANY_BIT, R1, _ONLY6, label)
+        program.when(Jump.ANY_BIT, R1, _ONLY6, label)
         program.label(other)
 
 
@@ -147,5 +147,5 @@ def _plain(program: Program) -> None:
 def _forget(program: Program, none: str) -> None:
     program.storage(none)
     program.load(R1, R0, Name.FLAGS)
-    program.sum(Sum.AND, R1, ~Asked.BIND.value)
+    program.sum(Alu.AND, R1, ~Asked.BIND.value)
     program.store(R0, Name.FLAGS, R1)

@@ -5,7 +5,7 @@ listeners, and `user@localhost` of its database must stay what it is. Such a con
 the server can tell its own localhost from a front end, which comes from the address itself.
 """
 
-from paas_isolate.linux.bpf.assemble import Size, Test
+from paas_isolate.linux.bpf.assemble import Jump, Size
 from paas_isolate.linux.gate.frame import (
     FP,
     KEY,
@@ -62,7 +62,7 @@ def send4(terms: Terms) -> bytes:
     program.label("found4")
     _remember4(program)
     program.load(R1, R6, Context.SOURCE4)
-    program.when(Test.DIFFERENT, R1, 0, "bound")
+    program.when(Jump.DIFFERENT, R1, 0, "bound")
     program.move(R1, LOOPBACK4)
     program.store(R6, Context.SOURCE4, R1)
     program.label("bound")
@@ -118,7 +118,7 @@ def send6(terms: Terms) -> bytes:
     program.label("from pool")
     program.homeless("refuse")
     program.same6(R6, Context.SOURCE6, R7, Home.V6, R9)
-    program.when(Test.EQUAL, R9, 0, "not spoofed")
+    program.when(Jump.EQUAL, R9, 0, "not spoofed")
     program.go("refuse")
     program.label("mapped")
     return program.end()
@@ -131,7 +131,7 @@ def _source4(program: Program) -> None:
     program.go("not spoofed")
     program.label("from pool")
     program.homeless("refuse")
-    program.when(Test.DIFFERENT, R1, R9, "refuse")
+    program.when(Jump.DIFFERENT, R1, R9, "refuse")
     program.label("not spoofed")
 
 
@@ -140,13 +140,13 @@ def _reach4(program: Program) -> None:
     program.in_pool4(R9, "pool4")
     program.homeless("pass")
     program.flagged(Flag.SHARED, "pass")
-    program.when(Test.EQUAL, R9, 0, "any4")
+    program.when(Jump.EQUAL, R9, 0, "any4")
     program.loopback4(R9, "local4")
     program.go("pass")
     program.label("pool4")
-    program.when(Test.EQUAL, R7, 0, "stranger4", wide=True)
+    program.when(Jump.EQUAL, R7, 0, "stranger4", wide=True)
     program.load(R1, R7, Home.V4)
-    program.when(Test.EQUAL, R1, R9, "pass")
+    program.when(Jump.EQUAL, R1, R9, "pass")
     program.label("stranger4")
     program.store(FP, KEY + 4, 0)
     program.store(FP, KEY + 8, 0)
@@ -165,9 +165,9 @@ def _reach6(program: Program) -> None:
     program.in_pool6(Context.ADDRESS6, "pool6")
     program.go("pass")
     program.label("pool6")
-    program.when(Test.EQUAL, R7, 0, "stranger6", wide=True)
+    program.when(Jump.EQUAL, R7, 0, "stranger6", wide=True)
     program.same6(R6, Context.ADDRESS6, R7, Home.V6, R9)
-    program.when(Test.EQUAL, R9, 0, "pass")
+    program.when(Jump.EQUAL, R9, 0, "pass")
     program.label("stranger6")
     for i in range(0, 16, 4):
         program.load(R1, R6, Context.ADDRESS6 + i)
@@ -180,11 +180,11 @@ def _reach6(program: Program) -> None:
 
 def _granted(program: Program, family: str) -> None:
     """The key is on the stack."""
-    program.when(Test.EQUAL, R7, 0, f"ask{family}", wide=True)
+    program.when(Jump.EQUAL, R7, 0, f"ask{family}", wide=True)
     program.flagged(Flag.FRONTEND, "pass")
     program.label(f"ask{family}")
     program.look_up(program.terms.maps.peers)
-    program.when(Test.EQUAL, R0, 0, "refuse", wide=True)
+    program.when(Jump.EQUAL, R0, 0, "refuse", wide=True)
     program.go("pass")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from paas_isolate.linux.gate.frame import Flag
-from paas_isolate.model.network import Gate, Grant, Home
+from paas_isolate.model.network import Gate, Grant, UidAddresses
 
 _HOME = struct.Struct("=4sI16s")
 _UID = struct.Struct("=I")
@@ -41,13 +41,13 @@ def differing(wanted: Gate, found: Gate) -> tuple[Gate, Gate]:
 
 def gate_of(homes: Entries, peers: Entries) -> Gate:
     """The way back."""
-    found, frontends = dict[int, Home](), set[int]()
+    found, frontends = dict[int, UidAddresses](), set[int]()
     for key, value in homes.items():
         (uid,), (v4, flags, v6) = _UID.unpack(key), _HOME.unpack(value)
         if flags & Flag.FRONTEND:
             frontends.add(uid)
         if (v4, v6) != _NOWHERE:
-            found[uid] = Home(inet_ntop(AF_INET, v4), inet_ntop(AF_INET6, v6), bool(flags & Flag.SHARED))
+            found[uid] = UidAddresses(inet_ntop(AF_INET, v4), inet_ntop(AF_INET6, v6), bool(flags & Flag.SHARED))
     return Gate(found, frozenset(_grants(peers)), frozenset(frontends))
 
 
@@ -56,7 +56,7 @@ def packed(address: str) -> bytes:
     return inet_pton(AF_INET6, address) if ":" in address else _MAPPED + inet_pton(AF_INET, address)
 
 
-def _home(home: Home, frontend: bool) -> bytes:
+def _home(home: UidAddresses, frontend: bool) -> bytes:
     flags = (Flag.SHARED if home.shared else 0) | (Flag.FRONTEND if frontend else 0)
     return _HOME.pack(inet_pton(AF_INET, home.v4), flags, inet_pton(AF_INET6, home.v6))
 

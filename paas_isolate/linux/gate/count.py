@@ -3,7 +3,7 @@
 A packet that the stack carries whole and cuts later (GSO) is one packet here; its bytes are what it carried.
 """
 
-from paas_isolate.linux.bpf.assemble import Size, Test
+from paas_isolate.linux.bpf.assemble import Jump, Size
 from paas_isolate.linux.gate.frame import FP, PASS, R0, R1, R2, R3, R4, R6, R7, Helper, Program, Terms
 
 _ID, _FRESH = -8, -40
@@ -25,13 +25,13 @@ def _count(terms: Terms, place: int) -> bytes:
     program.load(R7, R6, 0)
     program.move(R2, terms.level)
     program.call(Helper.ANCESTOR_CGROUP)
-    program.when(Test.EQUAL, R0, 0, "pass", wide=True)
+    program.when(Jump.EQUAL, R0, 0, "pass", wide=True)
     program.store(FP, _ID, R0, Size.DOUBLE)
     program.look_up(terms.maps.traffic, _ID)
-    program.when(Test.DIFFERENT, R0, 0, "known", wide=True)
+    program.when(Jump.DIFFERENT, R0, 0, "known", wide=True)
     _enter(program)
     program.look_up(terms.maps.traffic, _ID)
-    program.when(Test.EQUAL, R0, 0, "pass", wide=True)
+    program.when(Jump.EQUAL, R0, 0, "pass", wide=True)
     program.label("known")
     program.add_atomically(R0, place, R7)
     program.move(R1, 1)

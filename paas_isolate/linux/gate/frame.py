@@ -8,7 +8,7 @@ from enum import IntEnum, IntFlag
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 
-from paas_isolate.linux.bpf.assemble import Assembly, Reg, Size, Sum, Test, word
+from paas_isolate.linux.bpf.assemble import Alu, Assembly, Jump, Reg, Size, word
 from paas_isolate.model.network import Pools
 from paas_isolate.model.network import network as network_of
 
@@ -119,11 +119,11 @@ class Program(Assembly):
         self.call(Helper.UID_GID)
         self.narrow(R0)
         self.move(R8, R0)
-        self.when(Test.EQUAL, R8, 0, "pass")
+        self.when(Jump.EQUAL, R8, 0, "pass")
         self.move(R1, R6)
         self.call(Helper.NETNS_COOKIE)
         self.constant(R1, self.terms.netns)
-        self.when(Test.DIFFERENT, R0, R1, "pass", wide=True)
+        self.when(Jump.DIFFERENT, R0, R1, "pass", wide=True)
         self.store(FP, KEY, R8)
         self.look_up(self.terms.maps.homes)
         self.move(R7, R0)
@@ -142,51 +142,51 @@ class Program(Assembly):
 
     def point(self, to: Reg, place: int) -> None:
         self.move(to, FP)
-        self.sum(Sum.ADD, to, place)
+        self.sum(Alu.ADD, to, place)
 
     def homeless(self, label: str) -> None:
         """Who has no address: not a customer."""
-        self.when(Test.EQUAL, R7, 0, label, wide=True)
+        self.when(Jump.EQUAL, R7, 0, label, wide=True)
         self.load(R1, R7, Home.V4)
-        self.when(Test.EQUAL, R1, 0, label)
+        self.when(Jump.EQUAL, R1, 0, label)
 
     def flagged(self, flag: Flag, label: str) -> None:
         self.load(R1, R7, Home.FLAGS)
-        self.when(Test.ANY_BIT, R1, flag, label)
+        self.when(Jump.ANY_BIT, R1, flag, label)
 
     def in_pool4(self, address: Reg, label: str) -> None:
         network, mask = network_of(self.terms.pools.v4)
         self.move(R1, address)
-        self.sum(Sum.AND, R1, word(mask), narrow=True)
-        self.when(Test.EQUAL, R1, word(network), label)
+        self.sum(Alu.AND, R1, word(mask), narrow=True)
+        self.when(Jump.EQUAL, R1, word(network), label)
 
     def in_pool6(self, offset: int, label: str) -> None:
         network, mask = network_of(self.terms.pools.v6)
         self.move(R2, 0)
         for i in range(0, 16, 4):
             self.load(R1, R6, offset + i)
-            self.sum(Sum.AND, R1, word(mask[i : i + 4]), narrow=True)
-            self.sum(Sum.XOR, R1, word(network[i : i + 4]), narrow=True)
-            self.sum(Sum.OR, R2, R1)
-        self.when(Test.EQUAL, R2, 0, label)
+            self.sum(Alu.AND, R1, word(mask[i : i + 4]), narrow=True)
+            self.sum(Alu.XOR, R1, word(network[i : i + 4]), narrow=True)
+            self.sum(Alu.OR, R2, R1)
+        self.when(Jump.EQUAL, R2, 0, label)
 
     def loopback4(self, address: Reg, label: str) -> None:
         self.move(R1, address)
-        self.sum(Sum.AND, R1, word(b"\xff\0\0\0"), narrow=True)
-        self.when(Test.EQUAL, R1, word(b"\x7f\0\0\0"), label)
+        self.sum(Alu.AND, R1, word(b"\xff\0\0\0"), narrow=True)
+        self.when(Jump.EQUAL, R1, word(b"\x7f\0\0\0"), label)
 
     def sort6(self, *, mapped: str, wildcard: str, localhost: str) -> None:
         """Where an IPv6 address in the context belongs; others fall through. A mapped one goes into R9."""
         self.load(R1, R6, Context.ADDRESS6)
         self.load(R2, R6, Context.ADDRESS6 + 4)
-        self.sum(Sum.OR, R1, R2)
-        self.when(Test.DIFFERENT, R1, 0, "native")
+        self.sum(Alu.OR, R1, R2)
+        self.when(Jump.DIFFERENT, R1, 0, "native")
         self.load(R2, R6, Context.ADDRESS6 + 8)
         self.load(R9, R6, Context.LAST6)
-        self.when(Test.EQUAL, R2, MAPPED, mapped)
-        self.when(Test.DIFFERENT, R2, 0, "native")
-        self.when(Test.EQUAL, R9, 0, wildcard)
-        self.when(Test.EQUAL, R9, LOOPBACK6[3], localhost)
+        self.when(Jump.EQUAL, R2, MAPPED, mapped)
+        self.when(Jump.DIFFERENT, R2, 0, "native")
+        self.when(Jump.EQUAL, R9, 0, wildcard)
+        self.when(Jump.EQUAL, R9, LOOPBACK6[3], localhost)
         self.label("native")
 
     def same6(self, left: Reg, at: int, right: Reg, there: int, into: Reg) -> None:
@@ -195,8 +195,8 @@ class Program(Assembly):
         for i in range(0, 16, 4):
             self.load(R1, left, at + i)
             self.load(R2, right, there + i)
-            self.sum(Sum.XOR, R1, R2)
-            self.sum(Sum.OR, R3, R1)
+            self.sum(Alu.XOR, R1, R2)
+            self.sum(Alu.OR, R3, R1)
         self.move(into, R3)
 
     def copy6(self, to: Reg, at: int, source: Reg, there: int) -> None:
@@ -219,10 +219,10 @@ class Program(Assembly):
         self.move(R3, 0)
         self.move(R4, int(create))
         self.call(Helper.SOCKET_STORAGE)
-        self.when(Test.EQUAL, R0, 0, none, wide=True)
+        self.when(Jump.EQUAL, R0, 0, none, wide=True)
 
     def note(self, asked: Asked) -> None:
         """R0 is the storage."""
         self.load(R1, R0, Name.FLAGS)
-        self.sum(Sum.OR, R1, asked)
+        self.sum(Alu.OR, R1, asked)
         self.store(R0, Name.FLAGS, R1)

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from paas_isolate.linux import mounts
 from paas_isolate.linux.bpf import call
-from paas_isolate.linux.bpf.table import Table
+from paas_isolate.linux.bpf.table import BpfMap
 from paas_isolate.linux.gate import content
 from paas_isolate.linux.gate.frame import Maps, Terms
 from paas_isolate.linux.gate.hooks import HOOKS, Hook
 from paas_isolate.linux.gate.pins import LAYOUTS, Pins
-from paas_isolate.linux.location import Location
+from paas_isolate.linux.location import TreeLocation
 from paas_isolate.model import tree
 from paas_isolate.model.account import Tree
 from paas_isolate.model.network import Gate, Pools
@@ -40,7 +40,7 @@ class Traffic(NamedTuple):
     packets_out: int
 
 
-class Spots(NamedTuple):
+class AttachPoints(NamedTuple):
     """Where the gate hangs: pins below a bpffs; the programs on `cgroup`, those that count on `users`, whose children
     are the accounts. Absolute paths."""
 
@@ -49,17 +49,17 @@ class Spots(NamedTuple):
     users: str
 
 
-def spots(wanted: Tree, location: Location) -> Spots:
+def attach_points(wanted: Tree, location: TreeLocation) -> AttachPoints:
     """At the hierarchy's root: who has slipped out of the tree is a customer still. At the tree's own where `tree.root`
     says that no more than that is ours."""
-    return Spots(PINS, location.root if wanted.root else location.mount, os.path.join(location.root, tree.USERS))
+    return AttachPoints(PINS, location.root if wanted.root else location.mount, os.path.join(location.root, tree.USERS))
 
 
-class Keeper:
+class BpfGate:
     """The gate of this network namespace. Every method that changes something raises OSError, or HostError with the
     verifier's words."""
 
-    def __init__(self, pools: Pools, spots: Spots) -> None:
+    def __init__(self, pools: Pools, spots: AttachPoints) -> None:
         self._pools = pools
         self._spots = spots
         self._pins = Pins(spots.pins)
@@ -82,9 +82,9 @@ class Keeper:
         """Whether anything of a gate is there, whole or not."""
         return os.path.isdir(self._spots.pins)
 
-    def look(self) -> Gate | None:
+    def observe(self) -> Gate | None:
         """What the gate holds; None when there is none, or one that is not whole, of another version or other pools."""
-        if self._laid() != self._sign() or not self._attached():
+        if self._laid() != self._fingerprint() or not self._attached():
             return None
         with self._opened("homes") as homes, self._opened("peers") as peers:
             return content.gate_of(homes.items(), peers.items()) if homes and peers else None
@@ -129,7 +129,7 @@ class Keeper:
     def _fill(self, wanted: Gate) -> None:
         with self._maps() as maps:
             for number, entries in ((maps.homes, content.homes(wanted)), (maps.peers, content.peers(wanted))):
-                table = Table(number)
+                table = BpfMap(number)
                 _change(table, entries, table.items())
 
     def _lay(self) -> None:
@@ -140,7 +140,7 @@ class Keeper:
             laid.put(_FIRST, bytes(32))
             for hook, path, code in programs:
                 self._place(hook, path, code)
-            laid.put(_FIRST, self._sign())
+            laid.put(_FIRST, self._fingerprint())
 
     def _place(self, hook: Hook, path: str, code: bytes) -> None:
         """The program of one hook, in the place of the one before."""
@@ -176,7 +176,7 @@ class Keeper:
         with self._opened("laid") as laid:
             return laid.get(_FIRST) if laid else None
 
-    def _sign(self) -> bytes:
+    def _fingerprint(self) -> bytes:
         """Of every instruction, so that a newer version is seen."""
         terms = self._terms(Maps(0, 0, 0, 0))
         return hashlib.sha256(b"".join(hook.program(terms) for hook in HOOKS)).digest()
@@ -194,12 +194,12 @@ class Keeper:
             yield Maps(made["homes"], made["peers"], made["names"], made["traffic"])
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[Table | None]:
+    def _opened(self, name: str) -> Iterator[BpfMap | None]:
         with self._pins.opened(name) as descriptor:
-            yield Table(descriptor) if descriptor is not None else None
+            yield BpfMap(descriptor) if descriptor is not None else None
 
 
-def _change(table: Table, wanted: Mapping[bytes, bytes], found: Mapping[bytes, bytes]) -> None:
+def _change(table: BpfMap, wanted: Mapping[bytes, bytes], found: Mapping[bytes, bytes]) -> None:
     """Who comes is let in before who goes is shut out."""
     table.put_all({key: value for key, value in wanted.items() if found.get(key) != value})
     for key in found.keys() - wanted.keys():

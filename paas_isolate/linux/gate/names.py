@@ -4,7 +4,7 @@ An accepted socket inherits the memory of its listener. For one that asked for t
 address it came: from 127.0.0.1 means by localhost.
 """
 
-from paas_isolate.linux.bpf.assemble import Size, Sum, Test
+from paas_isolate.linux.bpf.assemble import Alu, Jump, Size
 from paas_isolate.linux.gate.frame import (
     LOOPBACK4,
     LOOPBACK6,
@@ -30,7 +30,7 @@ def peer4(terms: Terms) -> bytes:
     program = _begin(terms, Asked.CONNECT)
     program.load(R1, R6, Context.ADDRESS4)
     program.load(R2, R7, Name.PEER + 12)
-    program.when(Test.DIFFERENT, R1, R2, "pass")
+    program.when(Jump.DIFFERENT, R1, R2, "pass")
     program.load(R1, R7, Name.PEER_ASKED + 12)
     program.store(R6, Context.ADDRESS4, R1)
     return _end(program)
@@ -39,7 +39,7 @@ def peer4(terms: Terms) -> bytes:
 def peer6(terms: Terms) -> bytes:
     program = _begin(terms, Asked.CONNECT)
     program.same6(R6, Context.ADDRESS6, R7, Name.PEER, R9)
-    program.when(Test.DIFFERENT, R9, 0, "pass")
+    program.when(Jump.DIFFERENT, R9, 0, "pass")
     program.copy6(R6, Context.ADDRESS6, R7, Name.PEER_ASKED)
     return _end(program)
 
@@ -47,7 +47,7 @@ def peer6(terms: Terms) -> bytes:
 def own4(terms: Terms) -> bytes:
     program = _begin(terms, Asked.BIND)
     program.load(R9, R7, Name.ASKED + 12)
-    program.when(Test.DIFFERENT, R9, 0, "tell")
+    program.when(Jump.DIFFERENT, R9, 0, "tell")
     _unconnected(program, "tell")
     program.load(R1, R8, Socket.THERE4)
     program.loopback4(R1, "local")
@@ -62,10 +62,10 @@ def own4(terms: Terms) -> bytes:
 def own6(terms: Terms) -> bytes:
     program = _begin(terms, Asked.BIND, otherwise="connected")
     program.load(R1, R7, Name.ASKED + 12)
-    program.when(Test.DIFFERENT, R1, 0, "tell")
+    program.when(Jump.DIFFERENT, R1, 0, "tell")
     _unconnected(program, "tell")
     program.load(R2, R6, Context.ADDRESS6 + 8)
-    program.when(Test.DIFFERENT, R2, MAPPED, "native")
+    program.when(Jump.DIFFERENT, R2, MAPPED, "native")
     program.load(R1, R8, Socket.THERE4)
     program.loopback4(R1, "local4")
     program.go("pass")
@@ -76,7 +76,7 @@ def own6(terms: Terms) -> bytes:
     program.label("native")
     for i, constant in enumerate(LOOPBACK6):
         program.load(R1, R8, Socket.THERE6 + 4 * i)
-        program.when(Test.DIFFERENT, R1, constant, "pass")
+        program.when(Jump.DIFFERENT, R1, constant, "pass")
     program.write6(R6, Context.ADDRESS6, LOOPBACK6)
     program.go("pass")
     program.label("tell")
@@ -89,11 +89,11 @@ def own6(terms: Terms) -> bytes:
 def _from_mapped(program: Program) -> None:
     """Who connected to ::1 and got the mapped address comes from ::1."""
     program.label("connected")
-    program.when(Test.EQUAL, R9, 0, "pass")
+    program.when(Jump.EQUAL, R9, 0, "pass")
     program.load(R1, R7, Name.PEER_ASKED + 8)
-    program.when(Test.DIFFERENT, R1, 0, "pass")
+    program.when(Jump.DIFFERENT, R1, 0, "pass")
     program.load(R1, R6, Context.ADDRESS6 + 8)
-    program.when(Test.DIFFERENT, R1, MAPPED, "pass")
+    program.when(Jump.DIFFERENT, R1, MAPPED, "pass")
     program.write6(R6, Context.ADDRESS6, LOOPBACK6)
 
 
@@ -106,8 +106,8 @@ def _begin(terms: Terms, asked: Asked, otherwise: str = "pass") -> Program:
     program.load(R8, R6, Context.SOCKET, Size.DOUBLE)
     program.load(R1, R7, Name.FLAGS)
     program.move(R9, R1)
-    program.sum(Sum.AND, R9, Asked.CONNECT)
-    program.when(Test.ANY_BIT, R1, asked, "asked")
+    program.sum(Alu.AND, R9, Asked.CONNECT)
+    program.when(Jump.ANY_BIT, R1, asked, "asked")
     program.go(otherwise)
     program.label("asked")
     return program
@@ -115,7 +115,7 @@ def _begin(terms: Terms, asked: Asked, otherwise: str = "pass") -> Program:
 
 def _unconnected(program: Program, label: str) -> None:
     program.load(R1, R8, Socket.PORT_THERE, Size.HALF)
-    program.when(Test.EQUAL, R1, 0, label)
+    program.when(Jump.EQUAL, R1, 0, label)
 
 
 def _end(program: Program) -> bytes:

@@ -1,6 +1,6 @@
 """Is there a socket of the caller's own at this port: bound to exactly the own address?"""
 
-from paas_isolate.linux.bpf.assemble import Size, Test
+from paas_isolate.linux.bpf.assemble import Jump, Size
 from paas_isolate.linux.gate.frame import (
     FP,
     LOOPBACK4,
@@ -37,7 +37,7 @@ def seek4(program: Program, *, found: str, missed: str) -> None:
     program.move(R1, R0)
     program.call(Helper.RELEASE)
     program.load(R1, R7, Home.V4)
-    program.when(Test.EQUAL, R1, R8, found)
+    program.when(Jump.EQUAL, R1, R8, found)
     program.go(missed)
 
 
@@ -53,7 +53,7 @@ def seek6(program: Program, *, found: str, missed: str) -> None:
     program.same6(R9, Socket.SOURCE6, R7, Home.V6, R8)
     program.move(R1, R9)
     program.call(Helper.RELEASE)
-    program.when(Test.EQUAL, R8, 0, found)
+    program.when(Jump.EQUAL, R8, 0, found)
     program.go(missed)
 
 
@@ -63,14 +63,14 @@ def _seek(program: Program, size: int, missed: str, found: str) -> None:
     program.load(R1, R6, Context.PORT)
     program.store(FP, TUPLE + size - 2, R1, Size.HALF)
     program.load(R1, R6, Context.PROTOCOL)
-    program.when(Test.EQUAL, R1, _TCP, f"tcp for {found}")
-    program.when(Test.DIFFERENT, R1, _UDP, missed)
+    program.when(Jump.EQUAL, R1, _TCP, f"tcp for {found}")
+    program.when(Jump.DIFFERENT, R1, _UDP, missed)
     _call(program, Helper.FIND_UDP, size)
     program.go(f"sought for {found}")
     program.label(f"tcp for {found}")
     _call(program, Helper.FIND_TCP, size)
     program.label(f"sought for {found}")
-    program.when(Test.EQUAL, R0, 0, missed, wide=True)
+    program.when(Jump.EQUAL, R0, 0, missed, wide=True)
 
 
 def _call(program: Program, helper: Helper, size: int) -> None:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux import disks, mounts
-from paas_isolate.linux.location import Location
+from paas_isolate.linux.location import TreeLocation
 from paas_isolate.linux.views import calls, leftovers
-from paas_isolate.linux.views.keeper import NO_FILE, NOTHING, Record
+from paas_isolate.linux.views.keeper import NO_FILE, NOTHING, ViewRecord
 from paas_isolate.model import tree
 from paas_isolate.model.view import View
 
@@ -26,11 +26,11 @@ _MOST_LINKS = 40
 """As many as the kernel follows (path_resolution(7))."""
 
 
-class Ground(NamedTuple):
+class ViewPaths(NamedTuple):
     """`directory` is RUN/views; `location` where the tree is."""
 
     directory: str
-    location: Location
+    location: TreeLocation
 
     @property
     def doors(self) -> str:
@@ -54,18 +54,18 @@ def ready(view: View) -> None:
         os.chown(view.tmp, view.owner, -1, follow_symlinks=False)
 
 
-def build(name: str, view: View, ground: Ground) -> Record:
+def build(name: str, view: View, ground: ViewPaths) -> ViewRecord:
     """In the copy. What stands at each path afterwards is what the record says."""
     # who becomes another customer here (su) shall find no door, and look for one on the host
     hidden = dict(_hide((*view.hide, ground.doors), ground.directory))
     calls.unmount(ground.directory)
     leaf = ground.leaf(name)
-    shown = calls.mark(leaf) if view.processes else None
+    shown = calls.file_id(leaf) if view.processes else None
     with ExitStack() as undo:
         points = list(_private(view, leaf, ground, partial(_opened, undo)))
-    marks = {path: found for path in (*hidden.values(), *points) if (found := calls.mark(path))}
+    marks = {path: found for path in (*hidden.values(), *points) if (found := calls.file_id(path))}
     missing = tuple(path for path in view.hide if path not in hidden)
-    return Record(view, os.stat("/proc/self/ns/mnt").st_ino, marks, missing, shown)
+    return ViewRecord(view, os.stat("/proc/self/ns/mnt").st_ino, marks, missing, shown)
 
 
 def _opened(undo: ExitStack, directory: str) -> str:
@@ -75,7 +75,7 @@ def _opened(undo: ExitStack, directory: str) -> str:
     return f"/proc/self/fd/{handle}"
 
 
-def _private(view: View, leaf: str, ground: Ground, opened: Callable[[str], str]) -> Iterator[str]:
+def _private(view: View, leaf: str, ground: ViewPaths, opened: Callable[[str], str]) -> Iterator[str]:
     """Mounts what is the account's own; where that is."""
     inside = opened(leaf) if view.processes else ""
     own = {point: opened(f"{view.tmp}/{name}") for point, name in _OWN_TMP.items()} if view.tmp else {}
@@ -160,9 +160,9 @@ def _reversed_names(path: str) -> list[str]:
     return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
-def whole(record: Record) -> bool:
+def whole(record: ViewRecord) -> bool:
     """Whether all that was mounted is there still, by who is in the view."""
-    return all(_is_covered(path) or calls.mark(path) == found for path, found in record.marks.items())
+    return all(_is_covered(path) or calls.file_id(path) == found for path, found in record.marks.items())
 
 
 def _is_covered(path: str) -> bool:
@@ -170,10 +170,10 @@ def _is_covered(path: str) -> bool:
     below stays as it is. The table of a view is read only where somebody else than root could have done that."""
     if _ways().is_laid_by_root(path):
         return False
-    return disks.is_customers(mounts.Table(mounts.mounts()).of(path))
+    return disks.is_customers(mounts.MountTable(mounts.mounts()).of(path))
 
 
-def fits(name: str, record: Record, ground: Ground) -> bool:
+def fits(name: str, record: ViewRecord, ground: ViewPaths) -> bool:
     """Whether it would be made the same today, by who is on the host."""
     for path in record.missing:
         if _waits(path):
@@ -181,7 +181,7 @@ def fits(name: str, record: Record, ground: Ground) -> bool:
         with _reached(path) as handle:
             if handle is not None:
                 return False
-    return record.shown is None or record.shown == calls.mark(ground.leaf(name))
+    return record.shown is None or record.shown == calls.file_id(ground.leaf(name))
 
 
 def _waits(path: str) -> bool:
@@ -193,12 +193,12 @@ def _waits(path: str) -> bool:
 
 
 @cache
-def _ways() -> disks.Disks:
+def _ways() -> disks.BlockDevices:
     """What root has laid of the ways to all that is hidden: the same for all views."""
-    return disks.Disks()
+    return disks.BlockDevices()
 
 
 @cache
-def _table() -> mounts.Table:
+def _table() -> mounts.MountTable:
     """Of the host, when the child that looks after all views of a run began."""
-    return mounts.Table(mounts.mounts())
+    return mounts.MountTable(mounts.mounts())

@@ -18,19 +18,19 @@ _PIVOT_ROOT = {"x86_64": 155}
 """Of asm-generic/unistd.h where it is not told here."""
 
 
-class Mark(NamedTuple):
+class FileId(NamedTuple):
     """What lies at a path: device and inode."""
 
     device: int
     inode: int
 
 
-def mark(path: str) -> Mark | None:
+def file_id(path: str) -> FileId | None:
     try:
         found = os.stat(path, follow_symlinks=False)
     except OSError:
         return None
-    return Mark(found.st_dev, found.st_ino)
+    return FileId(found.st_dev, found.st_ino)
 
 
 def mount(source: str, at: str, kind: str = "", flags: int = 0, data: str = "") -> None:

@@ -6,23 +6,23 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from paas_isolate.linux.location import Location
+from paas_isolate.linux.location import TreeLocation
 from paas_isolate.linux.views import build, calls, keeper, leftovers
-from paas_isolate.linux.views.build import Ground
+from paas_isolate.linux.views.build import ViewPaths
 from paas_isolate.linux.views.child import in_child
 from paas_isolate.model.view import View, Views
 
 AGING = "/run/tmpfiles.d/paas-isolate-private.conf"
 
 
-class ViewHands:
+class MountNamespaces:
     """`directory` is RUN/views."""
 
-    def __init__(self, directory: str, location: Location, aging: str = AGING) -> None:
-        self._ground = Ground(directory, location)
+    def __init__(self, directory: str, location: TreeLocation, aging: str = AGING) -> None:
+        self._ground = ViewPaths(directory, location)
         self._aging = aging
 
-    def look(self) -> Views:
+    def observe(self) -> Views:
         if self._broken():
             return Views(aging=self._aged())
         found = in_child(lambda: list(_look(self._ground)))
@@ -33,8 +33,8 @@ class ViewHands:
     def make(self, views: Iterable[tuple[str, View]]) -> list[str]:
         asked = list(views)
         if asked and self._broken():
-            keeper.take_away(self._ground.directory)
-            in_child(lambda: keeper.lay(self._ground.directory))
+            keeper.destroy(self._ground.directory)
+            in_child(lambda: keeper.create(self._ground.directory))
         os.makedirs(self._ground.doors, 0o700, exist_ok=True)
         wrong: list[str] = in_child(lambda: list(_make(self._ground, asked))) if asked else []
         leftovers.remove(sorted({os.path.dirname(view.tmp) for _, view in asked if view.tmp}))
@@ -47,7 +47,7 @@ class ViewHands:
         wrong = _clear([tmp for _, tmp in asked])
         gone = [name for (name, _), why in zip(asked, wrong, strict=True) if not why]  # who fails is seen again
         if not self._broken() and not in_child(lambda: _remove(self._ground, gone)):
-            keeper.take_away(self._ground.directory)
+            keeper.destroy(self._ground.directory)
         return wrong
 
     def set_aging(self, text: str) -> None:
@@ -74,10 +74,10 @@ class ViewHands:
         return False
 
 
-class _Ways:
+class _NamespaceHandles:
     """To the host and to the keeper, for a child that goes back and forth."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: ViewPaths) -> None:
         self.host = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self.keeper = calls.open_namespace(f"{ground.directory}/{keeper.HANDLE}")
 
@@ -88,8 +88,8 @@ class _Ways:
         calls.enter(self.host)
 
 
-def _look(ground: Ground) -> Iterator[tuple[str, tuple[object, ...] | None, int, str]]:
-    ways = _Ways(ground)
+def _look(ground: ViewPaths) -> Iterator[tuple[str, tuple[object, ...] | None, int, str]]:
+    ways = _NamespaceHandles(ground)
     with ways.among_handles():
         found = list(keeper.records())
     fit = {name for name, record in found if record and build.fits(name, record, ground)}
@@ -100,7 +100,7 @@ def _look(ground: Ground) -> Iterator[tuple[str, tuple[object, ...] | None, int,
         yield name, tuple(view) if whole else None, record.namespace if record else 0, view.tmp
 
 
-def _is_whole(name: str, record: keeper.Record) -> bool:
+def _is_whole(name: str, record: keeper.ViewRecord) -> bool:
     try:
         handle = calls.open_namespace(f"/{name}")
     except OSError:
@@ -116,17 +116,17 @@ def _is_whole(name: str, record: keeper.Record) -> bool:
         os.close(handle)
 
 
-def _make(ground: Ground, asked: list[tuple[str, View]]) -> Iterator[str]:
+def _make(ground: ViewPaths, asked: list[tuple[str, View]]) -> Iterator[str]:
     """What went wrong with each, '' where nothing did."""
-    ways = _Ways(ground)
+    ways = _NamespaceHandles(ground)
     with ways.among_handles():
-        keeper.sweep()
+        keeper.prune()
     cpus = os.sched_getaffinity(0)
     for name, view in asked:
         yield _tried(partial(_make_one, ways, name, view, ground), cpus)
 
 
-def _make_one(ways: _Ways, name: str, view: View, ground: Ground) -> None:
+def _make_one(ways: _NamespaceHandles, name: str, view: View, ground: ViewPaths) -> None:
     calls.enter(ways.host)
     build.ready(view)
     calls.unshare()
@@ -134,16 +134,16 @@ def _make_one(ways: _Ways, name: str, view: View, ground: Ground) -> None:
     handle = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
         calls.enter(ways.keeper)
-        keeper.keep(name, handle, record)
+        keeper.register(name, handle, record)
     finally:
         os.close(handle)
 
 
-def _remove(ground: Ground, names: list[str]) -> int:
+def _remove(ground: ViewPaths, names: list[str]) -> int:
     """How many are left."""
-    with _Ways(ground).among_handles():
+    with _NamespaceHandles(ground).among_handles():
         for name in names:
-            keeper.forget(name)
+            keeper.unregister(name)
         return len(keeper.names())
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from paas_isolate.linux.views import calls
-from paas_isolate.linux.views.calls import Mark
+from paas_isolate.linux.views.calls import FileId
 from paas_isolate.model.view import View
 
 HANDLE = "keeper"
@@ -22,18 +22,18 @@ NOTHING, NO_FILE = "nothing", "no-file"
 _VERSION = 1
 
 
-class Record(NamedTuple):
+class ViewRecord(NamedTuple):
     """`marks` tell what lay at each mounted path when the view was made, `missing` what was to be hidden and was not
     there, `leaf` the account's cgroup that it shows."""
 
     view: View
     namespace: int
-    marks: dict[str, Mark]
+    marks: dict[str, FileId]
     missing: tuple[str, ...]
-    shown: Mark | None
+    shown: FileId | None
 
 
-def lay(directory: str) -> None:
+def create(directory: str) -> None:
     """Make the keeper, where there is none."""
     os.makedirs(directory, 0o700, exist_ok=True)
     if os.stat(directory).st_dev == os.stat(f"{directory}/..").st_dev:
@@ -102,7 +102,7 @@ def _hollow(directory: str, ready: int, go: tuple[int, int]) -> None:
         os._exit(0)
 
 
-def take_away(directory: str) -> None:
+def destroy(directory: str) -> None:
     """With all that is in it. What is gone already is fine."""
     for path in (f"{directory}/{HANDLE}", directory):
         with suppress(OSError):
@@ -111,7 +111,7 @@ def take_away(directory: str) -> None:
         os.rmdir(directory)
 
 
-def keep(name: str, handle: int, record: Record) -> None:
+def register(name: str, handle: int, record: ViewRecord) -> None:
     """Done by who is in the keeper: from now on the name leads to this namespace. The one before ends with its last
     process."""
     before = _linked(name)
@@ -128,7 +128,7 @@ def keep(name: str, handle: int, record: Record) -> None:
         _drop(before)
 
 
-def forget(name: str) -> None:
+def unregister(name: str) -> None:
     before = _linked(name)
     for path in (f"/{name}", f"/records/{name}"):
         with suppress(FileNotFoundError):
@@ -137,7 +137,7 @@ def forget(name: str) -> None:
         _drop(before)
 
 
-def sweep() -> None:
+def prune() -> None:
     """Handles that no name leads to: of a run that was killed between the two."""
     linked = {_linked(name) for name in names()}
     for handle in os.listdir("/handles"):
@@ -149,13 +149,13 @@ def names() -> list[str]:
     return [name for name in os.listdir("/") if os.path.islink(f"/{name}") and name[0] != "."]
 
 
-def records() -> Iterator[tuple[str, Record | None]]:
+def records() -> Iterator[tuple[str, ViewRecord | None]]:
     """What was made; None where that cannot be told."""
     for name in names():
         yield name, _record(name)
 
 
-def _record(name: str) -> Record | None:
+def _record(name: str) -> ViewRecord | None:
     try:
         with open(f"/records/{name}", "rb") as file:
             version, view, namespace, marks, missing, shown = marshal.load(file)  # noqa: S302  (root's alone)
@@ -163,11 +163,11 @@ def _record(name: str) -> Record | None:
         return None
     if version != _VERSION or namespace != _linked(name):
         return None
-    known = {path: Mark(*it) for path, it in marks.items()}
-    return Record(View(*view), namespace, known, missing, Mark(*shown) if shown else None)
+    known = {path: FileId(*it) for path, it in marks.items()}
+    return ViewRecord(View(*view), namespace, known, missing, FileId(*shown) if shown else None)
 
 
-def _plain(record: Record) -> tuple[Any, ...]:
+def _plain(record: ViewRecord) -> tuple[Any, ...]:
     marks = {path: tuple(it) for path, it in record.marks.items()}
     return tuple(record.view), record.namespace, marks, record.missing, tuple(record.shown) if record.shown else None
 
