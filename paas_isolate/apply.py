@@ -9,8 +9,6 @@ from functools import partial
 from itertools import groupby, takewhile
 from typing import NamedTuple, TypeVar
 
-from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
-from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
     Changes,
@@ -34,17 +32,30 @@ from paas_isolate.changes.steps import (
     owner,
 )
 from paas_isolate.errors import HostError, Trouble, trouble, without_broken
-from paas_isolate.linux import pidfd, refused, shares, systemd
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.ending import end_of_uid
-from paas_isolate.linux.lowering import StillInUse, lower_memory
-from paas_isolate.linux.records import RunRecords
-from paas_isolate.linux.services import apply_service_step
+from paas_isolate.linux.cgroup.lowering import StillInUse, lower_memory
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.pam import refused_logins
+from paas_isolate.linux.pam.doors import DoorDirectory
+from paas_isolate.linux.process import fork, pidfd
+from paas_isolate.linux.process.ending import end_of_uid
+from paas_isolate.linux.services.records import RunRecords
+from paas_isolate.linux.services.steps import apply_service_step
+from paas_isolate.linux.system import systemd
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import kernel_writes
 from paas_isolate.model.network import NetworkPort
 from paas_isolate.model.quota import QuotaPort
+from paas_isolate.model.steps.namespace import MakeView, RemoveView, SetAging, SetQuota
+from paas_isolate.model.steps.service import (
+    ForgetRun,
+    GiveUp,
+    Kill,
+    NotifyFailure,
+    SaveResult,
+    ScheduleJob,
+    Start,
+    Stop,
+)
 from paas_isolate.model.view import NamespacePort
 
 WORTH_A_PROCESS = 1000
@@ -194,12 +205,12 @@ def _ends(steps: Sequence[Many], hand: Callable[[Sequence[Many]], list[str]]) ->
 
 
 def _in_shares(hand: Executor, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:
-    count = shares.worker_count(len(steps), least=WORTH_A_PROCESS)
+    count = fork.worker_count(len(steps), least=WORTH_A_PROCESS)
     if count == 1:
         yield from _in_order(hand, broken, steps)
         return
     parts = _by_account(steps, count)
-    for part, ends in zip(parts, shares.map_forked(partial(_not_done, hand, broken), parts), strict=True):
+    for part, ends in zip(parts, fork.map_forked(partial(_not_done, hand, broken), parts), strict=True):
         for number, step in enumerate(part):
             if number in ends:
                 ending, because, found = ends[number]
@@ -282,7 +293,7 @@ def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: RunRec
         case LowerMemory():
             lower_memory(cgroups, step)
         case MoveProcess(process, tree.NOWHERE):
-            refused.end(process)
+            refused_logins.end(process)
         case MoveProcess(process, to):
             pidfd.move(cgroups, process, to)
         case EndRevoked(path, uid):

@@ -5,16 +5,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, partial
 from typing import TypeVar
 
-from paas_isolate.changes import catalogue
-from paas_isolate.changes.place import Placement
+from paas_isolate.changes import knob_compiler
+from paas_isolate.changes.placement import Placement
 from paas_isolate.changes.quotas import desired_quotas
 from paas_isolate.errors import PaasError, Trouble, trouble, without_broken
-from paas_isolate.linux import procfs, refused, shares
-from paas_isolate.linux.cgroupfs import PROCS, CgroupTree
-from paas_isolate.linux.commands import CommandKey, CommandReader
-from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.records import RunRecords
-from paas_isolate.linux.services import runs
+from paas_isolate.linux.cgroup.tree import PROCS, CgroupTree
+from paas_isolate.linux.pam import refused_logins
+from paas_isolate.linux.pam.doors import DoorDirectory
+from paas_isolate.linux.process import fork, procfs
+from paas_isolate.linux.process.commands import CommandKey, CommandReader
+from paas_isolate.linux.services.records import RunRecords
+from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
@@ -147,9 +148,9 @@ def _observe_all(seen: _Observation, fleet: Fleet, weight_at: str, since: tuple[
     above, below = len(seen.cgroups), seen.tree.descendants(tree.USERS)
     accounts = _take_over(seen, fleet, *since) if since else list(fleet.accounts.values())
     if below:
-        count = shares.worker_count(len(accounts), least=WORTH_A_PROCESS)
+        count = fork.worker_count(len(accounts), least=WORTH_A_PROCESS)
         look = partial(_observe_accounts, seen.tree, inner, leaves)
-        for cgroups, members, broken in shares.map_forked(look, shares.parts(accounts, count)):
+        for cgroups, members, broken in fork.map_forked(look, fork.parts(accounts, count)):
             seen.cgroups.update(cgroups)
             seen.members.update(members)
             seen.broken.update({directory: Trouble(*it) for directory, it in broken.items()})
@@ -191,7 +192,7 @@ def _observe_account(
     if seen.observe(path, inner):
         below = ends.get(id(services))
         if below is None:
-            below = ends[id(services)] = [f"/{it.name}" for it in catalogue.leaves(services)]
+            below = ends[id(services)] = [f"/{it.name}" for it in knob_compiler.leaves(services)]
         for end in below:
             seen.observe(path + end, leaves)
 
@@ -277,7 +278,7 @@ def inspect_process(cgroups: CgroupTree, places: Placement, pid: int, path: str 
         program=program,
         settled=identity.settled or all(map(places.governs, identity.uids)),
         others=() if identity.settled else tuple(sorted({*identity.uids} - {identity.uids[0]})),
-        login=refused.seconds(pid, identity) if program in refused.SSHD else -1.0,
+        login=refused_logins.seconds(pid, identity) if program in refused_logins.SSHD else -1.0,
     )
 
 

@@ -7,14 +7,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.apply import Outcome, Status, apply
-from paas_isolate.changes.catalogue import DeviceOf
 from paas_isolate.changes.conditions import Condition, condition
-from paas_isolate.changes.desire import desired_state, desired_static
+from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.keeping import ManagedService, desired_services, managed_services
-from paas_isolate.changes.leaving import Removals, removals
+from paas_isolate.changes.knob_compiler import DeviceOf
 from paas_isolate.changes.parts import Parts
-from paas_isolate.changes.runs import Start
+from paas_isolate.changes.removal import Removals, removals
 from paas_isolate.changes.steps import (
     Changes,
     CompleteDoors,
@@ -26,18 +24,20 @@ from paas_isolate.changes.steps import (
     owner,
     touched,
 )
+from paas_isolate.changes.supervision import ManagedService, desired_services, managed_services
 from paas_isolate.errors import PaasError, Trouble, without_broken
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.commands import CommandReader
-from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.listening import not_listening, ready
-from paas_isolate.linux.records import RunRecords
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.network.sockets import not_listening, ready
+from paas_isolate.linux.pam.doors import DoorDirectory
+from paas_isolate.linux.process.commands import CommandReader
+from paas_isolate.linux.services.records import RunRecords
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.network import NetworkPort
 from paas_isolate.model.quota import QuotaPort
-from paas_isolate.model.running import FOREVER, NO_WISH, DesiredServices, Run
+from paas_isolate.model.run import FOREVER, NO_WISH, DesiredServices, Run
+from paas_isolate.model.steps.service import Start
 from paas_isolate.model.view import NamespacePort
 from paas_isolate.model.world import World
 from paas_isolate.observe import DOORS, NETWORK, VIEWS, observe

@@ -27,6 +27,11 @@ def quoted(text: str) -> str:
     return escaped(repr(text))
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 change`, `2 changes`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def _seen(letter: str) -> bool:
     return letter.isprintable() and not _UNSEEN.match(letter)
 

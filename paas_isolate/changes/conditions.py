@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from paas_isolate.changes.jobs import next_run
-from paas_isolate.changes.keeping import ManagedService, starts_again
-from paas_isolate.model.running import Result, Run
+from paas_isolate.changes.supervision import ManagedService, starts_again
+from paas_isolate.model.run import Result, Run
 
 
 class Condition(NamedTuple):

@@ -3,6 +3,7 @@
 from collections.abc import Set
 
 from paas_isolate.changes.doors import door_steps
+from paas_isolate.changes.network import network_steps
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.quotas import quota_steps
 from paas_isolate.changes.service_steps import service_steps
@@ -18,7 +19,6 @@ from paas_isolate.changes.steps import (
     Step,
 )
 from paas_isolate.changes.views import view_steps
-from paas_isolate.changes.wiring import network_steps
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
 from paas_isolate.model.world import Knobs, World
 

@@ -3,7 +3,7 @@
 from paas_isolate.changes.schedule import next_time
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.model.running import FOREVER, Run
+from paas_isolate.model.run import FOREVER, Run
 
 
 def jobs_of(fleet: Fleet) -> frozenset[str]:

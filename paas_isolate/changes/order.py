@@ -2,8 +2,6 @@
 
 from enum import IntEnum
 
-from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
-from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.changes.steps import (
     AddAddress,
     CompleteDoors,
@@ -24,6 +22,17 @@ from paas_isolate.changes.steps import (
 )
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import FREEZE, amount
+from paas_isolate.model.steps.namespace import MakeView, RemoveView, SetAging, SetQuota
+from paas_isolate.model.steps.service import (
+    ForgetRun,
+    GiveUp,
+    Kill,
+    NotifyFailure,
+    SaveResult,
+    ScheduleJob,
+    Start,
+    Stop,
+)
 
 
 class Rank(IntEnum):

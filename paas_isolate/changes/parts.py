@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from paas_isolate.changes.place import Placement
+from paas_isolate.changes.placement import Placement
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.view import Views

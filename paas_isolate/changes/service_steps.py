@@ -2,10 +2,19 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
 from paas_isolate.changes.steps import Step
-from paas_isolate.model.running import DesiredServices, Run
-from paas_isolate.model.work import Launch
+from paas_isolate.model.run import DesiredServices, Run
+from paas_isolate.model.service_program import Launch
+from paas_isolate.model.steps.service import (
+    ForgetRun,
+    GiveUp,
+    Kill,
+    NotifyFailure,
+    SaveResult,
+    ScheduleJob,
+    Start,
+    Stop,
+)
 from paas_isolate.model.world import World
 
 

@@ -2,10 +2,19 @@
 
 from typing import NamedTuple
 
-from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
-from paas_isolate.changes.seen import MakeView, RemoveView, SetAging, SetQuota
 from paas_isolate.model import tree
 from paas_isolate.model.network import Address, Gate, Rules
+from paas_isolate.model.steps.namespace import MakeView, RemoveView, SetAging, SetQuota
+from paas_isolate.model.steps.service import (
+    ForgetRun,
+    GiveUp,
+    Kill,
+    NotifyFailure,
+    SaveResult,
+    ScheduleJob,
+    Start,
+    Stop,
+)
 from paas_isolate.model.world import Process
 from paas_isolate.spec.names import abbreviated
 

@@ -6,15 +6,15 @@ from functools import cache
 
 import click
 
-from paas_isolate.changes import ways
-from paas_isolate.changes.place import Placement
-from paas_isolate.changes.ways import OriginReason
-from paas_isolate.cli import say
-from paas_isolate.cli.desk import Installation, unknown
-from paas_isolate.cli.exits import Exit
+from paas_isolate.changes import origin
+from paas_isolate.changes.origin import OriginReason
+from paas_isolate.changes.placement import Placement
+from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import Trouble, without_broken
-from paas_isolate.linux import procfs
+from paas_isolate.exits import Exit
+from paas_isolate.installation import Installation, unknown
+from paas_isolate.linux.process import procfs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import Process
@@ -49,7 +49,7 @@ def coverage(desk: Installation, account: str, everything: bool, as_json: bool) 
     confined, left = sum(map(places.confined, processes)), sum(map(places.left, processes))
     total = len(processes) - left
     if as_json:
-        say.print_json(
+        output.print_json(
             {
                 "confined": confined,
                 "total": total,
@@ -60,14 +60,14 @@ def coverage(desk: Installation, account: str, everything: bool, as_json: bool) 
     else:
         shown = [it for it in processes if account or everything or places.left(it) or places.place(it) != it.cgroup]
         if shown:
-            say.table(TITLES, (_process_row(places, family, process) for process in shown))
+            output.table(TITLES, (_process_row(places, family, process) for process in shown))
         for line in _reasons(_why(places, process) for process in shown):
-            say.line(line)
+            output.line(line)
         colour = "green" if confined == total else "red"
-        say.line(f"{confined} of {total} processes confined", fg=colour)
+        output.line(f"{confined} of {total} processes confined", fg=colour)
         if left:
-            say.line(f"{left} left where root put them", fg="yellow")
-    say.broken(broken)
+            output.line(f"{left} left where root put them", fg="yellow")
+    output.broken(broken)
     if broken:
         return Exit.ERROR
     return Exit.CONVERGED if confined == total else Exit.DIFFERS
@@ -88,7 +88,7 @@ class Family:
         self._governs = fleet.governs
 
     def way(self, process: Process) -> str:
-        return ways.origin(process.pid, self._kin, self._governs)
+        return origin.origin(process.pid, self._kin, self._governs)
 
 
 def _counts(places: Placement, fleet: Fleet, process: Process) -> bool:
@@ -100,9 +100,9 @@ def _counts(places: Placement, fleet: Fleet, process: Process) -> bool:
 
 def _why(places: Placement, process: Process) -> OriginReason:
     if places.left(process):
-        return OriginReason(ways.OriginKind.LEFT, process.cgroup)
+        return OriginReason(origin.OriginKind.LEFT, process.cgroup)
     account = places.account_of(process.uid)
-    return ways.reason_of(process.cgroup, account.directory if account else "")
+    return origin.reason_of(process.cgroup, account.directory if account else "")
 
 
 def _reasons(found: Iterable[OriginReason]) -> Iterator[str]:
@@ -117,7 +117,7 @@ def _process_row(places: Placement, family: Family, process: Process) -> tuple[s
         str(process.pid),
         _login(process.uid),
         process.program or procfs.name(process.pid),
-        "left behind" if (way := family.way(process)) == ways.LEFT_BEHIND else way,
+        "left behind" if (way := family.way(process)) == origin.LEFT_BEHIND else way,
         str(_why(places, process)) or "-",
         process.cgroup,
         _belongs(places, process),

@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 
 from paas_isolate.apply import Outcome, Status, apply
 from paas_isolate.changes.steps import SetDoor, SetKnob
-from paas_isolate.cli import say
-from paas_isolate.cli.desk import Installation
+from paas_isolate.cli import output
 from paas_isolate.errors import BusyError, PaasError, in_words
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.installation import Installation
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import FREEZE
@@ -47,7 +47,7 @@ class Emergency:
 
     def fail(self, what: str, error: PaasError | OSError) -> None:
         self.partly = True
-        say.lines(f"{what}: {in_words(error)}", fg="yellow", err=True)
+        output.lines(f"{what}: {in_words(error)}", fg="yellow", err=True)
 
     def note(self, kind: str, target: str) -> None:
         """So that every run knows it from now on, whoever holds the lock."""
@@ -73,7 +73,7 @@ class Emergency:
     def _tell(self, outcome: Outcome) -> bool:
         """Whether it is done, or is a door alone."""
         done = outcome.status is Status.DONE
-        say.line(say.outcome_line(outcome), err=not done)
+        output.line(output.outcome_line(outcome), err=not done)
         self.partly = self.partly or not done
         return done or isinstance(outcome.step, SetDoor)
 
@@ -117,7 +117,7 @@ class Emergency:
             try:
                 stack.enter_context(self._lock(wait))
             except BusyError as error:
-                say.line(f"{error}; this goes on beside it", fg="yellow", err=True)
+                output.line(f"{error}; this goes on beside it", fg="yellow", err=True)
             yield
 
 

@@ -6,16 +6,16 @@ import sys
 from io import TextIOWrapper
 from typing import cast
 
-from paas_isolate.cli import say
-from paas_isolate.cli.exits import Exit, exit_of
+from paas_isolate.cli import output
 from paas_isolate.errors import PaasError, in_words
+from paas_isolate.exits import Exit, exit_of
 
 SCHEDULED = (["reconcile", "--cron"], ["reconcile", "--quiet"])
 """What cron and the timer run every minute. It does without click, whose import costs more than all of ours."""
 
 
 def main() -> None:
-    sys.excepthook = lambda _, error, __: say.bug(error)
+    sys.excepthook = lambda _, error, __: output.bug(error)
     # No letter of a customer's ends root's command where the locale does not have it (standard error does so already).
     cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
@@ -33,10 +33,10 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except PaasError as error:
-        say.lines(f"paas-isolate: {error}", err=True)
+        output.lines(f"paas-isolate: {error}", err=True)
         return exit_of(error)
     except OSError as error:  # a full disk, a file that is not ours to read: the machine's word, not our bug
-        say.line(f"paas-isolate: {in_words(error)}", err=True)
+        output.line(f"paas-isolate: {in_words(error)}", err=True)
         return Exit.ERROR
 
 
@@ -45,12 +45,12 @@ def _run(words: list[str]) -> int:
     if rest in SCHEDULED:
         import gc
 
-        from paas_isolate.cli.desk import Installation
-        from paas_isolate.cli.running import RunOptions, reconcile
+        from paas_isolate.cli.run import RunOptions, reconcile
+        from paas_isolate.installation import Installation
 
         gc.disable()  # a run makes no cycles worth finding, and ends soon
         return reconcile(Installation(**directories), RunOptions(cron="--cron" in rest, quiet="--quiet" in rest))
-    from paas_isolate.cli.front import invoke
+    from paas_isolate.cli.commands import invoke
 
     return invoke(words)
 

@@ -5,20 +5,20 @@ from collections.abc import Iterator
 
 import click
 
-from paas_isolate.changes.wiring import desired_network
-from paas_isolate.cli import options, say
-from paas_isolate.cli.desk import Installation, need_root, unknown
-from paas_isolate.cli.exits import Exit
+from paas_isolate.changes.network import desired_network
+from paas_isolate.cli import options, output
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.network import examine
 from paas_isolate.errors import HostError
-from paas_isolate.linux import kept
-from paas_isolate.linux.gate.keeper import BpfGate, Traffic, attach_points
-from paas_isolate.linux.nft import Nft
+from paas_isolate.exits import Exit
+from paas_isolate.installation import Installation, need_root, unknown
+from paas_isolate.linux.bpf.gate.gate import BpfGate, Traffic, attach_points
+from paas_isolate.linux.network import ruleset_cache
+from paas_isolate.linux.network.nft import Nft
 from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Account, Fleet
 from paas_isolate.model.network import Pools, Rules
-from paas_isolate.promises import NetworkCheck, run_checks
+from paas_isolate.network_selftest import NetworkCheck, run_checks
 from paas_isolate.units import format_size
 
 _TOLD = 20
@@ -55,12 +55,12 @@ def show(desk: Installation, account: str | None, as_json: bool) -> int:
     traffic = _traffic(desk, fleet)
     withheld = _withheld(fleet)
     if as_json:
-        say.print_json({"accounts": {sold.name: _data(sold, traffic, withheld) for sold in shown}})
+        output.print_json({"accounts": {sold.name: _data(sold, traffic, withheld) for sold in shown}})
         return Exit.CONVERGED
     titles = ("ACCOUNT", "IPV4", "IPV6", "LOOPBACK", "PEERS", "IN", "OUT", "PACKETS IN", "PACKETS OUT", "DENIED")
-    say.table(titles, [_row(sold, traffic, withheld) for sold in shown], right=titles[5:])
+    output.table(titles, [_row(sold, traffic, withheld) for sold in shown], right=titles[5:])
     if account:
-        say.line(f"egress: {', '.join(shown[0].egress) or 'allow all'}")
+        output.line(f"egress: {', '.join(shown[0].egress) or 'allow all'}")
     return Exit.CONVERGED
 
 
@@ -81,7 +81,7 @@ def try_(desk: Installation, accounts: tuple[str, ...], as_json: bool) -> int:
         raise HostError("there is no account to try it with")
     found = (*_standing(fleet), *run_checks(fleet, _rules(fleet), chosen, _leaves(desk, fleet, chosen)))
     if as_json:
-        say.print_json([{**promise._asdict(), "kept": promise.kept} for promise in found])
+        output.print_json([{**promise._asdict(), "kept": promise.kept} for promise in found])
     else:
         _tell(found)
     return Exit.CONVERGED if all(promise.kept for promise in found) else Exit.ERROR
@@ -95,11 +95,11 @@ def restore(desk: Installation) -> int:
     """
     need_root()
     with desk.locked(wait=_PATIENCE):
-        rules = kept.restore(os.path.join(desk.state, kept.KEPT))
+        rules = ruleset_cache.restore(os.path.join(desk.state, ruleset_cache.KEPT))
     if rules is None:
-        say.line("nothing to do")
+        output.line("nothing to do")
     else:
-        say.line(f"made the ruleset of the network, for {len(rules.owners)} addresses and uids")
+        output.line(f"made the ruleset of the network, for {len(rules.owners)} addresses and uids")
     return Exit.CONVERGED
 
 
@@ -111,10 +111,10 @@ def _standing(fleet: Fleet) -> Iterator[NetworkCheck]:
 
 def _tell(found: tuple[NetworkCheck, ...]) -> None:
     rows = [(it.name, str(it.tried), "kept" if it.kept else f"BROKEN {len(it.broken)} times") for it in found]
-    say.table(("PROMISE", "TRIED", "FOUND"), rows, right=("TRIED",))
+    output.table(("PROMISE", "TRIED", "FOUND"), rows, right=("TRIED",))
     for promise in found:
         for sentence in promise.broken[:_TOLD]:
-            say.line(f"{promise.name}: {sentence}", fg="red", err=True)
+            output.line(f"{promise.name}: {sentence}", fg="red", err=True)
 
 
 def _fleet(desk: Installation) -> Fleet:

@@ -9,19 +9,19 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from paas_isolate import logins
-from paas_isolate.cli import say
-from paas_isolate.cli.desk import Installation
-from paas_isolate.cli.exits import Exit
+from paas_isolate import pam_rollout
+from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.stacks import options as check_options
 from paas_isolate.errors import HostError
-from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.pam import profile, revert, session, stacks, update
-from paas_isolate.logins import Trial
+from paas_isolate.exits import Exit
+from paas_isolate.installation import Installation
+from paas_isolate.linux.pam import auth_update, profile, revert, session, stacks
+from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import COMPLETE
+from paas_isolate.pam_rollout import Trial
 from paas_isolate.reconcile import reconcile
 from paas_isolate.source import decisions
 
@@ -45,27 +45,27 @@ def pam() -> None:
 def install(desk: Installation, confirm: float | None, on_failure: str) -> int:
     """Switch the module on for all logins. Sessions are tried before and after; what fails is put back."""
     with desk.locked(wait=60):
-        update.check_supported()
-        if not update.module_file():
+        auth_update.check_supported()
+        if not auth_update.module_file():
             raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again; it is built there")
         fleet = desk.fleet(remember=True)
-        logins.check_administrators(fleet, _name)
-        say.complain(fleet)
+        pam_rollout.check_administrators(fleet, _name)
+        output.complain(fleet)
         _tell_exempt(fleet)
         _lay_doors(desk, fleet)
         with _machine(desk, fleet, open_on_failure=on_failure == "open") as machine:
-            for trial in logins.try_candidate(machine):
+            for trial in pam_rollout.try_candidate(machine):
                 _tell(trial)
-                logins.check(trial)
+                pam_rollout.check(trial)
             if confirm:
                 command = f"{sys.executable} -I -m paas_isolate {_directories(desk)} pam remove"
-                say.line(f"taken back at {revert.arm(confirm, command)} unless: paas-isolate pam confirm")
+                output.line(f"taken back at {revert.arm(confirm, command)} unless: paas-isolate pam confirm")
             try:
-                logins.switch_on(machine, _tell)
+                pam_rollout.switch_on(machine, _tell)
             except BaseException:
                 revert.disarm()
                 raise
-    say.line("logins enter their account's cgroup from now on; sessions that are open stay where they are")
+    output.line("logins enter their account's cgroup from now on; sessions that are open stay where they are")
     return Exit.CONVERGED
 
 
@@ -74,16 +74,18 @@ def install(desk: Installation, confirm: float | None, on_failure: str) -> int:
 def remove(desk: Installation) -> int:
     """Take the module out of the logins again. Sessions that are open stay where they are."""
     with desk.locked(wait=60):
-        update.check_supported()
-        was_on = update.is_on()
-        update.switch_off()
+        auth_update.check_supported()
+        was_on = auth_update.is_on()
+        auth_update.switch_off()
         revert.disarm()
         decided = decisions.load(desk.state)
         if decided.doors:
             decisions.save(desk.state, decided._replace(doors=False))
         if not decided.launcher:
             shutil.rmtree(desk.doors, ignore_errors=True)
-    say.line("logins do not pass the module any more; reconcile sweeps them in" if was_on else "it was not switched on")
+    output.line(
+        "logins do not pass the module any more; reconcile sweeps them in" if was_on else "it was not switched on"
+    )
     return Exit.CONVERGED
 
 
@@ -93,7 +95,7 @@ def confirm(desk: Installation) -> int:
     """Keep what `pam install --confirm` has switched on."""
     with desk.locked(wait=60):
         waited = revert.disarm()
-    say.line("confirmed: it stays switched on" if waited else "nothing waits for a confirmation")
+    output.line("confirmed: it stays switched on" if waited else "nothing waits for a confirmation")
     return Exit.CONVERGED
 
 
@@ -120,10 +122,10 @@ def status(desk: Installation, as_json: bool) -> int:
     with desk.wheel(fleet) as wheel:
         root = wheel.cgroups.root
         doors = DoorDirectory(desk.doors, root).observe()
-    ours = {name: line for name in update.STACKS if (line := _module_line(name))}
-    written = check_options({name: stacks.lines(name) for name in update.STACKS}, fleet, root, desk.doors)
+    ours = {name: line for name in auth_update.STACKS if (line := _module_line(name))}
+    written = check_options({name: stacks.lines(name) for name in auth_update.STACKS}, fleet, root, desk.doors)
     found = Status(
-        module=update.module_file(),
+        module=auth_update.module_file(),
         stacks={name: f"{line.file}:{line.number}: {' '.join(line.arguments)}" for name, line in ours.items()},
         doors=len(doors.keys() - {COMPLETE}),
         complete=COMPLETE in doors,
@@ -132,15 +134,17 @@ def status(desk: Installation, as_json: bool) -> int:
         waits_for_confirmation=revert.armed(),
     )
     if as_json:
-        say.print_json(asdict(found))
+        output.print_json(asdict(found))
     else:
         _tell_status(found, written.found)
-    return Exit.CONVERGED if len(ours) == len(update.STACKS) and found.options_agree else Exit.DIFFERS
+    return Exit.CONVERGED if len(ours) == len(auth_update.STACKS) and found.options_agree else Exit.DIFFERS
 
 
 @pam.command()
 @click.argument("user")
-@click.option("--service", default=logins.SERVICE, metavar="NAME", help=f"As this PAM service ({logins.SERVICE}).")
+@click.option(
+    "--service", default=pam_rollout.SERVICE, metavar="NAME", help=f"As this PAM service ({pam_rollout.SERVICE})."
+)
 @as_json
 @click.pass_obj
 def test(desk: Installation, user: str, service: str, as_json: bool) -> int:
@@ -156,7 +160,7 @@ def test(desk: Installation, user: str, service: str, as_json: bool) -> int:
             found = session.open_session(service, user)
             line = _module_line(service)
             where = machine.inside(found.cgroup)
-            wrong = logins.wrong_for(machine, uid, found, service) if sold and fleet.governs(uid) else ""
+            wrong = pam_rollout.wrong_for(machine, uid, found, service) if sold and fleet.governs(uid) else ""
     data = {
         "user": user,
         "service": service,
@@ -169,22 +173,26 @@ def test(desk: Installation, user: str, service: str, as_json: bool) -> int:
         "wrong": wrong,
     }
     if as_json:
-        say.print_json(data)
+        output.print_json(data)
     else:
         through = f"through {data['line']}" if line else f"without {profile.MODULE}: no stack has its line"
-        say.line(f"{user} {'lands in ' + where if not found.answer else 'is refused: ' + (found.said or found.reason)}")
-        say.line(f"  {through}, in {data['microseconds']} µs (pam_open_session, the whole stack)")
+        output.line(
+            f"{user} {'lands in ' + where if not found.answer else 'is refused: ' + (found.said or found.reason)}"
+        )
+        output.line(f"  {through}, in {data['microseconds']} µs (pam_open_session, the whole stack)")
         if wrong:
-            say.line(f"  wrong: {wrong}", fg="red", err=True)
+            output.line(f"  wrong: {wrong}", fg="red", err=True)
     return Exit.ERROR if wrong else Exit.CONVERGED
 
 
 @contextmanager
-def _machine(desk: Installation, fleet: Fleet, *, open_on_failure: bool = False) -> Iterator[logins.TrialContext]:
+def _machine(desk: Installation, fleet: Fleet, *, open_on_failure: bool = False) -> Iterator[pam_rollout.TrialContext]:
     with desk.tree(fleet) as (cgroups, location):
         root, inside = location.root, cgroups.path_of
         held = desk.decided().frozen
-        yield logins.trial_context(fleet, root, inside, doors=desk.doors, held=held, open_on_failure=open_on_failure)
+        yield pam_rollout.trial_context(
+            fleet, root, inside, doors=desk.doors, held=held, open_on_failure=open_on_failure
+        )
 
 
 def _lay_doors(desk: Installation, fleet: Fleet) -> None:
@@ -196,7 +204,7 @@ def _lay_doors(desk: Installation, fleet: Fleet) -> None:
         report = reconcile(wheel, lambda _: None)
         if COMPLETE not in DoorDirectory(desk.doors, wheel.cgroups.root).observe():
             for outcome in report.remaining:
-                say.line(say.outcome_line(outcome), err=True)
+                output.line(output.outcome_line(outcome), err=True)
             raise HostError("the doors are not complete", hint="paas-isolate reconcile says what is wrong")
 
 
@@ -207,13 +215,13 @@ def _module_line(service: str) -> "stacks.Line | None":
 def _tell(trial: Trial) -> None:
     word, colour = ("failed", "red") if trial.wrong else ("ok    ", "green")
     found = trial.wrong or trial.session.cgroup
-    say.line(say.styled(word, colour, f" {trial.user} through {trial.where}: {found}"))
+    output.line(output.styled(word, colour, f" {trial.user} through {trial.where}: {found}"))
 
 
 def _tell_exempt(fleet: Fleet) -> None:
     low, high = fleet.host.first_uid, fleet.host.last_uid
     names = ", ".join(_exempt(fleet)) or "nobody else"
-    say.line(f"never confined: root, uids below {low} and above {high}, and {names}")
+    output.line(f"never confined: root, uids below {low} and above {high}, and {names}")
 
 
 def _exempt(fleet: Fleet) -> list[str]:
@@ -225,16 +233,16 @@ def _exempt(fleet: Fleet) -> list[str]:
 def _tell_status(found: Status, differs: str) -> None:
     if found.stacks:
         for place in found.stacks.values():
-            say.line(place)
+            output.line(place)
     else:
-        say.line("logins do not pass the module: paas-isolate pam install", fg="yellow")
-    say.line(f"module: {found.module or 'not installed'}")
-    say.line(f"doors: {found.doors}{'' if found.complete else ', not complete: paas-isolate reconcile'}")
-    say.line(f"exempt besides root: {', '.join(found.exempt) or 'nobody'}")
+        output.line("logins do not pass the module: paas-isolate pam install", fg="yellow")
+    output.line(f"module: {found.module or 'not installed'}")
+    output.line(f"doors: {found.doors}{'' if found.complete else ', not complete: paas-isolate reconcile'}")
+    output.line(f"exempt besides root: {', '.join(found.exempt) or 'nobody'}")
     if found.stacks and not found.options_agree:
-        say.line(f"the options are not what config.yaml says now: paas-isolate pam install ({differs})", fg="yellow")
+        output.line(f"the options are not what config.yaml says now: paas-isolate pam install ({differs})", fg="yellow")
     if found.waits_for_confirmation:
-        say.line("taken back soon unless: paas-isolate pam confirm", fg="yellow")
+        output.line("taken back soon unless: paas-isolate pam confirm", fg="yellow")
 
 
 def _directories(desk: Installation) -> str:

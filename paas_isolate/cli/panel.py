@@ -4,11 +4,11 @@ import sys
 
 import click
 
-from paas_isolate.cli.desk import Installation
-from paas_isolate.cli.exits import Exit
-from paas_isolate.linux.machine import machine
-from paas_isolate.linux.users import HostUsers
-from paas_isolate.source import panel
+from paas_isolate.exits import Exit
+from paas_isolate.installation import Installation
+from paas_isolate.linux.system.machine import machine
+from paas_isolate.linux.system.users import HostUsers
+from paas_isolate.source import write
 from paas_isolate.spec.names import NAME_EXPECTED, SIZE_CAP, is_name
 
 
@@ -46,7 +46,7 @@ def account_put(desk: Installation, name: str) -> int:
 def account_remove(desk: Installation, name: str) -> int:
     """Take the account's file away. Its tree goes with the next reconcile, once no process of it lives."""
     with desk.locked(wait=60):
-        panel.remove(desk.directory, f"accounts.d/{name}.yaml")
+        write.remove(desk.directory, f"accounts.d/{name}.yaml")
     return Exit.CONVERGED
 
 
@@ -61,5 +61,5 @@ def plan_put(desk: Installation, name: str) -> int:
 def _put(desk: Installation, file: str) -> int:
     data = sys.stdin.buffer.read(SIZE_CAP + 1)
     with desk.locked(wait=60):
-        panel.put(desk.directory, file, data, HostUsers(), machine())
+        write.put(desk.directory, file, data, HostUsers(), machine())
     return Exit.CONVERGED

@@ -5,23 +5,23 @@ from dataclasses import replace
 
 import click
 
-from paas_isolate.changes.catalogue import leaves
 from paas_isolate.changes.conditions import Condition
+from paas_isolate.changes.knob_compiler import leaves
 from paas_isolate.changes.quotas import waiting
 from paas_isolate.changes.steps import Changes, owner
-from paas_isolate.cli import say
-from paas_isolate.cli.desk import Installation
-from paas_isolate.cli.exits import Exit
+from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import Trouble, trouble, without_broken
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.exits import Exit
+from paas_isolate.installation import Installation
+from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.world import Knobs
 from paas_isolate.reconcile import Comparison, Wheel, compare, conditions
-from paas_isolate.sample import CgroupStatus, disk_uses, processes_in_old_view, usage
 from paas_isolate.spec.names import abbreviated
 from paas_isolate.units import format_cpu, format_size
+from paas_isolate.usage import CgroupStatus, disk_uses, processes_in_old_view, usage
 
 TITLES = ("", "STATE", "MEMORY", "OF", "PROCESSES", "OF", "CPU TIME", "OF", "READ", "WRITTEN", "HITS")
 RIGHT = ("MEMORY", "PROCESSES", "CPU TIME", "READ", "WRITTEN")
@@ -45,17 +45,17 @@ def status(desk: Installation, account: str, as_json: bool) -> int:
         if service.detail and (told := _told(path, service, fleet, account)):
             notes.setdefault(told[0], []).append(told[1])
     if as_json:
-        say.print_json({"cgroups": [line.data() for line in lines], "notes": notes})
-        say.broken(fleet.broken)
+        output.print_json({"cgroups": [line.data() for line in lines], "notes": notes})
+        output.broken(fleet.broken)
         return Exit.ERROR if fleet.broken else Exit.CONVERGED
     if lines:
-        say.table(TITLES, map(row, lines), right=RIGHT)
+        output.table(TITLES, map(row, lines), right=RIGHT)
     else:
-        say.line(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
+        output.line(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():
         for reason in reasons:
-            say.line(f"{name}: {reason}", fg="yellow")
-    say.broken(fleet.broken)
+            output.line(f"{name}: {reason}", fg="yellow")
+    output.broken(fleet.broken)
     return Exit.ERROR if fleet.broken else Exit.CONVERGED
 
 

@@ -6,7 +6,7 @@ What costs more is not heard for a while. The sweep looks at it once a second in
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from paas_isolate.linux.ears.processes import EVERYBODY, PROGRAMS
+from paas_isolate.linux.events.proc_connector import EVERYBODY, PROGRAMS
 
 
 class BudgetRate(NamedTuple):

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from paas_isolate.daemon.loop import DaemonActions, EventSource
 from paas_isolate.errors import Trouble, trouble
-from paas_isolate.linux.ears.heard import Event, EventKind
+from paas_isolate.linux.events.event import Event, EventKind
 
 _PAUSE = 0.1
 """Seconds: what is raised at every look at an ear must not take all of a core."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from paas_isolate.changes.place import Placement
+from paas_isolate.changes.placement import Placement
 from paas_isolate.errors import PaasError
 from paas_isolate.model.account import Account, Fleet
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Protocol
 
-from paas_isolate.linux.ears.heard import Event, EventKind
+from paas_isolate.linux.events.event import Event, EventKind
 
 REST = 1.0
 """A whole turn rests as long as it took, so many seconds at the most: whoever changes something without end gets half

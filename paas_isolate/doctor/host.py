@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
-from paas_isolate.linux import mounts, procfs, systemd
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.location import find_tree
+from paas_isolate.linux.cgroup.location import find_tree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import procfs
+from paas_isolate.linux.system import mounts, systemd
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from paas_isolate.doctor import stacks
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
-from paas_isolate.linux import mounts, sshd
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.location import find_tree
-from paas_isolate.linux.pam import profile, update
+from paas_isolate.linux.cgroup.location import find_tree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.pam import auth_update, profile, sshd
+from paas_isolate.linux.system import mounts
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import COMPLETE
 from paas_isolate.source import decisions
@@ -28,7 +28,7 @@ def examine(fleet: Fleet, state: str, doors: str) -> Iterator[Check]:
         yield Check("pam", Verdict.SKIPPED, said, stacks.INSTALL)
         return
     yield stacks.passing(found)
-    yield _module(update.module_file())
+    yield _module(auth_update.module_file())
     yield _options(found, fleet, doors)
     yield stacks.systemd(found)
     yield _sshd()

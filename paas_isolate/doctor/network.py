@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
-from paas_isolate.linux import nft
-from paas_isolate.linux.gate.keeper import BpfGate, attach_points
-from paas_isolate.linux.links import Links
-from paas_isolate.linux.location import find_tree
+from paas_isolate.linux.bpf.gate.gate import BpfGate, attach_points
+from paas_isolate.linux.cgroup.location import find_tree
+from paas_isolate.linux.network import nft
+from paas_isolate.linux.network.links import Links
 from paas_isolate.model.account import Fleet, NetworkConfig
 from paas_isolate.model.network import Pools
 

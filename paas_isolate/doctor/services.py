@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
-from paas_isolate.linux import systemd
-from paas_isolate.linux.launch import launcher
+from paas_isolate.linux.services.launch import launcher
+from paas_isolate.linux.system import systemd
 from paas_isolate.model.account import Fleet
 
 DAEMON = "paas-isolate-daemon.service"

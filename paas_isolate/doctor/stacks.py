@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.linux.pam import profile, stacks
+from paas_isolate.linux.pam.auth_update import STACKS
+from paas_isolate.linux.pam.evaluate import SUCCESS, called
 from paas_isolate.linux.pam.stacks import Line
-from paas_isolate.linux.pam.update import STACKS
-from paas_isolate.linux.pam.walk import SUCCESS, called
 from paas_isolate.model.account import Fleet
 
 SERVICES = ("sshd", "login", "su", "sudo", "cron", "atd")

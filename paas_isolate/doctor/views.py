@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 
 from paas_isolate.doctor.check import Check, Verdict
-from paas_isolate.linux.users import HostUsers
+from paas_isolate.linux.system.users import HostUsers
 from paas_isolate.model.account import Account, Fleet
 
 BUS = "/run/dbus"

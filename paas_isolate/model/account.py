@@ -7,8 +7,8 @@ from typing import NamedTuple
 from paas_isolate.errors import Complaint, Trouble
 from paas_isolate.model.left import LEAVE
 from paas_isolate.model.limits import NO_LIMITS, Limits
+from paas_isolate.model.service_program import NO_WORK, ServiceProgram
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig, View
-from paas_isolate.model.work import NO_WORK, ServiceProgram
 
 LOGIN = "login"
 OTHER = "other"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from paas_isolate.model import tree
 from paas_isolate.model.network import Network
 from paas_isolate.model.quota import Quotas
-from paas_isolate.model.running import NO_WISH, DesiredServices, Run
+from paas_isolate.model.run import NO_WISH, DesiredServices, Run
 from paas_isolate.model.view import Views
 
 Knobs = Mapping[str, str]

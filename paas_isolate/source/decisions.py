@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.errors import HostError
-from paas_isolate.source.keep import replace_file
+from paas_isolate.source.atomic import replace_file
 
 FILE = "decisions.json"
 

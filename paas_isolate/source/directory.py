@@ -8,14 +8,14 @@ from typing import Any
 from paas_isolate.errors import Complaint, SpecError, trouble, without_broken
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.machine import Machine
-from paas_isolate.source import compiled
-from paas_isolate.source.compiled import SpecCache
+from paas_isolate.source import cache
+from paas_isolate.source.cache import SpecCache
 from paas_isolate.source.files import SafeDirectory, UnfitError
 from paas_isolate.source.last_good import LastGood
-from paas_isolate.source.reading import ACCOUNT, HOST, PLAN, DocumentKind, SpecReader
+from paas_isolate.source.spec_reader import ACCOUNT, HOST, PLAN, DocumentKind, SpecReader
 from paas_isolate.spec.gather import UnusableFiles, gather
 from paas_isolate.spec.names import is_name, shown_file
-from paas_isolate.spec.sell import CONFIG, UserDatabase
+from paas_isolate.spec.resolve import CONFIG, UserDatabase
 
 PLANS, ACCOUNTS = "plans.d", "accounts.d"
 END = ".yaml"
@@ -36,7 +36,7 @@ class SpecDirectory:
         Without `remember` nothing is written, for commands that only look. A `draft` counts in the place of the
         file that it names (`accounts.d/alice.yaml`), whether there is one or not, and is never remembered.
         """
-        kept = compiled.load(self.state)
+        kept = cache.load(self.state)
         reading = SpecReader(kept.files if kept else {}, draft or {})
         host = self._host(reading)
         plans, wrong_plans = self._plans(reading)
@@ -171,7 +171,7 @@ class SpecDirectory:
             now = {name: copies[name] for name in fleet.accounts if name in copies}
             now |= {sold.name: (dict(sold.uids), sold.home) for sold in stale}
             if reading.changed or kept is None or now != copies:
-                compiled.save(self.state, SpecCache(reading.files, now), kept)
+                cache.save(self.state, SpecCache(reading.files, now), kept)
         except OSError as error:
             told = Complaint(self.state, f"{_cannot(error, 'written')}; the last good copies are old", warning=True)
             return fleet._replace(complaints=(*fleet.complaints, told))

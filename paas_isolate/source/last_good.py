@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Any
 
 from paas_isolate.model.account import Account, Host
-from paas_isolate.source.keep import ODD, replace_file
+from paas_isolate.source.atomic import ODD, replace_file
 from paas_isolate.spec.names import is_name
-from paas_isolate.spec.plain import VERSION, host_from, plain_host, plain_sold, sold_from
+from paas_isolate.spec.serialize import VERSION, host_from, plain_host, plain_sold, sold_from
 
 _END = ".json"
 

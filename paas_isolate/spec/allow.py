@@ -7,7 +7,7 @@ from typing import NamedTuple
 from paas_isolate.model.account import Account, Host, Plan, Service
 from paas_isolate.model.limits import Limits, Percent
 from paas_isolate.model.machine import Machine
-from paas_isolate.model.work import ServiceProgram
+from paas_isolate.model.service_program import ServiceProgram
 from paas_isolate.spec.names import excerpt
 from paas_isolate.units import format_size
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 
 from paas_isolate.model.account import ANYWHERE
-from paas_isolate.spec.page import Diagnostics, below
+from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.read import Node, Pairs, Scalar
+from paas_isolate.spec.scalars import exact, fits
 from paas_isolate.spec.shapes import Field, ListOf, ScalarShape, Schema, Table
-from paas_isolate.spec.words import exact, fits
 from paas_isolate.units import parse_count
 
 NAMED = ("smtp", "dns", "metadata", "private")

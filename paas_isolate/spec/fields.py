@@ -7,15 +7,15 @@ from typing import Any
 
 from paas_isolate.model.account import LOGIN, OTHER, Host, NetworkConfig, Tree
 from paas_isolate.model.limits import Value
+from paas_isolate.model.service_program import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig
-from paas_isolate.model.work import DEFAULT, LOG_KEEP, LOG_MAX
-from paas_isolate.spec import words
+from paas_isolate.spec import scalars
 from paas_isolate.spec.allow import WORDS
+from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.egress import EgressShape
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable
-from paas_isolate.spec.page import Diagnostics, below
-from paas_isolate.spec.process import EnvironmentShape, RlimitsShape
+from paas_isolate.spec.process_settings import EnvironmentShape, RlimitsShape
 from paas_isolate.spec.read import Items, Node, Pairs
 from paas_isolate.spec.shapes import AnyShape, Field, ListOf, MapOf, OneOrList, Schema, Table
 from paas_isolate.units import format_duration, format_size
@@ -28,30 +28,30 @@ CEILING = {"memory": "75%", "pids": "80%", "cpu_weight": 50}
 
 TREE = Table(
     (
-        Field("unit", words.UNIT, "the systemd unit that our subtree is delegated to", Tree().unit),
-        Field("root", words.ROOT, "where there is no systemd: a cgroup v2 directory that is ours"),
+        Field("unit", scalars.UNIT, "the systemd unit that our subtree is delegated to", Tree().unit),
+        Field("root", scalars.ROOT, "where there is no systemd: a cgroup v2 directory that is ours"),
     )
 )
 
 USERS = Table(
     (
-        Field("first_uid", words.whole(1, 2**32 - 2, "1000"), "nobody below is ever touched", _HOST.first_uid),
-        Field("last_uid", words.whole(1, 2**32 - 2, "59999"), "nobody above is ever touched", _HOST.last_uid),
+        Field("first_uid", scalars.whole(1, 2**32 - 2, "1000"), "nobody below is ever touched", _HOST.first_uid),
+        Field("last_uid", scalars.whole(1, 2**32 - 2, "59999"), "nobody above is ever touched", _HOST.last_uid),
         Field(
             "exempt",
-            ListOf(words.EXEMPT, "a list of users and @groups"),
+            ListOf(scalars.EXEMPT, "a list of users and @groups"),
             "users and @groups that are never confined, whatever an account says",
             list(_HOST.exempt),
         ),
         Field(
             "without_account",
-            words.WITHOUT_ACCOUNT,
+            scalars.WITHOUT_ACCOUNT,
             "what happens to a uid of the range that no account names: leave | penalty | plan NAME",
             _HOST.without_account,
         ),
         Field(
             "leave",
-            ListOf(words.CGROUPS, "a list of cgroups"),
+            ListOf(scalars.CGROUPS, "a list of cgroups"),
             "cgroups in which root runs what is not to be moved (containers), as globs",
             list(_HOST.leave),
         ),
@@ -90,17 +90,17 @@ class CeilingShape:
 
 NETWORK = Table(
     (
-        Field("pool", words.POOL, "private addresses: pool + 1 + (uid - first_uid)", NetworkConfig().pool),
-        Field("pool6", words.POOL6, "private IPv6 addresses, by the same arithmetic", NetworkConfig().pool6),
+        Field("pool", scalars.POOL, "private addresses: pool + 1 + (uid - first_uid)", NetworkConfig().pool),
+        Field("pool6", scalars.POOL6, "private IPv6 addresses, by the same arithmetic", NetworkConfig().pool6),
         Field(
             "frontends",
-            ListOf(words.USER, "a list of users"),
+            ListOf(scalars.USER, "a list of users"),
             "users that may connect to every customer (the web server)",
             list(NetworkConfig().frontends),
         ),
         Field(
             "names",
-            words.FLAG,
+            scalars.FLAG,
             "whether ACCOUNT.paas.internal and SERVICE.ACCOUNT.paas.internal stand in /etc/hosts",
             NetworkConfig().names,
         ),
@@ -111,20 +111,20 @@ UPKEEP = Table(
     (
         Field(
             "tmp",
-            words.ROOT,
+            scalars.ROOT,
             "the directory below which each account's own /tmp and /var/tmp lie",
             PrivateTmpConfig().tmp,
         ),
         Field(
             "age",
-            words.DURATION,
+            scalars.DURATION,
             "how long a file stays there that nobody uses",
             format_duration(PrivateTmpConfig().age),
         ),
     )
 )
 
-_ALLOW = ListOf(words.choice(*WORDS), f"a list of {', '.join(WORDS)}")
+_ALLOW = ListOf(scalars.choice(*WORDS), f"a list of {', '.join(WORDS)}")
 
 HOST = Table(
     (
@@ -135,56 +135,56 @@ HOST = Table(
         Field("network", NETWORK, "private addresses; without this key there is nothing of ours in the network"),
         Field(
             "suspension",
-            words.choice("freeze", "stop"),
+            scalars.choice("freeze", "stop"),
             "what becomes of the services of a suspended account; everything else of it is frozen",
             _HOST.suspension,
         ),
         Field("private", UPKEEP, "how what accounts have for themselves is kept"),
         Field(
             "hide",
-            ListOf(words.ROOT, "a list of paths"),
+            ListOf(scalars.ROOT, "a list of paths"),
             "what accounts with `private` or `hide` do not see at all",
             list(HIDDEN),
         ),
         Field("allow", _ALLOW, "what an account's file may ask for that can reach others", list(_HOST.allow)),
         Field(
             "publish_ports",
-            OneOrList(words.PORTS, "a list of ports and ranges such as 8000-8999"),
+            OneOrList(scalars.PORTS, "a list of ports and ranges such as 8000-8999"),
             "the ports of the machine that an account's file may publish; a plan may publish any",
             "1024-65535",
         ),
-        Field("default_plan", words.NAME, "the plan of an account that names none (default: no plan)"),
+        Field("default_plan", scalars.NAME, "the plan of an account that names none (default: no plan)"),
     )
 )
 
 MATCH = Table(
     (
-        Field("program", words.GLOB, "base name of /proc/PID/exe, a glob"),
-        Field("command", words.GLOB, "the command line, a glob"),
-        Field("user", words.GLOB, "the user, a glob"),
+        Field("program", scalars.GLOB, "base name of /proc/PID/exe, a glob"),
+        Field("command", scalars.GLOB, "the command line, a glob"),
+        Field("user", scalars.GLOB, "the user, a glob"),
     ),
     expected="a mapping such as {program: apache2}",
 )
 
 LOG = Table(
     (
-        Field("max", words.LOG_SIZE, "its size before it is put aside", format_size(LOG_MAX)),
-        Field("keep", words.whole(0, 100, "3"), "how many older ones stay", LOG_KEEP),
+        Field("max", scalars.LOG_SIZE, "its size before it is put aside", format_size(LOG_MAX)),
+        Field("keep", scalars.whole(0, 100, "3"), "how many older ones stay", LOG_KEEP),
     )
 )
 
 FAILURE = Table(
     (
-        Field("mail", words.MAIL, "an address that the end of its output is sent to"),
-        Field("run", words.LINE, "a command, run as the owner in its leaf"),
+        Field("mail", scalars.MAIL, "an address that the end of its output is sent to"),
+        Field("run", scalars.LINE, "a command, run as the owner in its leaf"),
     )
 )
 
 HEALTH = Table(
     (
-        Field("run", words.LINE, "a command that succeeds while the service is well"),
-        Field("every", words.EVERY, "how often it is run", "30s"),
-        Field("failures", words.whole(1, 1000, "3"), "after how many failures in a row to act", 3),
+        Field("run", scalars.LINE, "a command that succeeds while the service is well"),
+        Field("every", scalars.EVERY, "how often it is run", "30s"),
+        Field("failures", scalars.whole(1, 1000, "3"), "after how many failures in a row to act", 3),
     )
 )
 
@@ -195,27 +195,29 @@ OURS = Table((SERVICE_LIMITS,))
 SERVICE = Table(
     (
         Field("match", MATCH, "which of the account's processes belong here; all that are given must fit"),
-        Field("priority", words.whole(-1000, 1000, "10"), "when several services fit, the highest wins", 0),
+        Field("priority", scalars.whole(-1000, 1000, "10"), "when several services fit, the highest wins", 0),
         SERVICE_LIMITS,
         Field(
             "entry",
-            ListOf(words.PAM_SERVICE, "a list of PAM services such as [cron, atd]"),
+            ListOf(scalars.PAM_SERVICE, "a list of PAM services such as [cron, atd]"),
             "PAM services whose sessions come here (once logins pass the module: paas-isolate pam install)",
         ),
-        Field("run", words.LINE, "the command to start and keep alive, a line for sh; runs as the owner"),
-        Field("directory", words.PATH, "where it runs", DEFAULT.directory),
+        Field("run", scalars.LINE, "the command to start and keep alive, a line for sh; runs as the owner"),
+        Field("directory", scalars.PATH, "where it runs", DEFAULT.directory),
         Field("environment", EnvironmentShape(), "its environment"),
-        Field("environment_file", words.PATH, "a file with more of it, NAME=VALUE lines, read as the owner"),
-        Field("restart", words.choice("always", "on-failure", "never"), "when it has ended", DEFAULT.restart),
-        Field("stop_timeout", words.DURATION, "from asking it to end to killing it", "10s"),
+        Field("environment_file", scalars.PATH, "a file with more of it, NAME=VALUE lines, read as the owner"),
+        Field("restart", scalars.choice("always", "on-failure", "never"), "when it has ended", DEFAULT.restart),
+        Field("stop_timeout", scalars.DURATION, "from asking it to end to killing it", "10s"),
         Field("health", HEALTH, "how to see whether it is well; it is restarted when not"),
-        Field("listen", words.PORT, "its port on the account's own address; where `publish` leads"),
-        Field("publish", words.PORT, "a port of the machine that leads there, by TCP and UDP"),
-        Field("schedule", words.SCHEDULE, "when it runs, as in crontab; it is a job then, never two at once"),
-        Field("replicas", words.whole(1, 100, "3"), "how many of it run, each in a leaf of its own", DEFAULT.replicas),
-        Field("umask", words.UMASK, "its umask", DEFAULT.umask),
+        Field("listen", scalars.PORT, "its port on the account's own address; where `publish` leads"),
+        Field("publish", scalars.PORT, "a port of the machine that leads there, by TCP and UDP"),
+        Field("schedule", scalars.SCHEDULE, "when it runs, as in crontab; it is a job then, never two at once"),
+        Field(
+            "replicas", scalars.whole(1, 100, "3"), "how many of it run, each in a leaf of its own", DEFAULT.replicas
+        ),
+        Field("umask", scalars.UMASK, "its umask", DEFAULT.umask),
         Field("rlimits", RlimitsShape(), "its resource limits, by name as in prlimit(1)"),
-        Field("no_new_privs", words.FLAG, "set-uid programs give it nothing", DEFAULT.no_new_privs),
+        Field("no_new_privs", scalars.FLAG, "set-uid programs give it nothing", DEFAULT.no_new_privs),
         Field("log", LOG, "its log, ~/logs/SERVICE.log"),
         Field("on_failure", FAILURE, "who hears of a job that failed"),
     )
@@ -243,18 +245,18 @@ WORK = (
 class AddressShape:
     """One address, or a list with one of each family."""
 
-    _list = ListOf(words.ADDRESS, "a list of addresses")
+    _list = ListOf(scalars.ADDRESS, "a list of addresses")
 
     def read(self, node: Node, key: str, page: Diagnostics) -> tuple[str, ...]:
         if not isinstance(node, Items):
-            return (words.ADDRESS.read(node, key, page),)
+            return (scalars.ADDRESS.read(node, key, page),)
         found: tuple[str, ...] = self._list.read(node, key, page)
         if not found or len({":" in (each or "") for each in found}) < len(found):
             page.error_value(node, key, "an address, or a list of one IPv4 and one IPv6 address")
         return found
 
     def schema(self) -> Schema:
-        return {"anyOf": [words.ADDRESS.schema(), self._list.schema()]}
+        return {"anyOf": [scalars.ADDRESS.schema(), self._list.schema()]}
 
 
 class ServicesShape:
@@ -278,7 +280,7 @@ class ServicesShape:
             "properties": {LOGIN: OURS.schema(), OTHER: OURS.schema()},
             "patternProperties": {"^x-": {}},
             "additionalProperties": SERVICE.schema(),
-            "propertyNames": words.NAME.schema(),
+            "propertyNames": scalars.NAME.schema(),
         }
 
 
@@ -293,30 +295,32 @@ LIMITS = Field("limits", LimitsShape(_SELF), "for the whole account")
 SERVICES = Field("services", ServicesShape(), "the named parts of the account")
 PRIVATE = Table(
     (
-        Field("processes", words.FLAG, "it sees its own processes and its own cgroup, and no others", False),
-        Field("tmp", words.FLAG, "its own /tmp and /var/tmp", False),
-        Field("shm", words.FLAG, "its own /dev/shm", False),
+        Field("processes", scalars.FLAG, "it sees its own processes and its own cgroup, and no others", False),
+        Field("tmp", scalars.FLAG, "its own /tmp and /var/tmp", False),
+        Field("shm", scalars.FLAG, "its own /dev/shm", False),
     ),
     expected="a mapping such as {processes: true, tmp: true, shm: true}",
 )
 
 DISK = Table(
     (
-        Field("max", words.SPACE, "bytes on the file system of the home, of each of its users", "unlimited"),
-        Field("files", words.FILES, "files and directories there, of each of its users", "unlimited"),
+        Field("max", scalars.SPACE, "bytes on the file system of the home, of each of its users", "unlimited"),
+        Field("files", scalars.FILES, "files and directories there, of each of its users", "unlimited"),
     ),
     expected="a mapping such as {max: 10G, files: 200000}",
 )
 
 SEEN = (
     Field("private", PRIVATE, "what of the machine the account has for itself alone"),
-    Field("hide", ListOf(words.ROOT, "a list of paths"), "what it does not see at all, beside what config.yaml hides"),
+    Field(
+        "hide", ListOf(scalars.ROOT, "a list of paths"), "what it does not see at all, beside what config.yaml hides"
+    ),
     Field("disk", DISK, "how much of the disk is its own: a quota of the file system"),
 )
 
 LOOPBACK = Field(
     "loopback",
-    words.choice("own", "shared"),
+    scalars.choice("own", "shared"),
     "whose 127.0.0.1 is: the account's own first, or the machine's alone",
     "own",
 )
@@ -325,29 +329,29 @@ EGRESS = Field("egress", EgressShape(), "where to the account's packets may leav
 
 PLAN_ALLOW = Field("allow", _ALLOW, "what the files of its accounts may ask for, in the place of config.yaml's")
 
-PLAN = Table((Field("plan", words.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, EGRESS, *SEEN, PLAN_ALLOW))
+PLAN = Table((Field("plan", scalars.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, EGRESS, *SEEN, PLAN_ALLOW))
 
 ACCOUNT = Table(
     (
-        Field("account", words.NAME, "= the file's name"),
-        Field("users", ListOf(words.USER, "a list of users"), "Unix users (default: the account's name)"),
+        Field("account", scalars.NAME, "= the file's name"),
+        Field("users", ListOf(scalars.USER, "a list of users"), "Unix users (default: the account's name)"),
         Field(
             "owner",
-            words.USER,
+            scalars.USER,
             "whose are files, services and the address; needed only when there are several users "
             "and none is named like the account",
         ),
-        Field("plan", words.NAME, "the plan that limits and services are inherited from"),
+        Field("plan", scalars.NAME, "the plan that limits and services are inherited from"),
         LIMITS,
         SERVICES,
-        Field("suspended", words.FLAG, "no logins, no services, nothing lost", False),
-        Field("renamed_from", words.NAME, "the account's former name: keeps cgroup and history"),
+        Field("suspended", scalars.FLAG, "no logins, no services, nothing lost", False),
+        Field("renamed_from", scalars.NAME, "the account's former name: keeps cgroup and history"),
         Field(
             "address",
             AddressShape(),
             "its private address, or one of each family, out of the pool (default: by the owner's uid)",
         ),
-        Field("peers", ListOf(words.NAME, "a list of accounts"), "accounts that may connect to this one"),
+        Field("peers", ListOf(scalars.NAME, "a list of accounts"), "accounts that may connect to this one"),
         LOOPBACK,
         EGRESS,
         *SEEN,

@@ -16,10 +16,10 @@ from paas_isolate.model.limits import (
     Unit,
     Value,
 )
-from paas_isolate.spec.page import Diagnostics, below
+from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.read import Node, Pairs, Scalar
+from paas_isolate.spec.scalars import exact
 from paas_isolate.spec.shapes import Schema, pairs
-from paas_isolate.spec.words import exact
 from paas_isolate.units import parse_count, parse_cpu, parse_cpu_set, parse_percent, parse_size
 
 GROUPS = tuple(dict.fromkeys(limit.name.partition(".")[0] for limit in LIMITS))

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from paas_isolate.model.account import AccountSpec, Host, Match, Plan, Service
 from paas_isolate.model.limits import Limits
+from paas_isolate.model.service_program import NO_WORK, Failure, ServiceProgram
 from paas_isolate.model.view import View
-from paas_isolate.model.work import NO_WORK, Failure, ServiceProgram
 
 _STANDS_FOR = re.compile(r"\$(account|owner)\b")
 

@@ -7,12 +7,12 @@ from typing import Any
 from paas_isolate.errors import Complaint
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
+from paas_isolate.model.service_program import Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig
-from paas_isolate.model.work import Failure, Health, Log, ServiceProgram
 from paas_isolate.spec import fields
+from paas_isolate.spec.diagnostics import Diagnostics
 from paas_isolate.spec.limits import parse_limit
 from paas_isolate.spec.names import NAME_EXPECTED, abbreviated, excerpt, is_name, printable
-from paas_isolate.spec.page import Diagnostics
 from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.names import printable
-from paas_isolate.spec.page import Diagnostics, below
 from paas_isolate.spec.read import Items, Node, Pairs, Scalar
 
 Schema = dict[str, Any]

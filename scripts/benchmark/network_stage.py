@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from paas_isolate.linux.gate.keeper import PINS, AttachPoints, BpfGate
-from paas_isolate.linux.links import Links
-from paas_isolate.linux.nft import Nft, run
+from paas_isolate.linux.bpf.gate.gate import PINS, AttachPoints, BpfGate
+from paas_isolate.linux.network.links import Links
+from paas_isolate.linux.network.nft import Nft, run
 from paas_isolate.model.network import Gate, Grant, Pools, Rules, UidAddresses
 
 POOLS = Pools("10.77.0.0/16", "fd77:7061:6173::/64")

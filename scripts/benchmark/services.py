@@ -132,8 +132,8 @@ def _by_launcher(place: Path, user: pwd.struct_passwd, leaf: Path, program: Path
 def _by_us(place: Path, user: pwd.struct_passwd, leaf: Path, program: Path) -> Begin:
     """With a log of its own and the journal, as every service."""
     sys.path.insert(0, str(SOURCE))
-    from paas_isolate.linux import launch
-    from paas_isolate.model.work import Launch
+    from paas_isolate.linux.services import launch
+    from paas_isolate.model.service_program import Launch
 
     launch.LAUNCHERS = (str(place / "build/paas-run"),)
     log = place / "logs"

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from paas_isolate.linux import mounts
-from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.location import TreeLocation
-from paas_isolate.linux.views.hands import MountNamespaces
+from paas_isolate.linux.cgroup.location import TreeLocation
+from paas_isolate.linux.namespaces.namespaces import MountNamespaces
+from paas_isolate.linux.pam.doors import DoorDirectory
+from paas_isolate.linux.system import mounts
 from paas_isolate.model.view import View
 
 LOGINS = 500

@@ -71,10 +71,10 @@ clear_network() {
 from paas_isolate.changes.ruleset import TABLE
 from paas_isolate.errors import HostError
 from paas_isolate.linux import nft
-from paas_isolate.linux.gate.keeper import PINS
-from paas_isolate.linux.gate.pins import Pins
-from paas_isolate.linux.hosts import HostsFile
-from paas_isolate.linux.links import Links
+from paas_isolate.linux.bpf.gate.gate import PINS
+from paas_isolate.linux.bpf.gate.pins import Pins
+from paas_isolate.linux.network.hosts import HostsFile
+from paas_isolate.linux.network.links import Links
 
 Pins(PINS).clear()
 try:
@@ -112,8 +112,8 @@ clear_quotas() {
     [[ -f $file && -x $venv/bin/python ]] || return 0
     found=$(
         in_venv - <<'END'
-from paas_isolate.linux.rations import QuotaHands
-from paas_isolate.source.given import Given
+from paas_isolate.linux.quota.store import QuotaHands
+from paas_isolate.source.applied_quotas import Given
 
 given, left = QuotaHands(Given("/var/lib/paas-isolate")).lift_all()
 print(given, *(f"uid {row.uid} on {row.system}" for row in left), sep="\n")

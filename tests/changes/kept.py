@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping
 
-from paas_isolate.changes.keeping import ManagedServices, desired_services, managed_services
+from paas_isolate.changes.supervision import ManagedServices, desired_services, managed_services
 from paas_isolate.model.account import Account, Fleet, Host, Service
-from paas_isolate.model.running import DesiredServices, ProgramExit, Run
-from paas_isolate.model.work import ServiceProgram
+from paas_isolate.model.run import DesiredServices, ProgramExit, Run
+from paas_isolate.model.service_program import ServiceProgram
 from paas_isolate.model.world import Knobs
 
 NOW = 1_700_000_000.0

@@ -6,9 +6,9 @@ import pytest
 from kept import ILL, NOW, WEB, WELL, keep, program, ran, sell
 
 from paas_isolate.changes.conditions import Condition, condition
-from paas_isolate.changes.keeping import ManagedService
-from paas_isolate.model.running import MANY, ProgramExit, Result, Run
-from paas_isolate.model.work import ServiceProgram
+from paas_isolate.changes.supervision import ManagedService
+from paas_isolate.model.run import MANY, ProgramExit, Result, Run
+from paas_isolate.model.service_program import ServiceProgram
 
 PROGRAM = program()
 SERVE = PROGRAM[WEB]

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from fleets import DISK, MACHINE, fleet, service, sold
 
-from paas_isolate.changes.desire import desired_state, desired_static
+from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.steps import EndRevoked, MoveProcess, SetDoor, SetKnob, owner

@@ -5,9 +5,9 @@ from fleets import DISK, MACHINE, fleet, service, sold
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from paas_isolate.changes.desire import desired_state, desired_static
+from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.leaving import removals
+from paas_isolate.changes.removal import removals
 from paas_isolate.changes.steps import (
     Changes,
     CompleteDoors,

@@ -2,7 +2,7 @@
 
 from fleets import MACHINE, fleet, service, sold
 
-from paas_isolate.changes.desire import desired_static
+from paas_isolate.changes.desired import desired_static
 from paas_isolate.changes.doors import desired_doors, door_steps, preserved_doors
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, SetKnob, owner

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kept import ILL, NOW, THREE, TWO, WEB, WELL, keep, program, ran, sell, wished
 
-from paas_isolate.changes.keeping import managed_services, scaled
-from paas_isolate.changes.runs import Kill, ScheduleJob
 from paas_isolate.changes.service_steps import service_steps
-from paas_isolate.linux.listening import not_listening
-from paas_isolate.model.running import FOREVER, MANY, ProgramExit, Run
-from paas_isolate.model.work import Failure, Health, Log, ServiceProgram
+from paas_isolate.changes.supervision import managed_services, scaled
+from paas_isolate.linux.network.sockets import not_listening
+from paas_isolate.model.run import FOREVER, MANY, ProgramExit, Run
+from paas_isolate.model.service_program import Failure, Health, Log, ServiceProgram
+from paas_isolate.model.steps.service import Kill, ScheduleJob
 from paas_isolate.model.world import World
 
 NIGHTLY = {"schedule": "0 4 * * *"}

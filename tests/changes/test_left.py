@@ -3,7 +3,7 @@
 import pytest
 from fleets import fleet, sold
 
-from paas_isolate.changes.place import Placement
+from paas_isolate.changes.placement import Placement
 from paas_isolate.model.account import Host
 from paas_isolate.model.left import LEAVE, checked, compiled
 from paas_isolate.model.world import Process

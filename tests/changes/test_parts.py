@@ -2,7 +2,7 @@
 
 from fleets import DISK, MACHINE, fleet, sold
 
-from paas_isolate.changes.desire import desired_state, desired_static
+from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.parts import Parts
 from paas_isolate.model.view import View

@@ -3,7 +3,7 @@
 import pytest
 from fleets import fleet, service, sold
 
-from paas_isolate.changes.place import Placement
+from paas_isolate.changes.placement import Placement
 from paas_isolate.model.account import Host, Match, Service
 from paas_isolate.model.world import Process
 

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.leaving import removals
 from paas_isolate.changes.order import Rank, rank
 from paas_isolate.changes.quotas import (
     accounts_with_quota,
@@ -15,6 +14,7 @@ from paas_isolate.changes.quotas import (
     quotas_now,
     waiting,
 )
+from paas_isolate.changes.removal import removals
 from paas_isolate.changes.steps import owner, touched
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import UNLIMITED

@@ -2,7 +2,7 @@
 
 import pytest
 
-from paas_isolate.changes.refused import SECONDS, as_refused
+from paas_isolate.changes.refusals import SECONDS, as_refused
 from paas_isolate.model import tree
 from paas_isolate.model.world import Process
 

@@ -5,13 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kept import ILL, NOW, TWO, WEB, WELL, keep, program, ran, sell, wished
 
-from paas_isolate.changes.keeping import ManagedServices, desired_services
 from paas_isolate.changes.order import rank
-from paas_isolate.changes.runs import ForgetRun, GiveUp, Kill, NotifyFailure, SaveResult, ScheduleJob, Start, Stop
 from paas_isolate.changes.service_steps import service_steps
 from paas_isolate.changes.steps import Step
-from paas_isolate.model.running import MANY, NO_WISH, DesiredServices, ProgramExit, Result, Run
-from paas_isolate.model.work import Failure, ServiceProgram
+from paas_isolate.changes.supervision import ManagedServices, desired_services
+from paas_isolate.model.run import MANY, NO_WISH, DesiredServices, ProgramExit, Result, Run
+from paas_isolate.model.service_program import Failure, ServiceProgram
+from paas_isolate.model.steps.service import (
+    ForgetRun,
+    GiveUp,
+    Kill,
+    NotifyFailure,
+    SaveResult,
+    ScheduleJob,
+    Start,
+    Stop,
+)
 from paas_isolate.model.world import World
 
 KEPT = program()

@@ -6,10 +6,10 @@ import pytest
 
 from paas_isolate.changes.doors import desired_doors
 from paas_isolate.changes.order import rank
-from paas_isolate.changes.seen import MakeView, RemoveView
 from paas_isolate.changes.steps import SetDoor, owner
 from paas_isolate.changes.views import aging, desired_views, preserved_views, view_steps
 from paas_isolate.model.account import Account, Fleet, Host
+from paas_isolate.model.steps.namespace import MakeView, RemoveView
 from paas_isolate.model.view import PrivateTmpConfig, View, Views
 
 FULL = View(True, "/private/alice", True, ("/etc/paas-isolate",))

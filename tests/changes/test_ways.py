@@ -2,7 +2,7 @@
 
 import pytest
 
-from paas_isolate.changes.ways import LEFT_BEHIND, OriginKind, origin, reason_of
+from paas_isolate.changes.origin import LEFT_BEHIND, OriginKind, origin, reason_of
 from paas_isolate.model.world import ProcessParent
 
 ALICE, BOB, WWW, ADMIN = 1001, 1002, 33, 1000

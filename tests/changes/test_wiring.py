@@ -4,7 +4,7 @@ import pytest
 from fleets import fleet, sold
 
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.wiring import desired_network, preserved_addresses
+from paas_isolate.changes.network import desired_network, preserved_addresses
 from paas_isolate.model.account import Host, NetworkConfig, Service
 from paas_isolate.model.network import Gate, Grant, Network, Rules, UidAddresses
 from paas_isolate.model.world import World

@@ -8,17 +8,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from paas_isolate.apply import Outcome, Status
+from paas_isolate.changes.origin import OriginKind, OriginReason
 from paas_isolate.changes.steps import MoveProcess
-from paas_isolate.changes.ways import OriginKind, OriginReason
-from paas_isolate.cli import coverage, examining, own, running, say, status
-from paas_isolate.cli.front import invoke
-from paas_isolate.daemon.own import AccountReport
+from paas_isolate.cli import coverage, doctor, me, output, status
+from paas_isolate.cli import run as running
+from paas_isolate.cli.commands import invoke
+from paas_isolate.daemon.account_report import AccountReport
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import Complaint, HostError, PaasError, SpecError
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.world import Process
-from paas_isolate.sample import CgroupStatus, Usage
 from paas_isolate.text import escaped, quoted
+from paas_isolate.usage import CgroupStatus, Usage
 
 pytestmark = pytest.mark.hostile
 
@@ -85,11 +86,11 @@ def printed_by():
 @example(NASTY)
 @given(texts)
 def test_each_way_to_say_something_is_one_line(printed_by, text):
-    assert_harmless(printed_by(say.line, text, fg="red"), lines=1)
-    assert_harmless(printed_by(say.line, say.styled("ok", "green", text)), lines=1)
+    assert_harmless(printed_by(output.line, text, fg="red"), lines=1)
+    assert_harmless(printed_by(output.line, output.styled("ok", "green", text)), lines=1)
     moved = Outcome(MoveProcess(_process(text), "users/alice/other"), Status.DONE, reason=text)
     for ending in Status:
-        assert_harmless(printed_by(say.line, say.outcome_line(moved._replace(status=ending), by=text)), lines=1)
+        assert_harmless(printed_by(output.line, output.outcome_line(moved._replace(status=ending), by=text)), lines=1)
     assert_harmless(printed_by(running.tell_outcome, moved, text), lines=1)
     assert_harmless(printed_by(running.tell_unmet, [text]), lines=1)
 
@@ -98,18 +99,18 @@ def test_each_way_to_say_something_is_one_line(printed_by, text):
 @example(NASTY)
 @given(texts)
 def test_tables_have_a_line_for_each_row(printed_by, text):
-    printed = printed_by(say.table, ["PID", "PROGRAM"], [[text, text], ["1", text]])
+    printed = printed_by(output.table, ["PID", "PROGRAM"], [[text, text], ["1", text]])
     assert_harmless(printed, lines=4)
     assert escaped(text) in printed or not text.strip()  # no markup and no emoji is read into it
     line = CgroupStatus(text, f"users/{text}", text, {}, Usage(None, None, None, 0, 0, 0, 0, 0, False))
-    assert_harmless(printed_by(say.table, status.TITLES, [status.row(line)]), lines=3)
+    assert_harmless(printed_by(output.table, status.TITLES, [status.row(line)]), lines=3)
 
 
 @settings(deadline=None)  # a machine at work
 @example(NASTY)
 @given(texts)
 def test_json_says_what_was_found_and_nothing_else(printed_by, text):
-    printed = printed_by(say.print_json, {"program": text})
+    printed = printed_by(output.print_json, {"program": text})
     assert_harmless(printed, lines=3)
     assert json.loads(printed) == {"program": text}
 
@@ -120,7 +121,7 @@ def test_json_says_what_was_found_and_nothing_else(printed_by, text):
 def test_complaints_of_files_are_a_line_each(printed_by, text):
     complaint = Complaint(f"accounts.d/{text}.yaml", text, 1, 1, text, warning=True)
     fleet = Fleet(Host(), {}, complaints=(complaint,), on_last_good={text: text})
-    assert_harmless(printed_by(say.complain, fleet), lines=2)
+    assert_harmless(printed_by(output.complain, fleet), lines=2)
 
 
 @settings(deadline=None)  # a machine at work
@@ -131,7 +132,7 @@ def test_a_traceback_is_not_continued_by_what_its_message_quotes(printed_by, tex
         try:
             raise ValueError(text)
         except ValueError as error:
-            say.bug(error)
+            output.bug(error)
 
     printed = printed_by(fail)
     assert "\npaas-isolate: all is well" not in printed
@@ -144,19 +145,19 @@ def test_a_traceback_is_not_continued_by_what_its_message_quotes(printed_by, tex
 def test_reasons_of_coverage_are_a_line_each(printed_by, text):
     reasons = [OriginReason(why, text) for why in OriginKind]
     said = list(coverage._reasons(reasons))
-    assert_harmless("".join(printed_by(say.line, it) for it in said), lines=len(said))
+    assert_harmless("".join(printed_by(output.line, it) for it in said), lines=len(said))
 
 
 def test_doctor_shows_what_it_found_escaped(monkeypatch, capsys, tmp_path):
     checks = [Check("logins", Verdict.FAILED, NASTY.partition("\n")[2], NASTY)]
-    monkeypatch.setattr(examining, "_examined", lambda _: checks)
+    monkeypatch.setattr(doctor, "_examined", lambda _: checks)
     assert invoke(["--etc", str(tmp_path), "doctor"]) == 5
     assert_harmless(capsys.readouterr().out, lines=2)
 
 
 def test_a_customer_is_told_escaped_what_the_daemon_says(monkeypatch, capsys):
     told = AccountReport("alice", notes=(NASTY,), addresses=(NASTY,))
-    monkeypatch.setattr(own, "_told", lambda _: told)
+    monkeypatch.setattr(me, "_told", lambda _: told)
     assert invoke(["me"]) == 0
     assert_harmless(capsys.readouterr().out, lines=6)
 

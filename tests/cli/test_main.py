@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from paas_isolate.cli.exits import Exit
 from paas_isolate.cli.main import _directories, run
+from paas_isolate.exits import Exit
 
 RUN = """
 import sys
-import paas_isolate.cli.main, paas_isolate.cli.running
+import paas_isolate.cli.main, paas_isolate.cli.run
 print(*{"click", "dataclasses", "inspect", "json", "yaml", "rich", "hashlib"}.intersection(sys.modules))
 """
 

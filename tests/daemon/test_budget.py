@@ -1,7 +1,7 @@
 """Who overruns what events may cost is paused, and nobody beside them."""
 
 from paas_isolate.daemon.budget import EACH, TOTAL, Budget
-from paas_isolate.linux.ears.processes import EVERYBODY
+from paas_isolate.linux.events.proc_connector import EVERYBODY
 
 ALICE, BOB, CAROL = 1001, 1002, 1003
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from paas_isolate.cli.troubles import Troubles
+from paas_isolate.cli.reporter import TerminalReporter
 from paas_isolate.daemon.contained import ContainedActions, ContainedSource
 from paas_isolate.daemon.loop import DaemonActions
+from paas_isolate.daemon.troubles import Troubles
 from paas_isolate.errors import Trouble, trouble
-from paas_isolate.linux.ears.heard import Event, EventKind
+from paas_isolate.linux.events.event import Event, EventKind
 
 
 class Raising:
@@ -62,7 +63,7 @@ def test_the_same_is_told_once_an_hour_whoever_causes_it(capsys: pytest.CaptureF
         except ValueError as error:
             return trouble(error)
 
-    troubles = Troubles()
+    troubles = Troubles(TerminalReporter())
     for name in ("bob", "carol", "bob"):
         troubles.tell(name, raised(f"pid {name}"))
     said = capsys.readouterr().err

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from paas_isolate.changes.place import Placement
+from paas_isolate.changes.placement import Placement
 from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Verb
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import NO_LIMITS

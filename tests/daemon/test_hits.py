@@ -2,9 +2,9 @@
 
 import pytest
 
-from paas_isolate.daemon import hits as room
-from paas_isolate.daemon.hits import DAY, LimitEvent, LimitEvents
-from paas_isolate.sample import LimitCounters
+from paas_isolate.daemon import limit_events as room
+from paas_isolate.daemon.limit_events import DAY, LimitEvent, LimitEvents
+from paas_isolate.usage import LimitCounters
 
 
 def test_the_first_look_tells_nothing() -> None:

@@ -1,6 +1,6 @@
 """So many at once, so many a second."""
 
-from paas_isolate.daemon.pace import Rate
+from paas_isolate.daemon.rate_limit import Rate
 
 
 def test_a_burst_and_then_the_pace() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.daemon import reception as room
-from paas_isolate.daemon.reception import ControlServer
-from paas_isolate.linux import control
+from paas_isolate.daemon import control_server as room
+from paas_isolate.daemon.control_server import ControlServer
+from paas_isolate.linux.system import control_socket
 
 LARGE = b"y" * 3_000_000 + b"\n"
 LATER: list[Callable[[bytes], None]] = []
@@ -28,7 +28,7 @@ def answer(line: bytes, uid: int, pid: int, later: Callable[[bytes], None]) -> b
 @pytest.fixture
 def reception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlServer]:
     monkeypatch.setattr(room, "PATIENCE", 0.5)
-    with control.listening(str(tmp_path)) as listening:
+    with control_socket.listening(str(tmp_path)) as listening:
         opened = ControlServer(listening, answer)
         yield opened
         opened.close()
@@ -37,7 +37,7 @@ def reception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Contr
 def come(tmp_path: Path, line: bytes = b"") -> socket.socket:
     to = socket.socket(socket.AF_UNIX)
     to.settimeout(0)
-    to.connect(str(tmp_path / control.NAME))
+    to.connect(str(tmp_path / control_socket.NAME))
     to.sendall(line)
     return to
 

@@ -13,29 +13,30 @@ from typing import Any
 import click
 import pytest
 
+from paas_isolate import full_pass
 from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.conditions import Condition
-from paas_isolate.changes.leaving import Removals
-from paas_isolate.changes.place import Placement
+from paas_isolate.changes.origin import OriginKind
+from paas_isolate.changes.placement import Placement
+from paas_isolate.changes.removal import Removals
 from paas_isolate.changes.steps import RemoveCgroup
-from paas_isolate.changes.ways import OriginKind
+from paas_isolate.cli import check
 from paas_isolate.cli import coverage as coverage_room
-from paas_isolate.cli import running, say, specs
-from paas_isolate.cli.exits import Exit
-from paas_isolate.cli.front import VERBS, paas_isolate
-from paas_isolate.daemon.hits import LimitEvent
-from paas_isolate.daemon.own import AccountReport
+from paas_isolate.cli.commands import VERBS, paas_isolate
+from paas_isolate.daemon.account_report import AccountReport
+from paas_isolate.daemon.limit_events import LimitEvent
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import Complaint
+from paas_isolate.exits import Exit
 from paas_isolate.linux.pam.profile import SERVICES
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
-from paas_isolate.model.running import ProgramExit, Result
+from paas_isolate.model.run import ProgramExit, Result
 from paas_isolate.model.world import Process, World
 from paas_isolate.reconcile import Comparison, Report
-from paas_isolate.sample import CgroupStatus, Usage
 from paas_isolate.spec.schema import schema
+from paas_isolate.usage import CgroupStatus, Usage
 
 SOURCE = Path(__file__).resolve().parents[2]
 COMMAND, LANGUAGE = SOURCE / "man" / "paas-isolate.8", SOURCE / "man" / "paas-isolate.yaml.5"
@@ -185,10 +186,10 @@ def test_json_of_each_command_is_told_whole() -> None:
     fleet, seen = Fleet(Host(), {}), Comparison(World(), World(), (), Removals())
     step = Outcome(RemoveCgroup("users/alice"), Status.DONE)
     process = coverage_room._process_data(Placement(fleet), coverage_room.Family(fleet), Process(1, 1000, "/"))
-    outcome = say.outcome_data(step)
-    assert json_keys("check") == [*specs._data(fleet)]
-    assert json_keys("diff") == ["changes", *running.circumstances(fleet, seen)]
-    assert json_keys("reconcile") == [*running.report_data(fleet, Report((), seen, ())), *outcome]
+    outcome = full_pass.outcome_data(step)
+    assert json_keys("check") == [*check._data(fleet)]
+    assert json_keys("diff") == ["changes", *full_pass.circumstances(fleet, seen)]
+    assert json_keys("reconcile") == [*full_pass.report_data(fleet, Report((), seen, ())), *outcome]
     assert json_keys("me") == [*AccountReport._fields, *LimitEvent._fields]
     assert json_keys("status")[:2] == ["cgroups", "notes"]
     assert json_keys("coverage") == ["confined", "total", "left", "processes", *process]
@@ -244,8 +245,8 @@ def test_options_and_statuses_of_the_launcher_are_in_the_manual() -> None:
 
 def test_what_the_keeper_notes_is_in_the_manual() -> None:
     source = "".join((SOURCE / "pam" / it).read_text() for it in ("paas-run.c", "keeper.h"))
-    ours = (SOURCE / "paas_isolate/linux/records.py").read_text()
-    services = (SOURCE / "paas_isolate/linux/services.py").read_text()
+    ours = (SOURCE / "paas_isolate/linux/services/records.py").read_text()
+    services = (SOURCE / "paas_isolate/linux/services/steps.py").read_text()
     noted = {word for text in re.findall(r"\bnote\((.*?)\);", source) for word in re.findall(r'"([a-z]+)', text)}
     said = sections(KEEPER)
     told = set(re.findall(r"^\.It Li ([a-z-]+)(?: Ar .*)?$", said["DESCRIPTION"], re.M))
@@ -266,7 +267,7 @@ def test_what_the_keeper_notes_is_in_the_manual() -> None:
 
 
 def test_what_a_program_finds_is_in_the_manual() -> None:
-    kept = (SOURCE / "paas_isolate/changes/keeping.py").read_text()
+    kept = (SOURCE / "paas_isolate/changes/supervision.py").read_text()
     launcher = (SOURCE / "pam/customer.h").read_text()
     names = re.findall(r'yield \(?"([A-Z_0-9]+)"(?: if .* else "([A-Z]+)")?', kept)
     told = {name for pair in names for name in pair if name} | set(re.findall(r'setenv\("(\w+)"', launcher))

@@ -8,7 +8,7 @@ import pytest
 from paas_isolate.doctor import stacks
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.logins import complete, lingering, managers
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.pam import profile
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import NO_LIMITS

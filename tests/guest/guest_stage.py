@@ -16,7 +16,7 @@ from guest_people import Customer, Specs
 from guest_watch import Sighting, Watch, Words, compiled, now, watching
 from guest_ways import Through, Way
 
-from paas_isolate.linux.pam import update
+from paas_isolate.linux.pam import auth_update
 
 PRELUDE = Path(__file__).with_name("ways.sh")
 PASSWORD = "Correct-Horse-7"
@@ -200,13 +200,13 @@ def set_up(specs: Specs, paas: Paas, customer: Callable[..., Customer]) -> Itera
 @contextmanager
 def _placed_at_once(paas: Paas) -> Iterator[None]:
     """Logins pass the module meanwhile."""
-    before = update.keep()
+    before = auth_update.keep()
     paas("pam", "install")
     try:
         yield
     finally:
         paas("pam", "remove")
-    assert update.keep() == before
+    assert auth_update.keep() == before
 
 
 def _give_key(person: Customer, place: Path) -> None:

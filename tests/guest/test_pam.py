@@ -9,7 +9,7 @@ from guest_machine import ETC, TREE, until
 from guest_paas import Paas
 from guest_people import Customer, Customers, Specs
 
-from paas_isolate.linux.pam import update
+from paas_isolate.linux.pam import auth_update
 
 UNFIT, DIFFERS, WRONG_USAGE = 5, 3, 2
 CONFIG = ETC / "config.yaml"
@@ -17,12 +17,12 @@ REFUSED = "Logins are not possible at the moment"
 
 
 @pytest.fixture(autouse=True)
-def pam_files(empty: None) -> Iterator[update.Files]:
+def pam_files(empty: None) -> Iterator[auth_update.Files]:
     """The files that logins depend on, which are as they were after every test."""
-    before = update.keep()
+    before = auth_update.keep()
     yield before
     Paas()("pam", "remove")
-    assert update.keep() == before
+    assert auth_update.keep() == before
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def where(user: str) -> str:
 
 
 def test_logins_land_in_the_account_and_the_way_back_leaves_nothing(
-    alice: Customer, paas: Paas, pam_files: update.Files
+    alice: Customer, paas: Paas, pam_files: auth_update.Files
 ) -> None:
     paas("pam", "status", code=DIFFERS)
     assert not where(alice.name).startswith("users/")
@@ -51,7 +51,7 @@ def test_logins_land_in_the_account_and_the_way_back_leaves_nothing(
     assert not where("root").startswith("users/")
     told = paas("pam", "status", "--json").json
     assert (told["complete"], told["options_agree"], len(told["stacks"])) == (True, True, 2)
-    again = update.keep()
+    again = auth_update.keep()
     config = CONFIG.read_text()
     try:
         for was, now in (('exempt: ["@sudo"', 'exempt: ["nobody", "@sudo"'), ("last_uid: 59999", "last_uid: 59998")):
@@ -62,9 +62,9 @@ def test_logins_land_in_the_account_and_the_way_back_leaves_nothing(
         CONFIG.write_text(config)
     paas("pam", "status")
     paas("pam", "install")
-    assert update.keep() == again
+    assert auth_update.keep() == again
     paas("pam", "remove")
-    assert update.keep() == pam_files
+    assert auth_update.keep() == pam_files
     assert not where(alice.name).startswith("users/")
 
 
@@ -109,7 +109,7 @@ def test_a_suspended_account_is_refused_in_words(alice: Customer, paas: Paas, sp
 
 def test_without_the_module_customers_are_refused_and_root_is_not(alice: Customer, paas: Paas) -> None:
     paas("pam", "install")
-    module = Path(update.module_file())
+    module = Path(auth_update.module_file())
     aside = module.with_suffix(".aside")
     module.rename(aside)
     try:
@@ -119,7 +119,7 @@ def test_without_the_module_customers_are_refused_and_root_is_not(alice: Custome
         assert REFUSED in tried.out
         paas("pam", "remove")  # a package that is half removed
         assert "run scripts/install" in paas("pam", "install", code=UNFIT).err
-        assert not update.is_on()
+        assert not auth_update.is_on()
     finally:
         aside.rename(module)
 
@@ -133,7 +133,7 @@ def test_an_administrator_who_would_be_confined_is_told(
     if by == "sudo":
         done = paas("pam", "install", code=UNFIT)
         assert f"you came in by sudo as {ops.name}" in done.err
-        assert not update.is_on()
+        assert not auth_update.is_on()
     else:
         spec.config(users={"exempt": [ops.name]})
         done = paas("pam", "install")
@@ -145,17 +145,17 @@ def test_a_stack_that_was_changed_by_hand_stays_as_it_is(alice: Customer, paas: 
     path = Path("/etc/pam.d/common-session")
     before = path.read_bytes()
     path.write_bytes(before.replace(b"session\toptional\tpam_systemd.so", b"session required pam_limits.so"))
-    edited = update.keep()
+    edited = auth_update.keep()
     try:
         done = paas("pam", "install", code=UNFIT)
         assert "Local modifications" in done.err
-        assert update.keep() == edited
+        assert auth_update.keep() == edited
     finally:
         path.write_bytes(before)
 
 
 def test_what_does_not_work_afterwards_is_put_back(
-    alice: Customer, paas: Paas, pam_files: update.Files, monkeypatch: pytest.MonkeyPatch
+    alice: Customer, paas: Paas, pam_files: auth_update.Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tool that makes other stacks of the machine than it made in rehearsal: root's session does not open."""
     tool = Path("/root/fake/pam-auth-update")
@@ -167,20 +167,20 @@ def test_what_does_not_work_afterwards_is_put_back(
     monkeypatch.setenv("PATH", f"{tool.parent}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin")
     done = paas("pam", "install", code=UNFIT)
     assert "a session of root through common-session: does not open" in done.err
-    assert update.keep() == pam_files
+    assert auth_update.keep() == pam_files
 
 
-def test_what_nobody_confirms_takes_itself_back(alice: Customer, paas: Paas, pam_files: update.Files) -> None:
+def test_what_nobody_confirms_takes_itself_back(alice: Customer, paas: Paas, pam_files: auth_update.Files) -> None:
     done = paas.installed("pam", "install", "--confirm", "0.5")  # it is what the timer runs
     assert done.code == 0, done.err
     assert "paas-isolate pam confirm" in done.out
-    until(lambda: not update.is_on(), "the module is out of the stacks again", seconds=120)
+    until(lambda: not auth_update.is_on(), "the module is out of the stacks again", seconds=120)
     until(lambda: not Path("/etc/systemd/system/paas-isolate-pam-revert.timer").exists(), "its timer is gone too")
-    assert update.keep() == pam_files
+    assert auth_update.keep() == pam_files
     paas("pam", "install", "--confirm", "60")
     assert paas("pam", "confirm").out == "confirmed: it stays switched on\n"
     assert paas("pam", "confirm").out == "nothing waits for a confirmation\n"
-    assert update.is_on()
+    assert auth_update.is_on()
 
 
 def test_sessions_that_are_open_stay_open(alice: Customer, paas: Paas) -> None:

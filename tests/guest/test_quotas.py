@@ -12,9 +12,9 @@ from guest_people import Customer, Specs
 from guest_quotas import file_system, living_at, writes
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux.quotas import DiskQuotas
+from paas_isolate.linux.quota.calls import DiskQuotas
 from paas_isolate.model.quota import Quota
-from paas_isolate.sample import disk_use
+from paas_isolate.usage import disk_use
 
 WAYS = {"ext4": "tune2fs -O quota /dev/", "xfs": "the option usrquota in /etc/fstab, then umount /"}
 

@@ -13,11 +13,11 @@ from guest_paas import Paas
 from guest_people import Customer, Specs
 from guest_quotas import file_system, living_at, mount
 
-from paas_isolate.linux import quotas
-from paas_isolate.linux.quotas import DiskQuotas
-from paas_isolate.linux.rations import QuotaStore
+from paas_isolate.linux.quota import calls
+from paas_isolate.linux.quota.calls import DiskQuotas
+from paas_isolate.linux.quota.store import QuotaStore
 from paas_isolate.model.quota import Quota
-from paas_isolate.source.given import FILE, AppliedQuotas
+from paas_isolate.source.applied_quotas import FILE, AppliedQuotas
 
 TEN = {"max": "10M", "files": 100}
 SOLD, BY_HAND = Quota(10 << 10, 100), Quota(2048, 7)
@@ -181,20 +181,20 @@ def test_what_is_not_mounted_is_lifted_when_it_is(
 
 def dies_at(monkeypatch: pytest.MonkeyPatch, *, before: bool, number: int) -> None:
     """The next run is killed before, or after, the so-many-th limit that it sets, or that it remembers."""
-    real_call, real_save = quotas._call, AppliedQuotas.save
+    real_call, real_save = calls._call, AppliedQuotas.save
     count = iter(range(1, 100))
 
     def now() -> bool:
         return next(count) == number
 
     def call(descriptor: int, command: int, uid: int, data: bytes) -> bytes:
-        dies = command == quotas._SETQUOTA and now()
+        dies = command == calls._SETQUOTA and now()
         return _around(lambda: real_call(descriptor, command, uid, data), dies, before)
 
     def save(self: AppliedQuotas, given: Any) -> None:
         _around(lambda: real_save(self, given), now(), before)
 
-    monkeypatch.setattr(quotas, "_call", call)
+    monkeypatch.setattr(calls, "_call", call)
     monkeypatch.setattr(AppliedQuotas, "save", save)
 
 

@@ -11,7 +11,7 @@ from guest_machine import DAEMON, comes_to_rest, daemon, has_looked, is_alive, k
 from guest_paas import Paas
 from guest_people import Customer, Specs
 
-from paas_isolate.linux import procfs
+from paas_isolate.linux.process import procfs
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from guest_machine import knob, run
 
-from paas_isolate.linux.ears.clock import ClockChangeSource
+from paas_isolate.linux.events.timer import ClockChangeSource
 
 pytestmark = [pytest.mark.guest, pytest.mark.hostile]
 SOURCES = Path(__file__).resolve().parents[1] / "hostile"

@@ -11,7 +11,7 @@ from guest_machine import run, systemctl, until
 from guest_paas import Paas
 from guest_people import Customer, Specs
 
-from paas_isolate.linux.pam import update
+from paas_isolate.linux.pam import auth_update
 
 PRIVATE = {"processes": True, "tmp": True, "shm": True}
 
@@ -27,7 +27,7 @@ def two(scene: tuple[Specs, Paas]) -> Iterator[tuple[Customer, Customer]]:
         yield alice, bob
     finally:
         paas("pam", "remove")
-    assert not any("pam_paas_isolate" in Path(f"/etc/pam.d/{name}").read_text() for name in update.STACKS)
+    assert not any("pam_paas_isolate" in Path(f"/etc/pam.d/{name}").read_text() for name in auth_update.STACKS)
 
 
 def says(customer: Customer, script: str, *, seconds: float = 120) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from paas_isolate.changes.steps import owner
-from paas_isolate.linux import procfs
+from paas_isolate.linux.process import procfs
 
 MESSAGE = "\x1b[2Jbroken\nTraceback of nobody, for bob"
 BELOW = "users/bob"
@@ -20,20 +20,20 @@ def _bob() -> int:
 
 Fits = Callable[[tuple[Any, ...]], bool]
 PLACES: dict[str, tuple[str, str, Fits]] = {
-    "parsing": ("paas_isolate.source.reading", "DocumentKind.parse", lambda args: "bob" in args[2]),
-    "selling": ("paas_isolate.spec.sell", "Resolver.resolve", lambda args: args[1].name == "bob"),
+    "parsing": ("paas_isolate.source.spec_reader", "DocumentKind.parse", lambda args: "bob" in args[2]),
+    "selling": ("paas_isolate.spec.resolve", "Resolver.resolve", lambda args: args[1].name == "bob"),
     "copies": ("paas_isolate.source.last_good", "LastGood.remember", lambda args: args[1].name == "bob"),
-    "knobs": ("paas_isolate.changes.catalogue", "KnobCompiler.knobs", lambda args: args[1].name == "bob"),
+    "knobs": ("paas_isolate.changes.knob_compiler", "KnobCompiler.knobs", lambda args: args[1].name == "bob"),
     "doors": ("paas_isolate.changes.doors", "_of", lambda args: args[0].name == "bob"),
-    "services": ("paas_isolate.changes.keeping", "_programs", lambda args: args[0].name == "bob"),
+    "services": ("paas_isolate.changes.supervision", "_programs", lambda args: args[0].name == "bob"),
     "looking": ("paas_isolate.observe", "_Observation.observe", lambda args: args[1].startswith(BELOW)),
     "processes": ("paas_isolate.observe", "inspect_process", lambda args: procfs.effective_uid(args[2]) == _bob()),
-    "records": ("paas_isolate.linux.records", "RunRecords.read", lambda args: args[1].startswith(BELOW)),
-    "placing": ("paas_isolate.changes.place", "Placement.place", lambda args: args[1].uid == _bob()),
-    "wishing": ("paas_isolate.changes.keeping", "_wants", lambda args: args[0].launch.account == "bob"),
+    "records": ("paas_isolate.linux.services.records", "RunRecords.read", lambda args: args[1].startswith(BELOW)),
+    "placing": ("paas_isolate.changes.placement", "Placement.place", lambda args: args[1].uid == _bob()),
+    "wishing": ("paas_isolate.changes.supervision", "_wants", lambda args: args[0].launch.account == "bob"),
     "comparing": ("paas_isolate.changes.diff", "_mends", lambda args: args[0].startswith(BELOW)),
     "applying": ("paas_isolate.apply", "_carry_out", lambda args: owner(args[3]) == "bob"),
-    "links": ("paas_isolate.linux.doors", "DoorDirectory.observe", lambda _: True),
+    "links": ("paas_isolate.linux.pam.doors", "DoorDirectory.observe", lambda _: True),
     "telling": ("paas_isolate.reconcile", "condition", lambda args: args[0].launch.account == "bob"),
     "using": ("paas_isolate.cli.status", "usage", lambda args: args[1].startswith(BELOW)),
 }

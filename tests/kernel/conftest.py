@@ -19,8 +19,8 @@ from spaces import Namespace, neighbour_of, opened
 from view_stage import LAUNCHER, Sight
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux import mounts
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.system import mounts
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import types
 
-from paas_isolate.linux.gate.keeper import PINS, AttachPoints, BpfGate
-from paas_isolate.linux.links import Links
+from paas_isolate.linux.bpf.gate.gate import PINS, AttachPoints, BpfGate
+from paas_isolate.linux.network.links import Links
 from paas_isolate.model.network import Gate, Grant, Pools, UidAddresses
 
 NAMES = {48_301: "alice", 48_302: "bob", 48_303: "carol"}

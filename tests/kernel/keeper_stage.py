@@ -11,9 +11,10 @@ from pam_session import SANITIZERS, STRICT
 from workplace import KEEPER, until
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux import launch, procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.model.work import Launch
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import procfs
+from paas_isolate.linux.services import launch
+from paas_isolate.model.service_program import Launch
 
 CUSTOMER, OTHER = 65534, 1
 LEAF = "users/nobody/web"

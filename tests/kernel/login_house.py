@@ -20,9 +20,9 @@ import login_stacks
 from login_kit import ADMIN, CUSTOMERS, MODERN, OPERATOR, PEOPLE, UIDS, Kit, Person
 from pam_session import Session, told
 
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.pam import profile
+from paas_isolate.linux.pam.doors import DoorDirectory
 
 SETUP = Path(__file__).with_name("logins.sh")
 PENALTY = "penalty"

@@ -12,7 +12,7 @@ from login_house import House
 from login_kit import CUSTOMERS, Person
 from login_stacks import STANDIN
 
-from paas_isolate.linux import procfs
+from paas_isolate.linux.process import procfs
 
 KEY, PASSWORD, ASKED = "publickey", "password", "keyboard-interactive"
 LOOK = f"sed -n s/^0::/cgroup=/p /proc/self/cgroup; echo beside=${STANDIN}"

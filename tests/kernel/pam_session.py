@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 SOURCE = Path(__file__).parents[2] / "pam" / "pam_paas_isolate.c"
 HARNESS = Path(__file__).with_name("session.c")

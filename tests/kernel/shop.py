@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from paas_isolate.linux import procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import procfs
 
 ALICE = int(os.environ.get("PAAS_ISOLATE_TEST_UID", "48201"))
 """Several checkouts that are tested at once have uids of their own: what sweeps one's leaves the other's alone."""

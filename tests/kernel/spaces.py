@@ -98,7 +98,7 @@ class Namespace:
 
     def nft(self, program: str) -> str:
         begin = (
-            "from paas_isolate.linux import nfnetlink, nft\n"
+            "from paas_isolate.linux.network import nfnetlink, nft\n"
             "from paas_isolate.model.network import Grant, Pools, Published, EgressAssignment, Rules\n"
             f"line = nft.Nft(Pools{POOLS})\n"
             f"rules = Rules(frozenset({OWNERS}), frozenset({PEERS}), frozenset([{FRONT}]))\n"

@@ -16,7 +16,7 @@ from shop import NO_LIMIT, Shop, wait_for, where
 from test_daemon import ALICE_UID, Resident, frozen, until, write
 from view_stage import Sight
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 

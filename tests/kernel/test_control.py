@@ -15,7 +15,7 @@ import pytest
 from shop import NO_LIMIT, Shop
 from test_daemon import Resident, until
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 ALICE = 1_000_000 + secrets.randbelow(1000) * 1000

@@ -13,7 +13,7 @@ from login_house import House, leaf_of
 from login_kit import ALICE, ROOT, Kit, Person
 from logins import login
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = [pytest.mark.kernel, pytest.mark.long]
 

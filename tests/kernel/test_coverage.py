@@ -7,7 +7,7 @@ import pytest
 from conftest import Sleepers
 from shop import ALICE, BOB, Shop, wait_for
 
-from paas_isolate.linux import procfs
+from paas_isolate.linux.process import procfs
 
 pytestmark = pytest.mark.kernel
 

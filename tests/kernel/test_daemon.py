@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from shop import Shop
 
-from paas_isolate.linux import procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import procfs
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from workplace import Workplace, opened, until
 
-from paas_isolate.linux import procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import procfs
 
 pytestmark = pytest.mark.kernel
 FIRST = 1_500_000_000 + 100 * os.getpid()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux.disks import BlockDevices, disk_of
+from paas_isolate.linux.quota.devices import BlockDevices, disk_of
 
 pytestmark = pytest.mark.kernel
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.ears.fanotify import CgroupWriteSource
-from paas_isolate.linux.ears.processes import EVERYBODY, ProcConnectorSource
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.events.cgroup_writes import CgroupWriteSource
+from paas_isolate.linux.events.proc_connector import EVERYBODY, ProcConnectorSource
 
 pytestmark = pytest.mark.kernel
 FIRST = 1_600_000_000 + 100 * os.getpid()
@@ -106,7 +106,7 @@ def test_what_is_written_to_a_file_that_is_ignored_wakes_nobody(cgroups: CgroupT
 
 _LATE_HOME = """
 import subprocess, sys
-from paas_isolate.linux.ears.mounts import MountTableSource
+from paas_isolate.linux.events.mount_table import MountTableSource
 
 home, other = sys.argv[1:]
 ear = MountTableSource()

@@ -11,10 +11,10 @@ from conftest import Sleepers
 from shop import NO_LIMIT, Shop, wait_for, where
 from workplace import ALICE, Workplace, opened, until
 
-from paas_isolate.linux import control
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.doors import DoorDirectory
-from paas_isolate.linux.lock import held
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.pam.doors import DoorDirectory
+from paas_isolate.linux.system import control_socket
+from paas_isolate.linux.system.lock import held
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 
@@ -207,13 +207,13 @@ def test_the_daemon_leaves_frozen_what_the_disk_does_not_have(work: Workplace, t
             [*disk.prefix, *work.command("daemon", "--interval", "1000")], stdout=said, stderr=said
         )
     try:
-        until(lambda: (it := control.ask(run, "me", ("alice",), seconds=5)) and it.told, "it answers", 30)
+        until(lambda: (it := control_socket.ask(run, "me", ("alice",), seconds=5)) and it.told, "it answers", 30)
         time.sleep(0.5)
         assert disk(work.shop.command("freeze", "alice")).returncode == 4
         time.sleep(1)
         assert frozen(work.shop), log.read_text()
         assert disk.notes() == ["held.alice"]
-        answer = control.ask(run, "stop", ("alice", "worker"), seconds=20)
+        answer = control_socket.ask(run, "stop", ("alice", "worker"), seconds=20)
         assert answer is not None
         assert answer.status == 4, answer
         assert disk.notes() == ["held.alice", "stopped.alice.worker"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 HERE = Path(__file__).parent

@@ -17,8 +17,8 @@ from conftest import Sleepers
 from shop import NO_LIMIT, Shop
 from workplace import Workplace, opened, until
 
-from paas_isolate.linux import procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import procfs
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 

@@ -16,7 +16,7 @@ from pam_session import ENTERS, REFUSED
 from test_daemon import until
 from view_stage import PRIVATE, PYTHON, Sight
 
-from paas_isolate.linux import procfs
+from paas_isolate.linux.process import procfs
 
 pytestmark = pytest.mark.kernel
 

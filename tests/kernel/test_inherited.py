@@ -18,8 +18,8 @@ from pam_session import QUIET, SANITIZERS, STRICT
 from test_launcher import CUSTOMER, SOURCE, Machine
 from workplace import until
 
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.model.work import Failure, Health
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.model.service_program import Failure, Health
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 

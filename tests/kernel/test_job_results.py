@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from workplace import Workplace, opened, until
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 

@@ -15,8 +15,8 @@ from keeper_stage import CUSTOMER, LEAF, OTHER, Stage, as_customer, build, keep_
 from pam_session import QUIET
 from workplace import until
 
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.model.work import Failure, Health
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.model.service_program import Failure, Health
 
 pytestmark = pytest.mark.kernel
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pam_session import QUIET, SANITIZERS, STRICT
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 

@@ -11,7 +11,7 @@ from login_house import House, leaf_of, near
 from login_kit import ADMIN, ALICE, BOB, CUSTOMERS, OPERATOR, ROOT, Kit
 from logins import ASKED, KEY, LOOK, PASSWORD, Checker, cgroup_told, client, connection, login, run, wait_for
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 

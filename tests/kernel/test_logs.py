@@ -9,7 +9,7 @@ import pytest
 from terminals import Terminal
 from workplace import ALICE, Workplace, opened
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 

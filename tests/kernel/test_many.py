@@ -6,9 +6,9 @@ import pytest
 
 from paas_isolate.apply import Status, apply
 from paas_isolate.changes.steps import CreateCgroup, EnableControllers, SetDoor, SetKnob, Step
-from paas_isolate.linux import shares
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.doors import DoorDirectory
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.pam.doors import DoorDirectory
+from paas_isolate.linux.process import fork
 from paas_isolate.model.account import Account, Fleet, Host, Service
 from paas_isolate.model.limits import NO_LIMITS
 from paas_isolate.observe import observe
@@ -32,7 +32,7 @@ def made(cgroups: CgroupTree) -> Fleet:
 
 
 def shared_by(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "worker_count", lambda items, *, least: count)
+    monkeypatch.setattr(fork, "worker_count", lambda items, *, least: count)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])

@@ -15,10 +15,10 @@ from test_daemon import Resident
 pytestmark = pytest.mark.kernel
 STEP_DOWN = """
 import contextlib, io, os, sys
-import json, locale, paas_isolate.cli.front, paas_isolate.cli.own
-from paas_isolate.cli import say
+import json, locale, paas_isolate.cli.commands, paas_isolate.cli.me
+from paas_isolate.cli import output
 from paas_isolate.cli.main import run
-with contextlib.redirect_stdout(io.StringIO()): say.table(("",), [("",)]); run(["me", "--help"]); run(["me", "--wrong"])
+with contextlib.redirect_stdout(io.StringIO()): output.table(("",), [("",)]); run(["me", "--help"]); run(["me", "--wrong"])
 open(sys.argv[2], "w").write("0")
 uid = int(sys.argv[1]); os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
 sys.exit(run(sys.argv[3:]))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pam_session import ENTERS, QUIET, REFUSED, SANITIZERS, Built, Session, build, opened
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 

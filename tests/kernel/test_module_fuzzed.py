@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pam_session import ENTERS, SANITIZERS, Built, build
 from test_module import CUSTOMER, LEAF, PENALTY, RANGE, SERVICE_LEAF, Doors
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 

@@ -8,7 +8,7 @@ from checking import workshop
 from pam_session import build
 from test_module import LEAF, SERVICE_LEAF, Doors
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = [pytest.mark.kernel, pytest.mark.long]
 

@@ -216,7 +216,7 @@ def test_what_somebody_did_to_the_table_is_seen_and_mended(guarded: Namespace, s
 
 HEARD = """
 import subprocess
-from paas_isolate.linux.ears.netlinks import NetlinkSource
+from paas_isolate.linux.events.netlink import NetlinkSource
 def heard(): return [it.who.rpartition(' ')[2] for it in ear.read()]
 def flush(): subprocess.run(['nft', 'flush', 'ruleset'], check=True)
 ear = NetlinkSource()

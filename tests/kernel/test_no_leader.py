@@ -10,10 +10,10 @@ import pytest
 from attackers import Attackers, attackers
 from shop import ALICE, NO_LIMIT, Shop
 
-from paas_isolate.end import terminate
-from paas_isolate.linux import pidfd, procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
+from paas_isolate.terminate import terminate
 
 __all__ = ["attackers"]
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]

@@ -9,7 +9,7 @@ from checking import workshop
 from login_house import House
 from login_kit import ALICE, Kit
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = [pytest.mark.kernel, pytest.mark.long]
 

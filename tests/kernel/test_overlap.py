@@ -16,7 +16,7 @@ AT_ONCE = 8
 
 RECORDED = """
 import os, sys, time
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 log = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pam_session import HARNESS
 
+from paas_isolate.linux.pam.evaluate import called
 from paas_isolate.linux.pam.stacks import Line, lines
-from paas_isolate.linux.pam.walk import called
 
 pytestmark = pytest.mark.kernel
 

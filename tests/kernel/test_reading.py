@@ -8,9 +8,9 @@ import pytest
 from conftest import Sleepers
 from shop import ALICE, wait_for
 
-from paas_isolate.changes.place import Placement
-from paas_isolate.daemon.mending import strays
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.changes.placement import Placement
+from paas_isolate.daemon.repair import strays
+from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.account import Account, Fleet, Host, Match, Service
 
 pytestmark = pytest.mark.kernel

@@ -14,7 +14,8 @@ from pam_session import STRICT
 from shop import ALICE, NO_LIMIT, Shop, wait_for, where
 from test_daemon import Resident, until
 
-from paas_isolate.linux import procfs, refused
+from paas_isolate.linux.pam import refused_logins
+from paas_isolate.linux.process import procfs
 from paas_isolate.model.world import Process
 
 pytestmark = pytest.mark.kernel
@@ -72,14 +73,14 @@ def test_it_is_left_alone_while_others_are_moved_and_frozen(shop: Shop, sshd: Pa
 
 def test_it_ends_with_the_process_of_its_connection(sshd: Path) -> None:
     with login(sshd) as (listens, connection, user):
-        refused.end(seen(user))
+        refused_logins.end(seen(user))
         until(lambda: not alive(user) and not alive(connection), "both have ended")
         assert alive(listens)
 
 
 def test_who_listens_is_never_ended(sshd: Path) -> None:
     with login(sshd, "direct") as (listens, _, user):
-        refused.end(seen(user))
+        refused_logins.end(seen(user))
         until(lambda: not alive(user), "it has ended")
         assert alive(listens)
 
@@ -91,7 +92,7 @@ def test_what_is_no_child_of_sshd_is_not_ended(sshd: Path, sleeper: Sleepers) ->
     with login(sshd) as (_, _, user):
         for process in (seen(pid), seen(user)._replace(start=1)):
             with pytest.raises(ProcessLookupError):
-                refused.end(process)
+                refused_logins.end(process)
         assert alive(user)
     assert alive(pid)
 

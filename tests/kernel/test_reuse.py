@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 
@@ -21,8 +21,8 @@ CUSTOMER, STRANGER = 48_301, 48_302
 
 MOVER = """
 import collections, itertools, json, os, subprocess, sys
-from paas_isolate.linux import pidfd, procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.process import pidfd, procfs
+from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.world import Process
 
 mount, root, storm, seen, number, customer, stranger = sys.argv[1:]

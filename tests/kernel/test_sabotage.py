@@ -11,7 +11,7 @@ from login_kit import ADMIN, ALICE, OPERATOR, ROOT, Kit
 from logins import KEY, PASSWORD, connection, login, wait_for
 from sabotages import SABOTAGES, Sabotage
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 

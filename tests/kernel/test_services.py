@@ -14,9 +14,10 @@ import pytest
 from unanswered import stuck
 from workplace import ALICE, Workplace, opened, until
 
-from paas_isolate.linux import control, procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
-from paas_isolate.linux.lock import held
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import procfs
+from paas_isolate.linux.system import control_socket
+from paas_isolate.linux.system.lock import held
 
 pytestmark = pytest.mark.kernel
 
@@ -425,9 +426,9 @@ def test_an_order_waits_for_nobody_and_writes_only_what_it_changes(work: Workpla
     work.services("worker: {run: exec sleep 1000}")
     run, decided = str(work.shop.place / "run"), work.shop.place / "state/decisions.json"
 
-    def order(verb: str) -> control.Answer:
+    def order(verb: str) -> control_socket.Answer:
         time.sleep(1)  # one a second
-        answer = control.ask(run, verb, ("alice", "worker"), seconds=30)
+        answer = control_socket.ask(run, verb, ("alice", "worker"), seconds=30)
         assert answer
         return answer
 
@@ -458,19 +459,19 @@ def test_the_daemon_hears_again_when_its_directory_was_wiped(work: Workplace, tm
     work.services("worker: {run: exec sleep 1000, stop_timeout: 1s}")
     run = work.shop.place / "run"
     with work.daemon(tmp_path / "log"):
-        until(lambda: work.pids("worker") and control.ask(str(run), "ping", seconds=5), "it runs")
+        until(lambda: work.pids("worker") and control_socket.ask(str(run), "ping", seconds=5), "it runs")
         for wiped in (run, run / "services"):
             before = work.pids("worker")
             until(lambda: wipe(wiped), "it is empty")  # noqa: B023
             until(lambda: work.pids("worker") - before, "what has no record begins anew")  # noqa: B023
-            until(lambda: control.ask(str(run), "ping", seconds=5), "the daemon can be asked")
+            until(lambda: control_socket.ask(str(run), "ping", seconds=5), "the daemon can be asked")
             before = work.pids("worker")
             os.kill(*before, signal.SIGKILL)
             until(lambda: work.pids("worker") - before, "it is heard that it has ended")  # noqa: B023
-        (run / control.NAME).unlink()
+        (run / control_socket.NAME).unlink()
         (run / "services").rename(run / "elsewhere")
-        until(lambda: control.ask(str(run), "ping", seconds=5), "the daemon can be asked")
-    assert not (run / control.NAME).exists()
+        until(lambda: control_socket.ask(str(run), "ping", seconds=5), "the daemon can be asked")
+    assert not (run / control_socket.NAME).exists()
 
 
 def test_the_daemon_gives_up_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:

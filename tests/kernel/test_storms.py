@@ -14,7 +14,7 @@ from hostile_programs import begun
 from shop import NO_LIMIT, Shop
 from test_daemon import Resident, frozen, inside, resident, stray, until, write
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 __all__ = ["attackers", "resident"]
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]

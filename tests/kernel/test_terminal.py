@@ -17,7 +17,7 @@ from terminals import WINDOW, Terminal
 from test_launcher import CUSTOMER, SOURCE, Machine
 from workplace import until
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 

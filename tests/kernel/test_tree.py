@@ -8,10 +8,10 @@ import time
 import pytest
 from conftest import Sleepers
 
-from paas_isolate.end import terminate
-from paas_isolate.linux import pidfd, procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
+from paas_isolate.terminate import terminate
 
 pytestmark = pytest.mark.kernel
 

@@ -14,8 +14,8 @@ import pytest
 from attackers import Attackers, attackers
 from shop import ALICE, BOB, NO_LIMIT, Shop, where
 
-from paas_isolate.linux import pidfd, procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
 
 __all__ = ["attackers"]

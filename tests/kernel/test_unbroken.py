@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 STORM = Path(__file__).parent / "update_storm.py"

@@ -16,7 +16,7 @@ from shop import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
 from test_daemon import Resident, until
 from view_stage import Sight
 
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 

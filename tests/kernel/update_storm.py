@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from paas_isolate.linux.gate.keeper import PINS, AttachPoints, BpfGate
-from paas_isolate.linux.links import Links
-from paas_isolate.linux.nft import Nft
+from paas_isolate.linux.bpf.gate.gate import PINS, AttachPoints, BpfGate
+from paas_isolate.linux.network.links import Links
+from paas_isolate.linux.network.nft import Nft
 from paas_isolate.model.network import EgressAssignment, Gate, Grant, Pools, Published, Rules, UidAddresses
 
 ALICE, BOB, FRONT = 48_301, 48_302, 48_304

@@ -106,9 +106,9 @@ class Sight:
         """As root, in an account's view."""
         handle = os.readlink(f"/proc/{self.holder.pid}/root{self.run_directory}/doors/{self.uid(name)}:view")
         assert handle == f"view/{name}"
-        way = "import os, sys; from paas_isolate.linux.views import calls;"
-        way += f"calls.enter(os.open('{self.run_directory}/views/keeper', 0));"
-        way += "calls.enter(os.open('/' + sys.argv[1], 0)); os.execvp(sys.argv[2], sys.argv[2:])"
+        way = "import os, sys; from paas_isolate.linux.namespaces import syscalls;"
+        way += f"syscalls.enter(os.open('{self.run_directory}/views/keeper', 0));"
+        way += "syscalls.enter(os.open('/' + sys.argv[1], 0)); os.execvp(sys.argv[2], sys.argv[2:])"
         path = {**QUIET, "PYTHONPATH": os.pathsep.join(sys.path)}
         return self.inside(sys.executable, "-c", way, name, *words, env=path)
 

@@ -15,8 +15,8 @@ import pytest
 from pam_session import STRICT
 from shop import NO_LIMIT, Shop
 
-from paas_isolate.linux import procfs
-from paas_isolate.linux.cgroupfs import CgroupTree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.process import procfs
 
 ALICE = 300_000 + secrets.randbelow(100_000) * 3
 """A uid that is drawn, so that runs beside each other do not look at each other's processes."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.linux.doors import NO_DOOR, DoorDirectory
+from paas_isolate.linux.pam.doors import NO_DOOR, DoorDirectory
 from paas_isolate.model.world import COMPLETE
 
 

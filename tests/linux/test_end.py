@@ -2,7 +2,7 @@
 
 import pytest
 
-from paas_isolate import end as ending
+from paas_isolate import terminate as ending
 from paas_isolate.errors import HostError
 
 SOLD = {

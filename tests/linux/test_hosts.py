@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux.hosts import BEGIN, END, HostsFile
+from paas_isolate.linux.network.hosts import BEGIN, END, HostsFile
 
 OTHERS = b"127.0.0.1 localhost\n\xff odd bytes\n::1 localhost"
 SOME = ("10.77.0.2 alice.paas.internal", "10.77.0.3 bob.paas.internal")

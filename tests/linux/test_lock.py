@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.errors import BusyError
-from paas_isolate.linux.lock import held, holder
+from paas_isolate.linux.system.lock import held, holder
 
 
 def test_who_waits_is_told_for_whom(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from paas_isolate.linux.disks import is_customers, is_diskless
-from paas_isolate.linux.mounts import MountTable, parse
+from paas_isolate.linux.quota.devices import is_customers, is_diskless
+from paas_isolate.linux.system.mounts import MountTable, parse
 
 MOUNTED = """\
 24 27 0:6 / /dev rw,relatime - devtmpfs devtmpfs rw,size=12334460k,nr_inodes=3083615,mode=755

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.pam import profile
+from paas_isolate.linux.pam.evaluate import called
 from paas_isolate.linux.pam.stacks import DEEPEST, Line, lines
-from paas_isolate.linux.pam.walk import called
 
 COMMON = """\
 # /etc/pam.d/common-session

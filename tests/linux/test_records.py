@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paas_isolate.linux import procfs
-from paas_isolate.linux.records import ENDING, RunRecords, name_of, path_of
-from paas_isolate.linux.results import JobResults
+from paas_isolate.linux.process import procfs
+from paas_isolate.linux.services.records import ENDING, RunRecords, name_of, path_of
+from paas_isolate.linux.services.results import JobResults
 from paas_isolate.model import tree
-from paas_isolate.model.running import MANY, ProgramExit, Run
+from paas_isolate.model.run import MANY, ProgramExit, Run
 
 WEB = "users/alice/web"
 DIGEST = "0123456789abcdef01234567"

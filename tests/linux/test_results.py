@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paas_isolate.linux.records import RunRecords
-from paas_isolate.linux.results import JobResults, result_from
-from paas_isolate.model.running import ProgramExit, Result
+from paas_isolate.linux.services.records import RunRecords
+from paas_isolate.linux.services.results import JobResults, result_from
+from paas_isolate.model.run import ProgramExit, Result
 
 JOB, NAME, DIGEST = "users/alice/nightly", "alice.nightly", "0123456789abcdef01234567"
 ILL = Result(1700000000.5, ProgramExit(status=4, at=1700000009.25), succeeded=1600000000.0)

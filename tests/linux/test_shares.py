@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.linux import shares
+from paas_isolate.linux.process import fork as shares
 
 NUMBERS = list(range(1000))
 
@@ -129,7 +129,7 @@ def test_an_error_here_is_raised_and_ends_the_children() -> None:
 def test_a_child_goes_no_further_than_its_parent(tmp_path: Path) -> None:
     program = f"""
         import os, time
-        from paas_isolate.linux import shares
+        from paas_isolate.linux.process import fork as shares
         def work(numbers):
             for number in numbers:
                 with open({str(tmp_path / "seen")!r}, "a") as seen:
@@ -170,7 +170,7 @@ def test_half_a_share_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_that_is_telling_ends_with_its_parent(tmp_path: Path) -> None:
     program = f"""
         import os, signal
-        from paas_isolate.linux import shares
+        from paas_isolate.linux.process import fork as shares
         here = os.getpid()
         def work(numbers):
             list(numbers)

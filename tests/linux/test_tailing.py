@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.linux import tailing
+from paas_isolate.linux.services import log_tail
 
 
 @pytest.mark.parametrize("end", [b"\n", b""])
@@ -15,14 +15,14 @@ def test_the_last_lines_are_those_of_tail(tmp_path: Path, count: int, end: bytes
     path = tmp_path / "log"
     path.write_bytes(b"".join(whole)[:-1] + end)
     with path.open("rb") as file:
-        file.seek(tailing._begin_of(file, count))
+        file.seek(log_tail._begin_of(file, count))
         assert file.read() == b"".join(whole[len(whole) - min(count, 3000) :])[:-1] + end if count else True
 
 
 def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
     (tmp_path / "log").touch()
     with (tmp_path / "log").open("rb") as file:
-        assert tailing._begin_of(file, 5) == 0
+        assert log_tail._begin_of(file, 5) == 0
 
 
 def test_a_line_without_an_end_is_not_read_whole(tmp_path: Path) -> None:
@@ -30,4 +30,4 @@ def test_a_line_without_an_end_is_not_read_whole(tmp_path: Path) -> None:
     with path.open("wb") as file:
         os.truncate(file.fileno(), 1 << 40)
     with path.open("rb") as file:
-        assert tailing._begin_of(file, 1) >= (1 << 40) - tailing.MOST - (1 << 16)
+        assert log_tail._begin_of(file, 1) >= (1 << 40) - log_tail.MOST - (1 << 16)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from paas_isolate import logins
+from paas_isolate import pam_rollout
 from paas_isolate.changes.doors import desired_doors
 from paas_isolate.linux.pam.session import Session
-from paas_isolate.logins import TrialContext
 from paas_isolate.model.account import Account, Fleet, Host, Service
+from paas_isolate.pam_rollout import TrialContext
 
 ALICE, BOB = 1001, 1002
 
@@ -30,21 +30,22 @@ REFUSED = Session(14, "Cannot make/remove an entry", "This account is suspended.
 
 @pytest.mark.parametrize("on", [machine("alice"), machine("alice/login"), machine(suspended=True)])
 def test_who_may_not_log_in_is_no_trial(on: TrialContext) -> None:
-    assert logins.customer(on) == (BOB, "bob")
-    assert not logins.wrong_for(on, ALICE, REFUSED, "sshd")
-    assert "suspended or frozen" in logins.wrong_for(on, ALICE, landed("users/alice/login"), "sshd")
+    assert pam_rollout.customer(on) == (BOB, "bob")
+    assert not pam_rollout.wrong_for(on, ALICE, REFUSED, "sshd")
+    assert "suspended or frozen" in pam_rollout.wrong_for(on, ALICE, landed("users/alice/login"), "sshd")
 
 
 def test_with_nobody_to_try_there_is_no_trial() -> None:
-    assert logins.customer(machine("alice", "bob")) is None
+    assert pam_rollout.customer(machine("alice", "bob")) is None
 
 
 @pytest.mark.parametrize(("service", "leaf"), [("sshd", "login"), ("cron", "nightly")])
 def test_a_session_belongs_behind_its_door(service: str, leaf: str) -> None:
     on = machine("alice/other")
-    assert logins.customer(on) == (ALICE, "alice")
-    assert not logins.wrong_for(on, ALICE, landed(f"users/alice/{leaf}"), service)
+    assert pam_rollout.customer(on) == (ALICE, "alice")
+    assert not pam_rollout.wrong_for(on, ALICE, landed(f"users/alice/{leaf}"), service)
     assert (
-        logins.wrong_for(on, ALICE, landed("/user.slice"), service) == f"is in /user.slice; expected users/alice/{leaf}"
+        pam_rollout.wrong_for(on, ALICE, landed("/user.slice"), service)
+        == f"is in /user.slice; expected users/alice/{leaf}"
     )
-    assert logins.wrong_for(on, ALICE, REFUSED, service).startswith("does not open")
+    assert pam_rollout.wrong_for(on, ALICE, REFUSED, service).startswith("does not open")

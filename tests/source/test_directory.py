@@ -12,7 +12,7 @@ from crowd import CROWD, MACHINE, Crowd
 
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Fleet
-from paas_isolate.source import compiled, files, reading
+from paas_isolate.source import cache, files, spec_reader
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.source.files import identity, settled
 from paas_isolate.spec.parse import DEFAULT
@@ -209,7 +209,7 @@ def test_a_file_that_was_only_just_written_is_read_again(
     """Within one tick of the clock a second write leaves the same times and may leave the same size."""
     written = machine.write("accounts.d/alice.yaml", ALICE).stat().st_ctime_ns
     with monkeypatch.context() as clock:
-        clock.setattr(reading.time, "time_ns", lambda: written)  # a busy machine may take longer than a tick
+        clock.setattr(spec_reader.time, "time_ns", lambda: written)  # a busy machine may take longer than a tick
         machine.load()
         machine.load()
     assert parsed.count("accounts.d/alice.yaml") == 2
@@ -278,7 +278,7 @@ def test_damaged_state_is_as_none(machine: Machine, parsed: list[str], damage: C
     parsed.clear()
     assert machine.load() == first
     assert len(parsed) == 2
-    assert compiled.load(str(machine.state))
+    assert cache.load(str(machine.state))
 
 
 def test_an_edit_is_written_behind_what_is_known(machine: Machine, parsed: list[str]) -> None:
@@ -318,7 +318,7 @@ def test_many_edits_do_not_make_the_file_grow_for_ever(machine: Machine) -> None
 def test_state_that_others_may_write_is_as_none(machine: Machine) -> None:
     machine.load()
     (machine.state / "compiled").chmod(0o622)
-    assert compiled.load(str(machine.state)) is None
+    assert cache.load(str(machine.state)) is None
 
 
 def test_state_is_for_its_owner_alone(machine: Machine) -> None:
@@ -459,9 +459,9 @@ def test_kinds_survive_being_kept(machine: Machine) -> None:
     settle()
     first = machine.load()
     assert machine.load() == first
-    assert reading.ACCOUNT.back(reading.ACCOUNT.plain(_bob())) == _bob()
+    assert spec_reader.ACCOUNT.back(spec_reader.ACCOUNT.plain(_bob())) == _bob()
 
 
 def _bob() -> object:
     text = b"account: bob\nusers: [bob, eve]\nsuspended: true\nrenamed_from: rob\nlimits: {cpu: 1.5}\n"
-    return reading.ACCOUNT.parse(text, "accounts.d/bob.yaml")[0]
+    return spec_reader.ACCOUNT.parse(text, "accounts.d/bob.yaml")[0]

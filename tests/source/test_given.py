@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.model.quota import QuotaKey
-from paas_isolate.source.given import FILE, AppliedQuotas
+from paas_isolate.source.applied_quotas import FILE, AppliedQuotas
 
 GIVEN = {QuotaKey("ext 00ff", 1000): "alice", QuotaKey("ext 00ff", 1001): "alice", QuotaKey("xfs 12", 1000): "bob"}
 

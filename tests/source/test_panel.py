@@ -7,7 +7,7 @@ from crowd import CROWD, MACHINE
 from test_directory import ALICE, Machine
 
 from paas_isolate.errors import HostError, SpecError
-from paas_isolate.source import panel
+from paas_isolate.source import write
 from paas_isolate.source.directory import SpecDirectory
 
 
@@ -18,7 +18,7 @@ def machine(tmp_path: Path) -> Machine:
 
 def put(machine: Machine, file: str, text: str) -> None:
     directory = SpecDirectory(str(machine.etc), str(machine.state), machine.etc.stat().st_uid)
-    panel.put(directory, file, text.encode(), CROWD, MACHINE)
+    write.put(directory, file, text.encode(), CROWD, MACHINE)
 
 
 def files(machine: Machine) -> dict[str, str]:
@@ -68,7 +68,7 @@ def test_what_was_wrong_before_is_not_held_against_it(machine: Machine) -> None:
 
 def test_removal(machine: Machine) -> None:
     directory = SpecDirectory(str(machine.etc), str(machine.state))
-    panel.remove(directory, "accounts.d/alice.yaml")
+    write.remove(directory, "accounts.d/alice.yaml")
     assert sorted(files(machine)) == ["plans.d/p.yaml"]
     with pytest.raises(HostError, match="is not there"):
-        panel.remove(directory, "accounts.d/alice.yaml")
+        write.remove(directory, "accounts.d/alice.yaml")

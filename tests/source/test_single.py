@@ -8,15 +8,15 @@ from crowd import CROWD, MACHINE, Crowd
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from paas_isolate.changes.desire import desired_static
-from paas_isolate.changes.place import Placement
-from paas_isolate.daemon.account import AccountChange, restricted_to, same_network
+from paas_isolate.changes.desired import desired_static
+from paas_isolate.changes.placement import Placement
+from paas_isolate.daemon.account_pass import AccountChange, restricted_to, same_network
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.world import World
+from paas_isolate.source.account_reader import AccountReader
 from paas_isolate.source.directory import SpecDirectory
-from paas_isolate.source.single import AccountReader
-from paas_isolate.spec.alone import dependencies
+from paas_isolate.spec.resolve_alone import dependencies
 
 NAMES = ("alice", "bob", "carol", "dora")
 """dora is no user of the machine."""

@@ -10,7 +10,7 @@ from unittest import mock
 import yaml
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.source.reading import ACCOUNT, HOST, PLAN, DocumentKind
+from paas_isolate.source.spec_reader import ACCOUNT, HOST, PLAN, DocumentKind
 
 FILES = ((ACCOUNT, "accounts.d/a.yaml"), (PLAN, "plans.d/a.yaml"), (HOST, "config.yaml"))
 SECONDS = 1.0

@@ -5,12 +5,12 @@ from crowd import CROWD, Crowd, fleet, sold
 
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Fleet, Service
+from paas_isolate.model.service_program import ServiceProgram
 from paas_isolate.model.view import HIDDEN, View
-from paas_isolate.model.work import ServiceProgram
 from paas_isolate.spec.allow import HIDEABLE, is_hideable
 from paas_isolate.spec.gather import UnusableFiles
 from paas_isolate.spec.parse import DEFAULT, parse_host, parse_plan
-from paas_isolate.spec.plain import host_from, plain_host, plain_plan, plan_from
+from paas_isolate.spec.serialize import host_from, plain_host, plain_plan, plan_from
 
 CONFIG, P = "config.yaml", "plans.d/p.yaml"
 A, B, C = "accounts.d/alice.yaml", "accounts.d/bob.yaml", "accounts.d/carol.yaml"

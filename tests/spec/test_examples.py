@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crowd import Crowd
 
-from paas_isolate.changes.keeping import managed_services
+from paas_isolate.changes.supervision import managed_services
 from paas_isolate.model.machine import Machine
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.spec.parse import DEFAULT, parse_plan

@@ -8,8 +8,8 @@ from crowd import CROWD, MACHINE, Crowd, fleet, sold
 
 from paas_isolate.model.account import Account, AccountSpec, Match, Plan, Service
 from paas_isolate.model.limits import UNLIMITED, Percent
+from paas_isolate.model.service_program import ServiceProgram
 from paas_isolate.model.view import HIDDEN, View
-from paas_isolate.model.work import ServiceProgram
 from paas_isolate.spec.gather import UnusableFiles, gather
 from paas_isolate.spec.parse import DEFAULT
 

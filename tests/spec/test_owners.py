@@ -4,10 +4,10 @@ import pytest
 from crowd import Crowd, fleet
 from fleets import DISK, MACHINE
 
-from paas_isolate.changes.desire import desired_state, desired_static
+from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.keeping import managed_services
-from paas_isolate.changes.leaving import removals
+from paas_isolate.changes.removal import removals
+from paas_isolate.changes.supervision import managed_services
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.world import World
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Service, Tree
 from paas_isolate.model.limits import UNLIMITED, Cores, Percent
-from paas_isolate.model.work import Health, Log, ServiceProgram
+from paas_isolate.model.service_program import Health, Log, ServiceProgram
 from paas_isolate.spec.parse import DEFAULT, parse_account, parse_host, parse_plan
-from paas_isolate.spec.plain import account_from, host_from, plain_account, plain_host, plain_plan, plan_from
+from paas_isolate.spec.serialize import account_from, host_from, plain_account, plain_host, plain_plan, plan_from
 
 
 def account(text: str, name: str = "alice") -> AccountSpec:

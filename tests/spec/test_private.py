@@ -8,7 +8,7 @@ from paas_isolate.model.limits import UNLIMITED
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig, View
 from paas_isolate.spec.merge import merge_view
 from paas_isolate.spec.parse import parse_account, parse_host, parse_plan
-from paas_isolate.spec.plain import account_from, host_from, plain_account, plain_host, plain_plan, plan_from
+from paas_isolate.spec.serialize import account_from, host_from, plain_account, plain_host, plain_plan, plan_from
 
 
 def account(text: str) -> AccountSpec:

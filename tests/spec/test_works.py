@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Service
-from paas_isolate.model.work import DEFAULT, NO_WORK, Failure, Health, Log, ServiceProgram
-from paas_isolate.spec import words
+from paas_isolate.model.service_program import DEFAULT, NO_WORK, Failure, Health, Log, ServiceProgram
+from paas_isolate.spec import scalars
 from paas_isolate.spec.parse import parse_account, parse_host
-from paas_isolate.spec.plain import account_from, plain_account, plain_sold, sold_from
+from paas_isolate.spec.serialize import account_from, plain_account, plain_sold, sold_from
 
 A, P = "accounts.d/alice.yaml", "plans.d/p.yaml"
 
@@ -129,16 +129,16 @@ def test_the_host_says_what_becomes_of_the_suspended() -> None:
 @given(text=st.text(max_size=30) | st.text("0123456789*/,-#LW@ MONSU", max_size=30))
 def test_a_schedule_is_taken_or_refused_in_words(text: str) -> None:
     try:
-        taken = words.SCHEDULE.parse(text)
+        taken = scalars.SCHEDULE.parse(text)
     except ValueError as refused:
-        assert str(refused) == words.SCHEDULE.expected
+        assert str(refused) == scalars.SCHEDULE.expected
     else:
         assert len(taken.split()) == 5
 
 
 def test_a_schedule_of_thousands_of_digits_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="notation of crontab"):
-        words.SCHEDULE.parse(f"{'9' * 5000} * * * *")
+        scalars.SCHEDULE.parse(f"{'9' * 5000} * * * *")
 
 
 CONFLICTS = {

@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux import systemd
+from paas_isolate.linux.system import systemd
 
 UNIT = "paas-isolate-pam-revert"
 _PLACE = "/etc/systemd/system"

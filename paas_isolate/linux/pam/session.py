@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from paas_isolate.linux import procfs
+from paas_isolate.linux.process import procfs
 
 _PATIENCE = 30.0
 """Seconds: what has not ended by then hangs."""

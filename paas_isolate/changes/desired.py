@@ -1,0 +1,126 @@
+"""What the fleet should look like in the kernel: the desired World, from what was sold."""
+
+from collections.abc import Collection, Iterator
+
+from paas_isolate.changes.doors import desired_doors, preserved_doors
+from paas_isolate.changes.knob_compiler import DeviceOf, KnobCompiler
+from paas_isolate.changes.network import desired_network, drop_ports_in_use, preserved_addresses
+from paas_isolate.changes.placement import Placement
+from paas_isolate.changes.quotas import desired_quotas, quotas_now, unmet_quotas
+from paas_isolate.changes.refusals import as_refused
+from paas_isolate.changes.views import desired_views, preserved_views
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet, Host
+from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, LimitContext, knobs
+from paas_isolate.model.limits import Percent
+from paas_isolate.model.machine import Machine
+from paas_isolate.model.view import Views
+from paas_isolate.model.world import Knobs, World
+
+
+def desired_static(
+    fleet: Fleet,
+    *,
+    machine: Machine,
+    device_of: DeviceOf,
+    held: Collection[str] = (),
+    weight_at: str = tree.ROOT,
+    controllers: tuple[str, ...] = CONTROLLERS,
+    with_doors: bool = True,
+    with_views: bool = True,
+) -> World:
+    """The cgroups and doors that were sold, whatever there is now: the same at every look of a run.
+
+    `held` are accounts and services (`alice`, `alice/web`, by directory) that an administrator has frozen;
+    `weight_at` is the cgroup whose cpu.weight sets all customers together against the rest of the machine.
+    """
+    control = " ".join(name for name in CONTROLLERS if name in controllers)
+    cgroups: dict[str, Knobs] = dict(_defaults(fleet.host, machine, control, weight_at))
+    unmet: dict[str, str] = {}
+    catalogue = KnobCompiler(machine, control, device_of)
+    for sold in fleet.accounts.values():
+        path = tree.account(sold.directory)
+        for end, own in catalogue.knobs(sold, unmet):
+            cgroups[path + end] = own
+    suspended = [sold.directory for sold in fleet.accounts.values() if sold.suspended]
+    for path in map(tree.account, (*suspended, *held)):
+        if path in cgroups:
+            cgroups[path] = {**cgroups[path], FREEZE: "1"}
+    doors = desired_doors(fleet, held) if with_doors else {}
+    return World(
+        cgroups,
+        unmet=unmet,
+        doors=doors,
+        network=desired_network(fleet),
+        views=desired_views(fleet) if with_views else Views(),
+        quotas=desired_quotas(fleet),
+    )
+
+
+def desired_state(
+    fleet: Fleet, sold: World, observed: World, *, staying: Collection[str] = (), places: Placement | None = None
+) -> World:
+    """What was sold, with what must stay, and the processes that should be elsewhere. `staying` are account
+    directories that no spec names and that must not be removed yet; `places` are of all accounts, where `fleet` is
+    a part of them."""
+    cgroups = dict(sold.cgroups)
+    for path, found in observed.cgroups.items() if staying else ():
+        if tree.directory_of(path) in staying:
+            cgroups.setdefault(path, found)
+    places = places or Placement(fleet)
+    busy = observed.runs.keys()  # what was begun in a leaf stays there until it is asked to end, sold or not
+    there = (process for process in observed.processes if process.cgroup not in busy)
+
+    def frozen(path: str) -> bool:
+        return any(cgroups.get(each, {}).get(FREEZE) == "1" for each in (path, tree.parent(path)))
+
+    placed = (as_refused(process, places.correction(process), frozen) for process in there)
+    elsewhere = tuple(moved for moved in placed if moved)
+    leaving = {process.pid for process in elsewhere}
+    for path, pids in observed.members.items():
+        if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):
+            cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
+    doors = sold.doors
+    if staying and doors:
+        doors = {**preserved_doors(fleet, observed.doors, staying), **doors}
+    network, refused = drop_ports_in_use(sold.network, observed.network)
+    network = preserved_addresses(network, observed.network, staying)
+    views = preserved_views(sold.views, observed.views, staying)
+    unmet = {**sold.unmet, **refused, **unmet_quotas(observed.quotas)}
+    quotas = quotas_now(sold.quotas, observed.quotas, staying)
+    return World(
+        cgroups,
+        elsewhere,
+        unmet=unmet,
+        late=places.late(observed.processes),
+        doors=doors,
+        network=network,
+        views=views,
+        quotas=quotas,
+        revoked=frozenset(_revoked(fleet, observed)) if fleet.revoked else frozenset(),
+    )
+
+
+def _revoked(fleet: Fleet, observed: World) -> Iterator[tuple[str, int]]:
+    for process in observed.processes:
+        if process.uid in fleet.revoked.get(tree.directory_of(process.cgroup), ()):
+            yield process.cgroup, process.uid
+
+
+def _defaults(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:
+    around = LimitContext(machine, machine.memory)
+    limits = dict(host.ceiling)
+    weight = limits.pop("cpu.weight", 100)
+    pids = limits.get("pids")
+    if isinstance(pids, Percent):
+        limits["pids"] = int(pids.of_hundred * machine.pid_max / 100)
+    ceiling = knobs(limits, around)
+    del ceiling[FREEZE]
+    root: dict[str, str] = {SUBTREE_CONTROL: control}
+    if weight_at == tree.ROOT:
+        root["cpu.weight"] = str(weight)
+    else:
+        yield weight_at, {"cpu.weight": str(weight)}
+    yield tree.ROOT, root
+    yield tree.USERS, {SUBTREE_CONTROL: control, **ceiling}
+    yield tree.PENALTY, knobs(host.penalty, around)

@@ -1,0 +1,83 @@
+"""The command line as click reads it: global options, and each verb imported only when it is called."""
+
+import importlib
+from io import StringIO
+
+import click
+
+from paas_isolate import __version__
+from paas_isolate.cli import output
+from paas_isolate.exits import Exit
+from paas_isolate.installation import Installation
+
+VERBS = {
+    "check": "check",
+    "schema": "check",
+    "diff": "reconcile",
+    "reconcile": "reconcile",
+    "daemon": "daemon",
+    "status": "status",
+    "me": "me",
+    "coverage": "coverage",
+    "freeze": "freeze",
+    "thaw": "freeze",
+    "kill": "freeze",
+    "exec": "exec",
+    "start": "services",
+    "stop": "services",
+    "restart": "services",
+    "scale": "services",
+    "logs": "services",
+    "account": "panel",
+    "plan": "panel",
+    "pam": "pam",
+    "net": "net",
+    "doctor": "doctor",
+    "version": "doctor",
+}
+"""Command -> the module of this package that has it."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb's file when the verb is asked for: cron runs one of them every minute."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click names it)
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"paas_isolate.cli.{VERBS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="paas-isolate")
+@click.option("--etc", default=Installation().etc, metavar="DIR", help="Specifications (/etc/paas-isolate).")
+@click.option("--state", default=Installation().state, metavar="DIR", help="Memory (/var/lib/paas-isolate).")
+@click.option("--run", default=Installation().run, metavar="DIR", help="Lock and control socket (/run/paas-isolate).")
+@click.pass_context
+def paas_isolate(ctx: click.Context, etc: str, state: str, run: str) -> None:
+    """Confine every process of every customer of this machine, as its YAML says.
+
+    Exit status: 0 converged; 1 error; 2 wrong usage or specification; 3 differences remain; 4 partly applied;
+    5 this host is unfit; 75 another run is at work.
+    """
+    ctx.obj = Installation(etc, state, run)
+
+
+def invoke(words: list[str]) -> int:
+    """Carry out a command line, and give its exit status; what is wrong with the words is told here."""
+    try:
+        status = paas_isolate.main(words, prog_name="paas-isolate", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as wrong:
+        said = StringIO()
+        wrong.show(file=said)
+        output.lines(said.getvalue().rstrip("\n"), err=True)
+        return Exit.WRONG
+    except click.Abort:
+        return 130
+    return int(status or Exit.CONVERGED)

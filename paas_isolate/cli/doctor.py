@@ -1,0 +1,61 @@
+"""doctor and version: is this host fit, and what runs here."""
+
+import platform
+from dataclasses import asdict
+from functools import partial
+
+import click
+
+from paas_isolate import __version__
+from paas_isolate.cli import output
+from paas_isolate.cli.options import as_json
+from paas_isolate.doctor.check import Check, Verdict
+from paas_isolate.doctor.examine import examine
+from paas_isolate.errors import SpecError
+from paas_isolate.exits import Exit
+from paas_isolate.installation import Installation
+from paas_isolate.model.account import Fleet, Host
+
+_COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "yellow"}
+
+
+@click.command()
+@as_json
+@click.pass_obj
+def doctor(desk: Installation, as_json: bool) -> int:
+    """Examine this host: kernel, controllers, delegation, units, mounts, schedule, logins. Exit status 5 when unfit."""
+    checks = _examined(desk)
+    if as_json:
+        output.print_json([asdict(check) for check in checks])
+    else:
+        for check in checks:
+            found, *more = check.found.split("\n")
+            output.line(output.styled(f"{check.verdict:<8}", _COLOURS[check.verdict], f"{check.name}: {found}"))
+            for text in (*more, check.mend):
+                if text:
+                    output.line(f"{'':<8}  {text}")
+    unfit = any(check.verdict is Verdict.FAILED for check in checks)
+    return Exit.UNFIT if unfit else Exit.CONVERGED
+
+
+def _examined(desk: Installation) -> list[Check]:
+    """All checks; with a host of defaults where config.yaml cannot be used, which is then one of them."""
+    examined = partial(examine, etc=desk.etc, state=desk.state, doors=desk.doors)
+    try:
+        return list(examined(desk.fleet()))
+    except SpecError as error:
+        wrong = Check("config.yaml", Verdict.FAILED, str(error), "paas-isolate check")
+        return [wrong, *examined(Fleet(Host(), {}))]
+
+
+@click.command()
+@as_json
+def version(as_json: bool) -> int:
+    """Print the version of the product, of Python and of the kernel."""
+    versions = {"paas-isolate": __version__, "python": platform.python_version(), "kernel": platform.release()}
+    if as_json:
+        output.print_json(versions)
+    else:
+        for name, number in versions.items():
+            output.line(f"{name} {number}")
+    return Exit.CONVERGED

@@ -1,0 +1,136 @@
+"""One account's turn of the wheel: look, compare, mend, look again, where nobody else is concerned."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from paas_isolate.apply import Outcome, apply
+from paas_isolate.changes.desired import desired_state
+from paas_isolate.changes.diff import diff
+from paas_isolate.changes.doors import desired_doors
+from paas_isolate.changes.placement import Placement
+from paas_isolate.changes.steps import Step
+from paas_isolate.linux.cgroup.tree import PROCS
+from paas_isolate.linux.services.steps import runs
+from paas_isolate.model import tree
+from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.network import Network
+from paas_isolate.model.quota import Quotas
+from paas_isolate.model.run import Run
+from paas_isolate.model.view import Views
+from paas_isolate.model.world import COMPLETE, World
+from paas_isolate.observe import observe_account
+from paas_isolate.reconcile import ROUNDS, Wheel, desired_intent, desired_services_now, managed_services_of
+
+
+class AccountChange(NamedTuple):
+    """An account as it was, None where it is new, and as it is to be."""
+
+    before: Account | None
+    sold: Account
+
+    def changes_network(self, *, names: bool) -> bool:
+        """Whether anything changes in the network, which is seen as a whole; `names`: services have names there."""
+        if self.before is None:
+            return bool(self.sold.addresses)
+        return _wired(self.before, names=names) != _wired(self.sold, names=names)
+
+    @property
+    def changes_view_or_quota(self) -> bool:
+        """Whether its view or the disk quota of a user is another: both are looked at as a whole."""
+        before = _elsewhere(self.before) if self.before else (None, None)
+        return before != _elsewhere(self.sold)
+
+    @property
+    def newcomers(self) -> frozenset[int]:
+        """Uids whose processes may be anywhere."""
+        before = self.before.uids.values() if self.before else ()
+        return frozenset(self.sold.uids.values()) - frozenset(before)
+
+
+def _elsewhere(sold: Account) -> tuple[object, object]:
+    """What of an account is neither in its cgroups nor in the network."""
+    return sold.view, (sold.disk, sold.uids, sold.home) if sold.disk else None
+
+
+def _wired(sold: Account, *, names: bool) -> object:
+    """Everything of an account that the network is made from."""
+    ports = [] if sold.suspended else [(it.listen, it.publish) for it in sold.services if it.publish]
+    named = [it.name for it in sold.services] if names else []
+    return sold.addresses, sold.uids, sold.peers, sold.loopback, sold.egress, ports, named
+
+
+def restricted_to(fleet: Fleet, *accounts: Account) -> Fleet:
+    """The host with these accounts alone."""
+    return fleet._replace(accounts={it.name: it for it in accounts}, on_last_good={})
+
+
+def runs_of(wheel: Wheel, leaves: Sequence[str]) -> dict[str, Run]:
+    """What ran last in these leaves."""
+    if wheel.records is None:
+        return {}
+    seen = {leaf: wheel.cgroups.look(leaf, (PROCS,)) for leaf in leaves}
+    return runs(wheel.cgroups, wheel.records, {leaf: it[1] for leaf, it in seen.items() if it}, leaves)
+
+
+def account_world(wheel: Wheel, sold: Account) -> World:
+    """What one account should be; `wheel` is of a fleet that has no other."""
+    world = desired_intent(wheel)
+    cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == sold.directory}
+    doors = {name: target for name, target in world.doors.items() if name != COMPLETE}
+    return world._replace(cgroups=cgroups, doors=doors, network=Network(), views=Views(), quotas=Quotas())
+
+
+def can_reconcile(wheel: Wheel, edit: AccountChange) -> bool:
+    """Whether everything around it is as a whole turn left it."""
+    sold = edit.sold
+    if sold.directory in wheel.removal_accepted or not wheel.cgroups.exists(tree.USERS):
+        return False
+    if edit.changes_view_or_quota:
+        return False
+    if edit.before is None and wheel.cgroups.exists(tree.account(sold.directory)):
+        return False
+    return wheel.doors is None or bool(wheel.doors.observe_door((COMPLETE,)))
+
+
+class AccountResult(NamedTuple):
+    """Whether nothing is left to do, and when to look again at leaves that wait, in seconds since the epoch."""
+
+    settled: bool
+    dues: Mapping[str, float] = MappingProxyType({})
+
+
+def reconcile_account(
+    wheel: Wheel, world: World, edit: AccountChange, places: Placement, tell: Callable[[Outcome], None]
+) -> AccountResult:
+    """`world` is what should be; `places` know the account as it is now."""
+    tried: set[Step] = set()
+    # not the one that says that all are there: that is no account's, and a whole turn's to say
+    doors = (frozenset(world.doors) | frozenset(_doors(wheel, edit.before))) - {COMPLETE}
+    keep = managed_services_of(wheel, world)[0]
+    desired = world
+    for _ in range(ROUNDS):
+        observed = observe_account(wheel.cgroups, edit.sold, places, edit.newcomers, wheel.records, wheel.commands)
+        observed = observed._replace(doors=wheel.doors.observe_door(doors) if wheel.doors else {})
+        now = time.time()
+        desired = desired_state(wheel.fleet, world, observed, places=places)
+        desired = desired._replace(services=desired_services_now(wheel, keep, observed, now))
+        changes = diff(desired, observed, now)
+        new = tuple(step for step in changes if step not in tried)
+        if not new:
+            return AccountResult(not changes, desired.services.due_times)
+        for outcome in apply(wheel.cgroups, new, wheel.doors, records=wheel.records):
+            tell(outcome)
+        tried.update(new)
+    return AccountResult(False, desired.services.due_times)
+
+
+def _doors(wheel: Wheel, before: Account | None) -> dict[str, str]:
+    return desired_doors(restricted_to(wheel.fleet, before), wheel.frozen) if before and wheel.doors else {}
+
+
+def same_network(edit: AccountChange, fleet: Fleet) -> bool:
+    """Whether the network is as it was; a machine without one has none that could change."""
+    network = fleet.host.network
+    return network is None or not edit.changes_network(names=network.names)

@@ -1,0 +1,72 @@
+"""What a customer is told of the own account: nothing in it is of anybody else, nor of what only root may know."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from paas_isolate.changes.knob_compiler import leaves
+from paas_isolate.daemon.account_pass import restricted_to, runs_of
+from paas_isolate.daemon.control import Reply, Request
+from paas_isolate.daemon.counter_poll import counters
+from paas_isolate.daemon.limit_events import LimitEvents
+from paas_isolate.model import tree
+from paas_isolate.model.account import Account, Fleet
+from paas_isolate.reconcile import Wheel, conditions
+from paas_isolate.usage import disk_uses, lines
+
+
+class AccountReport(NamedTuple):
+    """`cgroups` are Lines and `hits` are Hits, as JSON has them; `watched` is 0 where nobody looks who hits a limit."""
+
+    account: str
+    plan: str | None = None
+    addresses: tuple[str, ...] = ()
+    cgroups: Sequence[Mapping[str, Any]] = ()
+    watched: int = 0
+    hits: Sequence[Mapping[str, Any]] = ()
+    notes: Sequence[str] = ()
+
+
+Opened = Callable[[Fleet], AbstractContextManager[Wheel]]
+
+
+def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
+    """The account as the kernel has it at this moment, with what it was sold."""
+    fleet, sold = asked.account
+    with opened(restricted_to(fleet, sold)) as wheel:
+        names = [it.name for it in leaves(wheel.fleet.accounts[sold.name].services)]
+        found = conditions(wheel, runs_of(wheel, [tree.leaf(sold.directory, it) for it in names]))
+        told = lines(wheel.cgroups, sold.directory, names, state=_state(fleet, sold), conditions=found)
+        seen = [it.data() for it in told]
+        hits.take(sold.directory, counters(wheel.cgroups, sold), int(time.time()))
+    since, lately = hits.of(sold.directory)
+    struck = [it._asdict() for it in lately]
+    notes = *_notes(fleet, sold), *_of_services(seen), *disk_uses(sold)
+    return AccountReport(sold.name, sold.plan, sold.addresses, seen, since, struck, notes)._asdict()
+
+
+def _of_services(seen: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for line in seen:
+        if (service := line["service"]) and service["detail"]:
+            again = f"; paas-isolate me start {line['name'].partition('.')[0]} tries again"
+            yield f"{line['name']} is {service['state']}: {service['detail']}{again if service['given_up'] else ''}"
+
+
+def _state(fleet: Fleet, sold: Account) -> str:
+    if sold.name in fleet.on_last_good:
+        return "kept"
+    return "suspended" if sold.suspended else ""
+
+
+def _notes(fleet: Fleet, sold: Account) -> Iterator[str]:
+    """Where the own file is wrong, but not in which words: those may name the files of others."""
+    if sold.name in fleet.broken:
+        yield "an error of paas-isolate's own: it stays as it is; tell your provider"
+    elif sold.name in fleet.on_last_good:
+        yield "its file cannot be used: it keeps what it had when the file was last right"
+    keys = {it.key: it.line for it in fleet.complaints if not it.warning and it.file == f"accounts.d/{sold.name}.yaml"}
+    for key, line in keys.items():
+        yield f"your provider's file on you is wrong in line {line}{f' ({key})' if key else ''}: tell them"
+    for reserved in fleet._replace(accounts={sold.name: sold}).not_enforced().values():
+        yield f"not enforced by this version: {', '.join(reserved)}"

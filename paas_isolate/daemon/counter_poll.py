@@ -1,0 +1,80 @@
+"""Looking at the counters of all accounts, again and again, in such small pieces that it costs next to nothing."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+
+from paas_isolate.changes.knob_compiler import leaves
+from paas_isolate.daemon.limit_events import LimitEvents
+from paas_isolate.errors import PaasError, Trouble, trouble
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.events.event import Event
+from paas_isolate.linux.events.timer import Timer
+from paas_isolate.model import tree
+from paas_isolate.model.account import Account, Fleet
+from paas_isolate.usage import LimitCounters, limit_counters
+
+EVERY = 10
+"""Seconds between two pieces."""
+SHARE = 1 / 2000
+"""Of a core: what a piece may take, by the clock. At some 100 µs an account that is in use, and 10 for one that is
+not, that is 500 of the former a minute, and each as often as that leaves."""
+
+
+def counters(cgroups: CgroupTree, sold: Account) -> dict[str, LimitCounters]:
+    """Of an account ('') and of its services."""
+    found = {"": limit_counters(cgroups, tree.account(sold.directory))}
+    for each in leaves(sold.services):
+        found[each.name] = limit_counters(cgroups, tree.leaf(sold.directory, each.name))
+    return found
+
+
+class CounterPoller:
+    """An ear of the loop that hears nothing but the time. `customers` and `opened` may have nothing yet; `wrong` hears
+    what nobody expected to be raised, by account."""
+
+    def __init__(
+        self,
+        hits: LimitEvents,
+        customers: Callable[[], Fleet | None],
+        opened: Callable[[Fleet], AbstractContextManager[CgroupTree]],
+        wrong: Callable[[str, Trouble], None],
+    ) -> None:
+        self._hits, self._customers, self._opened, self._wrong = hits, customers, opened, wrong
+        self._next = 0
+        self._clock = Timer()
+        self._clock.arm(EVERY)
+
+    def fileno(self) -> int:
+        return self._clock.fileno()
+
+    def close(self) -> None:
+        self._clock.close()
+
+    def read(self) -> Iterator[Event]:
+        self._clock.read()
+        fleet = self._customers()
+        if fleet is not None:
+            try:
+                self._go_on(fleet, time.monotonic() + EVERY * SHARE)
+            except (PaasError, OSError):  # there is no tree now: the turn says so
+                self._next = 0
+        return iter(())
+
+    def _go_on(self, fleet: Fleet, end: float) -> None:
+        with self._opened(fleet) as cgroups:
+            now = int(time.time())
+            for sold in islice(fleet.accounts.values(), self._next, None):
+                self._next += 1
+                try:
+                    if not self._hits.knows(sold.directory) or cgroups.populated(tree.account(sold.directory)):
+                        self._hits.take(sold.directory, counters(cgroups, sold), now)
+                except (PaasError, OSError):
+                    raise
+                except Exception as error:  # noqa: BLE001  (the next account's counters are read nevertheless)
+                    self._wrong(sold.name, trouble(error))
+                if time.monotonic() >= end:
+                    return
+        self._next = 0
+        self._hits.forget_all_but({sold.directory for sold in fleet.accounts.values()})

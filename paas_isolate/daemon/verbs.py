@@ -1,0 +1,163 @@
+"""What the daemon answers at its control socket. A verb more is a line in `verbs`."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from click import UsageError
+
+from paas_isolate import __version__
+from paas_isolate.apply import Status
+from paas_isolate.daemon.account_report import me
+from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Verb
+from paas_isolate.daemon.control_server import ControlServer
+from paas_isolate.daemon.counter_poll import CounterPoller
+from paas_isolate.daemon.limit_events import LimitEvents
+from paas_isolate.daemon.loop import EventSource
+from paas_isolate.daemon.reporter import Reporter
+from paas_isolate.daemon.troubles import Troubles
+from paas_isolate.errors import BusyError, PaasError
+from paas_isolate.exits import Exit, exit_of
+from paas_isolate.full_pass import exit_after, full_pass, report_data
+from paas_isolate.installation import Installation
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.system import control_socket
+from paas_isolate.model.account import Account, Fleet, Service
+from paas_isolate.reconcile import Wheel
+
+_PATIENCE = 60.0
+"""Seconds that another run may hold the lock."""
+_PAUSE = 1.0
+"""Seconds between two orders of a customer's."""
+_LISTED = 1000
+"""Outcomes that an answer lists; of the others it has the number."""
+
+
+Order = Callable[[str, Account, Service, bool], tuple[str, ...]]
+"""start, stop or restart of a service, and whether a customer orders it: what was done of it at once."""
+
+
+class ControlVerbs:
+    """What the daemon has for those who ask. `customers` tells what it knows now, None before the first turn."""
+
+    def __init__(
+        self,
+        desk: Installation,
+        customers: Callable[[], Customers | None],
+        order: Order,
+        troubles: Troubles,
+        reporter: Reporter,
+    ) -> None:
+        self.reporter = reporter
+        self.desk, self.customers, self.order, self._troubles = desk, customers, order, troubles
+        self.hits = LimitEvents()
+        self._ordered: dict[str, float] = {}
+        self._bound = ExitStack()
+        self._place: tuple[int, int] | None = None
+        self._reception: ControlServer | None = None
+
+    def may_order(self, directory: str) -> bool:
+        """One order a second: each costs the daemon some milliseconds, and a customer has many hands."""
+        now = time.monotonic()
+        self._ordered = {name: then for name, then in self._ordered.items() if now - then < _PAUSE}
+        if directory in self._ordered:
+            return False
+        self._ordered[directory] = now
+        return True
+
+    def fleet(self) -> Fleet | None:
+        customers = self.customers()
+        return customers and customers.fleet
+
+    def _owner(self, uid: int) -> str:
+        customers = self.customers()
+        return customers.places.owner(uid) if customers else ""
+
+    @contextmanager
+    def opened(self, fleet: Fleet) -> Iterator[CgroupTree]:
+        with self.desk.tree(fleet) as (cgroups, _):
+            yield cgroups
+
+    @contextmanager
+    def open_reconciler(self, fleet: Fleet) -> Iterator[Wheel]:
+        with self.desk.wheel(fleet, wired=False) as wheel:
+            yield wheel
+
+    def ears(self, stack: ExitStack) -> list[EventSource]:
+        """Those that hear who asks; and the one that hears the time, to look who has hit a limit. Without a socket
+        none: nobody could ask."""
+        try:
+            listening = self._bind(stack.enter_context(self._bound))
+            ask = Control(verbs(self), self.customers, self._troubles.bug).ask
+            self._reception = ControlServer(listening, ask, self._owner)
+            stack.callback(self._reception.close)
+            rounds = CounterPoller(self.hits, self.fleet, self.opened, self._troubles.tell)
+            stack.callback(rounds.close)
+        except OSError as error:
+            self.reporter.failure(f"nobody can ask the daemon: {control_socket.NAME}", error, warning=True)
+            return []
+        return [self._reception, rounds]
+
+    def follow(self) -> None:
+        """Listen anew where the socket's place was wiped, or is another's. OSError."""
+        if self._reception and control_socket.place(self.desk.run) != self._place:
+            with ExitStack() as new:
+                self._reception.listen(self._bind(new))
+                self._bound.close()
+                self._bound.enter_context(new.pop_all())
+
+    def _bind(self, stack: ExitStack) -> socket.socket:
+        listening = stack.enter_context(control_socket.listening(self.desk.run))
+        self._place = control_socket.place(self.desk.run)
+        return listening
+
+
+def verbs(here: ControlVerbs) -> list[Verb]:
+    return [
+        Verb("ping", Access.ANYBODY, lambda _: {"version": __version__}),
+        Verb("me", Access.OWNER, lambda asked: me(asked, here.open_reconciler, here.hits)),
+        *(Verb(name, Access.OWNER, partial(_order, here, name)) for name in ("start", "stop", "restart")),
+        Verb("reconcile", Access.ROOT, partial(_reconcile, here)),
+    ]
+
+
+def _order(here: ControlVerbs, verb: str, asked: Request) -> Reply:
+    """`restart SERVICE`: it is begun at once, and told how far that went."""
+    _, sold = asked.account
+    ours = {it.name: it for it in sold.services if it.work.run}
+    name = asked.words[0] if asked.words else ""
+    if name not in ours:
+        known = ", ".join(sorted(ours)) or "none"
+        raise RefusedError(f"no service of yours that is run is called {name[:64]!r}; there are: {known}", Exit.WRONG)
+    if not here.may_order(sold.directory):
+        raise RefusedError("one order a second: try again", Exit.BUSY)
+    try:
+        said = here.order(verb, sold, ours[name], asked.uid != 0)
+    except BusyError as error:
+        raise RefusedError("the machine is at work: try again", Exit.BUSY) from error
+    here.reporter.info(f"{verb} of {sold.name}/{name} was ordered by uid {asked.uid}")
+    return {"said": said or ("nothing to do",), "status": int(Exit.CONVERGED)}
+
+
+def _reconcile(here: ControlVerbs, asked: Request) -> Reply:
+    """`reconcile [ACCOUNT] [--remove]`: a run now, and what became of it."""
+    account = next((it for it in asked.words if not it.startswith("-")), "")
+    here.reporter.info(f"a run {f'for {account} ' if account else ''}asked for by pid {asked.pid} of uid {asked.uid}")
+    try:
+        with here.desk.locked(wait=_PATIENCE):
+            fleet, report = full_pass(
+                here.desk,
+                here.reporter.done,
+                here.reporter.warning,
+                account=account,
+                confirm_removal="--remove" in asked.words,
+            )
+    except PaasError as error:
+        raise RefusedError(str(error), exit_of(error)) from error
+    except UsageError as error:  # no such account
+        raise RefusedError(error.message, Exit.WRONG) from error
+    listed = report._replace(outcomes=report.outcomes[:_LISTED], remaining=report.remaining[:_LISTED])
+    done = sum(it.status is Status.DONE for it in report.outcomes)
+    return {**report_data(fleet, listed), "done": done, "status": int(exit_after(fleet, report))}

@@ -1,0 +1,222 @@
+"""Where a command sits down: the directories, the fleet, the tree, the wheel, the lock."""
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from paas_isolate.changes.supervision import scaled
+from paas_isolate.errors import HostError, PaasError
+from paas_isolate.linux.cgroup.location import TreeLocation, find_tree
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.pam.doors import DoorDirectory
+from paas_isolate.linux.process.commands import CommandReader
+from paas_isolate.linux.quota.devices import BlockDevices
+from paas_isolate.linux.services.records import RunRecords
+from paas_isolate.linux.services.results import JobResults
+from paas_isolate.linux.system import lock
+from paas_isolate.linux.system.machine import machine
+from paas_isolate.linux.system.users import HostUsers
+from paas_isolate.model import tree
+from paas_isolate.model.account import Account, Fleet, NetworkConfig
+from paas_isolate.model.knobs import CONTROLLERS
+from paas_isolate.model.network import NetworkPort, Pools
+from paas_isolate.model.quota import QuotaPort
+from paas_isolate.model.view import NamespacePort
+from paas_isolate.reconcile import Wheel
+from paas_isolate.source import decisions
+from paas_isolate.source.applied_quotas import AppliedQuotas
+from paas_isolate.source.decisions import Decisions
+from paas_isolate.source.directory import SpecDirectory
+from paas_isolate.source.notes import Notes, added
+
+_COMMANDS = CommandReader()
+
+
+class Installation(NamedTuple):
+    """The three directories of the product on this machine."""
+
+    etc: str = "/etc/paas-isolate"
+    state: str = "/var/lib/paas-isolate"
+    run: str = "/run/paas-isolate"
+
+    @property
+    def commands(self) -> CommandReader:
+        """One of the process: who was late is not waited for at every look of the daemon."""
+        return _COMMANDS
+
+    @property
+    def doors(self) -> str:
+        return os.path.join(self.run, "doors")
+
+    @property
+    def directory(self) -> SpecDirectory:
+        """As root only root's files count; whoever else looks may look at files of their own."""
+        try:
+            owner = os.stat(self.etc).st_uid if os.geteuid() else 0
+        except OSError as error:
+            raise HostError(f"{self.etc} cannot be read: {error.strerror}", hint="name another by --etc DIR") from error
+        return SpecDirectory(self.etc, self.state, owner=owner)
+
+    def fleet(self, *, remember: bool = False) -> Fleet:
+        """Everything that is sold. `remember` keeps last good copies, for a run that applies them."""
+        return self.directory.load(HostUsers(), machine(), remember=remember)
+
+    @contextmanager
+    def tree(self, fleet: Fleet) -> Iterator[tuple[CgroupTree, TreeLocation]]:
+        location = find_tree(fleet.host.tree)
+        with CgroupTree(location.mount, location.root) as cgroups:
+            yield cgroups, location
+
+    @contextmanager
+    def wheel(
+        self, fleet: Fleet, *, account: str = "", meant: bool = False, patience: float = 0.0, wired: bool = True
+    ) -> Iterator[Wheel]:
+        """The wheel, ready to be looked at or turned; `account` narrows it to one. Without `wired` the network is left
+        as it is."""
+        self.commands.forget()
+        decided = self.decided()
+        fleet = scaled(fleet, decided.scaled)
+        with self.tree(fleet) as (cgroups, location):
+            offered = (cgroups.read("", "cgroup.controllers") or "").split()
+            yield Wheel(
+                cgroups=cgroups,
+                fleet=fleet,
+                machine=machine(),
+                device_of=BlockDevices().device_of,
+                controllers=tuple(name for name in CONTROLLERS if name in offered),
+                weight_cgroup=location.weight_cgroup,
+                doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
+                network=self._network(fleet, location) if wired and (fleet.host.network or decided.network) else None,
+                namespaces=self._namespaces(fleet, location),
+                quotas=self._quotas(fleet),
+                records=self.records if self._keeps(fleet) else None,
+                frozen=decided.frozen,
+                stopped=decided.stopped,
+                removal_accepted=decided.removal_accepted,
+                confirm_removal=meant,
+                account=directory_of(cgroups, fleet, account) if account else "",
+                grace=patience,
+                commands=self.commands,
+            )
+
+    @property
+    def records(self) -> RunRecords:
+        results = JobResults(os.path.join(self.state, "results"))
+        return RunRecords(os.path.join(self.run, "services"), os.path.join(self.run, "views", "keeper"), results)
+
+    def _keeps(self, fleet: Fleet) -> bool:
+        """Whether there is a service that paas-isolate runs, or ran."""
+        bought = {id(sold.services): sold.services for sold in fleet.accounts.values()}  # thousands share a few
+        return any(it.work.run for its in bought.values() for it in its) or os.path.isdir(self.records.directory)
+
+    def _network(self, fleet: Fleet, location: TreeLocation) -> NetworkPort:
+        from paas_isolate.linux.bpf.gate.gate import attach_points
+        from paas_isolate.linux.network.host import (
+            HostNetwork,  # a machine without a network of ours does not pay for it
+        )
+
+        network = fleet.host.network or NetworkConfig()
+        ports = frozenset(it.publish for sold in fleet.accounts.values() for it in sold.services if it.publish)
+        pools = Pools(network.pool, network.pool6)
+        return HostNetwork(pools, self.run, self.state, attach_points(fleet.host.tree, location), ports, fleet.governs)
+
+    def _namespaces(self, fleet: Fleet, location: TreeLocation) -> NamespacePort | None:
+        """Where no account has a view, only those that are left of earlier ones are looked for. Root alone sees any."""
+        views = os.path.join(self.run, "views")
+        wanted = any(sold.view for sold in fleet.accounts.values())
+        if os.geteuid() or not (wanted or os.path.isdir(views)):
+            return None
+        from paas_isolate.linux.namespaces.namespaces import (
+            MountNamespaces,  # a machine without views does not pay for it
+        )
+
+        return MountNamespaces(views, location)
+
+    @property
+    def applied_quotas(self) -> AppliedQuotas:
+        return AppliedQuotas(self.state)
+
+    def _quotas(self, fleet: Fleet) -> QuotaPort | None:
+        """Where nobody is sold a `disk`, only what was given earlier is looked at. Root alone sees anybody's."""
+        if os.geteuid() or not (any(sold.disk for sold in fleet.accounts.values()) or self.applied_quotas.there()):
+            return None
+        from paas_isolate.linux.quota.store import QuotaStore  # a machine without quotas of ours does not pay for it
+
+        return QuotaStore(self.applied_quotas)
+
+    @contextmanager
+    def locked(self, *, wait: float = 0, waits: Callable[[str], None] | None = None) -> Iterator[None]:
+        """Hold the lock that every writing command takes; `waits` is told for whom it waits."""
+        need_root()
+        with lock.held(os.path.join(self.run, "lock"), wait=wait, waits=waits):
+            yield
+
+    @property
+    def notes(self) -> Notes:
+        return Notes(os.path.join(self.run, "decided"))
+
+    def decided(self) -> Decisions:
+        """What was decided, whether it is in decisions.json already or not."""
+        return added(decisions.load(self.state), self.notes.names())
+
+    def decide(self, change: Callable[[Decisions], Decisions]) -> None:
+        """Decide something for good, and what was only noted until now. Whoever calls holds the lock. HostError where
+        decisions.json cannot be read, OSError where it cannot be written."""
+        names = self.notes.names()
+        before = decisions.load(self.state)
+        if (now := change(added(before, names))) != before:
+            decisions.save(self.state, now)
+        self.notes.remove(names)
+
+    def take_up_notes(self) -> None:
+        """As far as that is possible: while the disk is full they count all the same."""
+        if self.notes.names():
+            with suppress(OSError):
+                self.decide(lambda decided: decided)
+
+
+def need_root() -> None:
+    if os.geteuid() != 0:
+        raise HostError("this needs root", hint="sudo paas-isolate …")
+
+
+def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
+    """The cgroup directory of an account, of one that is going too. UsageError when there is neither."""
+    if found := fleet.accounts.get(name):
+        return found.directory
+    if name in fleet.on_last_good or cgroups.exists(tree.account(name)):
+        return name
+    raise unknown(name, fleet)
+
+
+def account_of(fleet: Fleet, target: str) -> tuple[Account, str]:
+    """The account of ACCOUNT/SERVICE, and what stands for the service. UsageError; PaasError where its file is wrong
+    and there is no last good copy."""
+    from click import UsageError
+
+    name, _, service = target.partition("/")
+    if not name or not service:
+        raise UsageError(f"{target!r} is not ACCOUNT/SERVICE")
+    sold = fleet.accounts.get(name)
+    if sold is None:
+        if name in fleet.on_last_good:
+            raise PaasError(f"{name}: {fleet.on_last_good[name]}")
+        raise unknown(name, fleet)
+    return sold, service
+
+
+def unknown(name: str, fleet: Fleet) -> Exception:
+    """The complaint about an account that there is not."""
+    return no_such("account", name, fleet.accounts, otherwise="paas-isolate status lists them")
+
+
+def no_such(what: str, name: str, known: Collection[str], *, otherwise: str = "") -> Exception:
+    """The complaint about a name that there is not, with the nearest that there is, or `otherwise`, or all."""
+    from difflib import get_close_matches  # only who mistypes pays for these
+
+    from click import UsageError
+
+    nearest = get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else otherwise or f"there are: {', '.join(sorted(known))}"
+    return UsageError(f"no {what} is called {name!r}; {hint}")

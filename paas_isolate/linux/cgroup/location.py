@@ -1,0 +1,48 @@
+"""Finding the tree's root on this machine."""
+
+import os
+from typing import NamedTuple
+
+from paas_isolate.errors import HostError
+from paas_isolate.linux.system import mounts, systemd
+from paas_isolate.model import tree
+from paas_isolate.model.account import Tree
+
+SLICE = "paas.slice"
+
+
+class TreeLocation(NamedTuple):
+    """The hierarchy's mount point, our root below it, and the cgroup whose weight counts for all customers."""
+
+    mount: str
+    root: str
+    weight_cgroup: str
+
+
+def find_tree(wanted: Tree) -> TreeLocation:
+    """Where the tree is. HostError when its unit does not run, or its directory cannot be had."""
+    mount = mounts.cgroup2().point.rstrip("/")
+    if wanted.root:
+        return TreeLocation(mount, _directory(mount, wanted.root.rstrip("/")), tree.ROOT)
+    root = f"{mount}/{SLICE}/{wanted.unit}"
+    if not os.path.isdir(root):
+        # Not where our own unit would be: an administrator has put it into another slice, or it does not run.
+        root = mount + (systemd.control_group(wanted.unit) if systemd.running() else "")
+    if root == mount or not os.path.isdir(root):
+        raise HostError(f"the tree's unit {wanted.unit} does not run", hint=_start(wanted.unit))
+    top = root[len(mount) + 1 :].partition("/")[0]
+    return TreeLocation(mount, root, f"/{top}" if top != wanted.unit else tree.ROOT)
+
+
+def _start(unit: str) -> str:
+    return f"systemctl start {unit}" if systemd.running() else "systemd does not run here: set tree.root in config.yaml"
+
+
+def _directory(mount: str, root: str) -> str:
+    if not os.path.realpath(root).startswith(mount + "/"):
+        raise HostError(f"tree.root {root} is not below {mount}, where cgroup2 is mounted")
+    try:
+        os.makedirs(root, exist_ok=True)
+    except OSError as error:
+        raise HostError(f"tree.root {root} cannot be made: {error.strerror}") from error
+    return root

@@ -1,0 +1,329 @@
+"""The one door to the cgroup tree: by directory descriptor, beneath its root, never through a link.
+
+Paths are those of `model.tree`: relative to our root, or absolute for the rest of the hierarchy.
+Errors are the kernel's OSError; a cgroup or knob that is not there reads as None.
+"""
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+
+from paas_isolate.linux.process import procfs
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_WRITE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_SHORT = 400
+
+PROCS = "cgroup.procs"
+
+REMOVAL_TRIES = 20
+"""rmdir answers EBUSY for a moment while the last process is still leaving."""
+
+FREEZE_SECONDS = 0.2
+
+FORK_TRIES = 5
+"""cgroup.procs answers EINVAL for a task that is just being forked."""
+
+
+class CgroupTree:
+    """A subtree of the cgroup2 hierarchy. `mount` is the hierarchy's root, `root` our directory in it."""
+
+    def __init__(self, mount: str, root: str) -> None:
+        self.mount = mount
+        self.root = root
+        self._known: dict[tuple[tuple[str, ...], bytes], Mapping[str, str]] = {}
+        self._mount = os.open(mount, _DIRECTORY)
+        try:
+            self._root = os.open(root, _DIRECTORY)
+        except OSError:
+            os.close(self._mount)
+            raise
+
+    def __enter__(self) -> "CgroupTree":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._root)
+        os.close(self._mount)
+
+    def path_of(self, absolute: str) -> str:
+        """A cgroup as /proc/PID/cgroup tells it, in our words: relative when it is in the tree."""
+        base = self.root[len(self.mount) :]
+        if absolute.startswith(base + "/"):
+            return absolute[len(base) + 1 :]
+        return absolute
+
+    def exists(self, path: str) -> bool:
+        base, relative = self._at(path)
+        try:
+            os.stat(relative or ".", dir_fd=base, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def read(self, path: str, knob: str) -> str | None:
+        """The knob's text without its last newline; None when cgroup or knob is not there."""
+        base, relative = self._at(path)
+        try:
+            fd = os.open(f"{relative}/{knob}" if relative else knob, _READ, dir_fd=base)
+        except FileNotFoundError:
+            return None
+        try:
+            text = os.read(fd, 65536)
+        except OSError as error:
+            if error.errno != errno.ENODEV:  # removed between open and read
+                raise
+            return None
+        finally:
+            os.close(fd)
+        return _line(text)
+
+    def look(self, path: str, names: tuple[str, ...]) -> tuple[Mapping[str, str], tuple[int, ...]] | None:
+        """Those of `names` that this cgroup has, as `read` gives them, and its processes where PROCS is the last of
+        `names`; None when it is not there. Cgroups whose files say the same share one mapping."""
+        base, relative = self._at(path)
+        try:
+            directory = os.open(relative or ".", _DIRECTORY, dir_fd=base)
+        except FileNotFoundError:
+            return None
+        there, texts = _texts(directory, names)
+        members = texts.pop() if there and there[-1] == PROCS else b""
+        key = there, b"\0".join(texts)
+        if (known := self._known.get(key)) is None:
+            known = self._known[key] = dict(zip(there, map(_line, texts), strict=False))  # PROCS is left over
+        return known, tuple(map(int, members.split())) if members else ()
+
+    def pids(self, path: str) -> tuple[int, ...]:
+        """The processes in this cgroup itself; () when it is gone."""
+        return self._numbers(path, PROCS)
+
+    def threads(self, path: str) -> Iterator[int]:
+        """Those in this cgroup and below it. What is not among its `pids` is of a process whose first thread was
+        elsewhere when it ended."""
+        yield from self._numbers(path, "cgroup.threads")
+        for name in self.children(path):
+            yield from self.threads(f"{path}/{name}" if path else name)
+
+    def _numbers(self, path: str, file: str) -> tuple[int, ...]:
+        base, relative = self._at(path)
+        try:
+            fd = os.open(f"{relative}/{file}" if relative else file, _READ, dir_fd=base)
+        except FileNotFoundError:
+            return ()
+        try:
+            text = _rest(fd)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return ()
+        finally:
+            os.close(fd)
+        return tuple(map(int, text.split()))
+
+    def children(self, path: str) -> list[str]:
+        """The names of the cgroups directly below; [] when it is gone."""
+        try:
+            with self._directory(path) as fd, os.scandir(fd) as entries:
+                return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+
+    def subdirectories(self, path: str) -> int:
+        """How many cgroups are directly below; 0 when it is gone. The kernel counts them among its links."""
+        base, relative = self._at(path)
+        try:
+            return os.stat(relative or ".", dir_fd=base, follow_symlinks=False).st_nlink - 2
+        except FileNotFoundError:
+            return 0
+
+    def files(self, path: str) -> set[str]:
+        """The names of the knobs that this kernel offers in a cgroup."""
+        with self._directory(path) as fd, os.scandir(fd) as entries:
+            return {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
+
+    def descendants(self, path: str) -> int:
+        """How many cgroups are below, all levels (cgroup.stat, nr_descendants)."""
+        text = self.read(path, "cgroup.stat") or "nr_descendants 0"
+        return int(text.split()[1])
+
+    def write(self, path: str, knob: str, text: str) -> None:
+        """One write system call, as the kernel's interface wants it."""
+        fd = self.opened(path, knob)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+    def opened(self, path: str, knob: str) -> int:
+        """A descriptor to write to, which the caller closes."""
+        base, relative = self._at(path)
+        return os.open(f"{relative}/{knob}" if relative else knob, _WRITE, dir_fd=base)
+
+    def attach(self, path: str, pid: int) -> None:
+        """Move a process into a cgroup. ProcessLookupError when it has exited."""
+        for _ in range(FORK_TRIES):
+            try:
+                return self.write(path, PROCS, str(pid))
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                time.sleep(0.001)
+        return self.write(path, PROCS, str(pid))
+
+    def create(self, path: str, mode: int = 0o755) -> None:
+        base, relative = self._at(path)
+        try:
+            os.mkdir(relative, mode, dir_fd=base)
+        except FileExistsError:
+            return
+
+    def remove(self, path: str) -> None:
+        """rmdir; one that is gone already is fine. OSError EBUSY when a process or a child stays in it."""
+        base, relative = self._at(path)
+        for attempt in range(REMOVAL_TRIES):
+            try:
+                return os.rmdir(relative, dir_fd=base)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                if error.errno != errno.EBUSY or self.populated(path) or attempt + 1 == REMOVAL_TRIES:
+                    raise
+                time.sleep(0.005)
+        return None
+
+    @contextmanager
+    def directory(self, path: str) -> Iterator[int]:
+        """The directory of a cgroup, for a program that is to begin there (clone(2), CLONE_INTO_CGROUP)."""
+        with self._directory(path) as fd:
+            yield fd
+
+    def populated(self, path: str) -> bool:
+        """Whether a process lives in it or below it (cgroup.events)."""
+        return "populated 1" in (self.read(path, "cgroup.events") or "")
+
+    def kill(self, path: str) -> None:
+        """SIGKILL for all in it and below it, forks included (cgroup.kill, Linux 5.14).
+
+        The kernel sends it to first threads alone, where it is lost on one that has ended (kernel/cgroup/cgroup.c,
+        __cgroup_kill). Processes without a first thread are killed one by one, and all are frozen meanwhile: none
+        begins another.
+        """
+        self.write(path, "cgroup.kill", "1")
+        if not any(procfs.without_leader(self.threads(path))):
+            return
+        before = self.read(path, "cgroup.freeze") or "0"
+        self.write(path, "cgroup.freeze", "1")
+        try:
+            self._wait_frozen(path)
+            for pid in procfs.without_leader(self.threads(path)):
+                self._kill_one(path, pid)
+            self.write(path, "cgroup.kill", "1")
+        finally:
+            self.write(path, "cgroup.freeze", before)
+
+    def _wait_frozen(self, path: str) -> None:
+        """Not for long: what sleeps in the kernel (state D) never is."""
+        end = time.monotonic() + FREEZE_SECONDS
+        while "frozen 1" not in (self.read(path, "cgroup.events") or "") and time.monotonic() < end:
+            time.sleep(0.002)
+
+    def _kill_one(self, path: str, pid: int) -> None:
+        """If it is still below `path`: a pid may have been given away."""
+        try:
+            pinned = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            found = procfs.identity(pid)
+            where = self.path_of(procfs.cgroup(found.thread) or "") if found else ""
+            if where == path or where.startswith(f"{path}/" if path else "users/"):
+                signal.pidfd_send_signal(pinned, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        finally:
+            os.close(pinned)
+
+    def _at(self, path: str) -> tuple[int, str]:
+        return (self._mount, path[1:]) if path.startswith("/") else (self._root, path)
+
+    @contextmanager
+    def _directory(self, path: str) -> Iterator[int]:
+        base, relative = self._at(path)
+        fd = os.open(relative or ".", _DIRECTORY, dir_fd=base)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+def _texts(directory: int, names: tuple[str, ...]) -> tuple[tuple[str, ...], list[bytes]]:
+    """The files of one cgroup, less those that it does not have. Closes `directory`."""
+    # What a reconcile with nothing to do consists of, at some fifteen files a cgroup, so it is made of few calls:
+    # names are looked up in an open directory, not from the root; all files are open before the first is read,
+    # so that one close_range(2) closes them; what is read is short enough for Python's own arenas.
+    open_, read, opened = os.open, os.read, [directory]
+    append = opened.append
+    try:
+        for name in names:
+            append(open_(name, _READ, dir_fd=directory))
+        texts = [read(fd, _SHORT) for fd in opened[1:]]
+        if max(map(len, texts), default=0) == _SHORT:
+            texts = [
+                text + _rest(fd) if len(text) == _SHORT else text for text, fd in zip(texts, opened[1:], strict=True)
+            ]
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
+        found = _one_by_one(directory, names)
+        return tuple(found), list(found.values())
+    finally:
+        _close(opened)
+    return names, texts
+
+
+def _one_by_one(directory: int, names: tuple[str, ...]) -> dict[str, bytes]:
+    texts: dict[str, bytes] = {}
+    for name in names:
+        try:
+            fd = os.open(name, _READ, dir_fd=directory)
+        except FileNotFoundError:
+            continue
+        try:
+            texts[name] = _rest(fd)
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise
+        finally:
+            os.close(fd)
+    return texts
+
+
+_NOT_THERE = (errno.ENOENT, errno.ENODEV)  # ENODEV: removed between open and read
+
+
+def _close(opened: list[int]) -> None:
+    """All of them, by one system call where no other descriptor lies between: the kernel gives the lowest free."""
+    if opened[-1] - opened[0] == len(opened) - 1:
+        os.closerange(opened[0], opened[-1] + 1)
+    else:
+        for fd in opened:
+            os.close(fd)
+
+
+def _line(text: bytes) -> str:
+    return text.decode().removesuffix("\n")
+
+
+def _rest(fd: int) -> bytes:
+    """To the end: the kernel gives lists a page at a time, however much is asked for (fs/seq_file.c)."""
+    text = b""
+    while chunk := os.read(fd, 65536):
+        text += chunk
+    return text

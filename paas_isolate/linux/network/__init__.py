@@ -1,0 +1,1 @@
+"""The network of this machine: nftables, addresses, names, listening sockets."""

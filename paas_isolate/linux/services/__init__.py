@@ -1,0 +1,1 @@
+"""Services that paas-isolate runs: started, recorded, their results and logs kept."""

@@ -1,0 +1,131 @@
+"""Starting a program of a customer's, by paas-run: inside its leaf, as its user, with nothing of root's.
+
+Nothing here waits for the leaf, whose processes may have no CPU time left: paas-run stays outside, and ends as soon as
+the program's keeper is inside. How the program began is in the record of the run, as soon as the keeper has had time to
+say so.
+"""
+
+import fcntl
+import os
+import resource
+import select
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+
+from paas_isolate.errors import HostError
+from paas_isolate.model.service_program import Launch
+
+LAUNCHERS: tuple[str, ...] = ("/usr/local/sbin/paas-run", "/usr/sbin/paas-run")
+"""Where scripts/install puts it, and where a package of a distribution would."""
+
+PATIENCE = 5.0
+"""Seconds: paas-run itself waits for nobody but the name service (nsswitch.conf(5))."""
+LEAF_FULL = 1
+"""Its exit status where the leaf has no process left (pids.max); 125 is any other failure of its own."""
+
+_CLEAR = 10
+"""Descriptors that are handed on lie above those that they become."""
+
+
+class LeafFullError(HostError):
+    """The leaf has as many processes as it may: the customer's own doing, so it counts as a start that failed."""
+
+
+def launch(of: Launch, leaf: int, record: int, views: str, *, ended: str = "") -> None:
+    """Start it; or have those told who are to hear how it `ended`. `leaf` is the directory of its cgroup, `record` what
+    its keeper adds to, `views` the handle of the views' keeper. LeafFullError, HostError when there is no keeper."""
+    program = launcher()
+    with ExitStack() as undo:
+        request = _clear(_request_file(of, views, ended), undo)
+        complaint = ""
+        here, there = os.pipe2(os.O_CLOEXEC)
+        undo.callback(os.close, here)
+        with ExitStack() as handed:
+            answer = _clear(there, handed)
+            its = request, answer, answer, _clear(os.dup(leaf), handed), _clear(os.dup(record), handed)
+            actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(its)]
+            child = os.posix_spawn(program, ["paas-run", f"{of.account}/{of.service}"], {}, file_actions=actions)
+        status = _status_of(child)
+        os.set_blocking(here, False)  # the keeper may have it open for long
+        with suppress(BlockingIOError):
+            complaint = os.read(here, 4096).decode(errors="replace").removeprefix("paas-run: ").strip()
+    if status != 0:
+        error = LeafFullError if status == LEAF_FULL else HostError
+        raise error(complaint or f"paas-run ended with {status}")
+
+
+def launcher() -> str:
+    """The path of paas-run. HostError where it is not installed."""
+    return installed(LAUNCHERS)
+
+
+def installed(paths: Sequence[str]) -> str:
+    """The first of these places that a program of ours lies in. HostError where it lies in none."""
+    for path in paths:
+        if os.access(path, os.X_OK):
+            return path
+    raise HostError(
+        f"{os.path.basename(paths[0])} is not installed", hint="scripts/install puts it into /usr/local/sbin"
+    )
+
+
+def _request_file(of: Launch, views: str, ended: str) -> int:
+    request = os.memfd_create("request", os.MFD_CLOEXEC)
+    more = (f"ended={ended}",) if ended else ()
+    with open(request, "wb", closefd=False) as file:
+        file.writelines(text.encode() + b"\0" for text in (f"views={views}", *more, *_request(of)))
+    os.lseek(request, 0, os.SEEK_SET)
+    return request
+
+
+def _request(of: Launch) -> Iterator[str]:
+    """See pam/request.h."""
+    name = of.service if of.number == 1 else f"{of.service}.{of.number}"
+    yield from (
+        f"user={of.called or of.user}",
+        f"account={of.account}",
+        f"service={of.service}",
+        f"name={of.account}/{name}",
+    )
+    yield from (f"command={of.command}", f"directory={of.directory}", f"log={of.log}", f"log_max={of.log_max}")
+    yield from (f"log_keep={of.log_keep}", f"umask={of.umask}", f"no_new_privs={int(of.no_new_privs)}")
+    yield from (f"variable={name}={value}" for name, value in (*of.info_env, *of.environment))
+    yield from (f"rlimit={getattr(resource, f'RLIMIT_{name.upper()}')}:{value}" for name, value in of.rlimits)
+    if of.environment_file:
+        yield f"environment_file={of.environment_file}"
+    if of.health:
+        yield f"health={of.health.run}"
+        yield f"health_every={of.health.every}"
+        yield f"health_failures={of.health.failures}"
+    if of.on_failure.mail:
+        yield f"mail={of.on_failure.mail}"
+    if of.on_failure.run:
+        yield f"hook={of.on_failure.run}"
+    if of.view:
+        yield f"view={of.view}"
+    if of.last_try:
+        yield "last_try=1"
+    if of.is_job:
+        yield "job=1"
+
+
+def _clear(fd: int, undo: ExitStack) -> int:
+    """The same above those that it may become."""
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _CLEAR)
+    os.close(fd)
+    undo.callback(os.close, high)
+    return high
+
+
+def _status_of(child: int) -> int:
+    """Its exit status, below 0 the signal that ended it; it is killed where that takes too long."""
+    pinned = os.pidfd_open(child)
+    try:
+        waits = select.poll()
+        waits.register(pinned, select.POLLIN)
+        if not waits.poll(PATIENCE * 1000):
+            os.kill(child, signal.SIGKILL)
+    finally:
+        os.close(pinned)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -1,0 +1,80 @@
+"""What is remembered of jobs, from one boot to the next: a file for each, in a directory of root's alone."""
+
+import os
+from contextlib import suppress
+from typing import Any
+
+from paas_isolate.model.run import ProgramExit, Result
+
+_MOST = 1 << 12
+_MODE = 0o600
+_LAST_MOMENT = 1e11
+"""Seconds since the epoch: what is later is no time, and cannot be told as one."""
+
+
+class JobResults:
+    """`directory` holds a file `ACCOUNT.LEAF` for each job that has ended once; it is made with the first."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    def read(self, name: str) -> Result | None:
+        """None where there is none, or none that can be read."""
+        try:
+            fd = os.open(f"{self.directory}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            import json  # a run in which no job begins does not pay for it
+
+            return result_from(json.loads(os.read(fd, _MOST)))
+        except (OSError, ValueError, RecursionError):
+            return None
+        finally:
+            os.close(fd)
+
+    def write(self, name: str, result: Result) -> None:
+        """Whole or not at all. Not forced to the disk: of a thousand jobs at midnight each would hold the others up,
+        and a power cut takes the results of half a minute at the most."""
+        import json
+
+        os.makedirs(self.directory, 0o700, exist_ok=True)
+        new = f"{self.directory}/.{name}"
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
+        try:
+            os.write(fd, json.dumps(result.plain()).encode() + b"\n")
+        finally:
+            os.close(fd)
+        os.rename(new, f"{self.directory}/{name}")
+
+    def forget(self, name: str) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(f"{self.directory}/{name}")
+
+    def names(self) -> list[str]:
+        try:
+            return [name for name in os.listdir(self.directory) if name[0] != "."]
+        except OSError:
+            return []
+
+
+def result_from(plain: Any) -> Result | None:
+    """What Result.plain() has made; None for anything else."""
+    try:
+        status, number = plain["status"], plain["signal"]
+        end = ProgramExit(
+            None if status is None else int(status),
+            None if number is None else int(number),
+            moment(plain["ended"]),
+            oom_killed=plain["out_of_memory"] is True,
+        )
+        return Result(moment(plain["begun"]), end, moment(plain["succeeded"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def moment(told: str | float) -> float:
+    """Seconds since the epoch. ValueError for what is none."""
+    if not 0 <= (at := float(told)) <= _LAST_MOMENT:
+        raise ValueError(f"no time: {told}")
+    return at

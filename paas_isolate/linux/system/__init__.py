@@ -1,0 +1,1 @@
+"""The machine itself: its users, mounts, clock, lock, service manager and control socket."""

@@ -1,0 +1,97 @@
+"""One run over the files: each taken from what was kept when its identity is the same, else parsed."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from paas_isolate.errors import Complaint, SpecError, Trouble, trouble
+from paas_isolate.source.cache import Entry
+from paas_isolate.source.files import SafeDirectory, UnfitError, identity, settled
+from paas_isolate.spec import serialize as plain
+
+
+class DocumentKind(NamedTuple):
+    """A kind of document: how it is parsed, and how it is kept."""
+
+    name: str
+    plain: Callable[[Any], dict[str, Any]]
+    back: Callable[[dict[str, Any]], Any]
+
+    def parse(self, data: bytes, file: str) -> tuple[Any, tuple[Complaint, ...]]:
+        from paas_isolate.spec.parse import DOCUMENTS  # a run that finds nothing changed does not pay for it
+
+        return DOCUMENTS[self.name](data, file)
+
+
+HOST = DocumentKind("host", plain.plain_host, plain.host_from)
+PLAN = DocumentKind("plan", plain.plain_plan, plain.plan_from)
+ACCOUNT = DocumentKind("account", plain.plain_account, plain.account_from)
+
+
+class SpecReader:
+    """One run over the files: what was found, and what of it is new since the last run."""
+
+    def __init__(self, before: dict[str, Entry], draft: Mapping[str, bytes]) -> None:
+        self.before = before
+        self.draft = draft
+        self.files: dict[str, Entry] = {}
+        self.parsed: set[str] = set()
+        self.complaints: list[Complaint] = []
+        self.broken: dict[str, Trouble] = {}
+        """What nobody expected to be raised, by file."""
+
+    def take(self, files: SafeDirectory, name: str, found: os.stat_result, kind: DocumentKind) -> Any:
+        """The model of one file; None when it was refused. Raises FileNotFoundError when it is gone."""
+        shown = files.shown + name
+        entry = self.before.get(shown)
+        if entry is None or entry.identity != identity(found):
+            entry = self._parse(files, name, kind)
+            self.parsed.add(shown)
+        self.files[shown] = entry
+        self.complaints += entry.complaints
+        try:
+            return None if entry.row is None else kind.back(entry.row)
+        except Exception as error:  # noqa: BLE001  (as above)
+            self.broken[shown] = trouble(error)
+            return None
+
+    def drafts(self, shown: str, kind: DocumentKind) -> Iterator[tuple[str, Any]]:
+        """What is to be written into a directory, parsed. Raises SpecError."""
+        for file, data in self.draft.items():
+            if file.startswith(shown):
+                thing, warnings = kind.parse(data, file)
+                self.complaints += warnings
+                yield file.removeprefix(shown), thing
+
+    def _parse(self, files: SafeDirectory, name: str, kind: DocumentKind) -> Entry:
+        now, shown = time.time_ns(), files.told(name)
+        try:
+            data, read_as = files.read(name)
+        except UnfitError as unfit:
+            return Entry(None, None, (unfit.complaint,))  # no identity: why it was refused may end without a trace
+        trusted = read_as if settled(read_as, now) else None
+        try:
+            thing, warnings = kind.parse(data, shown)
+            return Entry(trusted, kind.plain(thing), warnings)
+        except SpecError as wrong:
+            return Entry(trusted, None, wrong.complaints)
+        except Exception as error:  # noqa: BLE001  (what a file says costs that file alone)
+            self.broken[shown] = found = trouble(error)
+            told = Complaint(shown, f"cannot be used: an error of paas-isolate's own: {found.what}")
+            return Entry(None, None, (told,))
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to keep that was not kept before."""
+        known = all(self.before.get(name) == self.files[name] for name in self.parsed)
+        return not known or self.files.keys() != self.before.keys()
+
+    @property
+    def news(self) -> frozenset[str]:
+        """The files that say something else than at the last run."""
+        return frozenset(name for name in self.parsed if _row(self.before, name) != _row(self.files, name))
+
+
+def _row(files: dict[str, Entry], name: str) -> dict[str, Any] | None:
+    return files[name].row if name in files else None

@@ -1,0 +1,65 @@
+"""What a process is begun with: its environment, its resource limits."""
+
+import re
+from typing import Any
+
+from paas_isolate.spec import scalars
+from paas_isolate.spec.diagnostics import Diagnostics, below
+from paas_isolate.spec.names import excerpt, printable
+from paas_isolate.spec.read import Node, Pairs
+from paas_isolate.spec.shapes import MapOf, ScalarShape, Schema, pairs
+from paas_isolate.units import parse_count, parse_size
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}", re.ASCII)
+RLIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rtprio", "stack")
+"""Those of setrlimit(2) that an administrator may want to set for a program."""
+
+
+class EnvironmentShape:
+    """Variables by name."""
+
+    _map = MapOf(scalars.CONTENT, "a mapping of variables")
+
+    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, str]:
+        found: dict[str, str] = self._map.read(node, key, page)
+        for name, (place, _) in node.pairs.items() if isinstance(node, Pairs) else ():
+            if not name.startswith("x-") and not _VARIABLE.fullmatch(name):
+                text = f"is {excerpt(name)}; expected the name of a variable, such as QUEUE"
+                page.error(place, below(key, printable(name)), text)
+        return {name: value for name, value in found.items() if value is not None}
+
+    def schema(self) -> Schema:
+        return {**self._map.schema(), "propertyNames": {"pattern": f"^{_VARIABLE.pattern}$"}}
+
+
+class RlimitsShape:
+    """Limits of setrlimit(2) by name; `nofile: 4096`, `core: 0`, `memlock: 64M`."""
+
+    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, int]:
+        limits = {}
+        for name, (place, value) in pairs(node, key, page, "a mapping such as {nofile: 4096}").items():
+            if name in RLIMITS:
+                limits[name] = _LIMIT.read(value, below(key, name), page)
+            else:
+                page.error_key(place, key, name, list(RLIMITS))
+        return limits
+
+    def schema(self) -> Schema:
+        return {
+            "type": "object",
+            "propertyNames": {"anyOf": [{"enum": list(RLIMITS)}, {"pattern": "^x-"}]},
+            "additionalProperties": _LIMIT.schema(),
+        }
+
+
+def _limit(text: str) -> int:
+    if text in ("unlimited", "max", "infinity"):
+        return -1
+    try:
+        return parse_count(scalars.exact(text)) if text.isdecimal() else parse_size(scalars.exact(text))
+    except ValueError:
+        raise ValueError(_LIMIT.expected) from None
+
+
+_FORM: dict[str, Any] = {"type": ["integer", "string"]}
+_LIMIT = ScalarShape(_limit, "a whole number, a size such as 64M, or unlimited", _FORM)
