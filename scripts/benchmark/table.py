@@ -23,7 +23,10 @@ def machine() -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    lines = ["| what | seconds | compared with | its seconds | ratio | target |", "| --- | ---: | --- | ---: | ---: | --- |"]
+    lines = [
+        "| what | seconds | compared with | its seconds | ratio | target |",
+        "| --- | ---: | --- | ---: | ---: | --- |",
+    ]
     for row in rows:
         times = f"{row.ratio:.0f} times faster" if row.faster else f"{row.ratio:.2f}"
         lines.append(f"| {row.what} | {row.ours:.4g} | {row.against} | {row.theirs:.4g} | {times} | {row.target} |")

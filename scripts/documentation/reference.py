@@ -101,7 +101,11 @@ def commands() -> str:
 def _command(command: click.Command, context: click.Context, heading: str) -> Iterator[str]:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     summary = " ".join((command.help or "").replace("\b", "").split())
-    yield from (f"{heading} {context.command_path.partition(' ')[2]}\n", f"```text\n{usage}\n```\n", f"{_cell(summary)}\n")
+    yield from (
+        f"{heading} {context.command_path.partition(' ')[2]}\n",
+        f"```text\n{usage}\n```\n",
+        f"{_cell(summary)}\n",
+    )
     if options := list(_options(command, context)):
         yield from (*_table(("option", "meaning"), options), "")
     if isinstance(command, click.Group):
