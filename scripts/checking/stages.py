@@ -14,6 +14,8 @@ from checking.workshop import SOURCE, ShopError, Workshop, open_fuzz_shop
 
 PYTHON = ("paas_isolate", "scripts", "tests")
 _TWICE_AT = ("-o", "cache_dir=/var/tmp/paas-isolate-tests")
+_SITE = {"NO_MKDOCS_2_WARNING": "1"}
+"""mkdocs-material's advertisement for its successor, off."""
 FUZZING = 3600
 """Seconds."""
 WARNINGS = ("-std=gnu17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only")
@@ -99,7 +101,7 @@ def _man(_: Workshop) -> bool:
 
 def _docs(shop: Workshop) -> bool:
     with tempfile.TemporaryDirectory() as site:
-        return _call(shop.tool("mkdocs"), "build", "--strict", "--quiet", "--site-dir", site)
+        return _call(shop.tool("mkdocs"), "build", "--strict", "--quiet", "--site-dir", site, environment=_SITE)
 
 
 def _unit(shop: Workshop) -> bool:
