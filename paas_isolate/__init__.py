@@ -4,4 +4,4 @@ Read what should be, look at what is, list the differences as small sentences, c
 Start with `reconcile.py`, which is one turn of that wheel.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

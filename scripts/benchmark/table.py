@@ -1,4 +1,4 @@
-"""The figures as people read them, and where README.md keeps them."""
+"""The figures as people read them, and where docs/performance.md keeps them."""
 
 import json
 import platform
@@ -23,7 +23,10 @@ def machine() -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    lines = ["| what | seconds | beside | seconds | ratio | target |", "| --- | ---: | --- | ---: | ---: | --- |"]
+    lines = [
+        "| what | seconds | compared with | its seconds | ratio | target |",
+        "| --- | ---: | --- | ---: | ---: | --- |",
+    ]
     for row in rows:
         times = f"{row.ratio:.0f} times faster" if row.faster else f"{row.ratio:.2f}"
         lines.append(f"| {row.what} | {row.ours:.4g} | {row.against} | {row.theirs:.4g} | {times} | {row.target} |")
@@ -57,8 +60,8 @@ def json_of(rows: Sequence[Any]) -> str:
     return json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=2)
 
 
-def into(readme: Path, name: str, text: str) -> None:
+def into(page: Path, name: str, text: str) -> None:
     """Replace what stands between the marks of that name."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, _, rest = readme.read_text().partition(begin)
-    readme.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")
+    before, _, rest = page.read_text().partition(begin)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")

@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from checking.workshop import SOURCE, ShopError, Workshop, open_fuzz_shop
 
 PYTHON = ("paas_isolate", "scripts", "tests")
 _TWICE_AT = ("-o", "cache_dir=/var/tmp/paas-isolate-tests")
+_SITE = {"NO_MKDOCS_2_WARNING": "1"}
+"""mkdocs-material's advertisement for its successor, off."""
 FUZZING = 3600
 """Seconds."""
 WARNINGS = ("-std=gnu17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only")
@@ -94,6 +97,11 @@ def _c(_: Workshop) -> bool:
 def _man(_: Workshop) -> bool:
     pages = [str(path) for path in sorted(SOURCE.glob("man/*.[1-8]"))]
     return not pages or _call("mandoc", "-T", "lint", "-W", "warning", *pages)
+
+
+def _docs(shop: Workshop) -> bool:
+    with tempfile.TemporaryDirectory() as site:
+        return _call(shop.tool("mkdocs"), "build", "--strict", "--quiet", "--site-dir", site, environment=_SITE)
 
 
 def _unit(shop: Workshop) -> bool:
@@ -198,6 +206,7 @@ QUICK = (
     Stage("shell", "shellcheck", _shell),
     Stage("c", "the C compiler's warnings", _c),
     Stage("man", "man pages", _man),
+    Stage("docs", "mkdocs build --strict", _docs),
     Stage("unit", "pytest without root and kernel", _unit),
 )
 WHOLE = (

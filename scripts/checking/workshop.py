@@ -68,7 +68,7 @@ class Workshop:
 def open_shop() -> Workshop:
     """Tools, installed where they are missing. ShopError where that needs root and we are not."""
     have(PROGRAMS, HEADERS)
-    return _shop("tools", "dev")
+    return _shop("tools", "dev,docs")
 
 
 def open_fuzz_shop() -> Workshop:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import pytest
+from documentation.reference import pages
 
 from paas_isolate import full_pass
 from paas_isolate.apply import Outcome, Status
@@ -42,7 +43,10 @@ SOURCE = Path(__file__).resolve().parents[2]
 COMMAND, LANGUAGE = SOURCE / "man" / "paas-isolate.8", SOURCE / "man" / "paas-isolate.yaml.5"
 MODULE, LAUNCHER = SOURCE / "man" / "pam_paas_isolate.8", SOURCE / "man" / "paas-enter.8"
 KEEPER = SOURCE / "man" / "paas-run.8"
-README = SOURCE / "README.md"
+PAGES = (
+    *sorted(SOURCE.glob("docs/**/*.md")),
+    *(SOURCE / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+)
 
 UNITS = {
     "CPU_TIME": "CPU time",
@@ -68,11 +72,21 @@ def sections(page: Path) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def first_list(text: str) -> str:
+    """Up to the end of its first list, with the lists inside of that."""
+    depth, lines = 0, []
+    for line in text.splitlines(keepends=True):
+        depth += line.startswith(".Bl ") - line.startswith(".El")
+        if line.startswith(".El") and not depth:
+            break
+        lines.append(line)
+    return "".join(lines)
+
+
 @cache
 def entries(section: str) -> dict[str, str]:
     """Key -> what the page says of it, in one section of paas-isolate.yaml(5)."""
-    text = re.split(r"^\.El$", sections(LANGUAGE)[section], maxsplit=0, flags=re.MULTILINE)[0]
-    parts = re.split(r"^\.It Ic (.+)$", text, flags=re.MULTILINE)
+    parts = re.split(r"^\.It Ic (.+)$", first_list(sections(LANGUAGE)[section]), flags=re.MULTILINE)
     return {key: plain(said) for key, said in zip(parts[1::2], parts[2::2], strict=True)}
 
 
@@ -169,7 +183,8 @@ def test_global_options_are_in_the_manual() -> None:
 def test_every_exit_status_is_told() -> None:
     said = sections(COMMAND)["EXIT STATUS"]
     assert re.findall(r"^\.It (\d+)$", said, flags=re.MULTILINE) == [str(int(each)) for each in Exit]
-    assert all(f"| {int(each)} |" in README.read_text() for each in Exit)
+    page = (SOURCE / "docs/reference/exit-statuses.md").read_text()
+    assert re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE) == [str(int(each)) for each in Exit]
 
 
 def test_json_keys_are_told() -> None:
@@ -301,23 +316,47 @@ def test_pages_are_good_mdoc(page: Path) -> None:
     subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(page)], check=True)
 
 
-def test_commands_of_the_readme_exist() -> None:
-    # without the transcripts, which a run has filled in
-    text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", README.read_text(), flags=re.DOTALL)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SOURCE)))
+def test_commands_of_a_page_exist(page: Path) -> None:
+    # without transcripts, which a run has filled in
+    text = re.sub(r"```text\n.*?\n```", "", page.read_text(), flags=re.DOTALL)
     for script in re.findall(r"scripts/[a-z]+\b(?![./])", text):
         assert (SOURCE / script).is_file(), script
     known = verbs()
     for verb, rest in re.findall(r"paas-isolate ([a-z]+)\b([^`\n#]*)", text):
         assert verb in known, verb
-        assert set(re.findall(r"--[a-z-]+", rest)) <= options(known[verb]), f"{verb} {rest}"
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= options(known[verb]) | {"--help"}, f"{verb} {rest}"
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README.read_text()):
-        assert (SOURCE / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SOURCE)))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
 
 
-def test_rooms_of_the_readme_are_those_of_the_house() -> None:
-    rooms = {path.stem for path in (SOURCE / "paas_isolate").iterdir() if not path.name.startswith(("_", "py."))}
-    text = README.read_text().partition("## The house")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\*\*`(\w+)`\*\*", text, flags=re.MULTILINE)) == rooms
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SOURCE)))
+def test_paths_of_the_source_that_a_page_names_exist(page: Path) -> None:
+    for path in re.findall(r"`((?:config|paas_isolate|tests|pam|man)/[\w./-]*)`", page.read_text()):
+        assert (SOURCE / path).exists(), path
+
+
+def test_packages_of_the_architecture_are_those_of_the_program() -> None:
+    packages = {path.stem for path in (SOURCE / "paas_isolate").iterdir() if not path.name.startswith(("_", "py."))}
+    text = (SOURCE / "docs/architecture.md").read_text().partition("## Layers")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^- \*\*`(\w+)`\*\*", text, flags=re.MULTILINE)) == packages
+
+
+def test_readme_is_short() -> None:
+    assert len((SOURCE / "README.md").read_text().split()) <= 1200
+
+
+@pytest.mark.parametrize(("path", "text"), pages().items())
+def test_generated_pages_are_up_to_date(path: str, text: str) -> None:
+    assert (SOURCE / "docs" / path).read_text() == text, "run scripts/docs"
+
+
+def test_the_picture_is_that_of_the_run_that_is_quoted() -> None:
+    run = (SOURCE / "docs/demonstration.md").read_text()
+    drawn = (SOURCE / "docs/images/session.svg").read_text()
+    for part in ("reconcile: 69 changes made", "memory hog:", "fork bomb:"):
+        assert part in run and part.replace(" ", "&#160;") in drawn

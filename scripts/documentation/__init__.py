@@ -1,0 +1,1 @@
+"""The pages below docs/ that are generated from the program."""
