@@ -17,22 +17,16 @@
 #include <security/pam_modules.h>
 #include <security/pam_modutil.h>
 
+#include "../common/view.h"
 #include "door.h"
+#include "nofile.h"
 #include "options.h"
-#include "room.h"
-#include "view.h"
+#include "services.h"
 
 #define VISIBLE __attribute__((visibility("default")))
 
-/* Services whose sessions run what a customer wants. Not daemons such as dovecot, whose workers open sessions for
- * many users and stay where they were put. */
-static const char *const services[] = {
-	"sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l", "cron", "crond", "atd",
-	"vsftpd", "proftpd", "pure-ftpd", "systemd-user", "remote", "rsh", "screen", "tmux", "cockpit", "xrdp-sesman",
-};
-
 /* True for the services in the list. */
-static bool ours(const char *service)
+static bool is_placed_service(const char *service)
 {
 	for (size_t i = 0; i < sizeof services / sizeof *services; i++)
 		if (service && !strcmp(service, services[i]))
@@ -40,47 +34,47 @@ static bool ours(const char *service)
 	return false;
 }
 
-/* Into the leaf, and then the view. BROKEN and ASTRAY with errno. */
+/* Into the leaf, and then the view. BROKEN and VIEW_FAILED with errno. */
 static enum entry enter(const struct options *options, uid_t uid, const char *service)
 {
-	enum entry ended = door_come_in(options->doors, uid, service);
+	enum entry ended = door_enter(options->doors, uid, service);
 
 	if (ended == BROKEN) { /* a view has no doors in it */
 		enum view left = view_leave();
 
 		if (left == VIEW_BROKEN)
-			return ASTRAY;
+			return VIEW_FAILED;
 		if (left == VIEW_ENTERED)
-			ended = door_come_in(options->doors, uid, service);
+			ended = door_enter(options->doors, uid, service);
 	}
 	if (ended == ENTERED && view_enter(options->doors, uid) == VIEW_BROKEN)
-		return ASTRAY;
+		return VIEW_FAILED;
 	return ended;
 }
 
 /* The same, once more where there were too few descriptors. */
-static enum entry enter_in_any_case(const struct options *options, uid_t uid, const char *service)
+static enum entry enter_with_retry(const struct options *options, uid_t uid, const char *service)
 {
 	enum entry ended = enter(options, uid, service);
 	struct rlimit before;
 
-	if ((ended != BROKEN && ended != ASTRAY) || errno != EMFILE || !room_make(&before))
+	if ((ended != BROKEN && ended != VIEW_FAILED) || errno != EMFILE || !nofile_raise(&before))
 		return ended;
 	ended = enter(options, uid, service);
-	room_give_back(&before);
+	nofile_restore(&before);
 	return ended;
 }
 
 /* The user of that name, or NULL; a lookup may need descriptors as well. */
-static const struct passwd *look_up(pam_handle_t *pamh, const char *name)
+static const struct passwd *lookup_user(pam_handle_t *pamh, const char *name)
 {
 	const struct passwd *user = pam_modutil_getpwnam(pamh, name);
 	struct rlimit before;
 
-	if (user || !room_make(&before))
+	if (user || !nofile_raise(&before))
 		return user;
 	user = pam_modutil_getpwnam(pamh, name);
-	room_give_back(&before);
+	nofile_restore(&before);
 	return user;
 }
 
@@ -93,7 +87,7 @@ static int refuse(pam_handle_t *pamh, int flags, const char *words)
 }
 
 /* For a customer who would lack WHAT: refused, unless on_failure= says otherwise. */
-static int lacking(pam_handle_t *pamh, int flags, const struct options *options, const char *name, const char *what)
+static int apply_on_failure(pam_handle_t *pamh, int flags, const struct options *options, const char *name, const char *what)
 {
 	if (options->open_on_failure) {
 		pam_syslog(pamh, LOG_ALERT, "%s logs in without %s (on_failure=open)", name, what);
@@ -104,23 +98,23 @@ static int lacking(pam_handle_t *pamh, int flags, const struct options *options,
 }
 
 /* For a customer whose view cannot be had, with errno: nothing stands for it, for the host's shows what it hides. */
-static int without_view(pam_handle_t *pamh, int flags, const struct options *options, const char *name)
+static int fail_without_view(pam_handle_t *pamh, int flags, const struct options *options, const char *name)
 {
 	pam_syslog(pamh, LOG_ERR, "the view of %s cannot be entered: %s", name, strerror(errno));
-	return lacking(pamh, flags, options, name, "view");
+	return apply_on_failure(pamh, flags, options, name, "view");
 }
 
 /* For a customer whose leaf cannot be had: the penalty leaf, in the view of USER if doors can be read that may name one;
  * when the leaf fails too, what on_failure= says. */
-static int without_door(pam_handle_t *pamh, int flags, const struct options *options, const char *name,
+static int fail_without_door(pam_handle_t *pamh, int flags, const struct options *options, const char *name,
 			const struct passwd *user)
 {
 	struct stat found;
 
-	if (!options->penalty || door_through(options->penalty) != ENTERED)
-		return lacking(pamh, flags, options, name, "limits");
+	if (!options->penalty || door_enter_leaf(options->penalty) != ENTERED)
+		return apply_on_failure(pamh, flags, options, name, "limits");
 	if (user && !stat(options->doors, &found) && view_enter(options->doors, user->pw_uid) == VIEW_BROKEN)
-		return without_view(pamh, flags, options, name);
+		return fail_without_view(pamh, flags, options, name);
 	pam_syslog(pamh, LOG_WARNING, "%s is in %s until reconcile mends the doors", name, options->penalty);
 	return PAM_SUCCESS;
 }
@@ -133,23 +127,23 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	const char *service = NULL, *name = NULL;
 	const struct passwd *user;
 
-	if (pam_get_item(pamh, PAM_SERVICE, (const void **)&service) != PAM_SUCCESS || !ours(service) ||
+	if (pam_get_item(pamh, PAM_SERVICE, (const void **)&service) != PAM_SUCCESS || !is_placed_service(service) ||
 	    pam_get_item(pamh, PAM_USER, (const void **)&name) != PAM_SUCCESS || !name || !strcmp(name, "root"))
 		return PAM_IGNORE;
-	user = look_up(pamh, name);
+	user = lookup_user(pamh, name);
 	if (!user) {
 		pam_syslog(pamh, LOG_ERR, "%s cannot be looked up: nobody knows whose login this is", name);
-		return without_door(pamh, flags, &options, name, NULL);
+		return fail_without_door(pamh, flags, &options, name, NULL);
 	}
-	if (options_pass_by(&options, user->pw_uid))
+	if (options_skip(&options, user->pw_uid))
 		return PAM_IGNORE;
-	switch (enter_in_any_case(&options, user->pw_uid, service)) {
+	switch (enter_with_retry(&options, user->pw_uid, service)) {
 	case ENTERED:
 		return PAM_SUCCESS;
-	case ASTRAY:
-		return without_view(pamh, flags, &options, name);
+	case VIEW_FAILED:
+		return fail_without_view(pamh, flags, &options, name);
 	case NO_DOOR:
-		if (options.strangers_to_penalty && options.penalty && door_through(options.penalty) == ENTERED)
+		if (options.strangers_to_penalty && options.penalty && door_enter_leaf(options.penalty) == ENTERED)
 			return PAM_SUCCESS;
 		return PAM_IGNORE;
 	case REFUSED:
@@ -164,7 +158,7 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	}
 	pam_syslog(pamh, LOG_ERR, "the door of %s (uid %lu) for %s does not open: %s", name,
 		   (unsigned long)user->pw_uid, service, strerror(errno));
-	return without_door(pamh, flags, &options, name, user);
+	return fail_without_door(pamh, flags, &options, name, user);
 }
 
 /* A session's processes stay where they are until they end. */

@@ -1,25 +1,22 @@
-/* Room for files. Whoever runs su(1) chooses how many it may open (RLIMIT_NOFILE is inherited, see getrlimit(2)), and so
- * where it comes to a halt. Only root can make room.
- */
-#ifndef PAAS_ISOLATE_ROOM_H
-#define PAAS_ISOLATE_ROOM_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 
+#include "nofile.h"
+
 /* More than anybody has open, and less than fs.nr_open allows. */
-#define ROOM_FILES 65536
+#define NOFILE_RAISED 65536
 
 /* Makes room, until it is given back; what was allowed before is in *BEFORE. Without CAP_SYS_RESOURCE no more than what
  * the hard limit leaves. False where there is none to be had. */
-static inline bool room_make(struct rlimit *before)
+bool nofile_raise(struct rlimit *before)
 {
-	struct rlimit more = {ROOM_FILES, ROOM_FILES};
+	struct rlimit more = {NOFILE_RAISED, NOFILE_RAISED};
 
-	if (getrlimit(RLIMIT_NOFILE, before) || before->rlim_cur >= ROOM_FILES)
+	if (getrlimit(RLIMIT_NOFILE, before) || before->rlim_cur >= NOFILE_RAISED)
 		return false;
-	if (before->rlim_max > ROOM_FILES)
+	if (before->rlim_max > NOFILE_RAISED)
 		more.rlim_max = before->rlim_max;
 	if (!setrlimit(RLIMIT_NOFILE, &more))
 		return true;
@@ -27,12 +24,10 @@ static inline bool room_make(struct rlimit *before)
 	return before->rlim_cur < before->rlim_max && !setrlimit(RLIMIT_NOFILE, &more);
 }
 
-static inline void room_give_back(const struct rlimit *before)
+void nofile_restore(const struct rlimit *before)
 {
 	int saved = errno;
 
 	(void)setrlimit(RLIMIT_NOFILE, before);
 	errno = saved;
 }
-
-#endif

@@ -1,64 +1,45 @@
-/* What a service is begun with, as linux/launch.py writes it: KEY=VALUE texts, each ended by a NUL. Root alone writes
- * it, so a key that is not known is a mistake of ours and ends the launch. */
-#ifndef PAAS_ISOLATE_REQUEST_H
-#define PAAS_ISOLATE_REQUEST_H
-
+#define _GNU_SOURCE
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "customer.h"
-
-#define REQUEST_MOST (512 << 10)
-#define RLIMITS_MOST 16
-
-struct request {
-	const char *user, *account, *service, *name, *command, *directory, *environment_file, *log, *health, *mail, *hook, *view, *views, *ended;
-	unsigned long log_max, log_keep, umask, health_every, health_failures;
-	bool no_new_privs, last_try, job;
-	struct {
-		int which;
-		rlim_t value;
-	} rlimits[RLIMITS_MOST];
-	int rlimit_count;
-	/* NAME=VALUE texts, each ended by a NUL: `environment` bytes of them at `variables`. */
-	char *variables;
-	size_t environment;
-};
+#include "privileges.h"
+#include "request.h"
 
 /* All of standard input. */
-static char *read_all(size_t *size)
+static char *read_stdin(size_t *size)
 {
-	char *text = malloc(REQUEST_MOST);
+	char *text = malloc(REQUEST_MAX_BYTES);
 	ssize_t more = 1;
 
 	if (!text)
 		fail("out of memory");
-	for (*size = 0; more > 0 && *size < REQUEST_MOST; *size += (size_t)more) {
-		more = read(STDIN_FILENO, text + *size, REQUEST_MOST - *size);
+	for (*size = 0; more > 0 && *size < REQUEST_MAX_BYTES; *size += (size_t)more) {
+		more = read(STDIN_FILENO, text + *size, REQUEST_MAX_BYTES - *size);
 		if (more < 0)
 			fail("the request cannot be read: %s", strerror(errno));
 	}
-	if (!*size || *size == REQUEST_MOST || text[*size - 1])
+	if (!*size || *size == REQUEST_MAX_BYTES || text[*size - 1])
 		fail("the request is not whole");
 	return text;
 }
 
-static void take_rlimit(struct request *request, const char *value)
+static void parse_rlimit(struct request *request, const char *value)
 {
 	char *end;
 	long which = strtol(value, &end, 10), limit = *end == ':' ? strtol(end + 1, NULL, 10) : 0;
 
-	if (*end != ':' || request->rlimit_count == RLIMITS_MOST)
+	if (*end != ':' || request->rlimit_count == RLIMITS_MAX)
 		fail("no resource limit: %s", value);
 	request->rlimits[request->rlimit_count].which = (int)which;
 	request->rlimits[request->rlimit_count++].value = limit < 0 ? RLIM_INFINITY : (rlim_t)limit;
 }
 
 /* One variable more: moved to the front of the text, which has been read that far. */
-static void take_variable(struct request *request, const char *value)
+static void parse_variable(struct request *request, const char *value)
 {
 	size_t size = strlen(value) + 1;
 
@@ -66,11 +47,11 @@ static void take_variable(struct request *request, const char *value)
 	request->environment += size;
 }
 
-static struct request read_request(void)
+struct request read_request(void)
 {
 	struct request request = {.variables = NULL, .umask = 022};
 	size_t size, length;
-	char *text = read_all(&size);
+	char *text = read_stdin(&size);
 	const struct {
 		const char *key;
 		const char **text;
@@ -113,9 +94,9 @@ static struct request read_request(void)
 		else if (!strcmp(at, "job"))
 			request.job = *value == '1';
 		else if (!strcmp(at, "rlimit"))
-			take_rlimit(&request, value);
+			parse_rlimit(&request, value);
 		else if (!strcmp(at, "variable"))
-			take_variable(&request, value);
+			parse_variable(&request, value);
 		else
 			fail("nothing is known of %s", at);
 	}
@@ -124,5 +105,3 @@ static struct request read_request(void)
 		fail("the request is not whole");
 	return request;
 }
-
-#endif
