@@ -26,8 +26,8 @@ static void leaf_close(int fd)
 	errno = saved;
 }
 
-/* Whether the cgroup is frozen whose cgroup.events is PATH below AT: who enters it then waits for the thaw.
- * 1, 0, or -1; EXDEV where it is no cgroup. */
+/* Whether the cgroup is frozen whose cgroup.events is PATH below AT: who enters it then waits for
+ * the thaw. 1, 0, or -1; EXDEV where it is no cgroup. */
 int leaf_frozen(int at, const char *path)
 {
 	char text[256];
@@ -68,7 +68,8 @@ bool leaf_number(int at, const char *path, unsigned long *number)
 	return true;
 }
 
-/* Puts a process into the cgroup whose cgroup.procs is PATH below AT, by its number in TEXT. 0 or -1. */
+/* Puts a process into the cgroup whose cgroup.procs is PATH below AT, by its number in TEXT. 0 or
+ * -1. */
 int leaf_write(int at, const char *path, const char *text)
 {
 	int fd = leaf_open(at, path, O_WRONLY);

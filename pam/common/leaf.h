@@ -1,5 +1,5 @@
-/* A leaf's files, as the PAM module and the launcher open them: never anything but a file of cgroup2, and without
- * ever waiting. What fails says why in errno. */
+/* A leaf's files, as the PAM module and the launcher open them: never anything but a file of
+ * cgroup2, and without ever waiting. What fails says why in errno. */
 #ifndef PAAS_ISOLATE_LEAF_H
 #define PAAS_ISOLATE_LEAF_H
 

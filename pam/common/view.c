@@ -26,8 +26,8 @@ static void view_close(int fd)
 	errno = saved;
 }
 
-/* Whether FD is the handle of a mount namespace that belongs to our own user namespace: a customer's belongs to one
- * that the customer has made. */
+/* Whether FD is the handle of a mount namespace that belongs to our own user namespace: a
+ * customer's belongs to one that the customer has made. */
 static bool view_is_trusted(int fd)
 {
 	struct stat owner, ours;
@@ -89,16 +89,19 @@ static enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, uid_t u
 	char door[PATH_MAX], told[VIEW_NAME_SIZE + 5];
 	ssize_t size;
 
-	if ((size_t)snprintf(door, sizeof door, "%s/%lu:view", doors, (unsigned long)uid) >= sizeof door) {
+	if ((size_t)snprintf(door, sizeof door, "%s/%lu:view", doors, (unsigned long)uid) >=
+	    sizeof door) {
 		errno = ENAMETOOLONG;
 		return VIEW_BROKEN;
 	}
 	size = readlink(door, told, sizeof told - 1);
 	if (size < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? VIEW_NONE : VIEW_BROKEN; /* no doors at all */
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
+			       ? VIEW_NONE
+			       : VIEW_BROKEN; /* no doors at all */
 	told[size] = '\0';
-	if (size <= 5 || (size_t)size >= sizeof told - 1 || strncmp(told, "view/", 5) || told[5] == '.' ||
-	    strchr(told + 5, '/')) {
+	if (size <= 5 || (size_t)size >= sizeof told - 1 || strncmp(told, "view/", 5) ||
+	    told[5] == '.' || strchr(told + 5, '/')) {
 		errno = EINVAL;
 		return VIEW_BROKEN;
 	}
@@ -106,7 +109,8 @@ static enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, uid_t u
 	return VIEW_ENTERED;
 }
 
-/* setns(2) leads to the root of the namespace: back to where one was, if there is such a directory. */
+/* setns(2) leads to the root of the namespace: back to where one was, if there is such a directory.
+ */
 static void view_restore_directory(const char *directory)
 {
 	int saved = errno;
@@ -116,7 +120,8 @@ static void view_restore_directory(const char *directory)
 	errno = saved;
 }
 
-/* Enters the view of that NAME, by way of the keeper whose handle is at KEEPER; stays where it was where that fails. */
+/* Enters the view of that NAME, by way of the keeper whose handle is at KEEPER; stays where it was
+ * where that fails. */
 enum view view_enter_called(const char *keeper, const char *name)
 {
 	enum view ended = VIEW_ENTERED;
@@ -131,7 +136,9 @@ enum view view_enter_called(const char *keeper, const char *name)
 	if (view_setns(keeper)) {
 		ended = VIEW_BROKEN;
 	} else {
-		if (view_setns_name(name) && view_setns_name(name)) { /* once more: a changed view may just take the other's place */
+		if (view_setns_name(name) &&
+		    view_setns_name(
+			    name)) { /* once more: a changed view may just take the other's place */
 			int why = errno;
 
 			ended = VIEW_BROKEN;
@@ -159,15 +166,16 @@ enum view view_enter(const char *doors, uid_t uid)
 	return view_enter_called(keeper, name);
 }
 
-/* Out of a view, to what the first process sees: whoever becomes another customer inside of one comes in anew. VIEW_NONE
- * where that is where one is; VIEW_ENTERED when it is now. */
+/* Out of a view, to what the first process sees: whoever becomes another customer inside of one
+ * comes in anew. VIEW_NONE where that is where one is; VIEW_ENTERED when it is now. */
 enum view view_leave(void)
 {
 	struct stat first, own;
 	char here[PATH_MAX];
 	int saved = errno;
 
-	if (stat("/proc/1/ns/mnt", &first) || stat("/proc/self/ns/mnt", &own) || first.st_ino == own.st_ino) {
+	if (stat("/proc/1/ns/mnt", &first) || stat("/proc/self/ns/mnt", &own) ||
+	    first.st_ino == own.st_ino) {
 		errno = saved;
 		return VIEW_NONE;
 	}

@@ -1,6 +1,7 @@
-/* The view of an account: the mount namespace that its sessions and services share, as the PAM module and the launchers
- * enter it. Its handle lies in the keeper, another namespace, whose handle lies beside the doors. Only root makes either,
- * and none is entered of which that is not so. What fails says why in errno. See mount_namespaces(7), ioctl_ns(2).
+/* The view of an account: the mount namespace that its sessions and services share, as the PAM
+ * module and the launchers enter it. Its handle lies in the keeper, another namespace, whose handle
+ * lies beside the doors. Only root makes either, and none is entered of which that is not so. What
+ * fails says why in errno. See mount_namespaces(7), ioctl_ns(2).
  */
 #ifndef PAAS_ISOLATE_VIEW_H
 #define PAAS_ISOLATE_VIEW_H

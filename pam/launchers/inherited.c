@@ -39,8 +39,9 @@ static int new_session_keyring(void)
 	return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ? -1 : 0;
 }
 
-/* Root's session keyring goes before the customer is who pays for a new one: they may have used up their quota of keys,
- * and would keep root's. A kernel without keys, or a container that is denied them, has none to give away. */
+/* Root's session keyring goes before the customer is who pays for a new one: they may have used up
+ * their quota of keys, and would keep root's. A kernel without keys, or a container that is denied
+ * them, has none to give away. */
 static void drop_keyring(void)
 {
 	if (new_session_keyring() && errno != ENOSYS && errno != EPERM && errno != EACCES)
@@ -48,26 +49,30 @@ static void drop_keyring(void)
 	syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_DEFAULT);
 }
 
-/* As the customer: a session keyring of their own, from which their user keyring is found, as pam_keyinit(8) has it. Where
- * their quota of keys is used up the empty one stays. */
+/* As the customer: a session keyring of their own, from which their user keyring is found, as
+ * pam_keyinit(8) has it. Where their quota of keys is used up the empty one stays. */
 void join_own_keyring(void)
 {
 	if (!new_session_keyring())
 		syscall(SYS_keyctl, KEYCTL_LINK, KEY_SPEC_USER_KEYRING, KEY_SPEC_SESSION_KEYRING);
 }
 
-/* The processors of the first process: all, unless the administrator keeps some apart (CPUAffinity= of
- * systemd-system.conf(5)). Nothing is set that is so already: what is set would not grow with the machine. */
+/* The processors of the first process: all, unless the administrator keeps some apart (CPUAffinity=
+ * of systemd-system.conf(5)). Nothing is set that is so already: what is set would not grow with
+ * the machine. */
 static void reset_affinity(void)
 {
-	unsigned long first[1024], ours[1024]; /* the kernel writes no more than it has processors */
+	unsigned long first[1024],
+		ours[1024]; /* the kernel writes no more than it has processors */
 	long size = syscall(SYS_sched_getaffinity, 1, sizeof first, first);
 
-	if (size > 0 && syscall(SYS_sched_getaffinity, 0, sizeof ours, ours) == size && memcmp(first, ours, (size_t)size))
+	if (size > 0 && syscall(SYS_sched_getaffinity, 0, sizeof ours, ours) == size &&
+	    memcmp(first, ours, (size_t)size))
 		syscall(SYS_sched_setaffinity, 0, (size_t)size, first);
 }
 
-/* Of a set-uid program of theirs the customer would keep what it gives up (capabilities(7), secure bits). */
+/* Of a set-uid program of theirs the customer would keep what it gives up (capabilities(7), secure
+ * bits). */
 static void reset_securebits(void)
 {
 	int bits = prctl(PR_GET_SECUREBITS);
@@ -76,8 +81,8 @@ static void reset_securebits(void)
 		fail("the caller has locked the secure bit no_setuid_fixup");
 }
 
-/* Who root is to the audit system; its place among those that are killed last; its share of the processor and of memory;
- * its resource limits, its umask, its timers, its keys. */
+/* Who root is to the audit system; its place among those that are killed last; its share of the
+ * processor and of memory; its resource limits, its umask, its timers, its keys. */
 void drop_inherited(const struct passwd *user, bool keep_rlimits)
 {
 	const struct sched_param none = {0};

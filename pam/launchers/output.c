@@ -16,7 +16,8 @@
 #include "output.h"
 #include "request.h"
 
-/* Before anything of root's is given up, and before a view is entered in which it may not be. -1 where it is not. */
+/* Before anything of root's is given up, and before a view is entered in which it may not be. -1
+ * where it is not. */
 int journal_open(void)
 {
 	struct sockaddr_un place = {.sun_family = AF_UNIX, .sun_path = JOURNAL};
@@ -29,7 +30,8 @@ int journal_open(void)
 	return journal;
 }
 
-static void journal_send(const struct output *out, const char *line, size_t size, const char *priority)
+static void journal_send(const struct output *out, const char *line, size_t size,
+			 const char *priority)
 {
 	const struct request *of = out->request;
 	struct iovec parts[] = {
@@ -60,7 +62,9 @@ static void journal_line(struct output *out)
 
 	if (now - out->lines_since >= JOURNAL_LINES_SECONDS) {
 		if (out->left_out) {
-			size = sprintf(text, "%u lines are in the log alone: too many for the journal", out->left_out);
+			size = sprintf(text,
+				       "%u lines are in the log alone: too many for the journal",
+				       out->left_out);
 			journal_send(out, text, (size_t)size, "5");
 		}
 		out->lines = out->left_out = 0;
@@ -87,7 +91,9 @@ int log_open(const struct request *request)
 	directory[end - request->log] = '\0';
 	mkdir(directory, 0750);
 	/* O_NONBLOCK: what lies there may be a fifo. */
-	log = open(request->log, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+	log = open(request->log,
+		   O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		   0640);
 	if (log >= 0 && (fstat(log, &found) || !S_ISREG(found.st_mode))) {
 		close(log);
 		log = -1;
@@ -115,7 +121,8 @@ static void log_rotate(struct output *out)
 	out->log = log_open(of);
 }
 
-/* Whether the open log is not what stands at its path any more: it was moved away (logrotate(8)), or removed. */
+/* Whether the open log is not what stands at its path any more: it was moved away (logrotate(8)),
+ * or removed. */
 static bool log_was_moved(const struct output *out, const struct stat *now)
 {
 	struct stat there;
@@ -133,7 +140,8 @@ static void log_append(struct output *out, const char *text, size_t size)
 		if (log_was_moved(out, &now)) {
 			close(out->log);
 			out->log = log_open(out->request);
-		} else if (out->request->log_max && (unsigned long)now.st_size >= out->request->log_max)
+		} else if (out->request->log_max &&
+			   (unsigned long)now.st_size >= out->request->log_max)
 			log_rotate(out);
 	} else if (out->log < 0)
 		out->log = log_open(out->request);

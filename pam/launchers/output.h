@@ -1,6 +1,7 @@
-/* Where the output of a service goes: the customer's log, put aside when it is large, and the journal with the names of
- * account and service as fields (systemd.journal-fields(7)). Opened and written as the customer: a link that leads to
- * what is not theirs opens nothing. What cannot be written is dropped, never waited for. */
+/* Where the output of a service goes: the customer's log, put aside when it is large, and the
+ * journal with the names of account and service as fields (systemd.journal-fields(7)). Opened and
+ * written as the customer: a link that leads to what is not theirs opens nothing. What cannot be
+ * written is dropped, never waited for. */
 #ifndef PAAS_ISOLATE_OUTPUT_H
 #define PAAS_ISOLATE_OUTPUT_H
 
@@ -13,7 +14,8 @@
 #define LINE_MAX_BYTES 8192
 #define TAIL_MAX_BYTES 4096
 
-/* So many lines in so many seconds go to the journal, whose own measure is one for all customers together. */
+/* So many lines in so many seconds go to the journal, whose own measure is one for all customers
+ * together. */
 #define JOURNAL_LINES_MAX 1000
 #define JOURNAL_LINES_SECONDS 30
 
@@ -30,6 +32,7 @@ struct output {
 int journal_open(void);
 int log_open(const struct request *request);
 void output_append(struct output *out, const char *text, size_t size);
-__attribute__((format(printf, 2, 3))) void output_message(struct output *out, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void output_message(struct output *out, const char *format,
+							  ...);
 
 #endif

@@ -1,8 +1,10 @@
-/* paas-enter ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]: runs a command as a customer, inside the customer's cgroup.
+/* paas-enter ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]: runs a command as a customer, inside the
+ * customer's cgroup.
  *
- * For root alone: for units of systemd, root's cron, panels. It enters the leaf through the user's door (see
- * pam_paas_isolate.c): the leaf of a service lies beside the one that a login enters. It enters the account's view, too
- * (view.h). Nothing is handed on of what root has (inherited.h), its terminal least (terminal.h). See paas-enter(8).
+ * For root alone: for units of systemd, root's cron, panels. It enters the leaf through the user's
+ * door (see pam_paas_isolate.c): the leaf of a service lies beside the one that a login enters. It
+ * enters the account's view, too (view.h). Nothing is handed on of what root has (inherited.h), its
+ * terminal least (terminal.h). See paas-enter(8).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -53,7 +55,8 @@ static int open_account(const char *doors, uid_t uid, const char *name)
 		fail("the account of %s is suspended or frozen", name);
 	login = open(door, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (login < 0)
-		fail("the door of %s does not open (%s: %s); paas-isolate exec tells why", name, door, strerror(errno));
+		fail("the door of %s does not open (%s: %s); paas-isolate exec tells why", name,
+		     door, strerror(errno));
 	account = openat(login, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (account < 0)
 		fail("the account of %s: %s", name, strerror(errno));
@@ -77,11 +80,12 @@ static bool is_account_name(int account, const char *doors, const char *name)
 			return true;
 	}
 	return namesake && namesake->pw_uid && !fstat(account, &one) &&
-	       !fstat(open_account(doors, namesake->pw_uid, name), &two) && one.st_ino == two.st_ino &&
-	       one.st_dev == two.st_dev;
+	       !fstat(open_account(doors, namesake->pw_uid, name), &two) &&
+	       one.st_ino == two.st_ino && one.st_dev == two.st_dev;
 }
 
-/* Puts this process into the leaf of SERVICE. Ends where that is not possible, or would last until a thaw. */
+/* Puts this process into the leaf of SERVICE. Ends where that is not possible, or would last until
+ * a thaw. */
 static void enter(int account, const char *service)
 {
 	int leaf = openat(account, service, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -126,9 +130,13 @@ static void clean_environment(const struct passwd *user, char *const *kept, int 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"user", required_argument, NULL, 'u'}, {"keep", required_argument, NULL, 'k'},
-		{"no-new-privs", no_argument, NULL, 'n'}, {"keep-rlimits", no_argument, NULL, 'r'},
-		{"doors", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0},
+		{"user", required_argument, NULL, 'u'},
+		{"keep", required_argument, NULL, 'k'},
+		{"no-new-privs", no_argument, NULL, 'n'},
+		{"keep-rlimits", no_argument, NULL, 'r'},
+		{"doors", required_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	const char *doors = DOORS, *name = NULL;
 	char *kept[KEPT_MAX], *service;
@@ -170,7 +178,8 @@ int main(int argc, char **argv)
 		return OWN_FAILURE;
 	}
 	*service++ = '\0';
-	if (!**argv || (*argv)[strspn(*argv, NAME_CHARACTERS)] || !*service || service[strspn(service, NAME_CHARACTERS)])
+	if (!**argv || (*argv)[strspn(*argv, NAME_CHARACTERS)] || !*service ||
+	    service[strspn(service, NAME_CHARACTERS)])
 		fail("%s/%s is not ACCOUNT/SERVICE (a-z, 0-9, _ and -)", *argv, service);
 	standard_descriptors();
 	if (getuid() || geteuid())

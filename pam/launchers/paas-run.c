@@ -1,14 +1,16 @@
-/* paas-run: puts a shim into the leaf of an account, which begins the program of one service there and stays beside it:
- * takes its output, tries its health, and notes how it ended. For reconcile alone, which decides what runs at all.
+/* paas-run: puts a shim into the leaf of an account, which begins the program of one service there
+ * and stays beside it: takes its output, tries its health, and notes how it ended. For reconcile
+ * alone, which decides what runs at all.
  *
- * Standard input is the request (request.h), descriptor 3 the directory of the leaf, descriptor 4 the record of this run,
- * to which lines are added: `keeper PID START TIME` before paas-run ends, and by the shim `main PID START KEEPER TIME`,
- * `unhealthy TIME`, `exit STATUS TIME` or `signal NUMBER TIME`; `waiting WHY TIME` where the program could not be begun for
- * want of its directory and the like, `failed WHY TIME` where the leaf had no process left. paas-run itself is never in the
- * leaf: it waits for nothing there, however little of the processor the account has left. A request that says how it
- * `ended` begins no program: it has those told who are to hear of that, where the shim could not. The shim is the
- * customer's, and cannot be traced by them; when it is killed the record is closed, which wakes whoever watches it. See
- * paas-run(8).
+ * Standard input is the request (request.h), descriptor 3 the directory of the leaf, descriptor 4
+ * the record of this run, to which lines are added: `keeper PID START TIME` before paas-run ends,
+ * and by the shim `main PID START KEEPER TIME`, `unhealthy TIME`, `exit STATUS TIME` or `signal
+ * NUMBER TIME`; `waiting WHY TIME` where the program could not be begun for want of its directory
+ * and the like, `failed WHY TIME` where the leaf had no process left. paas-run itself is never in
+ * the leaf: it waits for nothing there, however little of the processor the account has left. A
+ * request that says how it `ended` begins no program: it has those told who are to hear of that,
+ * where the shim could not. The shim is the customer's, and cannot be traced by them; when it is
+ * killed the record is closed, which wakes whoever watches it. See paas-run(8).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,19 +47,22 @@ const char launcher_name[] = "paas-run";
 /* The descriptor of the leaf. */
 #define LEAF 3
 
-/* Exit status where the leaf cannot have another process: what is the customer's own fault counts as a failed start. */
+/* Exit status where the leaf cannot have another process: what is the customer's own fault counts
+ * as a failed start. */
 #define LEAF_FULL 1
 
-/* Milliseconds in which a child says that it runs, or is seen to be killed; one without CPU time does neither. */
+/* Milliseconds in which a child says that it runs, or is seen to be killed; one without CPU time
+ * does neither. */
 #define READY_TIMEOUT_MS 20
 
-/* The bit of a signal in the sets of /proc/PID/stat, and of a process that is ending (PF_EXITING, linux/sched.h) in its
- * flags there. */
+/* The bit of a signal in the sets of /proc/PID/stat, and of a process that is ending (PF_EXITING,
+ * linux/sched.h) in its flags there. */
 #define SIGNAL_BIT(number) (1UL << ((number) - 1))
 #define ENDING 4UL
 
-/* When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. 0 where that is not told. KILLED, where
- * it is asked for, says whether it has SIGKILL before it (field 31) or is ending (the flags, field 9). */
+/* When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. 0 where that is
+ * not told. KILLED, where it is asked for, says whether it has SIGKILL before it (field 31) or is
+ * ending (the flags, field 9). */
 static unsigned long long start_time(pid_t pid, bool *killed)
 {
 	unsigned long flags = 0, pending = 0;
@@ -101,8 +106,10 @@ static void become_customer(struct shim *shim, const struct passwd *user, int nu
 	shim->out.log = log_open(shim->request);
 }
 
-/* In the place of a shim that was killed together with its program: tells whom it would have told. */
-__attribute__((noreturn)) static void run_notifier(struct shim *shim, const struct passwd *user, int null)
+/* In the place of a shim that was killed together with its program: tells whom it would have told.
+ */
+__attribute__((noreturn)) static void run_notifier(struct shim *shim, const struct passwd *user,
+						   int null)
 {
 	const char *ended = shim->request->ended;
 
@@ -113,7 +120,8 @@ __attribute__((noreturn)) static void run_notifier(struct shim *shim, const stru
 	_exit(0);
 }
 
-/* The end of paas-run's pipe at which its shim says that it runs; -1 where nobody waits for that. */
+/* The end of paas-run's pipe at which its shim says that it runs; -1 where nobody waits for that.
+ */
 static int ready_pipe = -1;
 
 static void report_ready(void)
@@ -181,7 +189,8 @@ __attribute__((noreturn)) static void run_shim(struct shim *shim, const struct p
 	shim->signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (null < 0 || shim->signals < 0 || pipe2(pipes, O_CLOEXEC) || pipe2(whys, O_CLOEXEC))
 		fail("%s", strerror(errno));
-	/* Theirs, or they could not open /dev/stderr and /proc/self/fd/1 (pipe(7) gives it to its maker). */
+	/* Theirs, or they could not open /dev/stderr and /proc/self/fd/1 (pipe(7) gives it to its
+	 * maker). */
 	if (fchown(pipes[1], user->pw_uid, user->pw_gid))
 		fail("%s", strerror(errno));
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
@@ -202,9 +211,11 @@ __attribute__((noreturn)) static void run_shim(struct shim *shim, const struct p
 	close(whys[1]);
 	shim->output = pipes[0];
 	shim->why = whys[0];
-	record_line("main %d %llu %d", (int)shim->program, start_time(shim->program, NULL), (int)getpid());
+	record_line("main %d %llu %d", (int)shim->program, start_time(shim->program, NULL),
+		    (int)getpid());
 	on_fail = NULL;
-	report_ready(); /* not sooner: paas-run's own end would take the processor from the program's beginning */
+	report_ready(); /* not sooner: paas-run's own end would take the processor from the
+			   program's beginning */
 	become_customer(shim, user, null);
 	supervise(shim);
 	read_output(shim);
@@ -222,9 +233,10 @@ __attribute__((noreturn)) static void exit_leaf_error(int error)
 	fail("the leaf cannot be entered: %s", strerror(error));
 }
 
-/* Whether the kernel ends CHILD, which says a word at the other end of PIPE when it has begun, at its birth: Linux 6.14 and
- * later do so to whoever is cloned into a cgroup that cgroup.kill has ever been written to, for they compare its count of
- * kills with that of the cgroup which the clone came from (kernel/cgroup/cgroup.c, kill_seq). */
+/* Whether the kernel ends CHILD, which says a word at the other end of PIPE when it has begun, at
+ * its birth: Linux 6.14 and later do so to whoever is cloned into a cgroup that cgroup.kill has
+ * ever been written to, for they compare its count of kills with that of the cgroup which the clone
+ * came from (kernel/cgroup/cgroup.c, kill_seq). */
 static bool is_killed_after_clone(pid_t child, int pipe)
 {
 	struct pollfd word = {.fd = pipe, .events = POLLIN};
@@ -238,11 +250,12 @@ static bool is_killed_after_clone(pid_t child, int pipe)
 	return killed;
 }
 
-/* A shim that is in the leaf from its first instruction on, without the wait that a move costs (clone(2),
- * CLONE_INTO_CGROUP). 0 where the kernel ends it at once. */
+/* A shim that is in the leaf from its first instruction on, without the wait that a move costs
+ * (clone(2), CLONE_INTO_CGROUP). 0 where the kernel ends it at once. */
 static pid_t clone_shim(struct shim *shim, const struct passwd *user)
 {
-	struct clone_args how = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = LEAF};
+	struct clone_args how = {
+		.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = LEAF};
 	int ends[2];
 	pid_t child;
 

@@ -67,16 +67,18 @@ void set_user_environment(const struct passwd *user)
 	setenv("LOGNAME", user->pw_name, 1);
 }
 
-/* The groups of the user, while this is root still, and not in a view yet: loads what nsswitch.conf(5) names and asks it,
- * which may take milliseconds. Who is forked afterwards has them too. */
+/* The groups of the user, while this is root still, and not in a view yet: loads what
+ * nsswitch.conf(5) names and asks it, which may take milliseconds. Who is forked afterwards has
+ * them too. */
 void init_groups(const struct passwd *user)
 {
 	if (initgroups(user->pw_name, user->pw_gid))
 		fail("cannot take the groups of %s: %s", user->pw_name, strerror(errno));
 }
 
-/* Becomes the user for good, whose groups have been taken, and without a capability: root may have asked the kernel to
- * keep them when the uid changes, and to hand them on (capabilities(7), secure bits, the ambient set). */
+/* Becomes the user for good, whose groups have been taken, and without a capability: root may have
+ * asked the kernel to keep them when the uid changes, and to hand them on (capabilities(7), secure
+ * bits, the ambient set). */
 void drop_privileges(const struct passwd *user)
 {
 	const struct __user_cap_header_struct of = {.version = _LINUX_CAPABILITY_VERSION_3};

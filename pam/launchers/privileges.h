@@ -1,5 +1,5 @@
-/* What root does before a program runs as a customer, in the launchers alike: nothing of root's is handed on.
- * Each launcher defines launcher_name, which its messages begin with. */
+/* What root does before a program runs as a customer, in the launchers alike: nothing of root's is
+ * handed on. Each launcher defines launcher_name, which its messages begin with. */
 #ifndef PAAS_ISOLATE_PRIVILEGES_H
 #define PAAS_ISOLATE_PRIVILEGES_H
 

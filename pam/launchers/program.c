@@ -31,8 +31,8 @@ static bool is_name(const char *text, size_t size)
 	return true;
 }
 
-/* The end of a quoted value that begins at TEXT, behind the quote: the last character of a line, but for blanks. NULL
- * where no line ends with QUOTE. */
+/* The end of a quoted value that begins at TEXT, behind the quote: the last character of a line,
+ * but for blanks. NULL where no line ends with QUOTE. */
 static char *quote_end(char *text, char quote)
 {
 	for (char *at = text; (at = strchr(at, quote)); at++) {
@@ -44,8 +44,8 @@ static char *quote_end(char *text, char quote)
 	return NULL;
 }
 
-/* NAME=VALUE lines, the value as it is or between quotes that may stand lines apart; comments; nothing. What is none of
- * these is named, by its line. */
+/* NAME=VALUE lines, the value as it is or between quotes that may stand lines apart; comments;
+ * nothing. What is none of these is named, by its line. */
 static void parse_environment(char *text, const char *path)
 {
 	char *next;
@@ -53,7 +53,8 @@ static void parse_environment(char *text, const char *path)
 	if (!strncmp(text, "\xef\xbb\xbf", 3)) /* some editors begin a file so: a byte order mark */
 		text += 3;
 	for (unsigned line = 1; *text; text = next, line++) {
-		char *end = text + strcspn(text, "\n"), *name = text + strspn(text, " \t"), *value, *quote = NULL;
+		char *end = text + strcspn(text, "\n"), *name = text + strspn(text, " \t"), *value,
+		     *quote = NULL;
 
 		next = *end ? end + 1 : end;
 		if (!strncmp(name, "export ", 7))
@@ -61,14 +62,18 @@ static void parse_environment(char *text, const char *path)
 		value = memchr(name, '=', (size_t)(end - name));
 		if (!value || !is_name(name, (size_t)(value - name))) {
 			if (*name != '#' && name + strspn(name, " \t\r") < end)
-				fprintf(stderr, "paas-run: %s:%u: is no NAME=VALUE, and left out\n", path, line);
+				fprintf(stderr, "paas-run: %s:%u: is no NAME=VALUE, and left out\n",
+					path, line);
 			continue;
 		}
 		*value++ = '\0';
 		if (*value == '"' || *value == '\'') {
 			quote = quote_end(value + 1, *value);
 			if (!quote)
-				fprintf(stderr, "paas-run: %s:%u: no line ends with the quote: taken as it is\n", path, line);
+				fprintf(stderr,
+					"paas-run: %s:%u: no line ends with the quote: "
+					"taken as it is\n",
+					path, line);
 		}
 		if (quote) {
 			for (value++; end < quote; end += 1 + strcspn(end + 1, "\n"))
@@ -98,7 +103,8 @@ static void read_environment_file(const char *path)
 		fprintf(stderr, "paas-run: %s: %s\n", path, strerror(errno));
 	else {
 		if (found.st_size > FILE_MAX_BYTES)
-			fprintf(stderr, "paas-run: %s: only the first %d bytes are read\n", path, FILE_MAX_BYTES);
+			fprintf(stderr, "paas-run: %s: only the first %d bytes are read\n", path,
+				FILE_MAX_BYTES);
 		parse_environment(text, path);
 	}
 	free(text);
@@ -113,11 +119,12 @@ void set_environment(const struct request *request, const struct passwd *user)
 		putenv(request->variables + at);
 }
 
-/* Does what the shell would do with a path and plain words, without the shell. Comes back where COMMAND is anything
- * more, or cannot be executed: the shell then does it, or says why not. */
+/* Does what the shell would do with a path and plain words, without the shell. Comes back where
+ * COMMAND is anything more, or cannot be executed: the shell then does it, or says why not. */
 static void exec_plain_words(const char *command)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:,@%+- ";
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:,@%+- ";
 	char *words[WORDS_MAX + 1], *rest, *word;
 	size_t count = 0;
 
@@ -133,7 +140,8 @@ static void exec_plain_words(const char *command)
 		execv(words[0], words);
 }
 
-/* Makes way, as root, for what the request asks for: whoever runs as the customer can set a limit as high as that, then. */
+/* Makes way, as root, for what the request asks for: whoever runs as the customer can set a limit
+ * as high as that, then. */
 void raise_hard_limits(const struct request *request)
 {
 	for (int i = 0; i < request->rlimit_count; i++) {
@@ -143,7 +151,8 @@ void raise_hard_limits(const struct request *request)
 		if (getrlimit(which, &limit) || limit.rlim_max >= request->rlimits[i].value)
 			continue;
 		limit.rlim_max = request->rlimits[i].value;
-		setrlimit(which, &limit); /* root of a container may raise none: set_rlimits() tells */
+		setrlimit(which,
+			  &limit); /* root of a container may raise none: set_rlimits() tells */
 	}
 }
 
@@ -164,7 +173,8 @@ __attribute__((noreturn)) static void fail_for_directory(const char *directory)
 	size_t size = home ? strlen(home) : 0;
 	int error = errno;
 
-	if (size > 1 && !strncmp(directory, home, size) && (directory[size] == '/' || !directory[size])) {
+	if (size > 1 && !strncmp(directory, home, size) &&
+	    (directory[size] == '/' || !directory[size])) {
 		directory += size;
 		tilde = "~";
 	}
@@ -197,8 +207,7 @@ void exec_command(const struct request *request, const char *command, int input,
 }
 
 /* The program itself. */
-void exec_program(const struct request *request, const struct passwd *user, int nothing,
-						  int output)
+void exec_program(const struct request *request, const struct passwd *user, int nothing, int output)
 {
 	/* What goes wrong from here on is the customer's to read. */
 	dup2(nothing, STDIN_FILENO);

@@ -57,12 +57,22 @@ struct request read_request(void)
 		const char **text;
 		unsigned long *number;
 	} known[] = {
-		{"user", &request.user, NULL}, {"account", &request.account, NULL},
-		{"service", &request.service, NULL}, {"name", &request.name, NULL},
-		{"command", &request.command, NULL}, {"directory", &request.directory, NULL},
-		{"environment_file", &request.environment_file, NULL}, {"log", &request.log, NULL},
-		{"view", &request.view, NULL}, {"views", &request.views, NULL}, {"health", &request.health, NULL}, {"mail", &request.mail, NULL}, {"hook", &request.hook, NULL}, {"ended", &request.ended, NULL},
-		{"log_max", NULL, &request.log_max}, {"log_keep", NULL, &request.log_keep},
+		{"user", &request.user, NULL},
+		{"account", &request.account, NULL},
+		{"service", &request.service, NULL},
+		{"name", &request.name, NULL},
+		{"command", &request.command, NULL},
+		{"directory", &request.directory, NULL},
+		{"environment_file", &request.environment_file, NULL},
+		{"log", &request.log, NULL},
+		{"view", &request.view, NULL},
+		{"views", &request.views, NULL},
+		{"health", &request.health, NULL},
+		{"mail", &request.mail, NULL},
+		{"hook", &request.hook, NULL},
+		{"ended", &request.ended, NULL},
+		{"log_max", NULL, &request.log_max},
+		{"log_keep", NULL, &request.log_keep},
 		{"health_every", NULL, &request.health_every},
 		{"health_failures", NULL, &request.health_failures},
 	};
@@ -100,8 +110,8 @@ struct request read_request(void)
 		else
 			fail("nothing is known of %s", at);
 	}
-	if (!request.user || !request.account || !request.service || !request.name || !request.command ||
-	    !request.directory)
+	if (!request.user || !request.account || !request.service || !request.name ||
+	    !request.command || !request.directory)
 		fail("the request is not whole");
 	return request;
 }

@@ -60,7 +60,8 @@ void record_line(const char *format, ...)
 		return; /* /run is full: how it ended is not known then */
 }
 
-/* A command beside the program. Its output goes where the program's does. -1 where there is no process to be had. */
+/* A command beside the program. Its output goes where the program's does. -1 where there is no
+ * process to be had. */
 static pid_t run_command(const struct shim *shim, const char *command, int input, int output)
 {
 	pid_t child = fork();
@@ -86,7 +87,8 @@ static struct periods read_periods(int cpu)
 	ssize_t size = pread(cpu, text, sizeof text - 1, 0);
 
 	text[size > 0 ? size : 0] = '\0';
-	return (struct periods){number_field(text, "nr_periods "), number_field(text, "nr_throttled ")};
+	return (struct periods){number_field(text, "nr_periods "),
+				number_field(text, "nr_throttled ")};
 }
 
 int open_null(void)
@@ -106,8 +108,9 @@ static void start_check(struct shim *shim, int64_t now)
 	close(null);
 }
 
-/* Whether the check had too little time to be a sign of anything: leaf or account was kept from running in half of its
- * periods, or the check took far longer than it may, for all of us were frozen. */
+/* Whether the check had too little time to be a sign of anything: leaf or account was kept from
+ * running in half of its periods, or the check took far longer than it may, for all of us were
+ * frozen. */
 static bool is_throttled(const struct shim *shim)
 {
 	for (int i = 0; i < 2; i++) {
@@ -116,18 +119,22 @@ static bool is_throttled(const struct shim *shim)
 		if (2 * (now.throttled - before.throttled) > now.all - before.all)
 			return true;
 	}
-	return milliseconds(CLOCK_MONOTONIC) > shim->check_ends + 2 * (int64_t)shim->request->health_every;
+	return milliseconds(CLOCK_MONOTONIC) >
+	       shim->check_ends + 2 * (int64_t)shim->request->health_every;
 }
 
 /* Noted once; what follows from it is reconcile's to decide. */
 static void finish_check(struct shim *shim, bool well)
 {
 	shim->checker = 0;
-	shim->failures = well ? 0 : shim->failures + (is_throttled(shim) ? 1 : THROTTLED_PER_FAILURE);
-	if (well || shim->unhealthy || shim->failures < THROTTLED_PER_FAILURE * shim->request->health_failures)
+	shim->failures =
+		well ? 0 : shim->failures + (is_throttled(shim) ? 1 : THROTTLED_PER_FAILURE);
+	if (well || shim->unhealthy ||
+	    shim->failures < THROTTLED_PER_FAILURE * shim->request->health_failures)
 		return;
 	shim->unhealthy = true;
-	output_message(&shim->out, "%lu health checks in a row have failed", shim->request->health_failures);
+	output_message(&shim->out, "%lu health checks in a row have failed",
+		       shim->request->health_failures);
 	record_line("unhealthy");
 }
 
@@ -137,15 +144,16 @@ void read_output(struct shim *shim)
 	ssize_t size;
 
 	/* A program that never stops to speak must not hold the rest up. */
-	for (int i = 0; i < READS_PER_POLL && (size = read(shim->output, text, sizeof text)) > 0; i++) {
+	for (int i = 0; i < READS_PER_POLL && (size = read(shim->output, text, sizeof text)) > 0;
+	     i++) {
 		output_append(&shim->out, text, (size_t)size);
 		if (size < (ssize_t)sizeof text)
 			return;
 	}
 }
 
-/* Whether the program has ended. It stays a zombie until its end is noted: who finds neither it nor a note knows that
- * nobody saw it end. */
+/* Whether the program has ended. It stays a zombie until its end is noted: who finds neither it nor
+ * a note knows that nobody saw it end. */
 static bool reap(struct shim *shim)
 {
 	struct signalfd_siginfo told;
@@ -157,7 +165,8 @@ static bool reap(struct shim *shim)
 			shim->asked = true;
 	if (shim->checker > 0 && waitpid(shim->checker, &status, WNOHANG) == shim->checker)
 		finish_check(shim, WIFEXITED(status) && !WEXITSTATUS(status));
-	if (waitid(P_PID, (id_t)shim->program, &found, WEXITED | WNOHANG | WNOWAIT) || !found.si_pid)
+	if (waitid(P_PID, (id_t)shim->program, &found, WEXITED | WNOHANG | WNOWAIT) ||
+	    !found.si_pid)
 		return false;
 	shim->killed = found.si_code != CLD_EXITED;
 	shim->status = found.si_status;
@@ -166,15 +175,18 @@ static bool reap(struct shim *shim)
 
 void supervise(struct shim *shim)
 {
-	struct pollfd ready[] = {{.fd = shim->output, .events = POLLIN}, {.fd = shim->signals, .events = POLLIN}};
+	struct pollfd ready[] = {{.fd = shim->output, .events = POLLIN},
+				 {.fd = shim->signals, .events = POLLIN}};
 	bool checked = shim->request->health && shim->request->health_every;
 
 	shim->next_check = milliseconds(CLOCK_MONOTONIC) + (int64_t)shim->request->health_every;
 	for (;;) {
-		int64_t now = milliseconds(CLOCK_MONOTONIC), until = shim->checker ? shim->check_ends : shim->next_check;
+		int64_t now = milliseconds(CLOCK_MONOTONIC),
+			until = shim->checker ? shim->check_ends : shim->next_check;
 
 		if (checked && now >= until) {
-			if (shim->checker) /* it hangs: that is no sign of health; reaped as killed, it counts */
+			if (shim->checker) /* it hangs: that is no sign of health; reaped as killed,
+					      it counts */
 				kill(-shim->checker, SIGKILL);
 			else
 				start_check(shim, now);
@@ -189,7 +201,8 @@ void supervise(struct shim *shim)
 	}
 }
 
-/* Waits for a child that is to tell somebody, for so long, then ends it. Where it failed, the customer reads so. */
+/* Waits for a child that is to tell somebody, for so long, then ends it. Where it failed, the
+ * customer reads so. */
 static void wait_with_timeout(struct shim *shim, pid_t child, const char *what)
 {
 	int64_t until = milliseconds(CLOCK_MONOTONIC) + HOOK_TIMEOUT_MS;
@@ -209,7 +222,8 @@ static void wait_with_timeout(struct shim *shim, pid_t child, const char *what)
 	else if (WIFSIGNALED(status))
 		output_message(&shim->out, "%s ended with signal %d", what, WTERMSIG(status));
 	else if (WEXITSTATUS(status))
-		output_message(&shim->out, "%s ended with exit status %d", what, WEXITSTATUS(status));
+		output_message(&shim->out, "%s ended with exit status %d", what,
+			       WEXITSTATUS(status));
 }
 
 /* Where a hook's own complaints go. */
@@ -228,13 +242,18 @@ static void send_mail(struct shim *shim, const char *how)
 
 	if (pipe2(ends, O_CLOEXEC))
 		return;
-	snprintf(command, sizeof command, "exec /usr/sbin/sendmail -i -- '%s'", of->mail); /* words.MAIL has no quotes */
+	snprintf(command, sizeof command, "exec /usr/sbin/sendmail -i -- '%s'",
+		 of->mail); /* words.MAIL has no quotes */
 	child = run_command(shim, command, ends[0], hook_output(shim, null));
 	close(ends[0]);
 	/* No other program answers it (RFC 3834), and whatever was said can be read. */
-	dprintf(ends[1], "Subject: %s: %s\nTo: %s\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\n", of->name, how, of->mail);
-	dprintf(ends[1], "Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n");
-	dprintf(ends[1], "%s ended with %s.\n\n%.*s\n", of->name, how, (int)shim->out.tail_size, shim->out.tail);
+	dprintf(ends[1],
+		"Subject: %s: %s\nTo: %s\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\n",
+		of->name, how, of->mail);
+	dprintf(ends[1],
+		"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n");
+	dprintf(ends[1], "%s ended with %s.\n\n%.*s\n", of->name, how, (int)shim->out.tail_size,
+		shim->out.tail);
 	close(ends[1]);
 	close(null);
 	wait_with_timeout(shim, child, "the mail about it");
@@ -246,7 +265,9 @@ static void run_hook(struct shim *shim, const char *how)
 
 	setenv("RESULT", how, 1);
 	setenv("SERVICE", shim->request->name, 1);
-	wait_with_timeout(shim, run_command(shim, shim->request->hook, null, hook_output(shim, null)), "on_failure.run");
+	wait_with_timeout(shim,
+			  run_command(shim, shim->request->hook, null, hook_output(shim, null)),
+			  "on_failure.run");
 	close(null);
 }
 
@@ -262,14 +283,17 @@ void notify_failure(struct shim *shim, const char *how)
 /* The end of the log: what a program has said whose shim is gone. */
 void load_log_tail(struct output *out)
 {
-	int log = out->request->log ? open(out->request->log, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+	int log = out->request->log ? open(out->request->log, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+								      O_NOCTTY | O_CLOEXEC)
+				    : -1;
 	struct stat found;
 	ssize_t size;
 
 	if (log < 0)
 		return;
 	if (!fstat(log, &found) && S_ISREG(found.st_mode)) {
-		size = pread(log, out->tail, TAIL_MAX_BYTES, found.st_size > TAIL_MAX_BYTES ? found.st_size - TAIL_MAX_BYTES : 0);
+		size = pread(log, out->tail, TAIL_MAX_BYTES,
+			     found.st_size > TAIL_MAX_BYTES ? found.st_size - TAIL_MAX_BYTES : 0);
 		out->tail_size = size > 0 ? (size_t)size : 0;
 	}
 	close(log);
@@ -309,13 +333,19 @@ void record_end(struct shim *shim)
 			notify_failure(shim, why);
 		return;
 	}
-	snprintf(how, sizeof how, killed ? "signal %d (%s)" : "exit status %d", number, strsignal(number));
+	snprintf(how, sizeof how, killed ? "signal %d (%s)" : "exit status %d", number,
+		 strsignal(number));
 	if (number)
-		output_message(&shim->out, "ended with %s%s", how, shim->asked ? ", as it was asked to" : "");
+		output_message(&shim->out, "ended with %s%s", how,
+			       shim->asked ? ", as it was asked to" : "");
 	if (number && shim->request->last_try && !shim->asked)
-		output_message(&shim->out, "too many starts in a short time: given up until it is started or changed");
+		output_message(
+			&shim->out,
+			"too many starts in a short time: given up until it is started or changed");
 	if (!killed && !number && has_background_processes(shim)) {
-		output_message(&shim->out, "the program went to the background, where nobody keeps it; keep it in the foreground");
+		output_message(&shim->out,
+			       "the program went to the background, where nobody keeps it; "
+			       "keep it in the foreground");
 		record_line("background");
 	}
 	record_line("%s %d", killed ? "signal" : "exit", number);

@@ -1,5 +1,5 @@
-/* The shim of a program, as the customer that it runs as: takes its output, tries its health, notes how it ended, and
- * tells of an end that nobody asked for. */
+/* The shim of a program, as the customer that it runs as: takes its output, tries its health, notes
+ * how it ended, and tells of an end that nobody asked for. */
 #ifndef PAAS_ISOLATE_SHIM_H
 #define PAAS_ISOLATE_SHIM_H
 
@@ -13,7 +13,8 @@
 /* The descriptor of the record. */
 #define RECORD 4
 
-/* Periods of cpu.max in which a cgroup wanted to run, and those in which it was kept from it (cgroup-v2.rst, cpu.stat). */
+/* Periods of cpu.max in which a cgroup wanted to run, and those in which it was kept from it
+ * (cgroup-v2.rst, cpu.stat). */
 struct periods {
 	unsigned long long all, throttled;
 };
@@ -21,11 +22,12 @@ struct periods {
 struct shim {
 	const struct request *request;
 	struct output out;
-	/* `why`: the program's child says there what keeps it from becoming the program. `cpu`: cpu.stat of the leaf and of
-	 * the account. */
+	/* `why`: the program's child says there what keeps it from becoming the program. `cpu`:
+	 * cpu.stat of the leaf and of the account. */
 	int output, signals, why, cpu[2], members;
 	pid_t program, checker;
-	/* In tenths: those of a leaf without CPU time count little, but something, for who spins without end has none. */
+	/* In tenths: those of a leaf without CPU time count little, but something, for who spins
+	 * without end has none. */
 	unsigned long failures;
 	int64_t next_check, check_ends;
 	/* Of the leaf and of the account when the check began. */

@@ -31,8 +31,9 @@
 struct terminal {
 	/* -1 without a terminal among the standard descriptors. `out`: which of them. */
 	int out, master, slave, signals;
-	/* `keys`: standard input is it. `lines`: a pipe takes the output, and who reads that may want the keys, too (less):
-	 * root's terminal stays as it is, and whole lines are passed on. `raw`: it is set so; `changed`: it was, once. */
+	/* `keys`: standard input is it. `lines`: a pipe takes the output, and who reads that may
+	 * want the keys, too (less): root's terminal stays as it is, and whole lines are passed on.
+	 * `raw`: it is set so; `changed`: it was, once. */
 	bool keys, lines, raw, changed;
 	struct termios before;
 	pid_t child;
@@ -52,11 +53,12 @@ static bool has_controlling_terminal(void)
 	return true;
 }
 
-/* Without a terminal to leave: whether this process is the leader of a session, or could become it. The leader of a
- * process group has to be another's member first (setsid(2)). */
+/* Without a terminal to leave: whether this process is the leader of a session, or could become it.
+ * The leader of a process group has to be another's member first (setsid(2)). */
 static bool leads_session(void)
 {
-	return getsid(0) == getpid() || setsid() >= 0 || (!setpgid(0, getpgid(getppid())) && setsid() >= 0);
+	return getsid(0) == getpid() || setsid() >= 0 ||
+	       (!setpgid(0, getpgid(getppid())) && setsid() >= 0);
 }
 
 static void copy_window_size(const struct terminal *terminal)
@@ -88,7 +90,8 @@ static void set_raw(struct terminal *terminal)
 	terminal->changed |= terminal->raw;
 }
 
-/* Whether the terminal is not another job's. What is no controlling terminal of ours knows no jobs of ours (-1). */
+/* Whether the terminal is not another job's. What is no controlling terminal of ours knows no jobs
+ * of ours (-1). */
 static bool in_foreground(void)
 {
 	pid_t foreground = tcgetpgrp(STDIN_FILENO);
@@ -96,7 +99,8 @@ static bool in_foreground(void)
 	return foreground < 0 || foreground == getpgrp();
 }
 
-/* Whether keys are ours to read: not those that a job in the foreground, or a program beside us, is there for. */
+/* Whether keys are ours to read: not those that a job in the foreground, or a program beside us, is
+ * there for. */
 static bool may_read(struct terminal *terminal)
 {
 	struct termios now;
@@ -125,7 +129,8 @@ static void open_terminal(struct terminal *terminal, const struct passwd *user)
 		fail("no terminal can be had: %s", strerror(errno));
 	/* By no path: what lies at /dev/pts is of no matter. */
 	terminal->slave = ioctl(terminal->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (terminal->slave < 0 || fchown(terminal->slave, user->pw_uid, user->pw_gid) || fchmod(terminal->slave, 0600))
+	if (terminal->slave < 0 || fchown(terminal->slave, user->pw_uid, user->pw_gid) ||
+	    fchmod(terminal->slave, 0600))
 		fail("no terminal can be had: %s", strerror(errno));
 	copy_window_size(terminal);
 	if (tcgetattr(terminal->keys ? STDIN_FILENO : terminal->out, &terminal->before))
@@ -137,7 +142,8 @@ static void open_terminal(struct terminal *terminal, const struct passwd *user)
 	may_read(terminal);
 }
 
-/* Root's terminal as it was. What it answers itself to the command's last words is not for root's shell: TCSAFLUSH. */
+/* Root's terminal as it was. What it answers itself to the command's last words is not for root's
+ * shell: TCSAFLUSH. */
 static void restore_terminal(const struct terminal *terminal)
 {
 	if (terminal->changed && in_foreground())
@@ -238,7 +244,8 @@ static void write_to_caller(struct terminal *terminal, const char *text, size_t 
 	}
 }
 
-/* What the command says, once: how much. 0 when there is nothing now, -1 when nothing more comes. */
+/* What the command says, once: how much. 0 when there is nothing now, -1 when nothing more comes.
+ */
 static ssize_t copy_output(struct terminal *terminal)
 {
 	static char text[16 << 10];
@@ -292,7 +299,9 @@ static void handle_signals(struct terminal *terminal)
 /* Beside the command, until it ends. */
 __attribute__((noreturn)) static void relay(struct terminal *terminal)
 {
-	struct pollfd ready[] = {{.fd = terminal->signals, .events = POLLIN}, {.fd = terminal->master}, {.fd = terminal->out}};
+	struct pollfd ready[] = {{.fd = terminal->signals, .events = POLLIN},
+				 {.fd = terminal->master},
+				 {.fd = terminal->out}};
 
 	for (;;) {
 		bool reads = may_read(terminal);
@@ -310,7 +319,8 @@ __attribute__((noreturn)) static void relay(struct terminal *terminal)
 			ready[1].fd = -1; /* its end comes by a signal */
 		if (ready[2].revents & (POLLHUP | POLLERR | POLLNVAL))
 			hang_up(terminal);
-		if (ready[2].revents & POLLIN && may_read(terminal)) /* that may have changed meanwhile */
+		if (ready[2].revents & POLLIN &&
+		    may_read(terminal)) /* that may have changed meanwhile */
 			read_keys(terminal);
 	}
 }
@@ -318,7 +328,8 @@ __attribute__((noreturn)) static void relay(struct terminal *terminal)
 /* What is passed on; not what the caller ignores (nohup(1)). */
 static int open_signalfd(void)
 {
-	static const int known[] = {SIGCHLD, SIGWINCH, SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+	static const int known[] = {SIGCHLD, SIGWINCH, SIGCONT, SIGINT, SIGQUIT,
+				    SIGTERM, SIGHUP,   SIGUSR1, SIGUSR2};
 	struct sigaction now;
 	sigset_t heard;
 

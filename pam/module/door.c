@@ -39,8 +39,9 @@ static enum door door_type(const char *door)
 	return first == '/' ? LINK : CLOSED;
 }
 
-/* Whether the account of the leaf behind DOOR has so many processes that a session could not fork its shell (pids.max,
- * Documentation/admin-guide/cgroup-v2.rst): sshd would end the connection without a word then. */
+/* Whether the account of the leaf behind DOOR has so many processes that a session could not fork
+ * its shell (pids.max, Documentation/admin-guide/cgroup-v2.rst): sshd would end the connection
+ * without a word then. */
 static bool door_is_full(const char *door)
 {
 	char path[DOOR_SIZE];
@@ -60,14 +61,17 @@ enum entry door_enter_leaf(const char *door)
 	case 0:
 		if (door_is_full(door))
 			return FULL;
-		return !door_path(path, door, "cgroup.procs") || leaf_enter(AT_FDCWD, path) ? BROKEN : ENTERED;
+		return !door_path(path, door, "cgroup.procs") || leaf_enter(AT_FDCWD, path)
+			       ? BROKEN
+			       : ENTERED;
 	case 1:
 		return REFUSED;
 	}
 	return BROKEN;
 }
 
-/* By the door of UID for SERVICE, else by that for all services. Any but VIEW_FAILED; BROKEN with errno. */
+/* By the door of UID for SERVICE, else by that for all services. Any but VIEW_FAILED; BROKEN with
+ * errno. */
 enum entry door_enter(const char *doors, uid_t uid, const char *service)
 {
 	char door[DOOR_SIZE];

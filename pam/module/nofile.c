@@ -8,8 +8,8 @@
 /* More than anybody has open, and less than fs.nr_open allows. */
 #define NOFILE_RAISED 65536
 
-/* Makes room, until it is given back; what was allowed before is in *BEFORE. Without CAP_SYS_RESOURCE no more than what
- * the hard limit leaves. False where there is none to be had. */
+/* Makes room, until it is given back; what was allowed before is in *BEFORE. Without
+ * CAP_SYS_RESOURCE no more than what the hard limit leaves. False where there is none to be had. */
 bool nofile_raise(struct rlimit *before)
 {
 	struct rlimit more = {NOFILE_RAISED, NOFILE_RAISED};

@@ -24,10 +24,12 @@ static bool options_uid(const char *text, unsigned long *number)
 	return true;
 }
 
-/* What stands on the line; what is unknown is logged and passed over, for a login must not end over it. */
+/* What stands on the line; what is unknown is logged and passed over, for a login must not end over
+ * it. */
 struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
 {
-	struct options options = {.doors = "/run/paas-isolate/doors", .first_uid = 1000, .last_uid = 59999};
+	struct options options = {
+		.doors = "/run/paas-isolate/doors", .first_uid = 1000, .last_uid = 59999};
 
 	for (int i = 0; i < argc; i++) {
 		const char *word = argv[i], *value = strchr(word, '=');
@@ -45,7 +47,8 @@ struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
 			options.open_on_failure = false;
 		else if (!strcmp(word, "without_account=penalty"))
 			options.strangers_to_penalty = true;
-		else if (!(!strncmp(word, "first_uid=", 10) && options_uid(value, &options.first_uid)) &&
+		else if (!(!strncmp(word, "first_uid=", 10) &&
+			   options_uid(value, &options.first_uid)) &&
 			 !(!strncmp(word, "last_uid=", 9) && options_uid(value, &options.last_uid)))
 			pam_syslog(pamh, LOG_WARNING, "option passed over: %s", word);
 	}
@@ -70,5 +73,6 @@ static bool options_list_has(const char *list, uid_t uid)
 /* True for who is no customer by these options, and so none of the module's business. */
 bool options_skip(const struct options *options, uid_t uid)
 {
-	return uid == 0 || uid < options->first_uid || uid > options->last_uid || options_list_has(options->exempt, uid);
+	return uid == 0 || uid < options->first_uid || uid > options->last_uid ||
+	       options_list_has(options->exempt, uid);
 }

@@ -1,10 +1,11 @@
-/* The options on the module's line in a PAM stack. `paas-isolate pam install` writes them; see pam_paas_isolate(8). */
+/* The options on the module's line in a PAM stack. `paas-isolate pam install` writes them; see
+ * pam_paas_isolate(8). */
 #ifndef PAAS_ISOLATE_OPTIONS_H
 #define PAAS_ISOLATE_OPTIONS_H
 
+#include <security/pam_modules.h>
 #include <stdbool.h>
 #include <sys/types.h>
-#include <security/pam_modules.h>
 
 struct options {
 	const char *doors, *penalty, *exempt;

@@ -1,8 +1,10 @@
-/* pam_paas_isolate: puts a session into the cgroup of its customer, before anything of the customer's runs.
+/* pam_paas_isolate: puts a session into the cgroup of its customer, before anything of the
+ * customer's runs.
  *
- * It goes through the customer's door (door.h), opens the leaf's files there and writes one byte: it knows no
- * specification, asks nobody. DOORS/UID:view says which mount namespace the session enters then (view.h). What stands
- * on its line in the stack is in options.h. See pam_paas_isolate(8).
+ * It goes through the customer's door (door.h), opens the leaf's files there and writes one byte:
+ * it knows no specification, asks nobody. DOORS/UID:view says which mount namespace the session
+ * enters then (view.h). What stands on its line in the stack is in options.h. See
+ * pam_paas_isolate(8).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -87,35 +89,42 @@ static int refuse(pam_handle_t *pamh, int flags, const char *words)
 }
 
 /* For a customer who would lack WHAT: refused, unless on_failure= says otherwise. */
-static int apply_on_failure(pam_handle_t *pamh, int flags, const struct options *options, const char *name, const char *what)
+static int apply_on_failure(pam_handle_t *pamh, int flags, const struct options *options,
+			    const char *name, const char *what)
 {
 	if (options->open_on_failure) {
 		pam_syslog(pamh, LOG_ALERT, "%s logs in without %s (on_failure=open)", name, what);
 		return PAM_IGNORE;
 	}
 	pam_syslog(pamh, LOG_ERR, "%s refused: there would be no %s", name, what);
-	return refuse(pamh, flags, "Logins are not possible at the moment. Please contact your hosting provider.");
+	return refuse(
+		pamh, flags,
+		"Logins are not possible at the moment. Please contact your hosting provider.");
 }
 
-/* For a customer whose view cannot be had, with errno: nothing stands for it, for the host's shows what it hides. */
-static int fail_without_view(pam_handle_t *pamh, int flags, const struct options *options, const char *name)
+/* For a customer whose view cannot be had, with errno: nothing stands for it, for the host's shows
+ * what it hides. */
+static int fail_without_view(pam_handle_t *pamh, int flags, const struct options *options,
+			     const char *name)
 {
 	pam_syslog(pamh, LOG_ERR, "the view of %s cannot be entered: %s", name, strerror(errno));
 	return apply_on_failure(pamh, flags, options, name, "view");
 }
 
-/* For a customer whose leaf cannot be had: the penalty leaf, in the view of USER if doors can be read that may name one;
- * when the leaf fails too, what on_failure= says. */
-static int fail_without_door(pam_handle_t *pamh, int flags, const struct options *options, const char *name,
-			const struct passwd *user)
+/* For a customer whose leaf cannot be had: the penalty leaf, in the view of USER if doors can be
+ * read that may name one; when the leaf fails too, what on_failure= says. */
+static int fail_without_door(pam_handle_t *pamh, int flags, const struct options *options,
+			     const char *name, const struct passwd *user)
 {
 	struct stat found;
 
 	if (!options->penalty || door_enter_leaf(options->penalty) != ENTERED)
 		return apply_on_failure(pamh, flags, options, name, "limits");
-	if (user && !stat(options->doors, &found) && view_enter(options->doors, user->pw_uid) == VIEW_BROKEN)
+	if (user && !stat(options->doors, &found) &&
+	    view_enter(options->doors, user->pw_uid) == VIEW_BROKEN)
 		return fail_without_view(pamh, flags, options, name);
-	pam_syslog(pamh, LOG_WARNING, "%s is in %s until reconcile mends the doors", name, options->penalty);
+	pam_syslog(pamh, LOG_WARNING, "%s is in %s until reconcile mends the doors", name,
+		   options->penalty);
 	return PAM_SUCCESS;
 }
 
@@ -127,12 +136,15 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	const char *service = NULL, *name = NULL;
 	const struct passwd *user;
 
-	if (pam_get_item(pamh, PAM_SERVICE, (const void **)&service) != PAM_SUCCESS || !is_placed_service(service) ||
-	    pam_get_item(pamh, PAM_USER, (const void **)&name) != PAM_SUCCESS || !name || !strcmp(name, "root"))
+	if (pam_get_item(pamh, PAM_SERVICE, (const void **)&service) != PAM_SUCCESS ||
+	    !is_placed_service(service) ||
+	    pam_get_item(pamh, PAM_USER, (const void **)&name) != PAM_SUCCESS || !name ||
+	    !strcmp(name, "root"))
 		return PAM_IGNORE;
 	user = lookup_user(pamh, name);
 	if (!user) {
-		pam_syslog(pamh, LOG_ERR, "%s cannot be looked up: nobody knows whose login this is", name);
+		pam_syslog(pamh, LOG_ERR,
+			   "%s cannot be looked up: nobody knows whose login this is", name);
 		return fail_without_door(pamh, flags, &options, name, NULL);
 	}
 	if (options_skip(&options, user->pw_uid))
@@ -143,16 +155,22 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	case VIEW_FAILED:
 		return fail_without_view(pamh, flags, &options, name);
 	case NO_DOOR:
-		if (options.strangers_to_penalty && options.penalty && door_enter_leaf(options.penalty) == ENTERED)
+		if (options.strangers_to_penalty && options.penalty &&
+		    door_enter_leaf(options.penalty) == ENTERED)
 			return PAM_SUCCESS;
 		return PAM_IGNORE;
 	case REFUSED:
-		pam_syslog(pamh, LOG_NOTICE, "%s refused: the account is suspended or frozen", name);
-		return refuse(pamh, flags, "This account is suspended. Please contact your hosting provider.");
+		pam_syslog(pamh, LOG_NOTICE, "%s refused: the account is suspended or frozen",
+			   name);
+		return refuse(pamh, flags,
+			      "This account is suspended. Please contact your hosting provider.");
 	case FULL:
-		pam_syslog(pamh, LOG_NOTICE, "%s refused: the account has as many processes as it may", name);
-		return refuse(pamh, flags, "This account has as many processes as it may have. Please end some first, or contact "
-					   "your hosting provider.");
+		pam_syslog(pamh, LOG_NOTICE,
+			   "%s refused: the account has as many processes as it may", name);
+		return refuse(pamh, flags,
+			      "This account has as many processes as it may have. Please end some "
+			      "first, or contact "
+			      "your hosting provider.");
 	case BROKEN:
 		break;
 	}

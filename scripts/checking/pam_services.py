@@ -8,14 +8,17 @@ import textwrap
 from paas_isolate.linux.pam.profile import SERVICES
 
 HEADER = """\
-/* Services whose sessions run what a customer wants. Daemons such as dovecot are not among them: their workers open
- * sessions for many users and stay where they were put. Made by scripts/checking/pam_services.py: do not edit. */
+/* Services whose sessions run what a customer wants. Daemons such as dovecot are not among them:
+ * their workers open sessions for many users and stay where they were put. Made by
+ * scripts/checking/pam_services.py: do not edit. */
 #ifndef PAAS_ISOLATE_SERVICES_H
 #define PAAS_ISOLATE_SERVICES_H
 
+/* clang-format off */
 static const char *const services[] = {
 %s
 };
+/* clang-format on */
 
 #endif
 """
