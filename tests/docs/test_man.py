@@ -210,8 +210,8 @@ def test_options_of_the_module_are_in_the_manual_with_their_defaults() -> None:
         *((name, "") for name in known - {"last_uid"}),
     }
     assert all(f"Op Cm {name}=" in sections(MODULE)["SYNOPSIS"] for name in known)
-    (initial,) = re.findall(r"struct options options = \{(.*)\};", source)
-    assert all(value.strip('"') in said for value in re.findall(r"= ([^,]+)", initial))
+    (initial,) = re.findall(r"struct options options = \{(.*?)\};", source, re.S)
+    assert all(value.strip('"') in said for value in re.findall(r"= ([^,\n]+)", initial))
     assert set(re.findall(r"on_failure=(\w+)", source)) == set(re.findall(r"It Cm on_failure=(\w+)", said))
 
 
@@ -250,7 +250,7 @@ def test_what_the_keeper_notes_is_in_the_manual() -> None:
     source = launcher_source("paas-run.c", "shim.h", "shim.c")
     ours = (SOURCE / "paas_isolate/linux/records.py").read_text()
     services = (SOURCE / "paas_isolate/linux/services.py").read_text()
-    noted = {word for text in re.findall(r"\brecord_line\((.*?)\);", source) for word in re.findall(r'"([a-z]+)', text)}
+    noted = {word for text in re.findall(r"\brecord_line\((.*?)\);", source, re.S) for word in re.findall(r'"([a-z]+)', text)}
     said = sections(KEEPER)
     told = set(re.findall(r"^\.It Li ([a-z-]+)(?: Ar .*)?$", said["DESCRIPTION"], re.M))
     assert noted == {"main", "unhealthy", "signal", "exit", "keeper", "waiting", "failed", "background"}
