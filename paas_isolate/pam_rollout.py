@@ -135,7 +135,7 @@ def _wrong_for_root(on: TrialContext, found: Session) -> str:
 
 
 def _door(on: TrialContext, uid: int, service: str) -> str:
-    """Where a login of a customer's uid leads, as pam/leaf.h looks it up."""
+    """Where a login of a customer's uid leads, as pam/module/door.c looks it up."""
     return on.doors.get(f"{uid}.{service}") or on.doors[str(uid)]
 
 

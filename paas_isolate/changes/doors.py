@@ -1,7 +1,7 @@
 """Which leaf a login enters: the doors that should be there, and the steps to them.
 
 A door's name is a uid, or `uid.service` where an account's `entry:` sends logins through that PAM service elsewhere.
-It leads to a leaf, or is closed: then it says whose it is, and logins are refused (see pam/pam_paas_isolate.c).
+It leads to a leaf, or is closed: then it says whose it is, and logins are refused (see pam/module/door.c).
 `uid:view` says whose view the uid's logins enter.
 """
 

@@ -1,10 +1,12 @@
 /* enter DOORS UID TIMES: how long a process takes to enter the view of UID, each time another: microseconds, a line each. */
 #define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "../../pam/view.h"
+#include "../../pam/common/view.h"
 
 int main(int argc, char **argv)
 {

@@ -12,6 +12,7 @@ from benchmark.ground import Place
 
 STAGE = Path(__file__).with_name("views_stage.py")
 ENTER = Path(__file__).with_name("enter.c")
+VIEW = Path(__file__).parents[2] / "pam" / "common" / "view.c"
 ACCOUNTS = 1000
 
 
@@ -29,7 +30,7 @@ def measured(where: Place, accounts: int, say: Callable[[str], None]) -> list[Co
     paths = [root / "users" / f"a{number}" for number in range(accounts)]
     with tempfile.TemporaryDirectory(dir="/var/lib") as place:
         program = Path(place) / "enter"
-        subprocess.run(["gcc", "-O2", "-o", program, ENTER], check=True)
+        subprocess.run(["gcc", "-O2", "-o", program, ENTER, VIEW], check=True)
         for path in (root, root / "users", *paths):
             path.mkdir()
         try:

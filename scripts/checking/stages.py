@@ -89,9 +89,10 @@ def _shell(_: Workshop) -> bool:
     return _call("shellcheck", "--external-sources", *scripts, str(SOURCE / ".ci" / "run"))
 
 
-def _c(_: Workshop) -> bool:
+def _c(shop: Workshop) -> bool:
     sources = [str(path) for path in sorted(SOURCE.glob("**/*.c"))]
-    return all(_call("gcc", *WARNINGS, source) for source in sources)
+    native = [str(path) for path in sorted(SOURCE.glob("pam/*/*.[ch]"))]
+    return _call(shop.tool("clang-format"), "--dry-run", "--Werror", *native) and all(_call("gcc", *WARNINGS, source) for source in sources)
 
 
 def _man(_: Workshop) -> bool:

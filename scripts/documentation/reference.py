@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from paas_isolate.cli.front import VERBS, paas_isolate
+from paas_isolate.cli.commands import VERBS, paas_isolate
 from paas_isolate.model.limits import LIMITS, SHORT
 from paas_isolate.spec.schema import schema
 

@@ -51,7 +51,7 @@ module_directory() {
 
 # What the sources are, and what was made of them: whoever damages one has it mended by the next run.
 what_is_built() { # WHERE
-    (cd "$source_tree/pam" && sha256sum Makefile ./*.[ch] ./*.sh) | sum /dev/stdin
+    (cd "$source_tree/pam" && sha256sum Makefile ./*.sh ./*/*.[ch] ./*/*.map) | sum /dev/stdin
     (cd "$destdir/" && sha256sum ".$1/$module" ".$launcher" ".$keeper" && stat -c %a ".$1/$module" ".$launcher" ".$keeper") 2>/dev/null || true
 }
 
@@ -70,7 +70,7 @@ need_compiler() {
 # Without debugging information, which knows of the scratch directory: the same sources make the same files.
 build_native() {
     mkdir -- "$scratch/pam"
-    cp -- "$source_tree"/pam/{Makefile,*.[ch],*.sh} "$scratch/pam/"
+    cp -R -- "$source_tree"/pam/{Makefile,seal.sh,common,launchers,module} "$scratch/pam/"
     make --silent -C "$scratch/pam" CFLAGS=-O2 >"$scratch/make" 2>&1 || fail "pam/ does not compile: $(<"$scratch/make")"
     changed 'compiles the PAM module, paas-enter and paas-run'
 }

@@ -218,7 +218,7 @@ def json_keys(verb: str) -> list[str]:
 
 
 def test_options_of_the_module_are_in_the_manual_with_their_defaults() -> None:
-    source = (SOURCE / "pam/options.h").read_text()
+    source = (SOURCE / "pam/module/options.c").read_text()
     said = sections(MODULE)["OPTIONS"]
     known = set(re.findall(r'str(?:n)?cmp\(word, "([a-z_]+)=', source))
     assert set(re.findall(r"^\.It Cm (\w+)=|, Cm (\w+)=", said, flags=re.MULTILINE)) == {
@@ -226,8 +226,8 @@ def test_options_of_the_module_are_in_the_manual_with_their_defaults() -> None:
         *((name, "") for name in known - {"last_uid"}),
     }
     assert all(f"Op Cm {name}=" in sections(MODULE)["SYNOPSIS"] for name in known)
-    (initial,) = re.findall(r"struct options options = \{(.*)\};", source)
-    assert all(value.strip('"') in said for value in re.findall(r"= ([^,]+)", initial))
+    (initial,) = re.findall(r"struct options options = \{(.*?)\};", source, re.S)
+    assert all(value.strip('"') in said for value in re.findall(r"= ([^,\n]+)", initial))
     assert set(re.findall(r"on_failure=(\w+)", source)) == set(re.findall(r"It Cm on_failure=(\w+)", said))
 
 
@@ -236,14 +236,18 @@ def test_the_module_says_for_which_services_and_in_which_words() -> None:
         plain(sections(MODULE)["DESCRIPTION"].partition("Services whose")[2]).replace(",", "").split("Not daemons")[0]
     )
     assert set(told.rstrip(" .").split(": ")[1].split()) == set(SERVICES)
-    source = (SOURCE / "pam/pam_paas_isolate.c").read_text()
+    source = (SOURCE / "pam/module/pam_paas_isolate.c").read_text()
     assert set(re.findall(r"return (PAM_\w+);", source)) == set(re.findall(r"^\.It Dv (\w+)", MODULE.read_text(), re.M))
     assert "This account is suspended. Please contact your hosting provider." in source
     assert "This account is suspended. Please contact your hosting provider." in MODULE.read_text()
 
 
+def launcher_source(*names: str) -> str:
+    return "".join((SOURCE / "pam" / "launchers" / name).read_text() for name in names)
+
+
 def test_options_and_statuses_of_the_launcher_are_in_the_manual() -> None:
-    source = "".join((SOURCE / "pam" / name).read_text() for name in ("customer.h", "paas-enter.c", "terminal.h"))
+    source = launcher_source("privileges.h", "privileges.c", "paas-enter.c", "terminal.h")
     known = set(re.findall(r'\{"([a-z-]+)", (?:required|no)_argument, NULL, \'(\w)\'\}', source))
     said = sections(LAUNCHER)
     assert {
@@ -259,10 +263,10 @@ def test_options_and_statuses_of_the_launcher_are_in_the_manual() -> None:
 
 
 def test_what_the_keeper_notes_is_in_the_manual() -> None:
-    source = "".join((SOURCE / "pam" / it).read_text() for it in ("paas-run.c", "keeper.h"))
+    source = launcher_source("paas-run.c", "shim.h", "shim.c")
     ours = (SOURCE / "paas_isolate/linux/services/records.py").read_text()
     services = (SOURCE / "paas_isolate/linux/services/steps.py").read_text()
-    noted = {word for text in re.findall(r"\bnote\((.*?)\);", source) for word in re.findall(r'"([a-z]+)', text)}
+    noted = {word for text in re.findall(r"\brecord_line\((.*?)\);", source, re.S) for word in re.findall(r'"([a-z]+)', text)}
     said = sections(KEEPER)
     told = set(re.findall(r"^\.It Li ([a-z-]+)(?: Ar .*)?$", said["DESCRIPTION"], re.M))
     assert noted == {"main", "unhealthy", "signal", "exit", "keeper", "waiting", "failed", "background"}
@@ -283,7 +287,7 @@ def test_what_the_keeper_notes_is_in_the_manual() -> None:
 
 def test_what_a_program_finds_is_in_the_manual() -> None:
     kept = (SOURCE / "paas_isolate/changes/supervision.py").read_text()
-    launcher = (SOURCE / "pam/customer.h").read_text()
+    launcher = launcher_source("privileges.c")
     names = re.findall(r'yield \(?"([A-Z_0-9]+)"(?: if .* else "([A-Z]+)")?', kept)
     told = {name for pair in names for name in pair if name} | set(re.findall(r'setenv\("(\w+)"', launcher))
     lines = re.findall(r"^\.It Ev (.+)$", sections(LANGUAGE)["SERVICES THAT ARE RUN"], re.M)

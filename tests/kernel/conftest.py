@@ -14,9 +14,10 @@ import workplace
 from login_house import House
 from login_kit import Kit, make
 from pam_session import SANITIZERS, STRICT, Built, build
+from pam_sources import ENTER
 from shop import Shop
 from spaces import Namespace, neighbour_of, opened
-from view_stage import LAUNCHER, Sight
+from view_stage import Sight
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.tree import CgroupTree
@@ -118,7 +119,7 @@ def view_programs() -> Iterator[tuple[Path, Built]]:
     with tempfile.TemporaryDirectory(dir="/opt") as place:
         os.chmod(place, 0o755)
         launcher = Path(place) / "paas-enter"
-        subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", launcher, LAUNCHER], check=True)
+        subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", launcher, *ENTER], check=True)
         yield launcher, build(Path(place), *SANITIZERS)
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pam_session import SANITIZERS, STRICT
-from workplace import KEEPER, until
+from pam_sources import RUN
+from workplace import until
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
-from paas_isolate.linux.services import launch
+from paas_isolate.linux.services.steps import launch
 from paas_isolate.model.service_program import Launch
 
 CUSTOMER, OTHER = 65534, 1
@@ -33,7 +34,7 @@ def build(place: Path, *more: str) -> Path:
     options = place / "options.c"
     names = ("__asan_default_options", "__ubsan_default_options")
     options.write_text("".join(_OPTIONS % (name, name, complaints) for name in names))
-    subprocess.run(["gcc", *STRICT, *SANITIZERS, *more, "-o", place / "paas-run", KEEPER, options], check=True)
+    subprocess.run(["gcc", *STRICT, *SANITIZERS, *more, "-o", place / "paas-run", *RUN, options], check=True)
     return place / "paas-run"
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pam_sources import EXPORTS, MODULE
+
 from paas_isolate.linux.cgroup.tree import CgroupTree
 
-SOURCE = Path(__file__).parents[2] / "pam" / "pam_paas_isolate.c"
 HARNESS = Path(__file__).with_name("session.c")
 STRICT = ("-std=gnu17", "-g", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
@@ -42,9 +43,8 @@ def build(place: Path, *flags: str) -> Built:
     """Compiled with these flags; with SANITIZERS, what reads or writes where it must not ends the session's process."""
     built = Built(place / "pam_paas_isolate.so", place / "session")
     common = ["gcc", *STRICT, *flags]
-    subprocess.run(
-        [*common, "-shared", "-fPIC", "-fvisibility=hidden", "-o", built.module, SOURCE, "-lpam"], check=True
-    )
+    shared = ("-shared", "-fPIC", "-fvisibility=hidden", f"-Wl,--version-script={EXPORTS}")
+    subprocess.run([*common, *shared, "-o", built.module, *MODULE, "-lpam"], check=True)
     subprocess.run([*common, "-o", built.session, HARNESS, "-lpam"], check=True)
     return built
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 from pam_session import STRICT
+from pam_sources import ENTER
 from shop import NO_LIMIT, Shop
 
 from paas_isolate.source import decisions
 
 pytestmark = pytest.mark.kernel
 
-SOURCE = Path(__file__).parents[2] / "pam" / "paas-enter.c"
 WHO = ("sh", "-c", "id -un; sed -n s/^0:://p /proc/self/cgroup; echo $HUE")
 
 
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("sbin") / "paas-enter"
-    subprocess.run(["gcc", *STRICT, "-O2", "-o", program, SOURCE], check=True)
+    subprocess.run(["gcc", *STRICT, "-O2", "-o", program, *ENTER], check=True)
     return program
 
 

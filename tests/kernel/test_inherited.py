@@ -15,7 +15,8 @@ import burden
 import pytest
 from keeper_stage import LEAF, Stage, build
 from pam_session import QUIET, SANITIZERS, STRICT
-from test_launcher import CUSTOMER, SOURCE, Machine
+from pam_sources import ENTER
+from test_launcher import CUSTOMER, Machine
 from workplace import until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("launcher") / "paas-enter"
-    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, SOURCE], check=True)
+    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, *ENTER], check=True)
     return program
 
 

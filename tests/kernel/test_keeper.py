@@ -24,7 +24,7 @@ pytestmark = pytest.mark.kernel
 @pytest.fixture(scope="module")
 def program() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as place:
-        yield build(Path(place), "-DHOOK_MOST=2000")
+        yield build(Path(place), "-DHOOK_TIMEOUT_MS=2000")
 
 
 @pytest.fixture

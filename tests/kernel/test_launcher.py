@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from pam_session import QUIET, SANITIZERS, STRICT
+from pam_sources import ENTER
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 
 pytestmark = pytest.mark.kernel
 
-SOURCE = Path(__file__).parents[2] / "pam" / "paas-enter.c"
 CUSTOMER, OTHER = 65534, 1
 """`nobody` plays the customer, whose account is called so; `daemon` has another."""
 
@@ -39,7 +39,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("launcher") / "paas-enter"
-    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, SOURCE], check=True)
+    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, *ENTER], check=True)
     return program
 
 

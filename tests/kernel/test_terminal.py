@@ -13,8 +13,9 @@ from typing import Any
 import burden
 import pytest
 from pam_session import QUIET, SANITIZERS, STRICT
+from pam_sources import ENTER
 from terminals import WINDOW, Terminal
-from test_launcher import CUSTOMER, SOURCE, Machine
+from test_launcher import CUSTOMER, Machine
 from workplace import until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
@@ -27,7 +28,7 @@ HUNG_UP = 129
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("launcher") / "paas-enter"
-    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, SOURCE], check=True)
+    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, *ENTER], check=True)
     return program
 
 

@@ -16,7 +16,6 @@ from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 
 PRIVATE = "private: {processes: true, tmp: true, shm: true}\n"
-LAUNCHER = Path(__file__).parents[2] / "pam" / "paas-enter.c"
 LISTS = "import json, os; print(json.dumps(sorted(os.listdir({path!r}))))"
 PYTHON = ("/usr/bin/python3", "-ISc")
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import pytest
 from pam_session import STRICT
+from pam_sources import RUN
 from shop import NO_LIMIT, Shop
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
@@ -21,13 +22,11 @@ from paas_isolate.linux.process import procfs
 ALICE = 300_000 + secrets.randbelow(100_000) * 3
 """A uid that is drawn, so that runs beside each other do not look at each other's processes."""
 
-KEEPER = Path(__file__).parents[2] / "pam" / "paas-run.c"
-
 
 def build(place: Path) -> Path:
     """paas-run, in a directory that stands for /usr/local/sbin."""
     program = place / "paas-run"
-    subprocess.run(["gcc", *STRICT, "-O2", "-o", program, KEEPER], check=True)
+    subprocess.run(["gcc", *STRICT, "-O2", "-o", program, *RUN], check=True)
     return program
 
 

@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+from checking import pam_services
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux.pam.profile import SERVICES, Options, lines, options, text
+from paas_isolate.linux.pam.profile import Options, lines, options, text
 from paas_isolate.model.account import Fleet, Host
 
-MODULE = Path(__file__).parents[2] / "pam" / "pam_paas_isolate.c"
+MODULE = Path(__file__).parents[2] / "pam" / "module"
 OPTIONS = Options(1000, 59999, (1004,), "/tree/penalty", "/run/doors")
 
 
@@ -21,10 +22,8 @@ def jumps(line: str) -> dict[str, int]:
     return {result: int(number) for result, number in re.findall(r"(\w+)=(\d+)[\s\]]", line.partition("]")[0] + "]")}
 
 
-def test_the_services_are_those_of_the_module() -> None:
-    table = re.search(r"services\[\] = \{(.*?)\}", MODULE.read_text(), re.S)
-    assert table
-    assert tuple(re.findall(r'"([\w-]+)"', table[1])) == SERVICES
+def test_the_services_of_the_module_are_made_of_ours() -> None:
+    assert (MODULE / "services.h").read_text() == pam_services.header()
 
 
 @pytest.mark.parametrize("exempt", [(), ("@sudo",), ("ops", "@sudo", "@wheel")])

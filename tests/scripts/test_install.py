@@ -331,9 +331,9 @@ def test_the_module_and_the_launcher_are_compiled_only_when_their_source_changed
         launchers = ((install.root / it).stat().st_ino for it in (LAUNCHER, KEEPER))
         return install.module().read_bytes(), install.module().stat().st_ino, *launchers
 
-    sources = sorted((install.source / "pam").iterdir())
+    sources = sorted((install.source / "pam").rglob("*"))
     assert "compiles the PAM module" in install(compiles=True)
-    assert sorted((install.source / "pam").iterdir()) == sources, "the source tree stays clean"
+    assert sorted((install.source / "pam").rglob("*")) == sources, "the source tree stays clean"
     assert "Usage: paas-enter" in subprocess.check_output([install.root / LAUNCHER, "--help"], text=True)
     keeper = subprocess.run([install.root / KEEPER], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert (keeper.returncode, keeper.stderr.partition(":")[0]) == (125, "paas-run")
@@ -344,7 +344,7 @@ def test_the_module_and_the_launcher_are_compiled_only_when_their_source_changed
     assert "nothing changed" in install(compiles=True)
     assert install.there() == before
 
-    with (install.source / "pam/leaf.h").open("a") as source:
+    with (install.source / "pam/common/leaf.h").open("a") as source:
         source.write("/* as good as before */\n")
     assert "compiles the PAM module" in install(compiles=True)
     assert [*built()] == [module, *inodes], "the same again is not written"

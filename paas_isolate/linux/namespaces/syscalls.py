@@ -67,7 +67,7 @@ def become_root(new: str, old: str) -> None:
 
 
 def open_namespace(path: str) -> int:
-    """The handle of a mount namespace that root has made; OSError where it is none. As pam/view.h has it."""
+    """The handle of a mount namespace that root has made; OSError where it is none. As pam/common/view.c has it."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         if fcntl.ioctl(handle, _NS_GET_NSTYPE) != _NEWNS:

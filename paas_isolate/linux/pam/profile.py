@@ -21,7 +21,7 @@ SERVICES = (
     *("sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l", "cron", "crond", "atd", "vsftpd"),
     *("proftpd", "pure-ftpd", "systemd-user", "remote", "rsh", "screen", "tmux", "cockpit", "xrdp-sesman"),
 )
-"""Services whose sessions run what a customer wants, as pam_paas_isolate.c has them too."""
+"""Services whose sessions run what a customer wants, and nothing else: pam/module/services.h is made of it."""
 
 REFUSED = "Logins are not possible at the moment. Please contact your hosting provider."
 

@@ -80,7 +80,7 @@ def _request_file(of: Launch, views: str, ended: str) -> int:
 
 
 def _request(of: Launch) -> Iterator[str]:
-    """See pam/request.h."""
+    """See pam/launchers/request.c."""
     name = of.service if of.number == 1 else f"{of.service}.{of.number}"
     yield from (
         f"user={of.called or of.user}",

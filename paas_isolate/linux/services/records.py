@@ -1,6 +1,6 @@
 """What is known of services that run, in a directory of root's alone: a record for each leaf, gone with the boot.
 
-The first line is ours, JSON; the keeper (pam/keeper.h) and we add lines behind it. A new run is a new file.
+The first line is ours, JSON; the shim (pam/launchers/shim.c) and we add lines behind it. A new run is a new file.
 """
 
 import os

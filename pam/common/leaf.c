@@ -1,8 +1,4 @@
-/* A leaf's files, as the PAM module and the launcher open them: never anything but a file of cgroup2, and without
- * ever waiting. What fails says why in errno. */
-#ifndef PAAS_ISOLATE_LEAF_H
-#define PAAS_ISOLATE_LEAF_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -12,15 +8,17 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "leaf.h"
+
 /* Opens PATH below the directory AT. -1 where it cannot be. */
-static inline int leaf_open(int at, const char *path, int flags)
+int leaf_open(int at, const char *path, int flags)
 {
 	/* O_NONBLOCK: what lies there may be a fifo. O_NOCTTY: or a terminal. */
 	return openat(at, path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
 /* Closes FD and leaves errno as it was. */
-static inline void leaf_close(int fd)
+static void leaf_close(int fd)
 {
 	int saved = errno;
 
@@ -28,9 +26,9 @@ static inline void leaf_close(int fd)
 	errno = saved;
 }
 
-/* Whether the cgroup is frozen whose cgroup.events is PATH below AT: who enters it then waits for the thaw.
- * 1, 0, or -1; EXDEV where it is no cgroup. */
-static inline int leaf_frozen(int at, const char *path)
+/* Whether the cgroup is frozen whose cgroup.events is PATH below AT: who enters it then waits for
+ * the thaw. 1, 0, or -1; EXDEV where it is no cgroup. */
+int leaf_frozen(int at, const char *path)
 {
 	char text[256];
 	ssize_t size = -1;
@@ -53,7 +51,7 @@ static inline int leaf_frozen(int at, const char *path)
 }
 
 /* The number in the file PATH below AT. False where there is no such file, or it says `max`. */
-static inline bool leaf_number(int at, const char *path, unsigned long *number)
+bool leaf_number(int at, const char *path, unsigned long *number)
 {
 	char text[32];
 	ssize_t size;
@@ -70,8 +68,9 @@ static inline bool leaf_number(int at, const char *path, unsigned long *number)
 	return true;
 }
 
-/* Puts a process into the cgroup whose cgroup.procs is PATH below AT, by its number in TEXT. 0 or -1. */
-static inline int leaf_write(int at, const char *path, const char *text)
+/* Puts a process into the cgroup whose cgroup.procs is PATH below AT, by its number in TEXT. 0 or
+ * -1. */
+int leaf_write(int at, const char *path, const char *text)
 {
 	int fd = leaf_open(at, path, O_WRONLY);
 	ssize_t written;
@@ -84,9 +83,7 @@ static inline int leaf_write(int at, const char *path, const char *text)
 }
 
 /* Puts this process into it. 0 or -1. */
-static inline int leaf_enter(int at, const char *path)
+int leaf_enter(int at, const char *path)
 {
 	return leaf_write(at, path, "0");
 }
-
-#endif

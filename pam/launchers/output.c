@@ -1,12 +1,8 @@
-/* Where the output of a service goes: the customer's log, put aside when it is large, and the journal with the names of
- * account and service as fields (systemd.journal-fields(7)). Opened and written as the customer: a link that leads to
- * what is not theirs opens nothing. What cannot be written is dropped, never waited for. */
-#ifndef PAAS_ISOLATE_OUTPUT_H
-#define PAAS_ISOLATE_OUTPUT_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,28 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "output.h"
 #include "request.h"
 
-#define JOURNAL "/run/systemd/journal/socket"
-#define LINE_MOST 8192
-#define TAIL_MOST 4096
-
-/* So many lines in so many seconds go to the journal, whose own measure is one for all customers together. */
-#define LINES_MOST 1000
-#define LINES_SECONDS 30
-
-struct output {
-	const struct request *request;
-	int log, journal;
-	/* A line that has not ended yet, for the journal; the last of the output, for a mail. */
-	char line[LINE_MOST], tail[TAIL_MOST];
-	size_t line_size, tail_size;
-	unsigned lines, left_out;
-	time_t lines_since;
-};
-
-/* Before anything of root's is given up, and before a view is entered in which it may not be. -1 where it is not. */
-static int open_journal(void)
+/* Before anything of root's is given up, and before a view is entered in which it may not be. -1
+ * where it is not. */
+int journal_open(void)
 {
 	struct sockaddr_un place = {.sun_family = AF_UNIX, .sun_path = JOURNAL};
 	int journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -50,7 +30,8 @@ static int open_journal(void)
 	return journal;
 }
 
-static void to_journal(const struct output *out, const char *line, size_t size, const char *priority)
+static void journal_send(const struct output *out, const char *line, size_t size,
+			 const char *priority)
 {
 	const struct request *of = out->request;
 	struct iovec parts[] = {
@@ -73,29 +54,31 @@ static void to_journal(const struct output *out, const char *line, size_t size, 
 }
 
 /* A line of the program's, unless there were too many. */
-static void pass_on(struct output *out)
+static void journal_line(struct output *out)
 {
 	time_t now = time(NULL);
 	char text[80];
 	int size;
 
-	if (now - out->lines_since >= LINES_SECONDS) {
+	if (now - out->lines_since >= JOURNAL_LINES_SECONDS) {
 		if (out->left_out) {
-			size = sprintf(text, "%u lines are in the log alone: too many for the journal", out->left_out);
-			to_journal(out, text, (size_t)size, "5");
+			size = sprintf(text,
+				       "%u lines are in the log alone: too many for the journal",
+				       out->left_out);
+			journal_send(out, text, (size_t)size, "5");
 		}
 		out->lines = out->left_out = 0;
 		out->lines_since = now;
 	}
-	if (++out->lines <= LINES_MOST)
-		to_journal(out, out->line, out->line_size, "6");
+	if (++out->lines <= JOURNAL_LINES_MAX)
+		journal_send(out, out->line, out->line_size, "6");
 	else
 		out->left_out++;
 	out->line_size = 0;
 }
 
 /* -1 where there is none to be had. */
-static int open_log(const struct request *request)
+int log_open(const struct request *request)
 {
 	char directory[PATH_MAX];
 	const char *end = request->log ? strrchr(request->log, '/') : NULL;
@@ -108,7 +91,9 @@ static int open_log(const struct request *request)
 	directory[end - request->log] = '\0';
 	mkdir(directory, 0750);
 	/* O_NONBLOCK: what lies there may be a fifo. */
-	log = open(request->log, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+	log = open(request->log,
+		   O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		   0640);
 	if (log >= 0 && (fstat(log, &found) || !S_ISREG(found.st_mode))) {
 		close(log);
 		log = -1;
@@ -117,7 +102,7 @@ static int open_log(const struct request *request)
 }
 
 /* LOG becomes LOG.1, LOG.1 becomes LOG.2, and the oldest goes. */
-static void put_aside(struct output *out)
+static void log_rotate(struct output *out)
 {
 	const struct request *of = out->request;
 	char from[PATH_MAX], to[PATH_MAX];
@@ -133,11 +118,12 @@ static void put_aside(struct output *out)
 	if (!of->log_keep)
 		unlink(of->log);
 	close(out->log);
-	out->log = open_log(of);
+	out->log = log_open(of);
 }
 
-/* Whether the open log is not what stands at its path any more: it was moved away (logrotate(8)), or removed. */
-static bool is_elsewhere(const struct output *out, const struct stat *now)
+/* Whether the open log is not what stands at its path any more: it was moved away (logrotate(8)),
+ * or removed. */
+static bool log_was_moved(const struct output *out, const struct stat *now)
 {
 	struct stat there;
 
@@ -146,29 +132,30 @@ static bool is_elsewhere(const struct output *out, const struct stat *now)
 	return there.st_dev != now->st_dev || there.st_ino != now->st_ino;
 }
 
-static void to_log(struct output *out, const char *text, size_t size)
+static void log_append(struct output *out, const char *text, size_t size)
 {
 	struct stat now;
 
 	if (out->log >= 0 && !fstat(out->log, &now)) {
-		if (is_elsewhere(out, &now)) {
+		if (log_was_moved(out, &now)) {
 			close(out->log);
-			out->log = open_log(out->request);
-		} else if (out->request->log_max && (unsigned long)now.st_size >= out->request->log_max)
-			put_aside(out);
+			out->log = log_open(out->request);
+		} else if (out->request->log_max &&
+			   (unsigned long)now.st_size >= out->request->log_max)
+			log_rotate(out);
 	} else if (out->log < 0)
-		out->log = open_log(out->request);
+		out->log = log_open(out->request);
 	if (out->log >= 0 && write(out->log, text, size) < 0)
 		return; /* a full disk, a quota: the program goes on */
 }
 
-static void remember_tail(struct output *out, const char *text, size_t size)
+static void tail_append(struct output *out, const char *text, size_t size)
 {
-	size_t room = TAIL_MOST - out->tail_size;
+	size_t room = TAIL_MAX_BYTES - out->tail_size;
 
-	if (size > TAIL_MOST) {
-		text += size - TAIL_MOST;
-		size = TAIL_MOST;
+	if (size > TAIL_MAX_BYTES) {
+		text += size - TAIL_MAX_BYTES;
+		size = TAIL_MAX_BYTES;
 	}
 	if (size > room) {
 		memmove(out->tail, out->tail + (size - room), out->tail_size - (size - room));
@@ -179,20 +166,20 @@ static void remember_tail(struct output *out, const char *text, size_t size)
 }
 
 /* What the program has said. */
-static void take_output(struct output *out, const char *text, size_t size)
+void output_append(struct output *out, const char *text, size_t size)
 {
-	to_log(out, text, size);
-	remember_tail(out, text, size);
+	log_append(out, text, size);
+	tail_append(out, text, size);
 	for (size_t i = 0; i < size; i++) {
 		if (text[i] != '\n')
 			out->line[out->line_size++] = text[i];
-		if (text[i] == '\n' || out->line_size == LINE_MOST)
-			pass_on(out);
+		if (text[i] == '\n' || out->line_size == LINE_MAX_BYTES)
+			journal_line(out);
 	}
 }
 
 /* What is to be said by us, in the customer's log too. */
-__attribute__((format(printf, 2, 3))) static void say(struct output *out, const char *format, ...)
+void output_message(struct output *out, const char *format, ...)
 {
 	char text[512] = "paas-isolate: ";
 	size_t begin = strlen(text), size;
@@ -204,10 +191,8 @@ __attribute__((format(printf, 2, 3))) static void say(struct output *out, const 
 	if (size > sizeof text - 2)
 		size = sizeof text - 2;
 	if (out->line_size)
-		pass_on(out);
-	to_journal(out, text, size, "5");
+		journal_line(out);
+	journal_send(out, text, size, "5");
 	text[size++] = '\n';
-	to_log(out, text, size);
+	log_append(out, text, size);
 }
-
-#endif

@@ -1,14 +1,4 @@
-/* A session of its own for a command that root starts, and never root's terminal: whoever holds that can read what root
- * types, change how it works, and where it is the controlling one put words into it (TIOCSTI, see ioctl_tty(2)).
- *
- * Where the caller has no terminal nothing is forked. Where it has one this process stays outside, as root, and passes
- * on signals and the exit status. What is a terminal among the standard descriptors becomes one of the command's own, and
- * bytes are copied between the two, unchanged, as ssh(1) does. The command never holds up its caller: keys are taken and
- * kept while it reads none, and its end ends the copying, whoever holds its terminal still.
- */
-#ifndef PAAS_ISOLATE_TERMINAL_H
-#define PAAS_ISOLATE_TERMINAL_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,26 +15,25 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "customer.h"
+#include "privileges.h"
+#include "terminal.h"
 
 /* Ctrl-] so often within a second gives the terminal back, as in machinectl(1). */
-#define ESCAPE 0x1d
-#define ESCAPES 3
-
-/* The terminal is gone, or was given back: the command has got SIGHUP. */
-enum { HUNG_UP = 129 }; /* 128 + SIGHUP, as a shell has it */
+#define ESCAPE_KEY 0x1d
+#define ESCAPE_COUNT 3
 
 /* Milliseconds until it is looked again whether keys are ours to read. */
-#define AGAIN 200
+#define RECHECK_MS 200
 
 /* More than the kernel keeps of what a command has written before its end. */
-#define LAST_MOST (256 << 10)
+#define DRAIN_MAX_BYTES (256 << 10)
 
 struct terminal {
 	/* -1 without a terminal among the standard descriptors. `out`: which of them. */
 	int out, master, slave, signals;
-	/* `keys`: standard input is it. `lines`: a pipe takes the output, and who reads that may want the keys, too (less):
-	 * root's terminal stays as it is, and whole lines are passed on. `raw`: it is set so; `changed`: it was, once. */
+	/* `keys`: standard input is it. `lines`: a pipe takes the output, and who reads that may
+	 * want the keys, too (less): root's terminal stays as it is, and whole lines are passed on.
+	 * `raw`: it is set so; `changed`: it was, once. */
 	bool keys, lines, raw, changed;
 	struct termios before;
 	pid_t child;
@@ -64,14 +53,15 @@ static bool has_controlling_terminal(void)
 	return true;
 }
 
-/* Without a terminal to leave: whether this process is the leader of a session, or could become it. The leader of a
- * process group has to be another's member first (setsid(2)). */
+/* Without a terminal to leave: whether this process is the leader of a session, or could become it.
+ * The leader of a process group has to be another's member first (setsid(2)). */
 static bool leads_session(void)
 {
-	return getsid(0) == getpid() || setsid() >= 0 || (!setpgid(0, getpgid(getppid())) && setsid() >= 0);
+	return getsid(0) == getpid() || setsid() >= 0 ||
+	       (!setpgid(0, getpgid(getppid())) && setsid() >= 0);
 }
 
-static void copy_window(const struct terminal *terminal)
+static void copy_window_size(const struct terminal *terminal)
 {
 	struct winsize size;
 
@@ -100,7 +90,8 @@ static void set_raw(struct terminal *terminal)
 	terminal->changed |= terminal->raw;
 }
 
-/* Whether the terminal is not another job's. What is no controlling terminal of ours knows no jobs of ours (-1). */
+/* Whether the terminal is not another job's. What is no controlling terminal of ours knows no jobs
+ * of ours (-1). */
 static bool in_foreground(void)
 {
 	pid_t foreground = tcgetpgrp(STDIN_FILENO);
@@ -108,7 +99,8 @@ static bool in_foreground(void)
 	return foreground < 0 || foreground == getpgrp();
 }
 
-/* Whether keys are ours to read: not those that a job in the foreground, or a program beside us, is there for. */
+/* Whether keys are ours to read: not those that a job in the foreground, or a program beside us, is
+ * there for. */
 static bool may_read(struct terminal *terminal)
 {
 	struct termios now;
@@ -137,9 +129,10 @@ static void open_terminal(struct terminal *terminal, const struct passwd *user)
 		fail("no terminal can be had: %s", strerror(errno));
 	/* By no path: what lies at /dev/pts is of no matter. */
 	terminal->slave = ioctl(terminal->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (terminal->slave < 0 || fchown(terminal->slave, user->pw_uid, user->pw_gid) || fchmod(terminal->slave, 0600))
+	if (terminal->slave < 0 || fchown(terminal->slave, user->pw_uid, user->pw_gid) ||
+	    fchmod(terminal->slave, 0600))
 		fail("no terminal can be had: %s", strerror(errno));
-	copy_window(terminal);
+	copy_window_size(terminal);
 	if (tcgetattr(terminal->keys ? STDIN_FILENO : terminal->out, &terminal->before))
 		fail("the terminal: %s", strerror(errno));
 	like = terminal->before;
@@ -149,19 +142,20 @@ static void open_terminal(struct terminal *terminal, const struct passwd *user)
 	may_read(terminal);
 }
 
-/* Root's terminal as it was. What it answers itself to the command's last words is not for root's shell: TCSAFLUSH. */
-static void give_back(const struct terminal *terminal)
+/* Root's terminal as it was. What it answers itself to the command's last words is not for root's
+ * shell: TCSAFLUSH. */
+static void restore_terminal(const struct terminal *terminal)
 {
 	if (terminal->changed && in_foreground())
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal->before);
 }
 
 /* Ends as the command did; a hang-up ends it by closing its terminal. */
-__attribute__((noreturn)) static void end_like(const struct terminal *terminal, int status)
+__attribute__((noreturn)) static void exit_like_command(const struct terminal *terminal, int status)
 {
 	const struct rlimit none = {0, 0};
 
-	give_back(terminal);
+	restore_terminal(terminal);
 	if (WIFSIGNALED(status)) {
 		sigset_t all;
 
@@ -179,17 +173,17 @@ __attribute__((noreturn)) static void hang_up(struct terminal *terminal)
 {
 	close(terminal->master);
 	kill(terminal->child, SIGHUP);
-	end_like(terminal, HUNG_UP << 8);
+	exit_like_command(terminal, HUNG_UP << 8);
 }
 
 /* Ctrl-] in quick succession. */
-static void look_for_escape(struct terminal *terminal, const char *typed, size_t size)
+static void check_escape(struct terminal *terminal, const char *typed, size_t size)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	for (size_t i = 0; i < size; i++) {
-		if (typed[i] != ESCAPE) {
+		if (typed[i] != ESCAPE_KEY) {
 			terminal->escapes = 0;
 			continue;
 		}
@@ -197,12 +191,12 @@ static void look_for_escape(struct terminal *terminal, const char *typed, size_t
 			terminal->escaped = now;
 			terminal->escapes = 0;
 		}
-		if (++terminal->escapes == ESCAPES)
+		if (++terminal->escapes == ESCAPE_COUNT)
 			hang_up(terminal);
 	}
 }
 
-static void take_keys(struct terminal *terminal)
+static void read_keys(struct terminal *terminal)
 {
 	char *typed = terminal->typed + terminal->waiting;
 	ssize_t size = read(STDIN_FILENO, typed, sizeof terminal->typed - terminal->waiting);
@@ -216,11 +210,11 @@ static void take_keys(struct terminal *terminal)
 		size = 1;
 	}
 	if (terminal->raw)
-		look_for_escape(terminal, typed, (size_t)size);
+		check_escape(terminal, typed, (size_t)size);
 	terminal->waiting += (size_t)size;
 }
 
-static void pass_keys(struct terminal *terminal)
+static void write_keys(struct terminal *terminal)
 {
 	ssize_t size = write(terminal->master, terminal->typed, terminal->waiting);
 
@@ -231,7 +225,7 @@ static void pass_keys(struct terminal *terminal)
 }
 
 /* To root's terminal; where that is gone, so is the command's. */
-static void show(struct terminal *terminal, const char *text, size_t size)
+static void write_to_caller(struct terminal *terminal, const char *text, size_t size)
 {
 	while (size) {
 		ssize_t written = write(terminal->out, text, size);
@@ -250,8 +244,9 @@ static void show(struct terminal *terminal, const char *text, size_t size)
 	}
 }
 
-/* What the command says, once: how much. 0 when there is nothing now, -1 when nothing more comes. */
-static ssize_t pass_output(struct terminal *terminal)
+/* What the command says, once: how much. 0 when there is nothing now, -1 when nothing more comes.
+ */
+static ssize_t copy_output(struct terminal *terminal)
 {
 	static char text[16 << 10];
 	ssize_t size = read(terminal->master, text, sizeof text);
@@ -260,21 +255,21 @@ static ssize_t pass_output(struct terminal *terminal)
 		return 0;
 	if (size <= 0)
 		return -1;
-	show(terminal, text, (size_t)size);
+	write_to_caller(terminal, text, (size_t)size);
 	return size;
 }
 
 /* The command has ended: what it had said before. Who is there still goes on for nobody. */
-__attribute__((noreturn)) static void finish(struct terminal *terminal, int status)
+__attribute__((noreturn)) static void finish_output(struct terminal *terminal, int status)
 {
-	ssize_t size, most = LAST_MOST;
+	ssize_t size, most = DRAIN_MAX_BYTES;
 
-	while (terminal->master >= 0 && most > 0 && (size = pass_output(terminal)) > 0)
+	while (terminal->master >= 0 && most > 0 && (size = copy_output(terminal)) > 0)
 		most -= size;
-	end_like(terminal, status);
+	exit_like_command(terminal, status);
 }
 
-static void hear(struct terminal *terminal)
+static void handle_signals(struct terminal *terminal)
 {
 	struct signalfd_siginfo heard;
 	int status;
@@ -283,10 +278,10 @@ static void hear(struct terminal *terminal)
 		switch (heard.ssi_signo) {
 		case SIGCHLD:
 			if (waitpid(terminal->child, &status, WNOHANG) == terminal->child)
-				finish(terminal, status);
+				finish_output(terminal, status);
 			break;
 		case SIGWINCH:
-			copy_window(terminal);
+			copy_window_size(terminal);
 			break;
 		case SIGCONT: /* a shell may have set its terminal in between */
 			terminal->raw = false;
@@ -302,9 +297,11 @@ static void hear(struct terminal *terminal)
 }
 
 /* Beside the command, until it ends. */
-__attribute__((noreturn)) static void attend(struct terminal *terminal)
+__attribute__((noreturn)) static void relay(struct terminal *terminal)
 {
-	struct pollfd ready[] = {{.fd = terminal->signals, .events = POLLIN}, {.fd = terminal->master}, {.fd = terminal->out}};
+	struct pollfd ready[] = {{.fd = terminal->signals, .events = POLLIN},
+				 {.fd = terminal->master},
+				 {.fd = terminal->out}};
 
 	for (;;) {
 		bool reads = may_read(terminal);
@@ -312,25 +309,27 @@ __attribute__((noreturn)) static void attend(struct terminal *terminal)
 		ready[1].events = POLLIN | (terminal->waiting ? POLLOUT : 0);
 		ready[2].fd = terminal->keys ? STDIN_FILENO : terminal->out;
 		ready[2].events = reads ? POLLIN : 0;
-		if (poll(ready, 3, terminal->keys && !reads ? AGAIN : -1) < 0)
+		if (poll(ready, 3, terminal->keys && !reads ? RECHECK_MS : -1) < 0)
 			continue;
 		if (ready[0].revents)
-			hear(terminal);
+			handle_signals(terminal);
 		if (ready[1].revents & POLLOUT)
-			pass_keys(terminal);
-		if (ready[1].revents & (POLLIN | POLLHUP | POLLERR) && pass_output(terminal) < 0)
+			write_keys(terminal);
+		if (ready[1].revents & (POLLIN | POLLHUP | POLLERR) && copy_output(terminal) < 0)
 			ready[1].fd = -1; /* its end comes by a signal */
 		if (ready[2].revents & (POLLHUP | POLLERR | POLLNVAL))
 			hang_up(terminal);
-		if (ready[2].revents & POLLIN && may_read(terminal)) /* that may have changed meanwhile */
-			take_keys(terminal);
+		if (ready[2].revents & POLLIN &&
+		    may_read(terminal)) /* that may have changed meanwhile */
+			read_keys(terminal);
 	}
 }
 
 /* What is passed on; not what the caller ignores (nohup(1)). */
-static int hear_signals(void)
+static int open_signalfd(void)
 {
-	static const int known[] = {SIGCHLD, SIGWINCH, SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+	static const int known[] = {SIGCHLD, SIGWINCH, SIGCONT, SIGINT, SIGQUIT,
+				    SIGTERM, SIGHUP,   SIGUSR1, SIGUSR2};
 	struct sigaction now;
 	sigset_t heard;
 
@@ -345,7 +344,7 @@ static int hear_signals(void)
 }
 
 /* Comes back in the process that becomes the command, in a session of its own. */
-static void leave_terminal(const struct passwd *user)
+void detach_terminal(const struct passwd *user)
 {
 	static struct terminal terminal = {.out = -1, .master = -1, .slave = -1};
 	static const int preferred[] = {STDIN_FILENO, STDERR_FILENO, STDOUT_FILENO};
@@ -360,16 +359,16 @@ static void leave_terminal(const struct passwd *user)
 		return;
 	if (terminal.out >= 0)
 		open_terminal(&terminal, user);
-	terminal.signals = hear_signals();
+	terminal.signals = open_signalfd();
 	terminal.child = terminal.signals < 0 ? -1 : fork();
 	if (terminal.child < 0) {
 		int why = errno;
 
-		give_back(&terminal);
+		restore_terminal(&terminal);
 		fail("no process can be had: %s", strerror(why));
 	}
 	if (terminal.child)
-		attend(&terminal);
+		relay(&terminal);
 	setsid();
 	if (terminal.slave >= 0 && ioctl(terminal.slave, TIOCSCTTY, 0))
 		fail("the terminal: %s", strerror(errno));
@@ -377,5 +376,3 @@ static void leave_terminal(const struct passwd *user)
 		if (is_terminal[i] && dup2(terminal.slave, i) < 0)
 			fail("the terminal: %s", strerror(errno));
 }
-
-#endif

@@ -1,12 +1,4 @@
-/* What a process inherits from its caller and a customer's program must not: taken back in one place, whoever has called
- * us and whatever is started. In the order in which it can be done: drop_inherited() as root, before a view is entered
- * (/proc is the host's then); become() of customer.h; own_keyring() as the customer.
- *
- * What a kernel lacks, or a container forbids, stays as the caller has it where it gives a customer no right.
- */
-#ifndef PAAS_ISOLATE_HYGIENE_H
-#define PAAS_ISOLATE_HYGIENE_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
@@ -23,8 +15,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "customer.h"
-#include "limits.h"
+#include "inherited.h"
+#include "privileges.h"
+#include "rlimits.h"
 
 /* The kernel's own for its first process (init/init_task.c). */
 #define TIMER_SLACK 50000
@@ -46,36 +39,41 @@ static int new_session_keyring(void)
 	return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ? -1 : 0;
 }
 
-/* Root's session keyring goes before the customer is who pays for a new one: they may have used up their quota of keys,
- * and would keep root's. A kernel without keys, or a container that is denied them, has none to give away. */
-static void leave_keyring(void)
+/* Root's session keyring goes before the customer is who pays for a new one: they may have used up
+ * their quota of keys, and would keep root's. A kernel without keys, or a container that is denied
+ * them, has none to give away. */
+static void drop_keyring(void)
 {
 	if (new_session_keyring() && errno != ENOSYS && errno != EPERM && errno != EACCES)
 		fail("no session keyring can be had: %s", strerror(errno));
 	syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_DEFAULT);
 }
 
-/* As the customer: a session keyring of their own, from which their user keyring is found, as pam_keyinit(8) has it. Where
- * their quota of keys is used up the empty one stays. */
-static void own_keyring(void)
+/* As the customer: a session keyring of their own, from which their user keyring is found, as
+ * pam_keyinit(8) has it. Where their quota of keys is used up the empty one stays. */
+void join_own_keyring(void)
 {
 	if (!new_session_keyring())
 		syscall(SYS_keyctl, KEYCTL_LINK, KEY_SPEC_USER_KEYRING, KEY_SPEC_SESSION_KEYRING);
 }
 
-/* The processors of the first process: all, unless the administrator keeps some apart (CPUAffinity= of
- * systemd-system.conf(5)). Nothing is set that is so already: what is set would not grow with the machine. */
-static void usual_processors(void)
+/* The processors of the first process: all, unless the administrator keeps some apart (CPUAffinity=
+ * of systemd-system.conf(5)). Nothing is set that is so already: what is set would not grow with
+ * the machine. */
+static void reset_affinity(void)
 {
-	unsigned long first[1024], ours[1024]; /* the kernel writes no more than it has processors */
+	unsigned long first[1024],
+		ours[1024]; /* the kernel writes no more than it has processors */
 	long size = syscall(SYS_sched_getaffinity, 1, sizeof first, first);
 
-	if (size > 0 && syscall(SYS_sched_getaffinity, 0, sizeof ours, ours) == size && memcmp(first, ours, (size_t)size))
+	if (size > 0 && syscall(SYS_sched_getaffinity, 0, sizeof ours, ours) == size &&
+	    memcmp(first, ours, (size_t)size))
 		syscall(SYS_sched_setaffinity, 0, (size_t)size, first);
 }
 
-/* Of a set-uid program of theirs the customer would keep what it gives up (capabilities(7), secure bits). */
-static void usual_securebits(void)
+/* Of a set-uid program of theirs the customer would keep what it gives up (capabilities(7), secure
+ * bits). */
+static void reset_securebits(void)
 {
 	int bits = prctl(PR_GET_SECUREBITS);
 
@@ -83,9 +81,9 @@ static void usual_securebits(void)
 		fail("the caller has locked the secure bit no_setuid_fixup");
 }
 
-/* Who root is to the audit system; its place among those that are killed last; its share of the processor and of memory;
- * its resource limits, its umask, its timers, its keys. */
-static void drop_inherited(const struct passwd *user, bool keep_rlimits)
+/* Who root is to the audit system; its place among those that are killed last; its share of the
+ * processor and of memory; its resource limits, its umask, its timers, its keys. */
+void drop_inherited(const struct passwd *user, bool keep_rlimits)
 {
 	const struct sched_param none = {0};
 	const struct itimerval never = {0};
@@ -98,7 +96,7 @@ static void drop_inherited(const struct passwd *user, bool keep_rlimits)
 		sched_setscheduler(0, SCHED_OTHER, &none);
 	setpriority(PRIO_PROCESS, 0, 0);
 	syscall(SYS_ioprio_set, 1, 0, 0);
-	usual_processors();
+	reset_affinity();
 	syscall(SYS_set_mempolicy, 0, NULL, 0);
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK);
 	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
@@ -110,9 +108,7 @@ static void drop_inherited(const struct passwd *user, bool keep_rlimits)
 	setitimer(ITIMER_PROF, &never, NULL);
 	umask(022);
 	if (!keep_rlimits)
-		usual_limits();
-	usual_securebits();
-	leave_keyring();
+		reset_rlimits();
+	reset_securebits();
+	drop_keyring();
 }
-
-#endif

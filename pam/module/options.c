@@ -1,7 +1,4 @@
-/* The options on the module's line in a PAM stack. `paas-isolate pam install` writes them; see pam_paas_isolate(8). */
-#ifndef PAAS_ISOLATE_OPTIONS_H
-#define PAAS_ISOLATE_OPTIONS_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -12,14 +9,10 @@
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
 
-struct options {
-	const char *doors, *penalty, *exempt;
-	unsigned long first_uid, last_uid;
-	bool open_on_failure, strangers_to_penalty;
-};
+#include "options.h"
 
 /* True when TEXT is a whole number that fits, which is put into *NUMBER. */
-static inline bool options_uid(const char *text, unsigned long *number)
+static bool options_uid(const char *text, unsigned long *number)
 {
 	char *end;
 
@@ -31,10 +24,12 @@ static inline bool options_uid(const char *text, unsigned long *number)
 	return true;
 }
 
-/* What stands on the line; what is unknown is logged and passed over, for a login must not end over it. */
-static inline struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
+/* What stands on the line; what is unknown is logged and passed over, for a login must not end over
+ * it. */
+struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
 {
-	struct options options = {.doors = "/run/paas-isolate/doors", .first_uid = 1000, .last_uid = 59999};
+	struct options options = {
+		.doors = "/run/paas-isolate/doors", .first_uid = 1000, .last_uid = 59999};
 
 	for (int i = 0; i < argc; i++) {
 		const char *word = argv[i], *value = strchr(word, '=');
@@ -52,7 +47,8 @@ static inline struct options options_parse(pam_handle_t *pamh, int argc, const c
 			options.open_on_failure = false;
 		else if (!strcmp(word, "without_account=penalty"))
 			options.strangers_to_penalty = true;
-		else if (!(!strncmp(word, "first_uid=", 10) && options_uid(value, &options.first_uid)) &&
+		else if (!(!strncmp(word, "first_uid=", 10) &&
+			   options_uid(value, &options.first_uid)) &&
 			 !(!strncmp(word, "last_uid=", 9) && options_uid(value, &options.last_uid)))
 			pam_syslog(pamh, LOG_WARNING, "option passed over: %s", word);
 	}
@@ -60,7 +56,7 @@ static inline struct options options_parse(pam_handle_t *pamh, int argc, const c
 }
 
 /* True when UID stands in LIST: numbers with commas between. */
-static inline bool options_list(const char *list, uid_t uid)
+static bool options_list_has(const char *list, uid_t uid)
 {
 	while (list && *list) {
 		char *end;
@@ -75,9 +71,8 @@ static inline bool options_list(const char *list, uid_t uid)
 }
 
 /* True for who is no customer by these options, and so none of the module's business. */
-static inline bool options_pass_by(const struct options *options, uid_t uid)
+bool options_skip(const struct options *options, uid_t uid)
 {
-	return uid == 0 || uid < options->first_uid || uid > options->last_uid || options_list(options->exempt, uid);
+	return uid == 0 || uid < options->first_uid || uid > options->last_uid ||
+	       options_list_has(options->exempt, uid);
 }
-
-#endif

@@ -1,8 +1,4 @@
-/* What the program of a service begins with, in the child that becomes it: the customer's ids, environment, directory and
- * resource limits, and nothing of root's, whoever has given the order. */
-#ifndef PAAS_ISOLATE_PROGRAM_H
-#define PAAS_ISOLATE_PROGRAM_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -15,12 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "customer.h"
-#include "hygiene.h"
+#include "inherited.h"
+#include "privileges.h"
+#include "program.h"
 #include "request.h"
 
-#define FILE_MOST (128 << 10)
-#define WORDS_MOST 100
+#define FILE_MAX_BYTES (128 << 10)
+#define WORDS_MAX 100
 
 static bool is_name(const char *text, size_t size)
 {
@@ -34,8 +31,8 @@ static bool is_name(const char *text, size_t size)
 	return true;
 }
 
-/* The end of a quoted value that begins at TEXT, behind the quote: the last character of a line, but for blanks. NULL
- * where no line ends with QUOTE. */
+/* The end of a quoted value that begins at TEXT, behind the quote: the last character of a line,
+ * but for blanks. NULL where no line ends with QUOTE. */
 static char *quote_end(char *text, char quote)
 {
 	for (char *at = text; (at = strchr(at, quote)); at++) {
@@ -47,16 +44,17 @@ static char *quote_end(char *text, char quote)
 	return NULL;
 }
 
-/* NAME=VALUE lines, the value as it is or between quotes that may stand lines apart; comments; nothing. What is none of
- * these is named, by its line. */
-static void take_variables(char *text, const char *path)
+/* NAME=VALUE lines, the value as it is or between quotes that may stand lines apart; comments;
+ * nothing. What is none of these is named, by its line. */
+static void parse_environment(char *text, const char *path)
 {
 	char *next;
 
 	if (!strncmp(text, "\xef\xbb\xbf", 3)) /* some editors begin a file so: a byte order mark */
 		text += 3;
 	for (unsigned line = 1; *text; text = next, line++) {
-		char *end = text + strcspn(text, "\n"), *name = text + strspn(text, " \t"), *value, *quote = NULL;
+		char *end = text + strcspn(text, "\n"), *name = text + strspn(text, " \t"), *value,
+		     *quote = NULL;
 
 		next = *end ? end + 1 : end;
 		if (!strncmp(name, "export ", 7))
@@ -64,14 +62,18 @@ static void take_variables(char *text, const char *path)
 		value = memchr(name, '=', (size_t)(end - name));
 		if (!value || !is_name(name, (size_t)(value - name))) {
 			if (*name != '#' && name + strspn(name, " \t\r") < end)
-				fprintf(stderr, PROGRAM ": %s:%u: is no NAME=VALUE, and left out\n", path, line);
+				fprintf(stderr, "paas-run: %s:%u: is no NAME=VALUE, and left out\n",
+					path, line);
 			continue;
 		}
 		*value++ = '\0';
 		if (*value == '"' || *value == '\'') {
 			quote = quote_end(value + 1, *value);
 			if (!quote)
-				fprintf(stderr, PROGRAM ": %s:%u: no line ends with the quote: taken as it is\n", path, line);
+				fprintf(stderr,
+					"paas-run: %s:%u: no line ends with the quote: "
+					"taken as it is\n",
+					path, line);
 		}
 		if (quote) {
 			for (value++; end < quote; end += 1 + strcspn(end + 1, "\n"))
@@ -87,48 +89,50 @@ static void take_variables(char *text, const char *path)
 }
 
 /* Read as the customer. A file that is not there is told, and the program begins without. */
-static void environment_from(const char *path)
+static void read_environment_file(const char *path)
 {
-	char *text = calloc(1, FILE_MOST + 1);
+	char *text = calloc(1, FILE_MAX_BYTES + 1);
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat found;
 
 	if (fd < 0 || fstat(fd, &found))
-		fprintf(stderr, PROGRAM ": %s: %s\n", path, strerror(errno));
+		fprintf(stderr, "paas-run: %s: %s\n", path, strerror(errno));
 	else if (!S_ISREG(found.st_mode))
-		fprintf(stderr, PROGRAM ": %s: is no regular file\n", path);
-	else if (!text || read(fd, text, FILE_MOST) < 0)
-		fprintf(stderr, PROGRAM ": %s: %s\n", path, strerror(errno));
+		fprintf(stderr, "paas-run: %s: is no regular file\n", path);
+	else if (!text || read(fd, text, FILE_MAX_BYTES) < 0)
+		fprintf(stderr, "paas-run: %s: %s\n", path, strerror(errno));
 	else {
-		if (found.st_size > FILE_MOST)
-			fprintf(stderr, PROGRAM ": %s: only the first %d bytes are read\n", path, FILE_MOST);
-		take_variables(text, path);
+		if (found.st_size > FILE_MAX_BYTES)
+			fprintf(stderr, "paas-run: %s: only the first %d bytes are read\n", path,
+				FILE_MAX_BYTES);
+		parse_environment(text, path);
 	}
 	free(text);
 	if (fd >= 0)
 		close(fd);
 }
 
-static void environment_of(const struct request *request, const struct passwd *user)
+void set_environment(const struct request *request, const struct passwd *user)
 {
-	user_environment(user);
+	set_user_environment(user);
 	for (size_t at = 0; at < request->environment; at += strlen(request->variables + at) + 1)
 		putenv(request->variables + at);
 }
 
-/* Does what the shell would do with a path and plain words, without the shell. Comes back where COMMAND is anything
- * more, or cannot be executed: the shell then does it, or says why not. */
-static void run_plainly(const char *command)
+/* Does what the shell would do with a path and plain words, without the shell. Comes back where
+ * COMMAND is anything more, or cannot be executed: the shell then does it, or says why not. */
+static void exec_plain_words(const char *command)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:,@%+- ";
-	char *words[WORDS_MOST + 1], *rest, *word;
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:,@%+- ";
+	char *words[WORDS_MAX + 1], *rest, *word;
 	size_t count = 0;
 
 	if (!strncmp(command, "exec ", 5))
 		command += 5;
 	if (command[strspn(command, plain)] || !(rest = strdup(command)))
 		return;
-	while ((word = strsep(&rest, " ")) && count < WORDS_MOST)
+	while ((word = strsep(&rest, " ")) && count < WORDS_MAX)
 		if (*word)
 			words[count++] = word;
 	words[count] = NULL;
@@ -136,8 +140,9 @@ static void run_plainly(const char *command)
 		execv(words[0], words);
 }
 
-/* Makes way, as root, for what the request asks for: whoever runs as the customer can set a limit as high as that, then. */
-static void allow_limits(const struct request *request)
+/* Makes way, as root, for what the request asks for: whoever runs as the customer can set a limit
+ * as high as that, then. */
+void raise_hard_limits(const struct request *request)
 {
 	for (int i = 0; i < request->rlimit_count; i++) {
 		unsigned which = (unsigned)request->rlimits[i].which;
@@ -146,11 +151,12 @@ static void allow_limits(const struct request *request)
 		if (getrlimit(which, &limit) || limit.rlim_max >= request->rlimits[i].value)
 			continue;
 		limit.rlim_max = request->rlimits[i].value;
-		setrlimit(which, &limit); /* root of a container may raise none: take_limits() tells */
+		setrlimit(which,
+			  &limit); /* root of a container may raise none: set_rlimits() tells */
 	}
 }
 
-static void take_limits(const struct request *request)
+static void set_rlimits(const struct request *request)
 {
 	for (int i = 0; i < request->rlimit_count; i++) {
 		const struct rlimit limit = {request->rlimits[i].value, request->rlimits[i].value};
@@ -161,13 +167,14 @@ static void take_limits(const struct request *request)
 }
 
 /* The directory as the customer has written it, and what is wrong with it. */
-__attribute__((noreturn)) static void fail_in(const char *directory)
+__attribute__((noreturn)) static void fail_for_directory(const char *directory)
 {
 	const char *home = getenv("HOME"), *tilde = "";
 	size_t size = home ? strlen(home) : 0;
 	int error = errno;
 
-	if (size > 1 && !strncmp(directory, home, size) && (directory[size] == '/' || !directory[size])) {
+	if (size > 1 && !strncmp(directory, home, size) &&
+	    (directory[size] == '/' || !directory[size])) {
 		directory += size;
 		tilde = "~";
 	}
@@ -176,40 +183,37 @@ __attribute__((noreturn)) static void fail_in(const char *directory)
 	fail("%s%s: %s", tilde, directory, strerror(error));
 }
 
-/* In a child of the keeper, which is the customer already or becomes it here. */
-__attribute__((noreturn)) static void run(const struct request *request, const char *command, int input, int output)
+/* In a child of the shim, which is the customer already or becomes it here. */
+void exec_command(const struct request *request, const char *command, int input, int output)
 {
 	setsid();
-	usual_signals();
+	reset_signals();
 	dup2(input, STDIN_FILENO);
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	umask((mode_t)request->umask);
 	if (chdir(request->directory))
-		fail_in(request->directory);
+		fail_for_directory(request->directory);
 	if (request->environment_file)
-		environment_from(request->environment_file);
+		read_environment_file(request->environment_file);
 	if (request->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		fail("no_new_privs: %s", strerror(errno));
-	take_limits(request);
-	run_plainly(command);
+	set_rlimits(request);
+	exec_plain_words(command);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-	fprintf(stderr, PROGRAM ": /bin/sh: %s\n", strerror(errno));
+	fprintf(stderr, "paas-run: /bin/sh: %s\n", strerror(errno));
 	_exit(NOT_EXECUTABLE);
 }
 
 /* The program itself. */
-__attribute__((noreturn)) static void run_program(const struct request *request, const struct passwd *user, int nothing,
-						  int output)
+void exec_program(const struct request *request, const struct passwd *user, int nothing, int output)
 {
 	/* What goes wrong from here on is the customer's to read. */
 	dup2(nothing, STDIN_FILENO);
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
-	become(user);
-	own_keyring();
-	run(request, request->command, nothing, output);
+	drop_privileges(user);
+	join_own_keyring();
+	exec_command(request, request->command, nothing, output);
 }
-
-#endif

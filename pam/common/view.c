@@ -1,10 +1,4 @@
-/* The view of an account: the mount namespace that its sessions and services share, as the PAM module and the launchers
- * enter it. Its handle lies in the keeper, another namespace, whose handle lies beside the doors. Only root makes either,
- * and none is entered of which that is not so. What fails says why in errno. See mount_namespaces(7), ioctl_ns(2).
- */
-#ifndef PAAS_ISOLATE_VIEW_H
-#define PAAS_ISOLATE_VIEW_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,13 +13,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "view.h"
+
 #define VIEW_NAME_SIZE 64
 
-/* VIEW_NONE: the host's is this user's, too. */
-enum view { VIEW_NONE, VIEW_ENTERED, VIEW_BROKEN };
-
 /* Closes FD and leaves errno as it was. */
-static inline void view_close(int fd)
+static void view_close(int fd)
 {
 	int saved = errno;
 
@@ -33,9 +26,9 @@ static inline void view_close(int fd)
 	errno = saved;
 }
 
-/* Whether FD is the handle of a mount namespace that belongs to our own user namespace: a customer's belongs to one
- * that the customer has made. */
-static inline bool view_is_ours(int fd)
+/* Whether FD is the handle of a mount namespace that belongs to our own user namespace: a
+ * customer's belongs to one that the customer has made. */
+static bool view_is_trusted(int fd)
 {
 	struct stat owner, ours;
 	struct statfs found;
@@ -59,18 +52,18 @@ static inline bool view_is_ours(int fd)
 }
 
 /* The handle at PATH, which can be entered, or -1. */
-static inline int view_open(const char *path)
+static int view_open(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-	if (fd < 0 || view_is_ours(fd))
+	if (fd < 0 || view_is_trusted(fd))
 		return fd;
 	view_close(fd);
 	return -1;
 }
 
 /* Enters the namespace at PATH. 0 or -1. */
-static inline int view_set(const char *path)
+static int view_setns(const char *path)
 {
 	int fd = view_open(path), ended;
 
@@ -82,30 +75,33 @@ static inline int view_set(const char *path)
 }
 
 /* From the keeper into the view of that name. 0 or -1. */
-static inline int view_of(const char *name)
+static int view_setns_name(const char *name)
 {
 	char path[VIEW_NAME_SIZE + 1];
 
 	snprintf(path, sizeof path, "/%s", name);
-	return view_set(path);
+	return view_setns(path);
 }
 
 /* The name that the door of UID's view tells, into NAME. VIEW_ENTERED stands for: there is one. */
-static inline enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, uid_t uid)
+static enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, uid_t uid)
 {
 	char door[PATH_MAX], told[VIEW_NAME_SIZE + 5];
 	ssize_t size;
 
-	if ((size_t)snprintf(door, sizeof door, "%s/%lu:view", doors, (unsigned long)uid) >= sizeof door) {
+	if ((size_t)snprintf(door, sizeof door, "%s/%lu:view", doors, (unsigned long)uid) >=
+	    sizeof door) {
 		errno = ENAMETOOLONG;
 		return VIEW_BROKEN;
 	}
 	size = readlink(door, told, sizeof told - 1);
 	if (size < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? VIEW_NONE : VIEW_BROKEN; /* no doors at all */
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
+			       ? VIEW_NONE
+			       : VIEW_BROKEN; /* no doors at all */
 	told[size] = '\0';
-	if (size <= 5 || (size_t)size >= sizeof told - 1 || strncmp(told, "view/", 5) || told[5] == '.' ||
-	    strchr(told + 5, '/')) {
+	if (size <= 5 || (size_t)size >= sizeof told - 1 || strncmp(told, "view/", 5) ||
+	    told[5] == '.' || strchr(told + 5, '/')) {
 		errno = EINVAL;
 		return VIEW_BROKEN;
 	}
@@ -113,8 +109,9 @@ static inline enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, 
 	return VIEW_ENTERED;
 }
 
-/* setns(2) leads to the root of the namespace: back to where one was, if there is such a directory. */
-static inline void view_stay_in(const char *directory)
+/* setns(2) leads to the root of the namespace: back to where one was, if there is such a directory.
+ */
+static void view_restore_directory(const char *directory)
 {
 	int saved = errno;
 
@@ -123,8 +120,9 @@ static inline void view_stay_in(const char *directory)
 	errno = saved;
 }
 
-/* Enters the view of that NAME, by way of the keeper whose handle is at KEEPER; stays where it was where that fails. */
-static inline enum view view_enter_called(const char *keeper, const char *name)
+/* Enters the view of that NAME, by way of the keeper whose handle is at KEEPER; stays where it was
+ * where that fails. */
+enum view view_enter_called(const char *keeper, const char *name)
 {
 	enum view ended = VIEW_ENTERED;
 	char here[PATH_MAX];
@@ -135,24 +133,26 @@ static inline enum view view_enter_called(const char *keeper, const char *name)
 	before = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (before < 0)
 		return VIEW_BROKEN;
-	if (view_set(keeper)) {
+	if (view_setns(keeper)) {
 		ended = VIEW_BROKEN;
 	} else {
-		if (view_of(name) && view_of(name)) { /* once more: a changed view may just take the other's place */
+		if (view_setns_name(name) &&
+		    view_setns_name(
+			    name)) { /* once more: a changed view may just take the other's place */
 			int why = errno;
 
 			ended = VIEW_BROKEN;
 			(void)!setns(before, CLONE_NEWNS);
 			errno = why;
 		}
-		view_stay_in(here);
+		view_restore_directory(here);
 	}
 	view_close(before);
 	return ended;
 }
 
 /* Enters the view of UID, if it has one; in none but the one that it came from where that fails. */
-static inline enum view view_enter(const char *doors, uid_t uid)
+enum view view_enter(const char *doors, uid_t uid)
 {
 	char name[VIEW_NAME_SIZE], keeper[PATH_MAX];
 	enum view ended = view_name(name, doors, uid);
@@ -166,25 +166,24 @@ static inline enum view view_enter(const char *doors, uid_t uid)
 	return view_enter_called(keeper, name);
 }
 
-/* Out of a view, to what the first process sees: whoever becomes another customer inside of one comes in anew. VIEW_NONE
- * where that is where one is; VIEW_ENTERED when it is now. */
-static inline enum view view_leave(void)
+/* Out of a view, to what the first process sees: whoever becomes another customer inside of one
+ * comes in anew. VIEW_NONE where that is where one is; VIEW_ENTERED when it is now. */
+enum view view_leave(void)
 {
 	struct stat first, own;
 	char here[PATH_MAX];
 	int saved = errno;
 
-	if (stat("/proc/1/ns/mnt", &first) || stat("/proc/self/ns/mnt", &own) || first.st_ino == own.st_ino) {
+	if (stat("/proc/1/ns/mnt", &first) || stat("/proc/self/ns/mnt", &own) ||
+	    first.st_ino == own.st_ino) {
 		errno = saved;
 		return VIEW_NONE;
 	}
 	if (!getcwd(here, sizeof here) || *here != '/')
 		*here = '\0';
-	if (view_set("/proc/1/ns/mnt"))
+	if (view_setns("/proc/1/ns/mnt"))
 		return VIEW_BROKEN;
-	view_stay_in(here);
+	view_restore_directory(here);
 	errno = saved;
 	return VIEW_ENTERED;
 }
-
-#endif

@@ -1,8 +1,4 @@
-/* What root does before a program runs as a customer, in the launchers alike: nothing of root's is handed on.
- * The file that includes this defines PROGRAM, its own name. */
-#ifndef PAAS_ISOLATE_CUSTOMER_H
-#define PAAS_ISOLATE_CUSTOMER_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -15,15 +11,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PATHS "/usr/local/bin:/usr/bin:/bin"
+#include "privileges.h"
 
-/* As env(1) and chroot(1) have them: 125 is our own failure. */
-enum status { OWN_FAILURE = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+void (*on_fail)(const char *text);
 
-/* Whom fail() tells besides standard error, where somebody is to hear of it. */
-static void (*tell_failure)(const char *text);
-
-__attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
+void fail(const char *format, ...)
 {
 	char text[1024];
 	va_list arguments;
@@ -31,14 +23,14 @@ __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *for
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	fprintf(stderr, PROGRAM ": %s\n", text);
-	if (tell_failure)
-		tell_failure(text);
+	fprintf(stderr, "%s: %s\n", launcher_name, text);
+	if (on_fail)
+		on_fail(text);
 	exit(OWN_FAILURE);
 }
 
 /* A copy of its own: getpwnam(3) reuses what it answers with. */
-static char *copy_of(const char *text)
+char *duplicate(const char *text)
 {
 	char *copy = strdup(text);
 
@@ -48,7 +40,7 @@ static char *copy_of(const char *text)
 }
 
 /* A user of Unix by name. Ends where there is none. */
-static struct passwd user_called(const char *name)
+struct passwd user_by_name(const char *name)
 {
 	const struct passwd *found = getpwnam(name);
 	struct passwd user;
@@ -58,14 +50,14 @@ static struct passwd user_called(const char *name)
 	if (!found->pw_uid)
 		fail("%s is root, and no customer", name);
 	user = *found;
-	user.pw_name = copy_of(found->pw_name);
-	user.pw_dir = copy_of(found->pw_dir);
-	user.pw_shell = copy_of(found->pw_shell);
+	user.pw_name = duplicate(found->pw_name);
+	user.pw_dir = duplicate(found->pw_dir);
+	user.pw_shell = duplicate(found->pw_shell);
 	return user;
 }
 
 /* An environment with nothing of root's in it. */
-static void user_environment(const struct passwd *user)
+void set_user_environment(const struct passwd *user)
 {
 	clearenv();
 	setenv("PATH", PATHS, 1);
@@ -75,17 +67,19 @@ static void user_environment(const struct passwd *user)
 	setenv("LOGNAME", user->pw_name, 1);
 }
 
-/* The groups of the user, while this is root still, and not in a view yet: loads what nsswitch.conf(5) names and asks it,
- * which may take milliseconds. Who is forked afterwards has them too. */
-static void take_groups(const struct passwd *user)
+/* The groups of the user, while this is root still, and not in a view yet: loads what
+ * nsswitch.conf(5) names and asks it, which may take milliseconds. Who is forked afterwards has
+ * them too. */
+void init_groups(const struct passwd *user)
 {
 	if (initgroups(user->pw_name, user->pw_gid))
 		fail("cannot take the groups of %s: %s", user->pw_name, strerror(errno));
 }
 
-/* Becomes the user for good, whose groups have been taken, and without a capability: root may have asked the kernel to
- * keep them when the uid changes, and to hand them on (capabilities(7), secure bits, the ambient set). */
-static void become(const struct passwd *user)
+/* Becomes the user for good, whose groups have been taken, and without a capability: root may have
+ * asked the kernel to keep them when the uid changes, and to hand them on (capabilities(7), secure
+ * bits, the ambient set). */
+void drop_privileges(const struct passwd *user)
 {
 	const struct __user_cap_header_struct of = {.version = _LINUX_CAPABILITY_VERSION_3};
 	const struct __user_cap_data_struct none[2] = {0};
@@ -99,7 +93,7 @@ static void become(const struct passwd *user)
 }
 
 /* Signals as a program expects them: nothing blocked, nothing ignored. */
-static void usual_signals(void)
+void reset_signals(void)
 {
 	sigset_t none;
 
@@ -108,5 +102,3 @@ static void usual_signals(void)
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 }
-
-#endif

@@ -1,14 +1,11 @@
-/* Resource limits that a program begins with, whoever has called us: those of the kernel for its first process, but for
- * open files, where it is what systemd gives (systemd.exec(5)), and processes, which pids.max counts (getrlimit(2)). */
-#ifndef PAAS_ISOLATE_LIMITS_H
-#define PAAS_ISOLATE_LIMITS_H
-
+#define _GNU_SOURCE
 #include <errno.h>
 #include <sys/resource.h>
 
-#include "customer.h"
+#include "privileges.h"
+#include "rlimits.h"
 
-static void usual_limits(void)
+void reset_rlimits(void)
 {
 	static const struct {
 		int which;
@@ -45,5 +42,3 @@ static void usual_limits(void)
 		}
 	}
 }
-
-#endif

@@ -1,8 +1,10 @@
-/* paas-enter ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]: runs a command as a customer, inside the customer's cgroup.
+/* paas-enter ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]: runs a command as a customer, inside the
+ * customer's cgroup.
  *
- * For root alone: for units of systemd, root's cron, panels. It enters the leaf through the user's door (see
- * pam_paas_isolate.c): the leaf of a service lies beside the one that a login enters. It enters the account's view, too
- * (view.h). Nothing is handed on of what root has (hygiene.h), its terminal least (terminal.h). See paas-enter(8).
+ * For root alone: for units of systemd, root's cron, panels. It enters the leaf through the user's
+ * door (see pam_paas_isolate.c): the leaf of a service lies beside the one that a login enters. It
+ * enters the account's view, too (view.h). Nothing is handed on of what root has (inherited.h), its
+ * terminal least (terminal.h). See paas-enter(8).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,16 +19,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PROGRAM "paas-enter"
-#include "customer.h"
-#include "hygiene.h"
-#include "leaf.h"
+#include "../common/leaf.h"
+#include "../common/view.h"
+#include "inherited.h"
+#include "privileges.h"
 #include "terminal.h"
-#include "view.h"
+
+const char launcher_name[] = "paas-enter";
 
 #define DOORS "/run/paas-isolate/doors"
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789_-"
-#define KEPT_MOST 32
+#define KEPT_MAX 32
 
 static const char usage[] =
 	"Usage: paas-enter [OPTION...] ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]\n"
@@ -41,7 +44,7 @@ static const char usage[] =
 	"125 when the cgroup cannot be entered: then nothing is run.\n";
 
 /* The directory of the account that the door of UID leads into. Ends where it does not open. */
-static int account_of(const char *doors, uid_t uid, const char *name)
+static int open_account(const char *doors, uid_t uid, const char *name)
 {
 	char door[4096], first;
 	int login, account;
@@ -52,7 +55,8 @@ static int account_of(const char *doors, uid_t uid, const char *name)
 		fail("the account of %s is suspended or frozen", name);
 	login = open(door, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (login < 0)
-		fail("the door of %s does not open (%s: %s); paas-isolate exec tells why", name, door, strerror(errno));
+		fail("the door of %s does not open (%s: %s); paas-isolate exec tells why", name,
+		     door, strerror(errno));
 	account = openat(login, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (account < 0)
 		fail("the account of %s: %s", name, strerror(errno));
@@ -61,7 +65,7 @@ static int account_of(const char *doors, uid_t uid, const char *name)
 }
 
 /* Whether the account is that of a user called NAME, or its directory is called so. */
-static bool is_called(int account, const char *doors, const char *name)
+static bool is_account_name(int account, const char *doors, const char *name)
 {
 	const struct passwd *namesake = getpwnam(name);
 	char itself[64], path[4096];
@@ -76,11 +80,12 @@ static bool is_called(int account, const char *doors, const char *name)
 			return true;
 	}
 	return namesake && namesake->pw_uid && !fstat(account, &one) &&
-	       !fstat(account_of(doors, namesake->pw_uid, name), &two) && one.st_ino == two.st_ino &&
-	       one.st_dev == two.st_dev;
+	       !fstat(open_account(doors, namesake->pw_uid, name), &two) &&
+	       one.st_ino == two.st_ino && one.st_dev == two.st_dev;
 }
 
-/* Puts this process into the leaf of SERVICE. Ends where that is not possible, or would last until a thaw. */
+/* Puts this process into the leaf of SERVICE. Ends where that is not possible, or would last until
+ * a thaw. */
 static void enter(int account, const char *service)
 {
 	int leaf = openat(account, service, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -112,11 +117,11 @@ static void standard_descriptors(void)
 /* An environment with nothing of root's in it but what is to be kept. */
 static void clean_environment(const struct passwd *user, char *const *kept, int count)
 {
-	char *values[KEPT_MOST];
+	char *values[KEPT_MAX];
 
 	for (int i = 0; i < count; i++)
-		values[i] = getenv(kept[i]) ? copy_of(getenv(kept[i])) : NULL;
-	user_environment(user);
+		values[i] = getenv(kept[i]) ? duplicate(getenv(kept[i])) : NULL;
+	set_user_environment(user);
 	for (int i = 0; i < count; i++)
 		if (values[i])
 			setenv(kept[i], values[i], 1);
@@ -125,12 +130,16 @@ static void clean_environment(const struct passwd *user, char *const *kept, int 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"user", required_argument, NULL, 'u'}, {"keep", required_argument, NULL, 'k'},
-		{"no-new-privs", no_argument, NULL, 'n'}, {"keep-rlimits", no_argument, NULL, 'r'},
-		{"doors", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0},
+		{"user", required_argument, NULL, 'u'},
+		{"keep", required_argument, NULL, 'k'},
+		{"no-new-privs", no_argument, NULL, 'n'},
+		{"keep-rlimits", no_argument, NULL, 'r'},
+		{"doors", required_argument, NULL, 'd'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	const char *doors = DOORS, *name = NULL;
-	char *kept[KEPT_MOST], *service;
+	char *kept[KEPT_MAX], *service;
 	struct passwd user;
 	bool no_new_privs = false, keep_rlimits = false;
 	int count = 0, option, account;
@@ -142,8 +151,8 @@ int main(int argc, char **argv)
 			name = optarg;
 			break;
 		case 'k':
-			if (count == KEPT_MOST)
-				fail("at most %d variables can be kept", KEPT_MOST);
+			if (count == KEPT_MAX)
+				fail("at most %d variables can be kept", KEPT_MAX);
 			kept[count++] = optarg;
 			break;
 		case 'n':
@@ -169,17 +178,18 @@ int main(int argc, char **argv)
 		return OWN_FAILURE;
 	}
 	*service++ = '\0';
-	if (!**argv || (*argv)[strspn(*argv, NAME_CHARACTERS)] || !*service || service[strspn(service, NAME_CHARACTERS)])
+	if (!**argv || (*argv)[strspn(*argv, NAME_CHARACTERS)] || !*service ||
+	    service[strspn(service, NAME_CHARACTERS)])
 		fail("%s/%s is not ACCOUNT/SERVICE (a-z, 0-9, _ and -)", *argv, service);
 	standard_descriptors();
 	if (getuid() || geteuid())
 		fail("this is for root alone");
-	user = user_called(name ? name : *argv);
-	account = account_of(doors, user.pw_uid, user.pw_name);
-	if (name && !is_called(account, doors, *argv))
+	user = user_by_name(name ? name : *argv);
+	account = open_account(doors, user.pw_uid, user.pw_name);
+	if (name && !is_account_name(account, doors, *argv))
 		fail("%s is no user of the account %s", name, *argv);
-	take_groups(&user);
-	leave_terminal(&user);
+	init_groups(&user);
+	detach_terminal(&user);
 	drop_inherited(&user, keep_rlimits);
 	enter(account, service);
 	if (view_enter(doors, user.pw_uid) == VIEW_BROKEN)
@@ -187,9 +197,9 @@ int main(int argc, char **argv)
 	if (close_range(3, ~0U, 0))
 		fail("close_range: %s", strerror(errno));
 	clean_environment(&user, kept, count);
-	usual_signals();
-	become(&user);
-	own_keyring();
+	reset_signals();
+	drop_privileges(&user);
+	join_own_keyring();
 	if (chdir(".") && chdir(user.pw_dir) && chdir("/"))
 		fail("no directory to be in: %s", strerror(errno));
 	if (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
