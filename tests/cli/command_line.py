@@ -5,9 +5,12 @@ is a directory of plain files (`Place.tree`), or is not mounted (`Place.unfit`).
 """
 
 import builtins
+import errno
 import io
 import json
+import os
 import pwd
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -27,9 +30,18 @@ PASSWD = [
     pwd.struct_passwd((name, "x", uid, uid, "", f"/home/{name}", "/bin/sh"))
     for name, uid in {"root": 0, "alice": FIRST, "bob": FIRST + 1}.items()
 ]
-CONTROLLERS = "cpuset cpu io memory pids"
-PLAN = "plan: small\nlimits: {memory: 512M, pids: 100}\n"
-ALICE = "account: alice\nplan: small\nservices:\n  web:\n    run: sleep 60\n"
+CGROUP = {
+    "cgroup.controllers": "",
+    "cgroup.events": "populated 0\nfrozen 0",
+    "cgroup.freeze": "0",
+    "cgroup.procs": "",
+    "cgroup.subtree_control": "",
+}
+"""What the kernel puts into a cgroup without controllers, as Linux 6.1 prints it."""
+UNLIMITED = "penalty: {cpu: unlimited, memory: unlimited, pids: unlimited}\nceiling: {memory: unlimited, pids: unlimited}\n"
+NO_LIMIT = "limits: {memory: {kill: process}}"
+PLAN = "plan: small\n"
+ALICE = f"account: alice\nplan: small\nservices: {{web: {{{NO_LIMIT}}}}}\n"
 
 
 @cache
@@ -73,6 +85,10 @@ def document(result: Result) -> Any:
     return json.loads(result.stdout)
 
 
+def _no_program(words: Any, *_: Any, **__: Any) -> None:
+    raise FileNotFoundError(errno.ENOENT, "no program is started by a test of the command", str(words))
+
+
 class Place:
     """The three directories of a machine, with one plan and the account alice."""
 
@@ -87,6 +103,9 @@ class Place:
         self.write("accounts.d/alice.yaml", ALICE)
         self.person(root=False)
         self._people()
+        # A test that pretends to be root is root on many machines: no program changes anything there.
+        patch.setattr(subprocess, "Popen", _no_program)
+        patch.setattr(os, "execv", _no_program)
 
     def write(self, name: str, text: str) -> Path:
         path = self.etc / name
@@ -96,7 +115,7 @@ class Place:
 
     def config(self, more: str = "") -> None:
         users = f"users: {{first_uid: {FIRST}, last_uid: {FIRST + 9}}}\n"
-        self.write("config.yaml", f"tree: {{root: {self.place}/cgroup/ours}}\n{users}{more}")
+        self.write("config.yaml", f"tree: {{root: {self.place}/cgroup/ours}}\n{users}{UNLIMITED}{more}")
 
     def person(self, *, root: bool) -> None:
         """Who types."""
@@ -117,15 +136,28 @@ class Place:
         """No cgroup2 file system is mounted."""
         self._mounted("")
 
-    def tree(self, *accounts: str) -> Path:
-        """A cgroup2 file system, as far as plain files can be one; the cgroups of these accounts are in it."""
-        root = self.place / "cgroup" / "ours"
-        for directory in (root, root / "users", *(root / "users" / each for each in accounts)):
-            directory.mkdir(parents=True, exist_ok=True)
-            for name, text in (("cgroup.controllers", CONTROLLERS), ("cgroup.procs", ""), ("cgroup.freeze", "0")):
-                (directory / name).write_text(text + "\n")
-        self._mounted(f"31 1 0:27 / {self.place}/cgroup rw,nosuid - cgroup2 cgroup2 rw\n")
-        return root
+    def tree(self) -> Path:
+        """A cgroup2 file system, as far as plain files can be one."""
+        top, ours, made = self.place / "cgroup", self.place / "cgroup" / "ours", os.mkdir
+
+        def mkdir(path: Any, *arguments: Any, **more: Any) -> None:
+            made(path, *arguments, **more)
+            base = Path(os.readlink(f"/proc/self/fd/{more['dir_fd']}")) if more.get("dir_fd") else Path()
+            if top in (new := base / path).parents:
+                fill(new)
+
+        def fill(new: Path) -> None:
+            for name, text in CGROUP.items():
+                (new / name).write_text(text + "\n")
+            number = sum(path.is_dir() for path in (ours / "users").rglob("*"))
+            if number:
+                (ours / "users" / "cgroup.stat").write_text(f"nr_descendants {number}\nnr_dying_descendants 0\n")
+
+        self._patch.setattr(os, "mkdir", mkdir)
+        ours.mkdir(parents=True)
+        (ours / "cpu.weight").write_text("50\n")  # what `ceiling` sells where it does not say
+        self._mounted(f"31 1 0:27 / {top} rw,nosuid - cgroup2 cgroup2 rw\n")
+        return ours
 
     def _mounted(self, more: str) -> None:
         ours, table = builtins.open, f"1 1 8:1 / / rw - ext4 /dev/sda1 rw\n{more}"
@@ -139,3 +171,8 @@ class Place:
         """`words` with blanks between, after the options that name the directories."""
         own = ["--etc", str(self.etc), "--state", str(self.state), "--run", str(self.run)]
         return outcome([*own, *words.split()], stdin)
+
+    def files(self) -> dict[str, str]:
+        """What is on disk, without the lock and what only saves time."""
+        found = (path for path in sorted(self.place.rglob("*")) if path.is_file())
+        return {str(path): path.read_text() for path in found if path.name not in ("lock", "compiled")}
