@@ -38,7 +38,9 @@ CGROUP = {
     "cgroup.subtree_control": "",
 }
 """What the kernel puts into a cgroup without controllers, as Linux 6.1 prints it."""
-UNLIMITED = "penalty: {cpu: unlimited, memory: unlimited, pids: unlimited}\nceiling: {memory: unlimited, pids: unlimited}\n"
+UNLIMITED = (
+    "penalty: {cpu: unlimited, memory: unlimited, pids: unlimited}\nceiling: {memory: unlimited, pids: unlimited}\n"
+)
 NO_LIMIT = "limits: {memory: {kill: process}}"
 PLAN = "plan: small\n"
 ALICE = f"account: alice\nplan: small\nservices: {{web: {{{NO_LIMIT}}}}}\n"
