@@ -50,6 +50,8 @@ def status(desk: Installation, account: str, as_json: bool) -> int:
         return Exit.ERROR if fleet.broken else Exit.CONVERGED
     if lines:
         output.table(TITLES, map(row, lines), right=RIGHT)
+    elif fleet.accounts or fleet.on_last_good:
+        output.line(f"{account or 'no account'} has {'no' if account else 'a'} cgroup yet: paas-isolate reconcile makes it")
     else:
         output.line(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():
