@@ -30,7 +30,7 @@ def leaving(fleet: Fleet, observed: World, *, known: Collection[str] = (), meant
     """`known` are directories that an earlier run has accepted; `meant` says that a person confirmed."""
     there = tree.directories(observed.cgroups) | limited(observed.quotas)  # after a boot there is no cgroup yet
     expected = {sold.directory for sold in fleet.accounts.values()}
-    gone = there - expected - set(fleet.kept)
+    gone = there.difference(expected, fleet.kept)
     new = gone - set(known)
     blocked = "" if meant or not new else fleet.removal or _suspicious(len(new), len(there))
     accepted = frozenset(gone - new if blocked else gone)

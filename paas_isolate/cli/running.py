@@ -182,7 +182,7 @@ def _remember_departures(desk: Desk, fleet: Fleet, report: Report) -> None:
         for target in sorted(decided.held - now.held):
             say.line(f"{target} was frozen; that ends with the account", err=True)
         copies = desk.directory.last_good
-        for name in copies.names() - fleet.accounts.keys() - fleet.kept.keys() - leaving.accepted:
+        for name in copies.names().difference(fleet.accounts, fleet.kept, leaving.accepted):
             if (copy := copies.account(name)) is None or copy.directory not in leaving.accepted:
                 copies.forget(name)
         _forget_results(desk, fleet, leaving)

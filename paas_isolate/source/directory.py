@@ -230,11 +230,12 @@ def _stale(
     if copies is None or CONFIG in news:
         return list(good)
     plans = {file.removeprefix(f"{PLANS}/").removesuffix(END) for file in news if file.startswith(PLANS)}
+    named = {_named(file) for file in news if file.startswith(ACCOUNTS)}
     return [
         sold
         for sold in good
         if sold.plan in plans
-        or f"{ACCOUNTS}/{sold.name}{END}" in news
+        or sold.name in named
         or copies.get(sold.name) != (sold.uids, sold.home)
         or sold.name not in there
     ]
