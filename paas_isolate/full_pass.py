@@ -85,7 +85,7 @@ def _remember_departures(desk: Installation, fleet: Fleet, report: Report, warn:
         for target in sorted(decided.frozen - now.frozen):
             warn(f"{target} was frozen; that ends with the account")
         copies = desk.directory.last_good
-        for name in copies.names() - fleet.accounts.keys() - fleet.on_last_good.keys() - leaving.accepted:
+        for name in copies.names().difference(fleet.accounts, fleet.on_last_good, leaving.accepted):
             if (copy := copies.account(name)) is None or copy.directory not in leaving.accepted:
                 copies.forget(name)
         _forget_results(desk, fleet, leaving)

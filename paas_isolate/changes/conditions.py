@@ -1,7 +1,7 @@
 """How it stands with each program that paas-isolate keeps, in words: for status, and for customers."""
 
+import time
 from collections.abc import Mapping
-from datetime import datetime
 from typing import NamedTuple
 
 from paas_isolate.changes.jobs import next_run
@@ -89,4 +89,4 @@ def _told(result: Result) -> str:
 
 
 def _minute(at: float) -> str:
-    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}"
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

@@ -33,12 +33,15 @@ def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
     have = observed.cgroups
     alive = observed.populated()
     agreed: set[tuple[int, int]] = set()  # by identity: thousands of cgroups share a few mappings
+    known = 0
     for path, knobs in desired.cgroups.items():
         found = have.get(path)
         if found is None:
             steps.append(CreateCgroup(path))
             steps += _settings(path, knobs)
-        elif (pair := (id(knobs), id(found))) not in agreed:
+            continue
+        known += 1
+        if (pair := (id(knobs), id(found))) not in agreed:
             mends = _mends(path, knobs, found, alive) if found != knobs else []
             steps += mends
             if not mends:
@@ -47,7 +50,8 @@ def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
     steps += view_steps(desired.views, observed.views, desired.cgroups)
     steps += quota_steps(desired.quotas, observed.quotas)
     steps += network_steps(desired.network, observed.network)
-    steps += [RemoveCgroup(path) for path in have if path not in desired.cgroups]
+    if known < len(have):
+        steps += [RemoveCgroup(path) for path in have if path not in desired.cgroups]
     there = {process.pid: process for process in observed.processes} if desired.processes else {}
     steps += [MoveProcess(there[process.pid], process.cgroup) for process in desired.processes]
     steps += [EndRevoked(path, uid) for path, uid in desired.revoked]

@@ -1,6 +1,5 @@
 """Jobs: which there are, and when each is due. What is missed is left out, as cron does."""
 
-from paas_isolate.changes.schedule import next_time
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.run import FOREVER, Run
@@ -14,6 +13,8 @@ def jobs_of(fleet: Fleet) -> frozenset[str]:
 
 def next_run(schedule: str, run: Run) -> float:
     """In seconds since the epoch. A time that passed while it ran is not made up for."""
+    from paas_isolate.changes.schedule import next_time  # a machine without jobs does not pay for datetime
+
     return next_time(schedule, max(run.since, run.end.at, *run.starts))
 
 

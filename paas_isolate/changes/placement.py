@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from fnmatch import translate
+from functools import cached_property
 
 from paas_isolate.changes.knob_compiler import leaves
 from paas_isolate.model import tree
@@ -19,10 +20,16 @@ class Placement:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._by_uid = {uid: sold for sold in fleet.accounts.values() for uid in sold.uids.values()}
-        self._directories = {sold.directory: sold for sold in fleet.accounts.values()}
         self._rules: dict[str, tuple[_Rule, ...]] = {}
         self._leave = compiled(fleet.host.leave)
+
+    @cached_property
+    def _by_uid(self) -> dict[int, Account]:
+        return {uid: sold for sold in self._fleet.accounts.values() for uid in sold.uids.values()}
+
+    @cached_property
+    def _directories(self) -> dict[str, Account]:
+        return {sold.directory: sold for sold in self._fleet.accounts.values()}
 
     def governs(self, uid: int) -> bool:
         return self._fleet.governs(uid)

@@ -32,7 +32,7 @@ def removals(fleet: Fleet, observed: World, *, known: Collection[str] = (), mean
         observed.quotas
     )  # after a boot there is no cgroup yet
     expected = {sold.directory for sold in fleet.accounts.values()}
-    gone = there - expected - set(fleet.on_last_good)
+    gone = there.difference(expected, fleet.on_last_good)
     new = gone - set(known)
     blocked = "" if meant or not new else fleet.removal_blocked or _suspicious(len(new), len(there))
     accepted = frozenset(gone - new if blocked else gone)

@@ -51,7 +51,9 @@ def status(desk: Installation, account: str, as_json: bool) -> int:
     if lines:
         output.table(TITLES, map(row, lines), right=RIGHT)
     elif fleet.accounts or fleet.on_last_good:
-        output.line(f"{account or 'no account'} has {'no' if account else 'a'} cgroup yet: paas-isolate reconcile makes it")
+        output.line(
+            f"{account or 'no account'} has {'no' if account else 'a'} cgroup yet: paas-isolate reconcile makes it"
+        )
     else:
         output.line(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():

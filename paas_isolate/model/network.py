@@ -4,7 +4,6 @@ Addresses are text as inet_ntop(3) writes it: one has one text, and a colon tell
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from socket import AF_INET, AF_INET6, inet_pton
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -31,6 +30,8 @@ class Pools(NamedTuple):
 
 def network(text: str) -> tuple[bytes, bytes]:
     """First address and mask of a network such as `10.77.0.0/16`."""
+    from socket import AF_INET, AF_INET6, inet_pton  # a machine without a network of ours does not pay for it
+
     first, _, bits = text.partition("/")
     packed = inet_pton(AF_INET6 if ":" in first else AF_INET, first)
     size = 8 * len(packed)

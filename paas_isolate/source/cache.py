@@ -78,7 +78,7 @@ def _parts(data: memoryview, at: int) -> SpecCache | None:
         at += 8 + size
         files, copies = marshal.loads(body)  # noqa: S302  (a file of ours: see _ours)
         found = found or SpecCache({}, {}, base=at)
-        _add(found.files, files, lambda entry: _entry(*entry))
+        _add(found.files, files, _entry)
         _add(found.copies, copies, lambda copy: copy)
     return found._replace(end=at) if found else None
 
@@ -114,8 +114,10 @@ def _append(path: str, part: bytes, end: int) -> None:
         os.close(descriptor)
 
 
-def _entry(identity: Identity | None, row: dict[str, Any] | None, complaints: tuple[Any, ...]) -> Entry:
-    return Entry(identity, row, tuple(Complaint(*it) for it in complaints) if complaints else ())
+def _entry(plain: tuple[Any, ...]) -> Entry:
+    """What `_plain` made of it. Of 10,000 few have complaints."""
+    entry = Entry._make(plain)
+    return entry._replace(complaints=tuple(Complaint(*it) for it in plain[2])) if plain[2] else entry
 
 
 def _plain(entry: Entry) -> tuple[Any, ...]:

@@ -37,7 +37,7 @@ class LastGood:
             found = os.listdir(self._accounts)
         except OSError:
             return frozenset()
-        return frozenset(name.removesuffix(_END) for name in found if name.endswith(_END) and name[0] != ".")
+        return frozenset([name.removesuffix(_END) for name in found if name.endswith(_END) and name[0] != "."])
 
     def remember_host(self, host: Host) -> None:
         _write(self._host, "host", plain_host(host))

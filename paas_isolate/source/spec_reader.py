@@ -49,7 +49,8 @@ class SpecReader:
             entry = self._parse(files, name, kind)
             self.parsed.add(shown)
         self.files[shown] = entry
-        self.complaints += entry.complaints
+        if entry.complaints:
+            self.complaints += entry.complaints
         try:
             return None if entry.row is None else kind.back(entry.row)
         except Exception as error:  # noqa: BLE001  (as above)

@@ -51,6 +51,8 @@ class Claims:
     def fall_back(self, names: Mapping[str, str]) -> Clashes:
         """Keep accounts as they were, with the reason. A good one that claims what they had is kept too, for
         else a mistake in one file would hand its users to another; those are returned like clashes."""
+        if not names:  # nor did any clash, so the owners are known
+            return {}
         pending, pushed = dict(names), dict[str, tuple[Claim, str]]()
         for name in pending:
             self.good.pop(name, None)

@@ -1,21 +1,20 @@
 """One file while it is being read: collects every complaint, so that all mistakes are told at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from paas_isolate.errors import Complaint, SpecError
 from paas_isolate.spec.names import MOST, excerpt, printable
 from paas_isolate.spec.read import Items, Node, Pairs
 
 
-@dataclass(slots=True)
 class Diagnostics:
     """`file` as complaints name it."""
 
-    file: str
-    errors: list[Complaint] = field(default_factory=list)
-    warned: list[Complaint] = field(default_factory=list)
-    untold: int = 0
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.errors: list[Complaint] = []
+        self.warned: list[Complaint] = []
+        self.untold = 0
 
     def error(self, node: Node, key: str, text: str) -> None:
         self._add(node, key, lambda: text)

@@ -20,7 +20,7 @@ _EXPECTED = (
     f"{', '.join(NAMED)}, a port such as 443 or 8000-8100, a network such as 203.0.113.0/24, or one with a port: "
     "203.0.113.9:25, [2001:db8::/32]:25"
 )
-_PLAIN = re.compile(r"[0-9A-Fa-f.:/]+", re.ASCII)
+_PLAIN = r"[0-9A-Fa-f.:/]+"
 _PLACE = re.compile(r"\[(?P<v6>[^]]+)\](?::(?P<port6>.+))?|(?P<v4>[0-9./]+)(?::(?P<port4>.+))?", re.ASCII)
 
 

@@ -1,8 +1,7 @@
 """The `limits:` of a place: groups and short forms of the table in model/limits, into Limits by full name."""
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from paas_isolate.model.limits import (
     BY_NAME,
@@ -27,8 +26,7 @@ NO_LIMIT = ("unlimited", "max", "infinity")
 _SELF = frozenset({"memory.high", "memory.low", "memory.min"})
 
 
-@dataclass(frozen=True, slots=True)
-class LimitsShape:
+class LimitsShape(NamedTuple):
     """The limits of one kind of place; `percent` names the limits that may be told as a share there."""
 
     percent: frozenset[str] = _SELF

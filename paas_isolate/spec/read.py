@@ -7,8 +7,7 @@ and compose() recurses in C for as deep as a file nests. So nodes are made here,
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from paas_isolate.errors import Complaint, SpecError
 from paas_isolate.spec.names import SIZE_CAP, excerpt, printable
@@ -25,8 +24,7 @@ _HIDDEN = re.compile(
 )
 
 
-@dataclass(slots=True)
-class Scalar:
+class Scalar(NamedTuple):
     """Text as written, before anybody says what it means. `plain`: without quotes."""
 
     line: int
@@ -39,22 +37,20 @@ class Scalar:
         return self.plain and self.text in ("", "~", "null")
 
 
-@dataclass(slots=True)
-class Items:
+class Items(NamedTuple):
     """A list."""
 
     line: int
     column: int
-    items: list["Node"] = field(default_factory=list)
+    items: list["Node"]
 
 
-@dataclass(slots=True)
-class Pairs:
+class Pairs(NamedTuple):
     """A mapping; its keys are scalars and differ from each other."""
 
     line: int
     column: int
-    pairs: dict[str, tuple[Scalar, "Node"]] = field(default_factory=dict)
+    pairs: dict[str, tuple[Scalar, "Node"]]
 
 
 Node = Scalar | Items | Pairs
@@ -136,9 +132,9 @@ class _Composer:
                 case "ScalarEvent":
                     self.add(self.scalar(event))
                 case "MappingStartEvent":
-                    self.enter(Pairs(*self.place(event)), event)
+                    self.enter(Pairs(*self.place(event), {}), event)
                 case "SequenceStartEvent":
-                    self.enter(Items(*self.place(event)), event)
+                    self.enter(Items(*self.place(event), []), event)
                 case "MappingEndEvent" | "SequenceEndEvent":
                     self.open.pop()
                     self.keys.pop()

@@ -27,6 +27,12 @@ CONFIG = "config.yaml"
 """What complaints call the host's own file."""
 
 
+_OWN = AccountSpec._fields.index("plan") + 1
+_NOTHING = AccountSpec("", "", (), "")[_OWN:]
+"""What the file of an account says beside names and a plan: of 10,000 most say no more."""
+_PLAN = Account._fields.index("plan")
+
+
 class UserDatabase(Protocol):
     """The users of the machine."""
 
@@ -81,6 +87,8 @@ class Resolver:
         self.named: set[int] = set()
         """Every uid that an account names, whether the account can be had or not."""
         self._plain: dict[str | None, _Merged] = {}
+        self._bare: dict[str | None, tuple[Any, ...]] = {}
+        """By plan: what is sold to an account whose file says nothing else, from the plan's name on."""
         self._addresses_of: Callable[[tuple[str, ...], int], tuple[str, ...]] | None = None
         self._number: Counter[tuple[str, bool]] = Counter()
         self._open: tuple[str, Any] = "", None
@@ -90,6 +98,9 @@ class Resolver:
         """Raises RefusalError; what is wrong has been complained about then."""
         uids = self._uids(account)
         name = account.plan or self.shelf.host.default_plan
+        bare = account[_OWN:] == _NOTHING and account.owner in uids and account.users == (account.name,)
+        if bare and (rest := self._bare.get(name)):
+            return Account(account.name, account.name, uids, account.owner, self._home(account), *rest)
         plan = self._plan(account, name) if name else None
         account = self._permitted(account, plan)
         merged = self._merge(account, plan)
@@ -107,7 +118,7 @@ class Resolver:
         disk = merge_limits(plan.disk if plan else {}, account.disk)
         if account.owner not in uids:
             self._tell_without_owner(account, uids, services, has_view=view is not None, has_disk=bool(disk))
-        return Account(
+        sold = Account(
             name=account.name,
             directory=directory,
             uids=uids,
@@ -125,6 +136,9 @@ class Resolver:
             disk=disk,
             reserved=merge_reserved(plan, account),
         )
+        if bare and not merged.personal and view is None and not host.network:
+            self._bare[name] = sold[_PLAN:]
+        return sold
 
     def _permitted(self, account: AccountSpec, plan: Plan | None) -> AccountSpec:
         """The account without what its file may not ask for; each value that is left out is complained about.

@@ -10,9 +10,9 @@ from paas_isolate.spec.shapes import ScalarShape
 from paas_isolate.units import parse_count, parse_duration, parse_size
 
 # What shadow, adduser, LDAP and Active Directory make, without what passwd(5), paths and globs would trip over.
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+\\-]{0,254}\$?", re.ASCII)
-_UNIT = re.compile(r"[A-Za-z0-9_@:.\\-]{1,240}\.service", re.ASCII)
-_PAM = re.compile(r"[A-Za-z0-9_.+-]{1,64}", re.ASCII)
+_USER = r"[A-Za-z0-9_][A-Za-z0-9_.@+\\-]{0,254}\$?"
+_UNIT = r"[A-Za-z0-9_@:.\\-]{1,240}\.service"
+_PAM = r"[A-Za-z0-9_.+-]{1,64}"
 
 
 def exact(text: str) -> str:
@@ -22,35 +22,37 @@ def exact(text: str) -> str:
     return text
 
 
-def fits(pattern: re.Pattern[str], expected: str) -> Callable[[str], str]:
+def fits(pattern: str, expected: str) -> Callable[[str], str]:
+    """Compiled when it is asked first: a file that is edited has few of all words, and its run waits for the others."""
+
     def parse(text: str) -> str:
-        if not pattern.fullmatch(text):
+        if not re.fullmatch(pattern, text, re.ASCII):
             raise ValueError(expected)
         return text
 
     return parse
 
 
-def _word(pattern: re.Pattern[str], expected: str) -> ScalarShape:
-    form = {"type": "string", "pattern": f"^{pattern.pattern}$"}
+def _word(pattern: str, expected: str) -> ScalarShape:
+    form = {"type": "string", "pattern": f"^{pattern}$"}
     return ScalarShape(fits(pattern, expected), expected, form)
 
 
-NAME = _word(names.NAME, names.NAME_EXPECTED)
+NAME = _word(names.NAME.pattern, names.NAME_EXPECTED)
 USER = _word(_USER, "the name of a Unix user")
-EXEMPT = _word(re.compile(f"@?(?:{_USER.pattern})"), "a user, or a @group")
+EXEMPT = _word(f"@?(?:{_USER})", "a user, or a @group")
 PAM_SERVICE = _word(_PAM, "the name of a PAM service such as cron")
 UNIT = _word(_UNIT, "a unit such as paas-tree.service")
-GLOB = _word(re.compile(r"[^\n]{1,1000}"), "a glob such as php-fpm*")
-LINE = _word(re.compile(r"[^\n]{1,4096}"), "one line of text")
+GLOB = _word(r"[^\n]{1,1000}", "a glob such as php-fpm*")
+LINE = _word(r"[^\n]{1,4096}", "one line of text")
 CONTENT = ScalarShape(str, "a text", {"type": ["string", "number", "boolean"]})
-ROOT = _word(re.compile(r"/(?!.*(?:^|/)\.\.?(?:/|$))[^\n]{1,1000}"), "an absolute path without dots")
-PATH = _word(re.compile(r"(?:/|~/|~$)[^\n]{0,1000}"), "an absolute path or ~/PATH")
+ROOT = _word(r"/(?!.*(?:^|/)\.\.?(?:/|$))[^\n]{1,1000}", "an absolute path without dots")
+PATH = _word(r"(?:/|~/|~$)[^\n]{0,1000}", "an absolute path or ~/PATH")
 
 
 def choice(*words: str) -> ScalarShape:
     expected = " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-    return ScalarShape(fits(re.compile("|".join(words)), expected), expected, {"enum": list(words)})
+    return ScalarShape(fits("|".join(words), expected), expected, {"enum": list(words)})
 
 
 def whole(least: int, most: int, example: str) -> ScalarShape:
@@ -71,7 +73,7 @@ def whole(least: int, most: int, example: str) -> ScalarShape:
 
 def _flag(text: str) -> bool:
     # YAML 1.1 also reads yes, no, on and off as flags; 1.2 as text. Panels write either, people mean neither.
-    return {"true": True, "false": False}[fits(re.compile("true|false"), "true or false")(text)]
+    return {"true": True, "false": False}[fits("true|false", "true or false")(text)]
 
 
 def _duration(text: str) -> int:
@@ -220,8 +222,8 @@ _LOG_SIZE = "a size of at least 1K, such as 10M"
 LOG_SIZE = ScalarShape(
     _least(lambda text: parse_size(exact(text)), 1024, _LOG_SIZE), _LOG_SIZE, {"type": ["integer", "string"]}
 )
-UMASK = _word(re.compile(r"[0-7]{3,4}"), "three octal digits such as 027")
-MAIL = _word(re.compile(r"[A-Za-z0-9_.+%-]{1,64}(?:@[A-Za-z0-9.-]{1,190})?", re.ASCII), "an address of mail")
+UMASK = _word(r"[0-7]{3,4}", "three octal digits such as 027")
+MAIL = _word(r"[A-Za-z0-9_.+%-]{1,64}(?:@[A-Za-z0-9.-]{1,190})?", "an address of mail")
 SCHEDULE = ScalarShape(
     _schedule, 'a time in the notation of crontab, such as "*/5 * * * *" or @daily', {"type": "string"}
 )

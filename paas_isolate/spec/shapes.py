@@ -4,8 +4,7 @@ A reader that refuses has told the page, and returns None; what it returns then 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.names import printable
@@ -20,8 +19,7 @@ class Shape(Protocol):
     def schema(self) -> Schema: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarShape:
+class ScalarShape(NamedTuple):
     """A scalar. `parse` takes its text or raises ValueError with what was expected."""
 
     parse: Callable[[str], Any]
@@ -40,8 +38,7 @@ class ScalarShape:
         return dict(self.form)
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(NamedTuple):
     item: Shape
     expected: str
 
@@ -54,8 +51,7 @@ class ListOf:
         return {"type": "array", "items": self.item.schema()}
 
 
-@dataclass(frozen=True, slots=True)
-class OneOrList:
+class OneOrList(NamedTuple):
     """One value, or a list of them."""
 
     item: Shape
@@ -69,8 +65,7 @@ class OneOrList:
         return {"anyOf": [self.item.schema(), {"type": "array", "items": self.item.schema()}]}
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(NamedTuple):
     """A mapping with names of the author's choice."""
 
     item: Shape
@@ -84,7 +79,6 @@ class MapOf:
         return {"type": "object", "additionalProperties": self.item.schema()}
 
 
-@dataclass(frozen=True, slots=True)
 class AnyShape:
     """A reserved key whose shape the language does not show yet."""
 
@@ -95,8 +89,7 @@ class AnyShape:
         return {}
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One key. `reserved`: part of the language, but not enforced by this version."""
 
     name: str
@@ -111,8 +104,7 @@ class Field:
         return {**self.shape.schema(), "description": told, **default}
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A mapping with keys of ours. Reads into a dict by key name; a key that is not there says nothing."""
 
     fields: tuple[Field, ...]

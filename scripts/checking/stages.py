@@ -92,7 +92,9 @@ def _shell(_: Workshop) -> bool:
 def _c(shop: Workshop) -> bool:
     sources = [str(path) for path in sorted(SOURCE.glob("**/*.c"))]
     native = [str(path) for path in sorted(SOURCE.glob("pam/*/*.[ch]"))]
-    return _call(shop.tool("clang-format"), "--dry-run", "--Werror", *native) and all(_call("gcc", *WARNINGS, source) for source in sources)
+    return _call(shop.tool("clang-format"), "--dry-run", "--Werror", *native) and all(
+        _call("gcc", *WARNINGS, source) for source in sources
+    )
 
 
 def _man(_: Workshop) -> bool:

@@ -11,12 +11,24 @@ from paas_isolate.exits import Exit
 RUN = """
 import sys
 import paas_isolate.cli.main, paas_isolate.cli.run
-print(*{"click", "dataclasses", "inspect", "json", "yaml", "rich", "hashlib"}.intersection(sys.modules))
+heavy = {"click", "ctypes", "dataclasses", "datetime", "hashlib", "inspect", "json", "rich", "socket", "yaml"}
+print(*heavy.intersection(sys.modules))
+"""
+
+PARSE = """
+import sys
+import paas_isolate.spec.parse
+print(*{"dataclasses", "inspect"}.intersection(sys.modules))
 """
 
 
 def test_the_run_of_every_minute_imports_nothing_heavy() -> None:
     seen = subprocess.run([sys.executable, "-I", "-c", RUN], check=True, capture_output=True, text=True)
+    assert seen.stdout.strip() == ""
+
+
+def test_a_file_that_was_edited_is_parsed_without_what_reads_the_source_of_python() -> None:
+    seen = subprocess.run([sys.executable, "-I", "-c", PARSE], check=True, capture_output=True, text=True)
     assert seen.stdout.strip() == ""
 
 

@@ -266,7 +266,9 @@ def test_what_the_keeper_notes_is_in_the_manual() -> None:
     source = launcher_source("paas-run.c", "shim.h", "shim.c")
     ours = (SOURCE / "paas_isolate/linux/services/records.py").read_text()
     services = (SOURCE / "paas_isolate/linux/services/steps.py").read_text()
-    noted = {word for text in re.findall(r"\brecord_line\((.*?)\);", source, re.S) for word in re.findall(r'"([a-z]+)', text)}
+    noted = {
+        word for text in re.findall(r"\brecord_line\((.*?)\);", source, re.S) for word in re.findall(r'"([a-z]+)', text)
+    }
     said = sections(KEEPER)
     told = set(re.findall(r"^\.It Li ([a-z-]+)(?: Ar .*)?$", said["DESCRIPTION"], re.M))
     assert noted == {"main", "unhealthy", "signal", "exit", "keeper", "waiting", "failed", "background"}

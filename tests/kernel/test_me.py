@@ -18,7 +18,8 @@ import contextlib, io, os, sys
 import json, locale, paas_isolate.cli.commands, paas_isolate.cli.me
 from paas_isolate.cli import output
 from paas_isolate.cli.main import run
-with contextlib.redirect_stdout(io.StringIO()): output.table(("",), [("",)]); run(["me", "--help"]); run(["me", "--wrong"])
+with contextlib.redirect_stdout(io.StringIO()):
+    output.table(("",), [("",)]); run(["me", "--help"]); run(["me", "--wrong"])
 open(sys.argv[2], "w").write("0")
 uid = int(sys.argv[1]); os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
 sys.exit(run(sys.argv[3:]))

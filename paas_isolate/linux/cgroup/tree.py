@@ -273,11 +273,10 @@ def _texts(directory: int, names: tuple[str, ...]) -> tuple[tuple[str, ...], lis
     try:
         for name in names:
             append(open_(name, _READ, dir_fd=directory))
-        texts = [read(fd, _SHORT) for fd in opened[1:]]
-        if max(map(len, texts), default=0) == _SHORT:
-            texts = [
-                text + _rest(fd) if len(text) == _SHORT else text for text, fd in zip(texts, opened[1:], strict=True)
-            ]
+        files = opened[1:]
+        texts = [read(fd, _SHORT) for fd in files]
+        if len(b"".join(texts)) >= _SHORT:  # perhaps one of them alone
+            texts = [text + _rest(fd) if len(text) == _SHORT else text for text, fd in zip(texts, files, strict=True)]
     except OSError as error:
         if error.errno not in _NOT_THERE:
             raise

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
 from paas_isolate.changes.supervision import ManagedServices
@@ -31,6 +30,8 @@ class _Socket(NamedTuple):
     uid: int
 
     def __str__(self) -> str:
+        from socket import AF_INET, AF_INET6, inet_ntop  # as in _astray
+
         family = AF_INET if len(self.address) == 4 else AF_INET6
         return f"{inet_ntop(family, self.address)} port {self.port}"
 
@@ -54,6 +55,8 @@ def not_listening(launches: Iterable[Launch]) -> dict[Launch, str]:
 
 
 def _astray(launch: Launch, sockets: list[_Socket]) -> str:
+    from socket import AF_INET, AF_INET6, inet_pton  # a machine on which no service listens does not pay for it
+
     own = {_plain(inet_pton(AF_INET6 if ":" in it else AF_INET, it)) for it in launch.addresses}
     theirs = [it for it in sockets if it.uid == launch.uid]
     if any(it.port == launch.port and (not own or _plain(it.address) in own) for it in theirs):

@@ -5,7 +5,6 @@ The mount table says it. No home is asked: a customer mounts what never answers 
 stat(2) waits for both without end.
 """
 
-import ctypes
 import os
 import sys
 from functools import cached_property
@@ -24,7 +23,6 @@ _LINKS = 40
 _AT_FDCWD, _NO_ASKING = -100, 0x100 | 0x800 | 0x4000  # AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_STATX_DONT_SYNC
 _UID_AND_MODE = 0x1 | 0x2 | 0x8  # STATX_TYPE, STATX_MODE, STATX_UID
 _STATX_SIZE, _UID, _MODE = 256, slice(20, 24), slice(28, 30)  # struct statx
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class BlockDevices:
@@ -128,8 +126,10 @@ def is_customers(mount: mounts.Mount) -> bool:
 
 def _is_roots(directory: str) -> bool:
     """Whether only root writes to a directory, as far as the kernel knows without asking anybody else."""
-    found = ctypes.create_string_buffer(_STATX_SIZE)
-    if _LIBC.statx(_AT_FDCWD, os.fsencode(directory), _NO_ASKING, _UID_AND_MODE, found):
+    from ctypes import CDLL, create_string_buffer  # a machine without limits of io does not pay for it
+
+    found = create_string_buffer(_STATX_SIZE)
+    if CDLL(None).statx(_AT_FDCWD, os.fsencode(directory), _NO_ASKING, _UID_AND_MODE, found):
         return False
     uid, mode = (int.from_bytes(found.raw[part], sys.byteorder) for part in (_UID, _MODE))
     return uid == 0 and not mode & 0o002

@@ -17,7 +17,7 @@ class HostUsers:
 
     @cached_property
     def _users(self) -> dict[str, User]:
-        return {entry.pw_name: _user(entry) for entry in pwd.getpwall()}
+        return {it.name: it for it in map(_user, pwd.getpwall())}
 
     def by_name(self, name: str) -> User | None:
         if found := self._users.get(name):
