@@ -50,6 +50,8 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
         return Exit.ERROR if fleet.broken else Exit.CONVERGED
     if lines:
         say.table(TITLES, map(row, lines), right=RIGHT)
+    elif fleet.accounts or fleet.kept:
+        say.line(f"{account or 'no account'} has {'no' if account else 'a'} cgroup yet: paas-isolate reconcile makes it")
     else:
         say.line(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():
