@@ -37,7 +37,9 @@ def test_help_says_what_it_is_for(words: str, command: click.Command) -> None:
 def test_help_of_a_group_lists_its_commands_with_a_sentence_each(words: str) -> None:
     listed = outcome([*words.split(), "--help"]).stdout.partition("\nCommands:\n")[2].splitlines()
     below = [each.split()[-1] for each in ALL if each and " ".join(each.split()[:-1]) == words]
-    told = {line.split()[0]: line.split()[1:] for line in listed if line.startswith("  ") and not line.startswith("   ")}
+    told = {
+        line.split()[0]: line.split()[1:] for line in listed if line.startswith("  ") and not line.startswith("   ")
+    }
     assert [*told] == below
     assert all(told.values())
 

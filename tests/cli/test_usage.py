@@ -44,7 +44,9 @@ MANY = [words for words, it in LEAVES.items() if words != "me" and not any(each.
 @pytest.mark.parametrize("words", MANY)
 def test_a_word_too_many_is_named(words: str, place: Place) -> None:
     places = [it for it in LEAVES[words].params if isinstance(it, click.Argument)]
-    given = ["alice/web", "1"][: len(places)] if "put" not in words and "remove" not in words else ["alice"] * len(places)
+    given = (
+        ["alice/web", "1"][: len(places)] if "put" not in words and "remove" not in words else ["alice"] * len(places)
+    )
     assert_refused(place(" ".join([words, *given, "superfluous"])), words, "superfluous")
 
 
