@@ -103,7 +103,9 @@ def scale(desk: Desk, target: str, number: str) -> int:
 @click.command()
 @target
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes.")
-@click.option("--lines", "-n", type=click.IntRange(min=0), default=50, metavar="N", help="How many lines of its end (50).")
+@click.option(
+    "--lines", "-n", type=click.IntRange(min=0), default=50, metavar="N", help="How many lines of its end (50)."
+)
 @click.option("--number", type=click.IntRange(min=1), default=1, metavar="N", help="Which of the replicas (1).")
 @click.pass_obj
 def logs(desk: Desk, target: str, follow: bool, lines: int, number: int) -> int:

@@ -60,7 +60,9 @@ def thaw(desk: Desk, target: str) -> int:
 @click.argument("target", metavar="[ACCOUNT[/SERVICE]]", default="")
 @click.option("--all", "everyone", is_flag=True, help="Every account: what the shutdown of the machine does.")
 @click.option("--down", is_flag=True, help="The machine goes down: no service starts any more.")
-@click.option("--grace", type=click.FloatRange(min=0), default=10, metavar="SECONDS", help="Time to end after SIGTERM (10).")
+@click.option(
+    "--grace", type=click.FloatRange(min=0), default=10, metavar="SECONDS", help="Time to end after SIGTERM (10)."
+)
 @click.pass_obj
 def kill(desk: Desk, target: str, everyone: bool, down: bool, grace: float) -> int:
     """End all processes of an account or service: SIGTERM, time to leave, then SIGKILL for what is left."""

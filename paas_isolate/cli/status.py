@@ -51,7 +51,9 @@ def status(desk: Desk, account: str, as_json: bool) -> int:
     if lines:
         say.table(TITLES, map(row, lines), right=RIGHT)
     elif fleet.accounts or fleet.kept:
-        say.line(f"{account or 'no account'} has {'no' if account else 'a'} cgroup yet: paas-isolate reconcile makes it")
+        say.line(
+            f"{account or 'no account'} has {'no' if account else 'a'} cgroup yet: paas-isolate reconcile makes it"
+        )
     else:
         say.line(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():
