@@ -26,10 +26,8 @@ from paas_isolate.cli.main import main, run
 
 FIRST = 61_000
 """The lowest uid of a customer: no process of this machine has any of them."""
-PASSWD = [
-    pwd.struct_passwd((name, "x", uid, uid, "", f"/home/{name}", "/bin/sh"))
-    for name, uid in {"root": 0, "alice": FIRST, "bob": FIRST + 1}.items()
-]
+NAMES = {"root": 0, **{name: FIRST + n for n, name in enumerate(("alice", "bob", "carol", "dave", "erin"))}}
+PASSWD = [pwd.struct_passwd((name, "x", uid, uid, "", f"/home/{name}", "/bin/sh")) for name, uid in NAMES.items()]
 CGROUP = {
     "cgroup.controllers": "",
     "cgroup.events": "populated 0\nfrozen 0",
