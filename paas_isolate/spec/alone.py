@@ -78,7 +78,7 @@ def _free(fleet: Fleet, tied: Ties, sold: Sold, before: Sold | None, owner_of: C
     """Whether what it claims was its own before, or is nobody's. Who is kept may want other things than it has."""
     if before is not None and set(claims(sold)) == set(claims(before)):
         return True
-    if fleet.doubtful or fleet.revoked:
+    if fleet.doubtful or fleet.revoked or fleet.renamed:
         return False
     if fleet.kept or fleet.host.network or (before is None and sold.name in tied.peered):
         return False
