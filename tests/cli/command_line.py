@@ -74,9 +74,10 @@ def options(command: click.Command) -> list[click.Option]:
 
 
 def outcome(words: list[str], stdin: str = "") -> Result:
-    """As the installed program does it."""
+    """As the installed program does it, but that the interpreter goes on."""
     program = click.Command("paas-isolate", callback=main)
-    with mock.patch.object(sys, "argv", ["paas-isolate", *words]), mock.patch.object(sys, "excepthook"):
+    ends = mock.patch("paas_isolate.cli.main._end", sys.exit)
+    with mock.patch.object(sys, "argv", ["paas-isolate", *words]), mock.patch.object(sys, "excepthook"), ends:
         return CliRunner().invoke(program, [], input=stdin)
 
 
