@@ -58,7 +58,7 @@ def commands(command: click.Command | None = None, words: tuple[str, ...] = ()) 
     command = command or root()
     yield " ".join(words), command
     if isinstance(command, click.Group):
-        context = click.Context(command)
+        context = click.Context(command, **root().context_settings)
         for name in command.list_commands(context):
             below = command.get_command(context, name)
             assert below is not None
