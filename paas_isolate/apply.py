@@ -9,28 +9,6 @@ from functools import partial
 from itertools import groupby, takewhile
 from typing import NamedTuple, TypeVar
 
-from paas_isolate.changes.steps import (
-    AddAddress,
-    Changes,
-    CompleteDoors,
-    CreateCgroup,
-    EnableControllers,
-    EndRevoked,
-    LowerMemory,
-    MoveProcess,
-    RemoveAddress,
-    RemoveCgroup,
-    RemoveDoor,
-    SetDoor,
-    SetGate,
-    SetKnob,
-    SetNames,
-    SetRules,
-    Sight,
-    Step,
-    Wire,
-    owner,
-)
 from paas_isolate.errors import HostError, Trouble, trouble, without_broken
 from paas_isolate.linux.cgroup.lowering import StillInUse, lower_memory
 from paas_isolate.linux.cgroup.tree import CgroupTree
@@ -45,7 +23,20 @@ from paas_isolate.model import tree
 from paas_isolate.model.knobs import kernel_writes
 from paas_isolate.model.network import NetworkPort
 from paas_isolate.model.quota import QuotaPort
-from paas_isolate.model.steps.namespace import MakeView, RemoveView, SetAging, SetQuota
+from paas_isolate.model.steps import Changes, Step
+from paas_isolate.model.steps.cgroup import (
+    CreateCgroup,
+    EnableControllers,
+    EndRevoked,
+    LowerMemory,
+    MoveProcess,
+    RemoveCgroup,
+    SetKnob,
+)
+from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
+from paas_isolate.model.steps.namespace import MakeView, NamespaceStep, RemoveView, SetAging
+from paas_isolate.model.steps.network import AddAddress, NetworkStep, RemoveAddress, SetGate, SetNames, SetRules
+from paas_isolate.model.steps.quota import SetQuota
 from paas_isolate.model.steps.service import (
     ForgetRun,
     GiveUp,
@@ -106,7 +97,8 @@ def apply(
     created so: the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
     """
     broken: dict[str, Step] = {}
-    structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob | Wire | Sight | SetQuota), changes))
+    by_port = SetKnob | NetworkStep | NamespaceStep | SetQuota
+    structure = tuple(takewhile(lambda step: not isinstance(step, by_port), changes))
     knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob | SetDoor), changes[len(structure) :]))
     hand = partial(_carry_out, cgroups, doors, records)
     yield from _in_order(hand, broken, structure)
@@ -125,9 +117,9 @@ def apply(
 
 
 def _kind(step: Step) -> str:
-    if isinstance(step, Wire):
+    if isinstance(step, NetworkStep):
         return "wire"
-    if isinstance(step, Sight):
+    if isinstance(step, NamespaceStep):
         return "sight"
     return "quota" if isinstance(step, SetQuota) else ""
 
@@ -214,7 +206,7 @@ def _in_shares(hand: Executor, broken: dict[str, Step], steps: Sequence[Step]) -
         for number, step in enumerate(part):
             if number in ends:
                 ending, because, found = ends[number]
-                if found and (account := owner(step)):
+                if found and (account := step.owner):
                     broken[account] = step
                 yield Outcome(step, Status(ending), because, Trouble(*found) if found else None)
             else:
@@ -223,11 +215,11 @@ def _in_shares(hand: Executor, broken: dict[str, Step], steps: Sequence[Step]) -
 
 def _by_account(steps: Sequence[Step], count: int) -> list[list[Step]]:
     """The steps in so many parts of about the same size, those of an account in one and in order."""
-    some = sorted(owner(step) for step in steps[::PICKED])
+    some = sorted(step.owner for step in steps[::PICKED])
     borders = [some[len(some) * part // count] for part in range(1, count)]
     parts: list[list[Step]] = [[] for _ in range(count)]
     for step in steps:
-        parts[bisect(borders, owner(step))].append(step)
+        parts[bisect(borders, step.owner)].append(step)
     return parts
 
 
@@ -244,7 +236,7 @@ def _plain(end: Outcome) -> _NotDone:
 def _in_order(hand: Executor, broken: dict[str, Step], steps: Iterable[Step]) -> Iterator[Outcome]:
     """`broken` tells what could not be made ready, by account; it grows."""
     for step in steps:
-        if broken and (before := broken.get(owner(step))):
+        if broken and (before := broken.get(step.owner)):
             yield Outcome(step, Status.SKIPPED, f"could not {before}")
             continue
         try:
@@ -255,13 +247,13 @@ def _in_order(hand: Executor, broken: dict[str, Step], steps: Iterable[Step]) ->
             if (
                 outcome.status is Status.FAILED
                 and isinstance(step, CreateCgroup | EnableControllers)
-                and (account := owner(step))
+                and (account := step.owner)
             ):
                 broken[account] = step
         except Exception as error:  # noqa: BLE001  (it costs the account alone: who knows what it would do next)
             found = trouble(error)
             outcome = Outcome(step, Status.FAILED, found.what, found)
-            if account := owner(step):
+            if account := step.owner:
                 broken[account] = step
         yield outcome
 

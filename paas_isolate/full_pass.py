@@ -9,7 +9,6 @@ from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.changes.quotas import applied_after
 from paas_isolate.changes.removal import Removals
-from paas_isolate.changes.steps import owner
 from paas_isolate.errors import Complaint
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
@@ -65,7 +64,7 @@ def complaints(fleet: Fleet, report: Report) -> str:
     lines = [str(complaint) for complaint in fleet.complaints if not complaint.warning]
     lines += [f"{name}: {it.place}" for name, it in fleet.broken.items()]
     lines += [f"{name}: {reason}" for name, reason in fleet.on_last_good.items() if name not in fleet.broken]
-    lines += [f"{each.status} {type(each.step).__name__} for {owner(each.step)}" for each in report.remaining]
+    lines += [f"{each.status} {type(each.step).__name__} for {each.step.owner}" for each in report.remaining]
     lines += [*report.unmet, *report.last.removals.waiting]
     lines += [f"late {path}" for path in report.last.desired.late]
     return "\n".join(sorted(set(lines)))

@@ -13,18 +13,8 @@ from paas_isolate.changes.diff import diff
 from paas_isolate.changes.knob_compiler import DeviceOf
 from paas_isolate.changes.parts import Parts
 from paas_isolate.changes.removal import Removals, removals
-from paas_isolate.changes.steps import (
-    Changes,
-    CompleteDoors,
-    RemoveDoor,
-    SetDoor,
-    Sight,
-    Step,
-    Wire,
-    owner,
-    touched,
-)
 from paas_isolate.changes.supervision import ManagedService, desired_services, managed_services
+from paas_isolate.changes.touched import touched
 from paas_isolate.errors import PaasError, Trouble, without_broken
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.network.sockets import not_listening, ready
@@ -37,6 +27,10 @@ from paas_isolate.model.machine import Machine
 from paas_isolate.model.network import NetworkPort
 from paas_isolate.model.quota import QuotaPort
 from paas_isolate.model.run import FOREVER, NO_WISH, DesiredServices, Run
+from paas_isolate.model.steps import Changes, Step
+from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
+from paas_isolate.model.steps.namespace import NamespaceStep
+from paas_isolate.model.steps.network import NetworkStep
 from paas_isolate.model.steps.service import Start
 from paas_isolate.model.view import NamespacePort
 from paas_isolate.model.world import World
@@ -224,7 +218,7 @@ def _as_far_as_seen(found: Comparison, sold: _Desired, unseen: Mapping[str, Trou
     names = {it.directory: it.name for it in sold.wheel.fleet.accounts.values()}
     broken = {names.get(directory) or directory or NOBODY: it for directory, it in unseen.items()}
     left = unseen.keys() - {""}  # which is nobody's: all stand on it
-    changes = tuple(step for step in found.changes if owner(step) not in left and _part_of(step) not in left)
+    changes = tuple(step for step in found.changes if step.owner not in left and _part_of(step) not in left)
     return found._replace(changes=changes, broken={**sold.broken, **broken})
 
 
@@ -232,9 +226,9 @@ def _part_of(step: Step) -> str:
     """What is looked at for all accounts at once, of which a step changes something."""
     if isinstance(step, SetDoor | RemoveDoor | CompleteDoors):
         return DOORS
-    if isinstance(step, Wire):
+    if isinstance(step, NetworkStep):
         return NETWORK
-    return VIEWS if isinstance(step, Sight) else ""
+    return VIEWS if isinstance(step, NamespaceStep) else ""
 
 
 def _compared(sold: _Desired, observed: World) -> Comparison:
@@ -246,7 +240,7 @@ def _compared(sold: _Desired, observed: World) -> Comparison:
     desired = desired._replace(services=desired_services_now(wheel, sold.keep, observed, now, departing.accepted))
     changes = diff(desired, observed, now)
     if wheel.account:
-        changes = tuple(step for step in changes if owner(step) in ("", wheel.account))
+        changes = tuple(step for step in changes if step.owner in ("", wheel.account))
     return Comparison(observed, desired, changes, departing)
 
 
@@ -294,7 +288,7 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
     while left:
         sold, last = _compare(sold, since)
         tried = {outcome.step for outcome in outcomes} if last.changes else ()
-        new = tuple(step for step in last.changes if step not in tried and owner(step) not in failed)
+        new = tuple(step for step in last.changes if step not in tried and step.owner not in failed)
         since = (last.observed, touched(new)) if new else None
         if not new and not _wait(wheel, last, until):
             break
@@ -304,7 +298,7 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
             outcomes.append(outcome)
             tell(outcome)
             if outcome.trouble:
-                failed[owner(outcome.step) or NOBODY] = outcome.trouble
+                failed[outcome.step.owner or NOBODY] = outcome.trouble
         left -= 1 if new else 0
     names = {it.directory: it.name for it in wheel.fleet.accounts.values()}
     broken = {names.get(whose, whose): found for whose, found in failed.items()}

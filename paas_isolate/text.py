@@ -3,11 +3,16 @@ log and a message: it can neither begin a line of its own nor change how the res
 """
 
 import re
+from collections.abc import Sequence
 
 # Letters and marks that nobody sees (Unicode: Default_Ignorable_Code_Point), where str.isprintable() lets them pass.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
+
+
+SHOWN = 40
+"""Characters of what was found that a complaint repeats at the most."""
 
 
 def escaped(text: str) -> str:
@@ -25,6 +30,26 @@ def escaped(text: str) -> str:
 def quoted(text: str) -> str:
     """As `escaped`, in quotes: where the text begins and ends is seen too."""
     return escaped(repr(text))
+
+
+def excerpt(text: str) -> str:
+    """What was found, as a complaint prints it: quoted, escaped, shortened."""
+    return quoted(shortened(text))
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def printable(name: str) -> str:
+    """A key as a complaint names it: as it is where it is a plain word, else like what was found."""
+    return name if re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name) else excerpt(name)
+
+
+def abbreviated(names: Sequence[str]) -> str:
+    """A few of many names."""
+    few = ", ".join(printable(name) for name in names[:5])
+    return f"{few} and {len(names) - 5} more" if len(names) > 5 else few
 
 
 def counted(count: int, thing: str) -> str:

@@ -7,8 +7,10 @@ from paas_isolate.changes.network import network_steps
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.quotas import quota_steps
 from paas_isolate.changes.service_steps import service_steps
-from paas_isolate.changes.steps import (
-    Changes,
+from paas_isolate.changes.views import view_steps
+from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
+from paas_isolate.model.steps import Changes, Step
+from paas_isolate.model.steps.cgroup import (
     CreateCgroup,
     EnableControllers,
     EndRevoked,
@@ -16,10 +18,7 @@ from paas_isolate.changes.steps import (
     MoveProcess,
     RemoveCgroup,
     SetKnob,
-    Step,
 )
-from paas_isolate.changes.views import view_steps
-from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
 from paas_isolate.model.world import Knobs, World
 
 

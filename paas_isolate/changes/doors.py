@@ -8,9 +8,10 @@ It leads to a leaf, or is closed: then it says whose it is, and logins are refus
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, Step
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, Account, Fleet
+from paas_isolate.model.steps import Step
+from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
 from paas_isolate.model.view import DOOR as VIEW_DOOR
 from paas_isolate.model.world import COMPLETE, Doors
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterator
 
-from paas_isolate.changes.steps import AddAddress, RemoveAddress, SetGate, SetNames, SetRules, Step
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
 from paas_isolate.model.network import DOMAIN, EgressAssignment, Gate, Grant, Network, Published, Rules, UidAddresses
+from paas_isolate.model.steps import Step
+from paas_isolate.model.steps.network import AddAddress, RemoveAddress, SetGate, SetNames, SetRules
 
 
 def desired_network(fleet: Fleet) -> Network:

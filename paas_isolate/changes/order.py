@@ -2,27 +2,22 @@
 
 from enum import IntEnum
 
-from paas_isolate.changes.steps import (
-    AddAddress,
-    CompleteDoors,
+from paas_isolate.model import tree
+from paas_isolate.model.knobs import FREEZE, amount
+from paas_isolate.model.steps import Step
+from paas_isolate.model.steps.cgroup import (
     CreateCgroup,
     EnableControllers,
     EndRevoked,
     LowerMemory,
     MoveProcess,
-    RemoveAddress,
     RemoveCgroup,
-    RemoveDoor,
-    SetDoor,
-    SetGate,
     SetKnob,
-    SetNames,
-    SetRules,
-    Step,
 )
-from paas_isolate.model import tree
-from paas_isolate.model.knobs import FREEZE, amount
-from paas_isolate.model.steps.namespace import MakeView, RemoveView, SetAging, SetQuota
+from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
+from paas_isolate.model.steps.namespace import MakeView, RemoveView, SetAging
+from paas_isolate.model.steps.network import AddAddress, RemoveAddress, SetGate, SetNames, SetRules
+from paas_isolate.model.steps.quota import SetQuota
 from paas_isolate.model.steps.service import (
     ForgetRun,
     GiveUp,
@@ -63,7 +58,7 @@ def rank(step: Step) -> tuple[int, int, int, str]:
         case MakeView():
             return Rank.VIEW, 0, 0, step.directory
         case SetQuota():
-            return Rank.VIEW, 0, step.row.uid, step.directory
+            return Rank.VIEW, 0, step.row.uid, step.owner
         case SetAging():
             return Rank.VIEW, 1, 0, ""
         case RemoveView():  # the door to it is gone by now, and its processes

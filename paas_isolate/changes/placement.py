@@ -10,7 +10,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Account, Fleet, Match, Service
 from paas_isolate.model.left import compiled
 from paas_isolate.model.world import Process
-from paas_isolate.spec.names import abbreviated
+from paas_isolate.text import abbreviated
 
 _LATE = "kept their command lines from being read in time: no rule by `command` holds for them until the next run"
 

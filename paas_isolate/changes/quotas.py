@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from paas_isolate.changes.steps import Step
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.quota import BLOCK, UNLIMITED, Quota, QuotaKey, Quotas, QuotaSpec
-from paas_isolate.model.steps.namespace import SetQuota
+from paas_isolate.model.steps import Step
+from paas_isolate.model.steps.quota import SetQuota
 
 
 def desired_quotas(fleet: Fleet) -> Quotas:

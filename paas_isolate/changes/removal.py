@@ -8,7 +8,7 @@ from paas_isolate.changes.quotas import accounts_with_quota
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import World
-from paas_isolate.spec.names import abbreviated
+from paas_isolate.text import abbreviated
 
 MASS_SHARE = 0.05
 MASS_NUMBER = 3

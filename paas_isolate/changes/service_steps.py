@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.changes.steps import Step
 from paas_isolate.model.run import DesiredServices, Run
 from paas_isolate.model.service_program import Launch
+from paas_isolate.model.steps import Step
 from paas_isolate.model.steps.service import (
     ForgetRun,
     GiveUp,

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Container, Iterator
 
-from paas_isolate.changes.steps import Step
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, Host
+from paas_isolate.model.steps import Step
 from paas_isolate.model.steps.namespace import MakeView, RemoveView, SetAging
 from paas_isolate.model.view import UNKNOWN, View, Views
 from paas_isolate.units import format_duration

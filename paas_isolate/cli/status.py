@@ -8,7 +8,6 @@ import click
 from paas_isolate.changes.conditions import Condition
 from paas_isolate.changes.knob_compiler import leaves
 from paas_isolate.changes.quotas import waiting
-from paas_isolate.changes.steps import Changes, owner
 from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import Trouble, trouble, without_broken
@@ -17,9 +16,10 @@ from paas_isolate.installation import Installation
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.steps import Changes
 from paas_isolate.model.world import Knobs
 from paas_isolate.reconcile import Comparison, Wheel, compare, conditions
-from paas_isolate.spec.names import abbreviated
+from paas_isolate.text import abbreviated
 from paas_isolate.units import format_cpu, format_size
 from paas_isolate.usage import CgroupStatus, disk_uses, processes_in_old_view, usage
 
@@ -123,7 +123,7 @@ def _state(path: str, seen: Comparison, wheel: Wheel, names: dict[str, Account])
         return "suspended"
     if sold.directory in wheel.frozen or f"{sold.directory}/{path.rpartition('/')[2]}" in wheel.frozen:
         return "frozen"
-    return "pending" if any(owner(step) == directory for step in seen.changes) else "ok"
+    return "pending" if any(step.owner == directory for step in seen.changes) else "ok"
 
 
 def _notes(fleet: Fleet, seen: Comparison, wheel: Wheel, account: str) -> Iterator[tuple[str, list[str]]]:
@@ -145,7 +145,7 @@ def _notes(fleet: Fleet, seen: Comparison, wheel: Wheel, account: str) -> Iterat
     for directory, reason in waiting(seen.desired.quotas, seen.observed.quotas, staying):
         notes.setdefault(directory, []).append(reason)
     for step in _pending(seen.changes, wheel.account):
-        notes.setdefault(owner(step) or "the tree", []).append(f"to do: {step}")
+        notes.setdefault(step.owner or "the tree", []).append(f"to do: {step}")
     for directory, pids in processes_in_old_view(fleet, seen.observed, wheel.account).items():
         told = abbreviated([str(pid) for pid in pids])
         notes.setdefault(directory, []).append(f"see another view than new sessions do, until they end: {told}")
@@ -158,7 +158,7 @@ def _notes(fleet: Fleet, seen: Comparison, wheel: Wheel, account: str) -> Iterat
 
 
 def _pending(changes: Changes, only: str) -> Changes:
-    return tuple(step for step in changes if not only or owner(step) == only)
+    return tuple(step for step in changes if not only or step.owner == only)
 
 
 def row(line: CgroupStatus) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from paas_isolate.changes.desired import desired_state
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.doors import desired_doors
 from paas_isolate.changes.placement import Placement
-from paas_isolate.changes.steps import Step
 from paas_isolate.linux.cgroup.tree import PROCS
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
@@ -18,6 +17,7 @@ from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.network import Network
 from paas_isolate.model.quota import Quotas
 from paas_isolate.model.run import Run
+from paas_isolate.model.steps import Step
 from paas_isolate.model.view import Views
 from paas_isolate.model.world import COMPLETE, World
 from paas_isolate.observe import observe_account

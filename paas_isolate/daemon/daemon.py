@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Sequence
 from zlib import crc32
 
 from paas_isolate.changes.schedule import forget_zone
-from paas_isolate.changes.steps import MoveProcess
 from paas_isolate.daemon.contained import ContainedSource
 from paas_isolate.daemon.control import Customers
 from paas_isolate.daemon.edits import AccountEdits, DaemonState
@@ -26,6 +25,7 @@ from paas_isolate.linux.system.machine import machine, zone
 from paas_isolate.linux.system.notify import notify, watchdog
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, Service
+from paas_isolate.model.steps.cgroup import MoveProcess
 from paas_isolate.reconcile import Report
 from paas_isolate.text import counted
 

@@ -8,11 +8,12 @@ from paas_isolate.apply import Outcome, apply
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.placement import Placement
 from paas_isolate.changes.refusals import as_refused
-from paas_isolate.changes.steps import Changes, LowerMemory, MoveProcess, SetKnob
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.process.commands import CommandReader
 from paas_isolate.model.knobs import SUBTREE_CONTROL
+from paas_isolate.model.steps import Changes
+from paas_isolate.model.steps.cgroup import LowerMemory, MoveProcess, SetKnob
 from paas_isolate.model.world import World
 from paas_isolate.observe import inspect_process, with_commands
 

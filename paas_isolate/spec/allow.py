@@ -8,7 +8,7 @@ from paas_isolate.model.account import Account, Host, Plan, Service
 from paas_isolate.model.limits import Limits, Percent
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.service_program import ServiceProgram
-from paas_isolate.spec.names import excerpt
+from paas_isolate.text import excerpt
 from paas_isolate.units import format_size
 
 PUBLISH, RLIMITS, HIDE, USERS = "publish", "rlimits", "hide", "users"

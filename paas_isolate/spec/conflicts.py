@@ -7,7 +7,7 @@ from typing import NamedTuple
 from paas_isolate.model.account import Service
 from paas_isolate.model.limits import UNLIMITED, Cores, Limits, Percent, Value
 from paas_isolate.model.machine import Machine
-from paas_isolate.spec.names import shortened
+from paas_isolate.text import shortened
 from paas_isolate.units import CPU_PERIOD, cores_without, format_cpu, format_size
 
 _ORDER = (

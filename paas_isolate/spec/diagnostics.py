@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.spec.names import MOST, excerpt, printable
+from paas_isolate.spec.names import MOST
 from paas_isolate.spec.read import Items, Node, Pairs
+from paas_isolate.text import excerpt, printable
 
 
 class Diagnostics:

@@ -14,10 +14,11 @@ from paas_isolate.spec.allow import WORDS
 from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.egress import EgressShape
 from paas_isolate.spec.limits import LimitsShape
-from paas_isolate.spec.names import NAME_EXPECTED, is_name, printable
+from paas_isolate.spec.names import NAME_EXPECTED, is_name
 from paas_isolate.spec.process_settings import EnvironmentShape, RlimitsShape
 from paas_isolate.spec.read import Items, Node, Pairs
 from paas_isolate.spec.shapes import AnyShape, Field, ListOf, MapOf, OneOrList, Schema, Table
+from paas_isolate.text import printable
 from paas_isolate.units import format_duration, format_size
 
 _HOST = Host()

@@ -12,8 +12,9 @@ from paas_isolate.spec.claims import Claims, Clashes, LastGood, is_address, port
 from paas_isolate.spec.conflicts import place_conflicts
 from paas_isolate.spec.guarantees import LIMIT, overbooked, without_guarantee
 from paas_isolate.spec.holders import Holders, State
-from paas_isolate.spec.names import excerpt, is_name
+from paas_isolate.spec.names import is_name
 from paas_isolate.spec.resolve import CONFIG, RefusalError, ResolveContext, Resolver, UserDatabase, user_key
+from paas_isolate.text import excerpt
 
 
 class UnusableFiles(NamedTuple):

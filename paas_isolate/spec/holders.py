@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from paas_isolate.model.account import Account, AccountSpec, User
-from paas_isolate.spec.names import excerpt
+from paas_isolate.text import excerpt
 
 NO_HOMES = ("", "/", "/nonexistent")
 """Homes that tell nobody from anybody else."""

@@ -12,9 +12,10 @@ from paas_isolate.model.view import PrivateTmpConfig
 from paas_isolate.spec import fields
 from paas_isolate.spec.diagnostics import Diagnostics
 from paas_isolate.spec.limits import parse_limit
-from paas_isolate.spec.names import NAME_EXPECTED, abbreviated, excerpt, is_name, printable
+from paas_isolate.spec.names import NAME_EXPECTED, is_name
 from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
+from paas_isolate.text import abbreviated, excerpt, printable
 
 Warnings = tuple[Complaint, ...]
 Values = Mapping[str, Any]

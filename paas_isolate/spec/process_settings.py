@@ -5,9 +5,9 @@ from typing import Any
 
 from paas_isolate.spec import scalars
 from paas_isolate.spec.diagnostics import Diagnostics, below
-from paas_isolate.spec.names import excerpt, printable
 from paas_isolate.spec.read import Node, Pairs
 from paas_isolate.spec.shapes import MapOf, ScalarShape, Schema, pairs
+from paas_isolate.text import excerpt, printable
 from paas_isolate.units import parse_count, parse_size
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}", re.ASCII)

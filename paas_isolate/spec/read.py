@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 from paas_isolate.errors import Complaint, SpecError
-from paas_isolate.spec.names import SIZE_CAP, excerpt, printable
-from paas_isolate.text import escaped
+from paas_isolate.spec.names import SIZE_CAP
+from paas_isolate.text import escaped, excerpt, printable
 
 DEPTH_CAP = 16
 NODE_CAP = 10_000

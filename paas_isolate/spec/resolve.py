@@ -20,8 +20,9 @@ from paas_isolate.spec.merge import (
     merge_services,
     merge_view,
 )
-from paas_isolate.spec.names import MOST, excerpt
+from paas_isolate.spec.names import MOST
 from paas_isolate.spec.service_conflicts import work_conflicts
+from paas_isolate.text import excerpt
 
 CONFIG = "config.yaml"
 """What complaints call the host's own file."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from paas_isolate.spec.diagnostics import Diagnostics, below
-from paas_isolate.spec.names import printable
 from paas_isolate.spec.read import Items, Node, Pairs, Scalar
+from paas_isolate.text import printable
 
 Schema = dict[str, Any]
 

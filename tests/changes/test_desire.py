@@ -8,11 +8,12 @@ from fleets import DISK, MACHINE, fleet, service, sold
 from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.order import rank
-from paas_isolate.changes.steps import EndRevoked, MoveProcess, SetDoor, SetKnob, owner
 from paas_isolate.errors import HostError
 from paas_isolate.model.account import Host, Service
 from paas_isolate.model.knobs import DEFAULTS
 from paas_isolate.model.limits import UNLIMITED, Limits, Percent
+from paas_isolate.model.steps.cgroup import EndRevoked, MoveProcess, SetKnob
+from paas_isolate.model.steps.door import SetDoor
 from paas_isolate.model.world import Process, World
 
 
@@ -161,5 +162,5 @@ def test_what_runs_where_its_uid_is_another_accounts_now_ends_and_is_not_moved()
     assert [it.pid for it in world.processes] == [9]
     (end,) = (it for it in diff(world, observed) if isinstance(it, EndRevoked))
     assert str(end) == "end what runs in users/alice/login as uid 1001, which is another account's now"
-    assert owner(end) == "alice"
+    assert end.owner == "alice"
     assert rank(SetDoor("1001", "users/dave/login")) < rank(end) < rank(MoveProcess(there[2], "users/dave/other"))

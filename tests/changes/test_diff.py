@@ -8,22 +8,20 @@ from hypothesis import strategies as some
 from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.removal import removals
-from paas_isolate.changes.steps import (
-    Changes,
-    CompleteDoors,
+from paas_isolate.model import tree
+from paas_isolate.model.account import Fleet, Service
+from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
+from paas_isolate.model.limits import UNLIMITED
+from paas_isolate.model.steps import Changes
+from paas_isolate.model.steps.cgroup import (
     CreateCgroup,
     EnableControllers,
     LowerMemory,
     MoveProcess,
     RemoveCgroup,
-    RemoveDoor,
-    SetDoor,
     SetKnob,
 )
-from paas_isolate.model import tree
-from paas_isolate.model.account import Fleet, Service
-from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
-from paas_isolate.model.limits import UNLIMITED
+from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
 from paas_isolate.model.world import COMPLETE, Process, World
 
 ALL = " ".join(CONTROLLERS)

@@ -5,9 +5,10 @@ from fleets import MACHINE, fleet, service, sold
 from paas_isolate.changes.desired import desired_static
 from paas_isolate.changes.doors import desired_doors, door_steps, preserved_doors
 from paas_isolate.changes.order import rank
-from paas_isolate.changes.steps import CompleteDoors, RemoveDoor, SetDoor, SetKnob, owner
 from paas_isolate.model import tree
 from paas_isolate.model.account import Host
+from paas_isolate.model.steps.cgroup import SetKnob
+from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
 from paas_isolate.model.view import View
 from paas_isolate.model.world import COMPLETE
 
@@ -69,7 +70,7 @@ def test_the_doors_of_an_account_stay_with_it_whether_they_are_open_or_closed() 
     found = {COMPLETE: "", "1001": "users/alice/login", "1001.cron": "closed/alice", "1002": "users/bob/login"}
     staying = preserved_doors(fleet(), found, {"alice"})
     assert staying == {"1001": "users/alice/login", "1001.cron": "closed/alice"}
-    assert owner(RemoveDoor("1001.cron", "closed/alice")) == owner(SetDoor("1001", "users/alice/login")) == "alice"
+    assert RemoveDoor("1001.cron", "closed/alice").owner == SetDoor("1001", "users/alice/login").owner == "alice"
 
 
 def test_a_uid_that_may_be_another_person_has_a_closed_door_and_no_other() -> None:

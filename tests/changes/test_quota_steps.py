@@ -15,7 +15,7 @@ from paas_isolate.changes.quotas import (
     waiting,
 )
 from paas_isolate.changes.removal import removals
-from paas_isolate.changes.steps import owner, touched
+from paas_isolate.changes.touched import touched
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import UNLIMITED
 from paas_isolate.model.quota import FileSystem, Quota, QuotaKey, Quotas, QuotaSpec
@@ -54,7 +54,7 @@ def test_each_user_has_all_of_it_and_only_where_some_was_sold() -> None:
         "set the quota of uid 1001 of alice to 10485760 blocks of 1K, 200 files (was any space, any files)"
     ]
     step = next(iter(quota_steps(quotas_now(sold(), there, ()), there)))
-    assert owner(step) == "alice"
+    assert step.owner == "alice"
     assert touched((step,)) == frozenset()
     assert rank(step)[0] == Rank.VIEW
 

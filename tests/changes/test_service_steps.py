@@ -7,10 +7,10 @@ from kept import ILL, NOW, TWO, WEB, WELL, keep, program, ran, sell, wished
 
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.service_steps import service_steps
-from paas_isolate.changes.steps import Step
 from paas_isolate.changes.supervision import ManagedServices, desired_services
 from paas_isolate.model.run import MANY, NO_WISH, DesiredServices, ProgramExit, Result, Run
 from paas_isolate.model.service_program import Failure, ServiceProgram
+from paas_isolate.model.steps import Step
 from paas_isolate.model.steps.service import (
     ForgetRun,
     GiveUp,

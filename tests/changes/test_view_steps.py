@@ -6,9 +6,9 @@ import pytest
 
 from paas_isolate.changes.doors import desired_doors
 from paas_isolate.changes.order import rank
-from paas_isolate.changes.steps import SetDoor, owner
 from paas_isolate.changes.views import aging, desired_views, preserved_views, view_steps
 from paas_isolate.model.account import Account, Fleet, Host
+from paas_isolate.model.steps.door import SetDoor
 from paas_isolate.model.steps.namespace import MakeView, RemoveView
 from paas_isolate.model.view import PrivateTmpConfig, View, Views
 
@@ -35,7 +35,7 @@ def test_a_view_is_made_and_its_doors_open_after_it() -> None:
     assert doors["1000:view"] == doors["1001:view"] == "view/alice"
     door = SetDoor("1000:view", doors["1000:view"])
     assert str(door) == "open door 1000:view to the view of alice"
-    assert owner(door) == "alice"
+    assert door.owner == "alice"
     assert rank(MakeView("alice", FULL)) < rank(door) < rank(RemoveView("alice"))
 
 

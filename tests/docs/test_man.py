@@ -20,7 +20,6 @@ from paas_isolate.changes.conditions import Condition
 from paas_isolate.changes.origin import OriginKind
 from paas_isolate.changes.placement import Placement
 from paas_isolate.changes.removal import Removals
-from paas_isolate.changes.steps import RemoveCgroup
 from paas_isolate.cli import check
 from paas_isolate.cli import coverage as coverage_room
 from paas_isolate.cli.commands import VERBS, paas_isolate
@@ -34,6 +33,7 @@ from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
 from paas_isolate.model.run import ProgramExit, Result
+from paas_isolate.model.steps.cgroup import RemoveCgroup
 from paas_isolate.model.world import Process, World
 from paas_isolate.reconcile import Comparison, Report
 from paas_isolate.spec.schema import schema

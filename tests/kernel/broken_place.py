@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from paas_isolate.changes.steps import owner
 from paas_isolate.linux.process import procfs
 
 MESSAGE = "\x1b[2Jbroken\nTraceback of nobody, for bob"
@@ -32,7 +31,7 @@ PLACES: dict[str, tuple[str, str, Fits]] = {
     "placing": ("paas_isolate.changes.placement", "Placement.place", lambda args: args[1].uid == _bob()),
     "wishing": ("paas_isolate.changes.supervision", "_wants", lambda args: args[0].launch.account == "bob"),
     "comparing": ("paas_isolate.changes.diff", "_mends", lambda args: args[0].startswith(BELOW)),
-    "applying": ("paas_isolate.apply", "_carry_out", lambda args: owner(args[3]) == "bob"),
+    "applying": ("paas_isolate.apply", "_carry_out", lambda args: args[3].owner == "bob"),
     "links": ("paas_isolate.linux.pam.doors", "DoorDirectory.observe", lambda _: True),
     "telling": ("paas_isolate.reconcile", "condition", lambda args: args[0].launch.account == "bob"),
     "using": ("paas_isolate.cli.status", "usage", lambda args: args[1].startswith(BELOW)),

@@ -7,10 +7,11 @@ import pytest
 
 from paas_isolate import apply as hands
 from paas_isolate.apply import Outcome, Status, apply
-from paas_isolate.changes.steps import Changes, CreateCgroup, SetKnob
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.quota import UNLIMITED, Quota, QuotaKey, QuotaPort, QuotaSpec
-from paas_isolate.model.steps.namespace import SetQuota
+from paas_isolate.model.steps import Changes
+from paas_isolate.model.steps.cgroup import CreateCgroup, SetKnob
+from paas_isolate.model.steps.quota import SetQuota
 
 
 class Tree:

@@ -2,9 +2,9 @@
 
 from contextlib import suppress
 
-from paas_isolate.changes.steps import LowerMemory
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.knobs import amount
+from paas_isolate.model.steps.cgroup import LowerMemory
 from paas_isolate.units import format_size
 
 RECLAIM_TRIES = 5

@@ -1,11 +1,12 @@
-"""The steps of what customers see and how much of the disk is theirs; as the others in steps."""
+"""Steps with the views of accounts (mount namespaces): many of them are carried out at once."""
 
 from typing import NamedTuple
 
-from paas_isolate.model.quota import UNLIMITED, Quota, QuotaKey, QuotaSpec
+from paas_isolate.model.steps.base import step
 from paas_isolate.model.view import View
 
 
+@step
 class MakeView(NamedTuple):
     """Make the view of an account, in the place of the one that is `there`. `was` is None where that is not whole."""
 
@@ -13,6 +14,10 @@ class MakeView(NamedTuple):
     view: View
     there: bool = False
     was: View | None = None
+
+    @property
+    def owner(self) -> str:
+        return self.directory
 
     def __str__(self) -> str:
         if not self.there:
@@ -22,20 +27,30 @@ class MakeView(NamedTuple):
         return f"change the view of {self.directory} to {_seen(self.view)} (was {_seen(self.was)})"
 
 
+@step
 class RemoveView(NamedTuple):
     """Take a view away, and the files that were kept for it in `tmp` (they stay while its account does)."""
 
     directory: str
     tmp: str = ""
 
+    @property
+    def owner(self) -> str:
+        return self.directory
+
     def __str__(self) -> str:
         return f"remove the view of {self.directory}"
 
 
+@step
 class SetAging(NamedTuple):
     """Say to systemd-tmpfiles(8) when files in the accounts' own /tmp go."""
 
     text: str
+
+    @property
+    def owner(self) -> str:
+        return ""
 
     def __str__(self) -> str:
         return (
@@ -43,25 +58,10 @@ class SetAging(NamedTuple):
         )
 
 
-class SetQuota(NamedTuple):
-    """Set how much of a file system a user may have, or take the limits away."""
-
-    row: QuotaKey
-    wanted: QuotaSpec
-    was: Quota
-
-    @property
-    def directory(self) -> str:
-        return self.wanted.directory
-
-    def __str__(self) -> str:
-        whose = f"the quota of uid {self.row.uid} of {self.directory}"
-        if self.wanted.quota == UNLIMITED:
-            return f"lift {whose} at {self.wanted.path} (was {self.was})"
-        return f"set {whose} to {self.wanted.quota} (was {self.was})"
-
-
 def _seen(view: View) -> str:
     named = (("processes", view.processes), ("tmp", view.tmp), ("shm", view.shm))
     own = ", ".join(name for name, is_own in named if is_own) or "nothing"
     return f"{own} of its own, {', '.join(view.hide)} hidden" if view.hide else f"{own} of its own"
+
+
+NamespaceStep = MakeView | RemoveView | SetAging

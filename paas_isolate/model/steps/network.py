@@ -1,0 +1,121 @@
+"""Steps in the network: many of them are carried out at once."""
+
+from typing import NamedTuple
+
+from paas_isolate.model.network import Address, Gate, Rules
+from paas_isolate.model.steps.base import step
+from paas_isolate.text import abbreviated
+
+
+@step
+class AddAddress(NamedTuple):
+    """Put a private address of an account where it can be bound and reached."""
+
+    address: Address
+    directory: str
+
+    @property
+    def owner(self) -> str:
+        return self.directory
+
+    def __str__(self) -> str:
+        return f"add the address {self.address} of {self.directory}"
+
+
+@step
+class RemoveAddress(NamedTuple):
+    """Take away an address that is nobody's any more."""
+
+    address: Address
+
+    @property
+    def owner(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return f"remove the address {self.address}"
+
+
+@step
+class SetRules(NamedTuple):
+    """Make, change or remove the ruleset. `was` is None where there is none that could be changed by element."""
+
+    rules: Rules | None
+    was: Rules | None
+
+    @property
+    def owner(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        if self.rules is None:
+            return "remove the ruleset of the network"
+        if self.was is None:
+            return f"make the ruleset of the network, for {len(self.rules.owners)} addresses and uids"
+        new, old = _pairs(self.rules.without(self.was)), _pairs(self.was.without(self.rules))
+        told = [f"{verb} {abbreviated(sorted(pairs))}" for verb, pairs in (("add", new), ("remove", old)) if pairs]
+        return f"change the ruleset of the network: {', '.join(told)}"
+
+
+@step
+class SetGate(NamedTuple):
+    """Lay, change or remove the gate. `was` is None where there is none that could be changed by element."""
+
+    gate: Gate | None
+    was: Gate | None
+
+    def __hash__(self) -> int:
+        return hash((self.gate is None, self.was is None))  # homes are a dict, and a run has few of these
+
+    @property
+    def owner(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        if self.gate is None:
+            return "remove the gate"
+        if self.was is None:
+            return f"lay the gate, for {len(self.gate.homes)} uids"
+        new, old = _facts(self.gate), _facts(self.was)
+        told = [
+            f"{verb} {abbreviated(sorted(facts))}"
+            for verb, facts in (("add", new - old), ("remove", old - new))
+            if facts
+        ]
+        return f"change the gate: {', '.join(told)}"
+
+
+@step
+class SetNames(NamedTuple):
+    """Write our lines of hosts(5), or take them out."""
+
+    names: tuple[str, ...]
+    was: tuple[str, ...]
+
+    @property
+    def owner(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        if not self.names:
+            return "take the names of accounts out of /etc/hosts"
+        new, old = set(self.names), set(self.was)
+        told = [f"{verb} {abbreviated(sorted(it))}" for verb, it in (("add", new - old), ("remove", old - new)) if it]
+        return f"change the names in /etc/hosts: {', '.join(told) or 'put them in order'}"
+
+
+def _facts(gate: Gate) -> set[str]:
+    homes = {f"{uid} at {home.v4}{' with shared loopback' * home.shared}" for uid, home in gate.homes.items()}
+    peers = {f"{uid} to {address}" for uid, address in gate.peers}
+    return homes | peers | {f"{uid} to all" for uid in gate.frontends}
+
+
+def _pairs(rules: Rules) -> set[str]:
+    grants = {f"{uid} at {address}" for uid, address in rules.owners}
+    peers = {f"{uid} to {address}" for uid, address in rules.peers}
+    ports = {f"port {it.port} to {it.address} port {it.to}" for it in rules.published}
+    egress = {f"{it.uid} {', '.join(it.egress)}" for it in rules.egress}
+    return grants | peers | ports | egress | {f"{uid} to all" for uid in rules.frontends}
+
+
+NetworkStep = AddAddress | RemoveAddress | SetRules | SetGate | SetNames
