@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from checking.running import TWICE, Run
+from checking.running import SLOWEST, TWICE, Run
 from checking.workshop import SOURCE
 
 _VM = (sys.executable, str(SOURCE / "scripts" / "vm"))
@@ -69,7 +69,7 @@ def in_guest(
 
 def inside(marker: str, *tests: str, long: bool) -> str:
     """Emulated processors stutter when the machine around them is busy, and some of these tests measure."""
-    return shlex.join([_PYTHON, TWICE, "-m", marked(marker, long=long), *tests])
+    return shlex.join([_PYTHON, TWICE, *SLOWEST, "-m", marked(marker, long=long), *tests])
 
 
 def _machine(run: Run, name: str, *, long: bool) -> bool:

@@ -13,6 +13,7 @@ from checking.tally import FLAKY_ALLOWED, Tally
 from checking.workshop import SOURCE, Workshop
 
 TWICE = "scripts/checking/twice.py"
+SLOWEST = ("--durations=25", "--durations-min=5")
 _printing = threading.Lock()
 
 
@@ -55,7 +56,7 @@ class Run:
 
     def pytest_twice(self, *words: str, environment: dict[str, str] | None = None) -> bool:
         """For tests that measure: what failed is tried once more, and told as flaky when it passes then."""
-        return self.call(str(self.shop.python), TWICE, *words, environment=environment)
+        return self.call(str(self.shop.python), TWICE, *SLOWEST, *words, environment=environment)
 
     def side_by_side(self, parts: Sequence[Callable[["Run"], bool]]) -> bool:
         """All parts at the same time; what each of them printed comes in one piece, when it has ended."""
