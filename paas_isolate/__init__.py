@@ -1,7 +1,7 @@
 """Confines every process of every customer of a shared-hosting machine.
 
-Read what should be, look at what is, list the differences as small sentences, carry them out, look again.
-Start with `reconcile.py`, which is one turn of that wheel.
+Reads the specifications, observes the machine, compares, applies the differences as small steps, and observes again.
+Start with `reconcile.py`, which is one such pass; docs/architecture.md has the words and the layers.
 """
 
 __version__ = "0.2.0"

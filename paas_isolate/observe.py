@@ -102,7 +102,7 @@ def observe_account(
 ) -> World:
     """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
     seen = _Observation(cgroups, {})
-    inner, leaves = _names(cgroups, like=tree.PENALTY)  # as users/, but it has no thousand children to be listed
+    inner, leaves = _names(cgroups)
     _observe_account(seen, inner, leaves, sold, {})
     path = tree.account(sold.directory)
     if cgroups.subdirectories(path) != len(seen.cgroups) - 1:
@@ -197,9 +197,11 @@ def _observe_account(
             seen.observe(path + end, leaves)
 
 
-def _names(cgroups: CgroupTree, like: str = tree.USERS) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _names(cgroups: CgroupTree) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What to read of inner cgroups and of leaves: the knobs of ours that this kernel offers, and who is there."""
-    offered = cgroups.files(like) if cgroups.exists(like) else DEFAULTS.keys()
+    # penalty/ has the files of users/, but no thousand children to be listed
+    like = next(filter(cgroups.exists, (tree.PENALTY, tree.USERS)), None)
+    offered = DEFAULTS.keys() if like is None else cgroups.files(like)
     both = tuple(knob for knob in DEFAULTS if knob in offered)
     return (SUBTREE_CONTROL, *both), (*both, PROCS)
 

@@ -84,7 +84,7 @@ def _free(
     """Whether what it claims was its own before, or is nobody's. Who is kept may want other things than it has."""
     if before is not None and set(claims(sold)) == set(claims(before)):
         return True
-    if fleet.doubtful or fleet.revoked:
+    if fleet.doubtful or fleet.revoked or fleet.renamed:
         return False
     if fleet.on_last_good or fleet.host.network or (before is None and sold.name in tied.peered):
         return False

@@ -90,7 +90,7 @@ def commands() -> str:
         "All commands with their options, as `paas-isolate COMMAND --help` prints them. `man paas-isolate` explains",
         "each at length. The exit statuses are the [same for all](exit-statuses.md).\n",
     ]
-    context = click.Context(paas_isolate, info_name="paas-isolate")
+    context = click.Context(paas_isolate, info_name="paas-isolate", **paas_isolate.context_settings)
     parts += ["## Global options\n", *_table(("option", "meaning"), _options(paas_isolate, context)), ""]
     for verb in VERBS:
         if command := paas_isolate.get_command(context, verb):

@@ -26,10 +26,8 @@ from paas_isolate.cli.main import main, run
 
 FIRST = 61_000
 """The lowest uid of a customer: no process of this machine has any of them."""
-PASSWD = [
-    pwd.struct_passwd((name, "x", uid, uid, "", f"/home/{name}", "/bin/sh"))
-    for name, uid in {"root": 0, "alice": FIRST, "bob": FIRST + 1}.items()
-]
+NAMES = {"root": 0, **{name: FIRST + n for n, name in enumerate(("alice", "bob", "carol", "dave", "erin"))}}
+PASSWD = [pwd.struct_passwd((name, "x", uid, uid, "", f"/home/{name}", "/bin/sh")) for name, uid in NAMES.items()]
 CGROUP = {
     "cgroup.controllers": "",
     "cgroup.events": "populated 0\nfrozen 0",
@@ -60,7 +58,7 @@ def commands(command: click.Command | None = None, words: tuple[str, ...] = ()) 
     command = command or root()
     yield " ".join(words), command
     if isinstance(command, click.Group):
-        context = click.Context(command)
+        context = click.Context(command, **root().context_settings)
         for name in command.list_commands(context):
             below = command.get_command(context, name)
             assert below is not None
@@ -76,9 +74,10 @@ def options(command: click.Command) -> list[click.Option]:
 
 
 def outcome(words: list[str], stdin: str = "") -> Result:
-    """As the installed program does it."""
+    """As the installed program does it, but that the interpreter goes on."""
     program = click.Command("paas-isolate", callback=main)
-    with mock.patch.object(sys, "argv", ["paas-isolate", *words]), mock.patch.object(sys, "excepthook"):
+    ends = mock.patch("paas_isolate.cli.main._end", sys.exit)
+    with mock.patch.object(sys, "argv", ["paas-isolate", *words]), mock.patch.object(sys, "excepthook"), ends:
         return CliRunner().invoke(program, [], input=stdin)
 
 

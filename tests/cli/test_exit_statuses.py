@@ -133,20 +133,23 @@ def test_4_an_account_is_kept_as_it_is(made: Place) -> None:
     assert (result.exit_code, result.output) == (4, ""), "the same complaint once a day"
 
 
+GOING = ("bob", "carol", "dave", "erin")
+
+
 def test_4_too_many_accounts_would_go(made: Place) -> None:
-    for name in "abcd":
+    for name in GOING:
         made.write(f"accounts.d/{name}.yaml", f"account: {name}\n")
     assert made("reconcile").exit_code == 0
-    for name in "abcd":
+    for name in GOING:
         (made.etc / f"accounts.d/{name}.yaml").unlink()
-    assert_ends(made("reconcile"), 4, "a is not removed: ", "--remove")
+    assert_ends(made("reconcile"), 4, "bob is not removed: ", "--remove")
 
 
 def test_4_what_is_frozen_is_not_remembered(made: Place) -> None:
     (made.state / "decisions.json").write_text("{")
     result = made("freeze alice")
     assert_ends(result, 4, "not remembered in ", "has it until a reboot")
-    assert (made.place / "cgroup/ours/users/alice/cgroup.freeze").read_text() == "1"
+    assert (made.place / "cgroup/ours/users/alice/cgroup.freeze").read_text().strip() == "1"
 
 
 KERNEL = ["diff", "status", "coverage", "pam status", "me", "doctor"]
@@ -179,7 +182,7 @@ ROOT = {
 @pytest.mark.parametrize("words", KERNEL)
 def test_5_no_cgroup2_is_mounted(words: str, place: Place) -> None:
     place.unfit()
-    assert_ends(place(words), 5, "cgroup2" if words != "me" else "the daemon does not answer")
+    assert_ends(place(words), 5, "cgroup2")
 
 
 @pytest.mark.parametrize("words", ["reconcile", "daemon --once", "freeze alice", "thaw alice", "kill alice"])

@@ -125,6 +125,15 @@ def test_status_of_a_frozen_account(made: Place) -> None:
     assert {it["state"] for it in document(made("status alice --json"))["cgroups"]} == {"frozen"}
 
 
+def test_status_of_an_account_that_has_no_cgroup_yet(place: Place) -> None:
+    place.tree()
+    assert document(place("status alice --json"))["cgroups"] == []
+    assert place("status alice").stdout.startswith("alice has no cgroup yet: paas-isolate reconcile makes it\n")
+    assert place("status").stdout.startswith("no account has a cgroup yet: paas-isolate reconcile makes it\n")
+    (place.etc / "accounts.d/alice.yaml").unlink()
+    assert place("status").stdout.startswith(f"no accounts yet: write one to {place.etc}/accounts.d, ")
+
+
 def test_version_is_what_runs_here(place: Place) -> None:
     words = "".join(f"{name} {number}\n" for name, number in document(place("version --json")).items())
     assert place("version").stdout == words

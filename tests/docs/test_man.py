@@ -150,7 +150,7 @@ def test_every_limit_is_in_the_manual_with_unit_and_knob(limit: Any) -> None:
 
 
 def verbs() -> dict[str, click.Command]:
-    context = click.Context(paas_isolate)
+    context = click.Context(paas_isolate, **paas_isolate.context_settings)
     return {verb: found for verb in VERBS if (found := paas_isolate.get_command(context, verb))}
 
 

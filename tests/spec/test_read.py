@@ -47,10 +47,10 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str) -> None:
     data, complaint = REFUSED[case]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SpecError) as refused:
         read(data, "x.yaml")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert str(refused.value).startswith("x.yaml:")
     assert complaint in str(refused.value)
 
