@@ -45,10 +45,10 @@ def guest(run: Run, *, release: str = "trixie", long: bool = False) -> bool:
     after = partial(_machine, long=long)
     if not _has_room_for_two():
         return in_guest(run, name, release, f"{first} && {second}", after)
-    parts = (
-        partial(in_guest, name=f"{name}-1", release=release, script=first),
-        partial(in_guest, name=f"{name}-2", release=release, script=second, then=after),
-    )
+    parts = {
+        f"{name}-1": partial(in_guest, name=f"{name}-1", release=release, script=first),
+        f"{name}-2": partial(in_guest, name=f"{name}-2", release=release, script=second, then=after),
+    }
     return run.side_by_side(parts)
 
 
