@@ -102,7 +102,7 @@ def space() -> Iterator[Namespace]:
 @pytest.fixture
 def guarded(space: Namespace) -> Namespace:
     """With the ruleset in it."""
-    space.nft("line.lay(rules)")
+    space.nft("line.install(rules)")
     return space
 
 

@@ -188,21 +188,21 @@ def test_a_changed_program_replaces_the_old_one_and_nothing_is_forgotten(stage: 
     stage.ask(ALICE, "socket.socket(AF_INET, SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 4000)); it = 1")
     before = stage.ask(0, "it = keeper.traffic()['alice']")
     assert before[3] == 1  # type: ignore[index]
-    spoil = "keeper._pins.drop('bind4'); it = keeper.look() is None"
+    spoil = "keeper._pins.drop('bind4'); it = keeper.observe() is None"
     assert stage.ask(0, spoil) is True
-    assert stage.ask(0, "keeper.set(gate, None); it = keeper.look() == gate") is True
+    assert stage.ask(0, "keeper.set(gate, None); it = keeper.observe() == gate") is True
     assert stage.ask(ALICE, bind(B4)) == "PermissionError"
     assert stage.ask(0, "it = keeper.traffic()['alice']") == before
 
 
 def test_elements_change_alone(stage: Stage) -> None:
     less = "gate._replace(homes={u: h for u, h in gate.homes.items() if u != uids[1]}, frontends=frozenset({33}))"
-    assert stage.ask(0, f"other = {less}; keeper.set(other, gate); it = keeper.look() == other") is True
+    assert stage.ask(0, f"other = {less}; keeper.set(other, gate); it = keeper.observe() == other") is True
     assert stage.ask(BOB, bind(B4)) == "PermissionError"
     mixed = "other._replace(frontends=frozenset({33, uids[0]}), homes={**other.homes, uids[0]: other.homes[uids[2]]})"
-    assert stage.ask(0, f"mixed = {mixed}; keeper.set(mixed, other); it = keeper.look() == mixed") is True
-    assert stage.ask(0, "keeper.set(other, mixed); it = keeper.look() == other") is True
-    assert stage.ask(0, f"keeper.set(gate, {less}); it = keeper.look() == gate") is True
+    assert stage.ask(0, f"mixed = {mixed}; keeper.set(mixed, other); it = keeper.observe() == mixed") is True
+    assert stage.ask(0, "keeper.set(other, mixed); it = keeper.observe() == other") is True
+    assert stage.ask(0, f"keeper.set(gate, {less}); it = keeper.observe() == gate") is True
     assert stage.ask(BOB, bind(B4)) == B4
 
 
