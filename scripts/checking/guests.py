@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from checking.running import TWICE, Run
+from checking.running import SLOWEST, TWICE, Run
 from checking.workshop import SOURCE
 
 _VM = (sys.executable, str(SOURCE / "scripts" / "vm"))
@@ -45,10 +45,10 @@ def guest(run: Run, *, release: str = "trixie", long: bool = False) -> bool:
     after = partial(_machine, long=long)
     if not _has_room_for_two():
         return in_guest(run, name, release, f"{first} && {second}", after)
-    parts = (
-        partial(in_guest, name=f"{name}-1", release=release, script=first),
-        partial(in_guest, name=f"{name}-2", release=release, script=second, then=after),
-    )
+    parts = {
+        f"{name}-1": partial(in_guest, name=f"{name}-1", release=release, script=first),
+        f"{name}-2": partial(in_guest, name=f"{name}-2", release=release, script=second, then=after),
+    }
     return run.side_by_side(parts)
 
 
@@ -69,7 +69,7 @@ def in_guest(
 
 def inside(marker: str, *tests: str, long: bool) -> str:
     """Emulated processors stutter when the machine around them is busy, and some of these tests measure."""
-    return shlex.join([_PYTHON, TWICE, "-m", marked(marker, long=long), *tests])
+    return shlex.join([_PYTHON, TWICE, *SLOWEST, "-m", marked(marker, long=long), *tests])
 
 
 def _machine(run: Run, name: str, *, long: bool) -> bool:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -13,6 +13,8 @@ from checking.tally import FLAKY_ALLOWED, Tally
 from checking.workshop import SOURCE, Workshop
 
 TWICE = "scripts/checking/twice.py"
+PROGRESS_EVERY = 30.0
+SLOWEST = ("--durations=25", "--durations-min=5")
 _printing = threading.Lock()
 
 
@@ -23,11 +25,14 @@ def to_terminal(text: str) -> None:
 
 @dataclass
 class Run:
-    """One run of a stage, or of a part of it: starts programs in the source tree. `say` takes what they print."""
+    """One run of a stage, or of a part of it: starts programs in the source tree. `say` takes what they print; where
+    that is kept until the end, `name` tells on the terminal how far pytest is."""
 
     shop: Workshop
     say: Callable[[str], None] = to_terminal
     tally: Tally = field(default_factory=Tally)
+    name: str = ""
+    _told_at: float = field(default_factory=time.monotonic)
 
     def tool(self, name: str) -> str:
         return self.shop.tool(name)
@@ -48,23 +53,30 @@ class Run:
             for line in program.stdout:
                 self.say(line)
                 self.tally.read(line)
+                self._tell_progress(line)
         return program.returncode == 0
+
+    def _tell_progress(self, line: str) -> None:
+        now = time.monotonic()
+        if self.name and line.endswith("%]\n") and now - self._told_at > PROGRESS_EVERY:
+            self._told_at = now
+            to_terminal(f"{self.name}: {line}")
 
     def pytest(self, *words: str, environment: dict[str, str] | None = None) -> bool:
         return self.call(str(self.shop.python), "-m", "pytest", *words, environment=environment)
 
     def pytest_twice(self, *words: str, environment: dict[str, str] | None = None) -> bool:
         """For tests that measure: what failed is tried once more, and told as flaky when it passes then."""
-        return self.call(str(self.shop.python), TWICE, *words, environment=environment)
+        return self.call(str(self.shop.python), TWICE, *SLOWEST, *words, environment=environment)
 
-    def side_by_side(self, parts: Sequence[Callable[["Run"], bool]]) -> bool:
-        """All parts at the same time; what each of them printed comes in one piece, when it has ended."""
-        with ThreadPoolExecutor(max(1, len(parts))) as pool:
-            return all(list(pool.map(self._part, parts)))
+    def side_by_side(self, parts: Mapping[str, Callable[["Run"], bool]]) -> bool:
+        """All parts, by name, at the same time; what each of them printed comes in one piece, when it has ended."""
+        with ThreadPoolExecutor(len(parts)) as pool:
+            return all(list(pool.map(self._part, parts.keys(), parts.values())))
 
-    def _part(self, part: Callable[["Run"], bool]) -> bool:
+    def _part(self, name: str, part: Callable[["Run"], bool]) -> bool:
         said: list[str] = []
-        run = Run(self.shop, said.append)
+        run = Run(self.shop, said.append, name=name)
         try:
             return part(run)
         finally:
@@ -124,7 +136,7 @@ def _run(stage: Stage, run: Run) -> bool:
 
 def _run_quietly(stage: Stage, run: Run) -> bool:
     said: list[str] = []
-    run.say = said.append
+    run.say, run.name = said.append, stage.name
     to_terminal(f"== {stage.name}: begins\n")
     try:
         return _run(stage, run)
