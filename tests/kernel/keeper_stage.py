@@ -14,7 +14,7 @@ from workplace import until
 from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
-from paas_isolate.linux.services.steps import launch
+from paas_isolate.linux.services import launch
 from paas_isolate.model.service_program import Launch
 
 CUSTOMER, OTHER = 65534, 1
