@@ -20,7 +20,7 @@ from paas_isolate.source import decisions
 
 
 def full_pass(
-    desk: Installation,
+    installation: Installation,
     hear: Callable[[Outcome], None],
     warn: Callable[[str], None],
     *,
@@ -34,17 +34,17 @@ def full_pass(
 
     PaasError where nothing can be read or applied, OSError where it cannot be remembered.
     """
-    desk.take_up_notes()
-    fleet = desk.fleet(remember=True)
+    installation.take_up_notes()
+    fleet = installation.fleet(remember=True)
     if fleet.host.network:
-        _remember_network(desk, True)
-    with desk.wheel(fleet, account=account, meant=confirm_removal, patience=grace) as wheel:
+        _remember_network(installation, True)
+    with installation.wheel(fleet, account=account, meant=confirm_removal, patience=grace) as wheel:
         report = reconcile(wheel, hear)
     fleet = fleet.with_broken(report.broken)
-    _remember_departures(desk, fleet, report, warn)
-    _remember_quotas(desk, report.last)
+    _remember_departures(installation, fleet, report, warn)
+    _remember_quotas(installation, report.last)
     if not fleet.host.network and not report.remaining:
-        _remember_network(desk, False)
+        _remember_network(installation, False)
     return fleet, report
 
 
@@ -70,31 +70,31 @@ def complaints(fleet: Fleet, report: Report) -> str:
     return "\n".join(sorted(set(lines)))
 
 
-def _remember_departures(desk: Installation, fleet: Fleet, report: Report, warn: Callable[[str], None]) -> None:
+def _remember_departures(installation: Installation, fleet: Fleet, report: Report, warn: Callable[[str], None]) -> None:
     """Keep in mind whose removal was accepted, for as long as it waits for its last process; and forget what was
     kept of those that are gone."""
-    decided = decisions.load(desk.state)
+    decided = decisions.load(installation.state)
     leaving = report.last.removals
     now = decided._replace(removal_accepted=leaving.accepted)
     if not leaving.blocked and not fleet.removal_blocked:
         directories = (
-            {sold.directory for sold in fleet.accounts.values()} | fleet.on_last_good.keys() | leaving.accepted
+            {account.directory for account in fleet.accounts.values()} | fleet.on_last_good.keys() | leaving.accepted
         )
         now = now.restricted_to(directories)
         for target in sorted(decided.frozen - now.frozen):
             warn(f"{target} was frozen; that ends with the account")
-        copies = desk.directory.last_good
+        copies = installation.directory.last_good
         for name in copies.names().difference(fleet.accounts, fleet.on_last_good, leaving.accepted):
             if (copy := copies.account(name)) is None or copy.directory not in leaving.accepted:
                 copies.forget(name)
-        _forget_results(desk, fleet, leaving)
+        _forget_results(installation, fleet, leaving)
     if now != decided:
-        decisions.save(desk.state, now)
+        decisions.save(installation.state, now)
 
 
-def _forget_results(desk: Installation, fleet: Fleet, leaving: Removals) -> None:
+def _forget_results(installation: Installation, fleet: Fleet, leaving: Removals) -> None:
     """Of what is no job any more."""
-    results = desk.records.results
+    results = installation.records.results
     if not (names := results.names()):
         return
     jobs, staying = jobs_of(fleet), {*fleet.on_last_good, *leaving.accepted, *leaving.waiting}
@@ -104,18 +104,18 @@ def _forget_results(desk: Installation, fleet: Fleet, leaving: Removals) -> None
             results.forget(name)
 
 
-def _remember_quotas(desk: Installation, last: Comparison) -> None:
+def _remember_quotas(installation: Installation, last: Comparison) -> None:
     """What was lifted is nobody's of ours any more; what was there already as it is sold now, is from now on."""
     known, now = last.observed.quotas.applied, applied_after(last.desired.quotas, last.observed.quotas)
     if now != known:
-        desk.applied_quotas.save(now)
+        installation.applied_quotas.save(now)
 
 
-def _remember_network(desk: Installation, there: bool) -> None:
+def _remember_network(installation: Installation, there: bool) -> None:
     """Before the first address is added, and when the last is gone."""
-    decided = decisions.load(desk.state)
+    decided = decisions.load(installation.state)
     if decided.network != there:
-        decisions.save(desk.state, decided._replace(network=there))
+        decisions.save(installation.state, decided._replace(network=there))
 
 
 def circumstances(fleet: Fleet, seen: Comparison) -> dict[str, object]:

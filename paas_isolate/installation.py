@@ -107,7 +107,9 @@ class Installation(NamedTuple):
 
     def _keeps(self, fleet: Fleet) -> bool:
         """Whether there is a service that paas-isolate runs, or ran."""
-        bought = {id(sold.services): sold.services for sold in fleet.accounts.values()}  # thousands share a few
+        bought = {
+            id(account.services): account.services for account in fleet.accounts.values()
+        }  # thousands share a few
         return any(it.work.run for its in bought.values() for it in its) or os.path.isdir(self.records.directory)
 
     def _network(self, fleet: Fleet, location: TreeLocation) -> NetworkPort:
@@ -117,14 +119,14 @@ class Installation(NamedTuple):
         )
 
         network = fleet.host.network or NetworkConfig()
-        ports = frozenset(it.publish for sold in fleet.accounts.values() for it in sold.services if it.publish)
+        ports = frozenset(it.publish for account in fleet.accounts.values() for it in account.services if it.publish)
         pools = Pools(network.pool, network.pool6)
         return HostNetwork(pools, self.run, self.state, attach_points(fleet.host.tree, location), ports, fleet.governs)
 
     def _namespaces(self, fleet: Fleet, location: TreeLocation) -> NamespacePort | None:
         """Where no account has a view, only those that are left of earlier ones are looked for. Root alone sees any."""
         views = os.path.join(self.run, "views")
-        wanted = any(sold.view for sold in fleet.accounts.values())
+        wanted = any(account.view for account in fleet.accounts.values())
         if os.geteuid() or not (wanted or os.path.isdir(views)):
             return None
         from paas_isolate.linux.namespaces.namespaces import (
@@ -139,7 +141,9 @@ class Installation(NamedTuple):
 
     def _quotas(self, fleet: Fleet) -> QuotaPort | None:
         """Where nobody is sold a `disk`, only what was given earlier is looked at. Root alone sees anybody's."""
-        if os.geteuid() or not (any(sold.disk for sold in fleet.accounts.values()) or self.applied_quotas.there()):
+        if os.geteuid() or not (
+            any(account.disk for account in fleet.accounts.values()) or self.applied_quotas.there()
+        ):
             return None
         from paas_isolate.linux.quota.store import QuotaStore  # a machine without quotas of ours does not pay for it
 
@@ -198,12 +202,12 @@ def account_of(fleet: Fleet, target: str) -> tuple[Account, str]:
     name, _, service = target.partition("/")
     if not name or not service:
         raise UsageError(f"{target!r} is not ACCOUNT/SERVICE")
-    sold = fleet.accounts.get(name)
-    if sold is None:
+    account = fleet.accounts.get(name)
+    if account is None:
         if name in fleet.on_last_good:
             raise PaasError(f"{name}: {fleet.on_last_good[name]}")
         raise unknown(name, fleet)
-    return sold, service
+    return account, service
 
 
 def unknown(name: str, fleet: Fleet) -> Exception:

@@ -47,7 +47,7 @@ def run_checks(
     """`leaves` are absolute cgroups by account, for who must be there to be governed. OSError when no process can be
     started."""
     with ExitStack() as stack:
-        customers = tuple(_played(stack, sold, leaves.get(sold.name, "")) for sold in accounts)
+        customers = tuple(_played(stack, account, leaves.get(account.name, "")) for account in accounts)
         some = next(iter(leaves.values()), "")  # it is the uid that counts
         uids = sorted({NOBODY, *fleet.frontends} - _uids(accounts))
         others = tuple(stack.enter_context(ProbeProcess(uid, some)) for uid in uids)
@@ -61,13 +61,13 @@ def run_checks(
         )
 
 
-def _played(stack: ExitStack, sold: Account, leaf: str) -> tuple[ProbeProcess, Account]:
-    uid = sold.uids.get(sold.owner, min(sold.uids.values()))  # an owner may be exempt
-    return stack.enter_context(ProbeProcess(uid, leaf)), sold
+def _played(stack: ExitStack, account: Account, leaf: str) -> tuple[ProbeProcess, Account]:
+    uid = account.uids.get(account.owner, min(account.uids.values()))  # an owner may be exempt
+    return stack.enter_context(ProbeProcess(uid, leaf)), account
 
 
 def _uids(accounts: Iterable[Account]) -> set[int]:
-    return {uid for sold in accounts for uid in sold.uids.values()}
+    return {uid for account in accounts for uid in account.uids.values()}
 
 
 class _Tried(NamedTuple):
@@ -80,8 +80,8 @@ class _Tried(NamedTuple):
 def _knocks(troupe: Participants, rules: Rules) -> tuple[_Tried, ...]:
     """Everybody at every address of every customer, by TCP and UDP."""
     knocks: dict[ProbeProcess, list[Probe]] = {
-        player: [Probe(address, player.serve(address, kind), kind) for address in sold.addresses for kind in KINDS]
-        for player, sold in troupe.customers
+        player: [Probe(address, player.serve(address, kind), kind) for address in account.addresses for kind in KINDS]
+        for player, account in troupe.customers
     }
     everywhere = [knock for some in knocks.values() for knock in some]
     for player in troupe.all:
@@ -108,10 +108,10 @@ def _taken(troupe: Participants) -> NetworkCheck:
     """Nobody can bind what is another's, which would keep its owner out."""
     tried, broken = 0, []
     for player in troupe.all:
-        for owner, sold in troupe.customers:
-            if owner.uid == player.uid or player.uid in sold.uids.values():
+        for owner, account in troupe.customers:
+            if owner.uid == player.uid or player.uid in account.uids.values():
                 continue
-            for address in (*sold.addresses, f"::ffff:{sold.addresses[0]}"):
+            for address in (*account.addresses, f"::ffff:{account.addresses[0]}"):
                 for kind in KINDS:
                     tried += 1
                     if player.take(address, kind):
@@ -122,7 +122,7 @@ def _taken(troupe: Participants) -> NetworkCheck:
 def _localhost(troupe: Participants) -> Iterator[NetworkCheck]:
     """One port for all, by localhost: each is heard at home, and nowhere else."""
     tried, broken = 0, []
-    own = [player for player, sold in troupe.customers if sold.loopback != "shared"]
+    own = [player for player, account in troupe.customers if account.loopback != "shared"]
     for asked in ("127.0.0.1", "::1"):
         knocks = _served_alike(own, asked)
         for player, knock in knocks.items():

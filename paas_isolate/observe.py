@@ -94,7 +94,7 @@ def _quotas(rations: QuotaPort, quotas: Quotas, broken: Broken) -> Quotas:
 
 def observe_account(
     cgroups: CgroupTree,
-    sold: Account,
+    account: Account,
     places: Placement,
     uids: Collection[int] = (),
     records: RunRecords | None = None,
@@ -103,8 +103,8 @@ def observe_account(
     """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
     seen = _Observation(cgroups, {})
     inner, leaves = _names(cgroups)
-    _observe_account(seen, inner, leaves, sold, {})
-    path = tree.account(sold.directory)
+    _observe_account(seen, inner, leaves, account, {})
+    path = tree.account(account.directory)
     if cgroups.subdirectories(path) != len(seen.cgroups) - 1:
         for other in _below(cgroups, path, seen.cgroups.copy()):
             seen.observe(other, leaves)
@@ -165,10 +165,10 @@ def _observe_all(seen: _Observation, fleet: Fleet, weight_at: str, since: tuple[
 
 def _take_over(seen: _Observation, fleet: Fleet, before: World, touched: Collection[str]) -> list[Account]:
     """What an earlier look saw of the accounts that nothing was done to since; the others are the answer."""
-    old = {sold.directory for sold in fleet.accounts.values()}.difference(touched)
+    old = {account.directory for account in fleet.accounts.values()}.difference(touched)
     seen.cgroups.update({path: before.cgroups[path] for path in tree.within(before.cgroups, old)})
     seen.members.update({path: before.members[path] for path in tree.within(before.members, old)})
-    return [sold for sold in fleet.accounts.values() if sold.directory not in old]
+    return [account for account in fleet.accounts.values() if account.directory not in old]
 
 
 def _observe_accounts(
@@ -177,18 +177,18 @@ def _observe_accounts(
     """What is seen, and what was raised, as marshal knows it."""
     seen = _Observation(cgroups, {})
     ends: dict[int, list[str]] = {}  # by identity: who bought a plan as it is shares its services
-    for sold in accounts:
+    for account in accounts:
         try:
-            _observe_account(seen, inner, leaves, sold, ends)
+            _observe_account(seen, inner, leaves, account, ends)
         except Exception as error:  # noqa: BLE001  (what is in one account's cgroups costs that account alone)
-            seen.broken[sold.directory] = trouble(error)
+            seen.broken[account.directory] = trouble(error)
     return seen.cgroups, seen.members, {directory: (*it,) for directory, it in seen.broken.items()}
 
 
 def _observe_account(
-    seen: _Observation, inner: tuple[str, ...], leaves: tuple[str, ...], sold: Account, ends: dict[int, list[str]]
+    seen: _Observation, inner: tuple[str, ...], leaves: tuple[str, ...], account: Account, ends: dict[int, list[str]]
 ) -> None:
-    path, services = tree.account(sold.directory), sold.services
+    path, services = tree.account(account.directory), account.services
     if seen.observe(path, inner):
         below = ends.get(id(services))
         if below is None:
@@ -246,14 +246,19 @@ def _processes(
         if not places.governs(uid):
             continue
         path = leaf_of.get(pid)
-        sold = places.account_of(uid)
-        if path is None or sold is None or tree.directory_of(path) != sold.directory or places.needs_program(sold):
+        account = places.account_of(uid)
+        if (
+            path is None
+            or account is None
+            or tree.directory_of(path) != account.directory
+            or places.needs_program(account)
+        ):
             try:
                 process = inspect_process(cgroups, places, pid, path)
             except Exception as error:
                 if broken is None:
                     raise
-                broken.setdefault(sold.directory if sold else "", trouble(error))
+                broken.setdefault(account.directory if account else "", trouble(error))
                 continue
             if process is not None:
                 yield process
@@ -289,8 +294,8 @@ def with_commands(places: Placement, processes: tuple[Process, ...], commands: C
     asked: dict[str, list[CommandKey]] = {}
     for process in processes:
         # only what was looked at closely has a start
-        if process.start and (sold := places.account_of(process.uid)) and places.needs_command(sold):
-            asked.setdefault(sold.name, []).append(CommandKey(process.pid, process.start))
+        if process.start and (account := places.account_of(process.uid)) and places.needs_command(account):
+            asked.setdefault(account.name, []).append(CommandKey(process.pid, process.start))
     if not asked:
         return processes
     found = commands.read(asked)

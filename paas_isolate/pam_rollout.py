@@ -80,8 +80,8 @@ def _at_work() -> Iterator[tuple[str, int]]:
 
 def customer(on: TrialContext) -> tuple[int, str] | None:
     """Uid and name of a customer who may log in: of the account that comes first by name. None where nobody may."""
-    for _, sold in sorted(on.fleet.accounts.items()):
-        for user, uid in sorted(sold.uids.items()):
+    for _, account in sorted(on.fleet.accounts.items()):
+        for user, uid in sorted(account.uids.items()):
             if on.fleet.governs(uid) and not tree.is_closed(_door(on, uid, SERVICE)):
                 return uid, user
     return None

@@ -140,10 +140,10 @@ def desired_intent(wheel: Wheel) -> World:
 
 def _desired_part(wheel: Wheel) -> _Desired:
     names = tuple(wheel.fleet.accounts)
-    sold, broken = without_broken(
+    account, broken = without_broken(
         lambda some: _desired_of(_without_others(wheel, some)), names, partial(_desired_half, wheel)
     )
-    return sold.without(broken)
+    return account.without(broken)
 
 
 def _without_others(wheel: Wheel, names: Sequence[str]) -> Wheel:
@@ -169,9 +169,9 @@ def managed_services_of(wheel: Wheel, world: World) -> tuple[Mapping[str, Manage
     return managed_services(wheel.fleet, world.cgroups, wheel.frozen, wheel.stopped)
 
 
-def _compare(sold: _Desired, since: tuple[World, Collection[str]] | None = None) -> tuple[_Desired, Comparison]:
+def _compare(account: _Desired, since: tuple[World, Collection[str]] | None = None) -> tuple[_Desired, Comparison]:
     """What was sold, of the accounts that could be looked at, and the look."""
-    wheel = sold.wheel
+    wheel = account.wheel
     unseen: dict[str, Trouble] = {}
     observed = observe(
         wheel.cgroups,
@@ -187,13 +187,13 @@ def _compare(sold: _Desired, since: tuple[World, Collection[str]] | None = None)
         broken=unseen,
     )
     try:
-        found = _compared(sold, observed)
+        found = _compared(account, observed)
     except PaasError:
         raise
     except Exception:  # noqa: BLE001  (whoever it is that raises it is found in what follows)
         (found, again), broken = _compared_apart(wheel, observed)
-        sold = again.without(sold.broken).without(broken)
-    return sold, _as_far_as_seen(found, sold, unseen)
+        account = again.without(account.broken).without(broken)
+    return account, _as_far_as_seen(found, account, unseen)
 
 
 def _compared_apart(wheel: Wheel, observed: World) -> tuple[tuple[Comparison, _Desired], Mapping[str, Trouble]]:
@@ -201,8 +201,8 @@ def _compared_apart(wheel: Wheel, observed: World) -> tuple[tuple[Comparison, _D
     parts = Parts(observed, wheel.fleet)
 
     def whole(names: Sequence[str]) -> tuple[Comparison, _Desired]:
-        sold = _desired_of(_without_others(wheel, names))
-        return _compared(sold, observed), sold
+        account = _desired_of(_without_others(wheel, names))
+        return _compared(account, observed), account
 
     def part(names: Sequence[str]) -> Comparison:
         directories = [wheel.fleet.accounts[name].directory for name in names]
@@ -211,15 +211,15 @@ def _compared_apart(wheel: Wheel, observed: World) -> tuple[tuple[Comparison, _D
     return without_broken(whole, tuple(wheel.fleet.accounts), part)
 
 
-def _as_far_as_seen(found: Comparison, sold: _Desired, unseen: Mapping[str, Trouble]) -> Comparison:
+def _as_far_as_seen(found: Comparison, account: _Desired, unseen: Mapping[str, Trouble]) -> Comparison:
     """Nothing is done to an account that was not seen whole."""
     if not unseen:
-        return found._replace(broken=sold.broken)
-    names = {it.directory: it.name for it in sold.wheel.fleet.accounts.values()}
+        return found._replace(broken=account.broken)
+    names = {it.directory: it.name for it in account.wheel.fleet.accounts.values()}
     broken = {names.get(directory) or directory or NOBODY: it for directory, it in unseen.items()}
     left = unseen.keys() - {""}  # which is nobody's: all stand on it
     changes = tuple(step for step in found.changes if step.owner not in left and _part_of(step) not in left)
-    return found._replace(changes=changes, broken={**sold.broken, **broken})
+    return found._replace(changes=changes, broken={**account.broken, **broken})
 
 
 def _part_of(step: Step) -> str:
@@ -231,13 +231,13 @@ def _part_of(step: Step) -> str:
     return VIEWS if isinstance(step, NamespaceStep) else ""
 
 
-def _compared(sold: _Desired, observed: World) -> Comparison:
-    wheel = sold.wheel
+def _compared(account: _Desired, observed: World) -> Comparison:
+    wheel = account.wheel
     departing = removals(wheel.fleet, observed, known=wheel.removal_accepted, meant=wheel.confirm_removal)
     staying = frozenset(departing.waiting) | frozenset(wheel.fleet.on_last_good)
-    desired = desired_state(wheel.fleet, sold.world, observed, staying=staying)
+    desired = desired_state(wheel.fleet, account.world, observed, staying=staying)
     now = time.time()
-    desired = desired._replace(services=desired_services_now(wheel, sold.keep, observed, now, departing.accepted))
+    desired = desired._replace(services=desired_services_now(wheel, account.keep, observed, now, departing.accepted))
     changes = diff(desired, observed, now)
     if wheel.account:
         changes = tuple(step for step in changes if step.owner in ("", wheel.account))
@@ -264,7 +264,7 @@ def desired_services_now(
         return NO_WISH
     wished = desired_services(keep, observed.runs, observed.members, now, ready)
     ending = wheel.records.ending
-    known = {sold.directory for sold in wheel.fleet.accounts.values()} | set(accepted)
+    known = {account.directory for account in wheel.fleet.accounts.values()} | set(accepted)
     strange = {leaf for leaf in observed.runs if leaf not in keep and tree.directory_of(leaf) not in known}
     if ending:
         return wished._replace(
@@ -281,12 +281,12 @@ def reconcile(wheel: Wheel, tell: Callable[[Outcome], None]) -> Report:
     an error of our own is raised stays as it is, and the others are worked on."""
     outcomes: list[Outcome] = []
     failed: dict[str, Trouble] = {}
-    sold = _desired_part(wheel)
+    account = _desired_part(wheel)
     since = None
     until = time.monotonic() + wheel.grace
     left = ROUNDS
     while left:
-        sold, last = _compare(sold, since)
+        account, last = _compare(account, since)
         tried = {outcome.step for outcome in outcomes} if last.changes else ()
         new = tuple(step for step in last.changes if step not in tried and step.owner not in failed)
         since = (last.observed, touched(new)) if new else None

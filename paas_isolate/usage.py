@@ -73,11 +73,11 @@ def lines(
         yield CgroupStatus(name, path, own, knobs, usage(cgroups, path), service)
 
 
-def disk_uses(sold: Account) -> Iterator[str]:
+def disk_uses(account: Account) -> Iterator[str]:
     """Of each user, sold or not: an administrator may have set a limit."""
-    yield from disk_uses_at(sold.home, sold.uids)
-    many = len(sold.uids)
-    if sold.disk and many > 1:
+    yield from disk_uses_at(account.home, account.uids)
+    many = len(account.uids)
+    if account.disk and many > 1:
         yield f"a quota of the disk is each user's: all {many} together may have {many} times as much"
 
 

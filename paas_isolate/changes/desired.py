@@ -38,11 +38,11 @@ def desired_static(
     cgroups: dict[str, Knobs] = dict(_defaults(fleet.host, machine, control, weight_at))
     unmet: dict[str, str] = {}
     catalogue = KnobCompiler(machine, control, device_of)
-    for sold in fleet.accounts.values():
-        path = tree.account(sold.directory)
-        for end, own in catalogue.knobs(sold, unmet):
+    for account in fleet.accounts.values():
+        path = tree.account(account.directory)
+        for end, own in catalogue.knobs(account, unmet):
             cgroups[path + end] = own
-    suspended = [sold.directory for sold in fleet.accounts.values() if sold.suspended]
+    suspended = [account.directory for account in fleet.accounts.values() if account.suspended]
     for path in map(tree.account, (*suspended, *held)):
         if path in cgroups:
             cgroups[path] = {**cgroups[path], FREEZE: "1"}
@@ -58,12 +58,12 @@ def desired_static(
 
 
 def desired_state(
-    fleet: Fleet, sold: World, observed: World, *, staying: Collection[str] = (), places: Placement | None = None
+    fleet: Fleet, account: World, observed: World, *, staying: Collection[str] = (), places: Placement | None = None
 ) -> World:
     """What was sold, with what must stay, and the processes that should be elsewhere. `staying` are account
     directories that no spec names and that must not be removed yet; `places` are of all accounts, where `fleet` is
     a part of them."""
-    cgroups = dict(sold.cgroups)
+    cgroups = dict(account.cgroups)
     for path, found in observed.cgroups.items() if staying else ():
         if tree.directory_of(path) in staying:
             cgroups.setdefault(path, found)
@@ -80,14 +80,14 @@ def desired_state(
     for path, pids in observed.members.items():
         if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):
             cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
-    doors = sold.doors
+    doors = account.doors
     if staying and doors:
         doors = {**preserved_doors(fleet, observed.doors, staying), **doors}
-    network, refused = drop_ports_in_use(sold.network, observed.network)
+    network, refused = drop_ports_in_use(account.network, observed.network)
     network = preserved_addresses(network, observed.network, staying)
-    views = preserved_views(sold.views, observed.views, staying)
-    unmet = {**sold.unmet, **refused, **unmet_quotas(observed.quotas)}
-    quotas = quotas_now(sold.quotas, observed.quotas, staying)
+    views = preserved_views(account.views, observed.views, staying)
+    unmet = {**account.unmet, **refused, **unmet_quotas(observed.quotas)}
+    quotas = quotas_now(account.quotas, observed.quotas, staying)
     return World(
         cgroups,
         elsewhere,

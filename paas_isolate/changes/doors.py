@@ -21,28 +21,28 @@ _UID = re.compile(r"[0-9]+")
 def desired_doors(fleet: Fleet, held: Collection[str]) -> dict[str, str]:
     """`held` as in `as_sold`: nobody logs in where nothing may run."""
     doors = {COMPLETE: ""}
-    for sold in fleet.accounts.values():
-        leads = dict(_of(sold, held))
-        for uid in sold.uids.values():
+    for account in fleet.accounts.values():
+        leads = dict(_of(account, held))
+        for uid in account.uids.values():
             if not fleet.governs(uid):
                 continue
             if uid in fleet.doubtful:
-                doors[f"{uid}"] = tree.closed(sold.directory)
+                doors[f"{uid}"] = tree.closed(account.directory)
             else:
                 doors.update({f"{uid}{service}": target for service, target in leads.items()})
     return doors
 
 
-def _of(sold: Account, held: Collection[str]) -> Iterator[tuple[str, str]]:
+def _of(account: Account, held: Collection[str]) -> Iterator[tuple[str, str]]:
     """What follows the uid in the name of a door, and where it leads."""
-    if sold.suspended or sold.directory in held:
-        yield "", tree.closed(sold.directory)
+    if account.suspended or account.directory in held:
+        yield "", tree.closed(account.directory)
         return
-    if sold.view:
-        yield VIEW_DOOR, tree.view(sold.directory)
-    for suffix, leaf in (("", LOGIN), *((f".{pam}", each.name) for each in sold.services for pam in each.entry)):
-        frozen = held and f"{sold.directory}/{leaf}" in held
-        yield suffix, tree.closed(sold.directory) if frozen else tree.leaf(sold.directory, leaf)
+    if account.view:
+        yield VIEW_DOOR, tree.view(account.directory)
+    for suffix, leaf in (("", LOGIN), *((f".{pam}", each.name) for each in account.services for pam in each.entry)):
+        frozen = held and f"{account.directory}/{leaf}" in held
+        yield suffix, tree.closed(account.directory) if frozen else tree.leaf(account.directory, leaf)
 
 
 def door_steps(desired: Doors, observed: Doors) -> list[Step]:
@@ -62,8 +62,8 @@ def preserved_doors(fleet: Fleet, observed: Mapping[str, str], staying: Collecti
     if not there:
         return {}
     accounts = fleet.accounts.values()
-    known = {sold.directory for sold in accounts}
-    theirs = {uid for sold in accounts for uid in sold.uids.values()}
+    known = {account.directory for account in accounts}
+    theirs = {uid for account in accounts for uid in account.uids.values()}
     left = {name: target for name, target in there.items() if tree.account_of_door(target) not in known}
     doors: dict[str, str] = {}
     for name, target in left.items():

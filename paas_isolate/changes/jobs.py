@@ -7,7 +7,7 @@ from paas_isolate.model.run import FOREVER, Run
 
 def jobs_of(fleet: Fleet) -> frozenset[str]:
     """The leaves of all that runs by a schedule."""
-    services = ((sold.directory, it) for sold in fleet.accounts.values() for it in sold.services)
+    services = ((account.directory, it) for account in fleet.accounts.values() for it in account.services)
     return frozenset(tree.leaf(directory, it.name) for directory, it in services if it.work.run and it.work.schedule)
 
 

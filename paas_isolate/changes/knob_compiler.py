@@ -55,25 +55,28 @@ class KnobCompiler:
         self._bundles: dict[tuple[int, int], _Bundle] = {}
         self._known: dict[object, Knobs] = {}
 
-    def knobs(self, sold: Account, unmet: dict[str, str]) -> tuple[tuple[str, Knobs], ...]:
+    def knobs(self, account: Account, unmet: dict[str, str]) -> tuple[tuple[str, Knobs], ...]:
         """Of each cgroup of an account, by what follows the account's own path. What lies on no disk is noted in
         `unmet`, by cgroup."""
-        what = id(sold.limits), id(sold.services)  # the fleet keeps them; who bought a plan as it is shares its own
+        what = (
+            id(account.limits),
+            id(account.services),
+        )  # the fleet keeps them; who bought a plan as it is shares its own
         bundle = self._bundles.get(what)
         if bundle is None:
-            bundle = self._bundles[what] = _Bundle(sold.limits, sold.services)
-        disks = tuple([self._disk(sold, *part, unmet) for part in bundle.rated.items()]) if bundle.rated else ()
+            bundle = self._bundles[what] = _Bundle(account.limits, account.services)
+        disks = tuple([self._disk(account, *part, unmet) for part in bundle.rated.items()]) if bundle.rated else ()
         if (found := bundle.known.get(disks)) is None:
             found = bundle.known[disks] = self._all_of(bundle, dict(zip(bundle.rated, disks, strict=True)))
         return found
 
-    def _disk(self, sold: Account, end: str, limits: Limits, unmet: dict[str, str]) -> str:
+    def _disk(self, account: Account, end: str, limits: Limits, unmet: dict[str, str]) -> str:
         """The device for the io limits of a cgroup; '' where it has none to keep."""
-        of = str(limits.get("io.of") or sold.limits.get("io.of") or sold.home)
+        of = str(limits.get("io.of") or account.limits.get("io.of") or account.home)
         try:
-            return self._device_of(sold.home + of[1:] if of.partition("/")[0] == "~" else of)
+            return self._device_of(account.home + of[1:] if of.partition("/")[0] == "~" else of)
         except HostError as error:
-            cgroup = tree.account(sold.directory) + end
+            cgroup = tree.account(account.directory) + end
             unmet[cgroup] = f"io limits of {cgroup} cannot be kept: {error}"
             return ""
 

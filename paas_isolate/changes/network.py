@@ -28,61 +28,61 @@ def desired_network(fleet: Fleet) -> Network:
 def _names(fleet: Fleet) -> Iterator[str]:
     """As hosts(5) has them. IPv4 alone: a resolver would put an IPv6 address before it, where programs that serve both
     families by one socket do not answer."""
-    for name, sold in sorted(fleet.accounts.items()):
-        if sold.addresses:
+    for name, account in sorted(fleet.accounts.items()):
+        if account.addresses:
             hosts = f"{name}.{DOMAIN}"
-            some = (f"{it.name}.{hosts}" for it in sold.services if it.name not in (LOGIN, OTHER))
-            yield " ".join((sold.addresses[0], hosts, *some))
+            some = (f"{it.name}.{hosts}" for it in account.services if it.name not in (LOGIN, OTHER))
+            yield " ".join((account.addresses[0], hosts, *some))
 
 
-def _home(sold: Account) -> UidAddresses:
-    v4, v6 = sold.addresses
-    return UidAddresses(v4, v6, sold.loopback == "shared")
+def _home(account: Account) -> UidAddresses:
+    v4, v6 = account.addresses
+    return UidAddresses(v4, v6, account.loopback == "shared")
 
 
 def _peers(fleet: Fleet) -> Iterator[Grant]:
-    for sold in fleet.accounts.values():
-        for peer in sold.peers:
+    for account in fleet.accounts.values():
+        for peer in account.peers:
             uids = fleet.accounts[peer].uids.values() if peer in fleet.accounts else fleet.left.get(peer, ())
-            yield from (Grant(uid, at) for at in sold.addresses for uid in uids)
+            yield from (Grant(uid, at) for at in account.addresses for uid in uids)
 
 
 def _published(fleet: Fleet) -> Iterator[Published]:
-    for sold in fleet.accounts.values():
-        for it in sold.services:
-            if it.publish and not sold.suspended:
-                yield from (Published(it.publish, address, it.listen or it.publish) for address in sold.addresses)
+    for account in fleet.accounts.values():
+        for it in account.services:
+            if it.publish and not account.suspended:
+                yield from (Published(it.publish, address, it.listen or it.publish) for address in account.addresses)
 
 
-def drop_ports_in_use(sold: Network, observed: Network) -> tuple[Network, dict[str, str]]:
+def drop_ports_in_use(account: Network, observed: Network) -> tuple[Network, dict[str, str]]:
     """What the machine serves itself is not led away; and why, by account."""
-    if not observed.ports_in_use or sold.rules is None:
-        return sold, {}
-    refused = {it for it in sold.rules.published if it.port in observed.ports_in_use}
+    if not observed.ports_in_use or account.rules is None:
+        return account, {}
+    refused = {it for it in account.rules.published if it.port in observed.ports_in_use}
     unmet = {
-        f"{tree.account(sold.addresses[it.address])} port {it.port}": f"{sold.addresses[it.address]} cannot publish "
+        f"{tree.account(account.addresses[it.address])} port {it.port}": f"{account.addresses[it.address]} cannot publish "
         f"port {it.port}: the machine itself listens there (ss -lntup sport = :{it.port})"
         for it in sorted(refused)
     }
-    return sold._replace(rules=sold.rules._replace(published=sold.rules.published - refused)), unmet
+    return account._replace(rules=account.rules._replace(published=account.rules.published - refused)), unmet
 
 
-def preserved_addresses(sold: Network, observed: Network, staying: Collection[str]) -> Network:
+def preserved_addresses(account: Network, observed: Network, staying: Collection[str]) -> Network:
     """While an account stays that no spec names, whatever address no other has may be its own."""
-    if not staying or not observed.addresses or sold.rules is None:
-        return sold
+    if not staying or not observed.addresses or account.rules is None:
+        return account
     owners = frozenset(observed.rules.owners if observed.rules else ())
-    left = frozenset([grant for grant in owners if grant[1] not in sold.addresses])
-    rules = _with_left(sold.rules, observed.rules or Rules(), left)
-    homes = {**_left(sold, observed), **sold.gate.homes} if sold.gate else {}
-    gate = sold.gate._replace(homes=homes, peers=rules.peers) if sold.gate else None
+    left = frozenset([grant for grant in owners if grant[1] not in account.addresses])
+    rules = _with_left(account.rules, observed.rules or Rules(), left)
+    homes = {**_left(account, observed), **account.gate.homes} if account.gate else {}
+    gate = account.gate._replace(homes=homes, peers=rules.peers) if account.gate else None
     theirs = {grant.address for grant in left}
     names = [line for line in observed.names or () if line.partition(" ")[0] in theirs]
-    return sold._replace(
-        addresses={**observed.addresses, **sold.addresses},
+    return account._replace(
+        addresses={**observed.addresses, **account.addresses},
         rules=rules,
         gate=gate,
-        names=tuple(sorted((*sold.names, *names), key=_named)) if sold.names and names else sold.names,
+        names=tuple(sorted((*account.names, *names), key=_named)) if account.names and names else account.names,
     )
 
 
@@ -102,10 +102,10 @@ def _named(line: str) -> str:
     return line.split()[1].removesuffix(f".{DOMAIN}")
 
 
-def _left(sold: Network, observed: Network) -> dict[int, UidAddresses]:
+def _left(account: Network, observed: Network) -> dict[int, UidAddresses]:
     """Homes whose addresses are nobody else's now."""
     homes = observed.gate.homes if observed.gate else {}
-    return {uid: home for uid, home in homes.items() if home.v4 not in sold.addresses}
+    return {uid: home for uid, home in homes.items() if home.v4 not in account.addresses}
 
 
 def network_steps(desired: Network, observed: Network) -> Iterator[Step]:

@@ -27,8 +27,8 @@ class Parts:
             self._doors[tree.account_of_door(target)][name] = target
         self._processes: dict[str, list[Process]] = defaultdict(list)
         for process in observed.processes:
-            sold = places.account_of(process.uid)
-            self._processes[sold.directory if sold else tree.directory_of(process.cgroup)].append(process)
+            account = places.account_of(process.uid)
+            self._processes[account.directory if account else tree.directory_of(process.cgroup)].append(process)
 
     def of(self, directories: Iterable[str]) -> World:
         some = (*directories, "")

@@ -25,27 +25,27 @@ class Placement:
 
     @cached_property
     def _by_uid(self) -> dict[int, Account]:
-        return {uid: sold for sold in self._fleet.accounts.values() for uid in sold.uids.values()}
+        return {uid: account for account in self._fleet.accounts.values() for uid in account.uids.values()}
 
     @cached_property
     def _directories(self) -> dict[str, Account]:
-        return {sold.directory: sold for sold in self._fleet.accounts.values()}
+        return {account.directory: account for account in self._fleet.accounts.values()}
 
     def governs(self, uid: int) -> bool:
         return self._fleet.governs(uid)
 
-    def replace(self, before: Account | None, sold: Account) -> None:
+    def replace(self, before: Account | None, account: Account) -> None:
         """One account is sold otherwise from now on; whose uids and directory these are now has been made sure of."""
         for uid in before.uids.values() if before else ():
             del self._by_uid[uid]
-        self._by_uid.update(dict.fromkeys(sold.uids.values(), sold))
-        self._directories[sold.directory] = sold
-        self._rules.pop(sold.name, None)
+        self._by_uid.update(dict.fromkeys(account.uids.values(), account))
+        self._directories[account.directory] = account
+        self._rules.pop(account.name, None)
 
     def owner(self, claim: int | str) -> str:
         """The name of the account that a uid, or a directory, belongs to; '' where it is nobody's."""
-        sold = self._by_uid.get(claim) if isinstance(claim, int) else self._directories.get(claim)
-        return sold.name if sold else ""
+        account = self._by_uid.get(claim) if isinstance(claim, int) else self._directories.get(claim)
+        return account.name if account else ""
 
     def account_in(self, directory: str) -> Account | None:
         return self._directories.get(directory)
@@ -69,40 +69,40 @@ class Placement:
         """Where a process of a governed uid should be: a leaf of the tree, or where it is."""
         if self._fleet.revoked and self._revoked(process):
             return process.cgroup  # it ends: its uid is another account's now
-        sold = self._by_uid.get(process.uid)
-        if sold is None:
+        account = self._by_uid.get(process.uid)
+        if account is None:
             return self._without_account(process)
-        if process.uid in self._fleet.doubtful and not self._is_in(sold, process):
+        if process.uid in self._fleet.doubtful and not self._is_in(account, process):
             return tree.PENALTY  # confined, and no part of what may be another person's
-        if self._kept(sold, process.cgroup) or (process.command is None and process.cgroup in self._leaves(sold)):
+        if self._kept(account, process.cgroup) or (process.command is None and process.cgroup in self._leaves(account)):
             return process.cgroup
-        claim = self._claim(sold, process)
+        claim = self._claim(account, process)
         if claim:
-            return tree.leaf(sold.directory, claim)
-        if process.cgroup in self._leaves(sold):
+            return tree.leaf(account.directory, claim)
+        if process.cgroup in self._leaves(account):
             return process.cgroup
-        return tree.leaf(sold.directory, OTHER)
+        return tree.leaf(account.directory, OTHER)
 
     def confined(self, process: Process) -> bool:
         """Whether it is inside the cgroup of its own account (or the one that its uid's policy names)."""
-        sold = self._by_uid.get(process.uid)
-        if sold is None or not process.confined or process.uid in self._fleet.doubtful:
+        account = self._by_uid.get(process.uid)
+        if account is None or not process.confined or process.uid in self._fleet.doubtful:
             return process.confined
-        return self._is_in(sold, process)
+        return self._is_in(account, process)
 
-    def needs_program(self, sold: Account) -> bool:
+    def needs_program(self, account: Account) -> bool:
         """Whether any service of the account wants to know programs and command lines."""
-        return any(service.match.conditions for service in sold.services)
+        return any(service.match.conditions for service in account.services)
 
-    def needs_command(self, sold: Account) -> bool:
-        return any(service.match.command for service in sold.services)
+    def needs_command(self, account: Account) -> bool:
+        return any(service.match.command for service in account.services)
 
     def late(self, processes: Iterable[Process]) -> dict[str, str]:
         """By account cgroup, whose command lines could not be read in time."""
         pids: dict[str, list[str]] = {}
         for process in processes:
-            if process.command is None and (sold := self._by_uid.get(process.uid)):
-                pids.setdefault(tree.account(sold.directory), []).append(str(process.pid))
+            if process.command is None and (account := self._by_uid.get(process.uid)):
+                pids.setdefault(tree.account(account.directory), []).append(str(process.pid))
         return {path: f"{abbreviated(each)} of {path} {_LATE}" for path, each in pids.items()}
 
     def programs_count(self) -> bool:
@@ -118,30 +118,30 @@ class Placement:
             return process.cgroup  # an account that is going, or whose file is wrong, stays as it is
         return tree.PENALTY if self._fleet.host.without_account == "penalty" else process.cgroup
 
-    def _is_in(self, sold: Account, process: Process) -> bool:
-        return process.confined and tree.directory_of(process.cgroup) == sold.directory
+    def _is_in(self, account: Account, process: Process) -> bool:
+        return process.confined and tree.directory_of(process.cgroup) == account.directory
 
     def _revoked(self, process: Process) -> bool:
         return process.uid in self._fleet.revoked.get(tree.directory_of(process.cgroup), ())
 
-    def _leaves(self, sold: Account) -> set[str]:
-        return {tree.leaf(sold.directory, service.name) for service in leaves(sold.services)}
+    def _leaves(self, account: Account) -> set[str]:
+        return {tree.leaf(account.directory, service.name) for service in leaves(account.services)}
 
-    def _kept(self, sold: Account, path: str) -> bool:
+    def _kept(self, account: Account, path: str) -> bool:
         """Whether it is the leaf of a service that we run: what was begun there stays, whatever rules say."""
         name = path.rpartition("/")[2].partition(".")[0]
-        ours = any(service.name == name and service.work.run for service in sold.services)
-        return ours and tree.directory_of(path) == sold.directory
+        ours = any(service.name == name and service.work.run for service in account.services)
+        return ours and tree.directory_of(path) == account.directory
 
-    def _claim(self, sold: Account, process: Process) -> str:
-        rules = self._rules.get(sold.name)
+    def _claim(self, account: Account, process: Process) -> str:
+        rules = self._rules.get(account.name)
         if rules is None:
-            rules = self._rules[sold.name] = _rules(sold)
+            rules = self._rules[account.name] = _rules(account)
         return next((rule.service for rule in rules if rule.fits(process)), "")
 
 
-def has_program_rules(sold: Account) -> bool:
-    return any(it.match.program or it.match.command for it in sold.services)
+def has_program_rules(account: Account) -> bool:
+    return any(it.match.program or it.match.command for it in account.services)
 
 
 class _Rule:
@@ -161,19 +161,19 @@ class _Rule:
         )
 
 
-def _rules(sold: Account) -> tuple[_Rule, ...]:
+def _rules(account: Account) -> tuple[_Rule, ...]:
     """In the order of precedence: higher priority, then more conditions, then the first name."""
-    asking = sorted((service for service in sold.services if service.match.conditions), key=_precedence)
-    return tuple(_Rule(service.name, service.match, _uids(service.match, sold)) for service in asking)
+    asking = sorted((service for service in account.services if service.match.conditions), key=_precedence)
+    return tuple(_Rule(service.name, service.match, _uids(service.match, account)) for service in asking)
 
 
 def _precedence(service: Service) -> tuple[int, int, str]:
     return -(service.priority or 0), -service.match.conditions, service.name
 
 
-def _uids(match: Match, sold: Account) -> frozenset[int]:
+def _uids(match: Match, account: Account) -> frozenset[int]:
     pattern = _glob(match.user)
-    return frozenset(uid for name, uid in sold.uids.items() if pattern and pattern.match(name))
+    return frozenset(uid for name, uid in account.uids.items() if pattern and pattern.match(name))
 
 
 def _matches(pattern: re.Pattern[str], command: str | None) -> bool:

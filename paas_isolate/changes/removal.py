@@ -31,7 +31,7 @@ def removals(fleet: Fleet, observed: World, *, known: Collection[str] = (), mean
     there = tree.directories(observed.cgroups) | accounts_with_quota(
         observed.quotas
     )  # after a boot there is no cgroup yet
-    expected = {sold.directory for sold in fleet.accounts.values()}
+    expected = {account.directory for account in fleet.accounts.values()}
     gone = there.difference(expected, fleet.on_last_good)
     new = gone - set(known)
     blocked = "" if meant or not new else fleet.removal_blocked or _suspicious(len(new), len(there))

@@ -45,7 +45,7 @@ def change(wanted: Rules, found: Rules) -> str:
 
 def chains(rules: Rules) -> dict[str, tuple[str, ...]]:
     """The chains of egress by name, and what each lets out."""
-    return {egress.chain(sold): sold for sold in {it.egress for it in rules.egress}}
+    return {egress.chain(account): account for account in {it.egress for it in rules.egress}}
 
 
 def number(text: str) -> int:
@@ -53,9 +53,9 @@ def number(text: str) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:4], "big") or 1
 
 
-def _chain(name: str, sold: tuple[str, ...]) -> Iterator[str]:
+def _chain(name: str, account: tuple[str, ...]) -> Iterator[str]:
     yield f"add chain {TABLE} {name}\n"
-    yield from (f"add rule {TABLE} {name} {rule}\n" for rule in egress.rules(sold))
+    yield from (f"add rule {TABLE} {name} {rule}\n" for rule in egress.rules(account))
 
 
 def _no_chain(name: str) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _sets(rules: Rules) -> Iterator[tuple[str, frozenset[str]]]:
     for name, grants in (("owners", rules.owners), ("peers", rules.peers)):
         yield f"{name}4", _elements(grants, lambda address: ":" not in address)
         yield f"{name}6", _elements(grants, lambda address: ":" in address)
-    yield "egress", frozenset([f"{uid} : jump {egress.chain(sold)}" for uid, sold in rules.egress])
+    yield "egress", frozenset([f"{uid} : jump {egress.chain(account)}" for uid, account in rules.egress])
     for family, six in (("4", False), ("6", True)):
         some = [it for it in rules.published if (":" in it.address) == six]
         yield f"published{family}", frozenset([_led(kind, it) for it in some for kind in ("tcp", "udp")])

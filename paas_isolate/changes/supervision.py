@@ -44,67 +44,71 @@ def managed_services(
     services (`alice`, `alice/web`, by directory) that are frozen, and that an administrator has stopped."""
     kept: dict[str, ManagedService] = {}
     unmet: dict[str, str] = {}
-    for sold in fleet.accounts.values():
-        for service in sold.services:
+    for account in fleet.accounts.values():
+        for service in account.services:
             if not service.work.run:
                 continue
-            uid = sold.uids.get(sold.owner)
-            if uid is None and sold.name in fleet.on_last_good:
+            uid = account.uids.get(account.owner)
+            if uid is None and account.name in fleet.on_last_good:
                 continue  # it has been said why
-            if uid is None or not sold.home:
-                unmet[tree.leaf(sold.directory, service.name)] = (
-                    f"{sold.name}/{service.name} cannot run: {_owner(sold)}"
+            if uid is None or not account.home:
+                unmet[tree.leaf(account.directory, service.name)] = (
+                    f"{account.name}/{service.name} cannot run: {_owner(account)}"
                 )
                 continue
-            rest = _rest(fleet, sold, service, held, stopped)
-            called = fleet.renamed.get(sold.owner, "")
-            kept.update(_programs(sold, service, uid, called, cgroups, rest))
+            rest = _rest(fleet, account, service, held, stopped)
+            called = fleet.renamed.get(account.owner, "")
+            kept.update(_programs(account, service, uid, called, cgroups, rest))
     return kept, unmet
 
 
-def _owner(sold: Account) -> str:
-    return f"its owner {sold.owner} has no home" if sold.owner in sold.uids else f"its owner {sold.owner} is exempt"
+def _owner(account: Account) -> str:
+    return (
+        f"its owner {account.owner} has no home"
+        if account.owner in account.uids
+        else f"its owner {account.owner} is exempt"
+    )
 
 
 def _rest(
-    fleet: Fleet, sold: Account, service: Service, held: Collection[str], stopped: Collection[str]
+    fleet: Fleet, account: Account, service: Service, held: Collection[str], stopped: Collection[str]
 ) -> tuple[str, bool]:
     """Why it is not to run, and whether it is left as it is."""
-    name = f"{sold.directory}/{service.name}"
-    if sold.uids.get(sold.owner) in fleet.doubtful:
+    name = f"{account.directory}/{service.name}"
+    if account.uids.get(account.owner) in fleet.doubtful:
         return "its user may be another person now", True
-    if sold.directory in held or name in held:
+    if account.directory in held or name in held:
         return "frozen", True
-    if sold.suspended:
+    if account.suspended:
         return "the account is suspended", fleet.host.suspension == "freeze"
     return ("stopped by hand" if name in stopped else ""), False
 
 
 def _programs(
-    sold: Account, service: Service, uid: int, called: str, cgroups: Mapping[str, Knobs], rest: tuple[str, bool]
+    account: Account, service: Service, uid: int, called: str, cgroups: Mapping[str, Knobs], rest: tuple[str, bool]
 ) -> Iterator[tuple[str, ManagedService]]:
     work = service.work.complete()
-    leaves = tuple(tree.leaf(sold.directory, it.name) for it in replicas(service))
+    leaves = tuple(tree.leaf(account.directory, it.name) for it in replicas(service))
     for index, leaf in enumerate(leaves, 1):
-        told = tuple(_told(cgroups.get(leaf, {}), cgroups.get(tree.account(sold.directory), {})))
-        launch = _launch(sold, service, work, index, uid)
+        told = tuple(_told(cgroups.get(leaf, {}), cgroups.get(tree.account(account.directory), {})))
+        launch = _launch(account, service, work, index, uid)
         yield leaf, ManagedService(launch._replace(info_env=told, called=called), work, leaves, launch.digest, *rest)
 
 
-def _launch(sold: Account, service: Service, work: ServiceProgram, index: int, uid: int) -> Launch:
+def _launch(account: Account, service: Service, work: ServiceProgram, index: int, uid: int) -> Launch:
     assert work.log and work.on_failure and work.no_new_privs is not None  # a complete one has them
     name = service.name if index == 1 else f"{service.name}.{index}"
     return Launch(
-        account=sold.name,
+        account=account.name,
         service=service.name,
         number=index,
-        user=sold.owner,
+        user=account.owner,
         uid=uid,
         command=work.run,
-        directory=_at_home(work.directory, sold.home),
-        environment=(*_place(sold, service, index), *sorted(work.environment.items())),
-        environment_file=_at_home(work.environment_file, sold.home),
-        log=f"{sold.home}/logs/{name}.log",
+        directory=_at_home(work.directory, account.home),
+        environment=(*_place(account, service, index), *sorted(work.environment.items())),
+        environment_file=_at_home(work.environment_file, account.home),
+        log=f"{account.home}/logs/{name}.log",
         log_max=work.log.max,
         log_keep=work.log.keep,
         umask=work.umask,
@@ -113,8 +117,8 @@ def _launch(sold: Account, service: Service, work: ServiceProgram, index: int, u
         health=work.health,
         on_failure=work.on_failure,
         port=service.listen and service.listen + index - 1,
-        addresses=sold.addresses,
-        view=sold.directory if sold.view else "",
+        addresses=account.addresses,
+        view=account.directory if account.view else "",
         is_job=bool(work.schedule),
     )
 
@@ -123,14 +127,14 @@ def _at_home(path: str, home: str) -> str:
     return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
-def _place(sold: Account, service: Service, index: int) -> Iterator[tuple[str, str]]:
+def _place(account: Account, service: Service, index: int) -> Iterator[tuple[str, str]]:
     """What a program has to know of where it is."""
-    yield "ACCOUNT", sold.name
+    yield "ACCOUNT", account.name
     yield "SERVICE", service.name
     yield "INDEX", str(index)
     if service.listen:
         yield "PORT", str(service.listen + index - 1)
-    for address in sold.addresses:
+    for address in account.addresses:
         yield ("ADDRESS6" if ":" in address else "ADDRESS"), address
 
 
@@ -263,10 +267,10 @@ def scaled(fleet: Fleet, numbers: Mapping[str, int]) -> Fleet:
         return fleet
     accounts = dict(fleet.accounts)
     directories = {target.partition("/")[0] for target in numbers}
-    for sold in fleet.accounts.values():
-        if sold.directory in directories:
-            services = tuple(_scaled(it, numbers.get(f"{sold.directory}/{it.name}")) for it in sold.services)
-            accounts[sold.name] = sold._replace(services=services)
+    for account in fleet.accounts.values():
+        if account.directory in directories:
+            services = tuple(_scaled(it, numbers.get(f"{account.directory}/{it.name}")) for it in account.services)
+            accounts[account.name] = account._replace(services=services)
     return fleet._replace(accounts=accounts)
 
 

@@ -18,10 +18,10 @@ def desired_views(fleet: Fleet) -> Views:
     return Views(made, aging(fleet.host) if any(view.tmp for view in made.values() if view) else "")
 
 
-def _of(sold: Account, view: View) -> View:
+def _of(account: Account, view: View) -> View:
     """Files are somebody's: another customer of that name is to find none. Those of an owner who is exempt, or gone,
     stay whose they are."""
-    return view._replace(owner=sold.uids.get(sold.owner, UNKNOWN)) if view.tmp else view
+    return view._replace(owner=account.uids.get(account.owner, UNKNOWN)) if view.tmp else view
 
 
 def aging(host: Host) -> str:
@@ -33,10 +33,12 @@ def _as_systemd_has_it(milliseconds: int) -> str:
     return format_duration(milliseconds) if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
-def preserved_views(sold: Views, observed: Views, staying: Collection[str]) -> Views:
+def preserved_views(account: Views, observed: Views, staying: Collection[str]) -> Views:
     """Those of accounts that stay as they are."""
-    left = {it: view for it, view in observed.made.items() if it in staying and it not in sold.made}
-    return sold._replace(made={**left, **sold.made}, aging=observed.aging if left and not sold.aging else sold.aging)
+    left = {it: view for it, view in observed.made.items() if it in staying and it not in account.made}
+    return account._replace(
+        made={**left, **account.made}, aging=observed.aging if left and not account.aging else account.aging
+    )
 
 
 def view_steps(desired: Views, observed: Views, cgroups: Container[str]) -> Iterator[Step]:

@@ -15,13 +15,13 @@ from paas_isolate.text import counted
 @click.command()
 @as_json
 @click.pass_obj
-def check(desk: Installation, as_json: bool) -> int:
+def check(installation: Installation, as_json: bool) -> int:
     """Read every specification and say what is wrong with it. Changes nothing, needs no root.
 
     Exit status 2 when something is wrong; warnings alone leave it 0.
     """
     try:
-        fleet = desk.directory.located(desk.fleet())
+        fleet = installation.directory.located(installation.fleet())
     except SpecError as error:  # config.yaml is wrong and never was right: nothing else can be read
         if not as_json:
             raise

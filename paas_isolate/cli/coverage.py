@@ -28,15 +28,15 @@ TITLES = ("PID", "USER", "PROGRAM", "WAY", "WHY", "IS IN", "BELONGS IN")
 @click.option("--all", "everything", is_flag=True, help="List the confined ones too.")
 @as_json
 @click.pass_obj
-def coverage(desk: Installation, account: str, everything: bool, as_json: bool) -> int:
+def coverage(installation: Installation, account: str, everything: bool, as_json: bool) -> int:
     """Show every process of customers' users that is not where it belongs, by which way it came in, and why it is
     outside; and count the ones that are where they belong.
 
     With ACCOUNT all its processes are listed. Exit status 3 when a process is outside.
     """
-    fleet = desk.fleet()
+    fleet = installation.fleet()
     places = Placement(fleet)
-    with desk.wheel(fleet) as wheel:
+    with installation.wheel(fleet) as wheel:
         if account and account not in fleet.accounts:
             raise unknown(account, fleet)
         seen = compare(wheel)

@@ -34,7 +34,7 @@ _PATIENCE = 60.0
     help="Look at everything so often, though nothing is heard; a tenth more or less, by the machine.",
 )
 @click.pass_obj
-def daemon(desk: Installation, once: bool, interval: float) -> int:
+def daemon(installation: Installation, once: bool, interval: float) -> int:
     """Stay, and mend what differs as soon as it does: a file that is saved, a knob that is written by hand, a ruleset
     that is flushed, a process outside. What is told by no event is found when everything is looked at.
 
@@ -43,13 +43,13 @@ def daemon(desk: Installation, once: bool, interval: float) -> int:
     """
     need_root()
     if once:
-        return run(desk, RunOptions(wait=_PATIENCE))
+        return run(installation, RunOptions(wait=_PATIENCE))
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         reporter = TerminalReporter()
-        resident = Daemon(desk, EventSources(desk, stack, reporter), interval, reporter)
+        resident = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
         tell = resident.troubles.tell
-        answering = ControlVerbs(desk, resident.customers, resident.order, resident.troubles, reporter)
+        answering = ControlVerbs(installation, resident.customers, resident.order, resident.troubles, reporter)
         ears = [ContainedSource(it, tell) for it in (*resident.ears.all, *answering.ears(stack))]
         resident.ears.following.append(answering.follow)
         Loop(ContainedActions(resident, tell), ears, pulse=watchdog() / 2, alive=resident.alive).run()

@@ -22,9 +22,9 @@ _COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "yellow
 @click.command()
 @as_json
 @click.pass_obj
-def doctor(desk: Installation, as_json: bool) -> int:
+def doctor(installation: Installation, as_json: bool) -> int:
     """Examine this host: kernel, controllers, delegation, units, mounts, schedule, logins. Exit status 5 when unfit."""
-    checks = _examined(desk)
+    checks = _examined(installation)
     if as_json:
         output.print_json([asdict(check) for check in checks])
     else:
@@ -38,11 +38,11 @@ def doctor(desk: Installation, as_json: bool) -> int:
     return Exit.UNFIT if unfit else Exit.CONVERGED
 
 
-def _examined(desk: Installation) -> list[Check]:
+def _examined(installation: Installation) -> list[Check]:
     """All checks; with a host of defaults where config.yaml cannot be used, which is then one of them."""
-    examined = partial(examine, etc=desk.etc, state=desk.state, doors=desk.doors)
+    examined = partial(examine, etc=installation.etc, state=installation.state, doors=installation.doors)
     try:
-        return list(examined(desk.fleet()))
+        return list(examined(installation.fleet()))
     except SpecError as error:
         wrong = Check("config.yaml", Verdict.FAILED, str(error), "paas-isolate check")
         return [wrong, *examined(Fleet(Host(), {}))]

@@ -30,13 +30,13 @@ class Emergency:
     """`partly` is set when something could not be done. `fleet` is what is sold, or nothing where that cannot be read:
     `known` tells which."""
 
-    def __init__(self, desk: Installation) -> None:
-        self._desk = desk
+    def __init__(self, installation: Installation) -> None:
+        self._desk = installation
         self.partly = self.known = False
         self.noted = True
         self.fleet = Fleet(Host(), {})
         with self.attempt("the specifications cannot be used"):
-            self.fleet, self.known = desk.fleet(), True
+            self.fleet, self.known = installation.fleet(), True
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:

@@ -30,7 +30,12 @@ WAIT = 60
 @click.argument("command", metavar="[--] COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_obj
 def exec(
-    desk: Installation, target: str, user: str, keep: tuple[str, ...], no_new_privs: bool, command: tuple[str, ...]
+    installation: Installation,
+    target: str,
+    user: str,
+    keep: tuple[str, ...],
+    no_new_privs: bool,
+    command: tuple[str, ...],
 ) -> None:
     """Run a command as a customer, in the leaf of a service from its first instruction on.
 
@@ -39,53 +44,53 @@ def exec(
     """
     need_root()
     launcher = installed(LAUNCHERS)
-    fleet = desk.fleet()
-    sold, service = _named(fleet, target)
-    user = user or sold.owner
-    uid = _uid(fleet, sold, user)
-    if sold.suspended:
-        raise PaasError(f"{sold.name} is suspended, by its file")
-    _open_door(desk, sold, uid, service)
+    fleet = installation.fleet()
+    account, service = _named(fleet, target)
+    user = user or account.owner
+    uid = _uid(fleet, account, user)
+    if account.suspended:
+        raise PaasError(f"{account.name} is suspended, by its file")
+    _open_door(installation, account, uid, service)
     words = [
         "--doors",
-        desk.doors,
+        installation.doors,
         "--user",
         fleet.renamed.get(user, user),
         *(word for name in keep for word in ("--keep", name)),
     ]
     words += ["--no-new-privs"] if no_new_privs else []
-    os.execv(launcher, [launcher, *words, f"{sold.directory}/{service}", "--", *command])  # noqa: S606  (as meant)
+    os.execv(launcher, [launcher, *words, f"{account.directory}/{service}", "--", *command])  # noqa: S606  (as meant)
 
 
 def _named(fleet: Fleet, target: str) -> tuple[Account, str]:
     """The account and the name of its service. UsageError where there is none, with the nearest that there is."""
-    sold, service = account_of(fleet, target)
-    services = {LOGIN, OTHER, *(each.name for each in sold.services)}
+    account, service = account_of(fleet, target)
+    services = {LOGIN, OTHER, *(each.name for each in account.services)}
     if service not in services:
-        raise no_such(f"service of {sold.name}", service, services)
-    return sold, service
+        raise no_such(f"service of {account.name}", service, services)
+    return account, service
 
 
-def _uid(fleet: Fleet, sold: Account, user: str) -> int:
-    if (uid := sold.uids.get(user)) is not None:
+def _uid(fleet: Fleet, account: Account, user: str) -> int:
+    if (uid := account.uids.get(user)) is not None:
         return uid
     if (found := HostUsers().by_name(user)) and found.uid in fleet.exempt:
         raise PaasError(f"{user} is exempt (users.exempt of config.yaml): in no leaf, whatever an account says")
-    raise no_such(f"user of {sold.name}", user, sold.uids)
+    raise no_such(f"user of {account.name}", user, account.uids)
 
 
-def _open_door(desk: Installation, sold: Account, uid: int, service: str) -> None:
+def _open_door(installation: Installation, account: Account, uid: int, service: str) -> None:
     """Make sure that there is a door to the leaf. The first time decides that doors are kept, PAM module or not: the
     account's are made at once, the others' by the next run."""
-    decided = desk.decided()
-    for held in (sold.directory, f"{sold.directory}/{LOGIN}", f"{sold.directory}/{service}"):
+    decided = installation.decided()
+    for held in (account.directory, f"{account.directory}/{LOGIN}", f"{account.directory}/{service}"):
         if held in decided.frozen:
             raise PaasError(f"{held} is frozen: paas-isolate thaw {held}")
-    if decided.launcher and os.path.isdir(f"{desk.doors}/{uid}/../{service}"):
+    if decided.launcher and os.path.isdir(f"{installation.doors}/{uid}/../{service}"):
         return
-    with desk.locked(wait=WAIT):
-        decisions.save(desk.state, decisions.load(desk.state)._replace(launcher=True))
-        with desk.wheel(desk.fleet(remember=True), account=sold.name) as wheel:
+    with installation.locked(wait=WAIT):
+        decisions.save(installation.state, decisions.load(installation.state)._replace(launcher=True))
+        with installation.wheel(installation.fleet(remember=True), account=account.name) as wheel:
             _tell(reconcile(wheel, lambda _: None).remaining)
 
 

@@ -23,18 +23,18 @@ target = click.argument("target", metavar="ACCOUNT[/SERVICE]")
 @click.command()
 @target
 @click.pass_obj
-def freeze(desk: Installation, target: str) -> int:
+def freeze(installation: Installation, target: str) -> int:
     """Stop all processes of an account or service where they are, until thaw: through reconciles and reboots."""
     need_root()
-    emergency = Emergency(desk)
-    with desk.tree(emergency.fleet) as (cgroups, _):
+    emergency = Emergency(installation)
+    with installation.tree(emergency.fleet) as (cgroups, _):
         path = _path(cgroups, emergency.fleet, target)
         held = path.removeprefix(f"{tree.USERS}/")
         emergency.note(HELD, held)
         frozen = emergency.freeze(cgroups, path)
 
     def turn() -> None:
-        if not _turn(desk, target):
+        if not _turn(installation, target):
             emergency.partly = True
 
     emergency.finish(lambda decided: decided.freeze(held), turn)
@@ -46,14 +46,14 @@ def freeze(desk: Installation, target: str) -> int:
 @click.command()
 @target
 @click.pass_obj
-def thaw(desk: Installation, target: str) -> int:
+def thaw(installation: Installation, target: str) -> int:
     """Let a frozen account or service go on."""
-    with desk.locked(wait=WAIT):
-        fleet = desk.fleet(remember=True)
-        with desk.tree(fleet) as (cgroups, _):
+    with installation.locked(wait=WAIT):
+        fleet = installation.fleet(remember=True)
+        with installation.tree(fleet) as (cgroups, _):
             held = _path(cgroups, fleet, target).removeprefix(f"{tree.USERS}/")
-        desk.decide(lambda decided: decided.thaw(held))
-        return Exit.CONVERGED if _turn(desk, target) else Exit.ERROR
+        installation.decide(lambda decided: decided.thaw(held))
+        return Exit.CONVERGED if _turn(installation, target) else Exit.ERROR
 
 
 @click.command()
@@ -64,32 +64,32 @@ def thaw(desk: Installation, target: str) -> int:
     "--grace", type=click.FloatRange(min=0), default=10, metavar="SECONDS", help="Time to end after SIGTERM (10)."
 )
 @click.pass_obj
-def kill(desk: Installation, target: str, everyone: bool, down: bool, grace: float) -> int:
+def kill(installation: Installation, target: str, everyone: bool, down: bool, grace: float) -> int:
     """End all processes of an account or service: SIGTERM, time to leave, then SIGKILL for what is left."""
     if bool(target) == everyone:
         raise click.UsageError("name an account, or say --all")
     need_root()
-    emergency = Emergency(desk)
+    emergency = Emergency(installation)
     fleet = emergency.fleet
     if down:
         with emergency.attempt("services may start again meanwhile"):
-            desk.records.end()
+            installation.records.end()
         grace = max(grace, min(MOST_GRACE, _patience(fleet)))
-    with emergency.lock_if_free(wait=_SOON), desk.tree(fleet) as (cgroups, _):
+    with emergency.lock_if_free(wait=_SOON), installation.tree(fleet) as (cgroups, _):
         paths = _everyone(cgroups) if everyone else [_path(cgroups, fleet, target)]
         ended = terminate(cgroups, paths, grace=grace)
         if down:
             with emergency.attempt("the results of jobs are not remembered"):
-                _remember_ends(desk, fleet, cgroups)
+                _remember_ends(installation, fleet, cgroups)
     output.line(f"{ended} {'process' if ended == 1 else 'processes'} ended")
     return Exit.PARTLY if emergency.partly else Exit.CONVERGED
 
 
-def _remember_ends(desk: Installation, fleet: Fleet, cgroups: CgroupTree) -> None:
+def _remember_ends(installation: Installation, fleet: Fleet, cgroups: CgroupTree) -> None:
     """Of jobs that were at it: /run is gone before anybody looks at it again."""
-    for path, run in runs(cgroups, desk.records, {}, jobs_of(fleet)).items():
+    for path, run in runs(cgroups, installation.records, {}, jobs_of(fleet)).items():
         if run.is_news and run.result:
-            desk.records.remember(path, run.result)
+            installation.records.remember(path, run.result)
 
 
 _SOON = 1.0
@@ -101,13 +101,13 @@ MOST_GRACE = 40.0
 
 def _patience(fleet: Fleet) -> float:
     """The longest time in seconds that a service may take to end."""
-    services = (service for sold in fleet.accounts.values() for service in sold.services if service.work.run)
+    services = (service for account in fleet.accounts.values() for service in account.services if service.work.run)
     return max((service.work.complete().stop_timeout or 0 for service in services), default=0) / 1000
 
 
-def _turn(desk: Installation, target: str) -> bool:
+def _turn(installation: Installation, target: str) -> bool:
     """A run for the account, under the lock; whether nothing has failed."""
-    with desk.wheel(desk.fleet(remember=True), account=target.partition("/")[0]) as wheel:
+    with installation.wheel(installation.fleet(remember=True), account=target.partition("/")[0]) as wheel:
         report = reconcile(wheel, lambda outcome: output.line(output.outcome_line(outcome)))
     for outcome in report.remaining:
         output.line(output.outcome_line(outcome), err=True)

@@ -51,10 +51,10 @@ def me(context: click.Context, as_json: bool) -> int:
     Needs no root. Without the daemon it tells what the kernel has. `me restart SERVICE`, and start and stop likewise,
     order that for a service of yours.
     """
-    desk: Installation = context.obj
+    installation: Installation = context.obj
     if context.args:
-        return _order(desk, context.args[0], context.args[1:])
-    told = _told(desk)
+        return _order(installation, context.args[0], context.args[1:])
+    told = _told(installation)
     if as_json:
         output.print_json(told._asdict())
     else:
@@ -77,8 +77,8 @@ def _line(data: Mapping[str, Any]) -> CgroupStatus:
     return CgroupStatus(**own, use=Usage(**data["use"]), service=Condition(**known) if service else None)
 
 
-def _told(desk: Installation) -> AccountReport:
-    answer = control_socket.ask(desk.run, "me", seconds=_PATIENCE)
+def _told(installation: Installation) -> AccountReport:
+    answer = control_socket.ask(installation.run, "me", seconds=_PATIENCE)
     if answer is None or answer.status == Exit.BUSY:
         return _seen()
     if answer.error:
@@ -86,9 +86,9 @@ def _told(desk: Installation) -> AccountReport:
     return AccountReport(**{key: answer.told[key] for key in AccountReport._fields})  # a newer daemon may tell more
 
 
-def _order(desk: Installation, verb: str, words: Sequence[str]) -> int:
+def _order(installation: Installation, verb: str, words: Sequence[str]) -> int:
     """What only the daemon does: a verb of its table, about the own account. It answers in sentences, `said`."""
-    answer = control_socket.ask(desk.run, verb, words, seconds=_WORK)
+    answer = control_socket.ask(installation.run, verb, words, seconds=_WORK)
     if answer is None:
         raise HostError(f"the daemon does not answer, and only it does {verb}")
     if answer.error:

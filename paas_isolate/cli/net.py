@@ -43,16 +43,16 @@ def net() -> None:
 @click.argument("account", required=False)
 @options.as_json
 @click.pass_obj
-def show(desk: Installation, account: str | None, as_json: bool) -> int:
+def show(installation: Installation, account: str | None, as_json: bool) -> int:
     """Addresses, who may connect to them, and traffic: bytes and packets since the account's first packet, and packets
     that its egress denied.
 
     What a customer sends to their own localhost counts as sent and as received. In a "shared" loopback 127.0.0.1 is
     the machine's alone.
     """
-    fleet = _fleet(desk)
+    fleet = _fleet(installation)
     shown = _named(fleet, (account,)) if account else list(fleet.accounts.values())
-    traffic = _traffic(desk, fleet)
+    traffic = _traffic(installation, fleet)
     withheld = _withheld(fleet)
     if as_json:
         output.print_json({"accounts": {sold.name: _data(sold, traffic, withheld) for sold in shown}})
@@ -68,18 +68,20 @@ def show(desk: Installation, account: str | None, as_json: bool) -> int:
 @click.argument("accounts", nargs=-1)
 @options.as_json
 @click.pass_obj
-def try_(desk: Installation, accounts: tuple[str, ...], as_json: bool) -> int:
+def try_(installation: Installation, accounts: tuple[str, ...], as_json: bool) -> int:
     """Try every promise of the network between accounts (else the first two), as their users: each pair, in both
     directions, by TCP and UDP, IPv4 and IPv6; the front ends and a stranger (nobody) too. Nothing of theirs is touched.
 
     Exit status 1 when a promise is broken.
     """
-    fleet = _fleet(desk)
-    some = accounts or tuple(name for name, sold in sorted(fleet.accounts.items()) if sold.addresses)[:_SOME]
-    chosen = [sold for sold in _named(fleet, some) if sold.addresses and sold.uids]  # all of whose users may be exempt
+    fleet = _fleet(installation)
+    some = accounts or tuple(name for name, account in sorted(fleet.accounts.items()) if account.addresses)[:_SOME]
+    chosen = [
+        account for account in _named(fleet, some) if account.addresses and account.uids
+    ]  # all of whose users may be exempt
     if not chosen:
         raise HostError("there is no account to try it with")
-    found = (*_standing(fleet), *run_checks(fleet, _rules(fleet), chosen, _leaves(desk, fleet, chosen)))
+    found = (*_standing(fleet), *run_checks(fleet, _rules(fleet), chosen, _leaves(installation, fleet, chosen)))
     if as_json:
         output.print_json([{**promise._asdict(), "kept": promise.kept} for promise in found])
     else:
@@ -89,13 +91,13 @@ def try_(desk: Installation, accounts: tuple[str, ...], as_json: bool) -> int:
 
 @net.command()
 @click.pass_obj
-def restore(desk: Installation) -> int:
+def restore(installation: Installation) -> int:
     """Make the ruleset as it was last made, unless there is one. No specification is read and no cgroup is needed: this
     is what a boot runs before the network is up, and reconcile follows.
     """
     need_root()
-    with desk.locked(wait=_PATIENCE):
-        rules = ruleset_cache.restore(os.path.join(desk.state, ruleset_cache.KEPT))
+    with installation.locked(wait=_PATIENCE):
+        rules = ruleset_cache.restore(os.path.join(installation.state, ruleset_cache.KEPT))
     if rules is None:
         output.line("nothing to do")
     else:
@@ -117,9 +119,9 @@ def _tell(found: tuple[NetworkCheck, ...]) -> None:
             output.line(f"{promise.name}: {sentence}", fg="red", err=True)
 
 
-def _fleet(desk: Installation) -> Fleet:
+def _fleet(installation: Installation) -> Fleet:
     need_root()
-    fleet = desk.fleet()
+    fleet = installation.fleet()
     if fleet.host.network is None:
         raise HostError("this machine has no network of accounts", hint="put `network: {}` into config.yaml")
     return fleet
@@ -138,18 +140,18 @@ def _rules(fleet: Fleet) -> Rules:
     return rules
 
 
-def _leaves(desk: Installation, fleet: Fleet, accounts: list[Account]) -> dict[str, str]:
+def _leaves(installation: Installation, fleet: Fleet, accounts: list[Account]) -> dict[str, str]:
     """Where the gate hangs on the tree alone, it governs who is in there."""
     if not fleet.host.tree.root:
         return {}
-    with desk.tree(fleet) as (_, location):
+    with installation.tree(fleet) as (_, location):
         return {it.name: os.path.join(location.root, tree.leaf(it.directory, OTHER)) for it in accounts}
 
 
-def _traffic(desk: Installation, fleet: Fleet) -> dict[str, Traffic]:
+def _traffic(installation: Installation, fleet: Fleet) -> dict[str, Traffic]:
     network = fleet.host.network
     assert network is not None  # who has none has been sent away
-    with desk.tree(fleet) as (_, location):
+    with installation.tree(fleet) as (_, location):
         keeper = BpfGate(Pools(network.pool, network.pool6), attach_points(fleet.host.tree, location))
         return {} if keeper.unable() else keeper.traffic()
 
@@ -162,24 +164,24 @@ def _withheld(fleet: Fleet) -> dict[str, int]:
     return {it.name: sum(by_uid.get(uid, 0) for uid in it.uids.values()) for it in fleet.accounts.values()}
 
 
-def _row(sold: Account, traffic: dict[str, Traffic], withheld: dict[str, int]) -> tuple[str, ...]:
-    it = traffic.get(sold.directory, _NOTHING)
-    peers = ", ".join(sold.peers) or "-"
+def _row(account: Account, traffic: dict[str, Traffic], withheld: dict[str, int]) -> tuple[str, ...]:
+    it = traffic.get(account.directory, _NOTHING)
+    peers = ", ".join(account.peers) or "-"
     sizes = (
         format_size(it.bytes_in),
         format_size(it.bytes_out),
         str(it.packets_in),
         str(it.packets_out),
-        str(withheld[sold.name]),
+        str(withheld[account.name]),
     )
-    return sold.name, *(sold.addresses or ("-", "-")), sold.loopback or "own", peers, *sizes
+    return account.name, *(account.addresses or ("-", "-")), account.loopback or "own", peers, *sizes
 
 
-def _data(sold: Account, traffic: dict[str, Traffic], withheld: dict[str, int]) -> dict[str, object]:
+def _data(account: Account, traffic: dict[str, Traffic], withheld: dict[str, int]) -> dict[str, object]:
     return {
-        "addresses": list(sold.addresses),
-        "loopback": sold.loopback or "own",
-        "peers": list(sold.peers),
-        "egress": list(sold.egress),
-        "traffic": traffic.get(sold.directory, _NOTHING)._asdict() | {"packets_denied": withheld[sold.name]},
+        "addresses": list(account.addresses),
+        "loopback": account.loopback or "own",
+        "peers": list(account.peers),
+        "egress": list(account.egress),
+        "traffic": traffic.get(account.directory, _NOTHING)._asdict() | {"packets_denied": withheld[account.name]},
     }

@@ -42,23 +42,23 @@ def pam() -> None:
     help="What becomes of a customer whom no cgroup takes: refused in words (default), or let in without limits.",
 )
 @click.pass_obj
-def install(desk: Installation, confirm: float | None, on_failure: str) -> int:
+def install(installation: Installation, confirm: float | None, on_failure: str) -> int:
     """Switch the module on for all logins. Sessions are tried before and after; what fails is put back."""
-    with desk.locked(wait=60):
+    with installation.locked(wait=60):
         auth_update.check_supported()
         if not auth_update.module_file():
             raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again; it is built there")
-        fleet = desk.fleet(remember=True)
+        fleet = installation.fleet(remember=True)
         pam_rollout.check_administrators(fleet, _name)
         output.complain(fleet)
         _tell_exempt(fleet)
-        _lay_doors(desk, fleet)
-        with _machine(desk, fleet, open_on_failure=on_failure == "open") as machine:
+        _lay_doors(installation, fleet)
+        with _machine(installation, fleet, open_on_failure=on_failure == "open") as machine:
             for trial in pam_rollout.try_candidate(machine):
                 _tell(trial)
                 pam_rollout.check(trial)
             if confirm:
-                command = f"{sys.executable} -I -m paas_isolate {_directories(desk)} pam remove"
+                command = f"{sys.executable} -I -m paas_isolate {_directories(installation)} pam remove"
                 output.line(f"taken back at {revert.arm(confirm, command)} unless: paas-isolate pam confirm")
             try:
                 pam_rollout.switch_on(machine, _tell)
@@ -71,18 +71,18 @@ def install(desk: Installation, confirm: float | None, on_failure: str) -> int:
 
 @pam.command()
 @click.pass_obj
-def remove(desk: Installation) -> int:
+def remove(installation: Installation) -> int:
     """Take the module out of the logins again. Sessions that are open stay where they are."""
-    with desk.locked(wait=60):
+    with installation.locked(wait=60):
         auth_update.check_supported()
         was_on = auth_update.is_on()
         auth_update.switch_off()
         revert.disarm()
-        decided = decisions.load(desk.state)
+        decided = decisions.load(installation.state)
         if decided.doors:
-            decisions.save(desk.state, decided._replace(doors=False))
+            decisions.save(installation.state, decided._replace(doors=False))
         if not decided.launcher:
-            shutil.rmtree(desk.doors, ignore_errors=True)
+            shutil.rmtree(installation.doors, ignore_errors=True)
     output.line(
         "logins do not pass the module any more; reconcile sweeps them in" if was_on else "it was not switched on"
     )
@@ -91,9 +91,9 @@ def remove(desk: Installation) -> int:
 
 @pam.command()
 @click.pass_obj
-def confirm(desk: Installation) -> int:
+def confirm(installation: Installation) -> int:
     """Keep what `pam install --confirm` has switched on."""
-    with desk.locked(wait=60):
+    with installation.locked(wait=60):
         waited = revert.disarm()
     output.line("confirmed: it stays switched on" if waited else "nothing waits for a confirmation")
     return Exit.CONVERGED
@@ -115,15 +115,15 @@ class Status:
 @pam.command()
 @as_json
 @click.pass_obj
-def status(desk: Installation, as_json: bool) -> int:
+def status(installation: Installation, as_json: bool) -> int:
     """Say whether logins pass the module, with which options, and who is exempt. Exit status 3 where they do not, or
     where the lines are not what config.yaml says now."""
-    fleet = desk.fleet()
-    with desk.wheel(fleet) as wheel:
+    fleet = installation.fleet()
+    with installation.wheel(fleet) as wheel:
         root = wheel.cgroups.root
-        doors = DoorDirectory(desk.doors, root).observe()
+        doors = DoorDirectory(installation.doors, root).observe()
     ours = {name: line for name in auth_update.STACKS if (line := _module_line(name))}
-    written = check_options({name: stacks.lines(name) for name in auth_update.STACKS}, fleet, root, desk.doors)
+    written = check_options({name: stacks.lines(name) for name in auth_update.STACKS}, fleet, root, installation.doors)
     found = Status(
         module=auth_update.module_file(),
         stacks={name: f"{line.file}:{line.number}: {' '.join(line.arguments)}" for name, line in ours.items()},
@@ -147,24 +147,24 @@ def status(desk: Installation, as_json: bool) -> int:
 )
 @as_json
 @click.pass_obj
-def test(desk: Installation, user: str, service: str, as_json: bool) -> int:
+def test(installation: Installation, user: str, service: str, as_json: bool) -> int:
     """Open a real session of USER in a child, and say in which cgroup it landed. Exit status 1 where it is wrong."""
-    with desk.locked(wait=60):
-        fleet = desk.fleet()
+    with installation.locked(wait=60):
+        fleet = installation.fleet()
         try:
             uid = pwd.getpwnam(user).pw_uid
         except KeyError:
             raise click.UsageError(f"no user is called {user!r}") from None
-        sold = next((sold for sold in fleet.accounts.values() if uid in sold.uids.values()), None)
-        with _machine(desk, fleet) as machine:
+        account = next((account for account in fleet.accounts.values() if uid in account.uids.values()), None)
+        with _machine(installation, fleet) as machine:
             found = session.open_session(service, user)
             line = _module_line(service)
             where = machine.inside(found.cgroup)
-            wrong = pam_rollout.wrong_for(machine, uid, found, service) if sold and fleet.governs(uid) else ""
+            wrong = pam_rollout.wrong_for(machine, uid, found, service) if account and fleet.governs(uid) else ""
     data = {
         "user": user,
         "service": service,
-        "account": sold.name if sold else "",
+        "account": account.name if account else "",
         "cgroup": where,
         "line": f"{line.file}:{line.number}" if line else "",
         "microseconds": round(found.microseconds),
@@ -186,23 +186,25 @@ def test(desk: Installation, user: str, service: str, as_json: bool) -> int:
 
 
 @contextmanager
-def _machine(desk: Installation, fleet: Fleet, *, open_on_failure: bool = False) -> Iterator[pam_rollout.TrialContext]:
-    with desk.tree(fleet) as (cgroups, location):
+def _machine(
+    installation: Installation, fleet: Fleet, *, open_on_failure: bool = False
+) -> Iterator[pam_rollout.TrialContext]:
+    with installation.tree(fleet) as (cgroups, location):
         root, inside = location.root, cgroups.path_of
-        held = desk.decided().frozen
+        held = installation.decided().frozen
         yield pam_rollout.trial_context(
-            fleet, root, inside, doors=desk.doors, held=held, open_on_failure=open_on_failure
+            fleet, root, inside, doors=installation.doors, held=held, open_on_failure=open_on_failure
         )
 
 
-def _lay_doors(desk: Installation, fleet: Fleet) -> None:
+def _lay_doors(installation: Installation, fleet: Fleet) -> None:
     """HostError where not all of them are there afterwards: nobody would get further than the penalty leaf."""
-    decided = decisions.load(desk.state)
+    decided = decisions.load(installation.state)
     if not decided.doors:
-        decisions.save(desk.state, decided._replace(doors=True))
-    with desk.wheel(fleet) as wheel:
+        decisions.save(installation.state, decided._replace(doors=True))
+    with installation.wheel(fleet) as wheel:
         report = reconcile(wheel, lambda _: None)
-        if COMPLETE not in DoorDirectory(desk.doors, wheel.cgroups.root).observe():
+        if COMPLETE not in DoorDirectory(installation.doors, wheel.cgroups.root).observe():
             for outcome in report.remaining:
                 output.line(output.outcome_line(outcome), err=True)
             raise HostError("the doors are not complete", hint="paas-isolate reconcile says what is wrong")
@@ -245,8 +247,8 @@ def _tell_status(found: Status, differs: str) -> None:
         output.line("taken back soon unless: paas-isolate pam confirm", fg="yellow")
 
 
-def _directories(desk: Installation) -> str:
-    return " ".join(f"--{name} {path}" for name, path in desk._asdict().items())
+def _directories(installation: Installation) -> str:
+    return " ".join(f"--{name} {path}" for name, path in installation._asdict().items())
 
 
 def _name(uid: int) -> str:

@@ -35,31 +35,31 @@ def plan() -> None:
 @account.command("put")
 @name
 @click.pass_obj
-def account_put(desk: Installation, name: str) -> int:
+def account_put(installation: Installation, name: str) -> int:
     """Make the account what standard input says, if that is right; else say what is wrong and change nothing."""
-    return _put(desk, f"accounts.d/{name}.yaml")
+    return _put(installation, f"accounts.d/{name}.yaml")
 
 
 @account.command("remove")
 @name
 @click.pass_obj
-def account_remove(desk: Installation, name: str) -> int:
+def account_remove(installation: Installation, name: str) -> int:
     """Take the account's file away. Its tree goes with the next reconcile, once no process of it lives."""
-    with desk.locked(wait=60):
-        write.remove(desk.directory, f"accounts.d/{name}.yaml")
+    with installation.locked(wait=60):
+        write.remove(installation.directory, f"accounts.d/{name}.yaml")
     return Exit.CONVERGED
 
 
 @plan.command("put")
 @name
 @click.pass_obj
-def plan_put(desk: Installation, name: str) -> int:
+def plan_put(installation: Installation, name: str) -> int:
     """Make the plan what standard input says, if that is right for all its accounts; else change nothing."""
-    return _put(desk, f"plans.d/{name}.yaml")
+    return _put(installation, f"plans.d/{name}.yaml")
 
 
-def _put(desk: Installation, file: str) -> int:
+def _put(installation: Installation, file: str) -> int:
     data = sys.stdin.buffer.read(SIZE_CAP + 1)
-    with desk.locked(wait=60):
-        write.put(desk.directory, file, data, HostUsers(), machine())
+    with installation.locked(wait=60):
+        write.put(installation.directory, file, data, HostUsers(), machine())
     return Exit.CONVERGED

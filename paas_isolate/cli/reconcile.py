@@ -17,10 +17,10 @@ from paas_isolate.reconcile import compare
 @only_account
 @as_json
 @click.pass_obj
-def diff(desk: Installation, exit_code: bool, account: str, as_json: bool) -> int:
+def diff(installation: Installation, exit_code: bool, account: str, as_json: bool) -> int:
     """Say what reconcile would do, one sentence a step. Changes nothing."""
-    fleet = desk.fleet()
-    with desk.wheel(fleet, account=account) as wheel:
+    fleet = installation.fleet()
+    with installation.wheel(fleet, account=account) as wheel:
         seen = compare(wheel)
     fleet = fleet.with_broken(seen.broken)
     if as_json:
@@ -51,11 +51,11 @@ def diff(desk: Installation, exit_code: bool, account: str, as_json: bool) -> in
 @as_json
 @click.pass_obj
 def reconcile(
-    desk: Installation, account: str, remove: bool, wait: float | None, cron: bool, quiet: bool, as_json: bool
+    installation: Installation, account: str, remove: bool, wait: float | None, cron: bool, quiet: bool, as_json: bool
 ) -> int:
     """Make the kernel agree with the specifications: cgroups, limits, and every process in its place.
 
     Exit status 0 when all agrees afterwards, 4 when something waits or keeps its last good state, 1 when
     something failed, 75 when another run is at work and does not end within --wait.
     """
-    return run(desk, RunOptions(account, remove, wait, cron, quiet, as_json))
+    return run(installation, RunOptions(account, remove, wait, cron, quiet, as_json))

@@ -38,13 +38,13 @@ class RunOptions(NamedTuple):
     as_json: bool = False
 
 
-def reconcile(desk: Installation, manner: RunOptions) -> Exit:
+def reconcile(installation: Installation, manner: RunOptions) -> Exit:
     """One run, from the lock to the last word."""
     wait = manner.wait if manner.wait is not None else 0 if manner.cron else WAIT
     try:
-        with desk.locked(wait=wait, waits=None if manner.quiet else _tell_waiting):
+        with installation.locked(wait=wait, waits=None if manner.quiet else _tell_waiting):
             fleet, report = full_pass(
-                desk,
+                installation,
                 _silent if manner.cron or manner.as_json else tell_outcome,
                 warn,
                 account=manner.account,
@@ -53,11 +53,13 @@ def reconcile(desk: Installation, manner: RunOptions) -> Exit:
             )
             if manner.as_json:
                 output.print_json(report_data(fleet, report))
-            elif not manner.cron or _news(desk, complaints(fleet, report)):
+            elif not manner.cron or _news(installation, complaints(fleet, report)):
                 tell(fleet, report, quiet=manner.quiet or manner.cron)
             return exit_after(fleet, report)
     except PaasError as error:
-        if manner.cron and (isinstance(error, BusyError) or (os.geteuid() == 0 and not _news(desk, str(error)))):
+        if manner.cron and (
+            isinstance(error, BusyError) or (os.geteuid() == 0 and not _news(installation, str(error)))
+        ):
             return exit_of(error)
         raise
 
@@ -120,13 +122,13 @@ def tell_waiting(leaving: Removals) -> None:
         output.line(f"{directory} is not removed: {reason}", fg="yellow", err=True)
 
 
-def _news(desk: Installation, complaints: str) -> bool:
+def _news(installation: Installation, complaints: str) -> bool:
     """Whether cron is to hear of it: something is not well, and today it has not been told just that."""
-    decided = decisions.load(desk.state)
+    decided = decisions.load(installation.state)
     said = _said(complaints) if complaints else ()
     if said != decided.last_complaint:
         with suppress(OSError):  # a full disk: then it is told every time
-            decisions.save(desk.state, decided._replace(last_complaint=said))
+            decisions.save(installation.state, decided._replace(last_complaint=said))
     return bool(complaints) and said != decided.last_complaint
 
 

@@ -35,19 +35,19 @@ target = click.argument("target", metavar="ACCOUNT/SERVICE")
 @click.command()
 @target
 @click.pass_obj
-def start(desk: Installation, target: str) -> int:
+def start(installation: Installation, target: str) -> int:
     """Start a service that was stopped, has ended or was given up; a job now, though it is not time."""
-    return order(desk, target, lambda decided, name: decided.order("start", name), again=True)
+    return order(installation, target, lambda decided, name: decided.order("start", name), again=True)
 
 
 @click.command()
 @target
 @click.pass_obj
-def stop(desk: Installation, target: str) -> int:
+def stop(installation: Installation, target: str) -> int:
     """Stop a service: SIGTERM, its stop_timeout, then SIGKILL. It stays stopped until start, through reboots too."""
     need_root()
-    emergency = Emergency(desk)
-    with desk.tree(emergency.fleet) as (cgroups, _):
+    emergency = Emergency(installation)
+    with installation.tree(emergency.fleet) as (cgroups, _):
         directory, service, grace = _to_stop(emergency, cgroups, target)
         name = f"{directory}/{service}"
         emergency.note(STOPPED, name)
@@ -55,8 +55,8 @@ def stop(desk: Installation, target: str) -> int:
 
         def turn() -> None:
             nonlocal status
-            fleet = desk.fleet(remember=True)
-            status = _turn(desk, fleet, *named(fleet, target))
+            fleet = installation.fleet(remember=True)
+            status = _turn(installation, fleet, *named(fleet, target))
 
         emergency.finish(lambda decided: decided.order("stop", name), turn)
         if status is None:
@@ -83,21 +83,21 @@ def _to_stop(emergency: Emergency, cgroups: CgroupTree, target: str) -> tuple[st
 @click.command()
 @target
 @click.pass_obj
-def restart(desk: Installation, target: str) -> int:
+def restart(installation: Installation, target: str) -> int:
     """Stop and start a service; of replicas one at a time, while the others do their work."""
-    return order(desk, target, lambda decided, name: decided.order("restart", name), again=True, alive=True)
+    return order(installation, target, lambda decided, name: decided.order("restart", name), again=True, alive=True)
 
 
 @click.command()
 @target
 @click.argument("number", metavar="N|default")
 @click.pass_obj
-def scale(desk: Installation, target: str, number: str) -> int:
+def scale(installation: Installation, target: str, number: str) -> int:
     """Run N of a service, whatever its file says; `default`: as its file says."""
     if number != "default" and not (number.isdecimal() and 0 < int(number) <= 100):
         raise click.UsageError(f"{number!r} is no number of replicas; expected 1 to 100, or default")
     many = None if number == "default" else int(number)
-    return order(desk, target, lambda decided, name: decided.scale(name, many))
+    return order(installation, target, lambda decided, name: decided.scale(name, many))
 
 
 @click.command()
@@ -108,16 +108,16 @@ def scale(desk: Installation, target: str, number: str) -> int:
 )
 @click.option("--number", type=click.IntRange(min=1), default=1, metavar="N", help="Which of the replicas (1).")
 @click.pass_obj
-def logs(desk: Installation, target: str, follow: bool, lines: int, number: int) -> int:
+def logs(installation: Installation, target: str, follow: bool, lines: int, number: int) -> int:
     """Show the end of a service's log, ~/logs/SERVICE.log. On a terminal control characters are escaped; a file or a
     pipe gets the log's own bytes."""
     need_root()
-    sold, service = named(desk.fleet(), target)
+    account, service = named(installation.fleet(), target)
     name = service.name if number == 1 else f"{service.name}.{number}"
-    user = HostUsers().by_name(sold.owner)
+    user = HostUsers().by_name(account.owner)
     if user is None:
-        raise PaasError(f"{sold.owner} cannot be resolved now")
-    path = f"{sold.home}/logs/{name}.log"
+        raise PaasError(f"{account.owner} cannot be resolved now")
+    path = f"{account.home}/logs/{name}.log"
     lines_of = log_tail.follow if follow else log_tail.last_lines
     # As the customer: what a link in their home leads to is theirs to read, or it is not shown.
     try:
@@ -140,21 +140,23 @@ def _show(line: bytes) -> None:
 Decision = Callable[[Decisions, str], Decisions]
 
 
-def order(desk: Installation, target: str, decision: Decision, *, again: bool = False, alive: bool = False) -> int:
+def order(
+    installation: Installation, target: str, decision: Decision, *, again: bool = False, alive: bool = False
+) -> int:
     """Decide something about a service, and see it through. `again` starts it anew where it does not run, with `alive`
     where it does too."""
-    with desk.locked(wait=_WAIT):
-        fleet = desk.fleet(remember=True)
-        sold, service = named(fleet, target)
-        name = f"{sold.directory}/{service.name}"
-        desk.decide(lambda decided: decision(decided, name))
+    with installation.locked(wait=_WAIT):
+        fleet = installation.fleet(remember=True)
+        account, service = named(fleet, target)
+        name = f"{account.directory}/{service.name}"
+        installation.decide(lambda decided: decision(decided, name))
 
         def begin(wheel: Wheel) -> None:
             assert wheel.records is not None  # there is a service that is run
             for replica in replicas(named(wheel.fleet, target)[1]):  # as many of them as are ordered now
-                wheel.records.order(tree.leaf(sold.directory, replica.name), alive=alive)
+                wheel.records.order(tree.leaf(account.directory, replica.name), alive=alive)
 
-        return _turn(desk, fleet, sold, service, begin if again else _nothing)
+        return _turn(installation, fleet, account, service, begin if again else _nothing)
 
 
 def _nothing(_: Wheel) -> None:
@@ -162,36 +164,40 @@ def _nothing(_: Wheel) -> None:
 
 
 def _turn(
-    desk: Installation, fleet: Fleet, sold: Account, service: Service, before: Callable[[Wheel], None] = _nothing
+    installation: Installation,
+    fleet: Fleet,
+    account: Account,
+    service: Service,
+    before: Callable[[Wheel], None] = _nothing,
 ) -> Exit:
     """A run for the account, with the patience that the service may need; under the lock."""
     patience = min(PATIENCE + (service.work.complete().stop_timeout or 0) / 1000, MOST_PATIENCE)
-    with desk.wheel(fleet, account=sold.name, patience=patience) as wheel:
+    with installation.wheel(fleet, account=account.name, patience=patience) as wheel:
         before(wheel)
         report = reconcile(wheel, lambda outcome: output.line(output.outcome_line(outcome)))
     for outcome in report.remaining:
         output.line(output.outcome_line(outcome), err=True)
     output.broken(report.broken)
-    if held := frozen(wheel.frozen, sold, service):
+    if held := frozen(wheel.frozen, account, service):
         output.line(f"{held} is frozen: that comes when it is thawed")
     elif not report.outcomes:
         output.line("nothing to do")
     failed = report.remaining or any(outcome.status is Status.FAILED for outcome in report.outcomes)
-    return Exit.ERROR if failed or sold.name in report.broken else Exit.CONVERGED
+    return Exit.ERROR if failed or account.name in report.broken else Exit.CONVERGED
 
 
-def frozen(held: Collection[str], sold: Account, service: Service) -> str:
+def frozen(held: Collection[str], account: Account, service: Service) -> str:
     """What of it is frozen: the account, the service, or ''."""
-    if sold.directory in held:
-        return sold.name
-    return f"{sold.name}/{service.name}" if f"{sold.directory}/{service.name}" in held else ""
+    if account.directory in held:
+        return account.name
+    return f"{account.name}/{service.name}" if f"{account.directory}/{service.name}" in held else ""
 
 
 def named(fleet: Fleet, target: str) -> tuple[Account, Service]:
     """The account and the service that paas-isolate runs. UsageError where there is none, with the nearest."""
-    sold, service = account_of(fleet, target)
-    run = {each.name: each for each in sold.services if each.work.run}
+    account, service = account_of(fleet, target)
+    run = {each.name: each for each in account.services if each.work.run}
     if service not in run:
         otherwise = "" if run else "none of its services has `run:`"
-        raise no_such(f"service that is run of {sold.name}", service, run, otherwise=otherwise)
-    return sold, run[service]
+        raise no_such(f"service that is run of {account.name}", service, run, otherwise=otherwise)
+    return account, run[service]

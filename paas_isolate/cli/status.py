@@ -31,15 +31,15 @@ RIGHT = ("MEMORY", "PROCESSES", "CPU TIME", "READ", "WRITTEN")
 @click.argument("account", default="")
 @as_json
 @click.pass_obj
-def status(desk: Installation, account: str, as_json: bool) -> int:
+def status(installation: Installation, account: str, as_json: bool) -> int:
     """Show limits beside use: every account, or one with all its leaves; what is pending, and why."""
-    fleet = desk.fleet()
-    with desk.wheel(fleet, account=account) as wheel:
+    fleet = installation.fleet()
+    with installation.wheel(fleet, account=account) as wheel:
         seen = compare(wheel)
         broken = dict(seen.broken)
         services = _conditions(wheel, seen, broken)
         lines = list(_lines(wheel, seen, account, services, broken))
-    fleet = desk.directory.located(fleet.with_broken(broken))
+    fleet = installation.directory.located(fleet.with_broken(broken))
     notes = dict(_notes(fleet, seen, wheel, account))
     for path, service in services.items():
         if service.detail and (told := _told(path, service, fleet, account)):
@@ -55,7 +55,7 @@ def status(desk: Installation, account: str, as_json: bool) -> int:
             f"{account or 'no account'} has {'no' if account else 'a'} cgroup yet: paas-isolate reconcile makes it"
         )
     else:
-        output.line(f"no accounts yet: write one to {desk.etc}/accounts.d, then paas-isolate reconcile")
+        output.line(f"no accounts yet: write one to {installation.etc}/accounts.d, then paas-isolate reconcile")
     for name, reasons in notes.items():
         for reason in reasons:
             output.line(f"{name}: {reason}", fg="yellow")
@@ -107,21 +107,21 @@ def _lines(
 
 
 def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, names: dict[str, Account]) -> CgroupStatus:
-    sold = names.get(tree.directory_of(path))
-    name = sold.name if sold and tree.is_account(path) else path.rpartition("/")[2]
+    account = names.get(tree.directory_of(path))
+    name = account.name if account and tree.is_account(path) else path.rpartition("/")[2]
     return CgroupStatus(name, path, state, knobs, usage(cgroups, path))
 
 
 def _state(path: str, seen: Comparison, wheel: Wheel, names: dict[str, Account]) -> str:
     directory = tree.directory_of(path)
-    sold = names.get(directory)
+    account = names.get(directory)
     if directory in seen.removals.accepted or directory in seen.removals.waiting:
         return "leaving"
-    if sold is None or sold.name in wheel.fleet.on_last_good:
+    if account is None or account.name in wheel.fleet.on_last_good:
         return "kept"
-    if sold.suspended:
+    if account.suspended:
         return "suspended"
-    if sold.directory in wheel.frozen or f"{sold.directory}/{path.rpartition('/')[2]}" in wheel.frozen:
+    if account.directory in wheel.frozen or f"{account.directory}/{path.rpartition('/')[2]}" in wheel.frozen:
         return "frozen"
     return "pending" if any(step.owner == directory for step in seen.changes) else "ok"
 

@@ -49,16 +49,16 @@ class AccountChange(NamedTuple):
         return frozenset(self.sold.uids.values()) - frozenset(before)
 
 
-def _elsewhere(sold: Account) -> tuple[object, object]:
+def _elsewhere(account: Account) -> tuple[object, object]:
     """What of an account is neither in its cgroups nor in the network."""
-    return sold.view, (sold.disk, sold.uids, sold.home) if sold.disk else None
+    return account.view, (account.disk, account.uids, account.home) if account.disk else None
 
 
-def _wired(sold: Account, *, names: bool) -> object:
+def _wired(account: Account, *, names: bool) -> object:
     """Everything of an account that the network is made from."""
-    ports = [] if sold.suspended else [(it.listen, it.publish) for it in sold.services if it.publish]
-    named = [it.name for it in sold.services] if names else []
-    return sold.addresses, sold.uids, sold.peers, sold.loopback, sold.egress, ports, named
+    ports = [] if account.suspended else [(it.listen, it.publish) for it in account.services if it.publish]
+    named = [it.name for it in account.services] if names else []
+    return account.addresses, account.uids, account.peers, account.loopback, account.egress, ports, named
 
 
 def restricted_to(fleet: Fleet, *accounts: Account) -> Fleet:
@@ -74,22 +74,22 @@ def runs_of(wheel: Wheel, leaves: Sequence[str]) -> dict[str, Run]:
     return runs(wheel.cgroups, wheel.records, {leaf: it[1] for leaf, it in seen.items() if it}, leaves)
 
 
-def account_world(wheel: Wheel, sold: Account) -> World:
+def account_world(wheel: Wheel, account: Account) -> World:
     """What one account should be; `wheel` is of a fleet that has no other."""
     world = desired_intent(wheel)
-    cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == sold.directory}
+    cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == account.directory}
     doors = {name: target for name, target in world.doors.items() if name != COMPLETE}
     return world._replace(cgroups=cgroups, doors=doors, network=Network(), views=Views(), quotas=Quotas())
 
 
 def can_reconcile(wheel: Wheel, edit: AccountChange) -> bool:
     """Whether everything around it is as a whole turn left it."""
-    sold = edit.sold
-    if sold.directory in wheel.removal_accepted or not wheel.cgroups.exists(tree.USERS):
+    account = edit.sold
+    if account.directory in wheel.removal_accepted or not wheel.cgroups.exists(tree.USERS):
         return False
     if edit.changes_view_or_quota:
         return False
-    if edit.before is None and wheel.cgroups.exists(tree.account(sold.directory)):
+    if edit.before is None and wheel.cgroups.exists(tree.account(account.directory)):
         return False
     return wheel.doors is None or bool(wheel.doors.observe_door((COMPLETE,)))
 

@@ -33,17 +33,17 @@ Opened = Callable[[Fleet], AbstractContextManager[Wheel]]
 
 def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
     """The account as the kernel has it at this moment, with what it was sold."""
-    fleet, sold = asked.account
-    with opened(restricted_to(fleet, sold)) as wheel:
-        names = [it.name for it in leaves(wheel.fleet.accounts[sold.name].services)]
-        found = conditions(wheel, runs_of(wheel, [tree.leaf(sold.directory, it) for it in names]))
-        told = lines(wheel.cgroups, sold.directory, names, state=_state(fleet, sold), conditions=found)
+    fleet, account = asked.account
+    with opened(restricted_to(fleet, account)) as wheel:
+        names = [it.name for it in leaves(wheel.fleet.accounts[account.name].services)]
+        found = conditions(wheel, runs_of(wheel, [tree.leaf(account.directory, it) for it in names]))
+        told = lines(wheel.cgroups, account.directory, names, state=_state(fleet, account), conditions=found)
         seen = [it.data() for it in told]
-        hits.take(sold.directory, counters(wheel.cgroups, sold), int(time.time()))
-    since, lately = hits.of(sold.directory)
+        hits.take(account.directory, counters(wheel.cgroups, account), int(time.time()))
+    since, lately = hits.of(account.directory)
     struck = [it._asdict() for it in lately]
-    notes = *_notes(fleet, sold), *_of_services(seen), *disk_uses(sold)
-    return AccountReport(sold.name, sold.plan, sold.addresses, seen, since, struck, notes)._asdict()
+    notes = *_notes(fleet, account), *_of_services(seen), *disk_uses(account)
+    return AccountReport(account.name, account.plan, account.addresses, seen, since, struck, notes)._asdict()
 
 
 def _of_services(seen: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -53,20 +53,22 @@ def _of_services(seen: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{line['name']} is {service['state']}: {service['detail']}{again if service['given_up'] else ''}"
 
 
-def _state(fleet: Fleet, sold: Account) -> str:
-    if sold.name in fleet.on_last_good:
+def _state(fleet: Fleet, account: Account) -> str:
+    if account.name in fleet.on_last_good:
         return "kept"
-    return "suspended" if sold.suspended else ""
+    return "suspended" if account.suspended else ""
 
 
-def _notes(fleet: Fleet, sold: Account) -> Iterator[str]:
+def _notes(fleet: Fleet, account: Account) -> Iterator[str]:
     """Where the own file is wrong, but not in which words: those may name the files of others."""
-    if sold.name in fleet.broken:
+    if account.name in fleet.broken:
         yield "an error of paas-isolate's own: it stays as it is; tell your provider"
-    elif sold.name in fleet.on_last_good:
+    elif account.name in fleet.on_last_good:
         yield "its file cannot be used: it keeps what it had when the file was last right"
-    keys = {it.key: it.line for it in fleet.complaints if not it.warning and it.file == f"accounts.d/{sold.name}.yaml"}
+    keys = {
+        it.key: it.line for it in fleet.complaints if not it.warning and it.file == f"accounts.d/{account.name}.yaml"
+    }
     for key, line in keys.items():
         yield f"your provider's file on you is wrong in line {line}{f' ({key})' if key else ''}: tell them"
-    for reserved in fleet._replace(accounts={sold.name: sold}).not_enforced().values():
+    for reserved in fleet._replace(accounts={account.name: account}).not_enforced().values():
         yield f"not enforced by this version: {', '.join(reserved)}"

@@ -115,17 +115,17 @@ class Control:
         if customers is None:
             raise RefusedError("the daemon has not looked at everything yet", BUSY)
         first, slash, service = words[0].partition("/") if words else ("", "", "")
-        sold = account_of_caller(customers, uid) if uid else _named(customers.fleet, first)
-        if uid == 0 or (slash and first == sold.name):
+        account = account_of_caller(customers, uid) if uid else _named(customers.fleet, first)
+        if uid == 0 or (slash and first == account.name):
             words = (service, *words[1:]) if slash else words[1:]
-        return (customers.fleet, sold), words
+        return (customers.fleet, account), words
 
 
 def account_of_caller(customers: Customers, uid: int) -> Account:
     """The account of a user who is not root."""
-    sold = customers.places.account_of(uid) if customers.fleet.governs(uid) else None
-    if sold is not None and uid not in customers.fleet.doubtful:
-        return sold
+    account = customers.places.account_of(uid) if customers.fleet.governs(uid) else None
+    if account is not None and uid not in customers.fleet.doubtful:
+        return account
     if uid in customers.fleet.exempt:
         raise RefusedError("you are exempt: no account of this machine holds you, and no limit of it")
     raise RefusedError("you have no account on this machine")
@@ -134,9 +134,9 @@ def account_of_caller(customers: Customers, uid: int) -> Account:
 def _named(fleet: Fleet, name: str) -> Account:
     if not name:
         raise RefusedError("root has no account of its own: name one", WRONG)
-    if (sold := fleet.accounts.get(name)) is None:
+    if (account := fleet.accounts.get(name)) is None:
         raise RefusedError(f"no account is called {name[:64]!r}", WRONG)
-    return sold
+    return account
 
 
 def _read(line: bytes) -> tuple[str, tuple[str, ...]]:

@@ -22,11 +22,11 @@ SHARE = 1 / 2000
 not, that is 500 of the former a minute, and each as often as that leaves."""
 
 
-def counters(cgroups: CgroupTree, sold: Account) -> dict[str, LimitCounters]:
+def counters(cgroups: CgroupTree, account: Account) -> dict[str, LimitCounters]:
     """Of an account ('') and of its services."""
-    found = {"": limit_counters(cgroups, tree.account(sold.directory))}
-    for each in leaves(sold.services):
-        found[each.name] = limit_counters(cgroups, tree.leaf(sold.directory, each.name))
+    found = {"": limit_counters(cgroups, tree.account(account.directory))}
+    for each in leaves(account.services):
+        found[each.name] = limit_counters(cgroups, tree.leaf(account.directory, each.name))
     return found
 
 
@@ -65,16 +65,16 @@ class CounterPoller:
     def _go_on(self, fleet: Fleet, end: float) -> None:
         with self._opened(fleet) as cgroups:
             now = int(time.time())
-            for sold in islice(fleet.accounts.values(), self._next, None):
+            for account in islice(fleet.accounts.values(), self._next, None):
                 self._next += 1
                 try:
-                    if not self._hits.knows(sold.directory) or cgroups.populated(tree.account(sold.directory)):
-                        self._hits.take(sold.directory, counters(cgroups, sold), now)
+                    if not self._hits.knows(account.directory) or cgroups.populated(tree.account(account.directory)):
+                        self._hits.take(account.directory, counters(cgroups, account), now)
                 except (PaasError, OSError):
                     raise
                 except Exception as error:  # noqa: BLE001  (the next account's counters are read nevertheless)
-                    self._wrong(sold.name, trouble(error))
+                    self._wrong(account.name, trouble(error))
                 if time.monotonic() >= end:
                     return
         self._next = 0
-        self._hits.forget_all_but({sold.directory for sold in fleet.accounts.values()})
+        self._hits.forget_all_but({account.directory for account in fleet.accounts.values()})

@@ -38,19 +38,19 @@ _PATIENCE = 60.0
 class Daemon:
     """The hands of the loop: a whole run as reconcile's, and what needs less, by what that run found."""
 
-    def __init__(self, desk: Installation, ears: EventSources, interval: float, reporter: Reporter) -> None:
+    def __init__(self, installation: Installation, ears: EventSources, interval: float, reporter: Reporter) -> None:
         self._reporter = reporter
-        self._desk, self.ears = desk, ears
+        self._desk, self.ears = installation, ears
         self._interval = interval * (1 - _SPREAD / 2 + _SPREAD * _share())
         self._known: DaemonState | None = None
         self._leaving = False
         self._well = False
         self._fights = RepairLimits(reporter)
         self.troubles = Troubles(reporter)
-        self._sweeper = StrayMover(desk, self._fights, ears.ignore, self.troubles, reporter, ears.processes)
-        self._servant = ServiceRunner(desk, self.troubles, reporter)
-        self._mender, self._writers = Repairer(desk, self._fights, reporter), KnobWriters(reporter)
-        self._editor = AccountEdits(desk, self._servant, lambda: self._listen(True), self._note, reporter)
+        self._sweeper = StrayMover(installation, self._fights, ears.ignore, self.troubles, reporter, ears.processes)
+        self._servant = ServiceRunner(installation, self.troubles, reporter)
+        self._mender, self._writers = Repairer(installation, self._fights, reporter), KnobWriters(reporter)
+        self._editor = AccountEdits(installation, self._servant, lambda: self._listen(True), self._note, reporter)
         self._print: tuple[object, ...] = ()
         self._machine: tuple[object, ...] = ()
         """As it was before everything was looked at last; our own work does not change it."""
@@ -179,12 +179,12 @@ class Daemon:
     def until_services(self) -> float:
         return self._servant.until_services()
 
-    def order(self, verb: str, sold: Account, service: Service, by_customer: bool) -> tuple[str, ...]:
+    def order(self, verb: str, account: Account, service: Service, by_customer: bool) -> tuple[str, ...]:
         """start, stop or restart one: what was done of it at once. BusyError."""
         customers = self.customers()
         assert customers is not None  # of whom `sold` is one
         as_before = self.quick_check()
-        said = self._servant.order(customers.fleet, customers.places, verb, sold, service, by_customer=by_customer)
+        said = self._servant.order(customers.fleet, customers.places, verb, account, service, by_customer=by_customer)
         if as_before:  # else the next glance finds what somebody else has done
             self._renew()
         return said

@@ -53,16 +53,16 @@ class AccountEdits:
 
     def __init__(
         self,
-        desk: Installation,
+        installation: Installation,
         servant: ServiceRunner,
         programs_count: Callable[[], None],
         done: Callable[[CgroupTree], None],
         reporter: Reporter,
     ) -> None:
         self._reporter = reporter
-        self._desk, self._servant = desk, servant
+        self._desk, self._servant = installation, servant
         self._programs_count, self._done = programs_count, done
-        self._single = AccountReader(desk.directory)
+        self._single = AccountReader(installation.directory)
 
     def apply_files(self, known: DaemonState | None, places: Collection[str]) -> float | None:
         """None where all is done by that, else the seconds after which everything should be looked at."""
@@ -96,8 +96,8 @@ class AccountEdits:
             return False  # the whole turn says what is wrong
 
     def _sold(self, known: DaemonState, name: str) -> AccountChange | None:
-        sold = self._single.sold(name, known.fleet, known.ties, UncachedUsers(), machine(), known.places.owner)
-        return AccountChange(known.fleet.accounts.get(name), sold) if sold else None
+        account = self._single.sold(name, known.fleet, known.ties, UncachedUsers(), machine(), known.places.owner)
+        return AccountChange(known.fleet.accounts.get(name), account) if account else None
 
     def _remember(self, known: DaemonState, edit: AccountChange) -> None:
         known.remember(edit)

@@ -45,8 +45,8 @@ class KnobWriters:
 class Repairer:
     """False is answered where all should be looked at instead."""
 
-    def __init__(self, desk: Installation, fights: RepairLimits, reporter: Reporter) -> None:
-        self._desk, self._fights, self._reporter = desk, fights, reporter
+    def __init__(self, installation: Installation, fights: RepairLimits, reporter: Reporter) -> None:
+        self._desk, self._fights, self._reporter = installation, fights, reporter
         self._ready: PreparedRuleset | None = None
         """What lays the ruleset of the last whole turn's fleet; an edit that is none of the network's leaves it so."""
 
@@ -59,13 +59,13 @@ class Repairer:
 
     def repair_knob(self, fleet: Fleet, places: Placement, heard: Event) -> bool:
         by, directory = writer_of(heard), tree.directory_of(heard.place)
-        sold = places.account_in(directory)
-        if directory and sold is None:
+        account = places.account_in(directory)
+        if directory and account is None:
             return True  # it leaves, or is kept as it is: nothing is wanted of it
         try:
             with (
                 self._desk.locked(),
-                self._desk.wheel(restricted_to(fleet, *filter(None, [sold])), wired=False) as wheel,
+                self._desk.wheel(restricted_to(fleet, *filter(None, [account])), wired=False) as wheel,
             ):
                 steps = differing(wheel.cgroups, desired_intent(wheel), heard.place)
                 return steps is not None and self._put_back(wheel.cgroups, steps, heard.place, by)

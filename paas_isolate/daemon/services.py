@@ -35,8 +35,8 @@ _LATER = 60.0
 
 
 class ServiceRunner:
-    def __init__(self, desk: Installation, troubles: Troubles, reporter: Reporter) -> None:
-        self._desk, self._troubles, self._reporter = desk, troubles, reporter
+    def __init__(self, installation: Installation, troubles: Troubles, reporter: Reporter) -> None:
+        self._desk, self._troubles, self._reporter = installation, troubles, reporter
         self._dues: dict[str, float] = {}
         """When to look again at leaves whose services wait for something, in seconds since the epoch."""
 
@@ -71,13 +71,13 @@ class ServiceRunner:
             return True
 
     def order(
-        self, fleet: Fleet, places: Placement, verb: str, sold: Account, service: Service, *, by_customer: bool
+        self, fleet: Fleet, places: Placement, verb: str, account: Account, service: Service, *, by_customer: bool
     ) -> tuple[str, ...]:
         """start, stop or restart one: what was done of it at once. BusyError: the loop waits for nobody. RefusedError
         where a customer would start what an administrator has stopped. To stop is possible with a full disk too."""
         said: list[str] = []
         unsaved, noted = False, True
-        name, records = f"{sold.directory}/{service.name}", self._desk.records
+        name, records = f"{account.directory}/{service.name}", self._desk.records
         with self._desk.locked():
             if by_customer and verb != "stop" and not self._desk.decided().may_start(name):
                 raise RefusedError(f"{service.name} was stopped by your provider: ask them")
@@ -87,7 +87,7 @@ class ServiceRunner:
                 if verb != "stop":
                     raise
                 unsaved, noted = True, self._note(name, error, by_customer=by_customer)
-            for path in map(path_of, records.names_of(tree.leaf(sold.directory, service.name))):
+            for path in map(path_of, records.names_of(tree.leaf(account.directory, service.name))):
                 if verb != "stop":
                     records.order(path, alive=verb == "restart")
 
@@ -95,9 +95,9 @@ class ServiceRunner:
             said.append(str(outcome.step))
             self._reporter.done(outcome)
 
-        served = self._serve(fleet, places, sold.directory, hear)
+        served = self._serve(fleet, places, account.directory, hear)
         if unsaved and not (served and noted):
-            self._ask(fleet, sold.directory, service)
+            self._ask(fleet, account.directory, service)
         if unsaved:
             until = "until the machine restarts only" if noted else "by nobody: it may start again at any time"
             raise RefusedError(f"{service.name} is stopped, which is remembered {until}", PARTLY)
@@ -122,19 +122,21 @@ class ServiceRunner:
     def _serve(self, fleet: Fleet, places: Placement, directory: str, hear: Callable[[Outcome], None]) -> bool:
         """One account's, by what is known of it."""
         self._forget(directory)
-        sold = places.account_in(directory)
-        if sold is None:
+        account = places.account_in(directory)
+        if account is None:
             return False
         try:
-            with self._desk.locked(), self._desk.wheel(restricted_to(fleet, sold), wired=False) as wheel:
-                turned = reconcile_account(wheel, account_world(wheel, sold), AccountChange(sold, sold), places, hear)
+            with self._desk.locked(), self._desk.wheel(restricted_to(fleet, account), wired=False) as wheel:
+                turned = reconcile_account(
+                    wheel, account_world(wheel, account), AccountChange(account, account), places, hear
+                )
                 self.wait_for(directory, turned)
                 return turned.settled
         except BusyError:
             self._dues[tree.leaf(directory, "")] = time.time() + _SOON
             return True
         except (PaasError, OSError) as error:
-            self._reporter.failure(sold.name, error)
+            self._reporter.failure(account.name, error)
             return False
 
 

@@ -26,13 +26,15 @@ from paas_isolate.source.directory import ACCOUNTS, PLANS
 class EventSources:
     """All are closed with `stack`."""
 
-    def __init__(self, desk: Installation, stack: ExitStack, reporter: Reporter) -> None:
+    def __init__(self, installation: Installation, stack: ExitStack, reporter: Reporter) -> None:
         self._reporter = reporter
-        self.specs = SpecFileSource([desk.etc, *(f"{desk.etc}/{it}" for it in (PLANS, ACCOUNTS))], (*PEOPLE, ZONE))
+        self.specs = SpecFileSource(
+            [installation.etc, *(f"{installation.etc}/{it}" for it in (PLANS, ACCOUNTS))], (*PEOPLE, ZONE)
+        )
         self.emptying = CgroupEmptySource()
         self.netlinks = NetlinkSource()
         self.knobs, self.processes = _knobs(reporter), _processes(reporter)
-        self.records = RunRecordSource(desk.records.directory)
+        self.records = RunRecordSource(installation.records.directory)
         of_machine = _of_machine(reporter)
         found = (
             self.processes,

@@ -60,14 +60,14 @@ class StrayMover:
 
     def __init__(
         self,
-        desk: Installation,
+        installation: Installation,
         fights: RepairLimits,
         unheard: Callable[[int], None],
         troubles: Troubles,
         reporter: Reporter,
         processes: ProcConnectorSource | None = None,
     ) -> None:
-        self._desk, self._fights, self._unheard, self._troubles = desk, fights, unheard, troubles
+        self._desk, self._fights, self._unheard, self._troubles = installation, fights, unheard, troubles
         self._reporter, self._processes, self._budget = reporter, processes, Budget()
         self._paused = frozenset[int]()
         self._due = 0.0

@@ -44,14 +44,14 @@ class ControlVerbs:
 
     def __init__(
         self,
-        desk: Installation,
+        installation: Installation,
         customers: Callable[[], Customers | None],
         order: Order,
         troubles: Troubles,
         reporter: Reporter,
     ) -> None:
         self.reporter = reporter
-        self.desk, self.customers, self.order, self._troubles = desk, customers, order, troubles
+        self.desk, self.customers, self.order, self._troubles = installation, customers, order, troubles
         self.hits = LimitEvents()
         self._ordered: dict[str, float] = {}
         self._bound = ExitStack()
@@ -125,19 +125,19 @@ def verbs(here: ControlVerbs) -> list[Verb]:
 
 def _order(here: ControlVerbs, verb: str, asked: Request) -> Reply:
     """`restart SERVICE`: it is begun at once, and told how far that went."""
-    _, sold = asked.account
-    ours = {it.name: it for it in sold.services if it.work.run}
+    _, account = asked.account
+    ours = {it.name: it for it in account.services if it.work.run}
     name = asked.words[0] if asked.words else ""
     if name not in ours:
         known = ", ".join(sorted(ours)) or "none"
         raise RefusedError(f"no service of yours that is run is called {name[:64]!r}; there are: {known}", Exit.WRONG)
-    if not here.may_order(sold.directory):
+    if not here.may_order(account.directory):
         raise RefusedError("one order a second: try again", Exit.BUSY)
     try:
-        said = here.order(verb, sold, ours[name], asked.uid != 0)
+        said = here.order(verb, account, ours[name], asked.uid != 0)
     except BusyError as error:
         raise RefusedError("the machine is at work: try again", Exit.BUSY) from error
-    here.reporter.info(f"{verb} of {sold.name}/{name} was ordered by uid {asked.uid}")
+    here.reporter.info(f"{verb} of {account.name}/{name} was ordered by uid {asked.uid}")
     return {"said": said or ("nothing to do",), "status": int(Exit.CONVERGED)}
 
 

@@ -114,7 +114,7 @@ def managers(fleet: Fleet, cgroups: CgroupTree) -> Check:
 
 
 def _customers(fleet: Fleet) -> dict[int, str]:
-    users = (user for sold in fleet.accounts.values() for user in sold.uids.items())
+    users = (user for account in fleet.accounts.values() for user in account.uids.items())
     return {uid: name for name, uid in users if fleet.governs(uid)}
 
 

@@ -24,7 +24,7 @@ def examine(fleet: Fleet) -> Iterator[Check]:
 
 
 def _addresses(fleet: Fleet) -> Check:
-    wanted = {address for sold in fleet.accounts.values() for address in sold.addresses}
+    wanted = {address for account in fleet.accounts.values() for address in account.addresses}
     missing = wanted - Links().observe().keys()
     if missing:
         return Check("addresses", Verdict.FAILED, f"{len(missing)} of {len(wanted)} are not there", _MEND)

@@ -18,7 +18,7 @@ SHOWN = 5
 
 def examine(fleet: Fleet) -> Iterator[Check]:
     """Nothing where no account sees less than the host."""
-    private = [sold for sold in fleet.accounts.values() if sold.view and sold.view.processes]
+    private = [account for account in fleet.accounts.values() if account.view and account.view.processes]
     if private:
         yield _groups(private, HostUsers())
         yield records()
@@ -27,7 +27,7 @@ def examine(fleet: Fleet) -> Iterator[Check]:
 
 def _groups(private: list[Account], people: HostUsers) -> Check:
     members = {group: people.members(group) for group in GROUPS}
-    users = [(name, uid) for sold in private for name, uid in sold.uids.items()]
+    users = [(name, uid) for account in private for name, uid in account.uids.items()]
     found = [(name, group) for name, uid in users for group, uids in members.items() if uid in uids]
     if not found:
         return Check("journal", Verdict.OK, "no customer with a view of its own reads the logs of others")
@@ -53,7 +53,7 @@ def _everybody_reads(path: str) -> bool:
 
 def _bus(private: list[Account]) -> Check:
     """systemctl(1) tells command lines of all units (GetUnitProcesses), loginctl(1) who is logged in."""
-    if all(sold.view and BUS in sold.view.hide for sold in private):
+    if all(account.view and BUS in account.view.hide for account in private):
         return Check("system bus", Verdict.OK, "hidden from customers with a view of their own")
     mend = (
         f"let config.yaml hide {BUS} too; or, for those who need the bus: a file in /etc/dbus-1/system.d with <policy "

@@ -215,31 +215,31 @@ class Fleet(NamedTuple):
         if len(names) == len(self.accounts):
             return self
         wanted = frozenset(names)
-        others = [sold for name, sold in self.accounts.items() if name not in wanted]
+        others = [account for name, account in self.accounts.items() if name not in wanted]
         return self._replace(
             accounts={name: self.accounts[name] for name in names},
-            on_last_good={**self.on_last_good, **{sold.directory: "it is left as it is" for sold in others}},
-            left={**self.left, **{sold.name: tuple(sold.uids.values()) for sold in others}},
+            on_last_good={**self.on_last_good, **{account.directory: "it is left as it is" for account in others}},
+            left={**self.left, **{account.name: tuple(account.uids.values()) for account in others}},
         )
 
     @staticmethod
-    def _wired(sold: Account) -> tuple[tuple[str, object], ...]:
-        return ("loopback", sold.loopback), ("peers", sold.peers), ("egress", sold.egress)
+    def _wired(account: Account) -> tuple[tuple[str, object], ...]:
+        return ("loopback", account.loopback), ("peers", account.peers), ("egress", account.egress)
 
     def not_enforced(self) -> dict[str, list[str]]:
         """Keys that are part of the language and do nothing in this version, by where they stand."""
         found: dict[str, list[str]] = {}
-        for sold in self.accounts.values():
+        for account in self.accounts.values():
             wired = bool(self.host.network)
             keys = [
-                *sold.reserved,
-                *(key for key, value in self._wired(sold) if value and not wired),
-                *(f"{each.name}.publish" for each in sold.services if each.publish and not wired),
-                *(f"{each.name}.listen" for each in sold.services if _idle(each)),
-                *(f"{each.name}.{key}" for each in sold.services for key in each.reserved),
+                *account.reserved,
+                *(key for key, value in self._wired(account) if value and not wired),
+                *(f"{each.name}.publish" for each in account.services if each.publish and not wired),
+                *(f"{each.name}.listen" for each in account.services if _idle(each)),
+                *(f"{each.name}.{key}" for each in account.services for key in each.reserved),
             ]
             if keys:
-                found[sold.name] = keys
+                found[account.name] = keys
         return found
 
 

@@ -171,7 +171,7 @@ class SpecDirectory:
                 self._remember_host(fleet, reading)
             fleet = self._remember_all(fleet, stale)
             now = {name: copies[name] for name in fleet.accounts if name in copies}
-            now |= {sold.name: (dict(sold.uids), sold.home) for sold in stale}
+            now |= {account.name: (dict(account.uids), account.home) for account in stale}
             if reading.changed or kept is None or now != copies:
                 cache.save(self.state, SpecCache(reading.files, now), kept)
         except OSError as error:
@@ -183,13 +183,13 @@ class SpecDirectory:
 
     def _remember_all(self, fleet: Fleet, stale: list[Account]) -> Fleet:
         broken = {}
-        for sold in stale:
+        for account in stale:
             try:
-                self.last_good.remember(sold)
+                self.last_good.remember(account)
             except OSError:
                 raise
             except Exception as error:  # noqa: BLE001  (its copy is old; the others get theirs)
-                broken[sold.name] = trouble(error)
+                broken[account.name] = trouble(error)
         return fleet.with_broken(broken)
 
     def _remember_host(self, fleet: Fleet, reading: SpecReader) -> None:
@@ -225,19 +225,19 @@ def _stale(
     there: frozenset[str],
 ) -> list[Account]:
     """The accounts whose last good copy may differ; without opening one, for there may be 10,000."""
-    good = (sold for sold in fleet.accounts.values() if sold.name not in fleet.on_last_good)
+    good = (account for account in fleet.accounts.values() if account.name not in fleet.on_last_good)
     news = reading.news
     if copies is None or CONFIG in news:
         return list(good)
     plans = {file.removeprefix(f"{PLANS}/").removesuffix(END) for file in news if file.startswith(PLANS)}
     named = {_named(file) for file in news if file.startswith(ACCOUNTS)}
     return [
-        sold
-        for sold in good
-        if sold.plan in plans
-        or sold.name in named
-        or copies.get(sold.name) != (sold.uids, sold.home)
-        or sold.name not in there
+        account
+        for account in good
+        if account.plan in plans
+        or account.name in named
+        or copies.get(account.name) != (account.uids, account.home)
+        or account.name not in there
     ]
 
 

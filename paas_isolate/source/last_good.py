@@ -42,9 +42,9 @@ class LastGood:
     def remember_host(self, host: Host) -> None:
         _write(self._host, "host", plain_host(host))
 
-    def remember(self, sold: Account) -> None:
+    def remember(self, account: Account) -> None:
         """Writes only what differs from the copy that is there."""
-        _write(self._accounts, sold.name, plain_sold(sold))
+        _write(self._accounts, account.name, plain_sold(account))
 
     def forget(self, name: str) -> None:
         """For an account that is gone for good."""

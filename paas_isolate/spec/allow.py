@@ -140,14 +140,14 @@ def rights(host: Host, plan: Plan | None, limits: Limits, machine: Machine) -> R
     return Rights(frozenset(allow), host.publish_ports, plan, hidden, _memory(limits, machine) or _MEMLOCK)
 
 
-def as_permitted(sold: Account, host: Host, plan: Plan | None, machine: Machine) -> Account:
+def as_permitted(account: Account, host: Host, plan: Plan | None, machine: Machine) -> Account:
     """A last good copy without what no file may ask for today."""
-    if not sold.view and not asks_more(sold.services):
-        return sold
-    may = rights(host, plan, sold.limits, machine)
-    services, _ = may.services(sold.services)
-    view = sold.view and sold.view._replace(hide=may.paths(sold.view.hide)[0])
-    return sold._replace(services=services, view=view)
+    if not account.view and not asks_more(account.services):
+        return account
+    may = rights(host, plan, account.limits, machine)
+    services, _ = may.services(account.services)
+    view = account.view and account.view._replace(hide=may.paths(account.view.hide)[0])
+    return account._replace(services=services, view=view)
 
 
 def asks_more(services: Iterable[Service]) -> bool:

@@ -28,8 +28,8 @@ class Claims:
         """Of good accounts with each other. Who had it before keeps it, for else whoever names another's user in their
         file would keep that one from every change; where nobody had it, none can be told to be the right one."""
         found: dict[str, tuple[Claim, str]] = {}
-        for name, sold in self.good.items():
-            for claim in claims(sold):
+        for name, account in self.good.items():
+            for claim in claims(account):
                 other = self.owners.setdefault(claim, name)
                 if other != name:
                     self._clash(claim, other, name, found)
@@ -56,7 +56,9 @@ class Claims:
         pending, pushed = dict(names), dict[str, tuple[Claim, str]]()
         for name in pending:
             self.good.pop(name, None)
-        self.owners = {claim: name for name, sold in (self.good | self.on_last_good).items() for claim in claims(sold)}
+        self.owners = {
+            claim: name for name, account in (self.good | self.on_last_good).items() for claim in claims(account)
+        }
         while pending:
             name = next(iter(pending))
             del pending[name]
@@ -92,6 +94,11 @@ def is_address(claim: str) -> bool:
     return "." in claim or ":" in claim
 
 
-def claims(sold: Account) -> tuple[Claim, ...]:
-    ports = [f"{_PORT}{it.publish}" for it in sold.services if it.publish] if sold.addresses else []
-    return (sold.directory, *sold.uids.values(), *sold.addresses, *ports)  # the uid first: it explains an address
+def claims(account: Account) -> tuple[Claim, ...]:
+    ports = [f"{_PORT}{it.publish}" for it in account.services if it.publish] if account.addresses else []
+    return (
+        account.directory,
+        *account.uids.values(),
+        *account.addresses,
+        *ports,
+    )  # the uid first: it explains an address

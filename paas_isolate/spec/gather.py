@@ -68,13 +68,13 @@ def gather(
         if name in accounts and (old := accounts[name].renamed_from) and old not in claims.good:
             kept.setdefault(old, f"it is now {name}, which cannot be used")
     frontends = frozenset(_frontends(seller))
-    sold = dict(sorted((claims.good | claims.on_last_good).items()))
-    held = {name: copy for name in kept if name in sold and (copy := copies(name))}
+    account = dict(sorted((claims.good | claims.on_last_good).items()))
+    held = {name: copy for name in kept if name in account and (copy := copies(name))}
     _warn_on_last_good(seller, wrong.accounts, held, holders)
-    identities = _identities(held, _gone(set(remembered).difference(sold, kept), copies, sold), people, holders)
+    identities = _identities(held, _gone(set(remembered).difference(account, kept), copies, account), people, holders)
     return Fleet(
         host=host,
-        accounts=sold,
+        accounts=account,
         exempt=exempt,
         complaints=tuple(seller.told.values()),
         on_last_good=kept,
@@ -93,11 +93,11 @@ class _Identities(NamedTuple):
     revoked: Mapping[str, set[int]]
 
 
-def _gone(names: Iterable[str], copies: LastGood, sold: Mapping[str, Account]) -> dict[str, Account]:
+def _gone(names: Iterable[str], copies: LastGood, account: Mapping[str, Account]) -> dict[str, Account]:
     """The copies of accounts that have no file any more, while their cgroups may be there yet; not of those that go on
     in the same cgroup under another name."""
     found = {name: copy for name in names if (copy := copies(name))}
-    directories = {each.directory for each in sold.values()} if found else set()
+    directories = {each.directory for each in account.values()} if found else set()
     return {name: copy for name, copy in found.items() if copy.directory not in directories}
 
 
@@ -170,15 +170,15 @@ def _as_allowed(
 
     @cache
     def copy(name: str) -> Account | None:
-        if (sold := last_good(name)) is None:
+        if (account := last_good(name)) is None:
             return None
-        now = {user: found for user in sold.uids if (found := _uid_now(name, user, people, holders)) is not None}
+        now = {user: found for user in account.uids if (found := _uid_now(name, user, people, holders)) is not None}
         allowed = {
             user: uid for user, uid in now.items() if host.first_uid <= uid <= host.last_uid and uid not in exempt
         }
-        if sold.addresses and (taken := sold.uids.get(sold.owner)) is not None and sold.owner not in now:
-            sold = _without_address_of(sold, taken, host)
-        return sold._replace(uids=allowed)
+        if account.addresses and (taken := account.uids.get(account.owner)) is not None and account.owner not in now:
+            account = _without_address_of(account, taken, host)
+        return account._replace(uids=allowed)
 
     return copy
 
@@ -190,10 +190,10 @@ def _permitted(
     While its plan cannot be read nobody can tell which of it was root's word."""
 
     def copy(name: str) -> Account | None:
-        sold = last_good(name)
-        if sold is None or sold.plan in wrong.plans:
-            return sold
-        return as_permitted(sold, host, plans.get(sold.plan or ""), machine)
+        account = last_good(name)
+        if account is None or account.plan in wrong.plans:
+            return account
+        return as_permitted(account, host, plans.get(account.plan or ""), machine)
 
     return copy
 
@@ -206,15 +206,15 @@ def _uid_now(account: str, user: str, people: UserDatabase, holders: Holders) ->
     return None if holder is None or holder.state is State.TAKEN else holder.uid
 
 
-def _without_address_of(sold: Account, uid: int, host: Host) -> Account:
+def _without_address_of(account: Account, uid: int, host: Host) -> Account:
     """The address that goes with a uid goes with it to the account that has it now."""
     from paas_isolate.spec.addresses import AddressAllocator  # as in Seller
 
     try:
         its = AddressAllocator(host, host.network or NetworkConfig()).addresses((), uid)
     except ValueError:
-        return sold
-    return sold if set(its).isdisjoint(sold.addresses) else sold._replace(addresses=())
+        return account
+    return account if set(its).isdisjoint(account.addresses) else account._replace(addresses=())
 
 
 def _check_host(seller: Resolver) -> None:

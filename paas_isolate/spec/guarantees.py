@@ -17,10 +17,10 @@ def overbooked(
 ) -> Iterator[tuple[str, str]]:
     """Accounts whose guarantee does not fit any more, with what is wrong. What an account has already is its own,
     whatever it wants now, and `others` keep theirs; the rest goes by name."""
-    wanted = {name: _bytes(sold, machine) for name, sold in good.items() if LIMIT in sold.limits}
+    wanted = {name: _bytes(account, machine) for name, account in good.items() if LIMIT in account.limits}
     if not wanted:
         return
-    given = sum(_bytes(sold, machine) for sold in others)
+    given = sum(_bytes(account, machine) for account in others)
     there = effective_memory(host.ceiling, LimitContext(machine, machine.memory))
     if given + sum(wanted.values()) <= there:
         return
@@ -36,12 +36,12 @@ def overbooked(
             given += more
 
 
-def without_guarantee(sold: Account) -> Account:
-    return sold._replace(limits={name: value for name, value in sold.limits.items() if name != LIMIT})
+def without_guarantee(account: Account) -> Account:
+    return account._replace(limits={name: value for name, value in account.limits.items() if name != LIMIT})
 
 
-def _bytes(sold: Account, machine: Machine) -> int:
-    value = sold.limits.get(LIMIT, 0)
+def _bytes(account: Account, machine: Machine) -> int:
+    value = account.limits.get(LIMIT, 0)
     if isinstance(value, Percent):
-        return int(value.of_hundred * effective_memory(sold.limits, LimitContext(machine, machine.memory)) / 100)
+        return int(value.of_hundred * effective_memory(account.limits, LimitContext(machine, machine.memory)) / 100)
     return value if isinstance(value, int) else machine.memory

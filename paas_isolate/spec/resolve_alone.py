@@ -28,7 +28,7 @@ class Dependencies(NamedTuple):
 
 def dependencies(fleet: Fleet) -> Dependencies:
     guaranteed = any(it.key == f"limits.{LIMIT}" for it in fleet.complaints)
-    peered = frozenset(peer for sold in fleet.accounts.values() for peer in sold.peers)
+    peered = frozenset(peer for account in fleet.accounts.values() for peer in account.peers)
     rest_is_sold = fleet.host.without_account.startswith("plan ")
     complained = frozenset(it.file for it in fleet.complaints)
     return Dependencies(complained, peered, guaranteed or rest_is_sold or bool(fleet.removal_blocked))
@@ -73,19 +73,19 @@ def _sold(
     return sold if not seller.told and people.by_name(account.owner) else None
 
 
-def _same_guarantee(sold: Account, before: Account | None) -> bool:
+def _same_guarantee(account: Account, before: Account | None) -> bool:
     """Guarantees are weighed together."""
-    return LIMIT not in sold.limits and (before is None or LIMIT not in before.limits)
+    return LIMIT not in account.limits and (before is None or LIMIT not in before.limits)
 
 
 def _free(
-    fleet: Fleet, tied: Dependencies, sold: Account, before: Account | None, owner_of: Callable[[Claim], str]
+    fleet: Fleet, tied: Dependencies, account: Account, before: Account | None, owner_of: Callable[[Claim], str]
 ) -> bool:
     """Whether what it claims was its own before, or is nobody's. Who is kept may want other things than it has."""
-    if before is not None and set(claims(sold)) == set(claims(before)):
+    if before is not None and set(claims(account)) == set(claims(before)):
         return True
     if fleet.doubtful or fleet.revoked or fleet.renamed:
         return False
-    if fleet.on_last_good or fleet.host.network or (before is None and sold.name in tied.peered):
+    if fleet.on_last_good or fleet.host.network or (before is None and account.name in tied.peered):
         return False
-    return all(owner_of(claim) in ("", sold.name) for claim in claims(sold))
+    return all(owner_of(claim) in ("", account.name) for claim in claims(account))

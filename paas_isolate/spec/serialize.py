@@ -80,12 +80,12 @@ def host_from(row: Plain) -> Host:
     )
 
 
-def plain_sold(sold: Account) -> Plain:
+def plain_sold(account: Account) -> Plain:
     wired = ("addresses", "peers", "loopback", "egress")
-    row = _row(sold, "name", "directory", "owner", "home", "plan", "suspended", *wired, "reserved")
-    if sold.view:
-        row["view"] = sold.view._asdict()
-    return row | {"uids": dict(sold.uids)} | _parts(sold.limits, sold.services, sold.disk)
+    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", *wired, "reserved")
+    if account.view:
+        row["view"] = account.view._asdict()
+    return row | {"uids": dict(account.uids)} | _parts(account.limits, account.services, account.disk)
 
 
 def sold_from(row: Plain) -> Account:

@@ -15,13 +15,13 @@ class QuotaStore:
     def __init__(self, memory: AppliedQuotaStore) -> None:
         self._memory = memory
 
-    def observe(self, sold: Mapping[int, QuotaSpec]) -> Quotas:
+    def observe(self, account: Mapping[int, QuotaSpec]) -> Quotas:
         """Of those who were sold some, and of those who had some."""
         disk = DiskQuotas()
         allowed: dict[QuotaKey, Quota] = {}
         systems: dict[str, FileSystem] = {}
         unable: dict[str, str] = {}
-        for uid, it in sold.items():
+        for uid, it in account.items():
             try:
                 system, usage = disk.found(it.path, uid)
                 systems[it.path] = system
