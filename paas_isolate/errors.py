@@ -74,7 +74,7 @@ def trouble(error: BaseException) -> Trouble:
     import traceback  # only what should never happen pays for it
 
     frames = traceback.extract_tb(error.__traceback__)
-    place = " ".join(f"{os.path.basename(it.filename)}:{it.lineno}" for it in frames)
+    place = " ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in frames)
     what = escaped(" ".join("".join(traceback.format_exception_only(error)).split()))
     known = isinstance(error, OSError | PaasError)
     text = "" if known else "".join(traceback.format_exception(error)).rstrip("\n")

@@ -110,7 +110,9 @@ class Installation(NamedTuple):
         bought = {
             id(account.services): account.services for account in fleet.accounts.values()
         }  # thousands share a few
-        return any(it.work.run for its in bought.values() for it in its) or os.path.isdir(self.records.directory)
+        return any(service.work.run for its in bought.values() for service in its) or os.path.isdir(
+            self.records.directory
+        )
 
     def _network(self, fleet: Fleet, location: TreeLocation) -> NetworkPort:
         from paas_isolate.linux.bpf.gate.gate import attach_points
@@ -119,7 +121,9 @@ class Installation(NamedTuple):
         )
 
         network = fleet.host.network or NetworkConfig()
-        ports = frozenset(it.publish for account in fleet.accounts.values() for it in account.services if it.publish)
+        ports = frozenset(
+            service.publish for account in fleet.accounts.values() for service in account.services if service.publish
+        )
         pools = Pools(network.pool, network.pool6)
         return HostNetwork(pools, self.run, self.state, attach_points(fleet.host.tree, location), ports, fleet.governs)
 

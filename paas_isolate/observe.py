@@ -109,7 +109,7 @@ def observe_account(
         for other in _below(cgroups, path, seen.cgroups.copy()):
             seen.observe(other, leaves)
     there = [(pid, uid) for pids in seen.members.values() for pid in pids if (uid := procfs.effective_uid(pid))]
-    around = {*there, *(it for it in procfs.effective_uids() if it[1] in uids)} if uids else there
+    around = {*there, *(pair for pair in procfs.effective_uids() if pair[1] in uids)} if uids else there
     ran = runs(cgroups, records, seen.members, seen.cgroups) if records else {}
     processes = tuple(_processes(cgroups, places, seen.members, around))
     return World(seen.cgroups, with_commands(places, processes, commands or CommandReader()), seen.members, runs=ran)
@@ -192,7 +192,7 @@ def _observe_account(
     if seen.observe(path, inner):
         below = ends.get(id(services))
         if below is None:
-            below = ends[id(services)] = [f"/{it.name}" for it in knob_compiler.leaves(services)]
+            below = ends[id(services)] = [f"/{leaf.name}" for leaf in knob_compiler.leaves(services)]
         for end in below:
             seen.observe(path + end, leaves)
 

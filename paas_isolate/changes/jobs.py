@@ -7,7 +7,7 @@ from paas_isolate.model.run import FOREVER, Run
 
 def jobs_of(fleet: Fleet) -> frozenset[str]:
     """The leaves of all that runs by a schedule."""
-    services = ((account.directory, it) for account in fleet.accounts.values() for it in account.services)
+    services = ((account.directory, service) for account in fleet.accounts.values() for service in account.services)
     return frozenset(tree.leaf(directory, it.name) for directory, it in services if it.work.run and it.work.schedule)
 
 

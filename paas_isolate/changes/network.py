@@ -14,7 +14,7 @@ def desired_network(fleet: Fleet) -> Network:
     if not fleet.host.network:
         return Network()
     accounts = fleet.accounts.values()
-    addresses = {address: it.directory for it in accounts for address in it.addresses}
+    addresses = {address: account.directory for account in accounts for address in account.addresses}
     owners = frozenset([Grant(uid, at) for it in accounts for at in it.addresses for uid in it.uids.values()])
     restrained = frozenset(
         [EgressAssignment(uid, it.egress) for it in accounts if it.egress for uid in it.uids.values()]
@@ -31,7 +31,7 @@ def _names(fleet: Fleet) -> Iterator[str]:
     for name, account in sorted(fleet.accounts.items()):
         if account.addresses:
             hosts = f"{name}.{DOMAIN}"
-            some = (f"{it.name}.{hosts}" for it in account.services if it.name not in (LOGIN, OTHER))
+            some = (f"{service.name}.{hosts}" for service in account.services if service.name not in (LOGIN, OTHER))
             yield " ".join((account.addresses[0], hosts, *some))
 
 
@@ -92,7 +92,7 @@ def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant]) -> Rules:
     theirs, ports = {grant.address for grant in left}, {it.port for it in rules.published}
     return rules._replace(
         owners=rules.owners | left,
-        peers=rules.peers | {it for it in observed.peers if it.address in theirs},
+        peers=rules.peers | {peer for peer in observed.peers if peer.address in theirs},
         published=rules.published | {it for it in observed.published if it.address in theirs and it.port not in ports},
         egress=rules.egress | {it for it in observed.egress if it.uid in uids},
     )

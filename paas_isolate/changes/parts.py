@@ -50,4 +50,4 @@ def _by_directory(paths: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
 
 
 def _together(parts: Mapping[str, Mapping[str, Value]], directories: Iterable[str]) -> dict[str, Value]:
-    return {name: value for it in directories for name, value in parts.get(it, {}).items()}
+    return {name: value for directory in directories for name, value in parts.get(directory, {}).items()}

@@ -107,7 +107,9 @@ class Placement:
 
     def programs_count(self) -> bool:
         """Whether a process may belong elsewhere for having become another program."""
-        each = {id(it.services): it for it in self._directories.values()}  # who bought a plan as it is shares its own
+        each = {
+            id(account.services): account for account in self._directories.values()
+        }  # who bought a plan as it is shares its own
         return any(map(has_program_rules, each.values()))
 
     def _without_account(self, process: Process) -> str:
@@ -141,7 +143,7 @@ class Placement:
 
 
 def has_program_rules(account: Account) -> bool:
-    return any(it.match.program or it.match.command for it in account.services)
+    return any(service.match.program or service.match.command for service in account.services)
 
 
 class _Rule:

@@ -11,7 +11,7 @@ from paas_isolate.model.steps.quota import SetQuota
 
 def desired_quotas(fleet: Fleet) -> Quotas:
     """Each of an account's users has all of it. Who was sold no `disk` is left as an administrator has set it."""
-    some = [(uid, it) for it in fleet.accounts.values() if it.disk for uid in it.uids.values()]
+    some = [(uid, account) for account in fleet.accounts.values() if account.disk for uid in account.uids.values()]
     return Quotas({uid: QuotaSpec(it.directory, it.home, _quota(it)) for uid, it in some})
 
 

@@ -66,7 +66,7 @@ def _no_chain(name: str) -> Iterator[str]:
 def _lines(name: str, new: frozenset[str], old: frozenset[str]) -> Iterator[str]:
     for verb, elements in (("delete", old - new), ("add", new - old)):
         if elements:
-            some = {it.partition(" : ")[0] for it in elements} if verb == "delete" else elements
+            some = {element.partition(" : ")[0] for element in elements} if verb == "delete" else elements
             yield f"{verb} element {TABLE} {name} {{ {', '.join(sorted(some))} }}\n"
 
 

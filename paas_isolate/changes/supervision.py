@@ -88,7 +88,7 @@ def _programs(
     account: Account, service: Service, uid: int, called: str, cgroups: Mapping[str, Knobs], rest: tuple[str, bool]
 ) -> Iterator[tuple[str, ManagedService]]:
     work = service.work.complete()
-    leaves = tuple(tree.leaf(account.directory, it.name) for it in replicas(service))
+    leaves = tuple(tree.leaf(account.directory, replica.name) for replica in replicas(service))
     for index, leaf in enumerate(leaves, 1):
         told = tuple(_told(cgroups.get(leaf, {}), cgroups.get(tree.account(account.directory), {})))
         launch = _launch(account, service, work, index, uid)
@@ -269,7 +269,9 @@ def scaled(fleet: Fleet, numbers: Mapping[str, int]) -> Fleet:
     directories = {target.partition("/")[0] for target in numbers}
     for account in fleet.accounts.values():
         if account.directory in directories:
-            services = tuple(_scaled(it, numbers.get(f"{account.directory}/{it.name}")) for it in account.services)
+            services = tuple(
+                _scaled(service, numbers.get(f"{account.directory}/{service.name}")) for service in account.services
+            )
             accounts[account.name] = account._replace(services=services)
     return fleet._replace(accounts=accounts)
 

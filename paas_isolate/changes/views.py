@@ -13,7 +13,9 @@ from paas_isolate.units import format_duration
 def desired_views(fleet: Fleet) -> Views:
     """An account none of whose users is confined (all are exempt) has none: nobody could enter it."""
     made: dict[str, View | None] = {
-        it.directory: _of(it, it.view) for it in fleet.accounts.values() if it.view and it.uids
+        account.directory: _of(account, account.view)
+        for account in fleet.accounts.values()
+        if account.view and account.uids
     }
     return Views(made, aging(fleet.host) if any(view.tmp for view in made.values() if view) else "")
 

@@ -107,7 +107,7 @@ def _seen() -> AccountReport:
         raise HostError(f"{_ALONE}.", hint=f"This session is in no account ({where})")
     with CgroupTree(found.point, f"{found.point.rstrip('/')}{above}") as cgroups:
         services = sorted(cgroups.children(tree.account(directory)))
-        seen = [it.data() for it in lines(cgroups, directory, services)]
+        seen = [line.data() for line in lines(cgroups, directory, services)]
     if not seen:
         raise HostError(f"{_ALONE}.", hint=f"The cgroup of this session cannot be seen from here ({where})")
     return AccountReport(directory, cgroups=seen, notes=(_ALONE, *_own_disk()))

@@ -145,7 +145,7 @@ def _leaves(installation: Installation, fleet: Fleet, accounts: list[Account]) -
     if not fleet.host.tree.root:
         return {}
     with installation.tree(fleet) as (_, location):
-        return {it.name: os.path.join(location.root, tree.leaf(it.directory, OTHER)) for it in accounts}
+        return {account.name: os.path.join(location.root, tree.leaf(account.directory, OTHER)) for account in accounts}
 
 
 def _traffic(installation: Installation, fleet: Fleet) -> dict[str, Traffic]:
@@ -161,7 +161,9 @@ def _withheld(fleet: Fleet) -> dict[str, int]:
     network = fleet.host.network
     assert network is not None  # who has none has been sent away
     by_uid = Nft(Pools(network.pool, network.pool6)).denied()
-    return {it.name: sum(by_uid.get(uid, 0) for uid in it.uids.values()) for it in fleet.accounts.values()}
+    return {
+        account.name: sum(by_uid.get(uid, 0) for uid in account.uids.values()) for account in fleet.accounts.values()
+    }
 
 
 def _row(account: Account, traffic: dict[str, Traffic], withheld: dict[str, int]) -> tuple[str, ...]:

@@ -89,7 +89,10 @@ def _lines(
     sold = wheel.fleet.accounts.get(account)
     observed = seen.observed.cgroups
     if sold is not None:
-        paths = [tree.account(sold.directory), *(tree.leaf(sold.directory, it.name) for it in leaves(sold.services))]
+        paths = [
+            tree.account(sold.directory),
+            *(tree.leaf(sold.directory, leaf.name) for leaf in leaves(sold.services)),
+        ]
     elif account:
         paths = [path for path in observed if tree.directory_of(path) == account]
     else:

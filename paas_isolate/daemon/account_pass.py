@@ -56,14 +56,18 @@ def _elsewhere(account: Account) -> tuple[object, object]:
 
 def _wired(account: Account, *, names: bool) -> object:
     """Everything of an account that the network is made from."""
-    ports = [] if account.suspended else [(it.listen, it.publish) for it in account.services if it.publish]
+    ports = (
+        []
+        if account.suspended
+        else [(service.listen, service.publish) for service in account.services if service.publish]
+    )
     named = [it.name for it in account.services] if names else []
     return account.addresses, account.uids, account.peers, account.loopback, account.egress, ports, named
 
 
 def restricted_to(fleet: Fleet, *accounts: Account) -> Fleet:
     """The host with these accounts alone."""
-    return fleet._replace(accounts={it.name: it for it in accounts}, on_last_good={})
+    return fleet._replace(accounts={account.name: account for account in accounts}, on_last_good={})
 
 
 def runs_of(wheel: Wheel, leaves: Sequence[str]) -> dict[str, Run]:

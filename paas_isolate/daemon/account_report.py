@@ -35,8 +35,8 @@ def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
     """The account as the kernel has it at this moment, with what it was sold."""
     fleet, account = asked.account
     with opened(restricted_to(fleet, account)) as wheel:
-        names = [it.name for it in leaves(wheel.fleet.accounts[account.name].services)]
-        found = conditions(wheel, runs_of(wheel, [tree.leaf(account.directory, it) for it in names]))
+        names = [leaf.name for leaf in leaves(wheel.fleet.accounts[account.name].services)]
+        found = conditions(wheel, runs_of(wheel, [tree.leaf(account.directory, name) for name in names]))
         told = lines(wheel.cgroups, account.directory, names, state=_state(fleet, account), conditions=found)
         seen = [it.data() for it in told]
         hits.take(account.directory, counters(wheel.cgroups, account), int(time.time()))
@@ -66,7 +66,9 @@ def _notes(fleet: Fleet, account: Account) -> Iterator[str]:
     elif account.name in fleet.on_last_good:
         yield "its file cannot be used: it keeps what it had when the file was last right"
     keys = {
-        it.key: it.line for it in fleet.complaints if not it.warning and it.file == f"accounts.d/{account.name}.yaml"
+        complaint.key: complaint.line
+        for complaint in fleet.complaints
+        if not complaint.warning and complaint.file == f"accounts.d/{account.name}.yaml"
     }
     for key, line in keys.items():
         yield f"your provider's file on you is wrong in line {line}{f' ({key})' if key else ''}: tell them"

@@ -146,7 +146,7 @@ def _read(line: bytes) -> tuple[str, tuple[str, ...]]:
     except (ValueError, RecursionError):
         raise RefusedError("that is no line of JSON", WRONG) from None
     name, words = (said.get("verb"), said.get("words", [])) if isinstance(said, dict) else (None, None)
-    if not isinstance(name, str) or not isinstance(words, list) or not all(isinstance(it, str) for it in words):
+    if not isinstance(name, str) or not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise RefusedError('expected {"verb": "…", "words": ["…"]}', WRONG)
     return name, tuple(words)
 

@@ -72,7 +72,7 @@ class LimitEvents:
     def of(self, directory: str) -> tuple[int, tuple[LimitEvent, ...]]:
         """Since when the account is watched (0: not yet), and what it has hit in the last DAY, the newest last."""
         found = self._watched.get(directory)
-        return (found.since, tuple(it for it in found.hits if it.until > found.at - DAY)) if found else (0, ())
+        return (found.since, tuple(hit for hit in found.hits if hit.until > found.at - DAY)) if found else (0, ())
 
     def forget_all_but(self, directories: Collection[str]) -> None:
         for gone in self._watched.keys() - set(directories):
@@ -97,5 +97,5 @@ def _more(was: LimitCounters, said: LimitCounters) -> LimitCounters:
 
 def _less(whole: LimitCounters, parts: Collection[LimitCounters]) -> LimitCounters:
     """What an account itself has hit: memory.events counts its services too, as does pids.events from Linux 6.11 on."""
-    killed, refused = (sum(it.killed for it in parts), sum(it.refused for it in parts))
+    killed, refused = (sum(part.killed for part in parts), sum(it.refused for it in parts))
     return LimitCounters(max(0, whole.killed - killed), max(0, whole.refused - refused), whole.throttled)

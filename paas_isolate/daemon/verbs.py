@@ -126,7 +126,7 @@ def verbs(here: ControlVerbs) -> list[Verb]:
 def _order(here: ControlVerbs, verb: str, asked: Request) -> Reply:
     """`restart SERVICE`: it is begun at once, and told how far that went."""
     _, account = asked.account
-    ours = {it.name: it for it in account.services if it.work.run}
+    ours = {service.name: service for service in account.services if service.work.run}
     name = asked.words[0] if asked.words else ""
     if name not in ours:
         known = ", ".join(sorted(ours)) or "none"
@@ -143,7 +143,7 @@ def _order(here: ControlVerbs, verb: str, asked: Request) -> Reply:
 
 def _reconcile(here: ControlVerbs, asked: Request) -> Reply:
     """`reconcile [ACCOUNT] [--remove]`: a run now, and what became of it."""
-    account = next((it for it in asked.words if not it.startswith("-")), "")
+    account = next((word for word in asked.words if not word.startswith("-")), "")
     here.reporter.info(f"a run {f'for {account} ' if account else ''}asked for by pid {asked.pid} of uid {asked.uid}")
     try:
         with here.desk.locked(wait=_PATIENCE):
@@ -159,5 +159,5 @@ def _reconcile(here: ControlVerbs, asked: Request) -> Reply:
     except UsageError as error:  # no such account
         raise RefusedError(error.message, Exit.WRONG) from error
     listed = report._replace(outcomes=report.outcomes[:_LISTED], remaining=report.remaining[:_LISTED])
-    done = sum(it.status is Status.DONE for it in report.outcomes)
+    done = sum(outcome.status is Status.DONE for outcome in report.outcomes)
     return {**report_data(fleet, listed), "done": done, "status": int(exit_after(fleet, report))}

@@ -13,7 +13,7 @@ DAEMON = "paas-isolate-daemon.service"
 
 def examine(fleet: Fleet) -> Iterator[Check]:
     """Nothing where no service has a command."""
-    number = sum(bool(it.work.run) for account in fleet.accounts.values() for it in account.services)
+    number = sum(bool(service.work.run) for account in fleet.accounts.values() for service in account.services)
     if not number:
         return
     try:

@@ -121,7 +121,10 @@ def _entry(plain: tuple[Any, ...]) -> Entry:
 
 
 def _plain(entry: Entry) -> tuple[Any, ...]:
-    complaints = tuple((it.file, it.text, it.line, it.column, it.key, it.warning) for it in entry.complaints)
+    complaints = tuple(
+        (complaint.file, complaint.text, complaint.line, complaint.column, complaint.key, complaint.warning)
+        for complaint in entry.complaints
+    )
     return entry.identity, entry.row, complaints
 
 

@@ -143,7 +143,11 @@ class SpecDirectory:
         """With the lines of warnings, for somebody who reads them: a run of every minute does not pay for that."""
         from paas_isolate.spec.read import locate, read_again
 
-        files = {it.file for it in fleet.complaints if it.warning and not it.line and it.key}
+        files = {
+            complaint.file
+            for complaint in fleet.complaints
+            if complaint.warning and not complaint.line and complaint.key
+        }
         found = {file: read_again(self._text_of(file)) for file in files}
 
         def placed(it: Complaint) -> Complaint:

@@ -95,7 +95,9 @@ def is_address(claim: str) -> bool:
 
 
 def claims(account: Account) -> tuple[Claim, ...]:
-    ports = [f"{_PORT}{it.publish}" for it in account.services if it.publish] if account.addresses else []
+    ports = (
+        [f"{_PORT}{service.publish}" for service in account.services if service.publish] if account.addresses else []
+    )
     return (
         account.directory,
         *account.uids.values(),

@@ -288,7 +288,7 @@ def _report_clashes(
 
 def _publisher(account: AccountSpec, port: int) -> str:
     """The key by which an account publishes a port: of its own file, or by its plan."""
-    return next((f"services.{it.name}.publish" for it in account.services if it.publish == port), "plan")
+    return next((f"services.{service.name}.publish" for service in account.services if service.publish == port), "plan")
 
 
 def _user_of(seller: Resolver, account: AccountSpec, uid: int) -> tuple[str, str]:

@@ -57,15 +57,17 @@ def merge_view(host: Host, plan: Plan | None, account: AccountSpec, directory: s
 
 def has_placeholders(services: tuple[Service, ...]) -> bool:
     """Whether $account or $owner stands in a rule or a command, so that each account needs its own."""
-    return any("$" in text for it in services for text in (*it.match, *_told(it.work)))
+    return any("$" in text for service in services for text in (*service.match, *_told(service.work)))
 
 
 def expand_placeholders(services: tuple[Service, ...], account: str, owner: str) -> tuple[Service, ...]:
     words = {"account": account, "owner": owner}
     globs = {name: _literal(text) for name, text in words.items()}
     return tuple(
-        it._replace(match=Match(*(_fill(text, globs) for text in it.match)), work=_fill_work(it.work, words))
-        for it in services
+        service._replace(
+            match=Match(*(_fill(text, globs) for text in service.match)), work=_fill_work(service.work, words)
+        )
+        for service in services
     )
 
 

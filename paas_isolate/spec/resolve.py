@@ -217,7 +217,7 @@ class Resolver:
         has_disk: bool,
     ) -> None:
         """What of an account does nothing, for its owner is exempt: who reads the file takes it for granted."""
-        run = [it.name for it in services if it.work.run]
+        run = [service.name for service in services if service.work.run]
         idle = [f"no service runs ({', '.join(run)})"] if run else []
         if not uids:
             named = (("view", has_view), ("disk quota", has_disk), ("private address", bool(self.shelf.host.network)))

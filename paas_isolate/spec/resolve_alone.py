@@ -27,7 +27,7 @@ class Dependencies(NamedTuple):
 
 
 def dependencies(fleet: Fleet) -> Dependencies:
-    guaranteed = any(it.key == f"limits.{LIMIT}" for it in fleet.complaints)
+    guaranteed = any(complaint.key == f"limits.{LIMIT}" for complaint in fleet.complaints)
     peered = frozenset(peer for account in fleet.accounts.values() for peer in account.peers)
     rest_is_sold = fleet.host.without_account.startswith("plan ")
     complained = frozenset(it.file for it in fleet.complaints)

@@ -40,7 +40,7 @@ class CgroupEmptySource:
             os.read(self._fd, 1 << 16)
         except BlockingIOError:
             return
-        if any(_is_empty(it) for it in self._watches):
+        if any(_is_empty(watch) for watch in self._watches):
             yield Event(EventKind.EMPTY)
 
 

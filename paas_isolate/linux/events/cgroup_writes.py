@@ -109,7 +109,7 @@ class CgroupWriteSource:
             finally:
                 os.close(fd)
             place, _, knob = path.rpartition("/")
-            inside = next((len(it) for it in roots if path.startswith(it)), 0)
+            inside = next((len(root) for root in roots if path.startswith(root)), 0)
             elsewhere += not inside
             if pid != own and inside and knob not in _NOT_KNOBS and self.root:
                 found.append(Event(EventKind.KNOB, place[inside:], pid))

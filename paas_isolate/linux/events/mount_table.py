@@ -41,4 +41,4 @@ class MountTableSource:
 
 
 def _of_disks() -> frozenset[tuple[str, str]]:
-    return frozenset((it.point, it.device) for it in mounts.mounts() if not devices.is_diskless(it))
+    return frozenset((mount.point, mount.device) for mount in mounts.mounts() if not devices.is_diskless(mount))

@@ -57,9 +57,9 @@ def not_listening(launches: Iterable[Launch]) -> dict[Launch, str]:
 def _astray(launch: Launch, sockets: list[_Socket]) -> str:
     from socket import AF_INET, AF_INET6, inet_pton  # a machine on which no service listens does not pay for it
 
-    own = {_plain(inet_pton(AF_INET6 if ":" in it else AF_INET, it)) for it in launch.addresses}
-    theirs = [it for it in sockets if it.uid == launch.uid]
-    if any(it.port == launch.port and (not own or _plain(it.address) in own) for it in theirs):
+    own = {_plain(inet_pton(AF_INET6 if ":" in address else AF_INET, address)) for address in launch.addresses}
+    theirs = [socket for socket in sockets if socket.uid == launch.uid]
+    if any(socket.port == launch.port and (not own or _plain(socket.address) in own) for socket in theirs):
         return ""
     expected = f"{launch.addresses[0] if launch.addresses else 'any address'} port {launch.port}"
     found = ", ".join(sorted(str(it) for it in theirs)[:3])

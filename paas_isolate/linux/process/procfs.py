@@ -83,7 +83,9 @@ def _other_thread(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     others = (thread for thread in threads if thread != pid)
-    return next((it for it in others if (stat := _read(it, "stat")) and _fields(stat)[_STATE] not in _ENDED), 0)
+    return next(
+        (other for other in others if (stat := _read(other, "stat")) and _fields(stat)[_STATE] not in _ENDED), 0
+    )
 
 
 def without_leader(threads: Iterable[int]) -> Iterator[int]:
