@@ -11,12 +11,10 @@ from typing import NamedTuple, TypeVar
 
 from paas_isolate.errors import HostError, Trouble, trouble, without_broken
 from paas_isolate.linux.cgroup.lowering import StillInUse, lower_memory
-from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.kernel import Kernel
 from paas_isolate.linux.pam import refused_logins
-from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.linux.process import fork, pidfd
 from paas_isolate.linux.process.ending import end_of_uid
-from paas_isolate.linux.services.records import RunRecords
 from paas_isolate.linux.services.steps import apply_service_step
 from paas_isolate.linux.system import systemd
 from paas_isolate.model import tree
@@ -80,15 +78,7 @@ Executor = Callable[[Step], None]
 """Carries out one step, or raises what became of it."""
 
 
-def apply(
-    cgroups: CgroupTree,
-    changes: Changes,
-    doors: DoorDirectory | None = None,
-    wires: NetworkPort | None = None,
-    looks: NamespacePort | None = None,
-    records: RunRecords | None = None,
-    rations: QuotaPort | None = None,
-) -> Iterator[Outcome]:
+def apply(kernel: Kernel, changes: Changes) -> Iterator[Outcome]:
     """Carry out the steps in order, one outcome each, as they end. Whatever a step raises is its outcome.
 
     When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be
@@ -100,66 +90,66 @@ def apply(
     by_port = SetKnob | NetworkStep | NamespaceStep | SetQuota
     structure = tuple(takewhile(lambda step: not isinstance(step, by_port), changes))
     knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob | SetDoor), changes[len(structure) :]))
-    hand = partial(_carry_out, cgroups, doors, records)
+    hand = partial(_carry_out, kernel)
     yield from _in_order(hand, broken, structure)
     yield from _in_shares(hand, broken, knobs)
     rest = changes[len(structure) + len(knobs) :]
     for kind, some in groupby(rest, _kind):
         steps = list(some)
-        if kind == "wire":
-            yield from _in_network(wires, steps)
-        elif kind == "sight":
-            yield from _in_sight(looks, broken, steps)
+        if kind == "network":
+            yield from _in_network(kernel.network, steps)
+        elif kind == "namespaces":
+            yield from _in_namespaces(kernel.namespaces, broken, steps)
         elif kind == "quota":
-            yield from _in_rows(rations, steps)
+            yield from _in_quotas(kernel.quotas, steps)
         else:
             yield from _in_order(hand, broken, steps)
 
 
 def _kind(step: Step) -> str:
     if isinstance(step, NetworkStep):
-        return "wire"
+        return "network"
     if isinstance(step, NamespaceStep):
-        return "sight"
+        return "namespaces"
     return "quota" if isinstance(step, SetQuota) else ""
 
 
-def _in_rows(rations: QuotaPort | None, steps: list[Step]) -> Iterator[Outcome]:
+def _in_quotas(port: QuotaPort | None, steps: list[Step]) -> Iterator[Outcome]:
     """What thousands are given is remembered once."""
-    assert rations is not None  # who desires a quota looks at it with the same hands
+    assert port is not None  # who desires a quota looks at it with the same hands
     quotas = [step for step in steps if isinstance(step, SetQuota)]
-    yield from _ends(quotas, lambda steps: rations.set({step.row: step.wanted for step in steps}))
+    yield from _ends(quotas, lambda steps: port.set({step.row: step.wanted for step in steps}))
 
 
-def _in_sight(looks: NamespacePort | None, broken: dict[str, Step], steps: list[Step]) -> Iterator[Outcome]:
+def _in_namespaces(port: NamespacePort | None, broken: dict[str, Step], steps: list[Step]) -> Iterator[Outcome]:
     """A thousand views by one process. A view shows the account's cgroup: without that there is none."""
-    assert looks is not None  # who desires a view looks at it with the same hands
+    assert port is not None  # who desires a view looks at it with the same hands
     for step in steps:
         if isinstance(step, MakeView) and (before := broken.get(step.directory)):
             yield Outcome(step, Status.SKIPPED, f"could not {before}")
     made = [step for step in steps if isinstance(step, MakeView) and step.directory not in broken]
     gone = [step for step in steps if isinstance(step, RemoveView)]
-    yield from _ends(made, lambda steps: looks.make((step.directory, step.view) for step in steps))
+    yield from _ends(made, lambda steps: port.make((step.directory, step.view) for step in steps))
     for aging in (step for step in steps if isinstance(step, SetAging)):
-        yield from _end(aging, partial(looks.set_aging, aging.text))
-    yield from _ends(gone, lambda steps: looks.remove((step.directory, step.tmp) for step in steps))
+        yield from _end(aging, partial(port.set_aging, aging.text))
+    yield from _ends(gone, lambda steps: port.remove((step.directory, step.tmp) for step in steps))
 
 
-def _in_network(wires: NetworkPort | None, steps: list[Step]) -> Iterator[Outcome]:
+def _in_network(port: NetworkPort | None, steps: list[Step]) -> Iterator[Outcome]:
     """Thousands of addresses in a few system calls."""
     gone = [step for step in steps if isinstance(step, RemoveAddress)]
     rules = [step for step in steps if isinstance(step, SetRules)]
     gates = [step for step in steps if isinstance(step, SetGate)]
     new = [step for step in steps if isinstance(step, AddAddress)]
-    assert wires is not None  # who desires a network looks at it with the same hands
-    yield from _ends(gone, lambda steps: wires.remove(step.address for step in steps))
+    assert port is not None  # who desires a network looks at it with the same hands
+    yield from _ends(gone, lambda steps: port.remove(step.address for step in steps))
     for step in rules:
-        yield from _end(step, partial(wires.set_rules, step.rules, step.was))
+        yield from _end(step, partial(port.set_rules, step.rules, step.was))
     for laid in gates:
-        yield from _end(laid, partial(wires.set_gate, laid.gate, laid.was))
-    yield from _ends(new, lambda steps: wires.add(step.address for step in steps))
+        yield from _end(laid, partial(port.set_gate, laid.gate, laid.was))
+    yield from _ends(new, lambda steps: port.add(step.address for step in steps))
     for named in (step for step in steps if isinstance(step, SetNames)):
-        yield from _end(named, partial(wires.set_names, named.names))
+        yield from _end(named, partial(port.set_names, named.names))
 
 
 def _end(step: Step, hand: Callable[[], None]) -> Iterator[Outcome]:
@@ -271,7 +261,8 @@ def _other_end(step: Step, error: Exception) -> Outcome:
     return Outcome(step, Status.FAILED, str(error))
 
 
-def _carry_out(cgroups: CgroupTree, doors: DoorDirectory | None, records: RunRecords | None, step: Step) -> None:
+def _carry_out(kernel: Kernel, step: Step) -> None:
+    cgroups, doors, records = kernel.cgroups, kernel.doors, kernel.records
     match step:
         case SetKnob(path, knob, value, was) if knob != "cpu.weight" or tree.inside(path):
             for text in kernel_writes(knob, value, was):

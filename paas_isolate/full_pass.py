@@ -15,7 +15,7 @@ from paas_isolate.installation import Installation
 from paas_isolate.linux.services.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.reconcile import Comparison, Report, reconcile
+from paas_isolate.reconcile import EVERYTHING, Comparison, Report, Scope, reconcile
 from paas_isolate.source import decisions
 
 
@@ -23,14 +23,10 @@ def full_pass(
     installation: Installation,
     hear: Callable[[Outcome], None],
     warn: Callable[[str], None],
-    *,
-    account: str = "",
-    confirm_removal: bool = False,
-    grace: float = 0.0,
+    scope: Scope = EVERYTHING,
 ) -> tuple[Fleet, Report]:
     """One pass, under the lock that the caller holds. `hear` is called with each outcome as it comes, `warn` with what
-    an administrator may not expect. `account` narrows the pass to one; `grace` is how many seconds services that are
-    asked to end are waited for.
+    an administrator may not expect. `scope` says how far the pass may go.
 
     PaasError where nothing can be read or applied, OSError where it cannot be remembered.
     """
@@ -38,8 +34,8 @@ def full_pass(
     fleet = installation.fleet(remember=True)
     if fleet.host.network:
         _remember_network(installation, True)
-    with installation.wheel(fleet, account=account, meant=confirm_removal, patience=grace) as wheel:
-        report = reconcile(wheel, hear)
+    with installation.open(fleet, scope=scope) as reconciler:
+        report = reconcile(reconciler, hear)
     fleet = fleet.with_broken(report.broken)
     _remember_departures(installation, fleet, report, warn)
     _remember_quotas(installation, report.last)

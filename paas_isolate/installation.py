@@ -1,4 +1,4 @@
-"""Where a command sits down: the directories, the fleet, the tree, the wheel, the lock."""
+"""Where a command sits down: the directories, the fleet, the tree, the reconciler, the lock."""
 
 import os
 from collections.abc import Callable, Collection, Iterator
@@ -9,6 +9,7 @@ from paas_isolate.changes.supervision import scaled
 from paas_isolate.errors import HostError, PaasError
 from paas_isolate.linux.cgroup.location import TreeLocation, find_tree
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.kernel import Kernel
 from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.linux.process.commands import CommandReader
 from paas_isolate.linux.quota.devices import BlockDevices
@@ -19,11 +20,12 @@ from paas_isolate.linux.system.machine import machine
 from paas_isolate.linux.system.users import HostUsers
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, NetworkConfig
+from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import CONTROLLERS
 from paas_isolate.model.network import NetworkPort, Pools
 from paas_isolate.model.quota import QuotaPort
 from paas_isolate.model.view import NamespacePort
-from paas_isolate.reconcile import Wheel
+from paas_isolate.reconcile import EVERYTHING, Reconciler, Scope
 from paas_isolate.source import decisions
 from paas_isolate.source.applied_quotas import AppliedQuotas
 from paas_isolate.source.decisions import Decisions
@@ -69,36 +71,39 @@ class Installation(NamedTuple):
             yield cgroups, location
 
     @contextmanager
-    def wheel(
-        self, fleet: Fleet, *, account: str = "", meant: bool = False, patience: float = 0.0, wired: bool = True
-    ) -> Iterator[Wheel]:
-        """The wheel, ready to be looked at or turned; `account` narrows it to one. Without `wired` the network is left
-        as it is."""
+    def open(self, fleet: Fleet, *, scope: Scope = EVERYTHING, with_network: bool = True) -> Iterator[Reconciler]:
+        """What a pass over `fleet` takes. `scope.account` is a name here, and the account's directory in what is given.
+        Without `with_network` the network is left as it is.
+
+        HostError where there is no tree; UsageError where there is no such account.
+        """
         self.commands.forget()
         decided = self.decided()
         fleet = scaled(fleet, decided.scaled)
+        networked = with_network and (fleet.host.network or decided.network)
         with self.tree(fleet) as (cgroups, location):
             offered = (cgroups.read("", "cgroup.controllers") or "").split()
-            yield Wheel(
-                cgroups=cgroups,
-                fleet=fleet,
-                machine=machine(),
-                device_of=BlockDevices().device_of,
-                controllers=tuple(name for name in CONTROLLERS if name in offered),
-                weight_cgroup=location.weight_cgroup,
+            kernel = Kernel(
+                cgroups,
                 doors=DoorDirectory(self.doors, location.root) if decided.with_doors else None,
-                network=self._network(fleet, location) if wired and (fleet.host.network or decided.network) else None,
+                network=self._network(fleet, location) if networked else None,
                 namespaces=self._namespaces(fleet, location),
                 quotas=self._quotas(fleet),
                 records=self.records if self._keeps(fleet) else None,
+                commands=self.commands,
+                device_of=BlockDevices().device_of,
+                weight_cgroup=location.weight_cgroup,
+            )
+            intent = Intent(
+                fleet,
+                machine(),
+                controllers=tuple(name for name in CONTROLLERS if name in offered),
                 frozen=decided.frozen,
                 stopped=decided.stopped,
                 removal_accepted=decided.removal_accepted,
-                confirm_removal=meant,
-                account=directory_of(cgroups, fleet, account) if account else "",
-                grace=patience,
-                commands=self.commands,
             )
+            account = directory_of(cgroups, fleet, scope.account) if scope.account else ""
+            yield Reconciler(kernel, intent, scope._replace(account=account))
 
     @property
     def records(self) -> RunRecords:

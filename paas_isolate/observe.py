@@ -10,18 +10,17 @@ from paas_isolate.changes.placement import Placement
 from paas_isolate.changes.quotas import desired_quotas
 from paas_isolate.errors import PaasError, Trouble, trouble, without_broken
 from paas_isolate.linux.cgroup.tree import PROCS, CgroupTree
+from paas_isolate.linux.kernel import Kernel
 from paas_isolate.linux.pam import refused_logins
-from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.linux.process import fork, procfs
 from paas_isolate.linux.process.commands import CommandKey, CommandReader
-from paas_isolate.linux.services.records import RunRecords
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
-from paas_isolate.model.network import Network, NetworkPort
+from paas_isolate.model.network import Network
 from paas_isolate.model.quota import QuotaPort, Quotas
-from paas_isolate.model.view import NamespacePort, Views
+from paas_isolate.model.view import Views
 from paas_isolate.model.world import Knobs, Process, World
 
 Broken = dict[str, Trouble]
@@ -34,41 +33,35 @@ WORTH_A_PROCESS = 100
 
 
 def observe(
-    cgroups: CgroupTree,
+    kernel: Kernel,
     fleet: Fleet,
     *,
-    weight_at: str = tree.ROOT,
-    doors: DoorDirectory | None = None,
-    wires: NetworkPort | None = None,
-    records: RunRecords | None = None,
-    looks: NamespacePort | None = None,
-    rations: QuotaPort | None = None,
     since: tuple[World, Collection[str]] | None = None,
-    commands: CommandReader | None = None,
     broken: Broken | None = None,
 ) -> World:
-    """Look at everything once. `weight_at` is the cgroup that holds the weight of all customers together.
+    """Look at everything once.
 
     `since` is an earlier look of the same run with the account directories that were worked on after it: of the
-    other accounts its cgroups are taken over. `broken` hears what nobody expected to be raised, by account directory
+    other accounts its cgroups are taken over. `broken` takes up what nobody expected to be raised, by account directory
     (or DOORS, NETWORK, VIEWS): what is seen of that is not whole.
     """
+    cgroups = kernel.cgroups
     broken = {} if broken is None else broken
     seen = _Observation(cgroups, broken)
-    if not _observe_all(seen, fleet, weight_at, since) and since:
+    if not _observe_all(seen, fleet, kernel.weight_cgroup, since) and since:
         seen = _Observation(cgroups, broken)  # what was taken over is not there any more
-        _observe_all(seen, fleet, weight_at, None)
+        _observe_all(seen, fleet, kernel.weight_cgroup, None)
     places = Placement(fleet)
     processes = tuple(_processes(cgroups, places, seen.members, procfs.effective_uids(), broken))
     return World(
         seen.cgroups,
-        with_commands(places, processes, commands or CommandReader()),
+        with_commands(places, processes, kernel.commands or CommandReader()),
         seen.members,
-        doors=_part(doors.observe, {}, DOORS, broken) if doors else {},
-        network=_part(wires.observe, Network(), NETWORK, broken) if wires else Network(),
-        runs=runs(cgroups, records, seen.members, broken=broken) if records else {},
-        views=_part(looks.observe, Views(), VIEWS, broken) if looks else Views(),
-        quotas=_quotas(rations, desired_quotas(fleet), broken) if rations else Quotas(),
+        doors=_part(kernel.doors.observe, {}, DOORS, broken) if kernel.doors else {},
+        network=_part(kernel.network.observe, Network(), NETWORK, broken) if kernel.network else Network(),
+        runs=runs(cgroups, kernel.records, seen.members, broken=broken) if kernel.records else {},
+        views=_part(kernel.namespaces.observe, Views(), VIEWS, broken) if kernel.namespaces else Views(),
+        quotas=_quotas(kernel.quotas, desired_quotas(fleet), broken) if kernel.quotas else Quotas(),
     )
 
 
@@ -83,24 +76,16 @@ def _part(look: Callable[[], Part], nothing: Part, name: str, broken: Broken) ->
         return nothing
 
 
-def _quotas(rations: QuotaPort, quotas: Quotas, broken: Broken) -> Quotas:
-    seen, wrong = without_broken(
-        lambda uids: rations.observe({uid: quotas.sold[uid] for uid in uids}), tuple(quotas.sold)
-    )
+def _quotas(port: QuotaPort, quotas: Quotas, broken: Broken) -> Quotas:
+    seen, wrong = without_broken(lambda uids: port.observe({uid: quotas.sold[uid] for uid in uids}), tuple(quotas.sold))
     for uid, it in wrong.items():
         broken.setdefault(quotas.sold[uid].directory, it)
     return seen
 
 
-def observe_account(
-    cgroups: CgroupTree,
-    account: Account,
-    places: Placement,
-    uids: Collection[int] = (),
-    records: RunRecords | None = None,
-    commands: CommandReader | None = None,
-) -> World:
+def observe_account(kernel: Kernel, account: Account, places: Placement, uids: Collection[int] = ()) -> World:
     """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
+    cgroups = kernel.cgroups
     seen = _Observation(cgroups, {})
     inner, leaves = _names(cgroups)
     _observe_account(seen, inner, leaves, account, {})
@@ -110,9 +95,11 @@ def observe_account(
             seen.observe(other, leaves)
     there = [(pid, uid) for pids in seen.members.values() for pid in pids if (uid := procfs.effective_uid(pid))]
     around = {*there, *(pair for pair in procfs.effective_uids() if pair[1] in uids)} if uids else there
-    ran = runs(cgroups, records, seen.members, seen.cgroups) if records else {}
+    ran = runs(cgroups, kernel.records, seen.members, seen.cgroups) if kernel.records else {}
     processes = tuple(_processes(cgroups, places, seen.members, around))
-    return World(seen.cgroups, with_commands(places, processes, commands or CommandReader()), seen.members, runs=ran)
+    return World(
+        seen.cgroups, with_commands(places, processes, kernel.commands or CommandReader()), seen.members, runs=ran
+    )
 
 
 class _Observation:
@@ -137,12 +124,14 @@ class _Observation:
         return True
 
 
-def _observe_all(seen: _Observation, fleet: Fleet, weight_at: str, since: tuple[World, Collection[str]] | None) -> bool:
+def _observe_all(
+    seen: _Observation, fleet: Fleet, weight_cgroup: str, since: tuple[World, Collection[str]] | None
+) -> bool:
     """Whether there are as many cgroups as the kernel counts."""
     inner, leaves = _names(seen.tree)
-    seen.observe(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_at == tree.ROOT else (SUBTREE_CONTROL,))
-    if weight_at != tree.ROOT:
-        seen.observe(weight_at, ("cpu.weight",))
+    seen.observe(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_cgroup == tree.ROOT else (SUBTREE_CONTROL,))
+    if weight_cgroup != tree.ROOT:
+        seen.observe(weight_cgroup, ("cpu.weight",))
     seen.observe(tree.USERS, inner)
     seen.observe(tree.PENALTY, leaves)
     above, below = len(seen.cgroups), seen.tree.descendants(tree.USERS)

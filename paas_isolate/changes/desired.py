@@ -11,6 +11,7 @@ from paas_isolate.changes.refusals import as_refused
 from paas_isolate.changes.views import desired_views, preserved_views
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
+from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, LimitContext, knobs
 from paas_isolate.model.limits import Percent
 from paas_isolate.model.machine import Machine
@@ -19,23 +20,21 @@ from paas_isolate.model.world import Knobs, World
 
 
 def desired_static(
-    fleet: Fleet,
+    intent: Intent,
     *,
-    machine: Machine,
     device_of: DeviceOf,
-    held: Collection[str] = (),
-    weight_at: str = tree.ROOT,
-    controllers: tuple[str, ...] = CONTROLLERS,
+    weight_cgroup: str = tree.ROOT,
     with_doors: bool = True,
     with_views: bool = True,
 ) -> World:
     """The cgroups and doors that were sold, whatever there is now: the same at every look of a run.
 
-    `held` are accounts and services (`alice`, `alice/web`, by directory) that an administrator has frozen;
-    `weight_at` is the cgroup whose cpu.weight sets all customers together against the rest of the machine.
+    `device_of` answers the device of a path for io.max (`8:0`). `weight_cgroup` is the cgroup whose cpu.weight sets all
+    customers together against the rest of the machine.
     """
-    control = " ".join(name for name in CONTROLLERS if name in controllers)
-    cgroups: dict[str, Knobs] = dict(_defaults(fleet.host, machine, control, weight_at))
+    fleet, machine, frozen = intent.fleet, intent.machine, intent.frozen
+    control = " ".join(name for name in CONTROLLERS if name in intent.controllers)
+    cgroups: dict[str, Knobs] = dict(_defaults(fleet.host, machine, control, weight_cgroup))
     unmet: dict[str, str] = {}
     catalogue = KnobCompiler(machine, control, device_of)
     for account in fleet.accounts.values():
@@ -43,10 +42,10 @@ def desired_static(
         for end, own in catalogue.knobs(account, unmet):
             cgroups[path + end] = own
     suspended = [account.directory for account in fleet.accounts.values() if account.suspended]
-    for path in map(tree.account, (*suspended, *held)):
+    for path in map(tree.account, (*suspended, *frozen)):
         if path in cgroups:
             cgroups[path] = {**cgroups[path], FREEZE: "1"}
-    doors = desired_doors(fleet, held) if with_doors else {}
+    doors = desired_doors(fleet, frozen) if with_doors else {}
     return World(
         cgroups,
         unmet=unmet,
@@ -58,12 +57,12 @@ def desired_static(
 
 
 def desired_state(
-    fleet: Fleet, account: World, observed: World, *, staying: Collection[str] = (), places: Placement | None = None
+    fleet: Fleet, static: World, observed: World, *, staying: Collection[str] = (), places: Placement | None = None
 ) -> World:
     """What was sold, with what must stay, and the processes that should be elsewhere. `staying` are account
     directories that no spec names and that must not be removed yet; `places` are of all accounts, where `fleet` is
     a part of them."""
-    cgroups = dict(account.cgroups)
+    cgroups = dict(static.cgroups)
     for path, found in observed.cgroups.items() if staying else ():
         if tree.directory_of(path) in staying:
             cgroups.setdefault(path, found)
@@ -80,14 +79,14 @@ def desired_state(
     for path, pids in observed.members.items():
         if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):
             cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
-    doors = account.doors
+    doors = static.doors
     if staying and doors:
         doors = {**preserved_doors(fleet, observed.doors, staying), **doors}
-    network, refused = drop_ports_in_use(account.network, observed.network)
+    network, refused = drop_ports_in_use(static.network, observed.network)
     network = preserved_addresses(network, observed.network, staying)
-    views = preserved_views(account.views, observed.views, staying)
-    unmet = {**account.unmet, **refused, **unmet_quotas(observed.quotas)}
-    quotas = quotas_now(account.quotas, observed.quotas, staying)
+    views = preserved_views(static.views, observed.views, staying)
+    unmet = {**static.unmet, **refused, **unmet_quotas(observed.quotas)}
+    quotas = quotas_now(static.quotas, observed.quotas, staying)
     return World(
         cgroups,
         elsewhere,
@@ -107,7 +106,7 @@ def _revoked(fleet: Fleet, observed: World) -> Iterator[tuple[str, int]]:
             yield process.cgroup, process.uid
 
 
-def _defaults(host: Host, machine: Machine, control: str, weight_at: str) -> Iterator[tuple[str, Knobs]]:
+def _defaults(host: Host, machine: Machine, control: str, weight_cgroup: str) -> Iterator[tuple[str, Knobs]]:
     around = LimitContext(machine, machine.memory)
     limits = dict(host.ceiling)
     weight = limits.pop("cpu.weight", 100)
@@ -117,10 +116,10 @@ def _defaults(host: Host, machine: Machine, control: str, weight_at: str) -> Ite
     ceiling = knobs(limits, around)
     del ceiling[FREEZE]
     root: dict[str, str] = {SUBTREE_CONTROL: control}
-    if weight_at == tree.ROOT:
+    if weight_cgroup == tree.ROOT:
         root["cpu.weight"] = str(weight)
     else:
-        yield weight_at, {"cpu.weight": str(weight)}
+        yield weight_cgroup, {"cpu.weight": str(weight)}
     yield tree.ROOT, root
     yield tree.USERS, {SUBTREE_CONTROL: control, **ceiling}
     yield tree.PENALTY, knobs(host.penalty, around)

@@ -54,35 +54,35 @@ def _published(fleet: Fleet) -> Iterator[Published]:
                 yield from (Published(it.publish, address, it.listen or it.publish) for address in account.addresses)
 
 
-def drop_ports_in_use(account: Network, observed: Network) -> tuple[Network, dict[str, str]]:
+def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict[str, str]]:
     """What the machine serves itself is not led away; and why, by account."""
-    if not observed.ports_in_use or account.rules is None:
-        return account, {}
-    refused = {it for it in account.rules.published if it.port in observed.ports_in_use}
+    if not observed.ports_in_use or wanted.rules is None:
+        return wanted, {}
+    refused = {it for it in wanted.rules.published if it.port in observed.ports_in_use}
     unmet = {
-        f"{tree.account(account.addresses[it.address])} port {it.port}": f"{account.addresses[it.address]} cannot publish "
+        f"{tree.account(wanted.addresses[it.address])} port {it.port}": f"{wanted.addresses[it.address]} cannot publish "
         f"port {it.port}: the machine itself listens there (ss -lntup sport = :{it.port})"
         for it in sorted(refused)
     }
-    return account._replace(rules=account.rules._replace(published=account.rules.published - refused)), unmet
+    return wanted._replace(rules=wanted.rules._replace(published=wanted.rules.published - refused)), unmet
 
 
-def preserved_addresses(account: Network, observed: Network, staying: Collection[str]) -> Network:
+def preserved_addresses(wanted: Network, observed: Network, staying: Collection[str]) -> Network:
     """While an account stays that no spec names, whatever address no other has may be its own."""
-    if not staying or not observed.addresses or account.rules is None:
-        return account
+    if not staying or not observed.addresses or wanted.rules is None:
+        return wanted
     owners = frozenset(observed.rules.owners if observed.rules else ())
-    left = frozenset([grant for grant in owners if grant[1] not in account.addresses])
-    rules = _with_left(account.rules, observed.rules or Rules(), left)
-    homes = {**_left(account, observed), **account.gate.homes} if account.gate else {}
-    gate = account.gate._replace(homes=homes, peers=rules.peers) if account.gate else None
+    left = frozenset([grant for grant in owners if grant[1] not in wanted.addresses])
+    rules = _with_left(wanted.rules, observed.rules or Rules(), left)
+    homes = {**_left(wanted, observed), **wanted.gate.homes} if wanted.gate else {}
+    gate = wanted.gate._replace(homes=homes, peers=rules.peers) if wanted.gate else None
     theirs = {grant.address for grant in left}
     names = [line for line in observed.names or () if line.partition(" ")[0] in theirs]
-    return account._replace(
-        addresses={**observed.addresses, **account.addresses},
+    return wanted._replace(
+        addresses={**observed.addresses, **wanted.addresses},
         rules=rules,
         gate=gate,
-        names=tuple(sorted((*account.names, *names), key=_named)) if account.names and names else account.names,
+        names=tuple(sorted((*wanted.names, *names), key=_named)) if wanted.names and names else wanted.names,
     )
 
 
@@ -102,10 +102,10 @@ def _named(line: str) -> str:
     return line.split()[1].removesuffix(f".{DOMAIN}")
 
 
-def _left(account: Network, observed: Network) -> dict[int, UidAddresses]:
+def _left(wanted: Network, observed: Network) -> dict[int, UidAddresses]:
     """Homes whose addresses are nobody else's now."""
     homes = observed.gate.homes if observed.gate else {}
-    return {uid: home for uid, home in homes.items() if home.v4 not in account.addresses}
+    return {uid: home for uid, home in homes.items() if home.v4 not in wanted.addresses}
 
 
 def network_steps(desired: Network, observed: Network) -> Iterator[Step]:

@@ -20,19 +20,19 @@ def _quota(account: Account) -> Quota:
     return Quota(-(-space // BLOCK) if isinstance(space, int) else 0, files if isinstance(files, int) else 0)
 
 
-def quotas_now(account: Quotas, observed: Quotas, staying: Collection[str]) -> Quotas:
+def quotas_now(wanted: Quotas, observed: Quotas, staying: Collection[str]) -> Quotas:
     """With the rows: of those that were sold some, as far as their file systems could be looked at, and of those that
     were given limits before. These are lifted, unless their account stays as it is. Of others no row is wanted."""
-    wanted = dict(_earlier(account, observed, staying))
-    for uid, it in account.sold.items():
+    wanted = dict(_earlier(wanted, observed, staying))
+    for uid, it in wanted.sold.items():
         if system := observed.filesystems.get(it.path):
             wanted[QuotaKey(system.name, uid)] = it._replace(quota=it.quota.in_grains(system.grain))
-    return account._replace(wanted=wanted)
+    return wanted._replace(wanted=wanted)
 
 
-def _earlier(account: Quotas, observed: Quotas, staying: Collection[str]) -> Iterator[tuple[QuotaKey, QuotaSpec]]:
+def _earlier(wanted: Quotas, observed: Quotas, staying: Collection[str]) -> Iterator[tuple[QuotaKey, QuotaSpec]]:
     for row, directory in observed.applied.items():
-        now = account.sold.get(row.uid)
+        now = wanted.sold.get(row.uid)
         if row in observed.mountpoints and not (now and now.path not in observed.filesystems):
             quota = observed.allowed[row] if directory in staying else UNLIMITED
             yield row, QuotaSpec(directory, observed.mountpoints[row], quota)

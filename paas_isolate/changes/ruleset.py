@@ -53,9 +53,9 @@ def number(text: str) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:4], "big") or 1
 
 
-def _chain(name: str, account: tuple[str, ...]) -> Iterator[str]:
+def _chain(name: str, sentences: tuple[str, ...]) -> Iterator[str]:
     yield f"add chain {TABLE} {name}\n"
-    yield from (f"add rule {TABLE} {name} {rule}\n" for rule in egress.rules(account))
+    yield from (f"add rule {TABLE} {name} {rule}\n" for rule in egress.rules(sentences))
 
 
 def _no_chain(name: str) -> Iterator[str]:

@@ -36,10 +36,10 @@ def coverage(installation: Installation, account: str, everything: bool, as_json
     """
     fleet = installation.fleet()
     places = Placement(fleet)
-    with installation.wheel(fleet) as wheel:
+    with installation.open(fleet) as reconciler:
         if account and account not in fleet.accounts:
             raise unknown(account, fleet)
-        seen = compare(wheel)
+        seen = compare(reconciler)
         processes = [process for process in seen.observed.processes if _counts(places, fleet, process)]
     processes, broken = _placed(places, processes)
     broken = {**broken, **seen.broken}

@@ -12,6 +12,7 @@ from paas_isolate.cli import output
 from paas_isolate.errors import BusyError, PaasError, in_words
 from paas_isolate.installation import Installation
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.kernel import Kernel
 from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
@@ -68,7 +69,7 @@ class Emergency:
             self.fail("the doors cannot be closed", error)
         was = cgroups.read(path, FREEZE)
         knobs = [SetKnob(path, FREEZE, "1", was)] if was != "1" else []
-        ended = [self._tell(outcome) for outcome in apply(cgroups, (*steps, *knobs), doors)]
+        ended = [self._tell(outcome) for outcome in apply(Kernel(cgroups, doors), (*steps, *knobs))]
         return all(ended)
 
     def _tell(self, outcome: Outcome) -> bool:

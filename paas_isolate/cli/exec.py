@@ -12,7 +12,7 @@ from paas_isolate.installation import Installation, account_of, need_root, no_su
 from paas_isolate.linux.services.launch import installed
 from paas_isolate.linux.system.users import HostUsers
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
-from paas_isolate.reconcile import reconcile
+from paas_isolate.reconcile import Scope, reconcile
 from paas_isolate.source import decisions
 
 LAUNCHERS = ("/usr/local/sbin/paas-enter", "/usr/sbin/paas-enter")
@@ -90,8 +90,8 @@ def _open_door(installation: Installation, account: Account, uid: int, service: 
         return
     with installation.locked(wait=WAIT):
         decisions.save(installation.state, decisions.load(installation.state)._replace(launcher=True))
-        with installation.wheel(installation.fleet(remember=True), account=account.name) as wheel:
-            _tell(reconcile(wheel, lambda _: None).remaining)
+        with installation.open(installation.fleet(remember=True), scope=Scope(account.name)) as reconciler:
+            _tell(reconcile(reconciler, lambda _: None).remaining)
 
 
 def _tell(remaining: Iterable[Outcome]) -> None:

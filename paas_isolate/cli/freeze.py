@@ -13,7 +13,7 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.reconcile import reconcile
+from paas_isolate.reconcile import Scope, reconcile
 from paas_isolate.source.notes import HELD
 from paas_isolate.terminate import terminate
 
@@ -107,8 +107,8 @@ def _patience(fleet: Fleet) -> float:
 
 def _turn(installation: Installation, target: str) -> bool:
     """A run for the account, under the lock; whether nothing has failed."""
-    with installation.wheel(installation.fleet(remember=True), account=target.partition("/")[0]) as wheel:
-        report = reconcile(wheel, lambda outcome: output.line(output.outcome_line(outcome)))
+    with installation.open(installation.fleet(remember=True), scope=Scope(target.partition("/")[0])) as reconciler:
+        report = reconcile(reconciler, lambda outcome: output.line(output.outcome_line(outcome)))
     for outcome in report.remaining:
         output.line(output.outcome_line(outcome), err=True)
     output.broken(report.broken)

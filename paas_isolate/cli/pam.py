@@ -119,8 +119,8 @@ def status(installation: Installation, as_json: bool) -> int:
     """Say whether logins pass the module, with which options, and who is exempt. Exit status 3 where they do not, or
     where the lines are not what config.yaml says now."""
     fleet = installation.fleet()
-    with installation.wheel(fleet) as wheel:
-        root = wheel.cgroups.root
+    with installation.open(fleet) as reconciler:
+        root = reconciler.kernel.cgroups.root
         doors = DoorDirectory(installation.doors, root).observe()
     ours = {name: line for name in auth_update.STACKS if (line := _module_line(name))}
     written = check_options({name: stacks.lines(name) for name in auth_update.STACKS}, fleet, root, installation.doors)
@@ -202,9 +202,9 @@ def _lay_doors(installation: Installation, fleet: Fleet) -> None:
     decided = decisions.load(installation.state)
     if not decided.doors:
         decisions.save(installation.state, decided._replace(doors=True))
-    with installation.wheel(fleet) as wheel:
-        report = reconcile(wheel, lambda _: None)
-        if COMPLETE not in DoorDirectory(installation.doors, wheel.cgroups.root).observe():
+    with installation.open(fleet) as reconciler:
+        report = reconcile(reconciler, lambda _: None)
+        if COMPLETE not in DoorDirectory(installation.doors, reconciler.kernel.cgroups.root).observe():
             for outcome in report.remaining:
                 output.line(output.outcome_line(outcome), err=True)
             raise HostError("the doors are not complete", hint="paas-isolate reconcile says what is wrong")

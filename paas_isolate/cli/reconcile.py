@@ -1,4 +1,4 @@
-"""diff and reconcile: one look, one turn of the wheel."""
+"""diff and reconcile: one look, one turn of the reconciler."""
 
 import click
 
@@ -9,7 +9,7 @@ from paas_isolate.cli.run import reconcile as run
 from paas_isolate.exits import Exit
 from paas_isolate.full_pass import circumstances
 from paas_isolate.installation import Installation
-from paas_isolate.reconcile import compare
+from paas_isolate.reconcile import Scope, compare
 
 
 @click.command()
@@ -20,8 +20,8 @@ from paas_isolate.reconcile import compare
 def diff(installation: Installation, exit_code: bool, account: str, as_json: bool) -> int:
     """Say what reconcile would do, one sentence a step. Changes nothing."""
     fleet = installation.fleet()
-    with installation.wheel(fleet, account=account) as wheel:
-        seen = compare(wheel)
+    with installation.open(fleet, scope=Scope(account)) as reconciler:
+        seen = compare(reconciler)
     fleet = fleet.with_broken(seen.broken)
     if as_json:
         output.print_json({"changes": [str(step) for step in seen.changes], **circumstances(fleet, seen)})

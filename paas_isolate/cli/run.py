@@ -14,7 +14,7 @@ from paas_isolate.full_pass import complaints, exit_after, full_pass, report_dat
 from paas_isolate.installation import Installation
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.steps.service import Kill
-from paas_isolate.reconcile import Report
+from paas_isolate.reconcile import Report, Scope
 from paas_isolate.source import decisions
 from paas_isolate.text import counted
 
@@ -47,9 +47,7 @@ def reconcile(installation: Installation, manner: RunOptions) -> Exit:
                 installation,
                 _silent if manner.cron or manner.as_json else tell_outcome,
                 warn,
-                account=manner.account,
-                confirm_removal=manner.remove,
-                grace=PATIENCE,
+                Scope(manner.account, confirm_removal=manner.remove, grace=PATIENCE),
             )
             if manner.as_json:
                 output.print_json(report_data(fleet, report))

@@ -17,7 +17,7 @@ from paas_isolate.linux.services import log_tail
 from paas_isolate.linux.system.users import HostUsers
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, Service
-from paas_isolate.reconcile import Wheel, reconcile
+from paas_isolate.reconcile import Reconciler, Scope, reconcile
 from paas_isolate.source.decisions import Decisions
 from paas_isolate.source.notes import STOPPED
 from paas_isolate.terminate import terminate
@@ -151,15 +151,15 @@ def order(
         name = f"{account.directory}/{service.name}"
         installation.decide(lambda decided: decision(decided, name))
 
-        def begin(wheel: Wheel) -> None:
-            assert wheel.records is not None  # there is a service that is run
-            for replica in replicas(named(wheel.fleet, target)[1]):  # as many of them as are ordered now
-                wheel.records.order(tree.leaf(account.directory, replica.name), alive=alive)
+        def begin(reconciler: Reconciler) -> None:
+            assert reconciler.kernel.records is not None  # there is a service that is run
+            for replica in replicas(named(reconciler.intent.fleet, target)[1]):  # as many of them as are ordered now
+                reconciler.kernel.records.order(tree.leaf(account.directory, replica.name), alive=alive)
 
         return _turn(installation, fleet, account, service, begin if again else _nothing)
 
 
-def _nothing(_: Wheel) -> None:
+def _nothing(_: Reconciler) -> None:
     pass
 
 
@@ -168,17 +168,17 @@ def _turn(
     fleet: Fleet,
     account: Account,
     service: Service,
-    before: Callable[[Wheel], None] = _nothing,
+    before: Callable[[Reconciler], None] = _nothing,
 ) -> Exit:
     """A run for the account, with the patience that the service may need; under the lock."""
     patience = min(PATIENCE + (service.work.complete().stop_timeout or 0) / 1000, MOST_PATIENCE)
-    with installation.wheel(fleet, account=account.name, patience=patience) as wheel:
-        before(wheel)
-        report = reconcile(wheel, lambda outcome: output.line(output.outcome_line(outcome)))
+    with installation.open(fleet, scope=Scope(account.name, grace=patience)) as reconciler:
+        before(reconciler)
+        report = reconcile(reconciler, lambda outcome: output.line(output.outcome_line(outcome)))
     for outcome in report.remaining:
         output.line(output.outcome_line(outcome), err=True)
     output.broken(report.broken)
-    if held := frozen(wheel.frozen, account, service):
+    if held := frozen(reconciler.intent.frozen, account, service):
         output.line(f"{held} is frozen: that comes when it is thawed")
     elif not report.outcomes:
         output.line("nothing to do")

@@ -18,7 +18,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.world import Knobs
-from paas_isolate.reconcile import Comparison, Wheel, compare, conditions
+from paas_isolate.reconcile import Comparison, Reconciler, Scope, compare, conditions
 from paas_isolate.text import abbreviated
 from paas_isolate.units import format_cpu, format_size
 from paas_isolate.usage import CgroupStatus, disk_uses, processes_in_old_view, usage
@@ -34,13 +34,13 @@ RIGHT = ("MEMORY", "PROCESSES", "CPU TIME", "READ", "WRITTEN")
 def status(installation: Installation, account: str, as_json: bool) -> int:
     """Show limits beside use: every account, or one with all its leaves; what is pending, and why."""
     fleet = installation.fleet()
-    with installation.wheel(fleet, account=account) as wheel:
-        seen = compare(wheel)
+    with installation.open(fleet, scope=Scope(account)) as reconciler:
+        seen = compare(reconciler)
         broken = dict(seen.broken)
-        services = _conditions(wheel, seen, broken)
-        lines = list(_lines(wheel, seen, account, services, broken))
+        services = _conditions(reconciler, seen, broken)
+        lines = list(_lines(reconciler, seen, account, services, broken))
     fleet = installation.directory.located(fleet.with_broken(broken))
-    notes = dict(_notes(fleet, seen, wheel, account))
+    notes = dict(_notes(fleet, seen, reconciler, account))
     for path, service in services.items():
         if service.detail and (told := _told(path, service, fleet, account)):
             notes.setdefault(told[0], []).append(told[1])
@@ -63,12 +63,14 @@ def status(installation: Installation, account: str, as_json: bool) -> int:
     return Exit.ERROR if fleet.broken else Exit.CONVERGED
 
 
-def _conditions(wheel: Wheel, seen: Comparison, broken: dict[str, Trouble]) -> Mapping[str, Condition]:
+def _conditions(reconciler: Reconciler, seen: Comparison, broken: dict[str, Trouble]) -> Mapping[str, Condition]:
     def of(names: Sequence[str]) -> Mapping[str, Condition]:
-        some = wheel.fleet._replace(accounts={name: wheel.fleet.accounts[name] for name in names})
-        return conditions(wheel._replace(fleet=some), seen.observed.runs)
+        some = reconciler.intent.fleet._replace(
+            accounts={name: reconciler.intent.fleet.accounts[name] for name in names}
+        )
+        return conditions(reconciler.with_fleet(some), seen.observed.runs)
 
-    found, wrong = without_broken(of, tuple(wheel.fleet.accounts))
+    found, wrong = without_broken(of, tuple(reconciler.intent.fleet.accounts))
     broken.update(wrong)
     return found
 
@@ -84,9 +86,13 @@ def _told(path: str, service: Condition, fleet: Fleet, account: str) -> tuple[st
 
 
 def _lines(
-    wheel: Wheel, seen: Comparison, account: str, services: Mapping[str, Condition], broken: dict[str, Trouble]
+    reconciler: Reconciler,
+    seen: Comparison,
+    account: str,
+    services: Mapping[str, Condition],
+    broken: dict[str, Trouble],
 ) -> Iterator[CgroupStatus]:
-    sold = wheel.fleet.accounts.get(account)
+    sold = reconciler.intent.fleet.accounts.get(account)
     observed = seen.observed.cgroups
     if sold is not None:
         paths = [
@@ -97,13 +103,13 @@ def _lines(
         paths = [path for path in observed if tree.directory_of(path) == account]
     else:
         paths = [path for path in observed if tree.is_account(path)]
-    names = {each.directory: each for each in wheel.fleet.accounts.values()}
+    names = {each.directory: each for each in reconciler.intent.fleet.accounts.values()}
     for path in sorted(path for path in paths if path in observed):
         service = services.get(path)
-        state = _state(path, seen, wheel, names)
+        state = _state(path, seen, reconciler, names)
         state = service.state if service and state in ("ok", "suspended", "frozen") else state
         try:
-            yield replace(_line(wheel.cgroups, path, observed[path], state, names), service=service)
+            yield replace(_line(reconciler.kernel.cgroups, path, observed[path], state, names), service=service)
         except Exception as error:  # noqa: BLE001  (one cgroup that cannot be read hides no other)
             directory = tree.directory_of(path)
             broken[names[directory].name if directory in names else directory] = trouble(error)
@@ -115,21 +121,24 @@ def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, names: dict[
     return CgroupStatus(name, path, state, knobs, usage(cgroups, path))
 
 
-def _state(path: str, seen: Comparison, wheel: Wheel, names: dict[str, Account]) -> str:
+def _state(path: str, seen: Comparison, reconciler: Reconciler, names: dict[str, Account]) -> str:
     directory = tree.directory_of(path)
     account = names.get(directory)
     if directory in seen.removals.accepted or directory in seen.removals.waiting:
         return "leaving"
-    if account is None or account.name in wheel.fleet.on_last_good:
+    if account is None or account.name in reconciler.intent.fleet.on_last_good:
         return "kept"
     if account.suspended:
         return "suspended"
-    if account.directory in wheel.frozen or f"{account.directory}/{path.rpartition('/')[2]}" in wheel.frozen:
+    if (
+        account.directory in reconciler.intent.frozen
+        or f"{account.directory}/{path.rpartition('/')[2]}" in reconciler.intent.frozen
+    ):
         return "frozen"
     return "pending" if any(step.owner == directory for step in seen.changes) else "ok"
 
 
-def _notes(fleet: Fleet, seen: Comparison, wheel: Wheel, account: str) -> Iterator[tuple[str, list[str]]]:
+def _notes(fleet: Fleet, seen: Comparison, reconciler: Reconciler, account: str) -> Iterator[tuple[str, list[str]]]:
     """What somebody should know about each account: its pending steps, why it is kept or not removed."""
     notes: dict[str, list[str]] = {}
     files: dict[str, str] = {}
@@ -147,9 +156,9 @@ def _notes(fleet: Fleet, seen: Comparison, wheel: Wheel, account: str) -> Iterat
     staying = (*seen.removals.waiting, *fleet.on_last_good)
     for directory, reason in waiting(seen.desired.quotas, seen.observed.quotas, staying):
         notes.setdefault(directory, []).append(reason)
-    for step in _pending(seen.changes, wheel.account):
+    for step in _pending(seen.changes, reconciler.scope.account):
         notes.setdefault(step.owner or "the tree", []).append(f"to do: {step}")
-    for directory, pids in processes_in_old_view(fleet, seen.observed, wheel.account).items():
+    for directory, pids in processes_in_old_view(fleet, seen.observed, reconciler.scope.account).items():
         told = abbreviated([str(pid) for pid in pids])
         notes.setdefault(directory, []).append(f"see another view than new sessions do, until they end: {told}")
     if account in fleet.accounts:

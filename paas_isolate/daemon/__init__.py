@@ -1,1 +1,1 @@
-"""When to turn the wheel, where something says that it is time: the same wheel as cron's."""
+"""When to turn the reconciler, where something says that it is time: the same reconciler as cron's."""

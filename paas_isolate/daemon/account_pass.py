@@ -1,4 +1,4 @@
-"""One account's turn of the wheel: look, compare, mend, look again, where nobody else is concerned."""
+"""One account's turn of the reconciler: look, compare, mend, look again, where nobody else is concerned."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from paas_isolate.model.steps import Step
 from paas_isolate.model.view import Views
 from paas_isolate.model.world import COMPLETE, World
 from paas_isolate.observe import observe_account
-from paas_isolate.reconcile import ROUNDS, Wheel, desired_intent, desired_services_now, managed_services_of
+from paas_isolate.reconcile import ROUNDS, Reconciler, desired_intent, desired_services_now, managed_services_of
 
 
 class AccountChange(NamedTuple):
@@ -70,32 +70,34 @@ def restricted_to(fleet: Fleet, *accounts: Account) -> Fleet:
     return fleet._replace(accounts={account.name: account for account in accounts}, on_last_good={})
 
 
-def runs_of(wheel: Wheel, leaves: Sequence[str]) -> dict[str, Run]:
+def runs_of(reconciler: Reconciler, leaves: Sequence[str]) -> dict[str, Run]:
     """What ran last in these leaves."""
-    if wheel.records is None:
+    if reconciler.kernel.records is None:
         return {}
-    seen = {leaf: wheel.cgroups.look(leaf, (PROCS,)) for leaf in leaves}
-    return runs(wheel.cgroups, wheel.records, {leaf: it[1] for leaf, it in seen.items() if it}, leaves)
+    seen = {leaf: reconciler.kernel.cgroups.look(leaf, (PROCS,)) for leaf in leaves}
+    return runs(
+        reconciler.kernel.cgroups, reconciler.kernel.records, {leaf: it[1] for leaf, it in seen.items() if it}, leaves
+    )
 
 
-def account_world(wheel: Wheel, account: Account) -> World:
-    """What one account should be; `wheel` is of a fleet that has no other."""
-    world = desired_intent(wheel)
+def account_world(reconciler: Reconciler, account: Account) -> World:
+    """What one account should be; `reconciler` is of a fleet that has no other."""
+    world = desired_intent(reconciler)
     cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == account.directory}
     doors = {name: target for name, target in world.doors.items() if name != COMPLETE}
     return world._replace(cgroups=cgroups, doors=doors, network=Network(), views=Views(), quotas=Quotas())
 
 
-def can_reconcile(wheel: Wheel, edit: AccountChange) -> bool:
+def can_reconcile(reconciler: Reconciler, edit: AccountChange) -> bool:
     """Whether everything around it is as a whole turn left it."""
     account = edit.sold
-    if account.directory in wheel.removal_accepted or not wheel.cgroups.exists(tree.USERS):
+    if account.directory in reconciler.intent.removal_accepted or not reconciler.kernel.cgroups.exists(tree.USERS):
         return False
     if edit.changes_view_or_quota:
         return False
-    if edit.before is None and wheel.cgroups.exists(tree.account(account.directory)):
+    if edit.before is None and reconciler.kernel.cgroups.exists(tree.account(account.directory)):
         return False
-    return wheel.doors is None or bool(wheel.doors.observe_door((COMPLETE,)))
+    return reconciler.kernel.doors is None or bool(reconciler.kernel.doors.observe_door((COMPLETE,)))
 
 
 class AccountResult(NamedTuple):
@@ -106,32 +108,38 @@ class AccountResult(NamedTuple):
 
 
 def reconcile_account(
-    wheel: Wheel, world: World, edit: AccountChange, places: Placement, tell: Callable[[Outcome], None]
+    reconciler: Reconciler, world: World, edit: AccountChange, places: Placement, tell: Callable[[Outcome], None]
 ) -> AccountResult:
     """`world` is what should be; `places` know the account as it is now."""
     tried: set[Step] = set()
     # not the one that says that all are there: that is no account's, and a whole turn's to say
-    doors = (frozenset(world.doors) | frozenset(_doors(wheel, edit.before))) - {COMPLETE}
-    keep = managed_services_of(wheel, world)[0]
+    doors = (frozenset(world.doors) | frozenset(_doors(reconciler, edit.before))) - {COMPLETE}
+    keep = managed_services_of(reconciler, world)[0]
     desired = world
     for _ in range(ROUNDS):
-        observed = observe_account(wheel.cgroups, edit.sold, places, edit.newcomers, wheel.records, wheel.commands)
-        observed = observed._replace(doors=wheel.doors.observe_door(doors) if wheel.doors else {})
+        observed = observe_account(reconciler.kernel, edit.sold, places, edit.newcomers)
+        observed = observed._replace(
+            doors=reconciler.kernel.doors.observe_door(doors) if reconciler.kernel.doors else {}
+        )
         now = time.time()
-        desired = desired_state(wheel.fleet, world, observed, places=places)
-        desired = desired._replace(services=desired_services_now(wheel, keep, observed, now))
+        desired = desired_state(reconciler.intent.fleet, world, observed, places=places)
+        desired = desired._replace(services=desired_services_now(reconciler, keep, observed, now))
         changes = diff(desired, observed, now)
         new = tuple(step for step in changes if step not in tried)
         if not new:
             return AccountResult(not changes, desired.services.due_times)
-        for outcome in apply(wheel.cgroups, new, wheel.doors, records=wheel.records):
+        for outcome in apply(reconciler.kernel, new):
             tell(outcome)
         tried.update(new)
     return AccountResult(False, desired.services.due_times)
 
 
-def _doors(wheel: Wheel, before: Account | None) -> dict[str, str]:
-    return desired_doors(restricted_to(wheel.fleet, before), wheel.frozen) if before and wheel.doors else {}
+def _doors(reconciler: Reconciler, before: Account | None) -> dict[str, str]:
+    return (
+        desired_doors(restricted_to(reconciler.intent.fleet, before), reconciler.intent.frozen)
+        if before and reconciler.kernel.doors
+        else {}
+    )
 
 
 def same_network(edit: AccountChange, fleet: Fleet) -> bool:

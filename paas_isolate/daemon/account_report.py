@@ -12,7 +12,7 @@ from paas_isolate.daemon.counter_poll import counters
 from paas_isolate.daemon.limit_events import LimitEvents
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
-from paas_isolate.reconcile import Wheel, conditions
+from paas_isolate.reconcile import Reconciler, conditions
 from paas_isolate.usage import disk_uses, lines
 
 
@@ -28,18 +28,20 @@ class AccountReport(NamedTuple):
     notes: Sequence[str] = ()
 
 
-Opened = Callable[[Fleet], AbstractContextManager[Wheel]]
+Opened = Callable[[Fleet], AbstractContextManager[Reconciler]]
 
 
 def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
     """The account as the kernel has it at this moment, with what it was sold."""
     fleet, account = asked.account
-    with opened(restricted_to(fleet, account)) as wheel:
-        names = [leaf.name for leaf in leaves(wheel.fleet.accounts[account.name].services)]
-        found = conditions(wheel, runs_of(wheel, [tree.leaf(account.directory, name) for name in names]))
-        told = lines(wheel.cgroups, account.directory, names, state=_state(fleet, account), conditions=found)
+    with opened(restricted_to(fleet, account)) as reconciler:
+        names = [leaf.name for leaf in leaves(reconciler.intent.fleet.accounts[account.name].services)]
+        found = conditions(reconciler, runs_of(reconciler, [tree.leaf(account.directory, name) for name in names]))
+        told = lines(
+            reconciler.kernel.cgroups, account.directory, names, state=_state(fleet, account), conditions=found
+        )
         seen = [it.data() for it in told]
-        hits.take(account.directory, counters(wheel.cgroups, account), int(time.time()))
+        hits.take(account.directory, counters(reconciler.kernel.cgroups, account), int(time.time()))
     since, lately = hits.of(account.directory)
     struck = [it._asdict() for it in lately]
     notes = *_notes(fleet, account), *_of_services(seen), *disk_uses(account)

@@ -90,7 +90,7 @@ class ControlServer:
         self._undo.close()
 
     def read(self) -> Iterator[Event]:
-        """Nothing of it is news for the wheel."""
+        """Nothing of it is news for the reconciler."""
         for fd, events in self._poll.poll(0, AT_ONCE):
             if fd == self._listening.fileno():
                 self._admit()

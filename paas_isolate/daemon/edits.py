@@ -81,15 +81,18 @@ class AccountEdits:
         if edit is None or not same_network(edit, known.fleet):
             return False
         try:
-            with self._desk.locked(), self._desk.wheel(restricted_to(known.fleet, edit.sold), wired=False) as wheel:
-                world = account_world(wheel, edit.sold)
-                if world.unmet or not can_reconcile(wheel, edit):
+            with (
+                self._desk.locked(),
+                self._desk.open(restricted_to(known.fleet, edit.sold), with_network=False) as reconciler,
+            ):
+                world = account_world(reconciler, edit.sold)
+                if world.unmet or not can_reconcile(reconciler, edit):
                     return False
                 self._remember(known, edit)
-                turned = reconcile_account(wheel, world, edit, known.places, self._reporter.done)
+                turned = reconcile_account(reconciler, world, edit, known.places, self._reporter.done)
                 # after it: this takes as long as all the rest, and whoever is killed before it reads the file again
                 self._desk.directory.last_good.remember(edit.sold)
-                self._done(wheel.cgroups)
+                self._done(reconciler.kernel.cgroups)
                 self._servant.wait_for(edit.sold.directory, turned)
                 return turned.settled
         except (PaasError, OSError):

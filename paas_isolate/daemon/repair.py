@@ -9,6 +9,7 @@ from paas_isolate.changes.diff import diff
 from paas_isolate.changes.placement import Placement
 from paas_isolate.changes.refusals import as_refused
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.kernel import Kernel
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.process.commands import CommandReader
 from paas_isolate.model.knobs import SUBTREE_CONTROL
@@ -42,7 +43,7 @@ def _members(cgroups: CgroupTree, desired: World, place: str) -> Iterator[tuple[
 
 
 def apply_repairs(cgroups: CgroupTree, steps: Changes) -> tuple[Outcome, ...]:
-    return tuple(apply(cgroups, steps, None, None))
+    return tuple(apply(Kernel(cgroups), steps))
 
 
 def candidates(places: Placement, pids: Collection[int], uids: Collection[int]) -> Iterator[int]:

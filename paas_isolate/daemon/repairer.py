@@ -54,8 +54,8 @@ class Repairer:
         """After a whole turn. Where that cannot be had, nothing is ready."""
         self._ready = None
         if last.desired.network.rules is not None:
-            with self._desk.wheel(fleet) as wheel, suppress(HostError):
-                self._ready = prepared(wheel, last)
+            with self._desk.open(fleet) as reconciler, suppress(HostError):
+                self._ready = prepared(reconciler, last)
 
     def repair_knob(self, fleet: Fleet, places: Placement, heard: Event) -> bool:
         by, directory = writer_of(heard), tree.directory_of(heard.place)
@@ -65,10 +65,10 @@ class Repairer:
         try:
             with (
                 self._desk.locked(),
-                self._desk.wheel(restricted_to(fleet, *filter(None, [account])), wired=False) as wheel,
+                self._desk.open(restricted_to(fleet, *filter(None, [account])), with_network=False) as reconciler,
             ):
-                steps = differing(wheel.cgroups, desired_intent(wheel), heard.place)
-                return steps is not None and self._put_back(wheel.cgroups, steps, heard.place, by)
+                steps = differing(reconciler.kernel.cgroups, desired_intent(reconciler), heard.place)
+                return steps is not None and self._put_back(reconciler.kernel.cgroups, steps, heard.place, by)
         except BusyError:
             return False
         except (PaasError, OSError) as error:
@@ -78,15 +78,15 @@ class Repairer:
     def repair_network(self, fleet: Fleet, heard: Sequence[Event]) -> bool:
         by = "; ".join(sorted({it for it in map(writer_of, heard) if it}))
         try:
-            with self._desk.locked(), self._desk.wheel(fleet) as wheel:
-                gone = without_ruleset(wheel)
+            with self._desk.locked(), self._desk.open(fleet) as reconciler:
+                gone = without_ruleset(reconciler)
                 if gone and not self._fights.may_mend(heard[0].place, by):
                     return True
                 if gone:
-                    self._report(reinstall_ruleset(wheel, self._ready), by)
-                steps = network_changes(wheel)
+                    self._report(reinstall_ruleset(reconciler, self._ready), by)
+                steps = network_changes(reconciler)
                 if steps and (gone or self._fights.may_mend(heard[0].place, by)):
-                    self._report(apply_network(wheel, steps), by)
+                    self._report(apply_network(reconciler, steps), by)
         except BusyError:
             return False
         except (PaasError, OSError) as error:

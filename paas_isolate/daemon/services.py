@@ -126,9 +126,9 @@ class ServiceRunner:
         if account is None:
             return False
         try:
-            with self._desk.locked(), self._desk.wheel(restricted_to(fleet, account), wired=False) as wheel:
+            with self._desk.locked(), self._desk.open(restricted_to(fleet, account), with_network=False) as reconciler:
                 turned = reconcile_account(
-                    wheel, account_world(wheel, account), AccountChange(account, account), places, hear
+                    reconciler, account_world(reconciler, account), AccountChange(account, account), places, hear
                 )
                 self.wait_for(directory, turned)
                 return turned.settled

@@ -25,7 +25,7 @@ from paas_isolate.installation import Installation
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.system import control_socket
 from paas_isolate.model.account import Account, Fleet, Service
-from paas_isolate.reconcile import Wheel
+from paas_isolate.reconcile import Reconciler, Scope
 
 _PATIENCE = 60.0
 """Seconds that another run may hold the lock."""
@@ -81,9 +81,9 @@ class ControlVerbs:
             yield cgroups
 
     @contextmanager
-    def open_reconciler(self, fleet: Fleet) -> Iterator[Wheel]:
-        with self.desk.wheel(fleet, wired=False) as wheel:
-            yield wheel
+    def open_reconciler(self, fleet: Fleet) -> Iterator[Reconciler]:
+        with self.desk.open(fleet, with_network=False) as reconciler:
+            yield reconciler
 
     def ears(self, stack: ExitStack) -> list[EventSource]:
         """Those that hear who asks; and the one that hears the time, to look who has hit a limit. Without a socket
@@ -151,8 +151,7 @@ def _reconcile(here: ControlVerbs, asked: Request) -> Reply:
                 here.desk,
                 here.reporter.done,
                 here.reporter.warning,
-                account=account,
-                confirm_removal="--remove" in asked.words,
+                Scope(account, confirm_removal="--remove" in asked.words),
             )
     except PaasError as error:
         raise RefusedError(str(error), exit_of(error)) from error

@@ -144,7 +144,7 @@ def _mend_of_tree(fleet: Fleet) -> str:
 
 
 def _schedule() -> Iterator[Check]:
-    """Either cron or the timer, or nothing turns the wheel; both are harmless (one lock)."""
+    """Whether cron or the timer reconciles; both are harmless (one lock)."""
     by = [name for name, is_on in (("timer", _timer_is_on()), ("cron", _cron_is_on())) if is_on]
     if by:
         yield Check("schedule", Verdict.OK, f"reconcile runs by {' and '.join(by)}")

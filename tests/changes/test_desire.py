@@ -10,6 +10,7 @@ from paas_isolate.changes.diff import diff
 from paas_isolate.changes.order import rank
 from paas_isolate.errors import HostError
 from paas_isolate.model.account import Host, Service
+from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import DEFAULTS
 from paas_isolate.model.limits import UNLIMITED, Limits, Percent
 from paas_isolate.model.steps.cgroup import EndRevoked, MoveProcess, SetKnob
@@ -20,7 +21,7 @@ from paas_isolate.model.world import Process, World
 def wished(*accounts, observed=World(), host=None, held=(), **more):  # noqa: B008  (frozen)
     wanted = fleet(*accounts, host=host, **more)
     return desired_state(
-        wanted, desired_static(wanted, machine=MACHINE, device_of=lambda _: DISK, held=held), observed
+        wanted, desired_static(Intent(wanted, MACHINE, frozen=frozenset(held)), device_of=lambda _: DISK), observed
     ).cgroups
 
 
@@ -131,7 +132,7 @@ def test_io_limits_without_a_disk_are_told_by_name_and_hold_nothing_else_back() 
         raise HostError(f"{path} lies on tmpfs")
 
     wanted = fleet(sold("alice", {"io.read": 4096, "pids": 50, "io.of": "~/data"}), sold("bob", uid=1002))
-    world = desired_state(wanted, desired_static(wanted, machine=MACHINE, device_of=device_of), World())
+    world = desired_state(wanted, desired_static(Intent(wanted, MACHINE), device_of=device_of), World())
     assert world.unmet == {"users/alice": "io limits of users/alice cannot be kept: /home/alice/data lies on tmpfs"}
     assert world.cgroups["users/alice"]["pids.max"] == "50"
 
@@ -146,7 +147,7 @@ def test_io_limits_whose_disk_cannot_be_told_stay_as_they_are() -> None:
     wanted = fleet(sold("alice", {"io.read": 8192}, Service("web", {"io.read": 1024})), sold("bob", uid=1002))
     found = {"users/alice": slow, "users/alice/web": slow, "users/bob": slow}
     observed = World({path: {**DEFAULTS, "io.max": text} for path, text in found.items()})
-    desired = desired_state(wanted, desired_static(wanted, machine=MACHINE, device_of=device_of), observed)
+    desired = desired_state(wanted, desired_static(Intent(wanted, MACHINE), device_of=device_of), observed)
     mended = [step for step in diff(desired, observed) if isinstance(step, SetKnob) and step.knob == "io.max"]
     assert mended == [SetKnob("users/bob", "io.max", "", slow)]
     assert desired.unmet.keys() == {"users/alice", "users/alice/web"}
@@ -157,7 +158,7 @@ def test_what_runs_where_its_uid_is_another_accounts_now_ends_and_is_not_moved()
     wanted = fleet(sold("alice", uid=1005), sold("dave"))._replace(revoked={"alice": frozenset({1001})})
     there = (Process(7, 1001, "users/alice/login"), Process(8, 1005, "users/alice/login"), Process(9, 1001, "/x"))
     observed = World(processes=there, members={"users/alice/login": (7, 8)})
-    world = desired_state(wanted, desired_static(wanted, machine=MACHINE, device_of=lambda _: DISK), observed)
+    world = desired_state(wanted, desired_static(Intent(wanted, MACHINE), device_of=lambda _: DISK), observed)
     assert world.revoked == {("users/alice/login", 1001)}
     assert [it.pid for it in world.processes] == [9]
     (end,) = (it for it in diff(world, observed) if isinstance(it, EndRevoked))

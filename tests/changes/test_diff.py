@@ -10,6 +10,7 @@ from paas_isolate.changes.diff import diff
 from paas_isolate.changes.removal import removals
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Service
+from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import UNLIMITED
 from paas_isolate.model.steps import Changes
@@ -31,7 +32,7 @@ EMPTY = World({"": {SUBTREE_CONTROL: "", "cpu.weight": "100"}}, doors={COMPLETE:
 def look(wanted: Fleet, observed: World) -> Changes:
     going = removals(wanted, observed)
     staying = frozenset(going.waiting) | frozenset(wanted.on_last_good)
-    sold = desired_static(wanted, machine=MACHINE, device_of=lambda _: DISK)
+    sold = desired_static(Intent(wanted, MACHINE), device_of=lambda _: DISK)
     return diff(desired_state(wanted, sold, observed, staying=staying), observed)
 
 

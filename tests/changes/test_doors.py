@@ -7,6 +7,7 @@ from paas_isolate.changes.doors import desired_doors, door_steps, preserved_door
 from paas_isolate.changes.order import rank
 from paas_isolate.model import tree
 from paas_isolate.model.account import Host
+from paas_isolate.model.intent import Intent
 from paas_isolate.model.steps.cgroup import SetKnob
 from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
 from paas_isolate.model.view import View
@@ -44,7 +45,7 @@ def test_who_is_exempt_or_out_of_range_has_none() -> None:
 
 def test_without_a_directory_for_them_there_are_none() -> None:
     wanted = fleet(sold("alice"))
-    assert desired_static(wanted, machine=MACHINE, device_of=lambda _: "", with_doors=False).doors == {}
+    assert desired_static(Intent(wanted, MACHINE), device_of=lambda _: "", with_doors=False).doors == {}
 
 
 def test_that_all_are_there_is_said_only_when_it_is_so() -> None:

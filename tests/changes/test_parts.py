@@ -5,6 +5,7 @@ from fleets import DISK, MACHINE, fleet, sold
 from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.parts import Parts
+from paas_isolate.model.intent import Intent
 from paas_isolate.model.view import View
 from paas_isolate.model.world import Process
 
@@ -12,12 +13,12 @@ from paas_isolate.model.world import Process
 def test_a_part_has_all_that_is_an_accounts_and_nothing_of_another() -> None:
     accounts = sold("alice", uid=1001, view=View(tmp="/t/alice")), sold("bob", uid=1002, view=View(tmp="/t/bob"))
     whole = fleet(*accounts)
-    world = desired_static(whole, machine=MACHINE, device_of=lambda _: DISK)
+    world = desired_static(Intent(whole, MACHINE), device_of=lambda _: DISK)
     strays = Process(7, 1001, "/system.slice/x.service"), Process(8, 1002, "users/bob/login")
     parts = Parts(world._replace(processes=strays, members={"users/bob/login": (8,)}), whole)
     for name, pid in (("alice", 7), ("bob", 8)):
         only = whole._replace(accounts={name: whole.accounts[name]})
-        wanted = desired_static(only, machine=MACHINE, device_of=lambda _: DISK)
+        wanted = desired_static(Intent(only, MACHINE), device_of=lambda _: DISK)
         seen = parts.of([name])
         steps = diff(
             desired_state(only, wanted, seen), seen._replace(views=seen.views._replace(aging=wanted.views.aging))

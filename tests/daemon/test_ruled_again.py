@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from paas_isolate.apply import Status
 from paas_isolate.daemon import network
 from paas_isolate.errors import HostError
+from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model.network import Grant, Network, PreparedRuleset, Rules
 from paas_isolate.model.world import World
 
@@ -46,7 +47,9 @@ class Hands:
 
 
 def wheel(hands: Hands) -> Any:
-    return SimpleNamespace(network=hands, fleet=None, cgroups=None)
+    return SimpleNamespace(
+        kernel=Kernel(cast("Any", None), network=cast("Any", hands)), intent=SimpleNamespace(fleet=None)
+    )
 
 
 @pytest.fixture(autouse=True)

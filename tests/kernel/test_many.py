@@ -6,6 +6,7 @@ import pytest
 
 from paas_isolate.apply import Status, apply
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.kernel import Kernel
 from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.linux.process import fork
 from paas_isolate.model.account import Account, Fleet, Host, Service
@@ -44,10 +45,10 @@ def test_what_is_seen_is_the_same(cgroups: CgroupTree, monkeypatch: pytest.Monke
     cgroups.write("users/z_z/web", "cgroup.freeze", "1")
     cgroups.create("users/stranger")
     shared_by(1, monkeypatch)
-    alone = observe(cgroups, fleet)
+    alone = observe(Kernel(cgroups), fleet)
     assert len(alone.cgroups) == 2 + len(NAMES) * 4  # with the tree itself, users/ and the stranger, less one
     shared_by(count, monkeypatch)
-    assert observe(cgroups, fleet) == alone
+    assert observe(Kernel(cgroups), fleet) == alone
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -69,7 +70,7 @@ def test_what_is_done_is_the_same(
     doors = DoorDirectory(str(tmp_path / "doors"), cgroups.root)
     shared_by(count, monkeypatch)
 
-    ended = {outcome.step: (outcome.status, outcome.reason) for outcome in apply(cgroups, tuple(steps), doors)}
+    ended = {outcome.step: (outcome.status, outcome.reason) for outcome in apply(Kernel(cgroups, doors), tuple(steps))}
 
     assert doors.observe() == {str(uid): f"users/{name}/login" for uid, name in enumerate(NAMES) if name != "b03"}
     assert ended.pop(laid[NAMES.index("b03")])[0] is Status.SKIPPED
@@ -89,17 +90,17 @@ def test_what_is_done_is_the_same(
 
 def test_a_second_look_reads_what_was_touched(cgroups: CgroupTree, reads: list[str]) -> None:
     fleet = made(cgroups)
-    first = observe(cgroups, fleet)
+    first = observe(Kernel(cgroups), fleet)
     reads.clear()
     cgroups.write("users/a/web", "cgroup.freeze", "1")
     cgroups.remove("users/a-b/other")
     cgroups.create("users/stranger")
     cgroups.create("users/b03/web/below")
 
-    again = observe(cgroups, fleet, since=(first, {"a", "a-b"}))
+    again = observe(Kernel(cgroups), fleet, since=(first, {"a", "a-b"}))
 
     looked_at = set(reads)
-    assert again == observe(cgroups, fleet)
+    assert again == observe(Kernel(cgroups), fleet)
     assert looked_at == {
         *("", "users", "penalty", "users/stranger", "users/b03/web/below"),
         *(f"users/{name}{leaf}" for name in ("a", "a-b") for leaf in ("", "/web", "/login", "/other")),
@@ -111,16 +112,16 @@ def test_cgroups_that_somebody_made_are_seen_wherever_they_are(cgroups: CgroupTr
     strange = {"users/gone", "users/gone/web", "users/gone/web/deep", "users/a/web/mine", "users/z_z/odd"}
     for path in sorted(strange):
         cgroups.create(path)
-    known = set(observe(cgroups, fleet).cgroups)
+    known = set(observe(Kernel(cgroups), fleet).cgroups)
     assert strange < known
     assert len(known) == cgroups.descendants("users") + 2
 
 
 def test_what_vanished_meanwhile_is_not_taken_over(cgroups: CgroupTree) -> None:
     fleet = made(cgroups)
-    first = observe(cgroups, fleet)
+    first = observe(Kernel(cgroups), fleet)
     cgroups.remove("users/b10/web")
-    assert observe(cgroups, fleet, since=(first, {"a"})) == observe(cgroups, fleet)
+    assert observe(Kernel(cgroups), fleet, since=(first, {"a"})) == observe(Kernel(cgroups), fleet)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from paas_isolate import apply as hands
 from paas_isolate.apply import Outcome, Status, apply
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model.quota import UNLIMITED, Quota, QuotaKey, QuotaPort, QuotaSpec
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.steps.cgroup import CreateCgroup, SetKnob
@@ -30,7 +31,7 @@ class Tree:
 
 
 def carried_out(steps: Changes, tree: Tree) -> list[Outcome]:
-    return list(apply(cast("CgroupTree", tree), steps))
+    return list(apply(Kernel(cast("CgroupTree", tree)), steps))
 
 
 def test_a_step_that_raises_has_failed_and_its_account_is_left_alone() -> None:
@@ -79,7 +80,7 @@ def test_of_what_is_done_for_many_at_once_one_that_raises_costs_no_other() -> No
         SetQuota(QuotaKey("ext4", uid), QuotaSpec(f"u{uid}", "/home", Quota(1, 0)), UNLIMITED)
         for uid in range(1000, 1020)
     )
-    ends = list(apply(cast("CgroupTree", Tree()), steps, rations=cast("QuotaPort", quotas)))
+    ends = list(apply(Kernel(cast("CgroupTree", Tree()), quotas=cast("QuotaPort", quotas)), steps))
     assert [end.step for end in ends] == list(steps)
     wrong = {end.step.row.uid: end for end in ends if end.status is not Status.DONE}  # type: ignore[union-attr]
     assert {uid: end.status for uid, end in wrong.items()} == {1003: Status.FAILED, 1007: Status.FAILED}

@@ -13,6 +13,7 @@ from paas_isolate.changes.placement import Placement
 from paas_isolate.daemon.account_pass import AccountChange, restricted_to, same_network
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.intent import Intent
 from paas_isolate.model.world import World
 from paas_isolate.source.account_reader import AccountReader
 from paas_isolate.source.directory import SpecDirectory
@@ -100,7 +101,7 @@ class Shelf:
 
 
 def world(fleet: Fleet) -> World:
-    return desired_static(fleet, machine=MACHINE, device_of=lambda _: "254:0", held={"alice/web", "bob"})
+    return desired_static(Intent(fleet, MACHINE, frozen=frozenset({"alice/web", "bob"})), device_of=lambda _: "254:0")
 
 
 def one(fleet: Fleet, sold: Account) -> dict[str, object]:

@@ -9,6 +9,7 @@ from paas_isolate.changes.diff import diff
 from paas_isolate.changes.removal import removals
 from paas_isolate.changes.supervision import managed_services
 from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.intent import Intent
 from paas_isolate.model.world import World
 
 USERS = {"root": 0, "alice": 1001, "bob": 1002, "carol": 1003}
@@ -49,7 +50,7 @@ def gathered(text: str, users: dict[str, int], groups: dict[str, set[int]], copy
 
 
 def world(sold: Fleet) -> World:
-    return desired_static(sold, machine=MACHINE, device_of=lambda _: DISK)
+    return desired_static(Intent(sold, MACHINE), device_of=lambda _: DISK)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["with a copy", "without"])

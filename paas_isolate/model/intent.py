@@ -1,0 +1,20 @@
+"""What is sold and decided, for a pass."""
+
+from typing import NamedTuple
+
+from paas_isolate.model.account import Fleet
+from paas_isolate.model.knobs import CONTROLLERS
+from paas_isolate.model.machine import Machine
+
+
+class Intent(NamedTuple):
+    """`controllers` are those that the machine hands down to the tree. `frozen` are accounts and services (`alice`,
+    `alice/web`, by directory) that an administrator has frozen, `stopped` are services that are not to run, and
+    `removal_accepted` are the directories of accounts whose removal an earlier pass has accepted."""
+
+    fleet: Fleet
+    machine: Machine
+    controllers: tuple[str, ...] = CONTROLLERS
+    frozen: frozenset[str] = frozenset()
+    stopped: frozenset[str] = frozenset()
+    removal_accepted: frozenset[str] = frozenset()
