@@ -27,8 +27,7 @@ from paas_isolate.model.machine import Machine
 from paas_isolate.model.network import NetworkPort
 from paas_isolate.model.quota import QuotaPort
 from paas_isolate.model.run import FOREVER, NO_WISH, DesiredServices, Run
-from paas_isolate.model.steps import Changes, Step
-from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
+from paas_isolate.model.steps import Changes, DoorStep, Step
 from paas_isolate.model.steps.namespace import NamespaceStep
 from paas_isolate.model.steps.network import NetworkStep
 from paas_isolate.model.steps.service import Start
@@ -224,7 +223,7 @@ def _as_far_as_seen(found: Comparison, sold: _Desired, unseen: Mapping[str, Trou
 
 def _part_of(step: Step) -> str:
     """What is looked at for all accounts at once, of which a step changes something."""
-    if isinstance(step, SetDoor | RemoveDoor | CompleteDoors):
+    if isinstance(step, DoorStep):
         return DOORS
     if isinstance(step, NetworkStep):
         return NETWORK
