@@ -35,16 +35,7 @@ from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
 from paas_isolate.model.steps.namespace import MakeView, NamespaceStep, RemoveView, SetAging
 from paas_isolate.model.steps.network import AddAddress, NetworkStep, RemoveAddress, SetGate, SetNames, SetRules
 from paas_isolate.model.steps.quota import SetQuota
-from paas_isolate.model.steps.service import (
-    ForgetRun,
-    GiveUp,
-    Kill,
-    NotifyFailure,
-    SaveResult,
-    ScheduleJob,
-    Start,
-    Stop,
-)
+from paas_isolate.model.steps.service import ServiceStep
 from paas_isolate.model.view import NamespacePort
 
 WORTH_A_PROCESS = 1000
@@ -289,9 +280,7 @@ def _carry_out(kernel: Kernel, step: Step) -> None:
             doors.remove(name)
         case CompleteDoors() if doors:
             doors.complete()
-        case Start() | Stop() | Kill() | GiveUp() | ScheduleJob() | SaveResult() | NotifyFailure() | ForgetRun() if (
-            records
-        ):
+        case _ if isinstance(step, ServiceStep) and records:
             apply_service_step(cgroups, records, step)
         case _:
             raise HostError("no doors are kept here")

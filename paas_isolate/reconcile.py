@@ -21,8 +21,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.run import FOREVER, NO_WISH, DesiredServices, Run
-from paas_isolate.model.steps import Changes, Step
-from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
+from paas_isolate.model.steps import Changes, DoorStep, Step
 from paas_isolate.model.steps.namespace import NamespaceStep
 from paas_isolate.model.steps.network import NetworkStep
 from paas_isolate.model.steps.service import Start
@@ -203,7 +202,7 @@ def _as_far_as_seen(found: Comparison, desired: _Desired, unseen: Mapping[str, T
 
 def _part_of(step: Step) -> str:
     """What is looked at for all accounts at once, of which a step changes something."""
-    if isinstance(step, SetDoor | RemoveDoor | CompleteDoors):
+    if isinstance(step, DoorStep):
         return DOORS
     if isinstance(step, NetworkStep):
         return NETWORK

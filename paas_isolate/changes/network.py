@@ -58,12 +58,13 @@ def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict
     """What the machine serves itself is not led away; and why, by account."""
     if not observed.ports_in_use or wanted.rules is None:
         return wanted, {}
-    refused = {it for it in wanted.rules.published if it.port in observed.ports_in_use}
-    unmet = {
-        f"{tree.account(wanted.addresses[it.address])} port {it.port}": f"{wanted.addresses[it.address]} cannot publish "
-        f"port {it.port}: the machine itself listens there (ss -lntup sport = :{it.port})"
-        for it in sorted(refused)
-    }
+    refused = {published for published in wanted.rules.published if published.port in observed.ports_in_use}
+    unmet = {}
+    for published in sorted(refused):
+        directory, port = wanted.addresses[published.address], published.port
+        unmet[f"{tree.account(directory)} port {port}"] = (
+            f"{directory} cannot publish port {port}: the machine itself listens there (ss -lntup sport = :{port})"
+        )
     return wanted._replace(rules=wanted.rules._replace(published=wanted.rules.published - refused)), unmet
 
 

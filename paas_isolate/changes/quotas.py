@@ -20,19 +20,19 @@ def _quota(account: Account) -> Quota:
     return Quota(-(-space // BLOCK) if isinstance(space, int) else 0, files if isinstance(files, int) else 0)
 
 
-def quotas_now(wanted: Quotas, observed: Quotas, staying: Collection[str]) -> Quotas:
+def quotas_now(desired: Quotas, observed: Quotas, staying: Collection[str]) -> Quotas:
     """With the rows: of those that were sold some, as far as their file systems could be looked at, and of those that
     were given limits before. These are lifted, unless their account stays as it is. Of others no row is wanted."""
-    wanted = dict(_earlier(wanted, observed, staying))
-    for uid, it in wanted.sold.items():
-        if system := observed.filesystems.get(it.path):
-            wanted[QuotaKey(system.name, uid)] = it._replace(quota=it.quota.in_grains(system.grain))
-    return wanted._replace(wanted=wanted)
+    rows = dict(_earlier(desired, observed, staying))
+    for uid, spec in desired.sold.items():
+        if system := observed.filesystems.get(spec.path):
+            rows[QuotaKey(system.name, uid)] = spec._replace(quota=spec.quota.in_grains(system.grain))
+    return desired._replace(wanted=rows)
 
 
-def _earlier(wanted: Quotas, observed: Quotas, staying: Collection[str]) -> Iterator[tuple[QuotaKey, QuotaSpec]]:
+def _earlier(desired: Quotas, observed: Quotas, staying: Collection[str]) -> Iterator[tuple[QuotaKey, QuotaSpec]]:
     for row, directory in observed.applied.items():
-        now = wanted.sold.get(row.uid)
+        now = desired.sold.get(row.uid)
         if row in observed.mountpoints and not (now and now.path not in observed.filesystems):
             quota = observed.allowed[row] if directory in staying else UNLIMITED
             yield row, QuotaSpec(directory, observed.mountpoints[row], quota)

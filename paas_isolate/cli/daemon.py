@@ -10,7 +10,7 @@ from paas_isolate.cli.reporter import TerminalReporter
 from paas_isolate.cli.run import RunOptions
 from paas_isolate.cli.run import reconcile as run
 from paas_isolate.daemon.contained import ContainedActions, ContainedSource
-from paas_isolate.daemon.daemon import Daemon
+from paas_isolate.daemon.daemon import PATIENCE, Daemon
 from paas_isolate.daemon.loop import Loop
 from paas_isolate.daemon.sources import EventSources
 from paas_isolate.daemon.verbs import ControlVerbs
@@ -19,8 +19,6 @@ from paas_isolate.installation import Installation, need_root
 from paas_isolate.linux.system.notify import notify, watchdog
 
 HOUR = 3600.0
-_PATIENCE = 60.0
-"""Seconds that another run may hold the lock."""
 
 
 @click.command()
@@ -43,7 +41,7 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
     """
     need_root()
     if once:
-        return run(installation, RunOptions(wait=_PATIENCE))
+        return run(installation, RunOptions(wait=PATIENCE))
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         reporter = TerminalReporter()

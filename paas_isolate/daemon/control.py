@@ -11,18 +11,17 @@ from typing import NamedTuple
 
 from paas_isolate.changes.placement import Placement
 from paas_isolate.errors import PaasError
+from paas_isolate.exits import Exit
 from paas_isolate.model.account import Account, Fleet
 
 Reply = Mapping[str, object]
 """What goes out as JSON."""
-ERROR, WRONG, PARTLY, BUSY = 1, 2, 4, 75
-"""Exit statuses, as the command line has them."""
 
 
 class RefusedError(PaasError):
     """The answer is no, in these words, with this exit status."""
 
-    def __init__(self, words: str, status: int = ERROR) -> None:
+    def __init__(self, words: str, status: int = Exit.ERROR) -> None:
         super().__init__(*words.split("\n"))
         self.status = status
 
@@ -90,17 +89,17 @@ class Control:
         except RefusedError as no:
             return refusal(str(no), no.status)
         except (PaasError, OSError) as error:
-            return refusal(str(error) if uid == 0 else "that cannot be had now", ERROR)
+            return refusal(str(error) if uid == 0 else "that cannot be had now", Exit.ERROR)
         except Exception as error:  # noqa: BLE001  (whoever asks may be hostile; the loop serves the others too)
             self._bug(error)
-            return refusal("an error of paas-isolate's own; the log has it", ERROR)
+            return refusal("an error of paas-isolate's own; the log has it", Exit.ERROR)
         return verb.patience if told is None else _line({"told": told})
 
     def _verb(self, name: str, uid: int) -> Verb:
         verb = self._verbs.get(name)
         if verb is None:
             known = (it.name for it in self._verbs.values() if uid == 0 or it.may is not Access.ROOT)
-            raise RefusedError(f"no verb is called {name[:32]!r}; there are: {', '.join(known)}", WRONG)
+            raise RefusedError(f"no verb is called {name[:32]!r}; there are: {', '.join(known)}", Exit.WRONG)
         if verb.may is Access.ROOT and uid != 0:
             raise RefusedError("this needs root")
         return verb
@@ -113,7 +112,7 @@ class Control:
             return None, words
         customers = self._customers()
         if customers is None:
-            raise RefusedError("the daemon has not looked at everything yet", BUSY)
+            raise RefusedError("the daemon has not looked at everything yet", Exit.BUSY)
         first, slash, service = words[0].partition("/") if words else ("", "", "")
         account = account_of_caller(customers, uid) if uid else _named(customers.fleet, first)
         if uid == 0 or (slash and first == account.name):
@@ -133,9 +132,9 @@ def account_of_caller(customers: Customers, uid: int) -> Account:
 
 def _named(fleet: Fleet, name: str) -> Account:
     if not name:
-        raise RefusedError("root has no account of its own: name one", WRONG)
+        raise RefusedError("root has no account of its own: name one", Exit.WRONG)
     if (account := fleet.accounts.get(name)) is None:
-        raise RefusedError(f"no account is called {name[:64]!r}", WRONG)
+        raise RefusedError(f"no account is called {name[:64]!r}", Exit.WRONG)
     return account
 
 
@@ -144,10 +143,10 @@ def _read(line: bytes) -> tuple[str, tuple[str, ...]]:
     try:
         said = json.loads(line.decode())
     except (ValueError, RecursionError):
-        raise RefusedError("that is no line of JSON", WRONG) from None
+        raise RefusedError("that is no line of JSON", Exit.WRONG) from None
     name, words = (said.get("verb"), said.get("words", [])) if isinstance(said, dict) else (None, None)
     if not isinstance(name, str) or not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise RefusedError('expected {"verb": "…", "words": ["…"]}', WRONG)
+        raise RefusedError('expected {"verb": "…", "words": ["…"]}', Exit.WRONG)
     return name, tuple(words)
 
 

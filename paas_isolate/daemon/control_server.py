@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 
-from paas_isolate.daemon.control import BUSY, WRONG, refusal
+from paas_isolate.daemon.control import refusal
 from paas_isolate.daemon.rate_limit import Rate
+from paas_isolate.exits import Exit
 from paas_isolate.linux.events.event import Event
 from paas_isolate.linux.events.timer import Timer
 from paas_isolate.linux.system.control_socket import LONGEST, peer_of
@@ -137,7 +138,7 @@ class ControlServer:
         self._by_account[visit.account] += 1
         self._poll.register(fd, select.EPOLLIN)
         if full or many or crowded:
-            self._tell(visit, refusal("too many ask at once: ask again in a moment", BUSY))
+            self._tell(visit, refusal("too many ask at once: ask again in a moment", Exit.BUSY))
         else:
             self._hear(visit)
 
@@ -152,7 +153,7 @@ class ControlServer:
         now = time.monotonic()
         for visit in [it for it in self._visits.values() if it.late <= now]:
             if visit.waits:
-                self._tell(visit, refusal("it takes longer: look at it later", BUSY))
+                self._tell(visit, refusal("it takes longer: look at it later", Exit.BUSY))
             else:
                 self._close(visit)
         if not self._open:
@@ -182,14 +183,14 @@ class ControlServer:
         if end:
             self._answer(visit, line)
         elif len(visit.heard) > LONGEST:
-            self._tell(visit, refusal(f"a request is a line of {LONGEST} bytes at the most", WRONG))
+            self._tell(visit, refusal(f"a request is a line of {LONGEST} bytes at the most", Exit.WRONG))
         elif not more:
             self._close(visit)
 
     def _answer(self, visit: _Connection, line: bytes) -> None:
         visit.heard = b""
         if self._too_often(visit):
-            return self._tell(visit, refusal("too many questions: ask again in a moment", BUSY))
+            return self._tell(visit, refusal("too many questions: ask again in a moment", Exit.BUSY))
         answer = self._ask(line, *visit.who, partial(self._tell_later, visit))
         if isinstance(answer, bytes):
             return self._tell(visit, answer)

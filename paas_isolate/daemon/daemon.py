@@ -31,7 +31,7 @@ from paas_isolate.text import counted
 
 _SPREAD = 0.2
 """By so much of the interval machines differ, so that the guests of one host do not look all at once."""
-_PATIENCE = 60.0
+PATIENCE = 60.0
 """Seconds that another run may hold the lock; and until the next look while not all is well."""
 
 
@@ -76,7 +76,7 @@ class Daemon:
         self.ears.rewatch()
         try:
             self._look_at_machine()
-            with self._desk.locked(wait=_PATIENCE):
+            with self._desk.locked(wait=PATIENCE):
                 self._hear_writers()
                 fleet, report = full_pass(self._desk, self._writers.tell, self._reporter.warning)
         except (PaasError, OSError) as error:
@@ -136,7 +136,7 @@ class Daemon:
         return empty
 
     def grace(self) -> float:
-        return self._interval if self._well else min(self._interval, _PATIENCE)
+        return self._interval if self._well else min(self._interval, PATIENCE)
 
     def quick_check(self) -> bool:
         if self._known is None or self._fights.left_alone:

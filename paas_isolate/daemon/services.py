@@ -14,10 +14,11 @@ from paas_isolate.daemon.account_pass import (
     reconcile_account,
     restricted_to,
 )
-from paas_isolate.daemon.control import PARTLY, RefusedError
+from paas_isolate.daemon.control import RefusedError
 from paas_isolate.daemon.reporter import Reporter
 from paas_isolate.daemon.troubles import Troubles
 from paas_isolate.errors import BusyError, PaasError, trouble
+from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
 from paas_isolate.linux.process import pidfd
 from paas_isolate.linux.services.records import path_of
@@ -100,7 +101,7 @@ class ServiceRunner:
             self._ask(fleet, account.directory, service)
         if unsaved:
             until = "until the machine restarts only" if noted else "by nobody: it may start again at any time"
-            raise RefusedError(f"{service.name} is stopped, which is remembered {until}", PARTLY)
+            raise RefusedError(f"{service.name} is stopped, which is remembered {until}", Exit.PARTLY)
         return tuple(said)
 
     def _note(self, name: str, error: PaasError | OSError, *, by_customer: bool) -> bool:

@@ -14,6 +14,7 @@ from paas_isolate.daemon.account_report import me
 from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Verb
 from paas_isolate.daemon.control_server import ControlServer
 from paas_isolate.daemon.counter_poll import CounterPoller
+from paas_isolate.daemon.daemon import PATIENCE
 from paas_isolate.daemon.limit_events import LimitEvents
 from paas_isolate.daemon.loop import EventSource
 from paas_isolate.daemon.reporter import Reporter
@@ -27,8 +28,6 @@ from paas_isolate.linux.system import control_socket
 from paas_isolate.model.account import Account, Fleet, Service
 from paas_isolate.reconcile import Reconciler, Scope
 
-_PATIENCE = 60.0
-"""Seconds that another run may hold the lock."""
 _PAUSE = 1.0
 """Seconds between two orders of a customer's."""
 _LISTED = 1000
@@ -146,7 +145,7 @@ def _reconcile(here: ControlVerbs, asked: Request) -> Reply:
     account = next((word for word in asked.words if not word.startswith("-")), "")
     here.reporter.info(f"a run {f'for {account} ' if account else ''}asked for by pid {asked.pid} of uid {asked.uid}")
     try:
-        with here.desk.locked(wait=_PATIENCE):
+        with here.desk.locked(wait=PATIENCE):
             fleet, report = full_pass(
                 here.desk,
                 here.reporter.done,

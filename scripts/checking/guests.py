@@ -26,6 +26,10 @@ FIRST = (
     "test_network.py",
     "test_own.py",
     "test_own_localhost.py",
+    "test_pam.py",
+    "test_quotas.py",
+    "test_quotas_lifted.py",
+    "test_what_is_seen.py",
 )
 """Files of tests/guest that take as long in all as the others, and the tests from outside, do."""
 

@@ -40,6 +40,8 @@ class Terminal:
 
     def _become(self) -> None:
         try:
+            for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):  # as nohup and a shell's & leave them
+                signal.signal(ignored, signal.SIG_DFL)
             os.setsid()
             fcntl.ioctl(self._slave, termios.TIOCSCTTY, 0)
             for fd in (0, 1, 2):

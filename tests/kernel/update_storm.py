@@ -58,7 +58,7 @@ def other(number: int) -> tuple[Rules, Gate]:
         owners=RULES.owners | {Grant(uid, address)},
         peers=frozenset({Grant(uid, f"10.77.9.{number % 11 + 1}")}),
         published=frozenset({Published(8300 + number % 5, address, 80)}),
-        restrained=frozenset({EgressAssignment(uid, ("deny smtp",) if number % 3 else ("allow dns", "deny all"))}),
+        egress=frozenset({EgressAssignment(uid, ("deny smtp",) if number % 3 else ("allow dns", "deny all"))}),
     )
     return rules, GATE._replace(
         homes={**GATE.homes, uid: UidAddresses(address, f"fd77:7061:6173::9:{number % 37 + 1:x}")}, peers=rules.peers

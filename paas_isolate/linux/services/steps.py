@@ -18,16 +18,13 @@ from paas_isolate.model.steps.service import (
     NotifyFailure,
     SaveResult,
     ScheduleJob,
+    ServiceStep,
     Start,
     Stop,
 )
 
 
-def apply_service_step(
-    cgroups: CgroupTree,
-    records: RunRecords,
-    step: Start | Stop | Kill | GiveUp | ScheduleJob | SaveResult | NotifyFailure | ForgetRun,
-) -> None:
+def apply_service_step(cgroups: CgroupTree, records: RunRecords, step: ServiceStep) -> None:
     """Carry out one step. OSError, HostError."""
     match step:
         case Start(path, begin):

@@ -1,15 +1,6 @@
 """What all steps have in common: two are the same when they are of one kind and hold the same."""
 
-from typing import Any, Protocol, TypeVar
-
-
-class AnyStep(Protocol):
-    """One difference between what is desired and what is observed. `str()` says it in one sentence."""
-
-    @property
-    def owner(self) -> str:
-        """The account directory that the step is for; '' when all accounts depend on it."""
-
+from typing import Any, TypeVar
 
 Kind = TypeVar("Kind", bound=type[Any])
 
