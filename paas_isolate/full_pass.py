@@ -5,7 +5,6 @@ is to outlive the pass is remembered. Cron, the commands and the daemon do the s
 from collections.abc import Callable
 from typing import Any
 
-from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.changes.quotas import applied_after
 from paas_isolate.changes.removal import Removals
@@ -15,6 +14,7 @@ from paas_isolate.installation import Installation
 from paas_isolate.linux.services.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.reconcile import EVERYTHING, Comparison, Report, Scope, reconcile
 from paas_isolate.source import decisions
 

@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paas_isolate.apply import Outcome, Status, apply
+from paas_isolate.apply import apply
 from paas_isolate.changes.conditions import Condition, condition
 from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
@@ -20,6 +20,7 @@ from paas_isolate.linux.network.sockets import not_listening, ready
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.intent import Intent
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.run import FOREVER, NO_WISH, DesiredServices, Run
 from paas_isolate.model.steps import Changes, DoorStep, Step
 from paas_isolate.model.steps.namespace import NamespaceStep

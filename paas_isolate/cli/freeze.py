@@ -2,7 +2,6 @@
 
 import click
 
-from paas_isolate.apply import Status
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.cli import output
 from paas_isolate.cli.emergency import WAIT, Emergency
@@ -13,6 +12,7 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
+from paas_isolate.model.outcome import Status
 from paas_isolate.reconcile import Scope, reconcile
 from paas_isolate.source.notes import HELD
 from paas_isolate.terminate import terminate

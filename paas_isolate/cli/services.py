@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 
 import click
 
-from paas_isolate.apply import Status
 from paas_isolate.changes.knob_compiler import replicas
 from paas_isolate.cli import output
 from paas_isolate.cli.emergency import Emergency
@@ -17,6 +16,7 @@ from paas_isolate.linux.services import log_tail
 from paas_isolate.linux.system.users import HostUsers
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, Service
+from paas_isolate.model.outcome import Status
 from paas_isolate.reconcile import Reconciler, Scope, reconcile
 from paas_isolate.source.decisions import Decisions
 from paas_isolate.source.notes import STOPPED

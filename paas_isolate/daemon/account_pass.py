@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paas_isolate.apply import Outcome, apply
+from paas_isolate.apply import apply
 from paas_isolate.changes.desired import desired_state
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.doors import desired_doors
@@ -15,6 +15,7 @@ from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.network import Network
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.quota import Quotas
 from paas_isolate.model.run import Run
 from paas_isolate.model.steps import Step

@@ -3,11 +3,12 @@
 from contextlib import suppress
 from functools import cache
 
-from paas_isolate.apply import Outcome, Status, apply
+from paas_isolate.apply import apply
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.network import desired_network, drop_ports_in_use
 from paas_isolate.errors import HostError
 from paas_isolate.model.network import Network, PreparedRuleset, Rules
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.steps.network import SetRules
 from paas_isolate.model.world import World

@@ -4,7 +4,7 @@ become a customer's."""
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 
-from paas_isolate.apply import Outcome, apply
+from paas_isolate.apply import apply
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.placement import Placement
 from paas_isolate.changes.refusals import as_refused
@@ -13,6 +13,7 @@ from paas_isolate.linux.kernel import Kernel
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.process.commands import CommandReader
 from paas_isolate.model.knobs import SUBTREE_CONTROL
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.steps.cgroup import LowerMemory, MoveProcess, SetKnob
 from paas_isolate.model.world import World

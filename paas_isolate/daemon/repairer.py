@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from paas_isolate.apply import Outcome
 from paas_isolate.changes.placement import Placement
 from paas_isolate.daemon.account_pass import restricted_to
 from paas_isolate.daemon.network import apply_network, network_changes, prepared, reinstall_ruleset, without_ruleset
@@ -18,6 +17,7 @@ from paas_isolate.linux.events.event import Event
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.network import PreparedRuleset
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.steps.cgroup import LowerMemory, SetKnob
 from paas_isolate.reconcile import Comparison, desired_intent

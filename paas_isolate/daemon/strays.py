@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from paas_isolate.apply import Outcome
 from paas_isolate.changes.placement import Placement
 from paas_isolate.daemon.budget import Budget
 from paas_isolate.daemon.repair import FLIPS, RepairLimiter, apply_repairs, candidates, strays
@@ -16,6 +15,7 @@ from paas_isolate.linux.events.proc_connector import EVERYBODY, PROGRAMS, ProcCo
 from paas_isolate.linux.process.pidfd import RcuWarmer
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.steps.cgroup import MoveProcess
 
 _TOLD = 5

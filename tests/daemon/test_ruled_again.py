@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import pytest
 
-from paas_isolate.apply import Status
 from paas_isolate.daemon import network
 from paas_isolate.errors import HostError
 from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model.network import Grant, Network, PreparedRuleset, Rules
+from paas_isolate.model.outcome import Status
 from paas_isolate.model.world import World
 
 RULES = Rules(owners=frozenset({Grant(1001, "10.77.0.2")}))

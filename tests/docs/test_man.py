@@ -15,7 +15,6 @@ import pytest
 from documentation.reference import pages
 
 from paas_isolate import full_pass
-from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.conditions import Condition
 from paas_isolate.changes.origin import OriginKind
 from paas_isolate.changes.placement import Placement
@@ -32,6 +31,7 @@ from paas_isolate.linux.pam.profile import SERVICES
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.run import ProgramExit, Result
 from paas_isolate.model.steps.cgroup import RemoveCgroup
 from paas_isolate.model.world import Process, World
