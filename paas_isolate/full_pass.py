@@ -8,6 +8,7 @@ from typing import Any
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.changes.quotas import applied_after
 from paas_isolate.changes.removal import Removals
+from paas_isolate.compare import EVERYTHING, Comparison, Scope
 from paas_isolate.errors import Complaint
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
@@ -15,7 +16,7 @@ from paas_isolate.linux.services.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.outcome import Outcome, Status
-from paas_isolate.reconcile import EVERYTHING, Comparison, Report, Scope, reconcile
+from paas_isolate.reconcile import Report, reconcile
 from paas_isolate.source import decisions
 
 

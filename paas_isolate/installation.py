@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from paas_isolate.changes.supervision import scaled
+from paas_isolate.compare import EVERYTHING, Reconciler, Scope
 from paas_isolate.errors import HostError, PaasError
 from paas_isolate.linux.cgroup.location import TreeLocation, find_tree
 from paas_isolate.linux.cgroup.tree import CgroupTree
@@ -25,7 +26,6 @@ from paas_isolate.model.knobs import CONTROLLERS
 from paas_isolate.model.network import NetworkPort, Pools
 from paas_isolate.model.quota import QuotaPort
 from paas_isolate.model.view import NamespacePort
-from paas_isolate.reconcile import EVERYTHING, Reconciler, Scope
 from paas_isolate.source import decisions
 from paas_isolate.source.applied_quotas import AppliedQuotas
 from paas_isolate.source.decisions import Decisions

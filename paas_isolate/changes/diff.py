@@ -19,14 +19,14 @@ from paas_isolate.model.steps.cgroup import (
     RemoveCgroup,
     SetKnob,
 )
-from paas_isolate.model.world import Knobs, World
+from paas_isolate.model.world import DesiredWorld, Knobs, ObservedWorld
 
 
-def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
+def diff(desired: DesiredWorld, observed: ObservedWorld, now: float = 0.0) -> Changes:
     """What to do so that `observed` becomes `desired`. `()` when they agree. `now` is in seconds since the epoch, for
     services that were asked to end.
 
-    `desired.processes` are the ones that should be elsewhere, told with the place where they should be.
+    `desired.moves` are the ones that should be elsewhere, told with the place where they should be.
     """
     steps: list[Step] = []
     have = observed.cgroups
@@ -51,8 +51,8 @@ def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
     steps += network_steps(desired.network, observed.network)
     if known < len(have):
         steps += [RemoveCgroup(path) for path in have if path not in desired.cgroups]
-    there = {process.pid: process for process in observed.processes} if desired.processes else {}
-    steps += [MoveProcess(there[process.pid], process.cgroup) for process in desired.processes]
+    there = {process.pid: process for process in observed.processes} if desired.moves else {}
+    steps += [MoveProcess(there[process.pid], process.cgroup) for process in desired.moves]
     steps += [EndRevoked(path, uid) for path, uid in desired.revoked]
     if observed.runs or desired.services.patience:
         steps += service_steps(desired.services, observed, now)

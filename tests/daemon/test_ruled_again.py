@@ -11,7 +11,7 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model.network import Grant, Network, PreparedRuleset, Rules
 from paas_isolate.model.outcome import Status
-from paas_isolate.model.world import World
+from paas_isolate.model.world import DesiredWorld, ObservedWorld
 
 RULES = Rules(owners=frozenset({Grant(1001, "10.77.0.2")}))
 READY = PreparedRuleset(b"spelled", frozenset())
@@ -82,8 +82,8 @@ def test_else_it_is_worked_out(hands: Hands, ready: PreparedRuleset | None) -> N
 @pytest.mark.parametrize("found", [None, Rules()])
 def test_only_a_ruleset_that_is_as_it_should_be_is_made_ready(found: Rules | None) -> None:
     hands = Hands()
-    wanted = World(network=Network(rules=RULES))
-    look: Any = SimpleNamespace(desired=wanted, observed=World(network=Network(rules=found)))
+    wanted = DesiredWorld(network=Network(rules=RULES))
+    look: Any = SimpleNamespace(desired=wanted, observed=ObservedWorld(network=Network(rules=found)))
     assert network.prepared(wheel(hands), look) is None
     assert hands.done == []
     assert network.prepared(wheel(hands), look.__class__(desired=wanted, observed=wanted)) == READY
