@@ -17,6 +17,7 @@ from paas_isolate.linux.process.commands import CommandKey, CommandReader
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.identity import IdentityCache
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.network import Network
 from paas_isolate.model.quota import QuotaPort, Quotas
@@ -88,7 +89,7 @@ def observe_account(kernel: Kernel, account: Account, places: Placement, uids: C
     cgroups = kernel.cgroups
     seen = _Observation(cgroups, {})
     inner, leaves = _names(cgroups)
-    _observe_account(seen, inner, leaves, account, {})
+    _observe_account(seen, inner, leaves, account, IdentityCache())
     path = tree.account(account.directory)
     if cgroups.subdirectories(path) != len(seen.cgroups) - 1:
         for other in _below(cgroups, path, seen.cgroups.copy()):
@@ -165,7 +166,7 @@ def _observe_accounts(
 ) -> tuple[dict[str, Knobs], dict[str, tuple[int, ...]], dict[str, tuple[str, str, str]]]:
     """What is seen, and what was raised, as marshal knows it."""
     seen = _Observation(cgroups, {})
-    ends: dict[int, list[str]] = {}  # by identity: who bought a plan as it is shares its services
+    ends = IdentityCache[list[str]]()
     for account in accounts:
         try:
             _observe_account(seen, inner, leaves, account, ends)
@@ -175,13 +176,17 @@ def _observe_accounts(
 
 
 def _observe_account(
-    seen: _Observation, inner: tuple[str, ...], leaves: tuple[str, ...], account: Account, ends: dict[int, list[str]]
+    seen: _Observation,
+    inner: tuple[str, ...],
+    leaves: tuple[str, ...],
+    account: Account,
+    ends: IdentityCache[list[str]],
 ) -> None:
     path, services = tree.account(account.directory), account.services
     if seen.observe(path, inner):
-        below = ends.get(id(services))
+        below = ends.get(services)
         if below is None:
-            below = ends[id(services)] = [f"/{leaf.name}" for leaf in knob_compiler.leaves(services)]
+            below = ends.set([f"/{leaf.name}" for leaf in knob_compiler.leaves(services)], services)
         for end in below:
             seen.observe(path + end, leaves)
 

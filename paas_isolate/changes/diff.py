@@ -8,6 +8,7 @@ from paas_isolate.changes.order import rank
 from paas_isolate.changes.quotas import quota_steps
 from paas_isolate.changes.service_steps import service_steps
 from paas_isolate.changes.views import view_steps
+from paas_isolate.model.identity import IdentityCache
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
 from paas_isolate.model.steps import Changes, Step
 from paas_isolate.model.steps.cgroup import (
@@ -31,7 +32,7 @@ def diff(desired: DesiredWorld, observed: ObservedWorld, now: float = 0.0) -> Ch
     steps: list[Step] = []
     have = observed.cgroups
     alive = observed.populated()
-    agreed: set[tuple[int, int]] = set()  # by identity: thousands of cgroups share a few mappings
+    agreed = IdentityCache[bool]()  # thousands of cgroups share a few mappings
     known = 0
     for path, knobs in desired.cgroups.items():
         found = have.get(path)
@@ -40,11 +41,11 @@ def diff(desired: DesiredWorld, observed: ObservedWorld, now: float = 0.0) -> Ch
             steps += _settings(path, knobs)
             continue
         known += 1
-        if (pair := (id(knobs), id(found))) not in agreed:
-            mends = _mends(path, knobs, found, alive) if found != knobs else []
-            steps += mends
-            if not mends:
-                agreed.add(pair)
+        if not agreed.get(knobs, found):
+            repairs = _repairs(path, knobs, found, alive) if found != knobs else []
+            steps += repairs
+            if not repairs:
+                agreed.set(True, knobs, found)
     steps += door_steps(desired.doors, observed.doors)
     steps += view_steps(desired.views, observed.views, desired.cgroups)
     steps += quota_steps(desired.quotas, observed.quotas)
@@ -73,7 +74,7 @@ def _settings(path: str, knobs: Knobs) -> list[Step]:
     return steps
 
 
-def _mends(path: str, knobs: Knobs, found: Knobs, alive: Set[str]) -> list[Step]:
+def _repairs(path: str, knobs: Knobs, found: Knobs, alive: Set[str]) -> list[Step]:
     steps: list[Step] = []
     for knob, value in knobs.items():
         was = found.get(knob)

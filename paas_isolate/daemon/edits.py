@@ -104,5 +104,5 @@ class AccountEdits:
 
     def _remember(self, known: DaemonState, edit: AccountChange) -> None:
         known.remember(edit)
-        if has_program_rules(edit.account):
+        if has_program_rules(edit.account.services):
             self._programs_count()
