@@ -12,6 +12,7 @@ from paas_isolate.compare import EVERYTHING, Comparison, Scope
 from paas_isolate.errors import Complaint
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
+from paas_isolate.linux.cgroup.location import make_tree
 from paas_isolate.linux.services.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
@@ -35,6 +36,7 @@ def full_pass(
     fleet = installation.fleet(remember=True)
     if fleet.host.network:
         _remember_network(installation, True)
+    make_tree(fleet.host.tree)
     with installation.open(fleet, scope=scope) as reconciler:
         report = reconcile(reconciler, hear)
     fleet = fleet.with_broken(report.broken)
