@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 import pytest
-from fleets import DISK, MACHINE, fleet, service, sold
 
 from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
@@ -16,6 +15,7 @@ from paas_isolate.model.limits import UNLIMITED, Limits, Percent
 from paas_isolate.model.steps.cgroup import EndRevoked, MoveProcess, SetKnob
 from paas_isolate.model.steps.door import SetDoor
 from paas_isolate.model.world import Process, World
+from tests.support.fleets import DISK, MACHINE, fleet, service, sold
 
 
 def wished(*accounts, observed=World(), host=None, held=(), **more):  # noqa: B008  (frozen)

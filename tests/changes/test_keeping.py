@@ -5,7 +5,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kept import ILL, NOW, THREE, TWO, WEB, WELL, keep, program, ran, sell, wished
 
 from paas_isolate.changes.service_steps import service_steps
 from paas_isolate.changes.supervision import managed_services, scaled
@@ -14,6 +13,7 @@ from paas_isolate.model.run import FOREVER, MANY, ProgramExit, Run
 from paas_isolate.model.service_program import Failure, Health, Log, ServiceProgram
 from paas_isolate.model.steps.service import Kill, ScheduleJob
 from paas_isolate.model.world import World
+from tests.support.supervised import ILL, NOW, THREE, TWO, WEB, WELL, keep, program, ran, sell, wished
 
 NIGHTLY = {"schedule": "0 4 * * *"}
 

@@ -1,12 +1,12 @@
 """Which cgroups are left to root, and which globs are refused."""
 
 import pytest
-from fleets import fleet, sold
 
 from paas_isolate.changes.placement import Placement
 from paas_isolate.model.account import Host
 from paas_isolate.model.left import LEAVE, checked, compiled
 from paas_isolate.model.world import Process
+from tests.support.fleets import fleet, sold
 
 LEFT = [
     "/machine.slice/libpod-0a1b.scope",

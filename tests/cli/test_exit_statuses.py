@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from command_line import Place
+
+from tests.support.command_line import Place
 
 WRONG = "account: bob\nplan: smal\n"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import FIRST, LEAVES, Place, document, options
+
+from tests.support.command_line import FIRST, LEAVES, Place, document, options
 
 PAGE = Path(__file__).resolve().parents[2] / "man" / "paas-isolate.8"
 COMPLAINT = {"file", "text", "line", "column", "key", "warning"}

@@ -2,7 +2,8 @@
 
 import click
 import pytest
-from command_line import ALL, LEAVES, Place, options, outcome
+
+from tests.support.command_line import ALL, LEAVES, Place, options, outcome
 
 
 def assert_refused(result, words: str, *said: str) -> None:

@@ -15,10 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from guest_machine import ETC, HOSTNAME, STATE, TREE, comes_to_rest, run, systemctl, until
-from guest_paas import INSTALLED, Paas
-from guest_people import Customer, Customers, Specs
-from guest_stage import Stage, set_up
+
+from tests.support.guest.machine import ETC, HOSTNAME, STATE, TREE, comes_to_rest, run, systemctl, until
+from tests.support.guest.paas import INSTALLED, Paas
+from tests.support.guest.people import Customer, Customers, Specs
+from tests.support.guest.scene import Stage, set_up
 
 CRON = Path("/etc/cron.d/paas-isolate")
 

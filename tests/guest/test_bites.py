@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
-from guest_machine import TREE, figures, io_figures, is_alive, knob, run, share_of_a_core, until
-from guest_people import Program, hears
+
+from tests.support.guest.machine import TREE, figures, io_figures, is_alive, knob, run, share_of_a_core, until
+from tests.support.guest.people import Program, hears
 
 HOG = "held = []\nwhile True: held.append(bytearray(b'x') * (1 << 20))"
 

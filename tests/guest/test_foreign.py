@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import TREE, figures, is_alive, knob, pids_in, pids_of, run, systemctl, until
-from guest_paas import Paas
-from guest_people import Customer, Customers, Specs
-from guest_services import Yard, comm, in_journal, lives, programs
+
+from tests.support.guest.machine import TREE, figures, is_alive, knob, pids_in, pids_of, run, systemctl, until
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Customers, Specs
+from tests.support.guest.services import Yard, comm, in_journal, lives, programs
 
 UNIT = "paas-isolate-daemon.service"
 FOREIGN = programs()

@@ -3,8 +3,9 @@
 import time
 
 import pytest
-from guest_machine import cgroup_of, figures, is_alive, knob, until
-from guest_people import hears
+
+from tests.support.guest.machine import cgroup_of, figures, is_alive, knob, until
+from tests.support.guest.people import hears
 
 
 def stands_still(path: str) -> bool:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_machine import STATE, daemon, is_alive, knob, pids_in, until
-from guest_paas import Paas
-from guest_people import Customer, Specs
-from guest_services import in_journal
+
+from tests.support.guest.machine import STATE, daemon, is_alive, knob, pids_in, until
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
+from tests.support.guest.services import in_journal
 
 YEARLY = "0 0 1 1 *"
 LEAF = "users/alice/nightly"

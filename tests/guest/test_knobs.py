@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_machine import io_figures, knob, run, write_knob
-from test_bites import seconds_of
+
+from tests.guest.test_bites import seconds_of
+from tests.support.guest.machine import io_figures, knob, run, write_knob
 
 NOTHING = {
     "cpu.max": "max 100000",

@@ -6,7 +6,8 @@ import shutil
 import signal
 
 import pytest
-from guest_machine import ETC, TREE, accounts, cgroup_of, is_alive, knob, until
+
+from tests.support.guest.machine import ETC, TREE, accounts, cgroup_of, is_alive, knob, until
 
 FOUR = ("alice", "bob", "carol", "dave")
 

@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 
 import pytest
-from guest_people import Customer
-from guest_stage import FIRST, Stage
-from guest_watch import now
+
+from tests.support.guest.people import Customer
+from tests.support.guest.scene import FIRST, Stage
+from tests.support.guest.watch import now
 
 pytestmark = [pytest.mark.long, pytest.mark.hostile]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`begin` and `end` are scripts like those of guest_ways.py. `customer` is the cgroup that a customer's login
+    """`begin` and `end` are scripts, as in support/guest/ways.py. `customer` is the cgroup that a customer's login
     lands in meanwhile; '' where there is none to be had. `told` is what the customer hears then; a leaf in which
     sshd has no memory ends the connection without a word of ours."""
 

@@ -5,9 +5,10 @@ import re
 import subprocess
 
 import pytest
-from guest_machine import TREE, figures, is_alive, knob, until
-from guest_paas import INSTALLED
-from guest_people import hears, tell
+
+from tests.support.guest.machine import TREE, figures, is_alive, knob, until
+from tests.support.guest.paas import INSTALLED
+from tests.support.guest.people import hears, tell
 
 MEGABYTE = 1 << 20
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from guest_machine import DAEMON, daemon, figures, knob, systemctl, until
-from guest_paas import INSTALLED
-from guest_people import Customer, Specs
+
+from tests.support.guest.machine import DAEMON, daemon, figures, knob, systemctl, until
+from tests.support.guest.paas import INSTALLED
+from tests.support.guest.people import Customer, Specs
 
 LIMITS = {"pids": 40, "memory": "64M", "cpu": "unlimited"}  # an emulated Python is throttled for long
 SERVICES = {"web": {"limits": {"pids": 5, "memory": "20M"}}}

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_machine import pids_of, run, systemctl, until
-from guest_paas import Paas
-from guest_people import Customer, Specs
+
+from tests.support.guest.machine import pids_of, run, systemctl, until
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
 
 GET = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode().strip())"
 NGINX = """

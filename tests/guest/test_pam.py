@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import ETC, TREE, until
-from guest_paas import Paas
-from guest_people import Customer, Customers, Specs
 
 from paas_isolate.linux.pam import auth_update
+from tests.support.guest.machine import ETC, TREE, until
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Customers, Specs
 
 UNFIT, DIFFERS, WRONG_USAGE = 5, 3, 2
 CONFIG = ETC / "config.yaml"

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_machine import DAEMON, STATE, accounts, daemon, run, systemctl, until
-from guest_paas import Paas
-from guest_people import Customer, Specs
-from guest_quotas import file_system, living_at, mount
 
 from paas_isolate.linux.quota import calls
 from paas_isolate.linux.quota.calls import DiskQuotas
 from paas_isolate.linux.quota.store import QuotaStore
 from paas_isolate.model.quota import Quota
 from paas_isolate.source.applied_quotas import FILE, AppliedQuotas
+from tests.support.guest.machine import DAEMON, STATE, accounts, daemon, run, systemctl, until
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
+from tests.support.guest.quotas import file_system, living_at, mount
 
 TEN = {"max": "10M", "files": 100}
 SOLD, BY_HAND = Quota(10 << 10, 100), Quota(2048, 7)

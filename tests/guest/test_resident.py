@@ -7,11 +7,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import DAEMON, comes_to_rest, daemon, has_looked, is_alive, knob, run, systemctl, until, write_knob
-from guest_paas import Paas
-from guest_people import Customer, Specs
 
 from paas_isolate.linux.process import procfs
+from tests.support.guest.machine import (
+    DAEMON,
+    comes_to_rest,
+    daemon,
+    has_looked,
+    is_alive,
+    knob,
+    run,
+    systemctl,
+    until,
+    write_knob,
+)
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
 
 
 @pytest.fixture

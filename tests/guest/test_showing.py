@@ -4,8 +4,9 @@ import re
 import subprocess
 
 import pytest
-from guest_machine import ETC, comes_to_rest, figures, knob, tree_can_be_stopped, until
-from test_bites import HOG
+
+from tests.guest.test_bites import HOG
+from tests.support.guest.machine import ETC, comes_to_rest, figures, knob, tree_can_be_stopped, until
 
 MEGABYTE = 1 << 20
 

@@ -5,8 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from guest_machine import knob, run
-from test_bites import seconds_of
+
+from tests.guest.test_bites import seconds_of
+from tests.support.guest.machine import knob, run
 
 SIZE = 256 << 20
 

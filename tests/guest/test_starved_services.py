@@ -3,7 +3,8 @@
 import time
 
 import pytest
-from guest_machine import daemon, knob, pids_in, until, write_knob
+
+from tests.support.guest.machine import daemon, knob, pids_in, until, write_knob
 
 pytestmark = [pytest.mark.guest, pytest.mark.hostile]
 

@@ -3,7 +3,8 @@
 import time
 
 import pytest
-from guest_machine import cgroup_of, is_alive, is_confined, knob, pids_of, until
+
+from tests.support.guest.machine import cgroup_of, is_alive, is_confined, knob, pids_of, until
 
 STORM = "for i in 1 2 3 4 5 6 7 8; do (while :; do sleep 0.1; done) & done; wait"
 """Eight shells, each of which forks as long as it lives: no process of it stays for longer than a moment."""

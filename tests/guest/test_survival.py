@@ -4,7 +4,8 @@ import os
 import signal
 
 import pytest
-from guest_machine import (
+
+from tests.support.guest.machine import (
     TREE,
     accounts,
     cgroup_of,
@@ -15,7 +16,7 @@ from guest_machine import (
     tree_can_be_stopped,
     until,
 )
-from guest_people import hears
+from tests.support.guest.people import hears
 
 LIMITS = {"memory": "64M", "cpu": "20%", "pids": 40}
 KNOBS = {"memory.max": str(64 << 20), "cpu.max": "20000 100000", "pids.max": "40"}

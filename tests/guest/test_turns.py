@@ -7,10 +7,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from guest_machine import TREE, accounts, cgroup_of, is_alive, knob, until, write_knob
-from guest_people import hears
 
 from paas_isolate import apply, observe
+from tests.support.guest.machine import TREE, accounts, cgroup_of, is_alive, knob, until, write_knob
+from tests.support.guest.people import hears
 
 LOCK = "/run/paas-isolate/lock"
 

@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import knob, run
 
 from paas_isolate.linux.events.timer import ClockChangeSource
+from tests.support.guest.machine import knob, run
+from tests.support.paths import HOSTILE
 
 pytestmark = [pytest.mark.guest, pytest.mark.hostile]
-SOURCES = Path(__file__).resolve().parents[1] / "hostile"
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("hostile")
     for name in ("silent_fs", "hammer"):
-        run("gcc", "-O1", "-o", f"/usr/local/bin/hostile-{name}", str(SOURCES / f"{name}.c"))
+        run("gcc", "-O1", "-o", f"/usr/local/bin/hostile-{name}", str(HOSTILE / f"{name}.c"))
     return place
 
 

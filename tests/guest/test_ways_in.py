@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from guest_machine import cgroup_of, pids_of
-from guest_paas import Paas
-from guest_stage import ACCOUNT, Stage, Tried
-from guest_ways import WAYS, Through, Way
+
+from tests.support.guest.machine import cgroup_of, pids_of
+from tests.support.guest.paas import Paas
+from tests.support.guest.scene import ACCOUNT, Stage, Tried
+from tests.support.guest.ways import WAYS, Through, Way
 
 HEAD = ("way", "comes in by", "first instruction", "a second later", "seen outside")
 

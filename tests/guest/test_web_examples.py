@@ -10,8 +10,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from guest_machine import cgroup_of, pids_in, pids_of, run, systemctl, until
-from guest_people import Customer
+
+from tests.support.guest.machine import cgroup_of, pids_in, pids_of, run, systemctl, until
+from tests.support.guest.people import Customer
 
 EXAMPLES = Path("/usr/local/share/doc/paas-isolate/examples")
 DOORS = Path("/run/paas-isolate/doors")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import run, systemctl, until
-from guest_paas import Paas
-from guest_people import Customer, Specs
 
 from paas_isolate.linux.pam import auth_update
+from tests.support.guest.machine import run, systemctl, until
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
 
 PRIVATE = {"processes": True, "tmp": True, "shm": True}
 

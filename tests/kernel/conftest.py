@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import workplace
-from login_house import House
-from login_kit import Kit, make
-from pam_session import SANITIZERS, STRICT, Built, build
-from pam_sources import ENTER
-from shop import Shop
-from spaces import Namespace, neighbour_of, opened
-from view_stage import Sight
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.system import mounts
+from tests.support.kernel import service_host
+from tests.support.kernel.host import Shop
+from tests.support.kernel.login_host import House
+from tests.support.kernel.network_namespaces import Namespace, neighbour_of, opened
+from tests.support.kernel.pam_build import Kit, make
+from tests.support.kernel.pam_session import SANITIZERS, STRICT, Built, build
+from tests.support.kernel.pam_sources import ENTER
+from tests.support.kernel.view_host import Sight
 
 
 @pytest.fixture
@@ -135,4 +135,4 @@ def sight(cgroups: CgroupTree, view_programs: tuple[Path, Built]) -> Iterator[Si
 
 @pytest.fixture(scope="session")
 def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return workplace.build(tmp_path_factory.mktemp("sbin"))
+    return service_host.build(tmp_path_factory.mktemp("sbin"))

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pam_session import ENTERS, REFUSED, Built, Session, build, opened
-from shop import ALICE, BOB, CAROL, NO_LIMIT, Shop
 
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
+from tests.support.kernel.host import ALICE, BOB, CAROL, NO_LIMIT, Shop
+from tests.support.kernel.pam_session import ENTERS, REFUSED, Built, Session, build, opened
 
 pytestmark = pytest.mark.kernel
 

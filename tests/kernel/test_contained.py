@@ -8,17 +8,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import broken_place
 import pytest
-from broken_place import PLACES
-from conftest import Sleepers
-from shop import NO_LIMIT, Shop, wait_for, where
-from test_daemon import ALICE_UID, Resident, frozen, until, write
-from view_stage import Sight
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
+from tests.kernel.conftest import Sleepers
+from tests.kernel.test_daemon import ALICE_UID, Resident, frozen, until, write
+from tests.support.kernel import broken_place
+from tests.support.kernel.broken_place import PLACES
+from tests.support.kernel.host import NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.view_host import Sight
 
 pytestmark = pytest.mark.kernel
 

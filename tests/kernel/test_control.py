@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop import NO_LIMIT, Shop
-from test_daemon import Resident, until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.kernel.test_daemon import Resident, until
+from tests.support.kernel.host import NO_LIMIT, Shop
 
 pytestmark = pytest.mark.kernel
 ALICE = 1_000_000 + secrets.randbelow(1000) * 1000

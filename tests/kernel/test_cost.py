@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from login_house import House, leaf_of
-from login_kit import ALICE, ROOT, Kit, Person
-from logins import login
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.kernel.login_host import House, leaf_of
+from tests.support.kernel.logins import login
+from tests.support.kernel.pam_build import ALICE, ROOT, Kit, Person
 
 pytestmark = [pytest.mark.kernel, pytest.mark.long]
 

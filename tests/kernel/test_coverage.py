@@ -4,10 +4,10 @@ import json
 import os
 
 import pytest
-from conftest import Sleepers
-from shop import ALICE, BOB, Shop, wait_for
 
 from paas_isolate.linux.process import procfs
+from tests.kernel.conftest import Sleepers
+from tests.support.kernel.host import ALICE, BOB, Shop, wait_for
 
 pytestmark = pytest.mark.kernel
 

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from shop import Shop
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
+from tests.support.kernel.host import Shop
 
 pytestmark = pytest.mark.kernel
 ALICE, ALICE_UID = "users/alice", 1_000_000_000 + 100 * os.getpid()

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workplace import Workplace, opened, until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
+from tests.support.kernel.service_host import Workplace, opened, until
 
 pytestmark = pytest.mark.kernel
 FIRST = 1_500_000_000 + 100 * os.getpid()

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import pytest
-from spaces import A4, ALICE, BOB, PEER, Namespace
+
+from tests.support.kernel.network_namespaces import A4, ALICE, BOB, PEER, Namespace
 
 pytestmark = pytest.mark.kernel
 THERE, THERE6 = "192.0.2.2", "2001:db8::2"

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Sleepers
-from shop import NO_LIMIT, Shop, wait_for, where
-from workplace import ALICE, Workplace, opened, until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.pam.doors import DoorDirectory
@@ -17,6 +14,9 @@ from paas_isolate.linux.system import control_socket
 from paas_isolate.linux.system.lock import held
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
+from tests.kernel.conftest import Sleepers
+from tests.support.kernel.host import NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.service_host import ALICE, Workplace, opened, until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 

@@ -5,11 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pam_session import STRICT
-from pam_sources import ENTER
-from shop import NO_LIMIT, Shop
 
 from paas_isolate.source import decisions
+from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.pam_session import STRICT
+from tests.support.kernel.pam_sources import ENTER
 
 pytestmark = pytest.mark.kernel
 

@@ -9,8 +9,9 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import Sleepers
-from shop import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
+
+from tests.kernel.conftest import Sleepers
+from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
 
 pytestmark = pytest.mark.kernel
 

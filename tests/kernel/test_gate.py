@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.paths import SUPPORT
 
 pytestmark = pytest.mark.kernel
-HERE = Path(__file__).parent
+HOST = SUPPORT / "kernel" / "gate_host.py"
 ALICE, BOB, CAROL, FRONT, STRANGER = 48_301, 48_302, 48_303, 48_304, 48_305
 A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"
 C4, C6 = "10.77.0.3", "fd77:7061:6173::3"
@@ -32,7 +32,7 @@ class Stage:
             "--propagation",
             "private",
             sys.executable,
-            str(HERE / "gate_stage.py"),
+            str(HOST),
         ]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         self.process = subprocess.Popen(

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Sleepers
-from shop import NO_LIMIT, Shop
-from workplace import Workplace, opened, until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
+from tests.kernel.conftest import Sleepers
+from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.service_host import Workplace, opened, until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 

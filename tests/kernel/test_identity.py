@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pam_session import ENTERS, REFUSED
-from test_daemon import until
-from view_stage import PRIVATE, PYTHON, Sight
 
 from paas_isolate.linux.process import procfs
+from tests.kernel.test_daemon import until
+from tests.support.kernel.pam_session import ENTERS, REFUSED
+from tests.support.kernel.view_host import PRIVATE, PYTHON, Sight
+from tests.support.paths import HOSTILE
 
 pytestmark = pytest.mark.kernel
 
-FORKS = Path(__file__).parents[1] / "hostile" / "forks.py"
+FORKS = HOSTILE / "forks.py"
 WORKER = "services: {worker: {run: exec sleep 1000, limits: {memory: {kill: process}}}}\n"
 ENDS = "limits: {memory: {kill: process}}\n"
 

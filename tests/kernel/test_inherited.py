@@ -11,16 +11,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import burden
 import pytest
-from keeper_stage import LEAF, Stage, build
-from pam_session import QUIET, SANITIZERS, STRICT
-from pam_sources import ENTER
-from test_launcher import CUSTOMER, Machine
-from workplace import until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.service_program import Failure, Health
+from tests.kernel.test_launcher import CUSTOMER, Machine
+from tests.support.kernel import burden
+from tests.support.kernel.pam_session import QUIET, SANITIZERS, STRICT
+from tests.support.kernel.pam_sources import ENTER
+from tests.support.kernel.service_host import until
+from tests.support.kernel.shim_host import LEAF, Stage, build
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 

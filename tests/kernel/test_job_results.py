@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workplace import Workplace, opened, until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.kernel.service_host import Workplace, opened, until
 
 pytestmark = pytest.mark.kernel
 

@@ -11,12 +11,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from keeper_stage import CUSTOMER, LEAF, OTHER, Stage, as_customer, build, keep_capabilities, private_mounts
-from pam_session import QUIET
-from workplace import until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.service_program import Failure, Health
+from tests.support.kernel.pam_session import QUIET
+from tests.support.kernel.service_host import until
+from tests.support.kernel.shim_host import (
+    CUSTOMER,
+    LEAF,
+    OTHER,
+    Stage,
+    as_customer,
+    build,
+    keep_capabilities,
+    private_mounts,
+)
 
 pytestmark = pytest.mark.kernel
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from pam_session import QUIET, SANITIZERS, STRICT
-from pam_sources import ENTER
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.kernel.pam_session import QUIET, SANITIZERS, STRICT
+from tests.support.kernel.pam_sources import ENTER
 
 pytestmark = pytest.mark.kernel
 

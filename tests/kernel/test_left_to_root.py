@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Sleepers
-from shop import ALICE, NO_LIMIT, Shop, wait_for, where
+
+from tests.kernel.conftest import Sleepers
+from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for, where
 
 pytestmark = pytest.mark.kernel
 

@@ -5,13 +5,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import login_stacks
 import pytest
-from login_house import House, leaf_of, near
-from login_kit import ADMIN, ALICE, BOB, CUSTOMERS, OPERATOR, ROOT, Kit
-from logins import ASKED, KEY, LOOK, PASSWORD, Checker, cgroup_told, client, connection, login, run, wait_for
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.kernel import login_stacks
+from tests.support.kernel.login_host import House, leaf_of, near
+from tests.support.kernel.logins import (
+    ASKED,
+    KEY,
+    LOOK,
+    PASSWORD,
+    Checker,
+    cgroup_told,
+    client,
+    connection,
+    login,
+    run,
+    wait_for,
+)
+from tests.support.kernel.pam_build import ADMIN, ALICE, BOB, CUSTOMERS, OPERATOR, ROOT, Kit
 
 pytestmark = pytest.mark.kernel
 

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from terminals import Terminal
-from workplace import ALICE, Workplace, opened
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.kernel.service_host import ALICE, Workplace, opened
+from tests.support.kernel.terminals import Terminal
+from tests.support.paths import HOSTILE
 
 pytestmark = pytest.mark.kernel
 
-OWN_PROCESSES = (Path(__file__).parents[1] / "hostile" / "own_processes.py").read_text()
+OWN_PROCESSES = (HOSTILE / "own_processes.py").read_text()
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from shop import NO_LIMIT, Shop
-from test_control import ALICE, CAROL, resident, run, shop  # noqa: F401  (fixtures)
-from test_daemon import Resident
+
+from tests.kernel.test_control import ALICE, CAROL, resident, run, shop  # noqa: F401  (fixtures)
+from tests.kernel.test_daemon import Resident
+from tests.support.kernel.host import NO_LIMIT, Shop
 
 pytestmark = pytest.mark.kernel
 STEP_DOWN = """

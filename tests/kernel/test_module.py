@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pam_session import ENTERS, QUIET, REFUSED, SANITIZERS, Built, Session, build, opened
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.kernel.pam_session import ENTERS, QUIET, REFUSED, SANITIZERS, Built, Session, build, opened
 
 pytestmark = pytest.mark.kernel
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from pam_session import ENTERS, SANITIZERS, Built, build
-from test_module import CUSTOMER, LEAF, PENALTY, RANGE, SERVICE_LEAF, Doors
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.kernel.test_module import CUSTOMER, LEAF, PENALTY, RANGE, SERVICE_LEAF, Doors
+from tests.support.kernel.pam_session import ENTERS, SANITIZERS, Built, build
 
 pytestmark = pytest.mark.kernel
 

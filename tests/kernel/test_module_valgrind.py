@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from checking import workshop
-from pam_session import build
-from test_module import LEAF, SERVICE_LEAF, Doors
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.kernel.test_module import LEAF, SERVICE_LEAF, Doors
+from tests.support.kernel.pam_session import build
 
 pytestmark = [pytest.mark.kernel, pytest.mark.long]
 

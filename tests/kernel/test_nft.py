@@ -3,7 +3,8 @@
 import subprocess
 
 import pytest
-from spaces import A4, A6, ALICE, B4, B6, BOB, FRONT, PEER, PRELUDE, Namespace
+
+from tests.support.kernel.network_namespaces import A4, A6, ALICE, B4, B6, BOB, FRONT, PEER, PRELUDE, Namespace
 
 pytestmark = pytest.mark.kernel
 

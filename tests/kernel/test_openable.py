@@ -2,17 +2,18 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
-from test_wired import Wired, wired
-from workplace import until
+
+from tests.kernel.test_wired import Wired, wired
+from tests.support.kernel.service_host import until
+from tests.support.paths import HOSTILE
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 __all__ = ["wired"]
 
 STRANGER = "48299"
-PROGRAM = (Path(__file__).parents[1] / "hostile" / "openable.py").read_text()
+PROGRAM = (HOSTILE / "openable.py").read_text()
 ALICE = """account: alice
 limits: {memory: {kill: process}}
 private: {tmp: true}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from checking import workshop
-from login_house import House
-from login_kit import ALICE, Kit
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.kernel.login_host import House
+from tests.support.kernel.pam_build import ALICE, Kit
 
 pytestmark = [pytest.mark.kernel, pytest.mark.long]
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from shop import Shop, many
+
+from tests.support.kernel.host import Shop, many
 
 pytestmark = pytest.mark.kernel
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pam_session import HARNESS
 
 from paas_isolate.linux.pam.evaluate import called
 from paas_isolate.linux.pam.stacks import Line, lines
+from tests.support.kernel.pam_session import HARNESS
 
 pytestmark = pytest.mark.kernel
 

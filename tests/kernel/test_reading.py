@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import Sleepers
-from shop import ALICE, wait_for
 
 from paas_isolate.changes.placement import Placement
 from paas_isolate.daemon.repair import strays
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.account import Account, Fleet, Host, Match, Service
+from tests.kernel.conftest import Sleepers
+from tests.support.kernel.host import ALICE, wait_for
 
 pytestmark = pytest.mark.kernel
 _listeners: list[set[str]] = []

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Sleepers
-from pam_session import STRICT
-from shop import ALICE, NO_LIMIT, Shop, wait_for, where
-from test_daemon import Resident, until
 
 from paas_isolate.linux.pam import refused_logins
 from paas_isolate.linux.process import procfs
 from paas_isolate.model.world import Process
+from tests.kernel.conftest import Sleepers
+from tests.kernel.test_daemon import Resident, until
+from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.pam_session import STRICT
 
 pytestmark = pytest.mark.kernel
 SUSPENDED = f"{NO_LIMIT}\nsuspended: true\n"

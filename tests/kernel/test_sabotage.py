@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from login_house import House, near
-from login_kit import ADMIN, ALICE, OPERATOR, ROOT, Kit
-from logins import KEY, PASSWORD, connection, login, wait_for
-from sabotages import SABOTAGES, Sabotage
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.kernel.login_host import House, near
+from tests.support.kernel.logins import KEY, PASSWORD, connection, login, wait_for
+from tests.support.kernel.pam_build import ADMIN, ALICE, OPERATOR, ROOT, Kit
+from tests.support.kernel.sabotages import SABOTAGES, Sabotage
 
 pytestmark = pytest.mark.kernel
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from unanswered import stuck
-from workplace import ALICE, Workplace, opened, until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.system import control_socket
 from paas_isolate.linux.system.lock import held
+from tests.support.kernel.service_host import ALICE, Workplace, opened, until
+from tests.support.kernel.unanswered import stuck
 
 pytestmark = pytest.mark.kernel
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from attackers import Attackers, attackers
-from hostile_programs import begun
-from shop import NO_LIMIT, Shop
-from test_daemon import Resident, frozen, inside, resident, stray, until, write
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.kernel.test_daemon import Resident, frozen, inside, resident, stray, until, write
+from tests.support.kernel.attackers import Attackers, attackers
+from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.hostile_programs import begun
 
 __all__ = ["attackers", "resident"]
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import burden
 import pytest
-from pam_session import QUIET, SANITIZERS, STRICT
-from pam_sources import ENTER
-from terminals import WINDOW, Terminal
-from test_launcher import CUSTOMER, Machine
-from workplace import until
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.kernel.test_launcher import CUSTOMER, Machine
+from tests.support.kernel import burden
+from tests.support.kernel.pam_session import QUIET, SANITIZERS, STRICT
+from tests.support.kernel.pam_sources import ENTER
+from tests.support.kernel.service_host import until
+from tests.support.kernel.terminals import WINDOW, Terminal
 
 pytestmark = pytest.mark.kernel
 

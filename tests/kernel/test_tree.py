@@ -6,12 +6,12 @@ import threading
 import time
 
 import pytest
-from conftest import Sleepers
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
 from paas_isolate.terminate import terminate
+from tests.kernel.conftest import Sleepers
 
 pytestmark = pytest.mark.kernel
 

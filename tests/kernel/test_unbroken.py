@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.paths import SUPPORT
 
 pytestmark = pytest.mark.kernel
-STORM = Path(__file__).parent / "update_storm.py"
+STORM = SUPPORT / "kernel" / "update_storm.py"
 
 
 def storm(cgroups: CgroupTree, changes: int) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pam_session import ENTERS, REFUSED
-from view_stage import LISTS, PRIVATE, Sight, lives
+
+from tests.support.kernel.pam_session import ENTERS, REFUSED
+from tests.support.kernel.view_host import LISTS, PRIVATE, Sight, lives
 
 pytestmark = pytest.mark.kernel
 

@@ -1,7 +1,8 @@
 """No way back: what a customer may try to see the host's mounts again, each tried."""
 
 import pytest
-from view_stage import LISTS, PRIVATE, PYTHON, Sight, lives
+
+from tests.support.kernel.view_host import LISTS, PRIVATE, PYTHON, Sight, lives
 
 pytestmark = pytest.mark.kernel
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Sleepers
-from hostile_programs import begun, built, homes, ran, silent, wait_for_state
-from shop import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
-from test_daemon import Resident, until
-from view_stage import Sight
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.kernel.conftest import Sleepers
+from tests.kernel.test_daemon import Resident, until
+from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.hostile_programs import begun, built, homes, ran, silent, wait_for_state
+from tests.support.kernel.view_host import Sight
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 

@@ -11,8 +11,9 @@ import subprocess
 import time
 
 import pytest
-from conftest import Sleepers
-from shop import ALICE, BOB, CAROL, NO_LIMIT, Shop, many, wait_for, where
+
+from tests.kernel.conftest import Sleepers
+from tests.support.kernel.host import ALICE, BOB, CAROL, NO_LIMIT, Shop, many, wait_for, where
 
 pytestmark = pytest.mark.kernel
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shop import Shop, many
-from workplace import until
+
+from tests.support.kernel.host import Shop, many
+from tests.support.kernel.service_host import until
 
 pytestmark = pytest.mark.kernel
 ALICES = ("10.77.0.1", "fd77:7061:6173::1")

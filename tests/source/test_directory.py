@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crowd import CROWD, MACHINE, Crowd
 
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Fleet
@@ -16,6 +15,8 @@ from paas_isolate.source import cache, files, spec_reader
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.source.files import identity, settled
 from paas_isolate.spec.parse import DEFAULT
+from tests.support.crowd import CROWD, MACHINE, Crowd
+from tests.support.paths import SOURCE
 
 ALICE = "account: alice\nplan: p\n"
 
@@ -193,13 +194,13 @@ def test_an_unchanged_run_imports_no_yaml(machine: Machine) -> None:
     machine.load()
     program = f"""
 import os, sys
-sys.path.insert(0, {os.path.dirname(__file__)!r} + "/../spec")
 from paas_isolate.source.directory import SpecDirectory
-from crowd import CROWD, MACHINE
+from tests.support.crowd import CROWD, MACHINE
 assert list(SpecDirectory({str(machine.etc)!r}, {str(machine.state)!r}, os.getuid()).load(CROWD, MACHINE).accounts)
 print("yaml" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    path = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", program], env=path, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 

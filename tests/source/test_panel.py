@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from crowd import CROWD, MACHINE
-from test_directory import ALICE, Machine
 
 from paas_isolate.errors import HostError, SpecError
 from paas_isolate.source import write
 from paas_isolate.source.directory import SpecDirectory
+from tests.source.test_directory import ALICE, Machine
+from tests.support.crowd import CROWD, MACHINE
 
 
 @pytest.fixture

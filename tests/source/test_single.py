@@ -4,7 +4,6 @@ import os
 import tempfile
 from pathlib import Path
 
-from crowd import CROWD, MACHINE, Crowd
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from paas_isolate.model.world import World
 from paas_isolate.source.account_reader import AccountReader
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.spec.resolve_alone import dependencies
+from tests.support.crowd import CROWD, MACHINE, Crowd
 
 NAMES = ("alice", "bob", "carol", "dora")
 """dora is no user of the machine."""

@@ -1,7 +1,6 @@
 """`allow` and `publish_ports`: what an account's file, which may be a reseller's word, gets by asking for it."""
 
 import pytest
-from crowd import CROWD, Crowd, fleet, sold
 
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import Fleet, Service
@@ -11,6 +10,7 @@ from paas_isolate.spec.allow import HIDEABLE, is_hideable
 from paas_isolate.spec.gather import UnusableFiles
 from paas_isolate.spec.parse import DEFAULT, parse_host, parse_plan
 from paas_isolate.spec.serialize import host_from, plain_host, plain_plan, plan_from
+from tests.support.crowd import CROWD, Crowd, fleet, sold
 
 CONFIG, P = "config.yaml", "plans.d/p.yaml"
 A, B, C = "accounts.d/alice.yaml", "accounts.d/bob.yaml", "accounts.d/carol.yaml"

@@ -4,7 +4,6 @@ import time
 from decimal import Decimal
 
 import pytest
-from crowd import CROWD, MACHINE, Crowd, fleet, sold
 
 from paas_isolate.model.account import Account, AccountSpec, Match, Plan, Service
 from paas_isolate.model.limits import UNLIMITED, Percent
@@ -12,6 +11,7 @@ from paas_isolate.model.service_program import ServiceProgram
 from paas_isolate.model.view import HIDDEN, View
 from paas_isolate.spec.gather import UnusableFiles, gather
 from paas_isolate.spec.parse import DEFAULT
+from tests.support.crowd import CROWD, MACHINE, Crowd, fleet, sold
 
 A, B, C, P = "accounts.d/alice.yaml", "accounts.d/bob.yaml", "accounts.d/carol.yaml", "plans.d/p.yaml"
 

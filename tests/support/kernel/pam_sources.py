@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-PAM = Path(__file__).parents[2] / "pam"
+from tests.support.paths import PAM
+
 _VARIABLES = dict(re.findall(r"^([A-Z]+) = (.*)$", (PAM / "Makefile").read_text(), re.M))
 
 

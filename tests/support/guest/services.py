@@ -6,9 +6,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from guest_machine import cgroup_of, is_alive, pids_in
-from guest_paas import Paas
-from guest_people import Customer
+from tests.support.guest.machine import cgroup_of, is_alive, pids_in
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer
 
 LAUNCHER = "paas-run"
 

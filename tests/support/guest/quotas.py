@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from guest_machine import run
-from guest_people import Customer
+
+from tests.support.guest.machine import run
+from tests.support.guest.people import Customer
 
 MAKE = {"ext4": ("mkfs.ext4", "-q", "-O", "quota"), "xfs": ("mkfs.xfs", "-q")}
 SIZE = {"ext4": 64 << 20, "xfs": 320 << 20}

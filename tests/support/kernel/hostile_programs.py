@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shop import Shop
-
-SOURCES = Path(__file__).resolve().parents[1] / "hostile"
+from tests.support.kernel.host import Shop
+from tests.support.paths import HOSTILE
 
 
 def built(name: str, place: Path) -> Path:
     program = place / name
-    command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o", program, SOURCES / f"{name}.c"]
+    command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o", program, HOSTILE / f"{name}.c"]
     subprocess.run(command, check=True)
     program.chmod(0o755)
     return program

@@ -1,4 +1,4 @@
-# What the scripts of guest_ways.py have in common; sourced by bash, as root.
+# What the scripts of support/guest/ways.py have in common; sourced by bash, as root.
 # shellcheck shell=bash
 set -eu
 F=$D/ssh_config

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pam_sources import EXPORTS, MODULE
-
 from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.kernel.pam_sources import EXPORTS, MODULE
 
 HARNESS = Path(__file__).with_name("session.c")
 STRICT = ("-std=gnu17", "-g", "-Wall", "-Wextra", "-Werror")

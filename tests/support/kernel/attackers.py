@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pam_session import STRICT
 
-HOSTILE = Path(__file__).parents[1] / "hostile"
+from tests.support.kernel.pam_session import STRICT
+from tests.support.paths import HOSTILE
 
 Attackers = Callable[[str], Path]
 """The program of a name, built where anybody may run it."""

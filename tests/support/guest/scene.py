@@ -10,13 +10,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guest_machine import TREE, pids_of, run, systemctl, until
-from guest_paas import Paas
-from guest_people import Customer, Specs
-from guest_watch import Sighting, Watch, Words, compiled, now, watching
-from guest_ways import Through, Way
-
 from paas_isolate.linux.pam import auth_update
+from tests.support.guest.machine import TREE, pids_of, run, systemctl, until
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
+from tests.support.guest.watch import Sighting, Watch, Words, compiled, now, watching
+from tests.support.guest.ways import Through, Way
 
 PRELUDE = Path(__file__).with_name("ways.sh")
 PASSWORD = "Correct-Horse-7"
@@ -125,7 +124,7 @@ class Stage:
 
     @contextmanager
     def started(self, text: str, user: Customer, output: int) -> Iterator[subprocess.Popen[bytes]]:
-        """A script as guest_ways.py has them, until the end of the context."""
+        """A script as support/guest/ways.py has them, until the end of the context."""
         (self.place / "ssh_config").write_text(SSH.format(user=user.name, place=self.place))
         names = {"U": user.name, "A": ACCOUNT, "G": GROUP, "OTHER": OTHER, "PASSWORD": PASSWORD, "BOSS": ADMINISTRATOR}
         places = {"D": str(self.place), "ENTER": LAUNCHER, "TREE": str(TREE)}

@@ -6,10 +6,9 @@ What needs limits (a leaf full of processes, one without memory) needs controlle
 from collections.abc import Callable
 from typing import NamedTuple
 
-from login_house import PENALTY, House, leaf_of
-from login_kit import ALICE
-
 from paas_isolate.linux.pam import profile
+from tests.support.kernel.login_host import PENALTY, House, leaf_of
+from tests.support.kernel.pam_build import ALICE
 
 INSIDE, IN_PENALTY = leaf_of(ALICE.name), PENALTY
 """Where a customer lands."""

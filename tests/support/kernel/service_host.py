@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from pam_session import STRICT
-from pam_sources import RUN
-from shop import NO_LIMIT, Shop
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
+from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.pam_session import STRICT
+from tests.support.kernel.pam_sources import RUN
 
 ALICE = 300_000 + secrets.randbelow(100_000) * 3
 """A uid that is drawn, so that runs beside each other do not look at each other's processes."""

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from test_read import REFUSED
+
+from tests.spec.test_read import REFUSED
 
 FILE = "bob.yaml"
 BOB = b"account: bob\n"

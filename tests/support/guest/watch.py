@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from guest_machine import TREE, run
+from tests.support.guest.machine import TREE, run
 
 SOURCE = Path(__file__).parent
 BORROWERS = ("sshd", "sshd-session", "login")
@@ -36,7 +36,7 @@ class Sighting(NamedTuple):
 
 
 class Words(NamedTuple):
-    """What a program of tests/guest/look.c said."""
+    """What a program of tests/support/guest/look.c said."""
 
     pid: int
     uid: int

@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pam_session import QUIET, Built
-from shop import ALICE, BOB, CAROL, Shop
-
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
+from tests.support.kernel.host import ALICE, BOB, CAROL, Shop
+from tests.support.kernel.pam_session import QUIET, Built
 
 PRIVATE = "private: {processes: true, tmp: true, shm: true}\n"
 LISTS = "import json, os; print(json.dumps(sorted(os.listdir({path!r}))))"

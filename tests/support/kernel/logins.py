@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Self
 
-from login_house import House
-from login_kit import CUSTOMERS, Person
-from login_stacks import STANDIN
-
 from paas_isolate.linux.process import procfs
+from tests.support.kernel.login_host import House
+from tests.support.kernel.login_stacks import STANDIN
+from tests.support.kernel.pam_build import CUSTOMERS, Person
 
 KEY, PASSWORD, ASKED = "publickey", "password", "keyboard-interactive"
 LOOK = f"sed -n s/^0::/cgroup=/p /proc/self/cgroup; echo beside=${STANDIN}"

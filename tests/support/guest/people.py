@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from guest_machine import ETC, TREE, pids_of, run, uids_of, until
+from tests.support.guest.machine import ETC, TREE, pids_of, run, uids_of, until
 
 Program = subprocess.Popen[str]
 

@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass
 from typing import IO, Any
 
-from guest_machine import until
+from tests.support.guest.machine import until
 
 INSTALLED = "/usr/local/bin/paas-isolate"
 

@@ -16,13 +16,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
-import login_stacks
-from login_kit import ADMIN, CUSTOMERS, MODERN, OPERATOR, PEOPLE, UIDS, Kit, Person
-from pam_session import Session, told
-
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.pam import profile
 from paas_isolate.linux.pam.doors import DoorDirectory
+from tests.support.kernel import login_stacks
+from tests.support.kernel.pam_build import ADMIN, CUSTOMERS, MODERN, OPERATOR, PEOPLE, UIDS, Kit, Person
+from tests.support.kernel.pam_session import Session, told
 
 SETUP = Path(__file__).with_name("logins.sh")
 PENALTY = "penalty"

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from checking import workshop
-from pam_session import HARNESS, STRICT
 
-SOURCE = Path(__file__).parents[2] / "pam"
+from tests.support.kernel.pam_session import HARNESS, STRICT
+from tests.support.paths import PAM
+
 PROGRAMS = {"ssh": "openssh-client", "make": "make", "perl": "perl-base", "unshare": "util-linux", "mount": "mount"}
 MODERN = "PerSourcePenalties no"
 """OpenSSH 9.8 and later send away who fails too often: here all come from one address, and many are to fail."""
@@ -48,7 +49,7 @@ class Kit(NamedTuple):
 def make(place: Path) -> Kit:
     workshop.have(PROGRAMS)
     sshd = workshop.daemon("sshd", "openssh-server")
-    pam = shutil.copytree(SOURCE, place / "pam")
+    pam = shutil.copytree(PAM, place / "pam")
     subprocess.run(["make", "--silent", "-C", pam, "clean", "all"], check=True)
     session = place / "session"
     subprocess.run(["gcc", *STRICT, "-o", session, HARNESS, "-lpam"], check=True)

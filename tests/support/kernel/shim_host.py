@@ -7,15 +7,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from pam_session import SANITIZERS, STRICT
-from pam_sources import RUN
-from workplace import until
-
 from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.services import launch
 from paas_isolate.model.service_program import Launch
+from tests.support.kernel.pam_session import SANITIZERS, STRICT
+from tests.support.kernel.pam_sources import RUN
+from tests.support.kernel.service_host import until
 
 CUSTOMER, OTHER = 65534, 1
 LEAF = "users/nobody/web"

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-THIEF = (Path(__file__).parents[1] / "hostile" / "inherited.py").read_text()
+from tests.support.paths import HOSTILE
+
+THIEF = (HOSTILE / "inherited.py").read_text()
 """The attacker's program. A customer can read nothing here, so it is handed over as text."""
 
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c", THIEF)
