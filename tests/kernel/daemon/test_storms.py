@@ -11,7 +11,7 @@ from statistics import median
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.kernel.test_daemon import Resident, frozen, inside, resident, stray, until, write
+from tests.kernel.daemon.test_daemon import Resident, frozen, inside, resident, stray, until, write
 from tests.support.kernel.attackers import Attackers, attackers
 from tests.support.kernel.host import NO_LIMIT, Shop
 from tests.support.kernel.hostile_programs import begun

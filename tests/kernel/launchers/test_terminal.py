@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.kernel.test_launcher import CUSTOMER, Machine
+from tests.kernel.launchers.test_enter import CUSTOMER, Machine
 from tests.support.kernel import burden
 from tests.support.kernel.pam_session import QUIET, SANITIZERS, STRICT
 from tests.support.kernel.pam_sources import ENTER

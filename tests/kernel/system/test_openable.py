@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.kernel.test_wired import Wired, wired
+from tests.kernel.network.test_addresses import Wired, wired
 from tests.support.kernel.service_host import until
 from tests.support.paths import HOSTILE
 

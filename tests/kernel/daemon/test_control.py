@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.kernel.test_daemon import Resident, until
+from tests.kernel.daemon.test_daemon import Resident, until
 from tests.support.kernel.host import NO_LIMIT, Shop
 
 pytestmark = pytest.mark.kernel

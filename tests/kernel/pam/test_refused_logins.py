@@ -14,7 +14,7 @@ from paas_isolate.linux.pam import refused_logins
 from paas_isolate.linux.process import procfs
 from paas_isolate.model.world import Process
 from tests.kernel.conftest import Sleepers
-from tests.kernel.test_daemon import Resident, until
+from tests.kernel.daemon.test_daemon import Resident, until
 from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for, where
 from tests.support.kernel.pam_session import STRICT
 

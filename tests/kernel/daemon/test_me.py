@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.test_control import ALICE, CAROL, resident, run, shop  # noqa: F401  (fixtures)
-from tests.kernel.test_daemon import Resident
+from tests.kernel.daemon.test_control import ALICE, CAROL, resident, run, shop  # noqa: F401  (fixtures)
+from tests.kernel.daemon.test_daemon import Resident
 from tests.support.kernel.host import NO_LIMIT, Shop
 
 pytestmark = pytest.mark.kernel

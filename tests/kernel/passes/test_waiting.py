@@ -13,7 +13,7 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.kernel.conftest import Sleepers
-from tests.kernel.test_daemon import Resident, until
+from tests.kernel.daemon.test_daemon import Resident, until
 from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
 from tests.support.kernel.hostile_programs import begun, built, homes, ran, silent, wait_for_state
 from tests.support.kernel.view_host import Sight
