@@ -20,8 +20,8 @@ from tests.support.paths import CASES, SOURCE
 with atheris.instrument_imports(include=["paas_isolate"]):
     from paas_isolate.model.limits import BY_NAME
     from paas_isolate.spec import fields
-    from tests.spec.test_read import REFUSED
     from tests.support import promises
+    from tests.support.refused_files import REFUSED
 
 TABLES = (
     *(fields.ACCOUNT, fields.PLAN, fields.SERVICE, fields.MATCH, fields.HEALTH),

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.guest.machine import TREE, figures, io_figures, is_alive, knob, run, share_of_a_core, until
-from tests.support.guest.people import Program, hears
-
-HOG = "held = []\nwhile True: held.append(bytearray(b'x') * (1 << 20))"
+from tests.support.guest.people import HOG, hears, seconds_of
 
 
 def test_memory_of_a_service_out_ends_all_of_the_service_and_no_neighbour(sell, paas):
@@ -157,13 +155,6 @@ def test_io_is_slowed_down_to_what_was_sold(sell, paas, limit):
     assert moved >= wanted
     assert slow > 0.8 * wanted / rate
     assert quick < slow / 2
-
-
-def seconds_of(dd: Program) -> float:
-    """What dd itself says of how long it took."""
-    said, _ = dd.communicate(timeout=60)
-    assert dd.returncode == 0, said
-    return float(said.split(" s, ")[0].rsplit(", ", 1)[1])
 
 
 @pytest.fixture

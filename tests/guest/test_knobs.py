@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.guest.test_bites import seconds_of
 from tests.support.guest.machine import io_figures, knob, run, write_knob
+from tests.support.guest.people import seconds_of
 
 NOTHING = {
     "cpu.max": "max 100000",

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.guest.test_bites import HOG
 from tests.support.guest.machine import ETC, comes_to_rest, figures, knob, tree_can_be_stopped, until
+from tests.support.guest.people import HOG
 
 MEGABYTE = 1 << 20
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.guest.test_bites import seconds_of
 from tests.support.guest.machine import knob, run
+from tests.support.guest.people import seconds_of
 
 SIZE = 256 << 20
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,17 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.system import mounts
 from tests.support.kernel import service_host
+from tests.support.kernel.attackers import Attackers
 from tests.support.kernel.host import Shop
 from tests.support.kernel.login_host import House
+from tests.support.kernel.network_host import Wired
 from tests.support.kernel.network_namespaces import Namespace, neighbour_of, opened
 from tests.support.kernel.pam_build import Kit, make
 from tests.support.kernel.pam_session import SANITIZERS, STRICT, Built, build
 from tests.support.kernel.pam_sources import ENTER
+from tests.support.kernel.processes import Sleepers
 from tests.support.kernel.view_host import Sight
+from tests.support.paths import HOSTILE
 
 
 @pytest.fixture
@@ -54,9 +58,6 @@ def _below(opened: CgroupTree, path: str) -> Iterator[str]:
         child = f"{path}/{name}" if path else name
         yield child
         yield from _below(opened, child)
-
-
-Sleepers = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
@@ -136,3 +137,35 @@ def sight(cgroups: CgroupTree, view_programs: tuple[Path, Built]) -> Iterator[Si
 @pytest.fixture(scope="session")
 def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return service_host.build(tmp_path_factory.mktemp("sbin"))
+
+
+@pytest.fixture
+def wired(shop: Shop) -> Iterator[Wired]:
+    name = f"paas-test-{secrets.token_hex(4)}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    opened = Wired(shop, name)
+    try:
+        opened.inside("ip", "link", "set", "lo", "up")
+        for account in ("alice", "bob"):
+            shop.account(account, "limits: {memory: {kill: process}}\n")
+        config = shop.etc / "config.yaml"
+        config.write_text(config.read_text() + "network: {}\n")
+        yield opened
+    finally:
+        opened.end()
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+@pytest.fixture(scope="session")
+def attackers() -> Iterator[Attackers]:
+    with tempfile.TemporaryDirectory(dir="/opt") as place:
+        Path(place).chmod(0o755)
+
+        def built(name: str) -> Path:
+            program = Path(place, name)
+            if not program.exists():
+                source = HOSTILE / f"{name}.c"
+                subprocess.run(["gcc", *STRICT, "-O2", "-pthread", "-o", program, source], check=True)
+            return program
+
+        yield built

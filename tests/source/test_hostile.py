@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.source.test_directory import Machine
 from tests.support.hostile_files import CASES, TREASURE
 from tests.support.paths import SOURCE
 from tests.support.promises import check_words
+from tests.support.spec_files import Machine
 
 MEMORY = 32 << 10
 """kB that a hostile file may cost beyond what is imported."""

@@ -7,8 +7,8 @@ import pytest
 from paas_isolate.errors import HostError, SpecError
 from paas_isolate.source import write
 from paas_isolate.source.directory import SpecDirectory
-from tests.source.test_directory import ALICE, Machine
 from tests.support.crowd import CROWD, MACHINE
+from tests.support.spec_files import ALICE, Machine
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.spec.test_read import REFUSED
+from tests.support.refused_files import REFUSED
 
 FILE = "bob.yaml"
 BOB = b"account: bob\n"

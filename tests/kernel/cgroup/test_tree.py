@@ -11,7 +11,7 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
 from paas_isolate.terminate import terminate
-from tests.kernel.conftest import Sleepers
+from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
 

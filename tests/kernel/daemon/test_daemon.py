@@ -4,12 +4,10 @@ The one knob that every cgroup has is that of the freezer: here are no controlle
 """
 
 import os
-import re
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,70 +17,26 @@ from paas_isolate.linux.process import procfs
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 from tests.support.kernel.host import Shop
+from tests.support.kernel.running_daemon import (
+    ALICE,
+    ALICE_UID,
+    PLAIN,
+    Resident,
+    frozen,
+    inside,
+    outside,
+    stray,
+    trouble,
+    until,
+    write,
+)
 
 pytestmark = pytest.mark.kernel
-ALICE, ALICE_UID = "users/alice", 1_000_000_000 + 100 * os.getpid()
-PLAIN = "limits: {memory: {kill: process}}\n"
-
-
-def until(ask: Callable[[], object], what: str, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not ask():
-        assert time.monotonic() < end, f"after {seconds} s still not so: {what}"
-        time.sleep(0.01)
-
-
-class Resident:
-    """A daemon that runs, with what it says in a file."""
-
-    def __init__(self, shop: Shop, log: Path) -> None:
-        self.shop, self.log = shop, log
-        self.process = self.start()
-
-    def start(self) -> subprocess.Popen[bytes]:
-        with open(self.log, "ab") as said:
-            return subprocess.Popen(self.shop.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
-
-    def says(self, pattern: str) -> None:
-        until(lambda: re.search(pattern, self.log.read_text()), f"the daemon says {pattern}: {self.log.read_text()}")
-
-    def rests(self) -> bool:
-        """In no turn, a quarter of a second long."""
-        place = Path(f"/proc/{self.process.pid}/wchan")
-        return all(time.sleep(0.05) or "poll" in place.read_text() for _ in range(5))
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
 
 
 @pytest.fixture
 def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
     return Shop(tmp_path_factory.mktemp("shop"), cgroups, first=ALICE_UID)
-
-
-@pytest.fixture
-def resident(shop: Shop, tmp_path: Path) -> Iterator[Resident]:
-    shop.account("alice", PLAIN)
-    begun = Resident(shop, tmp_path / "log")
-    try:
-        begun.says("create users/alice")
-        until(lambda: frozen(shop, f"{ALICE}/other") is False, "the first turn is at work")
-        until(begun.rests, "it is done, and that which follows when uids are heard")
-        yield begun
-    finally:
-        begun.process.kill()
-        begun.process.wait()
-
-
-def frozen(shop: Shop, place: str = ALICE) -> bool | None:
-    path = Path(shop.cgroups.root, place, "cgroup.freeze")
-    return path.read_text() == "1\n" if path.exists() else None
-
-
-def write(shop: Shop, value: str, place: str = ALICE) -> None:
-    """By a process of its own: what the daemon itself writes is no news to it."""
-    subprocess.run(["sh", "-c", f"echo {value} >{shop.cgroups.root}/{place}/cgroup.freeze"], check=True)
 
 
 def test_a_file_that_is_saved_is_applied(resident: Resident, shop: Shop) -> None:
@@ -196,25 +150,6 @@ def test_killed_at_any_moment_it_changes_nothing_of_a_customer(resident: Residen
     assert resident.end() == 0
 
 
-def trouble(shop: Shop, ended: threading.Event) -> None:
-    """Whatever makes the daemon work, without an end; nothing of it is alice's."""
-    suspended = False
-    while not ended.wait(0.02):
-        suspended = not suspended
-        shop.account("bob", PLAIN + ("suspended: true\n" if suspended else ""))
-        write(shop, "0", "users/bob")
-        with stray(ALICE_UID + 1, "time.sleep(60)") as process:
-            ended.wait(0.05)
-            process.kill()
-    shop.account("bob", PLAIN)
-
-
-def stray(uid: int, work: str) -> subprocess.Popen[bytes]:
-    """A process that becomes a customer's without any session."""
-    program = f"import os, time; os.setgroups([]); os.setresgid(*[{uid}] * 3); os.setresuid(*[{uid}] * 3); {work}"
-    return subprocess.Popen(["/usr/bin/python3", "-ISc", program], start_new_session=True)
-
-
 FORKS = """
 import os, signal, time
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -230,20 +165,6 @@ while True:
             os._exit(0)
     time.sleep({each})
 """
-
-
-def outside(shop: Shop, uid: int) -> list[int]:
-    """Processes of a uid that are alive, and not in the tree."""
-    found = []
-    for pid, whose in procfs.effective_uids():
-        if whose == uid and not (procfs.cgroup(pid) or "").startswith(shop.cgroups.root[len(shop.cgroups.mount) :]):
-            identity = procfs.identity(pid)
-            found += [pid] if identity and identity.alive else []
-    return found
-
-
-def inside(shop: Shop, place: str = f"{ALICE}/other") -> set[int]:
-    return {int(pid) for pid in Path(shop.cgroups.root, place, "cgroup.procs").read_text().split()}
 
 
 def test_a_process_that_becomes_a_customers_is_moved_in(resident: Resident, shop: Shop) -> None:

@@ -11,12 +11,11 @@ from statistics import median
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.kernel.daemon.test_daemon import Resident, frozen, inside, resident, stray, until, write
-from tests.support.kernel.attackers import Attackers, attackers
+from tests.support.kernel.attackers import Attackers
 from tests.support.kernel.host import NO_LIMIT, Shop
 from tests.support.kernel.hostile_programs import begun
+from tests.support.kernel.running_daemon import Resident, frozen, inside, stray, until, write
 
-__all__ = ["attackers", "resident"]
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 FIRST = 1_000_000_000 + 100 * os.getpid()
 ALICE, BOB, CAROL = FIRST, FIRST + 1, FIRST + 2

@@ -1,78 +1,20 @@
 """paas-enter: a command of root's that runs as the customer, inside, and with nothing of root's."""
 
-import json
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.support.kernel.pam_session import QUIET, SANITIZERS, STRICT
-from tests.support.kernel.pam_sources import ENTER
+from tests.support.kernel.enter_host import CUSTOMER, OTHER, Machine
+from tests.support.kernel.pam_session import QUIET
 
 pytestmark = pytest.mark.kernel
 
-CUSTOMER, OTHER = 65534, 1
-"""`nobody` plays the customer, whose account is called so; `daemon` has another."""
 
 OWN_FAILURE = 125
-
-TELL = """
-import json, os, signal
-def status(word):
-    return next(line.split()[1:] for line in open("/proc/self/status") if line.startswith(word))
-print(json.dumps({
-    "uids": os.getresuid(), "gids": os.getresgid(), "groups": os.getgroups(), "environment": dict(os.environ),
-    "descriptors": sorted(map(int, os.listdir("/proc/self/fd")))[:-1], "directory": os.getcwd(),
-    "cgroup": [line[3:].strip() for line in open("/proc/self/cgroup") if line.startswith("0::")][0],
-    "no_new_privs": status("NoNewPrivs:"), "capabilities": status("CapPrm:"), "ignored": status("SigIgn:"),
-    "blocked": status("SigBlk:"),
-}))
-"""
-
-
-@pytest.fixture(scope="module")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("launcher") / "paas-enter"
-    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, *ENTER], check=True)
-    return program
-
-
-class Machine:
-    """Two accounts with their doors, and the launcher."""
-
-    def __init__(self, doors: Path, launcher: Path, cgroups: CgroupTree) -> None:
-        self.doors, self.launcher, self.cgroups = doors, launcher, cgroups
-        for account, uid in (("nobody", CUSTOMER), ("daemon", OTHER)):
-            for path in ("users", f"users/{account}", f"users/{account}/login", f"users/{account}/web"):
-                cgroups.create(path)
-            self.lay(uid, f"{cgroups.root}/users/{account}/login")
-
-    def lay(self, uid: int, target: str) -> None:
-        door = self.doors / str(uid)
-        door.unlink(missing_ok=True)
-        door.symlink_to(target)
-
-    def run(self, *words: str, command: Sequence[str] = ("true",), **how: object) -> subprocess.CompletedProcess[str]:
-        line = [str(self.launcher), "--doors", str(self.doors), *words, "--", *command]
-        how = {"env": QUIET, "cwd": "/", **how}
-        return subprocess.run(line, capture_output=True, text=True, timeout=20, **how)  # type: ignore[call-overload, no-any-return]
-
-    def tell(self, *words: str, **how: object) -> dict[str, object]:
-        done = self.run(*words, command=("/usr/bin/python3", "-I", "-S", "-c", TELL), **how)
-        assert done.returncode == 0, done.stderr
-        told: dict[str, object] = json.loads(done.stdout)
-        return told
-
-
-@pytest.fixture
-def machine(tmp_path: Path, launcher: Path, cgroups: CgroupTree) -> Machine:
-    return Machine(tmp_path, launcher, cgroups)
 
 
 def test_it_runs_as_the_customer_inside(machine: Machine) -> None:

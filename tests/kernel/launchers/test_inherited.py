@@ -15,26 +15,13 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.service_program import Failure, Health
-from tests.kernel.launchers.test_enter import CUSTOMER, Machine
 from tests.support.kernel import burden
-from tests.support.kernel.pam_session import QUIET, SANITIZERS, STRICT
-from tests.support.kernel.pam_sources import ENTER
+from tests.support.kernel.enter_host import CUSTOMER, Machine
+from tests.support.kernel.pam_session import QUIET
 from tests.support.kernel.service_host import until
 from tests.support.kernel.shim_host import LEAF, Stage, build
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
-
-
-@pytest.fixture(scope="module")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("launcher") / "paas-enter"
-    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, *ENTER], check=True)
-    return program
-
-
-@pytest.fixture
-def machine(tmp_path: Path, launcher: Path, cgroups: CgroupTree) -> Machine:
-    return Machine(tmp_path, launcher, cgroups)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import tempfile
 import termios
 import time
@@ -12,29 +11,15 @@ from typing import Any
 
 import pytest
 
-from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.kernel.launchers.test_enter import CUSTOMER, Machine
 from tests.support.kernel import burden
-from tests.support.kernel.pam_session import QUIET, SANITIZERS, STRICT
-from tests.support.kernel.pam_sources import ENTER
+from tests.support.kernel.enter_host import CUSTOMER, Machine
+from tests.support.kernel.pam_session import QUIET
 from tests.support.kernel.service_host import until
 from tests.support.kernel.terminals import WINDOW, Terminal
 
 pytestmark = pytest.mark.kernel
 
 HUNG_UP = 129
-
-
-@pytest.fixture(scope="module")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("launcher") / "paas-enter"
-    subprocess.run(["gcc", *STRICT, *SANITIZERS, "-o", program, *ENTER], check=True)
-    return program
-
-
-@pytest.fixture
-def machine(tmp_path: Path, launcher: Path, cgroups: CgroupTree) -> Machine:
-    return Machine(tmp_path, launcher, cgroups)
 
 
 @pytest.fixture

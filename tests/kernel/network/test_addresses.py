@@ -3,15 +3,14 @@
 import json
 import os
 import re
-import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.kernel.host import Shop, many
+from tests.support.kernel.host import many
+from tests.support.kernel.network_host import Wired
 from tests.support.kernel.service_host import until
 
 pytestmark = pytest.mark.kernel
@@ -22,57 +21,6 @@ SERVE = (
     "server = socket.create_server(at, family=socket.AF_INET6 if ':' in at[0] else socket.AF_INET);"
     "client = socket.create_connection(at); client.sendall(b'hello'); peer, _ = server.accept(); print(peer.recv(5))"
 )
-
-
-class Wired:
-    """A hosting machine whose network is a namespace."""
-
-    def __init__(self, shop: Shop, name: str) -> None:
-        self.shop, self.name = shop, name
-        waits = "mount -t bpf bpf /sys/fs/bpf && echo && exec sleep infinity"  # pins last as long as this mount does
-        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", waits]
-        self.holder = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self.holder.stdout and self.holder.stdout.readline()
-
-    def end(self) -> None:
-        self.holder.kill()
-        self.holder.communicate()
-
-    def command(self, *words: str) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{self.name}", f"--mount=/proc/{self.holder.pid}/ns/mnt", *words]
-
-    def inside(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*words), capture_output=True, text=True)
-
-    def rules(self) -> list[str]:
-        """In no order: elements are listed in another each time."""
-        return sorted(self.inside("nft", "--stateless", "list", "table", "inet", "paas_isolate").stdout.split())
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.inside(*self.shop.command(*words))
-
-    def addresses(self) -> set[str]:
-        routes = self.inside("ip", "-4", "route", "show", "table", "local", "proto", "119").stdout
-        addresses = self.inside("ip", "-6", "-oneline", "address", "show").stdout
-        six = (line.split()[3].removesuffix("/128") for line in addresses.splitlines() if "fd77:" in line)
-        return {line.split()[1] for line in routes.splitlines()} | set(six)
-
-
-@pytest.fixture
-def wired(shop: Shop) -> Iterator[Wired]:
-    name = f"paas-test-{secrets.token_hex(4)}"
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    opened = Wired(shop, name)
-    try:
-        opened.inside("ip", "link", "set", "lo", "up")
-        for account in ("alice", "bob"):
-            shop.account(account, "limits: {memory: {kill: process}}\n")
-        config = shop.etc / "config.yaml"
-        config.write_text(config.read_text() + "network: {}\n")
-        yield opened
-    finally:
-        opened.end()
-        subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
 def test_every_account_has_addresses_and_can_be_reached_there(wired: Wired) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.kernel.pam.test_module import CUSTOMER, LEAF, PENALTY, RANGE, SERVICE_LEAF, Doors
+from tests.support.kernel.module_doors import CUSTOMER, LEAF, PENALTY, RANGE, SERVICE_LEAF, Doors
 from tests.support.kernel.pam_session import ENTERS, SANITIZERS, Built, build
 
 pytestmark = pytest.mark.kernel

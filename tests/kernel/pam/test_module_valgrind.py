@@ -7,7 +7,7 @@ import pytest
 from checking import workshop
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.kernel.pam.test_module import LEAF, SERVICE_LEAF, Doors
+from tests.support.kernel.module_doors import LEAF, SERVICE_LEAF, Doors
 from tests.support.kernel.pam_session import build
 
 pytestmark = [pytest.mark.kernel, pytest.mark.long]

@@ -13,10 +13,10 @@ import pytest
 from paas_isolate.linux.pam import refused_logins
 from paas_isolate.linux.process import procfs
 from paas_isolate.model.world import Process
-from tests.kernel.conftest import Sleepers
-from tests.kernel.daemon.test_daemon import Resident, until
 from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for, where
 from tests.support.kernel.pam_session import STRICT
+from tests.support.kernel.processes import Sleepers
+from tests.support.kernel.running_daemon import Resident, until
 
 pytestmark = pytest.mark.kernel
 SUSPENDED = f"{NO_LIMIT}\nsuspended: true\n"

@@ -13,11 +13,11 @@ import pytest
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
-from tests.kernel.conftest import Sleepers
-from tests.kernel.daemon.test_daemon import ALICE_UID, Resident, frozen, until, write
 from tests.support.kernel import broken_place
 from tests.support.kernel.broken_place import PLACES
 from tests.support.kernel.host import NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.processes import Sleepers
+from tests.support.kernel.running_daemon import ALICE_UID, Resident, frozen, until, write
 from tests.support.kernel.view_host import Sight
 
 pytestmark = pytest.mark.kernel

@@ -6,8 +6,8 @@ import os
 import pytest
 
 from paas_isolate.linux.process import procfs
-from tests.kernel.conftest import Sleepers
 from tests.support.kernel.host import ALICE, BOB, Shop, wait_for
+from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
 

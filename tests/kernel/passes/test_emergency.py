@@ -14,8 +14,8 @@ from paas_isolate.linux.system import control_socket
 from paas_isolate.linux.system.lock import held
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
-from tests.kernel.conftest import Sleepers
 from tests.support.kernel.host import NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.processes import Sleepers
 from tests.support.kernel.service_host import ALICE, Workplace, opened, until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]

@@ -10,8 +10,8 @@ import subprocess
 
 import pytest
 
-from tests.kernel.conftest import Sleepers
 from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
 

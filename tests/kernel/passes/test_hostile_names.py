@@ -16,8 +16,8 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
-from tests.kernel.conftest import Sleepers
 from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.processes import Sleepers
 from tests.support.kernel.service_host import Workplace, opened, until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]

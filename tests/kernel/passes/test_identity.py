@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.process import procfs
-from tests.kernel.daemon.test_daemon import until
 from tests.support.kernel.pam_session import ENTERS, REFUSED
+from tests.support.kernel.running_daemon import until
 from tests.support.kernel.view_host import PRIVATE, PYTHON, Sight
 from tests.support.paths import HOSTILE
 

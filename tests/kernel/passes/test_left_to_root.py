@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.conftest import Sleepers
 from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
 

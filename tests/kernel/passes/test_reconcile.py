@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from tests.kernel.conftest import Sleepers
 from tests.support.kernel.host import ALICE, BOB, CAROL, NO_LIMIT, Shop, many, wait_for, where
+from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
 

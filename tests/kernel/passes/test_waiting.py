@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.kernel.conftest import Sleepers
-from tests.kernel.daemon.test_daemon import Resident, until
 from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
 from tests.support.kernel.hostile_programs import begun, built, homes, ran, silent, wait_for_state
+from tests.support.kernel.processes import Sleepers
+from tests.support.kernel.running_daemon import Resident, until
 from tests.support.kernel.view_host import Sight
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]

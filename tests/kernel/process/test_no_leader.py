@@ -12,10 +12,9 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
 from paas_isolate.terminate import terminate
-from tests.support.kernel.attackers import Attackers, attackers
+from tests.support.kernel.attackers import Attackers
 from tests.support.kernel.host import ALICE, NO_LIMIT, Shop
 
-__all__ = ["attackers"]
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 
 

@@ -10,8 +10,8 @@ from paas_isolate.changes.placement import Placement
 from paas_isolate.daemon.repair import strays
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.account import Account, Fleet, Host, Match, Service
-from tests.kernel.conftest import Sleepers
 from tests.support.kernel.host import ALICE, wait_for
+from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
 _listeners: list[set[str]] = []

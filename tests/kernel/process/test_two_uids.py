@@ -15,10 +15,9 @@ import pytest
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
-from tests.support.kernel.attackers import Attackers, attackers
+from tests.support.kernel.attackers import Attackers
 from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, where
 
-__all__ = ["attackers"]
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 NOBODY = 65534
 

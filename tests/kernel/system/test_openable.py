@@ -5,12 +5,11 @@ import subprocess
 
 import pytest
 
-from tests.kernel.network.test_addresses import Wired, wired
+from tests.support.kernel.network_host import Wired
 from tests.support.kernel.service_host import until
 from tests.support.paths import HOSTILE
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
-__all__ = ["wired"]
 
 STRANGER = "48299"
 PROGRAM = (HOSTILE / "openable.py").read_text()

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.guest.machine import ETC, TREE, pids_of, run, uids_of, until
+from tests.support.guest.machine import (
+    ETC,
+    TREE,
+    pids_of,
+    run,
+    uids_of,
+    until,
+)
 
 Program = subprocess.Popen[str]
 
@@ -171,3 +178,13 @@ class Specs:
     def withdraw(self, name: str) -> None:
         """The account's file is gone."""
         self.path(name).unlink()
+
+
+HOG = "held = []\nwhile True: held.append(bytearray(b'x') * (1 << 20))"
+
+
+def seconds_of(dd: Program) -> float:
+    """What dd itself says of how long it took."""
+    said, _ = dd.communicate(timeout=60)
+    assert dd.returncode == 0, said
+    return float(said.split(" s, ")[0].rsplit(", ", 1)[1])

@@ -3,104 +3,15 @@
 import json
 import os
 import re
-import secrets
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.kernel.daemon.test_daemon import Resident, until
+from tests.support.kernel.control import ALICE, BOB, CAROL, Guests
 from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.running_daemon import Resident, until
 
 pytestmark = pytest.mark.kernel
-ALICE = 1_000_000 + secrets.randbelow(1000) * 1000
-BOB, CAROL = ALICE + 1, ALICE + 2
-PLAY = """
-import json, os, socket, struct, sys, time
-path, uid = sys.argv[1], int(sys.argv[2])
-os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
-def connect():
-    s = socket.socket(socket.AF_UNIX)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 20, 0))
-    s.connect(path); s.settimeout(20); return s
-def rest(s):
-    said = b""
-    try:
-        while more := s.recv(65536): said += more
-    except ConnectionResetError: pass
-    return said
-def ask(data):
-    with connect() as s:
-        try: s.sendall(data)
-        except BrokenPipeError: pass
-        return json.loads(rest(s))
-def verb(name, *words): return ask(json.dumps({"verb": name, "words": words}).encode() + b"\\n")
-"""
-
-
-class Guests:
-    """Whoever asks: each a process of its own that has stepped down to a uid."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.path = f"{os.readlink(shop.place / 'run')}/control.sock"
-
-    def start(self, uid: int, program: str) -> subprocess.Popen[str]:
-        words = ["/usr/bin/python3", "-ISc", PLAY + program, self.path, str(uid)]
-        return subprocess.Popen(words, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
-
-    def play(self, uid: int, program: str) -> str:
-        said, _ = (process := self.start(uid, program)).communicate(timeout=60)
-        assert process.returncode == 0
-        return said
-
-    def ask(self, uid: int, *words: str) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(self.play(uid, f"print(json.dumps(verb(*{words})))"))
-        return said
-
-
-@pytest.fixture
-def shop(tmp_path: Path, cgroups: CgroupTree) -> Shop:
-    place = tmp_path / "shop"
-    place.mkdir()
-    return Shop(place, cgroups, ALICE)
-
-
-@pytest.fixture
-def run(shop: Shop) -> Iterator[Path]:
-    """Where customers may go: pytest's own directories are closed."""
-    with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o755)
-        (shop.place / "run").rmdir()
-        (shop.place / "run").symlink_to(place)
-        yield Path(place)
-
-
-@pytest.fixture
-def resident(shop: Shop, run: Path, tmp_path: Path) -> Iterator[Resident]:
-    """alice and bob have accounts; carol is exempt."""
-    shop.configure(", exempt: [carol]")
-    shop.account("alice", f"{NO_LIMIT}\nservices: {{web: {{{NO_LIMIT}}}}}\n")
-    shop.account("bob", NO_LIMIT)
-    shop.account("carol", NO_LIMIT)
-    begun = Resident(shop, tmp_path / "log")
-    try:
-        until(lambda: (run / "control.sock").exists(), "there is a socket")
-        until(lambda: "alice/web" in shop.tree(), "the first turn is done")
-        yield begun
-    finally:
-        begun.process.kill()
-        begun.process.wait()
-        sys.stdout.write(begun.log.read_text())  # pytest shows it where something went wrong
-
-
-@pytest.fixture
-def guests(resident: Resident, shop: Shop) -> Guests:
-    return Guests(shop)
 
 
 def descriptors(resident: Resident) -> int:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.daemon.test_control import ALICE, CAROL, resident, run, shop  # noqa: F401  (fixtures)
-from tests.kernel.daemon.test_daemon import Resident
+from tests.support.kernel.control import ALICE, CAROL
 from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.running_daemon import Resident
 
 pytestmark = pytest.mark.kernel
 STEP_DOWN = """
@@ -27,14 +27,14 @@ sys.exit(run(sys.argv[3:]))
 """
 
 
-def me(shop: Shop, uid: int, *options: str, leaf: str = "") -> subprocess.CompletedProcess[str]:  # noqa: F811
+def me(shop: Shop, uid: int, *options: str, leaf: str = "") -> subprocess.CompletedProcess[str]:
     """By a user, in a leaf of the tree or outside. Python may lie where only root can read it: root imports."""
     procs = f"{shop.cgroups.root}/{leaf}/cgroup.procs" if leaf else "/dev/null"
     words = [sys.executable, "-c", STEP_DOWN, str(uid), procs, "--run", os.readlink(shop.place / "run"), "me", *options]
     return subprocess.run(words, capture_output=True, text=True, cwd="/")
 
 
-def test_a_customer_sees_the_own_account(resident: Resident, shop: Shop) -> None:  # noqa: F811
+def test_a_customer_sees_the_own_account(resident: Resident, shop: Shop) -> None:
     done = me(shop, ALICE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("account alice\n")
@@ -50,7 +50,7 @@ def test_a_customer_sees_the_own_account(resident: Resident, shop: Shop) -> None
     assert "wrong in line 3 (suspended)" in done.stdout
 
 
-def test_orders_are_the_daemons(resident: Resident, shop: Shop) -> None:  # noqa: F811
+def test_orders_are_the_daemons(resident: Resident, shop: Shop) -> None:
     """Those that there are; and they are not in the help before."""
     done = me(shop, ALICE, "fly", "web")
     assert done.returncode == 2
@@ -61,7 +61,7 @@ def test_orders_are_the_daemons(resident: Resident, shop: Shop) -> None:  # noqa
     assert "the daemon does not answer, and only it does fly" in done.stderr
 
 
-def test_who_has_no_account_is_told_so(resident: Resident, shop: Shop) -> None:  # noqa: F811
+def test_who_has_no_account_is_told_so(resident: Resident, shop: Shop) -> None:
     for uid, words in ((CAROL, "exempt"), (CAROL + 1, "no account")):
         done = me(shop, uid)
         assert (done.returncode, done.stdout) == (1, "")
@@ -69,7 +69,7 @@ def test_who_has_no_account_is_told_so(resident: Resident, shop: Shop) -> None: 
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed", "busy"])
-def test_without_the_daemon_the_kernel_is_asked(resident: Resident, shop: Shop, run: Path, how: str) -> None:  # noqa: F811
+def test_without_the_daemon_the_kernel_is_asked(resident: Resident, shop: Shop, run: Path, how: str) -> None:
     if how == "stopped":
         assert resident.end() == 0
     elif how == "killed":
