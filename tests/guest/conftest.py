@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.guest.machine import ETC, HOSTNAME, STATE, TREE, comes_to_rest, run, systemctl, until
+from tests.support.guest.machine import ETC, HOSTNAME, STATE, TREE, comes_to_rest, run, systemctl
 from tests.support.guest.paas import INSTALLED, Paas
 from tests.support.guest.people import Customer, Customers, Specs
 from tests.support.guest.scene import Stage, set_up
+from tests.support.waiting import wait_for
 
 CRON = Path("/etc/cron.d/paas-isolate")
 
@@ -144,7 +145,9 @@ def cron_line(empty: None) -> Iterator[None]:
 
 def idle_service() -> None:
     comes_to_rest("paas-isolate.service")
-    until(lambda: not subprocess.run(["pgrep", "-f", INSTALLED], capture_output=True).stdout, "no run of cron either")
+    wait_for(
+        lambda: not subprocess.run(["pgrep", "-f", INSTALLED], capture_output=True).stdout, what="no run of cron either"
+    )
 
 
 def sweep(etc: Path, people: Customers) -> None:
@@ -174,4 +177,4 @@ def _remove(directory: Path) -> None:
     def is_gone() -> bool:
         return subprocess.run(["rmdir", directory], capture_output=True).returncode == 0
 
-    until(is_gone, f"{directory} can be removed", seconds=5)
+    wait_for(is_gone, what=f"{directory} can be removed", deadline=5)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.guest.machine import TREE, figures, io_figures, is_alive, knob, run, share_of_a_core, until
+from tests.support.guest.machine import TREE, figures, io_figures, is_alive, knob, run, share_of_a_core
 from tests.support.guest.people import HOG, hears, seconds_of
+from tests.support.waiting import wait_for
 
 
 def test_memory_of_a_service_out_ends_all_of_the_service_and_no_neighbour(sell, paas):
@@ -18,7 +19,7 @@ def test_memory_of_a_service_out_ends_all_of_the_service_and_no_neighbour(sell, 
     hog = alice.python(HOG, "users/alice/web")
 
     assert hog.wait(60) == -9
-    until(lambda: not is_alive(innocent), "the whole leaf has ended")
+    wait_for(lambda: not is_alive(innocent), what="the whole leaf has ended")
     events = figures("users/alice/web", "memory.events")
     assert events["oom_group_kill"] == 1
     assert events["oom_kill"] >= 2  # the kernel counts the first victim once more with its group
@@ -179,10 +180,10 @@ def test_io_weights_share_a_busy_disk_where_the_kernel_does_so(io_cost, spec, se
     for customer, leaf in zip(busy, leaves, strict=True):
         dd = ("dd", "if=/srv/partition/file", "of=/dev/null", "bs=64k", "iflag=direct")
         customer.runs(*dd, leaf=leaf)
-    until(lambda: all(read(leaf, io_cost) for leaf in leaves), "both read")
+    wait_for(lambda: all(read(leaf, io_cost) for leaf in leaves), what="both read")
 
     before = [read(leaf, io_cost) for leaf in leaves]
-    time.sleep(4)
+    time.sleep(4)  # what is read meanwhile is measured
     less, more = (read(leaf, io_cost) - early for leaf, early in zip(leaves, before, strict=True))
 
     assert 2 < more / less < 4
@@ -198,7 +199,7 @@ def test_burst_is_spent_after_a_rest(sell, paas):
     # Awake for a moment, asleep for longer: what was not used is there when it wakes.
     alice.burns("users/alice/other", for_a_moment=True)
 
-    until(lambda: figures("users/alice", "cpu.stat")["nr_bursts"] > 0, "it has spent more than in one period")
+    wait_for(lambda: figures("users/alice", "cpu.stat")["nr_bursts"] > 0, what="it has spent more than in one period")
     assert figures("users/alice", "cpu.stat")["burst_usec"] > 0
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.guest.machine import TREE, figures, is_alive, knob, pids_in, pids_of, run, systemctl, until
+from tests.support.guest.machine import TREE, figures, is_alive, knob, pids_in, pids_of, run, systemctl
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import Customer, Customers, Specs
 from tests.support.guest.services import Yard, comm, in_journal, lives, programs
+from tests.support.waiting import wait_for
 
 UNIT = "paas-isolate-daemon.service"
 FOREIGN = programs()
@@ -33,19 +34,24 @@ def yard(scene: tuple[Specs, Paas], people: Customers) -> Iterator[Yard]:
     spec.sell("alice", limits={"pids": 400}, services=BODIES)
     paas("reconcile")
     ready = Yard(owner, paas, FOREIGN)
-    until(lambda: not ready.silent(), "all of them answer", seconds=90)
+    wait_for(lambda: not ready.silent(), what="all of them answer", deadline=90)
     yield ready
 
 
 def turn(yard: Yard, seconds: float = 90) -> str:
     """Reconcile until every service runs and answers: what it said."""
-    told, end, since = "", time.monotonic() + seconds, yard.written()
-    while len(yard.mains()) < len(FOREIGN):
-        assert time.monotonic() < end, yard.state()
-        time.sleep(0.5)
-        told += yard.paas("reconcile", code=None).out
-    until(lambda: not yard.silent(since), "all of them answer again", seconds=seconds)
-    return told
+    outputs, since = list[str](), yard.written()
+
+    def all_run() -> bool:
+        if len(yard.mains()) == len(FOREIGN):
+            return True
+        time.sleep(0.5)  # a pass is work for an emulated machine
+        outputs.append(yard.paas("reconcile", code=None).out)
+        return False
+
+    wait_for(all_run, what=lambda: f"all of them run: {yard.state()}", deadline=seconds)
+    wait_for(lambda: not yard.silent(since), what="all of them answer again", deadline=seconds)
+    return "".join(outputs)
 
 
 def test_each_answers_at_its_own_address_from_its_own_leaf(yard: Yard) -> None:
@@ -65,7 +71,7 @@ def test_each_answers_at_its_own_address_from_its_own_leaf(yard: Yard) -> None:
 def test_what_they_say_is_in_their_log_and_in_the_journal(yard: Yard) -> None:
     for name, word in {"gunicorn": "Listening at", "php": "fpm is running", "redis": "Ready to accept"}.items():
         assert word in yard.log(name), yard.log(name)
-        until(lambda: any(word in str(it["MESSAGE"]) for it in in_journal("alice", name)), name)  # noqa: B023
+        wait_for(lambda: any(word in str(it["MESSAGE"]) for it in in_journal("alice", name)), what=name)  # noqa: B023
     found = in_journal("alice", "wasm")
     assert {it["SYSLOG_IDENTIFIER"] for it in found} == {"alice/wasm"}
     assert {it["_UID"] for it in found} == {str(yard.owner.uid)}
@@ -77,7 +83,7 @@ def test_a_crash_is_mended(yard: Yard) -> None:
     before = yard.mains()
     for pid in before.values():
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not yard.mains(), "all have ended")
+    wait_for(lambda: not yard.mains(), what="all have ended")
     states = yard.state()
     assert {it["state"] for it in states.values()} == {"restarting"}, states
     assert all("signal 9" in str(it["detail"]) for it in states.values()), states
@@ -96,10 +102,11 @@ def test_want_of_memory_ends_one_and_is_told(yard: Yard) -> None:
         if name != "nginx":  # php is asked by way of it
             yard.eat(name)
     yard.eat("nginx")
-    end = time.monotonic() + 60
-    while left := yard.mains():
-        assert time.monotonic() < end, (left, [figures(yard.leaf(name), "memory.events") for name in left])
-        time.sleep(0.5)
+    wait_for(
+        lambda: not yard.mains(),
+        what=lambda: f"all have ended: {[figures(yard.leaf(name), 'memory.events') for name in yard.mains()]}",
+        deadline=60,
+    )
     states = yard.state()
     assert all("out of memory" in str(it["detail"]) for it in states.values()), states
     assert all(figures(yard.leaf(name), "memory.events")["oom_kill"] for name in FOREIGN)
@@ -127,11 +134,15 @@ def test_the_daemon_may_be_killed_and_nothing_is_touched(yard: Yard) -> None:
     try:
         main = systemctl("show", "--property=MainPID", "--value", UNIT)
         run("kill", "-9", main)
-        until(lambda: systemctl("show", "--property=MainPID", "--value", UNIT) not in ("0", main), "another begins")
-        until(lambda: systemctl("is-active", UNIT) == "active", "it is up", seconds=60)
+        wait_for(
+            lambda: systemctl("show", "--property=MainPID", "--value", UNIT) not in ("0", main), what="another begins"
+        )
+        wait_for(lambda: systemctl("is-active", UNIT) == "active", what="it is up", deadline=60)
         assert yard.mains() == before
         os.kill(before["redis"], signal.SIGKILL)
-        until(lambda: yard.mains().get("redis", 0) not in (0, before["redis"]), "the new one mends", seconds=90)
+        wait_for(
+            lambda: yard.mains().get("redis", 0) not in (0, before["redis"]), what="the new one mends", deadline=90
+        )
     finally:
         systemctl("stop", UNIT)
     assert {**yard.mains(), "redis": 0} == {**before, "redis": 0}
@@ -148,7 +159,7 @@ def test_what_is_stopped_by_hand_stays_so(yard: Yard) -> None:
     assert set(yard.mains()) == set(FOREIGN) - set(names)
     for name in names:
         yard.paas("start", f"alice/{name}")
-    until(lambda: not yard.silent(), "all of them answer again", seconds=90)
+    wait_for(lambda: not yard.silent(), what="all of them answer again", deadline=90)
 
 
 def test_a_crash_loop_is_given_up(yard: Yard, scene: tuple[Specs, Paas]) -> None:
@@ -168,11 +179,15 @@ def loop(yard: Yard, spec: Specs, names: set[str]) -> None:
     before = yard.mains()
     broken = {name: {**BODIES[name], "run": FOREIGN[name].broken} for name in names}
     spec.sell("alice", limits={"pids": 400}, services={**BODIES, **broken})
-    end = time.monotonic() + 110
-    while not all(yard.state()[name]["state"] == "failed" for name in names):
-        assert time.monotonic() < end, yard.state()
+
+    def all_failed() -> bool:
+        if all(yard.state()[name]["state"] == "failed" for name in names):
+            return True
         yard.paas("reconcile", code=None)
-        time.sleep(0.5)
+        time.sleep(0.5)  # a pass is work for an emulated machine
+        return False
+
+    wait_for(all_failed, what=lambda: f"all have failed: {yard.state()}", deadline=110)
     for name in names:
         assert yard.state()[name]["given_up"]
         assert yard.log(name).count("given up until") == 1, name
@@ -197,16 +212,19 @@ def test_a_log_is_put_aside_when_it_is_large(worker: Callable[..., Customer]) ->
         log={"max": "1K", "keep": 2},
     )
     logs = bob.home / "logs"
-    until(lambda: "end\n" in (logs / "worker.log").read_text() if (logs / "worker.log").exists() else False, "all said")
+    wait_for(
+        lambda: "end\n" in (logs / "worker.log").read_text() if (logs / "worker.log").exists() else False,
+        what="all said",
+    )
     assert {path.name for path in logs.iterdir()} <= {"worker.log", "worker.log.1", "worker.log.2"}
     for path in logs.iterdir():
         assert path.stat().st_size < 1024 + 65536
-    until(lambda: any(it["MESSAGE"] == "end" for it in in_journal("bob", "worker")), "the journal has the end")
+    wait_for(lambda: any(it["MESSAGE"] == "end" for it in in_journal("bob", "worker")), what="the journal has the end")
 
 
 def test_a_fork_bomb_is_held_by_its_leaf_and_ends_with_it(worker: Callable[..., Customer], paas: Paas) -> None:
     bob = worker(run="while :; do sh -c 'sleep 1000' & done 2>/dev/null", limits={"pids": 30}, stop_timeout="1s")
-    until(lambda: figures("users/bob/worker", "pids.events")["max"] > 0, "it runs into its limit")
+    wait_for(lambda: figures("users/bob/worker", "pids.events")["max"] > 0, what="it runs into its limit")
     told = paas("stop", "bob/worker").out
     assert pids_of(bob.uid) == [], told
 
@@ -223,7 +241,7 @@ def test_three_hundred_services_stand_on_a_small_machine(
     begin = time.monotonic()
     systemctl("start", UNIT)
     try:
-        mains = until(lambda: _all_up(leaves), "all are up", seconds=300)
+        mains = wait_for(lambda: _all_up(leaves), what="all are up", deadline=300)
         main = int(systemctl("show", "--property=MainPID", "--value", UNIT))
         descriptors, memory = [_descriptors(main)], [_resident(main)]
         record_property("seconds until all are up", round(time.monotonic() - begin, 1))
@@ -231,7 +249,7 @@ def test_three_hundred_services_stand_on_a_small_machine(
             killed, begin = mains, time.monotonic()
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
-            mains = until(lambda: _all_up(leaves, killed), "all are up again", seconds=300)  # noqa: B023
+            mains = wait_for(lambda: _all_up(leaves, killed), what="all are up again", deadline=300)  # noqa: B023
             descriptors.append(_descriptors(main))
             memory.append(_resident(main))
             record_property("seconds until all are up again", round(time.monotonic() - begin, 1))

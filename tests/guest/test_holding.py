@@ -4,14 +4,15 @@ import time
 
 import pytest
 
-from tests.support.guest.machine import cgroup_of, figures, is_alive, knob, until
+from tests.support.guest.machine import cgroup_of, figures, is_alive, knob
 from tests.support.guest.people import hears
+from tests.support.waiting import wait_for
 
 
 def stands_still(path: str) -> bool:
     """Nothing below has had a moment of CPU time while we looked."""
     before = figures(path, "cpu.stat")["usage_usec"]
-    time.sleep(0.3)
+    time.sleep(0.3)  # what is used meanwhile is measured
     return figures(path, "cpu.stat")["usage_usec"] == before
 
 
@@ -32,7 +33,7 @@ def busy(sell, paas):
 
 def test_a_frozen_account_stands_still_through_reconciles_until_thaw(busy, paas):
     paas("freeze", "alice")
-    until(lambda: is_frozen("users/alice"), "all of it is frozen")
+    wait_for(lambda: is_frozen("users/alice"), what="all of it is frozen")
     assert stands_still("users/alice")
 
     assert paas("reconcile").out == "nothing to do\n"
@@ -47,7 +48,7 @@ def test_a_frozen_account_stands_still_through_reconciles_until_thaw(busy, paas)
 
 def test_a_frozen_service_leaves_the_rest_of_the_account_running(busy, paas):
     paas("freeze", "alice/web")
-    until(lambda: is_frozen("users/alice/web"), "the service is frozen")
+    wait_for(lambda: is_frozen("users/alice/web"), what="the service is frozen")
     paas("reconcile")
 
     assert stands_still("users/alice/web")
@@ -63,7 +64,7 @@ def test_a_stray_of_a_frozen_account_is_frozen_with_it(busy, paas):
     paas("reconcile")
 
     assert cgroup_of(stray) == "users/alice/other"
-    until(lambda: is_frozen("users/alice/other"), "it is frozen")
+    wait_for(lambda: is_frozen("users/alice/other"), what="it is frozen")
 
 
 def test_what_was_thawed_by_hand_is_frozen_again(busy, paas):
@@ -73,7 +74,7 @@ def test_what_was_thawed_by_hand_is_frozen_again(busy, paas):
 
     paas("reconcile")
 
-    until(lambda: is_frozen("users/alice"), "it is frozen")
+    wait_for(lambda: is_frozen("users/alice"), what="it is frozen")
 
 
 def test_a_freeze_follows_a_new_name_and_is_not_inherited(busy, spec, paas):
@@ -81,7 +82,7 @@ def test_a_freeze_follows_a_new_name_and_is_not_inherited(busy, spec, paas):
     spec.withdraw("alice")
     spec.sell("alicia", users=("alice",), renamed_from="alice", services={"web": {}, "worker": {}})
     paas("reconcile")
-    until(lambda: is_frozen("users/alice/web"), "the service is frozen as before")
+    wait_for(lambda: is_frozen("users/alice/web"), what="the service is frozen as before")
     assert not is_frozen("users/alice/worker")
 
     spec.withdraw("alicia")
@@ -94,7 +95,7 @@ def test_a_freeze_follows_a_new_name_and_is_not_inherited(busy, spec, paas):
     assert is_frozen("users/alice/web")
     for process in busy.started:
         process.kill()
-    until(lambda: paas("reconcile", code=None).code == 0, "the account is gone")
+    wait_for(lambda: paas("reconcile", code=None).code == 0, what="the account is gone")
     spec.sell("alice", services={"web": {}})
     paas("reconcile")
     assert not is_frozen("users/alice/web")
@@ -104,7 +105,7 @@ def test_a_suspended_account_stands_still_and_loses_nothing(sell, busy, paas):
     services = {"web": {}, "worker": {}}
     sell("alice", services=services, suspended=True)
     paas("reconcile")
-    until(lambda: is_frozen("users/alice"), "all of it is frozen")
+    wait_for(lambda: is_frozen("users/alice"), what="all of it is frozen")
     assert stands_still("users/alice")
     assert "alice   suspended" in paas("status").out
     paas("thaw", "alice")  # that is not what stopped it
@@ -179,7 +180,7 @@ def test_kill_does_not_wait_for_the_cpu_time_of_an_account_that_has_hardly_any(s
     alice = sell("alice", limits={"cpu": "unlimited", "memory": "1G", "pids": 100}, services={"web": {}})
     paas("reconcile")
     alice.runs("for n in 1 2 3; do head -c 250M /dev/zero | tail & done; wait", leaf="users/alice/web")
-    until(lambda: int(knob("users/alice", "memory.current")) > 700 << 20, "it has its memory", seconds=120)
+    wait_for(lambda: int(knob("users/alice", "memory.current")) > 700 << 20, what="it has its memory", deadline=120)
     sell("alice", limits={"cpu": "1%", "memory": "1G", "pids": 100}, services={"web": {"limits": {"cpu": "1%"}}})
     paas("reconcile")
     sold = [knob(path, "cpu.max") for path in ("users/alice", "users/alice/web")]

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.guest.machine import STATE, daemon, is_alive, knob, pids_in, until
+from tests.support.guest.machine import STATE, daemon, is_alive, knob, pids_in
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import Customer, Specs
 from tests.support.guest.services import in_journal
+from tests.support.waiting import wait_for
 
 YEARLY = "0 0 1 1 *"
 LEAF = "users/alice/nightly"
@@ -39,7 +40,7 @@ class Office:
         self.over()
 
     def over(self) -> None:
-        until(lambda: not pids_in(LEAF), "it has ended, with all that it has begun", seconds=90)
+        wait_for(lambda: not pids_in(LEAF), what="it has ended, with all that it has begun", deadline=90)
         self.paas("reconcile", code=None)
 
     def state(self) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def box(office: Office) -> Iterator[Path]:
 
 
 def mail_in(box: Path) -> EmailMessage:
-    until(lambda: box.exists() and box.stat().st_size, "the mail has come", seconds=60)
+    wait_for(lambda: box.exists() and box.stat().st_size, what="the mail has come", deadline=60)
     found = message_from_bytes(box.read_bytes().partition(b"\n")[2], policy=policy.default)
     assert isinstance(found, EmailMessage)
     return found
@@ -137,13 +138,13 @@ def test_a_hook_that_hangs_holds_nobody_up(office: Office) -> None:
     hangs = office.alice.home / "hangs"
     with daemon(accounts=1):
         office.paas("start", "alice/nightly")
-        until(hangs.exists, "it hangs", seconds=30)
-        pid = until(lambda: hangs.read_text().strip(), "its pid")
-        until(lambda: office.state()["last"], "the result is known meanwhile")
+        wait_for(hangs.exists, what="it hangs", deadline=30)
+        pid = wait_for(lambda: hangs.read_text().strip(), what="its pid")
+        wait_for(lambda: office.state()["last"], what="the result is known meanwhile")
         assert office.state()["last"]["status"] == 4
         office.spec("accounts.d/alice.yaml", json.dumps({"account": "alice", "limits": {"pids": 59}}))
-        until(lambda: knob("users/alice", "pids.max") == "59", "the daemon goes on", seconds=10)
-        until(lambda: not is_alive(int(pid)), "it is ended with its service", seconds=90)
+        wait_for(lambda: knob("users/alice", "pids.max") == "59", what="the daemon goes on", deadline=10)
+        wait_for(lambda: not is_alive(int(pid)), what="it is ended with its service", deadline=90)
 
 
 @pytest.mark.long
@@ -169,11 +170,11 @@ def test_the_daemon_runs_a_job_in_its_minute_and_remembers_how_it_ended(office: 
     office.sell(run="date +%s >>times; exit 5", schedule="* * * * *")
     times = office.alice.home / "times"
     with daemon(accounts=1):
-        until(times.exists, "it has run", seconds=90)
+        wait_for(times.exists, what="it has run", deadline=90)
         kept = STATE / "results/alice.nightly"
-        until(kept.exists, "its result is kept")
+        wait_for(kept.exists, what="its result is kept")
         assert json.loads(kept.read_text())["status"] == 5
-        until(lambda: len(times.read_text().split()) == 2, "it has run again", seconds=90)
+        wait_for(lambda: len(times.read_text().split()) == 2, what="it has run again", deadline=90)
     first, second = map(int, times.read_text().split())
     assert second // 60 == first // 60 + 1
     assert first % 60 < 15

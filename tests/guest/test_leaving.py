@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from tests.support.guest.machine import ETC, TREE, accounts, cgroup_of, is_alive, knob, until
+from tests.support.guest.machine import ETC, TREE, accounts, cgroup_of, is_alive, knob
+from tests.support.waiting import wait_for
 
 FOUR = ("alice", "bob", "carol", "dave")
 
@@ -37,7 +38,7 @@ def test_it_keeps_its_limits_while_a_process_lives_and_is_removed_after(sell, sp
     assert f"waits until its processes have ended: {pid}" in told
 
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_alive(pid), "the process has ended")
+    wait_for(lambda: not is_alive(pid), what="the process has ended")
     paas("reconcile")
 
     assert accounts() == {"bob"}
@@ -127,7 +128,7 @@ def test_once_meant_the_ones_that_wait_need_not_be_confirmed_again(four, sell, s
     assert accounts() == {"alice"}
 
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_alive(pid), "the process has ended")
+    wait_for(lambda: not is_alive(pid), what="the process has ended")
     paas("reconcile")
 
     assert accounts() == set()

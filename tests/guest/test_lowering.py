@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
-from tests.support.guest.machine import TREE, figures, is_alive, knob, until
+from tests.support.guest.machine import TREE, figures, is_alive, knob
 from tests.support.guest.paas import INSTALLED
 from tests.support.guest.people import hears, tell
+from tests.support.waiting import wait_for
 
 MEGABYTE = 1 << 20
 
@@ -198,8 +199,8 @@ def test_a_new_account_has_its_limits_before_anybody_moves_in(sell, paas):
     pids = [alice.sleeps() for _ in range(5)]
 
     run = paas.start("reconcile")
-    until(lambda: (TREE / "users/alice/other").exists() or run.has_ended(), "the leaf is there")
-    while not knob("users/alice/other", "cgroup.procs"):
+    wait_for(lambda: (TREE / "users/alice/other").exists() or run.has_ended(), what="the leaf is there")
+    while not knob("users/alice/other", "cgroup.procs"):  # as quick as can be, and as long as the run
         assert not run.has_ended()
     limits = {name: knob("users/alice", name) for name in KNOBS}
 

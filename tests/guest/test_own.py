@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.guest.machine import DAEMON, daemon, figures, knob, systemctl, until
+from tests.support.guest.machine import DAEMON, daemon, figures, knob, systemctl
 from tests.support.guest.paas import INSTALLED
 from tests.support.guest.people import Customer, Specs
+from tests.support.waiting import wait_for
 
 LIMITS = {"pids": 40, "memory": "64M", "cpu": "unlimited"}  # an emulated Python is throttled for long
 SERVICES = {"web": {"limits": {"pids": 5, "memory": "20M"}}}
@@ -47,7 +48,7 @@ def test_a_customer_sees_limits_use_and_what_was_hit(alice: Customer) -> None:
     assert lines["alice"]["use"]["pids"] == 1
 
     alice.wants_processes(10, "users/alice/web")
-    until(lambda: figures("users/alice/web", "pids.events")["max"], "forks are refused")
+    wait_for(lambda: figures("users/alice/web", "pids.events")["max"], what="forks are refused")
     after = told(alice)
     refused = [it for it in after["hits"] if it["what"] == "refused"]
     assert [it["service"] for it in refused] == ["web"]

@@ -14,10 +14,11 @@ from paas_isolate.linux.quota.calls import DiskQuotas
 from paas_isolate.linux.quota.store import QuotaStore
 from paas_isolate.model.quota import Quota
 from paas_isolate.source.applied_quotas import FILE, AppliedQuotas
-from tests.support.guest.machine import DAEMON, STATE, accounts, daemon, run, systemctl, until
+from tests.support.guest.machine import DAEMON, STATE, accounts, daemon, run, systemctl
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import Customer, Specs
 from tests.support.guest.quotas import file_system, living_at, mount
+from tests.support.waiting import wait_for
 
 TEN = {"max": "10M", "files": 100}
 SOLD, BY_HAND = Quota(10 << 10, 100), Quota(2048, 7)
@@ -245,9 +246,9 @@ def test_who_leaves_takes_them_along(sold: House, paas: Paas) -> None:
 def test_the_daemon_lifts_them_and_sets_those_of_who_comes(sold: House) -> None:
     with daemon(accounts=2):
         sold.sells("alice", disk=TEN)
-        until(lambda: sold.all == (SOLD, Quota()), "who left has no limit")
+        wait_for(lambda: sold.all == (SOLD, Quota()), what="who left has no limit")
         sold.sells("alice", "al", disk=TEN)
-        until(lambda: sold.all == (SOLD, SOLD), "who came has one")
+        wait_for(lambda: sold.all == (SOLD, SOLD), what="who came has one")
         sold.sells()
-        until(lambda: sold.all == (Quota(), Quota()), "nobody has")
+        wait_for(lambda: sold.all == (Quota(), Quota()), what="nobody has")
     assert systemctl("is-active", DAEMON) != "active"

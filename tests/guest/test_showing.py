@@ -5,8 +5,9 @@ import subprocess
 
 import pytest
 
-from tests.support.guest.machine import ETC, comes_to_rest, figures, knob, tree_can_be_stopped, until
+from tests.support.guest.machine import ETC, comes_to_rest, figures, knob, tree_can_be_stopped
 from tests.support.guest.people import HOG
+from tests.support.waiting import wait_for
 
 MEGABYTE = 1 << 20
 
@@ -42,7 +43,7 @@ def test_status_tells_forks_that_were_refused_and_time_that_was_waited(sell, paa
     paas("reconcile")
     alice.wants_processes(10, "users/alice/web")
     alice.burns("users/alice/slow")
-    until(lambda: figures("users/alice/slow", "cpu.stat")["nr_throttled"] > 2, "it had to wait")
+    wait_for(lambda: figures("users/alice/slow", "cpu.stat")["nr_throttled"] > 2, what="it had to wait")
 
     shown = {line["path"]: line["use"] for line in paas("status", "alice", "--json").json["cgroups"]}
 

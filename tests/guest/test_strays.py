@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from tests.support.guest.machine import cgroup_of, is_alive, is_confined, knob, pids_of, until
+from tests.support.guest.machine import cgroup_of, is_alive, is_confined, knob, pids_of
+from tests.support.waiting import wait_for
 
 STORM = "for i in 1 2 3 4 5 6 7 8; do (while :; do sleep 0.1; done) & done; wait"
 """Eight shells, each of which forks as long as it lives: no process of it stays for longer than a moment."""
@@ -57,7 +58,7 @@ def test_all_users_of_an_account_share_its_tree(sell, customer, paas):
 def test_a_storm_of_forks_is_inside_after_a_run_or_the_next_look(sell, paas):
     alice = sell("alice")
     alice.runs(STORM)
-    until(lambda: len(pids_of(alice.uid)) > 8, "the storm is on")
+    wait_for(lambda: len(pids_of(alice.uid)) > 8, what="the storm is on")
 
     answer = paas("reconcile", code=None)
     if answer.code:  # somebody was forked during the last look
@@ -67,7 +68,7 @@ def test_a_storm_of_forks_is_inside_after_a_run_or_the_next_look(sell, paas):
         inside = [is_confined(pid) for pid in pids_of(alice.uid)]
         assert len(inside) > 8
         assert all(inside)
-        time.sleep(0.1)
+        time.sleep(0.1)  # another moment each time
 
 
 def test_exempt_users_and_uids_outside_the_range_are_never_moved(sell, spec, customer, paas):

@@ -14,9 +14,9 @@ from tests.support.guest.machine import (
     knob,
     systemctl,
     tree_can_be_stopped,
-    until,
 )
 from tests.support.guest.people import hears
+from tests.support.waiting import wait_for
 
 LIMITS = {"memory": "64M", "cpu": "20%", "pids": 40}
 KNOBS = {"memory.max": str(64 << 20), "cpu.max": "20000 100000", "pids.max": "40"}
@@ -65,9 +65,9 @@ def test_limits_and_processes_come_through(busy, paas, event):
 
     # An idle account's cgroup may go with the unit; the reconcile that the unit's start brings along makes it again.
     if "of the tree" in event and tree_can_be_stopped():
-        until(lambda: reconciled_at() > before, "a reconcile came along", seconds=60)
+        wait_for(lambda: reconciled_at() > before, what="a reconcile came along", deadline=60)
     comes_to_rest("paas-isolate-boot.service")  # `start` brings it along where the tree runs still: before systemd 254
-    until(lambda: limits("idle") == KNOBS, "the idle account has its limits", seconds=60)
+    wait_for(lambda: limits("idle") == KNOBS, what="the idle account has its limits", deadline=60)
     assert limits("busy") == KNOBS
     assert is_alive(busy)
     assert cgroup_of(busy) == "users/busy/other"
@@ -83,9 +83,9 @@ def test_kill_9_of_the_anchor(busy, paas):
 
     os.kill(anchor, signal.SIGKILL)
 
-    until(lambda: main_pid() not in (0, anchor), "the tree has an anchor again")
+    wait_for(lambda: main_pid() not in (0, anchor), what="the tree has an anchor again")
     assert limits("busy") == KNOBS
-    until(lambda: reconciled_at() > before, "a reconcile came along", seconds=60)
+    wait_for(lambda: reconciled_at() > before, what="a reconcile came along", deadline=60)
     assert limits("idle") == limits("busy") == KNOBS
     assert is_alive(busy)
     assert cgroup_of(busy) == "users/busy/other"
@@ -101,7 +101,7 @@ def test_kill_9_of_the_anchor_before_systemd_254(busy, paas):
 
     os.kill(anchor, signal.SIGKILL)
 
-    until(lambda: main_pid() != anchor, "systemd has seen it")
+    wait_for(lambda: main_pid() != anchor, what="systemd has seen it")
     assert limits("busy") == KNOBS
     paas("reconcile", "--wait", "60")
     assert limits("idle") == limits("busy") == KNOBS
@@ -112,8 +112,14 @@ def test_kill_9_of_the_anchor_before_systemd_254(busy, paas):
     assert checks["paas-tree.service"] == "FAILED"
 
     os.kill(busy, signal.SIGKILL)
-    until(lambda: main_pid() not in (0, anchor), "the tree has an anchor again", seconds=180)  # RestartSec=2min
-    until(lambda: limits("idle") == KNOBS, "the reconcile that came along has made the idle account again", seconds=60)
+    wait_for(
+        lambda: main_pid() not in (0, anchor), what="the tree has an anchor again", deadline=180
+    )  # RestartSec=2min
+    wait_for(
+        lambda: limits("idle") == KNOBS,
+        what="the reconcile that came along has made the idle account again",
+        deadline=60,
+    )
 
 
 CLAIM = """

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import pytest
 
 from paas_isolate import apply, observe
-from tests.support.guest.machine import TREE, accounts, cgroup_of, is_alive, knob, until, write_knob
+from tests.support.guest.machine import TREE, accounts, cgroup_of, is_alive, knob, write_knob
 from tests.support.guest.people import hears
+from tests.support.waiting import wait_for
 
 LOCK = "/run/paas-isolate/lock"
 
@@ -68,7 +69,7 @@ def test_a_run_beside_another_is_silent_under_cron_and_waits_when_told_so(sell, 
         assert time.monotonic() - begin < 5
         assert (answer.out, answer.err) == ("", "")
         waiting = paas.start("reconcile", "--wait", "30")
-        time.sleep(1)
+        time.sleep(1)  # long enough for what must not come
         assert not waiting.has_ended()
         assert accounts() == set()
     assert waiting.answer().code == 0
@@ -117,7 +118,7 @@ def kill_at_random_moments(spec, paas, number: int) -> None:
         world()
         moment = random.uniform(0, usual)
         run = paas.start("reconcile")
-        time.sleep(moment)
+        time.sleep(moment)  # any moment
         run.kill()
         killed += run.answer().code == -9
 
@@ -327,11 +328,11 @@ def test_the_timer_turns_the_wheel_every_minute(sell, running):
     for _ in range(2):
         pid = alice.sleeps()
         shortly_before_a_minute(2)
-        until(lambda pid=pid: cgroup_of(pid) == "users/alice/other", "the timer has brought it in", seconds=75)
+        wait_for(lambda pid=pid: cgroup_of(pid) == "users/alice/other", what="the timer has brought it in", deadline=75)
 
 
 def test_cron_turns_the_wheel(sell, cron_line, running):
     pid = sell("alice").sleeps()
     shortly_before_a_minute(5)
     running("cron.service")  # which sleeps until the next minute of the clock that it has seen
-    until(lambda: cgroup_of(pid) == "users/alice/other", "cron has brought it in", seconds=75)
+    wait_for(lambda: cgroup_of(pid) == "users/alice/other", what="cron has brought it in", deadline=75)

@@ -63,7 +63,7 @@ def test_who_keeps_their_command_lines_locked_holds_nobody_up(spec, customer, pa
     become = ["setpriv", f"--reuid={alice.uid}", "--clear-groups"]
     with subprocess.Popen([*become, "/usr/local/bin/hostile-hammer", "40"]) as hammer:
         try:
-            time.sleep(5)
+            time.sleep(5)  # until the hammer is at its height
             began = time.monotonic()
             paas("reconcile", code=None)
             paas("reconcile", code=None)

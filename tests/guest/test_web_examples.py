@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.guest.machine import cgroup_of, pids_in, pids_of, run, systemctl, until
+from tests.support.guest.machine import cgroup_of, pids_in, pids_of, run, systemctl
 from tests.support.guest.people import Customer
+from tests.support.waiting import wait_for
 
 EXAMPLES = Path("/usr/local/share/doc/paas-isolate/examples")
 DOORS = Path("/run/paas-isolate/doors")
@@ -126,7 +127,7 @@ def asked(host: str, path: str, port: int = 80) -> list[str]:
         except OSError:
             return b""
 
-    uid, cgroup = until(answer, f"{host}{path} is answered").decode().splitlines()
+    uid, cgroup = wait_for(answer, what=f"{host}{path} is answered").decode().splitlines()
     return [uid, cgroup.removeprefix("0::/paas.slice/paas-tree.service/")]
 
 
@@ -158,7 +159,7 @@ def test_php_fpm_of_a_customer(alice, serve, paas, php):
     assert all_inside(alice.uid, "users/alice/php") == {f"php-fpm{php}"}
 
     run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "php-fpm@alice")
-    until(lambda: main_pid("php-fpm@alice") not in (0, first), "php-fpm is started again", seconds=60)
+    wait_for(lambda: main_pid("php-fpm@alice") not in (0, first), what="php-fpm is started again", deadline=60)
     assert asked("alice.example", "/who.php") == [str(alice.uid), "users/alice/php"]
     run("systemctl", "stop", "php-fpm@alice")
     assert pids_of(alice.uid) == []

@@ -5,7 +5,6 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from tests.support.kernel.pam_sources import ENTER
 from tests.support.kernel.processes import Sleepers
 from tests.support.kernel.view_host import Sight
 from tests.support.paths import HOSTILE
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -43,10 +43,7 @@ def cgroups() -> Iterator[CgroupTree]:
         with CgroupTree(mount, root) as opened:
             yield opened
             opened.kill("")
-            for _ in range(200):
-                if not opened.populated(""):
-                    break
-                time.sleep(0.01)
+            wait_for(lambda: not opened.populated(""), what=f"nobody is left in {root}")
             for path in reversed(list(_below(opened, ""))):
                 opened.remove(path)
     finally:

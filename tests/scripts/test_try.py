@@ -262,10 +262,10 @@ def test_a_long_stage_gives_a_sign_of_life() -> None:
     told: list[str] = []
     with Pulse(told.append, every=0.02) as pulse:
         pulse.say("mmdebstrap ...")
-        time.sleep(0.1)
+        time.sleep(0.1)  # some signs of life
         pulse.say("mmdebstrap: 0.1 s")
         number = len(told)
-        time.sleep(0.06)
+        time.sleep(0.06)  # long enough for what must not come
     assert told[0] == "mmdebstrap ..."
     assert told[1].startswith("mmdebstrap ... ")
     assert len(told) == number

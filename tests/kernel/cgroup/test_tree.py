@@ -2,8 +2,9 @@
 
 import errno
 import os
+import signal
 import threading
-import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
 from paas_isolate.terminate import terminate
 from tests.support.kernel.processes import Sleepers
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -22,14 +24,17 @@ def outside(cgroups: CgroupTree, pid: int) -> str:
     return cgroups.path_of(procfs.cgroup(pid) or "")
 
 
+def ignores_sigterm(pid: int) -> bool:
+    ignored = Path(f"/proc/{pid}/status").read_text().partition("SigIgn:")[2].split()[0]
+    return bool(int(ignored, 16) >> signal.SIGTERM - 1 & 1)
+
+
 def settled(pid: int, uid: int) -> procfs.Identity:
     """The identity once the child has dropped its privileges."""
-    for _ in range(500):
-        found = procfs.identity(pid)
-        if found is not None and found.uids == (uid,) * 4:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"{pid} never became {uid}")
+    return wait_for(
+        lambda: found if (found := procfs.identity(pid)) and found.uids == (uid,) * 4 else None,
+        what=f"process {pid} has become {uid}",
+    )
 
 
 def test_what_is_not_there_reads_as_nothing(cgroups: CgroupTree) -> None:
@@ -104,8 +109,7 @@ def test_a_process_that_has_ended_is_gone(cgroups: CgroupTree, sleeper: Sleepers
     cgroups.create("leaf")
     process = sleeper(uid=UID, program="pass")
     found = Process(process.pid, UID, outside(cgroups, process.pid))
-    while (now := procfs.identity(process.pid)) and now.alive:
-        time.sleep(0.01)
+    wait_for(lambda: not (now := procfs.identity(process.pid)) or not now.alive, what="it has ended")
     with pytest.raises(ProcessLookupError):  # a zombie: not reaped yet
         pidfd.move(cgroups, found, "leaf")
     process.wait()
@@ -115,11 +119,9 @@ def test_a_process_that_has_ended_is_gone(cgroups: CgroupTree, sleeper: Sleepers
 
 def test_a_set_uid_program_is_not_settled(sleeper: Sleepers) -> None:
     pid = sleeper(program=f"os.setresuid({UID}, 0, 0); time.sleep(1000)").pid
-    for _ in range(500):
-        if (found := procfs.identity(pid)) and found.uids[0] == UID:
-            break
-        time.sleep(0.01)
-    assert found is not None
+    found = wait_for(
+        lambda: now if (now := procfs.identity(pid)) and now.uids[0] == UID else None, what=f"it has become {UID}"
+    )
     assert found.uids == (UID, 0, 0, 0)
     assert not found.settled
 
@@ -143,7 +145,7 @@ def test_killing_asks_first(cgroups: CgroupTree, sleeper: Sleepers) -> None:
     polite = sleeper(uid=UID)
     stubborn = sleeper(uid=UID, program="signal.signal(15, signal.SIG_IGN); time.sleep(1000)")
     settled(polite.pid, UID), settled(stubborn.pid, UID)
-    time.sleep(0.3)  # the stubborn one needs a moment to become stubborn
+    wait_for(lambda: ignores_sigterm(stubborn.pid), what="the stubborn one ignores SIGTERM")
     for process in (polite, stubborn):
         cgroups.attach("users/alice/web", process.pid)
     statuses: list[int] = []

@@ -11,7 +11,8 @@ import pytest
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.support.kernel.control import ALICE, Guests
 from tests.support.kernel.host import NO_LIMIT, Shop
-from tests.support.kernel.running_daemon import Resident, until
+from tests.support.kernel.running_daemon import Resident
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def resident(shop: Shop, run: Path, tmp_path: Path) -> Iterator[Resident]:
     shop.account("carol", NO_LIMIT)
     begun = Resident(shop, tmp_path / "log")
     try:
-        until(lambda: (run / "control.sock").exists(), "there is a socket")
-        until(lambda: "alice/web" in shop.tree(), "the first turn is done")
+        wait_for(lambda: (run / "control.sock").exists(), what="there is a socket")
+        wait_for(lambda: "alice/web" in shop.tree(), what="the first turn is done")
         yield begun
     finally:
         begun.process.kill()

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.kernel.control import ALICE, BOB, CAROL, Guests
 from tests.support.kernel.host import NO_LIMIT, Shop
-from tests.support.kernel.running_daemon import Resident, until
+from tests.support.kernel.running_daemon import Resident
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -124,7 +125,7 @@ def test_descriptors_that_come_along_are_dropped(guests: Guests, resident: Resid
         "    assert b'version' in rest(s)"
     )
     guests.play(ALICE, program)
-    until(lambda: descriptors(resident) <= before, "none of them stays")
+    wait_for(lambda: descriptors(resident) <= before, what="none of them stays")
 
 
 HOSTILE = {
@@ -159,13 +160,13 @@ def test_whatever_one_customer_does_the_others_are_served(
         for _ in range(4):
             assert guests.ask(BOB, "me")["told"]["account"] == "bob"
         shop.account("alice", f"{NO_LIMIT}\nservices: {{late: {{{NO_LIMIT}}}}}\n")
-        until(lambda: "alice/late" in shop.tree(), "the file is applied")
+        wait_for(lambda: "alice/late" in shop.tree(), what="the file is applied")
         assert descriptors(resident) <= before + 4 + 16
     finally:
         for process in hostile:
             process.kill()
             process.communicate()
-    until(lambda: descriptors(resident) <= before, "all of it is forgotten")
+    wait_for(lambda: descriptors(resident) <= before, what="all of it is forgotten")
     assert resident.process.poll() is None
 
 
@@ -189,14 +190,14 @@ def test_ten_thousand_connections_are_told_to_come_again(guests: Guests, residen
     silent = [guests.start(ALICE + 200 + n, holds) for n in range(40)]
     try:
         # bob's own connection may have been there still when they were counted
-        until(lambda: descriptors(resident) >= before + 31, "many hold what they are let")
+        wait_for(lambda: descriptors(resident) >= before + 31, what="many hold what they are let")
         assert descriptors(resident) <= before + 32 + 16
         for uid in (0, BOB):
             assert guests.ask(uid, "me", *(["bob"] if uid == 0 else []))["told"]["account"] == "bob"
     finally:
         for process in silent:
             process.communicate("\n")
-    until(lambda: descriptors(resident) <= before, "all of it is forgotten")
+    wait_for(lambda: descriptors(resident) <= before, what="all of it is forgotten")
     assert guests.ask(BOB, "me")["told"]["account"] == "bob"
 
 
@@ -224,7 +225,7 @@ def test_what_is_left_behind_is_replaced_and_what_ends_leaves_nothing(
     resident.process.wait()
     assert (run / "control.sock").is_socket()
     resident.process = resident.start()
-    until(lambda: _answers(guests), "the new one answers")
+    wait_for(lambda: _answers(guests), what="the new one answers")
     assert (run / "control.sock").stat().st_mode & 0o777 == 0o666
     assert resident.end() == 0
     assert [it.name for it in run.iterdir() if it.name.startswith("control")] == []

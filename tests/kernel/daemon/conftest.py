@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.kernel.host import Shop
-from tests.support.kernel.running_daemon import ALICE, PLAIN, Resident, frozen, until
+from tests.support.kernel.running_daemon import ALICE, PLAIN, Resident, frozen
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -15,8 +16,8 @@ def resident(shop: Shop, tmp_path: Path) -> Iterator[Resident]:
     begun = Resident(shop, tmp_path / "log")
     try:
         begun.says("create users/alice")
-        until(lambda: frozen(shop, f"{ALICE}/other") is False, "the first turn is at work")
-        until(begun.rests, "it is done, and that which follows when uids are heard")
+        wait_for(lambda: frozen(shop, f"{ALICE}/other") is False, what="the first turn is at work")
+        wait_for(begun.rests, what="it is done, and that which follows when uids are heard")
         yield begun
     finally:
         begun.process.kill()

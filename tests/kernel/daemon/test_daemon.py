@@ -27,9 +27,9 @@ from tests.support.kernel.running_daemon import (
     outside,
     stray,
     trouble,
-    until,
     write,
 )
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -41,16 +41,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
 
 def test_a_file_that_is_saved_is_applied(resident: Resident, shop: Shop) -> None:
     shop.account("alice", PLAIN + "suspended: true\n")
-    until(lambda: frozen(shop), "the account is suspended")
+    wait_for(lambda: frozen(shop), what="the account is suspended")
     shop.account("bob", PLAIN)
-    until(lambda: frozen(shop, "users/bob") is False, "the new account is there")
+    wait_for(lambda: frozen(shop, "users/bob") is False, what="the new account is there")
     (shop.etc / "accounts.d/bob.yaml").unlink()
-    until(lambda: frozen(shop, "users/bob") is None, "the account has gone")
+    wait_for(lambda: frozen(shop, "users/bob") is None, what="the account has gone")
     shop.account("alice", PLAIN + "suspended: no\n")
     resident.says("suspended is 'no'; expected true or false")
     assert frozen(shop)
     shop.account("alice", PLAIN)
-    until(lambda: not frozen(shop), "the account goes on")
+    wait_for(lambda: not frozen(shop), what="the account goes on")
 
 
 def test_an_edit_opens_and_closes_doors_of_that_account_and_touches_no_other(resident: Resident, shop: Shop) -> None:
@@ -58,13 +58,15 @@ def test_an_edit_opens_and_closes_doors_of_that_account_and_touches_no_other(res
     decisions.save(str(shop.place / "state"), Decisions(launcher=True))
     resident.process.send_signal(signal.SIGHUP)
     doors = shop.place / "run/doors"
-    until(lambda: (doors / ".complete").exists(), "all doors are there")
+    wait_for(lambda: (doors / ".complete").exists(), what="all doors are there")
     there = (doors / ".complete").stat().st_ino
     alice, bob = (doors / str(shop.first + n) for n in range(2))
     for suspended in (True, False):
         shop.account("alice", PLAIN + ("suspended: true\n" if suspended else ""))
-        until(lambda wanted=suspended: os.readlink(alice).startswith("closed") is wanted, "alice's door follows")
-        time.sleep(0.2)
+        wait_for(
+            lambda wanted=suspended: os.readlink(alice).startswith("closed") is wanted, what="alice's door follows"
+        )
+        time.sleep(0.2)  # long enough for what must not come
         assert (doors / ".complete").stat().st_ino == there
         assert os.readlink(bob).endswith("users/bob/login")
     assert "remove door" not in resident.log.read_text()
@@ -72,7 +74,7 @@ def test_an_edit_opens_and_closes_doors_of_that_account_and_touches_no_other(res
 
 def test_a_knob_that_is_written_by_hand_is_put_back_and_who_did_it_told(resident: Resident, shop: Shop) -> None:
     write(shop, "1")
-    until(lambda: not frozen(shop), "the account goes on")
+    wait_for(lambda: not frozen(shop), what="the account goes on")
     resident.says(r"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid \d+")
 
 
@@ -80,7 +82,7 @@ def test_a_writer_is_heard_whose_mount_namespace_has_gone(resident: Resident, sh
     resident.process.send_signal(signal.SIGSTOP)
     line = f"echo 1 >{shop.cgroups.root}/{ALICE}/cgroup.freeze"
     subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", line], check=True)
-    time.sleep(0.2)
+    time.sleep(0.2)  # the namespace goes some time after its last process; nothing shows that
     resident.process.send_signal(signal.SIGCONT)
     resident.says(r"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid \d+, which has ended")
 
@@ -88,10 +90,10 @@ def test_a_writer_is_heard_whose_mount_namespace_has_gone(resident: Resident, sh
 def test_who_did_it_is_told_too_where_everything_is_looked_at_anyhow(resident: Resident, shop: Shop) -> None:
     """Both are heard in the same moment."""
     resident.process.send_signal(signal.SIGSTOP)
-    until(lambda: "T (stopped)" in Path(f"/proc/{resident.process.pid}/status").read_text(), "it sleeps")
+    wait_for(lambda: "T (stopped)" in Path(f"/proc/{resident.process.pid}/status").read_text(), what="it sleeps")
     line = f"echo 1 >{shop.cgroups.root}/{ALICE}/cgroup.freeze; exec sleep 100"
     with subprocess.Popen(["sh", "-c", line]) as writer:
-        until(lambda: procfs.name(writer.pid) == "sleep", "it is written")
+        wait_for(lambda: procfs.name(writer.pid) == "sleep", what="it is written")
         resident.process.send_signal(signal.SIGHUP)
         resident.process.send_signal(signal.SIGCONT)
         resident.says(rf"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid {writer.pid} \(sleep, root\)")
@@ -106,7 +108,7 @@ def test_who_changes_it_again_and_again_is_named_and_not_fought(resident: Reside
     resident.says("users/alice was changed more than 3 times a minute, last by")
     assert frozen(shop)
     resident.process.send_signal(signal.SIGHUP)
-    until(lambda: not frozen(shop), "a look at everything puts it back")
+    wait_for(lambda: not frozen(shop), what="a look at everything puts it back")
 
 
 def test_it_ends_when_asked_and_nothing_changes_when_it_is_killed(resident: Resident, shop: Shop) -> None:
@@ -116,7 +118,7 @@ def test_it_ends_when_asked_and_nothing_changes_when_it_is_killed(resident: Resi
         assert frozen(shop) is False
         resident.process = resident.start()
     shop.account("bob", PLAIN)
-    until(lambda: frozen(shop, "users/bob") is False, "the one that was started last works")
+    wait_for(lambda: frozen(shop, "users/bob") is False, what="the one that was started last works")
     assert resident.end() == 0
     assert frozen(shop) is False
 
@@ -125,16 +127,16 @@ def test_it_ends_when_asked_and_nothing_changes_when_it_is_killed(resident: Resi
 def test_killed_at_any_moment_it_changes_nothing_of_a_customer(resident: Resident, shop: Shop, times: int) -> None:
     """While files are saved, knobs written and processes started, so that it is killed in the middle of its work."""
     shop.account("bob", PLAIN)
-    until(lambda: frozen(shop, "users/bob") is False, "both are there")
+    wait_for(lambda: frozen(shop, "users/bob") is False, what="both are there")
     inode = Path(shop.cgroups.root, ALICE).stat().st_ino
     ended = threading.Event()
     load = threading.Thread(target=trouble, args=(shop, ended))
     with stray(ALICE_UID, "time.sleep(1000)") as process:
-        until(lambda: process.pid in inside(shop), "alice's process is in its account")
+        wait_for(lambda: process.pid in inside(shop), what="alice's process is in its account")
         load.start()
         try:
             for number in range(times):
-                time.sleep(number % 10 / 20)
+                time.sleep(number % 10 / 20)  # another moment each time
                 resident.process.kill()
                 resident.process.wait()
                 assert process.pid in inside(shop)
@@ -144,9 +146,9 @@ def test_killed_at_any_moment_it_changes_nothing_of_a_customer(resident: Residen
             ended.set()
             load.join()
             process.kill()
-    until(lambda: shop.run("diff", "--exit-code").returncode == 0, "it catches up", seconds=30)
+    wait_for(lambda: shop.run("diff", "--exit-code").returncode == 0, what="it catches up", deadline=30)
     shop.account("bob", PLAIN + "suspended: true\n")
-    until(lambda: frozen(shop, "users/bob"), "the one that was started last works")
+    wait_for(lambda: frozen(shop, "users/bob"), what="the one that was started last works")
     assert resident.end() == 0
 
 
@@ -170,7 +172,7 @@ while True:
 def test_a_process_that_becomes_a_customers_is_moved_in(resident: Resident, shop: Shop) -> None:
     with stray(ALICE_UID, "time.sleep(60)") as process:
         try:
-            until(lambda: process.pid in inside(shop), "the process is in its account")
+            wait_for(lambda: process.pid in inside(shop), what="the process is in its account")
             resident.says(f"move process {process.pid} .* to users/alice/other")
         finally:
             process.kill()
@@ -183,24 +185,24 @@ COMES_AGAIN = 'read line && exec sh -c "$0" "$0"'
 def test_who_takes_a_process_out_again_and_again_is_not_fought(resident: Resident, shop: Shop) -> None:
     here = f"{shop.cgroups.mount}{procfs.cgroup(os.getpid())}/cgroup.procs"
     shop.account("alice", PLAIN + "services: {web: {match: {program: nginx}, limits: {memory: {kill: process}}}}\n")
-    until(lambda: frozen(shop, f"{ALICE}/web") is False, "programs count")
+    wait_for(lambda: frozen(shop, f"{ALICE}/web") is False, what="programs count")
     program = ["setpriv", "--reuid", str(ALICE_UID), "--clear-groups", "sh", "-c", COMES_AGAIN, COMES_AGAIN]
     with subprocess.Popen(program, stdin=subprocess.PIPE, text=True, bufsize=1) as process:
         assert process.stdin
         try:
             for _ in range(3):
-                until(lambda: process.pid in inside(shop), "the process is in its account")
+                wait_for(lambda: process.pid in inside(shop), what="the process is in its account")
                 Path(here).write_text(str(process.pid))
                 assert outside(shop, ALICE_UID) == [process.pid]
                 process.stdin.write("\n")  # heard is another program, not that it is taken elsewhere
             resident.says(f"process {process.pid} of uid {ALICE_UID} was changed more than 3 times a minute")
             process.stdin.write("\n" * 20)
             with stray(ALICE_UID, "time.sleep(60)") as other:
-                until(lambda: other.pid in inside(shop), "another one is moved as before")
+                wait_for(lambda: other.pid in inside(shop), what="another one is moved as before")
                 other.kill()
             assert outside(shop, ALICE_UID) == [process.pid]
             resident.process.send_signal(signal.SIGHUP)
-            until(lambda: process.pid in inside(shop), "a look at everything puts it back")
+            wait_for(lambda: process.pid in inside(shop), what="a look at everything puts it back")
             assert resident.log.read_text().count("more than 3 times a minute") == 1
         finally:
             process.kill()
@@ -209,12 +211,12 @@ def test_who_takes_a_process_out_again_and_again_is_not_fought(resident: Residen
 def test_an_edit_leaves_nothing_to_do(resident: Resident, shop: Shop) -> None:
     """What one account's file is applied by alone is what a run that reads everything wants."""
     shop.account("bob", PLAIN)
-    until(lambda: frozen(shop, "users/bob") is False, "the new account is there")
+    wait_for(lambda: frozen(shop, "users/bob") is False, what="the new account is there")
     service = "services: {web: {limits: {memory: {kill: process}}}}\n"
     for text, leaf in ((PLAIN + service, True), (PLAIN, False), (PLAIN + service + "suspended: true\n", True)):
         shop.account("bob", text)
-        until(lambda: Path(shop.cgroups.root, "users/bob/web").exists() is leaf, f"bob's leaf: {leaf}")  # noqa: B023
-        until(lambda: frozen(shop, "users/bob") is ("suspended" in text), "bob is as his file says")  # noqa: B023
+        wait_for(lambda: Path(shop.cgroups.root, "users/bob/web").exists() is leaf, what=f"bob's leaf: {leaf}")  # noqa: B023
+        wait_for(lambda: frozen(shop, "users/bob") is ("suspended" in text), what="bob is as his file says")  # noqa: B023
         done = shop.run("diff", "--exit-code")
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -225,27 +227,27 @@ def test_a_file_that_is_written_anew_takes_nothing_away(resident: Resident, shop
     path = shop.etc / "accounts.d/alice.yaml"
     for _ in range(5):
         path.rename(path.with_suffix(".yaml~"))
-        time.sleep(0.1)
+        time.sleep(0.1)  # the daemon sees the file gone
         shop.account("alice", PLAIN)
-    time.sleep(2)
+    time.sleep(2)  # long enough for what must not come
     assert Path(shop.cgroups.root, ALICE).stat().st_ino == before
 
 
 def test_what_an_administrator_stops_stays_stopped(resident: Resident, shop: Shop) -> None:
     """By another program of ours, whose writes the daemon hears of."""
     for command, stopped in (("freeze", True), ("thaw", False)) * 3:
-        until(lambda: shop.run(command, "alice").returncode == 0, "nobody else is at work")  # noqa: B023
-        time.sleep(0.3)
+        wait_for(lambda: shop.run(command, "alice").returncode == 0, what="nobody else is at work")  # noqa: B023
+        time.sleep(0.3)  # long enough for what must not come
         assert frozen(shop) is stopped
 
 
 def test_an_account_is_removed_when_its_last_process_ends(resident: Resident, shop: Shop) -> None:
     with stray(ALICE_UID, "time.sleep(60)") as process:
-        until(lambda: process.pid in inside(shop), "the process is in its account")
+        wait_for(lambda: process.pid in inside(shop), what="the process is in its account")
         (shop.etc / "accounts.d/alice.yaml").unlink()
         resident.says("alice is not removed: waits until its processes have ended")
         process.kill()
-        until(lambda: frozen(shop) is None, "the account has gone", seconds=5)
+        wait_for(lambda: frozen(shop) is None, what="the account has gone", deadline=5)
 
 
 def test_forks_by_the_thousand_are_inside_within_a_second(resident: Resident, shop: Shop, tmp_path: Path) -> None:
@@ -255,15 +257,15 @@ def test_forks_by_the_thousand_are_inside_within_a_second(resident: Resident, sh
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             assert storm.poll() is None
-            time.sleep(0.1)
+            time.sleep(0.1)  # the storm goes on for so long
         storm.send_signal(signal.SIGSTOP)  # those that are there stay for a moment
-        time.sleep(1)
+        time.sleep(1)  # so long the daemon may take
         assert not outside(shop, ALICE_UID)
         storm.send_signal(signal.SIGCONT)
     finally:
         storm.kill()
         storm.wait()
-    until(lambda: not inside(shop), "all have ended")
+    wait_for(lambda: not inside(shop), what="all have ended")
 
 
 def test_a_storm_of_strays_leaves_none_outside(resident: Resident, shop: Shop) -> None:
@@ -271,7 +273,7 @@ def test_a_storm_of_strays_leaves_none_outside(resident: Resident, shop: Shop) -
     fork = "[os.fork() for _ in range(3)]; time.sleep(60)"
     storm = [stray(ALICE_UID, fork) for _ in range(25)]
     try:
-        until(lambda: len(inside(shop)) == 25 * 8, "all are in the account")
+        wait_for(lambda: len(inside(shop)) == 25 * 8, what="all are in the account")
         assert resident.process.poll() is None
     finally:
         for process in storm:
@@ -303,14 +305,14 @@ def test_it_stays_when_the_tree_has_gone_and_a_record_tells(shop: Shop, tmp_path
 
     begun = Resident(shop, tmp_path / "log")
     try:
-        until((root / "users/alice/other").exists, "the tree is there")
-        time.sleep(0.5)  # and the first turn is done
-        until(gone, "the tree has gone")
+        wait_for((root / "users/alice/other").exists, what="the tree is there")
+        wait_for(begun.rests, what="the first pass is done")
+        wait_for(gone, what="the tree has gone")
         (shop.place / "run/services/alice.web").write_text("")
         begun.says(r"paas-isolate: tree.root \S+ cannot be made")
         most.write_text("max")
         begun.process.send_signal(signal.SIGHUP)
-        until((root / "users/alice/other").exists, "the tree is there again")
+        wait_for((root / "users/alice/other").exists, what="the tree is there again")
         assert begun.end() == 0
     finally:
         begun.process.kill()
@@ -322,9 +324,9 @@ def test_at_rest_it_takes_no_time(resident: Resident) -> None:
         fields = Path(f"/proc/{resident.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    time.sleep(1)
+    time.sleep(1)  # until it is at rest
     before = spent()
-    time.sleep(2)
+    time.sleep(2)  # what it takes meanwhile is measured
     assert spent() - before <= 0.05
 
 

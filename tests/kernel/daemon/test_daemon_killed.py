@@ -10,7 +10,8 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
-from tests.support.kernel.service_host import Workplace, opened, until
+from tests.support.kernel.service_host import Workplace, opened
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 FIRST = 1_500_000_000 + 100 * os.getpid()
@@ -44,7 +45,7 @@ def test_a_service_outlives_a_daemon_that_is_killed_in_the_middle_of_its_work(
 ) -> None:
     work.services(STAYS + CHANGES.format(seconds=2000) + ENDS)
     work.reconcile("--wait", "20")
-    until(lambda: work.log("stays") == "begun\n", "it runs")
+    wait_for(lambda: work.log("stays") == "begun\n", what="it runs")
     stays = work.pids("stays")
     assert len(stays) == 1
     ended = threading.Event()
@@ -53,7 +54,7 @@ def test_a_service_outlives_a_daemon_that_is_killed_in_the_middle_of_its_work(
     try:
         for number in range(times):
             with work.daemon(tmp_path / "log") as daemon:
-                time.sleep(0.2 + number % 10 / 10)
+                time.sleep(0.2 + number % 10 / 10)  # another moment each time
                 daemon.kill()
                 daemon.wait()
             assert work.pids("stays") == stays
@@ -62,7 +63,9 @@ def test_a_service_outlives_a_daemon_that_is_killed_in_the_middle_of_its_work(
         ended.set()
         load.join()
     with work.daemon(tmp_path / "log"):
-        until(lambda: arguments(work.pids("changes")) == ["sleep 9000"], "the last change is applied", seconds=60)
-        until(lambda: not work.pids("ends"), "what is sold no more has ended")
+        wait_for(
+            lambda: arguments(work.pids("changes")) == ["sleep 9000"], what="the last change is applied", deadline=60
+        )
+        wait_for(lambda: not work.pids("ends"), what="what is sold no more has ended")
     assert work.pids("stays") == stays
     assert work.log("stays") == "begun\n"

@@ -14,7 +14,8 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.support.kernel.attackers import Attackers
 from tests.support.kernel.host import NO_LIMIT, Shop
 from tests.support.kernel.hostile_programs import begun
-from tests.support.kernel.running_daemon import Resident, frozen, inside, stray, until, write
+from tests.support.kernel.running_daemon import Resident, frozen, inside, stray, write
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 FIRST = 1_000_000_000 + 100 * os.getpid()
@@ -50,7 +51,7 @@ def mending(shop: Shop) -> float:
     """Seconds until a knob of carol's is as it was."""
     begin = time.monotonic()
     write(shop, "1", "users/carol")
-    until(lambda: frozen(shop, "users/carol") is False, "carol goes on")
+    wait_for(lambda: frozen(shop, "users/carol") is False, what="carol goes on")
     return time.monotonic() - begin
 
 
@@ -58,7 +59,7 @@ def moving(shop: Shop, uid: int, place: str) -> float:
     """Seconds until a process that becomes a customer's is in the account."""
     begin = time.monotonic()
     with stray(uid, "time.sleep(60)") as process:
-        until(lambda: process.pid in inside(shop, place), "the process is in its account")
+        wait_for(lambda: process.pid in inside(shop, place), what="the process is in its account")
         process.kill()
     return time.monotonic() - begin
 
@@ -68,7 +69,7 @@ def measure(resident: Resident, ask: Callable[[], float]) -> tuple[float, list[f
     before, begin, delays = spent(resident), time.monotonic(), []
     while time.monotonic() < begin + SECONDS:
         delays.append(ask())
-        time.sleep(0.5)
+        time.sleep(0.5)  # a question now and then
     return (spent(resident) - before) / (time.monotonic() - begin), delays
 
 
@@ -78,7 +79,7 @@ def test_who_changes_uids_without_an_end_delays_nobody(
 ) -> None:
     os.setpriority(os.PRIO_PROCESS, resident.process.pid, -10)  # as its unit does, and an account has limits
     with storm("nice", "-n", "10", attackers("toggler"), str(ALICE), str(BOB), count):
-        time.sleep(2)
+        time.sleep(2)  # until the storm is at its height
         share, delays = measure(resident, lambda: moving(shop, CAROL, "users/carol/other"))
         knob = mending(shop)
     assert share < 0.35
@@ -98,7 +99,7 @@ def test_who_writes_to_cgroups_of_their_own_without_an_end_delays_nobody(
             os.chown(path, ALICE, ALICE)
         words = "nice", "-n", "10", attackers("knobs"), own, str(ALICE), count
         with begun(*words):
-            time.sleep(1)
+            time.sleep(1)  # until the storm is at its height
             share, delays = measure(resident, lambda: moving(shop, CAROL, "users/carol/other"))
             knob = mending(shop)
     finally:

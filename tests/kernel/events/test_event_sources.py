@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.events.cgroup_writes import CgroupWriteSource
 from paas_isolate.linux.events.proc_connector import EVERYBODY, ProcConnectorSource
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 FIRST = 1_600_000_000 + 100 * os.getpid()
@@ -37,10 +37,12 @@ def heard(ear: ProcConnectorSource, *uids: int) -> list[int]:
         assert done.wait() == 0
         pids[done.pid] = uid
     last, seen = done.pid, set[int]()
-    end = time.monotonic() + 10
-    while last not in seen:
-        assert time.monotonic() < end
-        seen |= {it.pid for it in ear.read()}
+
+    def comes() -> bool:
+        seen.update(it.pid for it in ear.read())
+        return last in seen
+
+    wait_for(comes, what="the last event of our own")
     return [uid for pid, uid in pids.items() if pid in seen and pid != last]
 
 

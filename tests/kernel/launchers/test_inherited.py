@@ -18,8 +18,8 @@ from paas_isolate.model.service_program import Failure, Health
 from tests.support.kernel import burden
 from tests.support.kernel.enter_host import CUSTOMER, Machine
 from tests.support.kernel.pam_session import QUIET
-from tests.support.kernel.service_host import until
 from tests.support.kernel.shim_host import LEAF, Stage, build
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 
@@ -107,7 +107,7 @@ def thief(stage: Stage, name: str) -> str:
 
 
 def found_by(stage: Stage, name: str) -> dict[str, Any]:
-    until((stage.home / name).exists, f"{name} was found out")
+    wait_for((stage.home / name).exists, what=f"{name} was found out")
     return burden.found_in((stage.home / name).read_text())
 
 
@@ -164,6 +164,6 @@ def test_a_messenger_inherits_nothing(stage: Stage, keyring: None) -> None:
 def test_signals_of_the_caller_are_the_commands(machine: Machine) -> None:
     line = (str(machine.launcher), "--doors", str(machine.doors), "nobody/web", "--", "sleep", "60")
     process = subprocess.Popen(line, env=QUIET, cwd="/", start_new_session=True)
-    until(lambda: b"sleep" in Path(f"/proc/{process.pid}/cmdline").read_bytes()[:6], "it has begun")
+    wait_for(lambda: b"sleep" in Path(f"/proc/{process.pid}/cmdline").read_bytes()[:6], what="it has begun")
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(10) == -signal.SIGTERM

@@ -15,7 +15,6 @@ import pytest
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.service_program import Failure, Health
 from tests.support.kernel.pam_session import QUIET
-from tests.support.kernel.service_host import until
 from tests.support.kernel.shim_host import (
     CUSTOMER,
     LEAF,
@@ -26,6 +25,7 @@ from tests.support.kernel.shim_host import (
     keep_capabilities,
     private_mounts,
 )
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -200,7 +200,7 @@ def test_a_directory_that_is_not_the_customers_begins_nothing(stage: Stage, plac
     assert stage.begin("touch ran", directory=str(link)) == ""
     (waiting,) = stage.waiting()
     assert f"{link}{' is not there' if place == '/nowhere' else ': '}" in waiting
-    until(lambda: str(link) in stage.said(), "the customer is told")
+    wait_for(lambda: str(link) in stage.said(), what="the customer is told")
     assert not Path(place, "ran").exists()
     assert not (stage.home / "ran").exists()
 
@@ -245,9 +245,9 @@ def test_an_environment_file_may_have_values_of_many_lines_and_a_byte_order_mark
 
 def test_a_log_that_is_taken_away_is_begun_anew(stage: Stage) -> None:
     assert stage.begin("while :; do echo beat; sleep 0.05; done") == ""
-    until(stage.said, "it has a log")
+    wait_for(stage.said, what="it has a log")
     stage.log.unlink()
-    until(stage.said, "it has another")
+    wait_for(stage.said, what="it has another")
     stage.log.rename(stage.home / "elsewhere")
     stage.log.parent.rename(stage.home / "away")
     os.kill(stage.main(), signal.SIGKILL)
@@ -256,12 +256,12 @@ def test_a_log_that_is_taken_away_is_begun_anew(stage: Stage) -> None:
 
 def test_a_log_that_is_moved_away_is_followed_by_what_it_is(stage: Stage) -> None:
     assert stage.begin("while :; do echo beat; sleep 0.05; done") == ""
-    until(stage.said, "it has a log")
+    wait_for(stage.said, what="it has a log")
     aside = stage.home / "logs/web.log.old"
     stage.log.rename(aside)
-    until(stage.said, "what is said goes where the log is to be")
+    wait_for(stage.said, what="what is said goes where the log is to be")
     before = aside.read_text()
-    time.sleep(0.3)
+    time.sleep(0.3)  # long enough for what must not come
     assert aside.read_text() == before
 
 
@@ -275,8 +275,8 @@ def test_a_full_disk_holds_nothing_up(stage: Stage) -> None:
     many = 2000
     speak = f"i=0; while [ $i -lt {many} ]; do echo {'0123456789' * 6}; i=$((i+1)); done"
     assert stage.begin(f"{speak}; touch ran; exec sleep 1000", before=with_little_room) == ""
-    until(lambda: (stage.home / "ran").exists(), "it has said it all")
-    until(lambda: "sleep" in stage.pids(), "it is what it will be")
+    wait_for(lambda: (stage.home / "ran").exists(), what="it has said it all")
+    wait_for(lambda: "sleep" in stage.pids(), what="it is what it will be")
     inside = Path(f"/proc/{stage.keeper()}/root{stage.log}")
     assert 0 < inside.stat().st_size <= 64 << 10
     os.kill(stage.pids()["sleep"], signal.SIGTERM)
@@ -287,11 +287,11 @@ def test_a_flood_fills_no_disk_and_stops_no_keeper(stage: Stage) -> None:
     health = Health("touch seen", every=100, failures=3)
     flood = "exec yes 0123456789012345678901234567890123456789"
     assert stage.begin(flood, log_max=100_000, log_keep=2, health=health) == ""
-    until(lambda: (stage.home / "seen").exists(), "its health is tried")
-    until(lambda: (stage.log.parent / "web.log.2").exists(), "logs are put aside")
+    wait_for(lambda: (stage.home / "seen").exists(), what="its health is tried")
+    wait_for(lambda: (stage.log.parent / "web.log.2").exists(), what="logs are put aside")
     os.kill(stage.pids()["yes"], signal.SIGKILL)
     assert stage.ended() == ["signal", "9"]
-    until(lambda: not stage.pids(), "its keeper is done")
+    wait_for(lambda: not stage.pids(), what="its keeper is done")
     names = {path.name: path.stat().st_size for path in stage.log.parent.iterdir()}
     assert set(names) <= {"web.log", "web.log.1", "web.log.2"}
     assert all(size <= 100_000 + 65_536 for size in names.values()), names
@@ -331,10 +331,10 @@ def test_lines_without_an_end_and_bytes_of_all_kinds_pass(stage: Stage) -> None:
 
 def test_who_closes_its_output_is_kept_all_the_same(stage: Stage) -> None:
     assert stage.begin("exec >&- 2>&-; exec sleep 1000") == ""
-    until(lambda: "sleep" in stage.pids(), "it is what it will be")
+    wait_for(lambda: "sleep" in stage.pids(), what="it is what it will be")
     keeper = stage.keeper()
     before = cpu_ticks(keeper)
-    time.sleep(1)
+    time.sleep(1)  # what it takes meanwhile is measured
     assert cpu_ticks(keeper) - before < os.sysconf("SC_CLK_TCK") // 5, "its keeper turns in a circle"
     os.kill(stage.pids()["sleep"], signal.SIGUSR1)
     assert stage.ended() == ["signal", str(int(signal.SIGUSR1))]
@@ -348,12 +348,12 @@ def cpu_ticks(pid: int) -> int:
 def test_what_outlives_the_program_holds_no_keeper(stage: Stage) -> None:
     assert stage.begin("sleep 1000 & exit 4") == ""
     assert stage.ended() == ["exit", "4"]
-    until(lambda: set(stage.pids()) == {"sleep"}, "the keeper goes")
+    wait_for(lambda: set(stage.pids()) == {"sleep"}, what="the keeper goes")
 
 
 def test_the_customer_cannot_trace_the_keeper_nor_write_its_record(stage: Stage) -> None:
     assert stage.begin("exec sleep 1000") == ""
-    until(lambda: "sleep" in stage.pids(), "it is what it will be")
+    wait_for(lambda: "sleep" in stage.pids(), what="it is what it will be")
     keeper = stage.keeper()
     attach = f"import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(16, {keeper}, 0, 0) == 0)"
     assert as_customer("/usr/bin/python3", "-IS", "-c", attach).returncode == 0
@@ -390,18 +390,18 @@ def test_a_customer_who_stops_all_that_is_theirs_holds_nobody_up(stage: Stage, t
 
 def test_a_keeper_that_is_killed_takes_no_program_along(stage: Stage) -> None:
     assert stage.begin("exec sleep 1000") == ""
-    until(lambda: "sleep" in stage.pids(), "it is what it will be")
+    wait_for(lambda: "sleep" in stage.pids(), what="it is what it will be")
     os.kill(stage.keeper(), signal.SIGKILL)
-    until(lambda: set(stage.pids()) == {"sleep"}, "the program goes on")
+    wait_for(lambda: set(stage.pids()) == {"sleep"}, what="the program goes on")
     assert {words[0] for words in stage.notes()} == {"keeper", "main"}
 
 
 def test_a_frozen_leaf_begins_nothing_and_keeps_nothing(stage: Stage) -> None:
     stage.cgroups.write(LEAF, "cgroup.freeze", "1")
     assert stage.begin("touch ran") == "the leaf is frozen"
-    until(lambda: not stage.pids(), "nothing waits in it")
+    wait_for(lambda: not stage.pids(), what="nothing waits in it")
     stage.cgroups.write(LEAF, "cgroup.freeze", "0")
-    time.sleep(0.2)
+    time.sleep(0.2)  # long enough for what must not come
     assert not (stage.home / "ran").exists()
 
 
@@ -415,7 +415,7 @@ def test_a_hook_is_told_how_it_ended(stage: Stage) -> None:
     failure = Failure(mail="", run="echo $RESULT of $SERVICE >told")
     assert stage.begin("exit 6", on_failure=failure) == ""
     assert stage.ended() == ["exit", "6"]
-    until(lambda: not stage.pids(), "the keeper goes, when the hook has ended")
+    wait_for(lambda: not stage.pids(), what="the keeper goes, when the hook has ended")
     assert (stage.home / "told").read_text() == "exit status 6 of nobody/web\n"
 
 
@@ -425,7 +425,7 @@ def test_of_a_job_that_could_not_begin_somebody_is_told(stage: Stage) -> None:
         away = str(stage.home / "app")
         assert stage.begin("exit 0", on_failure=failure, directory=away, is_job=is_job) == ""
         assert stage.waiting()
-        until(lambda: not stage.pids(), "the keeper goes")
+        wait_for(lambda: not stage.pids(), what="the keeper goes")
         assert not (stage.home / "told").exists(), "a hook begins in the same directory"
         assert ("on_failure.run ended with exit status 125" in stage.said()) == is_job
 
@@ -433,7 +433,7 @@ def test_of_a_job_that_could_not_begin_somebody_is_told(stage: Stage) -> None:
 def test_a_hook_that_fails_is_told_with_what_it_says(stage: Stage) -> None:
     assert stage.begin("echo last words; exit 6", on_failure=Failure(run="echo nobody home >&2; exit 3")) == ""
     assert stage.ended() == ["exit", "6"]
-    until(lambda: not stage.pids(), "the keeper goes")
+    wait_for(lambda: not stage.pids(), what="the keeper goes")
     assert stage.said().splitlines() == [
         "last words",
         "paas-isolate: ended with exit status 6",
@@ -446,8 +446,8 @@ def test_a_hook_that_hangs_is_ended_with_all_of_its_own(stage: Stage) -> None:
     hook = "trap '' TERM; touch hangs; sleep 1000 & while :; do sleep 1000; done"
     begin = time.monotonic()
     assert stage.begin("exit 6", on_failure=Failure(run=hook)) == ""
-    until(lambda: (stage.home / "hangs").exists(), "it has begun")
-    until(lambda: not stage.pids(), "nothing of it is left")
+    wait_for(lambda: (stage.home / "hangs").exists(), what="it has begun")
+    wait_for(lambda: not stage.pids(), what="nothing of it is left")
     assert time.monotonic() - begin >= 2, "which is all that this keeper gives it"
     assert "paas-isolate: on_failure.run was ended after 2 s\n" in stage.said()
 
@@ -455,12 +455,12 @@ def test_a_hook_that_hangs_is_ended_with_all_of_its_own(stage: Stage) -> None:
 def test_nobody_is_told_of_what_ended_well_or_was_asked_to_end(stage: Stage) -> None:
     failure = Failure(run="touch told")
     assert stage.begin("exit 0", on_failure=failure) == ""
-    until(lambda: not stage.pids(), "the keeper goes")
+    wait_for(lambda: not stage.pids(), what="the keeper goes")
     assert stage.begin("trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done", on_failure=failure) == ""
-    until(lambda: "ready" in stage.said(), "it listens")
+    wait_for(lambda: "ready" in stage.said(), what="it listens")
     for pid in stage.cgroups.pids(LEAF):
         os.kill(pid, signal.SIGTERM)
-    until(lambda: not stage.pids(), "the keeper goes")
+    wait_for(lambda: not stage.pids(), what="the keeper goes")
     assert not (stage.home / "told").exists()
 
 
@@ -495,7 +495,7 @@ def test_a_mail_has_the_end_of_what_was_said(stage: Stage) -> None:
     failure = Failure(mail="ops+night@example.com")
     command = "i=0; while [ $i -lt 900 ]; do echo line $i; i=$((i+1)); done; printf 'Grüße; From x\n.\n'; kill -9 $$"
     assert stage.begin(command, before=sendmail(stage.home, 0), on_failure=failure) == ""
-    until(lambda: not stage.pids(), "the keeper goes")
+    wait_for(lambda: not stage.pids(), what="the keeper goes")
     first, *head = (stage.home / "sent").read_text().partition("\n\n")[0].splitlines()
     assert first == f"{CUSTOMER} {CUSTOMER} -i -- ops+night@example.com"
     assert head == [
@@ -516,20 +516,20 @@ def test_a_mail_has_the_end_of_what_was_said(stage: Stage) -> None:
 def test_a_mail_that_cannot_be_sent_is_told(stage: Stage) -> None:
     failed = stage.begin("exit 6", before=sendmail(stage.home, 75), on_failure=Failure(mail="ops@example.com"))
     assert failed == ""
-    until(lambda: not stage.pids(), "the keeper goes")
+    wait_for(lambda: not stage.pids(), what="the keeper goes")
     assert "paas-isolate: the mail about it ended with exit status 75\n" in stage.said()
 
 
 def test_whoever_was_killed_with_its_keeper_is_told_of_by_another(stage: Stage) -> None:
     failure = Failure(mail="ops@example.com", run="echo $RESULT of $SERVICE >told; id -u >>told")
     assert stage.begin("echo last words; exec sleep 1000", on_failure=failure) == ""
-    until(lambda: "last words" in stage.said(), "it speaks")
+    wait_for(lambda: "last words" in stage.said(), what="it speaks")
     stage.cgroups.kill(LEAF)
-    until(lambda: not stage.pids(), "both are gone")
+    wait_for(lambda: not stage.pids(), what="both are gone")
     how = "killed: out of memory"
     failed = stage.begin("touch ran", before=sendmail(stage.home, 0), ended=how, on_failure=failure)
     assert failed == ""
-    until(lambda: not stage.pids(), "the messenger goes")
+    wait_for(lambda: not stage.pids(), what="the messenger goes")
     assert (stage.home / "told").read_text() == f"{how} of nobody/web\n{CUSTOMER}\n"
     sent = (stage.home / "sent").read_text()
     assert f"Subject: nobody/web: {how}\n" in sent
@@ -549,7 +549,7 @@ def test_a_log_that_is_none_tells_nothing_of_others(stage: Stage, what: str) -> 
         os.mkfifo(stage.log)
     failure = Failure(mail="ops@example.com")
     assert stage.begin("true", before=sendmail(stage.home, 0), ended="signal 9", on_failure=failure) == ""
-    until(lambda: not stage.pids(), "the messenger goes")
+    wait_for(lambda: not stage.pids(), what="the messenger goes")
     assert (stage.home / "sent").read_text().endswith("nobody/web ended with signal 9.\n\n\n")
 
 

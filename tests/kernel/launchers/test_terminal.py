@@ -14,8 +14,8 @@ import pytest
 from tests.support.kernel import burden
 from tests.support.kernel.enter_host import CUSTOMER, Machine
 from tests.support.kernel.pam_session import QUIET
-from tests.support.kernel.service_host import until
 from tests.support.kernel.terminals import WINDOW, Terminal
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -71,10 +71,10 @@ def test_nothing_can_be_put_into_roots_shell(machine: Machine, place: Path) -> N
         injection = f"id -u > {marker}"
         attack = line(machine, "/usr/bin/python3", "-IS", str(script), "inject", injection)
         root.type(" ".join(f"'{word}'" for word in attack) + "\n")
-        until(lambda: root.read().count("ready> ") > 1, "root's shell is there again")
+        wait_for(lambda: root.read().count("ready> ") > 1, what="root's shell is there again")
         root.type("echo still $((1 + 1)) here\n")
         root.until("still 2 here")
-        time.sleep(0.3)
+        time.sleep(0.3)  # long enough for what must not come
         assert not marker.exists(), marker.read_text()
 
 
@@ -158,10 +158,10 @@ def test_a_command_that_reads_and_ends_for_nobody_can_be_left(machine: Machine, 
     stubborn = f"trap '' INT TERM HUP QUIT; echo ready; {script}; while :; do sleep 0.1; done"
     with shell(machine, stubborn) as terminal:
         terminal.until("ready")
-        until(lambda: terminal.settings() != terminal.before, "it is raw")
+        wait_for(lambda: terminal.settings() != terminal.before, what="it is raw")
         for _ in range(20):
             terminal.type("\x03" * 1000)
-        time.sleep(0.3)
+        time.sleep(0.3)  # until the command has its input full
         terminal.type("\x1d\x1d\x1d")
         assert terminal.status(10) == HUNG_UP
         assert terminal.settings() == terminal.before
@@ -184,7 +184,7 @@ def test_a_terminal_that_is_closed_ends_both(machine: Machine) -> None:
         terminal.until("ready")
         terminal.close()
         assert terminal.status(10) in (HUNG_UP, -signal.SIGHUP)
-        until(lambda: not machine.cgroups.pids("users/nobody/web"), "the command has ended")
+        wait_for(lambda: not machine.cgroups.pids("users/nobody/web"), what="the command has ended")
 
 
 def ticks(pid: int) -> int:
@@ -196,9 +196,9 @@ def ticks(pid: int) -> int:
 def test_a_command_that_closes_its_terminal_makes_nobody_busy(machine: Machine) -> None:
     with shell(machine, "echo ready; exec 0<&- 1>&- 2>&- 3</dev/null; sleep 2") as terminal:
         terminal.until("ready")
-        time.sleep(0.3)
+        time.sleep(0.3)  # until it waits
         before = ticks(terminal.pid)
-        time.sleep(0.7)
+        time.sleep(0.7)  # what it takes meanwhile is measured
         assert ticks(terminal.pid) - before < 20
         assert terminal.status() == 0
 
@@ -239,9 +239,9 @@ def test_a_pager_behind_it_has_the_keys(machine: Machine) -> None:
         single = termios.tcgetattr(terminal.master)
         single[3] &= ~termios.ICANON
         termios.tcsetattr(terminal.master, termios.TCSANOW, single)
-        time.sleep(0.3)
+        time.sleep(0.3)  # until it is back at its wait; nothing shows that
         terminal.type("q")
-        time.sleep(0.5)
+        time.sleep(0.5)  # long enough for what must not come
         reader = os.open(terminal.name, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         assert os.read(reader, 9) == b"q"
         os.close(reader)
@@ -258,7 +258,7 @@ def test_a_job_in_the_background_goes_on_and_reads_when_it_is_in_front(machine: 
         root.type("echo shell:$((1 + 1))\n")
         root.until("shell:2")
         root.type("fg\n")
-        time.sleep(1)
+        time.sleep(1)  # the shell says nothing when the command has the terminal
         root.type("hello\n")
         root.until("got:hello")
         root.type("echo after:$((1 + 2))\n")
@@ -283,8 +283,8 @@ def test_redirected_on_a_terminal_it_has_a_session_of_its_own(machine: Machine, 
 def test_redirected_on_a_terminal_it_can_be_interrupted(machine: Machine) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     with on_terminal(machine, "sleep", "60", given={0: null, 1: null, 2: null}) as terminal:
-        until(lambda: machine.cgroups.pids("users/nobody/web"), "it has begun")
-        time.sleep(0.2)
+        wait_for(lambda: machine.cgroups.pids("users/nobody/web"), what="it has begun")
+        time.sleep(0.2)  # until it is the program; nothing shows that
         terminal.type("\x03")
         assert terminal.status(10) == -signal.SIGINT
     os.close(null)

@@ -10,20 +10,9 @@ import pytest
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.support.kernel import login_stacks
 from tests.support.kernel.login_host import House, leaf_of, near
-from tests.support.kernel.logins import (
-    ASKED,
-    KEY,
-    LOOK,
-    PASSWORD,
-    Checker,
-    cgroup_told,
-    client,
-    connection,
-    login,
-    run,
-    wait_for,
-)
+from tests.support.kernel.logins import ASKED, KEY, LOOK, PASSWORD, Checker, cgroup_told, client, connection, login, run
 from tests.support.kernel.pam_build import ADMIN, ALICE, BOB, CUSTOMERS, OPERATOR, ROOT, Kit
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -47,7 +36,7 @@ def test_a_customer_lands_inside_and_who_is_exempt_does_not(house: House, way: s
 def test_what_is_left_behind_stays_inside(house: House) -> None:
     behind = f"setsid sh -c 'sleep 1; {LOOK}' >later 2>&1 </dev/null & {LOOK}"
     assert login(house, ALICE, look=behind).cgroup == ALICES
-    wait_for(lambda: "beside" in house.inside("cat", "/home/alice/later").stdout)
+    wait_for(lambda: "beside" in house.inside("cat", "/home/alice/later").stdout, what="it has written where it is")
     assert cgroup_told(house, house.inside("cat", "/home/alice/later").stdout) == ALICES
 
 
@@ -81,7 +70,7 @@ def test_a_forward_without_a_session(house: House) -> None:
         connection(house, ALICE, "-L", f"./entry:127.0.0.1:{server.getsockname()[1]}"),
         socket.socket(socket.AF_UNIX) as local,
     ):
-        wait_for((house.place / "entry").exists)
+        wait_for((house.place / "entry").exists, what="the forward is there")
         with near(house.place) as here:
             local.connect(f"{here}/entry")
         through, _ = server.accept()
@@ -93,13 +82,16 @@ def test_a_forward_without_a_session(house: House) -> None:
 
 def test_a_forward_from_there_to_here(house: House) -> None:
     with connection(house, ALICE, "-R", "/home/alice/entry:127.0.0.1:1"):
-        wait_for(lambda: not house.inside("test", "-S", "/home/alice/entry", check=False).returncode)
+        wait_for(
+            lambda: not house.inside("test", "-S", "/home/alice/entry", check=False).returncode,
+            what="the forward is there",
+        )
         _sshd_is_inside(house)
 
 
 def test_later_sessions_of_a_connection(house: House) -> None:
     with connection(house, ALICE, "-M", "-S", "./control"):
-        wait_for((house.place / "control").exists)
+        wait_for((house.place / "control").exists, what="the connection is there")
         for _ in range(2):
             done = run(house, [*client(house), "-S", "./control", "alice@house", LOOK])
             assert cgroup_told(house, done.stdout) == ALICES
@@ -129,7 +121,7 @@ def test_two_hundred_connections_stay_when_the_lines_go(house: House) -> None:
         for at, forward in enumerate(forwards):
             connections.enter_context(connection(house, CUSTOMERS[at % 2], "-L", f"{forward}:127.0.0.1:1"))
             if at % AT_ONCE == AT_ONCE - 1:
-                wait_for((house.place / forward).exists)
+                wait_for((house.place / forward).exists, what="the forward is there")
         before = _looked(house)
         assert len(before.pids) == len(forwards)
         assert not before.outside

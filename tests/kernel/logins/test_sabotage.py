@@ -9,9 +9,10 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.support.kernel.login_host import House, near
-from tests.support.kernel.logins import KEY, PASSWORD, connection, login, wait_for
+from tests.support.kernel.logins import KEY, PASSWORD, connection, login
 from tests.support.kernel.pam_build import ADMIN, ALICE, OPERATOR, ROOT, Kit
 from tests.support.kernel.sabotages import SABOTAGES, Sabotage
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -80,7 +81,7 @@ def test_who_is_refused_has_a_connection_for_nothing(house: House) -> None:
         connection(house, ALICE, "-L", f"./entry:127.0.0.1:{server.getsockname()[1]}"),
         socket.socket(socket.AF_UNIX) as local,
     ):
-        wait_for((house.place / "entry").exists)
+        wait_for((house.place / "entry").exists, what="the forward is there")
         with near(house.place) as here:
             local.connect(f"{here}/entry")
         assert local.recv(1) == b""

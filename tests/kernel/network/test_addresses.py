@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.kernel.host import many
 from tests.support.kernel.network_host import Wired
-from tests.support.kernel.service_host import until
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 ALICES = ("10.77.0.1", "fd77:7061:6173::1")
@@ -115,10 +115,10 @@ def test_the_daemon_puts_back_what_somebody_takes_away(wired: Wired, tmp_path: P
     with open(tmp_path / "log", "wb") as log:
         daemon = subprocess.Popen(wired.command(*wired.shop.command("daemon")), stdout=log, stderr=log)
     try:
-        until(lambda: wired.addresses() == {*ALICES, *BOBS}, "it has looked at everything")
+        wait_for(lambda: wired.addresses() == {*ALICES, *BOBS}, what="it has looked at everything")
         for words in (("nft", "flush", "ruleset"), ("nft", "flush", "chain", "inet", "paas_isolate", "output"), away):
             assert wired.inside(*words).returncode == 0
-            until(lambda: wired.rules() == whole and wired.addresses() == {*ALICES, *BOBS}, " ".join(words))
+            wait_for(lambda: wired.rules() == whole and wired.addresses() == {*ALICES, *BOBS}, what=" ".join(words))
         told = (tmp_path / "log").read_text()
         assert len(re.findall(r"the ruleset of the network, .*; changed by pid \d+ \(nft\)", told)) == 2, told
     finally:

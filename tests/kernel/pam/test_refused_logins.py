@@ -13,10 +13,11 @@ import pytest
 from paas_isolate.linux.pam import refused_logins
 from paas_isolate.linux.process import procfs
 from paas_isolate.model.world import Process
-from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for_uid, where
 from tests.support.kernel.pam_session import STRICT
 from tests.support.kernel.processes import Sleepers
-from tests.support.kernel.running_daemon import Resident, until
+from tests.support.kernel.running_daemon import Resident
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 SUSPENDED = f"{NO_LIMIT}\nsuspended: true\n"
@@ -38,7 +39,7 @@ def login(program: Path, *more: str, uid: int = ALICE) -> Iterator[tuple[int, in
     assert process.stdout
     try:
         listens, connection, user = map(int, process.stdout.readline().split())
-        wait_for(uid, user)
+        wait_for_uid(uid, user)
         yield listens, connection, user
     finally:
         process.kill()
@@ -59,7 +60,7 @@ def seen(pid: int) -> Process:
 def test_it_is_left_alone_while_others_are_moved_and_frozen(shop: Shop, sshd: Path, sleeper: Sleepers) -> None:
     shop.account("alice", SUSPENDED)
     other = sleeper(uid=ALICE).pid
-    wait_for(ALICE, other)
+    wait_for_uid(ALICE, other)
     with login(sshd) as (_, connection, user):
         before = where(shop.cgroups, user)
         done = shop.run("reconcile")
@@ -74,21 +75,21 @@ def test_it_is_left_alone_while_others_are_moved_and_frozen(shop: Shop, sshd: Pa
 def test_it_ends_with_the_process_of_its_connection(sshd: Path) -> None:
     with login(sshd) as (listens, connection, user):
         refused_logins.end(seen(user))
-        until(lambda: not alive(user) and not alive(connection), "both have ended")
+        wait_for(lambda: not alive(user) and not alive(connection), what="both have ended")
         assert alive(listens)
 
 
 def test_who_listens_is_never_ended(sshd: Path) -> None:
     with login(sshd, "direct") as (listens, _, user):
         refused_logins.end(seen(user))
-        until(lambda: not alive(user), "it has ended")
+        wait_for(lambda: not alive(user), what="it has ended")
         assert alive(listens)
 
 
 def test_what_is_no_child_of_sshd_is_not_ended(sshd: Path, sleeper: Sleepers) -> None:
     """Neither another program nor the customer's own of that name."""
     pid = sleeper(uid=ALICE).pid
-    wait_for(ALICE, pid)
+    wait_for_uid(ALICE, pid)
     with login(sshd) as (_, _, user):
         for process in (seen(pid), seen(user)._replace(start=1)):
             with pytest.raises(ProcessLookupError):
@@ -102,13 +103,16 @@ def test_the_daemon_ends_it_after_a_while(shop: Shop, sshd: Path, tmp_path: Path
     shop.account("alice", SUSPENDED)
     resident = Resident(shop, tmp_path / "log")
     try:
-        until(lambda: "frozen 1" in (shop.cgroups.read("users/alice/other", "cgroup.events") or ""), "it is suspended")
-        until(resident.rests, "all is done")
+        wait_for(
+            lambda: "frozen 1" in (shop.cgroups.read("users/alice/other", "cgroup.events") or ""),
+            what="it is suspended",
+        )
+        wait_for(resident.rests, what="all is done")
         with login(sshd) as (listens, connection, user):
-            time.sleep(5)
+            time.sleep(5)  # long enough for what must not come
             assert alive(user)
             assert not where(shop.cgroups, user).startswith("users/")
-            until(lambda: not alive(user) and not alive(connection), "both have ended", 10)
+            wait_for(lambda: not alive(user) and not alive(connection), what="both have ended", deadline=10)
             assert alive(listens)
             resident.says(rf"end process {user} \(sshd\) in .*: its login was refused")
     finally:

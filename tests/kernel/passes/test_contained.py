@@ -15,10 +15,11 @@ from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 from tests.support.kernel import broken_place
 from tests.support.kernel.broken_place import PLACES
-from tests.support.kernel.host import NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.host import NO_LIMIT, Shop, wait_for_uid, where
 from tests.support.kernel.processes import Sleepers
-from tests.support.kernel.running_daemon import ALICE_UID, Resident, frozen, until, write
+from tests.support.kernel.running_daemon import ALICE_UID, Resident, frozen, write
 from tests.support.kernel.view_host import Sight
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -112,7 +113,7 @@ def test_an_error_of_ours_that_one_account_causes_costs_that_account_alone(
     assert shop.run("reconcile").returncode == 0
     there, doors = shop.tree(), sorted(os.listdir(shop.place / "run/doors"))
     alice, bob = sleeper(uid=shop.first).pid, sleeper(uid=shop.first + 1).pid
-    wait_for(shop.first, alice), wait_for(shop.first + 1, bob)
+    wait_for_uid(shop.first, alice), wait_for_uid(shop.first + 1, bob)
     for name in ("alice", "bob"):
         write(shop, "1", f"users/{name}")
     shop.account("bob", f"{PLAIN}peers: [carol]\n")
@@ -169,7 +170,7 @@ def resident(shop: Shop, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
     begun = Broken(shop, tmp_path / "log")
     try:
         begun.says("create users/alice")
-        until(begun.rests, "the first turns are done")
+        wait_for(begun.rests, what="the first turns are done")
         yield begun
     finally:
         begun.process.kill()
@@ -178,7 +179,7 @@ def resident(shop: Shop, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
 
 def mended(shop: Shop) -> None:
     write(shop, "1", "users/alice")
-    until(lambda: frozen(shop, "users/alice") is False, "alice's knob is put back")
+    wait_for(lambda: frozen(shop, "users/alice") is False, what="alice's knob is put back")
 
 
 @pytest.mark.hostile
@@ -195,17 +196,17 @@ def test_the_daemon_mends_the_others_when_an_owner_becomes_exempt(resident: Resi
 @pytest.mark.parametrize("resident", [*PLACES], indirect=True)
 def test_the_daemon_goes_on_whatever_is_raised_for_one(resident: Resident, shop: Shop, sleeper: Sleepers) -> None:
     shop.account("bob", PLAIN)
-    until(lambda: frozen(shop, "users/bob") is not None or "bob|" in resident.log.read_text(), "bob is tried")
+    wait_for(lambda: frozen(shop, "users/bob") is not None or "bob|" in resident.log.read_text(), what="bob is tried")
     if frozen(shop, "users/bob") is not None:
         write(shop, "1", "users/bob")
         (shop.place / "run/services/bob.job").touch()
-    wait_for(shop.first + 1, sleeper(uid=shop.first + 1).pid)
+    wait_for_uid(shop.first + 1, sleeper(uid=shop.first + 1).pid)
     mended(shop)
     alice = sleeper(uid=shop.first).pid
-    until(lambda: where(shop.cgroups, alice) == "users/alice/other", "alice's process is placed")
+    wait_for(lambda: where(shop.cgroups, alice) == "users/alice/other", what="alice's process is placed")
     shop.account("alice", f"{PLAIN}suspended: true\n")
-    until(lambda: frozen(shop, "users/alice"), "alice's file is applied")
-    time.sleep(0.2)
+    wait_for(lambda: frozen(shop, "users/alice"), what="alice's file is applied")
+    time.sleep(0.2)  # long enough for what must not come
     assert resident.process.poll() is None
     said = resident.log.read_text()
     no_traceback(said)

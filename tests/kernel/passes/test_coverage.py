@@ -6,7 +6,7 @@ import os
 import pytest
 
 from paas_isolate.linux.process import procfs
-from tests.support.kernel.host import ALICE, BOB, Shop, wait_for
+from tests.support.kernel.host import ALICE, BOB, Shop, wait_for_uid
 from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
@@ -16,12 +16,12 @@ def test_way_and_reason_of_each(shop: Shop, sleeper: Sleepers) -> None:
     shop.account("alice")
     shop.account("bob")
     bob = sleeper(uid=BOB).pid
-    wait_for(BOB, bob)
+    wait_for_uid(BOB, bob)
     assert shop.run("reconcile").returncode == 0
     shop.cgroups.create("users/bob/other/deep")
     outside, penalty, stranger = (sleeper(uid=ALICE).pid for _ in range(3))
     for pid in (outside, penalty, stranger):
-        wait_for(ALICE, pid)
+        wait_for_uid(ALICE, pid)
     assert sleeper(uid=ALICE, program="os.fork() and os._exit(0); time.sleep(1000)").wait() == 0
     # Its child hangs below whoever takes orphans in.
     (left,) = {pid for pid, uid in procfs.effective_uids() if uid == ALICE} - {outside, penalty, stranger}

@@ -14,9 +14,10 @@ from paas_isolate.linux.system import control_socket
 from paas_isolate.linux.system.lock import held
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
-from tests.support.kernel.host import NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.host import NO_LIMIT, Shop, wait_for_uid, where
 from tests.support.kernel.processes import Sleepers
-from tests.support.kernel.service_host import ALICE, Workplace, opened, until
+from tests.support.kernel.service_host import ALICE, Workplace, opened
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 
@@ -130,12 +131,12 @@ def test_freeze_where_files_are_wrong(shop: Shop) -> None:
 
 def test_nobody_waits_for_another_run(shop: Shop, sleeper: Sleepers) -> None:
     pid = sleeper(uid=ALICE).pid
-    wait_for(ALICE, pid)
+    wait_for_uid(ALICE, pid)
     assert shop.run("reconcile").returncode == 0
     assert where(shop.cgroups, pid) == "users/alice/other"
     with held(str(shop.place / "run/lock")):
         freezing = subprocess.Popen(shop.command("freeze", "bob"), stdout=-1, stderr=-1, text=True)
-        until(lambda: frozen(shop, "users/bob"), "it is frozen beside the other run", 8)
+        wait_for(lambda: frozen(shop, "users/bob"), what="it is frozen beside the other run", deadline=8)
         assert freezing.poll() is None
         killed = shop.run("kill", "alice/other")
         assert (killed.returncode, killed.stdout) == (0, "1 process ended\n")
@@ -172,7 +173,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: 
     with opened(Workplace, tmp_path_factory, cgroups, keeper) as work:
         work.services("worker: {run: exec sleep 1000}")
         work.reconcile()
-        until(lambda: work.pids("worker"), "it runs")
+        wait_for(lambda: work.pids("worker"), what="it runs")
         yield work
 
 
@@ -187,7 +188,7 @@ def test_stop_where_the_disk_cannot_be_written(work: Workplace, trouble: str) ->
     work.reconcile()
     assert (disk.notes(), decisions.load(str(disk.state)).stopped) == ([], {"alice/worker"})
     work("start", "alice/worker")
-    until(lambda: work.pids("worker"), "it runs again")
+    wait_for(lambda: work.pids("worker"), what="it runs again")
 
 
 def test_stop_where_decisions_are_damaged(work: Workplace) -> None:
@@ -207,10 +208,14 @@ def test_the_daemon_leaves_frozen_what_the_disk_does_not_have(work: Workplace, t
             [*disk.prefix, *work.command("daemon", "--interval", "1000")], stdout=said, stderr=said
         )
     try:
-        until(lambda: (it := control_socket.ask(run, "me", ("alice",), seconds=5)) and it.told, "it answers", 30)
-        time.sleep(0.5)
+        wait_for(
+            lambda: (it := control_socket.ask(run, "me", ("alice",), seconds=5)) and it.told,
+            what="it answers",
+            deadline=30,
+        )
+        time.sleep(0.5)  # until the daemon is at rest
         assert disk(work.shop.command("freeze", "alice")).returncode == 4
-        time.sleep(1)
+        time.sleep(1)  # long enough for what must not come
         assert frozen(work.shop), log.read_text()
         assert disk.notes() == ["held.alice"]
         answer = control_socket.ask(run, "stop", ("alice", "worker"), seconds=20)

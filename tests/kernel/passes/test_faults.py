@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for_uid, where
 from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
@@ -40,7 +40,7 @@ class Fleet:
         self.shop = shop
         self.limited = {"cpu", "memory", "pids"} <= set((shop.cgroups.read("", "cgroup.controllers") or "").split())
         self.alice, self.bob = sleeper(uid=ALICE).pid, sleeper(uid=BOB).pid
-        wait_for(ALICE, self.alice), wait_for(BOB, self.bob)
+        wait_for_uid(ALICE, self.alice), wait_for_uid(BOB, self.bob)
 
     def first(self) -> None:
         limits = "limits: {pids: 40, memory: 64M, cpu: 50%}\n" if self.limited else ""

@@ -18,7 +18,8 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from tests.support.kernel.host import NO_LIMIT, Shop
 from tests.support.kernel.processes import Sleepers
-from tests.support.kernel.service_host import Workplace, opened, until
+from tests.support.kernel.service_host import Workplace, opened
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 
@@ -48,7 +49,7 @@ def program() -> Iterator[bytes]:
 def started(sleeper: Sleepers, program: bytes) -> int:
     """By alice, with arguments of that kind too."""
     pid = sleeper(uid=UID, program=f"os.execv({program!r}, [{NAME!r}, '1000'])").pid
-    until(lambda: procfs.program(pid).startswith("w\n"), "it is that program")
+    wait_for(lambda: procfs.program(pid).startswith("w\n"), what="it is that program")
     return pid
 
 
@@ -97,10 +98,10 @@ def test_what_the_daemon_writes_into_the_journal(shop: Shop, sleeper: Sleepers, 
     with open(log, "ab") as said:
         daemon = subprocess.Popen(shop.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
     try:
-        until(lambda: b"create users/alice/other" in log.read_bytes(), "it has looked at everything")
+        wait_for(lambda: b"create users/alice/other" in log.read_bytes(), what="it has looked at everything")
         pid = started(sleeper, program)
-        until(lambda: b"move process %d" % pid in log.read_bytes(), "the process is moved")
-        time.sleep(0.2)
+        wait_for(lambda: b"move process %d" % pid in log.read_bytes(), what="the process is moved")
+        time.sleep(0.2)  # what is said after it is looked at, too
         assert_harmless(log.read_bytes())
     finally:
         daemon.terminate()
@@ -117,9 +118,9 @@ def test_logs_on_a_terminal(work: Workplace) -> None:
     text = b"\x1b]0;owned\x07\x9b2J\tcolumn\xff\r\n"
     work.services("worker: {run: 'exec sleep 1000'}")
     work.reconcile()
-    until(lambda: work.members("worker"), "it runs")
+    wait_for(lambda: work.members("worker"), what="it runs")
     log = work.home / "logs" / "worker.log"
-    until(log.exists, "there is a log")
+    wait_for(log.exists, what="there is a log")
     log.write_bytes(text)
     master, slave = pty.openpty()
     done = subprocess.run(work.command("logs", "alice/worker"), stdout=slave, stderr=slave)

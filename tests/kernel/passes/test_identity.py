@@ -15,9 +15,9 @@ import pytest
 
 from paas_isolate.linux.process import procfs
 from tests.support.kernel.pam_session import ENTERS, REFUSED
-from tests.support.kernel.running_daemon import until
 from tests.support.kernel.view_host import PRIVATE, PYTHON, Sight
 from tests.support.paths import HOSTILE
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -83,7 +83,7 @@ class Town(Sight):
             process = subprocess.Popen(self.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
         try:
             self.write("bob")
-            until(lambda: self.shop.cgroups.exists("users/bob/other"), "the daemon has heard of a new account")
+            wait_for(lambda: self.shop.cgroups.exists("users/bob/other"), what="the daemon has heard of a new account")
             yield
         finally:
             process.terminate()
@@ -125,13 +125,13 @@ def town(sight: Sight, keeper: Path) -> Iterator[Town]:
     sight.paas("reconcile")
     assert sight.asks("alice", "echo alice >/tmp/whose") == ""
     with begun(sight.starts("alice", "sleep", "1000")):
-        until(lambda: sight.members("alice/login"), "alice's session is there")
-        until(lambda: sight.members("alice/worker"), "her service is there")
+        wait_for(lambda: sight.members("alice/login"), what="alice's session is there")
+        wait_for(lambda: sight.members("alice/worker"), what="her service is there")
         yield sight
 
 
 def ended(town: Town, *leaves: str) -> None:
-    until(lambda: not any(map(town.members, leaves)), f"nothing lives in {leaves}")
+    wait_for(lambda: not any(map(town.members, leaves)), what=f"nothing lives in {leaves}")
 
 
 def run_on(town: Town) -> Callable[[], bool]:
@@ -154,8 +154,7 @@ def test_a_renamed_user_keeps_place_and_services_and_is_told_what_to_write(town:
     for pid in town.members("alice/worker"):
         os.kill(pid, 9)
     ended(town, "alice/worker")
-    time.sleep(1.1)
-    assert "start alice/worker" in town.paas("reconcile", code=4)
+    wait_for(lambda: "start alice/worker" in town.paas("reconcile", code=4), what="worker is started again")
     assert town.members("alice/worker")
 
     town.write("alice", "users: [dave]\n" + PRIVATE)
@@ -167,7 +166,7 @@ def test_a_renamed_user_keeps_place_and_services_and_is_told_what_to_write(town:
 def test_who_has_a_uid_anew_never_meets_the_old_customer(town: Town) -> None:
     """dave's file comes with his user entry; alice's is forgotten, and she runs on."""
     with begun(town.starts("alice", *PYTHON, FORKS.read_text())):
-        until(lambda: len(town.members("alice/login")) > 1, "what forks is there")
+        wait_for(lambda: len(town.members("alice/login")) > 1, what="what forks is there")
         town.become(f"dave:{town.alice}:dave", gone="alice")
         town.write("dave")
         told = town.paas("reconcile", code=4)
@@ -190,7 +189,7 @@ def test_other_users_of_the_account_run_on_when_one_uid_is_anothers(town: Town) 
     town.write("alice", "users: [alice, al]\n")
     town.paas("reconcile")
     with begun(town.starts("al", "sleep", "1000")):
-        until(lambda: len(town.members("alice/login")) == 2, "both are there")
+        wait_for(lambda: len(town.members("alice/login")) == 2, what="both are there")
         (pid,) = (it for it in town.members("alice/login") if procfs.effective_uid(it) == town.alice + 50)
         town.become(f"dave:{town.alice}:dave", gone="alice")
         town.write("dave")
@@ -212,7 +211,7 @@ def test_who_may_be_another_person_is_refused_until_it_is_settled(town: Town) ->
     for pid in town.members("alice/worker"):
         os.kill(pid, 9)
     ended(town, "alice/worker")
-    time.sleep(1.1)
+    time.sleep(1.1)  # from when on a start would be due
     assert "start" not in town.paas("reconcile", code=4), "no program of alice's begins as dave"
 
     (town.shop.etc / "accounts.d/alice.yaml").unlink()
@@ -302,9 +301,9 @@ def test_the_daemon_closes_the_door_as_soon_as_the_user_entry_changes(town: Town
     town.own_etc()
     with town.daemon(tmp_path / "log"):
         town.become(f"dave:{town.alice}:dave", gone="alice")
-        until(lambda: town.doors().get(str(town.alice)) == "closed/alice", "the door is closed")
+        wait_for(lambda: town.doors().get(str(town.alice)) == "closed/alice", what="the door is closed")
         assert town.login("dave")[0] == REFUSED
         town.write("dave")
-        until(lambda: town.doors().get(str(town.alice)) == "dave/login", "it is dave's")
+        wait_for(lambda: town.doors().get(str(town.alice)) == "dave/login", what="it is dave's")
         ended(town, "alice/login", "alice/worker")
         assert town.login("dave") == (ENTERS, "dave/login", "")

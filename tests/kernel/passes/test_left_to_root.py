@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for_uid, where
 from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
@@ -28,7 +28,7 @@ def box(shop: Shop) -> Iterator[Path]:
 def test_a_container_that_root_began_is_left_and_told(shop: Shop, sleeper: Sleepers, box: Path) -> None:
     shop.account("alice", NO_LIMIT)
     pid = sleeper(uid=ALICE).pid
-    wait_for(ALICE, pid)
+    wait_for_uid(ALICE, pid)
     (box / "cgroup.procs").write_text(str(pid))
     shop.configure(f", leave: [{box.parent.name}/box-*.scope]")
     done = shop.run("reconcile")

@@ -47,11 +47,11 @@ def overlapping(shop: Shop, rounds: int, log: Path) -> int:
     for turn in range(rounds):
         toggle(shop, f"a{turn % 12}")
         runs = [subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(AT_ONCE)]
-        time.sleep(dice.uniform(0, 0.5))
+        time.sleep(dice.uniform(0, 0.5))  # any moment
         stopped, killed = dice.sample(runs, 2)
         stopped.send_signal(signal.SIGSTOP)
         killed.kill()
-        time.sleep(0.05)
+        time.sleep(0.05)  # so long it stands still
         stopped.send_signal(signal.SIGCONT)
         ended = {}
         for run in runs:

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.support.kernel.host import ALICE, BOB, CAROL, NO_LIMIT, Shop, many, wait_for, where
+from tests.support.kernel.host import ALICE, BOB, CAROL, NO_LIMIT, Shop, many, wait_for_uid, where
 from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
@@ -28,8 +28,8 @@ def test_strays_come_in_and_a_second_run_has_nothing_to_do(shop: Shop, sleeper: 
     }
     nobody, root = sleeper(uid=CAROL).pid, sleeper().pid
     for pid, uid in zip(pids, (ALICE, ALICE, BOB), strict=True):
-        wait_for(uid, pid)
-    wait_for(CAROL, nobody)
+        wait_for_uid(uid, pid)
+    wait_for_uid(CAROL, nobody)
     before = {pid: where(shop.cgroups, pid) for pid in (nobody, root)}
     assert shop.run("coverage").returncode == 3
     done = shop.run("reconcile")
@@ -47,7 +47,7 @@ def test_a_fork_storm_is_caught_whole(shop: Shop, sleeper: Sleepers) -> None:
     shop.account("alice")
     storm = "while 1: os.fork() or (time.sleep(0.2), os._exit(0)); time.sleep(0.002)"
     pid = sleeper(uid=ALICE, program=f"exec({storm!r})").pid
-    wait_for(ALICE, pid)
+    wait_for_uid(ALICE, pid)
     time.sleep(0.3)
     assert shop.run("reconcile", "-q").returncode in (0, 4)
     time.sleep(0.3)  # what was forked outside before the parent moved has ended by now
@@ -58,7 +58,7 @@ def test_a_fork_storm_is_caught_whole(shop: Shop, sleeper: Sleepers) -> None:
 def test_users_that_left_and_accounts_that_go(shop: Shop, sleeper: Sleepers) -> None:
     shop.account("alice", "users: [alice, carol]\n")
     alice, carol = sleeper(uid=ALICE).pid, sleeper(uid=CAROL).pid
-    wait_for(ALICE, alice), wait_for(CAROL, carol)
+    wait_for_uid(ALICE, alice), wait_for_uid(CAROL, carol)
     assert shop.run("reconcile").returncode == 0
     shop.account("alice")
     assert shop.run("reconcile").returncode == 0
@@ -81,7 +81,7 @@ def test_users_without_an_account(shop: Shop, sleeper: Sleepers, policy: str, pl
     (shop.etc / "plans.d" / "small.yaml").write_text("plan: small\n")
     shop.configure(f", without_account: {policy}")
     carol = sleeper(uid=CAROL).pid
-    wait_for(CAROL, carol)
+    wait_for_uid(CAROL, carol)
     done = shop.run("reconcile")
     assert done.returncode == 0, done.stderr
     assert where(shop.cgroups, carol) == place
@@ -122,7 +122,7 @@ def test_two_runs_at_once(shop: Shop) -> None:
 
 def killed_after(shop: Shop, seconds: float) -> None:
     run = subprocess.Popen(shop.command("reconcile"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(seconds)
+    time.sleep(seconds)  # any moment
     run.kill()
     run.wait()
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for, where
+from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for_uid, where
 from tests.support.kernel.hostile_programs import begun, built, homes, ran, silent, wait_for_state
 from tests.support.kernel.processes import Sleepers
-from tests.support.kernel.running_daemon import Resident, until
+from tests.support.kernel.running_daemon import Resident
 from tests.support.kernel.view_host import Sight
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 
@@ -73,7 +74,9 @@ def test_a_program_called_sshd_whose_file_never_answers_holds_nobody_up(
         inside = ("nsenter", f"--mount=/proc/{among}/ns/mnt", *step_down, str(mounted / "sshd"), "1000")
         attacker = subprocess.Popen(inside)
         try:
-            until(lambda: os.readlink(f"/proc/{attacker.pid}/exe") == str(mounted / "sshd"), "it is called sshd")
+            wait_for(
+                lambda: os.readlink(f"/proc/{attacker.pid}/exe") == str(mounted / "sshd"), what="it is called sshd"
+            )
             time.sleep(1.1)  # until what the kernel knows of the file is too old
             done = ran(shop, os.getpid(), "reconcile")
             assert done.returncode == 0, done.stdout + done.stderr
@@ -106,7 +109,7 @@ def test_a_command_line_that_cannot_be_read_holds_nobody_up(
     for name in ("alice", "bob"):
         shop.account(name, WORKER)
     worker = sleeper(uid=BOB, program="worker = 1; time.sleep(1000)").pid
-    wait_for(BOB, worker)
+    wait_for_uid(BOB, worker)
     page = place / "silent"
     page.mkdir()
     # its mount namespace is another: the attacker's is entered for the attack alone
@@ -143,18 +146,18 @@ def test_a_daemon_that_hears_of_such_a_process_goes_on(
     resident = Resident(shop, tmp_path / "log")
     try:
         resident.says("create users/bob")
-        until(resident.rests, "the first turn is done")
+        wait_for(resident.rests, what="the first turn is done")
         with silent(programs / "silent_fs", page, shop.first, "allow_other", "page") as among:
             inside = ("nsenter", f"--mount=/proc/{among}/ns/mnt")
             with begun(*inside, programs / "silent_command", page / "page", shop.first, held=True) as attacker:
                 wait_for_state(attacker.pid, "D")
                 resident.process.send_signal(signal.SIGHUP)
                 resident.says("kept their command lines from being read in time")
-                until(lambda: where(cgroups, attacker.pid) == "users/alice/other", "it is in its account")
+                wait_for(lambda: where(cgroups, attacker.pid) == "users/alice/other", what="it is in its account")
                 for _ in range(3):
                     subprocess.run(["sh", "-c", f"echo 1 >{knob}"], check=True)
-                    until(lambda: knob.read_text() == "0\n", "bob goes on", 3)
-                    time.sleep(0.2)
+                    wait_for(lambda: knob.read_text() == "0\n", what="bob goes on", deadline=3)
+                    time.sleep(0.2)  # an event of its own each time
         attacker.wait()
     finally:
         resident.process.kill()

@@ -1,7 +1,6 @@
 """A process whose first thread has ended is alive: it is found, moved, frozen and killed as any other."""
 
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from paas_isolate.model.world import Process
 from paas_isolate.terminate import terminate
 from tests.support.kernel.attackers import Attackers
 from tests.support.kernel.host import ALICE, NO_LIMIT, Shop
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 
@@ -25,10 +25,8 @@ def without_leader(program: Path, *more: str, into: str = "") -> Iterator[int]:
     words = ["sh", "-c", f'{enter}exec "$0" "$@"', str(program), str(ALICE), *more]
     process = subprocess.Popen(words, start_new_session=True)
     try:
-        end = time.monotonic() + 10
-        while "State:\tZ" not in Path(f"/proc/{process.pid}/status").read_text():
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        status = Path(f"/proc/{process.pid}/status")
+        wait_for(lambda: "State:\tZ" in status.read_text(), what="its first thread has ended")
         yield process.pid
     finally:
         process.kill()

@@ -10,7 +10,7 @@ from paas_isolate.changes.placement import Placement
 from paas_isolate.daemon.repair import strays
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model.account import Account, Fleet, Host, Match, Service
-from tests.support.kernel.host import ALICE, wait_for
+from tests.support.kernel.host import ALICE, wait_for_uid
 from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
@@ -33,7 +33,7 @@ def opened() -> Iterator[set[str]]:
 def test_a_command_line_is_read_only_where_a_rule_asks(
     cgroups: CgroupTree, sleeper: Sleepers, match: Match, read: bool
 ) -> None:
-    wait_for(ALICE, pid := sleeper(uid=ALICE).pid)
+    wait_for_uid(ALICE, pid := sleeper(uid=ALICE).pid)
     alice = Account("alice", "alice", {"alice": ALICE}, "alice", "/", None, {}, (Service("web", match=match),))
     with opened() as files:
         (move,) = strays(cgroups, Placement(Fleet(Host(), {"alice": alice})), [pid])

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
 from tests.support.kernel.attackers import Attackers
 from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, where
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 NOBODY = 65534
@@ -27,10 +27,7 @@ def running(uids: tuple[int, ...], *words: str | Path) -> Iterator[int]:
     """As soon as it has these uids."""
     process = subprocess.Popen(words, start_new_session=True)
     try:
-        end = time.monotonic() + 10
-        while (found := procfs.identity(process.pid)) is None or found.uids != uids:
-            assert time.monotonic() < end, found
-            time.sleep(0.01)
+        wait_for(lambda: (found := procfs.identity(process.pid)) and found.uids == uids, what=f"it has the uids {uids}")
         yield process.pid
     finally:
         process.send_signal(signal.SIGKILL)

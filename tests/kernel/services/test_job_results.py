@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.support.kernel.service_host import Workplace, opened, until
+from tests.support.kernel.service_host import Workplace, opened
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -42,7 +43,7 @@ class Office(Workplace):
     def ordered(self, code: int = 0) -> str:
         """What is said meanwhile; `start` itself may see its end."""
         told = subprocess.run(self.command("start", "alice/nightly"), capture_output=True, text=True).stdout
-        until(lambda: not self.members("nightly"), "it has ended")
+        wait_for(lambda: not self.members("nightly"), what="it has ended")
         return told + self.reconcile(code=code)
 
     def boots(self) -> None:
@@ -87,7 +88,7 @@ def test_what_a_shutdown_ends_is_remembered(office: Office) -> None:
     office.services(f"nightly: {{run: exec sleep 1000, {YEARLY}}}")
     office.reconcile()
     office("start", "alice/nightly")
-    until(lambda: office.pids("nightly"), "it runs")
+    wait_for(lambda: office.pids("nightly"), what="it runs")
     office("kill", "--all", "--down")
     assert (office.kept()["status"], office.kept()["signal"]) == (None, 15)
     office.boots()
@@ -102,25 +103,25 @@ def test_of_who_is_killed_with_its_keeper_somebody_is_told_once(office: Office) 
     office.services(f"nightly: {{run: exec sleep 1000, {YEARLY}, on_failure: {{run: '{hook}'}}}}")
     office.reconcile()
     office("start", "alice/nightly")
-    until(lambda: office.pids("nightly"), "it runs")
+    wait_for(lambda: office.pids("nightly"), what="it runs")
     office.shop.cgroups.kill("users/alice/nightly")
-    until(lambda: not office.members("nightly"), "both are gone")
+    wait_for(lambda: not office.members("nightly"), what="both are gone")
     told = office.reconcile()
     how = "killed, with all that was in its leaf"
     assert f"remember that alice/nightly ended with {how}" in told
     assert f"tell how alice/nightly ended: {how}" in told
-    until((office.home / "told").exists, "the hook has been called")
-    until(lambda: not office.members("nightly"), "it has ended")
+    wait_for((office.home / "told").exists, what="the hook has been called")
+    wait_for(lambda: not office.members("nightly"), what="it has ended")
     assert "nothing to do" in office.reconcile()
     assert (office.home / "told").read_text() == f"{how} of alice/nightly\n"
     assert office.kept()["status"] is office.kept()["signal"] is None
 
     office("start", "alice/nightly")
-    until(lambda: office.pids("nightly"), "it runs")
+    wait_for(lambda: office.pids("nightly"), what="it runs")
     office("stop", "alice/nightly")
     office("start", "alice/nightly")
     office.shop.cgroups.kill("users/alice/nightly")
-    until(lambda: not office.members("nightly"), "both are gone")
+    wait_for(lambda: not office.members("nightly"), what="both are gone")
     assert "tell how alice/nightly ended" not in office("stop", "alice/nightly"), "who may not run runs no hook either"
 
 
@@ -181,11 +182,11 @@ def test_the_daemon_remembers_at_once(office: Office, tmp_path: Path) -> None:
     log = tmp_path / "log"
     office.services(f"nightly: {{run: 'sleep 0.3; exit 6', {YEARLY}}}")
     with office.daemon(log):
-        until(lambda: "await the time of alice/nightly" in log.read_text(), "it awaits its time")
+        wait_for(lambda: "await the time of alice/nightly" in log.read_text(), what="it awaits its time")
         office("start", "alice/nightly")
-        until(office.file.exists, "it is remembered", seconds=5)
-        until(lambda: "ended with exit status 6" in log.read_text(), "and told")
+        wait_for(office.file.exists, what="it is remembered", deadline=5)
+        wait_for(lambda: "ended with exit status 6" in log.read_text(), what="and told")
         assert office.kept()["status"] == 6
         office.services("web: {run: exec sleep 1000}")
-        until(lambda: not office.file.exists(), "it goes with its service")
+        wait_for(lambda: not office.file.exists(), what="it goes with its service")
         assert log.read_text().count("remember that") == 1

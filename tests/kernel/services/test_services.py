@@ -16,8 +16,9 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.system import control_socket
 from paas_isolate.linux.system.lock import held
-from tests.support.kernel.service_host import ALICE, Workplace, opened, until
+from tests.support.kernel.service_host import ALICE, Workplace, opened
 from tests.support.kernel.unanswered import stuck
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -38,7 +39,7 @@ def test_no_service_runs_before_everybody_elses_by_its_files_word(work: Workplac
         "accounts.d/alice.yaml:3:" in said
         and "services.fast.rlimits.rtprio is 99; expected at most 0, or `allow" in said
     )
-    until(lambda: "end" in work.log("fast"), "the service has said what it may")
+    wait_for(lambda: "end" in work.log("fast"), what="the service has said what it may")
     words = work.log("fast").split()
     assert words[words.index("priority") + 1 :][:2] == ["0", "0"] and "4096" in words and "first" not in words
     if subprocess.run(["prlimit", "--rtprio=99:99", "true"], capture_output=True).returncode != 0:
@@ -51,9 +52,9 @@ def test_no_service_runs_before_everybody_elses_by_its_files_word(work: Workplac
         work.reconcile(code=code)
         return " ".join(work.log("fast").split()).rpartition("priority ")[2]
 
-    until(lambda: priority(0).startswith("99 99"), "it is begun anew with what it may now")
+    wait_for(lambda: priority(0).startswith("99 99"), what="it is begun anew with what it may now")
     config.write_text(config.read_text().replace(", rlimits", ""))
-    until(lambda: priority(4).startswith("0 0"), "and anew without: no last good copy keeps it")
+    wait_for(lambda: priority(4).startswith("0 0"), what="and anew without: no last good copy keeps it")
 
 
 def test_it_is_started_in_its_leaf_as_its_owner_and_kept(work: Workplace) -> None:
@@ -63,14 +64,13 @@ def test_it_is_started_in_its_leaf_as_its_owner_and_kept(work: Workplace) -> Non
     found = procfs.identity(pid)
     assert found is not None
     assert set(found.uids) == {ALICE}
-    until(lambda: work.log("worker") == "hello mail\n", "its output is in its log")
+    wait_for(lambda: work.log("worker") == "hello mail\n", what="its output is in its log")
     assert work.state()["worker"]["state"] == "running"
     assert "nothing to do" in work.reconcile()
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not work.pids("worker"), "it has ended")
+    wait_for(lambda: not work.pids("worker"), what="it has ended")
     assert work.state()["worker"]["state"] == "restarting"
-    time.sleep(1.1)
-    assert "start alice/worker" in work.reconcile()
+    wait_for(lambda: "start alice/worker" in work.reconcile(), what="worker is started again")
     assert work.pids("worker") not in (set(), {pid})
     assert "ended with signal 9" in work.log("worker")
 
@@ -94,7 +94,7 @@ def test_what_does_not_end_is_killed_and_nothing_survives(work: Workplace) -> No
     run = "trap : TERM; (trap : TERM; while :; do sleep 1; done) & while :; do sleep 1; done"
     work.services(f"worker: {{run: '{run}', stop_timeout: 1s}}")
     work.reconcile()
-    until(lambda: len(work.pids("worker")) >= 3, "both loops run")
+    wait_for(lambda: len(work.pids("worker")) >= 3, what="both loops run")
     begin = time.monotonic()
     told = work("stop", "alice/worker")
     assert "kill alice/worker" in told
@@ -113,7 +113,7 @@ def test_a_crash_loop_is_given_up_and_told(work: Workplace) -> None:
         told += work.reconcile()
         if "give alice/worker up" in told:
             break
-        time.sleep(0.5)
+        time.sleep(0.5)  # the next start is due later each time
     assert "give alice/worker up: 5 starts in 120 s, the last ended with exit status 7" in told
     assert told.count("start alice/worker") == 5
     assert "given up until" in work.log("worker")
@@ -131,7 +131,7 @@ def test_what_ends_again_while_a_turn_waits_is_for_the_next_turn(work: Workplace
     deaf = 'run: "trap : TERM; while :; do sleep 1; done", stop_timeout: 3s'
     work.services(f"deaf: {{{deaf}}}\nshort: {{run: exec sleep 1000}}\n")
     work.reconcile()
-    until(lambda: len(work.pids("deaf")) == 2, "it is deaf")
+    wait_for(lambda: len(work.pids("deaf")) == 2, what="it is deaf")
     work.services(f"deaf: {{{deaf}}}\nshort: {{run: exit 7}}\n")
     told = work("restart", "alice/deaf", code=1)
     assert "failed" not in told
@@ -141,8 +141,8 @@ def test_what_ends_again_while_a_turn_waits_is_for_the_next_turn(work: Workplace
 def test_restart_says_what_an_end_means(work: Workplace) -> None:
     work.services("well: {run: 'true', restart: on-failure}\nill: {run: exit 3, restart: never}\n")
     work.reconcile()
-    until(lambda: not work.pids("well") and not work.pids("ill"), "both have ended")
-    time.sleep(1.2)
+    wait_for(lambda: not work.pids("well") and not work.pids("ill"), what="both have ended")
+    time.sleep(1.2)  # long enough for what must not come
     assert "nothing to do" in work.reconcile()
     state = work.state()
     assert (state["well"]["state"], state["well"]["detail"]) == ("ended", "exit status 0")
@@ -152,9 +152,9 @@ def test_restart_says_what_an_end_means(work: Workplace) -> None:
 def test_a_leaf_is_emptied_before_a_new_start(work: Workplace) -> None:
     work.services("worker: {run: 'sleep 1000 & exit 0'}")
     work.reconcile()
-    until(lambda: "sleep" in {procfs.name(pid) for pid in work.pids("worker")}, "what it leaves behind runs")
+    wait_for(lambda: "sleep" in {procfs.name(pid) for pid in work.pids("worker")}, what="what it leaves behind runs")
     (left,) = work.pids("worker")
-    time.sleep(1.2)
+    time.sleep(1.2)  # a second after the last start the next is due
     told = work.reconcile()
     assert "stop alice/worker: its program went to the background; keep it in the foreground" in told
     assert "start alice/worker" in told
@@ -171,7 +171,7 @@ def test_what_outlives_its_program_escapes_no_crash_protection(work: Workplace) 
         told += work.reconcile("--quiet")
         if "give alice/worker up" in told:
             break
-        time.sleep(0.5)
+        time.sleep(0.5)  # the next start is due later each time
     assert told.count("start alice/worker") == 5
     assert "exit status 0: it went to the background; keep it in the foreground" in told
     assert work.state()["worker"]["state"] == "failed"
@@ -180,7 +180,7 @@ def test_what_outlives_its_program_escapes_no_crash_protection(work: Workplace) 
 def test_who_goes_to_the_background_is_told_so_where_it_does_not_start_again(work: Workplace) -> None:
     work.services("worker: {run: 'sleep 1000 & exit 0', restart: on-failure}")
     work.reconcile()
-    until(lambda: work.state()["worker"]["state"] == "ended", "it has ended")
+    wait_for(lambda: work.state()["worker"]["state"] == "ended", what="it has ended")
     assert work.state()["worker"]["detail"] == "exit status 0: it went to the background; keep it in the foreground"
 
 
@@ -188,7 +188,7 @@ def test_what_it_needs_is_waited_for_and_never_counts(work: Workplace) -> None:
     work.services("worker: {run: exec sleep 1000, directory: ~/app}")
     work.reconcile()
     for _ in range(6):
-        until(lambda: work.state()["worker"]["state"] == "waiting", "it says what it waits for")
+        wait_for(lambda: work.state()["worker"]["state"] == "waiting", what="it says what it waits for")
         assert work.state()["worker"]["detail"] == "~/app is not there; it is tried each minute"
         assert "nothing to do" in work.reconcile()
         work("start", "alice/worker")
@@ -197,7 +197,7 @@ def test_what_it_needs_is_waited_for_and_never_counts(work: Workplace) -> None:
     (work.home / "app").chmod(0o755)
     work("start", "alice/worker")
     assert work.pids("worker")
-    until(lambda: work.state()["worker"]["state"] == "running", "it runs")
+    wait_for(lambda: work.state()["worker"]["state"] == "running", what="it runs")
 
 
 @pytest.mark.hostile
@@ -209,7 +209,7 @@ def test_starts_that_never_begin_are_given_up_however_slowly(work: Workplace) ->
     told = ""
     for _ in range(5):
         work.shop.cgroups.kill("users/alice/worker")
-        until(lambda: not work.members("worker"), "its leaf is empty")
+        wait_for(lambda: not work.members("worker"), what="its leaf is empty")
         head = json.loads(record.read_text().partition("\n")[0])
         begun = time.time() - 300
         record.write_text(json.dumps({**head, "begun": [begun]}) + f"\nfailed the leaf is full {begun:.3f}\n")
@@ -231,7 +231,7 @@ def test_who_has_no_record_is_asked_then_killed(work: Workplace) -> None:
     """A record that is lost, a process that somebody has put there."""
     work.services("worker: {run: 'trap : TERM; while :; do sleep 1; done', stop_timeout: 1s}")
     work.reconcile()
-    until(lambda: work.pids("worker"), "it runs")
+    wait_for(lambda: work.pids("worker"), what="it runs")
     before = work.pids("worker")
     (work.shop.place / "run/services/alice.worker").unlink()
     told = work.reconcile()
@@ -244,7 +244,7 @@ def test_who_has_no_record_is_asked_then_killed(work: Workplace) -> None:
 def test_a_stop_ends_what_a_program_has_left_behind(work: Workplace) -> None:
     work.services("worker: {run: 'sleep 1000 & exit 0', restart: never}")
     work.reconcile()
-    until(lambda: {procfs.name(pid) for pid in work.members("worker")} == {"sleep"}, "it has ended")
+    wait_for(lambda: {procfs.name(pid) for pid in work.members("worker")} == {"sleep"}, what="it has ended")
     assert "stop alice/worker: stopped by hand" in work("stop", "alice/worker")
     assert work.members("worker") == set()
     assert "nothing to do" in work.reconcile()
@@ -254,10 +254,10 @@ def test_replicas_have_a_number_and_a_port_each_and_are_scaled(work: Workplace) 
     run = "echo $INDEX $PORT; exec sleep 1000"
     work.services(f"web: {{run: '{run}', replicas: 2, listen: 8100}}")
     work.reconcile()
-    until(lambda: work.log("web") == "1 8100\n" and work.log("web.2") == "2 8101\n", "both have spoken")
+    wait_for(lambda: work.log("web") == "1 8100\n" and work.log("web.2") == "2 8101\n", what="both have spoken")
     first = work.pids("web")
     work("scale", "alice/web", "3")
-    until(lambda: work.log("web.3") == "3 8102\n", "the third has spoken")
+    wait_for(lambda: work.log("web.3") == "3 8102\n", what="the third has spoken")
     assert work.pids("web") == first
     work("scale", "alice/web", "1")
     assert (work.pids("web"), work.pids("web.2"), work.pids("web.3")) == (first, set(), set())
@@ -305,7 +305,7 @@ def test_nothing_starts_when_the_machine_goes_down(work: Workplace) -> None:
     work.services("worker: {run: exec sleep 1000}")
     work.reconcile()
     assert "ended" in work("kill", "--all", "--down")
-    time.sleep(1.2)
+    time.sleep(1.2)  # long enough for what must not come
     assert "nothing to do" in work.reconcile()
     assert work.pids("worker") == set()
 
@@ -319,11 +319,11 @@ def test_an_end_is_never_seen_before_it_is_known_how(work: Workplace) -> None:
     (keeper,) = work.members("worker") - {program}
     os.kill(keeper, signal.SIGSTOP)
     (work.home / "go").write_text("now\n")
-    until(lambda: not work.pids("worker"), "it has ended")
+    wait_for(lambda: not work.pids("worker"), what="it has ended")
     assert work.state()["worker"]["state"] == "running"
     assert "nothing to do" in work.reconcile()
     os.kill(keeper, signal.SIGCONT)
-    until(lambda: work.state()["worker"]["state"] == "ended", "it is told")
+    wait_for(lambda: work.state()["worker"]["state"] == "ended", what="it is told")
     assert work.state()["worker"]["detail"] == "exit status 0"
     assert "nothing to do" in work.reconcile()
 
@@ -350,10 +350,10 @@ def test_health_that_fails_restarts_it(work: Workplace) -> None:
     work.services(f"worker: {{run: exec sleep 1000, {health}}}")
     work.reconcile()
     before = work.pids("worker")
-    time.sleep(1)
+    time.sleep(1)  # some health checks, all of which pass
     assert "nothing to do" in work.reconcile()
     (work.home / "well").unlink()
-    until(lambda: "3 health checks in a row have failed" in work.log("worker"), "it is unwell")
+    wait_for(lambda: "3 health checks in a row have failed" in work.log("worker"), what="it is unwell")
     told = work.reconcile()
     assert "stop alice/worker: its health checks fail" in told
     assert work.pids("worker").isdisjoint(before)
@@ -365,7 +365,7 @@ def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: Workplace) -> 
     assert "await the time of alice/nightly" in work.reconcile()
     assert work.state()["nightly"]["state"] == "waiting"
     assert "start alice/nightly" in work("start", "alice/nightly")
-    until(lambda: (work.home / "told").exists() and not work.members("nightly"), "the hook has ended")
+    wait_for(lambda: (work.home / "told").exists() and not work.members("nightly"), what="the hook has ended")
     assert (work.home / "told").read_text() == "exit status 4 of alice/nightly\n"
     state = work.state()["nightly"]
     assert state["state"] == "failed"
@@ -378,13 +378,13 @@ def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: W
     )
     log = tmp_path / "log"
     with work.daemon(log) as daemon:
-        until(lambda: work.pids("worker") and work.pids("slow"), "both run")
+        wait_for(lambda: work.pids("worker") and work.pids("slow"), what="both run")
         before = work.pids("worker")
         os.kill(*before, signal.SIGKILL)
-        until(lambda: work.pids("worker") - before, "it has been started again")
+        wait_for(lambda: work.pids("worker") - before, what="it has been started again")
         now, slow = work.pids("worker"), work.pids("slow")
         work.services("worker: {run: exec sleep 1000}\nslow: {run: exec sleep 1003, stop_timeout: 1s}\n")
-        until(lambda: work.pids("slow").isdisjoint(slow) and work.pids("slow"), "the new one runs")
+        wait_for(lambda: work.pids("slow").isdisjoint(slow) and work.pids("slow"), what="the new one runs")
         assert "kill alice/slow" in log.read_text()
         assert work.pids("worker") == now
         daemon.kill()
@@ -392,7 +392,7 @@ def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: W
     assert work.pids("worker") == now
     with work.daemon(log):
         assert "stop alice/worker" in work("stop", "alice/worker")
-        time.sleep(1.5)
+        time.sleep(1.5)  # long enough for what must not come
         assert work.pids("worker") == set()
         assert "start alice/worker" in work("start", "alice/worker")
     assert work.pids("worker")
@@ -409,16 +409,16 @@ def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: Workplac
     log = tmp_path / "log"
     work.services(text)
     with work.daemon(log):
-        until(lambda: work.pids("worker"), "it runs")
+        wait_for(lambda: work.pids("worker"), what="it runs")
         with stuck(tmp_path) as pid:
             Path(work.shop.cgroups.root, "users/alice/worker/cgroup.procs").write_text(str(pid))
             work.services(text.replace("1000", "1001"))
-            until(lambda: kills() == 1, "it is killed")
+            wait_for(lambda: kills() == 1, what="it is killed")
             begin = time.monotonic()
-            until(lambda: kills() == 3, "it is killed twice more")
+            wait_for(lambda: kills() == 3, what="it is killed twice more")
             assert time.monotonic() - begin > 2.5, "after one second, and after two"
             assert work.members("worker") == {pid}
-        until(lambda: work.pids("worker"), "the new one runs when it has ended")
+        wait_for(lambda: work.pids("worker"), what="the new one runs when it has ended")
     assert log.read_text().count("kill alice/worker") == 1
 
 
@@ -433,8 +433,8 @@ def test_an_order_waits_for_nobody_and_writes_only_what_it_changes(work: Workpla
         return answer
 
     with work.daemon(tmp_path / "log"):
-        until(lambda: work.pids("worker"), "it runs")
-        until(lambda: order("restart").told, "the daemon has an ear for it")
+        wait_for(lambda: work.pids("worker"), what="it runs")
+        wait_for(lambda: order("restart").told, what="the daemon has an ear for it")
         assert not decided.exists()
         assert order("stop").told["said"] == ["stop alice/worker: stopped by hand"]
         before = decided.stat()
@@ -442,8 +442,8 @@ def test_an_order_waits_for_nobody_and_writes_only_what_it_changes(work: Workpla
         assert decided.stat() == before
         with held(f"{run}/lock", wait=20):
             assert order("start").status == 75
-        until(lambda: order("start").told, "nobody else is at work")
-        until(lambda: work.pids("worker"), "it runs again")
+        wait_for(lambda: order("start").told, what="nobody else is at work")
+        wait_for(lambda: work.pids("worker"), what="it runs again")
 
 
 def wipe(directory: Path) -> bool:
@@ -459,18 +459,18 @@ def test_the_daemon_hears_again_when_its_directory_was_wiped(work: Workplace, tm
     work.services("worker: {run: exec sleep 1000, stop_timeout: 1s}")
     run = work.shop.place / "run"
     with work.daemon(tmp_path / "log"):
-        until(lambda: work.pids("worker") and control_socket.ask(str(run), "ping", seconds=5), "it runs")
+        wait_for(lambda: work.pids("worker") and control_socket.ask(str(run), "ping", seconds=5), what="it runs")
         for wiped in (run, run / "services"):
             before = work.pids("worker")
-            until(lambda: wipe(wiped), "it is empty")  # noqa: B023
-            until(lambda: work.pids("worker") - before, "what has no record begins anew")  # noqa: B023
-            until(lambda: control_socket.ask(str(run), "ping", seconds=5), "the daemon can be asked")
+            wait_for(lambda: wipe(wiped), what="it is empty")  # noqa: B023
+            wait_for(lambda: work.pids("worker") - before, what="what has no record begins anew")  # noqa: B023
+            wait_for(lambda: control_socket.ask(str(run), "ping", seconds=5), what="the daemon can be asked")
             before = work.pids("worker")
             os.kill(*before, signal.SIGKILL)
-            until(lambda: work.pids("worker") - before, "it is heard that it has ended")  # noqa: B023
+            wait_for(lambda: work.pids("worker") - before, what="it is heard that it has ended")  # noqa: B023
         (run / control_socket.NAME).unlink()
         (run / "services").rename(run / "elsewhere")
-        until(lambda: control_socket.ask(str(run), "ping", seconds=5), "the daemon can be asked")
+        wait_for(lambda: control_socket.ask(str(run), "ping", seconds=5), what="the daemon can be asked")
     assert not (run / control_socket.NAME).exists()
 
 
@@ -478,8 +478,8 @@ def test_the_daemon_gives_up_and_tells_it_once(work: Workplace, tmp_path: Path) 
     work.services("worker: {run: exit 7}")
     log = tmp_path / "log"
     with work.daemon(log):
-        until(lambda: "give alice/worker up" in log.read_text(), "it is given up", seconds=40)
-        time.sleep(2)
+        wait_for(lambda: "give alice/worker up" in log.read_text(), what="it is given up", deadline=40)
+        time.sleep(2)  # long enough for what must not come
     assert log.read_text().count("start alice/worker") == 5
     assert log.read_text().count("give alice/worker up") == 1
 
@@ -489,7 +489,7 @@ def test_replicas_are_restarted_one_at_a_time(work: Workplace, tmp_path: Path) -
     work.services(f"web: {{run: {serve}, replicas: 3, listen: 18100}}")
     work.reconcile()
     leaves = ("web", "web.2", "web.3")
-    until(lambda: all(it["state"] == "running" for it in work.state().values()), "all listen")
+    wait_for(lambda: all(it["state"] == "running" for it in work.state().values()), what="all listen")
     before = {leaf: work.pids(leaf) for leaf in leaves}
     fewest = 3
     with subprocess.Popen(work.command("restart", "alice/web"), stdout=subprocess.PIPE) as restart:

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from tests.support.kernel.network_host import Wired
-from tests.support.kernel.service_host import until
 from tests.support.paths import HOSTILE
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
 
@@ -45,7 +45,7 @@ def test_customers_open_what_the_manual_says_and_nothing_else(wired: Wired) -> N
         wired.run("reconcile")
         with subprocess.Popen(wired.command(*shop.command("daemon", "--interval", "1000"))) as daemon:
             try:
-                until(lambda: (shop.place / "run/control.sock").exists(), "the daemon listens")
+                wait_for(lambda: (shop.place / "run/control.sock").exists(), what="the daemon listens")
                 found = opened(wired, "etc", "run", "state")
             finally:
                 daemon.terminate()

@@ -3,30 +3,17 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
-import pytest
+from tests.support.waiting import wait_for
 
 HOSTNAME = "paas-test"
 DAEMON = "paas-isolate-daemon.service"
 TREE = Path("/sys/fs/cgroup/paas.slice/paas-tree.service")
 ETC = Path("/etc/paas-isolate")
 STATE = Path("/var/lib/paas-isolate")
-
-Found = TypeVar("Found")
-
-
-def until(ask: Callable[[], Found], what: str, *, seconds: float = 20) -> Found:
-    """What `ask` answers as soon as that is true; the test fails when it does not become so."""
-    deadline = time.monotonic() + seconds
-    while not (found := ask()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"after {seconds} seconds still not so: {what}; last answer: {found!r}")
-        time.sleep(0.02)
-    return found
 
 
 def knob(path: str, name: str) -> str:
@@ -126,7 +113,7 @@ def _cpu_times(paths: list[str]) -> tuple[float, list[int]]:
 
 def comes_to_rest(unit: str) -> None:
     """A oneshot has ended, and is not tried again either."""
-    until(lambda: systemctl("is-active", unit) != "activating", f"{unit} has ended", seconds=60)
+    wait_for(lambda: systemctl("is-active", unit) != "activating", what=f"{unit} has ended", deadline=60)
 
 
 def systemctl(*words: str) -> str:
@@ -145,7 +132,7 @@ def daemon(*, accounts: int) -> Iterator[None]:
     """Ready it is as soon as it hears; its status tells that it has looked at so many accounts."""
     systemctl("start", DAEMON)
     try:
-        until(lambda: has_looked(accounts), "it has looked at everything for the first time", seconds=60)
+        wait_for(lambda: has_looked(accounts), what="it has looked at everything for the first time", deadline=60)
         yield
     finally:
         systemctl("stop", DAEMON)

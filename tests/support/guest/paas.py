@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass
 from typing import IO, Any
 
-from tests.support.guest.machine import until
+from tests.support.waiting import wait_for
 
 INSTALLED = "/usr/local/bin/paas-isolate"
 
@@ -73,7 +73,7 @@ class Run:
 
     def answer(self, *, seconds: float = 60) -> Answer:
         try:
-            until(self.has_ended, f"paas-isolate {' '.join(self.words)} has ended", seconds=seconds)
+            wait_for(self.has_ended, what=f"paas-isolate {' '.join(self.words)} has ended", deadline=seconds)
         finally:
             self.kill()
         assert self.code is not None

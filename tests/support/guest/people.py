@@ -11,14 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.guest.machine import (
-    ETC,
-    TREE,
-    pids_of,
-    run,
-    uids_of,
-    until,
-)
+from tests.support.guest.machine import ETC, TREE, pids_of, run, uids_of
+from tests.support.waiting import wait_for
 
 Program = subprocess.Popen[str]
 
@@ -47,7 +41,9 @@ class Customer:
             line, cwd=self.home, text=True, start_new_session=True, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT
         )
         self.started.append(process)
-        until(lambda: uids_of(process.pid) == {self.uid} or process.poll() is not None, f"{argv} runs as {self.name}")
+        wait_for(
+            lambda: uids_of(process.pid) == {self.uid} or process.poll() is not None, what=f"{argv} runs as {self.name}"
+        )
         return process
 
     def python(self, program: str, leaf: str = "") -> Program:
@@ -132,7 +128,7 @@ class Customers:
                     os.kill(pid, signal.SIGKILL)
             return not left
 
-        until(none_left, "no process of a customer is left")
+        wait_for(none_left, what="no process of a customer is left")
         for customer in customers:
             for process in customer.started:
                 process.communicate()

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paas_isolate.linux.pam import auth_update
-from tests.support.guest.machine import TREE, pids_of, run, systemctl, until
+from tests.support.guest.machine import TREE, pids_of, run, systemctl
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import Customer, Specs
 from tests.support.guest.watch import Sighting, Watch, Words, compiled, now, watching
 from tests.support.guest.ways import Through, Way
+from tests.support.waiting import wait_for
 
 PRELUDE = Path(__file__).with_name("ways.sh")
 PASSWORD = "Correct-Horse-7"
@@ -96,10 +97,10 @@ class Stage:
         output = self.place / "output"
         with self._clearing(way), output.open("wb") as said, self.started(way.script, user, said.fileno()) as script:
             status = script.wait(900 if way.long else 90)
-            until(lambda: self._all_said(way, user), f"{way.name}: all have said where they are", seconds=30)
+            wait_for(lambda: self._all_said(way, user), what=f"{way.name}: all have said where they are", deadline=30)
             if not way.places and way.through is not Through.REFUSED:
-                begun = until(lambda: self._seen(begin), f"{way.name}: root has seen somebody")[0].at
-                until(lambda: now() > begun + 1.2, "root has looked again")
+                begun = wait_for(lambda: self._seen(begin), what=f"{way.name}: root has seen somebody")[0].at
+                wait_for(lambda: now() > begun + 1.2, what="root has looked again")
             self.borrowed += [each for each in self.watch.seen(begin) if each.is_borrowed]
             yield Tried(way, status, output.read_text(errors="replace"), self.watch.said(user.uid), self._seen(begin))
 
@@ -152,7 +153,7 @@ class Stage:
             if account.is_dir():
                 (account / "cgroup.kill").write_text("1")
         uids = [person.uid for person in self.people.values()]
-        until(lambda: not [_killed(pid) for pid in pids_of(*uids)], "no process of theirs is left")
+        wait_for(lambda: not [_killed(pid) for pid in pids_of(*uids)], what="no process of theirs is left")
 
 
 def _killed(pid: int) -> int:

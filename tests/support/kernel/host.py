@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
+from tests.support.waiting import wait_for
 
 ALICE = int(os.environ.get("PAAS_ISOLATE_TEST_UID", "48201"))
 """Several checkouts that are tested at once have uids of their own: what sweeps one's leaves the other's alone."""
@@ -66,9 +66,8 @@ def where(cgroups: CgroupTree, pid: int) -> str:
     return cgroups.path_of(procfs.cgroup(pid) or "")
 
 
-def wait_for(uid: int, pid: int) -> None:
-    while (found := procfs.identity(pid)) is None or found.uids[0] != uid:
-        time.sleep(0.01)
+def wait_for_uid(uid: int, pid: int) -> None:
+    wait_for(lambda: (found := procfs.identity(pid)) and found.uids[0] == uid, what=f"process {pid} has become {uid}")
 
 
 def many(shop: Shop, number: int) -> None:

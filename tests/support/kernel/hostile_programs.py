@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.kernel.host import Shop
 from tests.support.paths import HOSTILE
+from tests.support.waiting import wait_for
 
 
 def built(name: str, place: Path) -> Path:
@@ -56,11 +56,8 @@ def ran(shop: Shop, among: int, *words: str, seconds: float = 20) -> subprocess.
 
 
 def wait_for_state(pid: int, state: str) -> None:
-    for _ in range(500):
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == state:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"process {pid} is not in state {state}")
+    stat = Path(f"/proc/{pid}/stat")
+    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == state, what=f"process {pid} is in state {state}")
 
 
 def homes(shop: Shop, place: Path) -> dict[str, Path]:

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from paas_isolate.linux.pam.doors import DoorDirectory
 from tests.support.kernel import login_stacks
 from tests.support.kernel.pam_build import ADMIN, CUSTOMERS, MODERN, OPERATOR, PEOPLE, UIDS, Kit, Person
 from tests.support.kernel.pam_session import Session, told
+from tests.support.waiting import wait_for
 
 SETUP = Path(__file__).with_name("logins.sh")
 PENALTY = "penalty"
@@ -210,13 +210,11 @@ class House:
             )
 
     def _answers(self, started: subprocess.Popen[bytes]) -> bool:
-        for _ in range(1000):
-            if b"Server listening" in (self.place / "sshd.log").read_bytes():
-                return True
-            if started.poll() is not None:
-                return False
-            time.sleep(0.01)
-        return False
+        def listens() -> bool:
+            return b"Server listening" in (self.place / "sshd.log").read_bytes()
+
+        wait_for(lambda: listens() or started.poll() is not None, what="sshd listens, or has ended")
+        return listens()
 
 
 def _end(started: subprocess.Popen[bytes]) -> None:

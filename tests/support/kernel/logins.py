@@ -3,8 +3,7 @@
 import os
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Self
 
@@ -69,14 +68,6 @@ def login(house: House, who: Person, *, way: str = KEY, look: str = LOOK) -> Log
 def cgroup_told(house: House, said: str) -> str:
     found = [line.removeprefix("cgroup=") for line in said.splitlines() if line.startswith("cgroup=")]
     return house.cgroups.path_of(found[0]) if found else ""
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if what():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it does not come")
 
 
 class Checker:

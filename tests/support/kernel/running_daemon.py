@@ -6,21 +6,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from paas_isolate.linux.process import procfs
 from tests.support.kernel.host import Shop
+from tests.support.waiting import wait_for
 
 ALICE, ALICE_UID = "users/alice", 1_000_000_000 + 100 * os.getpid()
 PLAIN = "limits: {memory: {kill: process}}\n"
-
-
-def until(ask: Callable[[], object], what: str, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not ask():
-        assert time.monotonic() < end, f"after {seconds} s still not so: {what}"
-        time.sleep(0.01)
 
 
 class Resident:
@@ -35,7 +28,10 @@ class Resident:
             return subprocess.Popen(self.shop.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
 
     def says(self, pattern: str) -> None:
-        until(lambda: re.search(pattern, self.log.read_text()), f"the daemon says {pattern}: {self.log.read_text()}")
+        wait_for(
+            lambda: re.search(pattern, self.log.read_text()),
+            what=lambda: f"the daemon says {pattern}: {self.log.read_text()}",
+        )
 
     def rests(self) -> bool:
         """In no turn, a quarter of a second long."""

@@ -5,8 +5,7 @@ import os
 import secrets
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +17,7 @@ from paas_isolate.linux.process import procfs
 from tests.support.kernel.host import NO_LIMIT, Shop
 from tests.support.kernel.pam_session import STRICT
 from tests.support.kernel.pam_sources import RUN
+from tests.support.waiting import wait_for
 
 ALICE = 300_000 + secrets.randbelow(100_000) * 3
 """A uid that is drawn, so that runs beside each other do not look at each other's processes."""
@@ -28,13 +28,6 @@ def build(place: Path) -> Path:
     program = place / "paas-run"
     subprocess.run(["gcc", *STRICT, "-O2", "-o", program, *RUN], check=True)
     return program
-
-
-def until(ask: Callable[[], object], what: str, seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not ask():
-        assert time.monotonic() < end, f"after {seconds} s still not so: {what}"
-        time.sleep(0.02)
 
 
 class Workplace:
@@ -76,7 +69,7 @@ class Workplace:
 
     def pids(self, leaf: str) -> set[int]:
         """Without the keeper; as soon as its child is the program."""
-        until(lambda: not self._beginning(leaf), "what has begun is the program")
+        wait_for(lambda: not self._beginning(leaf), what="what has begun is the program")
         return {pid for pid in self.members(leaf) if procfs.name(pid) != "paas-run"}
 
     def _beginning(self, leaf: str) -> bool:

@@ -14,7 +14,7 @@ from paas_isolate.linux.services import launch
 from paas_isolate.model.service_program import Launch
 from tests.support.kernel.pam_session import SANITIZERS, STRICT
 from tests.support.kernel.pam_sources import RUN
-from tests.support.kernel.service_host import until
+from tests.support.waiting import wait_for
 
 CUSTOMER, OTHER = 65534, 1
 LEAF = "users/nobody/web"
@@ -75,7 +75,7 @@ class Stage:
         os.close(here)
         os.waitpid(child, 0)
         if not told and not ended:  # paas-run waits for nobody in the leaf
-            until(lambda: {words[0] for words in self.notes()} & {"main", "waiting", "failed"}, "it has begun")
+            wait_for(lambda: {words[0] for words in self.notes()} & {"main", "waiting", "failed"}, what="it has begun")
         return told.decode()
 
     def _begin(self, command: str, before: Callable[[], None], ended: str, more: dict[str, object]) -> str:
@@ -107,12 +107,14 @@ class Stage:
 
     def waiting(self) -> list[str]:
         """What it waits for: as soon as the record has it."""
-        until(lambda: any(words[0] == "waiting" for words in self.notes()), "why it did not begin is noted")
+        wait_for(lambda: any(words[0] == "waiting" for words in self.notes()), what="why it did not begin is noted")
         return [" ".join(words[1:-1]) for words in self.notes() if words[0] == "waiting"]
 
     def ended(self) -> list[str]:
         """`exit 0`, `signal 9`: as soon as the record has it."""
-        until(lambda: any(words[0] in ("exit", "signal") for words in self.notes()), "its end is noted", seconds=40)
+        wait_for(
+            lambda: any(words[0] in ("exit", "signal") for words in self.notes()), what="its end is noted", deadline=40
+        )
         (found,) = (words for words in self.notes() if words[0] in ("exit", "signal"))
         return found[:2]
 

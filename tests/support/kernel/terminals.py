@@ -7,10 +7,12 @@ import select
 import signal
 import struct
 import termios
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+
+from tests.support.waiting import wait_for
 
 WINDOW = (40, 123)
 """Lines and columns of the terminal."""
@@ -67,13 +69,15 @@ class Terminal:
         self.master = self._slave = -1
 
     def type(self, text: str, seconds: float = 15) -> None:
-        left, end = text.encode(), time.monotonic() + seconds
-        while left:
-            assert time.monotonic() < end, "nobody reads what is typed"
-            try:
+        left = text.encode()
+
+        def typed() -> bool:
+            nonlocal left
+            with suppress(BlockingIOError):
                 left = left[os.write(self.master, left) :]
-            except BlockingIOError:
-                time.sleep(0.02)
+            return not left
+
+        wait_for(typed, what="somebody reads what is typed", deadline=seconds)
 
     def resize(self, lines: int, columns: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -92,24 +96,21 @@ class Terminal:
         return self.said
 
     def until(self, text: str, seconds: float = 15) -> str:
-        end = time.monotonic() + seconds
-        while text not in self.read():
-            assert time.monotonic() < end, f"{text!r} was not said: {self.said[-500:]!r}"
+        wait_for(lambda: text in self.read(), what=lambda: f"{text!r} after {self.said[-500:]!r}", deadline=seconds)
         return self.said
 
     def status(self, seconds: float = 15) -> int:
         """Waits for the end: as waitpid(2) tells it."""
-        end = time.monotonic() + seconds
-        while True:
+
+        def ended() -> tuple[int, int] | None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.pid = 0
-                if self.master >= 0:
-                    self.read()
-                return os.waitstatus_to_exitcode(status)
             if self.master >= 0:
                 self.read()
-            assert time.monotonic() < end, f"it has not ended: {self.said[-500:]!r}"
+            return (pid, status) if pid else None
+
+        _, status = wait_for(ended, what=lambda: f"it ends after {self.said[-500:]!r}", deadline=seconds)
+        self.pid = 0
+        return os.waitstatus_to_exitcode(status)
 
     def stopped(self) -> bool:
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"

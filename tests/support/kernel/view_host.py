@@ -5,7 +5,6 @@ import os
 import secrets
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 from tests.support.kernel.host import ALICE, BOB, CAROL, Shop
 from tests.support.kernel.pam_session import QUIET, Built
+from tests.support.waiting import wait_for
 
 PRIVATE = "private: {processes: true, tmp: true, shm: true}\n"
 LISTS = "import json, os; print(json.dumps(sorted(os.listdir({path!r}))))"
@@ -132,8 +132,4 @@ class Sight:
 
 def lives(sight: Sight, uid: int) -> list[int]:
     """The pids of a customer's processes, of which there are some."""
-    for _ in range(500):
-        if found := sight.pids(uid):
-            return found
-        time.sleep(0.01)
-    raise AssertionError("nobody lives")
+    return wait_for(lambda: sight.pids(uid), what=f"a process of {uid} is there")
