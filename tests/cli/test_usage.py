@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from tests.support.command_line import ALL, LEAVES, Place, options, outcome
+from tests.support.command_line import ALL, LEAVES, CommandLine, options, outcome
 
 
 def assert_refused(result, words: str, *said: str) -> None:
@@ -43,7 +43,7 @@ MANY = [words for words, it in LEAVES.items() if words != "me" and not any(each.
 
 
 @pytest.mark.parametrize("words", MANY)
-def test_a_word_too_many_is_named(words: str, place: Place) -> None:
+def test_a_word_too_many_is_named(words: str, place: CommandLine) -> None:
     places = [it for it in LEAVES[words].params if isinstance(it, click.Argument)]
     given = (
         ["alice/web", "1"][: len(places)] if "put" not in words and "remove" not in words else ["alice"] * len(places)
@@ -61,7 +61,7 @@ VALUES = [
 
 @pytest.mark.parametrize(("words", "option"), VALUES)
 @pytest.mark.parametrize("value", ["soon", "-1"])
-def test_a_value_that_is_none_of_the_options(words: str, option: str, value: str, place: Place) -> None:
+def test_a_value_that_is_none_of_the_options(words: str, option: str, value: str, place: CommandLine) -> None:
     given = [it.human_readable_name for it in LEAVES[words].params if isinstance(it, click.Argument)]
     result = place(f"{words} {option}={value} {' '.join(given)}" if option[:2] == "--" else f"{words} {option} {value}")
     assert_refused(result, words, "Invalid value for", option, f"'{value}'" if value == "soon" else value)
@@ -82,7 +82,7 @@ def test_a_value_that_is_none_of_the_options(words: str, option: str, value: str
         ("pam install --on-failure=ask", "'ask' is not one of 'refuse', 'open'"),
     ],
 )
-def test_words_that_do_not_fit_together(words: str, said: str, place: Place) -> None:
+def test_words_that_do_not_fit_together(words: str, said: str, place: CommandLine) -> None:
     assert_refused(place(words), "", said)
 
 
@@ -95,7 +95,7 @@ def test_words_that_do_not_fit_together(words: str, said: str, place: Place) -> 
         ("diff --account alicia", "no account is called 'alicia'; did you mean alice?"),
     ],
 )
-def test_a_name_that_there_is_not_is_answered_with_the_nearest(words: str, said: str, place: Place) -> None:
+def test_a_name_that_there_is_not_is_answered_with_the_nearest(words: str, said: str, place: CommandLine) -> None:
     place.tree()
     assert_refused(place(words), "", said)
 
@@ -118,7 +118,7 @@ def test_a_name_that_there_is_not_is_answered_with_the_nearest(words: str, said:
         ("pam test nobody-here", "no user is called 'nobody-here'"),
     ],
 )
-def test_a_name_that_there_is_not_changes_nothing(words: str, said: str, made: Place) -> None:
+def test_a_name_that_there_is_not_changes_nothing(words: str, said: str, made: CommandLine) -> None:
     before = made.files()
     assert_refused(made(words), "", said)
     assert made.files() == before

@@ -19,7 +19,7 @@ import pytest
 from tests.support.guest.machine import ETC, HOSTNAME, STATE, TREE, comes_to_rest, run, systemctl
 from tests.support.guest.paas import INSTALLED, Paas
 from tests.support.guest.people import Customer, Customers, Specs
-from tests.support.guest.scene import Stage, set_up
+from tests.support.guest.scene import GuestScene, set_up
 from tests.support.waiting import wait_for
 
 CRON = Path("/etc/cron.d/paas-isolate")
@@ -62,7 +62,7 @@ def scene(machine: Path, people: Customers) -> Iterator[tuple[Specs, Paas]]:
 
 
 @pytest.fixture(scope="module")
-def stage(scene: tuple[Specs, Paas], people: Customers) -> Iterator[Stage]:
+def guest_scene(scene: tuple[Specs, Paas], people: Customers) -> Iterator[GuestScene]:
     """Two accounts whose logins pass the PAM module, while root watches."""
     with set_up(*scene, people) as ready:
         yield ready

@@ -15,15 +15,15 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.system import mounts
 from tests.support.kernel import service_host
 from tests.support.kernel.attackers import Attackers
-from tests.support.kernel.host import Shop
-from tests.support.kernel.login_host import House
-from tests.support.kernel.network_host import Wired
-from tests.support.kernel.network_namespaces import Namespace, neighbour_of, opened
-from tests.support.kernel.pam_build import Kit, make
+from tests.support.kernel.host import TestHost
+from tests.support.kernel.login_host import LoginHost
+from tests.support.kernel.network_host import NetworkHost
+from tests.support.kernel.network_namespaces import NetworkNamespace, neighbour_of, opened
+from tests.support.kernel.pam_build import PamBuild, make
 from tests.support.kernel.pam_session import SANITIZERS, STRICT, Built, build
 from tests.support.kernel.pam_sources import ENTER
 from tests.support.kernel.processes import Sleepers
-from tests.support.kernel.view_host import Sight
+from tests.support.kernel.view_host import ViewHost
 from tests.support.paths import HOSTILE
 from tests.support.waiting import wait_for
 
@@ -76,36 +76,36 @@ def sleeper() -> Iterator[Sleepers]:
 
 
 @pytest.fixture
-def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
-    return Shop(tmp_path_factory.mktemp("shop"), cgroups)
+def host(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> TestHost:
+    return TestHost(tmp_path_factory.mktemp("host"), cgroups)
 
 
 @pytest.fixture(scope="session")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return make(tmp_path_factory.mktemp("kit"))
+def pam_build(tmp_path_factory: pytest.TempPathFactory) -> PamBuild:
+    return make(tmp_path_factory.mktemp("pam_build"))
 
 
 @pytest.fixture
-def house(tmp_path: Path, kit: Kit, cgroups: CgroupTree) -> Iterator[House]:
-    with House(tmp_path, kit, cgroups) as opened:
+def login_host(tmp_path: Path, pam_build: PamBuild, cgroups: CgroupTree) -> Iterator[LoginHost]:
+    with LoginHost(tmp_path, pam_build, cgroups) as opened:
         yield opened
 
 
 @pytest.fixture
-def space() -> Iterator[Namespace]:
+def space() -> Iterator[NetworkNamespace]:
     with opened() as found:
         yield found
 
 
 @pytest.fixture
-def guarded(space: Namespace) -> Namespace:
+def guarded(space: NetworkNamespace) -> NetworkNamespace:
     """With the ruleset in it."""
     space.nft("line.install(rules)")
     return space
 
 
 @pytest.fixture
-def lan(guarded: Namespace) -> Iterator[Namespace]:
+def lan(guarded: NetworkNamespace) -> Iterator[NetworkNamespace]:
     """A machine of the LAN with a route to the pool."""
     with neighbour_of(guarded) as found:
         yield found
@@ -122,9 +122,9 @@ def view_programs() -> Iterator[tuple[Path, Built]]:
 
 
 @pytest.fixture
-def sight(cgroups: CgroupTree, view_programs: tuple[Path, Built]) -> Iterator[Sight]:
+def view_host(cgroups: CgroupTree, view_programs: tuple[Path, Built]) -> Iterator[ViewHost]:
     with tempfile.TemporaryDirectory(dir="/opt") as place:
-        opened = Sight(Shop(Path(place), cgroups), *view_programs)
+        opened = ViewHost(TestHost(Path(place), cgroups), *view_programs)
         try:
             yield opened
         finally:
@@ -137,15 +137,15 @@ def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def wired(shop: Shop) -> Iterator[Wired]:
+def wired(host: TestHost) -> Iterator[NetworkHost]:
     name = f"paas-test-{secrets.token_hex(4)}"
     subprocess.run(["ip", "netns", "add", name], check=True)
-    opened = Wired(shop, name)
+    opened = NetworkHost(host, name)
     try:
         opened.inside("ip", "link", "set", "lo", "up")
         for account in ("alice", "bob"):
-            shop.account(account, "limits: {memory: {kill: process}}\n")
-        config = shop.etc / "config.yaml"
+            host.account(account, "limits: {memory: {kill: process}}\n")
+        config = host.etc / "config.yaml"
         config.write_text(config.read_text() + "network: {}\n")
         yield opened
     finally:

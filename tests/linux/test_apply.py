@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from paas_isolate import apply as hands
+from paas_isolate import apply as apply_module
 from paas_isolate.apply import Outcome, Status, apply
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.kernel import Kernel
@@ -51,7 +51,7 @@ def test_a_step_that_raises_has_failed_and_its_account_is_left_alone() -> None:
 
 
 def test_so_it_is_when_the_work_is_shared_by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hands, "WORTH_A_PROCESS", 10)
+    monkeypatch.setattr(apply_module, "WORTH_A_PROCESS", 10)
     steps: Changes = tuple(
         SetKnob(f"users/{it}", knob, "9") for it in ("alice", "bob", "zoe") for knob in ("pids.max", "memory.max") * 20
     )

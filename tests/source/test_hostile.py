@@ -13,15 +13,15 @@ import pytest
 from tests.support.hostile_files import CASES, TREASURE
 from tests.support.paths import SOURCE
 from tests.support.promises import check_words
-from tests.support.spec_files import Machine
+from tests.support.spec_files import SpecFiles
 
 MEMORY = 32 << 10
 """kB that a hostile file may cost beyond what is imported."""
 SECONDS = 1.0
 
 
-def spoilt(path: Path, case: str) -> Machine:
-    machine = Machine(path)
+def spoilt(path: Path, case: str) -> SpecFiles:
+    machine = SpecFiles(path)
     file = machine.etc / "accounts.d" / CASES[case].name
     CASES[case].make(file)
     if file.is_file() and not file.is_symlink():

@@ -1,7 +1,7 @@
 """The command `paas-isolate` as somebody at a shell has it: words in; exit status, output and errors out.
 
 Nothing of the machine is read that a test could meet by chance: users are those of PASSWD, and the cgroup2 file system
-is a directory of plain files (`Place.tree`), or is not mounted (`Place.unfit`).
+is a directory of plain files (`CommandLine.tree`), or is not mounted (`CommandLine.unfit`).
 """
 
 import builtins
@@ -90,7 +90,7 @@ def _no_program(words: Any, *_: Any, **__: Any) -> None:
     raise FileNotFoundError(errno.ENOENT, "no program is started by a test of the command", str(words))
 
 
-class Place:
+class CommandLine:
     """The three directories of a machine, with one plan and the account alice."""
 
     def __init__(self, place: Path, patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from tests.support.crowd import CROWD, MACHINE, Crowd
 ALICE = "account: alice\nplan: p\n"
 
 
-class Machine:
+class SpecFiles:
     """An /etc/paas-isolate and a state directory."""
 
     def __init__(self, path: Path) -> None:

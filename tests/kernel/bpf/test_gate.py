@@ -18,7 +18,7 @@ A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173:
 C4, C6 = "10.77.0.3", "fd77:7061:6173::3"
 
 
-class Stage:
+class GateHost:
     """A process in namespaces of its own carries out lines of Python, each in a child of the uid that is named."""
 
     def __init__(self, cgroups: CgroupTree) -> None:
@@ -45,7 +45,7 @@ class Stage:
         self.process.stdin.write(json.dumps([uid, code]) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
-        assert answer, "the stage has ended"
+        assert answer, "the host has ended"
         return json.loads(answer)
 
     def end(self) -> None:
@@ -56,8 +56,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(cgroups: CgroupTree) -> Iterator[Stage]:
-    opened = Stage(cgroups)
+def host(cgroups: CgroupTree) -> Iterator[GateHost]:
+    opened = GateHost(cgroups)
     try:
         yield opened
     finally:
@@ -70,28 +70,28 @@ def bind(at: str, port: int = 8080, kind: str = "SOCK_STREAM") -> str:
 
 
 @pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
-def test_a_customer_binds_addresses_of_their_own_only(stage: Stage, kind: str) -> None:
+def test_a_customer_binds_addresses_of_their_own_only(host: GateHost, kind: str) -> None:
     for own in (A4, A6, f"::ffff:{A4}"):
-        assert stage.ask(ALICE, bind(own, kind=kind)) == own
+        assert host.ask(ALICE, bind(own, kind=kind)) == own
     for other in (B4, B6, f"::ffff:{B4}", "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"):
-        assert stage.ask(ALICE, bind(other, kind=kind)) == "PermissionError"
-    assert stage.ask(STRANGER, bind(A4, kind=kind)) == "PermissionError"
-    assert stage.ask(FRONT, bind(A4, kind=kind)) == "PermissionError"
-    assert stage.ask(STRANGER, bind("192.0.2.1", kind=kind)) == "192.0.2.1"
-    assert stage.ask(0, bind(B4, kind=kind)) == B4
+        assert host.ask(ALICE, bind(other, kind=kind)) == "PermissionError"
+    assert host.ask(STRANGER, bind(A4, kind=kind)) == "PermissionError"
+    assert host.ask(FRONT, bind(A4, kind=kind)) == "PermissionError"
+    assert host.ask(STRANGER, bind("192.0.2.1", kind=kind)) == "192.0.2.1"
+    assert host.ask(0, bind(B4, kind=kind)) == B4
 
 
-def test_a_server_of_ipv6_only_has_the_ipv6_address(stage: Stage) -> None:
+def test_a_server_of_ipv6_only_has_the_ipv6_address(host: GateHost) -> None:
     for kind in ("SOCK_STREAM", "SOCK_DGRAM"):
         only = f"s = socket.socket(AF_INET6, {kind}); s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1); s.bind(('::', 80));"
-        assert stage.ask(ALICE, only + "keep[1] = s; it = s.getsockname()[0]") == "::"
+        assert host.ask(ALICE, only + "keep[1] = s; it = s.getsockname()[0]") == "::"
     meet = f"c = socket.create_connection(({A6!r}, 80), 3); it = c.getpeername()[0]"
-    assert stage.ask(ALICE, "keep[2] = socket.create_server(('::', 80), family=AF_INET6);" + meet) == A6
+    assert host.ask(ALICE, "keep[2] = socket.create_server(('::', 80), family=AF_INET6);" + meet) == A6
 
 
 @pytest.mark.parametrize("asked", ["0.0.0.0", "127.0.0.1", "127.9.9.9", "::", "::1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("port", [80, 8080])
-def test_everybody_has_a_localhost_of_their_own(stage: Stage, asked: str, port: int) -> None:
+def test_everybody_has_a_localhost_of_their_own(host: GateHost, asked: str, port: int) -> None:
     """Both serve at the same port, both by localhost, and each hears what they sent themselves."""
     family = "AF_INET6" if ":" in asked else "AF_INET"
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(asked, asked)
@@ -103,49 +103,49 @@ def test_everybody_has_a_localhost_of_their_own(stage: Stage, asked: str, port: 
         "it = [p.recv(99).decode(), c.getpeername()[0], a[0], p.getsockname()[0]]"
     )
     for uid in (ALICE, BOB):
-        assert stage.ask(uid, serve) == [asked, port]
+        assert host.ask(uid, serve) == [asked, port]
     for uid in (ALICE, BOB):
-        answer = stage.ask(uid, meet)
+        answer = host.ask(uid, meet)
         assert isinstance(answer, list), answer
         heard, peer, came, own = answer
         assert (heard, peer) == (str(uid), name)
         assert came in ("127.0.0.1", "::1", "::ffff:127.0.0.1") and own in (name, asked, came)
 
 
-def test_where_nobody_serves_localhost_is_the_machines(stage: Stage) -> None:
+def test_where_nobody_serves_localhost_is_the_machines(host: GateHost) -> None:
     both = (
         "keep[1] = socket.create_server(('127.0.0.1', 3306)); keep[2] = socket.create_server(('0.0.0.0', 25)); it = 1"
     )
-    assert stage.ask(0, both) == 1
+    assert host.ask(0, both) == 1
     for port in (3306, 25):
         ask = f"c = socket.create_connection(('127.0.0.1', {port}), 3); it = [*c.getpeername(), c.getsockname()[0]]"
-        assert stage.ask(ALICE, ask) == ["127.0.0.1", port, "127.0.0.1"]
+        assert host.ask(ALICE, ask) == ["127.0.0.1", port, "127.0.0.1"]
 
 
-def test_who_shares_the_machines_localhost_is_left_there(stage: Stage) -> None:
-    assert stage.ask(CAROL, bind("127.0.0.1")) == "127.0.0.1"
+def test_who_shares_the_machines_localhost_is_left_there(host: GateHost) -> None:
+    assert host.ask(CAROL, bind("127.0.0.1")) == "127.0.0.1"
     serve = "keep[1] = s = socket.create_server(('127.0.0.1', 7000)); it = s.getsockname()[0]"
-    assert stage.ask(CAROL, serve) == "127.0.0.1"
-    assert stage.ask(STRANGER, "socket.create_connection(('127.0.0.1', 7000), 3); it = 'came'") == "came"
+    assert host.ask(CAROL, serve) == "127.0.0.1"
+    assert host.ask(STRANGER, "socket.create_connection(('127.0.0.1', 7000), 3); it = 'came'") == "came"
 
 
 @pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
-def test_only_grants_reach_an_address(stage: Stage, kind: str) -> None:
+def test_only_grants_reach_an_address(host: GateHost, kind: str) -> None:
     """Nobody listens: what the gate lets pass is refused by the kernel, at once."""
     for address in (A4, A6, f"::ffff:{A4}"):
         family = "AF_INET6" if ":" in address else "AF_INET"
         code = f"s = socket.socket({family}, {kind}); s.connect(({address!r}, 9)); it = 'passed'"
         passed = "ConnectionRefusedError" if kind == "SOCK_STREAM" else "passed"
-        asked = {uid: stage.ask(uid, code) for uid in (ALICE, BOB, CAROL, FRONT, STRANGER, 0)}
+        asked = {uid: host.ask(uid, code) for uid in (ALICE, BOB, CAROL, FRONT, STRANGER, 0)}
         no = "PermissionError"
         assert asked == {ALICE: passed, BOB: no, CAROL: passed, FRONT: passed, STRANGER: no, 0: passed}
 
 
-def test_datagrams_go_by_the_same_rules(stage: Stage) -> None:
+def test_datagrams_go_by_the_same_rules(host: GateHost) -> None:
     for other in (B4, B6, f"::ffff:{B4}"):
         family = "AF_INET6" if ":" in other else "AF_INET"
         send = f"it = socket.socket({family}, SOCK_DGRAM).sendto(b'x', ({other!r}, 9))"
-        assert stage.ask(ALICE, send) == "PermissionError"
+        assert host.ask(ALICE, send) == "PermissionError"
     for asked, name in (("0.0.0.0", "127.0.0.1"), ("::1", "::1"), ("127.0.0.1", "127.0.0.1")):
         family = "AF_INET6" if ":" in asked else "AF_INET"
         talk = (
@@ -153,59 +153,59 @@ def test_datagrams_go_by_the_same_rules(stage: Stage) -> None:
             f"c.settimeout(3); c.sendto(b'hello', ({name!r}, 5353)); said, a = s.recvfrom(9); s.sendto(said, a);"
             "said, a = c.recvfrom(9); it = [said.decode(), a[0]]"
         )
-        assert stage.ask(ALICE, talk) == ["hello", name]
+        assert host.ask(ALICE, talk) == ["hello", name]
 
 
-def test_what_is_sent_to_the_world_keeps_the_machines_address(stage: Stage) -> None:
+def test_what_is_sent_to_the_world_keeps_the_machines_address(host: GateHost) -> None:
     code = "s = socket.socket(AF_INET, SOCK_DGRAM); s.bind(('0.0.0.0', 0)); s.connect(('192.0.2.9', 9));"
-    assert stage.ask(ALICE, code + "it = s.getsockname()[0]") == "192.0.2.1"
+    assert host.ask(ALICE, code + "it = s.getsockname()[0]") == "192.0.2.1"
 
 
-def test_a_namespace_of_ones_own_is_ones_own(stage: Stage) -> None:
+def test_a_namespace_of_ones_own_is_ones_own(host: GateHost) -> None:
     """Nothing of ours is in it, and nothing of it reaches ours."""
     code = (
         "libc.unshare(0x50000000); s = socket.socket(); s.bind(('127.0.0.1', 80)); it = s.getsockname()[0]"  # user, net
     )
-    assert stage.ask(ALICE, code) == "127.0.0.1"
+    assert host.ask(ALICE, code) == "127.0.0.1"
 
 
-def test_bytes_are_counted_exactly(stage: Stage) -> None:
+def test_bytes_are_counted_exactly(host: GateHost) -> None:
     """A datagram of n bytes is n + 28 at the IP layer; on lo it goes out and comes in."""
-    before = stage.ask(0, "it = keeper.traffic().get('alice', [0] * 4)")
+    before = host.ask(0, "it = keeper.traffic().get('alice', [0] * 4)")
     send = (
         "c = socket.socket(AF_INET, SOCK_DGRAM); s = socket.socket(AF_INET, SOCK_DGRAM); s.bind(('127.0.0.1', 4000));"
     )
-    assert stage.ask(ALICE, send + "it = [c.sendto(b'x' * n, ('127.0.0.1', 4000)) for n in (1, 1000, 1400)]") == [
+    assert host.ask(ALICE, send + "it = [c.sendto(b'x' * n, ('127.0.0.1', 4000)) for n in (1, 1000, 1400)]") == [
         1,
         1000,
         1400,
     ]
-    after = stage.ask(0, "it = keeper.traffic()['alice']")
+    after = host.ask(0, "it = keeper.traffic()['alice']")
     assert [new - old for new, old in zip(after, before, strict=True)] == [2485, 3, 2485, 3]  # type: ignore[call-overload]
 
 
-def test_a_changed_program_replaces_the_old_one_and_nothing_is_forgotten(stage: Stage) -> None:
-    stage.ask(ALICE, "socket.socket(AF_INET, SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 4000)); it = 1")
-    before = stage.ask(0, "it = keeper.traffic()['alice']")
+def test_a_changed_program_replaces_the_old_one_and_nothing_is_forgotten(host: GateHost) -> None:
+    host.ask(ALICE, "socket.socket(AF_INET, SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 4000)); it = 1")
+    before = host.ask(0, "it = keeper.traffic()['alice']")
     assert before[3] == 1  # type: ignore[index]
     spoil = "keeper._pins.drop('bind4'); it = keeper.observe() is None"
-    assert stage.ask(0, spoil) is True
-    assert stage.ask(0, "keeper.set(gate, None); it = keeper.observe() == gate") is True
-    assert stage.ask(ALICE, bind(B4)) == "PermissionError"
-    assert stage.ask(0, "it = keeper.traffic()['alice']") == before
+    assert host.ask(0, spoil) is True
+    assert host.ask(0, "keeper.set(gate, None); it = keeper.observe() == gate") is True
+    assert host.ask(ALICE, bind(B4)) == "PermissionError"
+    assert host.ask(0, "it = keeper.traffic()['alice']") == before
 
 
-def test_elements_change_alone(stage: Stage) -> None:
+def test_elements_change_alone(host: GateHost) -> None:
     less = "gate._replace(homes={u: h for u, h in gate.homes.items() if u != uids[1]}, frontends=frozenset({33}))"
-    assert stage.ask(0, f"other = {less}; keeper.set(other, gate); it = keeper.observe() == other") is True
-    assert stage.ask(BOB, bind(B4)) == "PermissionError"
+    assert host.ask(0, f"other = {less}; keeper.set(other, gate); it = keeper.observe() == other") is True
+    assert host.ask(BOB, bind(B4)) == "PermissionError"
     mixed = "other._replace(frontends=frozenset({33, uids[0]}), homes={**other.homes, uids[0]: other.homes[uids[2]]})"
-    assert stage.ask(0, f"mixed = {mixed}; keeper.set(mixed, other); it = keeper.observe() == mixed") is True
-    assert stage.ask(0, "keeper.set(other, mixed); it = keeper.observe() == other") is True
-    assert stage.ask(0, f"keeper.set(gate, {less}); it = keeper.observe() == gate") is True
-    assert stage.ask(BOB, bind(B4)) == B4
+    assert host.ask(0, f"mixed = {mixed}; keeper.set(mixed, other); it = keeper.observe() == mixed") is True
+    assert host.ask(0, "keeper.set(other, mixed); it = keeper.observe() == other") is True
+    assert host.ask(0, f"keeper.set(gate, {less}); it = keeper.observe() == gate") is True
+    assert host.ask(BOB, bind(B4)) == B4
 
 
-def test_nothing_is_left_of_it(stage: Stage) -> None:
-    assert stage.ask(0, "keeper.remove(); it = keeper.there()") is False
-    assert stage.ask(STRANGER, bind(A4)) == A4
+def test_nothing_is_left_of_it(host: GateHost) -> None:
+    assert host.ask(0, "keeper.remove(); it = keeper.there()") is False
+    assert host.ask(STRANGER, bind(A4)) == A4

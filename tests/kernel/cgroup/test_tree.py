@@ -1,4 +1,4 @@
-"""The hands, on a real kernel: cgroup files, processes, moves. No controllers are needed for these."""
+"""The cgroup tree, on a real kernel: cgroup files, processes, moves. No controllers are needed for these."""
 
 import errno
 import os

@@ -9,40 +9,40 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.support.kernel.control import ALICE, Guests
-from tests.support.kernel.host import NO_LIMIT, Shop
-from tests.support.kernel.running_daemon import Resident
+from tests.support.kernel.control import ALICE, ControlClients
+from tests.support.kernel.host import NO_LIMIT, TestHost
+from tests.support.kernel.running_daemon import RunningDaemon
 from tests.support.waiting import wait_for
 
 
 @pytest.fixture
-def shop(tmp_path: Path, cgroups: CgroupTree) -> Shop:
-    place = tmp_path / "shop"
+def host(tmp_path: Path, cgroups: CgroupTree) -> TestHost:
+    place = tmp_path / "host"
     place.mkdir()
-    return Shop(place, cgroups, ALICE)
+    return TestHost(place, cgroups, ALICE)
 
 
 @pytest.fixture
-def run(shop: Shop) -> Iterator[Path]:
+def run(host: TestHost) -> Iterator[Path]:
     """Where customers may go: pytest's own directories are closed."""
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o755)
-        (shop.place / "run").rmdir()
-        (shop.place / "run").symlink_to(place)
+        (host.place / "run").rmdir()
+        (host.place / "run").symlink_to(place)
         yield Path(place)
 
 
 @pytest.fixture
-def resident(shop: Shop, run: Path, tmp_path: Path) -> Iterator[Resident]:
+def daemon(host: TestHost, run: Path, tmp_path: Path) -> Iterator[RunningDaemon]:
     """alice and bob have accounts; carol is exempt."""
-    shop.configure(", exempt: [carol]")
-    shop.account("alice", f"{NO_LIMIT}\nservices: {{web: {{{NO_LIMIT}}}}}\n")
-    shop.account("bob", NO_LIMIT)
-    shop.account("carol", NO_LIMIT)
-    begun = Resident(shop, tmp_path / "log")
+    host.configure(", exempt: [carol]")
+    host.account("alice", f"{NO_LIMIT}\nservices: {{web: {{{NO_LIMIT}}}}}\n")
+    host.account("bob", NO_LIMIT)
+    host.account("carol", NO_LIMIT)
+    begun = RunningDaemon(host, tmp_path / "log")
     try:
         wait_for(lambda: (run / "control.sock").exists(), what="there is a socket")
-        wait_for(lambda: "alice/web" in shop.tree(), what="the first turn is done")
+        wait_for(lambda: "alice/web" in host.tree(), what="the first turn is done")
         yield begun
     finally:
         begun.process.kill()
@@ -51,5 +51,5 @@ def resident(shop: Shop, run: Path, tmp_path: Path) -> Iterator[Resident]:
 
 
 @pytest.fixture
-def guests(resident: Resident, shop: Shop) -> Guests:
-    return Guests(shop)
+def guests(daemon: RunningDaemon, host: TestHost) -> ControlClients:
+    return ControlClients(host)

@@ -10,7 +10,7 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
-from tests.support.kernel.service_host import Workplace, opened
+from tests.support.kernel.service_host import ServiceHost, opened
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
@@ -21,12 +21,12 @@ ENDS = "ends: {run: sleep 0.3; exit 1}\n"
 
 
 @pytest.fixture
-def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[Workplace]:
-    with opened(Workplace, tmp_path_factory, cgroups, keeper, first=FIRST) as work:
+def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[ServiceHost]:
+    with opened(ServiceHost, tmp_path_factory, cgroups, keeper, first=FIRST) as work:
         yield work
 
 
-def trouble(work: Workplace, ended: threading.Event) -> None:
+def trouble(work: ServiceHost, ended: threading.Event) -> None:
     """One service is changed again and again, another ends by itself."""
     seconds = 2000
     while not ended.wait(0.3):
@@ -41,7 +41,7 @@ def arguments(pids: set[int]) -> list[str]:
 
 @pytest.mark.parametrize("times", [5, pytest.param(100, marks=pytest.mark.long)])
 def test_a_service_outlives_a_daemon_that_is_killed_in_the_middle_of_its_work(
-    work: Workplace, tmp_path: Path, times: int
+    work: ServiceHost, tmp_path: Path, times: int
 ) -> None:
     work.services(STAYS + CHANGES.format(seconds=2000) + ENDS)
     work.reconcile("--wait", "20")

@@ -1,4 +1,4 @@
-"""What the ears hear, and what the kernel sifts for them, by processes and writes of the test's own."""
+"""Which events the event sources report, and which the kernel filters out for them, by processes of the test's own."""
 
 import os
 import subprocess
@@ -20,15 +20,15 @@ LAST = FIRST + 9
 
 @pytest.fixture
 def processes() -> Iterator[ProcConnectorSource]:
-    ear = ProcConnectorSource()
+    source = ProcConnectorSource()
     try:
-        ear.listen(execs=False)
-        yield ear
+        source.listen(execs=False)
+        yield source
     finally:
-        ear.close()
+        source.close()
 
 
-def heard(ear: ProcConnectorSource, *uids: int) -> list[int]:
+def heard(source: ProcConnectorSource, *uids: int) -> list[int]:
     """Which of these uids a process becomes and is heard of. The last event of our own is waited for: they come in
     their order."""
     pids = {}
@@ -39,7 +39,7 @@ def heard(ear: ProcConnectorSource, *uids: int) -> list[int]:
     last, seen = done.pid, set[int]()
 
     def comes() -> bool:
-        seen.update(it.pid for it in ear.read())
+        seen.update(it.pid for it in source.read())
         return last in seen
 
     wait_for(comes, what="the last event of our own")
@@ -90,20 +90,20 @@ def test_programs_are_heard_whoever_begins_them(processes: ProcConnectorSource) 
 
 def test_what_is_written_to_a_file_that_is_ignored_wakes_nobody(cgroups: CgroupTree) -> None:
     knob, other = (Path(cgroups.root, name) for name in ("cgroup.freeze", "cgroup.max.depth"))
-    ear = CgroupWriteSource(cgroups.mount)
-    ear.root = os.path.dirname(cgroups.root)
+    source = CgroupWriteSource(cgroups.mount)
+    source.root = os.path.dirname(cgroups.root)
 
     def told(path: Path) -> bool:
         subprocess.run(["sh", "-c", f"echo {'0' if path == knob else 'max'} >{path}"], check=True)
-        return any(it.place == os.path.basename(cgroups.root) for it in ear.read())
+        return any(it.place == os.path.basename(cgroups.root) for it in source.read())
 
     try:
         assert told(knob)
         with knob.open() as opened:
-            ear.ignore(opened.fileno())
+            source.ignore(opened.fileno())
         assert [told(path) for path in (knob, other, knob)] == [False, True, False]
     finally:
-        ear.close()
+        source.close()
 
 
 _LATE_HOME = """
@@ -111,11 +111,11 @@ import subprocess, sys
 from paas_isolate.linux.events.mount_table import MountTableSource
 
 home, other = sys.argv[1:]
-ear = MountTableSource()
+source = MountTableSource()
 for words in (["-t", "tmpfs", "none", home], ["--bind", other, other], []):
     if words:
         subprocess.run(["mount", *words], check=True)
-    print([it.place for it in ear.read()])
+    print([it.place for it in source.read()])
 """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.support.kernel.enter_host import Machine
+from tests.support.kernel.enter_host import EnterHost
 from tests.support.kernel.pam_session import SANITIZERS, STRICT
 from tests.support.kernel.pam_sources import ENTER
 
@@ -19,5 +19,5 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, launcher: Path, cgroups: CgroupTree) -> Machine:
-    return Machine(tmp_path, launcher, cgroups)
+def machine(tmp_path: Path, launcher: Path, cgroups: CgroupTree) -> EnterHost:
+    return EnterHost(tmp_path, launcher, cgroups)

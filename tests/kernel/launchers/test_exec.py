@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.source import decisions
-from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.host import NO_LIMIT, TestHost
 from tests.support.kernel.pam_session import STRICT
 from tests.support.kernel.pam_sources import ENTER
 
@@ -26,12 +26,12 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Counter:
     """The command, on a machine that has the launcher where scripts/install puts it."""
 
-    def __init__(self, shop: Shop, launcher: Path) -> None:
-        self.shop, self.launcher = shop, launcher
+    def __init__(self, host: TestHost, launcher: Path) -> None:
+        self.host, self.launcher = host, launcher
 
     def __call__(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         bind = f'mount --bind {self.launcher.parent} /usr/local/sbin && exec "$@"'
-        line = self.shop.inside("sh", "-c", bind, "sh", *self.shop.command("exec", *words))
+        line = self.host.inside("sh", "-c", bind, "sh", *self.host.command("exec", *words))
         done = subprocess.run(line, capture_output=True, text=True, timeout=60, env={**os.environ, "HUE": "blue"})
         assert done.returncode == code, done.stderr
         return done
@@ -39,7 +39,7 @@ class Counter:
     def who(self, *words: str) -> list[str]:
         """User, leaf and $HUE of a command."""
         user, cgroup, hue = self(*words, "--", *WHO).stdout.splitlines()
-        return [user, self.shop.cgroups.path_of(cgroup), hue]
+        return [user, self.host.cgroups.path_of(cgroup), hue]
 
     def refused(self, *words: str, code: int) -> str:
         done = self(*words, "--", "echo", "it ran", code=code)
@@ -48,29 +48,29 @@ class Counter:
 
 
 @pytest.fixture
-def counter(shop: Shop, launcher: Path) -> Counter:
-    shop.account("alice", f"users: [alice, bob]\nowner: alice\nservices: {{web: {{{NO_LIMIT}}}}}\n")
-    return Counter(shop, launcher)
+def counter(host: TestHost, launcher: Path) -> Counter:
+    host.account("alice", f"users: [alice, bob]\nowner: alice\nservices: {{web: {{{NO_LIMIT}}}}}\n")
+    return Counter(host, launcher)
 
 
 def test_the_first_time_makes_the_door_and_runs_inside(counter: Counter) -> None:
     assert counter.who("alice/web") == ["alice", "users/alice/web", ""]
-    assert decisions.load(str(counter.shop.place / "state")).launcher
+    assert decisions.load(str(counter.host.place / "state")).launcher
 
 
 def test_from_then_on_reconcile_keeps_the_doors(counter: Counter) -> None:
-    counter.shop.account("carol")
+    counter.host.account("carol")
     counter("alice/web", "true")
-    assert counter.shop.run("reconcile").returncode == 0
-    doors = counter.shop.place / "run/doors"
+    assert counter.host.run("reconcile").returncode == 0
+    doors = counter.host.place / "run/doors"
     assert len([door for door in doors.iterdir() if door.is_symlink()]) == 3
     assert (doors / ".complete").exists()
-    assert counter.shop.run("diff", "--exit-code").returncode == 0
+    assert counter.host.run("diff", "--exit-code").returncode == 0
 
 
 def test_a_service_that_no_run_has_seen_yet_is_made(counter: Counter) -> None:
     counter("alice/web", "true")
-    counter.shop.account("alice", f"services: {{web: {{{NO_LIMIT}}}, mail: {{{NO_LIMIT}}}}}\n")
+    counter.host.account("alice", f"services: {{web: {{{NO_LIMIT}}}, mail: {{{NO_LIMIT}}}}}\n")
     assert counter.who("alice/mail")[1] == "users/alice/mail"
 
 
@@ -81,10 +81,10 @@ def test_options_go_along(counter: Counter) -> None:
 
 
 def test_an_account_with_an_older_name_of_its_directory(counter: Counter) -> None:
-    assert counter.shop.run("reconcile").returncode == 0
-    (counter.shop.etc / "accounts.d/alice.yaml").unlink()
-    counter.shop.account("shop", f"users: [alice]\nrenamed_from: alice\nservices: {{web: {{{NO_LIMIT}}}}}\n")
-    assert counter.who("shop/web")[:2] == ["alice", "users/alice/web"]
+    assert counter.host.run("reconcile").returncode == 0
+    (counter.host.etc / "accounts.d/alice.yaml").unlink()
+    counter.host.account("host", f"users: [alice]\nrenamed_from: alice\nservices: {{web: {{{NO_LIMIT}}}}}\n")
+    assert counter.who("host/web")[:2] == ["alice", "users/alice/web"]
 
 
 def test_the_exit_status_is_the_commands(counter: Counter) -> None:
@@ -108,13 +108,13 @@ def test_a_wrong_name_is_answered_with_the_nearest(counter: Counter, words: tupl
 
 def test_who_may_not_run_now_is_told_why(counter: Counter) -> None:
     counter("alice/web", "true")
-    assert counter.shop.run("freeze", "alice/web").returncode == 0
+    assert counter.host.run("freeze", "alice/web").returncode == 0
     assert "alice/web is frozen: paas-isolate thaw alice/web" in counter.refused("alice/web", code=1)
-    assert counter.shop.run("thaw", "alice/web").returncode == 0
-    counter.shop.account("alice", f"suspended: true\nservices: {{web: {{{NO_LIMIT}}}}}\n")
+    assert counter.host.run("thaw", "alice/web").returncode == 0
+    counter.host.account("alice", f"suspended: true\nservices: {{web: {{{NO_LIMIT}}}}}\n")
     assert "alice is suspended" in counter.refused("alice/web", code=1)
-    counter.shop.account("alice", f"services: {{web: {{{NO_LIMIT}}}}}\n")
-    counter.shop.configure(", exempt: [alice]")
+    counter.host.account("alice", f"services: {{web: {{{NO_LIMIT}}}}}\n")
+    counter.host.configure(", exempt: [alice]")
     assert "alice is exempt" in counter.refused("alice/web", code=1)
 
 

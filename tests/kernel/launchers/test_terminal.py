@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.kernel import burden
-from tests.support.kernel.enter_host import CUSTOMER, Machine
+from tests.support.kernel.enter_host import CUSTOMER, EnterHost
 from tests.support.kernel.pam_session import QUIET
 from tests.support.kernel.terminals import WINDOW, Terminal
 from tests.support.waiting import wait_for
@@ -30,20 +30,20 @@ def place() -> Iterator[Path]:
         yield Path(made)
 
 
-def line(machine: Machine, *command: str) -> list[str]:
+def line(machine: EnterHost, *command: str) -> list[str]:
     return [str(machine.launcher), "--doors", str(machine.doors), "nobody/web", "--", *command]
 
 
-def on_terminal(machine: Machine, *command: str, given: dict[int, int] | None = None) -> Terminal:
+def on_terminal(machine: EnterHost, *command: str, given: dict[int, int] | None = None) -> Terminal:
     return Terminal(line(machine, *command), {**QUIET, "TERM": "dumb"}, given=given)
 
 
-def shell(machine: Machine, script: str, **how: Any) -> Terminal:
+def shell(machine: EnterHost, script: str, **how: Any) -> Terminal:
     return on_terminal(machine, "sh", "-c", script, **how)
 
 
 @pytest.mark.hostile
-def test_the_terminal_is_another_one_and_the_customers(machine: Machine) -> None:
+def test_the_terminal_is_another_one_and_the_customers(machine: EnterHost) -> None:
     with on_terminal(machine, *burden.PYTHON) as terminal:
         assert terminal.status() == 0
         found = burden.found_in(terminal.said)
@@ -60,7 +60,7 @@ def test_the_terminal_is_another_one_and_the_customers(machine: Machine) -> None
 
 
 @pytest.mark.hostile
-def test_nothing_can_be_put_into_roots_shell(machine: Machine, place: Path) -> None:
+def test_nothing_can_be_put_into_roots_shell(machine: EnterHost, place: Path) -> None:
     """TIOCSTI: what is put in is read by root's shell when the command has ended."""
     marker = place / "owned"
     environment = {**QUIET, "PS1": "ready> ", "TERM": "dumb", "HISTFILE": ""}
@@ -79,14 +79,14 @@ def test_nothing_can_be_put_into_roots_shell(machine: Machine, place: Path) -> N
 
 
 @pytest.mark.hostile
-def test_roots_terminal_cannot_be_spoilt(machine: Machine) -> None:
+def test_roots_terminal_cannot_be_spoilt(machine: EnterHost) -> None:
     with on_terminal(machine, *burden.PYTHON, "spoil") as terminal:
         assert terminal.status() == 0
         assert terminal.settings() == terminal.before
 
 
 @pytest.mark.hostile
-def test_what_roots_terminal_answers_to_last_words_is_no_input(machine: Machine) -> None:
+def test_what_roots_terminal_answers_to_last_words_is_no_input(machine: EnterHost) -> None:
     """ESC [21t asks a terminal for its title: the answer is input for whatever reads next."""
     script = '"$@"; read -t 1 left; echo "left<$left>"'
     command = ["/bin/bash", "--norc", "-c", script, "-", *line(machine, "sh", "-c", "printf 'asked\\033[21t'; sleep 1")]
@@ -97,7 +97,7 @@ def test_what_roots_terminal_answers_to_last_words_is_no_input(machine: Machine)
         assert "evil" not in root.said.partition("left<")[2]
 
 
-def test_keys_and_output_pass_as_they_are(machine: Machine) -> None:
+def test_keys_and_output_pass_as_they_are(machine: EnterHost) -> None:
     with shell(
         machine, "stty -echo raw; echo ready; head -c 5 | od -An -tx1; stty sane; printf '\\033[1m\\377end\\n'"
     ) as terminal:
@@ -110,19 +110,19 @@ def test_keys_and_output_pass_as_they_are(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("script", "status"), [("exit 7", 7), ("kill -9 $$", -9), ("kill -TERM $$", -15)])
-def test_it_ends_as_the_command_does(machine: Machine, script: str, status: int) -> None:
+def test_it_ends_as_the_command_does(machine: EnterHost, script: str, status: int) -> None:
     with shell(machine, script) as terminal:
         assert terminal.status() == status
         assert terminal.settings() == terminal.before
 
 
-def test_nothing_of_the_output_is_lost(machine: Machine) -> None:
+def test_nothing_of_the_output_is_lost(machine: EnterHost) -> None:
     with shell(machine, "seq 1 60000; echo the end") as terminal:
         assert terminal.status() == 0
         assert len(terminal.said.split()) == 60002
 
 
-def test_control_c_and_a_new_window_reach_the_command(machine: Machine) -> None:
+def test_control_c_and_a_new_window_reach_the_command(machine: EnterHost) -> None:
     script = "trap 'stty size' WINCH; trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 0.1; done"
     with shell(machine, script) as terminal:
         terminal.until("ready")
@@ -134,7 +134,7 @@ def test_control_c_and_a_new_window_reach_the_command(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
-def test_signals_to_us_are_the_commands(machine: Machine, number: signal.Signals) -> None:
+def test_signals_to_us_are_the_commands(machine: EnterHost, number: signal.Signals) -> None:
     with shell(
         machine, f"trap 'echo heard; exit 4' {number.name[3:]}; echo ready; while :; do sleep 0.1; done"
     ) as terminal:
@@ -146,7 +146,7 @@ def test_signals_to_us_are_the_commands(machine: Machine, number: signal.Signals
 
 @pytest.mark.hostile
 @pytest.mark.parametrize("left", ["trap '' HUP; sleep 60", "trap '' HUP; while :; do echo flood; done"])
-def test_whoever_holds_the_terminal_holds_nobody_up(machine: Machine, left: str) -> None:
+def test_whoever_holds_the_terminal_holds_nobody_up(machine: EnterHost, left: str) -> None:
     with shell(machine, f"({left}) & sleep 0.2; exit 5") as terminal:
         assert terminal.status(10) == 5
     machine.cgroups.kill("users/nobody/web")
@@ -154,7 +154,7 @@ def test_whoever_holds_the_terminal_holds_nobody_up(machine: Machine, left: str)
 
 @pytest.mark.hostile
 @pytest.mark.parametrize("script", ["stty raw -echo", "exec 0<&- 1>&- 2>&-", "stty raw -echo; kill -STOP $$"])
-def test_a_command_that_reads_and_ends_for_nobody_can_be_left(machine: Machine, script: str) -> None:
+def test_a_command_that_reads_and_ends_for_nobody_can_be_left(machine: EnterHost, script: str) -> None:
     stubborn = f"trap '' INT TERM HUP QUIT; echo ready; {script}; while :; do sleep 0.1; done"
     with shell(machine, stubborn) as terminal:
         terminal.until("ready")
@@ -169,7 +169,7 @@ def test_a_command_that_reads_and_ends_for_nobody_can_be_left(machine: Machine, 
 
 
 @pytest.mark.hostile
-def test_a_frozen_command_can_be_left(machine: Machine) -> None:
+def test_a_frozen_command_can_be_left(machine: EnterHost) -> None:
     with shell(machine, "echo ready; sleep 60") as terminal:
         terminal.until("ready")
         machine.cgroups.write("users/nobody/web", "cgroup.freeze", "1")
@@ -179,7 +179,7 @@ def test_a_frozen_command_can_be_left(machine: Machine) -> None:
     machine.cgroups.write("users/nobody/web", "cgroup.freeze", "0")
 
 
-def test_a_terminal_that_is_closed_ends_both(machine: Machine) -> None:
+def test_a_terminal_that_is_closed_ends_both(machine: EnterHost) -> None:
     with shell(machine, "echo ready; sleep 60") as terminal:
         terminal.until("ready")
         terminal.close()
@@ -193,7 +193,7 @@ def ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def test_a_command_that_closes_its_terminal_makes_nobody_busy(machine: Machine) -> None:
+def test_a_command_that_closes_its_terminal_makes_nobody_busy(machine: EnterHost) -> None:
     with shell(machine, "echo ready; exec 0<&- 1>&- 2>&- 3</dev/null; sleep 2") as terminal:
         terminal.until("ready")
         time.sleep(0.3)  # until it waits
@@ -203,7 +203,7 @@ def test_a_command_that_closes_its_terminal_makes_nobody_busy(machine: Machine) 
         assert terminal.status() == 0
 
 
-def test_only_what_is_a_terminal_becomes_one(machine: Machine) -> None:
+def test_only_what_is_a_terminal_becomes_one(machine: EnterHost) -> None:
     here, there = os.pipe()
     script = "for fd in 0 1 2; do [ -t $fd ] && echo $fd terminal >&2 || echo $fd none >&2; done; cat"
     with shell(machine, script, given={0: here}) as terminal:
@@ -217,7 +217,7 @@ def test_only_what_is_a_terminal_becomes_one(machine: Machine) -> None:
         assert terminal.settings() == terminal.before
 
 
-def test_into_a_pipe_lines_are_passed_and_the_terminal_stays(machine: Machine) -> None:
+def test_into_a_pipe_lines_are_passed_and_the_terminal_stays(machine: EnterHost) -> None:
     here, there = os.pipe()
     with on_terminal(machine, "cat", given={1: there}) as terminal:
         os.close(there)
@@ -230,7 +230,7 @@ def test_into_a_pipe_lines_are_passed_and_the_terminal_stays(machine: Machine) -
     os.close(here)
 
 
-def test_a_pager_behind_it_has_the_keys(machine: Machine) -> None:
+def test_a_pager_behind_it_has_the_keys(machine: EnterHost) -> None:
     """Who reads the pipe has set root's terminal to single keys, as less(1) does."""
     here, there = os.pipe()
     with shell(machine, "echo page; sleep 60", given={1: there}) as terminal:
@@ -248,7 +248,7 @@ def test_a_pager_behind_it_has_the_keys(machine: Machine) -> None:
     os.close(here)
 
 
-def test_a_job_in_the_background_goes_on_and_reads_when_it_is_in_front(machine: Machine) -> None:
+def test_a_job_in_the_background_goes_on_and_reads_when_it_is_in_front(machine: EnterHost) -> None:
     environment = {**QUIET, "PS1": "ready> ", "TERM": "dumb", "HISTFILE": ""}
     with Terminal(["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"], environment) as root:
         root.until("ready> ")
@@ -266,7 +266,7 @@ def test_a_job_in_the_background_goes_on_and_reads_when_it_is_in_front(machine: 
 
 
 @pytest.mark.hostile
-def test_redirected_on_a_terminal_it_has_a_session_of_its_own(machine: Machine, place: Path) -> None:
+def test_redirected_on_a_terminal_it_has_a_session_of_its_own(machine: EnterHost, place: Path) -> None:
     """Root's terminal is none of the descriptors, and would be /dev/tty."""
     out = os.open(place / "said", os.O_RDWR | os.O_CREAT)
     null = os.open("/dev/null", os.O_RDWR)
@@ -280,7 +280,7 @@ def test_redirected_on_a_terminal_it_has_a_session_of_its_own(machine: Machine, 
     os.close(null)
 
 
-def test_redirected_on_a_terminal_it_can_be_interrupted(machine: Machine) -> None:
+def test_redirected_on_a_terminal_it_can_be_interrupted(machine: EnterHost) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     with on_terminal(machine, "sleep", "60", given={0: null, 1: null, 2: null}) as terminal:
         wait_for(lambda: machine.cgroups.pids("users/nobody/web"), what="it has begun")
@@ -290,7 +290,7 @@ def test_redirected_on_a_terminal_it_can_be_interrupted(machine: Machine) -> Non
     os.close(null)
 
 
-def test_what_is_wrong_is_said_on_the_terminal(machine: Machine) -> None:
+def test_what_is_wrong_is_said_on_the_terminal(machine: EnterHost) -> None:
     with on_terminal(machine, "/no/such/program") as terminal:
         assert terminal.status() == 127
         assert "No such file" in terminal.said

@@ -1,12 +1,12 @@
 #!/bin/sh
-# openssh.sh TESTS HELPERS DAEMON LIBRARIES SUDO USER NAME...: in a house, runs OpenSSH's own tests of these names as USER, and
-# says how each ended. All that USER must be able to read lies in /home, which is the house's own.
+# openssh.sh TESTS HELPERS DAEMON LIBRARIES SUDO USER NAME...: in a LoginHost, runs OpenSSH's own tests of these names as USER, and
+# says how each ended. All that USER must be able to read lies in /home, which is its own.
 set -eu
 tests=$1 helpers=$2 daemon=$3 libraries=$4 sudo=$5 user=$6
 shift 6
 home=/home/$user
 mkdir -p /home/bin
-mount -t tmpfs -o mode=755 house /home/bin # set-uid programs work here
+mount -t tmpfs -o mode=755 tmpfs /home/bin # set-uid programs work here
 cp "$sudo" /home/bin/sudo
 chmod 4755 /home/bin/sudo
 if [ "$libraries" ]; then

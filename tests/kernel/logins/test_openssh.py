@@ -8,8 +8,8 @@ import pytest
 from checking import workshop
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.support.kernel.login_host import House
-from tests.support.kernel.pam_build import ALICE, Kit
+from tests.support.kernel.login_host import LoginHost
+from tests.support.kernel.pam_build import ALICE, PamBuild
 
 pytestmark = [pytest.mark.kernel, pytest.mark.long]
 
@@ -41,21 +41,29 @@ TESTS = (
 """Those that open sessions: the others try keys, ciphers and parsers, and never come to PAM."""
 
 
-def ended(place: Path, kit: Kit, cgroups: CgroupTree, lines: tuple[str, ...] | None = None) -> dict[str, int]:
+def ended(
+    place: Path, pam_build: PamBuild, cgroups: CgroupTree, lines: tuple[str, ...] | None = None
+) -> dict[str, int]:
     """The exit status of each test; `lines` stand in the place of ours."""
     place.mkdir()
     shutil.copytree(HELPERS, place / "helpers")
     (place / "sudo.c").write_text(SUDO)
     subprocess.run(["gcc", "-o", place / "sudo", place / "sudo.c"], check=True)
     tests = workshop.unpacked("openssh-tests") / "usr/lib/openssh/regress"
-    (place / "house").mkdir()
-    with House(place / "house", kit, cgroups, lines=lines) as house:
-        paths = (str(tests), str(place / "helpers"), kit.sshd.program, kit.sshd.unpacked, str(place / "sudo"))
-        done = house.inside("sh", str(SETUP), *paths, ALICE.name, *TESTS, patience=3000)
+    (place / "host").mkdir()
+    with LoginHost(place / "host", pam_build, cgroups, lines=lines) as login_host:
+        paths = (
+            str(tests),
+            str(place / "helpers"),
+            pam_build.sshd.program,
+            pam_build.sshd.unpacked,
+            str(place / "sudo"),
+        )
+        done = login_host.inside("sh", str(SETUP), *paths, ALICE.name, *TESTS, patience=3000)
     return {name: int(status) for name, status in map(str.split, done.stdout.splitlines())}
 
 
-def test_openssh_behaves_as_without_us(tmp_path: Path, kit: Kit, cgroups: CgroupTree) -> None:
-    without = ended(tmp_path / "without", kit, cgroups, lines=())
+def test_openssh_behaves_as_without_us(tmp_path: Path, pam_build: PamBuild, cgroups: CgroupTree) -> None:
+    without = ended(tmp_path / "without", pam_build, cgroups, lines=())
     assert sum(status == 0 for status in without.values()) > len(TESTS) // 2, without
-    assert ended(tmp_path / "with", kit, cgroups) == without
+    assert ended(tmp_path / "with", pam_build, cgroups) == without

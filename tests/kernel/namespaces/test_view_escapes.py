@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.kernel.view_host import LISTS, PRIVATE, PYTHON, Sight, lives
+from tests.support.kernel.view_host import LISTS, PRIVATE, PYTHON, ViewHost, lives
 
 pytestmark = pytest.mark.kernel
 
@@ -25,24 +25,24 @@ def by_handle():
 """
 
 
-def stray(sight: Sight) -> str:
+def stray(view_host: ViewHost) -> str:
     """A process of alice's that no login began."""
-    drop = f"setpriv --reuid {sight.alice} --regid {sight.alice} --clear-groups"
-    return sight.inside("sh", "-c", f"{drop} sleep 60 >/dev/null 2>&1 & echo $!").stdout.strip()
+    drop = f"setpriv --reuid {view_host.alice} --regid {view_host.alice} --clear-groups"
+    return view_host.inside("sh", "-c", f"{drop} sleep 60 >/dev/null 2>&1 & echo $!").stdout.strip()
 
 
 @pytest.fixture
-def sold(sight: Sight) -> Sight:
-    sight.sell("alice", "bob")
-    (sight.shop.place / "secret").chmod(0o755)
-    return sight
+def sold(view_host: ViewHost) -> ViewHost:
+    view_host.sell("alice", "bob")
+    (view_host.host.place / "secret").chmod(0o755)
+    return view_host
 
 
-def test_user_namespaces_uncover_nothing(sold: Sight) -> None:
+def test_user_namespaces_uncover_nothing(sold: ViewHost) -> None:
     """Mounts that were handed to a namespace of less rights are locked together (mount_namespaces(7))."""
-    secret = sold.shop.place / "secret"
+    secret = sold.host.place / "secret"
     for umount in ("umount", "umount -l"):
-        for at in ("/tmp", "/proc", str(secret), sold.shop.cgroups.mount, sold.shop.cgroups.root, "/dev/shm"):
+        for at in ("/tmp", "/proc", str(secret), sold.host.cgroups.mount, sold.host.cgroups.root, "/dev/shm"):
             told = sold.asks("alice", f"unshare --user --map-root-user --mount {umount} {at}")
             assert "not" in told or "invalid" in told.lower() or "denied" in told, f"{umount} {at}: {told}"
     moved = f"mkdir -p /tmp/at; mount --move {secret} /tmp/at && echo moved"
@@ -53,7 +53,7 @@ def test_user_namespaces_uncover_nothing(sold: Sight) -> None:
 
 
 @pytest.mark.parametrize("more", ["", "--pid --fork", "--pid --fork --kill-child --mount-proc=/proc"])
-def test_a_proc_of_ones_own_shows_ones_own(sold: Sight, more: str) -> None:
+def test_a_proc_of_ones_own_shows_ones_own(sold: ViewHost, more: str) -> None:
     with sold.starts("bob", "cat") as other:
         (pid,) = lives(sold, sold.bob)
         look = f"mount -t proc proc /mnt; ls -d /mnt/{pid} /proc/{pid}/root /mnt/1/root/etc 2>&1; cat /proc/{pid}/stat"
@@ -63,7 +63,7 @@ def test_a_proc_of_ones_own_shows_ones_own(sold: Sight, more: str) -> None:
         other.communicate()
 
 
-def test_a_cgroup_tree_of_ones_own_shows_ones_own(sold: Sight) -> None:
+def test_a_cgroup_tree_of_ones_own_shows_ones_own(sold: ViewHost) -> None:
     look = "mount -t cgroup2 none /mnt && find /mnt -name cgroup.procs | head"
     for more in ("", "--cgroup"):
         told = sold.asks("alice", f"unshare --user --map-root-user --mount {more} sh -c '{look}'")
@@ -71,7 +71,7 @@ def test_a_cgroup_tree_of_ones_own_shows_ones_own(sold: Sight) -> None:
         assert "users" not in told
 
 
-def test_no_namespace_of_another_can_be_entered(sold: Sight) -> None:
+def test_no_namespace_of_another_can_be_entered(sold: ViewHost) -> None:
     """By the handles of the first process, of another customer, and of an own one that sees the host's."""
     pid = stray(sold)
     with sold.starts("bob", "cat") as other:
@@ -84,9 +84,9 @@ def test_no_namespace_of_another_can_be_entered(sold: Sight) -> None:
     sold.inside("kill", pid)
 
 
-def test_a_handle_that_is_passed_opens_nothing(sold: Sight) -> None:
+def test_a_handle_that_is_passed_opens_nothing(sold: ViewHost) -> None:
     """A process of the customer's own that sees the host's hands the handle of that over (unix(7), SCM_RIGHTS)."""
-    home = sold.shop.place / "alices"
+    home = sold.host.place / "alices"
     home.mkdir()
     home.chmod(0o777)
     gives = (
@@ -104,23 +104,23 @@ def test_a_handle_that_is_passed_opens_nothing(sold: Sight) -> None:
     assert set(sold.python("alice", takes).values()) == {"Operation not permitted"}
 
 
-def test_programs_of_root_do_not_unmount(sold: Sight) -> None:
-    for at in ("/tmp", "/proc", str(sold.shop.place / "secret")):
+def test_programs_of_root_do_not_unmount(sold: ViewHost) -> None:
+    for at in ("/tmp", "/proc", str(sold.host.place / "secret")):
         assert sold.asks("alice", f"umount {at}") != ""
         assert sold.asks("alice", f"umount -l {at}") != ""
     assert sold.python("alice", LISTS.format(path="/tmp")) == []
-    program = sold.shop.place / "private/alice/tmp/id"
+    program = sold.host.place / "private/alice/tmp/id"
     sold.inside("sh", "-c", f"cp /usr/bin/id {program} && chown root {program} && chmod 4755 {program}")
     assert "euid" not in sold.asks("alice", "/tmp/id"), "nosuid"
 
 
-def test_no_handle_of_a_file_leads_out(sold: Sight) -> None:
+def test_no_handle_of_a_file_leads_out(sold: ViewHost) -> None:
     tries = f"{HOST}\nattempt('handle', by_handle)\nlibc.unshare(0x10000000)\nattempt('user', by_handle)\n"
     tries += "print(json.dumps(tried))"
     assert "got in" not in sold.python("alice", tries).values()
 
 
-def test_an_own_process_that_sees_the_hosts_is_named(sold: Sight) -> None:
+def test_an_own_process_that_sees_the_hosts_is_named(sold: ViewHost) -> None:
     """What it sees, its customer can see by it (/proc/PID/root), for as long as it lives: so status tells of it. The
     next reconcile puts it into the account, and not into the view: no process can be put there from outside."""
     pid = stray(sold)
@@ -130,10 +130,10 @@ def test_an_own_process_that_sees_the_hosts_is_named(sold: Sight) -> None:
     sold.inside("kill", pid)
 
 
-def test_a_shell_from_before_is_named(sight: Sight) -> None:
-    sight.sell("alice", text="")
-    with sight.starts("alice", "cat") as shell:
-        (pid,) = lives(sight, sight.alice)
-        sight.sell("alice", text=PRIVATE)
-        assert f"see another view than new sessions do, until they end: {pid}" in sight.paas("status", "alice")
+def test_a_shell_from_before_is_named(view_host: ViewHost) -> None:
+    view_host.sell("alice", text="")
+    with view_host.starts("alice", "cat") as shell:
+        (pid,) = lives(view_host, view_host.alice)
+        view_host.sell("alice", text=PRIVATE)
+        assert f"see another view than new sessions do, until they end: {pid}" in view_host.paas("status", "alice")
         shell.communicate()

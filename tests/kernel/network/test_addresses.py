@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.kernel.host import many
-from tests.support.kernel.network_host import Wired
+from tests.support.kernel.network_host import NetworkHost
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
@@ -23,7 +23,7 @@ SERVE = (
 )
 
 
-def test_every_account_has_addresses_and_can_be_reached_there(wired: Wired) -> None:
+def test_every_account_has_addresses_and_can_be_reached_there(wired: NetworkHost) -> None:
     done = wired.run("reconcile")
     assert done.returncode == 0, done.stderr
     assert f"add the address {ALICES[0]} of alice" in done.stdout
@@ -33,7 +33,7 @@ def test_every_account_has_addresses_and_can_be_reached_there(wired: Wired) -> N
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
 
 
-def test_what_somebody_took_away_comes_back(wired: Wired) -> None:
+def test_what_somebody_took_away_comes_back(wired: NetworkHost) -> None:
     wired.run("reconcile")
     wired.inside("ip", "route", "del", "local", ALICES[0], "table", "local")
     for link in ("lo", "paas0"):
@@ -44,17 +44,17 @@ def test_what_somebody_took_away_comes_back(wired: Wired) -> None:
     assert wired.addresses() == {*ALICES, *BOBS}
 
 
-def test_an_account_that_goes_takes_its_addresses_along(wired: Wired) -> None:
+def test_an_account_that_goes_takes_its_addresses_along(wired: NetworkHost) -> None:
     wired.run("reconcile")
-    (wired.shop.etc / "accounts.d" / "bob.yaml").unlink()
+    (wired.host.etc / "accounts.d" / "bob.yaml").unlink()
     done = wired.run("reconcile")
     assert f"remove the address {BOBS[1]}" in done.stdout
     assert wired.addresses() == set(ALICES)
 
 
-def test_another_address_replaces_the_old_one(wired: Wired) -> None:
+def test_another_address_replaces_the_old_one(wired: NetworkHost) -> None:
     wired.run("reconcile")
-    wired.shop.account("bob", "address: 10.77.4.4\n")
+    wired.host.account("bob", "address: 10.77.4.4\n")
     assert wired.run("reconcile").returncode == 0
     assert wired.addresses() == {*ALICES, "10.77.4.4", BOBS[1]}
 
@@ -64,27 +64,27 @@ CLOSED = "Connection refused"
 COUNTER = ("nft", "list", "counter", "inet", "paas_isolate", "refused")
 
 
-def refused(wired: Wired, address: str, uid: int) -> bool:
+def refused(wired: NetworkHost, address: str, uid: int) -> bool:
     """Whether our rules refuse a uid there (a port where nobody listens refuses as well, and is not counted)."""
     before = wired.inside(*COUNTER).stdout
     assert CLOSED in wired.inside("/usr/bin/python3", "-c", TRY, address, str(uid)).stderr
     return wired.inside(*COUNTER).stdout != before
 
 
-def test_only_who_may_connects(wired: Wired) -> None:
-    wired.shop.account("alice", "peers: [carol]\n")
-    wired.shop.account("carol")
+def test_only_who_may_connects(wired: NetworkHost) -> None:
+    wired.host.account("alice", "peers: [carol]\n")
+    wired.host.account("carol")
     assert wired.run("reconcile").returncode == 0
     everybody = (48201, 48202, 48203, 0, 65534)
     assert [refused(wired, ALICES[0], uid) for uid in everybody] == [False, True, False, False, True]
     assert [refused(wired, BOBS[1], uid) for uid in everybody] == [True, False, True, False, True]
 
 
-def test_many_uids_are_written_without_a_look_at_who_has_them(wired: Wired) -> None:
+def test_many_uids_are_written_without_a_look_at_who_has_them(wired: NetworkHost) -> None:
     """A user who is called as another's number is not taken for that one: nobody is asked for by name."""
-    many(wired.shop, 100)
-    passwd = wired.shop.place / "passwd"
-    uids = {wired.shop.first + 3 + n for n in range(100)}
+    many(wired.host, 100)
+    passwd = wired.host.place / "passwd"
+    uids = {wired.host.first + 3 + n for n in range(100)}
     passwd.write_text(passwd.read_text() + "".join(f"{uid}:x:1:1::/:/bin/sh\n" for uid in uids))
     for _ in range(2):
         assert wired.run("reconcile").returncode == 0
@@ -96,7 +96,7 @@ def test_many_uids_are_written_without_a_look_at_who_has_them(wired: Wired) -> N
 
 
 @pytest.mark.parametrize("spoilt", ["ruleset", "chain inet paas_isolate output", "set inet paas_isolate owners4"])
-def test_a_ruleset_that_somebody_spoils_is_put_back(wired: Wired, spoilt: str) -> None:
+def test_a_ruleset_that_somebody_spoils_is_put_back(wired: NetworkHost, spoilt: str) -> None:
     wired.run("reconcile")
     assert wired.inside("nft", f"flush {spoilt}").returncode == 0
     assert "the ruleset of the network" in wired.run("diff").stdout
@@ -106,14 +106,14 @@ def test_a_ruleset_that_somebody_spoils_is_put_back(wired: Wired, spoilt: str) -
     assert not refused(wired, ALICES[0], 48201)
 
 
-def test_the_daemon_puts_back_what_somebody_takes_away(wired: Wired, tmp_path: Path) -> None:
-    wired.shop.account("alice", "services: {web: {publish: 8300, limits: {memory: {kill: process}}}}\n")
+def test_the_daemon_puts_back_what_somebody_takes_away(wired: NetworkHost, tmp_path: Path) -> None:
+    wired.host.account("alice", "services: {web: {publish: 8300, limits: {memory: {kill: process}}}}\n")
     assert wired.run("reconcile").returncode == 0
     whole = wired.rules()
     away = ("ip", "route", "del", "local", ALICES[0], "table", "local")
     wired.inside(*away)
     with open(tmp_path / "log", "wb") as log:
-        daemon = subprocess.Popen(wired.command(*wired.shop.command("daemon")), stdout=log, stderr=log)
+        daemon = subprocess.Popen(wired.command(*wired.host.command("daemon")), stdout=log, stderr=log)
     try:
         wait_for(lambda: wired.addresses() == {*ALICES, *BOBS}, what="it has looked at everything")
         for words in (("nft", "flush", "ruleset"), ("nft", "flush", "chain", "inet", "paas_isolate", "output"), away):
@@ -126,19 +126,19 @@ def test_the_daemon_puts_back_what_somebody_takes_away(wired: Wired, tmp_path: P
         assert daemon.wait(20) == 0
 
 
-def test_one_account_more_is_a_change_by_element_and_lists_nothing(wired: Wired) -> None:
+def test_one_account_more_is_a_change_by_element_and_lists_nothing(wired: NetworkHost) -> None:
     wired.run("reconcile")
     assert refused(wired, ALICES[0], 48202)
     counted = wired.inside(*COUNTER).stdout
-    wired.shop.account("carol")
-    done = wired.inside("strace", "-f", "-e", "trace=sendto,sendmsg", *wired.shop.command("reconcile"))
+    wired.host.account("carol")
+    done = wired.inside("strace", "-f", "-e", "trace=sendto,sendmsg", *wired.host.command("reconcile"))
     assert "change the ruleset of the network: add '48203 at 10.77.0.3', '48203 at fd77:7061:6173::3'" in done.stdout
     assert "NFT_MSG_NEWSETELEM" in done.stderr
     assert "NFT_MSG_GETSETELEM" not in done.stderr
     assert wired.inside(*COUNTER).stdout == counted
 
 
-def test_doctor_tells_what_is_missing(wired: Wired) -> None:
+def test_doctor_tells_what_is_missing(wired: NetworkHost) -> None:
     assert "FAILED  addresses" in wired.run("doctor").stdout
     wired.run("reconcile")
     well = wired.run("doctor").stdout
@@ -151,18 +151,18 @@ def test_doctor_tells_what_is_missing(wired: Wired) -> None:
     assert "somebody has changed it" in wired.run("doctor").stdout
 
 
-def test_what_another_program_does_to_its_own_table_is_left(wired: Wired) -> None:
+def test_what_another_program_does_to_its_own_table_is_left(wired: NetworkHost) -> None:
     wired.run("reconcile")
     wired.inside("nft", "add table inet other")
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
     assert "table inet other" in wired.inside("nft", "list", "tables").stdout
 
 
-def test_without_the_key_nothing_is_left(wired: Wired) -> None:
+def test_without_the_key_nothing_is_left(wired: NetworkHost) -> None:
     mine = ("ip", "address", "add", "10.77.9.9/32", "dev", "lo")
     assert wired.inside(*mine).returncode == 0
     wired.run("reconcile")
-    config = wired.shop.etc / "config.yaml"
+    config = wired.host.etc / "config.yaml"
     config.write_text(config.read_text().replace("network: {}\n", ""))
     assert wired.run("reconcile").returncode == 0
     assert wired.addresses() == set()
@@ -171,11 +171,11 @@ def test_without_the_key_nothing_is_left(wired: Wired) -> None:
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
 
 
-def test_a_network_that_cannot_be_had_is_told_and_holds_nothing_else_back(wired: Wired) -> None:
-    done = wired.inside("setpriv", "--bounding-set", "-net_admin", *wired.shop.command("reconcile"))
+def test_a_network_that_cannot_be_had_is_told_and_holds_nothing_else_back(wired: NetworkHost) -> None:
+    done = wired.inside("setpriv", "--bounding-set", "-net_admin", *wired.host.command("reconcile"))
     assert done.returncode == 1
     assert "Operation not permitted" in done.stderr
-    assert wired.shop.cgroups.exists("users/alice/login")
+    assert wired.host.cgroups.exists("users/alice/login")
 
 
 PINS = "/sys/fs/bpf/paas-isolate"
@@ -186,14 +186,14 @@ BIND = (
 )
 
 
-def bound(wired: Wired, address: str, uid: int) -> str:
+def bound(wired: NetworkHost, address: str, uid: int) -> str:
     """What a customer is told of a bind, in the leaf of their account."""
-    leaf = f"{wired.shop.cgroups.root}/users/{'alice' if uid == 48201 else 'bob'}/login"
+    leaf = f"{wired.host.cgroups.root}/users/{'alice' if uid == 48201 else 'bob'}/login"
     done = wired.inside("/usr/bin/python3", "-c", BIND, address, str(uid), leaf)
     return done.stdout.strip() or done.stderr.splitlines()[-1]
 
 
-def test_the_gate_is_laid_and_mended(wired: Wired) -> None:
+def test_the_gate_is_laid_and_mended(wired: NetworkHost) -> None:
     assert "lay the gate, for 2 uids" in wired.run("reconcile").stdout
     assert bound(wired, "127.0.0.1", 48201) == "127.0.0.1"
     assert "PermissionError" in bound(wired, ALICES[0], 48202)
@@ -203,10 +203,10 @@ def test_the_gate_is_laid_and_mended(wired: Wired) -> None:
     assert "PermissionError" in bound(wired, ALICES[0], 48202)
 
 
-def test_a_shared_loopback_and_a_new_account_change_the_gate_by_element(wired: Wired) -> None:
+def test_a_shared_loopback_and_a_new_account_change_the_gate_by_element(wired: NetworkHost) -> None:
     wired.run("reconcile")
-    wired.shop.account("bob", "loopback: shared\npeers: [alice]\n")
-    wired.shop.account("carol")
+    wired.host.account("bob", "loopback: shared\npeers: [alice]\n")
+    wired.host.account("carol")
     done = wired.run("diff").stdout
     assert "change the gate: add " in done
     assert wired.run("reconcile").returncode == 0
@@ -214,21 +214,21 @@ def test_a_shared_loopback_and_a_new_account_change_the_gate_by_element(wired: W
     assert "PermissionError" in bound(wired, "127.0.0.1", 48202)  # port 80 of the machine's own localhost
 
 
-def test_the_gate_goes_with_the_network(wired: Wired) -> None:
+def test_the_gate_goes_with_the_network(wired: NetworkHost) -> None:
     wired.run("reconcile")
-    config = wired.shop.etc / "config.yaml"
+    config = wired.host.etc / "config.yaml"
     config.write_text(config.read_text().replace("network: {}\n", ""))
     assert "remove the gate" in wired.run("reconcile").stdout
     assert wired.inside("ls", PINS).returncode != 0
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
 
 
-def test_net_show_tells_addresses_and_traffic(wired: Wired) -> None:
-    wired.shop.account("alice", "peers: [bob]\n")
+def test_net_show_tells_addresses_and_traffic(wired: NetworkHost) -> None:
+    wired.host.account("alice", "peers: [bob]\n")
     wired.run("reconcile")
     send = BIND.replace("s = socket.socket(); s.bind((sys.argv[1], 80)); print(s.getsockname()[0])", "")
     send += "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'x' * 72, (sys.argv[1], 9))"
-    leaf = f"{wired.shop.cgroups.root}/users/alice/login"
+    leaf = f"{wired.host.cgroups.root}/users/alice/login"
     assert not wired.inside("/usr/bin/python3", "-c", send, ALICES[0], "48201", leaf).stderr
     told = json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]
     assert told["addresses"] == list(ALICES)
@@ -237,12 +237,12 @@ def test_net_show_tells_addresses_and_traffic(wired: Wired) -> None:
     assert "10.77.0.1" in wired.run("net", "show").stdout
 
 
-def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: Wired) -> None:
-    wired.shop.account("alice", "egress: {allow: [dns], deny: [private]}\n")
+def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: NetworkHost) -> None:
+    wired.host.account("alice", "egress: {allow: [dns], deny: [private]}\n")
     done = wired.run("reconcile")
     assert done.returncode == 0, done.stderr
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
-    os.unlink(wired.shop.place / "run/ruleset")  # so that it is read from the kernel
+    os.unlink(wired.host.place / "run/ruleset")  # so that it is read from the kernel
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
     for words in (
         "link add eth7 type veth peer name eth8",
@@ -260,27 +260,27 @@ def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: Wired) -
     assert told["egress"] == ["allow dns", "deny private"]
     assert told["traffic"]["packets_denied"] == 1
     assert "egress: allow dns, deny private" in wired.run("net", "show", "alice").stdout
-    wired.shop.account("bob", "egress: {allow: [dns], deny: [private]}\n")
+    wired.host.account("bob", "egress: {allow: [dns], deny: [private]}\n")
     change = wired.run("reconcile").stdout
     assert "change the ruleset of the network: add '48202 allow dns, deny private'" in change
     assert json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]["traffic"][
         "packets_denied"
     ]
     for account in ("alice", "bob"):
-        wired.shop.account(account)
+        wired.host.account(account)
     assert wired.run("reconcile").returncode == 0
     assert "egress_" not in wired.inside("nft", "list", "ruleset").stdout
 
 
-def test_names_stand_in_a_hosts_file_and_go_again(wired: Wired, tmp_path: Path) -> None:
+def test_names_stand_in_a_hosts_file_and_go_again(wired: NetworkHost, tmp_path: Path) -> None:
     etc = str(tmp_path / "etc")  # that of the machine is not the test's
     shutil.copytree("/etc", etc, symlinks=True)
     assert wired.inside("mount", "--bind", etc, "/etc").returncode == 0
-    config = wired.shop.etc / "config.yaml"
+    config = wired.host.etc / "config.yaml"
     before = Path(etc, "hosts").read_bytes()
     config.write_text(config.read_text().replace("network: {}", "network: {names: true}"))
     web = "services: {web: {match: {program: web}, limits: {memory: {kill: process}}}}\n"
-    wired.shop.account("alice", web)
+    wired.host.account("alice", web)
     assert "change the names in /etc/hosts" in wired.run("reconcile").stdout
     for name in ("alice.paas.internal", "web.alice.paas.internal"):
         resolve = f"import socket; print(socket.getaddrinfo({name!r}, 80)[0][4][0])"
@@ -297,15 +297,15 @@ def test_names_stand_in_a_hosts_file_and_go_again(wired: Wired, tmp_path: Path) 
     assert spoilt.read_bytes() == before
 
 
-def test_a_boot_has_the_ruleset_before_anything_is_read(wired: Wired) -> None:
-    wired.shop.account("alice", "egress: {deny: [smtp]}\npeers: [bob]\n")
+def test_a_boot_has_the_ruleset_before_anything_is_read(wired: NetworkHost) -> None:
+    wired.host.account("alice", "egress: {deny: [smtp]}\npeers: [bob]\n")
     wired.run("reconcile")
     listed = ("nft", "--stateless", "list", "table", "inet", "paas_isolate")
     before = wired.inside(*listed).stdout
     assert "egress_" in before
     assert wired.run("net", "restore").stdout == "nothing to do\n"
     wired.inside("nft", "flush", "ruleset")
-    config = wired.shop.etc / "config.yaml"
+    config = wired.host.etc / "config.yaml"
     whole = config.read_text()
     config.write_text("tree: [")
     assert wired.run("net", "restore").stdout.startswith("made the ruleset of the network, for 4 addresses")
@@ -318,9 +318,9 @@ def test_a_boot_has_the_ruleset_before_anything_is_read(wired: Wired) -> None:
     assert wired.inside(*listed).returncode != 0
 
 
-def test_net_test_tells_which_promises_hold(wired: Wired) -> None:
-    wired.shop.account("alice", "peers: [carol]\n")
-    wired.shop.account("carol")
+def test_net_test_tells_which_promises_hold(wired: NetworkHost) -> None:
+    wired.host.account("alice", "peers: [carol]\n")
+    wired.host.account("carol")
     wired.run("reconcile")
     done = wired.run("net", "test", "alice", "bob", "carol", "--json")
     found = {it["name"]: it for it in json.loads(done.stdout)}
@@ -337,10 +337,10 @@ def test_net_test_tells_which_promises_hold(wired: Wired) -> None:
     assert wired.run("net", "test", "alice", "bob").returncode == 0
 
 
-def test_of_fifty_customers_nobody_reaches_another(wired: Wired) -> None:
-    many(wired.shop, 48)
+def test_of_fifty_customers_nobody_reaches_another(wired: NetworkHost) -> None:
+    many(wired.host, 48)
     assert wired.run("reconcile").returncode == 0
-    names = [path.stem for path in (wired.shop.etc / "accounts.d").iterdir()]
+    names = [path.stem for path in (wired.host.etc / "accounts.d").iterdir()]
     done = wired.run("net", "test", *names, "--json")
     found = {it["name"]: it for it in json.loads(done.stdout)}
     assert done.returncode == 0, {it["name"]: it["broken"][:3] for it in found.values() if it["broken"]}
@@ -353,8 +353,8 @@ def test_of_fifty_customers_nobody_reaches_another(wired: Wired) -> None:
 LISTEN = "import socket, time; s = socket.create_server(('0.0.0.0', 8300)); print(flush=True); time.sleep(60)"
 
 
-def test_a_port_is_published_unless_the_machine_listens_there(wired: Wired) -> None:
-    wired.shop.account(
+def test_a_port_is_published_unless_the_machine_listens_there(wired: NetworkHost) -> None:
+    wired.host.account(
         "alice",
         "services: {web: {match: {program: web}, listen: 8080, publish: 8300, limits: {memory: {kill: process}}}}\n",
     )
@@ -376,10 +376,10 @@ def test_a_port_is_published_unless_the_machine_listens_there(wired: Wired) -> N
 
 
 @pytest.mark.hostile
-def test_a_customer_who_listens_on_a_published_port_takes_it_from_nobody(wired: Wired) -> None:
+def test_a_customer_who_listens_on_a_published_port_takes_it_from_nobody(wired: NetworkHost) -> None:
     """By a port that the kernel handed out, on the address of the machine."""
-    wired.shop.account("alice", "services: {web: {listen: 8080, publish: 8300, limits: {memory: {kill: process}}}}\n")
-    uid = str(wired.shop.first + 1)
+    wired.host.account("alice", "services: {web: {listen: 8080, publish: 8300, limits: {memory: {kill: process}}}}\n")
+    uid = str(wired.host.first + 1)
     stepped_down = ("setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "/usr/bin/python3", "-c", LISTEN)
     command = ["nsenter", f"--net=/run/netns/{wired.name}", *stepped_down]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:

@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from tests.support.kernel.network_namespaces import A4, ALICE, BOB, PEER, Namespace
+from tests.support.kernel.network_namespaces import A4, ALICE, BOB, PEER, NetworkNamespace
 
 pytestmark = pytest.mark.kernel
 THERE, THERE6 = "192.0.2.2", "2001:db8::2"
 REFUSED = "ConnectionRefusedError at once"
 
 
-def listening(machine: Namespace, *places: tuple[str, int]) -> AbstractContextManager[None]:
+def listening(machine: NetworkNamespace, *places: tuple[str, int]) -> AbstractContextManager[None]:
     """Servers of TCP and UDP that say 0: root's, for ports below 1024."""
     return machine.serving(*(f"0, {at!r}, {kind}, {port}" for at, port in places for kind in ("1", "2")))
 
@@ -22,7 +22,7 @@ def told(*sentences: str) -> str:
     return f"rules._replace(egress=frozenset([EgressAssignment({ALICE}, {sentences!r})]))"
 
 
-def reached(machine: Namespace, uid: int, places: Sequence[tuple[str, int]], how: str = "connect") -> list[str]:
+def reached(machine: NetworkNamespace, uid: int, places: Sequence[tuple[str, int]], how: str = "connect") -> list[str]:
     job = "lambda at, port: " + ("connect(at, port)" if how == "connect" else "datagram(at, port)")
     lines = [f"job = {job}", *(f"print(child({uid}, lambda: job({at!r}, {port})))" for at, port in places)]
     return machine.play("\n".join(lines))
@@ -45,7 +45,7 @@ PLACES = [(THERE, 25), (THERE, 443), (THERE6, 25), (THERE6, 443)]
     ],
 )
 def test_what_is_denied_does_not_leave(
-    lan: Namespace, guarded: Namespace, sentences: tuple[str, ...], passes: tuple[int, ...]
+    lan: NetworkNamespace, guarded: NetworkNamespace, sentences: tuple[str, ...], passes: tuple[int, ...]
 ) -> None:
     with listening(lan, *PLACES):
         assert reached(guarded, ALICE, PLACES) == ["0"] * 4
@@ -61,7 +61,7 @@ def test_what_is_denied_does_not_leave(
     assert "egress_" not in guarded.inside("nft", "list", "table", "inet", "paas_isolate")
 
 
-def test_the_private_networks_and_the_metadata_of_a_cloud(lan: Namespace, guarded: Namespace) -> None:
+def test_the_private_networks_and_the_metadata_of_a_cloud(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
     places = [("10.1.2.3", 80), ("172.31.2.3", 80), ("192.168.1.1", 80), ("169.254.169.254", 80), ("172.32.0.1", 80)]
     for address, _ in places:
         lan.inside("ip", "address", "add", f"{address}/32", "dev", "lo")
@@ -72,14 +72,14 @@ def test_the_private_networks_and_the_metadata_of_a_cloud(lan: Namespace, guarde
         assert reached(guarded, ALICE, places) == [REFUSED] * 4 + ["0"]
 
 
-def test_smtp_is_tcp_alone(lan: Namespace, guarded: Namespace) -> None:
+def test_smtp_is_tcp_alone(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
     with listening(lan, *PLACES):
         guarded.nft(f"line.change({told('deny smtp')}, rules)")
         assert reached(guarded, ALICE, PLACES) == [REFUSED, "0", REFUSED, "0"]
         assert reached(guarded, ALICE, PLACES, "datagram") == ["0"] * 4
 
 
-def test_what_stays_on_the_machine_is_no_egress(guarded: Namespace, lan: Namespace) -> None:
+def test_what_stays_on_the_machine_is_no_egress(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
     guarded.nft(f"line.change({told('deny all')}, rules)")
     places = [(A4, 8080), ("127.0.0.1", 8081), ("192.0.2.1", 8082)]
     with listening(guarded, *places[1:]):
@@ -89,14 +89,14 @@ def test_what_stays_on_the_machine_is_no_egress(guarded: Namespace, lan: Namespa
     assert lan.name
 
 
-def test_who_connects_from_outside_is_answered(guarded: Namespace, lan: Namespace) -> None:
+def test_who_connects_from_outside_is_answered(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
     published = "published=frozenset([Published(8300, '10.77.0.1', 8080)])"
     guarded.nft(f"line.change({told('deny all')}._replace({published}), rules)")
     with guarded.serving(f"{ALICE}, {A4!r}"):
         assert lan.play('print(connect("192.0.2.1", 8300))') == [str(ALICE)]
 
 
-def test_refusals_are_counted_by_uid_and_the_count_lives_on(guarded: Namespace, lan: Namespace) -> None:
+def test_refusals_are_counted_by_uid_and_the_count_lives_on(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
     assert lan.name
     guarded.nft(f"line.change({told('deny all')}, rules)")
     reached(guarded, ALICE, PLACES)
@@ -107,7 +107,7 @@ def test_refusals_are_counted_by_uid_and_the_count_lives_on(guarded: Namespace, 
     assert guarded.nft("print(line.denied())") == f"{{{ALICE}: 6}}"
 
 
-def test_an_egress_is_seen_again_and_what_spoils_it_too(guarded: Namespace) -> None:
+def test_an_egress_is_seen_again_and_what_spoils_it_too(guarded: NetworkNamespace) -> None:
     long = ("allow dns", "allow 10.0.0.0/8 port 25", "deny all")
     sold = {ALICE: long, BOB: ("deny smtp",), PEER: ("deny smtp",)}
     both = f"rules._replace(egress=frozenset([EgressAssignment(*it) for it in {sold}.items()]))"

@@ -4,13 +4,13 @@ import subprocess
 
 import pytest
 
-from tests.support.kernel.network_namespaces import A4, A6, ALICE, B4, B6, BOB, FRONT, PEER, PRELUDE, Namespace
+from tests.support.kernel.network_namespaces import A4, A6, ALICE, B4, B6, BOB, FRONT, PEER, PRELUDE, NetworkNamespace
 
 pytestmark = pytest.mark.kernel
 
 
 @pytest.mark.parametrize("address", [A4, A6])
-def test_only_owner_peers_front_ends_and_root_connect(guarded: Namespace, address: str) -> None:
+def test_only_owner_peers_front_ends_and_root_connect(guarded: NetworkNamespace, address: str) -> None:
     said = guarded.play(f"""
 servers = [serving({ALICE}, "{address}")]
 for uid in ({ALICE}, {PEER}, {FRONT}, 0, {BOB}, 65534): print(child(uid, lambda: connect("{address}")))
@@ -19,7 +19,7 @@ for uid in ({ALICE}, {PEER}, {FRONT}, 0, {BOB}, 65534): print(child(uid, lambda:
 
 
 @pytest.mark.parametrize("address", [A4, A6])
-def test_datagrams_pass_to_the_same_and_no_others(guarded: Namespace, address: str) -> None:
+def test_datagrams_pass_to_the_same_and_no_others(guarded: NetworkNamespace, address: str) -> None:
     said = guarded.play(f"""
 servers = [serving({ALICE}, "{address}", socket.SOCK_DGRAM)]
 for uid in ({ALICE}, {PEER}, {FRONT}, 0, {BOB}): print(child(uid, lambda: datagram("{address}")))
@@ -28,7 +28,7 @@ for uid in ({ALICE}, {PEER}, {FRONT}, 0, {BOB}): print(child(uid, lambda: datagr
     assert said[4] != str(ALICE)
 
 
-def test_without_the_table_everybody_connects(space: Namespace) -> None:
+def test_without_the_table_everybody_connects(space: NetworkNamespace) -> None:
     """So that the tests above cannot pass for another reason."""
     said = space.play(f"""
 servers = [serving({ALICE}, "{A4}")]
@@ -39,7 +39,7 @@ print(child({BOB}, lambda: connect("{A4}")))
 
 @pytest.mark.parametrize("client", [0, FRONT, ALICE, PEER])
 @pytest.mark.parametrize("squatter", [BOB, PEER])
-def test_a_squatter_is_never_reached(guarded: Namespace, client: int, squatter: int) -> None:
+def test_a_squatter_is_never_reached(guarded: NetworkNamespace, client: int, squatter: int) -> None:
     said = guarded.play(f"""
 servers = [serving({squatter}, "{A4}"), serving({squatter}, "{A4}", socket.SOCK_DGRAM)]
 print(child({client}, lambda: connect("{A4}")))
@@ -48,7 +48,7 @@ print(child({client}, lambda: datagram("{A4}")))
     assert str(squatter) not in said
 
 
-def test_a_peer_from_its_own_address_gets_its_answer(guarded: Namespace) -> None:
+def test_a_peer_from_its_own_address_gets_its_answer(guarded: NetworkNamespace) -> None:
     said = guarded.play(f"""
 servers = [serving({ALICE}, "{A4}")]
 print(child({PEER}, lambda: connect("{A4}", source=("10.77.0.3", 0))))
@@ -58,7 +58,7 @@ print(child({BOB}, lambda: connect("127.0.0.1", 8081, source=("{A4}", 0))))
     assert said == [str(ALICE), "ConnectionRefusedError at once", "ConnectionRefusedError at once"]
 
 
-def test_a_service_of_the_machine_answers_a_customers_own_address(guarded: Namespace) -> None:
+def test_a_service_of_the_machine_answers_a_customers_own_address(guarded: NetworkNamespace) -> None:
     said = guarded.play(f"""
 servers = [serving(65534, "127.0.0.1")]
 print(child({ALICE}, lambda: connect("127.0.0.1")))
@@ -68,7 +68,7 @@ print(child({BOB}, lambda: connect("127.0.0.1", source=("{A4}", 0))))
     assert said == ["65534", "65534", "ConnectionRefusedError at once"]
 
 
-def test_what_the_kernel_says_passes(guarded: Namespace) -> None:
+def test_what_the_kernel_says_passes(guarded: NetworkNamespace) -> None:
     said = guarded.play(f"""
 print(child({ALICE}, lambda: connect("{A4}", 9)))
 print(child({ALICE}, lambda: datagram("{A4}", 9)))
@@ -110,7 +110,9 @@ def with_raw(uid, job):
 
 
 @pytest.mark.parametrize(("own", "anothers"), [(A4, B4), (A6, B6)])
-def test_pings_and_raw_packets_pass_to_the_same_and_no_others(guarded: Namespace, own: str, anothers: str) -> None:
+def test_pings_and_raw_packets_pass_to_the_same_and_no_others(
+    guarded: NetworkNamespace, own: str, anothers: str
+) -> None:
     guarded.inside("sysctl", "-qw", "net.ipv4.ping_group_range=0 65535")
     lines = guarded.play(
         PING
@@ -130,9 +132,9 @@ for address in ({own!r}, {anothers!r}):
     assert lines[5:] == [no_answer, refused, refused, *passes[3:]]
 
 
-def test_the_path_mtu_is_told_through_what_is_published(lan: Namespace, guarded: Namespace) -> None:
+def test_the_path_mtu_is_told_through_what_is_published(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
     """A router behind the LAN has a narrow link, which neither end knows of."""
-    far = Namespace(f"{lan.name}-far")
+    far = NetworkNamespace(f"{lan.name}-far")
     subprocess.run(["ip", "netns", "add", far.name], check=True)
     try:
         lan.inside(
@@ -175,7 +177,7 @@ with socket.create_connection(("192.0.2.1", 8300), 5) as it:
         subprocess.run(["ip", "netns", "delete", far.name], check=True)
 
 
-def test_refusals_are_counted_and_the_count_lives_on(guarded: Namespace) -> None:
+def test_refusals_are_counted_and_the_count_lives_on(guarded: NetworkNamespace) -> None:
     guarded.play(f'print(child({BOB}, lambda: connect("{A4}")))')
     guarded.nft("line.change(rules._replace(peers=frozenset([Grant(1, '10.77.0.9')])), rules)")
     counter = guarded.inside("nft", "list", "counter", "inet", "paas_isolate", "refused")
@@ -183,7 +185,7 @@ def test_refusals_are_counted_and_the_count_lives_on(guarded: Namespace) -> None
     assert guarded.nft("print([(it.uid, it.address) for it in line.observe().rules.peers])") == "[(1, '10.77.0.9')]"
 
 
-def test_an_owner_that_is_taken_out_is_shut_out_and_in_again(guarded: Namespace) -> None:
+def test_an_owner_that_is_taken_out_is_shut_out_and_in_again(guarded: NetworkNamespace) -> None:
     guarded.nft("line.change(rules._replace(owners=frozenset(), peers=frozenset(), frontends=frozenset()), rules)")
     tries = f'for uid in ({ALICE}, {FRONT}): print(child(uid, lambda: connect("{A4}")))'
     play = f'servers = [serving({ALICE}, "{A4}")]\n{tries}'
@@ -204,7 +206,7 @@ SPOILT = [
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
-def test_what_somebody_did_to_the_table_is_seen_and_mended(guarded: Namespace, spoilt: str) -> None:
+def test_what_somebody_did_to_the_table_is_seen_and_mended(guarded: NetworkNamespace, spoilt: str) -> None:
     whole = "print(bool(line.observe() and line.observe().whole and line.observe().rules == rules))"
     assert guarded.nft(whole) == "True"
     before = guarded.nft("print(nfnetlink.generation())")
@@ -225,7 +227,7 @@ many = Rules(frozenset(Grant(100000 + it, f'10.77.{it // 250}.{it % 250 + 1}') f
 """
 
 
-def test_our_own_transactions_are_no_news_and_those_of_others_are(space: Namespace) -> None:
+def test_our_own_transactions_are_no_news_and_those_of_others_are(space: NetworkNamespace) -> None:
     """Of 30,000 elements the kernel tells more than fits into the socket."""
     said = space.nft(f"""{HEARD}
 before = nfnetlink.generation()
@@ -241,7 +243,7 @@ print(nfnetlink.remember(before, 2), len(heard()) > 0)
     assert said.splitlines() == ["True []", "['(nft)']", "False True"]
 
 
-def test_what_was_prepared_is_laid_as_it_was(space: Namespace) -> None:
+def test_what_was_prepared_is_laid_as_it_was(space: NetworkNamespace) -> None:
     said = space.nft(f"""{HEARD}
 line.install(many)
 ready = line.render(many)
@@ -254,14 +256,14 @@ print(nfnetlink.has_table(nft.TABLE), line.observe() == (True, many), nfnetlink.
     assert said.splitlines() == ["False None", "True True True"]
 
 
-def test_other_tables_are_not_touched(space: Namespace) -> None:
+def test_other_tables_are_not_touched(space: NetworkNamespace) -> None:
     space.inside("nft", "add table inet other; add chain inet other c; add rule inet other c counter accept")
     before = space.inside("nft", "list", "ruleset")
     space.nft("line.install(rules); line.change(Rules(), rules); line.install(rules); line.remove()")
     assert space.inside("nft", "list", "ruleset") == before
 
 
-def test_the_nft_command_does_where_the_library_is_missing(guarded: Namespace) -> None:
+def test_the_nft_command_does_where_the_library_is_missing(guarded: NetworkNamespace) -> None:
     guarded.nft(
         "nft.LIBRARY = 'nowhere.so'; assert line.observe().whole; line.install(rules); "
         "assert line.observe() == (True, rules)"
@@ -270,7 +272,7 @@ def test_the_nft_command_does_where_the_library_is_missing(guarded: Namespace) -
     assert "nft: " in said and "syntax error" in said
 
 
-def test_a_customers_own_namespace_changes_nothing(guarded: Namespace) -> None:
+def test_a_customers_own_namespace_changes_nothing(guarded: NetworkNamespace) -> None:
     before = guarded.inside("nft", "list", "ruleset")
     words = ("setpriv", "--reuid", str(BOB), "--regid", str(BOB), "--clear-groups", "unshare", "-Urn")
     subprocess.run(["nsenter", f"--net=/run/netns/{guarded.name}", *words, "nft", "flush ruleset"], capture_output=True)
@@ -278,7 +280,7 @@ def test_a_customers_own_namespace_changes_nothing(guarded: Namespace) -> None:
 
 
 @pytest.mark.parametrize("address", [A4, A6])
-def test_the_lan_is_outside(lan: Namespace, guarded: Namespace, address: str) -> None:
+def test_the_lan_is_outside(lan: NetworkNamespace, guarded: NetworkNamespace, address: str) -> None:
     play = f'servers = [serving({ALICE}, "{address}")]\nprint(open("/dev/stdin").read())'
     with subprocess.Popen(
         ["nsenter", f"--net=/run/netns/{guarded.name}", "/usr/bin/python3", "-c", f"{PRELUDE}\n{play}"],
@@ -295,7 +297,7 @@ def test_the_lan_is_outside(lan: Namespace, guarded: Namespace, address: str) ->
 
 @pytest.mark.parametrize(("own", "machine"), [(A4, "192.0.2.1"), (A6, "2001:db8::1")])
 def test_what_is_published_is_reached_by_the_machines_address(
-    lan: Namespace, guarded: Namespace, own: str, machine: str
+    lan: NetworkNamespace, guarded: NetworkNamespace, own: str, machine: str
 ) -> None:
     guarded.nft(f"line.change(rules._replace(published=frozenset([Published(8300, {own!r}, 8080)])), rules)")
     with guarded.serving(f"{ALICE}, {own!r}"):
@@ -319,7 +321,7 @@ def test_what_is_published_is_reached_by_the_machines_address(
     [(A4, "192.0.2.1", ("0.0.0.0", "::", "192.0.2.1")), (A6, "2001:db8::1", ("::", "2001:db8::1"))],
 )
 def test_a_published_port_leads_nowhere_while_the_machine_listens_there(
-    lan: Namespace, guarded: Namespace, own: str, machine: str, wildcards: tuple[str, ...], kind: str
+    lan: NetworkNamespace, guarded: NetworkNamespace, own: str, machine: str, wildcards: tuple[str, ...], kind: str
 ) -> None:
     """Nobody has looked between the restart of the machine's own service and the stranger who asks for it."""
     guarded.nft(f"line.change(rules._replace(published=frozenset([Published(8300, {own!r}, 8080)])), rules)")
@@ -336,7 +338,9 @@ def test_a_published_port_leads_nowhere_while_the_machine_listens_there(
 
 
 @pytest.mark.hostile
-def test_a_customer_who_listens_without_a_port_takes_none_that_is_published(lan: Namespace, guarded: Namespace) -> None:
+def test_a_customer_who_listens_without_a_port_takes_none_that_is_published(
+    lan: NetworkNamespace, guarded: NetworkNamespace
+) -> None:
     """listen(2) without bind(2) gets one of the kernel's own ports, and asks no gate."""
     guarded.inside("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001")
     guarded.nft("assert not line.observe().whole; line.install(rules); assert line.observe().whole")
@@ -345,7 +349,7 @@ def test_a_customer_who_listens_without_a_port_takes_none_that_is_published(lan:
         assert lan.play('print(connect("192.0.2.1", 40001))') == [str(ALICE)]
 
 
-def test_what_is_published_is_seen_again(guarded: Namespace) -> None:
+def test_what_is_published_is_seen_again(guarded: NetworkNamespace) -> None:
     both = f"frozenset([Published(8300, {A4!r}, 8080), Published(8300, {A6!r}, 8080), Published(53, {B4!r}, 53)])"
     guarded.nft(f"line.change(rules._replace(published={both}), rules)")
     assert (
@@ -356,7 +360,7 @@ def test_what_is_published_is_seen_again(guarded: Namespace) -> None:
 @pytest.mark.parametrize("kind", ["SOCK_DGRAM", "SOCK_STREAM"])
 @pytest.mark.parametrize(("own", "there", "seen"), [(A4, "192.0.2.2", "192.0.2.1"), (A6, "2001:db8::2", "2001:db8::1")])
 def test_the_world_sees_the_machines_address(
-    lan: Namespace, guarded: Namespace, own: str, there: str, seen: str, kind: str
+    lan: NetworkNamespace, guarded: NetworkNamespace, own: str, there: str, seen: str, kind: str
 ) -> None:
     listen = f"""
 server = socket.socket(family("{there}"), socket.{kind}); server.bind(("{there}", 5300)); server.settimeout(10)
@@ -376,7 +380,7 @@ child({ALICE}, send)
         assert listener.stdout.read().strip() == seen
 
 
-def test_what_is_left_of_a_connection_passes_when_its_owner_has_died(guarded: Namespace) -> None:
+def test_what_is_left_of_a_connection_passes_when_its_owner_has_died(guarded: NetworkNamespace) -> None:
     """The kernel ends it without a socket that anybody owns."""
     assert guarded.play(f"""
 def dies():

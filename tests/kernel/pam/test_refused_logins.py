@@ -13,10 +13,10 @@ import pytest
 from paas_isolate.linux.pam import refused_logins
 from paas_isolate.linux.process import procfs
 from paas_isolate.model.world import Process
-from tests.support.kernel.host import ALICE, NO_LIMIT, Shop, wait_for_uid, where
+from tests.support.kernel.host import ALICE, NO_LIMIT, TestHost, wait_for_uid, where
 from tests.support.kernel.pam_session import STRICT
 from tests.support.kernel.processes import Sleepers
-from tests.support.kernel.running_daemon import Resident
+from tests.support.kernel.running_daemon import RunningDaemon
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
@@ -57,19 +57,19 @@ def seen(pid: int) -> Process:
     return Process(pid, found.uids[0], "/", found.start)
 
 
-def test_it_is_left_alone_while_others_are_moved_and_frozen(shop: Shop, sshd: Path, sleeper: Sleepers) -> None:
-    shop.account("alice", SUSPENDED)
+def test_it_is_left_alone_while_others_are_moved_and_frozen(host: TestHost, sshd: Path, sleeper: Sleepers) -> None:
+    host.account("alice", SUSPENDED)
     other = sleeper(uid=ALICE).pid
     wait_for_uid(ALICE, other)
     with login(sshd) as (_, connection, user):
-        before = where(shop.cgroups, user)
-        done = shop.run("reconcile")
+        before = where(host.cgroups, user)
+        done = host.run("reconcile")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert (where(shop.cgroups, user), where(shop.cgroups, other)) == (before, "users/alice/other")
+        assert (where(host.cgroups, user), where(host.cgroups, other)) == (before, "users/alice/other")
         assert alive(connection)
-        shop.account("alice", NO_LIMIT)
-        assert shop.run("reconcile").returncode == 0
-        assert where(shop.cgroups, user) == "users/alice/other"
+        host.account("alice", NO_LIMIT)
+        assert host.run("reconcile").returncode == 0
+        assert where(host.cgroups, user) == "users/alice/other"
 
 
 def test_it_ends_with_the_process_of_its_connection(sshd: Path) -> None:
@@ -99,21 +99,21 @@ def test_what_is_no_child_of_sshd_is_not_ended(sshd: Path, sleeper: Sleepers) ->
 
 
 @pytest.mark.long
-def test_the_daemon_ends_it_after_a_while(shop: Shop, sshd: Path, tmp_path: Path) -> None:
-    shop.account("alice", SUSPENDED)
-    resident = Resident(shop, tmp_path / "log")
+def test_the_daemon_ends_it_after_a_while(host: TestHost, sshd: Path, tmp_path: Path) -> None:
+    host.account("alice", SUSPENDED)
+    daemon = RunningDaemon(host, tmp_path / "log")
     try:
         wait_for(
-            lambda: "frozen 1" in (shop.cgroups.read("users/alice/other", "cgroup.events") or ""),
+            lambda: "frozen 1" in (host.cgroups.read("users/alice/other", "cgroup.events") or ""),
             what="it is suspended",
         )
-        wait_for(resident.rests, what="all is done")
+        wait_for(daemon.rests, what="all is done")
         with login(sshd) as (listens, connection, user):
             time.sleep(5)  # long enough for what must not come
             assert alive(user)
-            assert not where(shop.cgroups, user).startswith("users/")
+            assert not where(host.cgroups, user).startswith("users/")
             wait_for(lambda: not alive(user) and not alive(connection), what="both have ended", deadline=10)
             assert alive(listens)
-            resident.says(rf"end process {user} \(sshd\) in .*: its login was refused")
+            daemon.says(rf"end process {user} \(sshd\) in .*: its login was refused")
     finally:
-        assert resident.end() == 0
+        assert daemon.end() == 0

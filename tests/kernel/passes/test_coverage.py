@@ -6,19 +6,19 @@ import os
 import pytest
 
 from paas_isolate.linux.process import procfs
-from tests.support.kernel.host import ALICE, BOB, Shop, wait_for_uid
+from tests.support.kernel.host import ALICE, BOB, TestHost, wait_for_uid
 from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
 
 
-def test_way_and_reason_of_each(shop: Shop, sleeper: Sleepers) -> None:
-    shop.account("alice")
-    shop.account("bob")
+def test_way_and_reason_of_each(host: TestHost, sleeper: Sleepers) -> None:
+    host.account("alice")
+    host.account("bob")
     bob = sleeper(uid=BOB).pid
     wait_for_uid(BOB, bob)
-    assert shop.run("reconcile").returncode == 0
-    shop.cgroups.create("users/bob/other/deep")
+    assert host.run("reconcile").returncode == 0
+    host.cgroups.create("users/bob/other/deep")
     outside, penalty, stranger = (sleeper(uid=ALICE).pid for _ in range(3))
     for pid in (outside, penalty, stranger):
         wait_for_uid(ALICE, pid)
@@ -26,10 +26,10 @@ def test_way_and_reason_of_each(shop: Shop, sleeper: Sleepers) -> None:
     # Its child hangs below whoever takes orphans in.
     (left,) = {pid for pid, uid in procfs.effective_uids() if uid == ALICE} - {outside, penalty, stranger}
     try:
-        shop.cgroups.attach("penalty", penalty)
-        shop.cgroups.attach("users/bob/other/deep", stranger)
+        host.cgroups.attach("penalty", penalty)
+        host.cgroups.attach("users/bob/other/deep", stranger)
 
-        answer = shop.run("coverage", "--json")
+        answer = host.run("coverage", "--json")
 
         told = {each["pid"]: each for each in json.loads(answer.stdout)["processes"]}
         ours = procfs.name(os.getpid())
@@ -41,7 +41,7 @@ def test_way_and_reason_of_each(shop: Shop, sleeper: Sleepers) -> None:
             bob: (ours, ""),
         }
         assert told[left]["way"] != ours
-        shown = shop.run("coverage").stdout
+        shown = host.run("coverage").stdout
         assert "the door of the login did not open" in shown
         assert shown.splitlines()[-1] == "1 of 5 processes confined"
     finally:

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, wait_for_uid, where
+from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, TestHost, wait_for_uid, where
 from tests.support.kernel.processes import Sleepers
 
 pytestmark = pytest.mark.kernel
@@ -34,56 +34,56 @@ AFTER = {"pids.max": "60", "memory.max": str(48 << 20), "cpu.max": "40000 100000
 
 
 class Fleet:
-    """A shop in two states; the run under test goes from the first to the second."""
+    """A host in two states; the run under test goes from the first to the second."""
 
-    def __init__(self, shop: Shop, sleeper: Sleepers) -> None:
-        self.shop = shop
-        self.limited = {"cpu", "memory", "pids"} <= set((shop.cgroups.read("", "cgroup.controllers") or "").split())
+    def __init__(self, host: TestHost, sleeper: Sleepers) -> None:
+        self.host = host
+        self.limited = {"cpu", "memory", "pids"} <= set((host.cgroups.read("", "cgroup.controllers") or "").split())
         self.alice, self.bob = sleeper(uid=ALICE).pid, sleeper(uid=BOB).pid
         wait_for_uid(ALICE, self.alice), wait_for_uid(BOB, self.bob)
 
     def first(self) -> None:
         limits = "limits: {pids: 40, memory: 64M, cpu: 50%}\n" if self.limited else ""
-        self.shop.account("alice", f"{limits}services: {{web: {{{NO_LIMIT}}}, old: {{{NO_LIMIT}}}}}\n")
-        self.shop.account("carol")
-        (self.shop.etc / "accounts.d" / "bob.yaml").unlink(missing_ok=True)
-        done = self.shop.run("reconcile", "--remove")
+        self.host.account("alice", f"{limits}services: {{web: {{{NO_LIMIT}}}, old: {{{NO_LIMIT}}}}}\n")
+        self.host.account("carol")
+        (self.host.etc / "accounts.d" / "bob.yaml").unlink(missing_ok=True)
+        done = self.host.run("reconcile", "--remove")
         assert done.returncode in (0, 4), done.stderr
 
     def second(self) -> None:
         limits = "limits: {pids: 60, memory: 48M, cpu: 40%}\n" if self.limited else "suspended: false\n"
-        self.shop.account("alice", f"{limits}services: {{web: {{{NO_LIMIT}}}, new: {{{NO_LIMIT}}}}}\n")
-        self.shop.account("bob")
-        (self.shop.etc / "accounts.d" / "carol.yaml").unlink()
-        self.shop.cgroups.write("users/alice/web", "cgroup.freeze", "1")
+        self.host.account("alice", f"{limits}services: {{web: {{{NO_LIMIT}}}, new: {{{NO_LIMIT}}}}}\n")
+        self.host.account("bob")
+        (self.host.etc / "accounts.d" / "carol.yaml").unlink()
+        self.host.cgroups.write("users/alice/web", "cgroup.freeze", "1")
 
     def run_with(self, call: str, fault: str, nth: int) -> subprocess.CompletedProcess[str]:
         inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:{fault}:when={nth}"]
-        words = self.shop.command("reconcile")
+        words = self.host.command("reconcile")
         at = words.index("sh") + 2
         words[at] = words[at].replace('exec "$0"', f'PYTHONDONTWRITEBYTECODE=1 exec {" ".join(inject)} "$0"')
         return subprocess.run(words, capture_output=True, text=True)
 
     def check_limits(self, *either: dict[str, str]) -> None:
         for knob in BEFORE if self.limited else ():
-            assert self.shop.cgroups.read("users/alice", knob) in [limits[knob] for limits in either], knob
+            assert self.host.cgroups.read("users/alice", knob) in [limits[knob] for limits in either], knob
 
     def check(self) -> None:
-        assert self.shop.run("reconcile", "--wait", "5").returncode == 0
+        assert self.host.run("reconcile", "--wait", "5").returncode == 0
         leaves = ["alice/login", "alice/new", "alice/other", "alice/web", "bob/login", "bob/other"]
-        assert self.shop.tree() == leaves
-        assert self.shop.cgroups.read("users/alice/web", "cgroup.freeze") == "0"
-        assert where(self.shop.cgroups, self.alice) == "users/alice/other"
-        assert where(self.shop.cgroups, self.bob) == "users/bob/other"
+        assert self.host.tree() == leaves
+        assert self.host.cgroups.read("users/alice/web", "cgroup.freeze") == "0"
+        assert where(self.host.cgroups, self.alice) == "users/alice/other"
+        assert where(self.host.cgroups, self.bob) == "users/bob/other"
         self.check_limits(AFTER)
-        assert self.shop.run("reconcile").stdout == "nothing to do\n"
+        assert self.host.run("reconcile").stdout == "nothing to do\n"
 
 
 @pytest.fixture
-def fleet(shop: Shop, sleeper: Sleepers) -> Fleet:
+def fleet(host: TestHost, sleeper: Sleepers) -> Fleet:
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
-    return Fleet(shop, sleeper)
+    return Fleet(host, sleeper)
 
 
 def suffer(fleet: Fleet, call: str, fault: str, nth: int) -> None:

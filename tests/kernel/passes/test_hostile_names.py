@@ -16,9 +16,9 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
-from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.host import NO_LIMIT, TestHost
 from tests.support.kernel.processes import Sleepers
-from tests.support.kernel.service_host import Workplace, opened
+from tests.support.kernel.service_host import ServiceHost, opened
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
@@ -30,10 +30,10 @@ UID = 700_000_000 + secrets.randbelow(10_000_000) * 3
 
 
 @pytest.fixture
-def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
-    shop = Shop(tmp_path_factory.mktemp("shop"), cgroups, first=UID)
-    shop.account("alice", "limits: {memory: {kill: process}}\n")
-    return shop
+def host(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> TestHost:
+    host = TestHost(tmp_path_factory.mktemp("host"), cgroups, first=UID)
+    host.account("alice", "limits: {memory: {kill: process}}\n")
+    return host
 
 
 @pytest.fixture
@@ -59,32 +59,32 @@ def assert_harmless(said: bytes) -> None:
     assert not any(line.startswith(b"paas: ok") for line in said.splitlines()), said
 
 
-def ran(shop: Shop, *words: str) -> tuple[int, bytes]:
-    done = subprocess.run(shop.command(*words), stdout=-1, stderr=subprocess.STDOUT)
+def ran(host: TestHost, *words: str) -> tuple[int, bytes]:
+    done = subprocess.run(host.command(*words), stdout=-1, stderr=subprocess.STDOUT)
     return done.returncode, done.stdout
 
 
-def test_commands_that_show_processes(shop: Shop, sleeper: Sleepers, program: bytes) -> None:
-    assert ran(shop, "reconcile")[0] == 0
-    shop.account("alice", ASKS)
+def test_commands_that_show_processes(host: TestHost, sleeper: Sleepers, program: bytes) -> None:
+    assert ran(host, "reconcile")[0] == 0
+    host.account("alice", ASKS)
     pid = started(sleeper, program)
     script = (
         r"printf '\nx\033[2J[/b]\233\177' >/proc/self/comm; " + f"setpriv --reuid {UID + 1} --clear-groups sleep 1000"
     )
     way = subprocess.Popen(["sh", "-c", script], start_new_session=True)
-    shop.account("bob", 'users: ["b\\e[2J\\nob"]\n"x-\\e\\n": 1\n')
+    host.account("bob", 'users: ["b\\e[2J\\nob"]\n"x-\\e\\n": 1\n')
     try:
         for words in (["coverage"], ["status"], ["status", "alice"], ["diff"], ["check"], ["coverage", "--json"]):
-            status, said = ran(shop, *words)
+            status, said = ran(host, *words)
             assert status in (0, 2, 3), (words, said)
             assert_harmless(said)
-        told = json.loads(subprocess.run(shop.command("coverage", "--json"), stdout=-1).stdout)["processes"]
+        told = json.loads(subprocess.run(host.command("coverage", "--json"), stdout=-1).stdout)["processes"]
         assert [it["program"] for it in told if it["pid"] == pid] == [os.fsdecode(NAME)], "JSON has the name as it is"
-        shop.account("bob", f"{NO_LIMIT}\n")
-        table = ran(shop, "coverage")[1].decode()
+        host.account("bob", f"{NO_LIMIT}\n")
+        table = ran(host, "coverage")[1].decode()
         assert r"w\npaas: ok\x1b[2J\udc9b[b]\u202e" in table
         assert "\\nx\\x1b[2J[/b]\ufffd\\x7f" in table, "the way by which bob's came in"
-        status, said = ran(shop, "reconcile")
+        status, said = ran(host, "reconcile")
         assert f"move process {pid}" in said.decode()
         assert_harmless(said)
     finally:
@@ -92,11 +92,13 @@ def test_commands_that_show_processes(shop: Shop, sleeper: Sleepers, program: by
         way.wait()
 
 
-def test_what_the_daemon_writes_into_the_journal(shop: Shop, sleeper: Sleepers, program: bytes, tmp_path: Path) -> None:
-    shop.account("alice", ASKS)
+def test_what_the_daemon_writes_into_the_journal(
+    host: TestHost, sleeper: Sleepers, program: bytes, tmp_path: Path
+) -> None:
+    host.account("alice", ASKS)
     log = tmp_path / "log"
     with open(log, "ab") as said:
-        daemon = subprocess.Popen(shop.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
+        daemon = subprocess.Popen(host.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
     try:
         wait_for(lambda: b"create users/alice/other" in log.read_bytes(), what="it has looked at everything")
         pid = started(sleeper, program)
@@ -109,12 +111,12 @@ def test_what_the_daemon_writes_into_the_journal(shop: Shop, sleeper: Sleepers, 
 
 
 @pytest.fixture
-def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[Workplace]:
-    with opened(Workplace, tmp_path_factory, cgroups, keeper, first=UID) as work:
+def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[ServiceHost]:
+    with opened(ServiceHost, tmp_path_factory, cgroups, keeper, first=UID) as work:
         yield work
 
 
-def test_logs_on_a_terminal(work: Workplace) -> None:
+def test_logs_on_a_terminal(work: ServiceHost) -> None:
     text = b"\x1b]0;owned\x07\x9b2J\tcolumn\xff\r\n"
     work.services("worker: {run: 'exec sleep 1000'}")
     work.reconcile()

@@ -15,7 +15,7 @@ import pytest
 
 from paas_isolate.linux.process import procfs
 from tests.support.kernel.pam_session import ENTERS, REFUSED
-from tests.support.kernel.view_host import PRIVATE, PYTHON, Sight
+from tests.support.kernel.view_host import PRIVATE, PYTHON, ViewHost
 from tests.support.paths import HOSTILE
 from tests.support.waiting import wait_for
 
@@ -26,19 +26,19 @@ WORKER = "services: {worker: {run: exec sleep 1000, limits: {memory: {kill: proc
 ENDS = "limits: {memory: {kill: process}}\n"
 
 
-class Town(Sight):
+class IdentityHost(ViewHost):
     """The same with homes, services, and user entries that change."""
 
     @property
     def etc(self) -> Path:
         """Where passwd lies."""
-        own = self.shop.place / "machine"
-        return own if own.exists() else self.shop.place
+        own = self.host.place / "machine"
+        return own if own.exists() else self.host.place
 
     def own_etc(self) -> None:
         """A whole directory, for who listens to what changes in it."""
-        own = self.shop.place / "machine"
-        steps = f"cp -a /etc {own} && umount /etc/passwd && cp {self.shop.place}/passwd {own}/passwd"
+        own = self.host.place / "machine"
+        steps = f"cp -a /etc {own} && umount /etc/passwd && cp {self.host.place}/passwd {own}/passwd"
         done = self.inside("sh", "-c", f"{steps} && mount --bind {own} /etc")
         assert done.returncode == 0, done.stderr
 
@@ -48,24 +48,24 @@ class Town(Sight):
         lines = [line for line in passwd.read_text().splitlines(True) if not line.startswith(f"{gone}:")]
         for entry in entries:
             name, uid, home = entry.split(":")
-            (self.shop.place / home).mkdir(exist_ok=True)
-            os.chown(self.shop.place / home, int(uid), int(uid))
-            lines.append(f"{name}:x:{uid}:{uid}::{self.shop.place}/{home}:/bin/sh\n")
-        if self.etc == self.shop.place:
+            (self.host.place / home).mkdir(exist_ok=True)
+            os.chown(self.host.place / home, int(uid), int(uid))
+            lines.append(f"{name}:x:{uid}:{uid}::{self.host.place}/{home}:/bin/sh\n")
+        if self.etc == self.host.place:
             passwd.write_text("".join(lines))  # it is bound over the machine's
             return
         (self.etc / "passwd+").write_text("".join(lines))
         (self.etc / "passwd+").rename(passwd)
 
     def write(self, name: str, text: str = "") -> None:
-        self.shop.account(name, ENDS + text)
+        self.host.account(name, ENDS + text)
 
     def members(self, leaf: str) -> set[int]:
-        return set(self.shop.cgroups.pids(f"users/{leaf}"))
+        return set(self.host.cgroups.pids(f"users/{leaf}"))
 
     def runs_as(self, uid: int, leaf: str) -> subprocess.Popen[str]:
         """A process of that uid in a leaf, however it came there; it is there when this returns."""
-        enter = f"open('{self.shop.cgroups.root}/users/{leaf}/cgroup.procs', 'w').write('0')"
+        enter = f"open('{self.host.cgroups.root}/users/{leaf}/cgroup.procs', 'w').write('0')"
         become = f"os.setgroups([]); os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})"
         line = [*self._nsenter, *PYTHON, f"import os, time; {enter}; {become}; print(flush=True); time.sleep(1000)"]
         process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd="/")
@@ -83,7 +83,7 @@ class Town(Sight):
             process = subprocess.Popen(self.command("daemon", "--interval", "1000"), stdout=said, stderr=said)
         try:
             self.write("bob")
-            wait_for(lambda: self.shop.cgroups.exists("users/bob/other"), what="the daemon has heard of a new account")
+            wait_for(lambda: self.host.cgroups.exists("users/bob/other"), what="the daemon has heard of a new account")
             yield
         finally:
             process.terminate()
@@ -112,35 +112,35 @@ def begun(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def town(sight: Sight, keeper: Path) -> Iterator[Town]:
-    sight.__class__ = Town
-    assert isinstance(sight, Town)
-    programs = sight.shop.place / "sbin"
+def town(view_host: ViewHost, keeper: Path) -> Iterator[IdentityHost]:
+    view_host.__class__ = IdentityHost
+    assert isinstance(view_host, IdentityHost)
+    programs = view_host.host.place / "sbin"
     programs.mkdir()
-    for program in (keeper, sight.launcher):
+    for program in (keeper, view_host.launcher):
         shutil.copy(program, programs)
-    sight.inside("mount", "--bind", str(programs), "/usr/local/sbin")
-    sight.become(f"alice:{sight.alice}:alice", gone="alice")
-    sight.write("alice", PRIVATE + WORKER)
-    sight.paas("reconcile")
-    assert sight.asks("alice", "echo alice >/tmp/whose") == ""
-    with begun(sight.starts("alice", "sleep", "1000")):
-        wait_for(lambda: sight.members("alice/login"), what="alice's session is there")
-        wait_for(lambda: sight.members("alice/worker"), what="her service is there")
-        yield sight
+    view_host.inside("mount", "--bind", str(programs), "/usr/local/sbin")
+    view_host.become(f"alice:{view_host.alice}:alice", gone="alice")
+    view_host.write("alice", PRIVATE + WORKER)
+    view_host.paas("reconcile")
+    assert view_host.asks("alice", "echo alice >/tmp/whose") == ""
+    with begun(view_host.starts("alice", "sleep", "1000")):
+        wait_for(lambda: view_host.members("alice/login"), what="alice's session is there")
+        wait_for(lambda: view_host.members("alice/worker"), what="her service is there")
+        yield view_host
 
 
-def ended(town: Town, *leaves: str) -> None:
+def ended(town: IdentityHost, *leaves: str) -> None:
     wait_for(lambda: not any(map(town.members, leaves)), what=f"nothing lives in {leaves}")
 
 
-def run_on(town: Town) -> Callable[[], bool]:
+def run_on(town: IdentityHost) -> Callable[[], bool]:
     """Whether what runs now still runs, where it does."""
     before = {leaf: town.members(leaf) for leaf in ("alice/login", "alice/worker")}
     return lambda: before == {leaf: town.members(leaf) for leaf in before}
 
 
-def test_a_renamed_user_keeps_place_and_services_and_is_told_what_to_write(town: Town) -> None:
+def test_a_renamed_user_keeps_place_and_services_and_is_told_what_to_write(town: IdentityHost) -> None:
     stays = run_on(town)
     town.become(f"dave:{town.alice}:alice", gone="alice")
     told = town.paas("reconcile", code=4)
@@ -163,7 +163,7 @@ def test_a_renamed_user_keeps_place_and_services_and_is_told_what_to_write(town:
 
 
 @pytest.mark.hostile
-def test_who_has_a_uid_anew_never_meets_the_old_customer(town: Town) -> None:
+def test_who_has_a_uid_anew_never_meets_the_old_customer(town: IdentityHost) -> None:
     """dave's file comes with his user entry; alice's is forgotten, and she runs on."""
     with begun(town.starts("alice", *PYTHON, FORKS.read_text())):
         wait_for(lambda: len(town.members("alice/login")) > 1, what="what forks is there")
@@ -176,15 +176,15 @@ def test_who_has_a_uid_anew_never_meets_the_old_customer(town: Town) -> None:
     assert not town.members("dave/other"), "nothing of hers has become his"
     assert town.doors() == {str(town.alice): "dave/login"}
     assert town.login("dave") == (ENTERS, "dave/login", "")
-    assert (town.shop.cgroups.read("users/alice", "cgroup.freeze"), town.accounts()["alice"]) == ("0", "kept")
+    assert (town.host.cgroups.read("users/alice", "cgroup.freeze"), town.accounts()["alice"]) == ("0", "kept")
     assert "nothing differs" in town.paas("diff")
-    (town.shop.etc / "accounts.d/alice.yaml").unlink()
+    (town.host.etc / "accounts.d/alice.yaml").unlink()
     town.paas("reconcile")
-    assert town.shop.cgroups.children("users") == ["dave"]
+    assert town.host.cgroups.children("users") == ["dave"]
 
 
 @pytest.mark.hostile
-def test_other_users_of_the_account_run_on_when_one_uid_is_anothers(town: Town) -> None:
+def test_other_users_of_the_account_run_on_when_one_uid_is_anothers(town: IdentityHost) -> None:
     town.become(f"al:{town.alice + 50}:al")
     town.write("alice", "users: [alice, al]\n")
     town.paas("reconcile")
@@ -199,7 +199,7 @@ def test_other_users_of_the_account_run_on_when_one_uid_is_anothers(town: Town) 
 
 
 @pytest.mark.hostile
-def test_who_may_be_another_person_is_refused_until_it_is_settled(town: Town) -> None:
+def test_who_may_be_another_person_is_refused_until_it_is_settled(town: IdentityHost) -> None:
     """Without an account of their own, and with another home than alice had."""
     stays = run_on(town)
     town.become(f"dave:{town.alice}:dave", gone="alice")
@@ -214,7 +214,7 @@ def test_who_may_be_another_person_is_refused_until_it_is_settled(town: Town) ->
     time.sleep(1.1)  # from when on a start would be due
     assert "start" not in town.paas("reconcile", code=4), "no program of alice's begins as dave"
 
-    (town.shop.etc / "accounts.d/alice.yaml").unlink()
+    (town.host.etc / "accounts.d/alice.yaml").unlink()
     town.paas("reconcile", code=4)
     assert town.login("dave")[0] == REFUSED, "while the session of alice's lives"
     for pid in town.members("alice/login"):
@@ -226,9 +226,9 @@ def test_who_may_be_another_person_is_refused_until_it_is_settled(town: Town) ->
 
 
 @pytest.mark.hostile
-def test_no_door_of_an_account_whose_file_is_gone_too_is_left_open(town: Town) -> None:
+def test_no_door_of_an_account_whose_file_is_gone_too_is_left_open(town: IdentityHost) -> None:
     town.become(f"dave:{town.alice}:dave", gone="alice")
-    (town.shop.etc / "accounts.d/alice.yaml").unlink()
+    (town.host.etc / "accounts.d/alice.yaml").unlink()
     told = town.paas("reconcile", code=4)
     assert "alice is not removed: waits until its processes have ended" in told
     assert town.members("alice/login")
@@ -236,7 +236,7 @@ def test_no_door_of_an_account_whose_file_is_gone_too_is_left_open(town: Town) -
     assert town.login("dave")[0] == REFUSED
 
 
-def test_two_names_of_one_uid_are_one_customer(town: Town) -> None:
+def test_two_names_of_one_uid_are_one_customer(town: IdentityHost) -> None:
     """As FTP accounts have them."""
     stays = run_on(town)
     town.become(f"ftp:{town.alice}:alice")
@@ -254,7 +254,7 @@ def test_two_names_of_one_uid_are_one_customer(town: Town) -> None:
     assert town.login("ftp") == (ENTERS, "alice/login", "alice")
 
 
-def test_a_name_that_cannot_be_looked_up_keeps_everything(town: Town) -> None:
+def test_a_name_that_cannot_be_looked_up_keeps_everything(town: IdentityHost) -> None:
     stays, doors = run_on(town), town.doors()
     town.become(gone="alice")
     told = town.paas("reconcile", code=4)
@@ -263,7 +263,7 @@ def test_a_name_that_cannot_be_looked_up_keeps_everything(town: Town) -> None:
     assert town.doors() == doors
 
 
-def test_a_name_that_moves_to_another_uid_leaves_what_runs_where_it_is(town: Town) -> None:
+def test_a_name_that_moves_to_another_uid_leaves_what_runs_where_it_is(town: IdentityHost) -> None:
     town.become(gone="carol")
     before = town.members("alice/login")
     town.become(f"alice:{town.carol}:alice", gone="alice")
@@ -278,9 +278,9 @@ def test_a_name_that_moves_to_another_uid_leaves_what_runs_where_it_is(town: Tow
 
 @pytest.mark.hostile
 @pytest.mark.parametrize("policy", ["leave", "penalty"])
-def test_no_uid_of_the_range_comes_out_of_the_tree(town: Town, policy: str) -> None:
+def test_no_uid_of_the_range_comes_out_of_the_tree(town: IdentityHost, policy: str) -> None:
     """alice becomes another user, who has no account; then that one's policy changes."""
-    config = town.shop.etc / "config.yaml"
+    config = town.host.etc / "config.yaml"
     text = config.read_text()
     config.write_text(re.sub("(last_uid: [0-9]+)", rf"\1, without_account: {policy}", text))
     uid = town.alice + 50
@@ -289,15 +289,15 @@ def test_no_uid_of_the_range_comes_out_of_the_tree(town: Town, policy: str) -> N
         assert there
         town.paas("reconcile")
         place = "users/alice/login" if policy == "leave" else "penalty"
-        assert there <= set(town.shop.cgroups.pids(place))
+        assert there <= set(town.host.cgroups.pids(place))
         config.write_text(text)
         town.paas("reconcile")
-        assert there <= set(town.shop.cgroups.pids(place))
+        assert there <= set(town.host.cgroups.pids(place))
         assert town.members("alice/login") - there, "alice's own session runs on"
 
 
 @pytest.mark.hostile
-def test_the_daemon_closes_the_door_as_soon_as_the_user_entry_changes(town: Town, tmp_path: Path) -> None:
+def test_the_daemon_closes_the_door_as_soon_as_the_user_entry_changes(town: IdentityHost, tmp_path: Path) -> None:
     town.own_etc()
     with town.daemon(tmp_path / "log"):
         town.become(f"dave:{town.alice}:dave", gone="alice")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kernel.host import Shop, many
+from tests.support.kernel.host import TestHost, many
 
 pytestmark = pytest.mark.kernel
 
@@ -37,15 +37,15 @@ main()
 """
 
 
-def overlapping(shop: Shop, rounds: int, log: Path) -> int:
+def overlapping(host: TestHost, rounds: int, log: Path) -> int:
     """The rounds; how many writes there were."""
     dice = random.Random(20)
-    many(shop, 12)
-    program = shop.command("reconcile")
+    many(host, 12)
+    program = host.command("reconcile")
     at = program.index("-m")
     program[at : at + 2] = ["-c", RECORDED.format(log=str(log))]
     for turn in range(rounds):
-        toggle(shop, f"a{turn % 12}")
+        toggle(host, f"a{turn % 12}")
         runs = [subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(AT_ONCE)]
         time.sleep(dice.uniform(0, 0.5))  # any moment
         stopped, killed = dice.sample(runs, 2)
@@ -62,13 +62,13 @@ def overlapping(shop: Shop, rounds: int, log: Path) -> int:
     return one_at_a_time(log)
 
 
-def toggle(shop: Shop, name: str) -> None:
+def toggle(host: TestHost, name: str) -> None:
     """An account more, or less."""
-    path = shop.etc / "accounts.d" / f"{name}.yaml"
+    path = host.etc / "accounts.d" / f"{name}.yaml"
     if path.exists():
         path.unlink()
     else:
-        shop.account(name, f"users: [u{name[1:]}]\n")
+        host.account(name, f"users: [u{name[1:]}]\n")
 
 
 def one_at_a_time(log: Path) -> int:
@@ -83,20 +83,20 @@ def one_at_a_time(log: Path) -> int:
     return len(writes)
 
 
-def check(shop: Shop) -> None:
-    done = shop.run("reconcile", "--wait", "5", "--remove")
+def check(host: TestHost) -> None:
+    done = host.run("reconcile", "--wait", "5", "--remove")
     assert done.returncode == 0, done.stderr
-    left = {path.stem for path in (shop.etc / "accounts.d").iterdir()}
-    assert shop.tree() == sorted(f"{name}/{leaf}" for name in left for leaf in ("login", "other"))
-    assert shop.run("reconcile").stdout == "nothing to do\n"
+    left = {path.stem for path in (host.etc / "accounts.d").iterdir()}
+    assert host.tree() == sorted(f"{name}/{leaf}" for name in left for leaf in ("login", "other"))
+    assert host.run("reconcile").stdout == "nothing to do\n"
 
 
-def test_eight_runs_at_once(shop: Shop, tmp_path: Path) -> None:
-    assert overlapping(shop, 8, tmp_path / "log") > 20
-    check(shop)
+def test_eight_runs_at_once(host: TestHost, tmp_path: Path) -> None:
+    assert overlapping(host, 8, tmp_path / "log") > 20
+    check(host)
 
 
 @pytest.mark.long
-def test_eight_runs_at_once_two_hundred_times(shop: Shop, tmp_path: Path) -> None:
-    assert overlapping(shop, 200, tmp_path / "log") > 500
-    check(shop)
+def test_eight_runs_at_once_two_hundred_times(host: TestHost, tmp_path: Path) -> None:
+    assert overlapping(host, 200, tmp_path / "log") > 500
+    check(host)

@@ -12,7 +12,7 @@ from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
 from paas_isolate.terminate import terminate
 from tests.support.kernel.attackers import Attackers
-from tests.support.kernel.host import ALICE, NO_LIMIT, Shop
+from tests.support.kernel.host import ALICE, NO_LIMIT, TestHost
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
@@ -91,20 +91,20 @@ def test_a_chain_of_them_does_not_survive_kill(attackers: Attackers, cgroups: Cg
         assert cgroups.read("users/alice", "cgroup.freeze") == "1"
 
 
-def test_reconcile_finds_it_and_is_done(attackers: Attackers, shop: Shop) -> None:
+def test_reconcile_finds_it_and_is_done(attackers: Attackers, host: TestHost) -> None:
     services = f"services: {{web: {{match: {{program: no_leader}}, {NO_LIMIT}}}}}\n"
-    shop.account("alice", f"{NO_LIMIT}\n{services}")
+    host.account("alice", f"{NO_LIMIT}\n{services}")
     with without_leader(attackers("no_leader")) as pid:
-        done = shop.run("reconcile")
+        done = host.run("reconcile")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert where(shop.cgroups, pid) == "users/alice/web"
-        again = shop.run("reconcile")
+        assert where(host.cgroups, pid) == "users/alice/web"
+        again = host.run("reconcile")
         assert (again.returncode, again.stdout) == (0, "nothing to do\n"), again.stderr
-        listed = shop.run("coverage", "alice")
+        listed = host.run("coverage", "alice")
         assert f"{pid} " in listed.stdout
         assert "1 of 1 processes confined" in listed.stdout
-        assert shop.run("freeze", "alice").returncode == 0
-        assert "frozen 1" in (shop.cgroups.read("users/alice", "cgroup.events") or "")
-        killed = shop.run("kill", "--grace", "0", "alice")
+        assert host.run("freeze", "alice").returncode == 0
+        assert "frozen 1" in (host.cgroups.read("users/alice", "cgroup.events") or "")
+        killed = host.run("kill", "--grace", "0", "alice")
         assert killed.returncode == 0, killed.stderr
         assert gone(pid)

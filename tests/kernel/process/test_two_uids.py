@@ -15,7 +15,7 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import pidfd, procfs
 from paas_isolate.model.world import Process
 from tests.support.kernel.attackers import Attackers
-from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, Shop, where
+from tests.support.kernel.host import ALICE, BOB, NO_LIMIT, TestHost, where
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
@@ -35,11 +35,11 @@ def running(uids: tuple[int, ...], *words: str | Path) -> Iterator[int]:
 
 
 @pytest.fixture
-def two(shop: Shop) -> Shop:
+def two(host: TestHost) -> TestHost:
     for name in ("alice", "bob"):
-        shop.account(name, NO_LIMIT)
-    assert shop.run("reconcile").returncode == 0
-    return shop
+        host.account(name, NO_LIMIT)
+    assert host.run("reconcile").returncode == 0
+    return host
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def helped(attackers: Attackers) -> Iterator[int]:
         yield pid
 
 
-def test_a_set_uid_program_of_another_customer_is_placed_by_its_real_uid(attackers: Attackers, two: Shop) -> None:
+def test_a_set_uid_program_of_another_customer_is_placed_by_its_real_uid(attackers: Attackers, two: TestHost) -> None:
     with helped(attackers) as pid:
         for said in (f"move process {pid} (of_bob)", "nothing to do"):
             done = two.run("reconcile")
@@ -72,7 +72,9 @@ ROOTS = [
 
 
 @pytest.mark.parametrize("uids", [it[1] for it in ROOTS], ids=[it[0] for it in ROOTS])
-def test_who_holds_a_uid_that_is_no_customers_is_roots(attackers: Attackers, two: Shop, uids: tuple[int, ...]) -> None:
+def test_who_holds_a_uid_that_is_no_customers_is_roots(
+    attackers: Attackers, two: TestHost, uids: tuple[int, ...]
+) -> None:
     with running(uids, attackers("uids"), *map(str, uids)) as pid:
         before = where(two.cgroups, pid)
         done = two.run("reconcile")

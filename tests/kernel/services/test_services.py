@@ -16,7 +16,7 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.system import control_socket
 from paas_isolate.linux.system.lock import held
-from tests.support.kernel.service_host import ALICE, Workplace, opened
+from tests.support.kernel.service_host import ALICE, ServiceHost, opened
 from tests.support.kernel.unanswered import stuck
 from tests.support.waiting import wait_for
 
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture
-def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[Workplace]:
-    with opened(Workplace, tmp_path_factory, cgroups, keeper) as work:
+def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path) -> Iterator[ServiceHost]:
+    with opened(ServiceHost, tmp_path_factory, cgroups, keeper) as work:
         yield work
 
 
 @pytest.mark.hostile
-def test_no_service_runs_before_everybody_elses_by_its_files_word(work: Workplace) -> None:
+def test_no_service_runs_before_everybody_elses_by_its_files_word(work: ServiceHost) -> None:
     """chrt -f 99 had 97 % of a core at cpu: 10%: SCHED_FIFO knows no cpu.max."""
     run = "grep -E 'realtime|open files' /proc/self/limits; chrt -f 99 true && echo first; echo end; exec sleep 1000"
     work.services(f'fast: {{run: "{run}", rlimits: {{rtprio: 99, nofile: 4096}}}}')
@@ -44,7 +44,7 @@ def test_no_service_runs_before_everybody_elses_by_its_files_word(work: Workplac
     assert words[words.index("priority") + 1 :][:2] == ["0", "0"] and "4096" in words and "first" not in words
     if subprocess.run(["prlimit", "--rtprio=99:99", "true"], capture_output=True).returncode != 0:
         return  # root of a machine without CAP_SYS_RESOURCE may raise no limit either
-    config = work.shop.etc / "config.yaml"
+    config = work.host.etc / "config.yaml"
     config.write_text(config.read_text() + "allow: [publish, users, rlimits]\n")
 
     def priority(code: int) -> str:
@@ -57,7 +57,7 @@ def test_no_service_runs_before_everybody_elses_by_its_files_word(work: Workplac
     wait_for(lambda: priority(4).startswith("0 0"), what="and anew without: no last good copy keeps it")
 
 
-def test_it_is_started_in_its_leaf_as_its_owner_and_kept(work: Workplace) -> None:
+def test_it_is_started_in_its_leaf_as_its_owner_and_kept(work: ServiceHost) -> None:
     work.services("worker: {run: 'echo hello $QUEUE; exec sleep 1000', environment: {QUEUE: mail}}")
     assert "start alice/worker" in work.reconcile()
     (pid,) = work.pids("worker")
@@ -75,7 +75,7 @@ def test_it_is_started_in_its_leaf_as_its_owner_and_kept(work: Workplace) -> Non
     assert "ended with signal 9" in work.log("worker")
 
 
-def test_a_changed_command_restarts_it_once_and_no_other(work: Workplace) -> None:
+def test_a_changed_command_restarts_it_once_and_no_other(work: ServiceHost) -> None:
     text = "worker: {run: exec sleep 1000}\nother-one: {run: exec sleep 1001}\n"
     work.services(text)
     work.reconcile()
@@ -90,7 +90,7 @@ def test_a_changed_command_restarts_it_once_and_no_other(work: Workplace) -> Non
     assert "nothing to do" in work.reconcile()
 
 
-def test_what_does_not_end_is_killed_and_nothing_survives(work: Workplace) -> None:
+def test_what_does_not_end_is_killed_and_nothing_survives(work: ServiceHost) -> None:
     run = "trap : TERM; (trap : TERM; while :; do sleep 1; done) & while :; do sleep 1; done"
     work.services(f"worker: {{run: '{run}', stop_timeout: 1s}}")
     work.reconcile()
@@ -106,7 +106,7 @@ def test_what_does_not_end_is_killed_and_nothing_survives(work: Workplace) -> No
     assert work.pids("worker")
 
 
-def test_a_crash_loop_is_given_up_and_told(work: Workplace) -> None:
+def test_a_crash_loop_is_given_up_and_told(work: ServiceHost) -> None:
     work.services("worker: {run: exit 7}")
     told = ""
     for _ in range(40):
@@ -127,7 +127,7 @@ def test_a_crash_loop_is_given_up_and_told(work: Workplace) -> None:
     assert work.pids("worker")
 
 
-def test_what_ends_again_while_a_turn_waits_is_for_the_next_turn(work: Workplace) -> None:
+def test_what_ends_again_while_a_turn_waits_is_for_the_next_turn(work: ServiceHost) -> None:
     deaf = 'run: "trap : TERM; while :; do sleep 1; done", stop_timeout: 3s'
     work.services(f"deaf: {{{deaf}}}\nshort: {{run: exec sleep 1000}}\n")
     work.reconcile()
@@ -138,7 +138,7 @@ def test_what_ends_again_while_a_turn_waits_is_for_the_next_turn(work: Workplace
     assert "its program has ended again" in told
 
 
-def test_restart_says_what_an_end_means(work: Workplace) -> None:
+def test_restart_says_what_an_end_means(work: ServiceHost) -> None:
     work.services("well: {run: 'true', restart: on-failure}\nill: {run: exit 3, restart: never}\n")
     work.reconcile()
     wait_for(lambda: not work.pids("well") and not work.pids("ill"), what="both have ended")
@@ -149,7 +149,7 @@ def test_restart_says_what_an_end_means(work: Workplace) -> None:
     assert (state["ill"]["state"], state["ill"]["detail"]) == ("failed", "exit status 3")
 
 
-def test_a_leaf_is_emptied_before_a_new_start(work: Workplace) -> None:
+def test_a_leaf_is_emptied_before_a_new_start(work: ServiceHost) -> None:
     work.services("worker: {run: 'sleep 1000 & exit 0'}")
     work.reconcile()
     wait_for(lambda: "sleep" in {procfs.name(pid) for pid in work.pids("worker")}, what="what it leaves behind runs")
@@ -163,7 +163,7 @@ def test_a_leaf_is_emptied_before_a_new_start(work: Workplace) -> None:
 
 
 @pytest.mark.hostile
-def test_what_outlives_its_program_escapes_no_crash_protection(work: Workplace) -> None:
+def test_what_outlives_its_program_escapes_no_crash_protection(work: ServiceHost) -> None:
     """What is left is ended for our own sake: that is no order, after which it would be counted anew."""
     work.services("worker: {run: 'sleep 1000 & exit 0'}")
     told = ""
@@ -177,14 +177,14 @@ def test_what_outlives_its_program_escapes_no_crash_protection(work: Workplace) 
     assert work.state()["worker"]["state"] == "failed"
 
 
-def test_who_goes_to_the_background_is_told_so_where_it_does_not_start_again(work: Workplace) -> None:
+def test_who_goes_to_the_background_is_told_so_where_it_does_not_start_again(work: ServiceHost) -> None:
     work.services("worker: {run: 'sleep 1000 & exit 0', restart: on-failure}")
     work.reconcile()
     wait_for(lambda: work.state()["worker"]["state"] == "ended", what="it has ended")
     assert work.state()["worker"]["detail"] == "exit status 0: it went to the background; keep it in the foreground"
 
 
-def test_what_it_needs_is_waited_for_and_never_counts(work: Workplace) -> None:
+def test_what_it_needs_is_waited_for_and_never_counts(work: ServiceHost) -> None:
     work.services("worker: {run: exec sleep 1000, directory: ~/app}")
     work.reconcile()
     for _ in range(6):
@@ -201,14 +201,14 @@ def test_what_it_needs_is_waited_for_and_never_counts(work: Workplace) -> None:
 
 
 @pytest.mark.hostile
-def test_starts_that_never_begin_are_given_up_however_slowly(work: Workplace) -> None:
+def test_starts_that_never_begin_are_given_up_however_slowly(work: ServiceHost) -> None:
     """As where the account has no process left: each start is more than a minute after the last."""
     work.services("worker: {run: exec sleep 1000}")
     work.reconcile()
-    record = work.shop.place / "run/services/alice.worker"
+    record = work.host.place / "run/services/alice.worker"
     told = ""
     for _ in range(5):
-        work.shop.cgroups.kill("users/alice/worker")
+        work.host.cgroups.kill("users/alice/worker")
         wait_for(lambda: not work.members("worker"), what="its leaf is empty")
         head = json.loads(record.read_text().partition("\n")[0])
         begun = time.time() - 300
@@ -217,7 +217,7 @@ def test_starts_that_never_begin_are_given_up_however_slowly(work: Workplace) ->
     assert "give alice/worker up: 5 starts in a row did not begin" in told
 
 
-def test_orders_for_what_is_frozen_say_that_they_wait(work: Workplace) -> None:
+def test_orders_for_what_is_frozen_say_that_they_wait(work: ServiceHost) -> None:
     work.services("worker: {run: exec sleep 1000}")
     work.reconcile()
     work("freeze", "alice")
@@ -227,13 +227,13 @@ def test_orders_for_what_is_frozen_say_that_they_wait(work: Workplace) -> None:
     work("thaw", "alice")
 
 
-def test_who_has_no_record_is_asked_then_killed(work: Workplace) -> None:
+def test_who_has_no_record_is_asked_then_killed(work: ServiceHost) -> None:
     """A record that is lost, a process that somebody has put there."""
     work.services("worker: {run: 'trap : TERM; while :; do sleep 1; done', stop_timeout: 1s}")
     work.reconcile()
     wait_for(lambda: work.pids("worker"), what="it runs")
     before = work.pids("worker")
-    (work.shop.place / "run/services/alice.worker").unlink()
+    (work.host.place / "run/services/alice.worker").unlink()
     told = work.reconcile()
     assert "stop alice/worker: what is left in its leaf ends before it begins" in told
     assert "kill alice/worker" in told
@@ -241,7 +241,7 @@ def test_who_has_no_record_is_asked_then_killed(work: Workplace) -> None:
     assert work.pids("worker").isdisjoint(before)
 
 
-def test_a_stop_ends_what_a_program_has_left_behind(work: Workplace) -> None:
+def test_a_stop_ends_what_a_program_has_left_behind(work: ServiceHost) -> None:
     work.services("worker: {run: 'sleep 1000 & exit 0', restart: never}")
     work.reconcile()
     wait_for(lambda: {procfs.name(pid) for pid in work.members("worker")} == {"sleep"}, what="it has ended")
@@ -250,7 +250,7 @@ def test_a_stop_ends_what_a_program_has_left_behind(work: Workplace) -> None:
     assert "nothing to do" in work.reconcile()
 
 
-def test_replicas_have_a_number_and_a_port_each_and_are_scaled(work: Workplace) -> None:
+def test_replicas_have_a_number_and_a_port_each_and_are_scaled(work: ServiceHost) -> None:
     run = "echo $INDEX $PORT; exec sleep 1000"
     work.services(f"web: {{run: '{run}', replicas: 2, listen: 8100}}")
     work.reconcile()
@@ -266,20 +266,20 @@ def test_replicas_have_a_number_and_a_port_each_and_are_scaled(work: Workplace) 
     assert work.pids("web.2")
 
 
-def test_a_service_that_is_taken_out_is_stopped_and_its_leaf_goes(work: Workplace) -> None:
+def test_a_service_that_is_taken_out_is_stopped_and_its_leaf_goes(work: ServiceHost) -> None:
     work.services("worker: {run: exec sleep 1000}\nkeep: {run: exec sleep 1000}\n")
     work.reconcile()
     work.services("keep: {run: exec sleep 1000}")
     assert "stop alice/worker: it is not wanted any more" in work.reconcile()
-    assert not Path(work.shop.cgroups.root, "users/alice/worker").exists()
+    assert not Path(work.host.cgroups.root, "users/alice/worker").exists()
     assert work.pids("keep")
-    (work.shop.etc / "accounts.d/alice.yaml").unlink()
+    (work.host.etc / "accounts.d/alice.yaml").unlink()
     work.reconcile()
-    assert not Path(work.shop.cgroups.root, "users/alice").exists()
-    assert list((work.shop.place / "run/services").iterdir()) == []
+    assert not Path(work.host.cgroups.root, "users/alice").exists()
+    assert list((work.host.place / "run/services").iterdir()) == []
 
 
-def test_a_suspended_account_is_frozen_or_stopped_as_the_host_says(work: Workplace) -> None:
+def test_a_suspended_account_is_frozen_or_stopped_as_the_host_says(work: ServiceHost) -> None:
     text = "worker: {run: exec sleep 1000}"
     work.services(text)
     work.reconcile()
@@ -290,7 +290,7 @@ def test_a_suspended_account_is_frozen_or_stopped_as_the_host_says(work: Workpla
     work.services(text)
     work.reconcile()
     assert work.pids("worker") == before
-    config = work.shop.etc / "config.yaml"
+    config = work.host.etc / "config.yaml"
     config.write_text(config.read_text() + "suspension: stop\n")
     work.services(text, "suspended: true\n")
     work.reconcile()
@@ -301,7 +301,7 @@ def test_a_suspended_account_is_frozen_or_stopped_as_the_host_says(work: Workpla
     assert work.pids("worker")
 
 
-def test_nothing_starts_when_the_machine_goes_down(work: Workplace) -> None:
+def test_nothing_starts_when_the_machine_goes_down(work: ServiceHost) -> None:
     work.services("worker: {run: exec sleep 1000}")
     work.reconcile()
     assert "ended" in work("kill", "--all", "--down")
@@ -310,7 +310,7 @@ def test_nothing_starts_when_the_machine_goes_down(work: Workplace) -> None:
     assert work.pids("worker") == set()
 
 
-def test_an_end_is_never_seen_before_it_is_known_how(work: Workplace) -> None:
+def test_an_end_is_never_seen_before_it_is_known_how(work: ServiceHost) -> None:
     """A keeper that is held up has not noted it yet: until then the service counts as running."""
     work.services("worker: {run: 'read line <go; exit 0', restart: on-failure}")
     os.mkfifo(work.home / "go")
@@ -328,23 +328,23 @@ def test_an_end_is_never_seen_before_it_is_known_how(work: Workplace) -> None:
     assert "nothing to do" in work.reconcile()
 
 
-def test_rules_do_not_move_what_was_begun(work: Workplace) -> None:
+def test_rules_do_not_move_what_was_begun(work: ServiceHost) -> None:
     work.services("worker: {run: exec sleep 1000}\nsleepers: {match: {program: sleep}}\n")
     work.reconcile()
     assert "nothing to do" in work.reconcile()
     assert work.pids("worker")
 
 
-def test_a_wrong_file_leaves_it_alone(work: Workplace) -> None:
+def test_a_wrong_file_leaves_it_alone(work: ServiceHost) -> None:
     work.services("worker: {run: exec sleep 1000}")
     work.reconcile()
     before = work.pids("worker")
-    (work.shop.etc / "accounts.d/alice.yaml").write_text("account: alice\nservices: {worker: {run: 5, direktory: x}}\n")
+    (work.host.etc / "accounts.d/alice.yaml").write_text("account: alice\nservices: {worker: {run: 5, direktory: x}}\n")
     work.reconcile(code=4)
     assert work.pids("worker") == before
 
 
-def test_health_that_fails_restarts_it(work: Workplace) -> None:
+def test_health_that_fails_restarts_it(work: ServiceHost) -> None:
     health = "health: {run: test -e well, every: 200ms, failures: 3}"
     (work.home / "well").touch()
     work.services(f"worker: {{run: exec sleep 1000, {health}}}")
@@ -359,7 +359,7 @@ def test_health_that_fails_restarts_it(work: Workplace) -> None:
     assert work.pids("worker").isdisjoint(before)
 
 
-def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: Workplace) -> None:
+def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: ServiceHost) -> None:
     hook = "echo $RESULT of $SERVICE >$HOME/told"
     work.services(f"nightly: {{run: 'date; exit 4', schedule: '* * * * *', on_failure: {{run: '{hook}'}}}}")
     assert "await the time of alice/nightly" in work.reconcile()
@@ -372,7 +372,7 @@ def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: Workplace) -> 
     assert "ended with exit status 4 (never well), next at" in str(state["detail"])
 
 
-def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: Workplace, tmp_path: Path) -> None:
+def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: ServiceHost, tmp_path: Path) -> None:
     work.services(
         "worker: {run: exec sleep 1000}\nslow: {run: 'trap : TERM; while :; do sleep 1; done', stop_timeout: 1s}\n"
     )
@@ -398,9 +398,9 @@ def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: W
     assert work.pids("worker")
 
 
-def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:
+def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: ServiceHost, tmp_path: Path) -> None:
     text = "worker: {run: exec sleep 1000, stop_timeout: 1s}"
-    record = work.shop.place / "run/services/alice.worker"
+    record = work.host.place / "run/services/alice.worker"
 
     def kills() -> int:
         found = re.findall(r"^killed \S+ (\d+)$", record.read_text(), re.M)
@@ -411,7 +411,7 @@ def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: Workplac
     with work.daemon(log):
         wait_for(lambda: work.pids("worker"), what="it runs")
         with stuck(tmp_path) as pid:
-            Path(work.shop.cgroups.root, "users/alice/worker/cgroup.procs").write_text(str(pid))
+            Path(work.host.cgroups.root, "users/alice/worker/cgroup.procs").write_text(str(pid))
             work.services(text.replace("1000", "1001"))
             wait_for(lambda: kills() == 1, what="it is killed")
             begin = time.monotonic()
@@ -422,9 +422,9 @@ def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: Workplac
     assert log.read_text().count("kill alice/worker") == 1
 
 
-def test_an_order_waits_for_nobody_and_writes_only_what_it_changes(work: Workplace, tmp_path: Path) -> None:
+def test_an_order_waits_for_nobody_and_writes_only_what_it_changes(work: ServiceHost, tmp_path: Path) -> None:
     work.services("worker: {run: exec sleep 1000}")
-    run, decided = str(work.shop.place / "run"), work.shop.place / "state/decisions.json"
+    run, decided = str(work.host.place / "run"), work.host.place / "state/decisions.json"
 
     def order(verb: str) -> control_socket.Answer:
         time.sleep(1)  # one a second
@@ -455,9 +455,9 @@ def wipe(directory: Path) -> bool:
     return True
 
 
-def test_the_daemon_hears_again_when_its_directory_was_wiped(work: Workplace, tmp_path: Path) -> None:
+def test_the_daemon_hears_again_when_its_directory_was_wiped(work: ServiceHost, tmp_path: Path) -> None:
     work.services("worker: {run: exec sleep 1000, stop_timeout: 1s}")
-    run = work.shop.place / "run"
+    run = work.host.place / "run"
     with work.daemon(tmp_path / "log"):
         wait_for(lambda: work.pids("worker") and control_socket.ask(str(run), "ping", seconds=5), what="it runs")
         for wiped in (run, run / "services"):
@@ -474,7 +474,7 @@ def test_the_daemon_hears_again_when_its_directory_was_wiped(work: Workplace, tm
     assert not (run / control_socket.NAME).exists()
 
 
-def test_the_daemon_gives_up_and_tells_it_once(work: Workplace, tmp_path: Path) -> None:
+def test_the_daemon_gives_up_and_tells_it_once(work: ServiceHost, tmp_path: Path) -> None:
     work.services("worker: {run: exit 7}")
     log = tmp_path / "log"
     with work.daemon(log):
@@ -484,7 +484,7 @@ def test_the_daemon_gives_up_and_tells_it_once(work: Workplace, tmp_path: Path) 
     assert log.read_text().count("give alice/worker up") == 1
 
 
-def test_replicas_are_restarted_one_at_a_time(work: Workplace, tmp_path: Path) -> None:
+def test_replicas_are_restarted_one_at_a_time(work: ServiceHost, tmp_path: Path) -> None:
     serve = "python3 -m http.server --bind 127.0.0.1 $PORT"
     work.services(f"web: {{run: {serve}, replicas: 3, listen: 18100}}")
     work.reconcile()
@@ -501,7 +501,7 @@ def test_replicas_are_restarted_one_at_a_time(work: Workplace, tmp_path: Path) -
     assert fewest == 2
 
 
-def test_replicas_are_replaced_one_after_the_other(work: Workplace) -> None:
+def test_replicas_are_replaced_one_after_the_other(work: ServiceHost) -> None:
     text = "web: {run: exec sleep 1000, replicas: 3}"
     work.services(text)
     work.reconcile()

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.support.kernel.network_host import Wired
+from tests.support.kernel.network_host import NetworkHost
 from tests.support.paths import HOSTILE
 from tests.support.waiting import wait_for
 
@@ -21,9 +21,9 @@ services:
 """
 
 
-def opened(wired: Wired, *directories: str) -> list[str]:
+def opened(wired: NetworkHost, *directories: str) -> list[str]:
     """By whom no account names, at the places where a real machine has them."""
-    place, stepped = wired.shop.place, f"setpriv --reuid {STRANGER} --regid {STRANGER} --clear-groups"
+    place, stepped = wired.host.place, f"setpriv --reuid {STRANGER} --regid {STRANGER} --clear-groups"
     script = f"mount -t tmpfs none /mnt && mkdir /mnt/paas && mount --bind {place} /mnt/paas && cd / && exec {stepped} "
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script + '"$@"', "sh"]
     paths = [f"/mnt/paas/{directory}" for directory in directories]
@@ -32,30 +32,30 @@ def opened(wired: Wired, *directories: str) -> list[str]:
     return [line.replace("/mnt/paas/", "") for line in done.stdout.splitlines()]
 
 
-def test_customers_open_what_the_manual_says_and_nothing_else(wired: Wired) -> None:
-    shop = wired.shop
+def test_customers_open_what_the_manual_says_and_nothing_else(wired: NetworkHost) -> None:
+    host = wired.host
     for name in ("accounts.d", "plans.d"):  # as scripts/install makes them
-        (shop.etc / name).chmod(0o700)
-    (shop.place / "state").chmod(0o700)
+        (host.etc / name).chmod(0o700)
+    (host.place / "state").chmod(0o700)
     umask = os.umask(0o022)
     try:
-        put = subprocess.run(shop.command("account", "put", "alice"), input=ALICE, capture_output=True, text=True)
+        put = subprocess.run(host.command("account", "put", "alice"), input=ALICE, capture_output=True, text=True)
         assert put.returncode == 0, put.stderr
-        (shop.etc / "plans.d/p.yaml").write_text("plan: p\n")
+        (host.etc / "plans.d/p.yaml").write_text("plan: p\n")
         wired.run("reconcile")
-        with subprocess.Popen(wired.command(*shop.command("daemon", "--interval", "1000"))) as daemon:
+        with subprocess.Popen(wired.command(*host.command("daemon", "--interval", "1000"))) as daemon:
             try:
-                wait_for(lambda: (shop.place / "run/control.sock").exists(), what="the daemon listens")
+                wait_for(lambda: (host.place / "run/control.sock").exists(), what="the daemon listens")
                 found = opened(wired, "etc", "run", "state")
             finally:
                 daemon.terminate()
                 daemon.wait(20)
         assert found == ["list etc", "read etc/config.yaml", "list run", "connect run/control.sock"]
-        assert ((shop.etc / "accounts.d/alice.yaml").stat().st_mode & 0o777) == 0o600
+        assert ((host.etc / "accounts.d/alice.yaml").stat().st_mode & 0o777) == 0o600
         # and by themselves, for a reseller's panel may have opened the directory
-        for directory in (shop.etc / "accounts.d", shop.place / "state", shop.place / "state/last-good"):
+        for directory in (host.etc / "accounts.d", host.place / "state", host.place / "state/last-good"):
             directory.chmod(0o755)
-        (shop.place / "state/last-good/accounts").chmod(0o755)
+        (host.place / "state/last-good/accounts").chmod(0o755)
         assert not [
             line for line in opened(wired, "etc/accounts.d", "state") if line == "read etc/accounts.d/alice.yaml"
         ]

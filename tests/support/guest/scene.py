@@ -1,4 +1,4 @@
-"""The stage for the ways in: two accounts with doors, a second sshd, and somebody who watches."""
+"""The guest_scene for the ways in: two accounts with doors, a second sshd, and somebody who watches."""
 
 import os
 import shutil
@@ -78,7 +78,7 @@ class Tried:
 
 
 @dataclass
-class Stage:
+class GuestScene:
     place: Path
     watch: Watch
     people: dict[str, Customer]
@@ -163,7 +163,7 @@ def _killed(pid: int) -> int:
 
 
 @contextmanager
-def set_up(specs: Specs, paas: Paas, customer: Callable[..., Customer]) -> Iterator[Stage]:
+def set_up(specs: Specs, paas: Paas, customer: Callable[..., Customer]) -> Iterator[GuestScene]:
     with ExitStack() as undo:
         undo.callback(systemctl, "reset-failed")
         place = Path(tempfile.mkdtemp(prefix="ways-", dir="/var/tmp"))
@@ -192,9 +192,9 @@ def set_up(specs: Specs, paas: Paas, customer: Callable[..., Customer]) -> Itera
         undo.enter_context(_second_sshd(place))
         undo.enter_context(_willing_atd())
         watch = undo.enter_context(watching(place, 1000, 59999))
-        stage = Stage(place, watch, people)
-        undo.callback(stage.clear)
-        yield stage
+        guest_scene = GuestScene(place, watch, people)
+        undo.callback(guest_scene.clear)
+        yield guest_scene
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def http(path: str) -> str:
     return f"GET {path} HTTP/1.0\r\nHost: alice\r\n\r\n"
 
 
-class Yard:
+class ForeignServices:
     """An account of which every service is one of them."""
 
     def __init__(self, owner: Customer, paas: Paas, foreign: dict[str, Foreign]) -> None:

@@ -2,7 +2,7 @@
 
 A way is a script that root runs with bash. It finds in its environment: U, a user of the account A, and G, a group of
 theirs; OTHER, a customer of another account; PASSWORD, that of them all; D, a directory with `look` (says where it is,
-now and a second later) and what else the stage has laid out. `customer` and `second` are hosts of ssh: sshd as Debian
+now and a second later) and what else GuestScene lays out. `customer` and `second` are hosts of ssh: sshd as Debian
 has it, and one with internal-sftp and keyboard-interactive. Everybody's login shell says where it is, too.
 """
 

@@ -6,7 +6,7 @@ import secrets
 import subprocess
 from typing import Any
 
-from tests.support.kernel.host import Shop
+from tests.support.kernel.host import TestHost
 
 ALICE = 1_000_000 + secrets.randbelow(1000) * 1000
 BOB, CAROL = ALICE + 1, ALICE + 2
@@ -33,11 +33,11 @@ def verb(name, *words): return ask(json.dumps({"verb": name, "words": words}).en
 """
 
 
-class Guests:
+class ControlClients:
     """Whoever asks: each a process of its own that has stepped down to a uid."""
 
-    def __init__(self, shop: Shop) -> None:
-        self.path = f"{os.readlink(shop.place / 'run')}/control.sock"
+    def __init__(self, host: TestHost) -> None:
+        self.path = f"{os.readlink(host.place / 'run')}/control.sock"
 
     def start(self, uid: int, program: str) -> subprocess.Popen[str]:
         words = ["/usr/bin/python3", "-ISc", PLAY + program, self.path, str(uid)]

@@ -24,7 +24,7 @@ print(json.dumps({
 """
 
 
-class Machine:
+class EnterHost:
     """Two accounts with their doors, and the launcher."""
 
     def __init__(self, doors: Path, launcher: Path, cgroups: CgroupTree) -> None:

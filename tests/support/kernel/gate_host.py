@@ -1,4 +1,4 @@
-"""The stage of test_gate: reads [uid, code] a line, answers what the code leaves in `it`. Each uid has a process."""
+"""The host of test_gate: reads [uid, code] a line, answers what the code leaves in `it`. Each uid has a process."""
 
 import ctypes
 import encodings.idna  # noqa: F401  (who has become a customer may not read it)
@@ -62,7 +62,7 @@ def start(root: str, uid: int, known: dict[str, object]) -> tuple[int, int]:
 def answer(questions: int, answers: int, known: dict[str, object]) -> None:
     import socket
 
-    module = types.ModuleType("stage")
+    module = types.ModuleType("host")
     vars(module).update(vars(socket), socket=socket, os=os, **known)
     for line in os.fdopen(questions):
         try:

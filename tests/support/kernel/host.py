@@ -15,12 +15,14 @@ BOB, CAROL = ALICE + 1, ALICE + 2
 NO_LIMIT = "limits: {memory: {kill: process}}"  # a service's own default needs the memory controller
 
 
-class Shop:
+class TestHost:
     """A small hosting machine: its own configuration, its own users (in a passwd of its own), its own tree.
 
     `first` is alice's uid, and the lowest. Whoever stays, and hears of every process of the machine, needs uids that no
     other test has.
     """
+
+    __test__ = False  # its name begins as those that pytest collects
 
     def __init__(self, place: Path, cgroups: CgroupTree, first: int = ALICE) -> None:
         self.place, self.cgroups, self.first = place, cgroups, first
@@ -70,12 +72,12 @@ def wait_for_uid(uid: int, pid: int) -> None:
     wait_for(lambda: (found := procfs.identity(pid)) and found.uids[0] == uid, what=f"process {pid} has become {uid}")
 
 
-def many(shop: Shop, number: int) -> None:
+def many(host: TestHost, number: int) -> None:
     """So many accounts with a user each, in a uid range that holds them."""
-    (shop.etc / "config.yaml").write_text(
-        (shop.etc / "config.yaml").read_text().replace(str(shop.first + 2), str(shop.first + number + 9))
+    (host.etc / "config.yaml").write_text(
+        (host.etc / "config.yaml").read_text().replace(str(host.first + 2), str(host.first + number + 9))
     )
-    with (shop.place / "passwd").open("a") as passwd:
-        passwd.writelines(f"u{n}:x:{shop.first + 3 + n}:1::/:/bin/sh\n" for n in range(number))
+    with (host.place / "passwd").open("a") as passwd:
+        passwd.writelines(f"u{n}:x:{host.first + 3 + n}:1::/:/bin/sh\n" for n in range(number))
     for n in range(number):
-        shop.account(f"a{n}", f"users: [u{n}]\n")
+        host.account(f"a{n}", f"users: [u{n}]\n")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.kernel.host import Shop
+from tests.support.kernel.host import TestHost
 from tests.support.paths import HOSTILE
 from tests.support.waiting import wait_for
 
@@ -42,10 +42,10 @@ def silent(program: Path, home: Path, uid: int, *how: str, source: str = "/dev/v
         yield process.pid
 
 
-def ran(shop: Shop, among: int, *words: str, seconds: float = 20) -> subprocess.CompletedProcess[str]:
+def ran(host: TestHost, among: int, *words: str, seconds: float = 20) -> subprocess.CompletedProcess[str]:
     """The command, among the mounts of a process; it has to end in so many seconds. What does not is not waited for:
     it may be one that nothing can end."""
-    command = ["nsenter", f"--mount=/proc/{among}/ns/mnt", *shop.command(*words)]
+    command = ["nsenter", f"--mount=/proc/{among}/ns/mnt", *host.command(*words)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         out, err = process.communicate(timeout=seconds)
@@ -60,11 +60,11 @@ def wait_for_state(pid: int, state: str) -> None:
     wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == state, what=f"process {pid} is in state {state}")
 
 
-def homes(shop: Shop, place: Path) -> dict[str, Path]:
-    """A home for each user of the shop, below a directory that only root writes to."""
+def homes(host: TestHost, place: Path) -> dict[str, Path]:
+    """A home for each user of the host, below a directory that only root writes to."""
     found = {}
     lines = []
-    for line in (shop.place / "passwd").read_text().splitlines():
+    for line in (host.place / "passwd").read_text().splitlines():
         name, word, uid, gid, about, home, shell = line.split(":")
         if uid != "0":
             found[name] = place / name
@@ -72,5 +72,5 @@ def homes(shop: Shop, place: Path) -> dict[str, Path]:
             os.chown(found[name], int(uid), int(gid))
             home = str(found[name])
         lines.append(":".join((name, word, uid, gid, about, home, shell)))
-    (shop.place / "passwd").write_text("\n".join(lines) + "\n")
+    (host.place / "passwd").write_text("\n".join(lines) + "\n")
     return found

@@ -19,7 +19,7 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.pam import profile
 from paas_isolate.linux.pam.doors import DoorDirectory
 from tests.support.kernel import login_stacks
-from tests.support.kernel.pam_build import ADMIN, CUSTOMERS, MODERN, OPERATOR, PEOPLE, UIDS, Kit, Person
+from tests.support.kernel.pam_build import ADMIN, CUSTOMERS, MODERN, OPERATOR, PEOPLE, UIDS, PamBuild, Person
 from tests.support.kernel.pam_session import Session, told
 from tests.support.waiting import wait_for
 
@@ -28,7 +28,7 @@ PENALTY = "penalty"
 
 _SSHD = """\
 ListenAddress 127.0.0.1:{port}
-HostKey {kit}/host_key
+HostKey {pam_build}/host_key
 AuthorizedKeysFile /run/sshd/authorized_keys
 StrictModes no
 UsePAM yes
@@ -45,14 +45,14 @@ PidFile none
 Subsystem sftp internal-sftp
 """
 _SSH = """\
-Host house
+Host host
     HostName 127.0.0.1
     Port {port}
-    HostKeyAlias house
+    HostKeyAlias host
     UserKnownHostsFile {place}/known_hosts
     GlobalKnownHostsFile /dev/null
     StrictHostKeyChecking yes
-    IdentityFile {kit}/key
+    IdentityFile {pam_build}/key
     IdentitiesOnly yes
     IdentityAgent none
     NumberOfPasswordPrompts 1
@@ -75,21 +75,21 @@ def near(directory: Path) -> Iterator[str]:
         os.close(fd)
 
 
-class House:
+class LoginHost:
     """Customers with their leaves and doors, the module in the stacks, and sshd before it."""
 
     def __init__(
         self,
         place: Path,
-        kit: Kit,
+        pam_build: PamBuild,
         cgroups: CgroupTree,
         *,
         open_on_failure: bool = False,
         lines: Sequence[str] | None = None,
     ) -> None:
         """`lines` stand in the place of ours."""
-        self.place, self.kit, self.cgroups = place, kit, cgroups
-        self.module = Path(shutil.copy(kit.module, place))
+        self.place, self.pam_build, self.cgroups = place, pam_build, cgroups
+        self.module = Path(shutil.copy(pam_build.module, place))
         self.doors = place / "doors"
         self.syslog: list[str] = []
         self._undo = ExitStack()
@@ -108,7 +108,7 @@ class House:
         self._undo.close()
 
     def inside(self, *command: str, check: bool = True, patience: float = 60) -> subprocess.CompletedProcess[str]:
-        """Root's, in the house; for so many seconds at most."""
+        """Root's, in the login_host; for so many seconds at most."""
         enter = ["nsenter", f"--mount=/proc/{self._pid}/ns/mnt", f"--pid=/proc/{self._pid}/ns/pid_for_children"]
         done = subprocess.run([*enter, "--", *command], capture_output=True, text=True, timeout=patience, check=False)
         assert not check or done.returncode == 0, done.stderr
@@ -120,7 +120,7 @@ class House:
 
     def transaction(self, service: str, who: Person) -> subprocess.CompletedProcess[str]:
         """What session.c has to say."""
-        return self.inside(str(self.kit.session), "/etc/pam.d", service, who.name)
+        return self.inside(str(self.pam_build.session), "/etc/pam.d", service, who.name)
 
     def logged(self, *words: str) -> list[str]:
         """The lines of the system's log that have all these words. What PAM logs is there before its answer is."""
@@ -138,17 +138,17 @@ class House:
         passwd = [f"{name}:x:{uid}:{uid}:{name}:/home/{name}:/bin/sh" for name, uid in people]
         passwd.append("sshd:x:74:74::/run/sshd:/usr/sbin/nologin")
         group = [*(f"{name}:x:{uid}:" for name, uid in people), "sshd:x:74:", f"sudo:x:27:{ADMIN.name}", "tty:x:5:"]
-        shadow = [f"{name}:{self.kit.hash}:20000:0:99999:7:::" for name, _ in people]
+        shadow = [f"{name}:{self.pam_build.hash}:20000:0:99999:7:::" for name, _ in people]
         texts = {"passwd": passwd, "group": group, "shadow": shadow}
         texts["nsswitch.conf"] = [f"{each}: files" for each in ("passwd", "group", "shadow", "hosts")]
         for name, lines in texts.items():
             (etc / name).write_text("\n".join(lines) + "\n")
         (etc / "shadow").chmod(0o600)
         (self.place / "environment").write_text(f"{login_stacks.STANDIN}=yes\n")
-        shutil.copy(self.kit.place / "key.pub", self.place / "authorized_keys")
-        key = " ".join((self.kit.place / "host_key.pub").read_text().split()[:2])
-        (self.place / "known_hosts").write_text(f"house {key}\n")
-        (self.place / "askpass").write_text(f"#!/bin/sh\nexec cat '{self.kit.place}/password'\n")
+        shutil.copy(self.pam_build.place / "key.pub", self.place / "authorized_keys")
+        key = " ".join((self.pam_build.place / "host_key.pub").read_text().split()[:2])
+        (self.place / "known_hosts").write_text(f"host {key}\n")
+        (self.place / "askpass").write_text(f"#!/bin/sh\nexec cat '{self.pam_build.place}/password'\n")
         (self.place / "askpass").chmod(0o700)
 
     def _leaves(self) -> None:
@@ -158,7 +158,7 @@ class House:
             paths += [f"users/{each.name}", leaf_of(each.name)]
             doors.set(str(each.uid), leaf_of(each.name))
         for path in paths:
-            if not self.cgroups.exists(path):  # another house has it, too
+            if not self.cgroups.exists(path):  # another login_host has it, too
                 self.cgroups.create(path)
         doors.complete()
 
@@ -185,9 +185,11 @@ class House:
         for _ in range(5):  # the port is free, and somebody else may take it first
             with socket.create_server(("127.0.0.1", 0)) as free:
                 port = free.getsockname()[1]
-            config = _SSHD.format(port=port, kit=self.kit.place) + (MODERN if self.kit.modern else "")
+            config = _SSHD.format(port=port, pam_build=self.pam_build.place) + (MODERN if self.pam_build.modern else "")
             (self.place / "sshd_config").write_text(f"{config}\n")
-            (self.place / "ssh_config").write_text(_SSH.format(port=port, place=self.place, kit=self.kit.place))
+            (self.place / "ssh_config").write_text(
+                _SSH.format(port=port, place=self.place, pam_build=self.pam_build.place)
+            )
             started = self._sshd()
             undo.callback(_end, started)
             if self._answers(started):
@@ -197,12 +199,12 @@ class House:
 
     def _sshd(self) -> subprocess.Popen[bytes]:
         private = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        setup = ["sh", str(SETUP), str(self.place), self.kit.sshd.unpacked]
-        sshd = [self.kit.sshd.program, "-D", "-e", "-f", str(self.place / "sshd_config")]
+        setup = ["sh", str(SETUP), str(self.place), self.pam_build.sshd.unpacked]
+        sshd = [self.pam_build.sshd.program, "-D", "-e", "-f", str(self.place / "sshd_config")]
         with open(self.place / "sshd.log", "wb") as log:
             return subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *private, *setup, *sshd],
-                env=self.kit.sshd.environment,
+                env=self.pam_build.sshd.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

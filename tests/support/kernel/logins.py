@@ -1,4 +1,4 @@
-"""Logins by ssh into a house, and who looks whether a customer's process is ever outside."""
+"""Logins by ssh into a login_host, and who looks whether a customer's process is ever outside."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple, Self
 
 from paas_isolate.linux.process import procfs
-from tests.support.kernel.login_host import House
+from tests.support.kernel.login_host import LoginHost
 from tests.support.kernel.login_stacks import STANDIN
 from tests.support.kernel.pam_build import CUSTOMERS, Person
 
@@ -26,61 +26,61 @@ class Login(NamedTuple):
     """Whether the session passed what stands after our lines."""
 
 
-def environment(house: House) -> dict[str, str]:
-    askpass = {"SSH_ASKPASS": f"{house.place}/askpass", "SSH_ASKPASS_REQUIRE": "force"}
-    return {"PATH": os.environ["PATH"], "HOME": str(house.place), **askpass}
+def environment(login_host: LoginHost) -> dict[str, str]:
+    askpass = {"SSH_ASKPASS": f"{login_host.place}/askpass", "SSH_ASKPASS_REQUIRE": "force"}
+    return {"PATH": os.environ["PATH"], "HOME": str(login_host.place), **askpass}
 
 
-def client(house: House, *, program: str = "ssh", way: str = KEY) -> list[str]:
-    return [program, "-F", f"{house.place}/ssh_config", "-o", f"PreferredAuthentications={way}"]
+def client(login_host: LoginHost, *, program: str = "ssh", way: str = KEY) -> list[str]:
+    return [program, "-F", f"{login_host.place}/ssh_config", "-o", f"PreferredAuthentications={way}"]
 
 
 @contextmanager
-def connection(house: House, who: Person, *options: str) -> Iterator[None]:
+def connection(login_host: LoginHost, who: Person, *options: str) -> Iterator[None]:
     """One without a session, in the background."""
-    command = [*client(house), "-N", *options, f"{who.name}@house"]
-    with subprocess.Popen(command, env=environment(house), stdin=subprocess.DEVNULL, cwd=house.place) as ssh:
+    command = [*client(login_host), "-N", *options, f"{who.name}@host"]
+    with subprocess.Popen(command, env=environment(login_host), stdin=subprocess.DEVNULL, cwd=login_host.place) as ssh:
         try:
             yield
         finally:
             ssh.kill()
 
 
-def run(house: House, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def run(login_host: LoginHost, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
-        env=environment(house),
+        env=environment(login_host),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=120,
-        cwd=house.place,
+        cwd=login_host.place,
     )
 
 
-def login(house: House, who: Person, *, way: str = KEY, look: str = LOOK) -> Login:
-    done = run(house, [*client(house, way=way), f"{who.name}@house", look])
+def login(login_host: LoginHost, who: Person, *, way: str = KEY, look: str = LOOK) -> Login:
+    done = run(login_host, [*client(login_host, way=way), f"{who.name}@host", look])
     said = done.stdout + done.stderr
     assert "Permission denied (" not in said, f"{who.name} was not known by {way}: {said}"
-    return Login(done.returncode, said, cgroup_told(house, done.stdout), "beside=yes" in done.stdout)
+    return Login(done.returncode, said, cgroup_told(login_host, done.stdout), "beside=yes" in done.stdout)
 
 
-def cgroup_told(house: House, said: str) -> str:
+def cgroup_told(login_host: LoginHost, said: str) -> str:
     found = [line.removeprefix("cgroup=") for line in said.splitlines() if line.startswith("cgroup=")]
-    return house.cgroups.path_of(found[0]) if found else ""
+    return login_host.cgroups.path_of(found[0]) if found else ""
 
 
 class Checker:
-    """Looks at every process of customers of the house, all the time, and keeps what was outside.
+    """Looks at every process of customers of the login_host, all the time, and keeps what was outside.
 
     A process is a customer's once its real uid is: before the login, sshd reads the keys with the user's effective uid,
     and is root all the same.
     """
 
-    def __init__(self, house: House, *, every: float = 0.02) -> None:
+    def __init__(self, login_host: LoginHost, *, every: float = 0.02) -> None:
         self.looks, self.pids = 0, set[int]()
         self.programs, self.outside = set[tuple[str, str]](), set[str]()
-        self._base = house.cgroups.root[len(house.cgroups.mount) :] + "/"
+        self._base = login_host.cgroups.root[len(login_host.cgroups.mount) :] + "/"
         self._every, self._stop = every, threading.Event()
         self._uids = {each.uid for each in CUSTOMERS}
         self._thread = threading.Thread(target=self._turn)

@@ -9,7 +9,7 @@ for file in passwd shadow group nsswitch.conf pam.d; do
 done
 
 mkdir "$place/dev"
-mount -t tmpfs -o mode=755 house "$place/dev"
+mount -t tmpfs -o mode=755 tmpfs "$place/dev"
 for node in null zero full random urandom tty ptmx log; do
     : >"$place/dev/$node"
 done
@@ -19,12 +19,12 @@ done
 mount --bind "$place/log" "$place/dev/log"
 mkdir "$place/dev/pts" "$place/dev/shm"
 mount --bind /dev/pts "$place/dev/pts"
-mount -t tmpfs house "$place/dev/shm"
+mount -t tmpfs tmpfs "$place/dev/shm"
 ln -s /proc/self/fd "$place/dev/fd"
 mount --rbind "$place/dev" /dev
 
 for directory in run var/log home; do
-    mount -t tmpfs -o mode=755 house "/$directory"
+    mount -t tmpfs -o mode=755 tmpfs "/$directory"
 done
 mkdir -m 755 /run/sshd
 cp "$place/authorized_keys" "$place/environment" /run/sshd

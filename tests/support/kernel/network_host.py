@@ -2,14 +2,14 @@
 
 import subprocess
 
-from tests.support.kernel.host import Shop
+from tests.support.kernel.host import TestHost
 
 
-class Wired:
+class NetworkHost:
     """A hosting machine whose network is a namespace."""
 
-    def __init__(self, shop: Shop, name: str) -> None:
-        self.shop, self.name = shop, name
+    def __init__(self, host: TestHost, name: str) -> None:
+        self.host, self.name = host, name
         waits = "mount -t bpf bpf /sys/fs/bpf && echo && exec sleep infinity"  # pins last as long as this mount does
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", waits]
         self.holder = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -30,7 +30,7 @@ class Wired:
         return sorted(self.inside("nft", "--stateless", "list", "table", "inet", "paas_isolate").stdout.split())
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.inside(*self.shop.command(*words))
+        return self.inside(*self.host.command(*words))
 
     def addresses(self) -> set[str]:
         routes = self.inside("ip", "-4", "route", "show", "table", "local", "proto", "119").stdout

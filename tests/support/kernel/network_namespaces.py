@@ -67,7 +67,7 @@ def datagram(address, port=8080):
 
 
 @dataclass
-class Namespace:
+class NetworkNamespace:
     """A network namespace; `play` runs lines of Python in it and gives what they print, a line each."""
 
     name: str
@@ -111,11 +111,11 @@ def _indented(program: str) -> str:
 
 
 @contextmanager
-def opened() -> Iterator[Namespace]:
+def opened() -> Iterator[NetworkNamespace]:
     name = f"paas-test-{secrets.token_hex(4)}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
-        space = Namespace(name)
+        space = NetworkNamespace(name)
         space.inside("ip", "link", "set", "lo", "up")
         for address in (A4, B4, "10.77.0.3", A6, B6):
             space.inside("ip", "address", "add", f"{address}/{128 if ':' in address else 32}", "dev", "lo")
@@ -125,11 +125,11 @@ def opened() -> Iterator[Namespace]:
 
 
 @contextmanager
-def neighbour_of(machine: Namespace) -> Iterator[Namespace]:
+def neighbour_of(machine: NetworkNamespace) -> Iterator[NetworkNamespace]:
     name = f"paas-lan-{secrets.token_hex(4)}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
-        neighbour = Namespace(name)
+        neighbour = NetworkNamespace(name)
         machine.inside("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "eth7", "netns", name)
         for each, last in ((machine, 1), (neighbour, 2)):
             each.inside("ip", "address", "add", f"192.0.2.{last}/24", "dev", "eth7")

@@ -35,7 +35,7 @@ UIDS = range(_FIRST, _FIRST + 10)
 """Those of customers, and of administrators who are exempt: `admin` by a group, `operator1` by name."""
 
 
-class Kit(NamedTuple):
+class PamBuild(NamedTuple):
     """`place` has host_key, key and password; `module` is sealed."""
 
     place: Path
@@ -46,7 +46,7 @@ class Kit(NamedTuple):
     modern: bool
 
 
-def make(place: Path) -> Kit:
+def make(place: Path) -> PamBuild:
     workshop.have(PROGRAMS)
     sshd = workshop.daemon("sshd", "openssh-server")
     pam = shutil.copytree(PAM, place / "pam")
@@ -62,4 +62,4 @@ def make(place: Path) -> Kit:
     done = subprocess.run(crypt, input=password, capture_output=True, text=True, check=True)
     asked = [sshd.program, "-T", "-f", "/dev/null", "-h", f"{place}/host_key", "-o", MODERN.replace(" ", "=")]
     modern = subprocess.run(asked, env=sshd.environment, capture_output=True).returncode == 0
-    return Kit(place, pam / "pam_paas_isolate.so", session, sshd, done.stdout, modern)
+    return PamBuild(place, pam / "pam_paas_isolate.so", session, sshd, done.stdout, modern)

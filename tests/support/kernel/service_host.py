@@ -14,7 +14,7 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
-from tests.support.kernel.host import NO_LIMIT, Shop
+from tests.support.kernel.host import NO_LIMIT, TestHost
 from tests.support.kernel.pam_session import STRICT
 from tests.support.kernel.pam_sources import RUN
 from tests.support.waiting import wait_for
@@ -30,21 +30,21 @@ def build(place: Path) -> Path:
     return program
 
 
-class Workplace:
+class ServiceHost:
     """`alice` has a home, and whatever services a test writes for her."""
 
-    def __init__(self, shop: Shop, keeper: Path, home: Path) -> None:
-        self.shop, self.keeper = shop, keeper
+    def __init__(self, host: TestHost, keeper: Path, home: Path) -> None:
+        self.host, self.keeper = host, keeper
         self.home = home
         home.chmod(0o755)  # what pytest makes lies below a directory of root's alone
-        os.chown(home, shop.first, shop.first)
-        passwd = shop.place / "passwd"
-        line = f"alice:x:{shop.first}:{shop.first}::{shop.place}:"
-        passwd.write_text(passwd.read_text().replace(line, line.replace(str(shop.place), str(self.home))))
+        os.chown(home, host.first, host.first)
+        passwd = host.place / "passwd"
+        line = f"alice:x:{host.first}:{host.first}::{host.place}:"
+        passwd.write_text(passwd.read_text().replace(line, line.replace(str(host.place), str(self.home))))
 
     def command(self, *words: str) -> list[str]:
         bind = f'mount --bind {self.keeper.parent} /usr/local/sbin && exec "$@"'
-        return self.shop.inside("sh", "-c", bind, "sh", *self.shop.command(*words))
+        return self.host.inside("sh", "-c", bind, "sh", *self.host.command(*words))
 
     def __call__(self, *words: str, code: int | None = 0) -> str:
         """`code` is the exit status that is expected, None where any is."""
@@ -55,14 +55,14 @@ class Workplace:
     def services(self, text: str, more: str = "") -> None:
         """`text` is lines of services, each `name: {...}`; all get a limit that needs no controller."""
         lines = "".join(f"  {line.rstrip()[:-1]}, {NO_LIMIT}}}\n" for line in text.strip().splitlines())
-        self.shop.account("alice", f"services:\n{lines}{more}")
+        self.host.account("alice", f"services:\n{lines}{more}")
 
     def reconcile(self, *words: str, code: int | None = 0) -> str:
         return self("reconcile", *words, code=code)
 
     def members(self, leaf: str) -> set[int]:
         try:
-            pids = Path(self.shop.cgroups.root, "users/alice", leaf, "cgroup.procs").read_text().split()
+            pids = Path(self.host.cgroups.root, "users/alice", leaf, "cgroup.procs").read_text().split()
         except FileNotFoundError:
             return set()
         return set(map(int, pids))
@@ -74,7 +74,7 @@ class Workplace:
 
     def _beginning(self, leaf: str) -> bool:
         ours = [pid for pid in self.members(leaf) if procfs.name(pid) == "paas-run"]
-        record = self.shop.place / "run/services" / f"alice.{leaf}"
+        record = self.host.place / "run/services" / f"alice.{leaf}"
         if ours and record.exists() and "\nkeeper " in record.read_text() and "\nmain " not in record.read_text():
             return True
         return any((found := procfs.identity(pid)) and found.parent in ours for pid in ours)
@@ -103,7 +103,7 @@ class Workplace:
             process.wait(30)
 
 
-Place = TypeVar("Place", bound=Workplace)
+Place = TypeVar("Place", bound=ServiceHost)
 
 
 @contextmanager
@@ -111,6 +111,6 @@ def opened(
     kind: type[Place], shops: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path, *, first: int = ALICE
 ) -> Iterator[Place]:
     """`first` is the uid of alice."""
-    shop = Shop(shops.mktemp("shop"), cgroups, first=first)
+    host = TestHost(shops.mktemp("host"), cgroups, first=first)
     with tempfile.TemporaryDirectory() as home:
-        yield kind(shop, keeper, Path(home))
+        yield kind(host, keeper, Path(home))

@@ -37,7 +37,7 @@ def build(place: Path, *more: str) -> Path:
     return place / "paas-run"
 
 
-class Stage:
+class ShimHost:
     """One leaf, a home that is the customer's, and paas-run."""
 
     def __init__(self, home: Path, program: Path, cgroups: CgroupTree) -> None:

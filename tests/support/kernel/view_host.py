@@ -10,7 +10,7 @@ from typing import Any
 
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
-from tests.support.kernel.host import ALICE, BOB, CAROL, Shop
+from tests.support.kernel.host import ALICE, BOB, CAROL, TestHost
 from tests.support.kernel.pam_session import QUIET, Built
 from tests.support.waiting import wait_for
 
@@ -19,24 +19,24 @@ LISTS = "import json, os; print(json.dumps(sorted(os.listdir({path!r}))))"
 PYTHON = ("/usr/bin/python3", "-ISc")
 
 
-class Sight:
-    """`shop` must not lie below what a view covers."""
+class ViewHost:
+    """`host` must not lie below what a view covers."""
 
-    def __init__(self, shop: Shop, launcher: Path, module: Built) -> None:
-        self.shop, self.launcher, self.module = shop, launcher, module
-        self.run_directory = shop.place / "run"
-        (shop.place / "secret").mkdir()
+    def __init__(self, host: TestHost, launcher: Path, module: Built) -> None:
+        self.host, self.launcher, self.module = host, launcher, module
+        self.run_directory = host.place / "run"
+        (host.place / "secret").mkdir()
         first = 300_000 + secrets.randbelow(100_000) * 100  # runs beside each other sweep in what has their uids
         self.alice, self.bob, self.carol = first, first + 1, first + 2
-        config, passwd = shop.etc / "config.yaml", shop.place / "passwd"
+        config, passwd = host.etc / "config.yaml", host.place / "passwd"
         text = config.read_text().replace(f"last_uid: {CAROL}", f"last_uid: {first + 99}")
         config.write_text(text.replace(f"first_uid: {ALICE}", f"first_uid: {first}"))
         users = [f"u{n}:x:{first + 3 + n}:1::/:/bin/sh\n" for n in range(90)]
         text = passwd.read_text().replace(str(ALICE), str(first)).replace(str(BOB), str(first + 1))
         passwd.write_text(text.replace(str(CAROL), str(first + 2)) + "".join(users))
-        config.write_text(f"{config.read_text()}private: {{tmp: {shop.place}/private}}\nhide: [{shop.place}/secret]\n")
-        decisions.save(str(shop.place / "state"), Decisions(launcher=True))
-        waits = f"mount --make-rshared / && mount --bind {shop.place}/passwd /etc/passwd && mkdir -p /var/tmp"
+        config.write_text(f"{config.read_text()}private: {{tmp: {host.place}/private}}\nhide: [{host.place}/secret]\n")
+        decisions.save(str(host.place / "state"), Decisions(launcher=True))
+        waits = f"mount --make-rshared / && mount --bind {host.place}/passwd /etc/passwd && mkdir -p /var/tmp"
         own = ("--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child")
         script = f"{waits} && echo && exec sleep infinity"
         self.holder = subprocess.Popen(["unshare", *own, "sh", "-c", script], stdout=subprocess.PIPE)
@@ -56,7 +56,7 @@ class Sight:
     def command(self, *words: str) -> list[str]:
         """The words that run paas-isolate on the host, with PYTHONPATH of its own."""
         places = (("--etc", "etc"), ("--state", "state"), ("--run", "run"))
-        options = [word for name, place in places for word in (name, str(self.shop.place / place))]
+        options = [word for name, place in places for word in (name, str(self.host.place / place))]
         path = f"PYTHONPATH={os.pathsep.join(sys.path)}"
         return [*self._nsenter, "env", path, sys.executable, "-m", "paas_isolate", *options, *words]
 
@@ -68,7 +68,7 @@ class Sight:
 
     def sell(self, *names: str, text: str = PRIVATE) -> None:
         for name in names:
-            self.shop.account(name, f"limits: {{memory: {{kill: process}}}}\n{text}")
+            self.host.account(name, f"limits: {{memory: {{kill: process}}}}\n{text}")
         self.paas("reconcile")
 
     def enter(self, name: str, *command: str) -> list[str]:
@@ -111,7 +111,7 @@ class Sight:
         return self.inside(sys.executable, "-c", way, name, *words, env=path)
 
     def uid(self, name: str) -> int:
-        for line in (self.shop.place / "passwd").read_text().splitlines():
+        for line in (self.host.place / "passwd").read_text().splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split(":")[2])
         raise AssertionError(name)
@@ -121,7 +121,7 @@ class Sight:
         return self.inside(*self.session_command(name, *options)).stdout.splitlines()
 
     def session_command(self, name: str, *options: str) -> list[str]:
-        confdir = self.shop.place / "pam.d"
+        confdir = self.host.place / "pam.d"
         confdir.mkdir(exist_ok=True)
         doors = f"doors={self.run_directory}/doors"
         command = self.module.command(
@@ -130,6 +130,6 @@ class Sight:
         return [*command, "/tmp/whose"]
 
 
-def lives(sight: Sight, uid: int) -> list[int]:
+def lives(view_host: ViewHost, uid: int) -> list[int]:
     """The pids of a customer's processes, of which there are some."""
-    return wait_for(lambda: sight.pids(uid), what=f"a process of {uid} is there")
+    return wait_for(lambda: view_host.pids(uid), what=f"a process of {uid} is there")

@@ -17,7 +17,7 @@ RULES = Rules(owners=frozenset({Grant(1001, "10.77.0.2")}))
 READY = PreparedRuleset(b"spelled", frozenset())
 
 
-class Hands:
+class FakeNetwork:
     """What was done, in `done`."""
 
     def __init__(self, *, taken: frozenset[int] = frozenset(), refuses: bool = False) -> None:
@@ -46,9 +46,9 @@ class Hands:
         self.done.append(("set", wanted, found))
 
 
-def wheel(hands: Hands) -> Any:
+def state(fake: FakeNetwork) -> Any:
     return SimpleNamespace(
-        kernel=Kernel(cast("Any", None), network=cast("Any", hands)), intent=SimpleNamespace(fleet=None)
+        kernel=Kernel(cast("Any", None), network=cast("Any", fake)), intent=SimpleNamespace(fleet=None)
     )
 
 
@@ -58,32 +58,32 @@ def bought(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_ready_is_laid_at_once() -> None:
-    hands = Hands()
-    (outcome,) = network.reinstall_ruleset(wheel(hands), READY)
-    assert hands.done == [("lay", READY, RULES)]
+    fake = FakeNetwork()
+    (outcome,) = network.reinstall_ruleset(state(fake), READY)
+    assert fake.done == [("lay", READY, RULES)]
     assert str(outcome.step) == "make the ruleset of the network, for 1 addresses and uids"
     assert outcome.status is Status.DONE
 
 
 @pytest.mark.parametrize(
-    ("hands", "ready"),
+    ("fake", "ready"),
     [
-        pytest.param(Hands(), None, id="nothing is ready"),
-        pytest.param(Hands(taken=frozenset({8300})), READY, id="the machine listens where it did not"),
-        pytest.param(Hands(refuses=True), READY, id="nft refuses it"),
+        pytest.param(FakeNetwork(), None, id="nothing is ready"),
+        pytest.param(FakeNetwork(taken=frozenset({8300})), READY, id="the machine listens where it did not"),
+        pytest.param(FakeNetwork(refuses=True), READY, id="nft refuses it"),
     ],
 )
-def test_else_it_is_worked_out(hands: Hands, ready: PreparedRuleset | None) -> None:
-    (outcome,) = network.reinstall_ruleset(wheel(hands), ready)
-    assert hands.done == [("set", RULES, None)]
+def test_else_it_is_worked_out(fake: FakeNetwork, ready: PreparedRuleset | None) -> None:
+    (outcome,) = network.reinstall_ruleset(state(fake), ready)
+    assert fake.done == [("set", RULES, None)]
     assert outcome.status is Status.DONE
 
 
 @pytest.mark.parametrize("found", [None, Rules()])
 def test_only_a_ruleset_that_is_as_it_should_be_is_made_ready(found: Rules | None) -> None:
-    hands = Hands()
+    fake = FakeNetwork()
     wanted = World(network=Network(rules=RULES))
     look: Any = SimpleNamespace(desired=wanted, observed=World(network=Network(rules=found)))
-    assert network.prepared(wheel(hands), look) is None
-    assert hands.done == []
-    assert network.prepared(wheel(hands), look.__class__(desired=wanted, observed=wanted)) == READY
+    assert network.prepared(state(fake), look) is None
+    assert fake.done == []
+    assert network.prepared(state(fake), look.__class__(desired=wanted, observed=wanted)) == READY

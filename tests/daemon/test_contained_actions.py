@@ -1,4 +1,4 @@
-"""The loop's hands and ears raise nothing, whatever is raised in them."""
+"""The loop's actions and event sources raise nothing, whatever is raised in them."""
 
 from collections.abc import Iterator
 
@@ -13,27 +13,27 @@ from paas_isolate.linux.events.event import Event, EventKind
 
 
 class Raising:
-    """Every hand of it raises."""
+    """Every action of it raises."""
 
     def __getattr__(self, name: str) -> object:
-        def hand(*_: object) -> object:
+        def action(*_: object) -> object:
             raise RecursionError(name)
 
-        return hand
+        return action
 
 
-def test_every_hand_is_contained_and_everything_is_looked_at_instead() -> None:
+def test_every_action_is_contained_and_everything_is_looked_at_instead() -> None:
     told: list[tuple[str, Trouble]] = []
-    hands: DaemonActions = ContainedActions(Raising(), lambda what, found: told.append((what, found)))  # type: ignore[arg-type]
+    actions: DaemonActions = ContainedActions(Raising(), lambda what, found: told.append((what, found)))  # type: ignore[arg-type]
     heard = Event(EventKind.KNOB, "users/bob")
-    assert hands.reconcile_all()
-    assert hands.grace() == 60
-    assert hands.until_services() == 60
-    assert hands.until_strays() == 60
-    assert (hands.quick_check(), hands.repair_knob(heard), hands.repair_network([heard])) == (False, False, False)
-    assert (hands.move_strays([1]), hands.run_services([]), hands.keep_rcu_warm()) == (False, False, False)
-    assert hands.apply_files(["x"]) == 0
-    hands.note_writer(heard)
+    assert actions.reconcile_all()
+    assert actions.grace() == 60
+    assert actions.until_services() == 60
+    assert actions.until_strays() == 60
+    assert (actions.quick_check(), actions.repair_knob(heard), actions.repair_network([heard])) == (False, False, False)
+    assert (actions.move_strays([1]), actions.run_services([]), actions.keep_rcu_warm()) == (False, False, False)
+    assert actions.apply_files(["x"]) == 0
+    actions.note_writer(heard)
     assert len(told) == len([it for it in vars(DaemonActions) if not it.startswith("_")])
     assert all("RecursionError" in found.what for _, found in told)
 
