@@ -160,8 +160,8 @@ def test_what_runs_where_its_uid_is_another_accounts_now_ends_and_is_not_moved()
     observed = World(processes=there, members={"users/alice/login": (7, 8)})
     world = desired_state(wanted, desired_static(Intent(wanted, MACHINE), device_of=lambda _: DISK), observed)
     assert world.revoked == {("users/alice/login", 1001)}
-    assert [it.pid for it in world.processes] == [9]
-    (end,) = (it for it in diff(world, observed) if isinstance(it, EndRevoked))
+    assert [process.pid for process in world.processes] == [9]
+    (end,) = (step for step in diff(world, observed) if isinstance(step, EndRevoked))
     assert str(end) == "end what runs in users/alice/login as uid 1001, which is another account's now"
     assert end.owner == "alice"
     assert rank(SetDoor("1001", "users/dave/login")) < rank(end) < rank(MoveProcess(there[2], "users/dave/other"))

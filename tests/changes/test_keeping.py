@@ -268,7 +268,7 @@ def test_at_most_one_that_is_up_is_taken_away_at_once(stale: list[bool], up: lis
         )
         for leaf, old, ending in zip(leaves, stale, asked, strict=False)
     }
-    working = {leaf for leaf, it in zip(leaves, up, strict=False) if it}
+    working = {leaf for leaf, listens in zip(leaves, up, strict=False) if listens}
     found = wished(kept, runs, up=working)
     away = [leaf for leaf in leaves if runs[leaf].stop_requested_at or (runs[leaf].digest == "old" and found.run[leaf])]
     ordered = [leaf for leaf in away if not runs[leaf].stop_requested_at]

@@ -62,4 +62,4 @@ def test_no_process_of_it_is_moved_and_others_are() -> None:
     for leave, moved in ((LEAVE, MOVED), ((), LEFT + MOVED)):
         places = Placement(fleet(alice, host=Host(leave=leave)))
         processes = [Process(n, alice.uids["alice"], path, 1) for n, path in enumerate(LEFT + MOVED)]
-        assert [it.cgroup for it in processes if places.correction(it)] == moved
+        assert [process.cgroup for process in processes if places.correction(process)] == moved

@@ -145,7 +145,7 @@ def test_a_traceback_is_not_continued_by_what_its_message_quotes(printed_by, tex
 def test_reasons_of_coverage_are_a_line_each(printed_by, text):
     reasons = [OriginReason(why, text) for why in OriginKind]
     said = list(coverage._reasons(reasons))
-    assert_harmless("".join(printed_by(output.line, it) for it in said), lines=len(said))
+    assert_harmless("".join(printed_by(output.line, text) for text in said), lines=len(said))
 
 
 def test_doctor_shows_what_it_found_escaped(monkeypatch, capsys, tmp_path):

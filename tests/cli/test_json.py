@@ -58,7 +58,7 @@ NO_DOCUMENT = {
 
 
 def test_every_command_that_shows_something_has_json() -> None:
-    have = {words for words, command in LEAVES.items() if any("--json" in it.opts for it in options(command))}
+    have = {words for words, command in LEAVES.items() if any("--json" in option.opts for option in options(command))}
     assert have == {*SHOW, *DO}
     assert have | NO_DOCUMENT.keys() == LEAVES.keys()
 
@@ -107,23 +107,25 @@ def test_check_has_a_document_where_config_yaml_cannot_be_used(place: CommandLin
     place.config("frobnicate: 1\n")
     result = place("check --json")
     assert result.exit_code == 2
-    assert [it["key"] for it in document(result)["complaints"]] == ["frobnicate"]
+    assert [complaint["key"] for complaint in document(result)["complaints"]] == ["frobnicate"]
 
 
 def test_status_lists_an_account_and_its_leaves(made: CommandLine) -> None:
     data = document(made("status alice --json"))
-    assert [it["path"] for it in data["cgroups"]] == [f"users/alice{leaf}" for leaf in ("", "/login", "/other", "/web")]
+    assert [cgroup["path"] for cgroup in data["cgroups"]] == [
+        f"users/alice{leaf}" for leaf in ("", "/login", "/other", "/web")
+    ]
     for cgroup in data["cgroups"]:
         assert cgroup.keys() == CGROUP
         assert cgroup["use"].keys() == USE
         assert cgroup["state"] == "ok"
         assert cgroup["knobs"]["cgroup.freeze"] == "0"
-    assert [it["name"] for it in document(made("status --json"))["cgroups"]] == ["alice"]
+    assert [cgroup["name"] for cgroup in document(made("status --json"))["cgroups"]] == ["alice"]
 
 
 def test_status_of_a_frozen_account(made: CommandLine) -> None:
     assert made("freeze alice").exit_code == 0
-    assert {it["state"] for it in document(made("status alice --json"))["cgroups"]} == {"frozen"}
+    assert {cgroup["state"] for cgroup in document(made("status alice --json"))["cgroups"]} == {"frozen"}
 
 
 def test_status_of_an_account_that_has_no_cgroup_yet(place: CommandLine) -> None:

@@ -31,7 +31,7 @@ def test_a_group_alone_shows_its_help(words: str) -> None:
 
 
 def missing(command: click.Command) -> list[str]:
-    return [it.make_metavar(click.Context(command)) for it in command.params if it.required]
+    return [parameter.make_metavar(click.Context(command)) for parameter in command.params if parameter.required]
 
 
 @pytest.mark.parametrize("words", [words for words, command in LEAVES.items() if missing(command)])
@@ -44,7 +44,7 @@ MANY = [words for words, it in LEAVES.items() if words != "me" and not any(each.
 
 @pytest.mark.parametrize("words", MANY)
 def test_a_word_too_many_is_named(words: str, place: CommandLine) -> None:
-    places = [it for it in LEAVES[words].params if isinstance(it, click.Argument)]
+    places = [parameter for parameter in LEAVES[words].params if isinstance(parameter, click.Argument)]
     given = (
         ["alice/web", "1"][: len(places)] if "put" not in words and "remove" not in words else ["alice"] * len(places)
     )
@@ -62,7 +62,9 @@ VALUES = [
 @pytest.mark.parametrize(("words", "option"), VALUES)
 @pytest.mark.parametrize("value", ["soon", "-1"])
 def test_a_value_that_is_none_of_the_options(words: str, option: str, value: str, place: CommandLine) -> None:
-    given = [it.human_readable_name for it in LEAVES[words].params if isinstance(it, click.Argument)]
+    given = [
+        parameter.human_readable_name for parameter in LEAVES[words].params if isinstance(parameter, click.Argument)
+    ]
     result = place(f"{words} {option}={value} {' '.join(given)}" if option[:2] == "--" else f"{words} {option} {value}")
     assert_refused(result, words, "Invalid value for", option, f"'{value}'" if value == "soon" else value)
 

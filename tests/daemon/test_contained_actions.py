@@ -34,7 +34,7 @@ def test_every_action_is_contained_and_everything_is_looked_at_instead() -> None
     assert (actions.move_strays([1]), actions.run_services([]), actions.keep_rcu_warm()) == (False, False, False)
     assert actions.apply_files(["x"]) == 0
     actions.note_writer(heard)
-    assert len(told) == len([it for it in vars(DaemonActions) if not it.startswith("_")])
+    assert len(told) == len([name for name in vars(DaemonActions) if not name.startswith("_")])
     assert all("RecursionError" in found.what for _, found in told)
 
 
@@ -49,7 +49,7 @@ class Deaf:
 
 def test_what_an_ear_cannot_understand_may_have_been_anything() -> None:
     told: list[str] = []
-    assert [it.kind for it in ContainedSource(Deaf(), lambda what, _: told.append(what)).read()] == [
+    assert [event.kind for event in ContainedSource(Deaf(), lambda what, _: told.append(what)).read()] == [
         EventKind.KNOB,
         EventKind.LOST,
     ]

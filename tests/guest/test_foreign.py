@@ -28,8 +28,8 @@ BODIES = {name: it.body() for name, it in FOREIGN.items()}
 def foreign(scene: tuple[Specs, Paas], people: Customers) -> Iterator[ForeignServices]:
     spec, paas = scene
     owner = people("alice")
-    for it in FOREIGN.values():
-        it.lay(owner)
+    for program in FOREIGN.values():
+        program.lay(owner)
     spec.config(network={})
     spec.sell("alice", limits={"pids": 400}, services=BODIES)
     paas("reconcile")
@@ -64,17 +64,17 @@ def test_each_answers_at_its_own_address_from_its_own_leaf(foreign: ForeignServi
             for other in pids_in(foreign.leaf(name))
             if os.stat(f"/proc/{other}").st_uid == 0 and comm(other) != "paas-run"
         ], name
-    assert {it["state"] for it in foreign.state().values()} == {"running"}
+    assert {state["state"] for state in foreign.state().values()} == {"running"}
     assert foreign.paas("reconcile").out == "nothing to do\n"
 
 
 def test_what_they_say_is_in_their_log_and_in_the_journal(foreign: ForeignServices) -> None:
     for name, word in {"gunicorn": "Listening at", "php": "fpm is running", "redis": "Ready to accept"}.items():
         assert word in foreign.log(name), foreign.log(name)
-        wait_for(lambda: any(word in str(it["MESSAGE"]) for it in in_journal("alice", name)), what=name)  # noqa: B023
+        wait_for(lambda: any(word in str(record["MESSAGE"]) for record in in_journal("alice", name)), what=name)  # noqa: B023
     found = in_journal("alice", "wasm")
-    assert {it["SYSLOG_IDENTIFIER"] for it in found} == {"alice/wasm"}
-    assert {it["_UID"] for it in found} == {str(foreign.owner.uid)}
+    assert {entry["SYSLOG_IDENTIFIER"] for entry in found} == {"alice/wasm"}
+    assert {entry["_UID"] for entry in found} == {str(foreign.owner.uid)}
     log = foreign.owner.home / "logs/wasm.log"
     assert (log.stat().st_uid, log.stat().st_mode & 0o777) == (foreign.owner.uid, 0o640)
 
@@ -85,8 +85,8 @@ def test_a_crash_is_mended(foreign: ForeignServices) -> None:
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not foreign.mains(), what="all have ended")
     states = foreign.state()
-    assert {it["state"] for it in states.values()} == {"restarting"}, states
-    assert all("signal 9" in str(it["detail"]) for it in states.values()), states
+    assert {state["state"] for state in states.values()} == {"restarting"}, states
+    assert all("signal 9" in str(state["detail"]) for state in states.values()), states
     turn(foreign)
     after = foreign.mains()
     assert all(after[name] != pid for name, pid in before.items())
@@ -108,7 +108,7 @@ def test_want_of_memory_ends_one_and_is_told(foreign: ForeignServices) -> None:
         deadline=60,
     )
     states = foreign.state()
-    assert all("out of memory" in str(it["detail"]) for it in states.values()), states
+    assert all("out of memory" in str(state["detail"]) for state in states.values()), states
     assert all(figures(foreign.leaf(name), "memory.events")["oom_kill"] for name in FOREIGN)
     turn(foreign)
     assert set(before.values()).isdisjoint(foreign.mains().values())
@@ -219,7 +219,10 @@ def test_a_log_is_put_aside_when_it_is_large(worker: Callable[..., Customer]) ->
     assert {path.name for path in logs.iterdir()} <= {"worker.log", "worker.log.1", "worker.log.2"}
     for path in logs.iterdir():
         assert path.stat().st_size < 1024 + 65536
-    wait_for(lambda: any(it["MESSAGE"] == "end" for it in in_journal("bob", "worker")), what="the journal has the end")
+    wait_for(
+        lambda: any(record["MESSAGE"] == "end" for record in in_journal("bob", "worker")),
+        what="the journal has the end",
+    )
 
 
 def test_a_fork_bomb_is_held_by_its_leaf_and_ends_with_it(worker: Callable[..., Customer], paas: Paas) -> None:
@@ -260,7 +263,7 @@ def test_three_hundred_services_stand_on_a_small_machine(
         assert max(descriptors) <= descriptors[0] + 5
         assert not _zombies()
         told = paas("status", "--json", "many7").json["cgroups"]
-        assert [it["service"]["state"] for it in told if it["service"]] == ["running"] * 10
+        assert [entry["service"]["state"] for entry in told if entry["service"]] == ["running"] * 10
     finally:
         systemctl("stop", UNIT)
 

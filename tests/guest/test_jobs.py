@@ -45,7 +45,7 @@ class JobScene:
 
     def state(self) -> dict[str, Any]:
         told = self.paas("status", "--json", "alice", code=None).json["cgroups"]
-        (found,) = (it["service"] for it in told if it["name"] == "nightly")
+        (found,) = (entry["service"] for entry in told if entry["name"] == "nightly")
         return dict(found)
 
     def log(self) -> str:
@@ -92,7 +92,7 @@ def test_a_mail_that_cannot_be_sent_is_told_in_the_log(jobs: JobScene, box: Path
     jobs.runs(run="exit 3", no_new_privs=True, on_failure={"mail": "alice@vm"})
     assert "paas-isolate: the mail about it ended with exit status " in jobs.log(), jobs.log()
     assert not box.exists()
-    assert any("the mail about it" in it["MESSAGE"] for it in in_journal("alice", "nightly"))
+    assert any("the mail about it" in record["MESSAGE"] for record in in_journal("alice", "nightly"))
 
 
 def test_nobody_is_told_of_what_ends_well(jobs: JobScene, box: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_hook_that_fails_is_told_in_the_log_and_the_journal(jobs: JobScene) ->
         "nobody answers",
         "paas-isolate: on_failure.run ended with exit status 9",
     ]
-    said = [it["MESSAGE"] for it in in_journal("alice", "nightly")]
+    said = [record["MESSAGE"] for record in in_journal("alice", "nightly")]
     assert "paas-isolate: on_failure.run ended with exit status 9" in said
 
 

@@ -139,7 +139,7 @@ def ssh(alice: Customer, paas: Paas, tmp_path: Path) -> Iterator[list[str]]:
         deadline=60,
     )
     options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "LogLevel=ERROR")
-    yield ["ssh", "-i", str(key), *(f"-o{it}" for it in options), f"{alice.name}@127.0.0.1"]
+    yield ["ssh", "-i", str(key), *(f"-o{option}" for option in options), f"{alice.name}@127.0.0.1"]
     wait_for(
         lambda: subprocess.run(["paas-isolate", "pam", "remove"]).returncode == 0, what="they do no longer", deadline=60
     )

@@ -81,7 +81,7 @@ def test_a_clock_that_is_set_is_heard() -> None:
         assert not waits.poll(100)
         time.clock_settime(time.CLOCK_REALTIME, time.time())
         assert waits.poll(2000)
-        assert [it.place for it in clock.read()] == ["the clock was set"]
+        assert [event.place for event in clock.read()] == ["the clock was set"]
         assert not waits.poll(100)
     finally:
         clock.close()

@@ -24,7 +24,7 @@ class Tree:
         self.killed: list[str] = []
 
     def children(self, path: str) -> list[str]:
-        return [it.rpartition("/")[2] for it in SOLD if it.rpartition("/")[0] == path]
+        return [account.rpartition("/")[2] for account in SOLD if account.rpartition("/")[0] == path]
 
     def pids(self, path: str) -> tuple[int, ...]:
         return ()

@@ -226,7 +226,7 @@ def test_a_head_that_is_not_ours_is_no_record(records: RecordsOnDisk, head: str)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.binary(max_size=300) | st.text(max_size=100).map(lambda it: f"{HEAD}\n{it}\n".encode()))
+@given(text=st.binary(max_size=300) | st.text(max_size=100).map(lambda text: f"{HEAD}\n{text}\n".encode()))
 def test_whatever_stands_there_is_a_run_or_none(records: RecordsOnDisk, text: bytes) -> None:
     records.write(text)
     run = records.seen(1)
@@ -245,7 +245,7 @@ def test_a_name_leads_to_its_leaf_and_back(directory: str, leaf: str, number: in
 
 
 def test_different_leaves_have_different_names() -> None:
-    leaves = [tree.leaf(*it) for it in (("a", "b"), ("a-b", "c"), ("a", "b-c"), ("a", "b.2"), ("b", "2"))]
+    leaves = [tree.leaf(*names) for names in (("a", "b"), ("a-b", "c"), ("a", "b-c"), ("a", "b.2"), ("b", "2"))]
     assert len({*map(name_of, leaves)}) == len(leaves)
 
 

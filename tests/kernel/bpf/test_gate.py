@@ -40,7 +40,7 @@ class GateHost:
         )
 
     def ask(self, uid: int, code: str) -> object:
-        """What the code leaves in `it`, or the name of the error that it ends with."""
+        """What the code leaves in `answer`, or the name of the error that it ends with."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(json.dumps([uid, code]) + "\n")
         self.process.stdin.flush()
@@ -66,7 +66,7 @@ def host(cgroups: CgroupTree) -> Iterator[GateHost]:
 
 def bind(at: str, port: int = 8080, kind: str = "SOCK_STREAM") -> str:
     family = "AF_INET6" if ":" in at else "AF_INET"
-    return f"s = socket.socket({family}, {kind}); s.bind(({at!r}, {port})); it = s.getsockname()[0]"
+    return f"s = socket.socket({family}, {kind}); s.bind(({at!r}, {port})); answer = s.getsockname()[0]"
 
 
 @pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
@@ -84,8 +84,8 @@ def test_a_customer_binds_addresses_of_their_own_only(host: GateHost, kind: str)
 def test_a_server_of_ipv6_only_has_the_ipv6_address(host: GateHost) -> None:
     for kind in ("SOCK_STREAM", "SOCK_DGRAM"):
         only = f"s = socket.socket(AF_INET6, {kind}); s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1); s.bind(('::', 80));"
-        assert host.ask(ALICE, only + "keep[1] = s; it = s.getsockname()[0]") == "::"
-    meet = f"c = socket.create_connection(({A6!r}, 80), 3); it = c.getpeername()[0]"
+        assert host.ask(ALICE, only + "keep[1] = s; answer = s.getsockname()[0]") == "::"
+    meet = f"c = socket.create_connection(({A6!r}, 80), 3); answer = c.getpeername()[0]"
     assert host.ask(ALICE, "keep[2] = socket.create_server(('::', 80), family=AF_INET6);" + meet) == A6
 
 
@@ -95,12 +95,10 @@ def test_everybody_has_a_localhost_of_their_own(host: GateHost, asked: str, port
     """Both serve at the same port, both by localhost, and each hears what they sent themselves."""
     family = "AF_INET6" if ":" in asked else "AF_INET"
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(asked, asked)
-    serve = (
-        f"keep['s'] = s = socket.socket({family}); s.bind(({asked!r}, {port})); s.listen(); it = s.getsockname()[:2]"
-    )
+    serve = f"keep['s'] = s = socket.socket({family}); s.bind(({asked!r}, {port})); s.listen(); answer = s.getsockname()[:2]"
     meet = (
         f"c = socket.create_connection(({name!r}, {port}), 3); p, a = keep['s'].accept(); c.sendall(str(uid).encode());"
-        "it = [p.recv(99).decode(), c.getpeername()[0], a[0], p.getsockname()[0]]"
+        "answer = [p.recv(99).decode(), c.getpeername()[0], a[0], p.getsockname()[0]]"
     )
     for uid in (ALICE, BOB):
         assert host.ask(uid, serve) == [asked, port]
@@ -113,20 +111,18 @@ def test_everybody_has_a_localhost_of_their_own(host: GateHost, asked: str, port
 
 
 def test_where_nobody_serves_localhost_is_the_machines(host: GateHost) -> None:
-    both = (
-        "keep[1] = socket.create_server(('127.0.0.1', 3306)); keep[2] = socket.create_server(('0.0.0.0', 25)); it = 1"
-    )
+    both = "keep[1] = socket.create_server(('127.0.0.1', 3306)); keep[2] = socket.create_server(('0.0.0.0', 25)); answer = 1"
     assert host.ask(0, both) == 1
     for port in (3306, 25):
-        ask = f"c = socket.create_connection(('127.0.0.1', {port}), 3); it = [*c.getpeername(), c.getsockname()[0]]"
+        ask = f"c = socket.create_connection(('127.0.0.1', {port}), 3); answer = [*c.getpeername(), c.getsockname()[0]]"
         assert host.ask(ALICE, ask) == ["127.0.0.1", port, "127.0.0.1"]
 
 
 def test_who_shares_the_machines_localhost_is_left_there(host: GateHost) -> None:
     assert host.ask(CAROL, bind("127.0.0.1")) == "127.0.0.1"
-    serve = "keep[1] = s = socket.create_server(('127.0.0.1', 7000)); it = s.getsockname()[0]"
+    serve = "keep[1] = s = socket.create_server(('127.0.0.1', 7000)); answer = s.getsockname()[0]"
     assert host.ask(CAROL, serve) == "127.0.0.1"
-    assert host.ask(STRANGER, "socket.create_connection(('127.0.0.1', 7000), 3); it = 'came'") == "came"
+    assert host.ask(STRANGER, "socket.create_connection(('127.0.0.1', 7000), 3); answer = 'came'") == "came"
 
 
 @pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
@@ -134,7 +130,7 @@ def test_only_grants_reach_an_address(host: GateHost, kind: str) -> None:
     """Nobody listens: what the gate lets pass is refused by the kernel, at once."""
     for address in (A4, A6, f"::ffff:{A4}"):
         family = "AF_INET6" if ":" in address else "AF_INET"
-        code = f"s = socket.socket({family}, {kind}); s.connect(({address!r}, 9)); it = 'passed'"
+        code = f"s = socket.socket({family}, {kind}); s.connect(({address!r}, 9)); answer = 'passed'"
         passed = "ConnectionRefusedError" if kind == "SOCK_STREAM" else "passed"
         asked = {uid: host.ask(uid, code) for uid in (ALICE, BOB, CAROL, FRONT, STRANGER, 0)}
         no = "PermissionError"
@@ -144,68 +140,66 @@ def test_only_grants_reach_an_address(host: GateHost, kind: str) -> None:
 def test_datagrams_go_by_the_same_rules(host: GateHost) -> None:
     for other in (B4, B6, f"::ffff:{B4}"):
         family = "AF_INET6" if ":" in other else "AF_INET"
-        send = f"it = socket.socket({family}, SOCK_DGRAM).sendto(b'x', ({other!r}, 9))"
+        send = f"answer = socket.socket({family}, SOCK_DGRAM).sendto(b'x', ({other!r}, 9))"
         assert host.ask(ALICE, send) == "PermissionError"
     for asked, name in (("0.0.0.0", "127.0.0.1"), ("::1", "::1"), ("127.0.0.1", "127.0.0.1")):
         family = "AF_INET6" if ":" in asked else "AF_INET"
         talk = (
             f"s, c = (socket.socket({family}, SOCK_DGRAM) for _ in range(2)); s.bind(({asked!r}, 5353));"
             f"c.settimeout(3); c.sendto(b'hello', ({name!r}, 5353)); said, a = s.recvfrom(9); s.sendto(said, a);"
-            "said, a = c.recvfrom(9); it = [said.decode(), a[0]]"
+            "said, a = c.recvfrom(9); answer = [said.decode(), a[0]]"
         )
         assert host.ask(ALICE, talk) == ["hello", name]
 
 
 def test_what_is_sent_to_the_world_keeps_the_machines_address(host: GateHost) -> None:
     code = "s = socket.socket(AF_INET, SOCK_DGRAM); s.bind(('0.0.0.0', 0)); s.connect(('192.0.2.9', 9));"
-    assert host.ask(ALICE, code + "it = s.getsockname()[0]") == "192.0.2.1"
+    assert host.ask(ALICE, code + "answer = s.getsockname()[0]") == "192.0.2.1"
 
 
 def test_a_namespace_of_ones_own_is_ones_own(host: GateHost) -> None:
     """Nothing of ours is in it, and nothing of it reaches ours."""
-    code = (
-        "libc.unshare(0x50000000); s = socket.socket(); s.bind(('127.0.0.1', 80)); it = s.getsockname()[0]"  # user, net
-    )
+    code = "libc.unshare(0x50000000); s = socket.socket(); s.bind(('127.0.0.1', 80)); answer = s.getsockname()[0]"  # user, net
     assert host.ask(ALICE, code) == "127.0.0.1"
 
 
 def test_bytes_are_counted_exactly(host: GateHost) -> None:
     """A datagram of n bytes is n + 28 at the IP layer; on lo it goes out and comes in."""
-    before = host.ask(0, "it = keeper.traffic().get('alice', [0] * 4)")
+    before = host.ask(0, "answer = keeper.traffic().get('alice', [0] * 4)")
     send = (
         "c = socket.socket(AF_INET, SOCK_DGRAM); s = socket.socket(AF_INET, SOCK_DGRAM); s.bind(('127.0.0.1', 4000));"
     )
-    assert host.ask(ALICE, send + "it = [c.sendto(b'x' * n, ('127.0.0.1', 4000)) for n in (1, 1000, 1400)]") == [
+    assert host.ask(ALICE, send + "answer = [c.sendto(b'x' * n, ('127.0.0.1', 4000)) for n in (1, 1000, 1400)]") == [
         1,
         1000,
         1400,
     ]
-    after = host.ask(0, "it = keeper.traffic()['alice']")
+    after = host.ask(0, "answer = keeper.traffic()['alice']")
     assert [new - old for new, old in zip(after, before, strict=True)] == [2485, 3, 2485, 3]  # type: ignore[call-overload]
 
 
 def test_a_changed_program_replaces_the_old_one_and_nothing_is_forgotten(host: GateHost) -> None:
-    host.ask(ALICE, "socket.socket(AF_INET, SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 4000)); it = 1")
-    before = host.ask(0, "it = keeper.traffic()['alice']")
+    host.ask(ALICE, "socket.socket(AF_INET, SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 4000)); answer = 1")
+    before = host.ask(0, "answer = keeper.traffic()['alice']")
     assert before[3] == 1  # type: ignore[index]
-    spoil = "keeper._pins.drop('bind4'); it = keeper.observe() is None"
+    spoil = "keeper._pins.drop('bind4'); answer = keeper.observe() is None"
     assert host.ask(0, spoil) is True
-    assert host.ask(0, "keeper.set(gate, None); it = keeper.observe() == gate") is True
+    assert host.ask(0, "keeper.set(gate, None); answer = keeper.observe() == gate") is True
     assert host.ask(ALICE, bind(B4)) == "PermissionError"
-    assert host.ask(0, "it = keeper.traffic()['alice']") == before
+    assert host.ask(0, "answer = keeper.traffic()['alice']") == before
 
 
 def test_elements_change_alone(host: GateHost) -> None:
     less = "gate._replace(homes={u: h for u, h in gate.homes.items() if u != uids[1]}, frontends=frozenset({33}))"
-    assert host.ask(0, f"other = {less}; keeper.set(other, gate); it = keeper.observe() == other") is True
+    assert host.ask(0, f"other = {less}; keeper.set(other, gate); answer = keeper.observe() == other") is True
     assert host.ask(BOB, bind(B4)) == "PermissionError"
     mixed = "other._replace(frontends=frozenset({33, uids[0]}), homes={**other.homes, uids[0]: other.homes[uids[2]]})"
-    assert host.ask(0, f"mixed = {mixed}; keeper.set(mixed, other); it = keeper.observe() == mixed") is True
-    assert host.ask(0, "keeper.set(other, mixed); it = keeper.observe() == other") is True
-    assert host.ask(0, f"keeper.set(gate, {less}); it = keeper.observe() == gate") is True
+    assert host.ask(0, f"mixed = {mixed}; keeper.set(mixed, other); answer = keeper.observe() == mixed") is True
+    assert host.ask(0, "keeper.set(other, mixed); answer = keeper.observe() == other") is True
+    assert host.ask(0, f"keeper.set(gate, {less}); answer = keeper.observe() == gate") is True
     assert host.ask(BOB, bind(B4)) == B4
 
 
 def test_nothing_is_left_of_it(host: GateHost) -> None:
-    assert host.ask(0, "keeper.remove(); it = keeper.there()") is False
+    assert host.ask(0, "keeper.remove(); answer = keeper.there()") is False
     assert host.ask(STRANGER, bind(A4)) == A4

@@ -27,11 +27,11 @@ def pid_of(daemon: RunningDaemon) -> int:
 def test_a_customer_is_told_of_the_own_account_alone(guests: ControlClients) -> None:
     told = guests.ask(ALICE, "me")["told"]
     assert told["account"] == "alice"
-    assert [it["path"] for it in told["cgroups"]] == [
+    assert [cgroup["path"] for cgroup in told["cgroups"]] == [
         "users/alice",
         *(f"users/alice/{leaf}" for leaf in ("web", "login", "other")),
     ]
-    assert {it["state"] for it in told["cgroups"]} == {"ok"}
+    assert {cgroup["state"] for cgroup in told["cgroups"]} == {"ok"}
     assert not re.search("bob|carol", json.dumps(told))
     assert guests.ask(BOB, "me")["told"]["account"] == "bob"
 
@@ -228,7 +228,7 @@ def test_what_is_left_behind_is_replaced_and_what_ends_leaves_nothing(
     wait_for(lambda: _answers(guests), what="the new one answers")
     assert (run / "control.sock").stat().st_mode & 0o777 == 0o666
     assert daemon.end() == 0
-    assert [it.name for it in run.iterdir() if it.name.startswith("control")] == []
+    assert [path.name for path in run.iterdir() if path.name.startswith("control")] == []
 
 
 def _answers(guests: ControlClients) -> bool:

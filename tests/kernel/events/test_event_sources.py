@@ -39,7 +39,7 @@ def heard(source: ProcConnectorSource, *uids: int) -> list[int]:
     last, seen = done.pid, set[int]()
 
     def comes() -> bool:
-        seen.update(it.pid for it in source.read())
+        seen.update(event.pid for event in source.read())
         return last in seen
 
     wait_for(comes, what="the last event of our own")
@@ -59,7 +59,7 @@ def test_who_is_paused_wakes_nobody_until_it_is_over(processes: ProcConnectorSou
     ours = (FIRST - 1, FIRST + 4, FIRST + 5, LAST)
     for paused in ((FIRST + 5,), (FIRST - 1, LAST, FIRST + 4), tuple(range(FIRST + 1, FIRST + 61))):
         processes.pause(frozenset(paused))
-        assert heard(processes, *ours) == [it for it in ours if it not in paused]
+        assert heard(processes, *ours) == [uid for uid in ours if uid not in paused]
     processes.pause(frozenset())
     processes.cost()
     assert heard(processes, *ours) == list(ours)
@@ -84,7 +84,7 @@ def test_programs_are_heard_whoever_begins_them(processes: ProcConnectorSource) 
         processes.listen(execs=execs)
         done = subprocess.Popen(["true"])
         done.wait()
-        seen = {it.pid for it in processes.read()}
+        seen = {event.pid for event in processes.read()}
         assert (done.pid in seen) is execs
 
 
@@ -95,7 +95,7 @@ def test_what_is_written_to_a_file_that_is_ignored_wakes_nobody(cgroups: CgroupT
 
     def told(path: Path) -> bool:
         subprocess.run(["sh", "-c", f"echo {'0' if path == knob else 'max'} >{path}"], check=True)
-        return any(it.place == os.path.basename(cgroups.root) for it in source.read())
+        return any(event.place == os.path.basename(cgroups.root) for event in source.read())
 
     try:
         assert told(knob)
@@ -115,7 +115,7 @@ source = MountTableSource()
 for words in (["-t", "tmpfs", "none", home], ["--bind", other, other], []):
     if words:
         subprocess.run(["mount", *words], check=True)
-    print([it.place for it in source.read()])
+    print([event.place for event in source.read()])
 """
 
 

@@ -89,8 +89,8 @@ def test_many_uids_are_written_without_a_look_at_who_has_them(wired: NetworkHost
     for _ in range(2):
         assert wired.run("reconcile").returncode == 0
         listed = wired.inside("nft", "--json", "list", "set", "inet", "paas_isolate", "owners4").stdout
-        (owners,) = (it["set"]["elem"] for it in json.loads(listed)["nftables"] if "set" in it)
-        assert uids < {it["concat"][0] for it in owners}
+        (owners,) = (entry["set"]["elem"] for entry in json.loads(listed)["nftables"] if "set" in entry)
+        assert uids < {owner["concat"][0] for owner in owners}
         assert wired.run("reconcile").stdout.strip() == "nothing to do"
         wired.inside("nft", "flush", "ruleset")
 
@@ -323,10 +323,10 @@ def test_net_test_tells_which_promises_hold(wired: NetworkHost) -> None:
     wired.host.account("carol")
     wired.run("reconcile")
     done = wired.run("net", "test", "alice", "bob", "carol", "--json")
-    found = {it["name"]: it for it in json.loads(done.stdout)}
-    assert done.returncode == 0, [it["broken"] for it in found.values()]
+    found = {check["name"]: check for check in json.loads(done.stdout)}
+    assert done.returncode == 0, [entry["broken"] for entry in found.values()]
     assert found["who may connect is heard"]["tried"] == 4 * (3 + 1)
-    assert all(it["tried"] for it in found.values())
+    assert all(entry["tried"] for entry in found.values())
     wired.inside("nft", "delete table inet paas_isolate")
     wired.inside("sh", "-c", f"rm {PINS}/*4 {PINS}/*6")
     done = wired.run("net", "test", "alice", "bob")
@@ -342,8 +342,8 @@ def test_of_fifty_customers_nobody_reaches_another(wired: NetworkHost) -> None:
     assert wired.run("reconcile").returncode == 0
     names = [path.stem for path in (wired.host.etc / "accounts.d").iterdir()]
     done = wired.run("net", "test", *names, "--json")
-    found = {it["name"]: it for it in json.loads(done.stdout)}
-    assert done.returncode == 0, {it["name"]: it["broken"][:3] for it in found.values() if it["broken"]}
+    found = {check["name"]: check for check in json.loads(done.stdout)}
+    assert done.returncode == 0, {entry["name"]: entry["broken"][:3] for entry in found.values() if entry["broken"]}
     ways = 2 * 2  # addresses, protocols
     assert found["who may connect is heard"]["tried"] == 50 * ways
     assert found["who may not connect is not heard"]["tried"] == (50 * 49 + 50) * ways  # nobody knocks everywhere too

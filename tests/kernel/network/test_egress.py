@@ -111,7 +111,7 @@ def test_an_egress_is_seen_again_and_what_spoils_it_too(guarded: NetworkNamespac
     long = ("allow dns", "allow 10.0.0.0/8 port 25", "deny all")
     sold = {ALICE: long, BOB: ("deny smtp",), PEER: ("deny smtp",)}
     both = f"rules._replace(egress=frozenset([EgressAssignment(*it) for it in {sold}.items()]))"
-    look = f"it = line.observe(); print(it.whole, it.rules == {both})"
+    look = f"found = line.observe(); print(found.whole, found.rules == {both})"
     guarded.nft(f"line.change({both}, rules)")
     assert guarded.nft(look) == "True True"
     guarded.nft(f"line.install({both})")

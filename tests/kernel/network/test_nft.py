@@ -81,20 +81,20 @@ PING = """
 def ping(address, raw=False):
     six = ':' in address
     kind = socket.SOCK_RAW if raw else socket.SOCK_DGRAM
-    with socket.socket(family(address), kind, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP) as it:
-        it.settimeout(1)
+    with socket.socket(family(address), kind, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP) as client:
+        client.settimeout(1)
         ident = os.getpid() & 0xffff
         head = lambda total: bytes([128 if six else 8, 0]) + total.to_bytes(2) + ident.to_bytes(2) + bytes(2)
         words = head(0)
         total = sum(int.from_bytes(words[i:i + 2]) for i in (0, 4))
-        it.sendto(head(~((total & 0xffff) + (total >> 16)) & 0xffff), (address, 0))
+        client.sendto(head(~((total & 0xffff) + (total >> 16)) & 0xffff), (address, 0))
         while True:
-            answer = it.recv(999)
+            answer = client.recv(999)
             answer = answer[20:] if raw and not six else answer
             if answer[0] in (0, 129): return 'answered'
 def raw_syn(address):
-    with socket.socket(family(address), socket.SOCK_RAW, socket.IPPROTO_TCP) as it:
-        it.sendto(bytes([31, 144, 31, 144]) + bytes(8) + bytes([80, 2, 255, 255]) + bytes(4), (address, 0))
+    with socket.socket(family(address), socket.SOCK_RAW, socket.IPPROTO_TCP) as client:
+        client.sendto(bytes([31, 144, 31, 144]) + bytes(8) + bytes([80, 2, 255, 255]) + bytes(4), (address, 0))
         return 'sent'
 def with_raw(uid, job):
     # CAP_NET_RAW beside a customer's uid, as a program with file capabilities has it
@@ -165,8 +165,8 @@ child({ALICE}, much)
             try:
                 assert server.stdout and server.stdout.readline() == b"ready\n"
                 got = far.play("""
-with socket.create_connection(("192.0.2.1", 8300), 5) as it:
-    print(sum(len(some) for some in iter(lambda: it.recv(65536), b"")))
+with socket.create_connection(("192.0.2.1", 8300), 5) as client:
+    print(sum(len(data) for data in iter(lambda: client.recv(65536), b"")))
 """)
                 assert got == [str(much)]
             finally:
@@ -182,7 +182,9 @@ def test_refusals_are_counted_and_the_count_lives_on(guarded: NetworkNamespace) 
     guarded.nft("line.change(rules._replace(peers=frozenset([Grant(1, '10.77.0.9')])), rules)")
     counter = guarded.inside("nft", "list", "counter", "inet", "paas_isolate", "refused")
     assert "packets 1 " in counter
-    assert guarded.nft("print([(it.uid, it.address) for it in line.observe().rules.peers])") == "[(1, '10.77.0.9')]"
+    assert (
+        guarded.nft("print([(peer.uid, peer.address) for peer in line.observe().rules.peers])") == "[(1, '10.77.0.9')]"
+    )
 
 
 def test_an_owner_that_is_taken_out_is_shut_out_and_in_again(guarded: NetworkNamespace) -> None:
@@ -220,9 +222,9 @@ def test_what_somebody_did_to_the_table_is_seen_and_mended(guarded: NetworkNames
 HEARD = """
 import subprocess
 from paas_isolate.linux.events.netlink import NetlinkSource
-def heard(): return [it.who.rpartition(' ')[2] for it in ear.read()]
+def heard(): return [event.who.rpartition(' ')[2] for event in source.read()]
 def flush(): subprocess.run(['nft', 'flush', 'ruleset'], check=True)
-ear = NetlinkSource()
+source = NetlinkSource()
 many = Rules(frozenset(Grant(100000 + it, f'10.77.{it // 250}.{it % 250 + 1}') for it in range(30000)))
 """
 
@@ -353,7 +355,8 @@ def test_what_is_published_is_seen_again(guarded: NetworkNamespace) -> None:
     both = f"frozenset([Published(8300, {A4!r}, 8080), Published(8300, {A6!r}, 8080), Published(53, {B4!r}, 53)])"
     guarded.nft(f"line.change(rules._replace(published={both}), rules)")
     assert (
-        guarded.nft(f"it = line.observe(); print(it.whole and it.rules == rules._replace(published={both}))") == "True"
+        guarded.nft(f"found = line.observe(); print(found.whole and found.rules == rules._replace(published={both}))")
+        == "True"
     )
 
 
@@ -373,8 +376,8 @@ print((server.recvfrom(9) if server.type == socket.SOCK_DGRAM else server.accept
         assert listener.stdout and listener.stdout.readline() == "ready\n"
         guarded.play(f"""
 def send():
-    with socket.socket(family("{own}"), socket.{kind}) as it:
-        it.bind(("{own}", 5353)); it.connect(("{there}", 5300)); it.send(b"?")
+    with socket.socket(family("{own}"), socket.{kind}) as client:
+        client.bind(("{own}", 5353)); client.connect(("{there}", 5300)); client.send(b"?")
 child({ALICE}, send)
 """)
         assert listener.stdout.read().strip() == seen

@@ -27,7 +27,9 @@ _number = st.one_of(
     st.integers().map(str),
     _text,
 )
-_path = st.one_of(st.sampled_from(["/", "/proc/self", "/dev/null", "/x" * 300, "x"]), _text.map(lambda it: f"/{it}"))
+_path = st.one_of(
+    st.sampled_from(["/", "/proc/self", "/dev/null", "/x" * 300, "x"]), _text.map(lambda text: f"/{text}")
+)
 _option = st.one_of(
     st.builds("{}={}".format, st.sampled_from(["first_uid", "last_uid"]), _number),
     st.lists(_number, max_size=5).map(lambda numbers: f"exempt={','.join(numbers)}"),

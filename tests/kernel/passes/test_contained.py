@@ -54,7 +54,7 @@ def no_traceback(said: str) -> None:
 def names_of_users(host: TestHost, line: str) -> None:
     """`line` is bob's in passwd; '' where he is gone."""
     passwd = host.place / "passwd"
-    others = [it for it in passwd.read_text().splitlines() if f":{host.first + 1}:" not in it]
+    others = [line for line in passwd.read_text().splitlines() if f":{host.first + 1}:" not in line]
     passwd.write_text("\n".join((*others, *filter(None, [line]), "")))
 
 
@@ -87,7 +87,7 @@ def test_an_owner_in_trouble_costs_that_account_alone(view_host: ViewHost, what:
     )
     if what != "exempt":
         passwd = host.place / "passwd"
-        others = [it for it in passwd.read_text().splitlines() if f":{view_host.bob}:" not in it]
+        others = [line for line in passwd.read_text().splitlines() if f":{view_host.bob}:" not in line]
         line = line.format(uid=view_host.bob, carol=view_host.carol, other=view_host.alice + 98)
         passwd.write_text("\n".join((*others, *filter(None, [line]), "")), encoding="latin-1")
     (Path(host.cgroups.root) / "users/alice/cgroup.freeze").write_text("1")

@@ -209,7 +209,7 @@ def test_the_daemon_leaves_frozen_what_the_disk_does_not_have(work: ServiceHost,
         )
     try:
         wait_for(
-            lambda: (it := control_socket.ask(run, "me", ("alice",), seconds=5)) and it.told,
+            lambda: (answer := control_socket.ask(run, "me", ("alice",), seconds=5)) and answer.told,
             what="it answers",
             deadline=30,
         )

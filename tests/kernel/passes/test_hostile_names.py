@@ -79,7 +79,9 @@ def test_commands_that_show_processes(host: TestHost, sleeper: Sleepers, program
             assert status in (0, 2, 3), (words, said)
             assert_harmless(said)
         told = json.loads(subprocess.run(host.command("coverage", "--json"), stdout=-1).stdout)["processes"]
-        assert [it["program"] for it in told if it["pid"] == pid] == [os.fsdecode(NAME)], "JSON has the name as it is"
+        assert [entry["program"] for entry in told if entry["pid"] == pid] == [os.fsdecode(NAME)], (
+            "JSON has the name as it is"
+        )
         host.account("bob", f"{NO_LIMIT}\n")
         table = ran(host, "coverage")[1].decode()
         assert r"w\npaas: ok\x1b[2J\udc9b[b]\u202e" in table

@@ -74,7 +74,7 @@ class IdentityHost(ViewHost):
 
     def doors(self) -> dict[str, str]:
         found = (self.run_directory / "doors").iterdir()
-        return {it.name: os.readlink(it).rpartition("/users/")[2] for it in found if it.is_symlink()}
+        return {entry.name: os.readlink(entry).rpartition("/users/")[2] for entry in found if entry.is_symlink()}
 
     @contextmanager
     def daemon(self, log: Path) -> Iterator[None]:
@@ -97,7 +97,11 @@ class IdentityHost(ViewHost):
     def accounts(self) -> dict[str, str]:
         """The state of each, as status tells it."""
         told = json.loads(self.paas("status", "--json"))["cgroups"]
-        return {it["name"]: it["state"] for it in told if it["path"].count("/") == 1 and it["path"] != "users"}
+        return {
+            entry["name"]: entry["state"]
+            for entry in told
+            if entry["path"].count("/") == 1 and entry["path"] != "users"
+        }
 
 
 @contextmanager
@@ -190,7 +194,7 @@ def test_other_users_of_the_account_run_on_when_one_uid_is_anothers(town: Identi
     town.paas("reconcile")
     with begun(town.starts("al", "sleep", "1000")):
         wait_for(lambda: len(town.members("alice/login")) == 2, what="both are there")
-        (pid,) = (it for it in town.members("alice/login") if procfs.effective_uid(it) == town.alice + 50)
+        (pid,) = (pid for pid in town.members("alice/login") if procfs.effective_uid(pid) == town.alice + 50)
         town.become(f"dave:{town.alice}:dave", gone="alice")
         town.write("dave")
         town.paas("reconcile", code=4)
@@ -285,7 +289,7 @@ def test_no_uid_of_the_range_comes_out_of_the_tree(town: IdentityHost, policy: s
     config.write_text(re.sub("(last_uid: [0-9]+)", rf"\1, without_account: {policy}", text))
     uid = town.alice + 50
     with begun(town.runs_as(uid, "alice/login")):
-        there = {it for it in town.members("alice/login") if procfs.effective_uid(it) == uid}
+        there = {pid for pid in town.members("alice/login") if procfs.effective_uid(pid) == uid}
         assert there
         town.paas("reconcile")
         place = "users/alice/login" if policy == "leave" else "penalty"

@@ -38,7 +38,9 @@ def test_a_container_that_root_began_is_left_and_told(host: TestHost, sleeper: S
     answer = host.run("coverage", "--json")
     told = json.loads(answer.stdout)
     assert (answer.returncode, told["confined"], told["total"], told["left"]) == (0, 0, 0, 1)
-    assert [(it["pid"], it["why"], it["belongs"]) for it in told["processes"]] == [(pid, "left", place)]
+    assert [(process["pid"], process["why"], process["belongs"]) for process in told["processes"]] == [
+        (pid, "left", place)
+    ]
     assert "1 left where root put them" in host.run("coverage").stdout
     assert f"stay where root put them: {place}" in host.run("doctor").stdout
     host.configure(", leave: []")

@@ -30,7 +30,7 @@ if os.getpid() > 300:
     sys.exit("not a namespace of its own")
 storms = [subprocess.Popen([storm, uid, "20", "/leaf", seen if uid == stranger else "/dev/null"])
           for uid in (customer, customer, stranger, stranger)]
-ours = {it.pid for it in storms}
+ours = {process.pid for process in storms}
 told, put_back = collections.Counter(), pidfd._put_back
 
 def counting(tree, pid, start, to):
@@ -56,9 +56,9 @@ with CgroupTree(mount, root) as tree:
             except pidfd.ProcessChanged:
                 told["changed"] += 1
     told["strangers there"] = sum(
-        1 for pid in tree.pids("leaf") if (it := procfs.identity(pid)) and it.uids[0] == int(stranger))
-for it in storms:
-    it.kill()
+        1 for pid in tree.pids("leaf") if (now := procfs.identity(pid)) and now.uids[0] == int(stranger))
+for process in storms:
+    process.kill()
 print(json.dumps(told))
 """
 

@@ -71,7 +71,7 @@ ROOTS = [
 ]
 
 
-@pytest.mark.parametrize("uids", [it[1] for it in ROOTS], ids=[it[0] for it in ROOTS])
+@pytest.mark.parametrize("uids", [row[1] for row in ROOTS], ids=[row[0] for row in ROOTS])
 def test_who_holds_a_uid_that_is_no_customers_is_roots(
     attackers: Attackers, two: TestHost, uids: tuple[int, ...]
 ) -> None:

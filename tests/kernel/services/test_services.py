@@ -489,7 +489,7 @@ def test_replicas_are_restarted_one_at_a_time(work: ServiceHost, tmp_path: Path)
     work.services(f"web: {{run: {serve}, replicas: 3, listen: 18100}}")
     work.reconcile()
     leaves = ("web", "web.2", "web.3")
-    wait_for(lambda: all(it["state"] == "running" for it in work.state().values()), what="all listen")
+    wait_for(lambda: all(state["state"] == "running" for state in work.state().values()), what="all listen")
     before = {leaf: work.pids(leaf) for leaf in leaves}
     fewest = 3
     with subprocess.Popen(work.command("restart", "alice/web"), stdout=subprocess.PIPE) as restart:

@@ -52,10 +52,10 @@ def writes(customer: Customer, place: Path, megabytes: int, name: str = "file") 
 @contextmanager
 def living_at(place: Path, *customers: Customer) -> Iterator[None]:
     """Their homes are there meanwhile."""
-    for it in customers:
-        run("usermod", "--home", str(place), it.name)
+    for customer in customers:
+        run("usermod", "--home", str(place), customer.name)
     try:
         yield
     finally:
-        for it in customers:
-            run("usermod", "--home", str(it.home), it.name)
+        for customer in customers:
+            run("usermod", "--home", str(customer.home), customer.name)

@@ -150,7 +150,7 @@ def programs() -> dict[str, Foreign]:
         ),
         Foreign("wasm", "exec wasmtime app.wat", "exec wasmtime nothing.wat", {"app.wat": WASM}),
     )
-    return {it.name: it for it in found}
+    return {entry.name: entry for entry in found}
 
 
 def said_by(address: str, port: int, text: str, seconds: float = 10) -> str:
@@ -191,11 +191,11 @@ class ForeignServices:
 
     def state(self) -> dict[str, dict[str, str | int]]:
         told = self.paas("status", "--json", self.owner.name, code=None).json["cgroups"]
-        return {it["name"]: it["service"] for it in told if it["service"]}
+        return {entry["name"]: entry["service"] for entry in told if entry["service"]}
 
     def mains(self) -> dict[str, int]:
         """The pid of each program, as status tells it; without those that do not run."""
-        return {name: int(it["pid"]) for name, it in self.state().items() if it["pid"]}
+        return {name: int(state["pid"]) for name, state in self.state().items() if state["pid"]}
 
     def keeper(self, name: str) -> int:
         (found,) = (pid for pid in pids_in(self.leaf(name)) if comm(pid) == LAUNCHER)
@@ -203,12 +203,14 @@ class ForeignServices:
 
     def answers(self, name: str, since: dict[str, int] | None = None) -> bool:
         """It does what it is for. `since`: its log goes on behind so many characters."""
-        it = self.foreign[name]
+        program = self.foreign[name]
         if name == "wasm":
             return "wasm is here" in self.log(name)[(since or {}).get(name, 0) :]
         if name == "php":
             return "php-fpm is here" in said_by(self.address, self.foreign["nginx"].port, http("/page.php"))
-        return it.answer in said_by(self.address, it.port, it.ask if name == "redis" else http(it.ask))
+        return program.answer in said_by(
+            self.address, program.port, program.ask if name == "redis" else http(program.ask)
+        )
 
     def silent(self, since: dict[str, int] | None = None) -> list[str]:
         return [name for name in self.foreign if not self.answers(name, since)]
@@ -218,9 +220,9 @@ class ForeignServices:
 
     def eat(self, name: str) -> None:
         """Have it take what it may not have: by itself where it can, else something beside it in its leaf."""
-        it = self.foreign[name]
-        if it.eat is not None:
-            said_by(self.address, it.port, it.eat if name == "redis" else http(it.eat), 20)
+        program = self.foreign[name]
+        if program.eat is not None:
+            said_by(self.address, program.port, program.eat if name == "redis" else http(program.eat), 20)
         elif name == "php":
             said_by(self.address, self.foreign["nginx"].port, http("/page.php?eat=1"), 20)
         else:

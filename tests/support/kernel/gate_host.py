@@ -1,4 +1,4 @@
-"""The host of test_gate: reads [uid, code] a line, answers what the code leaves in `it`. Each uid has a process."""
+"""The host of test_gate: reads [uid, code] a line, answers what the code leaves in `answer`. Each uid has a process."""
 
 import ctypes
 import encodings.idna  # noqa: F401  (who has become a customer may not read it)
@@ -67,7 +67,7 @@ def answer(questions: int, answers: int, known: dict[str, object]) -> None:
     for line in os.fdopen(questions):
         try:
             exec(json.loads(line), vars(module))
-            said = vars(module)["it"]
+            said = vars(module)["answer"]
         except OSError as error:
             said = type(error).__name__ if type(error) is not OSError else repr(error)
         except Exception as error:  # noqa: BLE001  (told to who asked)

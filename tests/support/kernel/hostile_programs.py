@@ -22,7 +22,7 @@ def built(name: str, place: Path) -> Path:
 @contextmanager
 def begun(*words: object, held: bool = False) -> Iterator[subprocess.Popen[str]]:
     """`held`: it ends only when something else does, and is not waited for."""
-    process = subprocess.Popen([str(it) for it in words], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:
         assert process.stdout.readline() == "ready\n"

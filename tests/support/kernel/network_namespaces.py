@@ -57,12 +57,13 @@ def serving(uid, address, kind=socket.SOCK_STREAM, port=8080):
 def connect(address, port=8080, source=None):
     begin = time.monotonic()
     try:
-        with socket.create_connection((address, port), 2, source_address=source) as it: return it.recv(99).decode()
+        with socket.create_connection((address, port), 2, source_address=source) as client:
+            return client.recv(99).decode()
     except OSError as error:
         return f"{type(error).__name__} {'at once' if time.monotonic() - begin < 1 else 'late'}"
 def datagram(address, port=8080):
-    with socket.socket(family(address), socket.SOCK_DGRAM) as it:
-        it.settimeout(1); it.connect((address, port)); it.send(b'?'); return it.recv(99).decode()
+    with socket.socket(family(address), socket.SOCK_DGRAM) as client:
+        client.settimeout(1); client.connect((address, port)); client.send(b'?'); return client.recv(99).decode()
 """
 
 
@@ -86,7 +87,9 @@ class NetworkNamespace:
     @contextmanager
     def serving(self, *servers: str) -> Iterator[None]:
         """Each is the arguments of one `serving`; all listen when this begins."""
-        play = f"servers = [{', '.join(f'serving({it})' for it in servers)}]\nprint(flush=True); sys.stdin.read()"
+        play = (
+            f"servers = [{', '.join(f'serving({server})' for server in servers)}]\nprint(flush=True); sys.stdin.read()"
+        )
         words = ["nsenter", f"--net=/run/netns/{self.name}", "/usr/bin/python3", "-c", f"{PRELUDE}\n{play}"]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as player:
             try:

@@ -81,12 +81,12 @@ class ServiceHost:
 
     def main(self, leaf: str) -> int:
         """The program of a service; 0 where none runs."""
-        return next((it["pid"] for it in self.state().values() if it["leaf"] == leaf), 0)
+        return next((state["pid"] for state in self.state().values() if state["leaf"] == leaf), 0)
 
     def state(self) -> dict[str, dict[str, str | int]]:
         """How it stands with each service, by its leaf."""
         told = json.loads(self("status", "--json", "alice"))["cgroups"]
-        return {it["name"]: {**it["service"], "leaf": it["name"]} for it in told if it["service"]}
+        return {entry["name"]: {**entry["service"], "leaf": entry["name"]} for entry in told if entry["service"]}
 
     def log(self, name: str) -> str:
         path = self.home / "logs" / f"{name}.log"
