@@ -95,7 +95,8 @@ def test_everybody_has_a_localhost_of_their_own(host: GateHost, asked: str, port
     """Both serve at the same port, both by localhost, and each hears what they sent themselves."""
     family = "AF_INET6" if ":" in asked else "AF_INET"
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(asked, asked)
-    serve = f"keep['s'] = s = socket.socket({family}); s.bind(({asked!r}, {port})); s.listen(); answer = s.getsockname()[:2]"
+    serve = f"keep['s'] = s = socket.socket({family}); s.bind(({asked!r}, {port})); s.listen();"
+    serve += "answer = s.getsockname()[:2]"
     meet = (
         f"c = socket.create_connection(({name!r}, {port}), 3); p, a = keep['s'].accept(); c.sendall(str(uid).encode());"
         "answer = [p.recv(99).decode(), c.getpeername()[0], a[0], p.getsockname()[0]]"
@@ -111,7 +112,8 @@ def test_everybody_has_a_localhost_of_their_own(host: GateHost, asked: str, port
 
 
 def test_where_nobody_serves_localhost_is_the_machines(host: GateHost) -> None:
-    both = "keep[1] = socket.create_server(('127.0.0.1', 3306)); keep[2] = socket.create_server(('0.0.0.0', 25)); answer = 1"
+    both = "keep[1] = socket.create_server(('127.0.0.1', 3306)); keep[2] = socket.create_server(('0.0.0.0', 25));"
+    both += "answer = 1"
     assert host.ask(0, both) == 1
     for port in (3306, 25):
         ask = f"c = socket.create_connection(('127.0.0.1', {port}), 3); answer = [*c.getpeername(), c.getsockname()[0]]"
@@ -159,7 +161,8 @@ def test_what_is_sent_to_the_world_keeps_the_machines_address(host: GateHost) ->
 
 def test_a_namespace_of_ones_own_is_ones_own(host: GateHost) -> None:
     """Nothing of ours is in it, and nothing of it reaches ours."""
-    code = "libc.unshare(0x50000000); s = socket.socket(); s.bind(('127.0.0.1', 80)); answer = s.getsockname()[0]"  # user, net
+    code = "libc.unshare(0x50000000); s = socket.socket();"  # CLONE_NEWUSER, CLONE_NEWNET
+    code += "s.bind(('127.0.0.1', 80)); answer = s.getsockname()[0]"
     assert host.ask(ALICE, code) == "127.0.0.1"
 
 
