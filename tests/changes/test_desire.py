@@ -1,5 +1,6 @@
 """What was sold -> knobs of the desired world: cases as data."""
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import pytest
@@ -8,20 +9,28 @@ from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.order import rank
 from paas_isolate.errors import HostError
-from paas_isolate.model.account import Host, Service
+from paas_isolate.model.account import Account, Host, Service
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import DEFAULTS
 from paas_isolate.model.limits import UNLIMITED, Limits, Percent
 from paas_isolate.model.steps.cgroup import EndRevoked, MoveProcess, SetKnob
 from paas_isolate.model.steps.door import SetDoor
-from paas_isolate.model.world import Process, World
+from paas_isolate.model.world import Knobs, Process, World
 from tests.support.fleets import DISK, MACHINE, fleet, service, sold
 
 
-def wished(*accounts, observed=World(), host=None, held=(), **more):  # noqa: B008  (frozen)
+def wished(
+    *accounts: Account,
+    observed: World | None = None,
+    host: Host | None = None,
+    held: Iterable[str] = (),
+    **more: object,
+) -> Mapping[str, Knobs]:
     wanted = fleet(*accounts, host=host, **more)
     return desired_state(
-        wanted, desired_static(Intent(wanted, MACHINE, frozen=frozenset(held)), device_of=lambda _: DISK), observed
+        wanted,
+        desired_static(Intent(wanted, MACHINE, frozen=frozenset(held)), device_of=lambda _: DISK),
+        observed or World(),
     ).cgroups
 
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from click.testing import Result
 
 from tests.support.command_line import CommandLine
 
 WRONG = "account: bob\nplan: smal\n"
 
 
-def assert_ends(result, status: int, *said: str) -> None:
+def assert_ends(result: Result, status: int, *said: str) -> None:
     assert result.exit_code == status, result.output
     for each in said:
         assert each in result.output

@@ -2,11 +2,12 @@
 
 import click
 import pytest
+from click.testing import Result
 
 from tests.support.command_line import ALL, LEAVES, CommandLine, options, outcome
 
 
-def assert_refused(result, words: str, *said: str) -> None:
+def assert_refused(result: Result, words: str, *said: str) -> None:
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     for each in (f"Usage: paas-isolate {words}".rstrip(), f"Try 'paas-isolate {words}".rstrip(), "Error: ", *said):

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from tests.support.guest.machine import cgroup_of, figures, is_alive, knob
-from tests.support.guest.people import hears
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Sell, Specs, hears
 from tests.support.waiting import wait_for
 
 
@@ -21,7 +22,7 @@ def is_frozen(path: str) -> bool:
 
 
 @pytest.fixture
-def busy(sell, paas):
+def busy(sell: Sell, paas: Paas) -> Customer:
     """An account with two services, each with a program that uses all CPU time it gets."""
     services = {"web": {"limits": {"cpu": "10%"}}, "worker": {"limits": {"cpu": "10%"}}}
     alice = sell("alice", services=services)
@@ -31,7 +32,7 @@ def busy(sell, paas):
     return alice
 
 
-def test_a_frozen_account_stands_still_through_reconciles_until_thaw(busy, paas):
+def test_a_frozen_account_stands_still_through_reconciles_until_thaw(busy: Customer, paas: Paas) -> None:
     paas("freeze", "alice")
     wait_for(lambda: is_frozen("users/alice"), what="all of it is frozen")
     assert stands_still("users/alice")
@@ -46,7 +47,7 @@ def test_a_frozen_account_stands_still_through_reconciles_until_thaw(busy, paas)
     assert [process.poll() for process in busy.started] == [None, None]
 
 
-def test_a_frozen_service_leaves_the_rest_of_the_account_running(busy, paas):
+def test_a_frozen_service_leaves_the_rest_of_the_account_running(busy: Customer, paas: Paas) -> None:
     paas("freeze", "alice/web")
     wait_for(lambda: is_frozen("users/alice/web"), what="the service is frozen")
     paas("reconcile")
@@ -58,7 +59,7 @@ def test_a_frozen_service_leaves_the_rest_of_the_account_running(busy, paas):
     assert not stands_still("users/alice/web")
 
 
-def test_a_stray_of_a_frozen_account_is_frozen_with_it(busy, paas):
+def test_a_stray_of_a_frozen_account_is_frozen_with_it(busy: Customer, paas: Paas) -> None:
     paas("freeze", "alice")
     stray = busy.runs("while :; do :; done").pid
     paas("reconcile")
@@ -67,7 +68,7 @@ def test_a_stray_of_a_frozen_account_is_frozen_with_it(busy, paas):
     wait_for(lambda: is_frozen("users/alice/other"), what="it is frozen")
 
 
-def test_what_was_thawed_by_hand_is_frozen_again(busy, paas):
+def test_what_was_thawed_by_hand_is_frozen_again(busy: Customer, paas: Paas) -> None:
     paas("freeze", "alice")
     with open("/sys/fs/cgroup/paas.slice/paas-tree.service/users/alice/cgroup.freeze", "w") as knob_file:
         knob_file.write("0")
@@ -77,7 +78,7 @@ def test_what_was_thawed_by_hand_is_frozen_again(busy, paas):
     wait_for(lambda: is_frozen("users/alice"), what="it is frozen")
 
 
-def test_a_freeze_follows_a_new_name_and_is_not_inherited(busy, spec, paas):
+def test_a_freeze_follows_a_new_name_and_is_not_inherited(busy: Customer, spec: Specs, paas: Paas) -> None:
     paas("freeze", "alice/web")
     spec.withdraw("alice")
     spec.sell("alicia", users=("alice",), renamed_from="alice", services={"web": {}, "worker": {}})
@@ -101,8 +102,8 @@ def test_a_freeze_follows_a_new_name_and_is_not_inherited(busy, spec, paas):
     assert not is_frozen("users/alice/web")
 
 
-def test_a_suspended_account_stands_still_and_loses_nothing(sell, busy, paas):
-    services = {"web": {}, "worker": {}}
+def test_a_suspended_account_stands_still_and_loses_nothing(sell: Sell, busy: Customer, paas: Paas) -> None:
+    services: dict[str, dict[str, object]] = {"web": {}, "worker": {}}
     sell("alice", services=services, suspended=True)
     paas("reconcile")
     wait_for(lambda: is_frozen("users/alice"), what="all of it is frozen")
@@ -122,7 +123,7 @@ POLITE = "trap 'echo asked; exit 3' TERM; echo ready; read line"
 DEAF = "trap '' TERM; echo ready; read line"
 
 
-def test_kill_asks_first_and_ends_all_of_the_account_and_nothing_else(sell, paas):
+def test_kill_asks_first_and_ends_all_of_the_account_and_nothing_else(sell: Sell, paas: Paas) -> None:
     alice, bob = sell("alice", services={"web": {}}), sell("bob")
     paas("reconcile")
     polite = alice.runs(POLITE, leaf="users/alice/web")
@@ -144,7 +145,7 @@ def test_kill_asks_first_and_ends_all_of_the_account_and_nothing_else(sell, paas
     assert knob("users/alice", "pids.max") == "100"  # the account itself stays
 
 
-def test_kill_of_a_service_leaves_the_others(sell, paas):
+def test_kill_of_a_service_leaves_the_others(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", services={"web": {}})
     paas("reconcile")
     web, other = alice.runs("sleep", "1000", leaf="users/alice/web"), alice.sleeps("users/alice/other")
@@ -155,7 +156,7 @@ def test_kill_of_a_service_leaves_the_others(sell, paas):
     assert is_alive(other)
 
 
-def test_kill_ends_a_frozen_account_too(sell, paas):
+def test_kill_ends_a_frozen_account_too(sell: Sell, paas: Paas) -> None:
     alice = sell("alice")
     paas("reconcile")
     program = alice.runs(POLITE, leaf="users/alice/other")
@@ -168,14 +169,14 @@ def test_kill_ends_a_frozen_account_too(sell, paas):
 
 
 @pytest.mark.parametrize("words", [("freeze", "alcie"), ("thaw", "alcie"), ("kill", "alcie")])
-def test_an_account_that_there_is_not_is_wrong_usage(sell, paas, words):
+def test_an_account_that_there_is_not_is_wrong_usage(sell: Sell, paas: Paas, words: tuple[str, ...]) -> None:
     sell("alice")
     paas("reconcile")
     assert "alice" in paas(*words, code=2).err
 
 
 @pytest.mark.hostile
-def test_kill_does_not_wait_for_the_cpu_time_of_an_account_that_has_hardly_any(sell, paas):
+def test_kill_does_not_wait_for_the_cpu_time_of_an_account_that_has_hardly_any(sell: Sell, paas: Paas) -> None:
     """To exit is work too, here that of a gigabyte in pages, and cpu.max holds it back."""
     alice = sell("alice", limits={"cpu": "unlimited", "memory": "1G", "pids": 100}, services={"web": {}})
     paas("reconcile")

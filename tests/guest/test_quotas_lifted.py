@@ -193,7 +193,7 @@ def dies_at(monkeypatch: pytest.MonkeyPatch, *, before: bool, number: int) -> No
 
     def call(descriptor: int, command: int, uid: int, data: bytes) -> bytes:
         dies = command == calls._SETQUOTA and now()
-        return _around(lambda: real_call(descriptor, command, uid, data), dies, before)
+        return bytes(_around(lambda: real_call(descriptor, command, uid, data), dies, before))
 
     def save(self: AppliedQuotas, given: Any) -> None:
         _around(lambda: real_save(self, given), now(), before)

@@ -5,6 +5,8 @@ import time
 import pytest
 
 from tests.support.guest.machine import daemon, knob, pids_in, write_knob
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Sell, Specs
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.guest, pytest.mark.hostile]
@@ -27,7 +29,7 @@ def repair() -> float:
     return time.monotonic() - begin
 
 
-def test_who_has_no_cpu_time_left_starts_services_and_nobody_waits(spec, sell, paas) -> None:
+def test_who_has_no_cpu_time_left_starts_services_and_nobody_waits(spec: Specs, sell: Sell, paas: Paas) -> None:
     spec.config()
     sell("bob", limits={"pids": 41})
     sell("alice", limits={"cpu": "2%", "pids": 200}, services=services(LOOPS))

@@ -15,7 +15,8 @@ from tests.support.guest.machine import (
     systemctl,
     tree_can_be_stopped,
 )
-from tests.support.guest.people import hears
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Sell, hears
 from tests.support.waiting import wait_for
 
 LIMITS = {"memory": "64M", "cpu": "20%", "pids": 40}
@@ -24,7 +25,7 @@ ACCOUNTS = ("idle", "busy")
 
 
 @pytest.fixture
-def busy(sell, paas) -> int:
+def busy(sell: Sell, paas: Paas) -> int:
     """Two accounts with limits: nobody lives in one, a process in the other. Its pid comes back."""
     sell("idle", limits=LIMITS)
     pid = sell("busy", limits=LIMITS).sleeps()
@@ -52,7 +53,7 @@ EVENTS = {
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_limits_and_processes_come_through(busy, paas, event):
+def test_limits_and_processes_come_through(busy: int, paas: Paas, event: str) -> None:
     before = reconciled_at()
     systemctl(*EVENTS[event])
     # A busy account is never without its limits, not for a moment.
@@ -76,7 +77,7 @@ def test_limits_and_processes_come_through(busy, paas, event):
     assert paas("diff", "--exit-code").out == "nothing differs\n"
 
 
-def test_kill_9_of_the_anchor(busy, paas):
+def test_kill_9_of_the_anchor(busy: int, paas: Paas) -> None:
     if not tree_can_be_stopped():
         pytest.skip("systemd is older than 254")
     before, anchor = reconciled_at(), main_pid()
@@ -93,7 +94,7 @@ def test_kill_9_of_the_anchor(busy, paas):
     assert accounts() == set(ACCOUNTS)
 
 
-def test_kill_9_of_the_anchor_before_systemd_254(busy, paas):
+def test_kill_9_of_the_anchor_before_systemd_254(busy: int, paas: Paas) -> None:
     """The unit cannot come back while a customer lives in its tree; limits hold meanwhile, and reconcile works."""
     if tree_can_be_stopped():
         pytest.skip("systemd is 254 or later")
@@ -130,7 +131,7 @@ print("told", flush=True); sys.stdin.readline()
 """
 
 
-def test_a_customer_does_not_become_the_anchor_by_saying_so(sell, paas):
+def test_a_customer_does_not_become_the_anchor_by_saying_so(sell: Sell, paas: Paas) -> None:
     """systemd counts everybody in the tree to its unit. It reads what was told before it answers (systemctl)."""
     customer = sell("busy", limits=LIMITS)
     paas("reconcile")

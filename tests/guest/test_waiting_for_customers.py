@@ -11,6 +11,8 @@ import pytest
 
 from paas_isolate.linux.events.timer import ClockChangeSource
 from tests.support.guest.machine import knob, run
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customers, Specs
 from tests.support.paths import HOSTILE
 
 pytestmark = [pytest.mark.guest, pytest.mark.hostile]
@@ -30,7 +32,7 @@ def built(programs: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("who", ["allow_other", "alone"])
-def test_who_hides_their_home_keeps_their_limits_of_io(spec, customer, paas, who: str) -> None:
+def test_who_hides_their_home_keeps_their_limits_of_io(spec: Specs, customer: Customers, paas: Paas, who: str) -> None:
     spec.config()
     alice = customer("alice")
     home = pwd.getpwnam("alice").pw_dir
@@ -55,7 +57,7 @@ def test_who_hides_their_home_keeps_their_limits_of_io(spec, customer, paas, who
     assert "rbps=2097152" in knob("users/alice", "io.max")
 
 
-def test_who_keeps_their_command_lines_locked_holds_nobody_up(spec, customer, paas) -> None:
+def test_who_keeps_their_command_lines_locked_holds_nobody_up(spec: Specs, customer: Customers, paas: Paas) -> None:
     spec.config()
     alice = customer("alice")
     spec.sell("alice", limits={"cpu": "5%"}, services={"work": {"match": {"command": "*worker*"}}})

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.guest.machine import cgroup_of, pids_in, pids_of, run, systemctl
-from tests.support.guest.people import Customer
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Sell, Specs
 from tests.support.waiting import wait_for
 
 EXAMPLES = Path("/usr/local/share/doc/paas-isolate/examples")
@@ -62,7 +63,7 @@ def look_out(uid: int, told: Connection) -> None:
 
 
 @pytest.fixture
-def alice(sell, spec) -> Iterator[Customer]:
+def alice(sell: Sell, spec: Specs) -> Iterator[Customer]:
     """A customer with a service for each, and what it wants to be served. No reconcile yet, and no doors."""
     spec.config()
     limits = {"limits": {"memory": "300M"}}
@@ -92,7 +93,7 @@ def php() -> str:
 
 
 @pytest.fixture
-def serve(alice, php) -> Iterator[Serve]:
+def serve(alice: Customer, php: str) -> Iterator[Serve]:
     """`serve("uwsgi", "uwsgi@alice", "nginx")` puts an example into its places and starts its units."""
     started: list[str] = []
     placed: list[Path] = []
@@ -123,7 +124,7 @@ def asked(host: str, path: str, port: int = 80) -> list[str]:
     def answer() -> bytes:
         try:
             with urllib.request.urlopen(request, timeout=20) as response:
-                return response.read()
+                return bytes(response.read())
         except OSError:
             return b""
 
@@ -142,7 +143,7 @@ def all_inside(uid: int, leaf: str) -> set[str]:
     return {Path(os.readlink(f"/proc/{pid}/exe")).name for pid, place in places.items() if place}
 
 
-def test_php_fpm_of_a_customer(alice, serve, paas, php):
+def test_php_fpm_of_a_customer(alice: Customer, serve: Serve, paas: Paas, php: str) -> None:
     paas.installed("exec", "alice/php", "--", "true")
     serve("php-fpm", "php-fpm@alice", "nginx")
 
@@ -165,7 +166,7 @@ def test_php_fpm_of_a_customer(alice, serve, paas, php):
     assert pids_of(alice.uid) == []
 
 
-def test_uwsgi_of_a_customer(alice, serve, paas):
+def test_uwsgi_of_a_customer(alice: Customer, serve: Serve, paas: Paas) -> None:
     paas.installed("exec", "alice/python", "--", "true")
     serve("uwsgi", "uwsgi@alice", "nginx")
 
@@ -176,7 +177,7 @@ def test_uwsgi_of_a_customer(alice, serve, paas):
     assert pids_of(alice.uid) == []
 
 
-def test_apache_of_a_customer(alice, serve, paas):
+def test_apache_of_a_customer(alice: Customer, serve: Serve, paas: Paas) -> None:
     paas.installed("exec", "alice/apache", "--", "true")
     run("a2enmod", "--quiet", "proxy_http")
     serve("apache", "apache@alice", "apache2")
@@ -188,7 +189,7 @@ def test_apache_of_a_customer(alice, serve, paas):
     assert pids_of(alice.uid) == []
 
 
-def test_without_a_door_the_unit_does_not_start_and_nothing_runs(alice, serve, paas):
+def test_without_a_door_the_unit_does_not_start_and_nothing_runs(alice: Customer, serve: Serve, paas: Paas) -> None:
     paas("reconcile")
     with pytest.raises(AssertionError):
         serve("php-fpm", "php-fpm@alice")
@@ -196,7 +197,7 @@ def test_without_a_door_the_unit_does_not_start_and_nothing_runs(alice, serve, p
     assert pids_of(alice.uid) == []
 
 
-def test_the_commands_exit_status_and_output_come_back(alice, paas):
+def test_the_commands_exit_status_and_output_come_back(alice: Customer, paas: Paas) -> None:
     answer = paas.installed("exec", "alice/php", "--no-new-privs", "--", "sh", "-c", "id -un; exit 7")
     assert (answer.code, answer.out) == (7, "alice\n")
     assert json.loads(Path("/var/lib/paas-isolate/decisions.json").read_text())["launcher"]

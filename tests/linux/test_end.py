@@ -20,7 +20,8 @@ class Tree:
     root = mount = ""
 
     def __init__(self, *, deaf: bool = False) -> None:
-        self.knobs, self.written, self.deaf = dict(SOLD), [], deaf
+        self.knobs, self.deaf = dict(SOLD), deaf
+        self.written: list[tuple[str, str]] = []
         self.killed: list[str] = []
 
     def children(self, path: str) -> list[str]:

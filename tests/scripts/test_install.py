@@ -330,8 +330,8 @@ COMPILER = shutil.which("gcc") and shutil.which("make") and Path("/usr/include/s
 @pytest.mark.skipif(not COMPILER, reason="gcc, make or libpam0g-dev is not installed")
 def test_the_module_and_the_launcher_are_compiled_only_when_their_source_changed(install: Installer) -> None:
     def built() -> tuple[bytes, int, int, int]:
-        launchers = ((install.root / program).stat().st_ino for program in (LAUNCHER, KEEPER))
-        return install.module().read_bytes(), install.module().stat().st_ino, *launchers
+        launcher, shim = ((install.root / program).stat().st_ino for program in (LAUNCHER, KEEPER))
+        return install.module().read_bytes(), install.module().stat().st_ino, launcher, shim
 
     sources = sorted((install.source / "pam").rglob("*"))
     assert "compiles the PAM module" in install(compiles=True)

@@ -368,7 +368,7 @@ def test_a_uid_that_is_anothers_now_is_not_kept() -> None:
         f"{A}: users is 'alice', who is no user of this machine any more: uid 1001 is bob, of {B}; "
         "take the name out, or remove the file"
     ]
-    assert (found.revoked, found.doubtful, found.renamed) == ({"alice": {1001}}, frozenset(), {})
+    assert (found.revoked, found.doubtful, found.renamed) == ({"alice": frozenset({1001})}, frozenset(), {})
 
 
 BOTH = {"alice": sold("alice", alice=1001, al=1004)}
@@ -401,7 +401,7 @@ def test_a_uid_with_another_home_may_be_another_person(home: str) -> None:
     people = Crowd({"dave": 1001, "al": 1004}, homes={"dave": home})
     found = fleet({A: "users: [alice, al]"}, people, last_good={"alice": copy})
     assert found.accounts["alice"].uids == {"alice": 1001, "al": 1004}, "the limits stay"
-    assert (found.renamed, found.doubtful, found.revoked) == ({}, {1001}, {})
+    assert (found.renamed, found.doubtful, found.revoked) == ({}, frozenset({1001}), {})
     assert [it.warning for it in found.complaints] == [False]
     assert "logins are refused; if it is the same person, write users: [dave, al]" in str(found.complaints[0])
 

@@ -39,7 +39,7 @@ CROWD = Crowd(
 )
 
 
-def sold(name: str, directory: str = "", **uids: int) -> Account:
+def sold(name: str, directory: str = "", /, **uids: int) -> Account:
     return Account(name, directory or name, uids, next(iter(uids), name), f"/home/{name}", None, {}, ())
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 
-def wait_for(condition: Callable[[], Answer], *, what: str | Callable[[], str], deadline: float = 20) -> Answer:
+def wait_for(condition: Callable[[], Answer | None], *, what: str | Callable[[], str], deadline: float = 20) -> Answer:
     """Asks again and again, and returns the first answer that is true.
 
     AssertionError after `deadline` seconds: it names `what` was waited for, and the last answer. `what` is a function

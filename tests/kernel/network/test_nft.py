@@ -160,8 +160,8 @@ def much():
         return ''
 child({ALICE}, much)
 """
-        words = ["nsenter", f"--net=/run/netns/{guarded.name}", "/usr/bin/python3", "-c", f"{PRELUDE}\n{serve}"]
-        with subprocess.Popen(words, stdout=subprocess.PIPE) as server:
+        command = ["nsenter", f"--net=/run/netns/{guarded.name}", "/usr/bin/python3", "-c", f"{PRELUDE}\n{serve}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
             try:
                 assert server.stdout and server.stdout.readline() == b"ready\n"
                 got = far.play("""

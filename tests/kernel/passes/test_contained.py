@@ -113,7 +113,8 @@ def test_an_error_of_ours_that_one_account_causes_costs_that_account_alone(
     assert host.run("reconcile").returncode == 0
     there, doors = host.tree(), sorted(os.listdir(host.place / "run/doors"))
     alice, bob = sleeper(uid=host.first).pid, sleeper(uid=host.first + 1).pid
-    wait_for_uid(host.first, alice), wait_for_uid(host.first + 1, bob)
+    wait_for_uid(host.first, alice)
+    wait_for_uid(host.first + 1, bob)
     for name in ("alice", "bob"):
         write(host, "1", f"users/{name}")
     host.account("bob", f"{PLAIN}peers: [carol]\n")

@@ -80,7 +80,9 @@ def test_freeze_where_the_disk_cannot_be_written(host: TestHost, trouble: str) -
     assert (frozen(host), disk.notes()) == (False, [])
     assert disk(host.command("freeze", "alice")).returncode == 4
     assert host.run("reconcile").returncode == 0
-    assert (disk.notes(), decisions.load(str(disk.state)).frozen) == ([], {"alice"}), "the next run takes it up"
+    assert (disk.notes(), decisions.load(str(disk.state)).frozen) == ([], frozenset({"alice"})), (
+        "the next run takes it up"
+    )
     assert disk(host.command("thaw", "alice")).returncode == 1, "to thaw what is remembered can wait for the disk"
     assert frozen(host)
     assert host.run("thaw", "alice").returncode == 0
@@ -186,7 +188,7 @@ def test_stop_where_the_disk_cannot_be_written(work: ServiceHost, trouble: str) 
     disk(work.command("reconcile"))
     assert work.members("worker") == set(), "it stays stopped"
     work.reconcile()
-    assert (disk.notes(), decisions.load(str(disk.state)).stopped) == ([], {"alice/worker"})
+    assert (disk.notes(), decisions.load(str(disk.state)).stopped) == ([], frozenset({"alice/worker"}))
     work("start", "alice/worker")
     wait_for(lambda: work.pids("worker"), what="it runs again")
 

@@ -40,7 +40,8 @@ class Fleet:
         self.host = host
         self.limited = {"cpu", "memory", "pids"} <= set((host.cgroups.read("", "cgroup.controllers") or "").split())
         self.alice, self.bob = sleeper(uid=ALICE).pid, sleeper(uid=BOB).pid
-        wait_for_uid(ALICE, self.alice), wait_for_uid(BOB, self.bob)
+        wait_for_uid(ALICE, self.alice)
+        wait_for_uid(BOB, self.bob)
 
     def first(self) -> None:
         limits = "limits: {pids: 40, memory: 64M, cpu: 50%}\n" if self.limited else ""

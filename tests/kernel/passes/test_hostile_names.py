@@ -42,7 +42,7 @@ def program() -> Iterator[bytes]:
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o755)
         path = os.fsencode(place) + b"/" + NAME
-        shutil.copy("/bin/sleep", path)
+        shutil.copy(b"/bin/sleep", path)
         yield path
 
 
@@ -129,7 +129,8 @@ def test_logs_on_a_terminal(work: ServiceHost) -> None:
     master, slave = pty.openpty()
     done = subprocess.run(work.command("logs", "alice/worker"), stdout=slave, stderr=slave)
     shown = os.read(master, 65536)
-    os.close(slave), os.close(master)
+    os.close(slave)
+    os.close(master)
     assert done.returncode == 0
     assert shown == rb"\x1b]0;owned\x07\udc9b2J   column\udcff" + b"\r\n"
     piped = subprocess.run(work.command("logs", "alice/worker"), stdout=-1)

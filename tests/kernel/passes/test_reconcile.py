@@ -58,7 +58,8 @@ def test_a_fork_storm_is_caught_whole(host: TestHost, sleeper: Sleepers) -> None
 def test_users_that_left_and_accounts_that_go(host: TestHost, sleeper: Sleepers) -> None:
     host.account("alice", "users: [alice, carol]\n")
     alice, carol = sleeper(uid=ALICE).pid, sleeper(uid=CAROL).pid
-    wait_for_uid(ALICE, alice), wait_for_uid(CAROL, carol)
+    wait_for_uid(ALICE, alice)
+    wait_for_uid(CAROL, carol)
     assert host.run("reconcile").returncode == 0
     host.account("alice")
     assert host.run("reconcile").returncode == 0

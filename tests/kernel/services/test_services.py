@@ -380,7 +380,8 @@ def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: S
     with work.daemon(log) as daemon:
         wait_for(lambda: work.pids("worker") and work.pids("slow"), what="both run")
         before = work.pids("worker")
-        os.kill(*before, signal.SIGKILL)
+        (pid,) = before
+        os.kill(pid, signal.SIGKILL)
         wait_for(lambda: work.pids("worker") - before, what="it has been started again")
         now, slow = work.pids("worker"), work.pids("slow")
         work.services("worker: {run: exec sleep 1000}\nslow: {run: exec sleep 1003, stop_timeout: 1s}\n")
@@ -466,7 +467,8 @@ def test_the_daemon_hears_again_when_its_directory_was_wiped(work: ServiceHost, 
             wait_for(lambda: work.pids("worker") - before, what="what has no record begins anew")  # noqa: B023
             wait_for(lambda: control_socket.ask(str(run), "ping", seconds=5), what="the daemon can be asked")
             before = work.pids("worker")
-            os.kill(*before, signal.SIGKILL)
+            (pid,) = before
+            os.kill(pid, signal.SIGKILL)
             wait_for(lambda: work.pids("worker") - before, what="it is heard that it has ended")  # noqa: B023
         (run / control_socket.NAME).unlink()
         (run / "services").rename(run / "elsewhere")

@@ -6,6 +6,7 @@ import select
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +79,8 @@ class Customer:
         return process
 
 
+Sell = Callable[..., Customer]
+"""`sell("alice", limits={"memory": "64M"})`: Specs.sell()."""
 SAY_TRIED = "os.write(1, b'tried\\n'); signal.pause()"
 
 

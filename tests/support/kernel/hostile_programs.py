@@ -13,7 +13,17 @@ from tests.support.waiting import wait_for
 
 def built(name: str, place: Path) -> Path:
     program = place / name
-    command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o", program, HOSTILE / f"{name}.c"]
+    command: list[str | Path] = [
+        "gcc",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-O1",
+        "-pthread",
+        "-o",
+        program,
+        HOSTILE / f"{name}.c",
+    ]
     subprocess.run(command, check=True)
     program.chmod(0o755)
     return program

@@ -81,7 +81,7 @@ class ServiceHost:
 
     def main(self, leaf: str) -> int:
         """The program of a service; 0 where none runs."""
-        return next((state["pid"] for state in self.state().values() if state["leaf"] == leaf), 0)
+        return next((int(state["pid"]) for state in self.state().values() if state["leaf"] == leaf), 0)
 
     def state(self) -> dict[str, dict[str, str | int]]:
         """How it stands with each service, by its leaf."""
