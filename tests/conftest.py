@@ -1,12 +1,11 @@
 """What all tests share."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "changes"))
+pytest.register_assert_rewrite("tests.support")
 
 try:
     from hypothesis import settings

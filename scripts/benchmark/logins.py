@@ -19,7 +19,7 @@ from statistics import median
 from benchmark.ground import Place
 
 SOURCE = Path(__file__).resolve().parents[2]
-SESSION = SOURCE / "tests/kernel/session.c"
+SESSION = SOURCE / "tests/support/kernel/session.c"
 USER = "paas-bench"
 SERVICE = "sshd"
 ROUNDS = 200

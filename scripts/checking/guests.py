@@ -43,7 +43,9 @@ def guest(run: Run, *, release: str = "trixie", long: bool = False) -> bool:
     name = "test" if release == "trixie" else f"test-{release}"
     files = [f"tests/guest/{file}" for file in FIRST]
     others = ["tests/guest", *(f"--ignore={file}" for file in files)]
-    faults = inside("kernel", "tests/kernel/test_faults.py", long=long)  # there with limits, for it has controllers
+    faults = inside(
+        "kernel", "tests/kernel/passes/test_faults.py", long=long
+    )  # there with limits, for it has controllers
     first = f"{inside('guest', *files, long=long)} && {faults}"
     second = inside("guest", *others, long=long)
     after = partial(_machine, long=long)

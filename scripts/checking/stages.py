@@ -100,7 +100,7 @@ def _fuzz(run: Run) -> bool:
     except ShopError as error:
         run.say(f"{error}\n")
         return False
-    went = run.call(str(fuzzer.python), "tests/fuzz/fuzz_specs.py", f"-max_total_time={FUZZING}")
+    went = run.call(str(fuzzer.python), "-m", "tests.fuzz.fuzz_specs", f"-max_total_time={FUZZING}")
     return run.pytest("tests/spec/test_fuzzed.py") and went
 
 

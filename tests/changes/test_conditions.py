@@ -3,12 +3,12 @@
 from datetime import datetime
 
 import pytest
-from kept import ILL, NOW, WEB, WELL, keep, program, ran, sell
 
 from paas_isolate.changes.conditions import Condition, condition
 from paas_isolate.changes.supervision import ManagedService
 from paas_isolate.model.run import MANY, ProgramExit, Result, Run
 from paas_isolate.model.service_program import ServiceProgram
+from tests.support.supervised import ILL, NOW, WEB, WELL, keep, program, ran, sell
 
 PROGRAM = program()
 SERVE = PROGRAM[WEB]

@@ -1,27 +1,36 @@
 """What was sold -> knobs of the desired world: cases as data."""
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import pytest
-from fleets import DISK, MACHINE, fleet, service, sold
 
 from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.order import rank
 from paas_isolate.errors import HostError
-from paas_isolate.model.account import Host, Service
+from paas_isolate.model.account import Account, Host, Service
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import DEFAULTS
 from paas_isolate.model.limits import UNLIMITED, Limits, Percent
 from paas_isolate.model.steps.cgroup import EndRevoked, MoveProcess, SetKnob
 from paas_isolate.model.steps.door import SetDoor
-from paas_isolate.model.world import ObservedWorld, Process
+from paas_isolate.model.world import Knobs, ObservedWorld, Process
+from tests.support.fleets import DISK, MACHINE, fleet, service, sold
 
 
-def wished(*accounts, observed=ObservedWorld(), host=None, held=(), **more):  # noqa: B008  (frozen)
+def wished(
+    *accounts: Account,
+    observed: ObservedWorld | None = None,
+    host: Host | None = None,
+    held: Iterable[str] = (),
+    **more: object,
+) -> Mapping[str, Knobs]:
     wanted = fleet(*accounts, host=host, **more)
     return desired_state(
-        wanted, desired_static(Intent(wanted, MACHINE, frozen=frozenset(held)), device_of=lambda _: DISK), observed
+        wanted,
+        desired_static(Intent(wanted, MACHINE, frozen=frozenset(held)), device_of=lambda _: DISK),
+        observed or ObservedWorld(),
     ).cgroups
 
 
@@ -161,7 +170,7 @@ def test_what_runs_where_its_uid_is_another_accounts_now_ends_and_is_not_moved()
     world = desired_state(wanted, desired_static(Intent(wanted, MACHINE), device_of=lambda _: DISK), observed)
     assert world.revoked == {("users/alice/login", 1001)}
     assert [process.pid for process in world.moves] == [9]
-    (end,) = (it for it in diff(world, observed) if isinstance(it, EndRevoked))
+    (end,) = (step for step in diff(world, observed) if isinstance(step, EndRevoked))
     assert str(end) == "end what runs in users/alice/login as uid 1001, which is another account's now"
     assert end.owner == "alice"
     assert rank(SetDoor("1001", "users/dave/login")) < rank(end) < rank(MoveProcess(there[2], "users/dave/other"))

@@ -1,7 +1,6 @@
 """Two worlds -> sentences, in order."""
 
 import pytest
-from fleets import DISK, MACHINE, fleet, service, sold
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -24,6 +23,7 @@ from paas_isolate.model.steps.cgroup import (
 )
 from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
 from paas_isolate.model.world import COMPLETE, ObservedWorld, Process
+from tests.support.fleets import DISK, MACHINE, fleet, service, sold
 
 ALL = " ".join(CONTROLLERS)
 EMPTY = ObservedWorld({"": {SUBTREE_CONTROL: "", "cpu.weight": "100"}}, doors={COMPLETE: ""})

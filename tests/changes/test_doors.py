@@ -1,7 +1,5 @@
 """Which doors there should be, for whom, and when it is said that all are there."""
 
-from fleets import MACHINE, fleet, service, sold
-
 from paas_isolate.changes.desired import desired_static
 from paas_isolate.changes.doors import desired_doors, door_steps, preserved_doors
 from paas_isolate.changes.order import rank
@@ -12,6 +10,7 @@ from paas_isolate.model.steps.cgroup import SetKnob
 from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
 from paas_isolate.model.view import View
 from paas_isolate.model.world import COMPLETE
+from tests.support.fleets import MACHINE, fleet, service, sold
 
 
 def test_every_user_of_an_account_has_a_door_to_its_login() -> None:

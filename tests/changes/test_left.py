@@ -1,12 +1,12 @@
 """Which cgroups are left to root, and which globs are refused."""
 
 import pytest
-from fleets import fleet, sold
 
 from paas_isolate.changes.placement import Placement
 from paas_isolate.model.account import Host
 from paas_isolate.model.left import LEAVE, checked, compiled
 from paas_isolate.model.world import Process
+from tests.support.fleets import fleet, sold
 
 LEFT = [
     "/machine.slice/libpod-0a1b.scope",
@@ -62,4 +62,4 @@ def test_no_process_of_it_is_moved_and_others_are() -> None:
     for leave, moved in ((LEAVE, MOVED), ((), LEFT + MOVED)):
         places = Placement(fleet(alice, host=Host(leave=leave)))
         processes = [Process(n, alice.uids["alice"], path, 1) for n, path in enumerate(LEFT + MOVED)]
-        assert [it.cgroup for it in processes if places.correction(it)] == moved
+        assert [process.cgroup for process in processes if places.correction(process)] == moved

@@ -1,13 +1,12 @@
 """What was seen, by account."""
 
-from fleets import DISK, MACHINE, carried_out, fleet, sold
-
 from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.parts import Parts
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.view import View
 from paas_isolate.model.world import Process
+from tests.support.fleets import DISK, MACHINE, carried_out, fleet, sold
 
 
 def test_a_part_has_all_that_is_an_accounts_and_nothing_of_another() -> None:

@@ -1,11 +1,11 @@
 """Whose process, which leaf: cases as data."""
 
 import pytest
-from fleets import fleet, service, sold
 
 from paas_isolate.changes.placement import Placement
 from paas_isolate.model.account import Host, Match, Service
 from paas_isolate.model.world import Process
+from tests.support.fleets import fleet, service, sold
 
 ALICE = sold(
     "alice",

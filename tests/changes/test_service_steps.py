@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kept import ILL, NOW, TWO, WEB, WELL, keep, program, ran, sell, wished
 
 from paas_isolate.changes.order import rank
 from paas_isolate.changes.service_steps import service_steps
@@ -22,6 +21,7 @@ from paas_isolate.model.steps.service import (
     Stop,
 )
 from paas_isolate.model.world import ObservedWorld
+from tests.support.supervised import ILL, NOW, TWO, WEB, WELL, keep, program, ran, sell, wished
 
 KEPT = program()
 BEGIN = Start(WEB, KEPT[WEB].launch)

@@ -47,7 +47,7 @@ def test_the_nearest_ancestor_that_is_no_customers_is_the_way(expected: str, cha
 
 def test_who_ends_meanwhile_leaves_its_children_behind() -> None:
     assert origin(100, {100: ProcessParent(101, ALICE, "sh")}.get, customers) == LEFT_BEHIND
-    assert origin(100, {}.get, customers) == LEFT_BEHIND
+    assert origin(100, lambda _: None, customers) == LEFT_BEHIND
 
 
 def test_pids_that_are_used_again_meanwhile_make_no_circle() -> None:

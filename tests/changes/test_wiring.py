@@ -1,13 +1,13 @@
 """Addresses that should be there, and the steps to them."""
 
 import pytest
-from fleets import fleet, sold
 
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.network import desired_network, preserved_addresses
 from paas_isolate.model.account import Host, NetworkConfig, Service
 from paas_isolate.model.network import Gate, Grant, Network, Rules, UidAddresses
 from paas_isolate.model.world import DesiredWorld, ObservedWorld
+from tests.support.fleets import fleet, sold
 
 
 def test_an_address_comes_and_one_that_is_nobodys_goes_first() -> None:

@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import pytest
-from command_line import Place
+
+from tests.support.command_line import CommandLine
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return Place(tmp_path, monkeypatch)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    return CommandLine(tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def made(place: Place) -> Place:
+def made(place: CommandLine) -> CommandLine:
     """With a tree that is as the files say, and root at the keyboard."""
     if place.etc.stat().st_uid != 0:
         pytest.skip("for root only files of root's count")

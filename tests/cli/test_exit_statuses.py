@@ -6,19 +6,21 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from command_line import Place
+from click.testing import Result
+
+from tests.support.command_line import CommandLine
 
 WRONG = "account: bob\nplan: smal\n"
 
 
-def assert_ends(result, status: int, *said: str) -> None:
+def assert_ends(result: Result, status: int, *said: str) -> None:
     assert result.exit_code == status, result.output
     for each in said:
         assert each in result.output
 
 
 @pytest.mark.parametrize("words", ["check", "schema", "version", "diff", "status", "status alice", "coverage"])
-def test_0_what_shows_has_shown(words: str, place: Place) -> None:
+def test_0_what_shows_has_shown(words: str, place: CommandLine) -> None:
     place.tree()
     assert_ends(place(words), 0)
 
@@ -41,7 +43,7 @@ def test_0_what_shows_has_shown(words: str, place: Place) -> None:
         ("net restore", "nothing to do\n"),
     ],
 )
-def test_0_what_should_be_is(words: str, said: str, made: Place) -> None:
+def test_0_what_should_be_is(words: str, said: str, made: CommandLine) -> None:
     if words.startswith("account remove"):
         made.write("accounts.d/bob.yaml", WRONG)
     result = made(words)
@@ -55,31 +57,31 @@ def test_0_what_should_be_is(words: str, said: str, made: Place) -> None:
         ("plan put large", "plans.d/large.yaml", "plan: large\n"),
     ],
 )
-def test_0_a_file_that_is_right_is_put(words: str, file: str, text: str, made: Place) -> None:
+def test_0_a_file_that_is_right_is_put(words: str, file: str, text: str, made: CommandLine) -> None:
     assert_ends(made(words, stdin=text), 0)
     assert (made.etc / file).read_text() == text
 
 
-def test_0_warnings_alone_are_no_mistake(place: Place) -> None:
+def test_0_warnings_alone_are_no_mistake(place: CommandLine) -> None:
     place.write("accounts.d/notes.txt", "")
     assert_ends(place("check"), 0)
 
 
-def test_1_a_step_that_fails(made: Place) -> None:
+def test_1_a_step_that_fails(made: CommandLine) -> None:
     (made.place / "cgroup/ours/cpu.weight").unlink()
     assert_ends(
         made("reconcile"), 1, "failed   set cpu.weight of the tree to 50: this kernel offers no cpu.weight here"
     )
 
 
-def test_1_a_service_whose_file_is_wrong(made: Place) -> None:
+def test_1_a_service_whose_file_is_wrong(made: CommandLine) -> None:
     made.write("accounts.d/bob.yaml", WRONG)
     for words in ("start bob/web", "restart bob/web", "scale bob/web 2", "logs bob/web"):
         assert_ends(made(words), 1, "bob: its plan smal cannot be used")
 
 
 @pytest.mark.parametrize("words", ["freeze alice", "stop alice/web", "kill alice"])
-def test_1_or_more_never_a_traceback_where_a_disk_is_damaged(words: str, made: Place) -> None:
+def test_1_or_more_never_a_traceback_where_a_disk_is_damaged(words: str, made: CommandLine) -> None:
     (made.state / "decisions.json").write_text("{")
     result = made(words)
     assert result.exit_code in (0, 1, 2, 4, 5)
@@ -87,13 +89,13 @@ def test_1_or_more_never_a_traceback_where_a_disk_is_damaged(words: str, made: P
 
 
 @pytest.mark.parametrize("words", ["check", "check --json"])
-def test_2_a_specification_is_wrong(words: str, place: Place) -> None:
+def test_2_a_specification_is_wrong(words: str, place: CommandLine) -> None:
     place.write("accounts.d/bob.yaml", WRONG)
     assert_ends(place(words), 2, "accounts.d/bob.yaml", "is 'smal', and there is no such plan; expected small")
 
 
 @pytest.mark.parametrize("words", ["check", "diff", "status", "coverage", "pam status", "reconcile", "thaw alice"])
-def test_2_config_yaml_is_wrong_and_never_was_right(words: str, place: Place) -> None:
+def test_2_config_yaml_is_wrong_and_never_was_right(words: str, place: CommandLine) -> None:
     place.tree()
     place.config("frobnicate: 1\n")
     if place.etc.stat().st_uid == 0:
@@ -105,7 +107,7 @@ def test_2_config_yaml_is_wrong_and_never_was_right(words: str, place: Place) ->
 
 @pytest.mark.parametrize("words", ["account put bob", "plan put small"])
 @pytest.mark.parametrize("text", ["account: [", WRONG, "", "plan: small\nlimits: {memory: much}\n"])
-def test_2_a_file_that_is_wrong_is_not_put(words: str, text: str, made: Place) -> None:
+def test_2_a_file_that_is_wrong_is_not_put(words: str, text: str, made: CommandLine) -> None:
     before = made.files()
     result = made(words, stdin=text)
     assert_ends(result, 2)
@@ -113,18 +115,18 @@ def test_2_a_file_that_is_wrong_is_not_put(words: str, text: str, made: Place) -
     assert made.files() == before
 
 
-def test_3_something_differs(place: Place) -> None:
+def test_3_something_differs(place: CommandLine) -> None:
     place.tree()
     assert_ends(place("diff --exit-code"), 3, "create users/alice\n")
     assert_ends(place("diff --exit-code --json"), 3)
 
 
-def test_3_logins_do_not_pass_the_module(place: Place) -> None:
+def test_3_logins_do_not_pass_the_module(place: CommandLine) -> None:
     place.tree()
     assert_ends(place("pam status"), 3, "logins do not pass the module: paas-isolate pam install")
 
 
-def test_4_an_account_is_kept_as_it_is(made: Place) -> None:
+def test_4_an_account_is_kept_as_it_is(made: CommandLine) -> None:
     made.write("accounts.d/alice.yaml", "account: alice\nplan: smal\n")
     for words in ("reconcile", "reconcile --quiet", "reconcile --json"):
         assert_ends(made(words), 4)
@@ -136,7 +138,7 @@ def test_4_an_account_is_kept_as_it_is(made: Place) -> None:
 GOING = ("bob", "carol", "dave", "erin")
 
 
-def test_4_too_many_accounts_would_go(made: Place) -> None:
+def test_4_too_many_accounts_would_go(made: CommandLine) -> None:
     for name in GOING:
         made.write(f"accounts.d/{name}.yaml", f"account: {name}\n")
     assert made("reconcile").exit_code == 0
@@ -145,7 +147,7 @@ def test_4_too_many_accounts_would_go(made: Place) -> None:
     assert_ends(made("reconcile"), 4, "bob is not removed: ", "--remove")
 
 
-def test_4_what_is_frozen_is_not_remembered(made: Place) -> None:
+def test_4_what_is_frozen_is_not_remembered(made: CommandLine) -> None:
     (made.state / "decisions.json").write_text("{")
     result = made("freeze alice")
     assert_ends(result, 4, "not remembered in ", "has it until a reboot")
@@ -180,20 +182,20 @@ ROOT = {
 
 
 @pytest.mark.parametrize("words", KERNEL)
-def test_5_no_cgroup2_is_mounted(words: str, place: Place) -> None:
+def test_5_no_cgroup2_is_mounted(words: str, place: CommandLine) -> None:
     place.unfit()
     assert_ends(place(words), 5, "cgroup2")
 
 
 @pytest.mark.parametrize("words", ["reconcile", "daemon --once", "freeze alice", "thaw alice", "kill alice"])
-def test_5_no_cgroup2_is_mounted_for_root(words: str, made: Place) -> None:
+def test_5_no_cgroup2_is_mounted_for_root(words: str, made: CommandLine) -> None:
     made.unfit()
     result = made(words)
     assert_ends(result, 5, "no cgroup2 file system is mounted\n  boot with systemd.unified_cgroup_hierarchy=1")
 
 
 @pytest.mark.parametrize(("words", "stdin"), ROOT.items(), ids=list(ROOT))
-def test_5_this_needs_root(words: str, stdin: str, place: Place) -> None:
+def test_5_this_needs_root(words: str, stdin: str, place: CommandLine) -> None:
     place.tree()
     before = place.files()
     result = place(words, stdin=stdin)
@@ -203,18 +205,18 @@ def test_5_this_needs_root(words: str, stdin: str, place: Place) -> None:
 
 
 @pytest.mark.parametrize("words", ["net show", "net test", "net show --json"])
-def test_5_this_machine_has_no_network_of_accounts(words: str, made: Place) -> None:
+def test_5_this_machine_has_no_network_of_accounts(words: str, made: CommandLine) -> None:
     assert_ends(made(words), 5, "put `network: {}` into config.yaml")
 
 
 @pytest.mark.parametrize("words", ["check", "diff", "status", "coverage", "doctor", "pam status"])
-def test_5_there_is_no_such_directory(words: str, place: Place) -> None:
+def test_5_there_is_no_such_directory(words: str, place: CommandLine) -> None:
     place.etc = place.etc / "missing"
     assert_ends(place(words), 5, "missing cannot be read: No such file or directory\n  name another by --etc DIR")
 
 
 @pytest.fixture
-def busy(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def busy(place: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     """Another run holds the lock, and who waits for it waits no real time."""
     place.person(root=True)
     place.tree()
@@ -237,7 +239,7 @@ LOCKED = [
 
 
 @pytest.mark.parametrize("words", [*LOCKED, "reconcile --wait 0", "reconcile --json", "reconcile --quiet"])
-def test_75_another_run_holds_the_lock(words: str, busy: Place) -> None:
+def test_75_another_run_holds_the_lock(words: str, busy: CommandLine) -> None:
     before = busy.files()
     result = busy(words, stdin=ROOT.get(words, ""))
     assert_ends(result, 75, f"paas-isolate: another run is at work: process {os.getpid()} (")
@@ -245,7 +247,7 @@ def test_75_another_run_holds_the_lock(words: str, busy: Place) -> None:
     assert busy.files() == before
 
 
-def test_75_cron_says_nothing_of_it(busy: Place) -> None:
+def test_75_cron_says_nothing_of_it(busy: CommandLine) -> None:
     result = busy("reconcile --cron")
     assert (result.exit_code, result.output) == (75, "")
 
@@ -253,5 +255,5 @@ def test_75_cron_says_nothing_of_it(busy: Place) -> None:
 @pytest.mark.parametrize(
     ("words", "waits"), [("reconcile --wait 5", True), ("reconcile", True), ("reconcile --wait 0", False)]
 )
-def test_75_who_waits_says_for_whom(words: str, waits: bool, busy: Place) -> None:
+def test_75_who_waits_says_for_whom(words: str, waits: bool, busy: CommandLine) -> None:
     assert ("waits for another run" in busy(words).stderr) == waits

@@ -2,7 +2,8 @@
 
 import click
 import pytest
-from command_line import ALL, LEAVES, options, outcome
+
+from tests.support.command_line import ALL, LEAVES, options, outcome
 
 
 @pytest.mark.parametrize("words", ALL)

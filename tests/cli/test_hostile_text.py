@@ -2,6 +2,8 @@
 
 import json
 import unicodedata
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -39,21 +41,21 @@ def assert_harmless(printed: str, *, lines: int) -> None:
 @settings(deadline=None)  # a machine at work
 @example(NASTY)
 @given(texts)
-def test_escaped_text_is_one_line_in_which_everything_is_seen(text):
+def test_escaped_text_is_one_line_in_which_everything_is_seen(text: str) -> None:
     for found in (escaped(text), quoted(text)):
         assert_harmless(found + "\n", lines=1)
     assert escaped(escaped(text)) == escaped(text)
 
 
 @pytest.mark.parametrize("text", ["", "alice", "ALICE 42 %", "Größe: ½", "名前", "🙂", "C:\\temp", "[/b]", "it's"])
-def test_what_can_be_seen_is_left_as_it_is(text):
+def test_what_can_be_seen_is_left_as_it_is(text: str) -> None:
     assert escaped(text) == text
 
 
 @settings(deadline=None)  # a machine at work
 @example(NASTY)
 @given(texts)
-def test_errors_and_complaints_are_fit_to_be_shown(text):
+def test_errors_and_complaints_are_fit_to_be_shown(text: str) -> None:
     complaint = Complaint("accounts.d/" + text, text, line=3, key=text)
     for error, lines in (
         (PaasError(text), 1),
@@ -67,13 +69,16 @@ def _process(text: str) -> Process:
     return Process(12, 1000, f"/{text}", program=text)
 
 
+PrintedBy = Callable[..., str]
+
+
 @pytest.fixture(scope="module")
-def printed_by():
+def printed_by() -> PrintedBy:
     """What a function prints, on both streams. (A fixture of hypothesis's would be that of all examples.)"""
     import contextlib
     import io
 
-    def run(function, *arguments, **options) -> str:
+    def run(function: Callable[..., object], *arguments: object, **options: object) -> str:
         out = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             function(*arguments, **options)
@@ -85,7 +90,7 @@ def printed_by():
 @settings(deadline=None)  # a machine at work
 @example(NASTY)
 @given(texts)
-def test_each_way_to_say_something_is_one_line(printed_by, text):
+def test_each_way_to_say_something_is_one_line(printed_by: PrintedBy, text: str) -> None:
     assert_harmless(printed_by(output.line, text, fg="red"), lines=1)
     assert_harmless(printed_by(output.line, output.styled("ok", "green", text)), lines=1)
     moved = Outcome(MoveProcess(_process(text), "users/alice/other"), Status.DONE, reason=text)
@@ -98,7 +103,7 @@ def test_each_way_to_say_something_is_one_line(printed_by, text):
 @settings(deadline=None)  # a machine at work
 @example(NASTY)
 @given(texts)
-def test_tables_have_a_line_for_each_row(printed_by, text):
+def test_tables_have_a_line_for_each_row(printed_by: PrintedBy, text: str) -> None:
     printed = printed_by(output.table, ["PID", "PROGRAM"], [[text, text], ["1", text]])
     assert_harmless(printed, lines=4)
     assert escaped(text) in printed or not text.strip()  # no markup and no emoji is read into it
@@ -109,7 +114,7 @@ def test_tables_have_a_line_for_each_row(printed_by, text):
 @settings(deadline=None)  # a machine at work
 @example(NASTY)
 @given(texts)
-def test_json_says_what_was_found_and_nothing_else(printed_by, text):
+def test_json_says_what_was_found_and_nothing_else(printed_by: PrintedBy, text: str) -> None:
     printed = printed_by(output.print_json, {"program": text})
     assert_harmless(printed, lines=3)
     assert json.loads(printed) == {"program": text}
@@ -118,7 +123,7 @@ def test_json_says_what_was_found_and_nothing_else(printed_by, text):
 @settings(deadline=None)  # a machine at work
 @example(NASTY)
 @given(texts)
-def test_complaints_of_files_are_a_line_each(printed_by, text):
+def test_complaints_of_files_are_a_line_each(printed_by: PrintedBy, text: str) -> None:
     complaint = Complaint(f"accounts.d/{text}.yaml", text, 1, 1, text, warning=True)
     fleet = Fleet(Host(), {}, complaints=(complaint,), on_last_good={text: text})
     assert_harmless(printed_by(output.complain, fleet), lines=2)
@@ -127,7 +132,7 @@ def test_complaints_of_files_are_a_line_each(printed_by, text):
 @settings(deadline=None)  # a machine at work
 @example(NASTY)
 @given(texts)
-def test_a_traceback_is_not_continued_by_what_its_message_quotes(printed_by, text):
+def test_a_traceback_is_not_continued_by_what_its_message_quotes(printed_by: PrintedBy, text: str) -> None:
     def fail() -> None:
         try:
             raise ValueError(text)
@@ -142,27 +147,31 @@ def test_a_traceback_is_not_continued_by_what_its_message_quotes(printed_by, tex
 @settings(deadline=None)  # a machine at work
 @example(NASTY)
 @given(texts)
-def test_reasons_of_coverage_are_a_line_each(printed_by, text):
+def test_reasons_of_coverage_are_a_line_each(printed_by: PrintedBy, text: str) -> None:
     reasons = [OriginReason(why, text) for why in OriginKind]
     said = list(coverage._reasons(reasons))
-    assert_harmless("".join(printed_by(output.line, it) for it in said), lines=len(said))
+    assert_harmless("".join(printed_by(output.line, text) for text in said), lines=len(said))
 
 
-def test_doctor_shows_what_it_found_escaped(monkeypatch, capsys, tmp_path):
+def test_doctor_shows_what_it_found_escaped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     checks = [Check("logins", Verdict.FAILED, NASTY.partition("\n")[2], NASTY)]
     monkeypatch.setattr(doctor, "_examined", lambda _: checks)
     assert invoke(["--etc", str(tmp_path), "doctor"]) == 5
     assert_harmless(capsys.readouterr().out, lines=2)
 
 
-def test_a_customer_is_told_escaped_what_the_daemon_says(monkeypatch, capsys):
+def test_a_customer_is_told_escaped_what_the_daemon_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     told = AccountReport("alice", notes=(NASTY,), addresses=(NASTY,))
     monkeypatch.setattr(me, "_told", lambda _: told)
     assert invoke(["me"]) == 0
     assert_harmless(capsys.readouterr().out, lines=6)
 
 
-def test_wrong_usage_is_answered_escaped(capsys):
+def test_wrong_usage_is_answered_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["status", "alice", NASTY.replace("\n", "").replace("\0", "")]) == 2
     assert "\x1b" not in (err := capsys.readouterr().err)
     assert "\u202e" not in err

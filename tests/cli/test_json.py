@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import FIRST, LEAVES, Place, document, options
+
+from tests.support.command_line import FIRST, LEAVES, CommandLine, document, options
 
 PAGE = Path(__file__).resolve().parents[2] / "man" / "paas-isolate.8"
 COMPLAINT = {"file", "text", "line", "column", "key", "warning"}
@@ -57,7 +58,7 @@ NO_DOCUMENT = {
 
 
 def test_every_command_that_shows_something_has_json() -> None:
-    have = {words for words, command in LEAVES.items() if any("--json" in it.opts for it in options(command))}
+    have = {words for words, command in LEAVES.items() if any("--json" in option.opts for option in options(command))}
     assert have == {*SHOW, *DO}
     assert have | NO_DOCUMENT.keys() == LEAVES.keys()
 
@@ -71,14 +72,14 @@ def told(command: str) -> set[str]:
 
 
 @pytest.mark.parametrize("words", ["check", "diff", "status", "status alice", "coverage", "coverage alice", "version"])
-def test_an_object_with_the_keys_of_the_manual(words: str, place: Place) -> None:
+def test_an_object_with_the_keys_of_the_manual(words: str, place: CommandLine) -> None:
     place.tree()
     result = place(f"{words} --json")
     assert result.exit_code == 0
     assert document(result).keys() == told(words.split()[0])
 
 
-def test_reconcile(made: Place) -> None:
+def test_reconcile(made: CommandLine) -> None:
     made.write("accounts.d/bob.yaml", "account: bob\nplan: small\n")
     data = document(made("reconcile --json"))
     assert data.keys() == told("reconcile")
@@ -86,12 +87,12 @@ def test_reconcile(made: Place) -> None:
     assert data["remaining"] == []
 
 
-def test_diff_lists_steps_as_sentences(place: Place) -> None:
+def test_diff_lists_steps_as_sentences(place: CommandLine) -> None:
     place.tree()
     assert document(place("diff --json"))["changes"][:3] == ["create penalty", "create users", "create users/alice"]
 
 
-def test_complaints_tell_where_and_what(place: Place) -> None:
+def test_complaints_tell_where_and_what(place: CommandLine) -> None:
     place.write("accounts.d/bob.yaml", "account: bob\nplan: smal\n")
     place.tree()
     for words in ("check", "diff"):
@@ -102,30 +103,32 @@ def test_complaints_tell_where_and_what(place: Place) -> None:
         assert [*data["kept"]] == ["bob"]
 
 
-def test_check_has_a_document_where_config_yaml_cannot_be_used(place: Place) -> None:
+def test_check_has_a_document_where_config_yaml_cannot_be_used(place: CommandLine) -> None:
     place.config("frobnicate: 1\n")
     result = place("check --json")
     assert result.exit_code == 2
-    assert [it["key"] for it in document(result)["complaints"]] == ["frobnicate"]
+    assert [complaint["key"] for complaint in document(result)["complaints"]] == ["frobnicate"]
 
 
-def test_status_lists_an_account_and_its_leaves(made: Place) -> None:
+def test_status_lists_an_account_and_its_leaves(made: CommandLine) -> None:
     data = document(made("status alice --json"))
-    assert [it["path"] for it in data["cgroups"]] == [f"users/alice{leaf}" for leaf in ("", "/login", "/other", "/web")]
+    assert [cgroup["path"] for cgroup in data["cgroups"]] == [
+        f"users/alice{leaf}" for leaf in ("", "/login", "/other", "/web")
+    ]
     for cgroup in data["cgroups"]:
         assert cgroup.keys() == CGROUP
         assert cgroup["use"].keys() == USE
         assert cgroup["state"] == "ok"
         assert cgroup["knobs"]["cgroup.freeze"] == "0"
-    assert [it["name"] for it in document(made("status --json"))["cgroups"]] == ["alice"]
+    assert [cgroup["name"] for cgroup in document(made("status --json"))["cgroups"]] == ["alice"]
 
 
-def test_status_of_a_frozen_account(made: Place) -> None:
+def test_status_of_a_frozen_account(made: CommandLine) -> None:
     assert made("freeze alice").exit_code == 0
-    assert {it["state"] for it in document(made("status alice --json"))["cgroups"]} == {"frozen"}
+    assert {cgroup["state"] for cgroup in document(made("status alice --json"))["cgroups"]} == {"frozen"}
 
 
-def test_status_of_an_account_that_has_no_cgroup_yet(place: Place) -> None:
+def test_status_of_an_account_that_has_no_cgroup_yet(place: CommandLine) -> None:
     place.tree()
     assert document(place("status alice --json"))["cgroups"] == []
     assert place("status alice").stdout.startswith("alice has no cgroup yet: paas-isolate reconcile makes it\n")
@@ -134,13 +137,13 @@ def test_status_of_an_account_that_has_no_cgroup_yet(place: Place) -> None:
     assert place("status").stdout.startswith(f"no accounts yet: write one to {place.etc}/accounts.d, ")
 
 
-def test_version_is_what_runs_here(place: Place) -> None:
+def test_version_is_what_runs_here(place: CommandLine) -> None:
     words = "".join(f"{name} {number}\n" for name, number in document(place("version --json")).items())
     assert place("version").stdout == words
 
 
 @pytest.mark.parametrize("config", ["", "frobnicate: 1\n"])
-def test_doctor_lists_checks(config: str, place: Place) -> None:
+def test_doctor_lists_checks(config: str, place: CommandLine) -> None:
     place.unfit()
     place.config(config)
     found = document(place("doctor --json"))
@@ -149,7 +152,7 @@ def test_doctor_lists_checks(config: str, place: Place) -> None:
     assert ("config.yaml" in {check["name"] for check in found}) == bool(config)
 
 
-def test_pam_status_where_logins_do_not_pass_the_module(place: Place) -> None:
+def test_pam_status_where_logins_do_not_pass_the_module(place: CommandLine) -> None:
     place.tree()
     data = document(place("pam status --json"))
     assert data.keys() == told("pam status")
@@ -157,7 +160,7 @@ def test_pam_status_where_logins_do_not_pass_the_module(place: Place) -> None:
     assert data["complete"] is data["waits_for_confirmation"] is False
 
 
-def test_schema_is_a_document_without_being_asked(place: Place) -> None:
+def test_schema_is_a_document_without_being_asked(place: CommandLine) -> None:
     data = document(place("schema"))
     assert data["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert {"host", "plan", "account"} <= data["$defs"].keys()
@@ -184,7 +187,7 @@ OWN = {
 
 
 @contextmanager
-def daemon(place: Place, answer: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+def daemon(place: CommandLine, answer: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     """Who answers one question so; what was asked."""
     asked: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as short, socket.socket(socket.AF_UNIX) as ours:  # a path of 107 bytes at most
@@ -205,7 +208,7 @@ def daemon(place: Place, answer: dict[str, Any]) -> Iterator[list[dict[str, Any]
         thread.join(20)
 
 
-def test_me_is_what_the_daemon_tells(place: Place) -> None:
+def test_me_is_what_the_daemon_tells(place: CommandLine) -> None:
     with daemon(place, {"told": {**OWN, "of a later version": 1}}) as asked:
         result = place("me --json")
     assert asked == [{"verb": "me", "words": []}]
@@ -228,7 +231,7 @@ def test_me_is_what_the_daemon_tells(place: Place) -> None:
     ],
 )
 def test_an_order_ends_as_the_daemon_says(
-    answer: dict[str, Any], status: int, output: str, errors: str, place: Place
+    answer: dict[str, Any], status: int, output: str, errors: str, place: CommandLine
 ) -> None:
     with daemon(place, answer) as asked:
         result = place("me restart web")
@@ -236,7 +239,7 @@ def test_an_order_ends_as_the_daemon_says(
     assert (result.exit_code, result.stdout, result.stderr) == (status, output, errors)
 
 
-def test_me_of_somebody_without_an_account(place: Place) -> None:
+def test_me_of_somebody_without_an_account(place: CommandLine) -> None:
     with daemon(place, {"error": f"uid {FIRST} has no account", "status": 1}):
         result = place("me --json")
     assert (result.exit_code, result.stdout) == (1, "")

@@ -42,12 +42,16 @@ def test_a_file_that_was_edited_is_parsed_without_what_reads_the_source_of_pytho
         (["--etc", "/x", "--help"], {"etc": "/x"}, ["--help"]),
     ],
 )
-def test_directories_are_taken_where_they_are_written_plainly(words, found, rest):
+def test_directories_are_taken_where_they_are_written_plainly(
+    words: list[str], found: dict[str, str], rest: list[str]
+) -> None:
     assert _directories(words) == (found, rest)
 
 
 @pytest.mark.parametrize("words", [["exec", "alice/web", "true"], ["freeze", "alice"]])
-def test_what_changes_or_enters_needs_root(words, monkeypatch, capsys):
+def test_what_changes_or_enters_needs_root(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert run(words) == Exit.UNFIT
     assert "this needs root" in capsys.readouterr().err

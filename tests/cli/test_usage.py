@@ -2,10 +2,12 @@
 
 import click
 import pytest
-from command_line import ALL, LEAVES, Place, options, outcome
+from click.testing import Result
+
+from tests.support.command_line import ALL, LEAVES, CommandLine, options, outcome
 
 
-def assert_refused(result, words: str, *said: str) -> None:
+def assert_refused(result: Result, words: str, *said: str) -> None:
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     for each in (f"Usage: paas-isolate {words}".rstrip(), f"Try 'paas-isolate {words}".rstrip(), "Error: ", *said):
@@ -30,7 +32,7 @@ def test_a_group_alone_shows_its_help(words: str) -> None:
 
 
 def missing(command: click.Command) -> list[str]:
-    return [it.make_metavar(click.Context(command)) for it in command.params if it.required]
+    return [parameter.make_metavar(click.Context(command)) for parameter in command.params if parameter.required]
 
 
 @pytest.mark.parametrize("words", [words for words, command in LEAVES.items() if missing(command)])
@@ -42,8 +44,8 @@ MANY = [words for words, it in LEAVES.items() if words != "me" and not any(each.
 
 
 @pytest.mark.parametrize("words", MANY)
-def test_a_word_too_many_is_named(words: str, place: Place) -> None:
-    places = [it for it in LEAVES[words].params if isinstance(it, click.Argument)]
+def test_a_word_too_many_is_named(words: str, place: CommandLine) -> None:
+    places = [parameter for parameter in LEAVES[words].params if isinstance(parameter, click.Argument)]
     given = (
         ["alice/web", "1"][: len(places)] if "put" not in words and "remove" not in words else ["alice"] * len(places)
     )
@@ -60,8 +62,10 @@ VALUES = [
 
 @pytest.mark.parametrize(("words", "option"), VALUES)
 @pytest.mark.parametrize("value", ["soon", "-1"])
-def test_a_value_that_is_none_of_the_options(words: str, option: str, value: str, place: Place) -> None:
-    given = [it.human_readable_name for it in LEAVES[words].params if isinstance(it, click.Argument)]
+def test_a_value_that_is_none_of_the_options(words: str, option: str, value: str, place: CommandLine) -> None:
+    given = [
+        parameter.human_readable_name for parameter in LEAVES[words].params if isinstance(parameter, click.Argument)
+    ]
     result = place(f"{words} {option}={value} {' '.join(given)}" if option[:2] == "--" else f"{words} {option} {value}")
     assert_refused(result, words, "Invalid value for", option, f"'{value}'" if value == "soon" else value)
 
@@ -81,7 +85,7 @@ def test_a_value_that_is_none_of_the_options(words: str, option: str, value: str
         ("pam install --on-failure=ask", "'ask' is not one of 'refuse', 'open'"),
     ],
 )
-def test_words_that_do_not_fit_together(words: str, said: str, place: Place) -> None:
+def test_words_that_do_not_fit_together(words: str, said: str, place: CommandLine) -> None:
     assert_refused(place(words), "", said)
 
 
@@ -94,7 +98,7 @@ def test_words_that_do_not_fit_together(words: str, said: str, place: Place) -> 
         ("diff --account alicia", "no account is called 'alicia'; did you mean alice?"),
     ],
 )
-def test_a_name_that_there_is_not_is_answered_with_the_nearest(words: str, said: str, place: Place) -> None:
+def test_a_name_that_there_is_not_is_answered_with_the_nearest(words: str, said: str, place: CommandLine) -> None:
     place.tree()
     assert_refused(place(words), "", said)
 
@@ -117,7 +121,7 @@ def test_a_name_that_there_is_not_is_answered_with_the_nearest(words: str, said:
         ("pam test nobody-here", "no user is called 'nobody-here'"),
     ],
 )
-def test_a_name_that_there_is_not_changes_nothing(words: str, said: str, made: Place) -> None:
+def test_a_name_that_there_is_not_changes_nothing(words: str, said: str, made: CommandLine) -> None:
     before = made.files()
     assert_refused(made(words), "", said)
     assert made.files() == before

@@ -91,7 +91,7 @@ def test_others_cannot_be_told_from_nobody(ask: Ask, verb: str) -> None:
     """Of an account that there is and of one that there is not, the same but for the word itself."""
     for words in (("bob",), ("bob/web",), ("bob/", "--remove")):
         there = json.dumps(ask(ALICE, verb, *words))
-        not_there = json.dumps(ask(ALICE, verb, *(it.replace("bob", "rob") for it in words)))
+        not_there = json.dumps(ask(ALICE, verb, *(word.replace("bob", "rob") for word in words)))
         assert there.replace("bob", "rob") == not_there
 
 
@@ -106,7 +106,7 @@ def test_words_that_follow(ask: Ask) -> None:
 def test_a_bug_is_told_to_the_log_and_not_to_the_customer(ask: Ask) -> None:
     BUGS.clear()
     assert ask(ALICE, "broken") == {"error": "an error of paas-isolate's own; the log has it", "status": 1}
-    assert [type(it) for it in BUGS] == [KeyError]
+    assert [type(bug) for bug in BUGS] == [KeyError]
 
 
 def test_before_the_first_turn_nobody_is_known() -> None:

@@ -55,7 +55,7 @@ def test_another_cgroup_of_the_same_name_begins_anew() -> None:
     hits = LimitEvents()
     hits.take("inn", {"web": LimitCounters(9, 9, 9)}, 100)
     hits.take("inn", {"web": LimitCounters(0, 9, 2)}, 110)
-    assert [it.number for it in hits.of("inn")[1]] == [9, 2]
+    assert [hit.number for hit in hits.of("inn")[1]] == [9, 2]
     hits.take("inn", {}, 120)
     hits.take("inn", {"web": LimitCounters(0, 1, 0)}, 130)
     assert hits.of("inn")[1][-1] == LimitEvent("web", "refused", 1, 120, 130)
@@ -77,7 +77,7 @@ def test_an_account_keeps_few_and_all_of_them_not_many(monkeypatch: pytest.Monke
         hits.take("inn", {"web": LimitCounters(killed=time // 20)}, time)
     kept = hits.of("inn")[1]
     assert len(kept) == room.EACH
-    assert [it.until for it in kept] == [*range(240, 400, 20)]
+    assert [hit.until for hit in kept] == [*range(240, 400, 20)]
     monkeypatch.setattr(room, "ALL", 10)
     for name in ("a", "b", "c", "d"):
         for time in range(0, 400, 10):

@@ -12,6 +12,7 @@ import pytest
 from paas_isolate.daemon import control_server as room
 from paas_isolate.daemon.control_server import ControlServer
 from paas_isolate.linux.system import control_socket
+from tests.support.waiting import wait_for
 
 LARGE = b"y" * 3_000_000 + b"\n"
 LATER: list[Callable[[bytes], None]] = []
@@ -82,18 +83,14 @@ def test_what_is_large_comes_whole_to_who_fetches_it(reception: ControlServer, t
 def test_who_says_nothing_or_fetches_nothing_is_shown_out(reception: ControlServer, tmp_path: Path) -> None:
     with come(tmp_path, b"half") as silent, come(tmp_path, b"large\n") as deaf:
         assert fetched(reception, silent) == b""
-        end = time.monotonic() + 10
-        while reception._visits:
-            list(reception.read())
-            assert time.monotonic() < end
+        wait_for(lambda: not list(reception.read()) and not reception._visits, what="both are shown out", deadline=10)
         assert len(fetched(reception, deaf)) < len(LARGE)
 
 
 def test_an_answer_may_come_later_or_never(reception: ControlServer, tmp_path: Path) -> None:
     LATER.clear()
     with come(tmp_path, b"later\n") as to, come(tmp_path, b"later\n") as never, come(tmp_path, b"later\n") as gone:
-        while len(LATER) < 3:
-            list(reception.read())
+        wait_for(lambda: not list(reception.read()) and len(LATER) == 3, what="all three have asked", deadline=10)
         gone.close()
         list(reception.read())
         LATER[0](b"now\n")

@@ -43,7 +43,7 @@ FLEET = Fleet(
 )
 
 
-class Machine:
+class PamFiles:
     """/etc/pam.d as Debian has it, with our profile switched on."""
 
     def __init__(self, place: Path) -> None:
@@ -79,18 +79,18 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+def machine(tmp_path: Path) -> PamFiles:
+    return PamFiles(tmp_path)
 
 
-def test_what_pam_install_leaves_is_fit(machine: Machine) -> None:
+def test_what_pam_install_leaves_is_fit(machine: PamFiles) -> None:
     assert machine.verdicts == (OK, OK, OK)
     found = machine.read()
     assert stacks.passing(found).found == "sshd, login, su, sudo, cron pass pam_paas_isolate.so"
     assert stacks.systemd(found).found == "customers jump over pam_systemd.so, pam_umask.so"
 
 
-def test_a_machine_without_our_lines_is_not_ours(machine: Machine) -> None:
+def test_a_machine_without_our_lines_is_not_ours(machine: PamFiles) -> None:
     assert stacks.are_ours(machine.read())
     machine.common("common-session", [], "[success=end] pam_permit.so")
     assert stacks.are_ours(machine.read())
@@ -98,7 +98,7 @@ def test_a_machine_without_our_lines_is_not_ours(machine: Machine) -> None:
     assert not stacks.are_ours(machine.read())
 
 
-def test_services_that_do_not_pass_are_named_with_their_mend(machine: Machine) -> None:
+def test_services_that_do_not_pass_are_named_with_their_mend(machine: PamFiles) -> None:
     machine.change("sshd", "@include common-session", "#")
     machine.change("cron", "@include common-session-noninteractive", "session required pam_unix.so")
     check = stacks.passing(machine.read())
@@ -110,7 +110,7 @@ def test_services_that_do_not_pass_are_named_with_their_mend(machine: Machine) -
     assert machine.verdicts == (OK, OK, OK)
 
 
-def test_a_line_before_ours_that_ends_the_stack(machine: Machine) -> None:
+def test_a_line_before_ours_that_ends_the_stack(machine: PamFiles) -> None:
     machine.change("su", "@include", "session sufficient pam_unix.so\n@include")
     check = stacks.passing(machine.read())
     assert check.found.startswith("su does not pass")
@@ -121,7 +121,7 @@ def test_a_line_before_ours_that_ends_the_stack(machine: Machine) -> None:
     assert stacks.passing(machine.read()).verdict is OK
 
 
-def test_a_stack_that_is_without_us_is_mended_by_install(machine: Machine) -> None:
+def test_a_stack_that_is_without_us_is_mended_by_install(machine: PamFiles) -> None:
     machine.common("common-session-noninteractive", [], "[success=end] pam_permit.so")
     check = stacks.passing(machine.read())
     assert (check.found.partition(" do not")[0], check.mend) == ("sudo, cron", "paas-isolate pam install")
@@ -147,7 +147,7 @@ def test_a_stack_that_is_without_us_is_mended_by_install(machine: Machine) -> No
     ],
 )
 @pytest.mark.parametrize("stack", ["common-session", "common-session-noninteractive"])
-def test_lines_that_are_not_those_of_today(machine: Machine, old: str, new: str, said: str, stack: str) -> None:
+def test_lines_that_are_not_those_of_today(machine: PamFiles, old: str, new: str, said: str, stack: str) -> None:
     machine.change(stack, old, new)
     check = stacks.options(machine.read(), FLEET, ROOT, DOORS)
     assert check.verdict is FAILED
@@ -155,13 +155,13 @@ def test_lines_that_are_not_those_of_today(machine: Machine, old: str, new: str,
     assert f"{machine.place}/{stack}:" in check.found
 
 
-def test_on_failure_open_is_the_administrators_own_choice(machine: Machine) -> None:
+def test_on_failure_open_is_the_administrators_own_choice(machine: PamFiles) -> None:
     open_ = profile.lines(profile.options(FLEET, ROOT, DOORS, open_on_failure=True), FLEET.host.exempt)
     machine.common("common-session", open_, *BEHIND)
     assert machine.verdicts == (OK, OK, OK)
 
 
-def test_a_line_of_somebodys_own_that_makes_our_jump_too_short(machine: Machine) -> None:
+def test_a_line_of_somebodys_own_that_makes_our_jump_too_short(machine: PamFiles) -> None:
     machine.change("common-session", "session\toptional pam_umask.so\n", "")
     machine.change(
         "common-session", "session\toptional\tpam_systemd", "session optional x.so\nsession\toptional\tpam_systemd"
@@ -174,7 +174,7 @@ def test_a_line_of_somebodys_own_that_makes_our_jump_too_short(machine: Machine)
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_service_with_a_session_of_logind_of_its_own(machine: Machine, before: bool) -> None:
+def test_a_service_with_a_session_of_logind_of_its_own(machine: PamFiles, before: bool) -> None:
     common, own = "@include common-session\n", "-session optional pam_systemd.so\n"
     machine.change("login", common, own + common if before else common + own)
     check = stacks.systemd(machine.read())

@@ -1,4 +1,4 @@
-"""Searches for bytes that break a promise of tests/spec/promises.py: python tests/fuzz/fuzz_specs.py [-OPTION=...]
+"""Searches for bytes that break a promise of tests/support/promises.py: python -m tests.fuzz.fuzz_specs [-OPTION=...]
 
 The options are libFuzzer's (-max_total_time=90, -help=1). It goes on after a finding; each kind of finding is made
 smaller and written into tests/fuzz/cases once, and tests/spec/test_fuzzed.py tells it from then on.
@@ -15,17 +15,13 @@ from pathlib import Path
 
 import atheris
 
-HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parents[1]
-CASES = HERE / "cases"
-sys.path.insert(0, str(SOURCE / "tests" / "spec"))
+from tests.support.paths import CASES, SOURCE
 
 with atheris.instrument_imports(include=["paas_isolate"]):
-    import promises
-    from test_read import REFUSED
-
     from paas_isolate.model.limits import BY_NAME
     from paas_isolate.spec import fields
+    from tests.support import promises
+    from tests.support.refused_files import REFUSED
 
 TABLES = (
     *(fields.ACCOUNT, fields.PLAN, fields.SERVICE, fields.MATCH, fields.HEALTH),

@@ -15,10 +15,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from guest_machine import ETC, HOSTNAME, STATE, TREE, comes_to_rest, run, systemctl, until
-from guest_paas import INSTALLED, Paas
-from guest_people import Customer, Customers, Specs
-from guest_stage import Stage, set_up
+
+from tests.support.guest.machine import ETC, HOSTNAME, STATE, TREE, comes_to_rest, run, systemctl
+from tests.support.guest.paas import INSTALLED, Paas
+from tests.support.guest.people import Customer, Customers, Specs
+from tests.support.guest.scene import GuestScene, set_up
+from tests.support.waiting import wait_for
 
 CRON = Path("/etc/cron.d/paas-isolate")
 
@@ -60,7 +62,7 @@ def scene(machine: Path, people: Customers) -> Iterator[tuple[Specs, Paas]]:
 
 
 @pytest.fixture(scope="module")
-def stage(scene: tuple[Specs, Paas], people: Customers) -> Iterator[Stage]:
+def guest_scene(scene: tuple[Specs, Paas], people: Customers) -> Iterator[GuestScene]:
     """Two accounts whose logins pass the PAM module, while root watches."""
     with set_up(*scene, people) as ready:
         yield ready
@@ -143,7 +145,9 @@ def cron_line(empty: None) -> Iterator[None]:
 
 def idle_service() -> None:
     comes_to_rest("paas-isolate.service")
-    until(lambda: not subprocess.run(["pgrep", "-f", INSTALLED], capture_output=True).stdout, "no run of cron either")
+    wait_for(
+        lambda: not subprocess.run(["pgrep", "-f", INSTALLED], capture_output=True).stdout, what="no run of cron either"
+    )
 
 
 def sweep(etc: Path, people: Customers) -> None:
@@ -173,4 +177,4 @@ def _remove(directory: Path) -> None:
     def is_gone() -> bool:
         return subprocess.run(["rmdir", directory], capture_output=True).returncode == 0
 
-    until(is_gone, f"{directory} can be removed", seconds=5)
+    wait_for(is_gone, what=f"{directory} can be removed", deadline=5)

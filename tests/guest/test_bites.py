@@ -2,16 +2,18 @@
 
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import TREE, figures, io_figures, is_alive, knob, run, share_of_a_core, until
-from guest_people import Program, hears
 
-HOG = "held = []\nwhile True: held.append(bytearray(b'x') * (1 << 20))"
+from tests.support.guest.machine import TREE, figures, io_figures, is_alive, knob, run, share_of_a_core
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import HOG, Sell, Specs, hears, seconds_of
+from tests.support.waiting import wait_for
 
 
-def test_memory_of_a_service_out_ends_all_of_the_service_and_no_neighbour(sell, paas):
+def test_memory_of_a_service_out_ends_all_of_the_service_and_no_neighbour(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", services={"web": {"limits": {"memory": "32M"}}, "worker": {"limits": {"memory": "32M"}}})
     paas("reconcile")
     innocent, neighbour = alice.sleeps("users/alice/web"), alice.sleeps("users/alice/worker")
@@ -19,7 +21,7 @@ def test_memory_of_a_service_out_ends_all_of_the_service_and_no_neighbour(sell, 
     hog = alice.python(HOG, "users/alice/web")
 
     assert hog.wait(60) == -9
-    until(lambda: not is_alive(innocent), "the whole leaf has ended")
+    wait_for(lambda: not is_alive(innocent), what="the whole leaf has ended")
     events = figures("users/alice/web", "memory.events")
     assert events["oom_group_kill"] == 1
     assert events["oom_kill"] >= 2  # the kernel counts the first victim once more with its group
@@ -27,7 +29,7 @@ def test_memory_of_a_service_out_ends_all_of_the_service_and_no_neighbour(sell, 
     assert is_alive(neighbour)
 
 
-def test_memory_of_a_login_out_ends_one_process_and_leaves_the_session(sell, paas):
+def test_memory_of_a_login_out_ends_one_process_and_leaves_the_session(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", services={"login": {"limits": {"memory": "32M"}}})
     paas("reconcile")
     shell = alice.sleeps("users/alice/login")
@@ -40,7 +42,7 @@ def test_memory_of_a_login_out_ends_one_process_and_leaves_the_session(sell, paa
     assert is_alive(shell)
 
 
-def test_memory_of_an_account_out_leaves_other_accounts_alone(sell, paas):
+def test_memory_of_an_account_out_leaves_other_accounts_alone(sell: Sell, paas: Paas) -> None:
     alice, bob = sell("alice", limits={"memory": "32M"}), sell("bob", limits={"memory": "32M"})
     paas("reconcile")
     neighbour = bob.holds(16, "users/bob/other")
@@ -53,7 +55,7 @@ def test_memory_of_an_account_out_leaves_other_accounts_alone(sell, paas):
     assert neighbour.poll() is None
 
 
-def test_cpu_of_an_account_is_a_tenth_of_a_core(sell, paas):
+def test_cpu_of_an_account_is_a_tenth_of_a_core(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", limits={"cpu": "10%"})
     paas("reconcile")
     for _ in range(2):  # one for each core of the test machine
@@ -65,7 +67,7 @@ def test_cpu_of_an_account_is_a_tenth_of_a_core(sell, paas):
     assert figures("users/alice", "cpu.stat")["nr_throttled"] > 0
 
 
-def test_cpu_of_a_service_is_limited_inside_its_account(sell, paas):
+def test_cpu_of_a_service_is_limited_inside_its_account(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", limits={"cpu": "100%"}, services={"nightly": {"limits": {"cpu": "15%"}}})
     paas("reconcile")
     alice.burns("users/alice/nightly")
@@ -78,7 +80,7 @@ def test_cpu_of_a_service_is_limited_inside_its_account(sell, paas):
     assert other > 2 * nightly
 
 
-def test_cpu_weights_share_a_busy_core_as_one_to_two_to_three(sell, paas):
+def test_cpu_weights_share_a_busy_core_as_one_to_two_to_three(sell: Sell, paas: Paas) -> None:
     weights = {"alice": 100, "bob": 200, "carol": 300}
     one_core = {"max": "unlimited", "set": "0"}
     busy = [sell(name, limits={"cpu": {**one_core, "weight": weight}}) for name, weight in weights.items()]
@@ -94,7 +96,7 @@ def test_cpu_weights_share_a_busy_core_as_one_to_two_to_three(sell, paas):
     pytest.fail(f"the shares are {shares}")
 
 
-def test_cpu_set_keeps_a_process_on_its_core(sell, paas):
+def test_cpu_set_keeps_a_process_on_its_core(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", limits={"cpu": {"set": "1"}})
     paas("reconcile")
     pid = alice.sleeps("users/alice/other")
@@ -103,7 +105,7 @@ def test_cpu_set_keeps_a_process_on_its_core(sell, paas):
         assert "Cpus_allowed_list:\t1\n" in status.read()
 
 
-def test_pids_refuse_the_fork_above_them_and_no_neighbours(sell, paas):
+def test_pids_refuse_the_fork_above_them_and_no_neighbours(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", services={"web": {"limits": {"pids": 10}}, "worker": {"limits": {"pids": 10}}})
     paas("reconcile")
 
@@ -116,7 +118,7 @@ def test_pids_refuse_the_fork_above_them_and_no_neighbours(sell, paas):
     assert figures("users/alice/worker", "pids.events")["max"] == 0
 
 
-def test_a_fork_bomb_in_a_service_leaves_room_for_a_login(sell, paas):
+def test_a_fork_bomb_in_a_service_leaves_room_for_a_login(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", limits={"pids": 60}, services={"web": {}})
     paas("reconcile")
 
@@ -139,7 +141,7 @@ IO = {
 
 
 @pytest.mark.parametrize("limit", IO)
-def test_io_is_slowed_down_to_what_was_sold(sell, paas, limit):
+def test_io_is_slowed_down_to_what_was_sold(sell: Sell, paas: Paas, limit: str) -> None:
     program, figure, rate, wanted = IO[limit]
     alice = sell("alice", limits={"io": "unlimited"}, services={"web": {"limits": {"io": {limit: rate}}}})
     paas("reconcile")
@@ -158,15 +160,8 @@ def test_io_is_slowed_down_to_what_was_sold(sell, paas, limit):
     assert quick < slow / 2
 
 
-def seconds_of(dd: Program) -> float:
-    """What dd itself says of how long it took."""
-    said, _ = dd.communicate(timeout=60)
-    assert dd.returncode == 0, said
-    return float(said.split(" s, ")[0].rsplit(", ", 1)[1])
-
-
 @pytest.fixture
-def io_cost(disks):
+def io_cost(disks: dict[str, str]) -> Iterator[str]:
     """The kernel shares the disk of /srv/partition by weight, as if it were one of 4 MB/s (io.cost)."""
     disk, knobs = disks["/srv/partition"], Path("/sys/fs/cgroup")
     speeds = "rbps=4000000 rseqiops=2000 rrandiops=2000 wbps=4000000 wseqiops=2000 wrandiops=2000"
@@ -176,7 +171,9 @@ def io_cost(disks):
     (knobs / "io.cost.qos").write_text(f"{disk} enable=0")
 
 
-def test_io_weights_share_a_busy_disk_where_the_kernel_does_so(io_cost, spec, sell, paas):
+def test_io_weights_share_a_busy_disk_where_the_kernel_does_so(
+    io_cost: str, spec: Specs, sell: Sell, paas: Paas
+) -> None:
     spec.config()
     weights = {"alice": 100, "bob": 300}
     busy = [sell(name, limits={"io": {"weight": weight}}) for name, weight in weights.items()]
@@ -187,10 +184,10 @@ def test_io_weights_share_a_busy_disk_where_the_kernel_does_so(io_cost, spec, se
     for customer, leaf in zip(busy, leaves, strict=True):
         dd = ("dd", "if=/srv/partition/file", "of=/dev/null", "bs=64k", "iflag=direct")
         customer.runs(*dd, leaf=leaf)
-    until(lambda: all(read(leaf, io_cost) for leaf in leaves), "both read")
+    wait_for(lambda: all(read(leaf, io_cost) for leaf in leaves), what="both read")
 
     before = [read(leaf, io_cost) for leaf in leaves]
-    time.sleep(4)
+    time.sleep(4)  # what is read meanwhile is measured
     less, more = (read(leaf, io_cost) - early for leaf, early in zip(leaves, before, strict=True))
 
     assert 2 < more / less < 4
@@ -200,18 +197,18 @@ def read(leaf: str, disk: str) -> int:
     return io_figures(leaf, disk).get("rbytes", 0)
 
 
-def test_burst_is_spent_after_a_rest(sell, paas):
+def test_burst_is_spent_after_a_rest(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", limits={"cpu": {"max": "20%", "burst": "20%"}})
     paas("reconcile")
     # Awake for a moment, asleep for longer: what was not used is there when it wakes.
     alice.burns("users/alice/other", for_a_moment=True)
 
-    until(lambda: figures("users/alice", "cpu.stat")["nr_bursts"] > 0, "it has spent more than in one period")
+    wait_for(lambda: figures("users/alice", "cpu.stat")["nr_bursts"] > 0, what="it has spent more than in one period")
     assert figures("users/alice", "cpu.stat")["burst_usec"] > 0
 
 
 @pytest.fixture
-def swap(machine):
+def swap(machine: Path) -> Iterator[None]:
     """Swap, on a file."""
     file = "/var/tmp/guesttest-swap"  # /tmp is memory itself
     run("fallocate", "--length", "128M", file)
@@ -223,7 +220,7 @@ def swap(machine):
     run("rm", file)
 
 
-def test_swap_is_what_was_sold_on_top_of_the_memory(swap, spec, sell, paas):
+def test_swap_is_what_was_sold_on_top_of_the_memory(swap: None, spec: Specs, sell: Sell, paas: Paas) -> None:
     spec.config()
     services = {
         "some": {"limits": {"memory": {"max": "24M", "swap": "32M"}}},
@@ -247,7 +244,7 @@ def test_swap_is_what_was_sold_on_top_of_the_memory(swap, spec, sell, paas):
 HOLDS_40 = "held = bytearray(b'x') * (40 << 20)"
 
 
-def test_memory_high_slows_down_and_ends_nobody(spec, sell, paas):
+def test_memory_high_slows_down_and_ends_nobody(spec: Specs, sell: Sell, paas: Paas) -> None:
     spec.config()
     alice = sell("alice", limits={"memory": {"max": "96M", "high": "32M"}})
     paas("reconcile")
@@ -265,7 +262,7 @@ def test_memory_high_slows_down_and_ends_nobody(spec, sell, paas):
 
 # Without a guard it is the kernel's choice whose cache it takes first: mostly, not always, the older one.
 @pytest.mark.parametrize("guard", ["min", "low", pytest.param("", marks=pytest.mark.long)])
-def test_protected_memory_is_left_to_its_service(spec, sell, paas, guard):
+def test_protected_memory_is_left_to_its_service(spec: Specs, sell: Sell, paas: Paas, guard: str) -> None:
     """Two services of one account want more than there is. One has had its cache for longer: that stays only where
     it is protected."""
     spec.config()

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_machine import io_figures, knob, run, write_knob
-from test_bites import seconds_of
+
+from tests.support.guest.machine import io_figures, knob, run, write_knob
+from tests.support.guest.paas import Answer, Paas
+from tests.support.guest.people import Customers, Sell, Specs, seconds_of
 
 NOTHING = {
     "cpu.max": "max 100000",
@@ -114,7 +116,9 @@ def found(service: str) -> dict[str, str]:
     return {name: knob(f"users/alice/{service}", name) for name in NOTHING}
 
 
-ROUNDS = {
+Written = dict[str, tuple[dict[str, dict[str, str]], tuple[Answer, Answer]]]
+"""By round: the knobs of each service, and the answers of the two looks that make and find them so."""
+ROUNDS: dict[str, dict[str, dict[str, object]]] = {
     "new": {case.name: case.limits for case in CASES},
     "changed": {case.name: after.limits for case, after in zip(CASES, CASES[1:] + CASES[:1], strict=True)},
     "taken back": {case.name: {} for case in CASES},
@@ -122,11 +126,10 @@ ROUNDS = {
 
 
 @pytest.fixture(scope="module")
-def written(scene):
-    """By round: the knobs of each service, and what the two looks said that make and find them so."""
+def written(scene: tuple[Specs, Paas]) -> Written:
     spec, paas = scene
     spec.config()  # no plan for those who name none
-    rounds = {}
+    rounds: Written = {}
     for name, wishes in ROUNDS.items():
         services = {service: {"limits": limits} for service, limits in wishes.items()}
         spec.sell("alice", limits=ACCOUNT, services=services)
@@ -136,26 +139,26 @@ def written(scene):
 
 
 @pytest.mark.parametrize("name", ROUNDS)
-def test_a_second_look_finds_nothing_to_do(written, name):
+def test_a_second_look_finds_nothing_to_do(written: Written, name: str) -> None:
     _, (first, second) = written[name]
     assert (first.code, second.code, second.out) == (0, 0, "nothing differs\n"), first.err + second.out
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
-def test_a_limit_reads_back_as_it_was_written(written, case):
+def test_a_limit_reads_back_as_it_was_written(written: Written, case: Case) -> None:
     assert written["new"][0][case.name] == {**NOTHING, **case.knobs}
 
 
 @pytest.mark.parametrize(("before", "case"), list(zip(CASES[-1:] + CASES[:-1], CASES, strict=True)), ids=NAMES)
-def test_a_limit_takes_the_place_of_another(written, before, case):
+def test_a_limit_takes_the_place_of_another(written: Written, before: Case, case: Case) -> None:
     assert written["changed"][0][before.name] == {**NOTHING, **case.knobs}
 
 
-def test_a_limit_that_is_taken_back_leaves_the_kernels_default(written):
+def test_a_limit_that_is_taken_back_leaves_the_kernels_default(written: Written) -> None:
     assert written["taken back"][0] == dict.fromkeys(NAMES, NOTHING)
 
 
-def test_an_account_and_its_services_have_their_own_limits(spec, sell, paas):
+def test_an_account_and_its_services_have_their_own_limits(spec: Specs, sell: Sell, paas: Paas) -> None:
     spec.config()
     every = {
         "cpu": {"max": "80%", "weight": 50, "burst": "20%", "set": "0-1"},
@@ -189,7 +192,7 @@ def test_an_account_and_its_services_have_their_own_limits(spec, sell, paas):
     paas("diff", "--exit-code")
 
 
-def test_all_customers_together_have_the_ceiling_and_lost_logins_the_penalty(spec, paas):
+def test_all_customers_together_have_the_ceiling_and_lost_logins_the_penalty(spec: Specs, paas: Paas) -> None:
     spec.config(
         ceiling={"memory": "50%", "pids": "50%", "cpu_weight": 30},
         penalty={"cpu": "5%", "memory": "64M", "pids": 20},
@@ -209,7 +212,9 @@ def test_all_customers_together_have_the_ceiling_and_lost_logins_the_penalty(spe
 
 
 @pytest.mark.parametrize("point", ["/srv/partition", "/srv/mapped"])
-def test_io_is_limited_on_the_device_below_a_partition_or_a_mapping(disks, spec, sell, paas, point):
+def test_io_is_limited_on_the_device_below_a_partition_or_a_mapping(
+    disks: dict[str, str], spec: Specs, sell: Sell, paas: Paas, point: str
+) -> None:
     spec.config()
     device = disks[point]
     alice = sell("alice", limits={"io": {"write": "1M", "of": point}})
@@ -225,7 +230,9 @@ def test_io_is_limited_on_the_device_below_a_partition_or_a_mapping(disks, spec,
     assert io_figures("users/alice", device)["wbytes"] >= 2 << 20
 
 
-def test_a_home_decides_on_which_device_io_is_limited(disks, spec, customer, paas):
+def test_a_home_decides_on_which_device_io_is_limited(
+    disks: dict[str, str], spec: Specs, customer: Customers, paas: Paas
+) -> None:
     spec.config()
     homes = {name: f"/srv/{name}/{name}" for name in ("partition", "mapped")}
     for name, home in homes.items():
@@ -240,7 +247,9 @@ def test_a_home_decides_on_which_device_io_is_limited(disks, spec, customer, paa
         assert knob(f"users/{name}", "io.max") == f"{device} rbps=2097152 wbps=max riops=max wiops=max"
 
 
-def test_io_that_was_limited_by_hand_on_another_device_is_taken_back(disks, spec, sell, paas):
+def test_io_that_was_limited_by_hand_on_another_device_is_taken_back(
+    disks: dict[str, str], spec: Specs, sell: Sell, paas: Paas
+) -> None:
     spec.config()
     sell("alice", limits={"io": {"read": "1M"}})
     paas("reconcile")

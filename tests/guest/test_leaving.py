@@ -4,22 +4,28 @@ import os
 import re
 import shutil
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from guest_machine import ETC, TREE, accounts, cgroup_of, is_alive, knob, until
+
+from tests.support.guest.machine import ETC, TREE, accounts, cgroup_of, is_alive, knob
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customers, Sell, Specs
+from tests.support.waiting import wait_for
 
 FOUR = ("alice", "bob", "carol", "dave")
 
 
 @pytest.fixture
-def four(sell, paas) -> None:
+def four(sell: Sell, paas: Paas) -> None:
     for name in FOUR:
         sell(name, limits={"pids": 40})
     paas("reconcile")
     assert accounts() == set(FOUR)
 
 
-def test_it_keeps_its_limits_while_a_process_lives_and_is_removed_after(sell, spec, paas):
+def test_it_keeps_its_limits_while_a_process_lives_and_is_removed_after(sell: Sell, spec: Specs, paas: Paas) -> None:
     pid = sell("alice", limits={"memory": "64M", "pids": 40}).sleeps()
     sell("bob")
     paas("reconcile")
@@ -36,13 +42,13 @@ def test_it_keeps_its_limits_while_a_process_lives_and_is_removed_after(sell, sp
     assert f"waits until its processes have ended: {pid}" in told
 
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_alive(pid), "the process has ended")
+    wait_for(lambda: not is_alive(pid), what="the process has ended")
     paas("reconcile")
 
     assert accounts() == {"bob"}
 
 
-def test_it_comes_back_with_its_file(sell, spec, paas):
+def test_it_comes_back_with_its_file(sell: Sell, spec: Specs, paas: Paas) -> None:
     alice = sell("alice", limits={"pids": 40})
     pid = alice.sleeps()
     paas("reconcile")
@@ -56,7 +62,7 @@ def test_it_comes_back_with_its_file(sell, spec, paas):
     assert cgroup_of(pid) == "users/alice/other"
 
 
-def test_a_new_name_keeps_the_cgroup_and_what_lives_in_it(sell, spec, paas):
+def test_a_new_name_keeps_the_cgroup_and_what_lives_in_it(sell: Sell, spec: Specs, paas: Paas) -> None:
     alice = sell("alice", limits={"pids": 40})
     paas("reconcile")
     pid = alice.sleeps("users/alice/login")
@@ -73,7 +79,9 @@ def test_a_new_name_keeps_the_cgroup_and_what_lives_in_it(sell, spec, paas):
     assert re.search(r"^shop +ok ", paas("status").out, re.M)
 
 
-def test_a_new_user_with_the_uid_of_an_old_one_inherits_nothing(sell, spec, customer, paas):
+def test_a_new_user_with_the_uid_of_an_old_one_inherits_nothing(
+    sell: Sell, spec: Specs, customer: Customers, paas: Paas
+) -> None:
     alice = sell("alice", limits={"pids": 40, "memory": "64M"})
     paas("reconcile")
     paas("freeze", "alice")
@@ -96,7 +104,7 @@ def test_a_new_user_with_the_uid_of_an_old_one_inherits_nothing(sell, spec, cust
     assert re.search(r"^dora +ok ", paas("status").out, re.M)
 
 
-def test_three_go_without_a_question(four, spec, paas):
+def test_three_go_without_a_question(four: None, spec: Specs, paas: Paas) -> None:
     for name in FOUR[:3]:
         spec.withdraw(name)
 
@@ -105,7 +113,7 @@ def test_three_go_without_a_question(four, spec, paas):
     assert accounts() == {"dave"}
 
 
-def test_four_of_four_go_only_when_that_is_meant(four, spec, paas):
+def test_four_of_four_go_only_when_that_is_meant(four: None, spec: Specs, paas: Paas) -> None:
     for name in FOUR:
         spec.withdraw(name)
 
@@ -118,7 +126,9 @@ def test_four_of_four_go_only_when_that_is_meant(four, spec, paas):
     assert accounts() == set()
 
 
-def test_once_meant_the_ones_that_wait_need_not_be_confirmed_again(four, sell, spec, paas):
+def test_once_meant_the_ones_that_wait_need_not_be_confirmed_again(
+    four: None, sell: Sell, spec: Specs, paas: Paas
+) -> None:
     pid = sell("alice").sleeps("users/alice/other")
     for name in FOUR:
         spec.withdraw(name)
@@ -126,23 +136,23 @@ def test_once_meant_the_ones_that_wait_need_not_be_confirmed_again(four, sell, s
     assert accounts() == {"alice"}
 
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_alive(pid), "the process has ended")
+    wait_for(lambda: not is_alive(pid), what="the process has ended")
     paas("reconcile")
 
     assert accounts() == set()
 
 
-def gone(directory):
+def gone(directory: Path) -> None:
     shutil.rmtree(directory)
 
 
-def a_file(directory):
+def a_file(directory: Path) -> None:
     shutil.rmtree(directory)
     directory.write_text("")
 
 
 @pytest.mark.parametrize("accident", [gone, a_file], ids=["missing", "unreadable"])
-def test_without_accounts_d_none_is_removed(four, paas, accident):
+def test_without_accounts_d_none_is_removed(four: None, paas: Paas, accident: Callable[[Path], None]) -> None:
     accident(ETC / "accounts.d")
 
     answer = paas("reconcile", code=4)

@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 
 import pytest
-from guest_people import Customer
-from guest_stage import FIRST, Stage
-from guest_watch import now
+
+from tests.support.guest.people import Customer
+from tests.support.guest.scene import FIRST, GuestScene
+from tests.support.guest.watch import now
 
 pytestmark = [pytest.mark.long, pytest.mark.hostile]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`begin` and `end` are scripts like those of guest_ways.py. `customer` is the cgroup that a customer's login
+    """`begin` and `end` are scripts, as in support/guest/ways.py. `customer` is the cgroup that a customer's login
     lands in meanwhile; '' where there is none to be had. `told` is what the customer hears then; a leaf in which
     sshd has no memory ends the connection without a word of ours."""
 
@@ -71,41 +72,43 @@ FAULTS = (
 )
 
 
-def scripted(stage: Stage, text: str, user: Customer) -> tuple[int, str]:
+def scripted(guest_scene: GuestScene, text: str, user: Customer) -> tuple[int, str]:
     """Exit status and output."""
-    output = stage.place / "output"
-    with output.open("wb") as said, stage.started(text, user, said.fileno()) as script:
+    output = guest_scene.place / "output"
+    with output.open("wb") as said, guest_scene.started(text, user, said.fileno()) as script:
         return script.wait(240), output.read_text(errors="replace")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name.replace(" ", "-") for fault in FAULTS])
-def test_root_and_the_administrators_come_in(stage: Stage, fault: Fault) -> None:
-    customer = stage.people[FIRST]
-    status, output = scripted(stage, fault.begin, customer)
+def test_root_and_the_administrators_come_in(guest_scene: GuestScene, fault: Fault) -> None:
+    customer = guest_scene.people[FIRST]
+    status, output = scripted(guest_scene, fault.begin, customer)
     try:
         assert status == 0, output
-        status, output = scripted(stage, "ssh -l $BOSS customer cat /proc/self/cgroup", customer)
+        status, output = scripted(guest_scene, "ssh -l $BOSS customer cat /proc/self/cgroup", customer)
         assert (status, "paas-tree" in output) == (0, False), output
-        status, output = scripted(stage, "ssh -l $BOSS customer \"echo $PASSWORD | sudo -S -p '' id -u\"", customer)
+        status, output = scripted(
+            guest_scene, "ssh -l $BOSS customer \"echo $PASSWORD | sudo -S -p '' id -u\"", customer
+        )
         assert (status, output.strip()) == (0, "0"), output
-        status, output = scripted(stage, "ssh -l root customer cat /proc/self/cgroup", customer)
+        status, output = scripted(guest_scene, "ssh -l root customer cat /proc/self/cgroup", customer)
         assert (status, "paas-tree" in output) == (0, False), output
-        a_customer_is_nowhere_but(stage, fault.customer, customer, fault.told)
+        a_customer_is_nowhere_but(guest_scene, fault.customer, customer, fault.told)
     finally:
-        ended, said = scripted(stage, fault.end, customer)
-        stage.clear()
+        ended, said = scripted(guest_scene, fault.end, customer)
+        guest_scene.clear()
     assert ended == 0, said
-    a_customer_is_nowhere_but(stage, "users/inn/login", customer)
+    a_customer_is_nowhere_but(guest_scene, "users/inn/login", customer)
 
 
-def a_customer_is_nowhere_but(stage: Stage, place: str, customer: Customer, told: str = "") -> None:
+def a_customer_is_nowhere_but(guest_scene: GuestScene, place: str, customer: Customer, told: str = "") -> None:
     begin = now()
-    stage.watch.forget()
-    status, output = scripted(stage, "ssh -o ConnectTimeout=60 customer true", customer)
-    first = {words.cgroup for words in stage.watch.said(customer.uid)}
+    guest_scene.watch.forget()
+    status, output = scripted(guest_scene, "ssh -o ConnectTimeout=60 customer true", customer)
+    first = {words.cgroup for words in guest_scene.watch.said(customer.uid)}
     assert (status == 0, first) == ((True, {place}) if place else (False, set())), (status, output)
     assert told in output
-    ours = [each for each in stage.watch.seen(begin) if customer.uid in each.uids and not each.is_borrowed]
+    ours = [each for each in guest_scene.watch.seen(begin) if customer.uid in each.uids and not each.is_borrowed]
     if not place:  # sshd keeps the connection of whom PAM refuses, for nothing, as a process of its own with this uid
         ours = [each for each in ours if each.name != "sshd-session"]
     assert not [each for each in ours if each.is_outside], ours

@@ -3,17 +3,23 @@ And while limits change, there is no moment in which one is wider than before an
 
 import re
 import subprocess
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
-from guest_machine import TREE, figures, is_alive, knob, until
-from guest_paas import INSTALLED
-from guest_people import hears, tell
+
+from tests.support.guest.machine import TREE, figures, is_alive, knob
+from tests.support.guest.paas import INSTALLED, Paas
+from tests.support.guest.people import Customers, Sell, Specs, hears, tell
+from tests.support.waiting import wait_for
 
 MEGABYTE = 1 << 20
 
 
 @pytest.mark.parametrize("place", ["account", "service"])
-def test_memory_that_cannot_be_had_stays_pending_until_it_is_free(sell, customer, paas, place):
+def test_memory_that_cannot_be_had_stays_pending_until_it_is_free(
+    sell: Sell, customer: Customers, paas: Paas, place: str
+) -> None:
     path = {"account": "users/alice", "service": "users/alice/web"}[place]
 
     def limit(memory: str) -> None:
@@ -48,7 +54,7 @@ def test_memory_that_cannot_be_had_stays_pending_until_it_is_free(sell, customer
     assert re.search(r"^alice +ok ", paas("status").out, re.M)
 
 
-def test_page_cache_is_reclaimed_and_the_limit_goes_through_at_once(sell, paas):
+def test_page_cache_is_reclaimed_and_the_limit_goes_through_at_once(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", limits={"memory": "96M", "io": "unlimited"})
     paas("reconcile")
     reads = alice.runs(
@@ -67,7 +73,7 @@ def test_page_cache_is_reclaimed_and_the_limit_goes_through_at_once(sell, paas):
     assert figures("users/alice", "memory.events")["oom_kill"] == 0
 
 
-def test_one_account_that_has_to_wait_holds_up_no_other(sell, paas):
+def test_one_account_that_has_to_wait_holds_up_no_other(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", limits={"memory": "64M"})
     sell("bob", limits={"memory": "64M"}).sleeps()
     paas("reconcile")
@@ -131,7 +137,9 @@ def all_knobs() -> dict[str, dict[str, str]]:
     return {path: {name: knob(path, name) for name in KNOBS} for path in PLACES}
 
 
-def assert_never_wider(before, moments, after) -> None:
+def assert_never_wider(
+    before: dict[str, dict[str, str]], moments: Iterable[dict[str, dict[str, str]]], after: dict[str, dict[str, str]]
+) -> None:
     for path in PLACES:
         least, most = measures(before[path]), measures(after[path])
         for moment in moments:
@@ -140,7 +148,9 @@ def assert_never_wider(before, moments, after) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_no_limit_is_wider_than_before_and_after_at_any_write(spec, sell, paas, change, tmp_path):
+def test_no_limit_is_wider_than_before_and_after_at_any_write(
+    spec: Specs, sell: Sell, paas: Paas, change: str, tmp_path: Path
+) -> None:
     """The writes of a run, one by one, as strace saw them: what the limits were after each."""
     spec.config()
     begin, end = CHANGES[change]
@@ -172,7 +182,7 @@ def writes(log: str) -> list[tuple[str, str, str]]:
     return [(path, name, text.replace("\\n", "")) for path, name, text in found]
 
 
-def test_no_limit_is_wider_than_before_and_after_while_somebody_watches(spec, sell, paas):
+def test_no_limit_is_wider_than_before_and_after_while_somebody_watches(spec: Specs, sell: Sell, paas: Paas) -> None:
     spec.config()
     seen = []
     for begin, end in CHANGES.values():
@@ -192,13 +202,13 @@ def test_no_limit_is_wider_than_before_and_after_while_somebody_watches(spec, se
     assert any(seen), "no look fell into a change"
 
 
-def test_a_new_account_has_its_limits_before_anybody_moves_in(sell, paas):
+def test_a_new_account_has_its_limits_before_anybody_moves_in(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", limits=TIGHT)
     pids = [alice.sleeps() for _ in range(5)]
 
     run = paas.start("reconcile")
-    until(lambda: (TREE / "users/alice/other").exists() or run.has_ended(), "the leaf is there")
-    while not knob("users/alice/other", "cgroup.procs"):
+    wait_for(lambda: (TREE / "users/alice/other").exists() or run.has_ended(), what="the leaf is there")
+    while not knob("users/alice/other", "cgroup.procs"):  # as quick as can be, and as long as the run
         assert not run.has_ended()
     limits = {name: knob("users/alice", name) for name in KNOBS}
 

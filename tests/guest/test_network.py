@@ -6,9 +6,10 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from guest_machine import run
-from guest_paas import Paas
-from guest_people import Customer, Specs
+
+from tests.support.guest.machine import run
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
 
 
 @pytest.fixture

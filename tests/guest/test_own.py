@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from guest_machine import DAEMON, daemon, figures, knob, systemctl, until
-from guest_paas import INSTALLED
-from guest_people import Customer, Specs
+
+from tests.support.guest.machine import DAEMON, daemon, figures, knob, systemctl
+from tests.support.guest.paas import INSTALLED
+from tests.support.guest.people import Customer, Specs
+from tests.support.waiting import wait_for
 
 LIMITS = {"pids": 40, "memory": "64M", "cpu": "unlimited"}  # an emulated Python is throttled for long
 SERVICES = {"web": {"limits": {"pids": 5, "memory": "20M"}}}
@@ -39,17 +41,17 @@ def told(customer: Customer) -> dict[str, Any]:
 def test_a_customer_sees_limits_use_and_what_was_hit(alice: Customer) -> None:
     before = told(alice)
     assert (before["account"], before["plan"], before["hits"]) == ("alice", "small", [])
-    assert [re.sub(r"\d+$", "", it) for it in before["addresses"]] == ["10.77.0.", "fd77:7061:6173::"]
-    lines = {it["name"]: it for it in before["cgroups"]}
+    assert [re.sub(r"\d+$", "", address) for address in before["addresses"]] == ["10.77.0.", "fd77:7061:6173::"]
+    lines = {cgroup["name"]: cgroup for cgroup in before["cgroups"]}
     assert [*lines] == ["alice", "web", "login", "other"]
     assert {name: knob("users/alice", name) for name in lines["alice"]["knobs"]} == lines["alice"]["knobs"]
     assert lines["alice"]["use"]["pids"] == 1
 
     alice.wants_processes(10, "users/alice/web")
-    until(lambda: figures("users/alice/web", "pids.events")["max"], "forks are refused")
+    wait_for(lambda: figures("users/alice/web", "pids.events")["max"], what="forks are refused")
     after = told(alice)
-    refused = [it for it in after["hits"] if it["what"] == "refused"]
-    assert [it["service"] for it in refused] == ["web"]
+    refused = [hit for hit in after["hits"] if hit["what"] == "refused"]
+    assert [hit["service"] for hit in refused] == ["web"]
     assert refused[0]["number"] == figures("users/alice/web", "pids.events")["max"]
     assert after["watched"] <= refused[0]["since"] <= refused[0]["until"]
 
@@ -64,8 +66,8 @@ def test_the_kernel_kills_and_it_is_known(alice: Customer) -> None:
     assert told(alice)["hits"] == []
     hog = alice.python("a = [bytearray(1 << 20) for _ in range(60)]", "users/alice/web")
     assert hog.wait(60) == -9
-    killed = [it for it in told(alice)["hits"] if it["what"] == "killed"]
-    assert [(it["service"], it["number"]) for it in killed] == [
+    killed = [hit for hit in told(alice)["hits"] if hit["what"] == "killed"]
+    assert [(hit["service"], hit["number"]) for hit in killed] == [
         ("web", figures("users/alice/web", "memory.events")["oom_kill"])
     ]
 

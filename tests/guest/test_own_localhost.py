@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_machine import pids_of, run, systemctl, until
-from guest_paas import Paas
-from guest_people import Customer, Specs
+
+from tests.support.guest.machine import pids_of, run, systemctl
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
+from tests.support.waiting import wait_for
 
 GET = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode().strip())"
 NGINX = """
@@ -55,7 +57,7 @@ def page(customer: Customer, port: int, host: str = "localhost") -> str:
 
 
 def answers(customer: Customer, port: int, text: str, host: str = "localhost") -> Any:
-    return until(lambda: page(customer, port, host) == text, f"{customer.name} reads {text!r} at {host}:{port}")
+    return wait_for(lambda: page(customer, port, host) == text, what=f"{customer.name} reads {text!r} at {host}:{port}")
 
 
 def nginx(customer: Customer, port: int) -> None:
@@ -88,7 +90,7 @@ def test_node_and_redis_on_one_port(two: tuple[Customer, Customer], host: str) -
     bob.runs("redis-server", "--port", "6379", "--save", "", "--daemonize", "no")
     answers(alice, 6379, "node of alice")
     redis = ("redis-cli", "-h", "localhost", "-p", "6379", "ping")
-    until(lambda: asks(bob, *redis) == "PONG", "redis answers bob")
+    wait_for(lambda: asks(bob, *redis) == "PONG", what="redis answers bob")
     assert page(bob, 6379) != "node of alice"
     assert asks(alice, *redis) != "PONG"
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import ETC, TREE, until
-from guest_paas import Paas
-from guest_people import Customer, Customers, Specs
 
 from paas_isolate.linux.pam import auth_update
+from tests.support.guest.machine import ETC, TREE
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Customers, Specs
+from tests.support.waiting import wait_for
 
 UNFIT, DIFFERS, WRONG_USAGE = 5, 3, 2
 CONFIG = ETC / "config.yaml"
@@ -175,8 +176,10 @@ def test_what_nobody_confirms_takes_itself_back(alice: Customer, paas: Paas, pam
     done = paas.installed("pam", "install", "--confirm", "0.5")  # it is what the timer runs
     assert done.code == 0, done.err
     assert "paas-isolate pam confirm" in done.out
-    until(lambda: not auth_update.is_on(), "the module is out of the stacks again", seconds=120)
-    until(lambda: not Path("/etc/systemd/system/paas-isolate-pam-revert.timer").exists(), "its timer is gone too")
+    wait_for(lambda: not auth_update.is_on(), what="the module is out of the stacks again", deadline=120)
+    wait_for(
+        lambda: not Path("/etc/systemd/system/paas-isolate-pam-revert.timer").exists(), what="its timer is gone too"
+    )
     assert auth_update.keep() == pam_files
     paas("pam", "install", "--confirm", "60")
     assert paas("pam", "confirm").out == "confirmed: it stays switched on\n"
@@ -193,6 +196,6 @@ def test_sessions_that_are_open_stay_open(alice: Customer, paas: Paas) -> None:
         for _ in range(20)
     ]
     leaf = TREE / f"users/{alice.name}/login/cgroup.procs"
-    until(lambda: len(leaf.read_text().split()) >= 20, "all are in the leaf", seconds=60)
+    wait_for(lambda: len(leaf.read_text().split()) >= 20, what="all are in the leaf", deadline=60)
     paas("pam", "remove")
     assert [session.communicate(b"still here\n", timeout=60)[0] for session in sessions] == [b"still here\n"] * 20

@@ -6,15 +6,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from guest_machine import daemon
-from guest_paas import INSTALLED, Paas
-from guest_people import Customer, Specs
-from guest_quotas import file_system, living_at, writes
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.quota.calls import DiskQuotas
 from paas_isolate.model.quota import Quota
 from paas_isolate.usage import disk_use
+from tests.support.guest.machine import daemon
+from tests.support.guest.paas import INSTALLED, Paas
+from tests.support.guest.people import Customer, Specs
+from tests.support.guest.quotas import file_system, living_at, writes
 
 WAYS = {"ext4": "tune2fs -O quota /dev/", "xfs": "the option usrquota in /etc/fstab, then umount /"}
 

@@ -8,22 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_machine import DAEMON, STATE, accounts, daemon, run, systemctl, until
-from guest_paas import Paas
-from guest_people import Customer, Specs
-from guest_quotas import file_system, living_at, mount
 
 from paas_isolate.linux.quota import calls
 from paas_isolate.linux.quota.calls import DiskQuotas
 from paas_isolate.linux.quota.store import QuotaStore
 from paas_isolate.model.quota import Quota
 from paas_isolate.source.applied_quotas import FILE, AppliedQuotas
+from tests.support.guest.machine import DAEMON, STATE, accounts, daemon, run, systemctl
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
+from tests.support.guest.quotas import file_system, living_at, mount
+from tests.support.waiting import wait_for
 
 TEN = {"max": "10M", "files": 100}
 SOLD, BY_HAND = Quota(10 << 10, 100), Quota(2048, 7)
 
 
-class House:
+class QuotaHome:
     """alice and al share an account that was sold some of the disk where they live; of bob root has decided by hand."""
 
     def __init__(self, home: Path, sell: Callable[..., Customer], customer: Callable[[str], Customer]) -> None:
@@ -48,65 +49,68 @@ class House:
 
 
 @contextmanager
-def house_at(
+def quota_home_at(
     place: Path, kind: str, sell: Callable[..., Customer], customer: Callable[[str], Customer]
-) -> Iterator[House]:
+) -> Iterator[QuotaHome]:
     with file_system(place, kind) as home:
-        house = House(home, sell, customer)
-        with living_at(home, house.alice, house.al, house.bob):
-            house.sells(disk=TEN)
-            yield house
+        quota_home = QuotaHome(home, sell, customer)
+        with living_at(home, quota_home.alice, quota_home.al, quota_home.bob):
+            quota_home.sells(disk=TEN)
+            yield quota_home
 
 
 @pytest.fixture
-def house_on(
+def quota_home_on(
     tmp_path: Path, spec: Specs, sell: Callable[..., Customer], customer: Callable[[str], Customer]
-) -> Callable[[str], AbstractContextManager[House]]:
-    """`house_on("ext4")`"""
-    return lambda kind: house_at(tmp_path, kind, sell, customer)
+) -> Callable[[str], AbstractContextManager[QuotaHome]]:
+    """`quota_home_on("ext4")`"""
+    return lambda kind: quota_home_at(tmp_path, kind, sell, customer)
 
 
 @pytest.fixture
-def house(house_on: Callable[[str], AbstractContextManager[House]]) -> Iterator[House]:
-    with house_on("ext4") as ready:
+def quota_home(quota_home_on: Callable[[str], AbstractContextManager[QuotaHome]]) -> Iterator[QuotaHome]:
+    with quota_home_on("ext4") as ready:
         yield ready
 
 
 @pytest.fixture
-def sold(house: House, paas: Paas) -> House:
+def sold(quota_home: QuotaHome, paas: Paas) -> QuotaHome:
     """As a reconcile has made it."""
     paas("reconcile")
-    assert house.all == (SOLD, SOLD)
-    return house
+    assert quota_home.all == (SOLD, SOLD)
+    return quota_home
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 def test_without_the_key_the_limits_go(
-    kind: str, house_on: Callable[[str], AbstractContextManager[House]], paas: Paas
+    kind: str, quota_home_on: Callable[[str], AbstractContextManager[QuotaHome]], paas: Paas
 ) -> None:
-    with house_on(kind) as house:
+    with quota_home_on(kind) as quota_home:
         paas("reconcile")
-        assert house.all == (SOLD, SOLD)
-        house.sells()
-        lift = f"lift the quota of uid {house.al.uid} of alice at {house.home} (was 10240 blocks of 1K, 100 files)"
+        assert quota_home.all == (SOLD, SOLD)
+        quota_home.sells()
+        uid, home = quota_home.al.uid, quota_home.home
+        lift = f"lift the quota of uid {uid} of alice at {home} (was 10240 blocks of 1K, 100 files)"
         assert lift in paas("diff").out
         assert f"alice: to do: {lift}" in paas("status", "alice").out
         assert lift in paas("reconcile").out
-        assert house.all == (Quota(), Quota())
+        assert quota_home.all == (Quota(), Quota())
         assert paas("reconcile").out == "nothing to do\n"
         assert "disk of alice: 0 of unlimited, 0 of unlimited files" in paas("status", "alice").out
-        house.set(house.alice, BY_HAND)  # from now on it is root's again
+        quota_home.set(quota_home.alice, BY_HAND)  # from now on it is root's again
         assert paas("reconcile").out == "nothing to do\n"
-        assert house.all == (BY_HAND, Quota())
+        assert quota_home.all == (BY_HAND, Quota())
 
 
-def test_who_leaves_an_account_has_no_limit_of_it(sold: House, paas: Paas) -> None:
+def test_who_leaves_an_account_has_no_limit_of_it(sold: QuotaHome, paas: Paas) -> None:
     sold.sells("alice", disk=TEN)
     paas("reconcile")
     assert sold.all == (SOLD, Quota())
 
 
-def test_an_account_that_leaves_has_limits_until_its_last_process_ends(sold: House, spec: Specs, paas: Paas) -> None:
+def test_an_account_that_leaves_has_limits_until_its_last_process_ends(
+    sold: QuotaHome, spec: Specs, paas: Paas
+) -> None:
     program = sold.alice.runs("sleep", "1000", leaf="users/alice/other")
     spec.withdraw("alice")
     paas("reconcile", code=4)
@@ -118,13 +122,13 @@ def test_an_account_that_leaves_has_limits_until_its_last_process_ends(sold: Hou
     assert AppliedQuotas(str(STATE)).load() == {}
 
 
-def test_an_account_whose_file_is_wrong_keeps_them(sold: House, spec: Specs, paas: Paas) -> None:
+def test_an_account_whose_file_is_wrong_keeps_them(sold: QuotaHome, spec: Specs, paas: Paas) -> None:
     spec("accounts.d/alice.yaml", "account: alice\ndisk: {max: much}\n")
     paas("reconcile", code=4)
     assert sold.all == (SOLD, SOLD)
 
 
-def test_an_account_of_another_name_keeps_them(sold: House, spec: Specs, paas: Paas) -> None:
+def test_an_account_of_another_name_keeps_them(sold: QuotaHome, spec: Specs, paas: Paas) -> None:
     spec.withdraw("alice")
     spec(
         "accounts.d/wonder.yaml",
@@ -134,7 +138,7 @@ def test_an_account_of_another_name_keeps_them(sold: House, spec: Specs, paas: P
     assert sold.all == (SOLD, SOLD)
 
 
-def test_after_a_boot_nothing_is_lifted_by_accident(sold: House, spec: Specs, paas: Paas) -> None:
+def test_after_a_boot_nothing_is_lifted_by_accident(sold: QuotaHome, spec: Specs, paas: Paas) -> None:
     """There is no cgroup yet, and accounts.d has not come."""
     for name in ("login", "other", ""):
         Path(f"/sys/fs/cgroup/paas.slice/paas-tree.service/users/alice/{name}").rmdir()
@@ -145,7 +149,7 @@ def test_after_a_boot_nothing_is_lifted_by_accident(sold: House, spec: Specs, pa
     assert sold.all == (SOLD, SOLD)
 
 
-def test_what_was_forgotten_is_not_lifted(sold: House, paas: Paas) -> None:
+def test_what_was_forgotten_is_not_lifted(sold: QuotaHome, paas: Paas) -> None:
     (STATE / FILE).unlink()
     sold.sells()
     assert paas("reconcile").out == "nothing to do\n"
@@ -159,12 +163,12 @@ def test_what_was_forgotten_is_not_lifted(sold: House, paas: Paas) -> None:
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 def test_what_is_not_mounted_is_lifted_when_it_is(
-    tmp_path: Path, kind: str, house_on: Callable[[str], AbstractContextManager[House]], paas: Paas
+    tmp_path: Path, kind: str, quota_home_on: Callable[[str], AbstractContextManager[QuotaHome]], paas: Paas
 ) -> None:
     """Another device has its number meanwhile, and a limit of the same uid."""
     other = tmp_path / "other"
     other.mkdir()
-    with house_on(kind) as sold:
+    with quota_home_on(kind) as sold:
         paas("reconcile")
         run("umount", str(sold.home))
         with file_system(other, kind) as there:
@@ -189,7 +193,7 @@ def dies_at(monkeypatch: pytest.MonkeyPatch, *, before: bool, number: int) -> No
 
     def call(descriptor: int, command: int, uid: int, data: bytes) -> bytes:
         dies = command == calls._SETQUOTA and now()
-        return _around(lambda: real_call(descriptor, command, uid, data), dies, before)
+        return bytes(_around(lambda: real_call(descriptor, command, uid, data), dies, before))
 
     def save(self: AppliedQuotas, given: Any) -> None:
         _around(lambda: real_save(self, given), now(), before)
@@ -209,45 +213,47 @@ def _around(work: Callable[[], Any], dies: bool, before: bool) -> Any:
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_killed_between_two_writes_nothing_is_forgotten(house: House, paas: Paas, number: int, before: bool) -> None:
+def test_killed_between_two_writes_nothing_is_forgotten(
+    quota_home: QuotaHome, paas: Paas, number: int, before: bool
+) -> None:
     """Three writes set the limits, three lift them: the memory's and one of each user."""
     with pytest.MonkeyPatch.context() as patch:
         dies_at(patch, before=before, number=number)
         paas("reconcile", code=-signal.SIGKILL)
-    house.sells()
+    quota_home.sells()
     paas("reconcile")
-    assert house.all == (Quota(), Quota())
+    assert quota_home.all == (Quota(), Quota())
 
-    house.sells(disk=TEN)
+    quota_home.sells(disk=TEN)
     paas("reconcile")
-    house.sells()
+    quota_home.sells()
     with pytest.MonkeyPatch.context() as patch:
         dies_at(patch, before=before, number=number)
         paas("reconcile", code=-signal.SIGKILL)
     paas("reconcile")
-    assert house.all == (Quota(), Quota())
-    house.set(house.al, BY_HAND)
+    assert quota_home.all == (Quota(), Quota())
+    quota_home.set(quota_home.al, BY_HAND)
     assert paas("reconcile").out == "nothing to do\n"
-    assert house.all == (Quota(), BY_HAND)
+    assert quota_home.all == (Quota(), BY_HAND)
 
 
-def test_who_leaves_takes_them_along(sold: House, paas: Paas) -> None:
+def test_who_leaves_takes_them_along(sold: QuotaHome, paas: Paas) -> None:
     """scripts/install --remove."""
-    hands = QuotaStore(AppliedQuotas(str(STATE)))
+    store = QuotaStore(AppliedQuotas(str(STATE)))
     run("umount", str(sold.home))
-    number, left = hands.lift_all()
+    number, left = store.lift_all()
     assert (number, {row.uid for row in left}) == (0, {sold.alice.uid, sold.al.uid})
     mount(sold.home)
-    assert hands.lift_all() == (2, [])
+    assert store.lift_all() == (2, [])
     assert (sold.all, AppliedQuotas(str(STATE)).load()) == ((Quota(), Quota()), {})
 
 
-def test_the_daemon_lifts_them_and_sets_those_of_who_comes(sold: House) -> None:
+def test_the_daemon_lifts_them_and_sets_those_of_who_comes(sold: QuotaHome) -> None:
     with daemon(accounts=2):
         sold.sells("alice", disk=TEN)
-        until(lambda: sold.all == (SOLD, Quota()), "who left has no limit")
+        wait_for(lambda: sold.all == (SOLD, Quota()), what="who left has no limit")
         sold.sells("alice", "al", disk=TEN)
-        until(lambda: sold.all == (SOLD, SOLD), "who came has one")
+        wait_for(lambda: sold.all == (SOLD, SOLD), what="who came has one")
         sold.sells()
-        until(lambda: sold.all == (Quota(), Quota()), "nobody has")
+        wait_for(lambda: sold.all == (Quota(), Quota()), what="nobody has")
     assert systemctl("is-active", DAEMON) != "active"

@@ -7,11 +7,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import DAEMON, comes_to_rest, daemon, has_looked, is_alive, knob, run, systemctl, until, write_knob
-from guest_paas import Paas
-from guest_people import Customer, Specs
 
 from paas_isolate.linux.process import procfs
+from tests.support.guest.machine import (
+    DAEMON,
+    comes_to_rest,
+    daemon,
+    has_looked,
+    is_alive,
+    knob,
+    run,
+    systemctl,
+    write_knob,
+)
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -31,16 +42,18 @@ def said(pattern: str) -> bool:
 
 def test_it_mends_what_differs_and_says_who_it_was(alice: Customer, sell: Callable[..., Customer]) -> None:
     sell("alice", limits={"pids": 41})
-    until(lambda: knob("users/alice", "pids.max") == "41", "a file that is saved is applied")
+    wait_for(lambda: knob("users/alice", "pids.max") == "41", what="a file that is saved is applied")
     write_knob("users/alice", "memory.max", "max")
     run("sh", "-c", "echo 7 >/sys/fs/cgroup/paas.slice/paas-tree.service/users/alice/pids.max")
-    until(lambda: knob("users/alice", "pids.max") == "41", "a knob that is written by hand is put back")
-    until(lambda: said(r"set pids.max of users/alice to 41 \(was 7\); changed by pid"), "the journal has it")
+    wait_for(lambda: knob("users/alice", "pids.max") == "41", what="a knob that is written by hand is put back")
+    wait_for(lambda: said(r"set pids.max of users/alice to 41 \(was 7\); changed by pid"), what="the journal has it")
     run("nft", "flush", "ruleset")
-    until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), "the ruleset is back")
-    until(lambda: said(r"make the ruleset of the network.*changed by pid \d+ \(nft\)"), "the journal has who it was")
+    wait_for(lambda: "inet paas_isolate" in run("nft", "list", "tables"), what="the ruleset is back")
+    wait_for(
+        lambda: said(r"make the ruleset of the network.*changed by pid \d+ \(nft\)"), what="the journal has who it was"
+    )
     run("ip", "link", "delete", "paas0")
-    until(lambda: "10.77." in run("ip", "route", "show", "table", "local"), "the addresses are back")
+    wait_for(lambda: "10.77." in run("ip", "route", "show", "table", "local"), what="the addresses are back")
 
 
 def named() -> bool:
@@ -51,20 +64,26 @@ def test_who_flushes_the_ruleset_again_and_again_is_named_and_not_fought(alice: 
     assert alice.uid
     for times in range(8):  # two that come within one mending are mended as one
         run("nft", "flush", "ruleset")
-        until(lambda: named() or "inet paas_isolate" in run("nft", "list", "tables"), f"the ruleset is back, {times}")
+        wait_for(
+            lambda: named() or "inet paas_isolate" in run("nft", "list", "tables"), what=f"the ruleset is back, {times}"
+        )
         if named():
             break
-    until(named, "it is told")
+    wait_for(named, what="it is told")
     assert "inet paas_isolate" not in run("nft", "list", "tables")
     systemctl("reload", DAEMON)
-    until(lambda: "inet paas_isolate" in run("nft", "list", "tables"), "a look at everything puts it back", seconds=60)
+    wait_for(
+        lambda: "inet paas_isolate" in run("nft", "list", "tables"),
+        what="a look at everything puts it back",
+        deadline=60,
+    )
 
 
 def test_a_process_outside_is_moved_in(alice: Customer) -> None:
     """By what opens no session of PAM."""
     stray = subprocess.Popen(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "sleep", "100"])
     try:
-        until(lambda: str(stray.pid) in knob("users/alice/other", "cgroup.procs").split(), "it is inside")
+        wait_for(lambda: str(stray.pid) in knob("users/alice/other", "cgroup.procs").split(), what="it is inside")
     finally:
         stray.kill()
         stray.wait()
@@ -75,12 +94,12 @@ def test_nothing_stands_on_it(alice: Customer) -> None:
     before = knob("users/alice", "pids.max"), run("nft", "list", "table", "inet", "paas_isolate")
     main = int(systemctl("show", "--property=MainPID", "--value", DAEMON))
     run("kill", "-9", str(main))
-    until(
+    wait_for(
         lambda: int(systemctl("show", "--property=MainPID", "--value", DAEMON)) not in (0, main),
-        "systemd starts another",
+        what="systemd starts another",
     )
-    until(lambda: systemctl("is-active", DAEMON) == "active", "it is up")
-    until(lambda: has_looked(1), "it has looked", seconds=60)
+    wait_for(lambda: systemctl("is-active", DAEMON) == "active", what="it is up")
+    wait_for(lambda: has_looked(1), what="it has looked", deadline=60)
     assert (knob("users/alice", "pids.max"), run("nft", "list", "table", "inet", "paas_isolate")) == before
     systemctl("reload", DAEMON)
     systemctl("stop", DAEMON)
@@ -93,9 +112,9 @@ def test_the_tree_may_be_restarted_below_it(alice: Customer) -> None:
     """Whatever systemd removes with the unit comes back, though nothing but the daemon and the boot unit looks."""
     assert alice.uid
     systemctl("restart", "paas-tree.service")
-    until(lambda: (knob_or_nothing("users/alice", "pids.max")) == "40", "the account is back", seconds=60)
+    wait_for(lambda: (knob_or_nothing("users/alice", "pids.max")) == "40", what="the account is back", deadline=60)
     write_knob("users/alice", "pids.max", "9")
-    until(lambda: knob("users/alice", "pids.max") == "40", "the daemon hears in the new tree", seconds=60)
+    wait_for(lambda: knob("users/alice", "pids.max") == "40", what="the daemon hears in the new tree", deadline=60)
     comes_to_rest("paas-isolate-boot.service")
 
 
@@ -114,12 +133,16 @@ def ssh(alice: Customer, paas: Paas, tmp_path: Path) -> Iterator[list[str]]:
     directory.mkdir(mode=0o700, exist_ok=True)
     shutil.copy(f"{key}.pub", directory / "authorized_keys")
     run("chown", "-R", f"{alice.uid}:{alice.gid}", str(directory))
-    until(
-        lambda: subprocess.run(["paas-isolate", "pam", "install"]).returncode == 0, "logins pass the module", seconds=60
+    wait_for(
+        lambda: subprocess.run(["paas-isolate", "pam", "install"]).returncode == 0,
+        what="logins pass the module",
+        deadline=60,
     )
     options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "LogLevel=ERROR")
-    yield ["ssh", "-i", str(key), *(f"-o{it}" for it in options), f"{alice.name}@127.0.0.1"]
-    until(lambda: subprocess.run(["paas-isolate", "pam", "remove"]).returncode == 0, "they do no longer", seconds=60)
+    yield ["ssh", "-i", str(key), *(f"-o{option}" for option in options), f"{alice.name}@127.0.0.1"]
+    wait_for(
+        lambda: subprocess.run(["paas-isolate", "pam", "remove"]).returncode == 0, what="they do no longer", deadline=60
+    )
 
 
 def sshds() -> set[int]:
@@ -136,17 +159,23 @@ def test_a_refused_login_is_told_why_and_leaves_nothing(
     if suspended:
         sell("alice", limits={"pids": 40, "memory": "64M"}, suspended=True)
     else:
-        until(lambda: subprocess.run(["paas-isolate", "freeze", "alice"]).returncode == 0, "she is frozen", seconds=60)
-    until(lambda: "frozen 1" in knob("users/alice", "cgroup.events"), "she stands still")
+        wait_for(
+            lambda: subprocess.run(["paas-isolate", "freeze", "alice"]).returncode == 0,
+            what="she is frozen",
+            deadline=60,
+        )
+    wait_for(lambda: "frozen 1" in knob("users/alice", "cgroup.events"), what="she stands still")
     before = sshds()
     done = subprocess.run([*ssh, "true"], capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert "suspended" in done.stdout + done.stderr
     with subprocess.Popen([*ssh, "-N", "-L7011:127.0.0.1:22"]) as tunnel:
-        until(lambda: alice.uid in dict(procfs.effective_uids()).values(), "sshd has a child for it")
+        wait_for(lambda: alice.uid in dict(procfs.effective_uids()).values(), what="sshd has a child for it")
         begin = time.monotonic()
         assert tunnel.wait(60) != 0
         assert time.monotonic() - begin < 30
-    until(lambda: sshds() <= before, "no sshd is left of it")
+    wait_for(lambda: sshds() <= before, what="no sshd is left of it")
     if not suspended:
-        until(lambda: subprocess.run(["paas-isolate", "thaw", "alice"]).returncode == 0, "she goes on", seconds=60)
+        wait_for(
+            lambda: subprocess.run(["paas-isolate", "thaw", "alice"]).returncode == 0, what="she goes on", deadline=60
+        )

@@ -2,15 +2,19 @@
 
 import re
 import subprocess
+from collections.abc import Callable
 
 import pytest
-from guest_machine import ETC, comes_to_rest, figures, knob, tree_can_be_stopped, until
-from test_bites import HOG
+
+from tests.support.guest.machine import ETC, comes_to_rest, figures, knob, tree_can_be_stopped
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import HOG, Sell
+from tests.support.waiting import wait_for
 
 MEGABYTE = 1 << 20
 
 
-def test_status_tells_limits_beside_use(sell, paas):
+def test_status_tells_limits_beside_use(sell: Sell, paas: Paas) -> None:
     limits = {"memory": "64M", "cpu": "20%", "pids": 40, "io": "unlimited"}
     alice = sell("alice", limits=limits, services={"web": {"limits": {"memory": "32M"}}})
     paas("reconcile")
@@ -36,12 +40,12 @@ def test_status_tells_limits_beside_use(sell, paas):
     assert re.search(r"^alice +ok +2\d(\.\d)?M +64M +1 +40 +[\d.]+s +20% .* killed", words, re.M)
 
 
-def test_status_tells_forks_that_were_refused_and_time_that_was_waited(sell, paas):
+def test_status_tells_forks_that_were_refused_and_time_that_was_waited(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", services={"web": {"limits": {"pids": 5}}, "slow": {"limits": {"cpu": "5%"}}})
     paas("reconcile")
     alice.wants_processes(10, "users/alice/web")
     alice.burns("users/alice/slow")
-    until(lambda: figures("users/alice/slow", "cpu.stat")["nr_throttled"] > 2, "it had to wait")
+    wait_for(lambda: figures("users/alice/slow", "cpu.stat")["nr_throttled"] > 2, what="it had to wait")
 
     shown = {line["path"]: line["use"] for line in paas("status", "alice", "--json").json["cgroups"]}
 
@@ -50,7 +54,7 @@ def test_status_tells_forks_that_were_refused_and_time_that_was_waited(sell, paa
     assert shown["users/alice/slow"]["throttled"] > 2
 
 
-def test_coverage_lists_every_process_that_is_not_where_it_belongs(sell, paas):
+def test_coverage_lists_every_process_that_is_not_where_it_belongs(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", services={"web": {"match": {"program": "sleep"}}})
     sell("bob")
     paas("reconcile")
@@ -71,7 +75,7 @@ def test_coverage_lists_every_process_that_is_not_where_it_belongs(sell, paas):
 
 
 @pytest.fixture
-def fit(running, paas) -> None:
+def fit(running: Callable[[str], None], paas: Paas) -> None:
     """The machine as an administrator has it."""
     running("paas-isolate.timer")
     paas("reconcile")
@@ -89,7 +93,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("what", BREAKS)
-def test_doctor_finds_what_is_broken_and_its_command_mends_it(fit, paas, what):
+def test_doctor_finds_what_is_broken_and_its_command_mends_it(fit: None, paas: Paas, what: str) -> None:
     command, name = BREAKS[what]
     if what == "tree" and not tree_can_be_stopped():
         pytest.skip("before systemd 254 the tree refuses to be stopped")
@@ -107,7 +111,7 @@ def test_doctor_finds_what_is_broken_and_its_command_mends_it(fit, paas, what):
     paas("doctor")
 
 
-def test_doctor_tells_a_beginner_what_is_fit_too(fit, paas):
+def test_doctor_tells_a_beginner_what_is_fit_too(fit: None, paas: Paas) -> None:
     checks = {check["name"]: check for check in paas("doctor", "--json").json}
 
     assert {name for name, check in checks.items() if check["verdict"] == "FAILED"} == set()

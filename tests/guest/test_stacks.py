@@ -5,8 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from guest_machine import knob, run
-from test_bites import seconds_of
+
+from tests.support.guest.machine import knob, run
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customers, Specs, seconds_of
 
 SIZE = 256 << 20
 
@@ -124,7 +126,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=lambda stack: stack.__name__)
-def test_a_limit_holds_on_the_device_below_a_home(build, spec, customer, paas, stack: Stack):
+def test_a_limit_holds_on_the_device_below_a_home(
+    build: Builder, spec: Specs, customer: Customers, paas: Paas, stack: Stack
+) -> None:
     point, device = stack(build)
     name = stack.__name__.replace("_", "-")
     spec.config()
@@ -140,7 +144,9 @@ def test_a_limit_holds_on_the_device_below_a_home(build, spec, customer, paas, s
     assert seconds_of(owner.runs(*words, leaf=f"users/{name}/other")) > 1.6
 
 
-def test_btrfs_on_two_disks_has_no_device_that_a_limit_could_be_for(build, spec, customer, paas):
+def test_btrfs_on_two_disks_has_no_device_that_a_limit_could_be_for(
+    build: Builder, spec: Specs, customer: Customers, paas: Paas
+) -> None:
     first, second = build.loop(), build.loop()
     run("mkfs.btrfs", "-q", "-d", "single", "-m", "raid1", first, second)
     point = build.mount(first)
@@ -156,7 +162,7 @@ def test_btrfs_on_two_disks_has_no_device_that_a_limit_could_be_for(build, spec,
     assert knob("users/wide", "pids.max") == "40"
 
 
-def test_a_home_in_memory_is_told_to_have_no_disk(build, spec, customer, paas):
+def test_a_home_in_memory_is_told_to_have_no_disk(build: Builder, spec: Specs, customer: Customers, paas: Paas) -> None:
     point = build.mount("-t", "tmpfs", "nothing")
     spec.config()
     customer("fleeting", "--home-dir", f"{point}/fleeting")
@@ -168,7 +174,7 @@ def test_a_home_in_memory_is_told_to_have_no_disk(build, spec, customer, paas):
 
 
 @pytest.fixture
-def served(build):
+def served(build: Builder) -> Path:
     """A directory of this machine, mounted by NFS; and the way to take its server away."""
     export = build.place / "export"
     export.mkdir()
@@ -184,7 +190,9 @@ def served(build):
     return point
 
 
-def test_a_home_on_a_server_has_no_disk_and_a_server_that_is_down_stops_nobody(served, build, spec, customer, paas):
+def test_a_home_on_a_server_has_no_disk_and_a_server_that_is_down_stops_nobody(
+    served: Path, build: Builder, spec: Specs, customer: Customers, paas: Paas
+) -> None:
     spec.config()
     customer("far", "--home-dir", f"{served}/far")
     customer("near")

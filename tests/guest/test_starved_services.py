@@ -3,7 +3,11 @@
 import time
 
 import pytest
-from guest_machine import daemon, knob, pids_in, until, write_knob
+
+from tests.support.guest.machine import daemon, knob, pids_in, write_knob
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Sell, Specs
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.guest, pytest.mark.hostile]
 
@@ -21,18 +25,22 @@ def repair() -> float:
     """Seconds until bob's knob, written by hand, is put back. Three times a minute at the most: then it is given up."""
     begin = time.monotonic()
     write_knob("users/bob", "pids.max", "7")
-    until(lambda: knob("users/bob", "pids.max") == "41", "bob's knob is put back", seconds=60)
+    wait_for(lambda: knob("users/bob", "pids.max") == "41", what="bob's knob is put back", deadline=60)
     return time.monotonic() - begin
 
 
-def test_who_has_no_cpu_time_left_starts_services_and_nobody_waits(spec, sell, paas) -> None:
+def test_who_has_no_cpu_time_left_starts_services_and_nobody_waits(spec: Specs, sell: Sell, paas: Paas) -> None:
     spec.config()
     sell("bob", limits={"pids": 41})
     sell("alice", limits={"cpu": "2%", "pids": 200}, services=services(LOOPS))
     with daemon(accounts=2):
         assert repair() < SOON
-        until(lambda: all(pids_in(f"users/alice/{name}") for name in SERVICES), "all are in their leaves", seconds=60)
+        wait_for(
+            lambda: all(pids_in(f"users/alice/{name}") for name in SERVICES),
+            what="all are in their leaves",
+            deadline=60,
+        )
         sell("alice", limits={"cpu": "2%", "pids": 200}, services=services(f"X=1; {LOOPS}"))  # all start anew
         for pause in (0.5, 5):
-            time.sleep(pause)
+            time.sleep(pause)  # other moments of their start
             assert repair() < SOON

@@ -3,13 +3,17 @@
 import time
 
 import pytest
-from guest_machine import cgroup_of, is_alive, is_confined, knob, pids_of, until
+
+from tests.support.guest.machine import cgroup_of, is_alive, is_confined, knob, pids_of
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customers, Sell, Specs
+from tests.support.waiting import wait_for
 
 STORM = "for i in 1 2 3 4 5 6 7 8; do (while :; do sleep 0.1; done) & done; wait"
 """Eight shells, each of which forks as long as it lives: no process of it stays for longer than a moment."""
 
 
-def test_a_stray_comes_to_the_leaf_that_asks_for_it_or_to_other(sell, paas):
+def test_a_stray_comes_to_the_leaf_that_asks_for_it_or_to_other(sell: Sell, paas: Paas) -> None:
     services = {"sleepers": {"match": {"program": "sleep"}}, "queue": {"match": {"command": "*--queue mail*"}}}
     alice = sell("alice", services=services)
     sleeper = alice.sleeps()
@@ -24,7 +28,7 @@ def test_a_stray_comes_to_the_leaf_that_asks_for_it_or_to_other(sell, paas):
     assert paas("reconcile").out == "nothing to do\n"
 
 
-def test_a_process_stays_in_the_leaf_of_its_account_that_it_is_in(sell, paas):
+def test_a_process_stays_in_the_leaf_of_its_account_that_it_is_in(sell: Sell, paas: Paas) -> None:
     alice = sell("alice", services={"web": {}})
     paas("reconcile")
     placed = {leaf: alice.sleeps(f"users/alice/{leaf}") for leaf in ("web", "login", "other")}
@@ -34,7 +38,7 @@ def test_a_process_stays_in_the_leaf_of_its_account_that_it_is_in(sell, paas):
     assert {leaf: cgroup_of(pid) for leaf, pid in placed.items()} == {leaf: f"users/alice/{leaf}" for leaf in placed}
 
 
-def test_a_process_in_the_tree_of_another_account_comes_home(sell, paas):
+def test_a_process_in_the_tree_of_another_account_comes_home(sell: Sell, paas: Paas) -> None:
     alice, _ = sell("alice"), sell("bob")
     paas("reconcile")
     pid = alice.sleeps("users/bob/other")
@@ -44,7 +48,7 @@ def test_a_process_in_the_tree_of_another_account_comes_home(sell, paas):
     assert cgroup_of(pid) == "users/alice/other"
 
 
-def test_all_users_of_an_account_share_its_tree(sell, customer, paas):
+def test_all_users_of_an_account_share_its_tree(sell: Sell, customer: Customers, paas: Paas) -> None:
     sell("shop", users=("alice", "bob"), owner="alice")
     pids = [customer(name).sleeps() for name in ("alice", "bob")]
 
@@ -53,10 +57,10 @@ def test_all_users_of_an_account_share_its_tree(sell, customer, paas):
     assert [cgroup_of(pid) for pid in pids] == ["users/shop/other"] * 2
 
 
-def test_a_storm_of_forks_is_inside_after_a_run_or_the_next_look(sell, paas):
+def test_a_storm_of_forks_is_inside_after_a_run_or_the_next_look(sell: Sell, paas: Paas) -> None:
     alice = sell("alice")
     alice.runs(STORM)
-    until(lambda: len(pids_of(alice.uid)) > 8, "the storm is on")
+    wait_for(lambda: len(pids_of(alice.uid)) > 8, what="the storm is on")
 
     answer = paas("reconcile", code=None)
     if answer.code:  # somebody was forked during the last look
@@ -66,10 +70,12 @@ def test_a_storm_of_forks_is_inside_after_a_run_or_the_next_look(sell, paas):
         inside = [is_confined(pid) for pid in pids_of(alice.uid)]
         assert len(inside) > 8
         assert all(inside)
-        time.sleep(0.1)
+        time.sleep(0.1)  # another moment each time
 
 
-def test_exempt_users_and_uids_outside_the_range_are_never_moved(sell, spec, customer, paas):
+def test_exempt_users_and_uids_outside_the_range_are_never_moved(
+    sell: Sell, spec: Specs, customer: Customers, paas: Paas
+) -> None:
     sell("alice")
     untouched = {
         "in group sudo": customer("admin", "--groups", "sudo"),
@@ -86,7 +92,7 @@ def test_exempt_users_and_uids_outside_the_range_are_never_moved(sell, spec, cus
         assert {why: cgroup_of(pid) for why, pid in pids.items()} == before
 
 
-def test_an_exempt_user_of_an_account_is_not_moved_either(sell, customer, paas):
+def test_an_exempt_user_of_an_account_is_not_moved_either(sell: Sell, customer: Customers, paas: Paas) -> None:
     admin = customer("admin", "--groups", "sudo")
     sell("staff", users=("alice", "admin"), owner="alice")
     pid = admin.sleeps()
@@ -102,7 +108,9 @@ def test_an_exempt_user_of_an_account_is_not_moved_either(sell, customer, paas):
     ("policy", "place"),
     [("penalty", "penalty"), ("plan free", "users/stranger/other")],
 )
-def test_a_user_without_an_account_goes_where_the_host_says(spec, customer, paas, policy, place):
+def test_a_user_without_an_account_goes_where_the_host_says(
+    spec: Specs, customer: Customers, paas: Paas, policy: str, place: str
+) -> None:
     spec.config(users={"without_account": policy}, penalty={"cpu": "10%", "memory": "256M", "pids": 50})
     pid = customer("stranger").sleeps()
 
@@ -115,7 +123,7 @@ def test_a_user_without_an_account_goes_where_the_host_says(spec, customer, paas
     assert (knob(where, "cpu.max"), knob(where, "pids.max")) == limits
 
 
-def test_a_user_without_an_account_is_left_alone_by_default(customer, paas):
+def test_a_user_without_an_account_is_left_alone_by_default(customer: Customers, paas: Paas) -> None:
     pid = customer("stranger").sleeps()
     before = cgroup_of(pid)
 
@@ -125,7 +133,9 @@ def test_a_user_without_an_account_is_left_alone_by_default(customer, paas):
     assert paas("coverage").out == "0 of 0 processes confined\n"
 
 
-def test_a_user_who_left_an_account_keeps_its_limits_until_they_end(sell, customer, paas):
+def test_a_user_who_left_an_account_keeps_its_limits_until_they_end(
+    sell: Sell, customer: Customers, paas: Paas
+) -> None:
     sell("shop", users=("alice", "bob"), owner="alice")
     pid = customer("bob").sleeps()
     paas("reconcile")
@@ -139,7 +149,7 @@ def test_a_user_who_left_an_account_keeps_its_limits_until_they_end(sell, custom
     assert paas("diff", "--exit-code").out == "nothing differs\n"
 
 
-def test_a_stray_is_seen_by_coverage_until_it_is_confined(sell, paas):
+def test_a_stray_is_seen_by_coverage_until_it_is_confined(sell: Sell, paas: Paas) -> None:
     alice = sell("alice")
     pid = alice.sleeps()
 

@@ -4,7 +4,8 @@ import os
 import signal
 
 import pytest
-from guest_machine import (
+
+from tests.support.guest.machine import (
     TREE,
     accounts,
     cgroup_of,
@@ -13,9 +14,10 @@ from guest_machine import (
     knob,
     systemctl,
     tree_can_be_stopped,
-    until,
 )
-from guest_people import hears
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Sell, hears
+from tests.support.waiting import wait_for
 
 LIMITS = {"memory": "64M", "cpu": "20%", "pids": 40}
 KNOBS = {"memory.max": str(64 << 20), "cpu.max": "20000 100000", "pids.max": "40"}
@@ -23,7 +25,7 @@ ACCOUNTS = ("idle", "busy")
 
 
 @pytest.fixture
-def busy(sell, paas) -> int:
+def busy(sell: Sell, paas: Paas) -> int:
     """Two accounts with limits: nobody lives in one, a process in the other. Its pid comes back."""
     sell("idle", limits=LIMITS)
     pid = sell("busy", limits=LIMITS).sleeps()
@@ -51,7 +53,7 @@ EVENTS = {
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_limits_and_processes_come_through(busy, paas, event):
+def test_limits_and_processes_come_through(busy: int, paas: Paas, event: str) -> None:
     before = reconciled_at()
     systemctl(*EVENTS[event])
     # A busy account is never without its limits, not for a moment.
@@ -64,9 +66,9 @@ def test_limits_and_processes_come_through(busy, paas, event):
 
     # An idle account's cgroup may go with the unit; the reconcile that the unit's start brings along makes it again.
     if "of the tree" in event and tree_can_be_stopped():
-        until(lambda: reconciled_at() > before, "a reconcile came along", seconds=60)
+        wait_for(lambda: reconciled_at() > before, what="a reconcile came along", deadline=60)
     comes_to_rest("paas-isolate-boot.service")  # `start` brings it along where the tree runs still: before systemd 254
-    until(lambda: limits("idle") == KNOBS, "the idle account has its limits", seconds=60)
+    wait_for(lambda: limits("idle") == KNOBS, what="the idle account has its limits", deadline=60)
     assert limits("busy") == KNOBS
     assert is_alive(busy)
     assert cgroup_of(busy) == "users/busy/other"
@@ -75,16 +77,16 @@ def test_limits_and_processes_come_through(busy, paas, event):
     assert paas("diff", "--exit-code").out == "nothing differs\n"
 
 
-def test_kill_9_of_the_anchor(busy, paas):
+def test_kill_9_of_the_anchor(busy: int, paas: Paas) -> None:
     if not tree_can_be_stopped():
         pytest.skip("systemd is older than 254")
     before, anchor = reconciled_at(), main_pid()
 
     os.kill(anchor, signal.SIGKILL)
 
-    until(lambda: main_pid() not in (0, anchor), "the tree has an anchor again")
+    wait_for(lambda: main_pid() not in (0, anchor), what="the tree has an anchor again")
     assert limits("busy") == KNOBS
-    until(lambda: reconciled_at() > before, "a reconcile came along", seconds=60)
+    wait_for(lambda: reconciled_at() > before, what="a reconcile came along", deadline=60)
     assert limits("idle") == limits("busy") == KNOBS
     assert is_alive(busy)
     assert cgroup_of(busy) == "users/busy/other"
@@ -92,7 +94,7 @@ def test_kill_9_of_the_anchor(busy, paas):
     assert accounts() == set(ACCOUNTS)
 
 
-def test_kill_9_of_the_anchor_before_systemd_254(busy, paas):
+def test_kill_9_of_the_anchor_before_systemd_254(busy: int, paas: Paas) -> None:
     """The unit cannot come back while a customer lives in its tree; limits hold meanwhile, and reconcile works."""
     if tree_can_be_stopped():
         pytest.skip("systemd is 254 or later")
@@ -100,7 +102,7 @@ def test_kill_9_of_the_anchor_before_systemd_254(busy, paas):
 
     os.kill(anchor, signal.SIGKILL)
 
-    until(lambda: main_pid() != anchor, "systemd has seen it")
+    wait_for(lambda: main_pid() != anchor, what="systemd has seen it")
     assert limits("busy") == KNOBS
     paas("reconcile", "--wait", "60")
     assert limits("idle") == limits("busy") == KNOBS
@@ -111,8 +113,14 @@ def test_kill_9_of_the_anchor_before_systemd_254(busy, paas):
     assert checks["paas-tree.service"] == "FAILED"
 
     os.kill(busy, signal.SIGKILL)
-    until(lambda: main_pid() not in (0, anchor), "the tree has an anchor again", seconds=180)  # RestartSec=2min
-    until(lambda: limits("idle") == KNOBS, "the reconcile that came along has made the idle account again", seconds=60)
+    wait_for(
+        lambda: main_pid() not in (0, anchor), what="the tree has an anchor again", deadline=180
+    )  # RestartSec=2min
+    wait_for(
+        lambda: limits("idle") == KNOBS,
+        what="the reconcile that came along has made the idle account again",
+        deadline=60,
+    )
 
 
 CLAIM = """
@@ -123,7 +131,7 @@ print("told", flush=True); sys.stdin.readline()
 """
 
 
-def test_a_customer_does_not_become_the_anchor_by_saying_so(sell, paas):
+def test_a_customer_does_not_become_the_anchor_by_saying_so(sell: Sell, paas: Paas) -> None:
     """systemd counts everybody in the tree to its unit. It reads what was told before it answers (systemctl)."""
     customer = sell("busy", limits=LIMITS)
     paas("reconcile")

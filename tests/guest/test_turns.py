@@ -4,13 +4,17 @@ import random
 import re
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from guest_machine import TREE, accounts, cgroup_of, is_alive, knob, until, write_knob
-from guest_people import hears
 
 from paas_isolate import apply, observe
+from tests.support.guest.machine import TREE, accounts, cgroup_of, is_alive, knob, write_knob
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customers, Sell, Specs, hears
+from tests.support.waiting import wait_for
 
 LOCK = "/run/paas-isolate/lock"
 
@@ -35,7 +39,7 @@ SETTABLE = {
 
 
 @contextmanager
-def another_run():
+def another_run() -> Iterator[None]:
     """Somebody else is at work."""
     # In a process of its own: a run that is forked from here would hold the lock along with us.
     words = ["flock", "--no-fork", LOCK, "sh", "-c", "echo held; exec sleep 1000"]
@@ -47,7 +51,7 @@ def another_run():
             holder.kill()
 
 
-def test_two_runs_at_once_one_works_and_the_other_leaves_at_once_when_told_so(sell, paas):
+def test_two_runs_at_once_one_works_and_the_other_leaves_at_once_when_told_so(sell: Sell, paas: Paas) -> None:
     for name in ("alice", "bob", "carol", "dave"):
         sell(name, limits={"memory": "64M", "cpu": "20%", "pids": 40})
 
@@ -60,7 +64,7 @@ def test_two_runs_at_once_one_works_and_the_other_leaves_at_once_when_told_so(se
     assert accounts() == {"alice", "bob", "carol", "dave"}
 
 
-def test_a_run_beside_another_is_silent_under_cron_and_waits_when_told_so(sell, paas):
+def test_a_run_beside_another_is_silent_under_cron_and_waits_when_told_so(sell: Sell, paas: Paas) -> None:
     sell("alice")
     with another_run():
         begin = time.monotonic()
@@ -68,7 +72,7 @@ def test_a_run_beside_another_is_silent_under_cron_and_waits_when_told_so(sell, 
         assert time.monotonic() - begin < 5
         assert (answer.out, answer.err) == ("", "")
         waiting = paas.start("reconcile", "--wait", "30")
-        time.sleep(1)
+        time.sleep(1)  # long enough for what must not come
         assert not waiting.has_ended()
         assert accounts() == set()
     assert waiting.answer().code == 0
@@ -78,7 +82,7 @@ def test_a_run_beside_another_is_silent_under_cron_and_waits_when_told_so(sell, 
 class Worlds:
     """Two states of the specifications, each with what the kernel has once a run has ended well."""
 
-    def __init__(self, spec, paas):
+    def __init__(self, spec: Specs, paas: Paas) -> None:
         self._spec, self._paas = spec, paas
         spec.config()
         self.alice = spec.sell("alice")
@@ -91,21 +95,21 @@ class Worlds:
                 self.expected[world] = everything()
         assert self.expected[self.one] != self.expected[self.other]
 
-    def one(self):
+    def one(self) -> None:
         limits = {"memory": {"max": "64M", "high": "60M"}, "cpu": {"max": "50%", "burst": "20%"}, "pids": 80}
         services = {"web": {"match": {"program": "python*"}, "limits": limits}, "worker": {"limits": {"io": "1M"}}}
         self._spec.sell("alice", limits=limits, services=services)
         self._spec.sell("bob", limits={"memory": "32M"})
         (self._spec.path("carol")).unlink(missing_ok=True)
 
-    def other(self):
+    def other(self) -> None:
         limits = {"memory": "32M", "cpu": "20%", "pids": 40}
         self._spec.sell("alice", limits=limits, services={"queue": {"match": {"program": "python*"}, "limits": limits}})
         self._spec.sell("carol", limits={"io": "2M"})
         (self._spec.path("bob")).unlink(missing_ok=True)
 
 
-def kill_at_random_moments(spec, paas, number: int) -> None:
+def kill_at_random_moments(spec: Specs, paas: Paas, number: int) -> None:
     worlds = Worlds(spec, paas)
     worlds.one()
     begin = time.monotonic()
@@ -117,7 +121,7 @@ def kill_at_random_moments(spec, paas, number: int) -> None:
         world()
         moment = random.uniform(0, usual)
         run = paas.start("reconcile")
-        time.sleep(moment)
+        time.sleep(moment)  # any moment
         run.kill()
         killed += run.answer().code == -9
 
@@ -130,18 +134,20 @@ def kill_at_random_moments(spec, paas, number: int) -> None:
     assert killed > number / 3, "hardly a run was still at work when it was to be killed"
 
 
-def test_killed_at_random_moments_the_next_run_makes_the_same_tree(spec, paas):
+def test_killed_at_random_moments_the_next_run_makes_the_same_tree(spec: Specs, paas: Paas) -> None:
     kill_at_random_moments(spec, paas, 8)
 
 
-def test_killed_while_the_work_is_shared_the_next_run_makes_the_same_tree(spec, paas, monkeypatch):
+def test_killed_while_the_work_is_shared_the_next_run_makes_the_same_tree(
+    spec: Specs, paas: Paas, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(apply, "WORTH_A_PROCESS", 4)
     monkeypatch.setattr(observe, "WORTH_A_PROCESS", 1)
     kill_at_random_moments(spec, paas, 8)
 
 
 @pytest.mark.long
-def test_killed_at_two_thousand_random_moments(spec, paas):
+def test_killed_at_two_thousand_random_moments(spec: Specs, paas: Paas) -> None:
     kill_at_random_moments(spec, paas, 2000)
 
 
@@ -166,7 +172,7 @@ WRITING = (
 )
 
 
-def test_a_run_that_changes_nothing_makes_no_system_call_that_writes(sell, paas, tmp_path):
+def test_a_run_that_changes_nothing_makes_no_system_call_that_writes(sell: Sell, paas: Paas, tmp_path: Path) -> None:
     sell("alice", limits={"memory": "64M", "io": "1M"}, services={"web": {"match": {"program": "sleep"}}}).sleeps()
     sell("bob", limits={"cpu": "20%"}).sleeps()
     assert paas.installed("reconcile").code == 0
@@ -189,7 +195,7 @@ WRONG = "account: alice\nlimits:\n  memory: 5 12M\n"
 COMPLAINT = "accounts.d/alice.yaml:3:11: limits.memory is '5 12M'; expected a size such as 512M"
 
 
-def test_one_wrong_file_keeps_its_last_good_limits_and_the_others_converge(sell, spec, paas):
+def test_one_wrong_file_keeps_its_last_good_limits_and_the_others_converge(sell: Sell, spec: Specs, paas: Paas) -> None:
     pid = sell("alice", limits={"memory": "64M", "pids": 40}).sleeps()
     sell("bob", limits={"pids": 40})
     paas("reconcile")
@@ -217,7 +223,7 @@ def test_one_wrong_file_keeps_its_last_good_limits_and_the_others_converge(sell,
     assert knob("users/alice", "memory.max") == "33554432"
 
 
-def test_a_wrong_config_leaves_the_machine_as_it_was(sell, spec, paas):
+def test_a_wrong_config_leaves_the_machine_as_it_was(sell: Sell, spec: Specs, paas: Paas) -> None:
     spec.config(users={"first_uid": 1000}, penalty={"pids": 33})
     sell("alice", limits={"pids": 40})
     paas("reconcile")
@@ -231,7 +237,7 @@ def test_a_wrong_config_leaves_the_machine_as_it_was(sell, spec, paas):
     assert knob("users/alice", "pids.max") == "50"
 
 
-def test_a_user_who_cannot_be_found_any_more_keeps_uid_and_limits(sell, customer, paas):
+def test_a_user_who_cannot_be_found_any_more_keeps_uid_and_limits(sell: Sell, customer: Customers, paas: Paas) -> None:
     guest = sell("visitor", limits={"pids": 40})
     paas("reconcile")
     customer.forget(guest)
@@ -244,7 +250,7 @@ def test_a_user_who_cannot_be_found_any_more_keeps_uid_and_limits(sell, customer
     assert cgroup_of(pid) == "users/visitor/other"
 
 
-def test_what_was_changed_by_hand_is_repaired(sell, paas):
+def test_what_was_changed_by_hand_is_repaired(sell: Sell, paas: Paas) -> None:
     services = {"web": {"match": {"program": "sleep"}, "limits": {"memory": "32M"}}}
     limits = {"memory": "64M", "cpu": "20%", "pids": 40, "io": "1M"}
     alice = sell("alice", limits=limits, services=services)
@@ -277,7 +283,7 @@ def test_what_was_changed_by_hand_is_repaired(sell, paas):
     assert paas("diff", "--exit-code").out == "nothing differs\n"
 
 
-def test_cron_hears_the_same_complaint_once_a_day(sell, spec, paas):
+def test_cron_hears_the_same_complaint_once_a_day(sell: Sell, spec: Specs, paas: Paas) -> None:
     def cron() -> tuple[int, str, str]:
         answer = paas("reconcile", "--cron", code=None)
         return answer.code, answer.out, answer.err
@@ -304,7 +310,7 @@ def test_cron_hears_the_same_complaint_once_a_day(sell, spec, paas):
 
 
 @contextmanager
-def tomorrow():
+def tomorrow() -> Iterator[None]:
     """This machine's clock, a day ahead for a while."""
     begin = time.monotonic()
     today = time.time()
@@ -321,17 +327,17 @@ def shortly_before_a_minute(seconds: int) -> None:
     time.clock_settime(time.CLOCK_REALTIME, now - now % 60 + 120 - seconds)
 
 
-def test_the_timer_turns_the_wheel_every_minute(sell, running):
+def test_the_timer_turns_the_wheel_every_minute(sell: Sell, running: Callable[[str], None]) -> None:
     running("paas-isolate.timer")
     alice = sell("alice")
     for _ in range(2):
         pid = alice.sleeps()
         shortly_before_a_minute(2)
-        until(lambda pid=pid: cgroup_of(pid) == "users/alice/other", "the timer has brought it in", seconds=75)
+        wait_for(lambda: cgroup_of(pid) == "users/alice/other", what="the timer has brought it in", deadline=75)  # noqa: B023
 
 
-def test_cron_turns_the_wheel(sell, cron_line, running):
+def test_cron_turns_the_wheel(sell: Sell, cron_line: None, running: Callable[[str], None]) -> None:
     pid = sell("alice").sleeps()
     shortly_before_a_minute(5)
     running("cron.service")  # which sleeps until the next minute of the clock that it has seen
-    until(lambda: cgroup_of(pid) == "users/alice/other", "cron has brought it in", seconds=75)
+    wait_for(lambda: cgroup_of(pid) == "users/alice/other", what="cron has brought it in", deadline=75)

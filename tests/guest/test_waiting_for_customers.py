@@ -8,19 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import knob, run
 
 from paas_isolate.linux.events.timer import ClockChangeSource
+from tests.support.guest.machine import knob, run
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customers, Specs
+from tests.support.paths import HOSTILE
 
 pytestmark = [pytest.mark.guest, pytest.mark.hostile]
-SOURCES = Path(__file__).resolve().parents[1] / "hostile"
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("hostile")
     for name in ("silent_fs", "hammer"):
-        run("gcc", "-O1", "-o", f"/usr/local/bin/hostile-{name}", str(SOURCES / f"{name}.c"))
+        run("gcc", "-O1", "-o", f"/usr/local/bin/hostile-{name}", str(HOSTILE / f"{name}.c"))
     return place
 
 
@@ -30,7 +32,7 @@ def built(programs: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("who", ["allow_other", "alone"])
-def test_who_hides_their_home_keeps_their_limits_of_io(spec, customer, paas, who: str) -> None:
+def test_who_hides_their_home_keeps_their_limits_of_io(spec: Specs, customer: Customers, paas: Paas, who: str) -> None:
     spec.config()
     alice = customer("alice")
     home = pwd.getpwnam("alice").pw_dir
@@ -55,7 +57,7 @@ def test_who_hides_their_home_keeps_their_limits_of_io(spec, customer, paas, who
     assert "rbps=2097152" in knob("users/alice", "io.max")
 
 
-def test_who_keeps_their_command_lines_locked_holds_nobody_up(spec, customer, paas) -> None:
+def test_who_keeps_their_command_lines_locked_holds_nobody_up(spec: Specs, customer: Customers, paas: Paas) -> None:
     spec.config()
     alice = customer("alice")
     spec.sell("alice", limits={"cpu": "5%"}, services={"work": {"match": {"command": "*worker*"}}})
@@ -63,7 +65,7 @@ def test_who_keeps_their_command_lines_locked_holds_nobody_up(spec, customer, pa
     become = ["setpriv", f"--reuid={alice.uid}", "--clear-groups"]
     with subprocess.Popen([*become, "/usr/local/bin/hostile-hammer", "40"]) as hammer:
         try:
-            time.sleep(5)
+            time.sleep(5)  # until the hammer is at its height
             began = time.monotonic()
             paas("reconcile", code=None)
             paas("reconcile", code=None)
@@ -81,7 +83,7 @@ def test_a_clock_that_is_set_is_heard() -> None:
         assert not waits.poll(100)
         time.clock_settime(time.CLOCK_REALTIME, time.time())
         assert waits.poll(2000)
-        assert [it.place for it in clock.read()] == ["the clock was set"]
+        assert [event.place for event in clock.read()] == ["the clock was set"]
         assert not waits.poll(100)
     finally:
         clock.close()

@@ -5,21 +5,22 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from guest_machine import cgroup_of, pids_of
-from guest_paas import Paas
-from guest_stage import ACCOUNT, Stage, Tried
-from guest_ways import WAYS, Through, Way
+
+from tests.support.guest.machine import cgroup_of, pids_of
+from tests.support.guest.paas import Paas
+from tests.support.guest.scene import ACCOUNT, GuestScene, Tried
+from tests.support.guest.ways import WAYS, Through, Way
 
 HEAD = ("way", "comes in by", "first instruction", "a second later", "seen outside")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def told(stage: Stage) -> Iterator[None]:
+def told(guest_scene: GuestScene) -> Iterator[None]:
     """pytest -s shows what came of it all."""
     yield
-    effort = stage.watch.stop()
-    borrowed = Counter(each.name for each in stage.borrowed)
-    print("\n" + table(stage.rows))  # noqa: T201
+    effort = guest_scene.watch.stop()
+    borrowed = Counter(each.name for each in guest_scene.borrowed)
+    print("\n" + table(guest_scene.rows))  # noqa: T201
     print(f"root looked {effort.looks} times in {effort.seconds:.0f} s, with {effort.cpu:.1f} s of CPU time")  # noqa: T201
     print(f"root as somebody else for a moment: {dict(borrowed)}")  # noqa: T201
     assert effort.looks / effort.seconds > 5
@@ -30,14 +31,14 @@ def marked(way: Way) -> object:
 
 
 @pytest.mark.parametrize("way", [marked(way) for way in WAYS])
-def test_a_way_in(stage: Stage, way: Way) -> None:
-    with stage.tried(way) as tried:
-        stage.rows.append(row(tried))
+def test_a_way_in(guest_scene: GuestScene, way: Way) -> None:
+    with guest_scene.tried(way) as tried:
+        guest_scene.rows.append(row(tried))
         came = f"exit status {tried.status}\n{tried.output}\n{tried.words}\n{tried.seen}"
         match way.through:
             case Through.SWEEP:
                 assert is_outside(tried), came
-                is_swept_in(stage, Paas(), way)
+                is_swept_in(guest_scene, Paas(), way)
             case Through.REFUSED:
                 assert tried.status != 0, came
                 assert is_inside(tried), came
@@ -58,10 +59,10 @@ def is_outside(tried: Tried) -> bool:
     return bool(tried.outside) and all(place.startswith("/") for place in places)
 
 
-def is_swept_in(stage: Stage, paas: Paas, way: Way) -> None:
+def is_swept_in(guest_scene: GuestScene, paas: Paas, way: Way) -> None:
     paas("coverage", code=3)
     paas("reconcile")
-    found = {cgroup_of(pid) for pid in pids_of(stage.user(way).uid)}
+    found = {cgroup_of(pid) for pid in pids_of(guest_scene.user(way).uid)}
     assert found == {f"users/{ACCOUNT}/other"}
 
 

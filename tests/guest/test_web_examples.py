@@ -10,8 +10,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from guest_machine import cgroup_of, pids_in, pids_of, run, systemctl, until
-from guest_people import Customer
+
+from tests.support.guest.machine import cgroup_of, pids_in, pids_of, run, systemctl
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Sell, Specs
+from tests.support.waiting import wait_for
 
 EXAMPLES = Path("/usr/local/share/doc/paas-isolate/examples")
 DOORS = Path("/run/paas-isolate/doors")
@@ -60,7 +63,7 @@ def look_out(uid: int, told: Connection) -> None:
 
 
 @pytest.fixture
-def alice(sell, spec) -> Iterator[Customer]:
+def alice(sell: Sell, spec: Specs) -> Iterator[Customer]:
     """A customer with a service for each, and what it wants to be served. No reconcile yet, and no doors."""
     spec.config()
     limits = {"limits": {"memory": "300M"}}
@@ -90,7 +93,7 @@ def php() -> str:
 
 
 @pytest.fixture
-def serve(alice, php) -> Iterator[Serve]:
+def serve(alice: Customer, php: str) -> Iterator[Serve]:
     """`serve("uwsgi", "uwsgi@alice", "nginx")` puts an example into its places and starts its units."""
     started: list[str] = []
     placed: list[Path] = []
@@ -121,11 +124,11 @@ def asked(host: str, path: str, port: int = 80) -> list[str]:
     def answer() -> bytes:
         try:
             with urllib.request.urlopen(request, timeout=20) as response:
-                return response.read()
+                return bytes(response.read())
         except OSError:
             return b""
 
-    uid, cgroup = until(answer, f"{host}{path} is answered").decode().splitlines()
+    uid, cgroup = wait_for(answer, what=f"{host}{path} is answered").decode().splitlines()
     return [uid, cgroup.removeprefix("0::/paas.slice/paas-tree.service/")]
 
 
@@ -140,7 +143,7 @@ def all_inside(uid: int, leaf: str) -> set[str]:
     return {Path(os.readlink(f"/proc/{pid}/exe")).name for pid, place in places.items() if place}
 
 
-def test_php_fpm_of_a_customer(alice, serve, paas, php):
+def test_php_fpm_of_a_customer(alice: Customer, serve: Serve, paas: Paas, php: str) -> None:
     paas.installed("exec", "alice/php", "--", "true")
     serve("php-fpm", "php-fpm@alice", "nginx")
 
@@ -157,13 +160,13 @@ def test_php_fpm_of_a_customer(alice, serve, paas, php):
     assert all_inside(alice.uid, "users/alice/php") == {f"php-fpm{php}"}
 
     run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "php-fpm@alice")
-    until(lambda: main_pid("php-fpm@alice") not in (0, first), "php-fpm is started again", seconds=60)
+    wait_for(lambda: main_pid("php-fpm@alice") not in (0, first), what="php-fpm is started again", deadline=60)
     assert asked("alice.example", "/who.php") == [str(alice.uid), "users/alice/php"]
     run("systemctl", "stop", "php-fpm@alice")
     assert pids_of(alice.uid) == []
 
 
-def test_uwsgi_of_a_customer(alice, serve, paas):
+def test_uwsgi_of_a_customer(alice: Customer, serve: Serve, paas: Paas) -> None:
     paas.installed("exec", "alice/python", "--", "true")
     serve("uwsgi", "uwsgi@alice", "nginx")
 
@@ -174,7 +177,7 @@ def test_uwsgi_of_a_customer(alice, serve, paas):
     assert pids_of(alice.uid) == []
 
 
-def test_apache_of_a_customer(alice, serve, paas):
+def test_apache_of_a_customer(alice: Customer, serve: Serve, paas: Paas) -> None:
     paas.installed("exec", "alice/apache", "--", "true")
     run("a2enmod", "--quiet", "proxy_http")
     serve("apache", "apache@alice", "apache2")
@@ -186,7 +189,7 @@ def test_apache_of_a_customer(alice, serve, paas):
     assert pids_of(alice.uid) == []
 
 
-def test_without_a_door_the_unit_does_not_start_and_nothing_runs(alice, serve, paas):
+def test_without_a_door_the_unit_does_not_start_and_nothing_runs(alice: Customer, serve: Serve, paas: Paas) -> None:
     paas("reconcile")
     with pytest.raises(AssertionError):
         serve("php-fpm", "php-fpm@alice")
@@ -194,7 +197,7 @@ def test_without_a_door_the_unit_does_not_start_and_nothing_runs(alice, serve, p
     assert pids_of(alice.uid) == []
 
 
-def test_the_commands_exit_status_and_output_come_back(alice, paas):
+def test_the_commands_exit_status_and_output_come_back(alice: Customer, paas: Paas) -> None:
     answer = paas.installed("exec", "alice/php", "--no-new-privs", "--", "sh", "-c", "id -un; exit 7")
     assert (answer.code, answer.out) == (7, "alice\n")
     assert json.loads(Path("/var/lib/paas-isolate/decisions.json").read_text())["launcher"]

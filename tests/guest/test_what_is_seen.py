@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest_machine import run, systemctl, until
-from guest_paas import Paas
-from guest_people import Customer, Specs
 
 from paas_isolate.linux.pam import auth_update
+from tests.support.guest.machine import run, systemctl
+from tests.support.guest.paas import Paas
+from tests.support.guest.people import Customer, Specs
+from tests.support.waiting import wait_for
 
 PRIVATE = {"processes": True, "tmp": True, "shm": True}
 
@@ -150,7 +151,9 @@ def test_ssh_and_its_agent(two: tuple[Customer, Customer], tmp_path: Path) -> No
     with subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", str(config)]) as daemon:
         try:
             ask = f"echo ls | sftp -q -P 2023 {options} -i {tmp_path}/key -b - alice@127.0.0.1"
-            until(lambda: "inside" in subprocess.run(ask, shell=True, capture_output=True, text=True).stdout, "sftp")
+            wait_for(
+                lambda: "inside" in subprocess.run(ask, shell=True, capture_output=True, text=True).stdout, what="sftp"
+            )
         finally:
             daemon.terminate()
             daemon.wait()
@@ -209,7 +212,7 @@ def test_a_pool_of_php_fpm(two: tuple[Customer, Customer], tmp_path: Path) -> No
     line = ("/usr/local/sbin/paas-enter", "alice/login", "--", str(program), "-n", "-y", f"{alice.home}/fpm.conf", "-F")
     with subprocess.Popen(line, stderr=subprocess.PIPE) as fpm:
         try:
-            until(lambda: says(alice, "test -S /tmp/fpm.sock && echo there") == "there", "the pool listens")
+            wait_for(lambda: says(alice, "test -S /tmp/fpm.sock && echo there") == "there", what="the pool listens")
         finally:
             subprocess.run(["pkill", "-u", "alice", "php-fpm"])
             fpm.wait()
@@ -260,7 +263,7 @@ def test_what_is_left_when_they_are_gone(scene: tuple[Specs, Paas], two: tuple[C
     subprocess.run(["pkill", "-KILL", "-u", "alice,bob"])
     for name in ("alice", "bob"):
         spec.withdraw(name)
-    until(lambda: paas("reconcile", "--remove", code=None).code == 0, "they are gone")
+    wait_for(lambda: paas("reconcile", "--remove", code=None).code == 0, what="they are gone")
     assert len(Path("/proc/self/mountinfo").read_text().splitlines()) == mounts - 2
     assert not Path("/run/paas-isolate/views").exists()
     assert list(Path("/var/lib/paas-isolate/private").iterdir()) == []
@@ -274,7 +277,7 @@ def test_files_that_nobody_uses_go(spec: Specs, paas: Paas) -> None:
     enter = ("/usr/local/sbin/paas-enter", "carol/login", "--", "sh", "-c")
     paas("exec", "carol/login", "--", "touch", "/tmp/old")
     assert Path("/var/lib/paas-isolate/private/carol/tmp/old").exists()
-    time.sleep(1.5)
+    time.sleep(1.5)  # the age at which files are removed
     run(*enter, "touch /tmp/new")
     run("systemd-tmpfiles", "--clean", "/run/tmpfiles.d/paas-isolate-private.conf")
     kept = [path.name for path in Path("/var/lib/paas-isolate/private/carol/tmp").iterdir()]

@@ -23,12 +23,12 @@ SESSION, SEARCH, READ = -3, 10, 11
 GET_SECUREBITS, GET_TIMERSLACK, GET_THP_DISABLE, GET_CHILD_SUBREAPER = 27, 30, 42, 37
 
 
-def status(word):
+def status(word: str) -> list[str]:
     with open("/proc/self/status") as file:
         return next(line.split()[1:] for line in file if line.startswith(f"{word}:"))
 
 
-def text(path):
+def text(path: str) -> str | None:
     try:
         with open(path) as file:
             return file.read().strip()
@@ -36,7 +36,7 @@ def text(path):
         return error.strerror
 
 
-def secret():
+def secret() -> str | None:
     """What root keeps in its session keyring."""
     key = LIBC.syscall(KEYCTL, SEARCH, SESSION, b"user", b"paas-secret", 0)
     if key < 0:
@@ -46,23 +46,23 @@ def secret():
     return room.raw[:size].decode() if size >= 0 else "found, not read"
 
 
-def plant():
+def plant() -> bool:
     """A key of ours in whatever session keyring this is."""
-    return LIBC.syscall(ADD_KEY, b"user", b"paas-planted", b"by a customer", 13, SESSION) > 0
+    return bool(LIBC.syscall(ADD_KEY, b"user", b"paas-planted", b"by a customer", 13, SESSION) > 0)
 
 
-def subreaper():
+def subreaper() -> int:
     found = ctypes.c_int(-1)
     LIBC.prctl(GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0)
     return found.value
 
 
-def memory_policy():
+def memory_policy() -> int:
     policy = ctypes.c_int(0)
     return policy.value if not LIBC.syscall(GET_MEMPOLICY, ctypes.byref(policy), 0, 0, 0, 0) else 0
 
 
-def terminals():
+def terminals() -> dict[str, str]:
     """The name of each terminal that it holds or may open, and whether it could change that."""
     found = {}
     for name in ("/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "/dev/tty"):
@@ -79,7 +79,7 @@ def terminals():
     return found
 
 
-def inject(line):
+def inject(line: str) -> bool:
     """Whether a line could be put into a terminal, as if it had been typed there."""
     took = False
     for fd in (0, 1, 2):
@@ -90,7 +90,7 @@ def inject(line):
     return took
 
 
-def found():
+def found() -> dict[str, object]:
     with contextlib.suppress(OSError):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     return {

@@ -5,23 +5,27 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import workplace
-from login_house import House
-from login_kit import Kit, make
-from pam_session import SANITIZERS, STRICT, Built, build
-from pam_sources import ENTER
-from shop import Shop
-from spaces import Namespace, neighbour_of, opened
-from view_stage import Sight
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.system import mounts
+from tests.support.kernel import service_host
+from tests.support.kernel.attackers import Attackers
+from tests.support.kernel.host import TestHost
+from tests.support.kernel.login_host import LoginHost
+from tests.support.kernel.network_host import NetworkHost
+from tests.support.kernel.network_namespaces import NetworkNamespace, neighbour_of, opened
+from tests.support.kernel.pam_build import PamBuild, make
+from tests.support.kernel.pam_session import SANITIZERS, STRICT, Built, build
+from tests.support.kernel.pam_sources import ENTER
+from tests.support.kernel.processes import Sleepers
+from tests.support.kernel.view_host import ViewHost
+from tests.support.paths import HOSTILE
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -39,10 +43,7 @@ def cgroups() -> Iterator[CgroupTree]:
         with CgroupTree(mount, root) as opened:
             yield opened
             opened.kill("")
-            for _ in range(200):
-                if not opened.populated(""):
-                    break
-                time.sleep(0.01)
+            wait_for(lambda: not opened.populated(""), what=f"nobody is left in {root}")
             for path in reversed(list(_below(opened, ""))):
                 opened.remove(path)
     finally:
@@ -54,9 +55,6 @@ def _below(opened: CgroupTree, path: str) -> Iterator[str]:
         child = f"{path}/{name}" if path else name
         yield child
         yield from _below(opened, child)
-
-
-Sleepers = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
@@ -78,36 +76,36 @@ def sleeper() -> Iterator[Sleepers]:
 
 
 @pytest.fixture
-def shop(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> Shop:
-    return Shop(tmp_path_factory.mktemp("shop"), cgroups)
+def host(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree) -> TestHost:
+    return TestHost(tmp_path_factory.mktemp("host"), cgroups)
 
 
 @pytest.fixture(scope="session")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return make(tmp_path_factory.mktemp("kit"))
+def pam_build(tmp_path_factory: pytest.TempPathFactory) -> PamBuild:
+    return make(tmp_path_factory.mktemp("pam_build"))
 
 
 @pytest.fixture
-def house(tmp_path: Path, kit: Kit, cgroups: CgroupTree) -> Iterator[House]:
-    with House(tmp_path, kit, cgroups) as opened:
+def login_host(tmp_path: Path, pam_build: PamBuild, cgroups: CgroupTree) -> Iterator[LoginHost]:
+    with LoginHost(tmp_path, pam_build, cgroups) as opened:
         yield opened
 
 
 @pytest.fixture
-def space() -> Iterator[Namespace]:
+def space() -> Iterator[NetworkNamespace]:
     with opened() as found:
         yield found
 
 
 @pytest.fixture
-def guarded(space: Namespace) -> Namespace:
+def guarded(space: NetworkNamespace) -> NetworkNamespace:
     """With the ruleset in it."""
     space.nft("line.install(rules)")
     return space
 
 
 @pytest.fixture
-def lan(guarded: Namespace) -> Iterator[Namespace]:
+def lan(guarded: NetworkNamespace) -> Iterator[NetworkNamespace]:
     """A machine of the LAN with a route to the pool."""
     with neighbour_of(guarded) as found:
         yield found
@@ -124,9 +122,9 @@ def view_programs() -> Iterator[tuple[Path, Built]]:
 
 
 @pytest.fixture
-def sight(cgroups: CgroupTree, view_programs: tuple[Path, Built]) -> Iterator[Sight]:
+def view_host(cgroups: CgroupTree, view_programs: tuple[Path, Built]) -> Iterator[ViewHost]:
     with tempfile.TemporaryDirectory(dir="/opt") as place:
-        opened = Sight(Shop(Path(place), cgroups), *view_programs)
+        opened = ViewHost(TestHost(Path(place), cgroups), *view_programs)
         try:
             yield opened
         finally:
@@ -135,4 +133,36 @@ def sight(cgroups: CgroupTree, view_programs: tuple[Path, Built]) -> Iterator[Si
 
 @pytest.fixture(scope="session")
 def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return workplace.build(tmp_path_factory.mktemp("sbin"))
+    return service_host.build(tmp_path_factory.mktemp("sbin"))
+
+
+@pytest.fixture
+def wired(host: TestHost) -> Iterator[NetworkHost]:
+    name = f"paas-test-{secrets.token_hex(4)}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    opened = NetworkHost(host, name)
+    try:
+        opened.inside("ip", "link", "set", "lo", "up")
+        for account in ("alice", "bob"):
+            host.account(account, "limits: {memory: {kill: process}}\n")
+        config = host.etc / "config.yaml"
+        config.write_text(config.read_text() + "network: {}\n")
+        yield opened
+    finally:
+        opened.end()
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+@pytest.fixture(scope="session")
+def attackers() -> Iterator[Attackers]:
+    with tempfile.TemporaryDirectory(dir="/opt") as place:
+        Path(place).chmod(0o755)
+
+        def built(name: str) -> Path:
+            program = Path(place, name)
+            if not program.exists():
+                source = HOSTILE / f"{name}.c"
+                subprocess.run(["gcc", *STRICT, "-O2", "-pthread", "-o", program, source], check=True)
+            return program
+
+        yield built

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from paas_isolate import apply as hands
+from paas_isolate import apply as apply_module
 from paas_isolate.apply import apply
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.kernel import Kernel
@@ -38,8 +38,8 @@ def carried_out(steps: Changes, tree: Tree) -> list[Outcome]:
 def test_a_step_that_raises_has_failed_and_its_account_is_left_alone() -> None:
     names = ("alice", "bob", "carol")
     steps: Changes = (
-        *(CreateCgroup(f"users/{it}") for it in names),
-        *(SetKnob(f"users/{it}", "pids.max", "9") for it in names),
+        *(CreateCgroup(f"users/{name}") for name in names),
+        *(SetKnob(f"users/{name}", "pids.max", "9") for name in names),
     )
     tree = Tree()
     ends = carried_out(steps, tree)
@@ -52,9 +52,11 @@ def test_a_step_that_raises_has_failed_and_its_account_is_left_alone() -> None:
 
 
 def test_so_it_is_when_the_work_is_shared_by_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hands, "WORTH_A_PROCESS", 10)
+    monkeypatch.setattr(apply_module, "WORTH_A_PROCESS", 10)
     steps: Changes = tuple(
-        SetKnob(f"users/{it}", knob, "9") for it in ("alice", "bob", "zoe") for knob in ("pids.max", "memory.max") * 20
+        SetKnob(f"users/{name}", knob, "9")
+        for name in ("alice", "bob", "zoe")
+        for knob in ("pids.max", "memory.max") * 20
     )
     ends = carried_out(steps, Tree())
     assert {end.step.path for end in ends if end.status is Status.DONE} == {"users/alice", "users/zoe"}  # type: ignore[union-attr]

@@ -20,11 +20,12 @@ class Tree:
     root = mount = ""
 
     def __init__(self, *, deaf: bool = False) -> None:
-        self.knobs, self.written, self.deaf = dict(SOLD), [], deaf
+        self.knobs, self.deaf = dict(SOLD), deaf
+        self.written: list[tuple[str, str]] = []
         self.killed: list[str] = []
 
     def children(self, path: str) -> list[str]:
-        return [it.rpartition("/")[2] for it in SOLD if it.rpartition("/")[0] == path]
+        return [account.rpartition("/")[2] for account in SOLD if account.rpartition("/")[0] == path]
 
     def pids(self, path: str) -> tuple[int, ...]:
         return ()

@@ -45,7 +45,7 @@ def test_the_mount_that_a_path_lies_on(table: MountTable, path: str, source: str
 
 
 def test_a_file_system_is_opened_where_it_is_seen_nearest_to_the_root(table: MountTable) -> None:
-    assert [table.point(it) for it in ("254:16", "254:0", "254:32", "9:9")] == ["/srv", "/", "", ""]
+    assert [table.point(device) for device in ("254:16", "254:0", "254:32", "9:9")] == ["/srv", "/", "", ""]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ DIGEST = "0123456789abcdef01234567"
 HEAD = json.dumps({"digest": DIGEST, "begun": [1700000000.5], "starved": 2})
 
 
-class Cabinet(RunRecords):
+class RecordsOnDisk(RunRecords):
     def __init__(self, place: Path) -> None:
         super().__init__(str(place / "services"), "", JobResults(str(place / "results")))
         self.place = place / "services"
@@ -40,8 +40,8 @@ class Cabinet(RunRecords):
 
 
 @pytest.fixture
-def cabinet(tmp_path: Path) -> Cabinet:
-    return Cabinet(tmp_path)
+def records(tmp_path: Path) -> RecordsOnDisk:
+    return RecordsOnDisk(tmp_path)
 
 
 @pytest.fixture
@@ -55,20 +55,20 @@ def program() -> Iterator[tuple[int, int]]:
     process.wait()
 
 
-def test_a_program_that_lives_in_its_leaf_runs(cabinet: Cabinet, program: tuple[int, int]) -> None:
+def test_a_program_that_lives_in_its_leaf_runs(records: RecordsOnDisk, program: tuple[int, int]) -> None:
     pid, start = program
-    cabinet.write(f"{HEAD}\nmain {pid} {start} 6 1700000000.600\n")
-    assert cabinet.seen(pid) == Run(DIGEST, starts=(1700000000.5,), pid=pid, start=start, keeper=6, alive=True)
+    records.write(f"{HEAD}\nmain {pid} {start} 6 1700000000.600\n")
+    assert records.seen(pid) == Run(DIGEST, starts=(1700000000.5,), pid=pid, start=start, keeper=6, alive=True)
 
 
-def test_a_program_elsewhere_or_another_with_its_pid_is_dead(cabinet: Cabinet, program: tuple[int, int]) -> None:
+def test_a_program_elsewhere_or_another_with_its_pid_is_dead(records: RecordsOnDisk, program: tuple[int, int]) -> None:
     pid, start = program
-    cabinet.write(f"{HEAD}\nmain {pid} {start} 6 1700000000.600\n")
-    for run in (cabinet.seen(), cabinet.seen(1)):
+    records.write(f"{HEAD}\nmain {pid} {start} 6 1700000000.600\n")
+    for run in (records.seen(), records.seen(1)):
         assert run
         assert (run.alive, run.end) == (False, ProgramExit(at=1700000000.5)), "killed with its keeper: nobody saw how"
-    cabinet.write(f"{HEAD}\nmain {pid} {start + 1} 6 1700000000.600\n")
-    assert (run := cabinet.seen(pid)) is not None
+    records.write(f"{HEAD}\nmain {pid} {start + 1} 6 1700000000.600\n")
+    assert (run := records.seen(pid)) is not None
     assert not run.alive
 
 
@@ -82,26 +82,26 @@ def test_a_program_elsewhere_or_another_with_its_pid_is_dead(cabinet: Cabinet, p
         ("signal 9 1700000009.250", 3, ProgramExit(signal=9, at=1700000009.25, oom_killed=True)),
     ],
 )
-def test_an_end_is_told_as_the_keeper_saw_it(cabinet: Cabinet, line: str, starved: int, end: ProgramExit) -> None:
-    cabinet.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n{line}\n")
-    run = cabinet.seen(starved=starved)
+def test_an_end_is_told_as_the_keeper_saw_it(records: RecordsOnDisk, line: str, starved: int, end: ProgramExit) -> None:
+    records.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n{line}\n")
+    run = records.seen(starved=starved)
     assert run is not None
     assert (run.end, run.alive) == (end, False)
 
 
-def test_who_was_killed_with_its_keeper_for_want_of_memory_is_told_so(cabinet: Cabinet) -> None:
-    cabinet.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n")
-    run = cabinet.seen(starved=3)
+def test_who_was_killed_with_its_keeper_for_want_of_memory_is_told_so(records: RecordsOnDisk) -> None:
+    records.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n")
+    run = records.seen(starved=3)
     assert run is not None
     assert str(run.end) == "killed: out of memory"
 
 
-def test_lines_are_taken_one_after_the_other(cabinet: Cabinet) -> None:
+def test_lines_are_taken_one_after_the_other(records: RecordsOnDisk) -> None:
     lines = (
         "main 7 70 6 1.0\nunhealthy 2.5\nasked 3.000 13.000 its health checks fail\nagain\ngiven-up\nsignal 15 4.0\n"
     )
-    cabinet.write(f"{HEAD}\n{lines}")
-    assert cabinet.seen() == Run(
+    records.write(f"{HEAD}\n{lines}")
+    assert records.seen() == Run(
         DIGEST,
         starts=(1700000000.5,),
         pid=7,
@@ -147,48 +147,48 @@ ODD_LINES = [
 
 
 @pytest.mark.parametrize("line", ODD_LINES, ids=range(len(ODD_LINES)))
-def test_odd_lines_are_passed_over(cabinet: Cabinet, line: str) -> None:
-    cabinet.write(f"{HEAD}\n{line}\nexit 3 1700000001.0\n")
-    run = cabinet.seen()
+def test_odd_lines_are_passed_over(records: RecordsOnDisk, line: str) -> None:
+    records.write(f"{HEAD}\n{line}\nexit 3 1700000001.0\n")
+    run = records.seen()
     assert run is not None
     assert run._replace(pid=0, start=0, keeper=0) == Run(
         DIGEST, starts=(1700000000.5,), end=ProgramExit(status=3, at=1700000001.0)
     ), "and what follows is read"
-    cabinet.order(WEB, alive=False)
-    assert (run := cabinet.seen()) is not None
+    records.order(WEB, alive=False)
+    assert (run := records.seen()) is not None
     assert run.restart_requested
 
 
 @pytest.mark.parametrize("size", range(0, 90, 3))
-def test_a_record_that_is_cut_is_none_or_as_far_as_it_goes(cabinet: Cabinet, size: int) -> None:
-    cabinet.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n"[:size])
-    run = cabinet.seen()
+def test_a_record_that_is_cut_is_none_or_as_far_as_it_goes(records: RecordsOnDisk, size: int) -> None:
+    records.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n"[:size])
+    run = records.seen()
     assert (run is not None) == (size >= len(HEAD))
-    cabinet.order(WEB, alive=False)
-    assert (run := cabinet.seen()) is not None
+    records.order(WEB, alive=False)
+    assert (run := records.seen()) is not None
     assert run.restart_requested
 
 
-def test_a_kill_is_noted_in_the_place_of_the_last_one(cabinet: Cabinet) -> None:
-    cabinet.write(f"{HEAD}\nmain 7 70 6 1.0\nasked 1.000 2.000 stopped by hand")  # cut, where /run was full
+def test_a_kill_is_noted_in_the_place_of_the_last_one(records: RecordsOnDisk) -> None:
+    records.write(f"{HEAD}\nmain 7 70 6 1.0\nasked 1.000 2.000 stopped by hand")  # cut, where /run was full
     begin = time.time()
     for times in (1, 2, 3):
-        cabinet.note_kill(WEB)
-        cabinet.add(WEB, "again") if times == 1 else None
-        run = cabinet.seen()
+        records.note_kill(WEB)
+        records.add(WEB, "again") if times == 1 else None
+        run = records.seen()
         assert run is not None
         assert (run.kills, run.kill_at, run.why, run.restart_requested) == (times, 2.0, "stopped by hand", True)
         assert begin - 0.001 <= run.killed <= run.kill_due - 2 ** (times - 1) + 0.001
-    assert len(cabinet.text()) == 5
-    cabinet.forget(WEB)
-    cabinet.note_kill(WEB)
-    assert cabinet.seen() is None
+    assert len(records.text()) == 5
+    records.forget(WEB)
+    records.note_kill(WEB)
+    assert records.seen() is None
 
 
 @pytest.mark.parametrize("times", ["0", "-5", "9" * 400])
-def test_whatever_is_told_of_kills_the_next_is_within_a_minute(cabinet: Cabinet, times: str) -> None:
-    cabinet.write(f"{HEAD}\nasked 1.000 2.000 why\nkilled 99999999999 {times}\n")
-    run = cabinet.seen()
+def test_whatever_is_told_of_kills_the_next_is_within_a_minute(records: RecordsOnDisk, times: str) -> None:
+    records.write(f"{HEAD}\nasked 1.000 2.000 why\nkilled 99999999999 {times}\n")
+    run = records.seen()
     assert run is not None
     assert run.kill_due <= time.time() + 60
 
@@ -217,19 +217,19 @@ ODD_HEADS = [
 
 
 @pytest.mark.parametrize("head", ODD_HEADS, ids=range(len(ODD_HEADS)))
-def test_a_head_that_is_not_ours_is_no_record(cabinet: Cabinet, head: str) -> None:
-    cabinet.write(f"{head}\nmain 7 70 6 1.0\n")
-    assert cabinet.seen() is None
-    with cabinet.begin(WEB, DIGEST, 0):
+def test_a_head_that_is_not_ours_is_no_record(records: RecordsOnDisk, head: str) -> None:
+    records.write(f"{head}\nmain 7 70 6 1.0\n")
+    assert records.seen() is None
+    with records.begin(WEB, DIGEST, 0):
         pass
-    assert cabinet.seen() is not None, "a new one takes its place"
+    assert records.seen() is not None, "a new one takes its place"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.binary(max_size=300) | st.text(max_size=100).map(lambda it: f"{HEAD}\n{it}\n".encode()))
-def test_whatever_stands_there_is_a_run_or_none(cabinet: Cabinet, text: bytes) -> None:
-    cabinet.write(text)
-    run = cabinet.seen(1)
+@given(text=st.binary(max_size=300) | st.text(max_size=100).map(lambda text: f"{HEAD}\n{text}\n".encode()))
+def test_whatever_stands_there_is_a_run_or_none(records: RecordsOnDisk, text: bytes) -> None:
+    records.write(text)
+    run = records.seen(1)
     assert run is None or (0 <= run.kill_at < 1e12 and 0 <= run.ready_at < 1e12)
 
 
@@ -245,87 +245,87 @@ def test_a_name_leads_to_its_leaf_and_back(directory: str, leaf: str, number: in
 
 
 def test_different_leaves_have_different_names() -> None:
-    leaves = [tree.leaf(*it) for it in (("a", "b"), ("a-b", "c"), ("a", "b-c"), ("a", "b.2"), ("b", "2"))]
+    leaves = [tree.leaf(*names) for names in (("a", "b"), ("a-b", "c"), ("a", "b-c"), ("a", "b.2"), ("b", "2"))]
     assert len({*map(name_of, leaves)}) == len(leaves)
 
 
-def test_a_start_is_counted_as_long_as_it_is_the_same(cabinet: Cabinet) -> None:
+def test_a_start_is_counted_as_long_as_it_is_the_same(records: RecordsOnDisk) -> None:
     for times in range(1, MANY + 3):
-        with cabinet.begin(WEB, DIGEST, 0) as (record, begun):
+        with records.begin(WEB, DIGEST, 0) as (record, begun):
             os.write(record, b"exit 1 1.0\n")
         assert len(begun) == min(times, MANY)
         assert begun == sorted(begun)
         assert abs(begun[-1] - time.time()) < 60
-    with cabinet.begin(WEB, "another", 0) as (_, begun):
+    with records.begin(WEB, "another", 0) as (_, begun):
         assert len(begun) == 1
 
 
-def test_a_start_that_was_ordered_begins_the_count_anew(cabinet: Cabinet) -> None:
+def test_a_start_that_was_ordered_begins_the_count_anew(records: RecordsOnDisk) -> None:
     for line in ("again\n", "asked 5.0 15.0 stopped by hand\n"):
         for _ in range(3):
-            with cabinet.begin(WEB, DIGEST, 0) as (_, begun):
+            with records.begin(WEB, DIGEST, 0) as (_, begun):
                 pass
         assert len(begun) == 3
-        with (cabinet.place / "alice.web").open("a") as record:
+        with (records.place / "alice.web").open("a") as record:
             record.write(line)
-        with cabinet.begin(WEB, DIGEST, 0) as (_, begun):
+        with records.begin(WEB, DIGEST, 0) as (_, begun):
             assert len(begun) == 1
-        cabinet.forget(WEB)
+        records.forget(WEB)
     for _ in range(2):
-        with cabinet.begin(WEB, DIGEST, 0) as (record, begun):
+        with records.begin(WEB, DIGEST, 0) as (record, begun):
             os.write(record, b"unhealthy 4.0\nasked 5.0 15.0 its health checks fail\n")
     assert len(begun) == 2, "but not one after health checks that failed"
 
 
-def test_a_new_run_is_a_new_file_into_which_an_old_keeper_does_not_write(cabinet: Cabinet) -> None:
-    with cabinet.begin(WEB, DIGEST, 1) as (record, _):
+def test_a_new_run_is_a_new_file_into_which_an_old_keeper_does_not_write(records: RecordsOnDisk) -> None:
+    with records.begin(WEB, DIGEST, 1) as (record, _):
         old = os.dup(record)
-    with cabinet.begin(WEB, DIGEST, 4):
+    with records.begin(WEB, DIGEST, 4):
         os.write(old, b"exit 9 1.0\n")
     os.close(old)
-    head, *lines = cabinet.text()
+    head, *lines = records.text()
     assert json.loads(head)["starved"] == 4
     assert lines == []
-    assert os.listdir(cabinet.place) == ["alice.web"]
-    assert (cabinet.place / "alice.web").stat().st_mode & 0o777 == 0o600
+    assert os.listdir(records.place) == ["alice.web"]
+    assert (records.place / "alice.web").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_added_stands_behind_what_the_keeper_wrote(cabinet: Cabinet) -> None:
-    with cabinet.begin(WEB, DIGEST, 0) as (record, _):
+def test_what_is_added_stands_behind_what_the_keeper_wrote(records: RecordsOnDisk) -> None:
+    with records.begin(WEB, DIGEST, 0) as (record, _):
         os.write(record, b"main 7 70 6 1.0\n")
-        cabinet.add(WEB, "asked", "2.0", "12.0", "a new start was ordered")
+        records.add(WEB, "asked", "2.0", "12.0", "a new start was ordered")
         os.write(record, b"signal 15 3.0\n")
-    assert cabinet.text()[1:] == ["main 7 70 6 1.0", "asked 2.0 12.0 a new start was ordered", "signal 15 3.0"]
-    cabinet.forget(WEB)
-    cabinet.add(WEB, "again")
-    cabinet.forget(WEB)
-    assert cabinet.seen() is None
+    assert records.text()[1:] == ["main 7 70 6 1.0", "asked 2.0 12.0 a new start was ordered", "signal 15 3.0"]
+    records.forget(WEB)
+    records.add(WEB, "again")
+    records.forget(WEB)
+    assert records.seen() is None
 
 
-def test_who_runs_is_not_ordered_to_start_but_to_start_anew(cabinet: Cabinet, program: tuple[int, int]) -> None:
+def test_who_runs_is_not_ordered_to_start_but_to_start_anew(records: RecordsOnDisk, program: tuple[int, int]) -> None:
     pid, start = program
-    cabinet.write(f"{HEAD}\nmain {pid} {start} 6 1.0\n")
-    cabinet.order(WEB, alive=False)
-    assert (run := cabinet.seen(pid)) is not None
+    records.write(f"{HEAD}\nmain {pid} {start} 6 1.0\n")
+    records.order(WEB, alive=False)
+    assert (run := records.seen(pid)) is not None
     assert not run.restart_requested
-    cabinet.order(WEB, alive=True)
-    assert (run := cabinet.seen(pid)) is not None
+    records.order(WEB, alive=True)
+    assert (run := records.seen(pid)) is not None
     assert run.restart_requested
     assert run.alive
 
 
-def test_an_order_is_kept_where_nothing_has_run_yet(cabinet: Cabinet) -> None:
-    cabinet.order(WEB, alive=False)
-    run = cabinet.seen()
+def test_an_order_is_kept_where_nothing_has_run_yet(records: RecordsOnDisk) -> None:
+    records.order(WEB, alive=False)
+    run = records.seen()
     assert run is not None
     assert (run.restart_requested, run.starts, run.digest) == (True, (), "")
 
 
-def test_links_and_what_is_no_file_are_no_records(cabinet: Cabinet, tmp_path: Path) -> None:
+def test_links_and_what_is_no_file_are_no_records(records: RecordsOnDisk, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text(f"{HEAD}\n")
-    (cabinet.place / "alice.web").symlink_to(tmp_path / "elsewhere")
-    (cabinet.place / "alice.directory").mkdir()
-    assert cabinet.observe({}, lambda _: 0) == {}
+    (records.place / "alice.web").symlink_to(tmp_path / "elsewhere")
+    (records.place / "alice.directory").mkdir()
+    assert records.observe({}, lambda _: 0) == {}
 
 
 def test_a_directory_that_is_not_there_has_no_records_and_is_made(tmp_path: Path) -> None:

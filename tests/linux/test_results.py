@@ -121,10 +121,10 @@ def test_a_result_passes_from_record_to_record_and_through_a_boot(results: JobRe
     run = records.observe({}, lambda _: 0)[JOB]
     assert (run.starts, run.result, run.is_news) == ((), well, False)
 
-    with records.begin(JOB, DIGEST, 0) as (record, begun):
-        assert last(records) == Result(begun[-1], ProgramExit(at=begun[-1]), well.succeeded), "nobody saw how"
+    with records.begin(JOB, DIGEST, 0) as (record, starts):
+        assert last(records) == Result(starts[-1], ProgramExit(at=starts[-1]), well.succeeded), "nobody saw how"
         os.write(record, b"signal 9 1700000019.000\n")
-    assert last(records) == Result(begun[-1], ProgramExit(signal=9, at=1700000019.0), well.succeeded)
+    assert last(records) == Result(starts[-1], ProgramExit(signal=9, at=1700000019.0), well.succeeded)
     records.forget(JOB)
     assert results.names() == []
 

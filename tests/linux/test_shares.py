@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.process import fork as shares
+from tests.support.waiting import wait_for
 
 NUMBERS = list(range(1000))
 
@@ -110,6 +111,10 @@ def test_what_cannot_be_done_apart_is_not_done_here(monkeypatch: pytest.MonkeyPa
     assert shares.run_forked(squares) is None
 
 
+def has_ended(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
+
+
 def test_an_error_here_is_raised_and_ends_the_children() -> None:
     here = os.getpid()
 
@@ -139,12 +144,13 @@ def test_a_child_goes_no_further_than_its_parent(tmp_path: Path) -> None:
     """
     seen = tmp_path / "seen"
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)]) as parent:
-        while not seen.exists() or len({line.split()[0] for line in seen.read_text().splitlines()}) < 2:
-            time.sleep(0.01)
+        wait_for(
+            lambda: seen.exists() and len({line.split()[0] for line in seen.read_text().splitlines()}) == 2,
+            what="both are at work",
+        )
         parent.kill()
     (child,) = {int(line.split()[0]) for line in seen.read_text().splitlines()} - {parent.pid}
-    while Path(f"/proc/{child}").exists() and " Z " not in Path(f"/proc/{child}/stat").read_text():
-        time.sleep(0.01)
+    wait_for(lambda: has_ended(child), what="the child has ended")
     assert len(seen.read_text().splitlines()) < 200
 
 
@@ -182,10 +188,8 @@ def test_a_child_that_is_telling_ends_with_its_parent(tmp_path: Path) -> None:
     """
     told = tmp_path / "child"
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)]) as parent:
-        while not told.exists() or not told.read_text():
-            time.sleep(0.01)
+        wait_for(lambda: told.exists() and told.read_text(), what="the child has begun")
         time.sleep(0.2)  # until it writes, into a pipe of 64 kB
         parent.kill()
     child = int(told.read_text())
-    while Path(f"/proc/{child}").exists() and " Z " not in Path(f"/proc/{child}/stat").read_text():
-        time.sleep(0.01)
+    wait_for(lambda: has_ended(child), what="the child has ended")

@@ -68,7 +68,7 @@ def kill(guest: Guest, times: int) -> None:
         for turn in range(times):
             guest.run(script=AT_WORK, check=True)
             moment = dice.uniform(1, 20)
-            time.sleep(moment)
+            time.sleep(moment)  # any moment
             guest.reboot(hard=True)
             after = guest.run(script=AFTERWARDS)
             assert after.code == 0, f"kill {turn + 1}, after {moment:.1f} s: {after.out}{after.err}"

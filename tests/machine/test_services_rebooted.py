@@ -121,7 +121,11 @@ def after(guest: Guest) -> Iterator[dict[str, str]]:
 
 
 def states(after: dict[str, str]) -> dict[str, str]:
-    return {it["name"]: it["service"]["state"] for it in json.loads(after["status"])["cgroups"] if it["service"]}
+    return {
+        cgroup["name"]: cgroup["service"]["state"]
+        for cgroup in json.loads(after["status"])["cgroups"]
+        if cgroup["service"]
+    }
 
 
 def test_a_service_that_is_asked_to_end_still_has_network_and_home(after: dict[str, str]) -> None:
@@ -137,7 +141,11 @@ def test_services_run_again_and_what_was_stopped_rests(after: dict[str, str]) ->
 
 
 def test_results_of_jobs_are_known_and_that_of_the_one_which_was_at_it(after: dict[str, str]) -> None:
-    told = {it["name"]: it["service"]["last"] for it in json.loads(after["status"])["cgroups"] if it["service"]}
+    told = {
+        cgroup["name"]: cgroup["service"]["last"]
+        for cgroup in json.loads(after["status"])["cgroups"]
+        if cgroup["service"]
+    }
     assert (told["ended"]["status"], told["ended"]["succeeded"]) == (4, 0)
     assert (told["at-it"]["status"], told["at-it"]["signal"]) == (None, 15)
     assert told["often"]["status"] == 0

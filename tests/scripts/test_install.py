@@ -239,7 +239,9 @@ def test_an_upgrade_closes_what_everybody_could_look_into(install: Installer) ->
         directory.mkdir(parents=True)
         directory.chmod(mode)
     install()
-    modes = [stat.S_IMODE((install.root / "etc/paas-isolate" / it).stat().st_mode) for it in ("accounts.d", "plans.d")]
+    modes = [
+        stat.S_IMODE((install.root / "etc/paas-isolate" / name).stat().st_mode) for name in ("accounts.d", "plans.d")
+    ]
     assert modes == [0o750, 0o2770]  # a group that an administrator gave it stays
 
 
@@ -328,8 +330,8 @@ COMPILER = shutil.which("gcc") and shutil.which("make") and Path("/usr/include/s
 @pytest.mark.skipif(not COMPILER, reason="gcc, make or libpam0g-dev is not installed")
 def test_the_module_and_the_launcher_are_compiled_only_when_their_source_changed(install: Installer) -> None:
     def built() -> tuple[bytes, int, int, int]:
-        launchers = ((install.root / it).stat().st_ino for it in (LAUNCHER, KEEPER))
-        return install.module().read_bytes(), install.module().stat().st_ino, *launchers
+        launcher, shim = ((install.root / program).stat().st_ino for program in (LAUNCHER, KEEPER))
+        return install.module().read_bytes(), install.module().stat().st_ino, launcher, shim
 
     sources = sorted((install.source / "pam").rglob("*"))
     assert "compiles the PAM module" in install(compiles=True)

@@ -35,7 +35,7 @@ users/bob/web memory.max 214745088
 """
 
 
-class Paper(Ground):
+class FakeGround(Ground):
     """A ground on which nothing happens."""
 
     tree, etc, lock, paas = "/tree", "/etc/paas", "/run/lock", ("paas-isolate", "--etc", "/a b")
@@ -160,7 +160,7 @@ def test_what_controllers_a_machine_lacks() -> None:
 
 
 def test_a_script_knows_names_ports_and_the_product() -> None:
-    ground = Paper()
+    ground = FakeGround()
     ground.run('tell all "$alice $bob_port $TREE" ; tell words "${#PAAS[@]}"; tell etc "${PAAS[2]}"')
     done = subprocess.run(["bash", "-c", ground.heard[0]], capture_output=True, text=True)
     told = Readings.of(done.stdout)
@@ -170,14 +170,14 @@ def test_a_script_knows_names_ports_and_the_product() -> None:
 
 def test_a_script_that_fails_is_no_measurement() -> None:
     with pytest.raises(DemonstrationError, match="status 3") as error:
-        Paper(Answer(3, "a=1\n", "oh", 0)).measure("exit 3")
+        FakeGround(Answer(3, "a=1\n", "oh", 0)).measure("exit 3")
     assert error.value.output == "a=1\noh"
     with pytest.raises(DemonstrationError, match="longer than 5 s"):
-        Paper(Answer(124, "", "", 0)).measure("sleep 9", patience=5)
+        FakeGround(Answer(124, "", "", 0)).measure("sleep 9", patience=5)
 
 
 def test_a_script_saves_files_when_it_says_so(tmp_path: Path) -> None:
-    ground = Paper()
+    ground = FakeGround()
     ground.etc = str(tmp_path)
     (tmp_path / "accounts.d").mkdir()
     text = "account: try1-alice\n" + views.PRIVATE + services.SERVICES
@@ -188,7 +188,7 @@ def test_a_script_saves_files_when_it_says_so(tmp_path: Path) -> None:
 
 
 def test_a_script_looks_until_it_is_so_and_no_longer() -> None:
-    ground = Paper()
+    ground = FakeGround()
     ground.run(
         "third() { ((++looked == 3)); }; at_once 60 third; tell found $?; tell looked $looked\n"
         "at_once 0 false; tell not_found $?"
@@ -215,7 +215,7 @@ def test_a_broken_act_is_a_failed_fact_and_the_next_goes_on(
 
     monkeypatch.setattr(programme, "ACTS", (Act("One", broken), Act("Two", sound), Act("Three", sound, True)))
     show = Show()
-    programme.play(Paper(), show, alone=False)
+    programme.play(FakeGround(), show, alone=False)
     assert [(fact.name, fact.ok) for fact in show.facts] == [
         ("first", True),
         ("not measured", False),
@@ -224,7 +224,7 @@ def test_a_broken_act_is_a_failed_fact_and_the_next_goes_on(
     assert not show.all_ok
     assert "last words" in capsys.readouterr().out
     monkeypatch.setattr(programme, "ACTS", (Act("One", broken, all_stand_on_it=True), Act("Two", sound)))
-    programme.play(Paper(), show, alone=False)
+    programme.play(FakeGround(), show, alone=False)
     assert show.facts[-1].name == "the rest"
 
 
@@ -262,10 +262,10 @@ def test_a_long_stage_gives_a_sign_of_life() -> None:
     told: list[str] = []
     with Pulse(told.append, every=0.02) as pulse:
         pulse.say("mmdebstrap ...")
-        time.sleep(0.1)
+        time.sleep(0.1)  # some signs of life
         pulse.say("mmdebstrap: 0.1 s")
         number = len(told)
-        time.sleep(0.06)
+        time.sleep(0.06)  # long enough for what must not come
     assert told[0] == "mmdebstrap ..."
     assert told[1].startswith("mmdebstrap ... ")
     assert len(told) == number

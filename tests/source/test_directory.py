@@ -8,45 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crowd import CROWD, MACHINE, Crowd
 
 from paas_isolate.errors import SpecError
-from paas_isolate.model.account import Fleet
 from paas_isolate.source import cache, files, spec_reader
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.source.files import identity, settled
 from paas_isolate.spec.parse import DEFAULT
-
-ALICE = "account: alice\nplan: p\n"
-
-
-class Machine:
-    """An /etc/paas-isolate and a state directory."""
-
-    def __init__(self, path: Path) -> None:
-        self.etc, self.state = path / "etc", path / "state"
-        for directory in (self.etc, self.etc / "plans.d", self.etc / "accounts.d"):
-            directory.mkdir()
-            directory.chmod(0o755)
-        self.write("plans.d/p.yaml", "plan: p\nlimits: {pids: 100}\n")
-        self.write("accounts.d/alice.yaml", ALICE)
-
-    def write(self, file: str, text: str) -> Path:
-        path = self.etc / file
-        path.write_text(text)
-        path.chmod(0o644)
-        return path
-
-    def load(self, people: Crowd = CROWD, *, remember: bool = True) -> Fleet:
-        return SpecDirectory(str(self.etc), str(self.state), os.getuid()).load(people, MACHINE, remember=remember)
-
-    def kept(self) -> list[str]:
-        return sorted(str(path.relative_to(self.state)) for path in self.state.rglob("*") if path.is_file())
+from tests.support.crowd import CROWD, MACHINE, Crowd
+from tests.support.paths import SOURCE
+from tests.support.spec_files import ALICE, SpecFiles
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+def machine(tmp_path: Path) -> SpecFiles:
+    return SpecFiles(tmp_path)
 
 
 @pytest.fixture
@@ -68,7 +43,7 @@ def settle() -> None:
     time.sleep(files.TICK / 1e9 + 0.005)
 
 
-def test_a_machine_without_config_has_the_defaults(machine: Machine) -> None:
+def test_a_machine_without_config_has_the_defaults(machine: SpecFiles) -> None:
     found = machine.load()
     assert found.host == DEFAULT
     assert found.accounts["alice"].limits == {"pids": 100}
@@ -77,7 +52,7 @@ def test_a_machine_without_config_has_the_defaults(machine: Machine) -> None:
     assert not found.removal_blocked
 
 
-def test_only_yaml_files_are_read(machine: Machine) -> None:
+def test_only_yaml_files_are_read(machine: SpecFiles) -> None:
     for name in (".alice.yaml", "alice.yaml~", "README", "bob.yaml.dpkg-new"):
         machine.write(f"accounts.d/{name}", "nonsense: [")
     assert machine.load().complaints == ()
@@ -86,7 +61,7 @@ def test_only_yaml_files_are_read(machine: Machine) -> None:
     assert [str(it) for it in found.complaints] == ["accounts.d/bob.yml: warning: is not read; name it bob.yaml"]
 
 
-def test_a_name_that_is_none(machine: Machine) -> None:
+def test_a_name_that_is_none(machine: SpecFiles) -> None:
     machine.write("accounts.d/Bob.yaml", "account: Bob")
     found = machine.load()
     assert "'Bob' is no name for a file here" in str(found.complaints[0])
@@ -120,7 +95,7 @@ UNFIT: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("case", UNFIT)
-def test_a_file_that_others_could_have_written_is_not_read(machine: Machine, case: str) -> None:
+def test_a_file_that_others_could_have_written_is_not_read(machine: SpecFiles, case: str) -> None:
     spoil, expected = UNFIT[case]
     good = machine.load()
     spoil(machine.etc / "accounts.d/alice.yaml")
@@ -132,7 +107,7 @@ def test_a_file_that_others_could_have_written_is_not_read(machine: Machine, cas
     assert found.on_last_good == {"alice": "accounts.d/alice.yaml cannot be used"}
 
 
-def test_a_file_of_somebody_else(machine: Machine) -> None:
+def test_a_file_of_somebody_else(machine: SpecFiles) -> None:
     found = SpecDirectory(str(machine.etc), str(machine.state), os.getuid() + 1).load(CROWD, MACHINE)
     owner = os.getuid() + 1
     path = machine.etc / "accounts.d/alice.yaml"
@@ -140,14 +115,14 @@ def test_a_file_of_somebody_else(machine: Machine) -> None:
     assert f"accounts.d/alice.yaml: {expected}" in [str(it) for it in found.complaints]
 
 
-def test_a_directory_that_others_may_change(machine: Machine) -> None:
+def test_a_directory_that_others_may_change(machine: SpecFiles) -> None:
     (machine.etc / "accounts.d").chmod(0o777)
     found = machine.load()
     assert "accounts.d/: warning: may be changed by others" in str(found.complaints[0])
     assert list(found.accounts) == ["alice"]
 
 
-def test_a_file_that_changes_while_it_is_read(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changes_while_it_is_read(machine: SpecFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     """A panel writes in place: the first half of a file must not become a plan without limits."""
     path, texts = machine.etc / "plans.d/p.yaml", ["plan: p\nlimits: {pids: 33}\n"]
     read = os.read
@@ -167,7 +142,7 @@ def test_a_file_that_changes_while_it_is_read(machine: Machine, monkeypatch: pyt
     assert found.accounts["alice"].limits == {"pids": 33}
 
 
-def test_a_file_that_vanishes_was_never_there(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_vanishes_was_never_there(machine: SpecFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(self: files.SafeDirectory, name: str) -> tuple[bytes, files.Identity]:
         raise FileNotFoundError(name)
 
@@ -176,7 +151,7 @@ def test_a_file_that_vanishes_was_never_there(machine: Machine, monkeypatch: pyt
     assert (found.accounts, found.on_last_good, found.complaints) == ({}, {}, ())
 
 
-def test_an_unchanged_run_opens_no_file(machine: Machine, parsed: list[str]) -> None:
+def test_an_unchanged_run_opens_no_file(machine: SpecFiles, parsed: list[str]) -> None:
     machine.write("config.yaml", "default_plan: p\n")
     settle()
     first = machine.load()
@@ -188,28 +163,30 @@ def test_an_unchanged_run_opens_no_file(machine: Machine, parsed: list[str]) -> 
     assert parsed[3:] == ["accounts.d/alice.yaml"]
 
 
-def test_an_unchanged_run_imports_no_yaml(machine: Machine) -> None:
+def test_an_unchanged_run_imports_no_yaml(machine: SpecFiles) -> None:
     settle()
     machine.load()
     program = f"""
 import os, sys
-sys.path.insert(0, {os.path.dirname(__file__)!r} + "/../spec")
 from paas_isolate.source.directory import SpecDirectory
-from crowd import CROWD, MACHINE
+from tests.support.crowd import CROWD, MACHINE
 assert list(SpecDirectory({str(machine.etc)!r}, {str(machine.state)!r}, os.getuid()).load(CROWD, MACHINE).accounts)
 print("yaml" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    path = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, "-c", program], env=path, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
 def test_a_file_that_was_only_just_written_is_read_again(
-    machine: Machine, parsed: list[str], monkeypatch: pytest.MonkeyPatch
+    machine: SpecFiles, parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within one tick of the clock a second write leaves the same times and may leave the same size."""
     written = machine.write("accounts.d/alice.yaml", ALICE).stat().st_ctime_ns
     with monkeypatch.context() as clock:
-        clock.setattr(spec_reader.time, "time_ns", lambda: written)  # a busy machine may take longer than a tick
+        clock.setattr(
+            "paas_isolate.source.spec_reader.time.time_ns", lambda: written
+        )  # a busy machine may take longer than a tick
         machine.load()
         machine.load()
     assert parsed.count("accounts.d/alice.yaml") == 2
@@ -219,7 +196,7 @@ def test_a_file_that_was_only_just_written_is_read_again(
     assert parsed.count("accounts.d/alice.yaml") == 3
 
 
-def edits_that_are_missed(machine: Machine, edits: int) -> list[int]:
+def edits_that_are_missed(machine: SpecFiles, edits: int) -> list[int]:
     """Written in place, of one size, as fast as it goes: dozens of them within a tick."""
     path = machine.write("accounts.d/alice.yaml", ALICE)
     missed = []
@@ -230,12 +207,12 @@ def edits_that_are_missed(machine: Machine, edits: int) -> list[int]:
     return missed
 
 
-def test_no_edit_is_missed(machine: Machine) -> None:
+def test_no_edit_is_missed(machine: SpecFiles) -> None:
     assert edits_that_are_missed(machine, 300) == []
 
 
 @pytest.mark.long
-def test_none_of_ten_thousand_edits_is_missed(machine: Machine) -> None:
+def test_none_of_ten_thousand_edits_is_missed(machine: SpecFiles) -> None:
     assert edits_that_are_missed(machine, 10_000) == []
 
 
@@ -248,7 +225,7 @@ def test_when_an_identity_can_be_trusted(tmp_path: Path) -> None:
     assert not settled((*of[:3], 9 * second + 1, *of[4:]), 5 * second)  # the clock went back
 
 
-def test_a_complaint_comes_back_without_reading_again(machine: Machine, parsed: list[str]) -> None:
+def test_a_complaint_comes_back_without_reading_again(machine: SpecFiles, parsed: list[str]) -> None:
     machine.write("accounts.d/bob.yaml", "account: bob\nlimits: {memory: 5 12M}\n")
     settle()
     first = machine.load()
@@ -270,7 +247,7 @@ def test_a_complaint_comes_back_without_reading_again(machine: Machine, parsed: 
         lambda data: data.replace(b"compiled 1", b"compiled 0"),
     ],
 )
-def test_damaged_state_is_as_none(machine: Machine, parsed: list[str], damage: Callable[[bytes], bytes]) -> None:
+def test_damaged_state_is_as_none(machine: SpecFiles, parsed: list[str], damage: Callable[[bytes], bytes]) -> None:
     settle()
     first = machine.load()
     path = machine.state / "compiled"
@@ -281,7 +258,7 @@ def test_damaged_state_is_as_none(machine: Machine, parsed: list[str], damage: C
     assert cache.load(str(machine.state))
 
 
-def test_an_edit_is_written_behind_what_is_known(machine: Machine, parsed: list[str]) -> None:
+def test_an_edit_is_written_behind_what_is_known(machine: SpecFiles, parsed: list[str]) -> None:
     for number in range(40):
         machine.write(f"plans.d/a{number}.yaml", f"plan: a{number}\nlimits: {{pids: 40}}\n")
     settle()
@@ -304,7 +281,7 @@ def test_an_edit_is_written_behind_what_is_known(machine: Machine, parsed: list[
     assert path.read_bytes() == after
 
 
-def test_many_edits_do_not_make_the_file_grow_for_ever(machine: Machine) -> None:
+def test_many_edits_do_not_make_the_file_grow_for_ever(machine: SpecFiles) -> None:
     settle()
     machine.load()
     path = machine.state / "compiled"
@@ -315,13 +292,13 @@ def test_many_edits_do_not_make_the_file_grow_for_ever(machine: Machine) -> None
     assert path.stat().st_size < first * 1.5
 
 
-def test_state_that_others_may_write_is_as_none(machine: Machine) -> None:
+def test_state_that_others_may_write_is_as_none(machine: SpecFiles) -> None:
     machine.load()
     (machine.state / "compiled").chmod(0o622)
     assert cache.load(str(machine.state)) is None
 
 
-def test_state_is_for_its_owner_alone(machine: Machine) -> None:
+def test_state_is_for_its_owner_alone(machine: SpecFiles) -> None:
     machine.write("config.yaml", "")
     machine.load()
     assert machine.kept() == ["compiled", "last-good/accounts/alice.json", "last-good/host.json"]
@@ -329,19 +306,19 @@ def test_state_is_for_its_owner_alone(machine: Machine) -> None:
     assert (machine.state / "compiled").stat().st_mode & 0o777 == 0o600
 
 
-def test_who_only_looks_writes_nothing(machine: Machine) -> None:
+def test_who_only_looks_writes_nothing(machine: SpecFiles) -> None:
     machine.load(remember=False)
     assert not machine.state.exists()
 
 
-def test_state_that_cannot_be_written_stops_nothing(machine: Machine) -> None:
+def test_state_that_cannot_be_written_stops_nothing(machine: SpecFiles) -> None:
     machine.state.write_text("not a directory")
     found = machine.load()
     assert list(found.accounts) == ["alice"]
     assert "the last good copies are old" in str(found.complaints[0])
 
 
-def test_an_unchanged_run_writes_nothing(machine: Machine) -> None:
+def test_an_unchanged_run_writes_nothing(machine: SpecFiles) -> None:
     machine.write("config.yaml", "")
     settle()
     machine.load()
@@ -351,11 +328,11 @@ def test_an_unchanged_run_writes_nothing(machine: Machine) -> None:
     assert {path: path.stat() for path in machine.state.rglob("*")} == before
 
 
-def copy_of(machine: Machine, name: str = "alice") -> str:
+def copy_of(machine: SpecFiles, name: str = "alice") -> str:
     return (machine.state / f"last-good/accounts/{name}.json").read_text()
 
 
-def test_a_last_good_copy_follows_account_plan_host_and_users(machine: Machine) -> None:
+def test_a_last_good_copy_follows_account_plan_host_and_users(machine: SpecFiles) -> None:
     machine.load()
     machine.write("plans.d/p.yaml", "plan: p\nlimits: {pids: 200}\n")
     machine.load()
@@ -369,7 +346,7 @@ def test_a_last_good_copy_follows_account_plan_host_and_users(machine: Machine) 
     assert '"alice": 1050' in copy_of(machine)
 
 
-def test_a_lost_copy_is_made_anew(machine: Machine) -> None:
+def test_a_lost_copy_is_made_anew(machine: SpecFiles) -> None:
     settle()
     machine.load()
     SpecDirectory(str(machine.etc), str(machine.state)).last_good.forget("alice")
@@ -378,7 +355,7 @@ def test_a_lost_copy_is_made_anew(machine: Machine) -> None:
     assert machine.kept() == ["compiled", "last-good/accounts/alice.json"]
 
 
-def test_a_wrong_account_stays_with_its_copy_until_it_is_mended(machine: Machine) -> None:
+def test_a_wrong_account_stays_with_its_copy_until_it_is_mended(machine: SpecFiles) -> None:
     good = machine.load()
     machine.write("accounts.d/alice.yaml", "account: alice\nlimits: {pids: none}\n")
     for _ in range(2):
@@ -390,7 +367,7 @@ def test_a_wrong_account_stays_with_its_copy_until_it_is_mended(machine: Machine
     assert not machine.load().on_last_good
 
 
-def test_a_wrong_plan_keeps_its_accounts(machine: Machine) -> None:
+def test_a_wrong_plan_keeps_its_accounts(machine: SpecFiles) -> None:
     good = machine.load()
     machine.write("plans.d/p.yaml", "plan: p\nlimits: {pids: 1_000}\n")
     found = machine.load()
@@ -399,7 +376,7 @@ def test_a_wrong_plan_keeps_its_accounts(machine: Machine) -> None:
     assert len(found.complaints) == 1
 
 
-def test_a_copy_of_another_version_is_none(machine: Machine) -> None:
+def test_a_copy_of_another_version_is_none(machine: SpecFiles) -> None:
     machine.load()
     path = machine.state / "last-good/accounts/alice.json"
     for text in (path.read_text().replace('"version": 1', '"version": 99'), "{", "[]", '{"version": 1, "kept": []}'):
@@ -407,7 +384,7 @@ def test_a_copy_of_another_version_is_none(machine: Machine) -> None:
         assert SpecDirectory(str(machine.etc), str(machine.state)).last_good.account("alice") is None
 
 
-def test_a_wrong_host_stays_as_it_was(machine: Machine) -> None:
+def test_a_wrong_host_stays_as_it_was(machine: SpecFiles) -> None:
     machine.write("config.yaml", "users: {first_uid: 500}\n")
     machine.load()
     machine.write("config.yaml", "users: {first_uid: x}\n")
@@ -416,13 +393,13 @@ def test_a_wrong_host_stays_as_it_was(machine: Machine) -> None:
     assert "config.yaml:1:20: users.first_uid is 'x'" in str(found.complaints[0])
 
 
-def test_a_host_that_never_was_right_is_an_error(machine: Machine) -> None:
+def test_a_host_that_never_was_right_is_an_error(machine: SpecFiles) -> None:
     machine.write("config.yaml", "users: {first_uid: x}\n")
     with pytest.raises(SpecError, match=r"config\.yaml:1:20: users\.first_uid is 'x'"):
         machine.load()
 
 
-def test_without_accounts_d_nobody_is_gone(machine: Machine) -> None:
+def test_without_accounts_d_nobody_is_gone(machine: SpecFiles) -> None:
     good = machine.load()
     (machine.etc / "accounts.d").rename(machine.etc / "elsewhere")
     found = machine.load()
@@ -432,7 +409,7 @@ def test_without_accounts_d_nobody_is_gone(machine: Machine) -> None:
     assert [str(it) for it in found.complaints] == ["accounts.d: is missing"]
 
 
-def test_an_account_whose_file_is_gone_is_gone(machine: Machine) -> None:
+def test_an_account_whose_file_is_gone_is_gone(machine: SpecFiles) -> None:
     machine.load()
     (machine.etc / "accounts.d/alice.yaml").unlink()
     found = machine.load()
@@ -440,7 +417,7 @@ def test_an_account_whose_file_is_gone_is_gone(machine: Machine) -> None:
     assert "last-good/accounts/alice.json" in machine.kept()  # until the reconciler has removed the tree
 
 
-def test_without_plans_d(machine: Machine) -> None:
+def test_without_plans_d(machine: SpecFiles) -> None:
     (machine.etc / "plans.d/p.yaml").unlink()
     (machine.etc / "plans.d").rmdir()
     found = machine.load()
@@ -449,7 +426,7 @@ def test_without_plans_d(machine: Machine) -> None:
     ]
 
 
-def test_kinds_survive_being_kept(machine: Machine) -> None:
+def test_kinds_survive_being_kept(machine: SpecFiles) -> None:
     """The same fleet from files and from what was kept of them."""
     machine.write(
         "accounts.d/bob.yaml",

@@ -9,17 +9,19 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hostile import CASES, TREASURE
-from promises import check_words
-from test_directory import Machine
+
+from tests.support.hostile_files import CASES, TREASURE
+from tests.support.paths import SOURCE
+from tests.support.promises import check_words
+from tests.support.spec_files import SpecFiles
 
 MEMORY = 32 << 10
 """kB that a hostile file may cost beyond what is imported."""
 SECONDS = 1.0
 
 
-def spoilt(path: Path, case: str) -> Machine:
-    machine = Machine(path)
+def spoilt(path: Path, case: str) -> SpecFiles:
+    machine = SpecFiles(path)
     file = machine.etc / "accounts.d" / CASES[case].name
     CASES[case].make(file)
     if file.is_file() and not file.is_symlink():
@@ -45,7 +47,7 @@ def test_a_hostile_file_is_refused_and_its_neighbour_is_not(tmp_path: Path, case
 
 PROGRAM = """
 import difflib, ipaddress, json, os, sys
-from crowd import CROWD, MACHINE
+from tests.support.crowd import CROWD, MACHINE
 from paas_isolate.errors import SpecError
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.spec import parse
@@ -81,7 +83,7 @@ def growth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         input=json.dumps([str(place) for place in places.values()]),
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "spec")},
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
         capture_output=True,
         text=True,
         check=True,

@@ -3,29 +3,29 @@
 from pathlib import Path
 
 import pytest
-from crowd import CROWD, MACHINE
-from test_directory import ALICE, Machine
 
 from paas_isolate.errors import HostError, SpecError
 from paas_isolate.source import write
 from paas_isolate.source.directory import SpecDirectory
+from tests.support.crowd import CROWD, MACHINE
+from tests.support.spec_files import ALICE, SpecFiles
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+def machine(tmp_path: Path) -> SpecFiles:
+    return SpecFiles(tmp_path)
 
 
-def put(machine: Machine, file: str, text: str) -> None:
+def put(machine: SpecFiles, file: str, text: str) -> None:
     directory = SpecDirectory(str(machine.etc), str(machine.state), machine.etc.stat().st_uid)
     write.put(directory, file, text.encode(), CROWD, MACHINE)
 
 
-def files(machine: Machine) -> dict[str, str]:
+def files(machine: SpecFiles) -> dict[str, str]:
     return {str(path.relative_to(machine.etc)): path.read_text() for path in machine.etc.rglob("*") if path.is_file()}
 
 
-def test_what_is_right_is_written_whole(machine: Machine) -> None:
+def test_what_is_right_is_written_whole(machine: SpecFiles) -> None:
     put(machine, "accounts.d/bob.yaml", "account: bob\n")
     put(machine, "accounts.d/alice.yaml", f"{ALICE}limits: {{pids: 7}}\n")
     assert sorted(files(machine)) == ["accounts.d/alice.yaml", "accounts.d/bob.yaml", "plans.d/p.yaml"]
@@ -51,7 +51,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("case", WRONG, ids=[case[0] for case in WRONG])
-def test_what_is_wrong_changes_nothing(machine: Machine, case: tuple[str, str, str, str]) -> None:
+def test_what_is_wrong_changes_nothing(machine: SpecFiles, case: tuple[str, str, str, str]) -> None:
     _, file, text, complaint = case
     before = files(machine)
     with pytest.raises(SpecError, match=complaint):
@@ -59,14 +59,14 @@ def test_what_is_wrong_changes_nothing(machine: Machine, case: tuple[str, str, s
     assert files(machine) == before
 
 
-def test_what_was_wrong_before_is_not_held_against_it(machine: Machine) -> None:
+def test_what_was_wrong_before_is_not_held_against_it(machine: SpecFiles) -> None:
     machine.write("accounts.d/bob.yaml", "account: bob\nlimits: {pids: many}\n")
     put(machine, "accounts.d/alice.yaml", ALICE)
     put(machine, "accounts.d/bob.yaml", "account: bob\n")
     assert machine.load().complaints == ()
 
 
-def test_removal(machine: Machine) -> None:
+def test_removal(machine: SpecFiles) -> None:
     directory = SpecDirectory(str(machine.etc), str(machine.state))
     write.remove(directory, "accounts.d/alice.yaml")
     assert sorted(files(machine)) == ["plans.d/p.yaml"]

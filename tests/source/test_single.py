@@ -4,7 +4,6 @@ import os
 import tempfile
 from pathlib import Path
 
-from crowd import CROWD, MACHINE, Crowd
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from paas_isolate.model.world import DesiredWorld
 from paas_isolate.source.account_reader import AccountReader
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.spec.resolve_alone import dependencies
+from tests.support.crowd import CROWD, MACHINE, Crowd
 
 NAMES = ("alice", "bob", "carol", "dora")
 """dora is no user of the machine."""
@@ -69,7 +69,7 @@ FILE = st.one_of(
 MANY = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-class Shelf:
+class NamedSpecFiles:
     """An /etc/paas-isolate; a file's lines are written with what names it before them."""
 
     def __init__(self, place: Path) -> None:
@@ -126,7 +126,7 @@ def test_it_is_sold_as_everything_together_has_it(
     """Edit after edit, as a daemon sees them: what it remembers is what a run that reads everything finds. When a user
     entry has changed, it reads everything before the next edit."""
     with tempfile.TemporaryDirectory() as directory:
-        shelf = Shelf(Path(directory))
+        shelf = NamedSpecFiles(Path(directory))
         shelf.configure(config)
         for name, text in zip("pq", plans, strict=True):
             shelf.plan(name, text)
@@ -168,7 +168,7 @@ def test_it_is_sold_as_everything_together_has_it(
 
 
 def test_an_ordinary_edit_needs_nobody_else(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
+    shelf = NamedSpecFiles(tmp_path)
     shelf.plan("p", PLANS[0])
     for name in NAMES[:3]:
         shelf.account(name, ["plan: p"])
@@ -187,7 +187,7 @@ def test_an_ordinary_edit_needs_nobody_else(tmp_path: Path) -> None:
 
 def test_a_uid_that_was_an_accounts_without_a_file_is_judged_with_everything(tmp_path: Path) -> None:
     """Another person has it, and now an account of their own: what runs under the old one is to end."""
-    shelf, people = Shelf(tmp_path), Crowd({"dora": 1001})
+    shelf, people = NamedSpecFiles(tmp_path), Crowd({"dora": 1001})
     shelf.account("alice", [])
     shelf.load()
     shelf.account("alice", None)

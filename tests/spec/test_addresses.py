@@ -1,10 +1,10 @@
 """Which addresses an account has, and what is said when it cannot have them."""
 
 import pytest
-from crowd import Crowd, fleet
 
 from paas_isolate.model.account import Fleet, Host, NetworkConfig
 from paas_isolate.spec.addresses import AddressAllocator
+from tests.support.crowd import Crowd, fleet
 
 CONFIG, A, B = "config.yaml", "accounts.d/alice.yaml", "accounts.d/bob.yaml"
 ON = "network: {}\n"

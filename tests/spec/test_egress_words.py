@@ -1,11 +1,11 @@
 """Where an account may connect to: what is written, and what is sold."""
 
 import pytest
-from crowd import fleet
 
 from paas_isolate.changes import egress
 from paas_isolate.errors import SpecError
 from paas_isolate.spec.parse import parse_account
+from tests.support.crowd import fleet
 
 A, CONFIG, PLAN = "accounts.d/alice.yaml", "config.yaml", "plans.d/p.yaml"
 ON = "network: {}"

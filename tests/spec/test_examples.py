@@ -4,12 +4,11 @@ import os
 import shutil
 from pathlib import Path
 
-from crowd import Crowd
-
 from paas_isolate.changes.supervision import managed_services
 from paas_isolate.model.machine import Machine
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.spec.parse import DEFAULT, parse_plan
+from tests.support.crowd import Crowd
 
 CONFIG = Path(__file__).parents[2] / "config"
 PEOPLE = Crowd({"alice": 1001, "bob": 1002, "intranet": 1003, "intranet-dev": 1004})

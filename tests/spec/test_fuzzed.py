@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
-from promises import BrokenError, check, check_words
 
-CASES = sorted((Path(__file__).parents[1] / "fuzz" / "cases").glob("[!.]*"))
+from tests.support.paths import CASES
+from tests.support.promises import BrokenError, check, check_words
+
+FINDINGS = sorted(CASES.glob("[!.]*"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", FINDINGS, ids=lambda case: case.name)
 def test_what_was_found_once_is_not_found_again(case: Path) -> None:
     check(case.read_bytes())
 

@@ -4,7 +4,6 @@ import time
 from decimal import Decimal
 
 import pytest
-from crowd import CROWD, MACHINE, Crowd, fleet, sold
 
 from paas_isolate.model.account import Account, AccountSpec, Match, Plan, Service
 from paas_isolate.model.limits import UNLIMITED, Percent
@@ -12,6 +11,7 @@ from paas_isolate.model.service_program import ServiceProgram
 from paas_isolate.model.view import HIDDEN, View
 from paas_isolate.spec.gather import UnusableFiles, gather
 from paas_isolate.spec.parse import DEFAULT
+from tests.support.crowd import CROWD, MACHINE, Crowd, fleet, sold
 
 A, B, C, P = "accounts.d/alice.yaml", "accounts.d/bob.yaml", "accounts.d/carol.yaml", "plans.d/p.yaml"
 
@@ -368,7 +368,7 @@ def test_a_uid_that_is_anothers_now_is_not_kept() -> None:
         f"{A}: users is 'alice', who is no user of this machine any more: uid 1001 is bob, of {B}; "
         "take the name out, or remove the file"
     ]
-    assert (found.revoked, found.doubtful, found.renamed) == ({"alice": {1001}}, frozenset(), {})
+    assert (found.revoked, found.doubtful, found.renamed) == ({"alice": frozenset({1001})}, frozenset(), {})
 
 
 BOTH = {"alice": sold("alice", alice=1001, al=1004)}
@@ -401,7 +401,7 @@ def test_a_uid_with_another_home_may_be_another_person(home: str) -> None:
     people = Crowd({"dave": 1001, "al": 1004}, homes={"dave": home})
     found = fleet({A: "users: [alice, al]"}, people, last_good={"alice": copy})
     assert found.accounts["alice"].uids == {"alice": 1001, "al": 1004}, "the limits stay"
-    assert (found.renamed, found.doubtful, found.revoked) == ({}, {1001}, {})
+    assert (found.renamed, found.doubtful, found.revoked) == ({}, frozenset({1001}), {})
     assert [it.warning for it in found.complaints] == [False]
     assert "logins are refused; if it is the same person, write users: [dave, al]" in str(found.complaints[0])
 

@@ -1,8 +1,6 @@
 """Whatever an account has and whatever becomes of its owner: nothing is raised, and the others get what they bought."""
 
 import pytest
-from crowd import Crowd, fleet
-from fleets import DISK, MACHINE, carried_out
 
 from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff
@@ -11,6 +9,8 @@ from paas_isolate.changes.supervision import managed_services
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.world import DesiredWorld, ObservedWorld
+from tests.support.crowd import Crowd, fleet
+from tests.support.fleets import DISK, MACHINE, carried_out
 
 USERS = {"root": 0, "alice": 1001, "bob": 1002, "carol": 1003}
 FEATURES = {

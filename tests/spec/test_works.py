@@ -4,7 +4,6 @@ import json
 import marshal
 
 import pytest
-from crowd import CROWD, fleet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from paas_isolate.model.service_program import DEFAULT, NO_WORK, Failure, Health
 from paas_isolate.spec import scalars
 from paas_isolate.spec.parse import parse_account, parse_host
 from paas_isolate.spec.serialize import account_from, plain_account, plain_sold, sold_from
+from tests.support.crowd import CROWD, fleet
 
 A, P = "accounts.d/alice.yaml", "plans.d/p.yaml"
 

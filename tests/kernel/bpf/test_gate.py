@@ -1,0 +1,208 @@
+"""The gate on this kernel: programs on a cgroup of the test's own, in a network and a mount namespace of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from paas_isolate.linux.cgroup.tree import CgroupTree
+from tests.support.paths import SUPPORT
+
+pytestmark = pytest.mark.kernel
+HOST = SUPPORT / "kernel" / "gate_host.py"
+ALICE, BOB, CAROL, FRONT, STRANGER = 48_301, 48_302, 48_303, 48_304, 48_305
+A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"
+C4, C6 = "10.77.0.3", "fd77:7061:6173::3"
+
+
+class GateHost:
+    """A process in namespaces of its own carries out lines of Python, each in a child of the uid that is named."""
+
+    def __init__(self, cgroups: CgroupTree) -> None:
+        self.root = cgroups.root
+        for path in ("users", "users/alice", "users/bob", "users/carol"):
+            cgroups.create(path)
+        command = [
+            "unshare",
+            "--net",
+            "--mount",
+            "--propagation",
+            "private",
+            sys.executable,
+            str(HOST),
+        ]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        self.process = subprocess.Popen(
+            [*command, self.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        )
+
+    def ask(self, uid: int, code: str) -> object:
+        """What the code leaves in `answer`, or the name of the error that it ends with."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps([uid, code]) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, "the host has ended"
+        return json.loads(answer)
+
+    def end(self) -> None:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(timeout=10)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def host(cgroups: CgroupTree) -> Iterator[GateHost]:
+    opened = GateHost(cgroups)
+    try:
+        yield opened
+    finally:
+        opened.end()
+
+
+def bind(at: str, port: int = 8080, kind: str = "SOCK_STREAM") -> str:
+    family = "AF_INET6" if ":" in at else "AF_INET"
+    return f"s = socket.socket({family}, {kind}); s.bind(({at!r}, {port})); answer = s.getsockname()[0]"
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_a_customer_binds_addresses_of_their_own_only(host: GateHost, kind: str) -> None:
+    for own in (A4, A6, f"::ffff:{A4}"):
+        assert host.ask(ALICE, bind(own, kind=kind)) == own
+    for other in (B4, B6, f"::ffff:{B4}", "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"):
+        assert host.ask(ALICE, bind(other, kind=kind)) == "PermissionError"
+    assert host.ask(STRANGER, bind(A4, kind=kind)) == "PermissionError"
+    assert host.ask(FRONT, bind(A4, kind=kind)) == "PermissionError"
+    assert host.ask(STRANGER, bind("192.0.2.1", kind=kind)) == "192.0.2.1"
+    assert host.ask(0, bind(B4, kind=kind)) == B4
+
+
+def test_a_server_of_ipv6_only_has_the_ipv6_address(host: GateHost) -> None:
+    for kind in ("SOCK_STREAM", "SOCK_DGRAM"):
+        only = f"s = socket.socket(AF_INET6, {kind}); s.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1); s.bind(('::', 80));"
+        assert host.ask(ALICE, only + "keep[1] = s; answer = s.getsockname()[0]") == "::"
+    meet = f"c = socket.create_connection(({A6!r}, 80), 3); answer = c.getpeername()[0]"
+    assert host.ask(ALICE, "keep[2] = socket.create_server(('::', 80), family=AF_INET6);" + meet) == A6
+
+
+@pytest.mark.parametrize("asked", ["0.0.0.0", "127.0.0.1", "127.9.9.9", "::", "::1", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize("port", [80, 8080])
+def test_everybody_has_a_localhost_of_their_own(host: GateHost, asked: str, port: int) -> None:
+    """Both serve at the same port, both by localhost, and each hears what they sent themselves."""
+    family = "AF_INET6" if ":" in asked else "AF_INET"
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(asked, asked)
+    serve = f"keep['s'] = s = socket.socket({family}); s.bind(({asked!r}, {port})); s.listen();"
+    serve += "answer = s.getsockname()[:2]"
+    meet = (
+        f"c = socket.create_connection(({name!r}, {port}), 3); p, a = keep['s'].accept(); c.sendall(str(uid).encode());"
+        "answer = [p.recv(99).decode(), c.getpeername()[0], a[0], p.getsockname()[0]]"
+    )
+    for uid in (ALICE, BOB):
+        assert host.ask(uid, serve) == [asked, port]
+    for uid in (ALICE, BOB):
+        answer = host.ask(uid, meet)
+        assert isinstance(answer, list), answer
+        heard, peer, came, own = answer
+        assert (heard, peer) == (str(uid), name)
+        assert came in ("127.0.0.1", "::1", "::ffff:127.0.0.1") and own in (name, asked, came)
+
+
+def test_where_nobody_serves_localhost_is_the_machines(host: GateHost) -> None:
+    both = "keep[1] = socket.create_server(('127.0.0.1', 3306)); keep[2] = socket.create_server(('0.0.0.0', 25));"
+    both += "answer = 1"
+    assert host.ask(0, both) == 1
+    for port in (3306, 25):
+        ask = f"c = socket.create_connection(('127.0.0.1', {port}), 3); answer = [*c.getpeername(), c.getsockname()[0]]"
+        assert host.ask(ALICE, ask) == ["127.0.0.1", port, "127.0.0.1"]
+
+
+def test_who_shares_the_machines_localhost_is_left_there(host: GateHost) -> None:
+    assert host.ask(CAROL, bind("127.0.0.1")) == "127.0.0.1"
+    serve = "keep[1] = s = socket.create_server(('127.0.0.1', 7000)); answer = s.getsockname()[0]"
+    assert host.ask(CAROL, serve) == "127.0.0.1"
+    assert host.ask(STRANGER, "socket.create_connection(('127.0.0.1', 7000), 3); answer = 'came'") == "came"
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_only_grants_reach_an_address(host: GateHost, kind: str) -> None:
+    """Nobody listens: what the gate lets pass is refused by the kernel, at once."""
+    for address in (A4, A6, f"::ffff:{A4}"):
+        family = "AF_INET6" if ":" in address else "AF_INET"
+        code = f"s = socket.socket({family}, {kind}); s.connect(({address!r}, 9)); answer = 'passed'"
+        passed = "ConnectionRefusedError" if kind == "SOCK_STREAM" else "passed"
+        asked = {uid: host.ask(uid, code) for uid in (ALICE, BOB, CAROL, FRONT, STRANGER, 0)}
+        no = "PermissionError"
+        assert asked == {ALICE: passed, BOB: no, CAROL: passed, FRONT: passed, STRANGER: no, 0: passed}
+
+
+def test_datagrams_go_by_the_same_rules(host: GateHost) -> None:
+    for other in (B4, B6, f"::ffff:{B4}"):
+        family = "AF_INET6" if ":" in other else "AF_INET"
+        send = f"answer = socket.socket({family}, SOCK_DGRAM).sendto(b'x', ({other!r}, 9))"
+        assert host.ask(ALICE, send) == "PermissionError"
+    for asked, name in (("0.0.0.0", "127.0.0.1"), ("::1", "::1"), ("127.0.0.1", "127.0.0.1")):
+        family = "AF_INET6" if ":" in asked else "AF_INET"
+        talk = (
+            f"s, c = (socket.socket({family}, SOCK_DGRAM) for _ in range(2)); s.bind(({asked!r}, 5353));"
+            f"c.settimeout(3); c.sendto(b'hello', ({name!r}, 5353)); said, a = s.recvfrom(9); s.sendto(said, a);"
+            "said, a = c.recvfrom(9); answer = [said.decode(), a[0]]"
+        )
+        assert host.ask(ALICE, talk) == ["hello", name]
+
+
+def test_what_is_sent_to_the_world_keeps_the_machines_address(host: GateHost) -> None:
+    code = "s = socket.socket(AF_INET, SOCK_DGRAM); s.bind(('0.0.0.0', 0)); s.connect(('192.0.2.9', 9));"
+    assert host.ask(ALICE, code + "answer = s.getsockname()[0]") == "192.0.2.1"
+
+
+def test_a_namespace_of_ones_own_is_ones_own(host: GateHost) -> None:
+    """Nothing of ours is in it, and nothing of it reaches ours."""
+    code = "libc.unshare(0x50000000); s = socket.socket();"  # CLONE_NEWUSER, CLONE_NEWNET
+    code += "s.bind(('127.0.0.1', 80)); answer = s.getsockname()[0]"
+    assert host.ask(ALICE, code) == "127.0.0.1"
+
+
+def test_bytes_are_counted_exactly(host: GateHost) -> None:
+    """A datagram of n bytes is n + 28 at the IP layer; on lo it goes out and comes in."""
+    before = host.ask(0, "answer = keeper.traffic().get('alice', [0] * 4)")
+    send = (
+        "c = socket.socket(AF_INET, SOCK_DGRAM); s = socket.socket(AF_INET, SOCK_DGRAM); s.bind(('127.0.0.1', 4000));"
+    )
+    assert host.ask(ALICE, send + "answer = [c.sendto(b'x' * n, ('127.0.0.1', 4000)) for n in (1, 1000, 1400)]") == [
+        1,
+        1000,
+        1400,
+    ]
+    after = host.ask(0, "answer = keeper.traffic()['alice']")
+    assert [new - old for new, old in zip(after, before, strict=True)] == [2485, 3, 2485, 3]  # type: ignore[call-overload]
+
+
+def test_a_changed_program_replaces_the_old_one_and_nothing_is_forgotten(host: GateHost) -> None:
+    host.ask(ALICE, "socket.socket(AF_INET, SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 4000)); answer = 1")
+    before = host.ask(0, "answer = keeper.traffic()['alice']")
+    assert before[3] == 1  # type: ignore[index]
+    spoil = "keeper._pins.drop('bind4'); answer = keeper.observe() is None"
+    assert host.ask(0, spoil) is True
+    assert host.ask(0, "keeper.set(gate, None); answer = keeper.observe() == gate") is True
+    assert host.ask(ALICE, bind(B4)) == "PermissionError"
+    assert host.ask(0, "answer = keeper.traffic()['alice']") == before
+
+
+def test_elements_change_alone(host: GateHost) -> None:
+    less = "gate._replace(homes={u: h for u, h in gate.homes.items() if u != uids[1]}, frontends=frozenset({33}))"
+    assert host.ask(0, f"other = {less}; keeper.set(other, gate); answer = keeper.observe() == other") is True
+    assert host.ask(BOB, bind(B4)) == "PermissionError"
+    mixed = "other._replace(frontends=frozenset({33, uids[0]}), homes={**other.homes, uids[0]: other.homes[uids[2]]})"
+    assert host.ask(0, f"mixed = {mixed}; keeper.set(mixed, other); answer = keeper.observe() == mixed") is True
+    assert host.ask(0, "keeper.set(other, mixed); answer = keeper.observe() == other") is True
+    assert host.ask(0, f"keeper.set(gate, {less}); answer = keeper.observe() == gate") is True
+    assert host.ask(BOB, bind(B4)) == B4
+
+
+def test_nothing_is_left_of_it(host: GateHost) -> None:
+    assert host.ask(0, "keeper.remove(); answer = keeper.there()") is False
+    assert host.ask(STRANGER, bind(A4)) == A4

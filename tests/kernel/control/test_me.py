@@ -1,0 +1,89 @@
+"""`paas-isolate me` as a customer on this kernel: from the daemon, and from the kernel's own files without it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.kernel.control import ALICE, CAROL
+from tests.support.kernel.host import NO_LIMIT, TestHost
+from tests.support.kernel.running_daemon import RunningDaemon
+
+pytestmark = pytest.mark.kernel
+STEP_DOWN = """
+import contextlib, io, os, sys
+import json, locale, paas_isolate.cli.commands, paas_isolate.cli.me
+from paas_isolate.cli import output
+from paas_isolate.cli.main import run
+with contextlib.redirect_stdout(io.StringIO()):
+    output.table(("",), [("",)]); run(["me", "--help"]); run(["me", "--wrong"])
+open(sys.argv[2], "w").write("0")
+uid = int(sys.argv[1]); os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
+sys.exit(run(sys.argv[3:]))
+"""
+
+
+def me(host: TestHost, uid: int, *options: str, leaf: str = "") -> subprocess.CompletedProcess[str]:
+    """By a user, in a leaf of the tree or outside. Python may lie where only root can read it: root imports."""
+    procs = f"{host.cgroups.root}/{leaf}/cgroup.procs" if leaf else "/dev/null"
+    words = [sys.executable, "-c", STEP_DOWN, str(uid), procs, "--run", os.readlink(host.place / "run"), "me", *options]
+    return subprocess.run(words, capture_output=True, text=True, cwd="/")
+
+
+def test_a_customer_sees_the_own_account(daemon: RunningDaemon, host: TestHost) -> None:
+    done = me(host, ALICE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("account alice\n")
+    assert re.search(r"^  web +ok ", done.stdout, re.M)
+    assert re.search(r"^no limit was hit since \d\d:\d\d:\d\d$", done.stdout, re.M)
+    assert not re.search("bob|carol", done.stdout)
+    told = json.loads(me(host, ALICE, "--json").stdout)
+    assert [*told] == ["account", "plan", "addresses", "cgroups", "watched", "hits", "notes"]
+    host.account("alice", f"{NO_LIMIT}\nsuspended: 7\n")
+    daemon.says("suspended is '7'")
+    done = me(host, ALICE)
+    assert re.search(r"^alice +kept ", done.stdout, re.M)
+    assert "wrong in line 3 (suspended)" in done.stdout
+
+
+def test_orders_are_the_daemons(daemon: RunningDaemon, host: TestHost) -> None:
+    """Those that there are; and they are not in the help before."""
+    done = me(host, ALICE, "fly", "web")
+    assert done.returncode == 2
+    assert "no verb is called 'fly'; there are: ping, me" in done.stderr
+    assert daemon.end() == 0
+    done = me(host, ALICE, "fly", "web")
+    assert done.returncode == 5
+    assert "the daemon does not answer, and only it does fly" in done.stderr
+
+
+def test_who_has_no_account_is_told_so(daemon: RunningDaemon, host: TestHost) -> None:
+    for uid, words in ((CAROL, "exempt"), (CAROL + 1, "no account")):
+        done = me(host, uid)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed", "busy"])
+def test_without_the_daemon_the_kernel_is_asked(daemon: RunningDaemon, host: TestHost, run: Path, how: str) -> None:
+    if how == "stopped":
+        assert daemon.end() == 0
+    elif how == "killed":
+        daemon.process.kill()
+    else:
+        daemon.process.send_signal(19)
+    assert (run / "control.sock").exists() == (how != "stopped")
+    done = me(host, ALICE, leaf="users/alice/web")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("account alice\n")
+    assert re.search(r"^  web +ok ", done.stdout, re.M)
+    assert "the daemon does not answer" in done.stdout
+    if how == "busy":
+        return
+    outside = me(host, ALICE)
+    assert outside.returncode == 5
+    assert "in no account" in outside.stderr

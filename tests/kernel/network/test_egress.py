@@ -1,0 +1,130 @@
+"""Egress in network namespaces of the test's own: what leaves the machine, as a machine of the LAN sees it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tests.support.kernel.network_namespaces import A4, ALICE, BOB, PEER, NetworkNamespace
+
+pytestmark = pytest.mark.kernel
+THERE, THERE6 = "192.0.2.2", "2001:db8::2"
+REFUSED = "ConnectionRefusedError at once"
+
+
+def listening(machine: NetworkNamespace, *places: tuple[str, int]) -> AbstractContextManager[None]:
+    """Servers of TCP and UDP that say 0: root's, for ports below 1024."""
+    return machine.serving(*(f"0, {at!r}, {kind}, {port}" for at, port in places for kind in ("1", "2")))
+
+
+def told(*sentences: str) -> str:
+    """The rules with this egress of alice's."""
+    return f"rules._replace(egress=frozenset([EgressAssignment({ALICE}, {sentences!r})]))"
+
+
+def reached(machine: NetworkNamespace, uid: int, places: Sequence[tuple[str, int]], how: str = "connect") -> list[str]:
+    job = "lambda at, port: " + ("connect(at, port)" if how == "connect" else "datagram(at, port)")
+    lines = [f"job = {job}", *(f"print(child({uid}, lambda: job({at!r}, {port})))" for at, port in places)]
+    return machine.play("\n".join(lines))
+
+
+PLACES = [(THERE, 25), (THERE, 443), (THERE6, 25), (THERE6, 443)]
+
+
+@pytest.mark.parametrize(
+    ("sentences", "passes"),
+    [
+        (("deny all",), ()),
+        (("deny port 25",), (1, 3)),
+        (("allow port 443", "deny all"), (1, 3)),
+        (("allow port 400-450", "deny port 1-65535"), (1, 3)),
+        (("allow 192.0.2.0/24", "deny all"), (0, 1)),
+        (("allow 2001:db8::2 port 25", "deny all"), (2,)),
+        (("deny 192.0.2.2 port 25",), (1, 2, 3)),
+        (("allow dns", "deny private", "deny metadata"), (0, 1, 2, 3)),
+    ],
+)
+def test_what_is_denied_does_not_leave(
+    lan: NetworkNamespace, guarded: NetworkNamespace, sentences: tuple[str, ...], passes: tuple[int, ...]
+) -> None:
+    with listening(lan, *PLACES):
+        assert reached(guarded, ALICE, PLACES) == ["0"] * 4
+        guarded.nft(f"line.change({told(*sentences)}, rules)")
+        for how in ("connect", "datagram"):
+            answers = reached(guarded, ALICE, PLACES, how)
+            assert tuple(i for i, answer in enumerate(answers) if answer == "0") == passes, answers
+            assert how != "connect" or {answers[i] for i in range(4) if i not in passes} <= {REFUSED}
+        assert reached(guarded, BOB, PLACES) == ["0"] * 4
+        assert reached(guarded, 0, PLACES) == ["0"] * 4
+        guarded.nft(f"line.change(rules, {told(*sentences)})")
+        assert reached(guarded, ALICE, PLACES) == ["0"] * 4
+    assert "egress_" not in guarded.inside("nft", "list", "table", "inet", "paas_isolate")
+
+
+def test_the_private_networks_and_the_metadata_of_a_cloud(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
+    places = [("10.1.2.3", 80), ("172.31.2.3", 80), ("192.168.1.1", 80), ("169.254.169.254", 80), ("172.32.0.1", 80)]
+    for address, _ in places:
+        lan.inside("ip", "address", "add", f"{address}/32", "dev", "lo")
+        guarded.inside("ip", "route", "add", address, "via", THERE)
+    with listening(lan, *places):
+        assert reached(guarded, ALICE, places) == ["0"] * 5
+        guarded.nft(f"line.change({told('deny private', 'deny metadata')}, rules)")
+        assert reached(guarded, ALICE, places) == [REFUSED] * 4 + ["0"]
+
+
+def test_smtp_is_tcp_alone(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
+    with listening(lan, *PLACES):
+        guarded.nft(f"line.change({told('deny smtp')}, rules)")
+        assert reached(guarded, ALICE, PLACES) == [REFUSED, "0", REFUSED, "0"]
+        assert reached(guarded, ALICE, PLACES, "datagram") == ["0"] * 4
+
+
+def test_what_stays_on_the_machine_is_no_egress(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
+    guarded.nft(f"line.change({told('deny all')}, rules)")
+    places = [(A4, 8080), ("127.0.0.1", 8081), ("192.0.2.1", 8082)]
+    with listening(guarded, *places[1:]):
+        answers = guarded.play(f"servers = [serving({ALICE}, {A4!r})]\nprint(child({ALICE}, lambda: connect({A4!r})))")
+        assert answers == [str(ALICE)]
+        assert reached(guarded, ALICE, places[1:]) == ["0"] * 2
+    assert lan.name
+
+
+def test_who_connects_from_outside_is_answered(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
+    published = "published=frozenset([Published(8300, '10.77.0.1', 8080)])"
+    guarded.nft(f"line.change({told('deny all')}._replace({published}), rules)")
+    with guarded.serving(f"{ALICE}, {A4!r}"):
+        assert lan.play('print(connect("192.0.2.1", 8300))') == [str(ALICE)]
+
+
+def test_refusals_are_counted_by_uid_and_the_count_lives_on(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
+    assert lan.name
+    guarded.nft(f"line.change({told('deny all')}, rules)")
+    reached(guarded, ALICE, PLACES)
+    reached(guarded, BOB, PLACES)
+    assert guarded.nft("print(line.denied())") == f"{{{ALICE}: 4}}"
+    guarded.nft(f"line.change({told('deny smtp')}, {told('deny all')})")
+    reached(guarded, ALICE, PLACES)
+    assert guarded.nft("print(line.denied())") == f"{{{ALICE}: 6}}"
+
+
+def test_an_egress_is_seen_again_and_what_spoils_it_too(guarded: NetworkNamespace) -> None:
+    long = ("allow dns", "allow 10.0.0.0/8 port 25", "deny all")
+    sold = {ALICE: long, BOB: ("deny smtp",), PEER: ("deny smtp",)}
+    both = f"rules._replace(egress=frozenset([EgressAssignment(*it) for it in {sold}.items()]))"
+    look = f"found = line.observe(); print(found.whole, found.rules == {both})"
+    guarded.nft(f"line.change({both}, rules)")
+    assert guarded.nft(look) == "True True"
+    guarded.nft(f"line.install({both})")
+    assert guarded.nft(look) == "True True"
+    listed = guarded.inside("nft", "list", "table", "inet", "paas_isolate").splitlines()
+    chain = next(line.split()[1] for line in listed if "chain egress_" in line)
+    spoilt = {
+        f"delete element inet paas_isolate egress {{ {BOB} }}": "True False",
+        f"insert rule inet paas_isolate {chain} return": "False False",
+        f"add chain inet paas_isolate egress_{'0' * 16}": "False True",
+    }
+    for text, seen in spoilt.items():
+        guarded.inside("nft", text)
+        assert guarded.nft(look) == seen, text
+        guarded.nft(f"line.install({both})")
+    assert guarded.nft(look) == "True True"
