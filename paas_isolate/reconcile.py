@@ -287,6 +287,8 @@ def reconcile(reconciler: Reconciler, tell: Callable[[Outcome], None]) -> Report
             if outcome.trouble:
                 failed[outcome.step.owner or NOBODY] = outcome.trouble
         left -= 1 if new else 0
+    if reconciler.kernel.network:
+        reconciler.kernel.network.remember()
     names = {it.directory: it.name for it in reconciler.intent.fleet.accounts.values()}
     broken = {names.get(whose, whose): found for whose, found in failed.items()}
     return Report(tuple(outcomes), last, tuple(_remaining(last.changes, outcomes)), {**broken, **last.broken})
