@@ -84,6 +84,8 @@ def reconcile(reconciler: Reconciler, report: Callable[[Outcome], None]) -> Repo
     looks = _Looks(reconciler)
     rounds = run_rounds(looks.look, partial(apply, reconciler.kernel), report, wait=looks.wait)
     assert looks.last is not None  # a pass has a round at least
+    if reconciler.kernel.network:
+        reconciler.kernel.network.remember()
     names = reconciler.intent.fleet.names_by_directory()
     broken = {names.get(owner, owner) or NO_ACCOUNT: trouble for owner, trouble in rounds.failed.items()}
     return Report(rounds.outcomes, looks.last, tuple(rounds.remaining()), {**broken, **looks.last.broken})

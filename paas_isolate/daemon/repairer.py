@@ -97,6 +97,8 @@ class Repairer:
                     return steps if steps and (gone or self._limits.may_repair(heard[0].place, by)) else ()
 
                 self._run_rounds(reconciler.kernel, look, by)
+                if reconciler.kernel.network:
+                    reconciler.kernel.network.remember()
         except BusyError:
             return False
         except (PaasError, OSError) as error:
