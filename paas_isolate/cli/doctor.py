@@ -1,4 +1,4 @@
-"""doctor and version: is this host fit, and what runs here."""
+"""doctor and version: whether this host is fit, and which versions run."""
 
 import platform
 from dataclasses import asdict
@@ -39,7 +39,7 @@ def doctor(installation: Installation, as_json: bool) -> int:
 
 
 def _examined(installation: Installation) -> list[Check]:
-    """All checks; with a host of defaults where config.yaml cannot be used, which is then one of them."""
+    """All checks. When config.yaml cannot be used, that is one failed check, and the others assume its defaults."""
     examined = partial(examine, etc=installation.etc, state=installation.state, doors=installation.doors)
     try:
         return list(examined(installation.fleet()))

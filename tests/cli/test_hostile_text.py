@@ -157,7 +157,7 @@ def test_doctor_shows_what_it_found_escaped(monkeypatch, capsys, tmp_path):
 
 def test_a_customer_is_told_escaped_what_the_daemon_says(monkeypatch, capsys):
     told = AccountReport("alice", notes=(NASTY,), addresses=(NASTY,))
-    monkeypatch.setattr(me, "_told", lambda _: told)
+    monkeypatch.setattr(me, "_report", lambda _: told)
     assert invoke(["me"]) == 0
     assert_harmless(capsys.readouterr().out, lines=6)
 

@@ -173,7 +173,7 @@ def test_a_change_reaches_new_sessions_and_status_names_the_old(sight: Sight) ->
         assert "change the view of alice" in sight.paas("reconcile")
         assert not sees_all(sight, "alice")
         assert sight.asks("alice", "cat /tmp/kept") == "kept"
-        assert f"see another view than new sessions do, until they end: {pid}" in sight.paas("status", "alice")
+        assert f"processes that keep another view until they end: {pid}" in sight.paas("status", "alice")
         old.communicate()
     assert "another view" not in sight.paas("status", "alice")
 

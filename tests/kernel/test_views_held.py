@@ -124,7 +124,7 @@ def test_an_own_process_that_sees_the_hosts_is_named(sold: Sight) -> None:
     next reconcile puts it into the account, and not into the view: no process can be put there from outside."""
     pid = stray(sold)
     sold.paas("reconcile")
-    assert f"see another view than new sessions do, until they end: {pid}" in sold.paas("status", "alice")
+    assert f"processes that keep another view until they end: {pid}" in sold.paas("status", "alice")
     assert "another view" not in sold.paas("status", "bob")
     sold.inside("kill", pid)
 
@@ -134,5 +134,5 @@ def test_a_shell_from_before_is_named(sight: Sight) -> None:
     with sight.starts("alice", "cat") as shell:
         (pid,) = lives(sight, sight.alice)
         sight.sell("alice", text=PRIVATE)
-        assert f"see another view than new sessions do, until they end: {pid}" in sight.paas("status", "alice")
+        assert f"processes that keep another view until they end: {pid}" in sight.paas("status", "alice")
         shell.communicate()
