@@ -45,11 +45,11 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         reporter = TerminalReporter()
-        resident = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
-        tell = resident.troubles.tell
-        verbs = ControlVerbs(installation, resident.customers, resident.order, resident.troubles, reporter)
-        sources = [ContainedSource(source, tell) for source in (*resident.ears.all, *verbs.ears(stack))]
-        resident.ears.following.append(verbs.follow)
-        Loop(ContainedActions(resident, tell), sources, pulse=watchdog() / 2, alive=resident.alive).run()
+        actions = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
+        tell = actions.troubles.tell
+        verbs = ControlVerbs(installation, actions.customers, actions.order, actions.troubles, reporter)
+        sources = [ContainedSource(source, tell) for source in (*actions.ears.all, *verbs.ears(stack))]
+        actions.ears.following.append(verbs.follow)
+        Loop(ContainedActions(actions, tell), sources, pulse=watchdog() / 2, alive=actions.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED

@@ -29,8 +29,8 @@ def doctor(installation: Installation, as_json: bool) -> int:
         output.print_json([asdict(check) for check in checks])
     else:
         for check in checks:
-            found, *more = check.found.split("\n")
-            output.line(output.styled(f"{check.verdict:<8}", _COLOURS[check.verdict], f"{check.name}: {found}"))
+            first, *more = check.found.split("\n")
+            output.line(output.styled(f"{check.verdict:<8}", _COLOURS[check.verdict], f"{check.name}: {first}"))
             for text in (*more, check.mend):
                 if text:
                     output.line(f"{'':<8}  {text}")

@@ -83,9 +83,9 @@ def _open_door(installation: Installation, account: Account, uid: int, service: 
     """Make sure that there is a door to the leaf. The first call stores that doors are needed even without the PAM
     module. It makes the account's doors at once; the next run makes the others."""
     decided = installation.decided()
-    for held in (account.directory, f"{account.directory}/{LOGIN}", f"{account.directory}/{service}"):
-        if held in decided.frozen:
-            raise PaasError(f"{held} is frozen: paas-isolate thaw {held}")
+    for target in (account.directory, f"{account.directory}/{LOGIN}", f"{account.directory}/{service}"):
+        if target in decided.frozen:
+            raise PaasError(f"{target} is frozen: paas-isolate thaw {target}")
     if decided.launcher and os.path.isdir(f"{installation.doors}/{uid}/../{service}"):
         return
     with installation.locked(wait=WAIT):

@@ -24,20 +24,20 @@ target = click.argument("target", metavar="ACCOUNT[/SERVICE]")
 @target
 @click.pass_obj
 def freeze(installation: Installation, target: str) -> int:
-    """Freeze all processes of an account or service and close its logins, until thaw: also over reboots."""
+    """Freeze all processes of an account or service, and refuse logins into it, until thaw, also after a reboot."""
     need_root()
     emergency = Emergency(installation)
     with installation.tree(emergency.fleet) as (cgroups, _):
         path = _path(cgroups, emergency.fleet, target)
-        held = path.removeprefix(f"{tree.USERS}/")
-        emergency.note(HELD, held)
+        name = path.removeprefix(f"{tree.USERS}/")
+        emergency.note(HELD, name)
         frozen = emergency.freeze(cgroups, path)
 
     def reconcile_target() -> None:
         if not _reconcile_account(installation, target):
             emergency.partly = True
 
-    emergency.finish(lambda decided: decided.freeze(held), reconcile_target)
+    emergency.finish(lambda decided: decided.freeze(name), reconcile_target)
     if not frozen:
         return Exit.ERROR
     return Exit.PARTLY if emergency.partly else Exit.CONVERGED
@@ -51,8 +51,8 @@ def thaw(installation: Installation, target: str) -> int:
     with installation.locked(wait=WAIT):
         fleet = installation.fleet(remember=True)
         with installation.tree(fleet) as (cgroups, _):
-            held = _path(cgroups, fleet, target).removeprefix(f"{tree.USERS}/")
-        installation.decide(lambda decided: decided.thaw(held))
+            name = _path(cgroups, fleet, target).removeprefix(f"{tree.USERS}/")
+        installation.decide(lambda decided: decided.thaw(name))
         return Exit.CONVERGED if _reconcile_account(installation, target) else Exit.ERROR
 
 

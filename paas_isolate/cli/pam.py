@@ -167,19 +167,19 @@ def test(installation: Installation, user: str, service: str, as_json: bool) -> 
             raise click.UsageError(f"no user is called {user!r}") from None
         account = next((account for account in fleet.accounts.values() if uid in account.uids.values()), None)
         with _machine(installation, fleet) as machine:
-            found = session.open_session(service, user)
+            opened = session.open_session(service, user)
             line = _module_line(service)
-            where = machine.inside(found.cgroup)
-            wrong = pam_rollout.wrong_for(machine, uid, found, service) if account and fleet.governs(uid) else ""
+            where = machine.inside(opened.cgroup)
+            wrong = pam_rollout.wrong_for(machine, uid, opened, service) if account and fleet.governs(uid) else ""
     data = {
         "user": user,
         "service": service,
         "account": account.name if account else "",
         "cgroup": where,
         "line": f"{line.file}:{line.number}" if line else "",
-        "microseconds": round(found.microseconds),
-        "answer": found.answer,
-        "said": found.said,
+        "microseconds": round(opened.microseconds),
+        "answer": opened.answer,
+        "said": opened.said,
         "wrong": wrong,
     }
     if as_json:
@@ -187,7 +187,7 @@ def test(installation: Installation, user: str, service: str, as_json: bool) -> 
     else:
         through = f"through {data['line']}" if line else f"without {profile.MODULE}: no stack has its line"
         output.line(
-            f"{user} {'lands in ' + where if not found.answer else 'is refused: ' + (found.said or found.reason)}"
+            f"{user} {'lands in ' + where if not opened.answer else 'is refused: ' + (opened.said or opened.reason)}"
         )
         output.line(f"  {through}, in {data['microseconds']} µs (pam_open_session, the whole stack)")
         if wrong:
