@@ -1,4 +1,4 @@
-"""`python -m paas_isolate`: the same as the command."""
+"""`python -m paas_isolate` is the same as the command `paas-isolate`."""
 
 from paas_isolate.cli.main import main
 

@@ -1,5 +1,5 @@
-"""Errors, named by who must act. Anything that is not one of these is our own bug: it keeps its traceback, and costs no
-more than the account that was worked on (`without_broken`)."""
+"""Errors, named by who must act. Any other exception is our own bug: it keeps its traceback, and only the account that
+caused it is left out (`without_broken`)."""
 
 import os
 from bisect import bisect_left
@@ -13,17 +13,17 @@ Result = TypeVar("Result")
 
 
 class PaasError(Exception):
-    """Something that a person can mend. `str()` is the whole message, fit to be shown: its lines are escaped, each by
-    itself, for what they quote may be anybody's."""
+    """Something that a person can correct. `str()` is the whole message, safe to print: each line is escaped, because
+    it may quote anybody's text."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(map(escaped, lines)))
 
 
 class Complaint(NamedTuple):
-    """One mistake (or warning) in a specification, as a small letter: where, found, expected, what to do.
+    """One mistake (or warning) in a specification: where it is, what was found, what was expected, what to do.
 
-    `line` and `column` count from 1; 0 where the whole file is meant.
+    `line` and `column` count from 1; they are 0 when the complaint is about the whole file.
     """
 
     file: str
@@ -40,7 +40,7 @@ class Complaint(NamedTuple):
 
 
 class SpecError(PaasError):
-    """The author of the YAML must act. Carries every complaint, not the first alone."""
+    """The author of the YAML must act. It has all complaints, not only the first."""
 
     def __init__(self, complaints: tuple[Complaint, ...]) -> None:
         super().__init__(*map(str, complaints))
@@ -48,7 +48,8 @@ class SpecError(PaasError):
 
 
 class HostError(PaasError):
-    """The administrator of the machine must act: a controller, a mount, a unit or a right is missing."""
+    """The administrator of the machine must act: a controller, a mount, a unit or a right is missing. `hint` is the
+    next step; it may have several lines."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message, *(f"  {hint}".split("\n") if hint else ()))
@@ -60,9 +61,9 @@ class BusyError(PaasError):
 
 
 class Trouble(NamedTuple):
-    """An exception that nobody expected there. `what` says it in one line; `text` is its traceback, '' where it is the
-    machine's word (a full disk) and not our bug. `place` is where it was raised, which tells it from others: its
-    message may have a pid in it, and differ each time."""
+    """An unexpected exception. `what` is its type and message in one line. `text` is its traceback; '' when it is a
+    state of the machine (a full disk) and not our bug. `place` is where it was raised, and identifies it: the message
+    may contain a pid and differ each time."""
 
     what: str
     place: str
@@ -70,8 +71,8 @@ class Trouble(NamedTuple):
 
 
 def trouble(error: BaseException) -> Trouble:
-    """All that is to be known of an exception, fit to be shown: its message may be a customer's words."""
-    import traceback  # only what should never happen pays for it
+    """Describe an exception. All is escaped, because its message may quote a customer's text."""
+    import traceback  # late: 3 ms, and only after an error
 
     frames = traceback.extract_tb(error.__traceback__)
     place = " ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in frames)
@@ -86,11 +87,11 @@ def without_broken(
     items: Sequence[Item],
     part: Callable[[Sequence[Item]], object] | None = None,
 ) -> tuple[Result, dict[Item, Trouble]]:
-    """What `work` makes of all items; where it raises, of those that it can be done for, and what the others raised.
+    """Call `work` with all items. If it raises, find the items that cause that and call it without them.
 
-    Costs nothing while nothing is raised. Then `part` is done again and again, with halves and halves of halves: the
-    same for some of the items, whose cost is theirs alone (`work`, where that has no other cost). What a person can
-    mend (PaasError) is nobody's of the items, nor is what is raised without any: it is raised here too.
+    Returns what `work` returns, and the trouble of each item that was left out. The search calls `part` with halves,
+    quarters and so on of the items. `part` is the share of `work` whose cost grows with the items (default: `work`).
+    A PaasError is raised to the caller, since no single item causes it; so is an exception of `work` without items.
     """
     broken: dict[Item, Trouble] = {}
     while True:
@@ -107,17 +108,17 @@ def without_broken(
 
 
 def _culprits(work: Callable[[Sequence[Item]], object], items: Sequence[Item], error: Exception) -> dict[Item, Trouble]:
-    """One at least of those that together raise `error`."""
+    """At least one of the items that together raise `error`."""
     if len(items) == 1:
         return {items[0]: trouble(error)}
     half = len(items) // 2
-    found: dict[Item, Trouble] = {}
+    culprits: dict[Item, Trouble] = {}
     for part in (items[:half], items[half:]):
         if own := _raised(work, part):
-            found |= _culprits(work, part, own)
-    if found:
-        return found
-    # Each half can be worked on, and both together cannot: it is the first that does not fit those before it.
+            culprits |= _culprits(work, part, own)
+    if culprits:
+        return culprits
+    # Each half alone works, both together do not: the culprit is the first item that fails with those before it.
     last = bisect_left(range(len(items) - 1), True, key=lambda last: _raised(work, items[: last + 1]) is not None)
     return {items[last]: trouble(error)}
 
@@ -133,7 +134,7 @@ def _raised(work: Callable[[Sequence[Item]], object], items: Sequence[Item]) -> 
 
 
 def in_words(error: PaasError | OSError) -> str:
-    """What went wrong, without the number that Python puts before it."""
+    """The message of an error, without the number that Python puts before an OSError's. Escaped."""
     if not isinstance(error, OSError):
         return str(error)
     place = f"{error.filename}: " if error.filename else ""

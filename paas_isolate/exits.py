@@ -16,7 +16,7 @@ class Exit(IntEnum):
 
 
 def exit_of(error: PaasError) -> Exit:
-    """The status that an error ends with: by who must act."""
+    """The exit status after an error. It depends on who must act."""
     match error:
         case SpecError():
             return Exit.WRONG

@@ -1,5 +1,5 @@
-"""One pass over everything that is sold: the specifications are read, compared with the machine and applied, and what
-is to outlive the pass is remembered. Cron, the commands and the daemon do the same; how it is reported is theirs.
+"""One pass over all accounts: read the specifications, reconcile, and store what must outlive the pass. Cron, the
+commands and the daemon all use it; each reports the result in its own way.
 """
 
 from collections.abc import Callable
@@ -27,10 +27,10 @@ def full_pass(
     warn: Callable[[str], None],
     scope: Scope = EVERYTHING,
 ) -> tuple[Fleet, Report]:
-    """One pass, under the lock that the caller holds. `hear` is called with each outcome as it comes, `warn` with what
-    an administrator may not expect. `scope` says how far the pass may go.
+    """One pass, under the caller's lock. Returns the specifications as read, and the report.
 
-    PaasError where nothing can be read or applied, OSError where it cannot be remembered.
+    `hear` is called with each outcome as it comes, `warn` with messages for the administrator. `scope` limits the pass.
+    Raises PaasError when nothing can be read or applied, and OSError when decisions or quotas cannot be stored.
     """
     installation.take_up_notes()
     fleet = installation.fleet(remember=True)
@@ -48,6 +48,7 @@ def full_pass(
 
 
 def exit_after(fleet: Fleet, report: Report) -> Exit:
+    """The exit status of a pass: ERROR when a step failed, PARTLY when something waits, else CONVERGED."""
     if fleet.broken or report.unmet or report.ended(Status.FAILED) or report.ended(Status.SKIPPED):
         return Exit.ERROR
     partly = (
@@ -58,10 +59,10 @@ def exit_after(fleet: Fleet, report: Report) -> Exit:
 
 
 def complaints(fleet: Fleet, report: Report) -> str:
-    """What is not well, as one text in which nothing changes by itself (no pid, no figure): cron compares it
-    with what it said before. '' when all is well."""
+    """All that is wrong, one line each; '' when all is well. Cron compares the text with that of the run before, so it
+    has no pids or figures, which differ each time."""
     lines = [str(complaint) for complaint in fleet.complaints if not complaint.warning]
-    lines += [f"{name}: {it.place}" for name, it in fleet.broken.items()]
+    lines += [f"{name}: {trouble.place}" for name, trouble in fleet.broken.items()]
     lines += [f"{name}: {reason}" for name, reason in fleet.on_last_good.items() if name not in fleet.broken]
     lines += [f"{each.status} {type(each.step).__name__} for {each.step.owner}" for each in report.remaining]
     lines += [*report.unmet, *report.last.removals.waiting]
@@ -70,66 +71,68 @@ def complaints(fleet: Fleet, report: Report) -> str:
 
 
 def _remember_departures(installation: Installation, fleet: Fleet, report: Report, warn: Callable[[str], None]) -> None:
-    """Keep in mind whose removal was accepted, for as long as it waits for its last process; and forget what was
-    kept of those that are gone."""
+    """Store which removals are accepted, as long as they wait for their last process. Delete the decisions, last good
+    copies and job results of accounts that are gone."""
     decided = decisions.load(installation.state)
-    leaving = report.last.removals
-    now = decided._replace(removal_accepted=leaving.accepted)
-    if not leaving.blocked and not fleet.removal_blocked:
+    removals = report.last.removals
+    now = decided._replace(removal_accepted=removals.accepted)
+    if not removals.blocked and not fleet.removal_blocked:
         directories = (
-            {account.directory for account in fleet.accounts.values()} | fleet.on_last_good.keys() | leaving.accepted
+            {account.directory for account in fleet.accounts.values()} | fleet.on_last_good.keys() | removals.accepted
         )
         now = now.restricted_to(directories)
         for target in sorted(decided.frozen - now.frozen):
-            warn(f"{target} was frozen; that ends with the account")
+            warn(f"{target} was frozen; with the account gone, it is no longer")
         copies = installation.directory.last_good
-        for name in copies.names().difference(fleet.accounts, fleet.on_last_good, leaving.accepted):
-            if (copy := copies.account(name)) is None or copy.directory not in leaving.accepted:
+        for name in copies.names().difference(fleet.accounts, fleet.on_last_good, removals.accepted):
+            if (copy := copies.account(name)) is None or copy.directory not in removals.accepted:
                 copies.forget(name)
-        _forget_results(installation, fleet, leaving)
+        _forget_results(installation, fleet, removals)
     if now != decided:
         decisions.save(installation.state, now)
 
 
-def _forget_results(installation: Installation, fleet: Fleet, leaving: Removals) -> None:
-    """Of what is no job any more."""
+def _forget_results(installation: Installation, fleet: Fleet, removals: Removals) -> None:
+    """Delete the results of jobs that no longer exist."""
     results = installation.records.results
     if not (names := results.names()):
         return
-    jobs, staying = jobs_of(fleet), {*fleet.on_last_good, *leaving.accepted, *leaving.waiting}
+    jobs, preserved = jobs_of(fleet), {*fleet.on_last_good, *removals.accepted, *removals.waiting}
     for name in names:
         path = path_of(name)
-        if path not in jobs and tree.directory_of(path) not in staying:
+        if path not in jobs and tree.directory_of(path) not in preserved:
             results.forget(name)
 
 
 def _remember_quotas(installation: Installation, last: Comparison) -> None:
-    """What was lifted is nobody's of ours any more; what was there already as it is sold now, is from now on."""
+    """Store which quotas are ours: not those that were lifted, but also those that already were as sold."""
     known, now = last.observed.quotas.applied, applied_after(last.desired.quotas, last.observed.quotas)
     if now != known:
         installation.applied_quotas.save(now)
 
 
-def _remember_network(installation: Installation, there: bool) -> None:
-    """Before the first address is added, and when the last is gone."""
+def _remember_network(installation: Installation, in_use: bool) -> None:
+    """Store that the machine has addresses of ours: before the first is added, until the last is gone."""
     decided = decisions.load(installation.state)
-    if decided.network != there:
-        decisions.save(installation.state, decided._replace(network=there))
+    if decided.network != in_use:
+        decisions.save(installation.state, decided._replace(network=in_use))
 
 
-def circumstances(fleet: Fleet, seen: Comparison) -> dict[str, object]:
+def circumstances(fleet: Fleet, comparison: Comparison) -> dict[str, object]:
+    """What `diff --json` and `reconcile --json` say beside the steps."""
     return {
         "complaints": [complaint_data(complaint) for complaint in fleet.complaints],
         "kept": dict(fleet.on_last_good),
-        "broken": {name: it.text or it.what for name, it in fleet.broken.items()},
-        "waiting": dict(seen.removals.waiting),
-        "unmet": dict(seen.desired.unmet),
-        "late": dict(seen.desired.late),
+        "broken": {name: trouble.text or trouble.what for name, trouble in fleet.broken.items()},
+        "waiting": dict(comparison.removals.waiting),
+        "unmet": dict(comparison.desired.unmet),
+        "late": dict(comparison.desired.late),
         "not_enforced": fleet.not_enforced(),
     }
 
 
 def report_data(fleet: Fleet, report: Report) -> dict[str, object]:
+    """The report as `reconcile --json` prints it."""
     return {
         "outcomes": [outcome_data(outcome) for outcome in report.outcomes],
         "remaining": [outcome_data(outcome) for outcome in report.remaining],

@@ -1,7 +1,7 @@
-"""Whether the network keeps its promises: really tried, by short-lived processes of the customers' own uids.
+"""Tests the promises of the network with real connections, made by short-lived processes with the customers' uids.
 
-Each customer is played by a player, who serves, knocks and tries to take what is another's. Who was heard is asked of
-the servers, not of those who knocked.
+Each customer has one such process. It listens on the account's addresses, connects to those of others, and tries to
+bind them. Whether a connection arrived is asked of the process that listens, not of the one that connected.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,11 +15,11 @@ from paas_isolate.model.network import Grant, Rules
 
 KINDS = ("tcp", "udp")
 _PORTS = 3
-"""So many are tried where one is to be had by all."""
+"""How many ports are tried to find one that all processes can listen on."""
 
 
 class NetworkCheck(NamedTuple):
-    """`tried` counts the attempts; `broken` has a sentence for each that did not end as it must."""
+    """The test of one promise. `tried` counts the attempts; `broken` has a sentence for each that ended wrongly."""
 
     name: str
     tried: int
@@ -31,37 +31,40 @@ class NetworkCheck(NamedTuple):
 
 
 class Participants(NamedTuple):
-    """Who plays: each customer's player with the account, and who else knocks."""
+    """The processes of the test: one for each customer, with its account, and others that only connect."""
 
     customers: tuple[tuple[ProbeProcess, Account], ...]
     others: tuple[ProbeProcess, ...]
 
     @property
     def all(self) -> tuple[ProbeProcess, ...]:
-        return (*(player for player, _ in self.customers), *self.others)
+        return (*(process for process, _ in self.customers), *self.others)
 
 
 def run_checks(
     fleet: Fleet, rules: Rules, accounts: Sequence[Account], leaves: Mapping[str, str]
 ) -> tuple[NetworkCheck, ...]:
-    """`leaves` are absolute cgroups by account, for who must be there to be governed. OSError when no process can be
-    started."""
+    """Test all promises between `accounts`, and with the front ends and nobody.
+
+    `leaves` has absolute paths of cgroups by account name, for accounts whose process must be in its leaf to be
+    governed. Raises OSError when a process cannot be started or ends early.
+    """
     with ExitStack() as stack:
-        customers = tuple(_played(stack, account, leaves.get(account.name, "")) for account in accounts)
-        some = next(iter(leaves.values()), "")  # it is the uid that counts
+        customers = tuple(_start(stack, account, leaves.get(account.name, "")) for account in accounts)
+        leaf = next(iter(leaves.values()), "")  # any leaf: the others are governed by their uid
         uids = sorted({NOBODY, *fleet.frontends} - _uids(accounts))
-        others = tuple(stack.enter_context(ProbeProcess(uid, some)) for uid in uids)
-        troupe = Participants(customers, others)
-        knocks = _knocks(troupe, rules)
+        others = tuple(stack.enter_context(ProbeProcess(uid, leaf)) for uid in uids)
+        participants = Participants(customers, others)
+        attempts = _connect_all(participants, rules)
         return (
-            _reached(knocks, "who may connect is heard", may=True),
-            _reached(knocks, "who may not connect is not heard", may=False),
-            _taken(troupe),
-            *_localhost(troupe),
+            _reached(attempts, "who may connect is heard", may=True),
+            _reached(attempts, "who may not connect is not heard", may=False),
+            _bind_all(participants),
+            *_localhost(participants),
         )
 
 
-def _played(stack: ExitStack, account: Account, leaf: str) -> tuple[ProbeProcess, Account]:
+def _start(stack: ExitStack, account: Account, leaf: str) -> tuple[ProbeProcess, Account]:
     uid = account.uids.get(account.owner, min(account.uids.values()))  # an owner may be exempt
     return stack.enter_context(ProbeProcess(uid, leaf)), account
 
@@ -70,82 +73,88 @@ def _uids(accounts: Iterable[Account]) -> set[int]:
     return {uid for account in accounts for uid in account.uids.values()}
 
 
-class _Tried(NamedTuple):
-    by: ProbeProcess
-    knock: Probe
+class _Attempt(NamedTuple):
+    client: ProbeProcess
+    probe: Probe
     may: bool
     heard: bool
 
 
-def _knocks(troupe: Participants, rules: Rules) -> tuple[_Tried, ...]:
-    """Everybody at every address of every customer, by TCP and UDP."""
-    knocks: dict[ProbeProcess, list[Probe]] = {
-        player: [Probe(address, player.serve(address, kind), kind) for address in account.addresses for kind in KINDS]
-        for player, account in troupe.customers
+def _connect_all(participants: Participants, rules: Rules) -> tuple[_Attempt, ...]:
+    """Each process connects to every address of every customer, by TCP and UDP."""
+    by_server: dict[ProbeProcess, list[Probe]] = {
+        server: [Probe(address, server.serve(address, kind), kind) for address in account.addresses for kind in KINDS]
+        for server, account in participants.customers
     }
-    everywhere = [knock for some in knocks.values() for knock in some]
-    for player in troupe.all:
-        player.knock(everywhere)
+    probes = [probe for own in by_server.values() for probe in own]
+    for client in participants.all:
+        client.knock(probes)
     grants = rules.owners | rules.peers
     allowed = {
-        knock: {by.uid for by in troupe.all if by.uid in rules.frontends or Grant(by.uid, knock.address) in grants}
-        for knock in everywhere
+        probe: {
+            client.uid
+            for client in participants.all
+            if client.uid in rules.frontends or Grant(client.uid, probe.address) in grants
+        }
+        for probe in probes
     }
-    heard = {knock: player.heard(knock, allowed[knock]) for player, some in knocks.items() for knock in some}
+    heard = {probe: server.heard(probe, allowed[probe]) for server, own in by_server.items() for probe in own}
     return tuple(
-        _Tried(by, knock, by.uid in allowed[knock], by.uid in heard[knock]) for by in troupe.all for knock in everywhere
+        _Attempt(client, probe, client.uid in allowed[probe], client.uid in heard[probe])
+        for client in participants.all
+        for probe in probes
     )
 
 
-def _reached(tried: Iterable[_Tried], name: str, *, may: bool) -> NetworkCheck:
-    some = [it for it in tried if it.may == may]
+def _reached(attempts: Iterable[_Attempt], name: str, *, may: bool) -> NetworkCheck:
+    chosen = [attempt for attempt in attempts if attempt.may == may]
     was = "was heard" if not may else "was not heard"
-    wrong = (f"uid {it.by.uid} {was} at {it.knock}" for it in some if it.heard != may)
-    return NetworkCheck(name, len(some), tuple(wrong))
+    wrong = (f"uid {attempt.client.uid} {was} at {attempt.probe}" for attempt in chosen if attempt.heard != may)
+    return NetworkCheck(name, len(chosen), tuple(wrong))
 
 
-def _taken(troupe: Participants) -> NetworkCheck:
-    """Nobody can bind what is another's, which would keep its owner out."""
+def _bind_all(participants: Participants) -> NetworkCheck:
+    """Nobody can bind an address of another account, which would take the port from its owner."""
     tried, broken = 0, []
-    for player in troupe.all:
-        for owner, account in troupe.customers:
-            if owner.uid == player.uid or player.uid in account.uids.values():
+    for process in participants.all:
+        for owner, account in participants.customers:
+            if owner.uid == process.uid or process.uid in account.uids.values():
                 continue
             for address in (*account.addresses, f"::ffff:{account.addresses[0]}"):
                 for kind in KINDS:
                     tried += 1
-                    if player.take(address, kind):
-                        broken.append(f"uid {player.uid} could bind {address} by {kind}")
+                    if process.take(address, kind):
+                        broken.append(f"uid {process.uid} could bind {address} by {kind}")
     return NetworkCheck("nobody serves on another's address", tried, tuple(broken))
 
 
-def _localhost(troupe: Participants) -> Iterator[NetworkCheck]:
-    """One port for all, by localhost: each is heard at home, and nowhere else."""
+def _localhost(participants: Participants) -> Iterator[NetworkCheck]:
+    """All listen on one port of localhost and connect to it: each reaches itself, and no other."""
     tried, broken = 0, []
-    own = [player for player, account in troupe.customers if account.loopback != "shared"]
-    for asked in ("127.0.0.1", "::1"):
-        knocks = _served_alike(own, asked)
-        for player, knock in knocks.items():
-            player.knock([knock])
-        heard = {player: player.heard(knock, {player.uid}) for player, knock in knocks.items()}
-        for player in own:
+    own = [process for process, account in participants.customers if account.loopback != "shared"]
+    for address in ("127.0.0.1", "::1"):
+        probes = _listen_on_one_port(own, address)
+        for process, probe in probes.items():
+            process.knock([probe])
+        heard = {process: process.heard(probe, {process.uid}) for process, probe in probes.items()}
+        for process in own:
             tried += 1
-            if heard[player] != {player.uid}:
-                broken.append(f"uid {player.uid} at {asked} was heard by others, or heard {sorted(heard[player])}")
+            if heard[process] != {process.uid}:
+                broken.append(f"uid {process.uid} at {address} was heard by others, or heard {sorted(heard[process])}")
     yield NetworkCheck("localhost is one's own", tried, tuple(broken))
     pairs = list(permutations(own, 2))
     same = [f"uids {a.uid} and {b.uid} cannot both have a port" for a, b in pairs if a.port != b.port]
     yield NetworkCheck("two serve at the same port of localhost", len(pairs), tuple(same))
 
 
-def _served_alike(own: Iterable[ProbeProcess], address: str) -> dict[ProbeProcess, Probe]:
-    """All at one port; another one is tried where a server of an earlier attempt happens to have it."""
-    knocks: dict[ProbeProcess, Probe] = {}
+def _listen_on_one_port(processes: Iterable[ProbeProcess], address: str) -> dict[ProbeProcess, Probe]:
+    """Each process listens on the same port. Another port is tried when one of them already listens on it."""
+    probes: dict[ProbeProcess, Probe] = {}
     for _ in range(_PORTS):
         port = 0
-        for player in own:
-            knocks[player] = Probe(address, player.serve(address, "tcp", port), "tcp")
-            port = port or player.port
-        if all(knock.port for knock in knocks.values()):
+        for process in processes:
+            probes[process] = Probe(address, process.serve(address, "tcp", port), "tcp")
+            port = port or process.port
+        if all(probe.port for probe in probes.values()):
             break
-    return knocks
+    return probes

@@ -1,4 +1,4 @@
-"""Bringing logins to the module, and taking them away from it: tried before, tried after, put back when it fails."""
+"""Switches the PAM module on for logins. Sessions are tried before and after; a failure restores the old files."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,15 +15,16 @@ from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import Doors
 
 SERVICE = "sshd"
-"""What a trial plays."""
+"""The PAM service of a trial session."""
 
 _LOGIN_UID = "/proc/self/loginuid"
 _NOBODY = 2**32 - 1
-"""A login uid that was never set (proc_pid_loginuid(5))."""
+"""The value of a login uid that was never set (proc_pid_loginuid(5))."""
 
 
 class Trial(NamedTuple):
-    """One session that was tried. `where` are the stacks it went through; `wrong` says what is not as it must be."""
+    """One session that was tried. `where` names the stack that it went through; `wrong` says what is wrong with it, or
+    is ''."""
 
     user: str
     where: str
@@ -33,14 +34,14 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What a trial needs to know of this one: `inside` tells a cgroup of the hierarchy in words of the tree, `doors`
-    are those that should be there."""
+    """What a trial needs to know of this machine. `inside` turns an absolute cgroup path into a path of the tree; one
+    outside the tree keeps its leading `/`. `doors` are the desired doors."""
 
     fleet: Fleet
     inside: Callable[[str], str]
     doors: Doors
     text: str
-    """The profile."""
+    """The pam-auth-update profile."""
 
 
 def trial_context(
@@ -52,25 +53,27 @@ def trial_context(
     held: frozenset[str],
     open_on_failure: bool,
 ) -> TrialContext:
-    """`doors` is the directory of the doors, `held` are frozen accounts and services."""
-    of = profile.options(fleet, root, doors, open_on_failure=open_on_failure)
-    return TrialContext(fleet, inside, desired_doors(fleet, held), profile.text(profile.lines(of, fleet.host.exempt)))
+    """`root` is the absolute path of the tree, `doors` the directory of the doors; `held` names the frozen accounts and
+    services by directory."""
+    options = profile.options(fleet, root, doors, open_on_failure=open_on_failure)
+    text = profile.text(profile.lines(options, fleet.host.exempt))
+    return TrialContext(fleet, inside, desired_doors(fleet, held), text)
 
 
 def check_administrators(fleet: Fleet, name_of: Callable[[int], str]) -> None:
-    """HostError when whoever runs this would be confined by it, and could be shut out."""
-    for way, uid in _at_work():
+    """Raise HostError when the administrator at work would be confined at the next login, and so could be shut out."""
+    for way, uid in _administrators():
         if fleet.governs(uid):
             name = name_of(uid)
             raise HostError(
                 f"you came in by {way} as {name} (uid {uid}), who is not exempt: confined at the next login",
-                hint=f"write {name} into users.exempt of config.yaml, or let {name} join a group that stands there "
+                hint=f"add {name} to users.exempt in config.yaml, or to one of its groups "
                 f"({', '.join(fleet.host.exempt) or 'none'})",
             )
 
 
-def _at_work() -> Iterator[tuple[str, int]]:
-    """Who runs this, by how that is known: by sudo, and by the login that all began with."""
+def _administrators() -> Iterator[tuple[str, int]]:
+    """The uids of whoever runs this, with how each is known: from sudo, and from the login of this session."""
     if (uid := os.environ.get("SUDO_UID", "")).isdigit():
         yield "sudo", int(uid)
     with suppress(OSError, ValueError), open(_LOGIN_UID, encoding="ascii") as file:
@@ -78,33 +81,34 @@ def _at_work() -> Iterator[tuple[str, int]]:
             yield "a login", first
 
 
-def customer(on: TrialContext) -> tuple[int, str] | None:
-    """Uid and name of a customer who may log in: of the account that comes first by name. None where nobody may."""
-    for _, account in sorted(on.fleet.accounts.items()):
+def customer(context: TrialContext) -> tuple[int, str] | None:
+    """Uid and name of a customer who may log in, from the first account by name. None when nobody may."""
+    for _, account in sorted(context.fleet.accounts.items()):
         for user, uid in sorted(account.uids.items()):
-            if on.fleet.governs(uid) and not tree.is_closed(_door(on, uid, SERVICE)):
+            if context.fleet.governs(uid) and not tree.is_closed(_door(context, uid, SERVICE)):
                 return uid, user
     return None
 
 
-def try_candidate(on: TrialContext) -> Iterator[Trial]:
-    """The stacks as they would be, before a live one is touched: of people at a terminal, and of the others."""
-    for name, text in auth_update.rehearse(on.text).items():
-        yield from _sessions(on, f"the new {name}", session.only_sessions(text))
+def try_candidate(context: TrialContext) -> Iterator[Trial]:
+    """Try sessions with the new stacks before they are installed: the interactive one and the other."""
+    for name, text in auth_update.rehearse(context.text).items():
+        yield from _sessions(context, f"the new {name}", session.only_sessions(text))
 
 
-def try_live(on: TrialContext) -> Iterator[Trial]:
-    """The stacks that logins pass now."""
+def try_live(context: TrialContext) -> Iterator[Trial]:
+    """Try sessions with the stacks that are installed now."""
     for name in auth_update.STACKS:
-        yield from _sessions(on, name, f"@include {auth_update.CONFIG}/{name}\n")
+        yield from _sessions(context, name, f"@include {auth_update.CONFIG}/{name}\n")
 
 
-def switch_on(on: TrialContext, tell: Callable[[Trial], None]) -> None:
-    """HostError when a session is not as it must be; the files are as they were then."""
+def switch_on(context: TrialContext, tell: Callable[[Trial], None]) -> None:
+    """Install the new stacks and try them; `tell` is called with each trial. Raises HostError when a session is wrong.
+    After any exception the old files are back."""
     before = auth_update.keep()
     try:
-        auth_update.switch_on(on.text)
-        for trial in try_live(on):
+        auth_update.switch_on(context.text)
+        for trial in try_live(context):
             tell(trial)
             check(trial)
     except BaseException:
@@ -113,38 +117,39 @@ def switch_on(on: TrialContext, tell: Callable[[Trial], None]) -> None:
 
 
 def check(trial: Trial) -> None:
+    """Raise HostError when something is wrong with the trial."""
     if trial.wrong:
         raise HostError(f"a session of {trial.user} through {trial.where}: {trial.wrong}", hint="nothing was changed")
 
 
-def _sessions(on: TrialContext, where: str, lines: str) -> Iterator[Trial]:
+def _sessions(context: TrialContext, where: str, lines: str) -> Iterator[Trial]:
     with session.stack(SERVICE, lines) as confdir:
-        found = session.open_session(SERVICE, "root", confdir)
-        yield Trial("root", where, found, _wrong_for_root(on, found))
-        if chosen := customer(on):
+        opened = session.open_session(SERVICE, "root", confdir)
+        yield Trial("root", where, opened, _wrong_for_root(context, opened))
+        if chosen := customer(context):
             uid, user = chosen
-            found = session.open_session(SERVICE, user, confdir)
-            yield Trial(user, where, found, wrong_for(on, uid, found, SERVICE))
+            opened = session.open_session(SERVICE, user, confdir)
+            yield Trial(user, where, opened, wrong_for(context, uid, opened, SERVICE))
 
 
-def _wrong_for_root(on: TrialContext, found: Session) -> str:
-    if found.answer:
-        return f"does not open: {found.reason} {found.said}".rstrip()
-    where = on.inside(found.cgroup)
+def _wrong_for_root(context: TrialContext, opened: Session) -> str:
+    if opened.answer:
+        return f"does not open: {opened.reason} {opened.said}".rstrip()
+    where = context.inside(opened.cgroup)
     return "" if where.startswith("/") else f"is in {where}, where only customers belong"
 
 
-def _door(on: TrialContext, uid: int, service: str) -> str:
-    """Where a login of a customer's uid leads, as pam/module/door.c looks it up."""
-    return on.doors.get(f"{uid}.{service}") or on.doors[str(uid)]
+def _door(context: TrialContext, uid: int, service: str) -> str:
+    """The leaf that a login of a customer enters. The order is that of pam/module/door.c."""
+    return context.doors.get(f"{uid}.{service}") or context.doors[str(uid)]
 
 
-def wrong_for(on: TrialContext, uid: int, found: Session, service: str) -> str:
-    """What is wrong with a session of a customer's; '' when it is where it belongs."""
-    leaf = _door(on, uid, service)
+def wrong_for(context: TrialContext, uid: int, opened: Session, service: str) -> str:
+    """What is wrong with a session of a customer; '' when it is in its leaf, or refused as it must be."""
+    leaf = _door(context, uid, service)
     if tree.is_closed(leaf):
-        return "" if found.answer else "opens, though nobody may log in there now: it is suspended or frozen"
-    if found.answer:
-        return f"does not open: {found.reason} {found.said}".rstrip()
-    where = on.inside(found.cgroup)
+        return "" if opened.answer else "opens, though the account is suspended or frozen"
+    if opened.answer:
+        return f"does not open: {opened.reason} {opened.said}".rstrip()
+    where = context.inside(opened.cgroup)
     return "" if where == leaf else f"is in {where}; expected {leaf}"

@@ -1,4 +1,4 @@
-"""Ending processes, when an administrator says so: asked first, then killed, and nothing survives."""
+"""Ends all processes of cgroups on an administrator's order: SIGTERM, time to end, then SIGKILL."""
 
 import time
 from collections.abc import Collection, Iterator
@@ -10,21 +10,23 @@ from paas_isolate.linux.process import pidfd
 from paas_isolate.model import tree
 
 _PAUSE = 0.02
+"""Seconds between two looks."""
 _KILL_SECONDS = 10.0
 _PROMPT = 0.2
-"""Seconds after which what was killed, and has all the CPU time that it needs, has ended."""
+"""Seconds in which killed processes end that get all the CPU time that they need."""
 _ONE_CORE = "100000 100000"
+"""cpu.max: 100 ms of every 100 ms (cgroup-v2.rst)."""
 
 
 def terminate(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> int:
-    """SIGTERM to the customers' processes below `paths`, `grace` seconds to leave, then cgroup.kill.
+    """Send SIGTERM to the customers' processes below `paths`, wait up to `grace` seconds, then use cgroup.kill.
 
-    Returns how many processes were there. What root runs in a leaf (sshd's monitor) is not asked, for it ends
-    with its session; cgroup.kill takes it with the rest. HostError when something outlives even that.
+    Returns the number of processes at the beginning. Root's processes in a leaf (sshd's monitor) get no SIGTERM: they
+    end with their session, or by cgroup.kill. Raises HostError when processes remain ten seconds after that.
     """
-    there = {path: _pids(cgroups, path) for path in paths}
+    pids_by_path = {path: _pids(cgroups, path) for path in paths}
     if grace > 0:
-        for pids in there.values():
+        for pids in pids_by_path.values():
             for pid in pids:
                 pidfd.request_stop(pid)
         _wait(cgroups, paths, grace)
@@ -39,13 +41,13 @@ def terminate(cgroups: CgroupTree, paths: Collection[str], *, grace: float) -> i
             f"processes in {', '.join(sorted(left))} do not end even by SIGKILL",
             hint="they sleep in the kernel (state D): look at their disks, then at dmesg",
         )
-    return sum(map(len, there.values()))
+    return sum(map(len, pids_by_path.values()))
 
 
 @contextmanager
 def _one_core(cgroups: CgroupTree, paths: Collection[str]) -> Iterator[None]:
-    """To exit takes CPU time too, and cpu.max holds that back: accounts that are sold less than one core have one until
-    they are empty. Should this process be killed meanwhile, the next run sets what is sold: cpu.max differs then."""
+    """Raise cpu.max to one core where it is less: exiting needs CPU time too, and a lower limit delays it. If this
+    process is killed meanwhile, the next run finds that cpu.max differs, and corrects it."""
     accounts = {tree.account(tree.directory_of(path)) for path in paths}
     leaves = {f"{path}/{name}" for path in paths if tree.is_account(path) for name in cgroups.children(path)}
     was = {}
@@ -59,12 +61,12 @@ def _one_core(cgroups: CgroupTree, paths: Collection[str]) -> Iterator[None]:
         yield
     finally:
         for path, text in was.items():
-            with suppress(OSError):  # the account has gone
+            with suppress(OSError):  # the cgroup is gone
                 cgroups.write(path, "cpu.max", text)
 
 
 def _less_than_a_core(text: str) -> bool:
-    """See cgroup-v2.rst: `2000 100000`, or `max 100000`."""
+    """`text` is as in cpu.max (cgroup-v2.rst): `2000 100000`, or `max 100000`."""
     quota, _, period = text.partition(" ")
     return quota != "max" and int(quota) < int(period)
 
@@ -75,7 +77,7 @@ def _pids(cgroups: CgroupTree, path: str) -> list[int]:
 
 
 def _wait(cgroups: CgroupTree, paths: Collection[str], seconds: float) -> set[str]:
-    """The cgroups in which something still lives when the time is over, or none as soon as there is none."""
+    """Wait until the cgroups are empty, `seconds` at the most. Returns those that still have processes."""
     deadline = time.monotonic() + seconds
     while left := {path for path in paths if cgroups.populated(path)}:
         if time.monotonic() >= deadline:

@@ -1,7 +1,7 @@
-"""Quantities as people write them, and as they are shown back. One unit a kind; whoever refuses names it.
+"""Parses quantities as people write them, and formats them. Each kind has one unit, named in its function.
 
-Every `parse_*` takes the text of a YAML scalar and returns an exact integer, or raises ValueError with
-what was expected ("a size such as 512M").
+Every `parse_*` takes the text of a YAML scalar and returns an exact number (parse_cpu_set: a normalised text). It
+raises ValueError with what was expected, such as "a size such as 512M".
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 CPU_PERIOD = 100_000
-"""Microseconds: the period of cpu.max that all our quotas are told in (the kernel's default)."""
+"""Microseconds: the period of all our cpu.max quotas, and the kernel's default (cgroup-v2.rst, cpu.max)."""
 
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGTP]?)(?:i?B)?", re.ASCII)
@@ -21,7 +21,7 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 SIZE_LIMIT = 1 << 62
-"""Bytes: above this the kernel's page counters mean 'no limit', which must be said in words."""
+"""Bytes: from here on the kernel's page counters mean "no limit". Who wants that writes `unlimited`."""
 
 
 def parse_size(text: str) -> int:
@@ -42,7 +42,7 @@ def parse_percent(text: str) -> Decimal:
 
 
 def parse_cpu(text: str) -> int:
-    """Microseconds of CPU time a period of 100 ms, from percent of one core (`150%`) or cores (`1.5`)."""
+    """Microseconds of CPU time in each period of 100 ms, from percent of one core (`150%`) or cores (`1.5`)."""
     if text.endswith("%"):
         return int(parse_percent(text) * CPU_PERIOD / 100)
     if not _CORES.fullmatch(text):
@@ -65,16 +65,16 @@ def parse_duration(text: str) -> int:
 
 
 def parse_cpu_set(text: str) -> str:
-    """The kernel's list format, normalised as it prints it back: `3,0-2` becomes `0-3` (cpuset(7))."""
-    return _told(_runs(text))
+    """A list of cores as the kernel prints it back: `3,0-2` becomes `0-3` (cpuset(7), "List format")."""
+    return _list_format(_runs(text))
 
 
 def cores_without(text: str, others: str) -> str:
-    """The cores of one list that are not in another: `0-8` without `0-3` is `4-8`; "" when all are."""
+    """The cores of `text` that are not in `others`: `0-8` without `0-3` is `4-8`; "" when none is left."""
     left = _runs(text)
     for first, last in _runs(others):
         left = [piece for run in left for piece in _outside(run, first, last)]
-    return _told(left)
+    return _list_format(left)
 
 
 def _outside(run: tuple[int, int], first: int, last: int) -> list[tuple[int, int]]:
@@ -83,7 +83,7 @@ def _outside(run: tuple[int, int], first: int, last: int) -> list[tuple[int, int
 
 
 def _runs(text: str) -> list[tuple[int, int]]:
-    """First and last core of each run, apart and in order. None is expanded: one may be named a thousand times."""
+    """First and last core of each run, sorted, without overlap. Not expanded: hostile text may name many cores."""
     joined: list[tuple[int, int]] = []
     for low, high in sorted(map(_run, set(text.split(",")))):
         if joined and low <= joined[-1][1] + 1:
@@ -101,12 +101,12 @@ def _run(part: str) -> tuple[int, int]:
     return low, high
 
 
-def _told(runs: Iterable[tuple[int, int]]) -> str:
+def _list_format(runs: Iterable[tuple[int, int]]) -> str:
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
 
 
 def format_size(size: int) -> str:
-    """Bytes as people read them: exact where a power of 1024 divides them, one decimal elsewhere."""
+    """Bytes in the largest unit that fits: `512M` when that is exact, else with one decimal (`1.5G`)."""
     for unit, power in reversed(_POWERS.items()):
         whole = 1024**power
         if size >= whole:
@@ -115,12 +115,12 @@ def format_size(size: int) -> str:
 
 
 def format_cpu(quota: int) -> str:
-    """Microseconds a period as percent of one core."""
+    """Microseconds in each CPU_PERIOD as percent of one core: `150%`."""
     return f"{Decimal(quota) * 100 / CPU_PERIOD:.10g}%"
 
 
 def format_duration(milliseconds: int) -> str:
-    """The largest unit that divides it."""
+    """Milliseconds in the largest unit that divides them: `90s`, `2m`."""
     for unit, size in reversed(_MILLISECONDS.items()):
         if milliseconds >= size and milliseconds % size == 0:
             return f"{milliseconds // size}{unit}"

@@ -1,4 +1,4 @@
-"""Kernel -> figures: what one cgroup uses at this moment, and which limits it has hit; and who sees what is past."""
+"""Reads from the kernel what a cgroup uses now, which limits it has hit, and which processes keep an old view."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -9,6 +9,7 @@ from paas_isolate.changes.conditions import Condition
 from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
+from paas_isolate.linux.quota.calls import DiskQuotas
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.knobs import DEFAULTS, FREEZE
@@ -19,9 +20,12 @@ from paas_isolate.units import format_size
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Bytes, processes, and microseconds of CPU time since the cgroup was made; None where the kernel does not
-    tell. `killed` counts victims of memory.max, `refused` forks above pids.max, `throttled` periods of cpu.max
-    in which it had to wait (cgroup-v2.rst: memory.events, pids.events, cpu.stat)."""
+    """The use of one cgroup. `memory`, `read` and `written` are bytes, `cpu` is microseconds; `memory` and `pids` are
+    of this moment, all others since the cgroup was made. None: the kernel has no such file or entry.
+
+    `killed` counts victims of memory.max, `refused` forks above pids.max, `throttled` the periods in which cpu.max made
+    it wait (cgroup-v2.rst: memory.events oom_kill, pids.events max, cpu.stat nr_throttled).
+    """
 
     memory: int | None
     pids: int | None
@@ -36,7 +40,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class CgroupStatus:
-    """One cgroup as it is shown."""
+    """One cgroup as `status` and `me` show it."""
 
     name: str
     path: str
@@ -44,10 +48,10 @@ class CgroupStatus:
     knobs: Knobs
     use: Usage
     service: Condition | None = None
-    """How it stands with the program that paas-isolate runs there."""
+    """The state of the program that paas-isolate runs there, if any."""
 
     def data(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """As JSON shows it."""
         return {**asdict(self), "service": self.service._asdict() if self.service else None}
 
 
@@ -59,14 +63,16 @@ def lines(
     state: str = "",
     conditions: Mapping[str, Condition] | None = None,
 ) -> Iterator[CgroupStatus]:
-    """An account and those of its services that have a cgroup. Where no `state` is given, the freezer tells, and for
-    a program that paas-isolate runs its condition, by its leaf."""
-    paths = {tree.account(directory): directory, **{tree.leaf(directory, it): it for it in services}}
+    """The account's cgroup and those of its services, as far as they exist.
+
+    Each has the `state` that is given; without one, `frozen`, or the state in `conditions` (by leaf), or `ok`.
+    """
+    leaves = {tree.leaf(directory, service): service for service in services}
     frozen = False
-    for path, name in paths.items():
-        if (seen := cgroups.look(path, tuple(DEFAULTS))) is None:
+    for path, name in {tree.account(directory): directory, **leaves}.items():
+        if (observed := cgroups.look(path, tuple(DEFAULTS))) is None:
             continue
-        knobs, _ = seen
+        knobs, _ = observed
         frozen = frozen or (tree.is_account(path) and knobs.get(FREEZE) == "1")
         service = (conditions or {}).get(path)
         own = state or ("frozen" if frozen or knobs.get(FREEZE) == "1" else service.state if service else "ok")
@@ -74,20 +80,18 @@ def lines(
 
 
 def disk_uses(account: Account) -> Iterator[str]:
-    """Of each user, sold or not: an administrator may have set a limit."""
+    """A sentence for each user: disk space and files used, and their quota, whether or not it is ours."""
     yield from disk_uses_at(account.home, account.uids)
-    many = len(account.uids)
-    if account.disk and many > 1:
-        yield f"a quota of the disk is each user's: all {many} together may have {many} times as much"
+    number = len(account.uids)
+    if account.disk and number > 1:
+        yield f"the disk quota is for each user: all {number} together may use {number} times as much"
 
 
 def disk_uses_at(home: str, uids: Mapping[str, int]) -> Iterator[str]:
-    """Where the file system of a home keeps count of users, as quotas need it."""
-    from paas_isolate.linux.quota.calls import DiskQuotas  # only who asks for one account pays for it
-
+    """A sentence for each user, if the file system of `home` has user quotas; nothing otherwise."""
     quotas = DiskQuotas()
     for user, uid in sorted(uids.items()):
-        with suppress(HostError, OSError):  # that it cannot be had, if it was sold, has been told
+        with suppress(HostError, OSError):  # a quota that is sold but cannot be set is reported by reconcile
             yield f"disk of {user}: {disk_use(quotas.usage(home, uid))}"
 
 
@@ -98,25 +102,25 @@ def disk_use(usage: QuotaUsage) -> str:
 
 
 class LimitCounters(NamedTuple):
-    """How often limits were hit since the cgroup was made, as in Use."""
+    """How often limits were hit since the cgroup was made, as in Usage."""
 
     killed: int = 0
     refused: int = 0
     throttled: int = 0
 
 
-_STRUCK = ("memory.events", "pids.events", "cpu.stat")
+_COUNTER_FILES = ("memory.events", "pids.events", "cpu.stat")
 
 
 def limit_counters(cgroups: CgroupTree, path: str) -> LimitCounters:
-    """Of a cgroup: all 0 where it is not there, or the kernel does not tell."""
-    found, _ = cgroups.look(path, _STRUCK) or ({}, ())
-    memory, pids, cpu = (_pairs(found.get(name)) for name in _STRUCK)
+    """The counters of a cgroup; 0 when the cgroup or the kernel's file does not exist."""
+    texts, _ = cgroups.look(path, _COUNTER_FILES) or ({}, ())
+    memory, pids, cpu = (_pairs(texts.get(name)) for name in _COUNTER_FILES)
     return LimitCounters(memory.get("oom_kill", 0), pids.get("max", 0), cpu.get("nr_throttled", 0))
 
 
 def usage(cgroups: CgroupTree, path: str) -> Usage:
-    """Figures of a cgroup with all that is below it."""
+    """The use of a cgroup and all cgroups below it."""
     cpu = _pairs(cgroups.read(path, "cpu.stat"))
     memory = cgroups.read(path, "memory.current")
     pids = cgroups.read(path, "pids.current")
@@ -135,26 +139,26 @@ def usage(cgroups: CgroupTree, path: str) -> Usage:
 
 
 def processes_in_old_view(fleet: Fleet, observed: ObservedWorld, only: str = "") -> dict[str, list[int]]:
-    """By account directory, its customers' processes that are in another mount namespace than the account's view: begun
-    before it was made or changed, by what passes no session of PAM, or in one that they have made for themselves."""
-    found: dict[str, list[int]] = {}
+    """Pids, by account directory, that are in another mount namespace than the account's view. They were started before
+    it was made or changed, or without a PAM session, or have made a namespace of their own."""
+    by_directory: dict[str, list[int]] = {}
     for path, pids in observed.members.items() if observed.views.namespaces else ():
         directory = tree.directory_of(path)
-        if (now := observed.views.namespaces.get(directory)) and only in ("", directory):
-            found.setdefault(directory, []).extend(pid for pid in pids if _sees_another(fleet, pid, now))
-    return {directory: sorted(pids) for directory, pids in found.items() if pids}
+        if (view := observed.views.namespaces.get(directory)) and only in ("", directory):
+            by_directory.setdefault(directory, []).extend(pid for pid in pids if _is_outside(fleet, pid, view))
+    return {directory: sorted(pids) for directory, pids in by_directory.items() if pids}
 
 
-def _sees_another(fleet: Fleet, pid: int, now: int) -> bool:
+def _is_outside(fleet: Fleet, pid: int, view: int) -> bool:
     uid = procfs.effective_uid(pid)
-    return uid is not None and fleet.governs(uid) and procfs.mount_namespace(pid) not in (0, now)
+    return uid is not None and fleet.governs(uid) and procfs.mount_namespace(pid) not in (0, view)
 
 
 def _pairs(text: str | None) -> dict[str, int]:
-    """`name value` lines."""
+    """Flat keyed lines, `name value` (cgroup-v2.rst, "Format")."""
     return {name: int(value) for name, value in (line.split() for line in (text or "").splitlines())}
 
 
 def _equations(line: str) -> dict[str, int]:
-    """`254:0 rbytes=1 wbytes=2` without the device."""
+    """A nested keyed line, `254:0 rbytes=1 wbytes=2`, without its device (cgroup-v2.rst, "Format")."""
     return {name: int(value) for name, _, value in (word.partition("=") for word in line.split()[1:])}

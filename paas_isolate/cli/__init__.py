@@ -1,4 +1,4 @@
-"""Words in, words out: the only place that prints or exits. One file a family of verbs.
+"""The command line: the only package that prints or exits. One module for each family of commands.
 
-Nothing here decides; every command opens the desk, asks a room below, and tells the answer.
+A command opens the installation, calls a package of a lower layer, and prints the result. It decides nothing itself.
 """

@@ -1,4 +1,4 @@
-"""check and schema: the YAML, without looking at the kernel."""
+"""check and schema: the YAML alone, without the kernel."""
 
 import click
 
@@ -9,6 +9,7 @@ from paas_isolate.exits import Exit
 from paas_isolate.full_pass import complaint_data
 from paas_isolate.installation import Installation
 from paas_isolate.model.account import Fleet, Host
+from paas_isolate.spec.schema import schema as json_schema
 from paas_isolate.text import counted
 
 
@@ -16,13 +17,13 @@ from paas_isolate.text import counted
 @as_json
 @click.pass_obj
 def check(installation: Installation, as_json: bool) -> int:
-    """Read every specification and say what is wrong with it. Changes nothing, needs no root.
+    """Read every specification and report what is wrong. Changes nothing and needs no root.
 
-    Exit status 2 when something is wrong; warnings alone leave it 0.
+    Exit status 2 when something is wrong, 0 when there are only warnings.
     """
     try:
         fleet = installation.directory.located(installation.fleet())
-    except SpecError as error:  # config.yaml is wrong and never was right: nothing else can be read
+    except SpecError as error:  # config.yaml is wrong and has no last good copy: no account can be read
         if not as_json:
             raise
         fleet = Fleet(Host(), {}, complaints=error.complaints)
@@ -33,9 +34,9 @@ def check(installation: Installation, as_json: bool) -> int:
         output.complain(fleet)
         output.tell_reserved(fleet)
         accounts = counted(len(fleet.accounts), "account")
-        warned = len(fleet.complaints) - len(mistakes)
-        well = f"{accounts}: all right" + (f", but for {counted(warned, 'warning')}" if warned else "")
-        output.line(f"{accounts}, {counted(len(mistakes), 'mistake')}" if mistakes else well)
+        warnings = len(fleet.complaints) - len(mistakes)
+        all_right = f"{accounts}: all right" + (f", but for {counted(warnings, 'warning')}" if warnings else "")
+        output.line(f"{accounts}, {counted(len(mistakes), 'mistake')}" if mistakes else all_right)
     if fleet.broken:
         return Exit.ERROR
     return Exit.WRONG if mistakes or fleet.on_last_good or fleet.removal_blocked else Exit.CONVERGED
@@ -44,9 +45,7 @@ def check(installation: Installation, as_json: bool) -> int:
 @click.command()
 def schema() -> int:
     """Print the YAML language as JSON Schema, for editors and panels."""
-    from paas_isolate.spec.schema import schema as described
-
-    output.print_json(described())
+    output.print_json(json_schema())
     return Exit.CONVERGED
 
 
@@ -55,6 +54,6 @@ def _data(fleet: Fleet) -> dict[str, object]:
         "accounts": sorted(fleet.accounts),
         "complaints": [complaint_data(complaint) for complaint in fleet.complaints],
         "kept": dict(fleet.on_last_good),
-        "broken": {name: it.text or it.what for name, it in fleet.broken.items()},
+        "broken": {name: trouble.text or trouble.what for name, trouble in fleet.broken.items()},
         "not_enforced": fleet.not_enforced(),
     }

@@ -1,4 +1,4 @@
-"""The command line as click reads it: global options, and each verb imported only when it is called."""
+"""The command line as click parses it: global options, and the commands, each imported only when it is called."""
 
 import importlib
 from io import StringIO
@@ -35,13 +35,13 @@ VERBS = {
     "doctor": "doctor",
     "version": "doctor",
 }
-"""Command -> the module of this package that has it."""
+"""Command -> the module of this package that defines it."""
 
 
 class LazyGroup(click.Group):
-    """A group that imports a verb's file when the verb is asked for: cron runs one of them every minute."""
+    """A group that imports the module of a command only when that command is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click names it)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click passes it by name)
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -55,28 +55,31 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="paas-isolate")
 @click.option("--etc", default=Installation().etc, metavar="DIR", help="Specifications (/etc/paas-isolate).")
-@click.option("--state", default=Installation().state, metavar="DIR", help="Memory (/var/lib/paas-isolate).")
+@click.option("--state", default=Installation().state, metavar="DIR", help="State (/var/lib/paas-isolate).")
 @click.option("--run", default=Installation().run, metavar="DIR", help="Lock and control socket (/run/paas-isolate).")
 @click.pass_context
 def paas_isolate(ctx: click.Context, etc: str, state: str, run: str) -> None:
-    """Confine every process of every customer of this machine, as its YAML says.
+    """Confine every process of every customer of this machine, as its YAML files say.
 
     Exit status: 0 converged; 1 error; 2 wrong usage or specification; 3 differences remain; 4 partly applied;
-    5 this host is unfit; 75 another run is at work.
+    5 this host is unfit; 75 another run holds the lock.
     """
     ctx.obj = Installation(etc, state, run)
 
 
 def invoke(words: list[str]) -> int:
-    """Carry out a command line, and give its exit status; what is wrong with the words is told here."""
+    """Run a command line and return its exit status. Wrong usage is reported on standard error.
+
+    Other errors (PaasError, OSError) are the caller's.
+    """
     try:
         status = paas_isolate.main(words, prog_name="paas-isolate", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except click.ClickException as wrong:
-        said = StringIO()
-        wrong.show(file=said)
-        output.lines(said.getvalue().rstrip("\n"), err=True)
+    except click.ClickException as error:
+        message = StringIO()
+        error.show(file=message)
+        output.lines(message.getvalue().rstrip("\n"), err=True)
         return Exit.WRONG
     except click.Abort:
         return 130

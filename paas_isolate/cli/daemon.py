@@ -1,4 +1,4 @@
-"""daemon: reconcile as soon as something differs, instead of every minute."""
+"""daemon: repair a difference as soon as it arises, instead of every minute."""
 
 import sys
 from contextlib import ExitStack
@@ -22,22 +22,22 @@ HOUR = 3600.0
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="One turn, and the end: reconcile.")
+@click.option("--once", is_flag=True, help="Make one pass and exit, like reconcile.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=1),
     default=HOUR,
     metavar="SECONDS",
     show_default=True,
-    help="Look at everything so often, though nothing is heard; a tenth more or less, by the machine.",
+    help="Time between whole passes without an event. Each machine adds or subtracts up to a tenth of it.",
 )
 @click.pass_obj
 def daemon(installation: Installation, once: bool, interval: float) -> int:
-    """Stay, and mend what differs as soon as it does: a file that is saved, a knob that is written by hand, a ruleset
-    that is flushed, a process outside. What is told by no event is found when everything is looked at.
+    """Run in the foreground and repair each difference at once: a saved file, a knob written by hand, a flushed
+    ruleset, a process outside its leaf. A whole pass finds what causes no event.
 
-    What was mended is told once, with who did it; whoever does the same more than three times a minute is left alone
-    for that minute, and named. SIGHUP: look at everything now. SIGTERM: end; nothing of a customer's changes.
+    Each repair is printed, with who caused it. After three repairs of one target in a minute, the daemon reports that
+    target and pauses its repair. SIGHUP: make a whole pass now. SIGTERM: end; customers' limits and processes stay.
     """
     need_root()
     if once:
@@ -45,11 +45,11 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         reporter = TerminalReporter()
-        resident = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
-        tell = resident.troubles.tell
-        answering = ControlVerbs(installation, resident.customers, resident.order, resident.troubles, reporter)
-        ears = [ContainedSource(it, tell) for it in (*resident.ears.all, *answering.ears(stack))]
-        resident.ears.following.append(answering.follow)
-        Loop(ContainedActions(resident, tell), ears, pulse=watchdog() / 2, alive=resident.alive).run()
+        actions = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
+        tell = actions.troubles.tell
+        verbs = ControlVerbs(installation, actions.customers, actions.order, actions.troubles, reporter)
+        sources = [ContainedSource(source, tell) for source in (*actions.ears.all, *verbs.ears(stack))]
+        actions.ears.following.append(verbs.follow)
+        Loop(ContainedActions(actions, tell), sources, pulse=watchdog() / 2, alive=actions.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED

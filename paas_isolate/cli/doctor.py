@@ -1,4 +1,4 @@
-"""doctor and version: is this host fit, and what runs here."""
+"""doctor and version: whether this host is fit, and which versions run."""
 
 import platform
 from dataclasses import asdict
@@ -29,8 +29,8 @@ def doctor(installation: Installation, as_json: bool) -> int:
         output.print_json([asdict(check) for check in checks])
     else:
         for check in checks:
-            found, *more = check.found.split("\n")
-            output.line(output.styled(f"{check.verdict:<8}", _COLOURS[check.verdict], f"{check.name}: {found}"))
+            first, *more = check.found.split("\n")
+            output.line(output.styled(f"{check.verdict:<8}", _COLOURS[check.verdict], f"{check.name}: {first}"))
             for text in (*more, check.mend):
                 if text:
                     output.line(f"{'':<8}  {text}")
@@ -39,7 +39,7 @@ def doctor(installation: Installation, as_json: bool) -> int:
 
 
 def _examined(installation: Installation) -> list[Check]:
-    """All checks; with a host of defaults where config.yaml cannot be used, which is then one of them."""
+    """All checks. When config.yaml cannot be used, that is one failed check, and the others assume its defaults."""
     examined = partial(examine, etc=installation.etc, state=installation.state, doors=installation.doors)
     try:
         return list(examined(installation.fleet()))

@@ -1,6 +1,7 @@
-"""freeze, stop and kill where not all is well: a full disk, a wrong file, another run that does not end.
+"""freeze, stop and kill when something else is broken: a full disk, a wrong file, another run that does not end.
 
-They act in the kernel first and remember afterwards. What they could not do is told, and costs exit status 4.
+They act in the kernel first and store the decision afterwards. What could not be done is printed; the exit status is
+then 4.
 """
 
 import os
@@ -25,15 +26,15 @@ from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 
 WAIT = 10.0
-"""Seconds for another run, after what cannot wait is done."""
+"""Seconds to wait for another run's lock. What is urgent has been done before."""
 
 
 class Emergency:
-    """`partly` is set when something could not be done. `fleet` is what is sold, or nothing where that cannot be read:
-    `known` tells which."""
+    """One emergency command. `partly` is True when something could not be done. `fleet` has the specifications; when
+    they cannot be read, it is empty and `known` is False. `noted` is False when the decision is in no file of /run."""
 
     def __init__(self, installation: Installation) -> None:
-        self._desk = installation
+        self._installation = installation
         self.partly = self.known = False
         self.noted = True
         self.fleet = Fleet(Host(), {})
@@ -42,7 +43,7 @@ class Emergency:
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """What goes wrong in it is told, `what` first, and is no reason to do nothing else."""
+        """Print a PaasError or OSError of the body after `what`, set `partly`, and go on."""
         try:
             yield
         except (PaasError, OSError) as error:
@@ -53,16 +54,16 @@ class Emergency:
         output.lines(f"{what}: {in_words(error)}", fg="yellow", err=True)
 
     def note(self, kind: str, target: str) -> None:
-        """So that every run knows it from now on, whoever holds the lock."""
+        """Write the decision to a file in /run, without the lock. Every run from now on reads it."""
         try:
-            self._desk.notes.add(kind, target)
+            self._installation.notes.add(kind, target)
         except OSError as error:
             self.noted = False
-            self.fail("not noted", error)
+            self.fail(f"not noted in {self._installation.notes.directory}", error)
 
     def freeze(self, cgroups: CgroupTree, path: str) -> bool:
-        """Close the doors and freeze, without the lock; whether it is frozen."""
-        doors = DoorDirectory(self._desk.doors, cgroups.root)
+        """Close the doors into the cgroup `path` and freeze it, without the lock. True when it is frozen."""
+        doors = DoorDirectory(self._installation.doors, cgroups.root)
         try:
             steps = [SetDoor(name, tree.closed(tree.directory_of(path)), to) for name, to in _open(doors, path)]
         except OSError as error:
@@ -74,58 +75,60 @@ class Emergency:
         return all(ended)
 
     def _tell(self, outcome: Outcome) -> bool:
-        """Whether it is done, or is a door alone."""
+        """Print the outcome. True when the step is done, or concerns only a door."""
         done = outcome.status is Status.DONE
         output.line(output.outcome_line(outcome), err=not done)
         self.partly = self.partly or not done
         return done or isinstance(outcome.step, SetDoor)
 
-    def finish(self, change: Callable[[Decisions], Decisions], turn: Callable[[], None]) -> None:
-        """Remember what was decided, and have a run do the rest, unless that would undo what is not remembered."""
+    def finish(self, change: Callable[[Decisions], Decisions], reconcile: Callable[[], None]) -> None:
+        """Under the lock, store the decision and call `reconcile`. It is not called when the decision is stored
+        nowhere, because a pass would then undo what was done."""
         try:
             with self._lock(WAIT):
                 remembered = self._remember(change)
                 if self.known and (remembered or self.noted):
-                    with self.attempt("not all is done"):
-                        turn()
+                    with self.attempt("the reconcile that follows is not complete"):
+                        reconcile()
         except BusyError as error:
             self._not_remembered(error)
 
     def _remember(self, change: Callable[[Decisions], Decisions]) -> bool:
         try:
-            self._desk.decide(change)
+            self._installation.decide(change)
         except (PaasError, OSError) as error:
             self._not_remembered(error)
             return False
         return True
 
     def _not_remembered(self, error: PaasError | OSError) -> None:
-        until = f"{self._desk.notes.directory} has it until a reboot" if self.noted else "the next run undoes it"
-        self.fail(f"not remembered in {os.path.join(self._desk.state, decisions.FILE)}; {until}", error)
+        notes = self._installation.notes.directory
+        until = f"{notes} has it until a reboot" if self.noted else "the next run undoes it"
+        self.fail(f"not remembered in {os.path.join(self._installation.state, decisions.FILE)}; {until}", error)
 
     @contextmanager
     def _lock(self, wait: float) -> Iterator[None]:
-        """BusyError; where there can be no lock, it is done without."""
+        """Hold the lock. Raises BusyError when another run holds it; goes on without when it cannot be made."""
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._desk.locked(wait=wait))
+                stack.enter_context(self._installation.locked(wait=wait))
             except OSError as error:
                 self.fail("done without the lock", error)
             yield
 
     @contextmanager
     def lock_if_free(self, *, wait: float) -> Iterator[None]:
-        """Better alone, else beside another run."""
+        """Hold the lock if it is free within `wait` seconds; else say so and go on without it."""
         with ExitStack() as stack:
             try:
                 stack.enter_context(self._lock(wait))
             except BusyError as error:
-                output.line(f"{error}; this goes on beside it", fg="yellow", err=True)
+                output.line(f"{error}; this command goes on beside it", fg="yellow", err=True)
             yield
 
 
 def _open(doors: DoorDirectory, path: str) -> Iterator[tuple[str, str]]:
-    """The doors that lead into a leaf, or into any of an account."""
+    """Name and target of the doors that lead into the cgroup `path` or a leaf below it."""
     for name, target in doors.observe().items():
         if name != COMPLETE and (target == path or target.startswith(f"{path}/")):
             yield name, target

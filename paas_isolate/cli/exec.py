@@ -1,4 +1,4 @@
-"""exec: a command as a customer, inside: the comfortable face of paas-enter."""
+"""exec: run a command as a customer in a leaf, by paas-enter, with checks and messages before."""
 
 import os
 from collections.abc import Iterable
@@ -17,17 +17,17 @@ from paas_isolate.reconcile import reconcile
 from paas_isolate.source import decisions
 
 LAUNCHERS = ("/usr/local/sbin/paas-enter", "/usr/sbin/paas-enter")
-"""Where scripts/install puts it, and where a package of a distribution would."""
+"""Where scripts/install and a distribution's package put paas-enter."""
 
 WAIT = 60
-"""Seconds for a run that is at work, where a door is still to be made."""
+"""Seconds to wait for another run's lock when a door has to be made."""
 
 
 @click.command()
 @click.argument("target", metavar="ACCOUNT/SERVICE")
 @click.option("--user", "-u", default="", metavar="USER", help="As this user of the account (its owner).")
 @click.option("--keep", "-k", multiple=True, metavar="NAME", help="Keep this variable of the environment.")
-@click.option("--no-new-privs", "-n", is_flag=True, help="Set-uid programs give nothing.")
+@click.option("--no-new-privs", "-n", is_flag=True, help="Set-uid programs gain no rights.")
 @click.argument("command", metavar="[--] COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_obj
 def exec(
@@ -38,10 +38,10 @@ def exec(
     no_new_privs: bool,
     command: tuple[str, ...],
 ) -> None:
-    """Run a command as a customer, in the leaf of a service from its first instruction on.
+    """Run a command as a customer. It is in the leaf of a service from its first instruction.
 
     The exit status is the command's; 127 when it is not found, 126 when it cannot be run, 125 when the leaf cannot be
-    entered. Whatever is wrong, nothing runs outside.
+    entered. After an error nothing runs outside the leaf.
     """
     need_root()
     launcher = installed(LAUNCHERS)
@@ -50,7 +50,7 @@ def exec(
     user = user or account.owner
     uid = _uid(fleet, account, user)
     if account.suspended:
-        raise PaasError(f"{account.name} is suspended, by its file")
+        raise PaasError(f"{account.name} is suspended by accounts.d/{account.name}.yaml")
     _open_door(installation, account, uid, service)
     words = [
         "--doors",
@@ -60,11 +60,11 @@ def exec(
         *(word for name in keep for word in ("--keep", name)),
     ]
     words += ["--no-new-privs"] if no_new_privs else []
-    os.execv(launcher, [launcher, *words, f"{account.directory}/{service}", "--", *command])  # noqa: S606  (as meant)
+    os.execv(launcher, [launcher, *words, f"{account.directory}/{service}", "--", *command])  # noqa: S606  (no shell is wanted)
 
 
 def _named(fleet: Fleet, target: str) -> tuple[Account, str]:
-    """The account and the name of its service. UsageError where there is none, with the nearest that there is."""
+    """The account and the service that `ACCOUNT/SERVICE` names. Raises UsageError, with the nearest name."""
     account, service = account_of(fleet, target)
     services = {LOGIN, OTHER, *(each.name for each in account.services)}
     if service not in services:
@@ -75,18 +75,18 @@ def _named(fleet: Fleet, target: str) -> tuple[Account, str]:
 def _uid(fleet: Fleet, account: Account, user: str) -> int:
     if (uid := account.uids.get(user)) is not None:
         return uid
-    if (found := HostUsers().by_name(user)) and found.uid in fleet.exempt:
-        raise PaasError(f"{user} is exempt (users.exempt of config.yaml): in no leaf, whatever an account says")
+    if (entry := HostUsers().by_name(user)) and entry.uid in fleet.exempt:
+        raise PaasError(f"{user} is exempt (users.exempt of config.yaml) and enters no leaf, whatever an account says")
     raise no_such(f"user of {account.name}", user, account.uids)
 
 
 def _open_door(installation: Installation, account: Account, uid: int, service: str) -> None:
-    """Make sure that there is a door to the leaf. The first time decides that doors are kept, PAM module or not: the
-    account's are made at once, the others' by the next run."""
+    """Make sure that there is a door to the leaf. The first call stores that doors are needed even without the PAM
+    module. It makes the account's doors at once; the next run makes the others."""
     decided = installation.decided()
-    for held in (account.directory, f"{account.directory}/{LOGIN}", f"{account.directory}/{service}"):
-        if held in decided.frozen:
-            raise PaasError(f"{held} is frozen: paas-isolate thaw {held}")
+    for target in (account.directory, f"{account.directory}/{LOGIN}", f"{account.directory}/{service}"):
+        if target in decided.frozen:
+            raise PaasError(f"{target} is frozen: paas-isolate thaw {target}")
     if decided.launcher and os.path.isdir(f"{installation.doors}/{uid}/../{service}"):
         return
     with installation.locked(wait=WAIT):

@@ -1,4 +1,4 @@
-"""net: which addresses the accounts have and what went through; and whether the network keeps its promises."""
+"""net: shows the addresses and traffic of accounts, tests the network, and restores its ruleset at boot."""
 
 import os
 from collections.abc import Iterator
@@ -21,22 +21,21 @@ from paas_isolate.model.network import Pools, Rules
 from paas_isolate.network_selftest import NetworkCheck, run_checks
 from paas_isolate.units import format_size
 
-_TOLD = 20
-"""Sentences about one promise: the rest says the same."""
+_SHOWN = 20
+"""Sentences that are printed about one broken promise."""
 
-_NOTHING = Traffic(0, 0, 0, 0)
-
+_NO_TRAFFIC = Traffic(0, 0, 0, 0)
 
 _PATIENCE = 60
-"""Seconds."""
+"""Seconds to wait for another run's lock."""
 
-_SOME = 2
-"""Accounts that are tried when none are named."""
+_TESTED = 2
+"""Accounts that are tested when none is named."""
 
 
 @click.group()
 def net() -> None:
-    """Look at the network of the accounts, and try it."""
+    """Show and test the network of the accounts."""
 
 
 @net.command()
@@ -44,21 +43,21 @@ def net() -> None:
 @options.as_json
 @click.pass_obj
 def show(installation: Installation, account: str | None, as_json: bool) -> int:
-    """Addresses, who may connect to them, and traffic: bytes and packets since the account's first packet, and packets
-    that its egress denied.
+    """Show addresses, who may connect to them, and traffic: bytes and packets since the account's first packet, and
+    packets that its egress rules denied.
 
-    What a customer sends to their own localhost counts as sent and as received. In a "shared" loopback 127.0.0.1 is
-    the machine's alone.
+    What a customer sends to their own localhost counts as sent and as received. With loopback "shared" the account
+    has no 127.0.0.1 of its own: it uses the machine's.
     """
     fleet = _fleet(installation)
     shown = _named(fleet, (account,)) if account else list(fleet.accounts.values())
     traffic = _traffic(installation, fleet)
-    withheld = _withheld(fleet)
+    denied = _denied(fleet)
     if as_json:
-        output.print_json({"accounts": {sold.name: _data(sold, traffic, withheld) for sold in shown}})
+        output.print_json({"accounts": {each.name: _data(each, traffic, denied) for each in shown}})
         return Exit.CONVERGED
     titles = ("ACCOUNT", "IPV4", "IPV6", "LOOPBACK", "PEERS", "IN", "OUT", "PACKETS IN", "PACKETS OUT", "DENIED")
-    output.table(titles, [_row(sold, traffic, withheld) for sold in shown], right=titles[5:])
+    output.table(titles, [_row(each, traffic, denied) for each in shown], right=titles[5:])
     if account:
         output.line(f"egress: {', '.join(shown[0].egress) or 'allow all'}")
     return Exit.CONVERGED
@@ -69,31 +68,31 @@ def show(installation: Installation, account: str | None, as_json: bool) -> int:
 @options.as_json
 @click.pass_obj
 def try_(installation: Installation, accounts: tuple[str, ...], as_json: bool) -> int:
-    """Try every promise of the network between accounts (else the first two), as their users: each pair, in both
-    directions, by TCP and UDP, IPv4 and IPv6; the front ends and a stranger (nobody) too. Nothing of theirs is touched.
+    """Test every promise of the network between the named accounts, or the first two, as their users: each pair, in
+    both directions, by TCP and UDP, IPv4 and IPv6; also from the front ends and from nobody. Nothing of the accounts
+    is changed.
 
     Exit status 1 when a promise is broken.
     """
     fleet = _fleet(installation)
-    some = accounts or tuple(name for name, account in sorted(fleet.accounts.items()) if account.addresses)[:_SOME]
-    chosen = [
-        account for account in _named(fleet, some) if account.addresses and account.uids
-    ]  # all of whose users may be exempt
+    names = accounts or tuple(name for name, account in sorted(fleet.accounts.items()) if account.addresses)[:_TESTED]
+    # An account has no uids when all its users are exempt.
+    chosen = [account for account in _named(fleet, names) if account.addresses and account.uids]
     if not chosen:
-        raise HostError("there is no account to try it with")
-    found = (*_standing(fleet), *run_checks(fleet, _rules(fleet), chosen, _leaves(installation, fleet, chosen)))
+        raise HostError("no account with an address and a confined user", hint="name one: paas-isolate net show")
+    checks = (*_installed(fleet), *run_checks(fleet, _rules(fleet), chosen, _leaves(installation, fleet, chosen)))
     if as_json:
-        output.print_json([{**promise._asdict(), "kept": promise.kept} for promise in found])
+        output.print_json([{**promise._asdict(), "kept": promise.kept} for promise in checks])
     else:
-        _tell(found)
-    return Exit.CONVERGED if all(promise.kept for promise in found) else Exit.ERROR
+        _tell(checks)
+    return Exit.CONVERGED if all(promise.kept for promise in checks) else Exit.ERROR
 
 
 @net.command()
 @click.pass_obj
 def restore(installation: Installation) -> int:
-    """Make the ruleset as it was last made, unless there is one. No specification is read and no cgroup is needed: this
-    is what a boot runs before the network is up, and reconcile follows.
+    """Install the last ruleset again, unless there is one. It reads no specification and needs no cgroup: a boot runs
+    it before the network is up, and reconciles later.
     """
     need_root()
     with installation.locked(wait=_PATIENCE):
@@ -105,17 +104,21 @@ def restore(installation: Installation) -> int:
     return Exit.CONVERGED
 
 
-def _standing(fleet: Fleet) -> Iterator[NetworkCheck]:
-    """One line alone may keep what is tried: that the other has fallen is seen here."""
+def _installed(fleet: Fleet) -> Iterator[NetworkCheck]:
+    """Whether addresses, ruleset and gate are as reconcile installs them. Connections cannot show it: ruleset and gate
+    enforce the same promises, so one of them may be missing."""
     for check in examine(fleet):
         yield NetworkCheck(f"{check.name}: as made", 1, (check.found,) if check.verdict is Verdict.FAILED else ())
 
 
-def _tell(found: tuple[NetworkCheck, ...]) -> None:
-    rows = [(it.name, str(it.tried), "kept" if it.kept else f"BROKEN {len(it.broken)} times") for it in found]
+def _tell(checks: tuple[NetworkCheck, ...]) -> None:
+    rows = [
+        (promise.name, str(promise.tried), "kept" if promise.kept else f"BROKEN {len(promise.broken)} times")
+        for promise in checks
+    ]
     output.table(("PROMISE", "TRIED", "FOUND"), rows, right=("TRIED",))
-    for promise in found:
-        for sentence in promise.broken[:_TOLD]:
+    for promise in checks:
+        for sentence in promise.broken[:_SHOWN]:
             output.line(f"{promise.name}: {sentence}", fg="red", err=True)
 
 
@@ -136,12 +139,13 @@ def _named(fleet: Fleet, names: tuple[str, ...]) -> list[Account]:
 
 def _rules(fleet: Fleet) -> Rules:
     rules = desired_network(fleet).rules
-    assert rules is not None  # who has no network has been sent away
+    assert rules is not None  # _fleet has raised otherwise
     return rules
 
 
 def _leaves(installation: Installation, fleet: Fleet, accounts: list[Account]) -> dict[str, str]:
-    """Where the gate hangs on the tree alone, it governs who is in there."""
+    """With `tree.root` the gate is attached to that cgroup, so the test processes must run inside it: a leaf for each
+    account's name. Without it they may run anywhere."""
     if not fleet.host.tree.root:
         return {}
     with installation.tree(fleet) as (_, location):
@@ -150,40 +154,40 @@ def _leaves(installation: Installation, fleet: Fleet, accounts: list[Account]) -
 
 def _traffic(installation: Installation, fleet: Fleet) -> dict[str, Traffic]:
     network = fleet.host.network
-    assert network is not None  # who has none has been sent away
+    assert network is not None  # _fleet has raised otherwise
     with installation.tree(fleet) as (_, location):
-        keeper = BpfGate(Pools(network.pool, network.pool6), attach_points(fleet.host.tree, location))
-        return {} if keeper.unable() else keeper.traffic()
+        gate = BpfGate(Pools(network.pool, network.pool6), attach_points(fleet.host.tree, location))
+        return {} if gate.unable() else gate.traffic()
 
 
-def _withheld(fleet: Fleet) -> dict[str, int]:
-    """Packets, by account."""
+def _denied(fleet: Fleet) -> dict[str, int]:
+    """Packets that the egress rules have denied, by the account's name."""
     network = fleet.host.network
-    assert network is not None  # who has none has been sent away
+    assert network is not None  # _fleet has raised otherwise
     by_uid = Nft(Pools(network.pool, network.pool6)).denied()
     return {
         account.name: sum(by_uid.get(uid, 0) for uid in account.uids.values()) for account in fleet.accounts.values()
     }
 
 
-def _row(account: Account, traffic: dict[str, Traffic], withheld: dict[str, int]) -> tuple[str, ...]:
-    it = traffic.get(account.directory, _NOTHING)
+def _row(account: Account, traffic: dict[str, Traffic], denied: dict[str, int]) -> tuple[str, ...]:
+    counters = traffic.get(account.directory, _NO_TRAFFIC)
     peers = ", ".join(account.peers) or "-"
     sizes = (
-        format_size(it.bytes_in),
-        format_size(it.bytes_out),
-        str(it.packets_in),
-        str(it.packets_out),
-        str(withheld[account.name]),
+        format_size(counters.bytes_in),
+        format_size(counters.bytes_out),
+        str(counters.packets_in),
+        str(counters.packets_out),
+        str(denied[account.name]),
     )
     return account.name, *(account.addresses or ("-", "-")), account.loopback or "own", peers, *sizes
 
 
-def _data(account: Account, traffic: dict[str, Traffic], withheld: dict[str, int]) -> dict[str, object]:
+def _data(account: Account, traffic: dict[str, Traffic], denied: dict[str, int]) -> dict[str, object]:
     return {
         "addresses": list(account.addresses),
         "loopback": account.loopback or "own",
         "peers": list(account.peers),
         "egress": list(account.egress),
-        "traffic": traffic.get(account.directory, _NOTHING)._asdict() | {"packets_denied": withheld[account.name]},
+        "traffic": traffic.get(account.directory, _NO_TRAFFIC)._asdict() | {"packets_denied": denied[account.name]},
     }

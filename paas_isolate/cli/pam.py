@@ -1,4 +1,4 @@
-"""pam: logins into the module and out of it again, looked at, and tried."""
+"""pam: switches the PAM module on and off for logins, shows its state, and tests sessions."""
 
 import pwd
 import shutil
@@ -26,53 +26,59 @@ from paas_isolate.reconcile import reconcile
 from paas_isolate.source import decisions
 
 NAMES_SHOWN = 20
+"""Names of exempt users that are printed; then their number follows."""
 
 
 @click.group()
 def pam() -> None:
-    """Let logins enter their account's cgroup at once, by a PAM module."""
+    """Put logins into their account's cgroup at once, by a PAM module."""
 
 
 @pam.command()
-@click.option("--confirm", type=click.FloatRange(min=0.1), metavar="MINUTES", help="Take it back unless confirmed.")
+@click.option(
+    "--confirm",
+    type=click.FloatRange(min=0.1),
+    metavar="MINUTES",
+    help="Switch it off again after this time, unless confirmed.",
+)
 @click.option(
     "--on-failure",
     type=click.Choice(["refuse", "open"]),
     default="refuse",
-    help="What becomes of a customer whom no cgroup takes: refused in words (default), or let in without limits.",
+    help="A login that cannot be placed in any cgroup is refused with a message (default), or let in without limits.",
 )
 @click.pass_obj
 def install(installation: Installation, confirm: float | None, on_failure: str) -> int:
-    """Switch the module on for all logins. Sessions are tried before and after; what fails is put back."""
+    """Switch the module on for all logins. Sessions are tried before and after; when one fails, all is undone."""
     with installation.locked(wait=60):
         auth_update.check_supported()
         if not auth_update.module_file():
-            raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again; it is built there")
+            raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again, which builds it")
         fleet = installation.fleet(remember=True)
         pam_rollout.check_administrators(fleet, _name)
         output.complain(fleet)
         _tell_exempt(fleet)
-        _lay_doors(installation, fleet)
+        _make_doors(installation, fleet)
         with _machine(installation, fleet, open_on_failure=on_failure == "open") as machine:
             for trial in pam_rollout.try_candidate(machine):
                 _tell(trial)
                 pam_rollout.check(trial)
             if confirm:
                 command = f"{sys.executable} -I -m paas_isolate {_directories(installation)} pam remove"
-                output.line(f"taken back at {revert.arm(confirm, command)} unless: paas-isolate pam confirm")
+                output.line(f"switched off again at {revert.arm(confirm, command)} unless: paas-isolate pam confirm")
             try:
                 pam_rollout.switch_on(machine, _tell)
             except BaseException:
                 revert.disarm()
                 raise
-    output.line("logins enter their account's cgroup from now on; sessions that are open stay where they are")
+    output.line("logins enter their account's cgroup from now on; open sessions stay where they are")
     return Exit.CONVERGED
 
 
 @pam.command()
 @click.pass_obj
 def remove(installation: Installation) -> int:
-    """Take the module out of the logins again. Sessions that are open stay where they are."""
+    """Switch the module off for all logins. Open sessions stay where they are."""
     with installation.locked(wait=60):
         auth_update.check_supported()
         was_on = auth_update.is_on()
@@ -84,7 +90,9 @@ def remove(installation: Installation) -> int:
         if not decided.launcher:
             shutil.rmtree(installation.doors, ignore_errors=True)
     output.line(
-        "logins do not pass the module any more; reconcile sweeps them in" if was_on else "it was not switched on"
+        "logins do not pass the module any more; reconcile moves them into their accounts"
+        if was_on
+        else "the module was not switched on"
     )
     return Exit.CONVERGED
 
@@ -92,16 +100,16 @@ def remove(installation: Installation) -> int:
 @pam.command()
 @click.pass_obj
 def confirm(installation: Installation) -> int:
-    """Keep what `pam install --confirm` has switched on."""
+    """Keep the module switched on after `pam install --confirm`."""
     with installation.locked(wait=60):
-        waited = revert.disarm()
-    output.line("confirmed: it stays switched on" if waited else "nothing waits for a confirmation")
+        was_armed = revert.disarm()
+    output.line("confirmed: it stays switched on" if was_armed else "nothing waits for a confirmation")
     return Exit.CONVERGED
 
 
 @dataclass(frozen=True)
 class Status:
-    """What `pam status` tells. `stacks` gives the line of the module by the stack that has it."""
+    """What `pam status` shows. `stacks` has the module's line, by the name of the stack that contains it."""
 
     module: str
     stacks: dict[str, str]
@@ -116,28 +124,30 @@ class Status:
 @as_json
 @click.pass_obj
 def status(installation: Installation, as_json: bool) -> int:
-    """Say whether logins pass the module, with which options, and who is exempt. Exit status 3 where they do not, or
-    where the lines are not what config.yaml says now."""
+    """Show whether logins pass the module, with which options, and who is exempt. Exit status 3 when they do not, or
+    when the options are not what config.yaml says now."""
     fleet = installation.fleet()
     with installation.open(fleet) as reconciler:
         root = reconciler.kernel.cgroups.root
         doors = DoorDirectory(installation.doors, root).observe()
-    ours = {name: line for name in auth_update.STACKS if (line := _module_line(name))}
-    written = check_options({name: stacks.lines(name) for name in auth_update.STACKS}, fleet, root, installation.doors)
-    found = Status(
+    module_lines = {name: line for name in auth_update.STACKS if (line := _module_line(name))}
+    options_check = check_options(
+        {name: stacks.lines(name) for name in auth_update.STACKS}, fleet, root, installation.doors
+    )
+    shown = Status(
         module=auth_update.module_file(),
-        stacks={name: f"{line.file}:{line.number}: {' '.join(line.arguments)}" for name, line in ours.items()},
+        stacks={name: f"{line.file}:{line.number}: {' '.join(line.arguments)}" for name, line in module_lines.items()},
         doors=len(doors.keys() - {COMPLETE}),
         complete=COMPLETE in doors,
         exempt=_exempt(fleet),
-        options_agree=written.verdict is Verdict.OK,
+        options_agree=options_check.verdict is Verdict.OK,
         waits_for_confirmation=revert.armed(),
     )
     if as_json:
-        output.print_json(asdict(found))
+        output.print_json(asdict(shown))
     else:
-        _tell_status(found, written.found)
-    return Exit.CONVERGED if len(ours) == len(auth_update.STACKS) and found.options_agree else Exit.DIFFERS
+        _tell_status(shown, options_check.found)
+    return Exit.CONVERGED if len(module_lines) == len(auth_update.STACKS) and shown.options_agree else Exit.DIFFERS
 
 
 @pam.command()
@@ -148,7 +158,7 @@ def status(installation: Installation, as_json: bool) -> int:
 @as_json
 @click.pass_obj
 def test(installation: Installation, user: str, service: str, as_json: bool) -> int:
-    """Open a real session of USER in a child, and say in which cgroup it landed. Exit status 1 where it is wrong."""
+    """Open a real session of USER in a child process and show its cgroup. Exit status 1 when that is wrong."""
     with installation.locked(wait=60):
         fleet = installation.fleet()
         try:
@@ -157,19 +167,19 @@ def test(installation: Installation, user: str, service: str, as_json: bool) -> 
             raise click.UsageError(f"no user is called {user!r}") from None
         account = next((account for account in fleet.accounts.values() if uid in account.uids.values()), None)
         with _machine(installation, fleet) as machine:
-            found = session.open_session(service, user)
+            opened = session.open_session(service, user)
             line = _module_line(service)
-            where = machine.inside(found.cgroup)
-            wrong = pam_rollout.wrong_for(machine, uid, found, service) if account and fleet.governs(uid) else ""
+            where = machine.inside(opened.cgroup)
+            wrong = pam_rollout.wrong_for(machine, uid, opened, service) if account and fleet.governs(uid) else ""
     data = {
         "user": user,
         "service": service,
         "account": account.name if account else "",
         "cgroup": where,
         "line": f"{line.file}:{line.number}" if line else "",
-        "microseconds": round(found.microseconds),
-        "answer": found.answer,
-        "said": found.said,
+        "microseconds": round(opened.microseconds),
+        "answer": opened.answer,
+        "said": opened.said,
         "wrong": wrong,
     }
     if as_json:
@@ -177,7 +187,7 @@ def test(installation: Installation, user: str, service: str, as_json: bool) -> 
     else:
         through = f"through {data['line']}" if line else f"without {profile.MODULE}: no stack has its line"
         output.line(
-            f"{user} {'lands in ' + where if not found.answer else 'is refused: ' + (found.said or found.reason)}"
+            f"{user} {'lands in ' + where if not opened.answer else 'is refused: ' + (opened.said or opened.reason)}"
         )
         output.line(f"  {through}, in {data['microseconds']} µs (pam_open_session, the whole stack)")
         if wrong:
@@ -197,8 +207,8 @@ def _machine(
         )
 
 
-def _lay_doors(installation: Installation, fleet: Fleet) -> None:
-    """HostError where not all of them are there afterwards: nobody would get further than the penalty leaf."""
+def _make_doors(installation: Installation, fleet: Fleet) -> None:
+    """Make all doors. Raises HostError when some are missing: a login would enter the penalty leaf."""
     decided = decisions.load(installation.state)
     if not decided.doors:
         decisions.save(installation.state, decided._replace(doors=True))
@@ -232,19 +242,21 @@ def _exempt(fleet: Fleet) -> list[str]:
     return names[:NAMES_SHOWN] + ([f"{len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else [])
 
 
-def _tell_status(found: Status, differs: str) -> None:
-    if found.stacks:
-        for place in found.stacks.values():
+def _tell_status(shown: Status, difference: str) -> None:
+    if shown.stacks:
+        for place in shown.stacks.values():
             output.line(place)
     else:
         output.line("logins do not pass the module: paas-isolate pam install", fg="yellow")
-    output.line(f"module: {found.module or 'not installed'}")
-    output.line(f"doors: {found.doors}{'' if found.complete else ', not complete: paas-isolate reconcile'}")
-    output.line(f"exempt besides root: {', '.join(found.exempt) or 'nobody'}")
-    if found.stacks and not found.options_agree:
-        output.line(f"the options are not what config.yaml says now: paas-isolate pam install ({differs})", fg="yellow")
-    if found.waits_for_confirmation:
-        output.line("taken back soon unless: paas-isolate pam confirm", fg="yellow")
+    output.line(f"module: {shown.module or 'not installed'}")
+    output.line(f"doors: {shown.doors}{'' if shown.complete else ', not complete: paas-isolate reconcile'}")
+    output.line(f"exempt besides root: {', '.join(shown.exempt) or 'nobody'}")
+    if shown.stacks and not shown.options_agree:
+        output.line(
+            f"the options are not what config.yaml says now: paas-isolate pam install ({difference})", fg="yellow"
+        )
+    if shown.waits_for_confirmation:
+        output.line("switched off again soon unless: paas-isolate pam confirm", fg="yellow")
 
 
 def _directories(installation: Installation) -> str:

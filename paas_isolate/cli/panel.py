@@ -1,4 +1,4 @@
-"""account and plan: writing specifications from the hooks of a panel."""
+"""account and plan: write specifications, for the hooks of a control panel."""
 
 import sys
 
@@ -13,7 +13,7 @@ from paas_isolate.spec.names import NAME_EXPECTED, SIZE_CAP, is_name
 
 
 def _name(_: click.Context, __: click.Parameter, value: str) -> str:
-    """A name becomes a file's: nothing else gets near a path."""
+    """The name becomes part of a path, so it must be a plain name. Raises BadParameter otherwise."""
     if not is_name(value):
         raise click.BadParameter(f"{value!r}; expected {NAME_EXPECTED}")
     return value
@@ -36,7 +36,7 @@ def plan() -> None:
 @name
 @click.pass_obj
 def account_put(installation: Installation, name: str) -> int:
-    """Make the account what standard input says, if that is right; else say what is wrong and change nothing."""
+    """Write the account's file from standard input, if it is right; else report what is wrong and change nothing."""
     return _put(installation, f"accounts.d/{name}.yaml")
 
 
@@ -44,7 +44,7 @@ def account_put(installation: Installation, name: str) -> int:
 @name
 @click.pass_obj
 def account_remove(installation: Installation, name: str) -> int:
-    """Take the account's file away. Its tree goes with the next reconcile, once no process of it lives."""
+    """Remove the account's file. The next reconcile removes its cgroups once its last process has ended."""
     with installation.locked(wait=60):
         write.remove(installation.directory, f"accounts.d/{name}.yaml")
     return Exit.CONVERGED
@@ -54,7 +54,7 @@ def account_remove(installation: Installation, name: str) -> int:
 @name
 @click.pass_obj
 def plan_put(installation: Installation, name: str) -> int:
-    """Make the plan what standard input says, if that is right for all its accounts; else change nothing."""
+    """Write the plan's file from standard input, if all its accounts stay right; else change nothing."""
     return _put(installation, f"plans.d/{name}.yaml")
 
 

@@ -1,4 +1,4 @@
-"""diff and reconcile: one look, one turn of the reconciler."""
+"""diff and reconcile: compare, and one whole pass."""
 
 import click
 
@@ -18,44 +18,44 @@ from paas_isolate.installation import Installation
 @as_json
 @click.pass_obj
 def diff(installation: Installation, exit_code: bool, account: str, as_json: bool) -> int:
-    """Say what reconcile would do, one sentence a step. Changes nothing."""
+    """Print what reconcile would do, one sentence for each step. Changes nothing."""
     fleet = installation.fleet()
     with installation.open(fleet, scope=Scope(account)) as reconciler:
-        seen = compare(reconciler)
-    fleet = fleet.with_broken(seen.broken)
+        comparison = compare(reconciler)
+    fleet = fleet.with_broken(comparison.broken)
     if as_json:
-        output.print_json({"changes": [str(step) for step in seen.changes], **circumstances(fleet, seen)})
+        output.print_json({"changes": [str(step) for step in comparison.changes], **circumstances(fleet, comparison)})
     else:
         output.complain(fleet)
-        for step in seen.changes:
+        for step in comparison.changes:
             output.line(str(step))
-        tell_unmet(seen.desired.unmet.values())
-        tell_late(seen.desired.late.values())
-        tell_waiting(seen.removals)
+        tell_unmet(comparison.desired.unmet.values())
+        tell_late(comparison.desired.late.values())
+        tell_waiting(comparison.removals)
         output.tell_reserved(fleet)
-        if not seen.changes:
+        if not comparison.changes:
             output.line("nothing differs")
     if fleet.broken:
         return Exit.ERROR
-    return Exit.DIFFERS if exit_code and seen.changes else Exit.CONVERGED
+    return Exit.DIFFERS if exit_code and comparison.changes else Exit.CONVERGED
 
 
 @click.command("reconcile")
 @only_account
-@click.option("--remove", is_flag=True, help="Really remove accounts, though many would go at once.")
+@click.option("--remove", is_flag=True, help="Remove accounts even when many would be removed at once.")
 @click.option(
-    "--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait so long for another run (10; --cron: 0)."
+    "--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait this long for another run (10; --cron: 0)."
 )
-@click.option("--cron", is_flag=True, help="Silent when all is well; the same complaint once a day.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing when there was nothing to do.")
+@click.option("--cron", is_flag=True, help="Print nothing when all is well, and the same complaint once a day.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing when there was nothing to do.")
 @as_json
 @click.pass_obj
 def reconcile(
     installation: Installation, account: str, remove: bool, wait: float | None, cron: bool, quiet: bool, as_json: bool
 ) -> int:
-    """Make the kernel agree with the specifications: cgroups, limits, and every process in its place.
+    """Make the kernel agree with the specifications: cgroups, limits, and every process in its leaf.
 
     Exit status 0 when all agrees afterwards, 4 when something waits or keeps its last good state, 1 when
-    something failed, 75 when another run is at work and does not end within --wait.
+    something failed, 75 when another run holds the lock for longer than --wait.
     """
     return run(installation, RunOptions(account, remove, wait, cron, quiet, as_json))

@@ -11,7 +11,7 @@ from paas_isolate.reconcile import Report
 
 
 class TerminalReporter:
-    """A daemon.reporter.Reporter."""
+    """Implements daemon.reporter.Reporter."""
 
     def info(self, text: str) -> None:
         output.line(text)

@@ -1,4 +1,4 @@
-"""One run of reconcile: the lock, the turn, what is told of it, and the exit status."""
+"""One run of reconcile: the lock, the pass, the messages and the exit status."""
 
 import os
 from collections.abc import Collection
@@ -20,16 +20,17 @@ from paas_isolate.source import decisions
 from paas_isolate.text import counted
 
 MANY = 20
+"""Lines of one kind that are printed; then their number follows."""
 
 WAIT = 10.0
-"""Seconds for another run, where nobody says otherwise; cron has another one in a minute."""
+"""Seconds to wait for another run's lock, without --wait. Cron does not wait: its next run is a minute away."""
 
 PATIENCE = 15.0
-"""Seconds: a little more than a service has to end where its file does not say."""
+"""Seconds to wait for services to end: a little more than the default stop_timeout."""
 
 
 class RunOptions(NamedTuple):
-    """How a run is wanted: the options of `reconcile`."""
+    """The options of the command `reconcile`; `wait` in seconds."""
 
     account: str = ""
     remove: bool = False
@@ -39,32 +40,36 @@ class RunOptions(NamedTuple):
     as_json: bool = False
 
 
-def reconcile(installation: Installation, manner: RunOptions) -> Exit:
-    """One run, from the lock to the last word."""
-    wait = manner.wait if manner.wait is not None else 0 if manner.cron else WAIT
+def reconcile(installation: Installation, options: RunOptions) -> Exit:
+    """Take the lock, make a full pass, print the result, and return the exit status.
+
+    Raises BusyError when another run holds the lock for longer than `options.wait`, and PaasError when nothing can be
+    read or applied. With `options.cron` neither is raised where cron must stay silent: the exit status says it.
+    """
+    wait = options.wait if options.wait is not None else 0 if options.cron else WAIT
     try:
-        with installation.locked(wait=wait, waits=None if manner.quiet else _tell_waiting):
+        with installation.locked(wait=wait, waits=None if options.quiet else _tell_waiting):
             fleet, report = full_pass(
                 installation,
-                _silent if manner.cron or manner.as_json else tell_outcome,
+                _silent if options.cron or options.as_json else tell_outcome,
                 warn,
-                Scope(manner.account, confirm_removal=manner.remove, grace=PATIENCE),
+                Scope(options.account, confirm_removal=options.remove, grace=PATIENCE),
             )
-            if manner.as_json:
+            if options.as_json:
                 output.print_json(report_data(fleet, report))
-            elif not manner.cron or _news(installation, complaints(fleet, report)):
-                tell(fleet, report, quiet=manner.quiet or manner.cron)
+            elif not options.cron or _is_news(installation, complaints(fleet, report)):
+                tell(fleet, report, quiet=options.quiet or options.cron)
             return exit_after(fleet, report)
     except PaasError as error:
-        if manner.cron and (
-            isinstance(error, BusyError) or (os.geteuid() == 0 and not _news(installation, str(error)))
+        if options.cron and (
+            isinstance(error, BusyError) or (os.geteuid() == 0 and not _is_news(installation, str(error)))
         ):
             return exit_of(error)
         raise
 
 
 def tell(fleet: Fleet, report: Report, *, quiet: bool) -> None:
-    """What is wrong, and what is left; if not `quiet`, how much was done too."""
+    """Print what is wrong and what remains to be done; if not `quiet`, also how many changes were made."""
     output.complain(fleet)
     _tell_rest(report, quiet=quiet)
 
@@ -73,8 +78,8 @@ def warn(text: str) -> None:
     output.line(text, err=True)
 
 
-def _tell_waiting(what: str) -> None:
-    output.line(what, err=True)
+def _tell_waiting(text: str) -> None:
+    output.line(text, err=True)
 
 
 def _silent(outcome: Outcome) -> None:
@@ -82,7 +87,7 @@ def _silent(outcome: Outcome) -> None:
 
 
 def tell_outcome(outcome: Outcome, by: str = "") -> None:
-    """What was done."""
+    """Print a step that was done. The second and further Kill steps of one leaf are not printed."""
     again = isinstance(outcome.step, Kill) and outcome.step.before
     if outcome.status is Status.DONE and not again:
         output.line(output.outcome_line(outcome, by))
@@ -102,37 +107,42 @@ def _tell_rest(report: Report, *, quiet: bool) -> None:
 
 
 def tell_unmet(unmet: Collection[str]) -> None:
-    """One disk that is missing is told by every account below it: a few of them say it all."""
+    """Print limits that cannot be applied. One missing disk concerns many accounts, so only MANY are printed."""
     for reason in list(unmet)[:MANY]:
         output.line(reason, fg="red", err=True)
     if len(unmet) > MANY:
-        output.line(f"and {len(unmet) - MANY} more limits that cannot be kept; all of them: --json", fg="red", err=True)
+        output.line(f"and {len(unmet) - MANY} more limits that cannot be applied; --json lists all", fg="red", err=True)
 
 
 def tell_late(late: Collection[str]) -> None:
+    """Print which accounts could not be examined in time, MANY at the most."""
     for reason in list(late)[:MANY]:
         output.line(reason, fg="yellow", err=True)
     if len(late) > MANY:
-        output.line(f"and {len(late) - MANY} more accounts of which not all could be looked at", fg="yellow", err=True)
+        output.line(
+            f"and {len(late) - MANY} more accounts that could not be examined completely", fg="yellow", err=True
+        )
 
 
-def tell_waiting(leaving: Removals) -> None:
-    for directory, reason in leaving.waiting.items():
+def tell_waiting(removals: Removals) -> None:
+    """Print which accounts without a file are not removed yet, and why."""
+    for directory, reason in removals.waiting.items():
         output.line(f"{directory} is not removed: {reason}", fg="yellow", err=True)
 
 
-def _news(installation: Installation, complaints: str) -> bool:
-    """Whether cron is to hear of it: something is not well, and today it has not been told just that."""
+def _is_news(installation: Installation, complaints: str) -> bool:
+    """Whether cron prints these complaints: there are some, and the same were not printed today."""
     decided = decisions.load(installation.state)
-    said = _said(complaints) if complaints else ()
-    if said != decided.last_complaint:
-        with suppress(OSError):  # a full disk: then it is told every time
-            decisions.save(installation.state, decided._replace(last_complaint=said))
-    return bool(complaints) and said != decided.last_complaint
+    complaint = _dated_digest(complaints) if complaints else ()
+    if complaint != decided.last_complaint:
+        with suppress(OSError):  # a full disk: then every run prints them
+            decisions.save(installation.state, decided._replace(last_complaint=complaint))
+    return bool(complaints) and complaint != decided.last_complaint
 
 
-def _said(complaints: str) -> tuple[str, str]:
-    from datetime import date  # only what is not well pays for these: OpenSSL alone is a tenth of all imports
+def _dated_digest(complaints: str) -> tuple[str, str]:
+    # Late: 4 ms (OpenSSL), and a run without complaints does not need them.
+    from datetime import date
     from hashlib import sha256
 
     return str(date.today()), sha256(complaints.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""start, stop, restart, scale, logs: the services that paas-isolate runs, by hand."""
+"""start, stop, restart, scale, logs: commands for the services that paas-isolate runs."""
 
 import sys
 from collections.abc import Callable, Collection
@@ -24,12 +24,14 @@ from paas_isolate.source.notes import STOPPED
 from paas_isolate.terminate import terminate
 
 PATIENCE = 60.0
-"""Seconds beyond the time that a service may take to end: a rolling restart takes it for each of the replicas."""
+"""Seconds in addition to a service's stop_timeout: a rolling restart needs them for each of the replicas."""
 
 MOST_PATIENCE = 600.0
-"""However long the account's file says: the lock is held as long, and nobody else's run begins. The next goes on."""
+"""Seconds at the most, because the lock is held all the time. The next run completes what is left."""
 
 _WAIT = 60.0
+"""Seconds to wait for another run's lock."""
+
 target = click.argument("target", metavar="ACCOUNT/SERVICE")
 
 
@@ -37,7 +39,7 @@ target = click.argument("target", metavar="ACCOUNT/SERVICE")
 @target
 @click.pass_obj
 def start(installation: Installation, target: str) -> int:
-    """Start a service that was stopped, has ended or was given up; a job now, though it is not time."""
+    """Start a service that was stopped, has ended or was given up; run a job now instead of at its time."""
     return order(installation, target, lambda decided, name: decided.order("start", name), again=True)
 
 
@@ -45,7 +47,7 @@ def start(installation: Installation, target: str) -> int:
 @target
 @click.pass_obj
 def stop(installation: Installation, target: str) -> int:
-    """Stop a service: SIGTERM, its stop_timeout, then SIGKILL. It stays stopped until start, through reboots too."""
+    """Stop a service: SIGTERM, its stop_timeout, then SIGKILL. It stays stopped until start, also after a reboot."""
     need_root()
     emergency = Emergency(installation)
     with installation.tree(emergency.fleet) as (cgroups, _):
@@ -54,38 +56,38 @@ def stop(installation: Installation, target: str) -> int:
         emergency.note(STOPPED, name)
         status: Exit | None = None
 
-        def turn() -> None:
+        def reconcile_service() -> None:
             nonlocal status
             fleet = installation.fleet(remember=True)
-            status = _turn(installation, fleet, *named(fleet, target))
+            status = _reconcile_account(installation, fleet, *named(fleet, target))
 
-        emergency.finish(lambda decided: decided.order("stop", name), turn)
+        emergency.finish(lambda decided: decided.order("stop", name), reconcile_service)
         if status is None:
-            # Another run does not let us, or nothing can be worked out: the kernel ends it all the same.
-            names = [each for each in cgroups.children(tree.account(directory)) if each.partition(".")[0] == service]
-            terminate(cgroups, [tree.leaf(directory, each) for each in names], grace=grace)
+            # Another run holds the lock, or the specifications cannot be read. The processes are ended all the same.
+            leaves = [leaf for leaf in cgroups.children(tree.account(directory)) if leaf.partition(".")[0] == service]
+            terminate(cgroups, [tree.leaf(directory, leaf) for leaf in leaves], grace=grace)
     return status or (Exit.PARTLY if emergency.partly else Exit.CONVERGED)
 
 
 def _to_stop(emergency: Emergency, cgroups: CgroupTree, target: str) -> tuple[str, str, float]:
-    """The directory of the account, the service, and the seconds that it has to end. By its name alone where nobody
-    knows what is sold."""
-    account, _, service = target.partition("/")
-    if emergency.known and account in emergency.fleet.accounts:
-        sold, found = named(emergency.fleet, target)
-        return sold.directory, found.name, (found.work.complete().stop_timeout or 0) / 1000
-    directory = directory_of(cgroups, emergency.fleet, account)
-    there = [name.partition(".")[0] for name in cgroups.children(tree.account(directory))]
-    if service not in there:
-        raise no_such(f"service of {account}", service, there)
-    return directory, service, 0.0
+    """The account's directory, the service's name, and its stop_timeout in seconds. Where the specifications cannot be
+    read, by the names of the cgroups, with 0 seconds. Raises UsageError when there is no such account or service."""
+    account_name, _, service_name = target.partition("/")
+    if emergency.known and account_name in emergency.fleet.accounts:
+        account, service = named(emergency.fleet, target)
+        return account.directory, service.name, (service.work.complete().stop_timeout or 0) / 1000
+    directory = directory_of(cgroups, emergency.fleet, account_name)
+    services = [leaf.partition(".")[0] for leaf in cgroups.children(tree.account(directory))]
+    if service_name not in services:
+        raise no_such(f"service of {account_name}", service_name, services)
+    return directory, service_name, 0.0
 
 
 @click.command()
 @target
 @click.pass_obj
 def restart(installation: Installation, target: str) -> int:
-    """Stop and start a service; of replicas one at a time, while the others do their work."""
+    """Stop and start a service. Replicas are restarted one at a time, while the others run."""
     return order(installation, target, lambda decided, name: decided.order("restart", name), again=True, alive=True)
 
 
@@ -94,33 +96,31 @@ def restart(installation: Installation, target: str) -> int:
 @click.argument("number", metavar="N|default")
 @click.pass_obj
 def scale(installation: Installation, target: str, number: str) -> int:
-    """Run N of a service, whatever its file says; `default`: as its file says."""
+    """Run N replicas of a service instead of the number in its file; `default`: the number in its file."""
     if number != "default" and not (number.isdecimal() and 0 < int(number) <= 100):
-        raise click.UsageError(f"{number!r} is no number of replicas; expected 1 to 100, or default")
+        raise click.UsageError(f"{number!r} is not a number of replicas; expected 1 to 100, or default")
     many = None if number == "default" else int(number)
     return order(installation, target, lambda decided, name: decided.scale(name, many))
 
 
 @click.command()
 @target
-@click.option("--follow", "-f", is_flag=True, help="Go on with what comes.")
-@click.option(
-    "--lines", "-n", type=click.IntRange(min=0), default=50, metavar="N", help="How many lines of its end (50)."
-)
-@click.option("--number", type=click.IntRange(min=1), default=1, metavar="N", help="Which of the replicas (1).")
+@click.option("--follow", "-f", is_flag=True, help="Show new lines as they are written.")
+@click.option("--lines", "-n", type=click.IntRange(min=0), default=50, metavar="N", help="Show the last N lines (50).")
+@click.option("--number", type=click.IntRange(min=1), default=1, metavar="N", help="Number of the replica (1).")
 @click.pass_obj
 def logs(installation: Installation, target: str, follow: bool, lines: int, number: int) -> int:
-    """Show the end of a service's log, ~/logs/SERVICE.log. On a terminal control characters are escaped; a file or a
-    pipe gets the log's own bytes."""
+    """Show the end of a service's log, ~/logs/SERVICE.log. Control characters are escaped on a terminal, but not in a
+    file or pipe."""
     need_root()
     account, service = named(installation.fleet(), target)
     name = service.name if number == 1 else f"{service.name}.{number}"
     user = HostUsers().by_name(account.owner)
     if user is None:
-        raise PaasError(f"{account.owner} cannot be resolved now")
+        raise PaasError(f"the user {account.owner} cannot be resolved now: getent passwd {account.owner}")
     path = f"{account.home}/logs/{name}.log"
     lines_of = log_tail.follow if follow else log_tail.last_lines
-    # As the customer: what a link in their home leads to is theirs to read, or it is not shown.
+    # Read as the customer: a link in their home must not show what they may not read.
     try:
         for line in lines_of(path, user, lines):
             _show(line)
@@ -144,34 +144,38 @@ Decision = Callable[[Decisions, str], Decisions]
 def order(
     installation: Installation, target: str, decision: Decision, *, again: bool = False, alive: bool = False
 ) -> int:
-    """Decide something about a service, and see it through. `again` starts it anew where it does not run, with `alive`
-    where it does too."""
+    """Store a decision about a service, reconcile its account, print the outcomes, and return the exit status.
+
+    `decision` gets the decisions and the service as `DIRECTORY/SERVICE`. `again` starts the service if it does not
+    run; with `alive` a running one is restarted too. Raises UsageError when there is no such service, and BusyError
+    when another run holds the lock for 60 seconds.
+    """
     with installation.locked(wait=_WAIT):
         fleet = installation.fleet(remember=True)
         account, service = named(fleet, target)
         name = f"{account.directory}/{service.name}"
         installation.decide(lambda decided: decision(decided, name))
 
-        def begin(reconciler: Reconciler) -> None:
+        def order_start(reconciler: Reconciler) -> None:
             assert reconciler.kernel.records is not None  # there is a service that is run
-            for replica in replicas(named(reconciler.intent.fleet, target)[1]):  # as many of them as are ordered now
+            for replica in replicas(named(reconciler.intent.fleet, target)[1]):  # the number that is ordered now
                 reconciler.kernel.records.order(tree.leaf(account.directory, replica.name), alive=alive)
 
-        return _turn(installation, fleet, account, service, begin if again else _nothing)
+        return _reconcile_account(installation, fleet, account, service, order_start if again else _nothing)
 
 
 def _nothing(_: Reconciler) -> None:
     pass
 
 
-def _turn(
+def _reconcile_account(
     installation: Installation,
     fleet: Fleet,
     account: Account,
     service: Service,
     before: Callable[[Reconciler], None] = _nothing,
 ) -> Exit:
-    """A run for the account, with the patience that the service may need; under the lock."""
+    """One pass for the account, under the caller's lock. It waits for the service as long as that may take."""
     patience = min(PATIENCE + (service.work.complete().stop_timeout or 0) / 1000, MOST_PATIENCE)
     with installation.open(fleet, scope=Scope(account.name, grace=patience)) as reconciler:
         before(reconciler)
@@ -179,8 +183,8 @@ def _turn(
     for outcome in report.remaining:
         output.line(output.outcome_line(outcome), err=True)
     output.broken(report.broken)
-    if held := frozen(reconciler.intent.frozen, account, service):
-        output.line(f"{held} is frozen: that comes when it is thawed")
+    if target := frozen(reconciler.intent.frozen, account, service):
+        output.line(f"{target} is frozen: the order takes effect after paas-isolate thaw {target}")
     elif not report.outcomes:
         output.line("nothing to do")
     failed = report.remaining or any(outcome.status is Status.FAILED for outcome in report.outcomes)
@@ -188,17 +192,18 @@ def _turn(
 
 
 def frozen(held: Collection[str], account: Account, service: Service) -> str:
-    """What of it is frozen: the account, the service, or ''."""
+    """Which of them is frozen: the account's name, `ACCOUNT/SERVICE`, or ''."""
     if account.directory in held:
         return account.name
     return f"{account.name}/{service.name}" if f"{account.directory}/{service.name}" in held else ""
 
 
 def named(fleet: Fleet, target: str) -> tuple[Account, Service]:
-    """The account and the service that paas-isolate runs. UsageError where there is none, with the nearest."""
-    account, service = account_of(fleet, target)
-    run = {each.name: each for each in account.services if each.work.run}
-    if service not in run:
-        otherwise = "" if run else "none of its services has `run:`"
-        raise no_such(f"service that is run of {account.name}", service, run, otherwise=otherwise)
-    return account, run[service]
+    """The account and the service that `ACCOUNT/SERVICE` names. Raises UsageError, with the nearest name, when there is
+    no such account, or it has no such service with `run:`."""
+    account, name = account_of(fleet, target)
+    services = {service.name: service for service in account.services if service.work.run}
+    if name not in services:
+        otherwise = "" if services else "none of its services has `run:`"
+        raise no_such(f"service with `run:` of {account.name}", name, services, otherwise=otherwise)
+    return account, services[name]

@@ -1,4 +1,4 @@
-"""status: limits beside use, what is pending, and why."""
+"""status: shows limits and use, what is pending, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,18 +33,18 @@ RIGHT = ("MEMORY", "PROCESSES", "CPU TIME", "READ", "WRITTEN")
 @as_json
 @click.pass_obj
 def status(installation: Installation, account: str, as_json: bool) -> int:
-    """Show limits beside use: every account, or one with all its leaves; what is pending, and why."""
+    """Show limits and use of every account, or of one with all its leaves; what is pending, and why."""
     fleet = installation.fleet()
     with installation.open(fleet, scope=Scope(account)) as reconciler:
-        seen = compare(reconciler)
-        broken = dict(seen.broken)
-        services = _conditions(reconciler, seen, broken)
-        lines = list(_lines(reconciler, seen, account, services, broken))
+        comparison = compare(reconciler)
+        broken = dict(comparison.broken)
+        services = _conditions(reconciler, comparison, broken)
+        lines = list(_lines(reconciler, comparison, account, services, broken))
     fleet = installation.directory.located(fleet.with_broken(broken))
-    notes = dict(_notes(fleet, seen, reconciler, account))
+    notes = dict(_notes(fleet, comparison, reconciler, account))
     for path, service in services.items():
-        if service.detail and (told := _told(path, service, fleet, account)):
-            notes.setdefault(told[0], []).append(told[1])
+        if service.detail and (note := _service_note(path, service, fleet, account)):
+            notes.setdefault(note[0], []).append(note[1])
     if as_json:
         output.print_json({"cgroups": [line.data() for line in lines], "notes": notes})
         output.broken(fleet.broken)
@@ -64,68 +64,72 @@ def status(installation: Installation, account: str, as_json: bool) -> int:
     return Exit.ERROR if fleet.broken else Exit.CONVERGED
 
 
-def _conditions(reconciler: Reconciler, seen: Comparison, broken: dict[str, Trouble]) -> Mapping[str, Condition]:
+def _conditions(reconciler: Reconciler, comparison: Comparison, broken: dict[str, Trouble]) -> Mapping[str, Condition]:
+    """The state of each service, by its leaf. Accounts whose state cannot be computed are added to `broken`."""
     kernel, intent = reconciler.kernel, reconciler.intent
 
     def of(names: Sequence[str]) -> Mapping[str, Condition]:
         accounts = {name: intent.fleet.accounts[name] for name in names}
-        return conditions(kernel, intent._replace(fleet=intent.fleet._replace(accounts=accounts)), seen.observed.runs)
+        return conditions(
+            kernel, intent._replace(fleet=intent.fleet._replace(accounts=accounts)), comparison.observed.runs
+        )
 
-    by_leaf, raised = without_broken(of, tuple(intent.fleet.accounts))
-    broken.update(raised)
+    by_leaf, troubles = without_broken(of, tuple(intent.fleet.accounts))
+    broken.update(troubles)
     return by_leaf
 
 
-def _told(path: str, service: Condition, fleet: Fleet, account: str) -> tuple[str, str] | None:
-    """The account, and what should be known of a service of it."""
-    sold = next((it for it in fleet.accounts.values() if it.directory == tree.directory_of(path)), None)
-    if sold is None or account not in ("", sold.name):
+def _service_note(path: str, service: Condition, fleet: Fleet, only: str) -> tuple[str, str] | None:
+    """The account's name and a note about its service in the leaf `path`. None when the note is not of the account
+    `only` ('': every account)."""
+    account = next((each for each in fleet.accounts.values() if each.directory == tree.directory_of(path)), None)
+    if account is None or only not in ("", account.name):
         return None
     leaf = path.rpartition("/")[2]
-    hint = f"; paas-isolate start {sold.name}/{leaf.partition('.')[0]} tries again" if service.given_up else ""
-    return sold.name, f"{leaf} is {service.state}: {service.detail}{hint}"
+    hint = f"; paas-isolate start {account.name}/{leaf.partition('.')[0]} tries again" if service.given_up else ""
+    return account.name, f"{leaf} is {service.state}: {service.detail}{hint}"
 
 
 def _lines(
     reconciler: Reconciler,
-    seen: Comparison,
-    account: str,
+    comparison: Comparison,
+    only: str,
     services: Mapping[str, Condition],
     broken: dict[str, Trouble],
 ) -> Iterator[CgroupStatus]:
-    sold = reconciler.intent.fleet.accounts.get(account)
-    observed = seen.observed.cgroups
-    if sold is not None:
+    account = reconciler.intent.fleet.accounts.get(only)
+    observed = comparison.observed.cgroups
+    if account is not None:
         paths = [
-            tree.account(sold.directory),
-            *(tree.leaf(sold.directory, leaf.name) for leaf in leaves(sold.services)),
+            tree.account(account.directory),
+            *(tree.leaf(account.directory, leaf.name) for leaf in leaves(account.services)),
         ]
-    elif account:
-        paths = [path for path in observed if tree.directory_of(path) == account]
+    elif only:  # no file names it, but its cgroups are still there
+        paths = [path for path in observed if tree.directory_of(path) == only]
     else:
         paths = [path for path in observed if tree.is_account(path)]
-    names = {each.directory: each for each in reconciler.intent.fleet.accounts.values()}
+    by_directory = {each.directory: each for each in reconciler.intent.fleet.accounts.values()}
     for path in sorted(path for path in paths if path in observed):
         service = services.get(path)
-        state = _state(path, seen, reconciler, names)
+        state = _state(path, comparison, reconciler, by_directory)
         state = service.state if service and state in ("ok", "suspended", "frozen") else state
         try:
-            yield replace(_line(reconciler.kernel.cgroups, path, observed[path], state, names), service=service)
+            yield replace(_line(reconciler.kernel.cgroups, path, observed[path], state, by_directory), service=service)
         except Exception as error:  # noqa: BLE001  (one cgroup that cannot be read hides no other)
             directory = tree.directory_of(path)
-            broken[names[directory].name if directory in names else directory] = trouble(error)
+            broken[by_directory[directory].name if directory in by_directory else directory] = trouble(error)
 
 
-def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, names: dict[str, Account]) -> CgroupStatus:
-    account = names.get(tree.directory_of(path))
+def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, by_directory: dict[str, Account]) -> CgroupStatus:
+    account = by_directory.get(tree.directory_of(path))
     name = account.name if account and tree.is_account(path) else path.rpartition("/")[2]
     return CgroupStatus(name, path, state, knobs, usage(cgroups, path))
 
 
-def _state(path: str, seen: Comparison, reconciler: Reconciler, names: dict[str, Account]) -> str:
+def _state(path: str, comparison: Comparison, reconciler: Reconciler, by_directory: dict[str, Account]) -> str:
     directory = tree.directory_of(path)
-    account = names.get(directory)
-    if directory in seen.removals.accepted or directory in seen.removals.waiting:
+    account = by_directory.get(directory)
+    if directory in comparison.removals.accepted or directory in comparison.removals.waiting:
         return "leaving"
     if account is None or account.name in reconciler.intent.fleet.on_last_good:
         return "kept"
@@ -136,32 +140,34 @@ def _state(path: str, seen: Comparison, reconciler: Reconciler, names: dict[str,
         or f"{account.directory}/{path.rpartition('/')[2]}" in reconciler.intent.frozen
     ):
         return "frozen"
-    return "pending" if any(step.owner == directory for step in seen.changes) else "ok"
+    return "pending" if any(step.owner == directory for step in comparison.changes) else "ok"
 
 
-def _notes(fleet: Fleet, seen: Comparison, reconciler: Reconciler, account: str) -> Iterator[tuple[str, list[str]]]:
-    """What somebody should know about each account: its pending steps, why it is kept or not removed."""
+def _notes(
+    fleet: Fleet, comparison: Comparison, reconciler: Reconciler, account: str
+) -> Iterator[tuple[str, list[str]]]:
+    """Notes by account: pending steps, why it keeps its last good state, why it is not removed."""
     notes: dict[str, list[str]] = {}
     files: dict[str, str] = {}
     for name, reason in fleet.on_last_good.items():
         notes.setdefault(name, []).append(f"keeps its last good state: {reason}")
-    for directory, reason in seen.removals.waiting.items():
-        notes.setdefault(directory, []).append(f"no file names it any more: {reason}")
+    for directory, reason in comparison.removals.waiting.items():
+        notes.setdefault(directory, []).append(f"no file in accounts.d names it any more: {reason}")
     for name in fleet.accounts if not account else (account,):
         files.setdefault(f"accounts.d/{name}.yaml", name)
     for complaint in fleet.complaints:
         if complaint.warning and complaint.file in files:
             notes.setdefault(files[complaint.file], []).append(str(complaint))
-    for path, reason in (*seen.desired.unmet.items(), *seen.desired.late.items()):
+    for path, reason in (*comparison.desired.unmet.items(), *comparison.desired.late.items()):
         notes.setdefault(tree.directory_of(path), []).append(reason)
-    staying = (*seen.removals.waiting, *fleet.on_last_good)
-    for directory, reason in waiting(seen.desired.quotas, seen.observed.quotas, staying):
+    preserved = (*comparison.removals.waiting, *fleet.on_last_good)
+    for directory, reason in waiting(comparison.desired.quotas, comparison.observed.quotas, preserved):
         notes.setdefault(directory, []).append(reason)
-    for step in _pending(seen.changes, reconciler.scope.account):
+    for step in _pending(comparison.changes, reconciler.scope.account):
         notes.setdefault(step.owner or "the tree", []).append(f"to do: {step}")
-    for directory, pids in processes_in_old_view(fleet, seen.observed, reconciler.scope.account).items():
-        told = abbreviated([str(pid) for pid in pids])
-        notes.setdefault(directory, []).append(f"see another view than new sessions do, until they end: {told}")
+    for directory, pids in processes_in_old_view(fleet, comparison.observed, reconciler.scope.account).items():
+        numbers = abbreviated([str(pid) for pid in pids])
+        notes.setdefault(directory, []).append(f"processes that keep another view until they end: {numbers}")
     if account in fleet.accounts:
         notes.setdefault(account, []).extend(disk_uses(fleet.accounts[account]))
     for name, keys in fleet.not_enforced().items():
@@ -175,6 +181,7 @@ def _pending(changes: Changes, only: str) -> Changes:
 
 
 def row(line: CgroupStatus) -> tuple[str, ...]:
+    """The cells of one cgroup, in the order of TITLES."""
     used, knobs = line.use, line.knobs
     hits = {
         "killed": used.killed,

@@ -166,7 +166,7 @@ def test_a_customer_is_told_escaped_what_the_daemon_says(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = AccountReport("alice", notes=(NASTY,), addresses=(NASTY,))
-    monkeypatch.setattr(me, "_told", lambda _: told)
+    monkeypatch.setattr(me, "_report", lambda _: told)
     assert invoke(["me"]) == 0
     assert_harmless(capsys.readouterr().out, lines=6)
 

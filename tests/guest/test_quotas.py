@@ -98,6 +98,6 @@ def test_customers_are_told_what_they_use_of_it(tmp_path: Path, lives: Callable[
         with daemon(accounts=1):
             writes(alice, home, 2)
             assert "disk of alice: 2M of 10M, 1 of unlimited files\n" in (words := told())
-            assert "a quota of the disk is each user's: all 2 together may have 2 times as much" in words
+            assert "the disk quota is for each user: all 2 together may use 2 times as much" in words
         assert "disk of alice: 2M of 10M, 1 of unlimited files\n" in (words := told())
         assert "the daemon does not answer" in words

@@ -58,7 +58,7 @@ def test_orders_are_the_daemons(daemon: RunningDaemon, host: TestHost) -> None:
     assert daemon.end() == 0
     done = me(host, ALICE, "fly", "web")
     assert done.returncode == 5
-    assert "the daemon does not answer, and only it does fly" in done.stderr
+    assert "the daemon does not answer, and only it can fly" in done.stderr
 
 
 def test_who_has_no_account_is_told_so(daemon: RunningDaemon, host: TestHost) -> None:

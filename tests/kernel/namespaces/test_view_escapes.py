@@ -125,7 +125,7 @@ def test_an_own_process_that_sees_the_hosts_is_named(sold: ViewHost) -> None:
     next reconcile puts it into the account, and not into the view: no process can be put there from outside."""
     pid = stray(sold)
     sold.paas("reconcile")
-    assert f"see another view than new sessions do, until they end: {pid}" in sold.paas("status", "alice")
+    assert f"processes that keep another view until they end: {pid}" in sold.paas("status", "alice")
     assert "another view" not in sold.paas("status", "bob")
     sold.inside("kill", pid)
 
@@ -135,5 +135,5 @@ def test_a_shell_from_before_is_named(view_host: ViewHost) -> None:
     with view_host.starts("alice", "cat") as shell:
         (pid,) = lives(view_host, view_host.alice)
         view_host.sell("alice", text=PRIVATE)
-        assert f"see another view than new sessions do, until they end: {pid}" in view_host.paas("status", "alice")
+        assert f"processes that keep another view until they end: {pid}" in view_host.paas("status", "alice")
         shell.communicate()

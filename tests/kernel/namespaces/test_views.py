@@ -178,7 +178,7 @@ def test_a_change_reaches_new_sessions_and_status_names_the_old(view_host: ViewH
         assert "change the view of alice" in view_host.paas("reconcile")
         assert not sees_all(view_host, "alice")
         assert view_host.asks("alice", "cat /tmp/kept") == "kept"
-        assert f"see another view than new sessions do, until they end: {pid}" in view_host.paas("status", "alice")
+        assert f"processes that keep another view until they end: {pid}" in view_host.paas("status", "alice")
         old.communicate()
     assert "another view" not in view_host.paas("status", "alice")
 

@@ -221,8 +221,8 @@ def test_orders_for_what_is_frozen_say_that_they_wait(work: ServiceHost) -> None
     work.services("worker: {run: exec sleep 1000}")
     work.reconcile()
     work("freeze", "alice")
-    assert "alice is frozen: that comes when it is thawed" in work("restart", "alice/worker")
-    assert "alice is frozen: that comes when it is thawed" in work("stop", "alice/worker")
+    assert "alice is frozen: the order takes effect after paas-isolate thaw alice" in work("restart", "alice/worker")
+    assert "alice is frozen: the order takes effect after paas-isolate thaw alice" in work("stop", "alice/worker")
     work("start", "alice/worker")
     work("thaw", "alice")
 

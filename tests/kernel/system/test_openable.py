@@ -1,4 +1,4 @@
-"""What customers can open of ours: the sentence of paas-isolate.yaml(5), WHOSE WORD A FILE IS, tried as one of them."""
+"""What customers can open of ours: the sentence of paas-isolate.yaml(5), TRUST IN FILES, tried as one of them."""
 
 import os
 import subprocess
