@@ -35,13 +35,8 @@ def _merge_service(plan: Service, own: Service) -> Service:
         entry=own.entry or plan.entry,
         listen=own.listen or plan.listen,
         publish=own.publish or plan.publish,
-        reserved=tuple(dict.fromkeys(plan.reserved + own.reserved)),
         work=own.work.merged_over(plan.work),
     )
-
-
-def merge_reserved(plan: Plan | None, account: AccountSpec) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(plan.reserved + account.reserved)) if plan else account.reserved
 
 
 def merge_view(host: Host, plan: Plan | None, account: AccountSpec, directory: str) -> View | None:

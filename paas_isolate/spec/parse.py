@@ -57,7 +57,6 @@ def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
         loopback=values.get("loopback") or "",
         egress=values.get("egress") or (),
         **_view(values),
-        reserved=fields.PLAN.reserved(values),
         allow=values.get("allow"),
     )
     return plan, page.warnings()
@@ -84,7 +83,6 @@ def parse_account(data: bytes, file: str) -> tuple[AccountSpec, Warnings]:
         loopback=values.get("loopback") or "",
         egress=values.get("egress") or (),
         **_view(values),
-        reserved=fields.ACCOUNT.reserved(values),
     )
     if name and account.renamed_from == name:
         page.error_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
@@ -172,7 +170,6 @@ def _service(name: str, values: dict[str, Any]) -> Service:
         entry=values.get("entry") or (),
         listen=values.get("listen") or 0,
         publish=values.get("publish") or 0,
-        reserved=fields.SERVICE.reserved(values),
         work=_work(values),
     )
 

@@ -16,7 +16,6 @@ from paas_isolate.spec.merge import (
     expand_placeholders,
     has_placeholders,
     merge_limits,
-    merge_reserved,
     merge_services,
     merge_view,
 )
@@ -135,7 +134,6 @@ class Resolver:
             egress=_egress(plan, account),
             view=view,
             disk=disk,
-            reserved=merge_reserved(plan, account),
         )
         if bare and not merged.personal and view is None and not host.network:
             self._bare[name] = sold[_PLAN:]

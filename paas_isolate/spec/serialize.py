@@ -22,7 +22,7 @@ _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 
 def plain_account(account: AccountSpec) -> Plain:
     return _row(
-        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, *_SEEN, "reserved"
+        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, *_SEEN
     ) | _parts(account.limits, account.services, account.disk)
 
 
@@ -33,7 +33,7 @@ def account_from(row: Plain) -> AccountSpec:
 
 
 def plain_plan(plan: Plan) -> Plain:
-    row = _row(plan, "name", "file", "loopback", "egress", *_SEEN, "reserved")
+    row = _row(plan, "name", "file", "loopback", "egress", *_SEEN)
     if plan.allow is not None:  # an empty list allows nothing
         row["allow"] = plan.allow
     return row | _parts(plan.limits, plan.services, plan.disk)
@@ -82,19 +82,20 @@ def host_from(row: Plain) -> Host:
 
 def plain_sold(account: Account) -> Plain:
     wired = ("addresses", "peers", "loopback", "egress")
-    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", *wired, "reserved")
+    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", *wired)
     if account.view:
         row["view"] = account.view._asdict()
     return row | {"uids": dict(account.uids)} | _parts(account.limits, account.services, account.disk)
 
 
 def sold_from(row: Plain) -> Account:
+    known = {key: value for key, value in row.items() if key in Account._fields}  # an older copy may hold others
     return Account(
         **{
             "plan": None,
             "home": "",
-            **row,
-            **{key: tuple(row.get(key, ())) for key in ("addresses", "peers", "egress", "reserved")},
+            **known,
+            **{key: tuple(row.get(key, ())) for key in ("addresses", "peers", "egress")},
             "view": _view_from(row.get("view")),
             **_disk_from(row),
             "limits": _limits_from(row.get("limits", {})),
@@ -125,7 +126,7 @@ def _parts(limits: Limits, services: tuple[Service, ...], disk: Limits = NO_LIMI
 
 
 def _plain_service(service: Service) -> Plain:
-    row = _row(service, "name", "entry", "listen", "publish", "reserved") | _parts(service.limits, ())
+    row = _row(service, "name", "entry", "listen", "publish") | _parts(service.limits, ())
     if service.priority is not None:  # 0 is a word of its own: it wins over the plan's
         row["priority"] = service.priority
     if service.match.conditions:
@@ -162,7 +163,6 @@ def _services_from(row: Mapping[str, Any]) -> tuple[Service, ...]:
             entry=tuple(service.get("entry", ())),
             listen=service.get("listen", 0),
             publish=service.get("publish", 0),
-            reserved=tuple(service.get("reserved", ())),
             work=_work_from(service["work"]) if "work" in service else NO_WORK,
         )
         for service in row.get("services", ())

@@ -80,7 +80,7 @@ class MapOf(NamedTuple):
 
 
 class AnyShape:
-    """A reserved key whose shape the language does not show yet."""
+    """Any value. Whoever uses it reads the node and tells the schema elsewhere."""
 
     def read(self, node: Node, key: str, page: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
         return True
@@ -90,18 +90,16 @@ class AnyShape:
 
 
 class Field(NamedTuple):
-    """One key. `reserved`: part of the language, but not enforced by this version."""
+    """One key of a table. `default` is for the schema alone: what is in force where the key is not given."""
 
     name: str
     shape: Shape
     meaning: str
     default: Any = None
-    reserved: bool = False
 
     def schema(self) -> Schema:
-        told = self.meaning + ("; not enforced by this version" if self.reserved else "")
         default = {} if self.default is None else {"default": self.default}
-        return {**self.shape.schema(), "description": told, **default}
+        return {**self.shape.schema(), "description": self.meaning, **default}
 
 
 class Table(NamedTuple):
@@ -127,10 +125,6 @@ class Table(NamedTuple):
             "patternProperties": {"^x-": {}},
             "additionalProperties": False,
         }
-
-    def reserved(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """Which of the keys that were given this version does not enforce."""
-        return tuple(field.name for field in self.fields if field.reserved and field.name in values)
 
 
 def pairs(node: Node, key: str, page: Diagnostics, expected: str) -> dict[str, tuple[Scalar, Node]]:
