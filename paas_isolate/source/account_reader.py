@@ -78,10 +78,10 @@ class AccountReader:
         except (OSError, UnfitError):
             return None
         try:
-            thing, warnings = kind.parse(data, f"{directory}/{name}{END}")
+            thing = kind.parse(data, f"{directory}/{name}{END}")
         except SpecError:
             return None
-        return None if warnings else (thing, read_as if settled(read_as, now) else None)
+        return thing, read_as if settled(read_as, now) else None
 
     def _identity(self, name: str) -> Identity | None:
         try:

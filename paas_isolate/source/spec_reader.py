@@ -18,7 +18,7 @@ class DocumentKind(NamedTuple):
     plain: Callable[[Any], dict[str, Any]]
     back: Callable[[dict[str, Any]], Any]
 
-    def parse(self, data: bytes, file: str) -> tuple[Any, tuple[Complaint, ...]]:
+    def parse(self, data: bytes, file: str) -> Any:
         from paas_isolate.spec.parse import DOCUMENTS  # a run that finds nothing changed does not pay for it
 
         return DOCUMENTS[self.name](data, file)
@@ -61,9 +61,7 @@ class SpecReader:
         """What is to be written into a directory, parsed. Raises SpecError."""
         for file, data in self.draft.items():
             if file.startswith(shown):
-                thing, warnings = kind.parse(data, file)
-                self.complaints += warnings
-                yield file.removeprefix(shown), thing
+                yield file.removeprefix(shown), kind.parse(data, file)
 
     def _parse(self, files: SafeDirectory, name: str, kind: DocumentKind) -> Entry:
         now, shown = time.time_ns(), files.told(name)
@@ -73,8 +71,7 @@ class SpecReader:
             return Entry(None, None, (unfit.complaint,))  # no identity: why it was refused may end without a trace
         trusted = read_as if settled(read_as, now) else None
         try:
-            thing, warnings = kind.parse(data, shown)
-            return Entry(trusted, kind.plain(thing), warnings)
+            return Entry(trusted, kind.plain(kind.parse(data, shown)))
         except SpecError as wrong:
             return Entry(trusted, None, wrong.complaints)
         except Exception as error:  # noqa: BLE001  (what a file says costs that file alone)

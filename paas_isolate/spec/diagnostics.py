@@ -14,15 +14,10 @@ class Diagnostics:
     def __init__(self, file: str) -> None:
         self.file = file
         self.errors: list[Complaint] = []
-        self.warned: list[Complaint] = []
         self.untold = 0
 
     def error(self, node: Node, key: str, text: str) -> None:
         self._add(node, key, lambda: text)
-
-    def warn(self, node: Node, key: str, text: str) -> None:
-        if len(self.warned) < MOST:
-            self.warned.append(Complaint(self.file, text, node.line, node.column, key, warning=True))
 
     def error_value(self, node: Node, key: str, expected: str) -> None:
         self._add(node, key, lambda: f"is {found(node)}; expected {expected}")
@@ -31,14 +26,14 @@ class Diagnostics:
         """A key that is not in the language."""
         self._add(node, below(place, printable(name)), lambda: _unknown(name, known))
 
-    def warnings(self) -> tuple[Complaint, ...]:
-        """The warnings, when nothing was refused. Raises SpecError with everything otherwise."""
-        complaints = sorted((*self.errors, *self.warned), key=lambda complaint: (complaint.line, complaint.column))
+    def raise_errors(self) -> None:
+        """Raises SpecError with all errors in the order of the file; returns where there is none."""
+        if not self.errors:
+            return
+        complaints = sorted(self.errors, key=lambda complaint: (complaint.line, complaint.column))
         if self.untold:
             complaints.append(Complaint(self.file, f"has {self.untold} more mistakes; mend these first"))
-        if self.errors:
-            raise SpecError(tuple(complaints))
-        return tuple(complaints)
+        raise SpecError(tuple(complaints))
 
     def _add(self, node: Node, key: str, text: Callable[[], str]) -> None:
         """A mistake; where enough has been told it is only counted, for its words may not be cheap."""

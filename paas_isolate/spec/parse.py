@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from paas_isolate.errors import Complaint
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
 from paas_isolate.model.service_program import Failure, Health, Log, ServiceProgram
@@ -17,11 +16,10 @@ from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
 from paas_isolate.text import abbreviated, excerpt, printable
 
-Warnings = tuple[Complaint, ...]
 Values = Mapping[str, Any]
 
 
-def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
+def parse_host(data: bytes, file: str) -> Host:
     page = Diagnostics(file)
     root = read(data, file)
     values = _values(root, fields.HOST, page)
@@ -42,10 +40,11 @@ def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
     if not page.errors and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
         page.error(_node(root, "users"), "users", text)
-    return host, page.warnings()
+    page.raise_errors()
+    return host
 
 
-def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
+def parse_plan(data: bytes, file: str) -> Plan:
     page = Diagnostics(file)
     root = read(data, file)
     values = _values(root, fields.PLAN, page)
@@ -59,10 +58,11 @@ def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
         **_view(values),
         allow=values.get("allow"),
     )
-    return plan, page.warnings()
+    page.raise_errors()
+    return plan
 
 
-def parse_account(data: bytes, file: str) -> tuple[AccountSpec, Warnings]:
+def parse_account(data: bytes, file: str) -> AccountSpec:
     page = Diagnostics(file)
     root = read(data, file)
     values = _values(root, fields.ACCOUNT, page)
@@ -86,7 +86,8 @@ def parse_account(data: bytes, file: str) -> tuple[AccountSpec, Warnings]:
     )
     if name and account.renamed_from == name:
         page.error_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
-    return account, page.warnings()
+    page.raise_errors()
+    return account
 
 
 def _values(root: Node | None, table: Table, page: Diagnostics) -> dict[str, Any]:
@@ -197,7 +198,7 @@ DEFAULT = Host(
 """A machine without config.yaml."""
 
 
-DOCUMENTS: Mapping[str, Callable[[bytes, str], tuple[Any, Warnings]]] = {
+DOCUMENTS: Mapping[str, Callable[[bytes, str], Any]] = {
     "host": parse_host,
     "plan": parse_plan,
     "account": parse_account,

@@ -464,4 +464,4 @@ def test_kinds_survive_being_kept(machine: Machine) -> None:
 
 def _bob() -> object:
     text = b"account: bob\nusers: [bob, eve]\nsuspended: true\nrenamed_from: rob\nlimits: {cpu: 1.5}\n"
-    return spec_reader.ACCOUNT.parse(text, "accounts.d/bob.yaml")[0]
+    return spec_reader.ACCOUNT.parse(text, "accounts.d/bob.yaml")

@@ -49,8 +49,7 @@ WORKS = {
 
 
 def parsed(text: str) -> Service:
-    account, warnings = parse_account(f"account: alice\nservices: {{web: {{{text}}}}}".encode(), A)
-    assert not warnings
+    account = parse_account(f"account: alice\nservices: {{web: {{{text}}}}}".encode(), A)
     return account.services[0]
 
 
@@ -61,7 +60,7 @@ def test_a_service_is_what_its_file_says(text: str) -> None:
 
 @pytest.mark.parametrize("text", WORKS)
 def test_it_survives_being_kept(text: str) -> None:
-    account, _ = parse_account(f"account: alice\nservices: {{web: {{{text}}}}}".encode(), A)
+    account = parse_account(f"account: alice\nservices: {{web: {{{text}}}}}".encode(), A)
     assert account_from(marshal.loads(marshal.dumps(plain_account(account)))) == account
     sold = fleet({A: f"services: {{web: {{{text}}}}}"}).accounts["alice"]
     assert sold_from(json.loads(json.dumps(plain_sold(sold)))) == sold
@@ -120,8 +119,8 @@ def test_the_leaves_of_every_account_take_no_command() -> None:
 
 
 def test_the_host_says_what_becomes_of_the_suspended() -> None:
-    assert parse_host(b"", "config.yaml")[0].suspension == "freeze"
-    assert parse_host(b"suspension: stop", "config.yaml")[0].suspension == "stop"
+    assert parse_host(b"", "config.yaml").suspension == "freeze"
+    assert parse_host(b"suspension: stop", "config.yaml").suspension == "stop"
     with pytest.raises(SpecError, match="suspension is 'kill'; expected freeze or stop"):
         parse_host(b"suspension: kill", "config.yaml")
 
