@@ -46,16 +46,24 @@ class SpecReader:
         shown = files.shown + name
         entry = self.before.get(shown)
         if entry is None or entry.identity != identity(found):
-            entry = self._parse(files, name, kind)
-            self.parsed.add(shown)
+            return self._take_anew(files, name, kind)
         self.files[shown] = entry
         if entry.complaints:
             self.complaints += entry.complaints
         try:
             return None if entry.row is None else kind.back(entry.row)
-        except Exception as error:  # noqa: BLE001  (as above)
+        except Exception as error:  # noqa: BLE001  (an error in what one file says costs that file alone)
             self.broken[shown] = trouble(error)
             return None
+
+    def _take_anew(self, files: SafeDirectory, name: str, kind: DocumentKind) -> Any:
+        """The model as it was parsed: only a later run makes it from the row."""
+        entry, model = self._parse(files, name, kind)
+        shown = files.shown + name
+        self.parsed.add(shown)
+        self.files[shown] = entry
+        self.complaints += entry.complaints
+        return model
 
     def drafts(self, shown: str, kind: DocumentKind) -> Iterator[tuple[str, Any]]:
         """What is to be written into a directory, parsed. Raises SpecError."""
@@ -63,21 +71,24 @@ class SpecReader:
             if file.startswith(shown):
                 yield file.removeprefix(shown), kind.parse(data, file)
 
-    def _parse(self, files: SafeDirectory, name: str, kind: DocumentKind) -> Entry:
+    def _parse(self, files: SafeDirectory, name: str, kind: DocumentKind) -> tuple[Entry, Any]:
+        """What the next run needs to know of the file, and its model; None where it was refused."""
         now, shown = time.time_ns(), files.told(name)
         try:
             data, read_as = files.read(name)
         except UnfitError as unfit:
-            return Entry(None, None, (unfit.complaint,))  # no identity: why it was refused may end without a trace
+            # no identity: the reason for the refusal may go away and leave no trace in it
+            return Entry(None, None, (unfit.complaint,)), None
         trusted = read_as if settled(read_as, now) else None
         try:
-            return Entry(trusted, kind.plain(kind.parse(data, shown)))
+            model = kind.parse(data, shown)
+            return Entry(trusted, kind.plain(model)), model
         except SpecError as wrong:
-            return Entry(trusted, None, wrong.complaints)
+            return Entry(trusted, None, wrong.complaints), None
         except Exception as error:  # noqa: BLE001  (what a file says costs that file alone)
             self.broken[shown] = found = trouble(error)
             told = Complaint(shown, f"cannot be used: an error of paas-isolate's own: {found.what}")
-            return Entry(None, None, (told,))
+            return Entry(None, None, (told,)), None
 
     @property
     def changed(self) -> bool:

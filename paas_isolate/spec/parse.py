@@ -6,7 +6,7 @@ from typing import Any
 
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
-from paas_isolate.model.service_program import Failure, Health, Log, ServiceProgram
+from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig
 from paas_isolate.spec import fields
 from paas_isolate.spec.diagnostics import Diagnostics
@@ -184,7 +184,7 @@ def _work(values: dict[str, Any]) -> ServiceProgram:
         if name in given:
             said = {key: value for key, value in given[name].items() if value is not None}
             given[name] = part(**{"run": "", **said} if part is Health else said)
-    return ServiceProgram(**given)
+    return ServiceProgram(**given) if given else NO_WORK
 
 
 def _limits(told: Mapping[str, str], percent: bool) -> Limits:

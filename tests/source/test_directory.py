@@ -6,16 +6,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crowd import CROWD, MACHINE, Crowd
 
 from paas_isolate.errors import SpecError
-from paas_isolate.model.account import Fleet
-from paas_isolate.source import cache, files, spec_reader
+from paas_isolate.model.account import AccountSpec, Fleet
+from paas_isolate.source import cache, directory, files, spec_reader
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.source.files import identity, settled
 from paas_isolate.spec.parse import DEFAULT
+from paas_isolate.spec.serialize import account_from
 
 ALICE = "account: alice\nplan: p\n"
 
@@ -25,9 +27,9 @@ class Machine:
 
     def __init__(self, path: Path) -> None:
         self.etc, self.state = path / "etc", path / "state"
-        for directory in (self.etc, self.etc / "plans.d", self.etc / "accounts.d"):
-            directory.mkdir()
-            directory.chmod(0o755)
+        for made_directory in (self.etc, self.etc / "plans.d", self.etc / "accounts.d"):
+            made_directory.mkdir()
+            made_directory.chmod(0o755)
         self.write("plans.d/p.yaml", "plan: p\nlimits: {pids: 100}\n")
         self.write("accounts.d/alice.yaml", ALICE)
 
@@ -460,6 +462,25 @@ def test_kinds_survive_being_kept(machine: Machine) -> None:
     first = machine.load()
     assert machine.load() == first
     assert spec_reader.ACCOUNT.back(spec_reader.ACCOUNT.plain(_bob())) == _bob()
+
+
+def test_what_was_parsed_is_not_made_again_from_its_row(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def back(row: dict[str, Any]) -> AccountSpec:
+        made.append(row["name"])
+        return account_from(row)
+
+    monkeypatch.setattr(directory, "ACCOUNT", spec_reader.ACCOUNT._replace(back=back))
+    settle()
+    machine.load()
+    assert made == []
+    machine.write("accounts.d/bob.yaml", "account: bob\n")
+    settle()
+    machine.load()
+    assert made == ["alice"], "bob's file is new"
+    machine.load()
+    assert made == ["alice", "alice", "bob"]
 
 
 def _bob() -> object:
