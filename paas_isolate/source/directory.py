@@ -35,7 +35,7 @@ class SpecDirectory:
         """All accounts, by the files as they are now. Mistakes in files are in `Fleet.complaints`.
 
         Without `remember` nothing is written, for commands that only look. A draft is used instead of the file that it
-        names (`accounts.d/alice.yaml`), or beside the others where there is none; it is never remembered.
+        names (`accounts.d/alice.yaml`), or beside the others where there is none; it needs `remember=False`.
 
         Raises SpecError where config.yaml cannot be used and has no last good copy, or where a draft is wrong.
         """

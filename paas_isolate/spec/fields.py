@@ -72,13 +72,13 @@ class CeilingShape:
         )
     )
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
-        self._table.read(node, key, page)
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
+        self._table.read(node, key, diagnostics)
         pairs = node.pairs.items() if isinstance(node, Pairs) else ()
         limits: dict[str, Value] = {}
         for name, (_, value) in pairs:
             if full := {"memory": "memory.max", "pids": "pids", "cpu_weight": "cpu.weight"}.get(name):
-                limits.update(self._flat.read_limit(value, full, below(key, name), page))
+                limits.update(self._flat.read_limit(value, full, below(key, name), diagnostics))
         return limits
 
     def schema(self) -> Schema:
@@ -248,12 +248,12 @@ class AddressShape:
 
     _list = ListOf(scalars.ADDRESS, "a list of addresses")
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> tuple[str, ...]:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> tuple[str, ...]:
         if not isinstance(node, Items):
-            return (scalars.ADDRESS.read(node, key, page),)
-        found: tuple[str, ...] = self._list.read(node, key, page)
+            return (scalars.ADDRESS.read(node, key, diagnostics),)
+        found: tuple[str, ...] = self._list.read(node, key, diagnostics)
         if not found or len({":" in (each or "") for each in found}) < len(found):
-            page.error_value(node, key, "an address, or a list of one IPv4 and one IPv6 address")
+            diagnostics.error_value(node, key, "an address, or a list of one IPv4 and one IPv6 address")
         return found
 
     def schema(self) -> Schema:
@@ -263,13 +263,13 @@ class AddressShape:
 class ServicesShape:
     """Services by name."""
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, dict[str, Any]]:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> dict[str, dict[str, Any]]:
         services = {}
-        for name, value in MapOf(_Raw(), "a mapping of services").read(node, key, page).items():
+        for name, value in MapOf(_Raw(), "a mapping of services").read(node, key, diagnostics).items():
             path = below(key, printable(name))
             if not is_name(name):
-                page.error(value, path, f"is no name for a service; expected {NAME_EXPECTED}")
-            services[name] = self.table(name).read(value, path, page)
+                diagnostics.error(value, path, f"is no name for a service; expected {NAME_EXPECTED}")
+            services[name] = self.table(name).read(value, path, diagnostics)
         return services
 
     def table(self, name: str) -> Table:
@@ -288,7 +288,7 @@ class ServicesShape:
 class _Raw(AnyShape):
     """Hands the node on: which table it is depends on the service's name."""
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
         return node
 
 

@@ -49,34 +49,36 @@ def gather(
     holders = Holders(people, accounts, copies, wrong.accounts)
     permitted = _permitted(copies, host, plans, machine, wrong)
     last_good = _as_allowed(permitted, host, people, exempt, holders)
-    shelf = ResolveContext(host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of, holders.of)
-    seller = Resolver(shelf)
-    _check_host(seller)
-    good, refused = _resolve(seller, accounts.values())
+    context = ResolveContext(
+        host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of, holders.of
+    )
+    resolver = Resolver(context)
+    _check_host(resolver)
+    good, refused = _resolve(resolver, accounts.values())
     others = (copy for name in {*refused, *wrong.accounts} if (copy := last_good(name)))
-    refused |= _warn_overbooked(seller, accounts, good, others)
+    refused |= _warn_overbooked(resolver, accounts, good, others)
     claims = Claims(good, last_good)
-    refused |= _report_clashes(seller, accounts, claims.clashes(), "belongs to")
+    refused |= _report_clashes(resolver, accounts, claims.clashes(), "belongs to")
     refused |= dict(wrong.accounts)
     pushed = claims.fall_back(refused)
-    refused |= _report_clashes(seller, accounts, pushed, "is kept by")
+    refused |= _report_clashes(resolver, accounts, pushed, "is kept by")
     if host.without_account.startswith("plan "):
-        refused |= _resolve_unlisted_users(seller, claims, refused)
-    kept = seller.unresolved | {name: _reason(name, why, claims) for name, why in refused.items()}
-    _warn_peers(seller, accounts, claims.good | claims.on_last_good)
+        refused |= _resolve_unlisted_users(resolver, claims, refused)
+    kept = resolver.unresolved | {name: _reason(name, why, claims) for name, why in refused.items()}
+    _warn_peers(resolver, accounts, claims.good | claims.on_last_good)
     for name in claims.unrecoverable:
         if name in accounts and (old := accounts[name].renamed_from) and old not in claims.good:
             kept.setdefault(old, f"it is now {name}, which cannot be used")
-    frontends = frozenset(_frontends(seller))
+    frontends = frozenset(_frontends(resolver))
     account = dict(sorted((claims.good | claims.on_last_good).items()))
     held = {name: copy for name in kept if name in account and (copy := copies(name))}
-    _warn_on_last_good(seller, wrong.accounts, held, holders)
+    _warn_on_last_good(resolver, wrong.accounts, held, holders)
     identities = _identities(held, _gone(set(remembered).difference(account, kept), copies, account), people, holders)
     return Fleet(
         host=host,
         accounts=account,
         exempt=exempt,
-        complaints=tuple(seller.told.values()),
+        complaints=tuple(resolver.complaints.values()),
         on_last_good=kept,
         frontends=frontends,
         renamed=identities.renamed,
@@ -125,33 +127,33 @@ def _identities(
 
 
 def _warn_on_last_good(
-    seller: Resolver, wrong: Mapping[str, str], held: Mapping[str, Account], holders: Holders
+    resolver: Resolver, wrong: Mapping[str, str], held: Mapping[str, Account], holders: Holders
 ) -> None:
     """Of accounts whose files cannot be read, it is known by their copies whose names are gone."""
     for name, copy in held.items():
         for user in copy.uids if name in wrong else ():
-            if seller.shelf.people.by_name(user) is None and (holder := holders.of(name, user)):
+            if resolver.context.people.by_name(user) is None and (holder := holders.of(name, user)):
                 text = holder.text(user, tuple(copy.uids), copy.owner)
-                seller.complain(f"accounts.d/{name}.yaml", "users", text, warning=True)
+                resolver.complain(f"accounts.d/{name}.yaml", "users", text, warning=True)
 
 
-def _warn_peers(seller: Resolver, accounts: Mapping[str, AccountSpec], sold: Mapping[str, Account]) -> None:
+def _warn_peers(resolver: Resolver, accounts: Mapping[str, AccountSpec], sold: Mapping[str, Account]) -> None:
     """A peer that is not there harms nobody: its account may come later, or be gone."""
     for account in accounts.values():
         for index, peer in enumerate(account.peers):
             if peer not in sold:
                 text = f"is {excerpt(peer)}, and there is no such account"
-                seller.complain(account.file, f"peers[{index}]", text, warning=True)
+                resolver.complain(account.file, f"peers[{index}]", text, warning=True)
 
 
-def _frontends(seller: Resolver) -> Iterator[int]:
-    wiring = seller.shelf.host.network
+def _frontends(resolver: Resolver) -> Iterator[int]:
+    wiring = resolver.context.host.network
     for name in wiring.frontends if wiring else ():
-        if user := seller.shelf.people.by_name(name):
+        if user := resolver.context.people.by_name(name):
             yield user.uid
         elif wiring and wiring.frontends != NetworkConfig().frontends:  # the default need not be there
             text = f"names {name}, who is no user of this machine"
-            seller.complain(CONFIG, "network.frontends", text, warning=True)
+            resolver.complain(CONFIG, "network.frontends", text, warning=True)
 
 
 def _exempt(host: Host, people: UserDatabase) -> Iterator[int]:
@@ -217,36 +219,36 @@ def _without_address_of(account: Account, uid: int, host: Host) -> Account:
     return account if set(its).isdisjoint(account.addresses) else account._replace(addresses=())
 
 
-def _check_host(seller: Resolver) -> None:
-    host, machine = seller.shelf.host, seller.shelf.machine
+def _check_host(resolver: Resolver) -> None:
+    host, machine = resolver.context.host, resolver.context.machine
     for key in ("penalty", "ceiling"):
         for conflict in place_conflicts(key, getattr(host, key), machine, machine.memory):
-            seller.complain(CONFIG, conflict.keys[0], conflict.text, warning=conflict.warning)
+            resolver.complain(CONFIG, conflict.keys[0], conflict.text, warning=conflict.warning)
     for name in host.exempt:
-        if not name.startswith("@") and not seller.shelf.people.by_name(name):
-            seller.complain(CONFIG, "users.exempt", f"names {name}, who is no user of this machine", warning=True)
+        if not name.startswith("@") and not resolver.context.people.by_name(name):
+            resolver.complain(CONFIG, "users.exempt", f"names {name}, who is no user of this machine", warning=True)
 
 
-def _resolve(seller: Resolver, accounts: Iterable[AccountSpec]) -> tuple[dict[str, Account], dict[str, str]]:
+def _resolve(resolver: Resolver, accounts: Iterable[AccountSpec]) -> tuple[dict[str, Account], dict[str, str]]:
     good, refused = {}, {}
     for account in accounts:
         try:
-            good[account.name] = seller.resolve(account)
+            good[account.name] = resolver.resolve(account)
         except RefusalError as why:
             refused[account.name] = str(why)
     return good, refused
 
 
 def _warn_overbooked(
-    seller: Resolver, accounts: Mapping[str, AccountSpec], good: dict[str, Account], others: Iterable[Account]
+    resolver: Resolver, accounts: Mapping[str, AccountSpec], good: dict[str, Account], others: Iterable[Account]
 ) -> dict[str, str]:
     """Complain. Who was sold before stays as it was; a new customer gets everything else."""
-    shelf, reasons = seller.shelf, {}
-    for name, text in list(overbooked(good, others, shelf.host, shelf.machine, shelf.last_good)):
-        plan, copy = shelf.plans.get(good[name].plan or ""), shelf.last_good(name)
+    context, reasons = resolver.context, {}
+    for name, text in list(overbooked(good, others, context.host, context.machine, context.last_good)):
+        plan, copy = context.plans.get(good[name].plan or ""), context.last_good(name)
         file = accounts[name].file if LIMIT in accounts[name].limits or plan is None else plan.file
         told = f"{text}; expected less{'' if file == accounts[name].file else f' for {name}'}"
-        seller.complain(file, f"limits.{LIMIT}", told if copy else f"{told} (it is sold without)")
+        resolver.complain(file, f"limits.{LIMIT}", told if copy else f"{told} (it is sold without)")
         if copy:
             reasons[name] = f"limits.{LIMIT} {told}"
             del good[name]
@@ -256,7 +258,7 @@ def _warn_overbooked(
 
 
 def _report_clashes(
-    seller: Resolver, accounts: Mapping[str, AccountSpec], clashes: Clashes, belongs: str
+    resolver: Resolver, accounts: Mapping[str, AccountSpec], clashes: Clashes, belongs: str
 ) -> dict[str, str]:
     """Complain in each file, naming the other; the reasons. Two names of one uid are told once."""
     reasons: dict[str, str] = {}
@@ -273,15 +275,15 @@ def _report_clashes(
             key = "renamed_from" if accounts[name].renamed_from else "account"
             text = f"leads to the cgroup {claim}, which {belongs} {rival}; each has its own"
         else:
-            key, user = _user_of(seller, accounts[name], claim)
-            theirs = _user_of(seller, accounts[other], claim)[1] if other in accounts else user
+            key, user = _user_of(resolver, accounts[name], claim)
+            theirs = _user_of(resolver, accounts[other], claim)[1] if other in accounts else user
             text = f"is '{user}' (uid {claim}), who {belongs} {rival}; a user is in one account at most"
             if theirs != user:
                 text = f"is '{user}', another name of '{theirs}' (uid {claim}), who {belongs} {rival}; name both in one"
             aliases = theirs != user
         told = aliases and other in reasons and clashes.get(other) == (claim, name)  # the same, from the other side
         if not told:
-            seller.complain(accounts[name].file, key, text)
+            resolver.complain(accounts[name].file, key, text)
         reasons[name] = f"{key} {text.partition('; ')[0] if aliases else text}"
     return reasons
 
@@ -291,23 +293,23 @@ def _publisher(account: AccountSpec, port: int) -> str:
     return next((f"services.{service.name}.publish" for service in account.services if service.publish == port), "plan")
 
 
-def _user_of(seller: Resolver, account: AccountSpec, uid: int) -> tuple[str, str]:
+def _user_of(resolver: Resolver, account: AccountSpec, uid: int) -> tuple[str, str]:
     """The key and the name by which an account names a uid."""
     for index, name in enumerate(account.users):
-        user = seller.shelf.people.by_name(name)
+        user = resolver.context.people.by_name(name)
         if user and user.uid == uid:
             return user_key(account, index), name
     return "users", account.owner
 
 
-def _resolve_unlisted_users(seller: Resolver, claims: Claims, taken: Mapping[str, str]) -> dict[str, str]:
+def _resolve_unlisted_users(resolver: Resolver, claims: Claims, taken: Mapping[str, str]) -> dict[str, str]:
     """An account of its own for every user of the range that no account names."""
-    shelf, rest = seller.shelf, {}
-    plan = shelf.host.without_account.removeprefix("plan ")
-    named = seller.named | {claim for claim in claims.owners if isinstance(claim, int)}
-    for user in shelf.people.everyone():
-        in_range = shelf.host.first_uid <= user.uid <= shelf.host.last_uid
-        if not in_range or user.uid in shelf.exempt or user.uid in named or user.name in taken:
+    context, rest = resolver.context, {}
+    plan = context.host.without_account.removeprefix("plan ")
+    named = resolver.named | {claim for claim in claims.owners if isinstance(claim, int)}
+    for user in context.people.everyone():
+        in_range = context.host.first_uid <= user.uid <= context.host.last_uid
+        if not in_range or user.uid in context.exempt or user.uid in named or user.name in taken:
             continue
         named.add(user.uid)
         free = (
@@ -318,8 +320,8 @@ def _resolve_unlisted_users(seller: Resolver, claims: Claims, taken: Mapping[str
         )
         name = user.name if free else f"uid-{user.uid}"
         rest[name] = AccountSpec(name, CONFIG, (user.name,), user.name, plan)
-    good, refused = _resolve(seller, rest.values())
-    refused |= _warn_overbooked(seller, rest, good, (claims.good | claims.on_last_good).values())
+    good, refused = _resolve(resolver, rest.values())
+    refused |= _warn_overbooked(resolver, rest, good, (claims.good | claims.on_last_good).values())
     claims.good |= good
     claims.fall_back(refused)
     return refused

@@ -31,41 +31,41 @@ class LimitsShape(NamedTuple):
 
     percent: frozenset[str] = _SELF
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Limits:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Limits:
         limits: dict[str, Value] = {}
-        for group, (place, value) in _entries(node, key, page).items():
+        for group, (place, value) in _entries(node, key, diagnostics).items():
             if group in GROUPS:
-                limits.update(self._read_group(value, group, below(key, group), page))
+                limits.update(self._read_group(value, group, below(key, group), diagnostics))
             else:
-                page.error_key(place, key, group, list(GROUPS))
+                diagnostics.error_key(place, key, group, list(GROUPS))
         return limits
 
-    def _read_group(self, node: Node, group: str, key: str, page: Diagnostics) -> Limits:
+    def _read_group(self, node: Node, group: str, key: str, diagnostics: Diagnostics) -> Limits:
         names = {name.partition(".")[2]: name for name in BY_NAME if name.startswith(f"{group}.")}
         limits: dict[str, Value] = {}
         if not names or not isinstance(node, Pairs):
             for name in SHORT.get(group, (group,)):
-                limits.update(found := self.read_limit(node, name, key, page))
+                limits.update(found := self.read_limit(node, name, key, diagnostics))
                 if not found:  # the short form of two limits is one mistake
                     break
             return limits
-        for short, (place, value) in _entries(node, key, page).items():
+        for short, (place, value) in _entries(node, key, diagnostics).items():
             if short in names:
-                limits.update(self.read_limit(value, names[short], below(key, short), page))
+                limits.update(self.read_limit(value, names[short], below(key, short), diagnostics))
             else:
-                page.error_key(place, key, short, list(names))
+                diagnostics.error_key(place, key, short, list(names))
         return limits
 
-    def read_limit(self, node: Node, name: str, key: str, page: Diagnostics) -> Limits:
+    def read_limit(self, node: Node, name: str, key: str, diagnostics: Diagnostics) -> Limits:
         """One limit, or nothing where it was refused."""
         limit = BY_NAME[name]
         if not isinstance(node, Scalar) or node.empty:
-            page.error_value(node, key, limit.unit)
+            diagnostics.error_value(node, key, limit.unit)
             return {}
         try:
             return {name: parse_limit(limit, node.text, percent=name in self.percent)}
         except ValueError as wrong:
-            page.error_value(node, key, str(wrong))
+            diagnostics.error_value(node, key, str(wrong))
             return {}
 
     def limit_schema(self, name: str) -> Schema:
@@ -82,8 +82,8 @@ class LimitsShape(NamedTuple):
         return _object(properties)
 
 
-def _entries(node: Node, key: str, page: Diagnostics) -> dict[str, tuple[Scalar, Node]]:
-    return pairs(node, key, page, "a mapping such as {memory: 512M}")
+def _entries(node: Node, key: str, diagnostics: Diagnostics) -> dict[str, tuple[Scalar, Node]]:
+    return pairs(node, key, diagnostics, "a mapping such as {memory: 512M}")
 
 
 def _object(properties: dict[str, Any]) -> Schema:

@@ -20,12 +20,12 @@ Values = Mapping[str, Any]
 
 
 def parse_host(data: bytes, file: str) -> Host:
-    page = Diagnostics(file)
+    diagnostics = Diagnostics(file)
     root = read(data, file)
-    values = _values(root, fields.HOST, page)
+    values = _values(root, fields.HOST, diagnostics)
     tree, users = values.get("tree", {}), values.get("users", {})
     if len(tree) > 1:
-        page.error(_node(root, "tree"), "tree", "has unit and root; expected one of them")
+        diagnostics.error(_node(root, "tree"), "tree", "has unit and root; expected one of them")
     host = Host(
         tree=Tree(**tree) if "root" not in tree else Tree(unit="", root=tree["root"]),
         **users,
@@ -37,45 +37,45 @@ def parse_host(data: bytes, file: str) -> Host:
         private=PrivateTmpConfig(**values.get("private", {})),
         **{key: values[key] for key in ("hide", "allow", "publish_ports") if key in values},
     )
-    if not page.errors and host.first_uid > host.last_uid:
+    if not diagnostics.errors and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
-        page.error(_node(root, "users"), "users", text)
-    page.raise_errors()
+        diagnostics.error(_node(root, "users"), "users", text)
+    diagnostics.raise_errors()
     return host
 
 
 def parse_plan(data: bytes, file: str) -> Plan:
-    page = Diagnostics(file)
+    diagnostics = Diagnostics(file)
     root = read(data, file)
-    values = _values(root, fields.PLAN, page)
+    values = _values(root, fields.PLAN, diagnostics)
     plan = Plan(
-        name=_name(root, values, "plan", page),
+        name=_name(root, values, "plan", diagnostics),
         file=file,
         limits=values.get("limits", {}),
-        services=_services(root, values, page),
+        services=_services(root, values, diagnostics),
         loopback=values.get("loopback") or "",
         egress=values.get("egress") or (),
         **_view(values),
         allow=values.get("allow"),
     )
-    page.raise_errors()
+    diagnostics.raise_errors()
     return plan
 
 
 def parse_account(data: bytes, file: str) -> AccountSpec:
-    page = Diagnostics(file)
+    diagnostics = Diagnostics(file)
     root = read(data, file)
-    values = _values(root, fields.ACCOUNT, page)
-    name = _name(root, values, "account", page)
-    users = _users(root, values, name, page)
+    values = _values(root, fields.ACCOUNT, diagnostics)
+    name = _name(root, values, "account", diagnostics)
+    users = _users(root, values, name, diagnostics)
     account = AccountSpec(
         name=name,
         file=file,
         users=users,
-        owner=_owner(root, values, users, name, page),
+        owner=_owner(root, values, users, name, diagnostics),
         plan=values.get("plan"),
         limits=values.get("limits", {}),
-        services=_services(root, values, page),
+        services=_services(root, values, diagnostics),
         suspended=values.get("suspended") or False,
         renamed_from=values.get("renamed_from") or "",
         address=values.get("address") or (),
@@ -85,13 +85,13 @@ def parse_account(data: bytes, file: str) -> AccountSpec:
         **_view(values),
     )
     if name and account.renamed_from == name:
-        page.error_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
-    page.raise_errors()
+        diagnostics.error_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
+    diagnostics.raise_errors()
     return account
 
 
-def _values(root: Node | None, table: Table, page: Diagnostics) -> dict[str, Any]:
-    return {} if root is None else table.read(root, "", page)
+def _values(root: Node | None, table: Table, diagnostics: Diagnostics) -> dict[str, Any]:
+    return {} if root is None else table.read(root, "", diagnostics)
 
 
 def _node(root: Node | None, *path: str) -> Node:
@@ -103,41 +103,41 @@ def _node(root: Node | None, *path: str) -> Node:
     return node
 
 
-def _name(root: Node | None, values: Values, key: str, page: Diagnostics) -> str:
+def _name(root: Node | None, values: Values, key: str, diagnostics: Diagnostics) -> str:
     """`account:` or `plan:`, which must be the file's name, so that one of the two cannot be mistaken."""
-    stem = page.file.rpartition("/")[2].removesuffix(".yaml")
+    stem = diagnostics.file.rpartition("/")[2].removesuffix(".yaml")
     if not is_name(stem):
-        refuse(page.file, f"{excerpt(stem)} is no name for a file here; expected {NAME_EXPECTED}")
+        refuse(diagnostics.file, f"{excerpt(stem)} is no name for a file here; expected {NAME_EXPECTED}")
     if key not in values:
-        page.error(_node(root), key, f"is missing; expected {key}: {stem}, like the file's name")
+        diagnostics.error(_node(root), key, f"is missing; expected {key}: {stem}, like the file's name")
     elif values[key] not in (stem, None):
-        page.error_value(_node(root, key), key, f"{stem}, like the file's name")
+        diagnostics.error_value(_node(root, key), key, f"{stem}, like the file's name")
     return stem
 
 
-def _users(root: Node | None, values: Values, name: str, page: Diagnostics) -> tuple[str, ...]:
+def _users(root: Node | None, values: Values, name: str, diagnostics: Diagnostics) -> tuple[str, ...]:
     users: tuple[str, ...] | None = values.get("users", (name,))
     if users is None or None in users:  # refused already
         return ()
     if not users:
-        page.error(_node(root, "users"), "users", "is an empty list; expected at least one user")
+        diagnostics.error(_node(root, "users"), "users", "is an empty list; expected at least one user")
     twice = sorted(user for user, times in Counter(users).items() if times > 1)
     if twice:
-        page.error(_node(root, "users"), "users", f"names {abbreviated(twice)} more than once; keep one")
+        diagnostics.error(_node(root, "users"), "users", f"names {abbreviated(twice)} more than once; keep one")
     return users
 
 
-def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str, page: Diagnostics) -> str:
+def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str, diagnostics: Diagnostics) -> str:
     owner: str | None = values.get("owner")
     if owner is not None:
         if users and owner not in users:
-            page.error_value(_node(root, "owner"), "owner", f"one of the account's users ({abbreviated(users)})")
+            diagnostics.error_value(_node(root, "owner"), "owner", f"one of the account's users ({abbreviated(users)})")
         return owner
     if len(users) == 1:
         return users[0]
     if users and name not in users and "owner" not in values:
         text = f"is missing; expected one of {abbreviated(users)}, for none is named like the account"
-        page.error(_node(root), "owner", text)
+        diagnostics.error(_node(root), "owner", text)
     return name
 
 
@@ -150,15 +150,15 @@ def _view(values: Values) -> dict[str, Any]:
     }
 
 
-def _services(root: Node | None, values: Values, page: Diagnostics) -> tuple[Service, ...]:
+def _services(root: Node | None, values: Values, diagnostics: Diagnostics) -> tuple[Service, ...]:
     given: dict[str, dict[str, Any]] = values.get("services") or {}
     for name, service in given.items():
         if service.get("match") == {}:
             node = _node(root, "services", name, "match")
-            page.error(node, f"services.{printable(name)}.match", "is empty; expected program, command or user")
+            diagnostics.error(node, f"services.{printable(name)}.match", "is empty; expected program, command or user")
         if "health" in service and not service["health"].get("run"):
             node = _node(root, "services", name, "health")
-            page.error(node, f"services.{printable(name)}.health", "has no run; expected {run: COMMAND}")
+            diagnostics.error(node, f"services.{printable(name)}.health", "has no run; expected {run: COMMAND}")
     return tuple(_service(name, given[name]) for name in sorted(given))
 
 

@@ -20,12 +20,12 @@ class EnvironmentShape:
 
     _map = MapOf(scalars.CONTENT, "a mapping of variables")
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, str]:
-        found: dict[str, str] = self._map.read(node, key, page)
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> dict[str, str]:
+        found: dict[str, str] = self._map.read(node, key, diagnostics)
         for name, (place, _) in node.pairs.items() if isinstance(node, Pairs) else ():
             if not name.startswith("x-") and not _VARIABLE.fullmatch(name):
                 text = f"is {excerpt(name)}; expected the name of a variable, such as QUEUE"
-                page.error(place, below(key, printable(name)), text)
+                diagnostics.error(place, below(key, printable(name)), text)
         return {name: value for name, value in found.items() if value is not None}
 
     def schema(self) -> Schema:
@@ -35,13 +35,13 @@ class EnvironmentShape:
 class RlimitsShape:
     """Limits of setrlimit(2) by name; `nofile: 4096`, `core: 0`, `memlock: 64M`."""
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, int]:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> dict[str, int]:
         limits = {}
-        for name, (place, value) in pairs(node, key, page, "a mapping such as {nofile: 4096}").items():
+        for name, (place, value) in pairs(node, key, diagnostics, "a mapping such as {nofile: 4096}").items():
             if name in RLIMITS:
-                limits[name] = _LIMIT.read(value, below(key, name), page)
+                limits[name] = _LIMIT.read(value, below(key, name), diagnostics)
             else:
-                page.error_key(place, key, name, list(RLIMITS))
+                diagnostics.error_key(place, key, name, list(RLIMITS))
         return limits
 
     def schema(self) -> Schema:

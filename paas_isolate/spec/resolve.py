@@ -79,9 +79,9 @@ class Resolver:
     """Sells account after account, and collects what is to be said about them: each complaint once, for what
     is wrong with a plan alone is no news at its second account."""
 
-    def __init__(self, shelf: ResolveContext) -> None:
-        self.shelf = shelf
-        self.told: dict[tuple[str, str, str], Complaint] = {}
+    def __init__(self, context: ResolveContext) -> None:
+        self.context = context
+        self.complaints: dict[tuple[str, str, str], Complaint] = {}
         self.unresolved: dict[str, str] = {}
         """Accounts with a user that has no uid now, and keeps the one that it had; with the reason."""
         self.named: set[int] = set()
@@ -97,7 +97,7 @@ class Resolver:
     def resolve(self, account: AccountSpec) -> Account:
         """Raises RefusalError; what is wrong has been complained about then."""
         uids = self._uids(account)
-        name = account.plan or self.shelf.host.default_plan
+        name = account.plan or self.context.host.default_plan
         bare = account[_OWN:] == _NOTHING and account.owner in uids and account.users == (account.name,)
         if bare and (rest := self._bare.get(name)):
             return Account(account.name, account.name, uids, account.owner, self._home(account), *rest)
@@ -112,7 +112,7 @@ class Resolver:
         services = merged.services
         if merged.personal:
             services = expand_placeholders(services, account.name, account.owner)
-        host = self.shelf.host
+        host = self.context.host
         directory = self._directory(account) if account.renamed_from else account.name
         view = merge_view(host, plan, account, directory) if _sees_less(plan, account) else None
         disk = merge_limits(plan.disk if plan else {}, account.disk)
@@ -148,7 +148,7 @@ class Resolver:
         if not (others or account.hide or asks_more(account.services)):
             return account
         limits = merge_limits(plan.limits if plan else {}, account.limits)
-        may = rights(self.shelf.host, plan, limits, self.shelf.machine)
+        may = rights(self.context.host, plan, limits, self.context.machine)
         if others and USERS not in may.allow:
             strangers = [i for i, user in enumerate(account.users) if user != account.name]
             for index in strangers:
@@ -164,29 +164,29 @@ class Resolver:
 
     def complain(self, file: str, key: str, text: str, *, at: str = "", warning: bool = False) -> None:
         """`at` is the key path that stands in the file, where it is not `key` itself."""
-        if (file, key, text) in self.told:
+        if (file, key, text) in self.complaints:
             return
         self._number[file, warning] += 1
         if self._number[file, warning] > MOST:
             text, key = "has more of these; mend the others first", ""
-            self.told.setdefault((file, key, text), Complaint(file, text, warning=warning))
+            self.complaints.setdefault((file, key, text), Complaint(file, text, warning=warning))
             return
         # a warning may stay for good, and must not cost every run the YAML parser
         place = (0, 0) if warning else self._place(file, at or key)
-        self.told[file, key, text] = Complaint(file, text, *place, key, warning)
+        self.complaints[file, key, text] = Complaint(file, text, *place, key, warning)
 
     def _place(self, file: str, key: str) -> tuple[int, int]:
         from paas_isolate.spec.read import locate, read_again  # only a mistake pays for it
 
         if self._open[0] != file:
-            self._open = file, read_again(self.shelf.text_of(file))
+            self._open = file, read_again(self.context.text_of(file))
         return locate(self._open[1], key)
 
     def _uids(self, account: AccountSpec) -> Mapping[str, int]:
-        host, refused = self.shelf.host, ""
+        host, refused = self.context.host, ""
         uids: dict[str, int] = {}
         for index, name in enumerate(account.users):
-            user = self.shelf.people.by_name(name)
+            user = self.context.people.by_name(name)
             uid = user.uid if user else self._uid_as_it_was(account, name, index)
             if uid is None:
                 refused = refused or self._why_nobody(account, name)
@@ -196,7 +196,7 @@ class Resolver:
                 text = f"is {excerpt(name)} with uid {uid}; expected a uid from {host.first_uid} to {host.last_uid}"
                 self.complain(account.file, user_key(account, index), text)
                 refused = refused or f"the uid {uid} of {name} is out of range"
-            elif uid in self.shelf.exempt:
+            elif uid in self.context.exempt:
                 text = f"is {excerpt(name)}, who is exempt: never confined, whatever an account says"
                 self.complain(account.file, user_key(account, index), text, warning=True)
             else:
@@ -218,7 +218,7 @@ class Resolver:
         run = [service.name for service in services if service.work.run]
         idle = [f"no service runs ({', '.join(run)})"] if run else []
         if not uids:
-            named = (("view", has_view), ("disk quota", has_disk), ("private address", bool(self.shelf.host.network)))
+            named = (("view", has_view), ("disk quota", has_disk), ("private address", bool(self.context.host.network)))
             idle += [f"it has no {name}" for name, wanted in named if wanted]
         if idle:
             key = "owner" if account.owner != account.name or account.users != (account.name,) else "account"
@@ -226,7 +226,7 @@ class Resolver:
             self.complain(account.file, key, f"{text} of config.yaml, or name another owner", warning=True)
 
     def _uid_as_it_was(self, account: AccountSpec, name: str, index: int) -> int | None:
-        holder, key = self.shelf.holder(account.name, name), user_key(account, index)
+        holder, key = self.context.holder(account.name, name), user_key(account, index)
         if holder is None:
             text = f"is {excerpt(name)}, who is no user of this machine; make the user, or take the name out"
             self.complain(account.file, key, text)
@@ -239,7 +239,7 @@ class Resolver:
         return holder.uid
 
     def _why_nobody(self, account: AccountSpec, name: str) -> str:
-        holder = self.shelf.holder(account.name, name)
+        holder = self.context.holder(account.name, name)
         return holder.reason(name) if holder else f"the user {name} cannot be resolved"
 
     def _addresses(self, account: AccountSpec, uids: Mapping[str, int], network: NetworkConfig) -> tuple[str, ...]:
@@ -247,7 +247,7 @@ class Resolver:
         if self._addresses_of is None:
             from paas_isolate.spec.addresses import AddressAllocator  # a host without `network:` does not pay for it
 
-            self._addresses_of = AddressAllocator(self.shelf.host, network).addresses
+            self._addresses_of = AddressAllocator(self.context.host, network).addresses
         uid = uids.get(account.owner, min(uids.values(), default=0))  # an owner may be exempt
         try:
             return self._addresses_of(account.address, uid) if uid else ()
@@ -256,21 +256,21 @@ class Resolver:
             raise RefusalError(f"its address cannot be had: {wrong}") from None
 
     def _home(self, account: AccountSpec) -> str:
-        if user := self.shelf.people.by_name(account.owner):
+        if user := self.context.people.by_name(account.owner):
             return user.home
-        copy = self.shelf.last_good(account.name)
+        copy = self.context.last_good(account.name)
         return copy.home if copy else ""
 
     def _directory(self, account: AccountSpec) -> str:
         """A cgroup cannot be renamed: a renamed account stays in the directory that it was made in."""
-        copy = self.shelf.last_good(account.name) or self.shelf.last_good(account.renamed_from)
+        copy = self.context.last_good(account.name) or self.context.last_good(account.renamed_from)
         return copy.directory if copy else account.renamed_from
 
     def _plan(self, account: AccountSpec, name: str) -> Plan:
-        if plan := self.shelf.plans.get(name):
+        if plan := self.context.plans.get(name):
             return plan
-        if name not in self.shelf.wrong_plans:
-            known = ", ".join(sorted(self.shelf.plans)[:10]) or "a file in plans.d"
+        if name not in self.context.wrong_plans:
+            known = ", ".join(sorted(self.context.plans)[:10]) or "a file in plans.d"
             text = f"is {excerpt(name)}, and there is no such plan; expected {known}"
             if account.plan:
                 self.complain(account.file, "plan", text)
@@ -290,7 +290,7 @@ class Resolver:
         limits = merge_limits(plan.limits if plan else {}, account.limits)
         services = merge_services(plan.services if plan else (), account.services)
         refused = ""
-        for conflict in (*conflicts(limits, services, self.shelf.machine), *work_conflicts(services)):
+        for conflict in (*conflicts(limits, services, self.context.machine), *work_conflicts(services)):
             self._complain_of(conflict, account, plan)
             if not conflict.warning:
                 refused = refused or f"{conflict.keys[0]} {conflict.text}"

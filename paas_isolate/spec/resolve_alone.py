@@ -62,15 +62,15 @@ def resolve_alone(
 def _sold(
     fleet: Fleet, account: AccountSpec, plans: Mapping[str, Plan], people: UserDatabase, machine: Machine
 ) -> Account | None:
-    shelf = ResolveContext(
+    context = ResolveContext(
         fleet.host, plans, people, machine, lambda _: None, fleet.exempt, frozenset(), text_of=lambda _: b""
     )
-    seller = Resolver(shelf)
+    resolver = Resolver(context)
     try:
-        sold = seller.resolve(account)
+        sold = resolver.resolve(account)
     except RefusalError:
         return None
-    return sold if not seller.told and people.by_name(account.owner) else None
+    return sold if not resolver.complaints and people.by_name(account.owner) else None
 
 
 def _same_guarantee(account: Account, before: Account | None) -> bool:

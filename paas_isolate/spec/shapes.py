@@ -1,6 +1,6 @@
 """The shapes that a value may have. Each reads a node into something firm, and tells itself as JSON Schema.
 
-A reader that refuses has told the page, and returns None; what it returns then is never used.
+A reader that refuses has told the diagnostics, and returns None; what it returns then is never used.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ Schema = dict[str, Any]
 
 
 class Shape(Protocol):
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any: ...
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any: ...
 
     def schema(self) -> Schema: ...
 
@@ -26,13 +26,13 @@ class ScalarShape(NamedTuple):
     expected: str
     form: Mapping[str, Any]
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
         if not isinstance(node, Scalar) or node.empty:
-            return page.error_value(node, key, self.expected)
+            return diagnostics.error_value(node, key, self.expected)
         try:
             return self.parse(node.text)
         except ValueError as wrong:
-            return page.error_value(node, key, str(wrong))
+            return diagnostics.error_value(node, key, str(wrong))
 
     def schema(self) -> Schema:
         return dict(self.form)
@@ -42,10 +42,10 @@ class ListOf(NamedTuple):
     item: Shape
     expected: str
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
         if not isinstance(node, Items):
-            return page.error_value(node, key, self.expected)
-        return tuple(self.item.read(item, f"{key}[{i}]", page) for i, item in enumerate(node.items))
+            return diagnostics.error_value(node, key, self.expected)
+        return tuple(self.item.read(item, f"{key}[{i}]", diagnostics) for i, item in enumerate(node.items))
 
     def schema(self) -> Schema:
         return {"type": "array", "items": self.item.schema()}
@@ -57,9 +57,13 @@ class OneOrList(NamedTuple):
     item: Shape
     expected: str
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
         several = ListOf(self.item, self.expected)
-        return several.read(node, key, page) if isinstance(node, Items) else (self.item.read(node, key, page),)
+        return (
+            several.read(node, key, diagnostics)
+            if isinstance(node, Items)
+            else (self.item.read(node, key, diagnostics),)
+        )
 
     def schema(self) -> Schema:
         return {"anyOf": [self.item.schema(), {"type": "array", "items": self.item.schema()}]}
@@ -71,9 +75,9 @@ class MapOf(NamedTuple):
     item: Shape
     expected: str
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
-        found = pairs(node, key, page, self.expected).items()
-        return {name: self.item.read(value, below(key, printable(name)), page) for name, (_, value) in found}
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
+        found = pairs(node, key, diagnostics, self.expected).items()
+        return {name: self.item.read(value, below(key, printable(name)), diagnostics) for name, (_, value) in found}
 
     def schema(self) -> Schema:
         return {"type": "object", "additionalProperties": self.item.schema()}
@@ -82,7 +86,7 @@ class MapOf(NamedTuple):
 class AnyShape:
     """Any value. Whoever uses it reads the node and tells the schema elsewhere."""
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
         return True
 
     def schema(self) -> Schema:
@@ -108,14 +112,14 @@ class Table(NamedTuple):
     fields: tuple[Field, ...]
     expected: str = "a mapping"
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, Any]:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> dict[str, Any]:
         known = {field.name: field for field in self.fields}
         values = {}
-        for name, (place, value) in pairs(node, key, page, self.expected).items():
+        for name, (place, value) in pairs(node, key, diagnostics, self.expected).items():
             if field := known.get(name):
-                values[name] = field.shape.read(value, below(key, name), page)
+                values[name] = field.shape.read(value, below(key, name), diagnostics)
             else:
-                page.error_key(place, key, name, list(known))
+                diagnostics.error_key(place, key, name, list(known))
         return values
 
     def schema(self) -> Schema:
@@ -127,10 +131,10 @@ class Table(NamedTuple):
         }
 
 
-def pairs(node: Node, key: str, page: Diagnostics, expected: str) -> dict[str, tuple[Scalar, Node]]:
+def pairs(node: Node, key: str, diagnostics: Diagnostics, expected: str) -> dict[str, tuple[Scalar, Node]]:
     """The pairs of a mapping without its x- keys. `services:` with nothing after it is an empty one."""
     if isinstance(node, Pairs):
         return {name: pair for name, pair in node.pairs.items() if not name.startswith("x-")}
     if not (isinstance(node, Scalar) and node.empty):
-        page.error_value(node, key, expected)
+        diagnostics.error_value(node, key, expected)
     return {}
