@@ -1,6 +1,6 @@
-"""The shapes that a value may have. Each reads a node into something firm, and tells itself as JSON Schema.
+"""The shapes that a value may have. `read` makes a node into a value of the model; `schema` gives the JSON Schema.
 
-A reader that refuses has told the diagnostics, and returns None; what it returns then is never used.
+Where a value is wrong, `read` adds an error to the diagnostics. What it then returns is not used.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,13 +14,16 @@ Schema = dict[str, Any]
 
 
 class Shape(Protocol):
+    """`key` is the key path of the node, for complaints."""
+
     def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any: ...
 
     def schema(self) -> Schema: ...
 
 
 class ScalarShape(NamedTuple):
-    """A scalar. `parse` takes its text or raises ValueError with what was expected."""
+    """A scalar. `parse` makes its text into the value, or raises ValueError with what was expected. `form` is its JSON
+    Schema."""
 
     parse: Callable[[str], Any]
     expected: str
@@ -39,6 +42,8 @@ class ScalarShape(NamedTuple):
 
 
 class ListOf(NamedTuple):
+    """A list, read into a tuple."""
+
     item: Shape
     expected: str
 
@@ -52,39 +57,36 @@ class ListOf(NamedTuple):
 
 
 class OneOrList(NamedTuple):
-    """One value, or a list of them."""
+    """One value or a list of them, read into a tuple."""
 
     item: Shape
     expected: str
 
     def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
-        several = ListOf(self.item, self.expected)
-        return (
-            several.read(node, key, diagnostics)
-            if isinstance(node, Items)
-            else (self.item.read(node, key, diagnostics),)
-        )
+        if isinstance(node, Items):
+            return ListOf(self.item, self.expected).read(node, key, diagnostics)
+        return (self.item.read(node, key, diagnostics),)
 
     def schema(self) -> Schema:
         return {"anyOf": [self.item.schema(), {"type": "array", "items": self.item.schema()}]}
 
 
 class MapOf(NamedTuple):
-    """A mapping with names of the author's choice."""
+    """A mapping whose keys the author chooses, read into a dict."""
 
     item: Shape
     expected: str
 
     def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
-        found = pairs(node, key, diagnostics, self.expected).items()
-        return {name: self.item.read(value, below(key, printable(name)), diagnostics) for name, (_, value) in found}
+        entries = pairs(node, key, diagnostics, self.expected).items()
+        return {name: self.item.read(value, below(key, printable(name)), diagnostics) for name, (_, value) in entries}
 
     def schema(self) -> Schema:
         return {"type": "object", "additionalProperties": self.item.schema()}
 
 
 class AnyShape:
-    """Any value. Whoever uses it reads the node and tells the schema elsewhere."""
+    """Any value: the code that uses it reads the node and gives the schema."""
 
     def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
         return True
@@ -94,7 +96,7 @@ class AnyShape:
 
 
 class Field(NamedTuple):
-    """One key of a table. `default` is for the schema alone: what is in force where the key is not given."""
+    """One key of a table. `default` is for the schema alone, and says what holds where the key is not given."""
 
     name: str
     shape: Shape
@@ -107,7 +109,7 @@ class Field(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A mapping with keys of ours. Reads into a dict by key name; a key that is not there says nothing."""
+    """A mapping with known keys, read into a dict with those that are given. Keys that begin with x- are ignored."""
 
     fields: tuple[Field, ...]
     expected: str = "a mapping"
@@ -132,7 +134,8 @@ class Table(NamedTuple):
 
 
 def pairs(node: Node, key: str, diagnostics: Diagnostics, expected: str) -> dict[str, tuple[Scalar, Node]]:
-    """The pairs of a mapping without its x- keys. `services:` with nothing after it is an empty one."""
+    """The key and the value of each entry of a mapping, by name, without the x- keys. An empty value (`services:`) is
+    an empty mapping; any other value is an error."""
     if isinstance(node, Pairs):
         return {name: pair for name, pair in node.pairs.items() if not name.startswith("x-")}
     if not (isinstance(node, Scalar) and node.empty):

@@ -89,7 +89,7 @@ WRONG = {
     "schedule: '@reboot'": f"3:19: schedule is '@reboot'; {CRONTAB}",
     "schedule: '61 * * * *'": f"3:19: schedule is '61 * * * *'; {CRONTAB}",
     "schedule: '* * * * * *'": f"3:19: schedule is '* * * * * *'; {CRONTAB}",
-    "schedule: '0 0 30 2 *'": "3:19: schedule is '0 0 30 2 *'; expected a time that comes: this one never does",
+    "schedule: '0 0 30 2 *'": "3:19: schedule is '0 0 30 2 *'; expected a date that exists: this one never comes",
     "replicas: 0": "3:19: replicas is '0'; expected a whole number from 1 to 100, such as 3",
     "umask: 27": "3:16: umask is '27'; expected three octal digits such as 027",
     "umask: 888": "3:16: umask is '888'; expected three octal digits such as 027",
@@ -100,7 +100,7 @@ WRONG = {
     "log: 10M": "3:14: log is '10M'; expected a mapping",
     "log: {max: 0}": "3:20: log.max is '0'; expected a size of at least 1K, such as 10M",
     "log: {keep: 101}": "3:21: log.keep is '101'; expected a whole number from 0 to 100, such as 3",
-    "on_failure: {mail: a'b@c}": '3:28: on_failure.mail is "a\'b@c"; expected an address of mail',
+    "on_failure: {mail: a'b@c}": '3:28: on_failure.mail is "a\'b@c"; expected a mail address such as me@example.org',
     "on_failure: {mails: a}": "3:22: on_failure.mails is not a key of this place; did you mean mail?",
 }
 
