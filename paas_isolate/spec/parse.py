@@ -1,4 +1,7 @@
-"""The three documents, from bytes to the model. Raises SpecError with every mistake of the file at once."""
+"""Parses the three documents into the model. Each function raises SpecError with every mistake of the file.
+
+`file` is the file's name in complaints.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -20,6 +23,7 @@ Values = Mapping[str, Any]
 
 
 def parse_host(data: bytes, file: str) -> Host:
+    """config.yaml."""
     diagnostics = Diagnostics(file)
     root = read(data, file)
     values = _values(root, fields.HOST, diagnostics)
@@ -45,6 +49,7 @@ def parse_host(data: bytes, file: str) -> Host:
 
 
 def parse_plan(data: bytes, file: str) -> Plan:
+    """plans.d/NAME.yaml."""
     diagnostics = Diagnostics(file)
     root = read(data, file)
     values = _values(root, fields.PLAN, diagnostics)
@@ -63,6 +68,7 @@ def parse_plan(data: bytes, file: str) -> Plan:
 
 
 def parse_account(data: bytes, file: str) -> AccountSpec:
+    """accounts.d/NAME.yaml."""
     diagnostics = Diagnostics(file)
     root = read(data, file)
     values = _values(root, fields.ACCOUNT, diagnostics)
@@ -95,7 +101,7 @@ def _values(root: Node | None, table: Table, diagnostics: Diagnostics) -> dict[s
 
 
 def _node(root: Node | None, *path: str) -> Node:
-    """The node of a key, for a complaint; the file's beginning where it is not there."""
+    """The node of a key path, for a complaint; as much of the path as exists."""
     node: Node = root or Scalar(0, 0, "", True)
     for name in path:
         if isinstance(node, Pairs) and name in node.pairs:
@@ -104,7 +110,7 @@ def _node(root: Node | None, *path: str) -> Node:
 
 
 def _name(root: Node | None, values: Values, key: str, diagnostics: Diagnostics) -> str:
-    """`account:` or `plan:`, which must be the file's name, so that one of the two cannot be mistaken."""
+    """The file's name. `account:` or `plan:` must say the same, so that a copied file is noticed."""
     stem = diagnostics.file.rpartition("/")[2].removesuffix(".yaml")
     if not is_name(stem):
         refuse(diagnostics.file, f"{excerpt(stem)} is no name for a file here; expected {NAME_EXPECTED}")
@@ -121,9 +127,9 @@ def _users(root: Node | None, values: Values, name: str, diagnostics: Diagnostic
         return ()
     if not users:
         diagnostics.error(_node(root, "users"), "users", "is an empty list; expected at least one user")
-    twice = sorted(user for user, times in Counter(users).items() if times > 1)
-    if twice:
-        diagnostics.error(_node(root, "users"), "users", f"names {abbreviated(twice)} more than once; keep one")
+    repeated = sorted(user for user, count in Counter(users).items() if count > 1)
+    if repeated:
+        diagnostics.error(_node(root, "users"), "users", f"names {abbreviated(repeated)} more than once; keep one")
     return users
 
 
@@ -142,7 +148,7 @@ def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str,
 
 
 def _view(values: Values) -> dict[str, Any]:
-    """What plans and accounts alike say of what is seen, and of the disk."""
+    """The keys of view and disk, which plans and accounts share."""
     return {
         "private": values.get("private") or {},
         "hide": values.get("hide") or (),
@@ -151,15 +157,15 @@ def _view(values: Values) -> dict[str, Any]:
 
 
 def _services(root: Node | None, values: Values, diagnostics: Diagnostics) -> tuple[Service, ...]:
-    given: dict[str, dict[str, Any]] = values.get("services") or {}
-    for name, service in given.items():
+    services: dict[str, dict[str, Any]] = values.get("services") or {}
+    for name, service in services.items():
         if service.get("match") == {}:
             node = _node(root, "services", name, "match")
             diagnostics.error(node, f"services.{printable(name)}.match", "is empty; expected program, command or user")
         if "health" in service and not service["health"].get("run"):
             node = _node(root, "services", name, "health")
             diagnostics.error(node, f"services.{printable(name)}.health", "has no run; expected {run: COMMAND}")
-    return tuple(_service(name, given[name]) for name in sorted(given))
+    return tuple(_service(name, services[name]) for name in sorted(services))
 
 
 def _service(name: str, values: dict[str, Any]) -> Service:
@@ -182,20 +188,20 @@ def _work(values: dict[str, Any]) -> ServiceProgram:
     given = {name: values[name] for name in fields.WORK if values.get(name) is not None}
     for name, part in _PARTS.items():
         if name in given:
-            said = {key: value for key, value in given[name].items() if value is not None}
-            given[name] = part(**{"run": "", **said} if part is Health else said)
+            fields_given = {key: value for key, value in given[name].items() if value is not None}
+            given[name] = part(**{"run": "", **fields_given} if part is Health else fields_given)
     return ServiceProgram(**given) if given else NO_WORK
 
 
-def _limits(told: Mapping[str, str], percent: bool) -> Limits:
-    return {name: parse_limit(BY_NAME[name], text, percent=percent) for name, text in told.items()}
+def _limits(texts: Mapping[str, str], percent: bool) -> Limits:
+    return {name: parse_limit(BY_NAME[name], text, percent=percent) for name, text in texts.items()}
 
 
 DEFAULT = Host(
     penalty=_limits({"cpu.max": "10%", "memory.max": "256M", "pids": "50"}, percent=False),
     ceiling=_limits({"memory.max": "75%", "pids": "80%", "cpu.weight": "50"}, percent=True),
 )
-"""A machine without config.yaml."""
+"""What holds on a machine without config.yaml."""
 
 
 DOCUMENTS: Mapping[str, Callable[[bytes, str], Any]] = {

@@ -305,8 +305,8 @@ def test_no_more_is_guaranteed_than_there_is() -> None:
     files = {A: GUARANTEED.format("50%"), B: GUARANTEED.format("2G"), C: GUARANTEED.format("1G")}
     found = fleet({**THREE_QUARTERS, **files}, last_good=copies)
     assert [str(it) for it in found.complaints] == [
-        f"{A}:2:33: limits.memory.min is 1.5G, where 2G are guaranteed to others, "
-        "and all customers have 3G; expected less"
+        f"{A}:2:33: limits.memory.min is 1.5G; others are guaranteed 2G, "
+        "and all customers together have 3G; expected less"
     ]
     assert found.accounts["alice"] == copies["alice"]
     assert set(found.on_last_good) == {"alice"}
@@ -334,7 +334,7 @@ def test_a_plan_may_guarantee_too_much_to_its_last_customer() -> None:
     files = {P: "limits: {memory: {max: 2G, min: 2G}}", A: "plan: p", B: "plan: p"}
     found = fleet({**THREE_QUARTERS, **files})
     assert [name for name, it in found.accounts.items() if "memory.min" in it.limits] == ["alice"]
-    assert "limits.memory.min is 2G, where 2G are guaranteed to others" in str(found.complaints[0])
+    assert "limits.memory.min is 2G; others are guaranteed 2G" in str(found.complaints[0])
     assert str(found.complaints[0]).startswith(P)
     assert str(found.complaints[0]).endswith("expected less for bob (it is sold without)")
 

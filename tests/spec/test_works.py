@@ -142,27 +142,27 @@ def test_a_schedule_of_thousands_of_digits_is_refused_in_words() -> None:
 
 CONFLICTS = {
     "directory: /srv": (
-        " warning: services.web.directory is given without run; expected the command that it is for, too",
+        " warning: services.web.directory has no effect without run; add run, or leave it out",
         True,
     ),
     "no_new_privs: false": (
-        " warning: services.web.no_new_privs is given without run; expected the command that it is for, too",
+        " warning: services.web.no_new_privs has no effect without run; add run, or leave it out",
         True,
     ),
     "run: x, schedule: '@daily', replicas: 2": (
-        "2:56: services.web.replicas is given for a job, which runs once at a time",
+        "2:56: services.web.replicas is given for a job, which runs once at a time; leave it out",
         False,
     ),
     "run: x, schedule: '@daily', restart: always": (
-        "2:55: services.web.restart is always for a job, which runs when it is time; leave it out",
+        "2:55: services.web.restart is always for a job, which is started by its schedule; leave it out",
         False,
     ),
     "run: x, schedule: '@daily', health: {run: y}": (
-        "2:54: services.web.health is given for a job, which is well when it ends well",
+        "2:54: services.web.health is given for a job, whose exit status says how it went; leave it out",
         False,
     ),
     "run: x, listen: 65535, replicas: 2": (
-        "2:34: services.web.listen is 65535, and leaves no 2 ports for as many replicas",
+        "2:34: services.web.listen is 65535, and 2 replicas need ports up to 65536; expected one that leaves enough",
         False,
     ),
 }
@@ -183,14 +183,17 @@ def test_what_cannot_be_together_names_the_other_file() -> None:
             A: "plan: p\nservices: {web: {replicas: 2}}",
         }
     )
-    expected = f"services.web.replicas is given for a job, which runs once at a time (services.web.schedule is in {P})"
-    assert [str(it) for it in found.complaints] == [f"{A}:3:28: {expected}"]
+    expected = "services.web.replicas is given for a job, which runs once at a time; leave it out"
+    assert [str(it) for it in found.complaints] == [f"{A}:3:28: {expected} (services.web.schedule is in {P})"]
 
 
 def test_services_that_run_have_ports_of_their_own() -> None:
     text = "services: {api: {run: x, listen: 8000, replicas: 3}, web: {run: y, listen: 8002}}"
     (complaint,) = fleet({A: text}).complaints
-    assert str(complaint) == f"{A}:2:76: services.web.listen leads to port 8002, which is api's; each has its own"
+    assert (
+        str(complaint)
+        == f"{A}:2:76: services.web.listen leads to port 8002, which the service api has; each has its own"
+    )
     assert not fleet({A: text.replace("8002", "8003")}).complaints
 
 
