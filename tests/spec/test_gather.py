@@ -263,7 +263,8 @@ def test_a_wrong_file_hands_its_users_to_nobody() -> None:
     assert found.accounts == copies
     assert set(found.on_last_good) == {"alice", "bob"}
     assert [str(it) for it in found.complaints] == [
-        f"{B}:2:14: users[1] is 'alice' (uid 1001), who is kept by {A}; a user is in one account at most"
+        f"{B}:2:14: users[1] is 'alice' (uid 1001), who is in the last good copy of {A}; "
+        "a user is in one account at most"
     ]
 
 
@@ -336,7 +337,7 @@ def test_a_plan_may_guarantee_too_much_to_its_last_customer() -> None:
     assert [name for name, it in found.accounts.items() if "memory.min" in it.limits] == ["alice"]
     assert "limits.memory.min is 2G; others are guaranteed 2G" in str(found.complaints[0])
     assert str(found.complaints[0]).startswith(P)
-    assert str(found.complaints[0]).endswith("expected less for bob (it is sold without)")
+    assert str(found.complaints[0]).endswith("expected less for bob (it gets no guarantee)")
 
 
 def test_users_without_an_account_are_guaranteed_what_is_left() -> None:
