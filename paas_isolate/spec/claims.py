@@ -1,5 +1,5 @@
-"""Sees to it that a uid, a cgroup directory, an address and a port belong to one account at most, with accounts that
-are on their last good copy counted."""
+"""A uid, a cgroup directory, an address and a port belong to one account at most, whether by its file or by its last
+good copy."""
 
 from collections.abc import Callable, Mapping
 

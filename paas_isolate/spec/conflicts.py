@@ -86,7 +86,7 @@ def _outside(key: str, service: Limits, account: Limits) -> Iterator[Conflict]:
     for name in _AT_MOST_ACCOUNT:
         own, whole = service.get(name), account.get(name)
         if isinstance(own, int) and isinstance(whole, int) and own > whole:
-            text = f"is {_shown(name, own)}, above the account's {_shown(name, whole)}, which it never gets past"
+            text = f"is {_shown(name, own)}, above the account's {_shown(name, whole)}, which holds for both"
             yield Conflict((f"{key}.{name}", f"limits.{name}"), text, warning=True)
 
 

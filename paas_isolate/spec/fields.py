@@ -85,8 +85,8 @@ class CeilingShape:
     def schema(self) -> Schema:
         schema = self._table.schema()
         for name, full in (("memory", "memory.max"), ("pids", "pids"), ("cpu_weight", "cpu.weight")):
-            told = schema["properties"][name]
-            schema["properties"][name] = {**self._flat.limit_schema(full), **told}
+            documented = schema["properties"][name]
+            schema["properties"][name] = {**self._flat.limit_schema(full), **documented}
         return schema
 
 

@@ -46,7 +46,7 @@ class UserDatabase(Protocol):
 
 class ResolveContext(NamedTuple):
     """What all accounts are resolved with. `exempt` are uids that are never confined. `wrong_plans` are plans whose
-    files could not be used. `text_of` gives a file's bytes again, for the line of a mistake that shows late.
+    files could not be used. `text_of` gives a file's bytes again, for the line of a mistake that only merging shows.
     """
 
     host: Host

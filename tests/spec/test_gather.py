@@ -155,7 +155,7 @@ def test_what_cannot_be(case: str) -> None:
 WARNINGS = {
     "service above its account": (
         {A: "limits: {pids: 5}\nservices: {web: {limits: {pids: 6}}}"},
-        f"{A}: warning: services.web.limits.pids is 6, above the account's 5, which it never gets past",
+        f"{A}: warning: services.web.limits.pids is 6, above the account's 5, which holds for both",
     ),
     "high without swap": (
         {A: "limits: {memory: {max: 2G, high: 1G, swap: 0}}"},
