@@ -1,5 +1,5 @@
-"""Where specifications come from and where their last good copies are kept: the only room that reads either.
+"""Reads specifications and stores their last good copies. No other package reads either.
 
-A file that others than its owner could have written is not read. A run that finds nothing changed opens no
-specification and parses no YAML; a run that may not write (check, diff, status) writes nothing.
+A file that anybody but its owner could have written is not read. A run in which nothing has changed opens no
+specification and parses no YAML. A run that may not write (check, diff, status) writes nothing.
 """

@@ -1,4 +1,4 @@
-"""One account's file, read as it is now, with the plan that it names: what the daemon reads when one file is saved."""
+"""Reads the file of one account and of its plan. The daemon does so when one file is saved."""
 
 import os
 import time
@@ -23,18 +23,18 @@ class _Known(NamedTuple):
 
 
 class AccountReader:
-    """Plans are kept in mind by their files' identity: thousands of accounts name a few."""
+    """Reads one account at a time. Caches plans by the identity of their files: thousands of accounts share a few."""
 
     def __init__(self, directory: SpecDirectory) -> None:
-        import paas_isolate.spec.parse  # noqa: F401  (for the first edit not to wait for it)
+        import paas_isolate.spec.parse  # noqa: F401  (imported now, so that the first edit does not wait for it)
 
         self._directory = directory
         self._plans: dict[str, _Known] = {}
 
     def account(self, name: str) -> AccountSpec | None:
-        """None where the file is gone, cannot be used, or anything is to be said about it."""
-        found = self._read(ACCOUNTS, name, ACCOUNT)
-        return found[0] if found else None
+        """What the account's file says now. None where the file is gone, untrusted, unreadable or wrong."""
+        parsed = self._read(ACCOUNTS, name, ACCOUNT)
+        return parsed[0] if parsed else None
 
     def sold(
         self,
@@ -45,32 +45,35 @@ class AccountReader:
         machine: Machine,
         owner_of: Callable[[Claim], str],
     ) -> Account | None:
-        """What an account gets by its file as it is now, as `sold_alone` has it."""
+        """The account resolved from its file as it is now. The other arguments, and None, are as in `resolve_alone`."""
         account = self.account(name)
         if account is None or account.name != name:
             return None
-        named = account.plan or fleet.host.default_plan
-        plan = self.plan(named) if named else None
-        return resolve_alone(fleet, tied, account, {named: plan} if named and plan else {}, people, machine, owner_of)
+        plan_name = account.plan or fleet.host.default_plan
+        plan = self.plan(plan_name) if plan_name else None
+        plans = {plan_name: plan} if plan_name and plan else {}
+        return resolve_alone(fleet, tied, account, plans, people, machine, owner_of)
 
     def there(self, name: str) -> bool:
-        """Whether the account has a file at all."""
+        """Whether there is a file (or anything else) at the path of the account's file."""
         return os.path.lexists(os.path.join(self._directory.etc, ACCOUNTS, name + END))
 
     def plan(self, name: str) -> Plan | None:
+        """The plan of this name, from the cache while its file is the same. None as in `account`."""
         known = self._plans.get(name)
         if known and known.identity == self._identity(name):
             return known.plan
         self._plans.pop(name, None)
-        found = self._read(PLANS, name, PLAN)
-        if found is None:
+        parsed = self._read(PLANS, name, PLAN)
+        if parsed is None:
             return None
-        plan, read_as = found
-        if read_as:
-            self._plans[name] = _Known(read_as, plan)
+        plan, trusted = parsed
+        if trusted:
+            self._plans[name] = _Known(trusted, plan)
         return plan  # type: ignore[no-any-return]
 
     def _read(self, directory: str, name: str, kind: DocumentKind) -> tuple[Any, Identity | None] | None:
+        """The model, and the file's identity where every later change must show in it."""
         try:
             with self._directory.opened(directory) as files:
                 now = time.time_ns()
@@ -78,10 +81,10 @@ class AccountReader:
         except (OSError, UnfitError):
             return None
         try:
-            thing, warnings = kind.parse(data, f"{directory}/{name}{END}")
+            model = kind.parse(data, f"{directory}/{name}{END}")
         except SpecError:
             return None
-        return None if warnings else (thing, read_as if settled(read_as, now) else None)
+        return model, read_as if settled(read_as, now) else None
 
     def _identity(self, name: str) -> Identity | None:
         try:
@@ -91,7 +94,7 @@ class AccountReader:
 
 
 def account_of(path: str, etc: str) -> str:
-    """The name of the account whose file this is; '' for any other file."""
+    """The account's name where `path` is ETC/accounts.d/NAME.yaml; '' for any other path."""
     directory, _, file = path.rpartition("/")
     name = file.removesuffix(END)
     return name if directory == os.path.join(etc, ACCOUNTS) and file.endswith(END) and is_name(name) else ""

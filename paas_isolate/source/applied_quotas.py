@@ -1,4 +1,4 @@
-"""Which users of which file systems were given a quota: what is to be lifted, once nobody is sold it any more."""
+"""Remembers the quotas that we have set, so that they can be lifted when no account has them any more."""
 
 import os
 from collections.abc import Mapping
@@ -10,31 +10,37 @@ FILE = "quotas.json"
 
 
 class AppliedQuotas:
-    """The file, in the directory of the state. By file system and uid it has the account's directory."""
+    """STATE/quotas.json: by file system and uid, the account directory that the quota was set for."""
 
     def __init__(self, state: str) -> None:
         self._state = state
         self._path = os.path.join(state, FILE)
 
     def there(self) -> bool:
+        """Whether the file exists: whether a quota was ever set."""
         return os.path.exists(self._path)
 
     def load(self) -> dict[QuotaKey, str]:
-        """Nothing where it is lost or damaged: then nothing is lifted, and what is sold is written down anew."""
+        """The quotas that were set. Empty where the file is missing or damaged: then none is lifted, and the quotas of
+        today's accounts are recorded again."""
         try:
             with open(self._path, encoding="utf-8") as file:
-                import json  # most machines have never given any
+                import json  # most machines have never set a quota
 
                 plain = json.load(file)
-            return {QuotaKey(system, int(uid)): str(it) for system, rows in plain.items() for uid, it in rows.items()}
+            return {
+                QuotaKey(system, int(uid)): str(directory)
+                for system, directories in plain.items()
+                for uid, directory in directories.items()
+            }
         except ODD:
             return {}
 
     def save(self, given: Mapping[QuotaKey, str]) -> None:
-        """Whole or not at all, and on the disk before anybody acts by it."""
+        """Replaces the file as a whole. Returns once it is on the disk. Raises OSError where it cannot be written."""
         import json
 
         plain: dict[str, dict[str, str]] = {}
-        for row, directory in sorted(given.items()):
-            plain.setdefault(row.system, {})[str(row.uid)] = directory
+        for key, directory in sorted(given.items()):
+            plain.setdefault(key.system, {})[str(key.uid)] = directory
         replace_file(self._state, FILE, json.dumps(plain, indent=1).encode(), durable=True)

@@ -1,4 +1,8 @@
-"""Parsed files, kept by the files' identity, so that a run that finds nothing changed parses no YAML."""
+"""Caches parsed files by their identity, so that a run in which nothing has changed parses no YAML.
+
+STATE/compiled is one header line, then parts. Each part is its size and the CRC-32 of its body (4 bytes each, big
+endian), then the body, marshalled. Later parts change what earlier ones say.
+"""
 
 import marshal
 import os
@@ -18,14 +22,14 @@ from paas_isolate.spec.serialize import VERSION
 NAME = "compiled"
 
 GROWTH = 0.25
-"""By so much of its first part the file may grow before all is written again."""
+"""The file may grow by this share of its first part. Then all of it is written again."""
 
 Item = TypeVar("Item")
 
 
 class Entry(NamedTuple):
-    """One file. `row` is its model as plain data, None when it was refused; `identity` is None when a later
-    change might not show in it: the file is read again next time."""
+    """One file. `row` is its model as plain data; None where the file was refused. `identity` is None where a later
+    change might not show in it: then the next run reads the file again."""
 
     identity: Identity | None
     row: dict[str, Any] | None
@@ -33,19 +37,20 @@ class Entry(NamedTuple):
 
 
 class SpecCache(NamedTuple):
-    """`files` by name as shown (`accounts.d/alice.yaml`); `copies` tells the uids and home that the last good
-    copy of an account has, for those change without any file of ours."""
+    """`files` is by name as complaints show it (`accounts.d/alice.yaml`). `copies` has, by account, the uids and the
+    home in its last good copy: these may change while no specification does."""
 
     files: dict[str, Entry]
     copies: dict[str, tuple[dict[str, int], str]]
     base: int = 0
-    """Bytes of the first part, which was written when all was."""
+    """Where the first part ends, in bytes from the start of the file."""
     end: int = 0
-    """Bytes up to the end of the last part that is whole."""
+    """Where the last complete part ends, in bytes from the start of the file."""
 
 
 def load(state: str) -> SpecCache | None:
-    """None when there is nothing, or anything is odd: then all is parsed anew."""
+    """What the last run cached. None where the file is missing, damaged, of another version, or may have been written
+    by somebody else: then every specification is parsed again."""
     with suppress(*ODD), open(os.path.join(state, NAME), "rb") as file:
         if not _ours(os.fstat(file.fileno())):
             return None
@@ -57,9 +62,10 @@ def load(state: str) -> SpecCache | None:
 
 
 def save(state: str, now: SpecCache, before: SpecCache | None) -> None:
-    """Only what differs from `before`, behind what was written then, until that is much."""
+    """Appends a part with what differs from `before`, or writes all of it where the file would grow by more than
+    GROWTH. Raises OSError where the file cannot be written."""
     if before is not None:
-        part = _part(_news(now.files, before.files, _plain), _news(now.copies, before.copies))
+        part = _part(_changes(now.files, before.files, _plain), _changes(now.copies, before.copies))
         if before.end + len(part) <= before.base * (1 + GROWTH):
             _append(os.path.join(state, NAME), part, before.end)
             return
@@ -67,20 +73,20 @@ def save(state: str, now: SpecCache, before: SpecCache | None) -> None:
 
 
 def _parts(data: memoryview, at: int) -> SpecCache | None:
-    """The checksum first: marshal may crash on damaged data (its documentation says so). A part behind the first
-    that is not whole is one that a run was about to write: what it said is found out again."""
-    found = None
+    """Checks each part's CRC before marshal reads it: damaged data may crash the interpreter (the documentation of
+    Python's marshal). An incomplete part is that of a run which was interrupted: its changes are found again."""
+    cache = None
     while at + 8 <= len(data):
         size, checksum = int.from_bytes(data[at : at + 4]), int.from_bytes(data[at + 4 : at + 8])
         body = data[at + 8 : at + 8 + size]
         if len(body) != size or zlib.crc32(body) != checksum:
             break
         at += 8 + size
-        files, copies = marshal.loads(body)  # noqa: S302  (a file of ours: see _ours)
-        found = found or SpecCache({}, {}, base=at)
-        _add(found.files, files, _entry)
-        _add(found.copies, copies, lambda copy: copy)
-    return found._replace(end=at) if found else None
+        files, copies = marshal.loads(body)  # noqa: S302  (our own file: see _ours)
+        cache = cache or SpecCache({}, {}, base=at)
+        _update(cache.files, files, _entry)
+        _update(cache.copies, copies, lambda copy: copy)
+    return cache._replace(end=at) if cache else None
 
 
 def _part(files: dict[str, Any], copies: dict[str, Any]) -> bytes:
@@ -88,16 +94,16 @@ def _part(files: dict[str, Any], copies: dict[str, Any]) -> bytes:
     return len(body).to_bytes(4) + zlib.crc32(body).to_bytes(4) + body
 
 
-def _news(
+def _changes(
     now: dict[str, Item], before: dict[str, Item], plain: Callable[[Item], Any] = lambda item: item
 ) -> dict[str, Any]:
-    """What is new by name, and None for what is gone."""
-    new = {name: plain(item) for name, item in now.items() if before.get(name) != item}
-    return new | dict.fromkeys(before.keys() - now.keys())
+    """New and changed items by name; None for those that are gone."""
+    changed = {name: plain(item) for name, item in now.items() if before.get(name) != item}
+    return changed | dict.fromkeys(before.keys() - now.keys())
 
 
-def _add(known: dict[str, Item], news: dict[str, Any], back: Callable[[Any], Item]) -> None:
-    for name, item in news.items():
+def _update(known: dict[str, Item], changes: dict[str, Any], back: Callable[[Any], Item]) -> None:
+    for name, item in changes.items():
         if item is None:
             known.pop(name, None)
         else:
@@ -105,7 +111,7 @@ def _add(known: dict[str, Item], news: dict[str, Any], back: Callable[[Any], Ite
 
 
 def _append(path: str, part: bytes, end: int) -> None:
-    """Whoever reads meanwhile finds a part that is not whole."""
+    """A reader in the meantime sees an incomplete part, and ignores it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.ftruncate(descriptor, end)
@@ -115,9 +121,9 @@ def _append(path: str, part: bytes, end: int) -> None:
 
 
 def _entry(plain: tuple[Any, ...]) -> Entry:
-    """What `_plain` made of it. Of 10,000 few have complaints."""
+    """The reverse of `_plain`. Few of 10,000 files have complaints, so the usual case does no more than it must."""
     entry = Entry._make(plain)
-    return entry._replace(complaints=tuple(Complaint(*it) for it in plain[2])) if plain[2] else entry
+    return entry._replace(complaints=tuple(Complaint(*fields) for fields in plain[2])) if plain[2] else entry
 
 
 def _plain(entry: Entry) -> tuple[Any, ...]:
@@ -128,12 +134,12 @@ def _plain(entry: Entry) -> tuple[Any, ...]:
     return entry.identity, entry.row, complaints
 
 
-def _ours(found: os.stat_result) -> bool:
-    return found.st_uid in (0, os.geteuid()) and stat.S_ISREG(found.st_mode) and not found.st_mode & 0o022
+def _ours(status: os.stat_result) -> bool:
+    return status.st_uid in (0, os.geteuid()) and stat.S_ISREG(status.st_mode) and not status.st_mode & 0o022
 
 
 def _header() -> bytes:
-    """Whatever may make the same file parse to something else. A checkout changes without a new version: the
-    times of its rooms stand for it."""
-    rooms = [os.stat(path).st_mtime_ns for room in (model, spec) for path in room.__path__]
-    return f"{NAME} {VERSION} {__version__} {sys.implementation.cache_tag} {marshal.version} {rooms}\n".encode()
+    """Everything by which the same file may parse to something else. The code of a checkout changes without a new
+    version, so the modification times of its packages are part of it."""
+    times = [os.stat(path).st_mtime_ns for package in (model, spec) for path in package.__path__]
+    return f"{NAME} {VERSION} {__version__} {sys.implementation.cache_tag} {marshal.version} {times}\n".encode()

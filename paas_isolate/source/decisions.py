@@ -1,5 +1,5 @@
-"""What an administrator decided by a command, and must outlive a reboot: who is frozen or stopped, who may be
-removed."""
+"""What was decided by a command and must outlive a reboot: which accounts and services are frozen or stopped, which
+accounts may be removed."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -13,24 +13,27 @@ FILE = "decisions.json"
 
 
 class Decisions(NamedTuple):
-    """`held` are accounts (`alice`) and services (`alice/web`) that are frozen until thawed, by the account's
-    directory, which a new name does not change; `departed` are account directories whose removal was accepted and
-    waits for their last process; `said` is the day and the digest of the complaint that cron has been told last;
-    `doors` are kept where logins come in by the PAM module, and cost nothing where they do not; `launcher` keeps
-    them for `paas-enter`, whatever becomes of the module; `network` tells that something of ours stands in the
-    network, and is to be looked for there also when config.yaml has no `network:` any more. `stopped` are services
-    (`alice/web`) that are not to run, `rested` those of them that a customer has stopped, and may start again;
-    `scaled` tells how many of one are to run, whatever its file says."""
+    """A target is an account (`alice`) or a service (`alice/web`). It is named by the account's directory, which stays
+    the same when the account is renamed."""
 
     frozen: frozenset[str] = frozenset()
+    """Targets that stay frozen until they are thawed."""
     removal_accepted: frozenset[str] = frozenset()
+    """Account directories that may be removed as soon as their last process has ended."""
     last_complaint: tuple[str, ...] = ()
+    """The day and the digest of what `--cron` printed last."""
     doors: bool = False
+    """Whether doors are made for the PAM module."""
     launcher: bool = False
+    """Whether doors are made for `paas-enter`, with or without the PAM module."""
     network: bool = False
+    """Whether something of ours is in the network. It is looked for even after config.yaml has lost its `network:`."""
     stopped: frozenset[str] = frozenset()
+    """Services that must not run."""
     stopped_by_customer: frozenset[str] = frozenset()
+    """Those of `stopped` that the customer has stopped, and may start again."""
     scaled: Mapping[str, int] = MappingProxyType({})
+    """By service, how many replicas run in the place of what its file says."""
 
     @property
     def with_doors(self) -> bool:
@@ -43,50 +46,52 @@ class Decisions(NamedTuple):
         return self._replace(frozen=self.frozen - {target})
 
     def stop(self, target: str, *, by_customer: bool = False) -> "Decisions":
-        """What an administrator has stopped stays theirs to start."""
+        """A customer's stop changes nothing where the service is stopped already: only an administrator may start what
+        an administrator has stopped."""
         if target in self.stopped and by_customer:
             return self
-        rested = self.stopped_by_customer | {target} if by_customer else self.stopped_by_customer - {target}
-        return self._replace(stopped=self.stopped | {target}, stopped_by_customer=rested)
+        theirs = self.stopped_by_customer | {target} if by_customer else self.stopped_by_customer - {target}
+        return self._replace(stopped=self.stopped | {target}, stopped_by_customer=theirs)
 
     def allow(self, target: str) -> "Decisions":
+        """The service may run again."""
         return self._replace(stopped=self.stopped - {target}, stopped_by_customer=self.stopped_by_customer - {target})
 
     def may_start(self, target: str) -> bool:
-        """Whether a customer may: not what an administrator has stopped."""
+        """Whether a customer may start it. They may not where an administrator has stopped it."""
         return target not in self.stopped or target in self.stopped_by_customer
 
     def order(self, verb: str, target: str, *, by_customer: bool = False) -> "Decisions":
-        """What start, stop and restart decide."""
+        """`verb` is start, stop or restart."""
         return self.stop(target, by_customer=by_customer) if verb == "stop" else self.allow(target)
 
     def scale(self, target: str, number: int | None) -> "Decisions":
-        """None: as its file says."""
-        others = {name: many for name, many in self.scaled.items() if name != target}
+        """Run `number` replicas; None: as many as the file says."""
+        others = {name: count for name, count in self.scaled.items() if name != target}
         return self._replace(scaled=others if number is None else {**others, target: number})
 
     def restricted_to(self, directories: Collection[str]) -> "Decisions":
-        """Without those that are gone: nobody inherits a freeze, a later account of the same name begins anew."""
+        """Forgets all other accounts, so that a later account of the same name is not frozen or stopped."""
 
-        def there(targets: Collection[str]) -> frozenset[str]:
+        def kept(targets: Collection[str]) -> frozenset[str]:
             return frozenset(target for target in targets if target.partition("/")[0] in directories)
 
-        scaled = {target: self.scaled[target] for target in there(self.scaled)}
+        scaled = {target: self.scaled[target] for target in kept(self.scaled)}
         return self._replace(
-            frozen=there(self.frozen),
-            stopped=there(self.stopped),
-            stopped_by_customer=there(self.stopped_by_customer),
+            frozen=kept(self.frozen),
+            stopped=kept(self.stopped),
+            stopped_by_customer=kept(self.stopped_by_customer),
             scaled=scaled,
         )
 
 
 def load(state: str) -> Decisions:
-    """What was decided; nothing when nothing ever was. HostError when the file is damaged: a freeze that is
-    forgotten in silence would set free what somebody stopped on purpose."""
+    """The decisions in STATE/decisions.json; empty where there is no file, or where the caller may not read it. Raises
+    HostError where the file is damaged, for otherwise a freeze would end without a word."""
     path = os.path.join(state, FILE)
     try:
         with open(path, encoding="utf-8") as file:
-            import json  # a tenth of our own imports, and most machines have never decided anything
+            import json  # a tenth of our import time; most machines have no such file
 
             data = json.load(file)
         return Decisions(
@@ -103,7 +108,7 @@ def load(state: str) -> Decisions:
     except FileNotFoundError:
         return Decisions()
     except PermissionError:
-        return Decisions()  # check and diff of an ordinary user
+        return Decisions()  # check and diff as an ordinary user
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise HostError(
             f"{path} cannot be used: {error}", hint=f"look at it; without it nobody is frozen: rm {path}"
@@ -111,7 +116,7 @@ def load(state: str) -> Decisions:
 
 
 def save(state: str, decisions: Decisions) -> None:
-    """Replace what was decided, whole or not at all, and on the disk before anybody acts by it."""
+    """Replaces the file as a whole. Returns once it is on the disk. Raises OSError where it cannot be written."""
     import json
 
     plain = {

@@ -1,4 +1,4 @@
-"""Copies of what was last good, as JSON: what an account stays with while its files are wrong."""
+"""Last good copies of accounts and of config.yaml, as JSON. They are used while the files are wrong."""
 
 import os
 from contextlib import suppress
@@ -20,12 +20,14 @@ class LastGood:
         self._accounts = os.path.join(self._host, "accounts")
 
     def host(self) -> Host | None:
+        """None where there is no copy, or none that this version can read."""
         row = _read(self._host, "host")
         with suppress(*ODD):
             return host_from(row) if row else None
         return None
 
     def account(self, name: str) -> Account | None:
+        """None as in `host`."""
         row = _read(self._accounts, name) if is_name(name) else None
         with suppress(*ODD):
             return sold_from(row) if row else None
@@ -34,31 +36,32 @@ class LastGood:
     def names(self) -> frozenset[str]:
         """The accounts that have a copy."""
         try:
-            found = os.listdir(self._accounts)
+            files = os.listdir(self._accounts)
         except OSError:
             return frozenset()
-        return frozenset([name.removesuffix(_END) for name in found if name.endswith(_END) and name[0] != "."])
+        return frozenset([name.removesuffix(_END) for name in files if name.endswith(_END) and name[0] != "."])
 
     def remember_host(self, host: Host) -> None:
+        """As `remember`."""
         _write(self._host, "host", plain_host(host))
 
     def remember(self, account: Account) -> None:
-        """Writes only what differs from the copy that is there."""
+        """Writes the copy where it differs from the one on disk. Raises OSError where it cannot be written."""
         _write(self._accounts, account.name, plain_sold(account))
 
     def forget(self, name: str) -> None:
-        """For an account that is gone for good."""
+        """Removes the copy of an account that is removed. Raises OSError where it cannot."""
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self._accounts, name + _END))
 
 
 def _read(directory: str, name: str) -> Any:
-    """What was kept; None where there is nothing, or nothing that this version can read."""
+    """The copy; None where there is none, or none that this version can read."""
     with suppress(*ODD), open(os.path.join(directory, name + _END), "rb") as file:
-        import json  # a run in which all is well reads no copy, and writes none
+        import json  # a run in which nothing is wrong or new reads and writes no copy
 
-        found = json.load(file)
-        return found["kept"] if found["version"] == VERSION else None
+        content = json.load(file)
+        return content["kept"] if content["version"] == VERSION else None
     return None
 
 

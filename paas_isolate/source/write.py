@@ -1,4 +1,4 @@
-"""Writing specifications for panels and their hooks: tried first, then whole in its place, or not at all."""
+"""Writes and removes specifications for control panels. A file is tried first, then replaced as a whole."""
 
 import os
 
@@ -10,12 +10,13 @@ from paas_isolate.spec.resolve import UserDatabase
 
 
 def put(directory: SpecDirectory, file: str, data: bytes, people: UserDatabase, machine: Machine) -> None:
-    """Make `file` (`accounts.d/alice.yaml`) say `data`. SpecError, and nothing written, when that would be wrong
-    in itself or make anything wrong that is right now (a clash, a plan that no longer fits its accounts)."""
+    """Replaces `file` (`accounts.d/alice.yaml`) by `data`. Raises SpecError, and writes nothing, where the new file is
+    wrong or makes another one wrong (a clash; a plan that no longer fits its accounts). Raises OSError where it cannot
+    be written. Returns once it is on the disk."""
     before = directory.load(people, machine, remember=False)
     after = directory.load(people, machine, remember=False, draft={file: data})
     known = {str(complaint) for complaint in before.complaints if complaint.file != file}
-    wrong = tuple(new for new in after.complaints if not new.warning and str(new) not in known)
+    wrong = tuple(complaint for complaint in after.complaints if not complaint.warning and str(complaint) not in known)
     if wrong:
         raise SpecError(wrong)
     head, name = os.path.split(os.path.join(directory.etc, file))
@@ -23,7 +24,7 @@ def put(directory: SpecDirectory, file: str, data: bytes, people: UserDatabase, 
 
 
 def remove(directory: SpecDirectory, file: str) -> None:
-    """Take a file away. HostError when there is none."""
+    """Removes a file. Raises HostError where there is none."""
     try:
         os.unlink(os.path.join(directory.etc, file))
     except FileNotFoundError as error:

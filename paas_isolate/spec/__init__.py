@@ -1,5 +1,5 @@
-"""From the bytes of a YAML file to the model, or to complaints that an administrator can act on.
+"""Turns the bytes of a YAML file into the model, or into complaints that an administrator can act on.
 
-Pure: nothing here opens a file, looks at a clock or asks the password database; hostile bytes cost a
-bounded amount of time and end in a SpecError, never in another exception.
+Pure: nothing here opens a file, reads a clock or asks the password database (users come through `UserDatabase`).
+Hostile bytes cost a bounded amount of time and end in a SpecError, never in another exception.
 """

@@ -1,4 +1,4 @@
-"""Which private addresses an account has: by its owner's uid, or as its file says."""
+"""The private addresses of an account: from its owner's uid, or as its file says."""
 
 from socket import AF_INET, AF_INET6, AddressFamily, inet_ntop, inet_pton
 
@@ -8,20 +8,22 @@ _SIZES = {AF_INET: 4, AF_INET6: 16}
 
 
 class AddressAllocator:
-    """The pools of a host. pool + 1 + (uid - first_uid), so that no state is kept."""
+    """Computes addresses: pool + 1 + (uid - first_uid), or what the file gives. It needs no stored state."""
 
     def __init__(self, host: Host, network: NetworkConfig) -> None:
         self._pools = _Pool(AF_INET, network.pool), _Pool(AF_INET6, network.pool6)
         self._first = host.first_uid
 
     def addresses(self, given: tuple[str, ...], uid: int) -> tuple[str, ...]:
-        """IPv4, then IPv6. ValueError with what was found and expected where an address is not of its pool."""
-        said = {AF_INET6 if ":" in address else AF_INET: address for address in given}
+        """The IPv4 and the IPv6 address. `given` are those in the account's file, at most one of each family; a missing
+        one comes from `uid`. Raises ValueError, with the text of the complaint, where an address is not in its pool, or
+        where the pool has none for the uid."""
+        by_family = {AF_INET6 if ":" in address else AF_INET: address for address in given}
         number = 1 + uid - self._first
-        return tuple([self._given(pool, said) or self._by_uid(pool, number, uid) for pool in self._pools])
+        return tuple([self._given(pool, by_family) or self._by_uid(pool, number, uid) for pool in self._pools])
 
-    def _given(self, pool: "_Pool", said: dict[AddressFamily, str]) -> str:
-        if not (address := said.get(pool.family, "")) or pool.has(pool.number(address)):
+    def _given(self, pool: "_Pool", by_family: dict[AddressFamily, str]) -> str:
+        if not (address := by_family.get(pool.family, "")) or pool.has(pool.number(address)):
             return address
         raise ValueError(f"is {address}; expected an address of {pool.text}, but for its first and its last")
 
@@ -33,7 +35,7 @@ class AddressAllocator:
 
 
 class _Pool:
-    """A network; its addresses by their number in it. The first and the last stay free, as in every subnet."""
+    """A network, and its addresses by their number in it. The first and the last are never given out."""
 
     def __init__(self, family: AddressFamily, text: str) -> None:
         network, _, bits = text.partition("/")

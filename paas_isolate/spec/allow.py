@@ -1,4 +1,4 @@
-"""What an account's own file may ask for. It may be a reseller's word; config.yaml and plans are root's."""
+"""What an account's own file may ask for. A reseller may have written it; config.yaml and plans are root's."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,19 +15,19 @@ PUBLISH, RLIMITS, HIDE, USERS = "publish", "rlimits", "hide", "users"
 WORDS = (PUBLISH, RLIMITS, HIDE, USERS)
 
 _MEMLOCK = 64 << 20
-"""Bytes that an account without a limit of memory may lock."""
+"""Bytes that an account without memory.max may lock (RLIMIT_MEMLOCK)."""
 
 _BOUNDS: Mapping[str, int] = {"rtprio": 0, "nice": 20, "msgqueue": 819_200}
-"""The highest value of the resource limits that reach beyond the account. SCHED_FIFO and SCHED_RR know no cpu.max;
-`nice: 20` is the nice value 0 (getrlimit(2)); the kernel's own bytes of message queues. `memlock` is bounded by the
-account's memory. All others only take from the program itself, or count within the account's cgroup."""
+"""The highest values of resource limits by which an account could harm others (getrlimit(2)). rtprio: cpu.max does not
+hold SCHED_FIFO and SCHED_RR. nice: 20 is the nice value 0. msgqueue: the kernel's default, in bytes. The bound of
+memlock is the account's memory. All other resource limits restrict the program alone, or count in its cgroup."""
 
 MOST_LEAVES = 256
-"""Services of one account's file, each of the replicas counted: each is a cgroup, whose memory is the machine's."""
+"""Services in one account's file, each replica counted: each is a cgroup and costs memory of the machine."""
 
 _SYSTEM = re.compile(r"/(?:etc|usr|lib[^/]*|s?bin|run|var|dev|proc|sys)(?:/|$)")
-"""Set-uid programs that the customer starts trust what they find there, and what they do not find: without
-/etc/cron.deny everybody is allowed, without /run/faillock nobody has tried before."""
+"""Set-uid programs decide by what is there and what is not: without /etc/cron.deny every user may use cron, without
+/run/faillock no login has failed before. So an account must not hide these directories from them."""
 
 HIDEABLE = (
     "/etc/apache2",
@@ -60,18 +60,21 @@ HIDEABLE = (
     "/var/mail",
     "/var/www",
 )
-"""Of the system's directories these may be hidden: no set-uid program decides by them."""
+"""Directories of the system that may be hidden: no set-uid program decides by them."""
 
 
 class ForbiddenValue(NamedTuple):
-    """One value that is left out: its key, what was found, and the key that would permit it."""
+    """One value that is left out: its key path, and the complaint's text, which names what would permit it."""
 
     key: str
     text: str
 
 
 class Rights(NamedTuple):
-    """What one account's file may ask for. `plan` is root's word: what it says too is never refused."""
+    """What one account's file may ask for. A value that its plan has too is never refused, for plans are root's.
+
+    `allow` are the permitted words, `ports` the first and last ports of ranges, `hidden` the paths that are hidden
+    anyway, `memlock` the highest RLIMIT_MEMLOCK in bytes."""
 
     allow: frozenset[str]
     ports: tuple[tuple[int, int], ...]
@@ -80,13 +83,14 @@ class Rights(NamedTuple):
     memlock: int
 
     def services(self, services: tuple[Service, ...]) -> tuple[tuple[Service, ...], list[ForbiddenValue]]:
-        """The services without what may not be asked for."""
-        theirs = {service.name: service for service in self.plan.services} if self.plan else {}
+        """The account's own services without what is not permitted, and what was left out."""
+        of_plan = {service.name: service for service in self.plan.services} if self.plan else {}
         refused: list[ForbiddenValue] = []
-        kept = tuple(self._service(own, theirs.get(own.name) or Service(own.name), refused) for own in services)
+        kept = tuple(self._service(own, of_plan.get(own.name) or Service(own.name), refused) for own in services)
         return (kept if refused else services), refused
 
     def paths(self, paths: tuple[str, ...]) -> tuple[tuple[str, ...], list[ForbiddenValue]]:
+        """The paths of `hide:` that are permitted, and what was left out."""
         if HIDE in self.allow:
             return paths, []
         refused = [
@@ -117,12 +121,12 @@ class Rights(NamedTuple):
         for name, value in own.rlimits.items():
             most = bounds.get(name)
             if most is not None and value != plan.rlimits.get(name) and not 0 <= value <= most:
-                told = "unlimited" if value < 0 else value
+                shown = "unlimited" if value < 0 else value
                 bound = format_size(most) if name == "memlock" else str(most)
-                yield name, f"is {told}; {_expected(f'at most {bound}', RLIMITS)}"
+                yield name, f"is {shown}; {_expected(f'at most {bound}', RLIMITS)}"
 
     def _port(self, port: int) -> str:
-        """Why a port may not be published; '' where it may."""
+        """The complaint's text where the port may not be published; '' where it may."""
         if not port:
             return ""
         if PUBLISH not in self.allow:
@@ -134,14 +138,14 @@ class Rights(NamedTuple):
 
 
 def rights(host: Host, plan: Plan | None, limits: Limits, machine: Machine) -> Rights:
-    """`limits` are the account's, with its plan's."""
+    """The rights of an account. `limits` are its own merged with its plan's."""
     allow = host.allow if plan is None or plan.allow is None else plan.allow
     hidden = frozenset((*host.hide, *(plan.hide if plan else ())))
     return Rights(frozenset(allow), host.publish_ports, plan, hidden, _memory(limits, machine) or _MEMLOCK)
 
 
 def as_permitted(account: Account, host: Host, plan: Plan | None, machine: Machine) -> Account:
-    """A last good copy without what no file may ask for today."""
+    """A last good copy without what the account's file may not ask for today."""
     if not account.view and not asks_more(account.services):
         return account
     may = rights(host, plan, account.limits, machine)
@@ -151,12 +155,12 @@ def as_permitted(account: Account, host: Host, plan: Plan | None, machine: Machi
 
 
 def asks_more(services: Iterable[Service]) -> bool:
-    """Whether anything is asked for that has to be allowed."""
+    """Whether a service asks for something that needs a permission."""
     return any(service.publish or service.work.rlimits for service in services)
 
 
 def too_many(services: Iterable[Service]) -> str:
-    """What is wrong with the number of an account's own services; '' where nothing is."""
+    """The complaint's text where an account's file has more services and replicas than MOST_LEAVES; else ''."""
     leaves = sum(service.work.replicas or 1 for service in services)
     if leaves <= MOST_LEAVES:
         return ""
@@ -164,11 +168,13 @@ def too_many(services: Iterable[Service]) -> str:
 
 
 def is_hideable(path: str) -> bool:
+    """Whether an account may hide this path from its processes without a permission."""
     plain = re.sub("/+", "/", path)
     return not _SYSTEM.match(plain) or any(plain == safe or plain.startswith(f"{safe}/") for safe in HIDEABLE)
 
 
 def users_refused(account: str, user: str) -> str:
+    """The complaint's text where an account's file names another user than its own."""
     return f"is {excerpt(user)}; {_expected(f'the user {account} alone', USERS)}"
 
 
@@ -177,10 +183,10 @@ def _expected(value: str, word: str) -> str:
 
 
 def _memory(limits: Limits, machine: Machine) -> int:
-    """0 where there is no limit."""
+    """memory.max in bytes; 0 where there is none."""
     match limits.get("memory.max"):
-        case Percent() as share:
-            return int(share.of_hundred * machine.memory / 100)
+        case Percent() as percent:
+            return int(percent.of_hundred * machine.memory / 100)
         case int() as number:
             return number
     return 0

@@ -1,4 +1,5 @@
-"""Which account a uid and a cgroup directory belong to: one at most, also while an account is kept as it was."""
+"""A uid, a cgroup directory, an address and a port belong to one account at most, whether by its file or by its last
+good copy."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,27 +7,29 @@ from paas_isolate.model.account import Account
 
 LastGood = Callable[[str], Account | None]
 Claim = int | str
-"""A uid, the name of a cgroup directory, an address, or a port of the machine as `port 8300`: no directory is called
-like these, which have a dot, a colon or a space."""
+"""A uid; or as text the name of a cgroup directory, an address, or a port of the machine (`port 8300`). Addresses and
+ports have a dot, a colon or a space, which no directory has."""
 _PORT = "port "
 Clashes = Mapping[str, tuple[Claim, str]]
-"""By account: what it claims, and the other account that claims it too."""
+"""By account: what it claims, and the other account that claims the same."""
 
 
 class Claims:
-    """`good` are accounts as written now; what clashes leaves it for its last good copy, in `held`."""
+    """`good` are the accounts by their files as they are now. An account that clashes is taken out of `good` and falls
+    back to its last good copy, in `on_last_good`."""
 
     def __init__(self, good: dict[str, Account], last_good: LastGood) -> None:
         self.good = good
         self.last_good = last_good
         self.on_last_good: dict[str, Account] = {}
         self.unrecoverable: dict[str, str] = {}
-        """Kept accounts that have no copy, or whose copy would take from another kept one; with the reason."""
+        """Accounts that fall back and have no copy, or one that clashes with another such copy; with the reason."""
         self.owners: dict[Claim, str] = {}
+        """The account that has each claim."""
 
     def clashes(self) -> Clashes:
-        """Of good accounts with each other. Who had it before keeps it, for else whoever names another's user in their
-        file would keep that one from every change; where nobody had it, none can be told to be the right one."""
+        """The clashes of good accounts with each other; fills `owners`. An account that had a claim before keeps it, or
+        anybody could block another account by naming its user. Where neither had it, both clash."""
         found: dict[str, tuple[Claim, str]] = {}
         for name, account in self.good.items():
             for claim in claims(account):
@@ -49,9 +52,9 @@ class Claims:
         return copy is not None and claim in claims(copy)
 
     def fall_back(self, names: Mapping[str, str]) -> Clashes:
-        """Keep accounts as they were, with the reason. A good one that claims what they had is kept too, for
-        else a mistake in one file would hand its users to another; those are returned like clashes."""
-        if not names:  # nor did any clash, so the owners are known
+        """Puts accounts on their last good copies. A good account that claims something of such a copy falls back too,
+        or a mistake in one file would give its users to another account. Returns the latter, as `clashes` does."""
+        if not names:  # then no account clashed, and `owners` is complete
             return {}
         pending, pushed = dict(names), dict[str, tuple[Claim, str]]()
         for name in pending:
@@ -62,14 +65,14 @@ class Claims:
         while pending:
             name = next(iter(pending))
             del pending[name]
-            for claim, other in self._keep(name):
+            for claim, other in self._fall_back(name):
                 self.good.pop(other, None)
                 pushed[other] = (claim, name)
                 pending[other] = ""
         return pushed
 
-    def _keep(self, name: str) -> list[tuple[Claim, str]]:
-        """Hold one; the good accounts that it pushes away."""
+    def _fall_back(self, name: str) -> list[tuple[Claim, str]]:
+        """Puts one account on its last good copy. Returns the good accounts that claim something of it."""
         copy = self.last_good(name)
         if name in self.on_last_good:
             return []
@@ -86,21 +89,19 @@ class Claims:
 
 
 def port_of(claim: str) -> int:
-    """0 where it is no port."""
+    """The port of a claim such as `port 8300`; 0 where it is no port."""
     return int(claim.removeprefix(_PORT)) if claim.startswith(_PORT) else 0
 
 
 def is_address(claim: str) -> bool:
+    """Whether the claim is an IPv4 or IPv6 address."""
     return "." in claim or ":" in claim
 
 
 def claims(account: Account) -> tuple[Claim, ...]:
+    """All that no other account may have."""
     ports = (
         [f"{_PORT}{service.publish}" for service in account.services if service.publish] if account.addresses else []
     )
-    return (
-        account.directory,
-        *account.uids.values(),
-        *account.addresses,
-        *ports,
-    )  # the uid first: it explains an address
+    # uids before addresses: a clash of uids explains one of addresses, and the first clash is reported
+    return (account.directory, *account.uids.values(), *account.addresses, *ports)

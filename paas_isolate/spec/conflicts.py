@@ -1,4 +1,4 @@
-"""What cannot be together, or should not be, once plan and account are merged; and what the machine lacks."""
+"""Limits that contradict each other once plan and account are merged, or that the machine cannot give."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -18,13 +18,14 @@ _ORDER = (
     ("memory.high", "memory.max"),
     ("cpu.burst", "cpu.max"),
 )
-"""The first of each may not be above the second."""
+"""In each pair the first limit must not be above the second."""
 
-_INSIDE = ("cpu.max", "memory.max", "pids", "io.read", "io.write", "io.read_ops", "io.write_ops")
+_AT_MOST_ACCOUNT = ("cpu.max", "memory.max", "pids", "io.read", "io.write", "io.read_ops", "io.write_ops")
+"""A service with more than its account never reaches it: cgroup v2 limits are hierarchical."""
 
 
 class Conflict(NamedTuple):
-    """`keys` are the key paths that meet in it, the one to complain of first."""
+    """`keys` are the key paths that take part, first the one that the complaint names; `text` is what it says of it."""
 
     keys: tuple[str, ...]
     text: str
@@ -32,7 +33,7 @@ class Conflict(NamedTuple):
 
 
 def conflicts(limits: Limits, services: tuple[Service, ...], machine: Machine) -> tuple[Conflict, ...]:
-    """All of an account (or a plan) after merging."""
+    """The conflicts in the merged limits of an account and its services."""
     found = [*place_conflicts("limits", limits, machine, machine.memory)]
     memory = _whole(limits.get("memory.max", UNLIMITED), machine.memory) or machine.memory
     for service in services:
@@ -45,7 +46,8 @@ def conflicts(limits: Limits, services: tuple[Service, ...], machine: Machine) -
 
 
 def place_conflicts(key: str, limits: Limits, machine: Machine, above: int) -> Iterator[Conflict]:
-    """One place alone. `above` is the memory that it can have at the most."""
+    """The conflicts within the limits of one cgroup. `key` is the key path of its limits, `above` the bytes of memory
+    that its parent has."""
     yield from _order(key, limits, above)
     for name in ("cpu.max", "cpu.burst"):
         yield from _cores(f"{key}.{name}", limits.get(name), machine)
@@ -60,36 +62,37 @@ def _order(key: str, limits: Limits, above: int) -> Iterator[Conflict]:
     memory = _whole(limits.get("memory.max", UNLIMITED), above)
     for low, high in _ORDER:
         if low in limits and high in limits:
-            # a percentage of memory.max itself is of the service's; of anything else there is none to compare
-            less = _whole(limits[low], above if memory is None else memory)
-            more = memory if high == "memory.max" else _whole(limits[high], above if memory is None else memory)
-            if less is not None and more is not None and less > more:
-                text = f"is {_told(low, less)}, above {high} with {_told(high, more)}; expected at most that"
+            # a percentage is one of the cgroup's own memory.max; where that is unlimited, of what the parent has
+            lower = _whole(limits[low], above if memory is None else memory)
+            upper = memory if high == "memory.max" else _whole(limits[high], above if memory is None else memory)
+            if lower is not None and upper is not None and lower > upper:
+                text = f"is {_shown(low, lower)}, above {high} with {_shown(high, upper)}; expected at most that"
                 yield Conflict((f"{key}.{low}", f"{key}.{high}"), text)
 
 
 def _cores(key: str, value: Value | None, machine: Machine) -> Iterator[Conflict]:
     if not isinstance(value, int) or value <= machine.cores * CPU_PERIOD:
         return
-    has = f"this machine has {machine.cores}"
+    available = f"this machine has {machine.cores}"
     if isinstance(value, Cores):
         number = f"{Decimal(value) / CPU_PERIOD:f}"
-        yield Conflict((key,), f"is {number} cores, and {has}; write {number}% for percent of one core")
+        yield Conflict((key,), f"is {number} cores, and {available}; write {number}% for percent of one core")
     elif key.endswith("cpu.max"):
-        text = f"is {format_cpu(value)} of a core, and {has} cores; it is cut to {machine.cores * 100}%"
+        text = f"is {format_cpu(value)} of a core, and {available} cores; it is cut to {machine.cores * 100}%"
         yield Conflict((key,), text, warning=True)
 
 
 def _outside(key: str, service: Limits, account: Limits) -> Iterator[Conflict]:
-    for name in _INSIDE:
-        own, all_ = service.get(name), account.get(name)
-        if isinstance(own, int) and isinstance(all_, int) and own > all_:
-            text = f"is {_told(name, own)}, above the account's {_told(name, all_)}, which it never gets past"
+    for name in _AT_MOST_ACCOUNT:
+        own, whole = service.get(name), account.get(name)
+        if isinstance(own, int) and isinstance(whole, int) and own > whole:
+            text = f"is {_shown(name, own)}, above the account's {_shown(name, whole)}, which holds for both"
             yield Conflict((f"{key}.{name}", f"limits.{name}"), text, warning=True)
 
 
 def _stalls(key: str, own: Limits, effective: Limits) -> Iterator[Conflict]:
-    # above memory.high without swap there is nothing to reclaim: the program is slowed to a standstill for good
+    # without swap, anonymous memory above memory.high cannot be reclaimed: the kernel then throttles the program more
+    # and more, and never kills it (cgroup-v2.rst, memory.high)
     if own.get("memory.high", UNLIMITED) is not UNLIMITED and effective.get("memory.swap") == 0:
         keys = (f"{key}.memory.high", f"{key if 'memory.swap' in own else 'limits'}.memory.swap")
         text = "is given together with memory.swap 0, which can stall a program for good; leave memory.high out"
@@ -97,13 +100,13 @@ def _stalls(key: str, own: Limits, effective: Limits) -> Iterator[Conflict]:
 
 
 def _whole(value: Value, of: int) -> int | None:
-    """Bytes (or the unit's integer); None for no limit."""
+    """An integer in the limit's unit; None for no limit. `of` is what a percentage is one of."""
     if isinstance(value, Percent):
         return int(value.of_hundred * of / Decimal(100))
     return value if isinstance(value, int) else None
 
 
-def _told(name: str, value: int) -> str:
+def _shown(name: str, value: int) -> str:
     if name.startswith("cpu."):
         return format_cpu(value)
     return str(value) if name == "pids" or name.endswith("_ops") else format_size(value)

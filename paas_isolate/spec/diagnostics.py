@@ -1,4 +1,4 @@
-"""One file while it is being read: collects every complaint, so that all mistakes are told at once."""
+"""Collects the complaints about one file, so that all its mistakes are reported at once."""
 
 from collections.abc import Callable
 
@@ -9,46 +9,45 @@ from paas_isolate.text import excerpt, printable
 
 
 class Diagnostics:
-    """`file` as complaints name it."""
+    """The errors of one file so far. `file` is its name in complaints."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.errors: list[Complaint] = []
-        self.warned: list[Complaint] = []
-        self.untold = 0
+        self.omitted = 0
+        """Errors beyond MOST: they are counted, not kept."""
 
     def error(self, node: Node, key: str, text: str) -> None:
+        """An error at a node. `key` is the key path, `text` what the complaint says of it ("is empty; ...")."""
         self._add(node, key, lambda: text)
 
-    def warn(self, node: Node, key: str, text: str) -> None:
-        if len(self.warned) < MOST:
-            self.warned.append(Complaint(self.file, text, node.line, node.column, key, warning=True))
-
     def error_value(self, node: Node, key: str, expected: str) -> None:
+        """A value that is not as expected."""
         self._add(node, key, lambda: f"is {found(node)}; expected {expected}")
 
     def error_key(self, node: Node, place: str, name: str, known: list[str]) -> None:
-        """A key that is not in the language."""
+        """A key that does not exist. `place` is the key path above it, `known` are the keys that exist there."""
         self._add(node, below(place, printable(name)), lambda: _unknown(name, known))
 
-    def warnings(self) -> tuple[Complaint, ...]:
-        """The warnings, when nothing was refused. Raises SpecError with everything otherwise."""
-        complaints = sorted((*self.errors, *self.warned), key=lambda complaint: (complaint.line, complaint.column))
-        if self.untold:
-            complaints.append(Complaint(self.file, f"has {self.untold} more mistakes; mend these first"))
-        if self.errors:
-            raise SpecError(tuple(complaints))
-        return tuple(complaints)
+    def raise_errors(self) -> None:
+        """Raises SpecError with all errors in the order of the file; returns where there is none."""
+        if not self.errors:
+            return
+        complaints = sorted(self.errors, key=lambda complaint: (complaint.line, complaint.column))
+        if self.omitted:
+            complaints.append(Complaint(self.file, f"has {self.omitted} more mistakes; mend these first"))
+        raise SpecError(tuple(complaints))
 
     def _add(self, node: Node, key: str, text: Callable[[], str]) -> None:
-        """A mistake; where enough has been told it is only counted, for its words may not be cheap."""
+        """`text` is called only for the first MOST errors: to find a similar key takes time."""
         if len(self.errors) < MOST:
             self.errors.append(Complaint(self.file, text(), node.line, node.column, key))
         else:
-            self.untold += 1
+            self.omitted += 1
 
 
 def found(node: Node) -> str:
+    """What a complaint says of a node's value: `a list`, `empty`, or the text in quotes."""
     match node:
         case Pairs():
             return "a mapping"
@@ -58,12 +57,12 @@ def found(node: Node) -> str:
 
 
 def below(key: str, name: str) -> str:
+    """The key path of `name` below `key`; '' is the document itself."""
     return f"{key}.{name}" if key else name
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    """What a complaint says of a key that is not in the language."""
-    from difflib import get_close_matches  # only who mistypes pays for it
+    from difflib import get_close_matches  # imported for a wrong key alone
 
     if near := get_close_matches(name, known, n=1) or [key for key in known if name and key.startswith(name)]:
         return f"is not a key of this place; did you mean {near[0]}?"

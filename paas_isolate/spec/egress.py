@@ -1,6 +1,6 @@
-"""Where an account may connect to, as the language has it: `allow`, `deny`, or lists of what is.
+"""The key `egress`: `allow`, `deny`, or a mapping with lists of what is allowed and denied.
 
-Reads into sentences such as `allow dns`, `deny 10.0.0.0/8 port 25`, `deny all`: the first that fits decides.
+It is read into rules such as `allow dns`, `deny 10.0.0.0/8 port 25`, `deny all`. The first that matches decides.
 """
 
 import re
@@ -25,23 +25,24 @@ _PLACE = re.compile(r"\[(?P<v6>[^]]+)\](?::(?P<port6>.+))?|(?P<v4>[0-9./]+)(?::(
 
 
 def _target(text: str) -> str:
-    """`smtp`, `port 443`, `203.0.113.0/24`, `2001:db8::/32 port 25`."""
+    """The normal form: `smtp`, `port 443`, `203.0.113.0/24`, `2001:db8::/32 port 25`. Raises ValueError with what was
+    expected."""
     if text in NAMED:
         return text
     if re.fullmatch(r"[0-9]+(-[0-9]+)?", text, re.ASCII):
         return f"port {_ports(text)}"
-    found = None if text.count(":") > 1 and not text.startswith("[") else _PLACE.fullmatch(text)
-    network = _network((found["v6"] or found["v4"]) if found else text)
-    if (found is None or found["v6"]) and ":" not in network:
+    match = None if text.count(":") > 1 and not text.startswith("[") else _PLACE.fullmatch(text)
+    network = _network((match["v6"] or match["v4"]) if match else text)
+    if (match is None or match["v6"]) and ":" not in network:
         raise ValueError(_EXPECTED)
-    port = (found["port6"] or found["port4"]) if found else None
+    port = (match["port6"] or match["port4"]) if match else None
     return f"{network} port {_ports(port)}" if port else network
 
 
 def _ports(text: str) -> str:
     first, _, last = text.partition("-")
     try:
-        numbers = [parse_count(exact(it)) for it in (first, last or first)]
+        numbers = [parse_count(exact(number)) for number in (first, last or first)]
     except ValueError:
         raise ValueError(_EXPECTED) from None
     if not 1 <= numbers[0] <= numbers[1] <= 65535:
@@ -50,7 +51,7 @@ def _ports(text: str) -> str:
 
 
 def _network(text: str) -> str:
-    from ipaddress import ip_network  # only a file that has the key pays for it
+    from ipaddress import ip_network  # imported for a file that has the key
 
     try:
         network = ip_network(fits(_PLAIN, _EXPECTED)(text), strict=False)
@@ -65,7 +66,7 @@ TARGET = ScalarShape(_target, _EXPECTED, {"type": ["string", "integer"]})
 
 
 class EgressShape:
-    """`allow`, `deny`, or what is allowed and what is denied."""
+    """Reads `egress:` into rules, those that allow first; `deny all` follows where no `deny:` is given."""
 
     _table = Table(
         (
@@ -75,25 +76,27 @@ class EgressShape:
         "allow, deny, or a mapping with lists of what is allowed and denied",
     )
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> tuple[str, ...]:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> tuple[str, ...]:
         if isinstance(node, Scalar) and node.text in EVERYTHING:
             return EVERYTHING[node.text]
         if not isinstance(node, Pairs):
-            page.error_value(node, key, self._table.expected)
+            diagnostics.error_value(node, key, self._table.expected)
             return ()
-        lists = self._table.read(node, key, page)
+        lists = self._table.read(node, key, diagnostics)
         if not lists:
-            page.error(node, key, "is empty; expected allow: or deny: with a list of places")
-        for name, found in lists.items():
-            if found == ():
-                page.error(node.pairs[name][1], below(key, name), "is an empty list; expected a place, or no list")
-        return tuple(_sentences(lists))
+            diagnostics.error(node, key, "is empty; expected allow: or deny: with a list of places")
+        for name, targets in lists.items():
+            if targets == ():
+                diagnostics.error(
+                    node.pairs[name][1], below(key, name), "is an empty list; expected a place, or no list"
+                )
+        return tuple(_rules(lists))
 
     def schema(self) -> Schema:
         return {"anyOf": [{"enum": list(EVERYTHING)}, self._table.schema()]}
 
 
-def _sentences(lists: dict[str, tuple[str, ...] | None]) -> Iterator[str]:
+def _rules(lists: dict[str, tuple[str, ...] | None]) -> Iterator[str]:
     for verb in ("allow", "deny"):
         for target in lists.get(verb) or ():
             yield f"{verb} {target}"

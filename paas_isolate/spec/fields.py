@@ -1,6 +1,7 @@
-"""The one table of keys: every document and every part of it, with shape, meaning and default.
+"""The table of keys: those of every document and every part of it, with shape, meaning and default.
 
-Parser, schema and "did you mean" walk it; a new key is one line here (a limit: one in model/limits.py).
+The parser, the JSON Schema, docs/reference/yaml.md and "did you mean" use it. A new key is one line here; a new limit
+is one line in model/limits.py.
 """
 
 from typing import Any
@@ -29,15 +30,15 @@ CEILING = {"memory": "75%", "pids": "80%", "cpu_weight": 50}
 
 TREE = Table(
     (
-        Field("unit", scalars.UNIT, "the systemd unit that our subtree is delegated to", Tree().unit),
-        Field("root", scalars.ROOT, "where there is no systemd: a cgroup v2 directory that is ours"),
+        Field("unit", scalars.UNIT, "the systemd unit that the tree of cgroups is delegated to", Tree().unit),
+        Field("root", scalars.ROOT, "on a machine without systemd: a cgroup v2 directory that nothing else uses"),
     )
 )
 
 USERS = Table(
     (
-        Field("first_uid", scalars.whole(1, 2**32 - 2, "1000"), "nobody below is ever touched", _HOST.first_uid),
-        Field("last_uid", scalars.whole(1, 2**32 - 2, "59999"), "nobody above is ever touched", _HOST.last_uid),
+        Field("first_uid", scalars.whole(1, 2**32 - 2, "1000"), "no uid below is ever confined", _HOST.first_uid),
+        Field("last_uid", scalars.whole(1, 2**32 - 2, "59999"), "no uid above is ever confined", _HOST.last_uid),
         Field(
             "exempt",
             ListOf(scalars.EXEMPT, "a list of users and @groups"),
@@ -47,13 +48,13 @@ USERS = Table(
         Field(
             "without_account",
             scalars.WITHOUT_ACCOUNT,
-            "what happens to a uid of the range that no account names: leave | penalty | plan NAME",
+            "what happens to a uid of the range that is in no account: leave | penalty | plan NAME",
             _HOST.without_account,
         ),
         Field(
             "leave",
             ListOf(scalars.CGROUPS, "a list of cgroups"),
-            "cgroups in which root runs what is not to be moved (containers), as globs",
+            "globs of cgroups whose processes are never moved, such as those of containers",
             list(_HOST.leave),
         ),
     )
@@ -61,38 +62,38 @@ USERS = Table(
 
 
 class CeilingShape:
-    """Limits of all customers together; `cpu_weight` is told flat, for it is the only one of cpu here."""
+    """Limits of all customers together. There is one limit of cpu here, so it is flat: `cpu_weight`."""
 
     _flat = LimitsShape(percent=frozenset({"memory.max", "pids"}))
     _table = Table(
         (
-            Field("memory", AnyShape(), "memory of all customers, in bytes or percent of the machine's", "75%"),
-            Field("pids", AnyShape(), "processes of all customers, or percent of the machine's", "80%"),
+            Field("memory", AnyShape(), "memory of all customers, as a size or in percent of the machine's", "75%"),
+            Field("pids", AnyShape(), "processes of all customers, as a number or in percent of the machine's", "80%"),
             Field("cpu_weight", AnyShape(), "share of all customers when the machine is busy", 50),
         )
     )
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
-        self._table.read(node, key, page)
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
+        self._table.read(node, key, diagnostics)
         pairs = node.pairs.items() if isinstance(node, Pairs) else ()
         limits: dict[str, Value] = {}
         for name, (_, value) in pairs:
             if full := {"memory": "memory.max", "pids": "pids", "cpu_weight": "cpu.weight"}.get(name):
-                limits.update(self._flat.read_limit(value, full, below(key, name), page))
+                limits.update(self._flat.read_limit(value, full, below(key, name), diagnostics))
         return limits
 
     def schema(self) -> Schema:
         schema = self._table.schema()
         for name, full in (("memory", "memory.max"), ("pids", "pids"), ("cpu_weight", "cpu.weight")):
-            told = schema["properties"][name]
-            schema["properties"][name] = {**self._flat.limit_schema(full), **told}
+            documented = schema["properties"][name]
+            schema["properties"][name] = {**self._flat.limit_schema(full), **documented}
         return schema
 
 
 NETWORK = Table(
     (
-        Field("pool", scalars.POOL, "private addresses: pool + 1 + (uid - first_uid)", NetworkConfig().pool),
-        Field("pool6", scalars.POOL6, "private IPv6 addresses, by the same arithmetic", NetworkConfig().pool6),
+        Field("pool", scalars.POOL, "private IPv4 addresses: pool + 1 + (uid - first_uid)", NetworkConfig().pool),
+        Field("pool6", scalars.POOL6, "private IPv6 addresses, by the same formula", NetworkConfig().pool6),
         Field(
             "frontends",
             ListOf(scalars.USER, "a list of users"),
@@ -102,7 +103,7 @@ NETWORK = Table(
         Field(
             "names",
             scalars.FLAG,
-            "whether ACCOUNT.paas.internal and SERVICE.ACCOUNT.paas.internal stand in /etc/hosts",
+            "whether ACCOUNT.paas.internal and SERVICE.ACCOUNT.paas.internal are in /etc/hosts",
             NetworkConfig().names,
         ),
     )
@@ -111,15 +112,12 @@ NETWORK = Table(
 UPKEEP = Table(
     (
         Field(
-            "tmp",
-            scalars.ROOT,
-            "the directory below which each account's own /tmp and /var/tmp lie",
-            PrivateTmpConfig().tmp,
+            "tmp", scalars.ROOT, "the directory that holds each account's own /tmp and /var/tmp", PrivateTmpConfig().tmp
         ),
         Field(
             "age",
             scalars.DURATION,
-            "how long a file stays there that nobody uses",
+            "a file there is removed after it was not used for so long",
             format_duration(PrivateTmpConfig().age),
         ),
     )
@@ -129,25 +127,25 @@ _ALLOW = ListOf(scalars.choice(*WORDS), f"a list of {', '.join(WORDS)}")
 
 HOST = Table(
     (
-        Field("tree", TREE, "where our subtree hangs"),
-        Field("users", USERS, "who may be confined"),
-        Field("penalty", LimitsShape(_SELF), "limits of a login that cannot be placed", PENALTY),
+        Field("tree", TREE, "where the tree of cgroups is"),
+        Field("users", USERS, "which users may be confined"),
+        Field("penalty", LimitsShape(_SELF), "for logins that cannot be put into their account's cgroup", PENALTY),
         Field("ceiling", CeilingShape(), "limits of all customers together", CEILING),
-        Field("network", NETWORK, "private addresses; without this key there is nothing of ours in the network"),
+        Field("network", NETWORK, "private addresses; without this key the network stays as it is"),
         Field(
             "suspension",
             scalars.choice("freeze", "stop"),
-            "what becomes of the services of a suspended account; everything else of it is frozen",
+            "whether the services of a suspended account are frozen or stopped; all else of it is frozen",
             _HOST.suspension,
         ),
-        Field("private", UPKEEP, "how what accounts have for themselves is kept"),
+        Field("private", UPKEEP, "where and how long the private files of accounts are kept"),
         Field(
             "hide",
             ListOf(scalars.ROOT, "a list of paths"),
-            "what accounts with `private` or `hide` do not see at all",
+            "paths that accounts with `private` or `hide` do not see",
             list(HIDDEN),
         ),
-        Field("allow", _ALLOW, "what an account's file may ask for that can reach others", list(_HOST.allow)),
+        Field("allow", _ALLOW, "what that may affect others an account's file may ask for", list(_HOST.allow)),
         Field(
             "publish_ports",
             OneOrList(scalars.PORTS, "a list of ports and ranges such as 8000-8999"),
@@ -160,67 +158,67 @@ HOST = Table(
 
 MATCH = Table(
     (
-        Field("program", scalars.GLOB, "base name of /proc/PID/exe, a glob"),
-        Field("command", scalars.GLOB, "the command line, a glob"),
-        Field("user", scalars.GLOB, "the user, a glob"),
+        Field("program", scalars.GLOB, "a glob for the base name of /proc/PID/exe"),
+        Field("command", scalars.GLOB, "a glob for the command line"),
+        Field("user", scalars.GLOB, "a glob for the user"),
     ),
     expected="a mapping such as {program: apache2}",
 )
 
 LOG = Table(
     (
-        Field("max", scalars.LOG_SIZE, "its size before it is put aside", format_size(LOG_MAX)),
-        Field("keep", scalars.whole(0, 100, "3"), "how many older ones stay", LOG_KEEP),
+        Field("max", scalars.LOG_SIZE, "the size at which it is rotated", format_size(LOG_MAX)),
+        Field("keep", scalars.whole(0, 100, "3"), "how many rotated files are kept", LOG_KEEP),
     )
 )
 
 FAILURE = Table(
     (
-        Field("mail", scalars.MAIL, "an address that the end of its output is sent to"),
-        Field("run", scalars.LINE, "a command, run as the owner in its leaf"),
+        Field("mail", scalars.MAIL, "the address that the end of its output is mailed to"),
+        Field("run", scalars.LINE, "a command; it runs as the owner in the service's cgroup"),
     )
 )
 
 HEALTH = Table(
     (
-        Field("run", scalars.LINE, "a command that succeeds while the service is well"),
+        Field("run", scalars.LINE, "a command that succeeds while the service is healthy"),
         Field("every", scalars.EVERY, "how often it is run", "30s"),
-        Field("failures", scalars.whole(1, 1000, "3"), "after how many failures in a row to act", 3),
+        Field("failures", scalars.whole(1, 1000, "3"), "the service is restarted after so many failures in a row", 3),
     )
 )
 
-SERVICE_LIMITS = Field("limits", LimitsShape(_SELF | {"memory.max"}), "for this leaf, inside the account's")
+SERVICE_LIMITS = Field("limits", LimitsShape(_SELF | {"memory.max"}), "limits of the service, within the account's")
 OURS = Table((SERVICE_LIMITS,))
-"""`login` and `other` are there without being asked for, and may only be given limits."""
+"""The keys of `login` and `other`, which every account has."""
 
 SERVICE = Table(
     (
-        Field("match", MATCH, "which of the account's processes belong here; all that are given must fit"),
-        Field("priority", scalars.whole(-1000, 1000, "10"), "when several services fit, the highest wins", 0),
+        Field("match", MATCH, "which of the account's processes belong to the service; all given globs must match"),
+        Field("priority", scalars.whole(-1000, 1000, "10"), "where several services match, the highest wins", 0),
         SERVICE_LIMITS,
         Field(
             "entry",
             ListOf(scalars.PAM_SERVICE, "a list of PAM services such as [cron, atd]"),
-            "PAM services whose sessions come here (once logins pass the module: paas-isolate pam install)",
+            "PAM services whose sessions start in this service (needs paas-isolate pam install)",
         ),
-        Field("run", scalars.LINE, "the command to start and keep alive, a line for sh; runs as the owner"),
-        Field("directory", scalars.PATH, "where it runs", DEFAULT.directory),
-        Field("environment", EnvironmentShape(), "its environment"),
-        Field("environment_file", scalars.PATH, "a file with more of it, NAME=VALUE lines, read as the owner"),
-        Field("restart", scalars.choice("always", "on-failure", "never"), "when it has ended", DEFAULT.restart),
-        Field("stop_timeout", scalars.DURATION, "from asking it to end to killing it", "10s"),
-        Field("health", HEALTH, "how to see whether it is well; it is restarted when not"),
-        Field("listen", scalars.PORT, "its port on the account's own address; where `publish` leads"),
-        Field("publish", scalars.PORT, "a port of the machine that leads there, by TCP and UDP"),
-        Field("schedule", scalars.SCHEDULE, "when it runs, as in crontab; it is a job then, never two at once"),
+        Field("run", scalars.LINE, "the command, a line for sh; it runs as the owner and is kept running"),
+        Field("directory", scalars.PATH, "its working directory", DEFAULT.directory),
+        Field("environment", EnvironmentShape(), "its environment variables"),
+        Field("environment_file", scalars.PATH, "a file with more of them, in lines NAME=VALUE; read as the owner"),
+        Field("restart", scalars.choice("always", "on-failure", "never"), "when it is started again", DEFAULT.restart),
+        Field("stop_timeout", scalars.DURATION, "the time between SIGTERM and SIGKILL", "10s"),
+        Field("health", HEALTH, "a check of its health; the service is restarted when it fails"),
+        Field("listen", scalars.PORT, "the port that it listens on, on the account's address; `publish` leads there"),
+        Field("publish", scalars.PORT, "a port of the machine that is forwarded to `listen`, TCP and UDP"),
+        Field("schedule", scalars.SCHEDULE, "when it runs, as in crontab; it is a job then, and runs once at a time"),
         Field(
-            "replicas", scalars.whole(1, 100, "3"), "how many of it run, each in a leaf of its own", DEFAULT.replicas
+            "replicas", scalars.whole(1, 100, "3"), "how many of it run, each in a cgroup of its own", DEFAULT.replicas
         ),
         Field("umask", scalars.UMASK, "its umask", DEFAULT.umask),
         Field("rlimits", RlimitsShape(), "its resource limits, by name as in prlimit(1)"),
-        Field("no_new_privs", scalars.FLAG, "set-uid programs give it nothing", DEFAULT.no_new_privs),
+        Field("no_new_privs", scalars.FLAG, "whether set-uid programs give it no privileges", DEFAULT.no_new_privs),
         Field("log", LOG, "its log, ~/logs/SERVICE.log"),
-        Field("on_failure", FAILURE, "who hears of a job that failed"),
+        Field("on_failure", FAILURE, "what to do when a job has failed"),
     )
 )
 
@@ -240,36 +238,36 @@ WORK = (
     "log",
     "on_failure",
 )
-"""The keys of a service that tell how it is run."""
+"""The keys of a service that go into its ServiceProgram."""
 
 
 class AddressShape:
-    """One address, or a list with one of each family."""
+    """One address, or a list of at most one IPv4 and one IPv6 address."""
 
     _list = ListOf(scalars.ADDRESS, "a list of addresses")
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> tuple[str, ...]:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> tuple[str, ...]:
         if not isinstance(node, Items):
-            return (scalars.ADDRESS.read(node, key, page),)
-        found: tuple[str, ...] = self._list.read(node, key, page)
-        if not found or len({":" in (each or "") for each in found}) < len(found):
-            page.error_value(node, key, "an address, or a list of one IPv4 and one IPv6 address")
-        return found
+            return (scalars.ADDRESS.read(node, key, diagnostics),)
+        addresses: tuple[str, ...] = self._list.read(node, key, diagnostics)
+        if not addresses or len({":" in (address or "") for address in addresses}) < len(addresses):
+            diagnostics.error_value(node, key, "an address, or a list of one IPv4 and one IPv6 address")
+        return addresses
 
     def schema(self) -> Schema:
         return {"anyOf": [scalars.ADDRESS.schema(), self._list.schema()]}
 
 
 class ServicesShape:
-    """Services by name."""
+    """Services by name, each as a dict of its values."""
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, dict[str, Any]]:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> dict[str, dict[str, Any]]:
         services = {}
-        for name, value in MapOf(_Raw(), "a mapping of services").read(node, key, page).items():
+        for name, value in MapOf(_Raw(), "a mapping of services").read(node, key, diagnostics).items():
             path = below(key, printable(name))
             if not is_name(name):
-                page.error(value, path, f"is no name for a service; expected {NAME_EXPECTED}")
-            services[name] = self.table(name).read(value, path, page)
+                diagnostics.error(value, path, f"is no name for a service; expected {NAME_EXPECTED}")
+            services[name] = self.table(name).read(value, path, diagnostics)
         return services
 
     def table(self, name: str) -> Table:
@@ -286,71 +284,79 @@ class ServicesShape:
 
 
 class _Raw(AnyShape):
-    """Hands the node on: which table it is depends on the service's name."""
+    """Returns the node itself: the table that reads it depends on the service's name."""
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
         return node
 
 
-LIMITS = Field("limits", LimitsShape(_SELF), "for the whole account")
-SERVICES = Field("services", ServicesShape(), "the named parts of the account")
+LIMITS = Field("limits", LimitsShape(_SELF), "limits of the whole account")
+SERVICES = Field("services", ServicesShape(), "the services of the account, by name")
 PRIVATE = Table(
     (
-        Field("processes", scalars.FLAG, "it sees its own processes and its own cgroup, and no others", False),
-        Field("tmp", scalars.FLAG, "its own /tmp and /var/tmp", False),
-        Field("shm", scalars.FLAG, "its own /dev/shm", False),
+        Field("processes", scalars.FLAG, "whether it sees its own processes and cgroups alone", False),
+        Field("tmp", scalars.FLAG, "whether it has its own /tmp and /var/tmp", False),
+        Field("shm", scalars.FLAG, "whether it has its own /dev/shm", False),
     ),
     expected="a mapping such as {processes: true, tmp: true, shm: true}",
 )
 
 DISK = Table(
     (
-        Field("max", scalars.SPACE, "bytes on the file system of the home, of each of its users", "unlimited"),
-        Field("files", scalars.FILES, "files and directories there, of each of its users", "unlimited"),
+        Field("max", scalars.SPACE, "size of each user's files on the file system of the home", "unlimited"),
+        Field("files", scalars.FILES, "number of each user's files and directories there", "unlimited"),
     ),
     expected="a mapping such as {max: 10G, files: 200000}",
 )
 
 SEEN = (
-    Field("private", PRIVATE, "what of the machine the account has for itself alone"),
-    Field(
-        "hide", ListOf(scalars.ROOT, "a list of paths"), "what it does not see at all, beside what config.yaml hides"
-    ),
-    Field("disk", DISK, "how much of the disk is its own: a quota of the file system"),
+    Field("private", PRIVATE, "what the account has for itself alone"),
+    Field("hide", ListOf(scalars.ROOT, "a list of paths"), "paths that it does not see, beside those in config.yaml"),
+    Field("disk", DISK, "disk quotas of its users"),
 )
 
 LOOPBACK = Field(
     "loopback",
     scalars.choice("own", "shared"),
-    "whose 127.0.0.1 is: the account's own first, or the machine's alone",
+    "whether 127.0.0.1 is the account's own before the machine's, or the machine's alone",
     "own",
 )
 
-EGRESS = Field("egress", EgressShape(), "where to the account's packets may leave the machine", "allow")
+EGRESS = Field("egress", EgressShape(), "where the account may connect to outside the machine", "allow")
 
-PLAN_ALLOW = Field("allow", _ALLOW, "what the files of its accounts may ask for, in the place of config.yaml's")
+PLAN_ALLOW = Field("allow", _ALLOW, "replaces the `allow` of config.yaml for accounts with this plan")
 
-PLAN = Table((Field("plan", scalars.NAME, "= the file's name"), LIMITS, SERVICES, LOOPBACK, EGRESS, *SEEN, PLAN_ALLOW))
+PLAN = Table(
+    (
+        Field("plan", scalars.NAME, "the file's name without .yaml"),
+        LIMITS,
+        SERVICES,
+        LOOPBACK,
+        EGRESS,
+        *SEEN,
+        PLAN_ALLOW,
+    )
+)
 
 ACCOUNT = Table(
     (
-        Field("account", scalars.NAME, "= the file's name"),
+        Field("account", scalars.NAME, "the file's name without .yaml"),
         Field("users", ListOf(scalars.USER, "a list of users"), "Unix users (default: the account's name)"),
         Field(
             "owner",
             scalars.USER,
-            "whose are files, services and the address; needed only when there are several users "
+            "the user who owns files, services and the address; needed only where there are several users "
             "and none is named like the account",
         ),
-        Field("plan", scalars.NAME, "the plan that limits and services are inherited from"),
+        Field("plan", scalars.NAME, "the plan that it inherits limits and services from"),
         LIMITS,
         SERVICES,
         Field("suspended", scalars.FLAG, "no logins, no services, nothing lost", False),
-        Field("renamed_from", scalars.NAME, "the account's former name: keeps cgroup and history"),
+        Field("renamed_from", scalars.NAME, "the account's former name; it keeps its cgroup and history"),
         Field(
             "address",
             AddressShape(),
-            "its private address, or one of each family, out of the pool (default: by the owner's uid)",
+            "its private address, or one of each family, from the pools (default: by the owner's uid)",
         ),
         Field("peers", ListOf(scalars.NAME, "a list of accounts"), "accounts that may connect to this one"),
         LOOPBACK,

@@ -1,4 +1,4 @@
-"""All files together: who has which plan and which users, and what is wrong between files."""
+"""Resolves all accounts together, and finds mistakes that show only between files."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
@@ -18,7 +18,7 @@ from paas_isolate.text import excerpt
 
 
 class UnusableFiles(NamedTuple):
-    """Files that could not be used, by name, with the reason; their own complaints are told elsewhere."""
+    """Plans and accounts whose files could not be used, with the reason. Their complaints are the caller's."""
 
     plans: Mapping[str, str] = MappingProxyType({})
     accounts: Mapping[str, str] = MappingProxyType({})
@@ -39,45 +39,49 @@ def gather(
     text_of: Callable[[str], bytes] = lambda _: b"",
     remembered: Collection[str] = (),
 ) -> Fleet:
-    """Everything that is sold. What cannot be used stays as it was, by its last good copy.
+    """The fleet: each account by its file, or by its last good copy where its file cannot be used.
 
-    `text_of` gives a file's bytes again, for the line of a mistake that only shows between files; `remembered` are the
-    accounts that have a copy, whether they have a file or not.
+    `last_good` gives an account's copy as it is on disk; None where there is none. `text_of` gives a file's bytes
+    again, for the line of a mistake that shows only between files. `remembered` are all accounts that have a copy,
+    with a file or without. Mistakes are in `Fleet.complaints`; nothing is raised for them.
     """
     exempt = frozenset(_exempt(host, people))
     copies = cache(last_good)
     holders = Holders(people, accounts, copies, wrong.accounts)
     permitted = _permitted(copies, host, plans, machine, wrong)
     last_good = _as_allowed(permitted, host, people, exempt, holders)
-    shelf = ResolveContext(host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of, holders.of)
-    seller = Resolver(shelf)
-    _check_host(seller)
-    good, refused = _resolve(seller, accounts.values())
+    context = ResolveContext(
+        host, plans, people, machine, last_good, exempt, frozenset(wrong.plans), text_of, holders.of
+    )
+    resolver = Resolver(context)
+    _check_host(resolver)
+    good, refused = _resolve(resolver, accounts.values())
     others = (copy for name in {*refused, *wrong.accounts} if (copy := last_good(name)))
-    refused |= _warn_overbooked(seller, accounts, good, others)
+    refused |= _warn_overbooked(resolver, accounts, good, others)
     claims = Claims(good, last_good)
-    refused |= _report_clashes(seller, accounts, claims.clashes(), "belongs to")
+    refused |= _report_clashes(resolver, accounts, claims.clashes(), "belongs to")
     refused |= dict(wrong.accounts)
     pushed = claims.fall_back(refused)
-    refused |= _report_clashes(seller, accounts, pushed, "is kept by")
+    refused |= _report_clashes(resolver, accounts, pushed, "is in the last good copy of")
     if host.without_account.startswith("plan "):
-        refused |= _resolve_unlisted_users(seller, claims, refused)
-    kept = seller.unresolved | {name: _reason(name, why, claims) for name, why in refused.items()}
-    _warn_peers(seller, accounts, claims.good | claims.on_last_good)
+        refused |= _resolve_unlisted_users(resolver, claims, refused)
+    on_last_good = resolver.unresolved | {name: _reason(name, why, claims) for name, why in refused.items()}
+    _warn_peers(resolver, accounts, claims.good | claims.on_last_good)
     for name in claims.unrecoverable:
         if name in accounts and (old := accounts[name].renamed_from) and old not in claims.good:
-            kept.setdefault(old, f"it is now {name}, which cannot be used")
-    frontends = frozenset(_frontends(seller))
-    account = dict(sorted((claims.good | claims.on_last_good).items()))
-    held = {name: copy for name in kept if name in account and (copy := copies(name))}
-    _warn_on_last_good(seller, wrong.accounts, held, holders)
-    identities = _identities(held, _gone(set(remembered).difference(account, kept), copies, account), people, holders)
+            on_last_good.setdefault(old, f"it is now {name}, which cannot be used")
+    frontends = frozenset(_frontends(resolver))
+    resolved = dict(sorted((claims.good | claims.on_last_good).items()))
+    kept = {name: copy for name in on_last_good if name in resolved and (copy := copies(name))}
+    _warn_on_last_good(resolver, wrong.accounts, kept, holders)
+    without_file = set(remembered).difference(resolved, on_last_good)
+    identities = _identities(kept, _gone(without_file, copies, resolved), people, holders)
     return Fleet(
         host=host,
-        accounts=account,
+        accounts=resolved,
         exempt=exempt,
-        complaints=tuple(seller.told.values()),
-        on_last_good=kept,
+        complaints=tuple(resolver.complaints.values()),
+        on_last_good=on_last_good,
         frontends=frontends,
         renamed=identities.renamed,
         doubtful=identities.doubtful,
@@ -86,7 +90,7 @@ def gather(
 
 
 class _Identities(NamedTuple):
-    """As in Fleet."""
+    """The fields of the same names in Fleet."""
 
     renamed: Mapping[str, str]
     doubtful: frozenset[int]
@@ -94,22 +98,23 @@ class _Identities(NamedTuple):
 
 
 def _gone(names: Iterable[str], copies: LastGood, account: Mapping[str, Account]) -> dict[str, Account]:
-    """The copies of accounts that have no file any more, while their cgroups may be there yet; not of those that go on
-    in the same cgroup under another name."""
+    """The copies of accounts that have no file any more, for their cgroups may still exist. Accounts that have the same
+    cgroup under a new name are left out."""
     found = {name: copy for name in names if (copy := copies(name))}
     directories = {each.directory for each in account.values()} if found else set()
     return {name: copy for name, copy in found.items() if copy.directory not in directories}
 
 
 def _identities(
-    held: Mapping[str, Account], gone: Mapping[str, Account], people: UserDatabase, holders: Holders
+    kept: Mapping[str, Account], gone: Mapping[str, Account], people: UserDatabase, holders: Holders
 ) -> _Identities:
-    """What became of the uids of accounts that are not sold by their files alone. Processes of those that are `gone`
-    are moved where the same person has another account now, for both may have been renamed at once."""
+    """What became of the uids of accounts without a usable file: `kept` are on their copies, `gone` have no file.
+    The processes of a `gone` account move where the same person has another account now, for the user and the account
+    may have been renamed at once."""
     renamed: dict[str, str] = {}
     doubtful: set[int] = set()
     revoked: dict[str, set[int]] = {}
-    for name, copy in (*held.items(), *gone.items()):
+    for name, copy in (*kept.items(), *gone.items()):
         for user, uid in copy.uids.items():
             now = people.by_name(user)
             holder = None if now and now.uid == uid else holders.of(name, user)
@@ -119,39 +124,39 @@ def _identities(
                 renamed[user] = holder.name
             elif holder.state is State.DOUBTFUL and (now is None or name in gone):
                 doubtful.add(uid)
-            elif holder.state is State.TAKEN and (name in held or holders.home_differs(name, uid)):
+            elif holder.state is State.TAKEN and (name in kept or holders.home_differs(name, uid)):
                 revoked.setdefault(copy.directory, set()).add(uid)
     return _Identities(renamed, frozenset(doubtful), revoked)
 
 
 def _warn_on_last_good(
-    seller: Resolver, wrong: Mapping[str, str], held: Mapping[str, Account], holders: Holders
+    resolver: Resolver, wrong: Mapping[str, str], kept: Mapping[str, Account], holders: Holders
 ) -> None:
-    """Of accounts whose files cannot be read, it is known by their copies whose names are gone."""
-    for name, copy in held.items():
+    """Warns of users whose names are gone, of accounts in `wrong`: such users are known from the copies alone."""
+    for name, copy in kept.items():
         for user in copy.uids if name in wrong else ():
-            if seller.shelf.people.by_name(user) is None and (holder := holders.of(name, user)):
+            if resolver.context.people.by_name(user) is None and (holder := holders.of(name, user)):
                 text = holder.text(user, tuple(copy.uids), copy.owner)
-                seller.complain(f"accounts.d/{name}.yaml", "users", text, warning=True)
+                resolver.complain(f"accounts.d/{name}.yaml", "users", text, warning=True)
 
 
-def _warn_peers(seller: Resolver, accounts: Mapping[str, AccountSpec], sold: Mapping[str, Account]) -> None:
-    """A peer that is not there harms nobody: its account may come later, or be gone."""
+def _warn_peers(resolver: Resolver, accounts: Mapping[str, AccountSpec], resolved: Mapping[str, Account]) -> None:
+    """An unknown peer is no error: its account may come later, or have been removed."""
     for account in accounts.values():
         for index, peer in enumerate(account.peers):
-            if peer not in sold:
+            if peer not in resolved:
                 text = f"is {excerpt(peer)}, and there is no such account"
-                seller.complain(account.file, f"peers[{index}]", text, warning=True)
+                resolver.complain(account.file, f"peers[{index}]", text, warning=True)
 
 
-def _frontends(seller: Resolver) -> Iterator[int]:
-    wiring = seller.shelf.host.network
-    for name in wiring.frontends if wiring else ():
-        if user := seller.shelf.people.by_name(name):
+def _frontends(resolver: Resolver) -> Iterator[int]:
+    network = resolver.context.host.network
+    for name in network.frontends if network else ():
+        if user := resolver.context.people.by_name(name):
             yield user.uid
-        elif wiring and wiring.frontends != NetworkConfig().frontends:  # the default need not be there
+        elif network and network.frontends != NetworkConfig().frontends:  # the default user need not exist
             text = f"names {name}, who is no user of this machine"
-            seller.complain(CONFIG, "network.frontends", text, warning=True)
+            resolver.complain(CONFIG, "network.frontends", text, warning=True)
 
 
 def _exempt(host: Host, people: UserDatabase) -> Iterator[int]:
@@ -165,19 +170,19 @@ def _exempt(host: Host, people: UserDatabase) -> Iterator[int]:
 def _as_allowed(
     last_good: LastGood, host: Host, people: UserDatabase, exempt: frozenset[int], holders: Holders
 ) -> LastGood:
-    """Last good copies as today's host allows them: who has become exempt since is not confined by an old copy,
-    a login that was made anew has the uid that it has now, and a uid that is another's by now is that one's."""
+    """Last good copies with the uids of today: without users that are exempt or out of range by now, with the new uid
+    of a user who was removed and made again, and without a uid that another account claims."""
 
     @cache
     def copy(name: str) -> Account | None:
         if (account := last_good(name)) is None:
             return None
-        now = {user: found for user in account.uids if (found := _uid_now(name, user, people, holders)) is not None}
+        now = {user: uid for user in account.uids if (uid := _uid_now(name, user, people, holders)) is not None}
         allowed = {
             user: uid for user, uid in now.items() if host.first_uid <= uid <= host.last_uid and uid not in exempt
         }
-        if account.addresses and (taken := account.uids.get(account.owner)) is not None and account.owner not in now:
-            account = _without_address_of(account, taken, host)
+        if account.addresses and (lost := account.uids.get(account.owner)) is not None and account.owner not in now:
+            account = _without_address_of(account, lost, host)
         return account._replace(uids=allowed)
 
     return copy
@@ -186,8 +191,8 @@ def _as_allowed(
 def _permitted(
     last_good: LastGood, host: Host, plans: Mapping[str, Plan], machine: Machine, wrong: UnusableFiles
 ) -> LastGood:
-    """Last good copies without what an account's file may not ask for today, or the copy would keep it for ever.
-    While its plan cannot be read nobody can tell which of it was root's word."""
+    """Last good copies without what an account's file may not ask for today, or the copy would keep it for ever. While
+    the plan cannot be read the copy stays as it is, for nobody knows which part of it came from the plan."""
 
     def copy(name: str) -> Account | None:
         account = last_good(name)
@@ -199,56 +204,58 @@ def _permitted(
 
 
 def _uid_now(account: str, user: str, people: UserDatabase, holders: Holders) -> int | None:
-    """Whoever cannot be resolved keeps the uid that was theirs, unless another account claims it."""
-    if found := people.by_name(user):
-        return found.uid
+    """The uid of a user; that in the copy where the name is gone, unless another account claims it."""
+    if entry := people.by_name(user):
+        return entry.uid
     holder = holders.of(account, user)
     return None if holder is None or holder.state is State.TAKEN else holder.uid
 
 
 def _without_address_of(account: Account, uid: int, host: Host) -> Account:
-    """The address that goes with a uid goes with it to the account that has it now."""
-    from paas_isolate.spec.addresses import AddressAllocator  # as in Seller
+    """Without addresses where one of them is computed from `uid`: the account that has the uid now has that address."""
+    from paas_isolate.spec.addresses import AddressAllocator  # not imported without `network:`
 
     try:
-        its = AddressAllocator(host, host.network or NetworkConfig()).addresses((), uid)
+        of_uid = AddressAllocator(host, host.network or NetworkConfig()).addresses((), uid)
     except ValueError:
         return account
-    return account if set(its).isdisjoint(account.addresses) else account._replace(addresses=())
+    return account if set(of_uid).isdisjoint(account.addresses) else account._replace(addresses=())
 
 
-def _check_host(seller: Resolver) -> None:
-    host, machine = seller.shelf.host, seller.shelf.machine
+def _check_host(resolver: Resolver) -> None:
+    host, machine = resolver.context.host, resolver.context.machine
     for key in ("penalty", "ceiling"):
         for conflict in place_conflicts(key, getattr(host, key), machine, machine.memory):
-            seller.complain(CONFIG, conflict.keys[0], conflict.text, warning=conflict.warning)
+            resolver.complain(CONFIG, conflict.keys[0], conflict.text, warning=conflict.warning)
     for name in host.exempt:
-        if not name.startswith("@") and not seller.shelf.people.by_name(name):
-            seller.complain(CONFIG, "users.exempt", f"names {name}, who is no user of this machine", warning=True)
+        if not name.startswith("@") and not resolver.context.people.by_name(name):
+            resolver.complain(CONFIG, "users.exempt", f"names {name}, who is no user of this machine", warning=True)
 
 
-def _resolve(seller: Resolver, accounts: Iterable[AccountSpec]) -> tuple[dict[str, Account], dict[str, str]]:
+def _resolve(resolver: Resolver, accounts: Iterable[AccountSpec]) -> tuple[dict[str, Account], dict[str, str]]:
+    """The accounts that are good, and the reasons why the others are refused."""
     good, refused = {}, {}
     for account in accounts:
         try:
-            good[account.name] = seller.resolve(account)
-        except RefusalError as why:
-            refused[account.name] = str(why)
+            good[account.name] = resolver.resolve(account)
+        except RefusalError as refusal:
+            refused[account.name] = str(refusal)
     return good, refused
 
 
 def _warn_overbooked(
-    seller: Resolver, accounts: Mapping[str, AccountSpec], good: dict[str, Account], others: Iterable[Account]
+    resolver: Resolver, accounts: Mapping[str, AccountSpec], good: dict[str, Account], others: Iterable[Account]
 ) -> dict[str, str]:
-    """Complain. Who was sold before stays as it was; a new customer gets everything else."""
-    shelf, reasons = seller.shelf, {}
-    for name, text in list(overbooked(good, others, shelf.host, shelf.machine, shelf.last_good)):
-        plan, copy = shelf.plans.get(good[name].plan or ""), shelf.last_good(name)
+    """Complains of guarantees that do not fit. An account with a copy is taken out of `good`, with the reason; one
+    without a copy stays there without its guarantee."""
+    context, reasons = resolver.context, {}
+    for name, text in list(overbooked(good, others, context.host, context.machine, context.last_good)):
+        plan, copy = context.plans.get(good[name].plan or ""), context.last_good(name)
         file = accounts[name].file if LIMIT in accounts[name].limits or plan is None else plan.file
-        told = f"{text}; expected less{'' if file == accounts[name].file else f' for {name}'}"
-        seller.complain(file, f"limits.{LIMIT}", told if copy else f"{told} (it is sold without)")
+        problem = f"{text}; expected less{'' if file == accounts[name].file else f' for {name}'}"
+        resolver.complain(file, f"limits.{LIMIT}", problem if copy else f"{problem} (it gets no guarantee)")
         if copy:
-            reasons[name] = f"limits.{LIMIT} {told}"
+            reasons[name] = f"limits.{LIMIT} {problem}"
             del good[name]
         else:
             good[name] = without_guarantee(good[name])
@@ -256,9 +263,10 @@ def _warn_overbooked(
 
 
 def _report_clashes(
-    seller: Resolver, accounts: Mapping[str, AccountSpec], clashes: Clashes, belongs: str
+    resolver: Resolver, accounts: Mapping[str, AccountSpec], clashes: Clashes, belongs: str
 ) -> dict[str, str]:
-    """Complain in each file, naming the other; the reasons. Two names of one uid are told once."""
+    """Complains of each clash in the account's file, naming the other file. Returns the reasons. A clash of two names
+    of one uid is reported in one of the two files."""
     reasons: dict[str, str] = {}
     for name, (claim, other) in clashes.items():
         aliases = False
@@ -273,41 +281,42 @@ def _report_clashes(
             key = "renamed_from" if accounts[name].renamed_from else "account"
             text = f"leads to the cgroup {claim}, which {belongs} {rival}; each has its own"
         else:
-            key, user = _user_of(seller, accounts[name], claim)
-            theirs = _user_of(seller, accounts[other], claim)[1] if other in accounts else user
+            key, user = _user_of(resolver, accounts[name], claim)
+            alias = _user_of(resolver, accounts[other], claim)[1] if other in accounts else user
             text = f"is '{user}' (uid {claim}), who {belongs} {rival}; a user is in one account at most"
-            if theirs != user:
-                text = f"is '{user}', another name of '{theirs}' (uid {claim}), who {belongs} {rival}; name both in one"
-            aliases = theirs != user
-        told = aliases and other in reasons and clashes.get(other) == (claim, name)  # the same, from the other side
-        if not told:
-            seller.complain(accounts[name].file, key, text)
+            if alias != user:
+                text = f"is '{user}', another name of '{alias}' (uid {claim}), who {belongs} {rival}; name both in one"
+            aliases = alias != user
+        reported = aliases and other in reasons and clashes.get(other) == (claim, name)  # in the other file
+        if not reported:
+            resolver.complain(accounts[name].file, key, text)
         reasons[name] = f"{key} {text.partition('; ')[0] if aliases else text}"
     return reasons
 
 
 def _publisher(account: AccountSpec, port: int) -> str:
-    """The key by which an account publishes a port: of its own file, or by its plan."""
+    """The key path by which an account publishes a port: in its own file, or `plan`."""
     return next((f"services.{service.name}.publish" for service in account.services if service.publish == port), "plan")
 
 
-def _user_of(seller: Resolver, account: AccountSpec, uid: int) -> tuple[str, str]:
-    """The key and the name by which an account names a uid."""
+def _user_of(resolver: Resolver, account: AccountSpec, uid: int) -> tuple[str, str]:
+    """The key path and the user name by which an account has a uid."""
     for index, name in enumerate(account.users):
-        user = seller.shelf.people.by_name(name)
+        user = resolver.context.people.by_name(name)
         if user and user.uid == uid:
             return user_key(account, index), name
     return "users", account.owner
 
 
-def _resolve_unlisted_users(seller: Resolver, claims: Claims, taken: Mapping[str, str]) -> dict[str, str]:
-    """An account of its own for every user of the range that no account names."""
-    shelf, rest = seller.shelf, {}
-    plan = shelf.host.without_account.removeprefix("plan ")
-    named = seller.named | {claim for claim in claims.owners if isinstance(claim, int)}
-    for user in shelf.people.everyone():
-        in_range = shelf.host.first_uid <= user.uid <= shelf.host.last_uid
-        if not in_range or user.uid in shelf.exempt or user.uid in named or user.name in taken:
+def _resolve_unlisted_users(resolver: Resolver, claims: Claims, taken: Mapping[str, str]) -> dict[str, str]:
+    """Adds an account for every user of the range that is in no account (`without_account: plan NAME`). Returns the
+    reasons of those that are refused."""
+    context, unlisted = resolver.context, {}
+    plan = context.host.without_account.removeprefix("plan ")
+    named = resolver.named | {claim for claim in claims.owners if isinstance(claim, int)}
+    for user in context.people.everyone():
+        in_range = context.host.first_uid <= user.uid <= context.host.last_uid
+        if not in_range or user.uid in context.exempt or user.uid in named or user.name in taken:
             continue
         named.add(user.uid)
         free = (
@@ -317,13 +326,13 @@ def _resolve_unlisted_users(seller: Resolver, claims: Claims, taken: Mapping[str
             and user.name not in claims.on_last_good | claims.on_last_good
         )
         name = user.name if free else f"uid-{user.uid}"
-        rest[name] = AccountSpec(name, CONFIG, (user.name,), user.name, plan)
-    good, refused = _resolve(seller, rest.values())
-    refused |= _warn_overbooked(seller, rest, good, (claims.good | claims.on_last_good).values())
+        unlisted[name] = AccountSpec(name, CONFIG, (user.name,), user.name, plan)
+    good, refused = _resolve(resolver, unlisted.values())
+    refused |= _warn_overbooked(resolver, unlisted, good, (claims.good | claims.on_last_good).values())
     claims.good |= good
     claims.fall_back(refused)
     return refused
 
 
-def _reason(name: str, why: str, claims: Claims) -> str:
-    return f"{why}; {claims.unrecoverable[name]}" if name in claims.unrecoverable else why
+def _reason(name: str, refusal: str, claims: Claims) -> str:
+    return f"{refusal}; {claims.unrecoverable[name]}" if name in claims.unrecoverable else refusal

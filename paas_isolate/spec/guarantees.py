@@ -1,4 +1,4 @@
-"""What is guaranteed must be there: memory.min of all accounts together, within what all customers may have."""
+"""memory.min of all accounts together must fit into the memory that all customers may have."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -15,32 +15,36 @@ LIMIT = "memory.min"
 def overbooked(
     good: Mapping[str, Account], others: Iterable[Account], host: Host, machine: Machine, last_good: LastGood
 ) -> Iterator[tuple[str, str]]:
-    """Accounts whose guarantee does not fit any more, with what is wrong. What an account has already is its own,
-    whatever it wants now, and `others` keep theirs; the rest goes by name."""
+    """Accounts whose guarantee does not fit, with the text of the complaint.
+
+    First come `others`, which are on their last good copies, and what each account had in its copy. The remaining
+    memory is given out in the order of the accounts' names."""
     wanted = {name: _bytes(account, machine) for name, account in good.items() if LIMIT in account.limits}
     if not wanted:
         return
     given = sum(_bytes(account, machine) for account in others)
-    there = effective_memory(host.ceiling, LimitContext(machine, machine.memory))
-    if given + sum(wanted.values()) <= there:
+    available = effective_memory(host.ceiling, LimitContext(machine, machine.memory))
+    if given + sum(wanted.values()) <= available:
         return
-    has = {name: min(wanted[name], _bytes(copy, machine)) for name in wanted if (copy := last_good(name))}
-    given += sum(has.values())
+    had = {name: min(wanted[name], _bytes(copy, machine)) for name in wanted if (copy := last_good(name))}
+    given += sum(had.values())
     for name in sorted(wanted):
-        more = wanted[name] - has.get(name, 0)
-        if more and given + more > there:
-            rest = given - has.get(name, 0)
-            told = f"where {format_size(rest)} are guaranteed to others, " if rest else ""
-            yield name, f"is {format_size(wanted[name])}, {told}and all customers have {format_size(there)}"
+        more = wanted[name] - had.get(name, 0)
+        if more and given + more > available:
+            rest = given - had.get(name, 0)
+            taken = f"others are guaranteed {format_size(rest)}, and " if rest else ""
+            yield name, f"is {format_size(wanted[name])}; {taken}all customers together have {format_size(available)}"
         else:
             given += more
 
 
 def without_guarantee(account: Account) -> Account:
+    """The account without memory.min."""
     return account._replace(limits={name: value for name, value in account.limits.items() if name != LIMIT})
 
 
 def _bytes(account: Account, machine: Machine) -> int:
+    """The account's memory.min; 0 where it has none."""
     value = account.limits.get(LIMIT, 0)
     if isinstance(value, Percent):
         return int(value.of_hundred * effective_memory(account.limits, LimitContext(machine, machine.memory)) / 100)

@@ -1,7 +1,7 @@
-"""Who has a uid now that was sold under a name which no user of the machine has any more.
+"""Who has the uid of a user whose name no user of the machine has any more.
 
-Names in files are looked up; a uid is never turned into a name to find out whose it is, for several names may share
-one. A name that cannot be looked up is judged by its last good copy.
+A uid belongs to the account whose file names a user with that uid. A uid alone does not say so, for several names may
+share one. Where a name is gone, the uid that it had is in the account's last good copy.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,17 +13,19 @@ from paas_isolate.model.account import Account, AccountSpec, User
 from paas_isolate.text import excerpt
 
 NO_HOMES = ("", "/", "/nonexistent")
-"""Homes that tell nobody from anybody else."""
+"""Homes that several users may have, so that they identify nobody."""
 
 
 class Lookup(Protocol):
+    """The part of UserDatabase that is needed here."""
+
     def by_name(self, name: str) -> User | None: ...
 
     def names_of(self, uid: int) -> frozenset[str]: ...
 
 
 class State(Enum):
-    """What became of a uid whose name in the file is no user's any more."""
+    """What became of a uid whose user name is gone."""
 
     UNKNOWN = "nobody has it now: the directory service may be down"
     RENAMED = "the same person has another name"
@@ -32,7 +34,7 @@ class State(Enum):
 
 
 class Holder(NamedTuple):
-    """`name` is what the uid is called now, '' where it is nobody's; `file` is that of the account which claims it."""
+    """`name` is the user name of the uid now, '' where it has none; `file` is that of the account that claims it."""
 
     uid: int
     state: State
@@ -40,7 +42,7 @@ class Holder(NamedTuple):
     file: str = ""
 
     def text(self, user: str, users: tuple[str, ...], owner: str) -> str:
-        """What a complaint says of `user`, one of the `users` of an account."""
+        """The complaint's text about `user`, which is one of `users` of an account that `owner` owns."""
         if self.state is State.UNKNOWN:
             return (
                 f"is {excerpt(user)}, who cannot be resolved now; keeps uid {self.uid} (is the directory service down?)"
@@ -49,16 +51,16 @@ class Holder(NamedTuple):
         if self.state is State.TAKEN:
             return f"{gone}: uid {self.uid} is {self.name}, of {self.file}; take the name out, or remove the file"
         called = f"{gone}; uid {self.uid} is now called {self.name}"
-        now = dict.fromkeys(self.name if name == user else name for name in users)
-        written = f"write users: [{', '.join(now)}]"
-        if owner == user and len(now) > 1:
-            written += f" and owner: {self.name}"
+        renamed = dict.fromkeys(self.name if name == user else name for name in users)
+        advice = f"write users: [{', '.join(renamed)}]"
+        if owner == user and len(renamed) > 1:
+            advice += f" and owner: {self.name}"
         if self.state is State.RENAMED:
-            return f"{called}; {written}"
-        return f"{called}, who has another home: logins are refused; if it is the same person, {written}"
+            return f"{called}; {advice}"
+        return f"{called}, who has another home: logins are refused; if it is the same person, {advice}"
 
     def reason(self, user: str) -> str:
-        """Why the account is kept."""
+        """Why the account stays on its last good copy."""
         if self.state is State.UNKNOWN:
             return f"the user {user} cannot be resolved; keeps uid {self.uid}"
         if self.state is State.TAKEN:
@@ -68,7 +70,8 @@ class Holder(NamedTuple):
 
 
 class Holders:
-    """`accounts` are the files as they are now, `copies` the last good copies, unchanged, of `wrong` files."""
+    """Looks up holders. `accounts` are the accounts by their files as they are now; `copies` gives last good copies as
+    they are on disk; `wrong` are the accounts whose files cannot be used."""
 
     def __init__(
         self,
@@ -81,8 +84,8 @@ class Holders:
         self._known: dict[tuple[str, str], Holder | None] = {}
 
     def of(self, account: str, user: str) -> Holder | None:
-        """For a name that cannot be looked up, or has another uid than its copy says; None where there is no copy. Each
-        is looked up once: a directory service that is down takes its time to say so."""
+        """The holder of the uid that `user` had in the account's copy; None where the copy does not have it. Each is
+        looked up once: a directory service that is down answers slowly."""
         if (account, user) not in self._known:
             self._known[account, user] = self._look_up(account, user)
         return self._known[account, user]
@@ -103,24 +106,24 @@ class Holders:
         return Holder(uid, State.RENAMED if called else State.DOUBTFUL, called or min(names))
 
     def home_differs(self, account: str, uid: int) -> bool:
-        """Whether nobody who has the uid now has the account's home, as its copy knows that."""
+        """Whether no user with this uid has the home that is in the account's copy."""
         copy = self._copies(account)
         return copy is None or not self._same_home(copy.home, self._people.names_of(uid))
 
     @cached_property
     def _claims(self) -> dict[int, dict[str, str]]:
-        """By uid: the accounts that name a user who has it now, with that name. Made only for a run that needs it."""
+        """By uid: the accounts that name a user who has it now, each with that name. Made when it is first needed."""
         named = [(name, user) for name, account in self._accounts.items() for user in account.users]
         copies = [copy for name in self._wrong if name not in self._accounts and (copy := self._copies(name))]
         named += [(copy.name, user) for copy in copies for user in copy.uids]
         claims: dict[int, dict[str, str]] = {}
         for account, user in named:
-            if found := self._people.by_name(user):
-                claims.setdefault(found.uid, {}).setdefault(account, user)
+            if entry := self._people.by_name(user):
+                claims.setdefault(entry.uid, {}).setdefault(account, user)
         return claims
 
     def _same_home(self, home: str, names: Iterable[str]) -> str:
-        """Who of these lives at `home`, or below it; '' where nobody does. usermod -l leaves a home where it is."""
+        """The first of these users whose home is `home` or below it; else ''. usermod -l does not move a home."""
         if home in NO_HOMES:
             return ""
         for name in sorted(names):
@@ -130,5 +133,5 @@ class Holders:
         return ""
 
     def _file(self, account: str) -> str:
-        found = self._accounts.get(account)
-        return found.file if found else f"accounts.d/{account}.yaml"
+        spec = self._accounts.get(account)
+        return spec.file if spec else f"accounts.d/{account}.yaml"

@@ -1,4 +1,4 @@
-"""The `limits:` of a place: groups and short forms of the table in model/limits, into Limits by full name."""
+"""Reads `limits:` into Limits by full name (`memory.max`). The table of limits is in model/limits.py."""
 
 import re
 from typing import Any, NamedTuple
@@ -24,51 +24,53 @@ from paas_isolate.units import parse_count, parse_cpu, parse_cpu_set, parse_perc
 GROUPS = tuple(dict.fromkeys(limit.name.partition(".")[0] for limit in LIMITS))
 NO_LIMIT = ("unlimited", "max", "infinity")
 _SELF = frozenset({"memory.high", "memory.low", "memory.min"})
+"""They may be percentages of the same cgroup's memory.max."""
 
 
 class LimitsShape(NamedTuple):
-    """The limits of one kind of place; `percent` names the limits that may be told as a share there."""
+    """The limits of one kind of cgroup. `percent` are those that may be given in percent there."""
 
     percent: frozenset[str] = _SELF
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Limits:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Limits:
         limits: dict[str, Value] = {}
-        for group, (place, value) in _entries(node, key, page).items():
+        for group, (place, value) in _entries(node, key, diagnostics).items():
             if group in GROUPS:
-                limits.update(self._read_group(value, group, below(key, group), page))
+                limits.update(self._read_group(value, group, below(key, group), diagnostics))
             else:
-                page.error_key(place, key, group, list(GROUPS))
+                diagnostics.error_key(place, key, group, list(GROUPS))
         return limits
 
-    def _read_group(self, node: Node, group: str, key: str, page: Diagnostics) -> Limits:
+    def _read_group(self, node: Node, group: str, key: str, diagnostics: Diagnostics) -> Limits:
         names = {name.partition(".")[2]: name for name in BY_NAME if name.startswith(f"{group}.")}
         limits: dict[str, Value] = {}
         if not names or not isinstance(node, Pairs):
             for name in SHORT.get(group, (group,)):
-                limits.update(found := self.read_limit(node, name, key, page))
-                if not found:  # the short form of two limits is one mistake
+                limits.update(limit := self.read_limit(node, name, key, diagnostics))
+                if not limit:  # the short form of several limits is one mistake
                     break
             return limits
-        for short, (place, value) in _entries(node, key, page).items():
+        for short, (place, value) in _entries(node, key, diagnostics).items():
             if short in names:
-                limits.update(self.read_limit(value, names[short], below(key, short), page))
+                limits.update(self.read_limit(value, names[short], below(key, short), diagnostics))
             else:
-                page.error_key(place, key, short, list(names))
+                diagnostics.error_key(place, key, short, list(names))
         return limits
 
-    def read_limit(self, node: Node, name: str, key: str, page: Diagnostics) -> Limits:
-        """One limit, or nothing where it was refused."""
+    def read_limit(self, node: Node, name: str, key: str, diagnostics: Diagnostics) -> Limits:
+        """One limit by its full name; empty where the value is wrong."""
         limit = BY_NAME[name]
         if not isinstance(node, Scalar) or node.empty:
-            page.error_value(node, key, limit.unit)
+            diagnostics.error_value(node, key, limit.unit)
             return {}
         try:
             return {name: parse_limit(limit, node.text, percent=name in self.percent)}
         except ValueError as wrong:
-            page.error_value(node, key, str(wrong))
+            diagnostics.error_value(node, key, str(wrong))
             return {}
 
     def limit_schema(self, name: str) -> Schema:
+        """The JSON Schema of one limit by its full name."""
         return limit_schema(BY_NAME[name], self.percent)
 
     def schema(self) -> Schema:
@@ -82,8 +84,8 @@ class LimitsShape(NamedTuple):
         return _object(properties)
 
 
-def _entries(node: Node, key: str, page: Diagnostics) -> dict[str, tuple[Scalar, Node]]:
-    return pairs(node, key, page, "a mapping such as {memory: 512M}")
+def _entries(node: Node, key: str, diagnostics: Diagnostics) -> dict[str, tuple[Scalar, Node]]:
+    return pairs(node, key, diagnostics, "a mapping such as {memory: 512M}")
 
 
 def _object(properties: dict[str, Any]) -> Schema:
@@ -96,7 +98,8 @@ def _object(properties: dict[str, Any]) -> Schema:
 
 
 def parse_limit(limit: Limit, text: str, *, percent: bool) -> Value:
-    """The text of a limit in its unit. Raises ValueError with what was expected."""
+    """The value of a limit's text, in its unit. `percent`: whether it may be in percent of something. Raises ValueError
+    with what was expected."""
     if text in NO_LIMIT:
         if not limit.unlimited:
             raise ValueError(f"{limit.unit} (it cannot be unlimited)")
@@ -132,7 +135,7 @@ def _parse(unit: Unit, text: str) -> Value:
 
 
 def _cores(text: str) -> str:
-    if len(text) > 1000:  # each part may stand for thousands of cores
+    if len(text) > 1000:  # each range may name thousands of cores
         raise ValueError(Unit.CORES)
     try:
         for part in re.split("[,-]", text):
@@ -155,10 +158,10 @@ def _weight(text: str) -> int:
 def _share(limit: Limit, text: str, *, percent: bool) -> Percent:
     if not percent:
         raise ValueError(f"{limit.unit} (no percentage here: there is nothing that it could be a share of)")
-    share = parse_percent(exact(text))
-    if not 0 < share <= 100:
+    of_hundred = parse_percent(exact(text))
+    if not 0 < of_hundred <= 100:
         raise ValueError("a percentage from 1% to 100%")
-    return Percent(share)
+    return Percent(of_hundred)
 
 
 def _least(limit: Limit) -> str:
@@ -188,12 +191,13 @@ _FORMS: dict[Unit, tuple[Schema, ...]] = {
 
 
 def limit_schema(limit: Limit, percent: frozenset[str]) -> Schema:
-    """One limit with its meaning, unit and default (that of the kernel)."""
+    """The JSON Schema of one limit, with its meaning, unit and kernel file. `percent` are the limits that may be in
+    percent."""
     forms = list(_FORMS[limit.unit])
     if limit.name in percent:
         forms.append({"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,3})? ?%$"})
     if limit.unlimited:
         forms.append({"enum": list(NO_LIMIT)})
     share = f", or a percentage of {limit.percent_of}" if limit.name in percent else ""
-    told = f"{limit.meaning}: {limit.unit}{share} ({limit.knob})"
-    return {"description": told, **({"anyOf": forms} if len(forms) > 1 else forms[0])}
+    description = f"{limit.meaning}: {limit.unit}{share} ({limit.knob})"
+    return {"description": description, **({"anyOf": forms} if len(forms) > 1 else forms[0])}

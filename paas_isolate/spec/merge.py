@@ -1,4 +1,4 @@
-"""Plan and account into what one customer gets: knob by knob, services by name."""
+"""Merges a plan and an account: limit by limit, and services by name. The account wins."""
 
 import re
 from collections.abc import Mapping
@@ -12,17 +12,18 @@ _STANDS_FOR = re.compile(r"\$(account|owner)\b")
 
 
 def merge_limits(plan: Limits, account: Limits) -> Limits:
+    """The account's limits, and the plan's where it has none."""
     return {**plan, **account} if plan and account else plan or account
 
 
 def merge_services(plan: tuple[Service, ...], account: tuple[Service, ...]) -> tuple[Service, ...]:
-    """In the order of their names, for an order that somebody could see would be flicker."""
+    """The services of both, in the order of their names. A service that both have is merged key by key."""
     if not plan or not account:
         return plan or account
     services = {service.name: service for service in plan}
     for own in account:
-        theirs = services.get(own.name)
-        services[own.name] = _merge_service(theirs, own) if theirs else own
+        inherited = services.get(own.name)
+        services[own.name] = _merge_service(inherited, own) if inherited else own
     return tuple(services[name] for name in sorted(services))
 
 
@@ -35,32 +36,29 @@ def _merge_service(plan: Service, own: Service) -> Service:
         entry=own.entry or plan.entry,
         listen=own.listen or plan.listen,
         publish=own.publish or plan.publish,
-        reserved=tuple(dict.fromkeys(plan.reserved + own.reserved)),
         work=own.work.merged_over(plan.work),
     )
 
 
-def merge_reserved(plan: Plan | None, account: AccountSpec) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(plan.reserved + account.reserved)) if plan else account.reserved
-
-
 def merge_view(host: Host, plan: Plan | None, account: AccountSpec, directory: str) -> View | None:
-    """None where it has none of its own: what the host hides is hidden in views alone."""
+    """The account's view; None where neither plan nor account asks for one. What config.yaml hides is hidden in views
+    alone. `directory` is the account's directory."""
     private = {**plan.private, **account.private} if plan else account.private
     hide = (plan.hide if plan else ()) + account.hide
     if not hide and not any(private.values()):
         return None
     tmp = f"{host.private.tmp}/{directory}" if private.get("tmp") else ""
-    every = tuple(dict.fromkeys(host.hide + hide))
-    return View(private.get("processes", False), tmp, private.get("shm", False), every)
+    hidden = tuple(dict.fromkeys(host.hide + hide))
+    return View(private.get("processes", False), tmp, private.get("shm", False), hidden)
 
 
 def has_placeholders(services: tuple[Service, ...]) -> bool:
-    """Whether $account or $owner stands in a rule or a command, so that each account needs its own."""
-    return any("$" in text for service in services for text in (*service.match, *_told(service.work)))
+    """Whether $account or $owner occurs in a match or a program, so that accounts cannot share these services."""
+    return any("$" in text for service in services for text in (*service.match, *_texts(service.work)))
 
 
 def expand_placeholders(services: tuple[Service, ...], account: str, owner: str) -> tuple[Service, ...]:
+    """The services with $account and $owner replaced. In a glob they match these names alone."""
     words = {"account": account, "owner": owner}
     globs = {name: _literal(text) for name, text in words.items()}
     return tuple(
@@ -71,7 +69,7 @@ def expand_placeholders(services: tuple[Service, ...], account: str, owner: str)
     )
 
 
-def _told(work: ServiceProgram) -> tuple[str, ...]:
+def _texts(work: ServiceProgram) -> tuple[str, ...]:
     lines = (work.health.run if work.health else "", *(work.on_failure or ()))
     return work.run, work.directory, work.environment_file, *lines, *work.environment.values()
 
@@ -90,9 +88,9 @@ def _fill_work(work: ServiceProgram, words: Mapping[str, str]) -> ServiceProgram
 
 
 def _fill(text: str, words: Mapping[str, str]) -> str:
-    return _STANDS_FOR.sub(lambda found: words[found[1]], text)
+    return _STANDS_FOR.sub(lambda match: words[match[1]], text)
 
 
 def _literal(name: str) -> str:
-    """A name that as a glob fits itself alone."""
+    """A glob that matches this name alone."""
     return re.sub(r"([*?[])", r"[\1]", name)

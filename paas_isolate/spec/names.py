@@ -1,6 +1,7 @@
-"""Names, and how what was found is shown: what is needed of the language where nothing is parsed.
+"""Names and caps that are needed where nothing is parsed.
 
-Apart from the shapes, whose import is half the interpreter's start: a run that finds nothing changed does without.
+They stand apart from the shapes, whose import takes half as long as the interpreter's start: a run in which nothing has
+changed does without it.
 """
 
 import re
@@ -8,21 +9,22 @@ import re
 from paas_isolate.text import quoted
 
 SIZE_CAP = 256 * 1024
-"""Bytes a file may have at the most."""
+"""The most bytes that a specification may have."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 NAME_EXPECTED = "a name such as web-1 (a-z, 0-9, _ and -, at most 32)"
 
 
 def is_name(text: str) -> bool:
+    """Whether it can be the name of an account, a plan or a service."""
     return NAME.fullmatch(text) is not None
 
 
 MOST = 100
-"""Mistakes of one file that are told, and warnings: nobody reads more at once."""
+"""The most errors, and the most warnings, that are reported of one file."""
 
 
 def shown_file(name: str) -> str:
-    """A file's name, whole, for somebody must find it; quoted where it is not what it looks like."""
+    """A file's name for a complaint, never shortened; in quotes where it has unusual characters."""
     in_quotes = quoted(name)
     return name if in_quotes == repr(name) == f"'{name}'" else in_quotes

@@ -1,13 +1,15 @@
-"""The three documents, from bytes to the model. Raises SpecError with every mistake of the file at once."""
+"""Parses the three documents into the model. Each function raises SpecError with every mistake of the file.
+
+`file` is the file's name in complaints.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from paas_isolate.errors import Complaint
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
-from paas_isolate.model.service_program import Failure, Health, Log, ServiceProgram
+from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig
 from paas_isolate.spec import fields
 from paas_isolate.spec.diagnostics import Diagnostics
@@ -17,17 +19,17 @@ from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
 from paas_isolate.text import abbreviated, excerpt, printable
 
-Warnings = tuple[Complaint, ...]
 Values = Mapping[str, Any]
 
 
-def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
-    page = Diagnostics(file)
+def parse_host(data: bytes, file: str) -> Host:
+    """config.yaml."""
+    diagnostics = Diagnostics(file)
     root = read(data, file)
-    values = _values(root, fields.HOST, page)
+    values = _values(root, fields.HOST, diagnostics)
     tree, users = values.get("tree", {}), values.get("users", {})
     if len(tree) > 1:
-        page.error(_node(root, "tree"), "tree", "has unit and root; expected one of them")
+        diagnostics.error(_node(root, "tree"), "tree", "has unit and root; expected one of them")
     host = Host(
         tree=Tree(**tree) if "root" not in tree else Tree(unit="", root=tree["root"]),
         **users,
@@ -39,44 +41,47 @@ def parse_host(data: bytes, file: str) -> tuple[Host, Warnings]:
         private=PrivateTmpConfig(**values.get("private", {})),
         **{key: values[key] for key in ("hide", "allow", "publish_ports") if key in values},
     )
-    if not page.errors and host.first_uid > host.last_uid:
+    if not diagnostics.errors and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"
-        page.error(_node(root, "users"), "users", text)
-    return host, page.warnings()
+        diagnostics.error(_node(root, "users"), "users", text)
+    diagnostics.raise_errors()
+    return host
 
 
-def parse_plan(data: bytes, file: str) -> tuple[Plan, Warnings]:
-    page = Diagnostics(file)
+def parse_plan(data: bytes, file: str) -> Plan:
+    """plans.d/NAME.yaml."""
+    diagnostics = Diagnostics(file)
     root = read(data, file)
-    values = _values(root, fields.PLAN, page)
+    values = _values(root, fields.PLAN, diagnostics)
     plan = Plan(
-        name=_name(root, values, "plan", page),
+        name=_name(root, values, "plan", diagnostics),
         file=file,
         limits=values.get("limits", {}),
-        services=_services(root, values, page),
+        services=_services(root, values, diagnostics),
         loopback=values.get("loopback") or "",
         egress=values.get("egress") or (),
         **_view(values),
-        reserved=fields.PLAN.reserved(values),
         allow=values.get("allow"),
     )
-    return plan, page.warnings()
+    diagnostics.raise_errors()
+    return plan
 
 
-def parse_account(data: bytes, file: str) -> tuple[AccountSpec, Warnings]:
-    page = Diagnostics(file)
+def parse_account(data: bytes, file: str) -> AccountSpec:
+    """accounts.d/NAME.yaml."""
+    diagnostics = Diagnostics(file)
     root = read(data, file)
-    values = _values(root, fields.ACCOUNT, page)
-    name = _name(root, values, "account", page)
-    users = _users(root, values, name, page)
+    values = _values(root, fields.ACCOUNT, diagnostics)
+    name = _name(root, values, "account", diagnostics)
+    users = _users(root, values, name, diagnostics)
     account = AccountSpec(
         name=name,
         file=file,
         users=users,
-        owner=_owner(root, values, users, name, page),
+        owner=_owner(root, values, users, name, diagnostics),
         plan=values.get("plan"),
         limits=values.get("limits", {}),
-        services=_services(root, values, page),
+        services=_services(root, values, diagnostics),
         suspended=values.get("suspended") or False,
         renamed_from=values.get("renamed_from") or "",
         address=values.get("address") or (),
@@ -84,19 +89,19 @@ def parse_account(data: bytes, file: str) -> tuple[AccountSpec, Warnings]:
         loopback=values.get("loopback") or "",
         egress=values.get("egress") or (),
         **_view(values),
-        reserved=fields.ACCOUNT.reserved(values),
     )
     if name and account.renamed_from == name:
-        page.error_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
-    return account, page.warnings()
+        diagnostics.error_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
+    diagnostics.raise_errors()
+    return account
 
 
-def _values(root: Node | None, table: Table, page: Diagnostics) -> dict[str, Any]:
-    return {} if root is None else table.read(root, "", page)
+def _values(root: Node | None, table: Table, diagnostics: Diagnostics) -> dict[str, Any]:
+    return {} if root is None else table.read(root, "", diagnostics)
 
 
 def _node(root: Node | None, *path: str) -> Node:
-    """The node of a key, for a complaint; the file's beginning where it is not there."""
+    """The node of a key path, for a complaint; as much of the path as exists."""
     node: Node = root or Scalar(0, 0, "", True)
     for name in path:
         if isinstance(node, Pairs) and name in node.pairs:
@@ -104,46 +109,46 @@ def _node(root: Node | None, *path: str) -> Node:
     return node
 
 
-def _name(root: Node | None, values: Values, key: str, page: Diagnostics) -> str:
-    """`account:` or `plan:`, which must be the file's name, so that one of the two cannot be mistaken."""
-    stem = page.file.rpartition("/")[2].removesuffix(".yaml")
+def _name(root: Node | None, values: Values, key: str, diagnostics: Diagnostics) -> str:
+    """The file's name. `account:` or `plan:` must say the same, so that a copied file is noticed."""
+    stem = diagnostics.file.rpartition("/")[2].removesuffix(".yaml")
     if not is_name(stem):
-        refuse(page.file, f"{excerpt(stem)} is no name for a file here; expected {NAME_EXPECTED}")
+        refuse(diagnostics.file, f"{excerpt(stem)} is no name for a file here; expected {NAME_EXPECTED}")
     if key not in values:
-        page.error(_node(root), key, f"is missing; expected {key}: {stem}, like the file's name")
+        diagnostics.error(_node(root), key, f"is missing; expected {key}: {stem}, like the file's name")
     elif values[key] not in (stem, None):
-        page.error_value(_node(root, key), key, f"{stem}, like the file's name")
+        diagnostics.error_value(_node(root, key), key, f"{stem}, like the file's name")
     return stem
 
 
-def _users(root: Node | None, values: Values, name: str, page: Diagnostics) -> tuple[str, ...]:
+def _users(root: Node | None, values: Values, name: str, diagnostics: Diagnostics) -> tuple[str, ...]:
     users: tuple[str, ...] | None = values.get("users", (name,))
     if users is None or None in users:  # refused already
         return ()
     if not users:
-        page.error(_node(root, "users"), "users", "is an empty list; expected at least one user")
-    twice = sorted(user for user, times in Counter(users).items() if times > 1)
-    if twice:
-        page.error(_node(root, "users"), "users", f"names {abbreviated(twice)} more than once; keep one")
+        diagnostics.error(_node(root, "users"), "users", "is an empty list; expected at least one user")
+    repeated = sorted(user for user, count in Counter(users).items() if count > 1)
+    if repeated:
+        diagnostics.error(_node(root, "users"), "users", f"names {abbreviated(repeated)} more than once; keep one")
     return users
 
 
-def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str, page: Diagnostics) -> str:
+def _owner(root: Node | None, values: Values, users: tuple[str, ...], name: str, diagnostics: Diagnostics) -> str:
     owner: str | None = values.get("owner")
     if owner is not None:
         if users and owner not in users:
-            page.error_value(_node(root, "owner"), "owner", f"one of the account's users ({abbreviated(users)})")
+            diagnostics.error_value(_node(root, "owner"), "owner", f"one of the account's users ({abbreviated(users)})")
         return owner
     if len(users) == 1:
         return users[0]
     if users and name not in users and "owner" not in values:
         text = f"is missing; expected one of {abbreviated(users)}, for none is named like the account"
-        page.error(_node(root), "owner", text)
+        diagnostics.error(_node(root), "owner", text)
     return name
 
 
 def _view(values: Values) -> dict[str, Any]:
-    """What plans and accounts alike say of what is seen, and of the disk."""
+    """The keys of view and disk, which plans and accounts share."""
     return {
         "private": values.get("private") or {},
         "hide": values.get("hide") or (),
@@ -151,16 +156,16 @@ def _view(values: Values) -> dict[str, Any]:
     }
 
 
-def _services(root: Node | None, values: Values, page: Diagnostics) -> tuple[Service, ...]:
-    given: dict[str, dict[str, Any]] = values.get("services") or {}
-    for name, service in given.items():
+def _services(root: Node | None, values: Values, diagnostics: Diagnostics) -> tuple[Service, ...]:
+    services: dict[str, dict[str, Any]] = values.get("services") or {}
+    for name, service in services.items():
         if service.get("match") == {}:
             node = _node(root, "services", name, "match")
-            page.error(node, f"services.{printable(name)}.match", "is empty; expected program, command or user")
+            diagnostics.error(node, f"services.{printable(name)}.match", "is empty; expected program, command or user")
         if "health" in service and not service["health"].get("run"):
             node = _node(root, "services", name, "health")
-            page.error(node, f"services.{printable(name)}.health", "has no run; expected {run: COMMAND}")
-    return tuple(_service(name, given[name]) for name in sorted(given))
+            diagnostics.error(node, f"services.{printable(name)}.health", "has no run; expected {run: COMMAND}")
+    return tuple(_service(name, services[name]) for name in sorted(services))
 
 
 def _service(name: str, values: dict[str, Any]) -> Service:
@@ -172,7 +177,6 @@ def _service(name: str, values: dict[str, Any]) -> Service:
         entry=values.get("entry") or (),
         listen=values.get("listen") or 0,
         publish=values.get("publish") or 0,
-        reserved=fields.SERVICE.reserved(values),
         work=_work(values),
     )
 
@@ -184,23 +188,23 @@ def _work(values: dict[str, Any]) -> ServiceProgram:
     given = {name: values[name] for name in fields.WORK if values.get(name) is not None}
     for name, part in _PARTS.items():
         if name in given:
-            said = {key: value for key, value in given[name].items() if value is not None}
-            given[name] = part(**{"run": "", **said} if part is Health else said)
-    return ServiceProgram(**given)
+            fields_given = {key: value for key, value in given[name].items() if value is not None}
+            given[name] = part(**{"run": "", **fields_given} if part is Health else fields_given)
+    return ServiceProgram(**given) if given else NO_WORK
 
 
-def _limits(told: Mapping[str, str], percent: bool) -> Limits:
-    return {name: parse_limit(BY_NAME[name], text, percent=percent) for name, text in told.items()}
+def _limits(texts: Mapping[str, str], percent: bool) -> Limits:
+    return {name: parse_limit(BY_NAME[name], text, percent=percent) for name, text in texts.items()}
 
 
 DEFAULT = Host(
     penalty=_limits({"cpu.max": "10%", "memory.max": "256M", "pids": "50"}, percent=False),
     ceiling=_limits({"memory.max": "75%", "pids": "80%", "cpu.weight": "50"}, percent=True),
 )
-"""A machine without config.yaml."""
+"""What holds on a machine without config.yaml."""
 
 
-DOCUMENTS: Mapping[str, Callable[[bytes, str], tuple[Any, Warnings]]] = {
+DOCUMENTS: Mapping[str, Callable[[bytes, str], Any]] = {
     "host": parse_host,
     "plan": parse_plan,
     "account": parse_account,

@@ -1,4 +1,4 @@
-"""What a process is begun with: its environment, its resource limits."""
+"""What a service's processes start with: environment variables and resource limits."""
 
 import re
 from typing import Any
@@ -12,36 +12,36 @@ from paas_isolate.units import parse_count, parse_size
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}", re.ASCII)
 RLIMITS = ("as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rtprio", "stack")
-"""Those of setrlimit(2) that an administrator may want to set for a program."""
+"""Resource limits of setrlimit(2) that a service may have, by their names in prlimit(1)."""
 
 
 class EnvironmentShape:
-    """Variables by name."""
+    """Environment variables by name."""
 
     _map = MapOf(scalars.CONTENT, "a mapping of variables")
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, str]:
-        found: dict[str, str] = self._map.read(node, key, page)
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> dict[str, str]:
+        variables: dict[str, str] = self._map.read(node, key, diagnostics)
         for name, (place, _) in node.pairs.items() if isinstance(node, Pairs) else ():
             if not name.startswith("x-") and not _VARIABLE.fullmatch(name):
                 text = f"is {excerpt(name)}; expected the name of a variable, such as QUEUE"
-                page.error(place, below(key, printable(name)), text)
-        return {name: value for name, value in found.items() if value is not None}
+                diagnostics.error(place, below(key, printable(name)), text)
+        return {name: value for name, value in variables.items() if value is not None}
 
     def schema(self) -> Schema:
         return {**self._map.schema(), "propertyNames": {"pattern": f"^{_VARIABLE.pattern}$"}}
 
 
 class RlimitsShape:
-    """Limits of setrlimit(2) by name; `nofile: 4096`, `core: 0`, `memlock: 64M`."""
+    """Resource limits by name: `nofile: 4096`, `core: 0`, `memlock: 64M`; -1 is unlimited."""
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, int]:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> dict[str, int]:
         limits = {}
-        for name, (place, value) in pairs(node, key, page, "a mapping such as {nofile: 4096}").items():
+        for name, (place, value) in pairs(node, key, diagnostics, "a mapping such as {nofile: 4096}").items():
             if name in RLIMITS:
-                limits[name] = _LIMIT.read(value, below(key, name), page)
+                limits[name] = _LIMIT.read(value, below(key, name), diagnostics)
             else:
-                page.error_key(place, key, name, list(RLIMITS))
+                diagnostics.error_key(place, key, name, list(RLIMITS))
         return limits
 
     def schema(self) -> Schema:

@@ -1,7 +1,8 @@
-"""Bytes to nodes with line and column, through the parser's events and never through YAML's own types.
+"""Reads the bytes of a YAML file into nodes with line and column.
 
-PyYAML takes duplicate keys, `no`, `010` and `1:30` silently, merge keys can explode (pyyaml issue 897),
-and compose() recurses in C for as deep as a file nests. So nodes are made here, in one loop with caps.
+Nodes are made from the events of PyYAML's parser, in one loop with caps on depth and count. PyYAML's own loaders take
+duplicate keys, `no`, `010` and `1:30` silently, their merge keys can expand without bound (pyyaml issue 897), and
+compose() recurses in C as deep as a file nests.
 """
 
 import re
@@ -14,10 +15,12 @@ from paas_isolate.spec.names import SIZE_CAP
 from paas_isolate.text import escaped, excerpt, printable
 
 DEPTH_CAP = 16
+"""The deepest nesting of lists and mappings."""
 NODE_CAP = 10_000
+"""The most scalars, lists and mappings in one file."""
 
-# Controls, bidi overrides, zero-width and other characters that make a file look different from what it says
-# (CVE-2021-42574). Tab, line feed, and carriage return before a line feed are left.
+# Control characters, bidi overrides, zero-width and other characters by which a file looks different from what it says
+# (CVE-2021-42574). Tab, line feed, and carriage return before a line feed are allowed.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\uffff"
     "\U000e0000-\U000e0fff]|\r(?!\n)"
@@ -25,7 +28,7 @@ _HIDDEN = re.compile(
 
 
 class Scalar(NamedTuple):
-    """Text as written, before anybody says what it means. `plain`: without quotes."""
+    """Text as it is in the file. `plain`: without quotes."""
 
     line: int
     column: int
@@ -34,6 +37,7 @@ class Scalar(NamedTuple):
 
     @property
     def empty(self) -> bool:
+        """Whether it is nothing, `~` or `null`."""
         return self.plain and self.text in ("", "~", "null")
 
 
@@ -46,7 +50,7 @@ class Items(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """A mapping; its keys are scalars and differ from each other."""
+    """A mapping, by the text of its keys, which are scalars and unique: each key with its value."""
 
     line: int
     column: int
@@ -57,34 +61,36 @@ Node = Scalar | Items | Pairs
 
 
 def read(data: bytes, file: str) -> Node | None:
-    """The one document of a file; None where it has none. Raises SpecError."""
+    """The one document of a file; None where it has none. `file` is its name in complaints. Raises SpecError where it
+    is too large, is not UTF-8 or YAML, or uses parts of YAML that are refused here (anchors, tags, merge keys)."""
     text = _text(data, file)
     end = text.count("\n") + 1, len(text) - text.rfind("\n")
-    from yaml import YAMLError, parse  # 45 ms, which a run that finds nothing changed does not pay
+    from yaml import YAMLError, parse  # takes 45 ms: not imported in a run in which nothing has changed
 
     try:
         from yaml import CSafeLoader as Loader
-    except ImportError:  # built without libyaml: slower, and the same events
+    except ImportError:  # PyYAML without libyaml: slower, with the same events
         from yaml import SafeLoader as Loader  # type: ignore[assignment]
     try:
         return _Composer(file, end).compose(parse(text, Loader=Loader))
     except YAMLError as wrong:
         problem = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or "not YAML"
         mark = getattr(wrong, "problem_mark", None)
-        if "nesting depth" in str(problem) and mark is not None:  # libyaml of late stops at 1,000 brackets read ahead:
-            with suppress(YAMLError):  # what stands before them is refused in our words
+        if "nesting depth" in str(problem) and mark is not None:  # recent libyaml stops at 1,000 open brackets
+            with suppress(YAMLError):  # our own cap is exceeded before that place: complain of that
                 _Composer(file, end).compose(parse(text[: mark.index], Loader=Loader))
         refuse(file, f"{escaped(problem)}; expected YAML", *_place(mark, end))
-    except (ValueError, OverflowError):  # the parser without libyaml, of numbers that are too large for it
+    except (ValueError, OverflowError):  # PyYAML without libyaml raises these for numbers that are too large
         refuse(file, "has a number that is too large; expected YAML")
 
 
 def _place(mark: Any, end: tuple[int, int]) -> tuple[int, int]:
-    """Line and column of a parser's mark, no further than `end`: libyaml may stumble behind a new line of its own."""
+    """Line and column of a parser's mark, at most `end`: libyaml may report a place behind the end of the file."""
     return min((mark.line + 1, mark.column + 1), end) if mark is not None else (0, 0)
 
 
 def refuse(file: str, text: str, line: int = 0, column: int = 0, key: str = "") -> NoReturn:
+    """Raises SpecError with one complaint."""
     raise SpecError((Complaint(file, text, line, column, key),))
 
 
@@ -99,13 +105,13 @@ def _text(data: bytes, file: str) -> str:
         line = data.count(b"\n", 0, wrong.start) + 1
         column = wrong.start - data.rfind(b"\n", 0, wrong.start)
         refuse(file, f"has byte 0x{data[wrong.start]:02x}, which is not UTF-8; expected UTF-8", line, column)
-    if found := _HIDDEN.search(text):
-        line, start = text.count("\n", 0, found.start()) + 1, text.rfind("\n", 0, found.start())
-        refuse(file, _hidden(found[0]), line, found.start() - start)
-    for line, words in enumerate(text.split("\n"), 1):
-        if words.startswith("%"):  # libyaml compares each %TAG with all before it
-            refuse(file, "a directive begins here; leave it out", line, 1)
-        if words.strip() and not words.startswith("#"):
+    if match := _HIDDEN.search(text):
+        line, start = text.count("\n", 0, match.start()) + 1, text.rfind("\n", 0, match.start())
+        refuse(file, _hidden(match[0]), line, match.start() - start)
+    for number, line_text in enumerate(text.split("\n"), 1):
+        if line_text.startswith("%"):  # libyaml compares each %TAG with all before it, which takes quadratic time
+            refuse(file, "a directive begins here; leave it out", number, 1)
+        if line_text.strip() and not line_text.startswith("#"):
             break
     return text
 
@@ -115,7 +121,7 @@ def _hidden(character: str) -> str:
 
 
 class _Composer:
-    """One loop over the events: no recursion, so that the caps hold before the stack does not."""
+    """Makes nodes of the parser's events, in one loop: without recursion the stack cannot overflow before a cap."""
 
     def __init__(self, file: str, end: tuple[int, int]) -> None:
         self.file = file
@@ -163,8 +169,8 @@ class _Composer:
 
     def scalar(self, event: Any) -> Scalar:
         self.check(event)
-        if found := _HIDDEN.search(event.value):
-            self.refuse(event, _hidden(found[0]))
+        if match := _HIDDEN.search(event.value):  # by an escape, such as "\u200b"
+            self.refuse(event, _hidden(match[0]))
         return Scalar(*self.place(event), event.value, event.style in (None, ""))
 
     def enter(self, node: Items | Pairs, event: Any) -> None:
@@ -200,8 +206,8 @@ class _Composer:
 
 
 def read_again(data: bytes) -> Node | None:
-    """What was parsed before, for the place of a mistake that shows only after merging: the model keeps no lines.
-    None when the file has changed since: the place is lost, the complaint is not."""
+    """The nodes of a file that was parsed before, for the place of a mistake that shows only after merging: the model
+    has no lines. None where the file has been changed and is wrong now: the complaint then has no place."""
     try:
         return read(data, "")
     except SpecError:
@@ -209,10 +215,8 @@ def read_again(data: bytes) -> Node | None:
 
 
 def locate(node: Node | None, key: str) -> tuple[int, int]:
-    """Line and column of a key path (`services.web.limits.memory.max`, `users[1]`), as deep as it exists.
-
-    (0, 0) where the file does not say it.
-    """
+    """Line and column of a key path (`services.web.limits.memory.max`, `users[1]`), or of the deepest part of it that
+    exists; (0, 0) where none does."""
     place = (0, 0)
     for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", key):
         if isinstance(node, Pairs) and name in node.pairs:

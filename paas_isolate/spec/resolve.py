@@ -1,4 +1,4 @@
-"""One account with its plan and its users: what one customer gets, or why it cannot be had."""
+"""Resolves one account: merges it with its plan and looks up its users, or says why that cannot be done."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,6 @@ from paas_isolate.spec.merge import (
     expand_placeholders,
     has_placeholders,
     merge_limits,
-    merge_reserved,
     merge_services,
     merge_view,
 )
@@ -25,12 +24,11 @@ from paas_isolate.spec.service_conflicts import work_conflicts
 from paas_isolate.text import excerpt
 
 CONFIG = "config.yaml"
-"""What complaints call the host's own file."""
-
+"""The host's file, as complaints name it."""
 
 _OWN = AccountSpec._fields.index("plan") + 1
 _NOTHING = AccountSpec("", "", (), "")[_OWN:]
-"""What the file of an account says beside names and a plan: of 10,000 most say no more."""
+"""The fields behind `plan`, of an account whose file has names and a plan alone. Of 10,000 files most are like that."""
 _PLAN = Account._fields.index("plan")
 
 
@@ -47,8 +45,8 @@ class UserDatabase(Protocol):
 
 
 class ResolveContext(NamedTuple):
-    """What all accounts are sold from. `text_of` gives a file's bytes again, for the line of a mistake that
-    only shows between files; `wrong_plans` are those whose files could not be used.
+    """What all accounts are resolved with. `exempt` are uids that are never confined. `wrong_plans` are plans whose
+    files could not be used. `text_of` gives a file's bytes again, for the line of a mistake that only merging shows.
     """
 
     host: Host
@@ -60,48 +58,48 @@ class ResolveContext(NamedTuple):
     wrong_plans: frozenset[str]
     text_of: Callable[[str], bytes]
     holder: Callable[[str, str], Holder | None] = lambda *_: None
-    """Who has the uid now that a user of an account had; None where nothing is known of it."""
+    """Of an account and one of its users: who has the uid now that the user had. None where no copy has the user."""
 
 
 class _Merged(NamedTuple):
     limits: Limits
     services: tuple[Service, ...]
     personal: bool
-    """Whether the services' rules name the account, so that each account needs its own."""
+    """Whether the services have placeholders, so that accounts cannot share them."""
     refused: str
-    """Why nobody can have this; '' where it is good."""
+    """Why it cannot be used; '' where it can."""
 
 
 class RefusalError(Exception):
-    """Why an account stays as it was. Never leaves this package."""
+    """The reason why an account cannot be resolved. Never leaves this package."""
 
 
 class Resolver:
-    """Sells account after account, and collects what is to be said about them: each complaint once, for what
-    is wrong with a plan alone is no news at its second account."""
+    """Resolves account after account and collects the complaints. Each complaint is kept once: a mistake in a plan
+    shows in every account that has it."""
 
-    def __init__(self, shelf: ResolveContext) -> None:
-        self.shelf = shelf
-        self.told: dict[tuple[str, str, str], Complaint] = {}
+    def __init__(self, context: ResolveContext) -> None:
+        self.context = context
+        self.complaints: dict[tuple[str, str, str], Complaint] = {}
         self.unresolved: dict[str, str] = {}
-        """Accounts with a user that has no uid now, and keeps the one that it had; with the reason."""
+        """Accounts with a user who cannot be looked up now and keeps the uid of the last good copy; with the reason."""
         self.named: set[int] = set()
-        """Every uid that an account names, whether the account can be had or not."""
+        """The uids of all users in accounts, resolved or refused."""
         self._plain: dict[str | None, _Merged] = {}
         self._bare: dict[str | None, tuple[Any, ...]] = {}
-        """By plan: what is sold to an account whose file says nothing else, from the plan's name on."""
+        """By plan: the fields of Account from `plan` on, of an account whose file has names and a plan alone."""
         self._addresses_of: Callable[[tuple[str, ...], int], tuple[str, ...]] | None = None
         self._number: Counter[tuple[str, bool]] = Counter()
         self._open: tuple[str, Any] = "", None
-        """The last file that was read again, and its nodes: mistakes come file by file."""
+        """The file that was read again last, and its nodes: mistakes come file by file."""
 
     def resolve(self, account: AccountSpec) -> Account:
-        """Raises RefusalError; what is wrong has been complained about then."""
+        """Raises RefusalError where the account cannot be used; the complaints about it are in `complaints` then."""
         uids = self._uids(account)
-        name = account.plan or self.shelf.host.default_plan
+        name = account.plan or self.context.host.default_plan
         bare = account[_OWN:] == _NOTHING and account.owner in uids and account.users == (account.name,)
-        if bare and (rest := self._bare.get(name)):
-            return Account(account.name, account.name, uids, account.owner, self._home(account), *rest)
+        if bare and (known := self._bare.get(name)):
+            return Account(account.name, account.name, uids, account.owner, self._home(account), *known)
         plan = self._plan(account, name) if name else None
         account = self._permitted(account, plan)
         merged = self._merge(account, plan)
@@ -113,13 +111,13 @@ class Resolver:
         services = merged.services
         if merged.personal:
             services = expand_placeholders(services, account.name, account.owner)
-        host = self.shelf.host
+        host = self.context.host
         directory = self._directory(account) if account.renamed_from else account.name
-        view = merge_view(host, plan, account, directory) if _sees_less(plan, account) else None
+        view = merge_view(host, plan, account, directory) if _has_view(plan, account) else None
         disk = merge_limits(plan.disk if plan else {}, account.disk)
         if account.owner not in uids:
-            self._tell_without_owner(account, uids, services, has_view=view is not None, has_disk=bool(disk))
-        sold = Account(
+            self._warn_exempt_owner(account, uids, services, has_view=view is not None, has_disk=bool(disk))
+        resolved = Account(
             name=account.name,
             directory=directory,
             uids=uids,
@@ -135,70 +133,69 @@ class Resolver:
             egress=_egress(plan, account),
             view=view,
             disk=disk,
-            reserved=merge_reserved(plan, account),
         )
         if bare and not merged.personal and view is None and not host.network:
-            self._bare[name] = sold[_PLAN:]
-        return sold
+            self._bare[name] = resolved[_PLAN:]
+        return resolved
 
     def _permitted(self, account: AccountSpec, plan: Plan | None) -> AccountSpec:
-        """The account without what its file may not ask for; each value that is left out is complained about.
-
-        Users cannot be left out, for nobody would confine them then. Raises RefusalError.
+        """The account without what its file may not ask for; complains of each value that is left out. A user
+        is not left out, for nothing would confine them: then it raises RefusalError.
         """
         others = account.users != (account.name,) and account.file != CONFIG
         if not (others or account.hide or asks_more(account.services)):
             return account
         limits = merge_limits(plan.limits if plan else {}, account.limits)
-        may = rights(self.shelf.host, plan, limits, self.shelf.machine)
-        if others and USERS not in may.allow:
+        permitted = rights(self.context.host, plan, limits, self.context.machine)
+        if others and USERS not in permitted.allow:
             strangers = [i for i, user in enumerate(account.users) if user != account.name]
             for index in strangers:
                 text = users_refused(account.name, account.users[index])
                 self.complain(account.file, user_key(account, index), text)
             if strangers:
                 raise RefusalError("its file names users that it may not")
-        services, wrong_services = may.services(account.services)
-        hide, wrong_paths = may.paths(account.hide)
+        services, wrong_services = permitted.services(account.services)
+        hide, wrong_paths = permitted.paths(account.hide)
         for refused in (*wrong_services, *wrong_paths):
             self.complain(account.file, refused.key, f"{refused.text} (it is left out)")
         return account._replace(services=services, hide=hide)
 
     def complain(self, file: str, key: str, text: str, *, at: str = "", warning: bool = False) -> None:
-        """`at` is the key path that stands in the file, where it is not `key` itself."""
-        if (file, key, text) in self.told:
+        """Adds a complaint. `at` is the key path whose place it gets, if not `key`. Warnings get no place."""
+        if (file, key, text) in self.complaints:
             return
         self._number[file, warning] += 1
         if self._number[file, warning] > MOST:
             text, key = "has more of these; mend the others first", ""
-            self.told.setdefault((file, key, text), Complaint(file, text, warning=warning))
+            self.complaints.setdefault((file, key, text), Complaint(file, text, warning=warning))
             return
-        # a warning may stay for good, and must not cost every run the YAML parser
+        # a warning may stay for ever, and must not make every run parse YAML
         place = (0, 0) if warning else self._place(file, at or key)
-        self.told[file, key, text] = Complaint(file, text, *place, key, warning)
+        self.complaints[file, key, text] = Complaint(file, text, *place, key, warning)
 
     def _place(self, file: str, key: str) -> tuple[int, int]:
-        from paas_isolate.spec.read import locate, read_again  # only a mistake pays for it
+        from paas_isolate.spec.read import locate, read_again  # imported for a mistake alone
 
         if self._open[0] != file:
-            self._open = file, read_again(self.shelf.text_of(file))
+            self._open = file, read_again(self.context.text_of(file))
         return locate(self._open[1], key)
 
     def _uids(self, account: AccountSpec) -> Mapping[str, int]:
-        host, refused = self.shelf.host, ""
+        """The uids of the account's users that are not exempt, by user name. Raises RefusalError."""
+        host, refused = self.context.host, ""
         uids: dict[str, int] = {}
         for index, name in enumerate(account.users):
-            user = self.shelf.people.by_name(name)
+            user = self.context.people.by_name(name)
             uid = user.uid if user else self._uid_as_it_was(account, name, index)
             if uid is None:
-                refused = refused or self._why_nobody(account, name)
+                refused = refused or self._why_unresolved(account, name)
                 continue
             self.named.add(uid)
             if not host.first_uid <= uid <= host.last_uid:
                 text = f"is {excerpt(name)} with uid {uid}; expected a uid from {host.first_uid} to {host.last_uid}"
                 self.complain(account.file, user_key(account, index), text)
                 refused = refused or f"the uid {uid} of {name} is out of range"
-            elif uid in self.shelf.exempt:
+            elif uid in self.context.exempt:
                 text = f"is {excerpt(name)}, who is exempt: never confined, whatever an account says"
                 self.complain(account.file, user_key(account, index), text, warning=True)
             else:
@@ -207,7 +204,7 @@ class Resolver:
             raise RefusalError(refused)
         return uids
 
-    def _tell_without_owner(
+    def _warn_exempt_owner(
         self,
         account: AccountSpec,
         uids: Mapping[str, int],
@@ -216,19 +213,20 @@ class Resolver:
         has_view: bool,
         has_disk: bool,
     ) -> None:
-        """What of an account does nothing, for its owner is exempt: who reads the file takes it for granted."""
-        run = [service.name for service in services if service.work.run]
-        idle = [f"no service runs ({', '.join(run)})"] if run else []
+        """Warns of the parts of an account that have no effect because its owner is exempt."""
+        programs = [service.name for service in services if service.work.run]
+        idle = [f"no service runs ({', '.join(programs)})"] if programs else []
         if not uids:
-            named = (("view", has_view), ("disk quota", has_disk), ("private address", bool(self.shelf.host.network)))
-            idle += [f"it has no {name}" for name, wanted in named if wanted]
+            parts = (("view", has_view), ("disk quota", has_disk), ("private address", bool(self.context.host.network)))
+            idle += [f"it has no {name}" for name, wanted in parts if wanted]
         if idle:
             key = "owner" if account.owner != account.name or account.users != (account.name,) else "account"
             text = f"is {excerpt(account.owner)}, who is exempt: {'; '.join(idle)}; take the user out of users.exempt"
             self.complain(account.file, key, f"{text} of config.yaml, or name another owner", warning=True)
 
     def _uid_as_it_was(self, account: AccountSpec, name: str, index: int) -> int | None:
-        holder, key = self.shelf.holder(account.name, name), user_key(account, index)
+        """The uid that a user who cannot be looked up had; None where there is none, or another account claims it."""
+        holder, key = self.context.holder(account.name, name), user_key(account, index)
         if holder is None:
             text = f"is {excerpt(name)}, who is no user of this machine; make the user, or take the name out"
             self.complain(account.file, key, text)
@@ -240,39 +238,43 @@ class Resolver:
         self.unresolved[account.name] = holder.reason(name)
         return holder.uid
 
-    def _why_nobody(self, account: AccountSpec, name: str) -> str:
-        holder = self.shelf.holder(account.name, name)
+    def _why_unresolved(self, account: AccountSpec, name: str) -> str:
+        holder = self.context.holder(account.name, name)
         return holder.reason(name) if holder else f"the user {name} cannot be resolved"
 
     def _addresses(self, account: AccountSpec, uids: Mapping[str, int], network: NetworkConfig) -> tuple[str, ...]:
-        """Raises RefusalError where there is none to be had."""
+        """IPv4, then IPv6; () where every user is exempt. Raises RefusalError where there is no address for it."""
         if self._addresses_of is None:
-            from paas_isolate.spec.addresses import AddressAllocator  # a host without `network:` does not pay for it
+            from paas_isolate.spec.addresses import (
+                AddressAllocator,
+            )  # not imported without `network:`
 
-            self._addresses_of = AddressAllocator(self.shelf.host, network).addresses
+            self._addresses_of = AddressAllocator(self.context.host, network).addresses
         uid = uids.get(account.owner, min(uids.values(), default=0))  # an owner may be exempt
         try:
             return self._addresses_of(account.address, uid) if uid else ()
         except ValueError as wrong:
             self.complain(account.file, "address" if account.address else user_key(account, 0), str(wrong))
-            raise RefusalError(f"its address cannot be had: {wrong}") from None
+            raise RefusalError(f"it has no address: {wrong}") from None
 
     def _home(self, account: AccountSpec) -> str:
-        if user := self.shelf.people.by_name(account.owner):
+        """The owner's home; that in the last good copy where the owner cannot be looked up; else ''."""
+        if user := self.context.people.by_name(account.owner):
             return user.home
-        copy = self.shelf.last_good(account.name)
+        copy = self.context.last_good(account.name)
         return copy.home if copy else ""
 
     def _directory(self, account: AccountSpec) -> str:
-        """A cgroup cannot be renamed: a renamed account stays in the directory that it was made in."""
-        copy = self.shelf.last_good(account.name) or self.shelf.last_good(account.renamed_from)
+        """The cgroup directory of a renamed account. The kernel cannot rename a cgroup, so it keeps its first name."""
+        copy = self.context.last_good(account.name) or self.context.last_good(account.renamed_from)
         return copy.directory if copy else account.renamed_from
 
     def _plan(self, account: AccountSpec, name: str) -> Plan:
-        if plan := self.shelf.plans.get(name):
+        """Raises RefusalError where there is no such plan, or its file cannot be used."""
+        if plan := self.context.plans.get(name):
             return plan
-        if name not in self.shelf.wrong_plans:
-            known = ", ".join(sorted(self.shelf.plans)[:10]) or "a file in plans.d"
+        if name not in self.context.wrong_plans:
+            known = ", ".join(sorted(self.context.plans)[:10]) or "a file in plans.d"
             text = f"is {excerpt(name)}, and there is no such plan; expected {known}"
             if account.plan:
                 self.complain(account.file, "plan", text)
@@ -282,24 +284,24 @@ class Resolver:
 
     def _merge(self, account: AccountSpec, plan: Plan | None) -> _Merged:
         if account.limits or account.services:
-            return self._merge_anew(account, plan)
+            return self._merge_uncached(account, plan)
         key = plan.name if plan else None
         if key not in self._plain:
-            self._plain[key] = self._merge_anew(account, plan)
+            self._plain[key] = self._merge_uncached(account, plan)
         return self._plain[key]
 
-    def _merge_anew(self, account: AccountSpec, plan: Plan | None) -> _Merged:
+    def _merge_uncached(self, account: AccountSpec, plan: Plan | None) -> _Merged:
         limits = merge_limits(plan.limits if plan else {}, account.limits)
         services = merge_services(plan.services if plan else (), account.services)
         refused = ""
-        for conflict in (*conflicts(limits, services, self.shelf.machine), *work_conflicts(services)):
+        for conflict in (*conflicts(limits, services, self.context.machine), *work_conflicts(services)):
             self._complain_of(conflict, account, plan)
             if not conflict.warning:
                 refused = refused or f"{conflict.keys[0]} {conflict.text}"
         return _Merged(limits, services, has_placeholders(services), refused)
 
     def _complain_of(self, conflict: Conflict, account: AccountSpec, plan: Plan | None) -> None:
-        """In the account's file where it has a part in it, else in the plan's; naming both."""
+        """Complains in the account's file where one of the keys is there, else in the plan's; names both files."""
         files = {key: account.file if plan is None or _says(account, key) else plan.file for key in conflict.keys}
         at = next((key for key, file in files.items() if file == account.file), conflict.keys[0])
         elsewhere = "".join(f" ({key} is in {file})" for key, file in files.items() if file != files[at])
@@ -307,30 +309,30 @@ class Resolver:
 
 
 def _loopback(plan: Plan | None, account: AccountSpec) -> str:
-    said = account.loopback or (plan.loopback if plan else "")
-    return "" if said == "own" else said
+    loopback = account.loopback or (plan.loopback if plan else "")
+    return "" if loopback == "own" else loopback
 
 
-def _sees_less(plan: Plan | None, account: AccountSpec) -> bool:
+def _has_view(plan: Plan | None, account: AccountSpec) -> bool:
     return bool(account.private or account.hide or (plan and (plan.private or plan.hide)))
 
 
 def _egress(plan: Plan | None, account: AccountSpec) -> tuple[str, ...]:
-    said = account.egress or (plan.egress if plan else ())
-    return () if said == ANYWHERE else said
+    egress = account.egress or (plan.egress if plan else ())
+    return () if egress == ANYWHERE else egress
 
 
 def user_key(account: AccountSpec, index: int) -> str:
-    """Where a user stands in the file; one who is there by default stands nowhere."""
+    """The key path of a user; `users` where the file does not have it, or says only the default."""
     return f"users[{index}]" if account.users != (account.name,) else "users"
 
 
 def _says(account: AccountSpec, key: str) -> bool:
-    """Whether the account's own file has this limit, or this key of a service."""
+    """Whether the account's own file has this key path of a limit or of a service."""
     if key.startswith("limits."):
         return key.removeprefix("limits.") in account.limits
     _, name, own, *limit = key.split(".", 3)
-    given = [service for service in account.services if service.name == name]
+    services = [service for service in account.services if service.name == name]
     if limit:
-        return any(limit[0] in service.limits for service in given)
-    return any(getattr(service.work, own, None) or getattr(service, own, None) for service in given)
+        return any(limit[0] in service.limits for service in services)
+    return any(getattr(service.work, own, None) or getattr(service, own, None) for service in services)

@@ -1,7 +1,7 @@
-"""One account whose file has been saved, sold beside all the others: where nobody else is concerned, and only there.
+"""Resolves one account whose file was saved, without the others.
 
-What it answers is what `gather` would make of all files. Wherever that cannot be told from one account, it says so, and
-everything is to be gathered.
+The result is that of `gather` over all files. Where one account alone does not decide it, the result is None, and the
+caller gathers everything.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,8 +15,8 @@ from paas_isolate.spec.resolve import RefusalError, ResolveContext, Resolver, Us
 
 
 class Dependencies(NamedTuple):
-    """What ties accounts together, as a whole gather left it. `complained` are files that something was said about,
-    `peered` the accounts that others name as peers; `all_tied`: nobody can be judged alone."""
+    """How accounts depend on each other, by the last `gather`. `complained` are files with complaints, `peered` are
+    accounts that others name as peers. `all_tied`: no account can be resolved alone."""
 
     complained: frozenset[str]
     peered: frozenset[str]
@@ -27,11 +27,12 @@ class Dependencies(NamedTuple):
 
 
 def dependencies(fleet: Fleet) -> Dependencies:
+    """The dependencies in a fleet that `gather` made."""
     guaranteed = any(complaint.key == f"limits.{LIMIT}" for complaint in fleet.complaints)
     peered = frozenset(peer for account in fleet.accounts.values() for peer in account.peers)
-    rest_is_sold = fleet.host.without_account.startswith("plan ")
-    complained = frozenset(it.file for it in fleet.complaints)
-    return Dependencies(complained, peered, guaranteed or rest_is_sold or bool(fleet.removal_blocked))
+    unlisted = fleet.host.without_account.startswith("plan ")  # who is in no account depends on all of them
+    complained = frozenset(complaint.file for complaint in fleet.complaints)
+    return Dependencies(complained, peered, guaranteed or unlisted or bool(fleet.removal_blocked))
 
 
 def resolve_alone(
@@ -43,45 +44,48 @@ def resolve_alone(
     machine: Machine,
     owner_of: Callable[[Claim], str],
 ) -> Account | None:
-    """What the account gets now; None where that does not stand on its file alone, or anything is to be said about it.
+    """The account as `gather` would resolve it; None where that depends on other files, or there is a complaint.
 
-    `fleet` is everything that has been sold, with the file as it was before; `plans` needs to hold its own plan only;
-    `owner_of` tells whose a uid or a cgroup's directory is, '' where nobody's.
+    `fleet` is what the last `gather` made, `tied` its dependencies. `plans` needs the account's plan only. `owner_of`
+    gives the account that has a uid or a cgroup directory, '' where none has.
     """
     if tied.all_tied or account.renamed_from or account.name in fleet.on_last_good or account.file in tied.complained:
         return None
     before = fleet.accounts.get(account.name)
     if before and (before.directory != account.name or f"plans.d/{before.plan}.yaml" in tied.complained):
         return None
-    sold = _sold(fleet, account, plans, people, machine)
-    if sold is None or not _same_guarantee(sold, before) or not all(peer in fleet.accounts for peer in sold.peers):
+    resolved = _resolved(fleet, account, plans, people, machine)
+    if resolved is None or _has_guarantee(resolved) or (before and _has_guarantee(before)):
         return None
-    return sold if _free(fleet, tied, sold, before, owner_of) else None
+    if not all(peer in fleet.accounts for peer in resolved.peers):
+        return None
+    return resolved if _claims_are_free(fleet, tied, resolved, before, owner_of) else None
 
 
-def _sold(
+def _resolved(
     fleet: Fleet, account: AccountSpec, plans: Mapping[str, Plan], people: UserDatabase, machine: Machine
 ) -> Account | None:
-    shelf = ResolveContext(
+    context = ResolveContext(
         fleet.host, plans, people, machine, lambda _: None, fleet.exempt, frozenset(), text_of=lambda _: b""
     )
-    seller = Resolver(shelf)
+    resolver = Resolver(context)
     try:
-        sold = seller.resolve(account)
+        resolved = resolver.resolve(account)
     except RefusalError:
         return None
-    return sold if not seller.told and people.by_name(account.owner) else None
+    return resolved if not resolver.complaints and people.by_name(account.owner) else None
 
 
-def _same_guarantee(account: Account, before: Account | None) -> bool:
-    """Guarantees are weighed together."""
-    return LIMIT not in account.limits and (before is None or LIMIT not in before.limits)
+def _has_guarantee(account: Account) -> bool:
+    """Whether one can be given depends on those of all accounts."""
+    return LIMIT in account.limits
 
 
-def _free(
+def _claims_are_free(
     fleet: Fleet, tied: Dependencies, account: Account, before: Account | None, owner_of: Callable[[Claim], str]
 ) -> bool:
-    """Whether what it claims was its own before, or is nobody's. Who is kept may want other things than it has."""
+    """Whether the account had its claims before, or no account has them. An account on its last good copy may claim
+    more in its file than in its copy: then nothing is known to be free."""
     if before is not None and set(claims(account)) == set(claims(before)):
         return True
     if fleet.doubtful or fleet.revoked or fleet.renamed:

@@ -1,4 +1,4 @@
-"""The scalars of the language other than limits: names, globs, flags, numbers, durations, paths."""
+"""The scalars other than limits: names, globs, flags, numbers, durations, paths. Each takes text or refuses it."""
 
 import re
 from collections.abc import Callable
@@ -9,21 +9,23 @@ from paas_isolate.spec import names
 from paas_isolate.spec.shapes import ScalarShape
 from paas_isolate.units import parse_count, parse_duration, parse_size
 
-# What shadow, adduser, LDAP and Active Directory make, without what passwd(5), paths and globs would trip over.
+# The names that shadow, adduser, LDAP and Active Directory make, without characters that passwd(5), paths or globs
+# take for something else.
 _USER = r"[A-Za-z0-9_][A-Za-z0-9_.@+\\-]{0,254}\$?"
 _UNIT = r"[A-Za-z0-9_@:.\\-]{1,240}\.service"
 _PAM = r"[A-Za-z0-9_.+-]{1,64}"
 
 
 def exact(text: str) -> str:
-    """Refuses what reads as another number elsewhere: `010` is 8 in YAML 1.1 and in C, and 10 to people."""
+    """The text itself. Raises ValueError for a leading zero: `010` is 8 in YAML 1.1 and in C, and 10 to people."""
     if re.match(r"0[0-9]", text):
         raise ValueError("a number without a leading zero")
     return text
 
 
 def fits(pattern: str, expected: str) -> Callable[[str], str]:
-    """Compiled when it is asked first: a file that is edited has few of all words, and its run waits for the others."""
+    """A parser that takes text which matches `pattern` as a whole. The pattern is compiled at its first use, not at
+    import: one file has few of the kinds of text, and a run after an edit waits for those alone."""
 
     def parse(text: str) -> str:
         if not re.fullmatch(pattern, text, re.ASCII):
@@ -51,11 +53,13 @@ PATH = _word(r"(?:/|~/|~$)[^\n]{0,1000}", "an absolute path or ~/PATH")
 
 
 def choice(*words: str) -> ScalarShape:
+    """One of these words."""
     expected = " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
     return ScalarShape(fits("|".join(words), expected), expected, {"enum": list(words)})
 
 
 def whole(least: int, most: int, example: str) -> ScalarShape:
+    """A whole number from `least` to `most`."""
     expected = f"a whole number from {least} to {most}, such as {example}"
 
     def parse(text: str) -> int:
@@ -72,7 +76,7 @@ def whole(least: int, most: int, example: str) -> ScalarShape:
 
 
 def _flag(text: str) -> bool:
-    # YAML 1.1 also reads yes, no, on and off as flags; 1.2 as text. Panels write either, people mean neither.
+    # yes, no, on and off are booleans in YAML 1.1 and text in 1.2: refused, for nobody knows which was meant
     return {"true": True, "false": False}[fits("true|false", "true or false")(text)]
 
 
@@ -82,9 +86,9 @@ def _duration(text: str) -> int:
 
 def _least(parse: Callable[[str], int], least: int, expected: str) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if (found := parse(text)) < least:
+        if (number := parse(text)) < least:
             raise ValueError(expected)
-        return found
+        return number
 
     return read
 
@@ -97,7 +101,7 @@ def _without_account(text: str) -> str:
 
 
 def _pool(text: str) -> str:
-    from ipaddress import IPv4Network  # only a file that has the key pays for it
+    from ipaddress import IPv4Network  # imported for a file that has the key
 
     try:
         return str(IPv4Network(text))
@@ -126,31 +130,31 @@ def _address(text: str) -> str:
 def _schedule(text: str) -> str:
     from datetime import datetime
 
-    from cronsim import CronSim, CronSimError  # only a file that has the key pays for it
+    from cronsim import CronSim, CronSimError  # imported for a file that has the key
 
-    plain = _NICKNAMES.get(text, text)
+    schedule = _NICKNAMES.get(text, text)
     try:
-        if len(plain.split()) != 5:  # the library takes seconds too, which crontab has not
+        if len(schedule.split()) != 5:  # the library also takes a field of seconds, which crontab(5) does not have
             raise ValueError
-        next(CronSim(plain, datetime(2024, 1, 1)))
+        next(CronSim(schedule, datetime(2024, 1, 1)))
     except (CronSimError, StopIteration, ValueError):  # ValueError: int() of thousands of digits
-        raise ValueError(NEVER if _never_comes(plain) else SCHEDULE.expected) from None
-    return plain
+        raise ValueError(NEVER if _never_comes(schedule) else SCHEDULE.expected) from None
+    return schedule
 
 
-NEVER = "a time that comes: this one never does"
+NEVER = "a date that exists: this one never comes"
 
 
 def _never_comes(schedule: str) -> bool:
-    """Whether only the day and the month do not go together (30 February)."""
+    """Whether the schedule is right but for a day that its month does not have (30 February)."""
     from datetime import datetime
 
     from cronsim import CronSim, CronSimError
 
     try:
         minute, hour, day, month, weekday = schedule.split()
-        for each in (f"{minute} {hour} {day} * {weekday}", f"{minute} {hour} * {month} {weekday}"):
-            CronSim(each, datetime(2024, 1, 1))
+        for part in (f"{minute} {hour} {day} * {weekday}", f"{minute} {hour} * {month} {weekday}"):
+            CronSim(part, datetime(2024, 1, 1))
     except (CronSimError, ValueError):
         return False
     return True
@@ -223,7 +227,7 @@ LOG_SIZE = ScalarShape(
     _least(lambda text: parse_size(exact(text)), 1024, _LOG_SIZE), _LOG_SIZE, {"type": ["integer", "string"]}
 )
 UMASK = _word(r"[0-7]{3,4}", "three octal digits such as 027")
-MAIL = _word(r"[A-Za-z0-9_.+%-]{1,64}(?:@[A-Za-z0-9.-]{1,190})?", "an address of mail")
+MAIL = _word(r"[A-Za-z0-9_.+%-]{1,64}(?:@[A-Za-z0-9.-]{1,190})?", "a mail address such as me@example.org")
 SCHEDULE = ScalarShape(
     _schedule, 'a time in the notation of crontab, such as "*/5 * * * *" or @daily', {"type": "string"}
 )

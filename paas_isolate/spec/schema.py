@@ -1,4 +1,4 @@
-"""The language as JSON Schema, from the tables that the parser walks. Editors complete and check by it."""
+"""The YAML files as JSON Schema, from the tables that the parser uses. Editors complete and check files by it."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from paas_isolate.spec.shapes import Schema, Table
 
 
 def schema() -> dict[str, Any]:
-    """The three documents under $defs: `#/$defs/host` is config.yaml, and so on."""
+    """The three documents, under $defs: `#/$defs/host` is config.yaml, `plan` and `account` are the others."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "paas-isolate",

@@ -1,6 +1,6 @@
-"""The model as plain data that JSON and marshal can hold, and back. What says nothing is left out.
+"""Turns the model into rows, which are plain data for JSON and marshal, and back. Empty values are left out.
 
-Who keeps it writes a version beside it: data of another version is not read, but made anew.
+Rows are stored with VERSION beside them. Rows of another version are not read.
 """
 
 from collections.abc import Mapping
@@ -21,31 +21,35 @@ _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 
 
 def plain_account(account: AccountSpec) -> Plain:
+    """For the cache of parsed files."""
     return _row(
-        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, *_SEEN, "reserved"
+        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, *_SEEN
     ) | _parts(account.limits, account.services, account.disk)
 
 
 def account_from(row: Plain) -> AccountSpec:
+    """The reverse of `plain_account`."""
     if "limits" in row or "services" in row or "disk" in row:
         row = {**row, "limits": _limits_from(row.get("limits", {})), "services": _services_from(row), **_disk_from(row)}
     return AccountSpec(**row)
 
 
 def plain_plan(plan: Plan) -> Plain:
-    row = _row(plan, "name", "file", "loopback", "egress", *_SEEN, "reserved")
+    """For the cache of parsed files."""
+    row = _row(plan, "name", "file", "loopback", "egress", *_SEEN)
     if plan.allow is not None:  # an empty list allows nothing
         row["allow"] = plan.allow
     return row | _parts(plan.limits, plan.services, plan.disk)
 
 
 def plan_from(row: Plain) -> Plan:
+    """The reverse of `plain_plan`."""
     limits = _limits_from(row.get("limits", {}))
     return Plan(**{**row, "limits": limits, "services": _services_from(row), **_disk_from(row)})
 
 
 def plain_host(host: Host) -> Plain:
-    """All of it: for the host a default differs from nothing said (`exempt: []`)."""
+    """For the cache and the last good copy. Empty values are not left out here: `exempt: []` is not the default."""
     names = ("first_uid", "last_uid", "exempt", "without_account", "default_plan", "suspension")
     return {name: getattr(host, name) for name in names} | {
         "network": host.network._asdict() if host.network else None,
@@ -61,7 +65,8 @@ def plain_host(host: Host) -> Plain:
 
 
 def host_from(row: Plain) -> Host:
-    known = {key: value for key, value in row.items() if key in Host._fields}  # an older copy may hold others
+    """The reverse of `plain_host`. Keys that an older copy does not have get their defaults."""
+    known = {key: value for key, value in row.items() if key in Host._fields}  # an older copy may have others
     network = row.get("network")
     return Host(
         **{
@@ -81,20 +86,23 @@ def host_from(row: Plain) -> Host:
 
 
 def plain_sold(account: Account) -> Plain:
+    """For the last good copy."""
     wired = ("addresses", "peers", "loopback", "egress")
-    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", *wired, "reserved")
+    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", *wired)
     if account.view:
         row["view"] = account.view._asdict()
     return row | {"uids": dict(account.uids)} | _parts(account.limits, account.services, account.disk)
 
 
 def sold_from(row: Plain) -> Account:
+    """The reverse of `plain_sold`. Keys that an older copy does not have get their defaults."""
+    known = {key: value for key, value in row.items() if key in Account._fields}  # an older copy may have others
     return Account(
         **{
             "plan": None,
             "home": "",
-            **row,
-            **{key: tuple(row.get(key, ())) for key in ("addresses", "peers", "egress", "reserved")},
+            **known,
+            **{key: tuple(row.get(key, ())) for key in ("addresses", "peers", "egress")},
             "view": _view_from(row.get("view")),
             **_disk_from(row),
             "limits": _limits_from(row.get("limits", {})),
@@ -103,8 +111,8 @@ def sold_from(row: Plain) -> Account:
     )
 
 
-def _row(thing: object, *names: str) -> Plain:
-    return {name: value for name in names if (value := getattr(thing, name)) not in _EMPTY}
+def _row(model: object, *names: str) -> Plain:
+    return {name: value for name in names if (value := getattr(model, name)) not in _EMPTY}
 
 
 def _view_from(row: Plain | None) -> View | None:
@@ -125,8 +133,8 @@ def _parts(limits: Limits, services: tuple[Service, ...], disk: Limits = NO_LIMI
 
 
 def _plain_service(service: Service) -> Plain:
-    row = _row(service, "name", "entry", "listen", "publish", "reserved") | _parts(service.limits, ())
-    if service.priority is not None:  # 0 is a word of its own: it wins over the plan's
+    row = _row(service, "name", "entry", "listen", "publish") | _parts(service.limits, ())
+    if service.priority is not None:  # 0 is not empty: it wins over the plan's
         row["priority"] = service.priority
     if service.match.conditions:
         row["match"] = _row(service.match, "program", "command", "user")
@@ -162,7 +170,6 @@ def _services_from(row: Mapping[str, Any]) -> tuple[Service, ...]:
             entry=tuple(service.get("entry", ())),
             listen=service.get("listen", 0),
             publish=service.get("publish", 0),
-            reserved=tuple(service.get("reserved", ())),
             work=_work_from(service["work"]) if "work" in service else NO_WORK,
         )
         for service in row.get("services", ())

@@ -1,6 +1,6 @@
-"""The shapes that a value may have. Each reads a node into something firm, and tells itself as JSON Schema.
+"""The shapes that a value may have. `read` makes a node into a value of the model; `schema` gives the JSON Schema.
 
-A reader that refuses has told the page, and returns None; what it returns then is never used.
+Where a value is wrong, `read` adds an error to the diagnostics. What it then returns is not used.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,75 +14,81 @@ Schema = dict[str, Any]
 
 
 class Shape(Protocol):
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any: ...
+    """`key` is the key path of the node, for complaints."""
+
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any: ...
 
     def schema(self) -> Schema: ...
 
 
 class ScalarShape(NamedTuple):
-    """A scalar. `parse` takes its text or raises ValueError with what was expected."""
+    """A scalar. `parse` makes its text into the value, or raises ValueError with what was expected. `form` is its JSON
+    Schema."""
 
     parse: Callable[[str], Any]
     expected: str
     form: Mapping[str, Any]
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
         if not isinstance(node, Scalar) or node.empty:
-            return page.error_value(node, key, self.expected)
+            return diagnostics.error_value(node, key, self.expected)
         try:
             return self.parse(node.text)
         except ValueError as wrong:
-            return page.error_value(node, key, str(wrong))
+            return diagnostics.error_value(node, key, str(wrong))
 
     def schema(self) -> Schema:
         return dict(self.form)
 
 
 class ListOf(NamedTuple):
+    """A list, read into a tuple."""
+
     item: Shape
     expected: str
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
         if not isinstance(node, Items):
-            return page.error_value(node, key, self.expected)
-        return tuple(self.item.read(item, f"{key}[{i}]", page) for i, item in enumerate(node.items))
+            return diagnostics.error_value(node, key, self.expected)
+        return tuple(self.item.read(item, f"{key}[{i}]", diagnostics) for i, item in enumerate(node.items))
 
     def schema(self) -> Schema:
         return {"type": "array", "items": self.item.schema()}
 
 
 class OneOrList(NamedTuple):
-    """One value, or a list of them."""
+    """One value or a list of them, read into a tuple."""
 
     item: Shape
     expected: str
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
-        several = ListOf(self.item, self.expected)
-        return several.read(node, key, page) if isinstance(node, Items) else (self.item.read(node, key, page),)
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
+        if isinstance(node, Items):
+            return ListOf(self.item, self.expected).read(node, key, diagnostics)
+        return (self.item.read(node, key, diagnostics),)
 
     def schema(self) -> Schema:
         return {"anyOf": [self.item.schema(), {"type": "array", "items": self.item.schema()}]}
 
 
 class MapOf(NamedTuple):
-    """A mapping with names of the author's choice."""
+    """A mapping whose keys the author chooses, read into a dict."""
 
     item: Shape
     expected: str
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:
-        found = pairs(node, key, page, self.expected).items()
-        return {name: self.item.read(value, below(key, printable(name)), page) for name, (_, value) in found}
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:
+        entries = pairs(node, key, diagnostics, self.expected).items()
+        return {name: self.item.read(value, below(key, printable(name)), diagnostics) for name, (_, value) in entries}
 
     def schema(self) -> Schema:
         return {"type": "object", "additionalProperties": self.item.schema()}
 
 
 class AnyShape:
-    """A reserved key whose shape the language does not show yet."""
+    """Any value: the code that uses it reads the node and gives the schema."""
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Any:  # noqa: ARG002  (the shape of a shape)
         return True
 
     def schema(self) -> Schema:
@@ -90,34 +96,32 @@ class AnyShape:
 
 
 class Field(NamedTuple):
-    """One key. `reserved`: part of the language, but not enforced by this version."""
+    """One key of a table. `default` is for the schema alone, and says what holds where the key is not given."""
 
     name: str
     shape: Shape
     meaning: str
     default: Any = None
-    reserved: bool = False
 
     def schema(self) -> Schema:
-        told = self.meaning + ("; not enforced by this version" if self.reserved else "")
         default = {} if self.default is None else {"default": self.default}
-        return {**self.shape.schema(), "description": told, **default}
+        return {**self.shape.schema(), "description": self.meaning, **default}
 
 
 class Table(NamedTuple):
-    """A mapping with keys of ours. Reads into a dict by key name; a key that is not there says nothing."""
+    """A mapping with known keys, read into a dict with those that are given. Keys that begin with x- are ignored."""
 
     fields: tuple[Field, ...]
     expected: str = "a mapping"
 
-    def read(self, node: Node, key: str, page: Diagnostics) -> dict[str, Any]:
+    def read(self, node: Node, key: str, diagnostics: Diagnostics) -> dict[str, Any]:
         known = {field.name: field for field in self.fields}
         values = {}
-        for name, (place, value) in pairs(node, key, page, self.expected).items():
+        for name, (place, value) in pairs(node, key, diagnostics, self.expected).items():
             if field := known.get(name):
-                values[name] = field.shape.read(value, below(key, name), page)
+                values[name] = field.shape.read(value, below(key, name), diagnostics)
             else:
-                page.error_key(place, key, name, list(known))
+                diagnostics.error_key(place, key, name, list(known))
         return values
 
     def schema(self) -> Schema:
@@ -128,15 +132,12 @@ class Table(NamedTuple):
             "additionalProperties": False,
         }
 
-    def reserved(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """Which of the keys that were given this version does not enforce."""
-        return tuple(field.name for field in self.fields if field.reserved and field.name in values)
 
-
-def pairs(node: Node, key: str, page: Diagnostics, expected: str) -> dict[str, tuple[Scalar, Node]]:
-    """The pairs of a mapping without its x- keys. `services:` with nothing after it is an empty one."""
+def pairs(node: Node, key: str, diagnostics: Diagnostics, expected: str) -> dict[str, tuple[Scalar, Node]]:
+    """The key and the value of each entry of a mapping, by name, without the x- keys. An empty value (`services:`) is
+    an empty mapping; any other value is an error."""
     if isinstance(node, Pairs):
         return {name: pair for name, pair in node.pairs.items() if not name.startswith("x-")}
     if not (isinstance(node, Scalar) and node.empty):
-        page.error_value(node, key, expected)
+        diagnostics.error_value(node, key, expected)
     return {}

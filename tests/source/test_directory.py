@@ -6,14 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from paas_isolate.errors import SpecError
-from paas_isolate.source import cache, files, spec_reader
+from paas_isolate.model.account import AccountSpec
+from paas_isolate.source import cache, directory, files, spec_reader
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.source.files import identity, settled
 from paas_isolate.spec.parse import DEFAULT
+from paas_isolate.spec.serialize import account_from
 from tests.support.crowd import CROWD, MACHINE, Crowd
 from tests.support.paths import SOURCE
 from tests.support.spec_files import ALICE, SpecFiles
@@ -439,6 +442,25 @@ def test_kinds_survive_being_kept(machine: SpecFiles) -> None:
     assert spec_reader.ACCOUNT.back(spec_reader.ACCOUNT.plain(_bob())) == _bob()
 
 
+def test_what_was_parsed_is_not_made_again_from_its_row(machine: SpecFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def back(row: dict[str, Any]) -> AccountSpec:
+        made.append(row["name"])
+        return account_from(row)
+
+    monkeypatch.setattr(directory, "ACCOUNT", spec_reader.ACCOUNT._replace(back=back))
+    settle()
+    machine.load()
+    assert made == []
+    machine.write("accounts.d/bob.yaml", "account: bob\n")
+    settle()
+    machine.load()
+    assert made == ["alice"], "bob's file is new"
+    machine.load()
+    assert made == ["alice", "alice", "bob"]
+
+
 def _bob() -> object:
     text = b"account: bob\nusers: [bob, eve]\nsuspended: true\nrenamed_from: rob\nlimits: {cpu: 1.5}\n"
-    return spec_reader.ACCOUNT.parse(text, "accounts.d/bob.yaml")[0]
+    return spec_reader.ACCOUNT.parse(text, "accounts.d/bob.yaml")

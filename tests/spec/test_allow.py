@@ -115,13 +115,13 @@ def test_what_are_no_ports_is_refused(ports: str) -> None:
 
 
 def test_the_last_good_config_keeps_what_it_allowed() -> None:
-    host, _ = parse_host(b"allow: [hide]\npublish_ports: [8000-8999, 80]\n", CONFIG)
+    host = parse_host(b"allow: [hide]\npublish_ports: [8000-8999, 80]\n", CONFIG)
     assert (host.allow, host.publish_ports) == (("hide",), ((8000, 8999), (80, 80)))
     assert host_from(plain_host(host)) == host
     older = {key: value for key, value in plain_host(host).items() if key not in ("allow", "publish_ports")}
     assert host_from(older).allow == DEFAULT.allow == ("publish", "users")
     for text in (b"", b"allow: []\n", b"allow: [users]\n"):
-        plan, _ = parse_plan(b"plan: p\n" + text, P)
+        plan = parse_plan(b"plan: p\n" + text, P)
         assert plan_from(plain_plan(plan)) == plan
     with pytest.raises(SpecError, match="expected publish, rlimits, hide or users"):
         parse_host(b"allow: [everything]\n", CONFIG)

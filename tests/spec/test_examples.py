@@ -65,7 +65,7 @@ def test_the_preset_plans_have_the_figures_of_the_trade() -> None:
     }
     assert {path.stem for path in (CONFIG / "plans.d").iterdir()} == set(figures)
     for name, (percent, memory, pids, io) in figures.items():
-        plan, _ = parse_plan((CONFIG / "plans.d" / f"{name}.yaml").read_bytes(), f"plans.d/{name}.yaml")
+        plan = parse_plan((CONFIG / "plans.d" / f"{name}.yaml").read_bytes(), f"plans.d/{name}.yaml")
         limits = dict(plan.limits)
         operations = {limits.pop("io.read_ops", None), limits.pop("io.write_ops", None)}
         assert operations == ({1024} if name == "typical" else {None})

@@ -155,7 +155,7 @@ def test_what_cannot_be(case: str) -> None:
 WARNINGS = {
     "service above its account": (
         {A: "limits: {pids: 5}\nservices: {web: {limits: {pids: 6}}}"},
-        f"{A}: warning: services.web.limits.pids is 6, above the account's 5, which it never gets past",
+        f"{A}: warning: services.web.limits.pids is 6, above the account's 5, which holds for both",
     ),
     "high without swap": (
         {A: "limits: {memory: {max: 2G, high: 1G, swap: 0}}"},
@@ -263,7 +263,8 @@ def test_a_wrong_file_hands_its_users_to_nobody() -> None:
     assert found.accounts == copies
     assert set(found.on_last_good) == {"alice", "bob"}
     assert [str(it) for it in found.complaints] == [
-        f"{B}:2:14: users[1] is 'alice' (uid 1001), who is kept by {A}; a user is in one account at most"
+        f"{B}:2:14: users[1] is 'alice' (uid 1001), who is in the last good copy of {A}; "
+        "a user is in one account at most"
     ]
 
 
@@ -305,8 +306,8 @@ def test_no_more_is_guaranteed_than_there_is() -> None:
     files = {A: GUARANTEED.format("50%"), B: GUARANTEED.format("2G"), C: GUARANTEED.format("1G")}
     found = fleet({**THREE_QUARTERS, **files}, last_good=copies)
     assert [str(it) for it in found.complaints] == [
-        f"{A}:2:33: limits.memory.min is 1.5G, where 2G are guaranteed to others, "
-        "and all customers have 3G; expected less"
+        f"{A}:2:33: limits.memory.min is 1.5G; others are guaranteed 2G, "
+        "and all customers together have 3G; expected less"
     ]
     assert found.accounts["alice"] == copies["alice"]
     assert set(found.on_last_good) == {"alice"}
@@ -334,9 +335,9 @@ def test_a_plan_may_guarantee_too_much_to_its_last_customer() -> None:
     files = {P: "limits: {memory: {max: 2G, min: 2G}}", A: "plan: p", B: "plan: p"}
     found = fleet({**THREE_QUARTERS, **files})
     assert [name for name, it in found.accounts.items() if "memory.min" in it.limits] == ["alice"]
-    assert "limits.memory.min is 2G, where 2G are guaranteed to others" in str(found.complaints[0])
+    assert "limits.memory.min is 2G; others are guaranteed 2G" in str(found.complaints[0])
     assert str(found.complaints[0]).startswith(P)
-    assert str(found.complaints[0]).endswith("expected less for bob (it is sold without)")
+    assert str(found.complaints[0]).endswith("expected less for bob (it gets no guarantee)")
 
 
 def test_users_without_an_account_are_guaranteed_what_is_left() -> None:

@@ -17,9 +17,7 @@ from paas_isolate.spec.serialize import account_from, host_from, plain_account, 
 
 
 def account(text: str, name: str = "alice") -> AccountSpec:
-    found, warnings = parse_account(f"account: {name}\n{text}".encode(), f"accounts.d/{name}.yaml")
-    assert not warnings
-    return found
+    return parse_account(f"account: {name}\n{text}".encode(), f"accounts.d/{name}.yaml")
 
 
 def complaints(text: str, name: str = "alice") -> list[str]:
@@ -251,7 +249,7 @@ def test_order_means_nothing() -> None:
 
 
 def test_a_machine_that_says_nothing_has_the_defaults() -> None:
-    assert parse_host(b"", "config.yaml") == (DEFAULT, ())
+    assert parse_host(b"", "config.yaml") == DEFAULT
     assert DEFAULT.penalty == {"cpu.max": 10_000, "memory.max": 256 << 20, "pids": 50}
     assert DEFAULT.ceiling == {
         "memory.max": Percent(Decimal(75)),
@@ -268,8 +266,7 @@ penalty: {pids: 10}
 ceiling: {memory: 8G, pids: unlimited}
 network: {pool: 10.1.0.0/16, frontends: [nginx]}
 """
-    host, warnings = parse_host(text, "config.yaml")
-    assert not warnings
+    host = parse_host(text, "config.yaml")
     assert host == Host(
         tree=Tree(unit="", root="/sys/fs/cgroup/paas"),
         first_uid=2000,
@@ -311,7 +308,7 @@ def test_wrong_hosts(text: str, expected: str) -> None:
 
 def test_a_plan_survives_being_kept() -> None:
     text = b"plan: p\nlimits: {cpu: 2, memory: {max: unlimited, high: 50%}}\nservices: {a: {match: {user: x}}}\n"
-    plan, _ = parse_plan(text, "plans.d/p.yaml")
+    plan = parse_plan(text, "plans.d/p.yaml")
     assert plan_from(plain_plan(plan)) == plan
     assert isinstance(plan_from(plain_plan(plan)).limits["cpu.max"], Cores)
 
@@ -342,8 +339,7 @@ def test_an_account_is_what_a_panel_wrote(
         {"account": name, "users": users, "owner": users[0], "limits": limits, "services": services},
         default_flow_style=flow,
     )
-    found, warnings = parse_account(rendered.encode(), f"accounts.d/{name}.yaml")
-    assert not warnings
+    found = parse_account(rendered.encode(), f"accounts.d/{name}.yaml")
     assert (found.name, found.users, found.owner) == (name, tuple(users), users[0])
     assert {service.name for service in found.services} == set(services)
     assert found.limits.get("pids") == limits.get("pids")

@@ -12,11 +12,11 @@ from paas_isolate.spec.serialize import account_from, host_from, plain_account, 
 
 
 def account(text: str) -> AccountSpec:
-    return parse_account(f"account: a\n{text}".encode(), "accounts.d/a.yaml")[0]
+    return parse_account(f"account: a\n{text}".encode(), "accounts.d/a.yaml")
 
 
 def plan(text: str) -> Plan:
-    return parse_plan(f"plan: p\n{text}".encode(), "plans.d/p.yaml")[0]
+    return parse_plan(f"plan: p\n{text}".encode(), "plans.d/p.yaml")
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def test_key_by_key(of_plan: str, own: str, expected: View | None) -> None:
 
 
 def test_the_hosts_words() -> None:
-    host, _ = parse_host(b"private: {tmp: /home/.tmp, age: 2d}\nhide: [/x]\n", "config.yaml")
+    host = parse_host(b"private: {tmp: /home/.tmp, age: 2d}\nhide: [/x]\n", "config.yaml")
     assert (host.private, host.hide) == (PrivateTmpConfig("/home/.tmp", 2 * 86_400_000), ("/x",))
     assert merge_view(host, None, account("private: {tmp: true}"), "d") == View(tmp="/home/.tmp/d", hide=("/x",))
-    nothing, _ = parse_host(b"hide: []\n", "config.yaml")
+    nothing = parse_host(b"hide: []\n", "config.yaml")
     assert nothing.hide == ()
     for each in (host, nothing, Host()):
         assert host_from(plain_host(each)) == each

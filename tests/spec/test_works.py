@@ -49,8 +49,7 @@ WORKS = {
 
 
 def parsed(text: str) -> Service:
-    account, warnings = parse_account(f"account: alice\nservices: {{web: {{{text}}}}}".encode(), A)
-    assert not warnings
+    account = parse_account(f"account: alice\nservices: {{web: {{{text}}}}}".encode(), A)
     return account.services[0]
 
 
@@ -61,7 +60,7 @@ def test_a_service_is_what_its_file_says(text: str) -> None:
 
 @pytest.mark.parametrize("text", WORKS)
 def test_it_survives_being_kept(text: str) -> None:
-    account, _ = parse_account(f"account: alice\nservices: {{web: {{{text}}}}}".encode(), A)
+    account = parse_account(f"account: alice\nservices: {{web: {{{text}}}}}".encode(), A)
     assert account_from(marshal.loads(marshal.dumps(plain_account(account)))) == account
     sold = fleet({A: f"services: {{web: {{{text}}}}}"}).accounts["alice"]
     assert sold_from(json.loads(json.dumps(plain_sold(sold)))) == sold
@@ -90,7 +89,7 @@ WRONG = {
     "schedule: '@reboot'": f"3:19: schedule is '@reboot'; {CRONTAB}",
     "schedule: '61 * * * *'": f"3:19: schedule is '61 * * * *'; {CRONTAB}",
     "schedule: '* * * * * *'": f"3:19: schedule is '* * * * * *'; {CRONTAB}",
-    "schedule: '0 0 30 2 *'": "3:19: schedule is '0 0 30 2 *'; expected a time that comes: this one never does",
+    "schedule: '0 0 30 2 *'": "3:19: schedule is '0 0 30 2 *'; expected a date that exists: this one never comes",
     "replicas: 0": "3:19: replicas is '0'; expected a whole number from 1 to 100, such as 3",
     "umask: 27": "3:16: umask is '27'; expected three octal digits such as 027",
     "umask: 888": "3:16: umask is '888'; expected three octal digits such as 027",
@@ -101,7 +100,7 @@ WRONG = {
     "log: 10M": "3:14: log is '10M'; expected a mapping",
     "log: {max: 0}": "3:20: log.max is '0'; expected a size of at least 1K, such as 10M",
     "log: {keep: 101}": "3:21: log.keep is '101'; expected a whole number from 0 to 100, such as 3",
-    "on_failure: {mail: a'b@c}": '3:28: on_failure.mail is "a\'b@c"; expected an address of mail',
+    "on_failure: {mail: a'b@c}": '3:28: on_failure.mail is "a\'b@c"; expected a mail address such as me@example.org',
     "on_failure: {mails: a}": "3:22: on_failure.mails is not a key of this place; did you mean mail?",
 }
 
@@ -120,8 +119,8 @@ def test_the_leaves_of_every_account_take_no_command() -> None:
 
 
 def test_the_host_says_what_becomes_of_the_suspended() -> None:
-    assert parse_host(b"", "config.yaml")[0].suspension == "freeze"
-    assert parse_host(b"suspension: stop", "config.yaml")[0].suspension == "stop"
+    assert parse_host(b"", "config.yaml").suspension == "freeze"
+    assert parse_host(b"suspension: stop", "config.yaml").suspension == "stop"
     with pytest.raises(SpecError, match="suspension is 'kill'; expected freeze or stop"):
         parse_host(b"suspension: kill", "config.yaml")
 
@@ -143,27 +142,27 @@ def test_a_schedule_of_thousands_of_digits_is_refused_in_words() -> None:
 
 CONFLICTS = {
     "directory: /srv": (
-        " warning: services.web.directory is given without run; expected the command that it is for, too",
+        " warning: services.web.directory has no effect without run; add run, or leave it out",
         True,
     ),
     "no_new_privs: false": (
-        " warning: services.web.no_new_privs is given without run; expected the command that it is for, too",
+        " warning: services.web.no_new_privs has no effect without run; add run, or leave it out",
         True,
     ),
     "run: x, schedule: '@daily', replicas: 2": (
-        "2:56: services.web.replicas is given for a job, which runs once at a time",
+        "2:56: services.web.replicas is given for a job, which runs once at a time; leave it out",
         False,
     ),
     "run: x, schedule: '@daily', restart: always": (
-        "2:55: services.web.restart is always for a job, which runs when it is time; leave it out",
+        "2:55: services.web.restart is always for a job, which is started by its schedule; leave it out",
         False,
     ),
     "run: x, schedule: '@daily', health: {run: y}": (
-        "2:54: services.web.health is given for a job, which is well when it ends well",
+        "2:54: services.web.health is given for a job, whose exit status says how it went; leave it out",
         False,
     ),
     "run: x, listen: 65535, replicas: 2": (
-        "2:34: services.web.listen is 65535, and leaves no 2 ports for as many replicas",
+        "2:34: services.web.listen is 65535, and 2 replicas need ports up to 65536; expected one that leaves enough",
         False,
     ),
 }
@@ -184,14 +183,17 @@ def test_what_cannot_be_together_names_the_other_file() -> None:
             A: "plan: p\nservices: {web: {replicas: 2}}",
         }
     )
-    expected = f"services.web.replicas is given for a job, which runs once at a time (services.web.schedule is in {P})"
-    assert [str(it) for it in found.complaints] == [f"{A}:3:28: {expected}"]
+    expected = "services.web.replicas is given for a job, which runs once at a time; leave it out"
+    assert [str(it) for it in found.complaints] == [f"{A}:3:28: {expected} (services.web.schedule is in {P})"]
 
 
 def test_services_that_run_have_ports_of_their_own() -> None:
     text = "services: {api: {run: x, listen: 8000, replicas: 3}, web: {run: y, listen: 8002}}"
     (complaint,) = fleet({A: text}).complaints
-    assert str(complaint) == f"{A}:2:76: services.web.listen leads to port 8002, which is api's; each has its own"
+    assert (
+        str(complaint)
+        == f"{A}:2:76: services.web.listen leads to port 8002, which the service api has; each has its own"
+    )
     assert not fleet({A: text.replace("8002", "8003")}).complaints
 
 

@@ -52,9 +52,9 @@ def fleet(
 ) -> Fleet:
     """Gathers files by their names; a file is told without its first key."""
     whole = {file: f"{_first(file)}{text}".encode() for file, text in files.items()}
-    host, _ = parse_host(whole.get("config.yaml", b""), "config.yaml")
-    plans = [parse_plan(data, file)[0] for file, data in whole.items() if file.startswith("plans.d")]
-    accounts = [parse_account(data, file)[0] for file, data in whole.items() if file.startswith("accounts.d")]
+    host = parse_host(whole.get("config.yaml", b""), "config.yaml")
+    plans = [parse_plan(data, file) for file, data in whole.items() if file.startswith("plans.d")]
+    accounts = [parse_account(data, file) for file, data in whole.items() if file.startswith("accounts.d")]
     return gather(
         host,
         {plan.name: plan for plan in plans},

@@ -61,7 +61,7 @@ def _check(kind: DocumentKind, data: bytes, file: str) -> None:
 def _read(kind: DocumentKind, data: bytes, file: str) -> _Outcome:
     begin = time.process_time()
     try:
-        outcome = _Outcome(*kind.parse(data, file))
+        outcome = _Outcome(kind.parse(data, file), ())
     except SpecError as refused:
         outcome = _Outcome(None, refused.complaints)
     except Exception as error:
