@@ -6,6 +6,7 @@ from typing import cast
 
 import click
 
+from paas_isolate.cli.options import Duration
 from paas_isolate.cli.reporter import TerminalReporter
 from paas_isolate.cli.run import RunOptions
 from paas_isolate.cli.run import reconcile as run
@@ -25,7 +26,7 @@ HOUR = 3600.0
 @click.option("--once", is_flag=True, help="Make one pass and exit, like reconcile.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=1),
+    type=Duration(min=1),
     default=HOUR,
     metavar="SECONDS",
     show_default=True,

@@ -5,6 +5,7 @@ import click
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.cli import output
 from paas_isolate.cli.emergency import WAIT, Emergency
+from paas_isolate.cli.options import Duration
 from paas_isolate.compare import Scope
 from paas_isolate.errors import HostError
 from paas_isolate.exits import Exit
@@ -63,7 +64,7 @@ def thaw(installation: Installation, target: str) -> int:
 @click.option("--down", is_flag=True, help="The machine goes down: start no service any more.")
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Duration(min=0),
     default=10,
     metavar="SECONDS",
     help="Time between SIGTERM and SIGKILL (10).",

@@ -35,6 +35,7 @@ _WORDS = {
     "refused": "{} refused by the limit of processes",
     "throttled": "throttled {} times for want of CPU time",
 }
+_VERBS = ("start", "stop", "restart")
 _WORK = 60.0
 """Seconds to wait after an order: a service may take long to end."""
 
@@ -90,6 +91,8 @@ def _report(installation: Installation) -> AccountReport:
 def _order(installation: Installation, verb: str, words: Sequence[str]) -> int:
     """Send a command to the daemon, which alone can carry it out, print its sentences, and return its exit status."""
     answer = control_socket.ask(installation.run, verb, words, seconds=_WORK)
+    if answer is None and verb not in _VERBS:
+        raise click.UsageError(f"no verb is called {verb!r}; there are: {', '.join(_VERBS)}")
     if answer is None:
         raise HostError(f"the daemon does not answer, and only it can {verb}")
     if answer.error:

@@ -11,7 +11,7 @@ import click
 
 from paas_isolate import pam_rollout
 from paas_isolate.cli import output
-from paas_isolate.cli.options import as_json
+from paas_isolate.cli.options import Duration, as_json
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.stacks import options as check_options
 from paas_isolate.errors import HostError
@@ -37,7 +37,7 @@ def pam() -> None:
 @pam.command()
 @click.option(
     "--confirm",
-    type=click.FloatRange(min=0.1),
+    type=Duration(min=0.1),
     metavar="MINUTES",
     help="Switch it off again after this time, unless confirmed.",
 )

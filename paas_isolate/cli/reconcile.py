@@ -3,7 +3,7 @@
 import click
 
 from paas_isolate.cli import output
-from paas_isolate.cli.options import as_json, only_account
+from paas_isolate.cli.options import Duration, as_json, only_account
 from paas_isolate.cli.run import RunOptions, tell_late, tell_unmet, tell_waiting
 from paas_isolate.cli.run import reconcile as run
 from paas_isolate.compare import Scope, compare
@@ -43,9 +43,7 @@ def diff(installation: Installation, exit_code: bool, account: str, as_json: boo
 @click.command("reconcile")
 @only_account
 @click.option("--remove", is_flag=True, help="Remove accounts even when many would be removed at once.")
-@click.option(
-    "--wait", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait this long for another run (10; --cron: 0)."
-)
+@click.option("--wait", type=Duration(min=0), metavar="SECONDS", help="Wait this long for another run (10; --cron: 0).")
 @click.option("--cron", is_flag=True, help="Print nothing when all is well, and the same complaint once a day.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing when there was nothing to do.")
 @as_json

@@ -61,7 +61,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("words", "option"), VALUES)
-@pytest.mark.parametrize("value", ["soon", "-1"])
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
 def test_a_value_that_is_none_of_the_options(words: str, option: str, value: str, place: CommandLine) -> None:
     given = [
         parameter.human_readable_name for parameter in LEAVES[words].params if isinstance(parameter, click.Argument)

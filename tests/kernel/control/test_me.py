@@ -56,9 +56,12 @@ def test_orders_are_the_daemons(daemon: RunningDaemon, host: TestHost) -> None:
     assert done.returncode == 2
     assert "no verb is called 'fly'; there are: ping, me" in done.stderr
     assert daemon.end() == 0
-    done = me(host, ALICE, "fly", "web")
+    done = me(host, ALICE, "stop", "web")
     assert done.returncode == 5
-    assert "the daemon does not answer, and only it can fly" in done.stderr
+    assert "the daemon does not answer, and only it can stop" in done.stderr
+    done = me(host, ALICE, "fly", "web")
+    assert done.returncode == 2
+    assert "no verb is called 'fly'; there are: start, stop, restart" in done.stderr
 
 
 def test_who_has_no_account_is_told_so(daemon: RunningDaemon, host: TestHost) -> None:
