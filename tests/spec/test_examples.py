@@ -50,7 +50,10 @@ def test_the_services_that_are_run_are_as_their_comments_say(tmp_path: Path) -> 
     assert dict(kept["users/dora/web.2"].launch.environment)["PORT"] == "8001"
     assert kept["users/dora/worker"].launch.log == "/home/dora/logs/worker.log"
     assert kept["users/dora/nightly"].is_job
-    assert [it.name for it in dora.services if it.work.run.startswith("exec wasmtime")] == ["edge", "wasm"]
+    assert [service.name for service in dora.services if service.work.run.startswith("exec wasmtime")] == [
+        "edge",
+        "wasm",
+    ]
 
 
 def test_the_preset_plans_have_the_figures_of_the_trade() -> None:

@@ -145,7 +145,7 @@ COMPLAINTS = {
 def test_what_cannot_be(case: str) -> None:
     files, expected = COMPLAINTS[case]
     found = fleet(files)
-    assert [str(it)[: len(expected)] for it in found.complaints] == [expected]
+    assert [str(complaint)[: len(expected)] for complaint in found.complaints] == [expected]
     assert not found.complaints[0].warning
     assert not found.accounts
     assert all(reason.endswith("there is no last good copy") for reason in found.on_last_good.values())
@@ -184,14 +184,14 @@ WARNINGS = {
 def test_what_should_not_be(case: str) -> None:
     files, expected = WARNINGS[case]
     found = fleet(files)
-    assert [str(it)[: len(expected)] for it in found.complaints] == [expected]
+    assert [str(complaint)[: len(expected)] for complaint in found.complaints] == [expected]
     assert list(found.accounts) == ["alice"]
     assert not found.on_last_good
 
 
 def test_what_is_wrong_with_a_plan_is_said_once() -> None:
     found = fleet({P: "limits: {cpu: 800%}", A: "plan: p", B: "plan: p", C: "plan: p\nlimits: {pids: 3}"})
-    assert [str(it) for it in found.complaints] == [
+    assert [str(complaint) for complaint in found.complaints] == [
         f"{P}: warning: limits.cpu.max is 800% of a core, and this machine has 2 cores; it is cut to 200%"
     ]
 
@@ -213,12 +213,12 @@ def test_a_missing_default_plan_is_said_once_and_looked_up_once() -> None:
 def test_the_exempt_are_in_no_account() -> None:
     found = fleet({A: "users: [alice, admin]", B: "users: [bob, admin]\nowner: bob"})
     assert found.exempt == {1100}
-    assert [dict(it.uids) for it in found.accounts.values()] == [{"alice": 1001}, {"bob": 1002}]
+    assert [dict(account.uids) for account in found.accounts.values()] == [{"alice": 1001}, {"bob": 1002}]
 
 
 def test_a_user_of_two_accounts_is_of_none() -> None:
     found = fleet({A: "users: [alice, carol]", B: "users: [bob, carol]", C: "users: [admin]"})
-    assert [str(it) for it in found.complaints if not it.warning] == [
+    assert [str(complaint) for complaint in found.complaints if not complaint.warning] == [
         f"{B}:2:14: users[1] is 'carol' (uid 1003), who belongs to {A}; a user is in one account at most",
         f"{A}:2:16: users[1] is 'carol' (uid 1003), who belongs to {B}; a user is in one account at most",
     ]
@@ -231,7 +231,7 @@ def test_two_names_of_one_uid_are_one_user() -> None:
     for network in ("", "network: {}"):
         found = fleet({"config.yaml": network, A: "", B: "users: [alias]"}, people)
         assert set(found.on_last_good) == {"alice", "bob"}
-        assert [str(it) for it in found.complaints] == [
+        assert [str(complaint) for complaint in found.complaints] == [
             f"{B}:2:9: users[0] is 'alias', another name of 'alice' (uid 1001), who belongs to {A}; name both in one"
         ]
     assert fleet({A: "users: [alice, alias]"}, people).accounts["alice"].uids == {"alice": 1001, "alias": 1001}
@@ -262,7 +262,7 @@ def test_a_wrong_file_hands_its_users_to_nobody() -> None:
     found = fleet({B: "users: [bob, alice]"}, last_good=copies, wrong=wrong)
     assert found.accounts == copies
     assert set(found.on_last_good) == {"alice", "bob"}
-    assert [str(it) for it in found.complaints] == [
+    assert [str(complaint) for complaint in found.complaints] == [
         f"{B}:2:14: users[1] is 'alice' (uid 1001), who is kept by {A}; a user is in one account at most"
     ]
 
@@ -281,7 +281,7 @@ def test_a_user_that_cannot_be_resolved_keeps_the_uid_that_it_had() -> None:
     assert found.accounts["alice"].uids == {"alice": 1001, "ldap": 2001}
     assert found.accounts["alice"].limits == {"pids": 5}
     assert found.on_last_good == {"alice": "the user ldap cannot be resolved; keeps uid 2001"}
-    assert [it.warning for it in found.complaints] == [True]
+    assert [complaint.warning for complaint in found.complaints] == [True]
 
 
 def test_an_old_copy_confines_nobody_who_is_exempt_now() -> None:
@@ -304,7 +304,7 @@ def test_no_more_is_guaranteed_than_there_is() -> None:
     copies = {"alice": guaranteeing("alice", 0), "bob": guaranteeing("bob", 2)}
     files = {A: GUARANTEED.format("50%"), B: GUARANTEED.format("2G"), C: GUARANTEED.format("1G")}
     found = fleet({**THREE_QUARTERS, **files}, last_good=copies)
-    assert [str(it) for it in found.complaints] == [
+    assert [str(complaint) for complaint in found.complaints] == [
         f"{A}:2:33: limits.memory.min is 1.5G, where 2G are guaranteed to others, "
         "and all customers have 3G; expected less"
     ]
@@ -364,7 +364,7 @@ def test_a_uid_that_is_anothers_now_is_not_kept() -> None:
     found = fleet({A: "", B: ""}, people, last_good=copies)
     assert {name: account.uids for name, account in found.accounts.items()} == {"alice": {}, "bob": {"bob": 1001}}
     assert found.on_last_good == {"alice": f"uid 1001 of alice is claimed by {B}"}
-    assert [str(it) for it in found.complaints] == [
+    assert [str(complaint) for complaint in found.complaints] == [
         f"{A}: users is 'alice', who is no user of this machine any more: uid 1001 is bob, of {B}; "
         "take the name out, or remove the file"
     ]
@@ -380,7 +380,7 @@ def test_a_user_with_a_new_name_and_the_old_home_is_the_same(home: str) -> None:
     found = fleet({A: "users: [alice, al]\nlimits: {pids: 5}"}, people, last_good=BOTH)
     assert found.accounts["alice"].uids == {"alice": 1001, "al": 1004}
     assert found.accounts["alice"].limits == {"pids": 5}
-    assert [str(it) for it in found.complaints] == [
+    assert [str(complaint) for complaint in found.complaints] == [
         f"{A}: warning: users[0] is 'alice', who is no user of this machine any more; uid 1001 is now called dave; "
         "write users: [dave, al] and owner: dave"
     ]
@@ -402,7 +402,7 @@ def test_a_uid_with_another_home_may_be_another_person(home: str) -> None:
     found = fleet({A: "users: [alice, al]"}, people, last_good={"alice": copy})
     assert found.accounts["alice"].uids == {"alice": 1001, "al": 1004}, "the limits stay"
     assert (found.renamed, found.doubtful, found.revoked) == ({}, frozenset({1001}), {})
-    assert [it.warning for it in found.complaints] == [False]
+    assert [complaint.warning for complaint in found.complaints] == [False]
     assert "logins are refused; if it is the same person, write users: [dave, al]" in str(found.complaints[0])
 
 
@@ -431,7 +431,7 @@ def test_the_address_goes_with_the_uid() -> None:
     copies = {"alice": sold("alice", alice=1001)._replace(addresses=("10.77.0.2", "fd77:7061:6173::2"))}
     files = {"config.yaml": "network: {}", A: "", "accounts.d/dave.yaml": ""}
     found = fleet(files, Crowd({"dave": 1001}), last_good=copies)
-    assert [it.addresses for it in found.accounts.values()] == [(), ("10.77.0.2", "fd77:7061:6173::2")]
+    assert [account.addresses for account in found.accounts.values()] == [(), ("10.77.0.2", "fd77:7061:6173::2")]
     copies["alice"] = copies["alice"]._replace(addresses=("10.77.9.9", "fd77:7061:6173::9"))
     assert fleet(files, Crowd({"dave": 1001}), last_good=copies).accounts["alice"].addresses[0] == "10.77.9.9"
 
@@ -466,7 +466,7 @@ def test_a_renamed_account_keeps_its_directory() -> None:
 
 def test_two_accounts_of_one_directory_are_refused() -> None:
     found = fleet({A: "renamed_from: bob", B: ""})
-    assert [str(it) for it in found.complaints] == [
+    assert [str(complaint) for complaint in found.complaints] == [
         f"{B}:1:10: account leads to the cgroup bob, which belongs to {A}; each has its own",
         f"{A}:2:15: renamed_from leads to the cgroup bob, which belongs to {B}; each has its own",
     ]
@@ -486,7 +486,7 @@ def test_users_without_account_get_one_of_their_own() -> None:
         "accounts.d/carol.yaml": "users: [carols]",
     }
     found = fleet(files, people)
-    assert {it.name: (dict(it.uids), it.plan) for it in found.accounts.values()} == {
+    assert {account.name: (dict(account.uids), account.plan) for account in found.accounts.values()} == {
         "alice": ({"alice": 1001}, None),
         "bob": ({"bob": 1002}, "p"),
         "carol": ({"carols": 1005}, None),

@@ -110,7 +110,7 @@ WRONG = {
 def test_what_is_wrong_is_told_once_with_its_place(text: str) -> None:
     with pytest.raises(SpecError) as refused:
         parse_account(f"account: alice\nservices:\n  web: {{{text}}}".encode(), A)
-    told = [str(it).removeprefix(f"{A}:").replace("services.web.", "") for it in refused.value.complaints]
+    told = [str(complaint).removeprefix(f"{A}:").replace("services.web.", "") for complaint in refused.value.complaints]
     assert told == [WRONG[text]]
 
 
@@ -173,7 +173,7 @@ CONFLICTS = {
 def test_what_cannot_be_together(text: str) -> None:
     expected, warning = CONFLICTS[text]
     found = fleet({A: f"services: {{web: {{{text}}}}}"})
-    assert [(str(it), it.warning) for it in found.complaints] == [(f"{A}:{expected}", warning)]
+    assert [(str(complaint), complaint.warning) for complaint in found.complaints] == [(f"{A}:{expected}", warning)]
     assert ("alice" in found.accounts) == warning
 
 
@@ -185,7 +185,7 @@ def test_what_cannot_be_together_names_the_other_file() -> None:
         }
     )
     expected = f"services.web.replicas is given for a job, which runs once at a time (services.web.schedule is in {P})"
-    assert [str(it) for it in found.complaints] == [f"{A}:3:28: {expected}"]
+    assert [str(complaint) for complaint in found.complaints] == [f"{A}:3:28: {expected}"]
 
 
 def test_services_that_run_have_ports_of_their_own() -> None:
