@@ -304,7 +304,7 @@ def test_no_more_is_guaranteed_than_there_is() -> None:
     copies = {"alice": guaranteeing("alice", 0), "bob": guaranteeing("bob", 2)}
     files = {A: GUARANTEED.format("50%"), B: GUARANTEED.format("2G"), C: GUARANTEED.format("1G")}
     found = fleet({**THREE_QUARTERS, **files}, last_good=copies)
-    assert [str(complaint) for complaint in found.complaints] == [
+    assert [str(it) for it in found.complaints] == [
         f"{A}:2:33: limits.memory.min is 1.5G, where 2G are guaranteed to others, "
         "and all customers have 3G; expected less"
     ]

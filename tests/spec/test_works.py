@@ -185,7 +185,7 @@ def test_what_cannot_be_together_names_the_other_file() -> None:
         }
     )
     expected = f"services.web.replicas is given for a job, which runs once at a time (services.web.schedule is in {P})"
-    assert [str(complaint) for complaint in found.complaints] == [f"{A}:3:28: {expected}"]
+    assert [str(it) for it in found.complaints] == [f"{A}:3:28: {expected}"]
 
 
 def test_services_that_run_have_ports_of_their_own() -> None:
