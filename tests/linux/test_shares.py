@@ -111,10 +111,6 @@ def test_what_cannot_be_done_apart_is_not_done_here(monkeypatch: pytest.MonkeyPa
     assert shares.run_forked(squares) is None
 
 
-def has_ended(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
-
-
 def test_an_error_here_is_raised_and_ends_the_children() -> None:
     here = os.getpid()
 
@@ -129,6 +125,10 @@ def test_an_error_here_is_raised_and_ends_the_children() -> None:
     assert time.monotonic() - begin < 100
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def has_ended(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
 
 
 def test_a_child_goes_no_further_than_its_parent(tmp_path: Path) -> None:
