@@ -1,4 +1,4 @@
-"""Which way a process came, and why it is outside: with the processes and cgroups of Debian 12 and 13."""
+"""How a process was started and why it is outside, with process trees and cgroups of Debian 12 and 13."""
 
 import pytest
 

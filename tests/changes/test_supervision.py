@@ -1,4 +1,4 @@
-"""What is to run now: by each state of what ran before, by what its file says, and by what an administrator said."""
+"""Which service programs should run, given their last runs, their specification and the administrator's orders."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Who overruns what events may cost is paused, and nobody beside them."""
+"""An account that causes more events than its budget allows is paused; other accounts are not."""
 
 from paas_isolate.daemon.budget import EACH, TOTAL, Budget
 from paas_isolate.linux.events.proc_connector import EVERYBODY

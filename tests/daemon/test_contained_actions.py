@@ -1,4 +1,4 @@
-"""The loop's actions and event sources raise nothing, whatever is raised in them."""
+"""The loop's actions and event sources never raise, whatever is raised inside them."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Connections of this process to a reception, without a daemon: time-outs, slow readers, answers that come later."""
+"""Connections of this process to a ControlServer: time-outs, slow readers, late answers."""
 
 import json
 import os

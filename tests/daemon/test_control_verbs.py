@@ -1,4 +1,4 @@
-"""Who may ask for what, and what is answered: no socket, no daemon."""
+"""Who may ask the daemon for what, and what is answered: without a socket or a daemon."""
 
 import json
 from collections.abc import Callable

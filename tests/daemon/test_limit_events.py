@@ -1,4 +1,4 @@
-"""Which limits were hit lately, by what the counters said."""
+"""Which limits were hit lately, according to the kernel's counters."""
 
 import pytest
 

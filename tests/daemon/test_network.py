@@ -1,4 +1,4 @@
-"""What lays the ruleset again when it is gone: what was made ready, or else what is worked out."""
+"""A ruleset that is gone is installed again: as prepared, or else worked out anew."""
 
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace

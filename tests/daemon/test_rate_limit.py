@@ -1,4 +1,4 @@
-"""So many at once, so many a second."""
+"""Token buckets: a burst, and a rate per second."""
 
 from paas_isolate.daemon.rate_limit import Rate
 

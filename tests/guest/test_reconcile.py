@@ -1,4 +1,4 @@
-"""Runs of reconcile: two at once, killed, with nothing to do, with a wrong file, after somebody's hand, by cron."""
+"""Runs of reconcile: two at once, killed, with nothing to do, with a wrong file, after a manual change, by cron."""
 
 import random
 import re

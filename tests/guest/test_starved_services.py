@@ -1,4 +1,4 @@
-"""Services of an account that has next to no CPU time: nobody else waits while they start."""
+"""An account that has almost no CPU time starts its services slowly; nobody else waits for it."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What customers can make wait, where there are limits: their limits stay, and nobody else waits."""
+"""A customer who makes reconcile wait keeps their limits and delays nobody else."""
 
 import pwd
 import select

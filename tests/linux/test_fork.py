@@ -1,4 +1,4 @@
-"""Work in shares: everything is done once, whoever fails; nothing goes on without the one who asked."""
+"""Work that is shared among forked processes: everything is done once, whichever fails, and children end with their parent."""
 
 import os
 import signal

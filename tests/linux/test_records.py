@@ -1,4 +1,4 @@
-"""Records of runs, as text in a directory: whatever stands there, it is read as a run or as none."""
+"""Records of runs: any text in the directory is read as a run or as none."""
 
 import json
 import os

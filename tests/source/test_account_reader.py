@@ -1,4 +1,4 @@
-"""One account by its file alone: it is what everything together makes of it, or it is left to everything together."""
+"""One account read alone is the same as in a whole read, or is left to a whole read."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Files on a disk: what is read, what is refused, what is kept for the next run."""
+"""Specification files on a disk: what is read, what is refused, what is kept for the next run."""
 
 import os
 import subprocess

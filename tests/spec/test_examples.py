@@ -1,4 +1,4 @@
-"""What config/ shows is what the parser takes, and what spec.md promises of the preset plans."""
+"""The parser accepts config/, and the preset plans are as documented."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Files in, what is sold and what is said about it out."""
+"""From files to a fleet and complaints."""
 
 import time
 from decimal import Decimal
@@ -191,7 +191,7 @@ def test_what_should_not_be(case: str) -> None:
 
 def test_what_is_wrong_with_a_plan_is_said_once() -> None:
     found = fleet({P: "limits: {cpu: 800%}", A: "plan: p", B: "plan: p", C: "plan: p\nlimits: {pids: 3}"})
-    assert [str(complaint) for complaint in found.complaints] == [
+    assert [str(it) for it in found.complaints] == [
         f"{P}: warning: limits.cpu.max is 800% of a core, and this machine has 2 cores; it is cut to 200%"
     ]
 
@@ -231,7 +231,7 @@ def test_two_names_of_one_uid_are_one_user() -> None:
     for network in ("", "network: {}"):
         found = fleet({"config.yaml": network, A: "", B: "users: [alias]"}, people)
         assert set(found.on_last_good) == {"alice", "bob"}
-        assert [str(complaint) for complaint in found.complaints] == [
+        assert [str(it) for it in found.complaints] == [
             f"{B}:2:9: users[0] is 'alias', another name of 'alice' (uid 1001), who belongs to {A}; name both in one"
         ]
     assert fleet({A: "users: [alice, alias]"}, people).accounts["alice"].uids == {"alice": 1001, "alias": 1001}
@@ -262,7 +262,7 @@ def test_a_wrong_file_hands_its_users_to_nobody() -> None:
     found = fleet({B: "users: [bob, alice]"}, last_good=copies, wrong=wrong)
     assert found.accounts == copies
     assert set(found.on_last_good) == {"alice", "bob"}
-    assert [str(complaint) for complaint in found.complaints] == [
+    assert [str(it) for it in found.complaints] == [
         f"{B}:2:14: users[1] is 'alice' (uid 1001), who is kept by {A}; a user is in one account at most"
     ]
 
@@ -364,7 +364,7 @@ def test_a_uid_that_is_anothers_now_is_not_kept() -> None:
     found = fleet({A: "", B: ""}, people, last_good=copies)
     assert {name: account.uids for name, account in found.accounts.items()} == {"alice": {}, "bob": {"bob": 1001}}
     assert found.on_last_good == {"alice": f"uid 1001 of alice is claimed by {B}"}
-    assert [str(complaint) for complaint in found.complaints] == [
+    assert [str(it) for it in found.complaints] == [
         f"{A}: users is 'alice', who is no user of this machine any more: uid 1001 is bob, of {B}; "
         "take the name out, or remove the file"
     ]
@@ -380,7 +380,7 @@ def test_a_user_with_a_new_name_and_the_old_home_is_the_same(home: str) -> None:
     found = fleet({A: "users: [alice, al]\nlimits: {pids: 5}"}, people, last_good=BOTH)
     assert found.accounts["alice"].uids == {"alice": 1001, "al": 1004}
     assert found.accounts["alice"].limits == {"pids": 5}
-    assert [str(complaint) for complaint in found.complaints] == [
+    assert [str(it) for it in found.complaints] == [
         f"{A}: warning: users[0] is 'alice', who is no user of this machine any more; uid 1001 is now called dave; "
         "write users: [dave, al] and owner: dave"
     ]
@@ -466,7 +466,7 @@ def test_a_renamed_account_keeps_its_directory() -> None:
 
 def test_two_accounts_of_one_directory_are_refused() -> None:
     found = fleet({A: "renamed_from: bob", B: ""})
-    assert [str(complaint) for complaint in found.complaints] == [
+    assert [str(it) for it in found.complaints] == [
         f"{B}:1:10: account leads to the cgroup bob, which belongs to {A}; each has its own",
         f"{A}:2:15: renamed_from leads to the cgroup bob, which belongs to {B}; each has its own",
     ]

@@ -1,4 +1,4 @@
-"""Whatever an account has and whatever becomes of its owner: nothing is raised, and the others get what they bought."""
+"""Whatever happens to an account's owner: nothing is raised, and other accounts are not affected."""
 
 import pytest
 

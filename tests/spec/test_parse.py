@@ -1,4 +1,4 @@
-"""YAML in, the model or the complaints out."""
+"""From YAML to the model or complaints."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""Services that paas-isolate runs: as they are written, what cannot be together, and what of a plan stays."""
+"""Services that paas-isolate runs: their keys, which exclude each other, and what an account keeps of its plan's."""
 
 import json
 import marshal

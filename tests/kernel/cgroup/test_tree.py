@@ -1,4 +1,4 @@
-"""The cgroup tree, on a real kernel: cgroup files, processes, moves. No controllers are needed for these."""
+"""The cgroup tree on this kernel: cgroup files, processes, moves. None of this needs controllers."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The control socket on this kernel: real connections of real uids to a daemon that runs."""
+"""The control socket on this kernel: real connections of real uids to a running daemon."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""The daemon on this kernel: what it hears, and that it mends it at once; nothing depends on it.
+"""The daemon on this kernel: it repairs what it hears of at once; nothing depends on it.
 
-The one knob that every cgroup has is that of the freezer: here are no controllers.
+Tests change cgroup.freeze, the one knob that every cgroup has: there are no controllers here.
 """
 
 import os

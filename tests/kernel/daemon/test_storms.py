@@ -1,4 +1,4 @@
-"""Events of processes have a budget: who causes more of them than an account may costs themselves alone."""
+"""An account that causes more process events than its budget allows slows down itself alone."""
 
 import os
 import subprocess

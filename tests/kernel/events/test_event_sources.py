@@ -1,4 +1,4 @@
-"""Which events the event sources report, and which the kernel filters out for them, by processes of the test's own."""
+"""Which events the sources report and which the kernel filters out, caused by processes of the test's own."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""`paas-isolate exec`: from the name of an account and a service to a command that runs inside, as the customer."""
+"""`paas-isolate exec`: a command runs in an account's service, as the customer."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""paas-enter on root's terminal: the command has one of its own, and harms neither root's nor who waits on it."""
+"""paas-enter on root's terminal: the command has a terminal of its own and cannot harm root's."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Logins through OpenSSH: whatever a customer's connection is for, it is inside from the first instruction on."""
+"""Logins through OpenSSH: every kind of connection of a customer is inside from the first instruction on."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Nobody is locked out: whatever is broken, root and the administrators come in, by every way, and are never in the
+"""Nobody is locked out: whatever is broken, root and the administrators can log in, by every way, and are never in the
 tree; a customer is inside, in the penalty leaf, or is told that no login is possible."""
 
 import socket

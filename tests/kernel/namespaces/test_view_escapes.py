@@ -1,4 +1,4 @@
-"""No way back: what a customer may try to see the host's mounts again, each tried."""
+"""Ways by which a customer might see the host's mounts again: each is tried, and none works."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Views: what an account sees, that it stays so, and what is left when it is gone."""
+"""Views: what an account sees, how a view is repaired, and what is left when it is removed."""
 
 import os
 import shutil

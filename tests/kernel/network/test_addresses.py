@@ -1,4 +1,4 @@
-"""Addresses of accounts in a network namespace of the test's own, by the command itself."""
+"""Addresses of accounts in a network namespace of the test's own, set by the command itself."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Doors as reconcile lays them out, and the module that comes in by them."""
+"""reconcile makes the doors, and the PAM module enters by them."""
 
 import os
 import shutil

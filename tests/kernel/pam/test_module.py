@@ -1,5 +1,5 @@
-"""The PAM module, in real PAM transactions: whoever is a customer lands in a leaf, and what is broken lets nobody out
-and keeps nobody else out. `nobody` plays the customer, so that no user need be made."""
+"""The PAM module in real PAM transactions: a customer lands in a leaf, and nothing that is broken lets a customer stay
+outside or keeps anybody else out. `nobody` plays the customer, so that no user need be made."""
 
 import os
 import shlex

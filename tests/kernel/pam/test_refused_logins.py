@@ -1,5 +1,5 @@
-"""A login that was refused is left to tell why, and ended after a while: never moved into a frozen leaf, where sshd
-would wait for it without an end."""
+"""A refused login may say why, and is ended after a while. It is never moved into a frozen leaf, where sshd would wait
+for it without an end."""
 
 import subprocess
 import tempfile

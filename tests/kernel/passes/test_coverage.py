@@ -1,4 +1,4 @@
-"""coverage tells of real processes by which way they came in, and why they are outside."""
+"""coverage says of real processes how they were started and why they are outside."""
 
 import json
 import os

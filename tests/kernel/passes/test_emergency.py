@@ -1,4 +1,4 @@
-"""freeze, stop, kill and suspend where not all is well: a full disk, a wrong file, another run that does not end."""
+"""freeze, stop, kill and suspend on a full disk, with a wrong file, and beside a run that does not end."""
 
 import os
 import subprocess

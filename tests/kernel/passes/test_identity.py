@@ -1,5 +1,5 @@
-"""A user entry that changes: another name, another person, another uid. Whoever runs keeps their limits or ends, and
-nobody comes into what is another's."""
+"""A user entry changes: another name, another person, another uid. Running processes keep their limits or end, and
+nobody gets into another's account."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What root runs in a cgroup of its own under a customer's uid stays there, and is named."""
+"""A process with a customer's uid in a cgroup of root's stays there, and is listed."""
 
 import json
 import os

@@ -1,5 +1,5 @@
-"""Who holds the uids of two customers at once is one of theirs, by the real uid; who holds one that is nobody's of ours
-is root's."""
+"""A process with the uids of two customers belongs to the one of its real uid; a process with a uid that is no
+customer's belongs to root."""
 
 import os
 import shutil

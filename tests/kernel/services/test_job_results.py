@@ -1,4 +1,4 @@
-"""Results of jobs, on this kernel: remembered once, shown, and there after a boot, which takes /run away."""
+"""Results of jobs: saved once, shown, and still there after a boot, which clears /run."""
 
 import json
 import shutil

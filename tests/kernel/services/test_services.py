@@ -1,4 +1,4 @@
-"""Services that paas-isolate runs, on this kernel: started, kept alive and stopped, by the command alone."""
+"""Services on this kernel: started, supervised and stopped, by the command alone."""
 
 import json
 import os
