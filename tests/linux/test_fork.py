@@ -1,4 +1,4 @@
-"""Work that is shared among forked processes: everything is done once, whichever fails, and children end with their parent."""
+"""Work shared among forked processes: each part is done once, whichever fails; children end with their parent."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Which of our files a customer can open: the list of paas-isolate.yaml(5), WHOSE WORD A FILE IS, tried as a customer."""
+"""What customers can open of ours: the sentence of paas-isolate.yaml(5), WHOSE WORD A FILE IS, tried as one of them."""
 
 import os
 import subprocess

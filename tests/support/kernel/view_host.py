@@ -1,4 +1,4 @@
-"""A hosting machine with views: a mount namespace with shared propagation, as on a real machine, and a first process."""
+"""A hosting machine with views: a mount namespace with shared propagation, as a real one has, and a first process."""
 
 import json
 import os
