@@ -92,7 +92,7 @@ def test_a_process_that_is_not_what_it_was_is_left_alone(cgroups: CgroupTree, sl
     assert cgroups.pids("leaf") == ()
 
 
-def test_a_process_is_moved_where_nobody_may_be_hurried(
+def test_a_process_is_moved_without_realtime_priority(
     cgroups: CgroupTree, sleeper: Sleepers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

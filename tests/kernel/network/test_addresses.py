@@ -33,7 +33,7 @@ def test_every_account_has_addresses_and_can_be_reached_there(wired: NetworkHost
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
 
 
-def test_what_somebody_took_away_comes_back(wired: NetworkHost) -> None:
+def test_an_address_that_was_removed_by_hand_comes_back(wired: NetworkHost) -> None:
     wired.run("reconcile")
     wired.inside("ip", "route", "del", "local", ALICES[0], "table", "local")
     for link in ("lo", "paas0"):
@@ -71,7 +71,7 @@ def refused(wired: NetworkHost, address: str, uid: int) -> bool:
     return wired.inside(*COUNTER).stdout != before
 
 
-def test_only_who_may_connects(wired: NetworkHost) -> None:
+def test_only_permitted_uids_connect(wired: NetworkHost) -> None:
     wired.host.account("alice", "peers: [carol]\n")
     wired.host.account("carol")
     assert wired.run("reconcile").returncode == 0
@@ -195,7 +195,7 @@ def bound(wired: NetworkHost, address: str, uid: int) -> str:
     return done.stdout.strip() or done.stderr.splitlines()[-1]
 
 
-def test_the_gate_is_laid_and_mended(wired: NetworkHost) -> None:
+def test_the_gate_is_installed_and_repaired(wired: NetworkHost) -> None:
     assert "lay the gate, for 2 uids" in wired.run("reconcile").stdout
     assert bound(wired, "127.0.0.1", ALICE) == "127.0.0.1"
     assert "PermissionError" in bound(wired, ALICES[0], BOB)

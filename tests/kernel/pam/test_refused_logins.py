@@ -79,7 +79,7 @@ def test_it_ends_with_the_process_of_its_connection(sshd: Path) -> None:
         assert alive(listens)
 
 
-def test_who_listens_is_never_ended(sshd: Path) -> None:
+def test_the_listening_sshd_is_never_ended(sshd: Path) -> None:
     with login(sshd, "direct") as (listens, _, user):
         refused_logins.end(seen(user))
         wait_for(lambda: not alive(user), what="it has ended")

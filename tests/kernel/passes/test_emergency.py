@@ -131,7 +131,7 @@ def test_freeze_where_files_are_wrong(host: TestHost) -> None:
     assert (done.returncode, frozen(host)) == (0, True), done.stderr
 
 
-def test_nobody_waits_for_another_run(host: TestHost, sleeper: Sleepers) -> None:
+def test_emergency_verbs_do_not_wait_for_another_run(host: TestHost, sleeper: Sleepers) -> None:
     pid = sleeper(uid=ALICE).pid
     wait_for_uid(ALICE, pid)
     assert host.run("reconcile").returncode == 0
