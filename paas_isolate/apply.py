@@ -1,245 +1,172 @@
-"""Steps -> kernel: one match from step to hand. Every step ends as an Outcome; none ends the run."""
+"""Steps -> kernel: each step goes to its port and ends as an Outcome; no step ends the pass."""
 
 import errno
-import os
 from bisect import bisect
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby, takewhile
-from typing import NamedTuple, TypeVar
+from typing import TypeVar, assert_never
 
-from paas_isolate.errors import HostError, Trouble, trouble, without_broken
-from paas_isolate.linux.cgroup.lowering import StillInUse, lower_memory
+from paas_isolate.errors import HostError, Trouble, trouble
+from paas_isolate.linux.cgroup.lowering import StillInUse
+from paas_isolate.linux.cgroup.steps import apply_cgroup_step
 from paas_isolate.linux.kernel import Kernel
-from paas_isolate.linux.pam import refused_logins
+from paas_isolate.linux.namespaces.steps import apply_namespace_steps
+from paas_isolate.linux.network.steps import apply_network_steps
+from paas_isolate.linux.pam.steps import apply_door_step
 from paas_isolate.linux.process import fork, pidfd
-from paas_isolate.linux.process.ending import end_of_uid
+from paas_isolate.linux.quota.steps import apply_quota_steps
 from paas_isolate.linux.services.steps import apply_service_step
-from paas_isolate.linux.system import systemd
-from paas_isolate.model import tree
-from paas_isolate.model.knobs import kernel_writes
-from paas_isolate.model.network import NetworkPort
-from paas_isolate.model.quota import QuotaPort
-from paas_isolate.model.steps import Changes, Step
-from paas_isolate.model.steps.cgroup import (
-    CreateCgroup,
-    EnableControllers,
-    EndRevoked,
-    LowerMemory,
-    MoveProcess,
-    RemoveCgroup,
-    SetKnob,
-)
-from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
-from paas_isolate.model.steps.namespace import MakeView, NamespaceStep, RemoveView, SetAging
-from paas_isolate.model.steps.network import AddAddress, NetworkStep, RemoveAddress, SetGate, SetNames, SetRules
+from paas_isolate.model.outcome import Outcome, Status
+from paas_isolate.model.steps import CgroupStep, Changes, DoorStep, Step
+from paas_isolate.model.steps.cgroup import CreateCgroup, EnableControllers, LowerMemory, RemoveCgroup, SetKnob
+from paas_isolate.model.steps.door import SetDoor
+from paas_isolate.model.steps.namespace import NamespaceStep
+from paas_isolate.model.steps.network import NetworkStep
 from paas_isolate.model.steps.quota import SetQuota
 from paas_isolate.model.steps.service import ServiceStep
-from paas_isolate.model.view import NamespacePort
 
 WORTH_A_PROCESS = 1000
 """Steps: a fork(2) and the way back cost as much as some hundred."""
 
-PICKED = 97
-"""Of so many steps one is looked at to find where the parts begin."""
-
-
-class Status(StrEnum):
-    DONE = "done"
-    GONE = "gone"  # it was no longer there: as good as done
-    SKIPPED = "skipped"
-    PENDING = "pending"  # it cannot be had now without harm; the next run tries again
-    FAILED = "failed"
-
-
-class Outcome(NamedTuple):
-    """How one step ended, and why where it is not simply done."""
-
-    step: Step
-    status: Status
-    reason: str = ""
-    trouble: Trouble | None = None
-    """What nobody expected to be raised by it."""
-
+SAMPLING = 97
+"""One step of so many is looked at to find where the shares begin."""
 
 _NotDone = tuple[str, str, tuple[str, ...]]
+"""The status, reason and trouble of an outcome, as marshal knows them."""
 
-Executor = Callable[[Step], None]
-"""Carries out one step, or raises what became of it."""
+_Broken = dict[str, Step]
+"""Account directory -> the step that could not make its cgroups ready."""
+
+BatchStep = NetworkStep | NamespaceStep | SetQuota
+"""Steps of which a port carries out many at once."""
+
+
+Port = TypeVar("Port")
 
 
 def apply(kernel: Kernel, changes: Changes) -> Iterator[Outcome]:
-    """Carry out the steps in order, one outcome each, as they end. Whatever a step raises is its outcome.
+    """Carry out the steps in order and yield one outcome each, as they end. Whatever a step raises is its outcome.
 
-    When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be
-    written holds nothing else back: better confined by nine knobs than free of ten.
+    When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be written
+    holds nothing else back: better confined by nine knobs than free of ten.
     Many knobs are written in shares, those of an account and its doors in order by one process. Cgroups are not
     created so: the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
     """
-    broken: dict[str, Step] = {}
-    by_port = SetKnob | NetworkStep | NamespaceStep | SetQuota
-    structure = tuple(takewhile(lambda step: not isinstance(step, by_port), changes))
+    broken: _Broken = {}
+    structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob | BatchStep), changes))
     knobs = tuple(takewhile(lambda step: isinstance(step, SetKnob | SetDoor), changes[len(structure) :]))
-    hand = partial(_carry_out, kernel)
-    yield from _in_order(hand, broken, structure)
-    yield from _in_shares(hand, broken, knobs)
+    yield from _in_order(kernel, broken, structure)
+    yield from _in_shares(kernel, broken, knobs)
     rest = changes[len(structure) + len(knobs) :]
-    for kind, some in groupby(rest, _kind):
-        steps = list(some)
-        if kind == "network":
-            yield from _in_network(kernel.network, steps)
-        elif kind == "namespaces":
-            yield from _in_namespaces(kernel.namespaces, broken, steps)
-        elif kind == "quota":
-            yield from _in_quotas(kernel.quotas, steps)
-        else:
-            yield from _in_order(hand, broken, steps)
+    for _, steps in groupby(rest, _kind):
+        yield from _in_batches(kernel, broken, tuple(steps))
 
 
-def _kind(step: Step) -> str:
+def _kind(step: Step) -> int:
+    """The same number for steps that go to one port together when they stand beside each other."""
     if isinstance(step, NetworkStep):
-        return "network"
+        return 1
     if isinstance(step, NamespaceStep):
-        return "namespaces"
-    return "quota" if isinstance(step, SetQuota) else ""
+        return 2
+    return 3 if isinstance(step, SetQuota) else 0
 
 
-def _in_quotas(port: QuotaPort | None, steps: list[Step]) -> Iterator[Outcome]:
-    """What thousands are given is remembered once."""
-    assert port is not None  # who desires a quota looks at it with the same hands
-    quotas = [step for step in steps if isinstance(step, SetQuota)]
-    yield from _ends(quotas, lambda steps: port.set({step.row: step.wanted for step in steps}))
+def _in_batches(kernel: Kernel, broken: _Broken, steps: Sequence[Step]) -> Iterator[Outcome]:
+    """Carry out steps of one kind."""
+    if network := [step for step in steps if isinstance(step, NetworkStep)]:
+        yield from apply_network_steps(_open(kernel.network, "network"), network)
+    elif views := [step for step in steps if isinstance(step, NamespaceStep)]:
+        yield from apply_namespace_steps(_open(kernel.namespaces, "namespaces"), broken, views)
+    elif quotas := [step for step in steps if isinstance(step, SetQuota)]:
+        yield from apply_quota_steps(_open(kernel.quotas, "quotas"), quotas)
+    else:
+        yield from _in_order(kernel, broken, steps)
 
 
-def _in_namespaces(port: NamespacePort | None, broken: dict[str, Step], steps: list[Step]) -> Iterator[Outcome]:
-    """A thousand views by one process. A view shows the account's cgroup: without that there is none."""
-    assert port is not None  # who desires a view looks at it with the same hands
-    for step in steps:
-        if isinstance(step, MakeView) and (before := broken.get(step.directory)):
-            yield Outcome(step, Status.SKIPPED, f"could not {before}")
-    made = [step for step in steps if isinstance(step, MakeView) and step.directory not in broken]
-    gone = [step for step in steps if isinstance(step, RemoveView)]
-    yield from _ends(made, lambda steps: port.make((step.directory, step.view) for step in steps))
-    for aging in (step for step in steps if isinstance(step, SetAging)):
-        yield from _end(aging, partial(port.set_aging, aging.text))
-    yield from _ends(gone, lambda steps: port.remove((step.directory, step.tmp) for step in steps))
+def _open(port: Port | None, name: str) -> Port:
+    """A port for which there are steps. HostError where this pass works without it."""
+    if port is None:
+        raise HostError(f"this pass works without {name}")
+    return port
 
 
-def _in_network(port: NetworkPort | None, steps: list[Step]) -> Iterator[Outcome]:
-    """Thousands of addresses in a few system calls."""
-    gone = [step for step in steps if isinstance(step, RemoveAddress)]
-    rules = [step for step in steps if isinstance(step, SetRules)]
-    gates = [step for step in steps if isinstance(step, SetGate)]
-    new = [step for step in steps if isinstance(step, AddAddress)]
-    assert port is not None  # who desires a network looks at it with the same hands
-    yield from _ends(gone, lambda steps: port.remove(step.address for step in steps))
-    for step in rules:
-        yield from _end(step, partial(port.set_rules, step.rules, step.was))
-    for laid in gates:
-        yield from _end(laid, partial(port.set_gate, laid.gate, laid.was))
-    yield from _ends(new, lambda steps: port.add(step.address for step in steps))
-    for named in (step for step in steps if isinstance(step, SetNames)):
-        yield from _end(named, partial(port.set_names, named.names))
-
-
-def _end(step: Step, hand: Callable[[], None]) -> Iterator[Outcome]:
-    def only_one(_: Sequence[Step]) -> list[str]:
-        hand()
-        return [""]
-
-    return _ends([step], only_one)
-
-
-Many = TypeVar("Many", bound=Step)
-
-
-def _ends(steps: Sequence[Many], hand: Callable[[Sequence[Many]], list[str]]) -> Iterator[Outcome]:
-    """`hand` carries out all of them, and answers what went wrong with each. Where it raises what nobody expects, it
-    does so for one of them alone: what it has done already, it does again."""
-
-    def carried_out(numbers: Sequence[int]) -> dict[int, str]:
-        some = [steps[number] for number in numbers]
-        if not some:
-            return {}
-        try:
-            wrong = hand(some)
-        except (OSError, HostError) as error:
-            wrong = [str(error).partition("\n")[0]] * len(some)
-        return dict(zip(numbers, wrong, strict=True))
-
-    ends, broken = without_broken(carried_out, range(len(steps)))
-    for number, step in enumerate(steps):
-        if found := broken.get(number):
-            yield Outcome(step, Status.FAILED, found.what, found)
-        else:
-            because = ends[number]
-            yield Outcome(step, Status.FAILED, because) if because else Outcome(step, Status.DONE)
-
-
-def _in_shares(hand: Executor, broken: dict[str, Step], steps: Sequence[Step]) -> Iterator[Outcome]:
+def _in_shares(kernel: Kernel, broken: _Broken, steps: Sequence[Step]) -> Iterator[Outcome]:
     count = fork.worker_count(len(steps), least=WORTH_A_PROCESS)
     if count == 1:
-        yield from _in_order(hand, broken, steps)
+        yield from _in_order(kernel, broken, steps)
         return
-    parts = _by_account(steps, count)
-    for part, ends in zip(parts, fork.map_forked(partial(_not_done, hand, broken), parts), strict=True):
-        for number, step in enumerate(part):
+    shares = _by_account(steps, count)
+    for share, ends in zip(shares, fork.map_forked(partial(_not_done, kernel, broken), shares), strict=True):
+        for number, step in enumerate(share):
             if number in ends:
-                ending, because, found = ends[number]
-                if found and (account := step.owner):
+                status, reason, raised = ends[number]
+                if raised and (account := step.owner):
                     broken[account] = step
-                yield Outcome(step, Status(ending), because, Trouble(*found) if found else None)
+                yield Outcome(step, Status(status), reason, Trouble(*raised) if raised else None)
             else:
                 yield Outcome(step, Status.DONE)
 
 
 def _by_account(steps: Sequence[Step], count: int) -> list[list[Step]]:
-    """The steps in so many parts of about the same size, those of an account in one and in order."""
-    some = sorted(step.owner for step in steps[::PICKED])
-    borders = [some[len(some) * part // count] for part in range(1, count)]
-    parts: list[list[Step]] = [[] for _ in range(count)]
+    """The steps in so many shares of about the same size, those of an account in one share and in order."""
+    owners = sorted(step.owner for step in steps[::SAMPLING])
+    borders = [owners[len(owners) * number // count] for number in range(1, count)]
+    shares: list[list[Step]] = [[] for _ in range(count)]
     for step in steps:
-        parts[bisect(borders, step.owner)].append(step)
-    return parts
+        shares[bisect(borders, step.owner)].append(step)
+    return shares
 
 
-def _not_done(hand: Executor, broken: dict[str, Step], steps: Iterable[Step]) -> dict[int, _NotDone]:
-    """Carry out steps; how those ended that are not simply done, by their number, as marshal knows it."""
-    ends = enumerate(_in_order(hand, broken, steps))
-    return {number: _plain(end) for number, end in ends if end.status is not Status.DONE}
+def _not_done(kernel: Kernel, broken: _Broken, steps: Iterable[Step]) -> dict[int, _NotDone]:
+    """Carry out steps; how those ended that are not simply done, by their number."""
+    outcomes = enumerate(_in_order(kernel, broken, steps))
+    return {number: _plain(outcome) for number, outcome in outcomes if outcome.status is not Status.DONE}
 
 
-def _plain(end: Outcome) -> _NotDone:
-    return str(end.status), end.reason, (*end.trouble,) if end.trouble else ()
+def _plain(outcome: Outcome) -> _NotDone:
+    return str(outcome.status), outcome.reason, (*outcome.trouble,) if outcome.trouble else ()
 
 
-def _in_order(hand: Executor, broken: dict[str, Step], steps: Iterable[Step]) -> Iterator[Outcome]:
-    """`broken` tells what could not be made ready, by account; it grows."""
+def _in_order(kernel: Kernel, broken: _Broken, steps: Iterable[Step]) -> Iterator[Outcome]:
+    """Carry out the steps one by one. `broken` grows by the accounts whose cgroups could not be made ready."""
     for step in steps:
         if broken and (before := broken.get(step.owner)):
             yield Outcome(step, Status.SKIPPED, f"could not {before}")
             continue
         try:
-            hand(step)
+            _carry_out(kernel, step)
             outcome = Outcome(step, Status.DONE)
         except (OSError, HostError, pidfd.ProcessChanged, StillInUse) as error:
-            outcome = _other_end(step, error)
+            outcome = _outcome_of(step, error)
             if (
                 outcome.status is Status.FAILED
                 and isinstance(step, CreateCgroup | EnableControllers)
                 and (account := step.owner)
             ):
                 broken[account] = step
-        except Exception as error:  # noqa: BLE001  (it costs the account alone: who knows what it would do next)
-            found = trouble(error)
-            outcome = Outcome(step, Status.FAILED, found.what, found)
+        except Exception as error:  # noqa: BLE001  (a bug costs the account alone: nothing more is done to it)
+            raised = trouble(error)
+            outcome = Outcome(step, Status.FAILED, raised.what, raised)
             if account := step.owner:
                 broken[account] = step
         yield outcome
 
 
-def _other_end(step: Step, error: Exception) -> Outcome:
+def _carry_out(kernel: Kernel, step: Step) -> None:
+    if isinstance(step, CgroupStep):
+        apply_cgroup_step(kernel.cgroups, step)
+    elif isinstance(step, DoorStep):
+        apply_door_step(_open(kernel.doors, "doors"), step)
+    elif isinstance(step, ServiceStep):
+        apply_service_step(kernel.cgroups, _open(kernel.records, "records of services"), step)
+    elif isinstance(step, BatchStep):
+        raise HostError(f"steps of this kind are carried out together: {step}")
+    else:
+        assert_never(step)
+
+
+def _outcome_of(step: Step, error: Exception) -> Outcome:
     match error:
         case ProcessLookupError() | pidfd.ProcessChanged():
             return Outcome(step, Status.GONE)
@@ -250,40 +177,6 @@ def _other_end(step: Step, error: Exception) -> Outcome:
         case OSError():
             return Outcome(step, Status.FAILED, _explained(step, error))
     return Outcome(step, Status.FAILED, str(error))
-
-
-def _carry_out(kernel: Kernel, step: Step) -> None:
-    cgroups, doors, records = kernel.cgroups, kernel.doors, kernel.records
-    match step:
-        case SetKnob(path, knob, value, was) if knob != "cpu.weight" or tree.inside(path):
-            for text in kernel_writes(knob, value, was):
-                cgroups.write(path, knob, text)
-        case SetKnob(path, _, value):
-            systemd.set_cpu_weight(os.path.basename(path), value)
-        case CreateCgroup(path, mode):
-            cgroups.create(path, mode)
-        case EnableControllers(path, controllers):
-            cgroups.write(path, "cgroup.subtree_control", " ".join(f"+{name}" for name in controllers))
-        case LowerMemory():
-            lower_memory(cgroups, step)
-        case MoveProcess(process, tree.NOWHERE):
-            refused_logins.end(process)
-        case MoveProcess(process, to):
-            pidfd.move(cgroups, process, to)
-        case EndRevoked(path, uid):
-            end_of_uid(cgroups, path, uid)
-        case RemoveCgroup(path):
-            cgroups.remove(path)
-        case SetDoor(name, target) if doors:
-            doors.set(name, target)
-        case RemoveDoor(name) if doors:
-            doors.remove(name)
-        case CompleteDoors() if doors:
-            doors.complete()
-        case _ if isinstance(step, ServiceStep) and records:
-            apply_service_step(cgroups, records, step)
-        case _:
-            raise HostError("no doors are kept here")
 
 
 def _explained(step: Step, error: OSError) -> str:

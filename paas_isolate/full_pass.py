@@ -5,17 +5,19 @@ is to outlive the pass is remembered. Cron, the commands and the daemon do the s
 from collections.abc import Callable
 from typing import Any
 
-from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.changes.quotas import applied_after
 from paas_isolate.changes.removal import Removals
+from paas_isolate.compare import EVERYTHING, Comparison, Scope
 from paas_isolate.errors import Complaint
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
+from paas_isolate.linux.cgroup.location import make_tree
 from paas_isolate.linux.services.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.reconcile import EVERYTHING, Comparison, Report, Scope, reconcile
+from paas_isolate.model.outcome import Outcome, Status
+from paas_isolate.reconcile import Report, reconcile
 from paas_isolate.source import decisions
 
 
@@ -34,6 +36,7 @@ def full_pass(
     fleet = installation.fleet(remember=True)
     if fleet.host.network:
         _remember_network(installation, True)
+    make_tree(fleet.host.tree)
     with installation.open(fleet, scope=scope) as reconciler:
         report = reconcile(reconciler, hear)
     fleet = fleet.with_broken(report.broken)

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from paas_isolate.changes.supervision import scaled
+from paas_isolate.compare import EVERYTHING, Reconciler, Scope
 from paas_isolate.errors import HostError, PaasError
 from paas_isolate.linux.cgroup.location import TreeLocation, find_tree
 from paas_isolate.linux.cgroup.tree import CgroupTree
@@ -20,12 +21,12 @@ from paas_isolate.linux.system.machine import machine
 from paas_isolate.linux.system.users import HostUsers
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, NetworkConfig
+from paas_isolate.model.identity import distinct
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import CONTROLLERS
 from paas_isolate.model.network import NetworkPort, Pools
 from paas_isolate.model.quota import QuotaPort
 from paas_isolate.model.view import NamespacePort
-from paas_isolate.reconcile import EVERYTHING, Reconciler, Scope
 from paas_isolate.source import decisions
 from paas_isolate.source.applied_quotas import AppliedQuotas
 from paas_isolate.source.decisions import Decisions
@@ -112,12 +113,9 @@ class Installation(NamedTuple):
 
     def _keeps(self, fleet: Fleet) -> bool:
         """Whether there is a service that paas-isolate runs, or ran."""
-        bought = {
-            id(account.services): account.services for account in fleet.accounts.values()
-        }  # thousands share a few
-        return any(service.work.run for its in bought.values() for service in its) or os.path.isdir(
-            self.records.directory
-        )
+        services = distinct(account.services for account in fleet.accounts.values())
+        runs = any(service.work.run for each in services for service in each)
+        return runs or os.path.isdir(self.records.directory)
 
     def _network(self, fleet: Fleet, location: TreeLocation) -> NetworkPort:
         from paas_isolate.linux.bpf.gate.gate import attach_points

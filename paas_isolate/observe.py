@@ -1,4 +1,4 @@
-"""Kernel -> World: every cgroup of the tree with its knobs, and every process of a customer's uid."""
+"""Kernel -> ObservedWorld: every cgroup of the tree with its knobs, and every process of a customer's uid."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -17,11 +17,12 @@ from paas_isolate.linux.process.commands import CommandKey, CommandReader
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.identity import IdentityCache
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.network import Network
 from paas_isolate.model.quota import QuotaPort, Quotas
 from paas_isolate.model.view import Views
-from paas_isolate.model.world import Knobs, Process, World
+from paas_isolate.model.world import Knobs, ObservedWorld, Process
 
 Broken = dict[str, Trouble]
 Part = TypeVar("Part")
@@ -36,9 +37,9 @@ def observe(
     kernel: Kernel,
     fleet: Fleet,
     *,
-    since: tuple[World, Collection[str]] | None = None,
+    since: tuple[ObservedWorld, Collection[str]] | None = None,
     broken: Broken | None = None,
-) -> World:
+) -> ObservedWorld:
     """Look at everything once.
 
     `since` is an earlier look of the same run with the account directories that were worked on after it: of the
@@ -53,7 +54,7 @@ def observe(
         _observe_all(seen, fleet, kernel.weight_cgroup, None)
     places = Placement(fleet)
     processes = tuple(_processes(cgroups, places, seen.members, procfs.effective_uids(), broken))
-    return World(
+    return ObservedWorld(
         seen.cgroups,
         with_commands(places, processes, kernel.commands or CommandReader()),
         seen.members,
@@ -83,12 +84,12 @@ def _quotas(port: QuotaPort, quotas: Quotas, broken: Broken) -> Quotas:
     return seen
 
 
-def observe_account(kernel: Kernel, account: Account, places: Placement, uids: Collection[int] = ()) -> World:
+def observe_account(kernel: Kernel, account: Account, places: Placement, uids: Collection[int] = ()) -> ObservedWorld:
     """Look at the cgroups of one account and the processes there, and at those of `uids` wherever they are."""
     cgroups = kernel.cgroups
     seen = _Observation(cgroups, {})
     inner, leaves = _names(cgroups)
-    _observe_account(seen, inner, leaves, account, {})
+    _observe_account(seen, inner, leaves, account, IdentityCache())
     path = tree.account(account.directory)
     if cgroups.subdirectories(path) != len(seen.cgroups) - 1:
         for other in _below(cgroups, path, seen.cgroups.copy()):
@@ -97,7 +98,7 @@ def observe_account(kernel: Kernel, account: Account, places: Placement, uids: C
     around = {*there, *(pair for pair in procfs.effective_uids() if pair[1] in uids)} if uids else there
     ran = runs(cgroups, kernel.records, seen.members, seen.cgroups) if kernel.records else {}
     processes = tuple(_processes(cgroups, places, seen.members, around))
-    return World(
+    return ObservedWorld(
         seen.cgroups, with_commands(places, processes, kernel.commands or CommandReader()), seen.members, runs=ran
     )
 
@@ -125,7 +126,7 @@ class _Observation:
 
 
 def _observe_all(
-    seen: _Observation, fleet: Fleet, weight_cgroup: str, since: tuple[World, Collection[str]] | None
+    seen: _Observation, fleet: Fleet, weight_cgroup: str, since: tuple[ObservedWorld, Collection[str]] | None
 ) -> bool:
     """Whether there are as many cgroups as the kernel counts."""
     inner, leaves = _names(seen.tree)
@@ -152,7 +153,7 @@ def _observe_all(
     return below == len(seen.cgroups) - above
 
 
-def _take_over(seen: _Observation, fleet: Fleet, before: World, touched: Collection[str]) -> list[Account]:
+def _take_over(seen: _Observation, fleet: Fleet, before: ObservedWorld, touched: Collection[str]) -> list[Account]:
     """What an earlier look saw of the accounts that nothing was done to since; the others are the answer."""
     old = {account.directory for account in fleet.accounts.values()}.difference(touched)
     seen.cgroups.update({path: before.cgroups[path] for path in tree.within(before.cgroups, old)})
@@ -165,7 +166,7 @@ def _observe_accounts(
 ) -> tuple[dict[str, Knobs], dict[str, tuple[int, ...]], dict[str, tuple[str, str, str]]]:
     """What is seen, and what was raised, as marshal knows it."""
     seen = _Observation(cgroups, {})
-    ends: dict[int, list[str]] = {}  # by identity: who bought a plan as it is shares its services
+    ends = IdentityCache[list[str]]()
     for account in accounts:
         try:
             _observe_account(seen, inner, leaves, account, ends)
@@ -175,13 +176,17 @@ def _observe_accounts(
 
 
 def _observe_account(
-    seen: _Observation, inner: tuple[str, ...], leaves: tuple[str, ...], account: Account, ends: dict[int, list[str]]
+    seen: _Observation,
+    inner: tuple[str, ...],
+    leaves: tuple[str, ...],
+    account: Account,
+    ends: IdentityCache[list[str]],
 ) -> None:
     path, services = tree.account(account.directory), account.services
     if seen.observe(path, inner):
-        below = ends.get(id(services))
+        below = ends.get(services)
         if below is None:
-            below = ends[id(services)] = [f"/{leaf.name}" for leaf in knob_compiler.leaves(services)]
+            below = ends.set([f"/{leaf.name}" for leaf in knob_compiler.leaves(services)], services)
         for end in below:
             seen.observe(path + end, leaves)
 

@@ -13,7 +13,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.knobs import DEFAULTS, FREEZE
 from paas_isolate.model.quota import BLOCK, QuotaUsage
-from paas_isolate.model.world import Knobs, World
+from paas_isolate.model.world import Knobs, ObservedWorld
 from paas_isolate.units import format_size
 
 
@@ -134,7 +134,7 @@ def usage(cgroups: CgroupTree, path: str) -> Usage:
     )
 
 
-def processes_in_old_view(fleet: Fleet, observed: World, only: str = "") -> dict[str, list[int]]:
+def processes_in_old_view(fleet: Fleet, observed: ObservedWorld, only: str = "") -> dict[str, list[int]]:
     """By account directory, its customers' processes that are in another mount namespace than the account's view: begun
     before it was made or changed, by what passes no session of PAM, or in one that they have made for themselves."""
     found: dict[str, list[int]] = {}

@@ -1,4 +1,4 @@
-"""What the fleet should look like in the kernel: the desired World, from what was sold."""
+"""What the fleet should look like in the kernel: the desired DesiredWorld, from what was sold."""
 
 from collections.abc import Collection, Iterator
 
@@ -16,7 +16,7 @@ from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, Limit
 from paas_isolate.model.limits import Percent
 from paas_isolate.model.machine import Machine
 from paas_isolate.model.view import Views
-from paas_isolate.model.world import Knobs, World
+from paas_isolate.model.world import DesiredWorld, Knobs, ObservedWorld
 
 
 def desired_static(
@@ -26,7 +26,7 @@ def desired_static(
     weight_cgroup: str = tree.ROOT,
     with_doors: bool = True,
     with_views: bool = True,
-) -> World:
+) -> DesiredWorld:
     """The cgroups and doors that were sold, whatever there is now: the same at every look of a run.
 
     `device_of` answers the device of a path for io.max (`8:0`). `weight_cgroup` is the cgroup whose cpu.weight sets all
@@ -46,7 +46,7 @@ def desired_static(
         if path in cgroups:
             cgroups[path] = {**cgroups[path], FREEZE: "1"}
     doors = desired_doors(fleet, frozen) if with_doors else {}
-    return World(
+    return DesiredWorld(
         cgroups,
         unmet=unmet,
         doors=doors,
@@ -57,8 +57,13 @@ def desired_static(
 
 
 def desired_state(
-    fleet: Fleet, static: World, observed: World, *, staying: Collection[str] = (), places: Placement | None = None
-) -> World:
+    fleet: Fleet,
+    static: DesiredWorld,
+    observed: ObservedWorld,
+    *,
+    staying: Collection[str] = (),
+    places: Placement | None = None,
+) -> DesiredWorld:
     """What was sold, with what must stay, and the processes that should be elsewhere. `staying` are account
     directories that no spec names and that must not be removed yet; `places` are of all accounts, where `fleet` is
     a part of them."""
@@ -87,7 +92,7 @@ def desired_state(
     views = preserved_views(static.views, observed.views, staying)
     unmet = {**static.unmet, **refused, **unmet_quotas(observed.quotas)}
     quotas = quotas_now(static.quotas, observed.quotas, staying)
-    return World(
+    return DesiredWorld(
         cgroups,
         elsewhere,
         unmet=unmet,
@@ -100,7 +105,7 @@ def desired_state(
     )
 
 
-def _revoked(fleet: Fleet, observed: World) -> Iterator[tuple[str, int]]:
+def _revoked(fleet: Fleet, observed: ObservedWorld) -> Iterator[tuple[str, int]]:
     for process in observed.processes:
         if process.uid in fleet.revoked.get(tree.directory_of(process.cgroup), ()):
             yield process.cgroup, process.uid

@@ -8,6 +8,7 @@ from paas_isolate.changes.order import rank
 from paas_isolate.changes.quotas import quota_steps
 from paas_isolate.changes.service_steps import service_steps
 from paas_isolate.changes.views import view_steps
+from paas_isolate.model.identity import IdentityCache
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL, amount
 from paas_isolate.model.steps import Changes, Step
 from paas_isolate.model.steps.cgroup import (
@@ -19,19 +20,19 @@ from paas_isolate.model.steps.cgroup import (
     RemoveCgroup,
     SetKnob,
 )
-from paas_isolate.model.world import Knobs, World
+from paas_isolate.model.world import DesiredWorld, Knobs, ObservedWorld
 
 
-def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
+def diff(desired: DesiredWorld, observed: ObservedWorld, now: float = 0.0) -> Changes:
     """What to do so that `observed` becomes `desired`. `()` when they agree. `now` is in seconds since the epoch, for
     services that were asked to end.
 
-    `desired.processes` are the ones that should be elsewhere, told with the place where they should be.
+    `desired.moves` are the ones that should be elsewhere, told with the place where they should be.
     """
     steps: list[Step] = []
     have = observed.cgroups
     alive = observed.populated()
-    agreed: set[tuple[int, int]] = set()  # by identity: thousands of cgroups share a few mappings
+    agreed = IdentityCache[bool]()  # thousands of cgroups share a few mappings
     known = 0
     for path, knobs in desired.cgroups.items():
         found = have.get(path)
@@ -40,19 +41,19 @@ def diff(desired: World, observed: World, now: float = 0.0) -> Changes:
             steps += _settings(path, knobs)
             continue
         known += 1
-        if (pair := (id(knobs), id(found))) not in agreed:
-            mends = _mends(path, knobs, found, alive) if found != knobs else []
-            steps += mends
-            if not mends:
-                agreed.add(pair)
+        if not agreed.get(knobs, found):
+            repairs = _repairs(path, knobs, found, alive) if found != knobs else []
+            steps += repairs
+            if not repairs:
+                agreed.set(True, knobs, found)
     steps += door_steps(desired.doors, observed.doors)
     steps += view_steps(desired.views, observed.views, desired.cgroups)
     steps += quota_steps(desired.quotas, observed.quotas)
     steps += network_steps(desired.network, observed.network)
     if known < len(have):
         steps += [RemoveCgroup(path) for path in have if path not in desired.cgroups]
-    there = {process.pid: process for process in observed.processes} if desired.processes else {}
-    steps += [MoveProcess(there[process.pid], process.cgroup) for process in desired.processes]
+    there = {process.pid: process for process in observed.processes} if desired.moves else {}
+    steps += [MoveProcess(there[process.pid], process.cgroup) for process in desired.moves]
     steps += [EndRevoked(path, uid) for path, uid in desired.revoked]
     if observed.runs or desired.services.patience:
         steps += service_steps(desired.services, observed, now)
@@ -73,7 +74,7 @@ def _settings(path: str, knobs: Knobs) -> list[Step]:
     return steps
 
 
-def _mends(path: str, knobs: Knobs, found: Knobs, alive: Set[str]) -> list[Step]:
+def _repairs(path: str, knobs: Knobs, found: Knobs, alive: Set[str]) -> list[Step]:
     steps: list[Step] = []
     for knob, value in knobs.items():
         was = found.get(knob)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from paas_isolate.errors import HostError
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Account, Service
+from paas_isolate.model.identity import IdentityCache
 from paas_isolate.model.knobs import SUBTREE_CONTROL, LimitContext, effective_memory, knobs
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
@@ -52,19 +53,16 @@ class KnobCompiler:
         self._machine = machine
         self._control = control
         self._device_of = device_of
-        self._bundles: dict[tuple[int, int], _Bundle] = {}
+        self._bundles = IdentityCache[_Bundle]()
         self._known: dict[object, Knobs] = {}
 
     def knobs(self, account: Account, unmet: dict[str, str]) -> tuple[tuple[str, Knobs], ...]:
         """Of each cgroup of an account, by what follows the account's own path. What lies on no disk is noted in
         `unmet`, by cgroup."""
-        what = (
-            id(account.limits),
-            id(account.services),
-        )  # the fleet keeps them; who bought a plan as it is shares its own
-        bundle = self._bundles.get(what)
+        bundle = self._bundles.get(account.limits, account.services)
         if bundle is None:
-            bundle = self._bundles[what] = _Bundle(account.limits, account.services)
+            bundle = _Bundle(account.limits, account.services)
+            self._bundles.set(bundle, account.limits, account.services)
         disks = tuple([self._disk(account, *part, unmet) for part in bundle.rated.items()]) if bundle.rated else ()
         if (found := bundle.known.get(disks)) is None:
             found = bundle.known[disks] = self._all_of(bundle, dict(zip(bundle.rated, disks, strict=True)))

@@ -8,7 +8,7 @@ from paas_isolate.changes.placement import Placement
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.view import Views
-from paas_isolate.model.world import Process, World
+from paas_isolate.model.world import ObservedWorld, Process
 
 Value = TypeVar("Value")
 
@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 class Parts:
     """Of the network and of quotas no part is an account's alone: they are in none."""
 
-    def __init__(self, observed: World, fleet: Fleet) -> None:
+    def __init__(self, observed: ObservedWorld, fleet: Fleet) -> None:
         places = Placement(fleet)
         self._cgroups = _by_directory(observed.cgroups)
         self._members = _by_directory(observed.members)
@@ -30,9 +30,9 @@ class Parts:
             account = places.account_of(process.uid)
             self._processes[account.directory if account else tree.directory_of(process.cgroup)].append(process)
 
-    def of(self, directories: Iterable[str]) -> World:
+    def of(self, directories: Iterable[str]) -> ObservedWorld:
         some = (*directories, "")
-        return World(
+        return ObservedWorld(
             _together(self._cgroups, some),
             tuple(process for it in some for process in self._processes.get(it, ())),
             _together(self._members, some),

@@ -8,6 +8,7 @@ from functools import cached_property
 from paas_isolate.changes.knob_compiler import leaves
 from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Account, Fleet, Match, Service
+from paas_isolate.model.identity import distinct
 from paas_isolate.model.left import compiled
 from paas_isolate.model.world import Process
 from paas_isolate.text import abbreviated
@@ -107,10 +108,7 @@ class Placement:
 
     def programs_count(self) -> bool:
         """Whether a process may belong elsewhere for having become another program."""
-        each = {
-            id(account.services): account for account in self._directories.values()
-        }  # who bought a plan as it is shares its own
-        return any(map(has_program_rules, each.values()))
+        return any(map(has_program_rules, distinct(account.services for account in self._directories.values())))
 
     def _without_account(self, process: Process) -> str:
         """It stays where it is, with the limits that it has there, until it ends: nobody gets out of an account by
@@ -142,8 +140,9 @@ class Placement:
         return next((rule.service for rule in rules if rule.fits(process)), "")
 
 
-def has_program_rules(account: Account) -> bool:
-    return any(service.match.program or service.match.command for service in account.services)
+def has_program_rules(services: tuple[Service, ...]) -> bool:
+    """Whether a rule of these services names a program or a command line."""
+    return any(service.match.program or service.match.command for service in services)
 
 
 class _Rule:

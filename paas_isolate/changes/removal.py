@@ -7,7 +7,7 @@ from typing import NamedTuple
 from paas_isolate.changes.quotas import accounts_with_quota
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.model.world import World
+from paas_isolate.model.world import ObservedWorld
 from paas_isolate.text import abbreviated
 
 MASS_SHARE = 0.05
@@ -26,7 +26,7 @@ class Removals(NamedTuple):
     blocked: str = ""
 
 
-def removals(fleet: Fleet, observed: World, *, known: Collection[str] = (), meant: bool = False) -> Removals:
+def removals(fleet: Fleet, observed: ObservedWorld, *, known: Collection[str] = (), meant: bool = False) -> Removals:
     """`known` are directories that an earlier run has accepted; `meant` says that a person confirmed."""
     there = tree.directories(observed.cgroups) | accounts_with_quota(
         observed.quotas
@@ -48,7 +48,7 @@ def _suspicious(new: int, there: int) -> str:
     return f"{new} of {there} accounts would be removed at once; confirm with: paas-isolate reconcile --remove"
 
 
-def _alive(observed: World, directories: Collection[str]) -> dict[str, list[int]]:
+def _alive(observed: ObservedWorld, directories: Collection[str]) -> dict[str, list[int]]:
     alive: dict[str, list[int]] = {}
     for path, pids in observed.members.items():
         if (directory := tree.directory_of(path)) in directories:

@@ -15,10 +15,10 @@ from paas_isolate.model.steps.service import (
     Start,
     Stop,
 )
-from paas_isolate.model.world import World
+from paas_isolate.model.world import ObservedWorld
 
 
-def service_steps(wish: DesiredServices, observed: World, now: float) -> Iterator[Step]:
+def service_steps(wish: DesiredServices, observed: ObservedWorld, now: float) -> Iterator[Step]:
     for leaf in sorted(observed.runs.keys() | wish.run.keys()):
         if leaf in wish.jobs and (last := observed.runs.get(leaf)) and last.is_news and last.result:
             yield SaveResult(leaf, last.result)

@@ -11,6 +11,7 @@ from paas_isolate.changes.origin import OriginReason
 from paas_isolate.changes.placement import Placement
 from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json
+from paas_isolate.compare import compare
 from paas_isolate.errors import Trouble, without_broken
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, unknown
@@ -18,7 +19,6 @@ from paas_isolate.linux.process import procfs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import Process
-from paas_isolate.reconcile import compare
 
 TITLES = ("PID", "USER", "PROGRAM", "WAY", "WHY", "IS IN", "BELONGS IN")
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from paas_isolate.apply import Outcome, Status, apply
+from paas_isolate.apply import apply
 from paas_isolate.cli import output
 from paas_isolate.errors import BusyError, PaasError, in_words
 from paas_isolate.installation import Installation
@@ -17,6 +17,7 @@ from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import FREEZE
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.steps.cgroup import SetKnob
 from paas_isolate.model.steps.door import SetDoor
 from paas_isolate.model.world import COMPLETE

@@ -5,14 +5,15 @@ from collections.abc import Iterable
 
 import click
 
-from paas_isolate.apply import Outcome
 from paas_isolate.cli import output
+from paas_isolate.compare import Scope
 from paas_isolate.errors import PaasError
 from paas_isolate.installation import Installation, account_of, need_root, no_such
 from paas_isolate.linux.services.launch import installed
 from paas_isolate.linux.system.users import HostUsers
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
-from paas_isolate.reconcile import Scope, reconcile
+from paas_isolate.model.outcome import Outcome
+from paas_isolate.reconcile import reconcile
 from paas_isolate.source import decisions
 
 LAUNCHERS = ("/usr/local/sbin/paas-enter", "/usr/sbin/paas-enter")

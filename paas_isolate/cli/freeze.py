@@ -2,10 +2,10 @@
 
 import click
 
-from paas_isolate.apply import Status
 from paas_isolate.changes.jobs import jobs_of
 from paas_isolate.cli import output
 from paas_isolate.cli.emergency import WAIT, Emergency
+from paas_isolate.compare import Scope
 from paas_isolate.errors import HostError
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, directory_of, need_root, no_such
@@ -13,7 +13,8 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.reconcile import Scope, reconcile
+from paas_isolate.model.outcome import Status
+from paas_isolate.reconcile import reconcile
 from paas_isolate.source.notes import HELD
 from paas_isolate.terminate import terminate
 

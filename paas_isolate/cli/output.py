@@ -7,9 +7,9 @@ Imports what it says things with only when it says them: the run of every minute
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from paas_isolate.apply import Outcome, Status
 from paas_isolate.errors import Trouble
 from paas_isolate.model.account import Fleet
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.text import escaped
 
 _NAMED = 10

@@ -6,10 +6,10 @@ from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json, only_account
 from paas_isolate.cli.run import RunOptions, tell_late, tell_unmet, tell_waiting
 from paas_isolate.cli.run import reconcile as run
+from paas_isolate.compare import Scope, compare
 from paas_isolate.exits import Exit
 from paas_isolate.full_pass import circumstances
 from paas_isolate.installation import Installation
-from paas_isolate.reconcile import Scope, compare
 
 
 @click.command()

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from paas_isolate.apply import Outcome, Status
 from paas_isolate.cli import output
 from paas_isolate.cli.run import tell, tell_outcome
 from paas_isolate.errors import Trouble
 from paas_isolate.model.account import Fleet
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.reconcile import Report
 
 

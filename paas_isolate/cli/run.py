@@ -5,16 +5,17 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import NamedTuple
 
-from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.removal import Removals
 from paas_isolate.cli import output
+from paas_isolate.compare import Scope
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.exits import Exit, exit_of
 from paas_isolate.full_pass import complaints, exit_after, full_pass, report_data
 from paas_isolate.installation import Installation
 from paas_isolate.model.account import Fleet
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.steps.service import Kill
-from paas_isolate.reconcile import Report, Scope
+from paas_isolate.reconcile import Report
 from paas_isolate.source import decisions
 from paas_isolate.text import counted
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection
 
 import click
 
-from paas_isolate.apply import Status
 from paas_isolate.changes.knob_compiler import replicas
 from paas_isolate.cli import output
 from paas_isolate.cli.emergency import Emergency
+from paas_isolate.compare import Reconciler, Scope
 from paas_isolate.errors import PaasError
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, account_of, directory_of, need_root, no_such
@@ -17,7 +17,8 @@ from paas_isolate.linux.services import log_tail
 from paas_isolate.linux.system.users import HostUsers
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, Service
-from paas_isolate.reconcile import Reconciler, Scope, reconcile
+from paas_isolate.model.outcome import Status
+from paas_isolate.reconcile import reconcile
 from paas_isolate.source.decisions import Decisions
 from paas_isolate.source.notes import STOPPED
 from paas_isolate.terminate import terminate

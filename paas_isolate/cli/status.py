@@ -10,6 +10,7 @@ from paas_isolate.changes.knob_compiler import leaves
 from paas_isolate.changes.quotas import waiting
 from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json
+from paas_isolate.compare import Comparison, Reconciler, Scope, compare
 from paas_isolate.errors import Trouble, trouble, without_broken
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
@@ -18,7 +19,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.world import Knobs
-from paas_isolate.reconcile import Comparison, Reconciler, Scope, compare, conditions
+from paas_isolate.service_state import conditions
 from paas_isolate.text import abbreviated
 from paas_isolate.units import format_cpu, format_size
 from paas_isolate.usage import CgroupStatus, disk_uses, processes_in_old_view, usage
@@ -64,15 +65,15 @@ def status(installation: Installation, account: str, as_json: bool) -> int:
 
 
 def _conditions(reconciler: Reconciler, seen: Comparison, broken: dict[str, Trouble]) -> Mapping[str, Condition]:
-    def of(names: Sequence[str]) -> Mapping[str, Condition]:
-        some = reconciler.intent.fleet._replace(
-            accounts={name: reconciler.intent.fleet.accounts[name] for name in names}
-        )
-        return conditions(reconciler.with_fleet(some), seen.observed.runs)
+    kernel, intent = reconciler.kernel, reconciler.intent
 
-    found, wrong = without_broken(of, tuple(reconciler.intent.fleet.accounts))
-    broken.update(wrong)
-    return found
+    def of(names: Sequence[str]) -> Mapping[str, Condition]:
+        accounts = {name: intent.fleet.accounts[name] for name in names}
+        return conditions(kernel, intent._replace(fleet=intent.fleet._replace(accounts=accounts)), seen.observed.runs)
+
+    by_leaf, raised = without_broken(of, tuple(intent.fleet.accounts))
+    broken.update(raised)
+    return by_leaf
 
 
 def _told(path: str, service: Condition, fleet: Fleet, account: str) -> tuple[str, str] | None:

@@ -1,52 +1,56 @@
-"""One account's turn of the reconciler: look, compare, mend, look again, where nobody else is concerned."""
+"""A pass over one account: look, compare, carry out, look again. No other account is looked at."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paas_isolate.apply import Outcome, apply
+from paas_isolate.apply import apply
 from paas_isolate.changes.desired import desired_state
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.doors import desired_doors
 from paas_isolate.changes.placement import Placement
+from paas_isolate.compare import Reconciler, desired_world
 from paas_isolate.linux.cgroup.tree import PROCS
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.network import Network
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.quota import Quotas
 from paas_isolate.model.run import Run
-from paas_isolate.model.steps import Step
+from paas_isolate.model.steps import Changes
 from paas_isolate.model.view import Views
-from paas_isolate.model.world import COMPLETE, World
+from paas_isolate.model.world import COMPLETE, DesiredWorld
 from paas_isolate.observe import observe_account
-from paas_isolate.reconcile import ROUNDS, Reconciler, desired_intent, desired_services_now, managed_services_of
+from paas_isolate.rounds import run_rounds
+from paas_isolate.service_state import services_now, services_to_manage
 
 
 class AccountChange(NamedTuple):
     """An account as it was, None where it is new, and as it is to be."""
 
     before: Account | None
-    sold: Account
+    account: Account
 
     def changes_network(self, *, names: bool) -> bool:
         """Whether anything changes in the network, which is seen as a whole; `names`: services have names there."""
         if self.before is None:
-            return bool(self.sold.addresses)
-        return _wired(self.before, names=names) != _wired(self.sold, names=names)
+            return bool(self.account.addresses)
+        return _wired(self.before, names=names) != _wired(self.account, names=names)
 
     @property
     def changes_view_or_quota(self) -> bool:
         """Whether its view or the disk quota of a user is another: both are looked at as a whole."""
         before = _elsewhere(self.before) if self.before else (None, None)
-        return before != _elsewhere(self.sold)
+        return before != _elsewhere(self.account)
 
     @property
     def newcomers(self) -> frozenset[int]:
         """Uids whose processes may be anywhere."""
         before = self.before.uids.values() if self.before else ()
-        return frozenset(self.sold.uids.values()) - frozenset(before)
+        return frozenset(self.account.uids.values()) - frozenset(before)
 
 
 def _elsewhere(account: Account) -> tuple[object, object]:
@@ -61,7 +65,7 @@ def _wired(account: Account, *, names: bool) -> object:
         if account.suspended
         else [(service.listen, service.publish) for service in account.services if service.publish]
     )
-    named = [it.name for it in account.services] if names else []
+    named = [service.name for service in account.services] if names else []
     return account.addresses, account.uids, account.peers, account.loopback, account.egress, ports, named
 
 
@@ -75,14 +79,13 @@ def runs_of(reconciler: Reconciler, leaves: Sequence[str]) -> dict[str, Run]:
     if reconciler.kernel.records is None:
         return {}
     seen = {leaf: reconciler.kernel.cgroups.look(leaf, (PROCS,)) for leaf in leaves}
-    return runs(
-        reconciler.kernel.cgroups, reconciler.kernel.records, {leaf: it[1] for leaf, it in seen.items() if it}, leaves
-    )
+    members = {leaf: looked[1] for leaf, looked in seen.items() if looked}
+    return runs(reconciler.kernel.cgroups, reconciler.kernel.records, members, leaves)
 
 
-def account_world(reconciler: Reconciler, account: Account) -> World:
+def account_world(reconciler: Reconciler, account: Account) -> DesiredWorld:
     """What one account should be; `reconciler` is of a fleet that has no other."""
-    world = desired_intent(reconciler)
+    world = desired_world(reconciler)
     cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == account.directory}
     doors = {name: target for name, target in world.doors.items() if name != COMPLETE}
     return world._replace(cgroups=cgroups, doors=doors, network=Network(), views=Views(), quotas=Quotas())
@@ -90,7 +93,7 @@ def account_world(reconciler: Reconciler, account: Account) -> World:
 
 def can_reconcile(reconciler: Reconciler, edit: AccountChange) -> bool:
     """Whether everything around it is as a whole turn left it."""
-    account = edit.sold
+    account = edit.account
     if account.directory in reconciler.intent.removal_accepted or not reconciler.kernel.cgroups.exists(tree.USERS):
         return False
     if edit.changes_view_or_quota:
@@ -108,30 +111,39 @@ class AccountResult(NamedTuple):
 
 
 def reconcile_account(
-    reconciler: Reconciler, world: World, edit: AccountChange, places: Placement, tell: Callable[[Outcome], None]
+    reconciler: Reconciler,
+    world: DesiredWorld,
+    edit: AccountChange,
+    places: Placement,
+    report: Callable[[Outcome], None],
 ) -> AccountResult:
-    """`world` is what should be; `places` know the account as it is now."""
-    tried: set[Step] = set()
-    # not the one that says that all are there: that is no account's, and a whole turn's to say
-    doors = (frozenset(world.doors) | frozenset(_doors(reconciler, edit.before))) - {COMPLETE}
-    keep = managed_services_of(reconciler, world)[0]
-    desired = world
-    for _ in range(ROUNDS):
-        observed = observe_account(reconciler.kernel, edit.sold, places, edit.newcomers)
-        observed = observed._replace(
-            doors=reconciler.kernel.doors.observe_door(doors) if reconciler.kernel.doors else {}
-        )
+    """Bring one account to what it should be. `world` is that, `places` know the account as it is now."""
+    looks = _AccountLooks(reconciler, world, edit, places)
+    rounds = run_rounds(looks.look, partial(apply, reconciler.kernel), report)
+    return AccountResult(not rounds.last, looks.due_times)
+
+
+class _AccountLooks:
+    """The looks of a pass over one account."""
+
+    def __init__(self, reconciler: Reconciler, world: DesiredWorld, edit: AccountChange, places: Placement) -> None:
+        self._kernel, self._intent = reconciler.kernel, reconciler.intent
+        self._world, self._edit, self._places = world, edit, places
+        self._managed, _ = services_to_manage(self._kernel, self._intent, world.cgroups)
+        before = _doors(reconciler, edit.before)
+        # COMPLETE belongs to no account: a pass over all accounts sets it
+        self._doors = (frozenset(world.doors) | frozenset(before)) - {COMPLETE}
+        self.due_times: Mapping[str, float] = {}
+
+    def look(self, _: Changes) -> Changes:
+        kernel = self._kernel
+        observed = observe_account(kernel, self._edit.account, self._places, self._edit.newcomers)
+        observed = observed._replace(doors=kernel.doors.observe_door(self._doors) if kernel.doors else {})
         now = time.time()
-        desired = desired_state(reconciler.intent.fleet, world, observed, places=places)
-        desired = desired._replace(services=desired_services_now(reconciler, keep, observed, now))
-        changes = diff(desired, observed, now)
-        new = tuple(step for step in changes if step not in tried)
-        if not new:
-            return AccountResult(not changes, desired.services.due_times)
-        for outcome in apply(reconciler.kernel, new):
-            tell(outcome)
-        tried.update(new)
-    return AccountResult(False, desired.services.due_times)
+        desired = desired_state(self._intent.fleet, self._world, observed, places=self._places)
+        services = services_now(kernel, self._intent, self._managed, observed, now)
+        self.due_times = services.due_times
+        return diff(desired._replace(services=services), observed, now)
 
 
 def _doors(reconciler: Reconciler, before: Account | None) -> dict[str, str]:

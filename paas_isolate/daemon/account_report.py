@@ -6,13 +6,14 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from paas_isolate.changes.knob_compiler import leaves
+from paas_isolate.compare import Reconciler
 from paas_isolate.daemon.account_pass import restricted_to, runs_of
 from paas_isolate.daemon.control import Reply, Request
 from paas_isolate.daemon.counter_poll import counters
 from paas_isolate.daemon.limit_events import LimitEvents
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
-from paas_isolate.reconcile import Reconciler, conditions
+from paas_isolate.service_state import conditions
 from paas_isolate.usage import disk_uses, lines
 
 
@@ -36,7 +37,11 @@ def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
     fleet, account = asked.account
     with opened(restricted_to(fleet, account)) as reconciler:
         names = [leaf.name for leaf in leaves(reconciler.intent.fleet.accounts[account.name].services)]
-        found = conditions(reconciler, runs_of(reconciler, [tree.leaf(account.directory, name) for name in names]))
+        found = conditions(
+            reconciler.kernel,
+            reconciler.intent,
+            runs_of(reconciler, [tree.leaf(account.directory, name) for name in names]),
+        )
         told = lines(
             reconciler.kernel.cgroups, account.directory, names, state=_state(fleet, account), conditions=found
         )

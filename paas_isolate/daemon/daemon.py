@@ -45,11 +45,11 @@ class Daemon:
         self._known: DaemonState | None = None
         self._leaving = False
         self._well = False
-        self._fights = RepairLimits(reporter)
+        self._limits = RepairLimits(reporter)
         self.troubles = Troubles(reporter)
-        self._sweeper = StrayMover(installation, self._fights, ears.ignore, self.troubles, reporter, ears.processes)
+        self._sweeper = StrayMover(installation, self._limits, ears.ignore, self.troubles, reporter, ears.processes)
         self._servant = ServiceRunner(installation, self.troubles, reporter)
-        self._mender, self._writers = Repairer(installation, self._fights, reporter), KnobWriters(reporter)
+        self._mender, self._writers = Repairer(installation, self._limits, reporter), KnobWriters(reporter)
         self._editor = AccountEdits(installation, self._servant, lambda: self._listen(True), self._note, reporter)
         self._print: tuple[object, ...] = ()
         self._machine: tuple[object, ...] = ()
@@ -78,7 +78,7 @@ class Daemon:
             self._look_at_machine()
             with self._desk.locked(wait=PATIENCE):
                 self._hear_writers()
-                fleet, report = full_pass(self._desk, self._writers.tell, self._reporter.warning)
+                fleet, report = full_pass(self._desk, self._writers.report, self._reporter.warning)
         except (PaasError, OSError) as error:
             failure = error
             self._tell(str(error), lambda: self._reporter.failure("paas-isolate", failure))
@@ -92,7 +92,7 @@ class Daemon:
         if self._told_status != (status := f"STATUS={counted(len(fleet.accounts), 'account')}"):
             notify(status)
             self._told_status = status
-        self._well, self._fights.left_alone = not wrong, False
+        self._well, self._limits.left_alone = not wrong, False
         self._listen(self._known.places.programs_count())
         unheard = self._only(fleet)
         self._servant.wait_for_all(report.last.desired.services.due_times)
@@ -139,7 +139,7 @@ class Daemon:
         return self._interval if self._well else min(self._interval, PATIENCE)
 
     def quick_check(self) -> bool:
-        if self._known is None or self._fights.left_alone:
+        if self._known is None or self._limits.left_alone:
             return False
         try:
             return _machine() == self._machine and self._looks(self._known.fleet) == self._print

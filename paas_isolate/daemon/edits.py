@@ -42,9 +42,9 @@ class DaemonState:
         return cls(fleet, Placement(fleet), dependencies(fleet))
 
     def remember(self, edit: AccountChange) -> None:
-        self.fleet = self.fleet._replace(accounts={**self.fleet.accounts, edit.sold.name: edit.sold})
-        self.places.replace(edit.before, edit.sold)
-        self.ties = self.ties.with_peers(edit.sold.peers)
+        self.fleet = self.fleet._replace(accounts={**self.fleet.accounts, edit.account.name: edit.account})
+        self.places.replace(edit.before, edit.account)
+        self.ties = self.ties.with_peers(edit.account.peers)
 
 
 class AccountEdits:
@@ -83,17 +83,17 @@ class AccountEdits:
         try:
             with (
                 self._desk.locked(),
-                self._desk.open(restricted_to(known.fleet, edit.sold), with_network=False) as reconciler,
+                self._desk.open(restricted_to(known.fleet, edit.account), with_network=False) as reconciler,
             ):
-                world = account_world(reconciler, edit.sold)
+                world = account_world(reconciler, edit.account)
                 if world.unmet or not can_reconcile(reconciler, edit):
                     return False
                 self._remember(known, edit)
                 turned = reconcile_account(reconciler, world, edit, known.places, self._reporter.done)
                 # after it: this takes as long as all the rest, and whoever is killed before it reads the file again
-                self._desk.directory.last_good.remember(edit.sold)
+                self._desk.directory.last_good.remember(edit.account)
                 self._done(reconciler.kernel.cgroups)
-                self._servant.wait_for(edit.sold.directory, turned)
+                self._servant.wait_for(edit.account.directory, turned)
                 return turned.settled
         except (PaasError, OSError):
             return False  # the whole turn says what is wrong
@@ -104,5 +104,5 @@ class AccountEdits:
 
     def _remember(self, known: DaemonState, edit: AccountChange) -> None:
         known.remember(edit)
-        if has_program_rules(edit.sold):
+        if has_program_rules(edit.account.services):
             self._programs_count()

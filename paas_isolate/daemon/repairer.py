@@ -1,13 +1,15 @@
-"""The daemon's hands for what somebody has changed: a knob, the ruleset, an address. Told with who it was."""
+"""Repairs what was changed by hand: a knob, the ruleset, an address. The report names who changed it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
-from paas_isolate.apply import Outcome
+from paas_isolate.apply import apply
 from paas_isolate.changes.placement import Placement
+from paas_isolate.compare import Comparison, desired_world
 from paas_isolate.daemon.account_pass import restricted_to
-from paas_isolate.daemon.network import apply_network, network_changes, prepared, reinstall_ruleset, without_ruleset
-from paas_isolate.daemon.repair import apply_repairs, differing
+from paas_isolate.daemon.network import network_changes, prepared, reinstall_ruleset, without_ruleset
+from paas_isolate.daemon.repair import differing
 from paas_isolate.daemon.reporter import Reporter
 from paas_isolate.daemon.sources import writer_of
 from paas_isolate.daemon.strays import RepairLimits
@@ -15,16 +17,19 @@ from paas_isolate.errors import BusyError, HostError, PaasError
 from paas_isolate.installation import Installation
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.events.event import Event
+from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.network import PreparedRuleset
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.steps.cgroup import LowerMemory, SetKnob
-from paas_isolate.reconcile import Comparison, desired_intent
+from paas_isolate.model.world import DesiredWorld
+from paas_isolate.rounds import run_rounds
 
 
 class KnobWriters:
-    """Who has written to which cgroup since everything was looked at last, asked while they live."""
+    """Which process has written to which cgroup since the last full pass. Its name is read while it lives."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
@@ -34,7 +39,7 @@ class KnobWriters:
         if by := writer_of(heard):
             self._by[heard.place] = by
 
-    def tell(self, outcome: Outcome) -> None:
+    def report(self, outcome: Outcome) -> None:
         step = outcome.step
         self._reporter.done(outcome, self._by.get(step.path, "") if isinstance(step, SetKnob | LowerMemory) else "")
 
@@ -43,32 +48,33 @@ class KnobWriters:
 
 
 class Repairer:
-    """False is answered where all should be looked at instead."""
+    """Repairs one thing at a time. Its methods return False where a full pass should be made instead."""
 
-    def __init__(self, installation: Installation, fights: RepairLimits, reporter: Reporter) -> None:
-        self._desk, self._fights, self._reporter = installation, fights, reporter
+    def __init__(self, installation: Installation, limits: RepairLimits, reporter: Reporter) -> None:
+        self._installation, self._limits, self._reporter = installation, limits, reporter
         self._ready: PreparedRuleset | None = None
-        """What lays the ruleset of the last whole turn's fleet; an edit that is none of the network's leaves it so."""
+        """The ruleset of the last full pass; an edit that changes nothing in the network leaves it valid."""
 
     def make_ready(self, fleet: Fleet, last: Comparison) -> None:
-        """After a whole turn. Where that cannot be had, nothing is ready."""
+        """Prepare the ruleset after a full pass. Where that fails, none is ready."""
         self._ready = None
         if last.desired.network.rules is not None:
-            with self._desk.open(fleet) as reconciler, suppress(HostError):
+            with self._installation.open(fleet) as reconciler, suppress(HostError):
                 self._ready = prepared(reconciler, last)
 
     def repair_knob(self, fleet: Fleet, places: Placement, heard: Event) -> bool:
         by, directory = writer_of(heard), tree.directory_of(heard.place)
         account = places.account_in(directory)
         if directory and account is None:
-            return True  # it leaves, or is kept as it is: nothing is wanted of it
+            return True  # the account is leaving, or stays as it is: nothing is desired of it
         try:
             with (
-                self._desk.locked(),
-                self._desk.open(restricted_to(fleet, *filter(None, [account])), with_network=False) as reconciler,
+                self._installation.locked(),
+                self._installation.open(
+                    restricted_to(fleet, *filter(None, [account])), with_network=False
+                ) as reconciler,
             ):
-                steps = differing(reconciler.kernel.cgroups, desired_intent(reconciler), heard.place)
-                return steps is not None and self._put_back(reconciler.kernel.cgroups, steps, heard.place, by)
+                return self._repair_cgroup(reconciler.kernel.cgroups, desired_world(reconciler), heard.place, by)
         except BusyError:
             return False
         except (PaasError, OSError) as error:
@@ -76,17 +82,23 @@ class Repairer:
             return False
 
     def repair_network(self, fleet: Fleet, heard: Sequence[Event]) -> bool:
-        by = "; ".join(sorted({it for it in map(writer_of, heard) if it}))
+        by = "; ".join(sorted(set(filter(None, map(writer_of, heard)))))
         try:
-            with self._desk.locked(), self._desk.open(fleet) as reconciler:
+            with self._installation.locked(), self._installation.open(fleet) as reconciler:
                 gone = without_ruleset(reconciler)
-                if gone and not self._fights.may_mend(heard[0].place, by):
+                if gone and not self._limits.may_repair(heard[0].place, by):
                     return True
                 if gone:
-                    self._report(reinstall_ruleset(reconciler, self._ready), by)
-                steps = network_changes(reconciler)
-                if steps and (gone or self._fights.may_mend(heard[0].place, by)):
-                    self._report(apply_network(reconciler, steps), by)
+                    for outcome in reinstall_ruleset(reconciler, self._ready):
+                        self._reporter.outcome(outcome, by)
+
+                def look(_: Changes) -> Changes:
+                    steps = network_changes(reconciler)
+                    return steps if steps and (gone or self._limits.may_repair(heard[0].place, by)) else ()
+
+                self._run_rounds(reconciler.kernel, look, by)
+                if reconciler.kernel.network:
+                    reconciler.kernel.network.remember()
         except BusyError:
             return False
         except (PaasError, OSError) as error:
@@ -94,11 +106,18 @@ class Repairer:
             return False
         return True
 
-    def _put_back(self, cgroups: CgroupTree, steps: Changes, place: str, by: str) -> bool:
-        if steps and self._fights.may_mend(place, by):
-            self._report(apply_repairs(cgroups, steps), by)
-        return True
+    def _repair_cgroup(self, cgroups: CgroupTree, desired: DesiredWorld, place: str, by: str) -> bool:
+        """Whether the cgroup could be looked at."""
+        there = True
 
-    def _report(self, outcomes: Sequence[Outcome], by: str) -> None:
-        for outcome in outcomes:
-            self._reporter.outcome(outcome, by)
+        def look(_: Changes) -> Changes:
+            nonlocal there
+            steps = differing(cgroups, desired, place)
+            there = steps is not None
+            return steps if steps and self._limits.may_repair(place, by) else ()
+
+        self._run_rounds(Kernel(cgroups), look, by)
+        return there
+
+    def _run_rounds(self, kernel: Kernel, look: Callable[[Changes], Changes], by: str) -> None:
+        run_rounds(look, partial(apply, kernel), lambda outcome: self._reporter.outcome(outcome, by))

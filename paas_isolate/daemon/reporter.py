@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from paas_isolate.apply import Outcome
 from paas_isolate.errors import Trouble
 from paas_isolate.model.account import Fleet
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.reconcile import Report
 
 

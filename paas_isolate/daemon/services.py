@@ -4,7 +4,6 @@ orders it."""
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from paas_isolate.apply import Outcome
 from paas_isolate.changes.knob_compiler import replicas
 from paas_isolate.changes.placement import Placement
 from paas_isolate.daemon.account_pass import (
@@ -24,6 +23,7 @@ from paas_isolate.linux.process import pidfd
 from paas_isolate.linux.services.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, Service
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.run import FOREVER
 from paas_isolate.source.notes import RESTED, STOPPED
 

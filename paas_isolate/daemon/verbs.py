@@ -9,7 +9,7 @@ from functools import partial
 from click import UsageError
 
 from paas_isolate import __version__
-from paas_isolate.apply import Status
+from paas_isolate.compare import Reconciler, Scope
 from paas_isolate.daemon.account_report import me
 from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Verb
 from paas_isolate.daemon.control_server import ControlServer
@@ -26,7 +26,7 @@ from paas_isolate.installation import Installation
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.system import control_socket
 from paas_isolate.model.account import Account, Fleet, Service
-from paas_isolate.reconcile import Reconciler, Scope
+from paas_isolate.model.outcome import Status
 
 _PAUSE = 1.0
 """Seconds between two orders of a customer's."""

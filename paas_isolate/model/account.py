@@ -210,6 +210,10 @@ class Fleet(NamedTuple):
         kept = {name: f"an error of paas-isolate's own: {it.what}" for name, it in broken.items()}
         return self._replace(on_last_good={**self.on_last_good, **kept}, broken={**self.broken, **broken})
 
+    def names_by_directory(self) -> dict[str, str]:
+        """The account names, by the directory of the account's cgroup."""
+        return {account.directory: account.name for account in self.accounts.values()}
+
     def restricted_to(self, names: Collection[str]) -> "Fleet":
         """The fleet in which the other accounts are left as they are: nothing is known of what they were sold."""
         if len(names) == len(self.accounts):

@@ -128,7 +128,11 @@ class NetworkPort(Protocol):
     """The hands in the network. They are in linux/wires, which a machine without a network of ours never imports.
     `add` and `remove` answer what went wrong with each, '' where nothing did."""
 
-    def observe(self) -> Network: ...
+    def observe(self) -> Network:
+        """Reads only."""
+
+    def remember(self) -> None:
+        """Save what the last `observe` had to list; called at the end of a pass that may write."""
 
     def has_ruleset(self) -> bool:
         """Whether there is a ruleset of ours, whatever it says: a look at nothing else."""

@@ -1,4 +1,4 @@
-"""One vocabulary for wish and fact: what is desired and what is observed are both a World."""
+"""The two worlds that a pass compares: what is observed and what is desired. Both are in the kernel's normal form."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -56,29 +56,22 @@ COMPLETE = ".complete"
 """Among the doors: all are there, so who has none is no customer."""
 
 
-class World(NamedTuple):
-    """Cgroups of the tree with their knobs, where processes are, and the doors.
+class ObservedWorld(NamedTuple):
+    """What is there now.
 
-    `members` are the pids in each populated leaf, root's too (sshd's monitor sits in its customer's leaf).
-    `unmet` tells, in a desired world, of limits that no knob of this machine can keep, by cgroup.
+    `cgroups` are those of the tree, with their knobs. `processes` are those of customers' uids; how closely each was
+    looked at, Process says. `members` are the pids in each populated leaf, root's too (sshd's monitor sits in its
+    customer's leaf). `runs` are the last runs of services, by leaf.
     """
 
     cgroups: Mapping[str, Knobs] = MappingProxyType({})
     processes: tuple[Process, ...] = ()
     members: Mapping[str, tuple[int, ...]] = MappingProxyType({})
-    unmet: Mapping[str, str] = MappingProxyType({})
-    late: Mapping[str, str] = MappingProxyType({})
-    """What could not be looked at in time and is left as it was, in a desired world, by cgroup."""
     doors: Doors = MappingProxyType({})
     network: Network = Network()
-    services: DesiredServices = NO_WISH
-    """What is to run, in a desired world."""
     runs: Mapping[str, Run] = MappingProxyType({})
-    """What ran last in a leaf, in an observed one."""
     views: Views = Views()
     quotas: Quotas = Quotas()
-    revoked: frozenset[tuple[str, int]] = frozenset()
-    """In a desired world: cgroups with a uid that is another account's now; what runs there under it is to end."""
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""
@@ -88,3 +81,24 @@ class World(NamedTuple):
                 alive.add(path)
                 path = tree.parent(path)
         return frozenset(alive)
+
+
+class DesiredWorld(NamedTuple):
+    """What should be.
+
+    `moves` are processes that should be elsewhere, with the cgroup where they should be. `unmet` says which limits no
+    knob of this machine can keep, and `late` what could not be looked at in time and stays as it is; both are texts by
+    cgroup. `services` are the programs that should run. `revoked` are cgroups with a uid that is another account's now:
+    what runs there under that uid should end.
+    """
+
+    cgroups: Mapping[str, Knobs] = MappingProxyType({})
+    moves: tuple[Process, ...] = ()
+    unmet: Mapping[str, str] = MappingProxyType({})
+    late: Mapping[str, str] = MappingProxyType({})
+    doors: Doors = MappingProxyType({})
+    network: Network = Network()
+    services: DesiredServices = NO_WISH
+    views: Views = Views()
+    quotas: Quotas = Quotas()
+    revoked: frozenset[tuple[str, int]] = frozenset()

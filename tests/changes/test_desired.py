@@ -15,13 +15,13 @@ from paas_isolate.model.knobs import DEFAULTS
 from paas_isolate.model.limits import UNLIMITED, Limits, Percent
 from paas_isolate.model.steps.cgroup import EndRevoked, MoveProcess, SetKnob
 from paas_isolate.model.steps.door import SetDoor
-from paas_isolate.model.world import Knobs, Process, World
+from paas_isolate.model.world import Knobs, ObservedWorld, Process
 from tests.support.fleets import DISK, MACHINE, fleet, service, sold
 
 
 def wished(
     *accounts: Account,
-    observed: World | None = None,
+    observed: ObservedWorld | None = None,
     host: Host | None = None,
     held: Iterable[str] = (),
     **more: object,
@@ -30,7 +30,7 @@ def wished(
     return desired_state(
         wanted,
         desired_static(Intent(wanted, MACHINE, frozen=frozenset(held)), device_of=lambda _: DISK),
-        observed or World(),
+        observed or ObservedWorld(),
     ).cgroups
 
 
@@ -121,9 +121,9 @@ def test_the_ceiling_is_in_percent_of_the_machine() -> None:
 
 def test_a_leaf_keeps_its_place_while_a_foreign_process_lives_in_it() -> None:
     leaf = "users/alice/old"
-    observed = World({leaf: DEFAULTS}, (Process(7, 1001, leaf),), {leaf: (7, 8)})
+    observed = ObservedWorld({leaf: DEFAULTS}, (Process(7, 1001, leaf),), {leaf: (7, 8)})
     assert leaf in wished(sold("alice"), observed=observed)
-    alone = World({leaf: DEFAULTS}, (Process(7, 1001, leaf),), {leaf: (7,)})
+    alone = ObservedWorld({leaf: DEFAULTS}, (Process(7, 1001, leaf),), {leaf: (7,)})
     assert leaf not in wished(sold("alice"), observed=alone)
 
 
@@ -141,7 +141,7 @@ def test_io_limits_without_a_disk_are_told_by_name_and_hold_nothing_else_back() 
         raise HostError(f"{path} lies on tmpfs")
 
     wanted = fleet(sold("alice", {"io.read": 4096, "pids": 50, "io.of": "~/data"}), sold("bob", uid=1002))
-    world = desired_state(wanted, desired_static(Intent(wanted, MACHINE), device_of=device_of), World())
+    world = desired_state(wanted, desired_static(Intent(wanted, MACHINE), device_of=device_of), ObservedWorld())
     assert world.unmet == {"users/alice": "io limits of users/alice cannot be kept: /home/alice/data lies on tmpfs"}
     assert world.cgroups["users/alice"]["pids.max"] == "50"
 
@@ -155,7 +155,7 @@ def test_io_limits_whose_disk_cannot_be_told_stay_as_they_are() -> None:
     slow = "254:0 rbps=4096 wbps=max riops=max wiops=max"
     wanted = fleet(sold("alice", {"io.read": 8192}, Service("web", {"io.read": 1024})), sold("bob", uid=1002))
     found = {"users/alice": slow, "users/alice/web": slow, "users/bob": slow}
-    observed = World({path: {**DEFAULTS, "io.max": text} for path, text in found.items()})
+    observed = ObservedWorld({path: {**DEFAULTS, "io.max": text} for path, text in found.items()})
     desired = desired_state(wanted, desired_static(Intent(wanted, MACHINE), device_of=device_of), observed)
     mended = [step for step in diff(desired, observed) if isinstance(step, SetKnob) and step.knob == "io.max"]
     assert mended == [SetKnob("users/bob", "io.max", "", slow)]
@@ -166,10 +166,10 @@ def test_what_runs_where_its_uid_is_another_accounts_now_ends_and_is_not_moved()
     """1001 was alice's, and is dave's now; 1005 is another user of hers."""
     wanted = fleet(sold("alice", uid=1005), sold("dave"))._replace(revoked={"alice": frozenset({1001})})
     there = (Process(7, 1001, "users/alice/login"), Process(8, 1005, "users/alice/login"), Process(9, 1001, "/x"))
-    observed = World(processes=there, members={"users/alice/login": (7, 8)})
+    observed = ObservedWorld(processes=there, members={"users/alice/login": (7, 8)})
     world = desired_state(wanted, desired_static(Intent(wanted, MACHINE), device_of=lambda _: DISK), observed)
     assert world.revoked == {("users/alice/login", 1001)}
-    assert [process.pid for process in world.processes] == [9]
+    assert [process.pid for process in world.moves] == [9]
     (end,) = (step for step in diff(world, observed) if isinstance(step, EndRevoked))
     assert str(end) == "end what runs in users/alice/login as uid 1001, which is another account's now"
     assert end.owner == "alice"

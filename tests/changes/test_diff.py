@@ -22,21 +22,21 @@ from paas_isolate.model.steps.cgroup import (
     SetKnob,
 )
 from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
-from paas_isolate.model.world import COMPLETE, Process, World
+from paas_isolate.model.world import COMPLETE, ObservedWorld, Process
 from tests.support.fleets import DISK, MACHINE, fleet, service, sold
 
 ALL = " ".join(CONTROLLERS)
-EMPTY = World({"": {SUBTREE_CONTROL: "", "cpu.weight": "100"}}, doors={COMPLETE: ""})
+EMPTY = ObservedWorld({"": {SUBTREE_CONTROL: "", "cpu.weight": "100"}}, doors={COMPLETE: ""})
 
 
-def look(wanted: Fleet, observed: World) -> Changes:
+def look(wanted: Fleet, observed: ObservedWorld) -> Changes:
     going = removals(wanted, observed)
     staying = frozenset(going.waiting) | frozenset(wanted.on_last_good)
     sold = desired_static(Intent(wanted, MACHINE), device_of=lambda _: DISK)
     return diff(desired_state(wanted, sold, observed, staying=staying), observed)
 
 
-def carried_out(changes: Changes, observed: World) -> World:
+def carried_out(changes: Changes, observed: ObservedWorld) -> ObservedWorld:
     """What a kernel would have after the steps: mkdir gives defaults, and nothing is refused."""
     cgroups = {path: dict(knobs) for path, knobs in observed.cgroups.items()}
     processes = {process.pid: process for process in observed.processes}
@@ -70,10 +70,10 @@ def carried_out(changes: Changes, observed: World) -> World:
     for process in processes.values():
         if process.confined:
             members[process.cgroup] = (*members.get(process.cgroup, ()), process.pid)
-    return World(cgroups, tuple(processes.values()), members, doors=doors)
+    return ObservedWorld(cgroups, tuple(processes.values()), members, doors=doors)
 
 
-def settled(wanted: Fleet) -> World:
+def settled(wanted: Fleet) -> ObservedWorld:
     return carried_out(look(wanted, EMPTY), EMPTY)
 
 
@@ -242,7 +242,7 @@ def test_from_any_tree_to_any_fleet_in_one_turn(
         if process.confined:
             members[process.cgroup] = (*members.get(process.cgroup, ()), process.pid)
     doors = {name: target for name, target in world.doors.items() if name not in lost}
-    world = World(cgroups, tuple(processes), members, doors=doors)
+    world = ObservedWorld(cgroups, tuple(processes), members, doors=doors)
     once = carried_out(look(after, world), world)
     assert look(after, once) == (), "a second diff is empty"
     for name in after.accounts:

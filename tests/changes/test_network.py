@@ -6,20 +6,20 @@ from paas_isolate.changes.diff import diff
 from paas_isolate.changes.network import desired_network, preserved_addresses
 from paas_isolate.model.account import Host, NetworkConfig, Service
 from paas_isolate.model.network import Gate, Grant, Network, Rules, UidAddresses
-from paas_isolate.model.world import World
+from paas_isolate.model.world import DesiredWorld, ObservedWorld
 from tests.support.fleets import fleet, sold
 
 
 def test_an_address_comes_and_one_that_is_nobodys_goes_first() -> None:
-    desired = World(network=Network(addresses={"10.77.0.2": "alice", "fd77::2": "alice"}))
-    observed = World(network=Network(addresses={"10.77.0.9": "paas0", "fd77::2": "lo"}))
+    desired = DesiredWorld(network=Network(addresses={"10.77.0.2": "alice", "fd77::2": "alice"}))
+    observed = ObservedWorld(network=Network(addresses={"10.77.0.9": "paas0", "fd77::2": "lo"}))
     said = [str(step) for step in diff(desired, observed)]
     assert said == ["remove the address 10.77.0.9", "add the address 10.77.0.2 of alice"]
 
 
 def test_what_is_right_is_not_touched() -> None:
     network = Network(addresses={"10.77.0.2": "alice"})
-    assert not diff(World(network=network), World(network=network))
+    assert not diff(DesiredWorld(network=network), ObservedWorld(network=network))
 
 
 def test_addresses_are_those_that_were_sold() -> None:
@@ -65,14 +65,15 @@ ONE = Rules(frozenset({Grant(1001, "10.77.0.2")}))
     ],
 )
 def test_a_ruleset_is_made_changed_and_removed(wanted: Rules | None, found: Network, sentence: str) -> None:
-    desired = World(network=Network(rules=wanted, has_ruleset=wanted is not None))
-    assert [str(step) for step in diff(desired, World(network=found))] == [sentence]
+    desired = DesiredWorld(network=Network(rules=wanted, has_ruleset=wanted is not None))
+    assert [str(step) for step in diff(desired, ObservedWorld(network=found))] == [sentence]
 
 
 def test_a_change_names_what_comes_and_what_goes() -> None:
     other = Rules(peers=frozenset({Grant(1002, "10.77.0.2")}), frontends=frozenset({33}))
     (step,) = diff(
-        World(network=Network(rules=other, has_ruleset=True)), World(network=Network(rules=ONE, has_ruleset=True))
+        DesiredWorld(network=Network(rules=other, has_ruleset=True)),
+        ObservedWorld(network=Network(rules=ONE, has_ruleset=True)),
     )
     told = "change the ruleset of the network: add '1002 to 10.77.0.2', '33 to all', remove '1001 at 10.77.0.2'"
     assert str(step) == told
@@ -111,7 +112,7 @@ GATE = Gate({1001: UidAddresses("10.77.0.2", "fd77::2")})
     ],
 )
 def test_steps_at_the_gate(wanted: Network, found: Network, sentences: list[str]) -> None:
-    assert [str(step) for step in diff(World(network=wanted), World(network=found))] == sentences
+    assert [str(step) for step in diff(DesiredWorld(network=wanted), ObservedWorld(network=found))] == sentences
 
 
 def test_while_an_account_waits_for_its_end_it_keeps_its_home() -> None:
@@ -146,5 +147,5 @@ def test_names_are_of_ipv4_and_only_where_they_are_wanted() -> None:
 def test_names_are_changed_when_they_differ(
     wanted: tuple[str, ...], found: tuple[str, ...] | None, sentence: str
 ) -> None:
-    steps = diff(World(network=Network(names=wanted)), World(network=Network(names=found)))
+    steps = diff(DesiredWorld(network=Network(names=wanted)), ObservedWorld(network=Network(names=found)))
     assert "".join(map(str, steps)) == sentence

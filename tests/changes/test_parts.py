@@ -6,7 +6,7 @@ from paas_isolate.changes.parts import Parts
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.view import View
 from paas_isolate.model.world import Process
-from tests.support.fleets import DISK, MACHINE, fleet, sold
+from tests.support.fleets import DISK, MACHINE, carried_out, fleet, sold
 
 
 def test_a_part_has_all_that_is_an_accounts_and_nothing_of_another() -> None:
@@ -14,7 +14,8 @@ def test_a_part_has_all_that_is_an_accounts_and_nothing_of_another() -> None:
     whole = fleet(*accounts)
     world = desired_static(Intent(whole, MACHINE), device_of=lambda _: DISK)
     strays = Process(7, 1001, "/system.slice/x.service"), Process(8, 1002, "users/bob/login")
-    parts = Parts(world._replace(processes=strays, members={"users/bob/login": (8,)}), whole)
+    observed = carried_out(world)._replace(processes=strays, members={"users/bob/login": (8,)})
+    parts = Parts(observed, whole)
     for name, pid in (("alice", 7), ("bob", 8)):
         only = whole._replace(accounts={name: whole.accounts[name]})
         wanted = desired_static(Intent(only, MACHINE), device_of=lambda _: DISK)

@@ -19,7 +19,7 @@ from paas_isolate.changes.touched import touched
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import UNLIMITED
 from paas_isolate.model.quota import FileSystem, Quota, QuotaKey, Quotas, QuotaSpec
-from paas_isolate.model.world import World
+from paas_isolate.model.world import DesiredWorld, ObservedWorld
 
 HOME, EXT = "/home/alice", "ext 1"
 SOLD = Quota(10 << 20, 200)
@@ -141,17 +141,17 @@ def test_what_cannot_be_lifted_now_is_told() -> None:
 
 def test_accounts_without_a_cgroup_leave_as_the_others_do() -> None:
     """After a boot there are no cgroups; accounts.d that is missing then takes no limit away."""
-    there = World(quotas=seen({ALICE: SOLD, AL: Quota()}, (ALICE, AL)))
+    there = ObservedWorld(quotas=seen({ALICE: SOLD, AL: Quota()}, (ALICE, AL)))
     assert accounts_with_quota(there.quotas) == {"alice"}
     assert removals(Fleet(Host(), {}), there).accepted == {"alice"}
     assert removals(Fleet(Host(), {}, removal_blocked="accounts.d is missing"), there).waiting == {
         "alice": "accounts.d is missing"
     }
     assert not removals(fleet(), there).accepted
-    assert not removals(Fleet(Host(), {}), World(quotas=seen({}, (ALICE,)))).accepted
+    assert not removals(Fleet(Host(), {}), ObservedWorld(quotas=seen({}, (ALICE,)))).accepted
 
 
 def test_it_is_part_of_the_whole() -> None:
-    there = World(quotas=seen({ALICE: SOLD}, (ALICE,)))
-    wanted = World(quotas=quotas_now(Quotas(), there.quotas, ()))
+    there = ObservedWorld(quotas=seen({ALICE: SOLD}, (ALICE,)))
+    wanted = DesiredWorld(quotas=quotas_now(Quotas(), there.quotas, ()))
     assert [str(step).partition(" of ")[0] for step in diff(wanted, there)] == ["lift the quota"]

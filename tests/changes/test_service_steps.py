@@ -20,7 +20,7 @@ from paas_isolate.model.steps.service import (
     Start,
     Stop,
 )
-from paas_isolate.model.world import World
+from paas_isolate.model.world import ObservedWorld
 from tests.support.supervised import ILL, NOW, TWO, WEB, WELL, keep, program, ran, sell, wished
 
 KEPT = program()
@@ -30,7 +30,7 @@ ENDED = ran(KEPT, end=ILL)
 
 
 def steps(wish: DesiredServices, run: Run | None, *, members: bool, now: float = NOW) -> list[Step]:
-    world = World(members={WEB: (7,)} if members else {}, runs={WEB: run} if run else {})
+    world = ObservedWorld(members={WEB: (7,)} if members else {}, runs={WEB: run} if run else {})
     return list(service_steps(wish, world, now))
 
 
@@ -238,7 +238,7 @@ def test_a_job_of_a_time_that_has_not_come_waits_anew() -> None:
 
 def test_steps_of_others_do_not_depend_on_one_another() -> None:
     kept = program(replicas=2)
-    world = World(members={WEB: (7,)}, runs={WEB: ran(kept, alive=True)})
+    world = ObservedWorld(members={WEB: (7,)}, runs={WEB: ran(kept, alive=True)})
     assert list(service_steps(wished(kept, world.runs), world, NOW)) == [Start(TWO, kept[TWO].launch)]
 
 

@@ -12,7 +12,7 @@ from paas_isolate.linux.network.sockets import not_listening
 from paas_isolate.model.run import FOREVER, MANY, ProgramExit, Run
 from paas_isolate.model.service_program import Failure, Health, Log, ServiceProgram
 from paas_isolate.model.steps.service import Kill, ScheduleJob
-from paas_isolate.model.world import World
+from paas_isolate.model.world import ObservedWorld
 from tests.support.supervised import ILL, NOW, THREE, TWO, WEB, WELL, keep, program, ran, sell, wished
 
 NIGHTLY = {"schedule": "0 4 * * *"}
@@ -165,7 +165,7 @@ def test_a_job_is_due_once() -> None:
 def test_a_job_of_which_nothing_is_known_waits_for_its_next_time() -> None:
     """After a boot: what was missed meanwhile is not made up for."""
     kept = program(**NIGHTLY)
-    steps = list(service_steps(wished(kept, {}), World(), NOW))
+    steps = list(service_steps(wished(kept, {}), ObservedWorld(), NOW))
     assert steps == [ScheduleJob(WEB, kept[WEB].launch.digest)]
 
 
@@ -220,7 +220,7 @@ def test_one_that_was_asked_to_end_is_not_forgotten_when_another_fails() -> None
         TWO: ran(kept, TWO, end=ILL),
     }
     found = wished(kept, runs, now=NOW + 10, up={WEB})
-    steps = service_steps(found, World(members={WEB: (7, 8)}, runs=runs), NOW + 10)
+    steps = service_steps(found, ObservedWorld(members={WEB: (7, 8)}, runs=runs), NOW + 10)
     assert Kill(WEB, "it was asked to end, and has not") in list(steps)
 
 

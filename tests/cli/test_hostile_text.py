@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.origin import OriginKind, OriginReason
 from paas_isolate.cli import coverage, doctor, me, output, status
 from paas_isolate.cli import run as running
@@ -18,6 +17,7 @@ from paas_isolate.daemon.account_report import AccountReport
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import Complaint, HostError, PaasError, SpecError
 from paas_isolate.model.account import Fleet, Host
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.steps.cgroup import MoveProcess
 from paas_isolate.model.world import Process
 from paas_isolate.text import escaped, quoted

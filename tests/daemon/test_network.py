@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from paas_isolate.apply import Status
 from paas_isolate.daemon import network
 from paas_isolate.errors import HostError
 from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model.network import Grant, Network, PreparedRuleset, Rules
-from paas_isolate.model.world import World
+from paas_isolate.model.outcome import Status
+from paas_isolate.model.world import DesiredWorld, ObservedWorld
 
 RULES = Rules(owners=frozenset({Grant(1001, "10.77.0.2")}))
 READY = PreparedRuleset(b"spelled", frozenset())
@@ -82,8 +82,8 @@ def test_otherwise_the_ruleset_is_worked_out_anew(fake: FakeNetwork, ready: Prep
 @pytest.mark.parametrize("found", [None, Rules()])
 def test_only_a_correct_ruleset_is_prepared(found: Rules | None) -> None:
     fake = FakeNetwork()
-    wanted = World(network=Network(rules=RULES))
-    look: Any = SimpleNamespace(desired=wanted, observed=World(network=Network(rules=found)))
+    wanted = DesiredWorld(network=Network(rules=RULES))
+    look: Any = SimpleNamespace(desired=wanted, observed=ObservedWorld(network=Network(rules=found)))
     assert network.prepared(state(fake), look) is None
     assert fake.done == []
     assert network.prepared(state(fake), look.__class__(desired=wanted, observed=wanted)) == READY

@@ -15,7 +15,6 @@ import pytest
 from documentation.reference import pages
 
 from paas_isolate import full_pass
-from paas_isolate.apply import Outcome, Status
 from paas_isolate.changes.conditions import Condition
 from paas_isolate.changes.origin import OriginKind
 from paas_isolate.changes.placement import Placement
@@ -23,6 +22,7 @@ from paas_isolate.changes.removal import Removals
 from paas_isolate.cli import check
 from paas_isolate.cli import coverage as coverage_room
 from paas_isolate.cli.commands import VERBS, paas_isolate
+from paas_isolate.compare import Comparison
 from paas_isolate.daemon.account_report import AccountReport
 from paas_isolate.daemon.limit_events import LimitEvent
 from paas_isolate.doctor.check import Check, Verdict
@@ -32,10 +32,11 @@ from paas_isolate.linux.pam.profile import SERVICES
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.run import ProgramExit, Result
 from paas_isolate.model.steps.cgroup import RemoveCgroup
-from paas_isolate.model.world import Process, World
-from paas_isolate.reconcile import Comparison, Report
+from paas_isolate.model.world import DesiredWorld, ObservedWorld, Process
+from paas_isolate.reconcile import Report
 from paas_isolate.spec.schema import schema
 from paas_isolate.usage import CgroupStatus, Usage
 
@@ -198,7 +199,7 @@ def test_json_keys_are_told() -> None:
 
 
 def test_json_of_each_command_is_told_whole() -> None:
-    fleet, seen = Fleet(Host(), {}), Comparison(World(), World(), (), Removals())
+    fleet, seen = Fleet(Host(), {}), Comparison(ObservedWorld(), DesiredWorld(), (), Removals())
     step = Outcome(RemoveCgroup("users/alice"), Status.DONE)
     process = coverage_room._process_data(Placement(fleet), coverage_room.Family(fleet), Process(1, 1000, "/"))
     outcome = full_pass.outcome_data(step)

@@ -6,9 +6,10 @@ from typing import cast
 import pytest
 
 from paas_isolate import apply as apply_module
-from paas_isolate.apply import Outcome, Status, apply
+from paas_isolate.apply import apply
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.kernel import Kernel
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.quota import UNLIMITED, Quota, QuotaKey, QuotaPort, QuotaSpec
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.steps.cgroup import CreateCgroup, SetKnob

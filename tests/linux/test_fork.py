@@ -86,31 +86,6 @@ def test_without_a_process_to_be_had_all_is_done_here(monkeypatch: pytest.Monkey
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_what_is_done_apart_changes_nothing_here() -> None:
-    def work(_: object) -> tuple[int, str]:
-        os.chdir("/")
-        return os.getpid(), os.getcwd()
-
-    before = os.getcwd()
-    done = shares.run_forked(work)
-    assert done
-    assert done[0] != os.getpid()
-    assert (done[1], os.getcwd()) == ("/", before)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
-
-
-def test_what_cannot_be_done_apart_is_not_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = os.getpid()
-    assert shares.run_forked(lambda _: os.kill(os.getpid(), signal.SIGKILL if os.getpid() != here else 0)) is None
-
-    def fork() -> int:
-        raise BlockingIOError
-
-    monkeypatch.setattr(os, "fork", fork)
-    assert shares.run_forked(squares) is None
-
-
 def test_an_error_here_is_raised_and_ends_the_children() -> None:
     here = os.getpid()
 

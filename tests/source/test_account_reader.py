@@ -13,7 +13,7 @@ from paas_isolate.daemon.account_pass import AccountChange, restricted_to, same_
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.intent import Intent
-from paas_isolate.model.world import World
+from paas_isolate.model.world import DesiredWorld
 from paas_isolate.source.account_reader import AccountReader
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.spec.resolve_alone import dependencies
@@ -100,7 +100,7 @@ class NamedSpecFiles:
         path.with_suffix(".new").rename(path)
 
 
-def world(fleet: Fleet) -> World:
+def world(fleet: Fleet) -> DesiredWorld:
     return desired_static(Intent(fleet, MACHINE, frozen=frozenset({"alice/web", "bob"})), device_of=lambda _: "254:0")
 
 

@@ -8,9 +8,9 @@ from paas_isolate.changes.removal import removals
 from paas_isolate.changes.supervision import managed_services
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.intent import Intent
-from paas_isolate.model.world import World
+from paas_isolate.model.world import DesiredWorld, ObservedWorld
 from tests.support.crowd import Crowd, fleet
-from tests.support.fleets import DISK, MACHINE
+from tests.support.fleets import DISK, MACHINE, carried_out
 
 USERS = {"root": 0, "alice": 1001, "bob": 1002, "carol": 1003}
 FEATURES = {
@@ -49,7 +49,7 @@ def gathered(text: str, users: dict[str, int], groups: dict[str, set[int]], copy
     return fleet(files, people=Crowd(users, groups), last_good={"bob": copy} if copy else {})
 
 
-def world(sold: Fleet) -> World:
+def world(sold: Fleet) -> DesiredWorld:
     return desired_static(Intent(sold, MACHINE), device_of=lambda _: DISK)
 
 
@@ -63,7 +63,7 @@ def test_an_owner_in_trouble_takes_nothing_from_another(feature: str, trouble: s
     assert not now.broken
     wanted, was = world(now), world(before)
     keep, _ = managed_services(now, wanted.cgroups, (), ())
-    for observed in (World(), was):
+    for observed in (ObservedWorld(), carried_out(was)):
         staying = (*removals(now, observed).waiting, *now.on_last_good)
         assert isinstance(diff(desired_state(now, wanted, observed, staying=staying), observed), tuple)
     if trouble == "both at one uid":
@@ -84,7 +84,7 @@ def test_an_owner_in_trouble_takes_nothing_from_another(feature: str, trouble: s
 def test_who_is_left_as_they_are_loses_nothing_and_gets_nothing() -> None:
     text = FEATURES["publish"] + "\nprivate: {tmp: true}\negress: {deny: [smtp]}\ndisk: {max: 1G}"
     whole = gathered(text, USERS, {})
-    observed = world(whole)
+    observed = carried_out(world(whole))
     part = whole.restricted_to(["alice"])
     found = desired_state(part, world(part), observed, staying=frozenset(part.on_last_good))
     assert [str(step) for step in diff(found, observed)] == []

@@ -3,6 +3,7 @@
 from paas_isolate.model.account import Account, Fleet, Host, Match, Service
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.machine import Machine
+from paas_isolate.model.world import DesiredWorld, ObservedWorld
 
 MACHINE = Machine(cores=2, cpu_set="0-1", memory=4 << 30, swap=0, pid_max=32768)
 DISK = "254:0"
@@ -30,3 +31,10 @@ def service(
 
 def fleet(*accounts: Account, host: Host | None = None, **more: object) -> Fleet:
     return Fleet(host or Host(), {account.name: account for account in accounts}, **more)  # type: ignore[arg-type]
+
+
+def carried_out(world: DesiredWorld) -> ObservedWorld:
+    """The machine as it is when everything that is desired was done."""
+    return ObservedWorld(
+        world.cgroups, doors=world.doors, network=world.network, views=world.views, quotas=world.quotas
+    )

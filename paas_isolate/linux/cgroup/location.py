@@ -20,10 +20,13 @@ class TreeLocation(NamedTuple):
 
 
 def find_tree(wanted: Tree) -> TreeLocation:
-    """Where the tree is. HostError when its unit does not run, or its directory cannot be had."""
+    """Where the tree is. HostError when its unit does not run, or `tree.root` does not exist or is no place for it."""
     mount = mounts.cgroup2().point.rstrip("/")
     if wanted.root:
-        return TreeLocation(mount, _directory(mount, wanted.root.rstrip("/")), tree.ROOT)
+        root = _checked(mount, wanted.root)
+        if not os.path.isdir(root):
+            raise HostError(f"tree.root {root} does not exist yet", hint="paas-isolate reconcile makes it")
+        return TreeLocation(mount, root, tree.ROOT)
     root = f"{mount}/{SLICE}/{wanted.unit}"
     if not os.path.isdir(root):
         # Not where our own unit would be: an administrator has put it into another slice, or it does not run.
@@ -38,11 +41,18 @@ def _start(unit: str) -> str:
     return f"systemctl start {unit}" if systemd.running() else "systemd does not run here: set tree.root in config.yaml"
 
 
-def _directory(mount: str, root: str) -> str:
-    if not os.path.realpath(root).startswith(mount + "/"):
-        raise HostError(f"tree.root {root} is not below {mount}, where cgroup2 is mounted")
+def make_tree(wanted: Tree) -> None:
+    """Make the directory `tree.root`, where there is to be one. HostError where that is impossible."""
+    if not wanted.root:
+        return
+    root = _checked(mounts.cgroup2().point.rstrip("/"), wanted.root)
     try:
         os.makedirs(root, exist_ok=True)
     except OSError as error:
         raise HostError(f"tree.root {root} cannot be made: {error.strerror}") from error
-    return root
+
+
+def _checked(mount: str, root: str) -> str:
+    if not os.path.realpath(root).startswith(mount + "/"):
+        raise HostError(f"tree.root {root} is not below {mount}, where cgroup2 is mounted")
+    return root.rstrip("/")

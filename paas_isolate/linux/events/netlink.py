@@ -7,23 +7,21 @@ pid where it is the first of its process (netlink(7)). What we did ourselves is 
 
 import os
 import socket
-import struct
 from collections.abc import Iterator
 
 from paas_isolate.linux.events.event import Event, EventKind
-from paas_isolate.linux.network import nfnetlink
+from paas_isolate.linux.network import netlink, nfnetlink
 from paas_isolate.linux.network.links import PROTOCOL
-from paas_isolate.linux.network.rtnetlink import attributes
+from paas_isolate.linux.network.netlink import KIND_MASK, attributes
 
 _NETFILTER, _ROUTE = 12, 0
 _NFTABLES_GROUP = 7
 _LINKS, _ROUTES4, _ADDRESSES6 = 1 << 0, 1 << 6, 1 << 8  # RTMGRP_LINK, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR
-_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
-_HEAD = struct.Struct("=IHHII")  # struct nlmsghdr
-_NFGENMSG, _ATTRIBUTE = 4, struct.Struct("=HH")
+_NFGENMSG = 4  # bytes of struct nfgenmsg
 _NFNL_NFTABLES, _NEWGEN = 10, 15
 _DELLINK, _DELADDR, _DELROUTE = 17, 21, 25
 _GEN_ID, _GEN_PID, _GEN_NAME = 1, 2, 3
+_TABLE_NAME = 1
 _TABLE = b"paas_isolate"
 _LOST = -1
 _NO_PID = 1 << 31
@@ -38,7 +36,7 @@ class NetlinkSource:
         import select
 
         self._nft = _socket(_NETFILTER, 0)
-        self._nft.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _NFTABLES_GROUP)
+        self._nft.setsockopt(netlink.SOL_NETLINK, netlink.ADD_MEMBERSHIP, _NFTABLES_GROUP)
         self._route = _socket(_ROUTE, _LINKS | _ROUTES4 | _ADDRESSES6)
         self._touched = False
         """Our table, in a transaction of which the end has not been told yet."""
@@ -84,19 +82,16 @@ def _messages(of: socket.socket) -> Iterator[tuple[int, int, bytes]]:
         except OSError:
             yield _LOST, 0, b""
             continue
-        at = 0
-        while at + _HEAD.size <= len(data):
-            size, kind, _, _, port = _HEAD.unpack_from(data, at)
-            yield kind, port, data[at + _HEAD.size : at + size]
-            at += max(size + 3 & ~3, _HEAD.size)
+        for kind, _, port, body in netlink.messages(data):
+            yield kind, port, body
 
 
 def _of_our_table(kind: int, body: bytes) -> bool:
     """The name of the table is the first attribute of every message but that of the generation."""
-    if kind >> 8 != _NFNL_NFTABLES or kind & 0xFF == _NEWGEN or len(body) < _NFGENMSG + _ATTRIBUTE.size:
+    if kind >> 8 != _NFNL_NFTABLES or kind & 0xFF == _NEWGEN:
         return False
-    size, number = _ATTRIBUTE.unpack_from(body, _NFGENMSG)
-    return number & 0x3FFF == 1 and body[_NFGENMSG + _ATTRIBUTE.size : _NFGENMSG + size].rstrip(b"\0") == _TABLE
+    number, name = next(attributes(body, _NFGENMSG), (0, b""))
+    return number & KIND_MASK == _TABLE_NAME and name.rstrip(b"\0") == _TABLE
 
 
 def _made(body: bytes) -> tuple[int, int, str]:

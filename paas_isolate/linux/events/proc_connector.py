@@ -14,13 +14,14 @@ from contextlib import suppress
 
 from paas_isolate.linux.events.event import Event, EventKind
 from paas_isolate.linux.events.socket_filter import attach
+from paas_isolate.linux.network import netlink
+from paas_isolate.linux.network.netlink import Message
 
 _CONNECTOR, _PROC, _LISTEN = 11, 1, 1  # NETLINK_CONNECTOR; CN_IDX_PROC = CN_VAL_PROC; PROC_CN_MCAST_LISTEN
 _EXEC, _UID = 0x2, 0x4
-_HEAD = struct.Struct("=IHHII")  # struct nlmsghdr
 _MESSAGE = struct.Struct("=IIIIHH")  # struct cn_msg: idx, val, seq, ack, length, flags
 _EVENT = struct.Struct("=IIQIIII")  # struct proc_event: what, cpu, time; thread, process; real and effective uid
-_DONE = 3
+_EVENT_PLACE = netlink.HEADER.size + _MESSAGE.size
 _FILTERED = (6, 6)
 PROGRAMS, EVERYBODY = -1, -2
 """Stand for uids: what is told without one, and all."""
@@ -101,8 +102,8 @@ class ProcConnectorSource:
             except OSError:  # ENOBUFS: more than the socket holds
                 pids.add(0)
                 break
-            if len(data) >= _HEAD.size + _MESSAGE.size + _EVENT.size:
-                what, _, _, _, pid, _, uid = _EVENT.unpack_from(data, _HEAD.size + _MESSAGE.size)
+            if len(data) >= _EVENT_PLACE + _EVENT.size:
+                what, _, _, _, pid, _, uid = _EVENT.unpack_from(data, _EVENT_PLACE)
                 whose = uid if what == _UID else PROGRAMS
                 if (what == _UID or (what == _EXEC and self._execs)) and whose not in self._without:
                     self._events[whose] += 1
@@ -115,4 +116,4 @@ def _subscription(events: int) -> bytes:
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split("+")[0].split(".")[:2])
     body = struct.pack("=II", _LISTEN, events) if release >= _FILTERED else struct.pack("=I", _LISTEN)
     message = _MESSAGE.pack(_PROC, _PROC, 0, 0, len(body), 0) + body
-    return _HEAD.pack(_HEAD.size + len(message), _DONE, 0, 0, os.getpid()) + message
+    return netlink.pack(Message(netlink.DONE, 0, message, port=os.getpid()))

@@ -5,14 +5,20 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 from paas_isolate.linux.cgroup.location import TreeLocation
 from paas_isolate.linux.namespaces import build, registry, syscalls, trash
 from paas_isolate.linux.namespaces.build import ViewPaths
-from paas_isolate.linux.namespaces.child import in_child
+from paas_isolate.linux.process.child import run_forked
 from paas_isolate.model.view import View, Views
 
 AGING = "/run/tmpfiles.d/paas-isolate-private.conf"
+
+PATIENCE = 120.0
+"""Seconds: a thousand views take a tenth of it. What takes longer waits for a file system that does not answer."""
+
+_in_child = partial(run_forked, what="views", patience=PATIENCE)
 
 
 class MountNamespaces:
@@ -25,7 +31,7 @@ class MountNamespaces:
     def observe(self) -> Views:
         if self._broken():
             return Views(aging=self._aged())
-        found = in_child(lambda: list(_look(self._ground)))
+        found: list[Any] = _in_child(lambda: list(_look(self._ground)))
         made = {name: View(*view) if view else None for name, view, _, _ in found}
         namespaces = {name: namespace for name, _, namespace, _ in found if namespace}
         return Views(made, self._aged(), namespaces, {name: tmp for name, _, _, tmp in found if tmp})
@@ -34,9 +40,9 @@ class MountNamespaces:
         asked = list(views)
         if asked and self._broken():
             registry.destroy(self._ground.directory)
-            in_child(lambda: registry.create(self._ground.directory))
+            _in_child(lambda: registry.create(self._ground.directory))
         os.makedirs(self._ground.doors, 0o700, exist_ok=True)
-        wrong: list[str] = in_child(lambda: list(_make(self._ground, asked))) if asked else []
+        wrong: list[str] = _in_child(lambda: list(_make(self._ground, asked))) if asked else []
         trash.remove(sorted({os.path.dirname(view.tmp) for _, view in asked if view.tmp}))
         return wrong
 
@@ -46,7 +52,7 @@ class MountNamespaces:
             return []
         wrong = _clear([tmp for _, tmp in asked])
         gone = [name for (name, _), why in zip(asked, wrong, strict=True) if not why]  # who fails is seen again
-        if not self._broken() and not in_child(lambda: _remove(self._ground, gone)):
+        if not self._broken() and not _in_child(lambda: _remove(self._ground, gone)):
             registry.destroy(self._ground.directory)
         return wrong
 

@@ -5,21 +5,21 @@ in. `/records/NAME` says what was made.
 """
 
 import errno
-import marshal
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from paas_isolate.linux.namespaces import syscalls
 from paas_isolate.linux.namespaces.syscalls import FileId
+from paas_isolate.linux.system import checked
 from paas_isolate.model.view import View
 
 HANDLE = "keeper"
 NOTHING, NO_FILE = "nothing", "no-file"
 """In RUN/views: what is mounted over what nobody is to see."""
 
-_VERSION = 1
+_FORMAT = "view 2"
 
 
 class ViewRecord(NamedTuple):
@@ -119,7 +119,7 @@ def register(name: str, handle: int, record: ViewRecord) -> None:
     os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     syscalls.bind(f"/proc/self/fd/{handle}", new)
     with open(f"/records/{name}", "wb") as file:
-        marshal.dump((_VERSION, *_plain(record)), file)
+        file.write(dumped(record))
     with suppress(FileNotFoundError):
         os.unlink(f"/.{name}")
     os.symlink(f"handles/{record.namespace}", f"/.{name}")
@@ -158,18 +158,27 @@ def records() -> Iterator[tuple[str, ViewRecord | None]]:
 def _record(name: str) -> ViewRecord | None:
     try:
         with open(f"/records/{name}", "rb") as file:
-            version, view, namespace, marks, missing, shown = marshal.load(file)  # noqa: S302  (root's alone)
-    except (OSError, ValueError, EOFError, TypeError):
+            record = loaded(file.read())
+    except OSError:
         return None
-    if version != _VERSION or namespace != _linked(name):
-        return None
-    known = {path: FileId(*it) for path, it in marks.items()}
-    return ViewRecord(View(*view), namespace, known, missing, FileId(*shown) if shown else None)
+    return record if record and record.namespace == _linked(name) else None
 
 
-def _plain(record: ViewRecord) -> tuple[Any, ...]:
-    marks = {path: tuple(it) for path, it in record.marks.items()}
-    return tuple(record.view), record.namespace, marks, record.missing, tuple(record.shown) if record.shown else None
+def dumped(record: ViewRecord) -> bytes:
+    """The record as the file of the view has it."""
+    marks = {path: tuple(found) for path, found in record.marks.items()}
+    shown = tuple(record.shown) if record.shown else None
+    return checked.dumps(_FORMAT, (tuple(record.view), record.namespace, marks, record.missing, shown))
+
+
+def loaded(data: bytes) -> ViewRecord | None:
+    """What `dumped` was given; None where the data are damaged or of another version."""
+    try:
+        view, namespace, marks, missing, shown = checked.loads(_FORMAT, data)
+        known = {path: FileId(*found) for path, found in marks.items()}
+        return ViewRecord(View(*view), namespace, known, missing, FileId(*shown) if shown else None)
+    except (ValueError, TypeError):
+        return None
 
 
 def _linked(name: str) -> int:

@@ -1,4 +1,4 @@
-"""The network's hands together: links, ruleset, gate, names; what the ruleset held if nobody has changed it."""
+"""The network port: links, ruleset, gate and names of this network namespace."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -17,8 +17,9 @@ _NAMESPACE = "/proc/self/ns/net"
 
 
 class HostNetwork:
-    """`run` and `state` are directories: what was seen is kept in one, what was laid in the other. `ports` are those to
-    be published, `customers` tells a customer's uid."""
+    """`run` and `state` are directories: the first keeps the ruleset with the number of its transaction, so that it is
+    not listed again; the second keeps it for the next boot. `ports` are those to be published, `customers` tells a
+    customer's uid."""
 
     def __init__(
         self,
@@ -30,22 +31,44 @@ class HostNetwork:
         customers: Callable[[int], bool],
     ) -> None:
         self._ports, self._customers = ports, customers
-        self._keeper = BpfGate(pools, spots)
+        self._gate = BpfGate(pools, spots)
         self._links = Links()
         self._hosts = HostsFile()
         self._pools = pools
         self._nft = nft.Nft(pools)
-        self._seen = os.path.join(run, ruleset_cache.KEPT)
-        self._laid = os.path.join(state, ruleset_cache.KEPT)
+        self._cache = os.path.join(run, ruleset_cache.KEPT)
+        self._boot_copy = os.path.join(state, ruleset_cache.KEPT)
+        self._generation = 0
+        """The transaction whose ruleset was observed or made last; 0 where that is not certain."""
+        self._listed: Rules | None = None
+        """The ruleset of that transaction, where it was listed and `remember` has not saved it yet."""
 
     def observe(self) -> Network:
-        rules = self._recorded()
-        there, rules = (True, rules) if rules else self._listed()
-        unable = self._keeper.unable()
-        taken = self.ports_in_use()
-        gate = None if unable else self._keeper.observe()
-        names = self._hosts.observe()
-        return Network(self._links.observe(), rules, there, gate, self._keeper.there(), unable, names, taken)
+        """What is there now. Reads only: `remember` saves what had to be listed."""
+        has_ruleset, rules = self._ruleset()
+        unsupported = self._gate.unable()
+        gate = None if unsupported else self._gate.observe()
+        return Network(
+            addresses=self._links.observe(),
+            rules=rules,
+            has_ruleset=has_ruleset,
+            gate=gate,
+            has_gate=self._gate.there(),
+            gate_unsupported=unsupported,
+            names=self._hosts.observe(),
+            ports_in_use=self.ports_in_use(),
+        )
+
+    def remember(self) -> None:
+        """Save the ruleset that the last `observe` had to list, so that the next run need not: for the end of a pass
+        that may write. Without permission or space nothing is saved."""
+        rules, self._listed = self._listed, None
+        if rules is None:
+            return
+        with suppress(OSError):
+            ruleset_cache.save(self._cache, self._key(self._generation), rules)
+            if ruleset_cache.load(self._boot_copy) is None:  # damaged, or of a version with another format
+                self._save_boot_copy(rules)
 
     def has_ruleset(self) -> bool:
         with suppress(OSError):
@@ -58,7 +81,7 @@ class HostNetwork:
     def install_prepared(self, prepared: PreparedRuleset, rules: Callable[[], Rules | None]) -> None:
         before = nfnetlink.generation()
         self._nft.install_rendered(prepared.rendered)
-        self._note(rules(), before, 1)
+        self._applied(rules(), before, 1)
 
     def ports_in_use(self) -> frozenset[int]:
         return listening(self._ports, self._pools, self._customers) if self._ports else frozenset()
@@ -70,55 +93,61 @@ class HostNetwork:
         return self._links.remove(addresses)
 
     def set_rules(self, wanted: Rules | None, found: Rules | None) -> None:
-        """By element where the table is as it should be, else all of it anew. HostError with nft's own words."""
+        """By element where `found` is what the table held when it was observed, else (None) the whole table anew.
+        HostError with nft's own words."""
         before = nfnetlink.generation()
+        certain = True
         if wanted is None:
             self._nft.remove()
             transactions = 1
         elif found is None:
             transactions = self._nft.install(wanted)
         else:
+            certain = before == self._generation  # else somebody may have changed elements since `found`
             transactions = self._nft.change(wanted, found)
-        self._note(wanted, before, transactions)
-        self._keep(wanted)
+        self._applied(wanted, before, transactions, certain=certain)
+        if wanted is None:
+            ruleset_cache.forget(self._boot_copy)
+        else:
+            self._save_boot_copy(wanted)
 
     def set_gate(self, wanted: Gate | None, found: Gate | None) -> None:
-        """By element where it is whole, else all of it anew."""
+        """By element where `found` is a whole gate, else all of it anew. OSError, or HostError with the verifier's
+        words."""
         if wanted is None:
-            self._keeper.remove()
+            self._gate.remove()
         else:
-            self._keeper.set(wanted, found)
+            self._gate.set(wanted, found)
 
     def set_names(self, lines: tuple[str, ...]) -> None:
         self._hosts.set(lines)
 
-    def _listed(self) -> tuple[bool, Rules | None]:
-        before = nfnetlink.generation()
-        seen = self._nft.observe()
-        rules = seen.rules if seen and seen.whole else None
-        self._note(rules, before)
-        return seen is not None, rules
+    def _ruleset(self) -> tuple[bool, Rules | None]:
+        """Whether our table is there, and what it holds where it is whole: from the cache while the number of
+        transactions in this network namespace is the one that the cache was saved with."""
+        generation = nfnetlink.generation()
+        cached = ruleset_cache.load(self._cache)
+        if cached and cached[0] == self._key(generation):
+            self._generation, self._listed = generation, None
+            return True, cached[1]
+        listing = self._nft.observe()
+        rules = listing.rules if listing and listing.whole else None
+        certain = nfnetlink.generation() == generation
+        self._generation, self._listed = (generation, rules) if generation and certain else (0, None)
+        return listing is not None, rules
 
-    def _recorded(self) -> Rules | None:
-        """Nothing has changed while the number of transactions is the one that was noted."""
-        found = ruleset_cache.load(self._seen)
-        return found[1] if found and found[0] == self._about(nfnetlink.generation()) else None
-
-    def _note(self, rules: Rules | None, before: int, transactions: int = 0) -> None:
-        """Nothing, where somebody else had a transaction since `before` too."""
+    def _applied(self, rules: Rules | None, before: int, transactions: int, *, certain: bool = True) -> None:
+        """Save what the table holds now; not where somebody else had a transaction since `before` too."""
         ours = nfnetlink.remember(before, transactions)
-        if rules is None or not ours:
-            ruleset_cache.forget(self._seen)
+        self._generation, self._listed = before + transactions if ours and certain else 0, None
+        if rules is None or not self._generation:
+            ruleset_cache.forget(self._cache)
             return
-        with suppress(OSError):  # whoever looks without being root keeps none
-            ruleset_cache.save(self._seen, self._about(before + transactions), rules)
+        with suppress(OSError):  # the next run lists it
+            ruleset_cache.save(self._cache, self._key(self._generation), rules)
 
-    def _keep(self, rules: Rules | None) -> None:
-        """For the next boot."""
-        if rules is None:
-            ruleset_cache.forget(self._laid)
-        else:
-            ruleset_cache.save(self._laid, ruleset_cache.CacheKey(__version__, self._pools), rules, durable=True)
+    def _save_boot_copy(self, rules: Rules) -> None:
+        ruleset_cache.save(self._boot_copy, ruleset_cache.CacheKey(__version__, self._pools), rules, durable=True)
 
-    def _about(self, generation: int) -> ruleset_cache.CacheKey:
+    def _key(self, generation: int) -> ruleset_cache.CacheKey:
         return ruleset_cache.CacheKey(__version__, self._pools, os.stat(_NAMESPACE).st_ino, generation)

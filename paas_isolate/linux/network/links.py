@@ -13,7 +13,8 @@ from contextlib import suppress
 from socket import AF_INET, AF_INET6, if_indextoname, if_nametoindex, inet_ntop, inet_pton
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux.network.rtnetlink import CREATE, EXCL, Message, Rtnetlink, attribute, attributes
+from paas_isolate.linux.network.netlink import CREATE, EXCL, Message, attribute, attributes
+from paas_isolate.linux.network.rtnetlink import Rtnetlink
 from paas_isolate.model.network import LINK, Address
 
 PROTOCOL = 119

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from paas_isolate.changes import egress
 from paas_isolate.changes.ruleset import LOCAL_PORTS, TABLE, chains, change, number, replacement, table
 from paas_isolate.errors import HostError
-from paas_isolate.linux.process import fork
+from paas_isolate.linux.process.child import run_forked
 from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published, Rules
 
 LIBRARY = "libnftables.so.1"
@@ -114,21 +114,21 @@ def _without_user_lookup(library: ctypes.CDLL, text: str, flags: int) -> str:
     uid_type_parse), and getpwnam(3) reads /etc/passwd from its beginning: of 10,000 users the table took 15 s. In a
     child that has no users it takes 0.3."""
 
-    def done(_: object) -> tuple[bool, str]:
+    def in_child() -> tuple[bool, str]:
         ctypes.CDLL(None).__getattr__("__nss_configure_lookup")(b"passwd", b"files_of_nobody")
         try:
             return True, _by_library(library, text, flags)
         except HostError as error:
             return False, str(error)
 
-    answer = fork.run_forked(done)
-    if answer is None:
+    try:
+        accepted, answer = run_forked(in_child, what="nft")
+    except OSError:  # no child can be had, or it was killed
         return _by_library(library, text, flags)
-    well, said = answer
-    if not well:
-        message, _, hint = said.partition("\n  ")
+    if not accepted:
+        message, _, hint = answer.partition("\n  ")
         raise HostError(message, hint=hint)
-    return said
+    return answer
 
 
 def _library() -> ctypes.CDLL | None:

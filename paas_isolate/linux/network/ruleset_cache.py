@@ -1,20 +1,23 @@
-"""The ruleset as a file: what it held at which transaction, and what it is laid from when the machine boots."""
+"""The ruleset as a file: what it held at which transaction, and what a boot lays it from."""
 
-import marshal
 import os
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from paas_isolate.linux.network.nft import Nft
+from paas_isolate.linux.system import checked
 from paas_isolate.model.network import EgressAssignment, Pools, Published, Rules
 
 KEPT = "ruleset"
-"""In /var/lib/paas-isolate, from one boot to the next; and in /run/paas-isolate, with the number of a transaction, for
-tens of thousands of elements take nft half a second to list."""
+"""The file's name: in /run/paas-isolate with the number of a transaction, for nft takes half a second to list tens of
+thousands of elements; and in /var/lib/paas-isolate from one boot to the next."""
+
+_FORMAT = "ruleset 1"
 
 
 class CacheKey(NamedTuple):
-    """`namespace` is the inode of the network namespace, `generation` the number of its last transaction."""
+    """`version` is that of paas_isolate, `namespace` the inode of the network namespace, `generation` the number of its
+    last transaction; both are 0 in the file for the next boot."""
 
     version: str
     pools: Pools
@@ -23,45 +26,63 @@ class CacheKey(NamedTuple):
 
 
 def load(path: str) -> tuple[CacheKey, Rules] | None:
-    """None where there is none that can be read."""
+    """None where there is no file, or one that is damaged or of another format."""
     try:
         with open(path, "rb") as file:
-            about, owners, peers, frontends, published, restrained = marshal.load(file)  # noqa: S302  (root's alone)
-            version, pools, namespace, generation = about
-    except (OSError, ValueError, EOFError, TypeError):
+            key, owners, peers, frontends, published, egress = checked.loads(_FORMAT, file.read())
+        version, pools, namespace, generation = key
+        rules = Rules(
+            owners,
+            peers,
+            frontends,
+            frozenset([Published(*row) for row in published]),
+            frozenset([EgressAssignment(*row) for row in egress]),
+        )
+        return CacheKey(version, Pools(*pools), namespace, generation), rules
+    except (OSError, ValueError, TypeError):
         return None
-    led, held = frozenset([Published(*it) for it in published]), frozenset([EgressAssignment(*it) for it in restrained])
-    return CacheKey(version, Pools(*pools), namespace, generation), Rules(owners, peers, frontends, led, held)
 
 
-def save(path: str, about: CacheKey, rules: Rules, *, durable: bool = False) -> None:
-    """Whole or not at all, for root alone: it tells everybody's addresses. `durable`: after a power cut too."""
-    *grants, published, restrained = rules.owners, rules.peers, rules.published, rules.egress
-    owners, peers, led, held = (frozenset([tuple(it) for it in some]) for some in (*grants, published, restrained))
-    version, pools, *numbers = about
+def save(path: str, key: CacheKey, rules: Rules, *, durable: bool = False) -> None:
+    """Replace the file whole or not at all, readable for root alone: it tells everybody's addresses. `durable`: it
+    outlasts a power cut. OSError where it cannot be written."""
+    plain = (
+        (key.version, tuple(key.pools), key.namespace, key.generation),
+        _plain(rules.owners),
+        _plain(rules.peers),
+        rules.frontends,
+        _plain(rules.published),
+        _plain(rules.egress),
+    )
     with suppress(FileNotFoundError):  # one that a killed run left may be for everybody to read
         os.unlink(f"{path}.new")
     descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with open(descriptor, "wb") as file:
-        marshal.dump(((version, tuple(pools), *numbers), owners, peers, rules.frontends, led, held), file)
+        file.write(checked.dumps(_FORMAT, plain))
         if durable:
             file.flush()
             os.fsync(file.fileno())
     os.replace(f"{path}.new", path)
 
 
+def _plain(rows: frozenset[Any]) -> frozenset[tuple[Any, ...]]:
+    """marshal knows no class of ours."""
+    return frozenset([tuple(row) for row in rows])
+
+
 def forget(path: str) -> None:
-    with suppress(OSError):  # whoever looks without being root has none
+    with suppress(OSError):  # only root may; a file that stays is of a transaction that is over
         os.unlink(path)
 
 
 def restore(path: str) -> Rules | None:
-    """Lays the ruleset that was kept, where there is none. HostError with nft's own words."""
+    """Install the ruleset of a file, where this network namespace has no table of ours; what was installed, None where
+    nothing was. HostError with nft's own words."""
     kept = load(path)
     if kept is None:
         return None
-    about, rules = kept
-    table = Nft(about.pools)
+    key, rules = kept
+    table = Nft(key.pools)
     if table.observe() is not None:
         return None
     table.install(rules)

@@ -1,10 +1,18 @@
 """A child for what may never come to an end: a read or a look that a customer can hold up."""
 
+import marshal
 import os
+import select
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from time import monotonic, sleep
+from typing import Any, TypeVar
+
+from paas_isolate.errors import trouble
+
+Result = TypeVar("Result")
 
 _OURS = 3
 """The first descriptor that is no standard one."""
@@ -61,3 +69,51 @@ def _do(work: Callable[[int], None], to: int) -> None:
         work(_OURS)
     finally:
         os._exit(0)
+
+
+def run_forked(work: Callable[[], Result], *, what: str, patience: float | None = None) -> Result:
+    """What `work` returns, done in a child: what it changes of its process (mounts, namespaces, the C library's
+    settings) ends with that. The result is plain data that marshal knows.
+
+    `what` names the work in messages; `patience` is how many seconds it may take, None for as many as it needs. OSError
+    as `work` raises it, where no child can be had, or where the child ended without an answer; TimeoutError where it
+    took too long; RuntimeError with the traceback where `work` raised anything else.
+    """
+    child = Child(partial(_answer, work, what))
+    try:
+        data = _all_of(child, what, patience)
+    finally:
+        child.end()
+    if not data:
+        raise OSError(0, f"{what}: the child process ended without an answer")
+    error, traceback, result = marshal.loads(data)  # noqa: S302  (from a child of our own)
+    if error:
+        raise OSError(*error)
+    if traceback is not None:
+        raise RuntimeError(traceback)
+    found: Result = result
+    return found
+
+
+def _answer(work: Callable[[], Any], what: str, to: int) -> None:
+    try:
+        data = marshal.dumps((None, None, work()))
+    except OSError as error:
+        data = marshal.dumps(((error.errno or 0, f"{error.filename or what}: {error.strerror or error}"), None, None))
+    except Exception as error:  # noqa: BLE001  (raised again in the parent)
+        found = trouble(error)
+        data = marshal.dumps((None, found.text or found.what, None))
+    with open(to, "wb", closefd=False) as pipe:
+        pipe.write(len(data).to_bytes(8) + data)
+
+
+def _all_of(child: Child, what: str, patience: float | None) -> bytes:
+    """b"" where the child ended before it had sent all."""
+    waiting = select.poll()
+    waiting.register(child, select.POLLIN)
+    data, until = b"", monotonic() + patience if patience else None
+    while waiting.poll(max(0.0, until - monotonic()) * 1000 if until else None):
+        if not (more := os.read(child.fileno(), 1 << 16)):
+            return data[8:] if len(data) == 8 + int.from_bytes(data[:8]) else b""
+        data += more
+    raise TimeoutError(0, f"{what}: no answer within {patience:.0f} s; a file system may be holding it up")

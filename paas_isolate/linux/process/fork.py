@@ -44,15 +44,6 @@ def map_forked(work: Callable[[Iterable[Item]], Found], shares: Sequence[Sequenc
             yield marshal.loads(data) if data else work(share)  # noqa: S302  (from a child of our own)
 
 
-def run_forked(work: Callable[[Iterable[Item]], Found]) -> Found | None:
-    """What `work` makes of nothing, in a child: what it changes of its process goes with that. None where the child did
-    not answer."""
-    with ExitStack() as children:
-        _hear_of_ends(children)
-        data = _all_of(_ask(work, (), children))
-    return marshal.loads(data) if data else None  # noqa: S302
-
-
 def _ask(work: Callable[[Iterable[Item]], Found], share: Iterable[Item], children: ExitStack) -> int:
     """Start a child on a share: the descriptor that its answer comes from, empty where none comes."""
     parent, (answer, to) = os.getpid(), os.pipe()

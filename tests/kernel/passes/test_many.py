@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.apply import Status, apply
+from paas_isolate.apply import apply
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.kernel import Kernel
 from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.linux.process import fork
 from paas_isolate.model.account import Account, Fleet, Host, Service
 from paas_isolate.model.limits import NO_LIMITS
+from paas_isolate.model.outcome import Status
 from paas_isolate.model.steps import Step
 from paas_isolate.model.steps.cgroup import CreateCgroup, EnableControllers, SetKnob
 from paas_isolate.model.steps.door import SetDoor

@@ -30,10 +30,10 @@ PLACES: dict[str, tuple[str, str, Fits]] = {
     "records": ("paas_isolate.linux.services.records", "RunRecords.read", lambda args: args[1].startswith(BELOW)),
     "placing": ("paas_isolate.changes.placement", "Placement.place", lambda args: args[1].uid == _bob()),
     "wishing": ("paas_isolate.changes.supervision", "_wants", lambda args: args[0].launch.account == "bob"),
-    "comparing": ("paas_isolate.changes.diff", "_mends", lambda args: args[0].startswith(BELOW)),
-    "applying": ("paas_isolate.apply", "_carry_out", lambda args: args[3].owner == "bob"),
+    "comparing": ("paas_isolate.changes.diff", "_repairs", lambda args: args[0].startswith(BELOW)),
+    "applying": ("paas_isolate.apply", "_carry_out", lambda args: args[1].owner == "bob"),
     "links": ("paas_isolate.linux.pam.doors", "DoorDirectory.observe", lambda _: True),
-    "telling": ("paas_isolate.reconcile", "condition", lambda args: args[0].launch.account == "bob"),
+    "telling": ("paas_isolate.service_state", "condition", lambda args: args[0].launch.account == "bob"),
     "using": ("paas_isolate.cli.status", "usage", lambda args: args[1].startswith(BELOW)),
 }
 
