@@ -1,4 +1,4 @@
-"""One account's trouble costs that account alone: wherever an error of our own is raised, the others are worked on."""
+"""One account's trouble costs that account alone: wherever an error of our own is raised, the others are processed."""
 
 from collections.abc import Callable, Sequence
 

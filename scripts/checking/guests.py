@@ -15,21 +15,21 @@ ROOM_FOR_TWO = 9 << 30
 """Bytes of memory that are free: a guest has 4 GiB."""
 
 FIRST = (
-    "test_bites.py",
-    "test_foreign.py",
-    "test_holding.py",
+    "test_foreign_services.py",
+    "test_freeze.py",
     "test_jobs.py",
     "test_knobs.py",
-    "test_leaving.py",
+    "test_limits.py",
     "test_locked_out.py",
-    "test_lowering.py",
+    "test_lower_memory.py",
     "test_network.py",
     "test_own.py",
     "test_own_localhost.py",
     "test_pam.py",
     "test_quotas.py",
     "test_quotas_lifted.py",
-    "test_what_is_seen.py",
+    "test_removal.py",
+    "test_views.py",
 )
 """Files of tests/guest that take as long in all as the others, and the tests from outside, do."""
 

@@ -1,4 +1,4 @@
-"""How it stands with a service, in words."""
+"""The condition of a service, in words."""
 
 from datetime import datetime
 

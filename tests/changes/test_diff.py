@@ -1,4 +1,4 @@
-"""Two worlds -> sentences, in order."""
+"""From two worlds to steps, compared as sentences, in order."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Which doors there should be, for whom, and when it is said that all are there."""
+"""Which doors each account should have, and when the set of doors is complete."""
 
 from paas_isolate.changes.desired import desired_static
 from paas_isolate.changes.doors import desired_doors, door_steps, preserved_doors

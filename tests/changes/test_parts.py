@@ -1,4 +1,4 @@
-"""What was seen, by account."""
+"""What was observed, sorted by account."""
 
 from paas_isolate.changes.desired import desired_state, desired_static
 from paas_isolate.changes.diff import diff

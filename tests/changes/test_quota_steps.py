@@ -1,4 +1,4 @@
-"""What was sold of the disk, what of that is ours to take back, and when."""
+"""Which quotas are set, which are lifted, and when."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""When a job is due: by the machine's clock, and by what people do to it twice a year."""
+"""When a job is due by local time, including both changes of daylight saving time."""
 
 import time
 from collections.abc import Callable, Iterator

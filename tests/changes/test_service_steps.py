@@ -1,4 +1,4 @@
-"""From what runs to what is to run, one step at a time."""
+"""The steps from the services that run to those that should run, one pass at a time."""
 
 import pytest
 from hypothesis import given

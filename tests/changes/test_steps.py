@@ -1,4 +1,4 @@
-"""Steps of different kinds are different steps, whatever they hold: reconcile keeps those it has tried in a set."""
+"""Steps of different kinds are never equal, whatever their fields: reconcile keeps the steps that it tried in a set."""
 
 import typing
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""What was sold of views, as sentences."""
+"""The steps of views, as sentences."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A machine for the command: its files under tmp_path."""
+"""A machine for the command: its files are under tmp_path."""
 
 from pathlib import Path
 

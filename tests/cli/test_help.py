@@ -1,4 +1,4 @@
-"""--help of every command: it works anywhere, and tells each option."""
+"""--help of every command works anywhere and describes each option."""
 
 import click
 import pytest

@@ -1,4 +1,4 @@
-"""Whatever text a customer has chosen, what is printed begins no line of its own, and tells a terminal nothing."""
+"""Text that a customer chose starts no line of its own in our output, and reaches no terminal as a control sequence."""
 
 import json
 import unicodedata

@@ -1,4 +1,4 @@
-"""--json prints one JSON document with the keys that paas-isolate(8) tells, on every command that shows something."""
+"""--json of every command that shows something prints one JSON document with the keys that paas-isolate(8) lists."""
 
 import json
 import re

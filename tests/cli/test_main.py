@@ -1,4 +1,4 @@
-"""The run of every minute pays for nothing that it does not use."""
+"""`reconcile`, which runs every minute, imports only what it needs."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Wrong words end with status 2, nothing on standard output, and a sentence that says what to do."""
+"""Wrong usage ends with status 2, prints nothing on standard output, and says what to type instead."""
 
 import click
 import pytest

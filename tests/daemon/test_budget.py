@@ -1,4 +1,4 @@
-"""Who overruns what events may cost is paused, and nobody beside them."""
+"""An account that causes more events than its budget allows is paused; other accounts are not."""
 
 from paas_isolate.daemon.budget import EACH, TOTAL, Budget
 from paas_isolate.linux.events.proc_connector import EVERYBODY
@@ -13,7 +13,7 @@ def test_ordinary_events_pause_nobody() -> None:
         assert not budget.paused(second)
 
 
-def test_who_overruns_is_paused_alone_and_heard_again() -> None:
+def test_an_account_over_its_budget_is_paused_alone_and_resumed() -> None:
     budget = Budget()
     budget.spend(EACH.most + 0.1, {ALICE: 9900, BOB: 100}, 0.0)
     assert budget.paused(0.0) == {ALICE}
@@ -40,14 +40,14 @@ def test_several_that_overrun_together_are_paused_and_the_others_are_not() -> No
     assert budget.paused(0.1) == set(storm)
 
 
-def test_where_nobody_is_the_reason_all_are_paused() -> None:
+def test_without_a_single_cause_all_are_paused() -> None:
     budget = Budget()
     budget.spend(TOTAL.most + 0.1, {2000 + n: 1 for n in range(200)}, 0.0)
     assert budget.paused(0.0) == {EVERYBODY}
     assert budget.paused(10.0) == frozenset()
 
 
-def test_more_than_a_filter_holds_is_everybody() -> None:
+def test_more_uids_than_the_filter_holds_pause_everybody() -> None:
     budget = Budget()
     for uid in range(100):
         budget.spend(EACH.most + 0.1, {uid: 1}, 0.0)

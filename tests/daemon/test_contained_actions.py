@@ -1,4 +1,4 @@
-"""The loop's actions and event sources raise nothing, whatever is raised in them."""
+"""The loop's actions and event sources never raise, whatever is raised inside them."""
 
 from collections.abc import Iterator
 
@@ -47,7 +47,7 @@ class Deaf:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no letter")
 
 
-def test_what_an_ear_cannot_understand_may_have_been_anything() -> None:
+def test_an_event_that_cannot_be_read_causes_a_whole_pass() -> None:
     told: list[str] = []
     assert [event.kind for event in ContainedSource(Deaf(), lambda what, _: told.append(what)).read()] == [
         EventKind.KNOB,
@@ -56,7 +56,7 @@ def test_what_an_ear_cannot_understand_may_have_been_anything() -> None:
     assert told == ["what Deaf heard"]
 
 
-def test_the_same_is_told_once_an_hour_whoever_causes_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_trouble_is_reported_once_an_hour(capsys: pytest.CaptureFixture[str]) -> None:
     def raised(message: str) -> Trouble:
         try:
             raise ValueError(message)

@@ -1,4 +1,4 @@
-"""Who may ask for what, and what is answered: no socket, no daemon."""
+"""Who may ask the daemon for what, and what is answered: without a socket or a daemon."""
 
 import json
 from collections.abc import Callable
@@ -82,12 +82,12 @@ def test_a_user_asks_about_the_own_account(ask: Ask, uid: int, name: str) -> Non
         (0, "sudo", "there are: ping, me, restart, reconcile,"),
     ],
 )
-def test_who_may_not_is_told_why(ask: Ask, uid: int, verb: str, error: str) -> None:
+def test_a_refused_request_says_why(ask: Ask, uid: int, verb: str, error: str) -> None:
     assert error in ask(uid, verb)["error"]
 
 
 @pytest.mark.parametrize("verb", ["me", "restart", "reconcile", "ping"])
-def test_others_cannot_be_told_from_nobody(ask: Ask, verb: str) -> None:
+def test_other_accounts_look_like_none(ask: Ask, verb: str) -> None:
     """Of an account that there is and of one that there is not, the same but for the word itself."""
     for words in (("bob",), ("bob/web",), ("bob/", "--remove")):
         there = json.dumps(ask(ALICE, verb, *words))
@@ -103,13 +103,13 @@ def test_words_that_follow(ask: Ask) -> None:
     assert ask(0, "reconcile", "bob", "--remove")["told"] == {"account": None, "words": ["bob", "--remove"]}
 
 
-def test_a_bug_is_told_to_the_log_and_not_to_the_customer(ask: Ask) -> None:
+def test_a_bug_goes_into_the_log_and_not_to_the_customer(ask: Ask) -> None:
     BUGS.clear()
     assert ask(ALICE, "broken") == {"error": "an error of paas-isolate's own; the log has it", "status": 1}
     assert [type(bug) for bug in BUGS] == [KeyError]
 
 
-def test_before_the_first_turn_nobody_is_known() -> None:
+def test_before_the_first_pass_no_account_is_known() -> None:
     control = Control(VERBS, lambda: None, BUGS.append)
     line = control.ask(b'{"verb": "me"}', ALICE, 1, lambda _: None)
     assert isinstance(line, bytes)

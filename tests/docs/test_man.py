@@ -1,4 +1,4 @@
-"""What the papers say is what the programs do: every verb, option, key, default and JSON key is told."""
+"""The manual pages and the programs agree on every verb, option, key, default and JSON key."""
 
 import json
 import re

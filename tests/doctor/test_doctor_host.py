@@ -1,4 +1,4 @@
-"""The machine, as the doctor examines it."""
+"""doctor on the machine."""
 
 import os
 from pathlib import Path

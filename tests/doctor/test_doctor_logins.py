@@ -1,4 +1,4 @@
-"""doctor on logins: whatever lets a customer in outside the tree, or leads one out, is found and has its mend."""
+"""doctor on logins: it finds what lets a customer in outside the tree, and says how to repair it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What doctor says of the host where customers are to see only what is theirs."""
+"""doctor on the views of accounts."""
 
 from pathlib import Path
 

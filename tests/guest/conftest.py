@@ -36,8 +36,8 @@ def machine() -> Iterator[Path]:
     """This machine with the product at work and its timer stopped; a copy of its /etc/paas-isolate."""
     if os.uname().nodename != HOSTNAME or os.geteuid() != 0:
         pytest.exit("these tests run inside the test machine, as root: scripts/test", returncode=4)
-    for room in set(importlib.import_module("paas_isolate.cli.commands").VERBS.values()):
-        importlib.import_module(f"paas_isolate.cli.{room}")  # once, for every run that is forked from here
+    for module in set(importlib.import_module("paas_isolate.cli.commands").VERBS.values()):
+        importlib.import_module(f"paas_isolate.cli.{module}")  # once, for every run that is forked from here
     systemctl("stop", "paas-isolate.timer")
     idle_service()
     with tempfile.TemporaryDirectory() as copy:

@@ -1,4 +1,4 @@
-"""Jobs, where there is a cron, a mail system that nobody here wrote (Exim as Debian has it), and a memory limit."""
+"""Jobs on a machine with cron, mail (Exim as Debian has it) and a memory limit."""
 
 import json
 import shutil

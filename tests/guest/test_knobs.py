@@ -1,6 +1,6 @@
-"""Every limit of the table, written through YAML, reads back from this kernel as the text that we expect of it.
+"""Every limit of the table, written through YAML, reads back from this kernel as the text that we expect.
 
-Each case is a service of one account: so one reconcile writes them all, and each is told apart.
+Each case is a service of one account, so that one reconcile writes all of them.
 """
 
 from dataclasses import dataclass

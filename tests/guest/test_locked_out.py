@@ -1,4 +1,4 @@
-"""Whatever is full, frozen or read-only: root and the administrators come in, and customers are nowhere but inside."""
+"""Whatever is full, frozen or read-only: administrators can log in, and customers are never outside the tree."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Addresses of accounts on a machine with dummy links: on paas0, mended, and gone with the last of them."""
+"""Addresses of accounts on a machine with dummy links: set on paas0, repaired, and removed with the last account."""
 
 import json
 import socket

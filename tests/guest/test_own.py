@@ -1,4 +1,4 @@
-"""`paas-isolate me`, installed, as customers run it: with the daemon, and without."""
+"""`paas-isolate me`, installed, run by customers: with and without the daemon."""
 
 import json
 import re

@@ -1,5 +1,5 @@
-"""Programs that nobody here wrote, as two customers at the same time, unchanged and on the same port: each reaches its
-own by `localhost`. What the machine serves there still answers both."""
+"""Other people's programs of two customers, unchanged, on the same port at the same time: `localhost` reaches the
+customer's own. Services of the machine still answer both."""
 
 import os
 import shlex

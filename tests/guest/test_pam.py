@@ -1,4 +1,4 @@
-"""`paas-isolate pam`: logins into the module and out again, and what becomes of whoever does it wrongly."""
+"""`paas-isolate pam`: installs the module into the login stacks, removes it, and refuses mistakes."""
 
 import subprocess
 from collections.abc import Callable, Iterator

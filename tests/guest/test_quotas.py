@@ -1,4 +1,4 @@
-"""Quotas of file systems that are made for the test."""
+"""Quotas, on file systems that are made for the test."""
 
 import os
 from collections.abc import Callable, Iterator

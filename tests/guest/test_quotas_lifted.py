@@ -1,4 +1,4 @@
-"""A quota that was set for an account goes with what it was sold by; those that root has set by hand stay."""
+"""A quota of an account is lifted when its limit is gone; quotas that root set by hand stay."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Disks below disks: the limit lies on the device that the file system hands its requests to, and bites there."""
+"""Stacked block devices: the limit is set on the device that the file system sends its requests to, and holds there."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""Services of an account that has next to no CPU time: nobody else waits while they start."""
+"""An account that has almost no CPU time starts its services slowly; nobody else waits for it."""
 
 import time
 
@@ -29,7 +29,7 @@ def repair() -> float:
     return time.monotonic() - begin
 
 
-def test_who_has_no_cpu_time_left_starts_services_and_nobody_waits(spec: Specs, sell: Sell, paas: Paas) -> None:
+def test_an_account_without_cpu_time_starts_services_and_delays_nobody(spec: Specs, sell: Sell, paas: Paas) -> None:
     spec.config()
     sell("bob", limits={"pids": 41})
     sell("alice", limits={"cpu": "2%", "pids": 200}, services=services(LOOPS))

@@ -1,4 +1,4 @@
-"""Whoever runs outside the tree and is a customer's comes into the leaf where he belongs; nobody else is touched."""
+"""A customer's process outside the tree is moved into the right leaf; no other process is touched."""
 
 import time
 

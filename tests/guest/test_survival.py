@@ -1,4 +1,4 @@
-"""Limits and places outlive what happens to systemd and to our own units, for idle and for busy accounts."""
+"""Limits and places survive what happens to systemd and to our units, for idle and for busy accounts."""
 
 import os
 import signal

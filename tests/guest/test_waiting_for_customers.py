@@ -1,4 +1,4 @@
-"""What customers can make wait, where there are limits: their limits stay, and nobody else waits."""
+"""A customer who makes reconcile wait keeps their limits and delays nobody else."""
 
 import pwd
 import select
@@ -32,7 +32,7 @@ def built(programs: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("who", ["allow_other", "alone"])
-def test_who_hides_their_home_keeps_their_limits_of_io(spec: Specs, customer: Customers, paas: Paas, who: str) -> None:
+def test_a_hidden_home_keeps_its_io_limits(spec: Specs, customer: Customers, paas: Paas, who: str) -> None:
     spec.config()
     alice = customer("alice")
     home = pwd.getpwnam("alice").pw_dir
@@ -57,7 +57,7 @@ def test_who_hides_their_home_keeps_their_limits_of_io(spec: Specs, customer: Cu
     assert "rbps=2097152" in knob("users/alice", "io.max")
 
 
-def test_who_keeps_their_command_lines_locked_holds_nobody_up(spec: Specs, customer: Customers, paas: Paas) -> None:
+def test_unreadable_command_lines_delay_nobody(spec: Specs, customer: Customers, paas: Paas) -> None:
     spec.config()
     alice = customer("alice")
     spec.sell("alice", limits={"cpu": "5%"}, services={"work": {"match": {"command": "*worker*"}}})

@@ -1,5 +1,5 @@
-"""Every way that a customer's program comes to run by: which are in the tree from the first instruction on, and which
-wait for the sweep. Root looks at all processes of customers ten times a second meanwhile."""
+"""Every way to start a customer's program: which are in the tree from the first instruction on, and which are moved in
+later. Root looks at all processes of customers ten times a second meanwhile."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The examples for web servers, as they stand in config/: whoever answers is inside the customer's leaf."""
+"""The web server examples of config/: whoever answers runs inside the customer's leaf."""
 
 import json
 import os

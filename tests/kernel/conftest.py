@@ -1,4 +1,4 @@
-"""A subtree of our own in the hierarchy of the machine that tests run on: made, used, removed."""
+"""Fixtures: a cgroup tree of the test's own, processes in it, and machines that use it."""
 
 import os
 import secrets

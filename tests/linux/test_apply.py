@@ -1,4 +1,4 @@
-"""Whatever a step raises is its outcome, and costs its account alone."""
+"""What a step raises becomes its outcome, and affects its own account alone."""
 
 from collections.abc import Mapping
 from typing import cast

@@ -1,4 +1,4 @@
-"""The directory of the doors, whatever somebody left in its place."""
+"""The directory of the doors, with unexpected things in it."""
 
 import os
 from collections.abc import Callable

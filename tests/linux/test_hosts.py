@@ -1,4 +1,4 @@
-"""Our lines of hosts(5): put in, changed, taken out; nothing else is touched."""
+"""Our lines of hosts(5) are added, changed and removed; no other line is touched."""
 
 import os
 from pathlib import Path

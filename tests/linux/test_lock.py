@@ -1,4 +1,4 @@
-"""One run at a time, and who it is."""
+"""Only one run at a time, and the lock names it."""
 
 import os
 from pathlib import Path

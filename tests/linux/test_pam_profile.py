@@ -1,4 +1,4 @@
-"""The lines of the profile: who passes the module by, where a jump lands, and what pam-auth-update makes of them."""
+"""The lines of the profile: whom they lead around the module, where jumps land, what pam-auth-update makes of them."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What libpam makes of files, and which lines it calls. The files of Debian 12, a little shortened."""
+"""How libpam reads its files and which lines it calls, with the files of Debian 12, a little shortened."""
 
 from collections.abc import Callable
 from pathlib import Path

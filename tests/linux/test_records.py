@@ -1,4 +1,4 @@
-"""Records of runs, as text in a directory: whatever stands there, it is read as a run or as none."""
+"""Records of runs: any text in the directory is read as a run or as none."""
 
 import json
 import os
@@ -82,14 +82,16 @@ def test_a_program_elsewhere_or_another_with_its_pid_is_dead(records: RecordsOnD
         ("signal 9 1700000009.250", 3, ProgramExit(signal=9, at=1700000009.25, oom_killed=True)),
     ],
 )
-def test_an_end_is_told_as_the_keeper_saw_it(records: RecordsOnDisk, line: str, starved: int, end: ProgramExit) -> None:
+def test_an_end_is_read_as_the_shim_recorded_it(
+    records: RecordsOnDisk, line: str, starved: int, end: ProgramExit
+) -> None:
     records.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n{line}\n")
     run = records.seen(starved=starved)
     assert run is not None
     assert (run.end, run.alive) == (end, False)
 
 
-def test_who_was_killed_with_its_keeper_for_want_of_memory_is_told_so(records: RecordsOnDisk) -> None:
+def test_an_oom_kill_together_with_the_shim_is_recognised(records: RecordsOnDisk) -> None:
     records.write(f"{HEAD}\nmain 7 70 6 1700000000.600\n")
     run = records.seen(starved=3)
     assert run is not None

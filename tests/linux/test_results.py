@@ -1,4 +1,4 @@
-"""What is remembered of jobs, in a directory: whatever stands there, it is read as a result or as none."""
+"""Saved results of jobs: any text in the directory is read as a result or as none."""
 
 import json
 import os

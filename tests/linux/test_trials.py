@@ -1,4 +1,4 @@
-"""Who is taken for a trial of the logins, and what is expected of the session."""
+"""Which user a trial of the logins takes, and which session it expects."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The machine goes down at any moment, while accounts are put, changed and removed: after boot everything converges."""
+"""The machine goes down at any moment while accounts are added, changed, removed: after boot everything converges."""
 
 import random
 import time

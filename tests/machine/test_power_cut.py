@@ -1,4 +1,4 @@
-"""A power cut takes what was not written to the disk. What an administrator has ordered was."""
+"""A power cut loses what was not written to the disk; the administrator's orders were."""
 
 import pytest
 from testbed.guest import Guest

@@ -1,6 +1,6 @@
-"""What a reboot of the machine does to accounts: one scene is set, one reboot done, and many things looked at.
+"""Accounts after a reboot: one scene, one reboot, many checks.
 
-/home is a file system of its own, on a spare disk, so that it goes away before the machine is down.
+/home is a file system of its own, on a spare disk, so that it is unmounted before the machine is down.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""Services through a reboot: they end in order while network and /home are there, and stand again afterwards.
+"""Services through a reboot: they end in order while network and /home are there, and run again afterwards.
 
-/home is a file system of its own, on a spare disk, so that it goes away before the machine is down.
+/home is a file system of its own, on a spare disk, so that it is unmounted before the machine is down.
 """
 
 import json

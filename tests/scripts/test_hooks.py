@@ -1,4 +1,4 @@
-"""The hooks of panels, with a paas-isolate that only says what it is asked."""
+"""The hooks of panels, with a fake paas-isolate that prints its arguments."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The parts of the test machine that can be judged without one."""
+"""The parts of the test machine that can be tested without one."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The parts of the demonstration that can be judged without a machine to show it on."""
+"""The parts of the demonstration that can be tested without a machine."""
 
 import json
 import subprocess

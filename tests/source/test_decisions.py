@@ -1,4 +1,4 @@
-"""What an administrator has decided, and what a customer may decide beside it."""
+"""What an administrator has decided, and what a customer may decide."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files on a disk: what is read, what is refused, what is kept for the next run."""
+"""Specification files on a disk: what is read, what is refused, what is kept for the next run."""
 
 import os
 import subprocess
@@ -61,7 +61,9 @@ def test_only_yaml_files_are_read(machine: SpecFiles) -> None:
     assert machine.load().complaints == ()
     machine.write("accounts.d/bob.yml", "account: bob")
     found = machine.load()
-    assert [str(it) for it in found.complaints] == ["accounts.d/bob.yml: warning: is not read; name it bob.yaml"]
+    assert [str(complaint) for complaint in found.complaints] == [
+        "accounts.d/bob.yml: warning: is not read; name it bob.yaml"
+    ]
 
 
 def test_a_name_that_is_none(machine: SpecFiles) -> None:
@@ -103,7 +105,7 @@ def test_a_file_that_others_could_have_written_is_not_read(machine: SpecFiles, c
     good = machine.load()
     spoil(machine.etc / "accounts.d/alice.yaml")
     found = machine.load()
-    assert [str(it)[: len("accounts.d/alice.yaml: ") + len(expected)] for it in found.complaints] == [
+    assert [str(complaint)[: len("accounts.d/alice.yaml: ") + len(expected)] for complaint in found.complaints] == [
         f"accounts.d/alice.yaml: {expected}"
     ]
     assert found.accounts == good.accounts
@@ -115,7 +117,7 @@ def test_a_file_of_somebody_else(machine: SpecFiles) -> None:
     owner = os.getuid() + 1
     path = machine.etc / "accounts.d/alice.yaml"
     expected = f"belongs to uid {os.getuid()}; expected {owner}; run: chown {owner} {path}"
-    assert f"accounts.d/alice.yaml: {expected}" in [str(it) for it in found.complaints]
+    assert f"accounts.d/alice.yaml: {expected}" in [str(complaint) for complaint in found.complaints]
 
 
 def test_a_directory_that_others_may_change(machine: SpecFiles) -> None:
@@ -232,7 +234,7 @@ def test_a_complaint_comes_back_without_reading_again(machine: SpecFiles, parsed
     machine.write("accounts.d/bob.yaml", "account: bob\nlimits: {memory: 5 12M}\n")
     settle()
     first = machine.load()
-    assert [str(it) for it in first.complaints] == [
+    assert [str(complaint) for complaint in first.complaints] == [
         "accounts.d/bob.yaml:2:18: limits.memory is '5 12M'; expected a size such as 512M"
     ]
     parsed.clear()
@@ -409,7 +411,7 @@ def test_without_accounts_d_nobody_is_gone(machine: SpecFiles) -> None:
     assert found.removal_blocked == "accounts.d is missing"
     assert found.accounts == good.accounts
     assert found.on_last_good == {"alice": "accounts.d is missing"}
-    assert [str(it) for it in found.complaints] == ["accounts.d: is missing"]
+    assert [str(complaint) for complaint in found.complaints] == ["accounts.d: is missing"]
 
 
 def test_an_account_whose_file_is_gone_is_gone(machine: SpecFiles) -> None:
@@ -424,7 +426,7 @@ def test_without_plans_d(machine: SpecFiles) -> None:
     (machine.etc / "plans.d/p.yaml").unlink()
     (machine.etc / "plans.d").rmdir()
     found = machine.load()
-    assert [str(it) for it in found.complaints] == [
+    assert [str(complaint) for complaint in found.complaints] == [
         "accounts.d/alice.yaml:2:7: plan is 'p', and there is no such plan; expected a file in plans.d"
     ]
 

@@ -1,4 +1,4 @@
-"""Hostile files: refused in words that can be printed, in little memory, and the neighbour does not notice."""
+"""Hostile files are refused in printable words and in little memory, and other accounts are not affected."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What was decided before it could be written down."""
+"""Decisions that could not be written to the disk yet."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which addresses an account has, and what is said when it cannot have them."""
+"""Which addresses an account has, and the complaints when it cannot have them."""
 
 import pytest
 

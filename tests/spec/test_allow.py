@@ -87,7 +87,7 @@ def test_a_plan_is_roots_word() -> None:
 
 def test_what_a_plan_allows_takes_the_place_of_what_config_yaml_allows() -> None:
     files = {CONFIG: "allow: [rlimits]\n", P: "allow: []", A: asking("rtprio: 1", "plan: p\n"), B: asking("rtprio: 1")}
-    assert [it.file for it in fleet(files).complaints] == [A]
+    assert [complaint.file for complaint in fleet(files).complaints] == [A]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_who_names_what_is_anothers_keeps_that_one_from_nothing(thief: str) -> N
         for name in (("alice",) if "renamed" in thief else ("alice", "bob"))
     }
     found = fleet({CONFIG: "network: {}\n", A: "suspended: true", B: thief}, last_good=before)
-    assert [it.file for it in found.complaints] == [B]
+    assert [complaint.file for complaint in found.complaints] == [B]
     assert found.accounts["alice"].suspended
     assert list(found.on_last_good) == ["bob"] and found.accounts.get("bob") == before.get("bob")
 

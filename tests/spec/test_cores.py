@@ -1,4 +1,4 @@
-"""Lists of cores, as the kernel prints them: nothing of them is expanded, and yet they are sets."""
+"""Lists of cores in the kernel's notation: treated as sets without being expanded."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What config/ shows is what the parser takes, and what spec.md promises of the preset plans."""
+"""The parser accepts config/, and the preset plans are as documented."""
 
 import os
 import shutil
@@ -50,7 +50,10 @@ def test_the_services_that_are_run_are_as_their_comments_say(tmp_path: Path) -> 
     assert dict(kept["users/dora/web.2"].launch.environment)["PORT"] == "8001"
     assert kept["users/dora/worker"].launch.log == "/home/dora/logs/worker.log"
     assert kept["users/dora/nightly"].is_job
-    assert [it.name for it in dora.services if it.work.run.startswith("exec wasmtime")] == ["edge", "wasm"]
+    assert [service.name for service in dora.services if service.work.run.startswith("exec wasmtime")] == [
+        "edge",
+        "wasm",
+    ]
 
 
 def test_the_preset_plans_have_the_figures_of_the_trade() -> None:

@@ -1,4 +1,4 @@
-"""What tests/fuzz once found, and whatever else lies in its cases: each keeps every promise now."""
+"""What tests/fuzz once found: each case keeps every promise now."""
 
 from pathlib import Path
 

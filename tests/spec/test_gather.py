@@ -1,4 +1,4 @@
-"""Files in, what is sold and what is said about it out."""
+"""From files to a fleet and complaints."""
 
 import time
 from decimal import Decimal
@@ -145,7 +145,7 @@ COMPLAINTS = {
 def test_what_cannot_be(case: str) -> None:
     files, expected = COMPLAINTS[case]
     found = fleet(files)
-    assert [str(it)[: len(expected)] for it in found.complaints] == [expected]
+    assert [str(complaint)[: len(expected)] for complaint in found.complaints] == [expected]
     assert not found.complaints[0].warning
     assert not found.accounts
     assert all(reason.endswith("there is no last good copy") for reason in found.on_last_good.values())
@@ -184,7 +184,7 @@ WARNINGS = {
 def test_what_should_not_be(case: str) -> None:
     files, expected = WARNINGS[case]
     found = fleet(files)
-    assert [str(it)[: len(expected)] for it in found.complaints] == [expected]
+    assert [str(complaint)[: len(expected)] for complaint in found.complaints] == [expected]
     assert list(found.accounts) == ["alice"]
     assert not found.on_last_good
 
@@ -213,12 +213,12 @@ def test_a_missing_default_plan_is_said_once_and_looked_up_once() -> None:
 def test_the_exempt_are_in_no_account() -> None:
     found = fleet({A: "users: [alice, admin]", B: "users: [bob, admin]\nowner: bob"})
     assert found.exempt == {1100}
-    assert [dict(it.uids) for it in found.accounts.values()] == [{"alice": 1001}, {"bob": 1002}]
+    assert [dict(account.uids) for account in found.accounts.values()] == [{"alice": 1001}, {"bob": 1002}]
 
 
 def test_a_user_of_two_accounts_is_of_none() -> None:
     found = fleet({A: "users: [alice, carol]", B: "users: [bob, carol]", C: "users: [admin]"})
-    assert [str(it) for it in found.complaints if not it.warning] == [
+    assert [str(complaint) for complaint in found.complaints if not complaint.warning] == [
         f"{B}:2:14: users[1] is 'carol' (uid 1003), who belongs to {A}; a user is in one account at most",
         f"{A}:2:16: users[1] is 'carol' (uid 1003), who belongs to {B}; a user is in one account at most",
     ]
@@ -282,7 +282,7 @@ def test_a_user_that_cannot_be_resolved_keeps_the_uid_that_it_had() -> None:
     assert found.accounts["alice"].uids == {"alice": 1001, "ldap": 2001}
     assert found.accounts["alice"].limits == {"pids": 5}
     assert found.on_last_good == {"alice": "the user ldap cannot be resolved; keeps uid 2001"}
-    assert [it.warning for it in found.complaints] == [True]
+    assert [complaint.warning for complaint in found.complaints] == [True]
 
 
 def test_an_old_copy_confines_nobody_who_is_exempt_now() -> None:
@@ -403,7 +403,7 @@ def test_a_uid_with_another_home_may_be_another_person(home: str) -> None:
     found = fleet({A: "users: [alice, al]"}, people, last_good={"alice": copy})
     assert found.accounts["alice"].uids == {"alice": 1001, "al": 1004}, "the limits stay"
     assert (found.renamed, found.doubtful, found.revoked) == ({}, frozenset({1001}), {})
-    assert [it.warning for it in found.complaints] == [False]
+    assert [complaint.warning for complaint in found.complaints] == [False]
     assert "logins are refused; if it is the same person, write users: [dave, al]" in str(found.complaints[0])
 
 
@@ -432,7 +432,7 @@ def test_the_address_goes_with_the_uid() -> None:
     copies = {"alice": sold("alice", alice=1001)._replace(addresses=("10.77.0.2", "fd77:7061:6173::2"))}
     files = {"config.yaml": "network: {}", A: "", "accounts.d/dave.yaml": ""}
     found = fleet(files, Crowd({"dave": 1001}), last_good=copies)
-    assert [it.addresses for it in found.accounts.values()] == [(), ("10.77.0.2", "fd77:7061:6173::2")]
+    assert [account.addresses for account in found.accounts.values()] == [(), ("10.77.0.2", "fd77:7061:6173::2")]
     copies["alice"] = copies["alice"]._replace(addresses=("10.77.9.9", "fd77:7061:6173::9"))
     assert fleet(files, Crowd({"dave": 1001}), last_good=copies).accounts["alice"].addresses[0] == "10.77.9.9"
 
@@ -487,7 +487,7 @@ def test_users_without_account_get_one_of_their_own() -> None:
         "accounts.d/carol.yaml": "users: [carols]",
     }
     found = fleet(files, people)
-    assert {it.name: (dict(it.uids), it.plan) for it in found.accounts.values()} == {
+    assert {account.name: (dict(account.uids), account.plan) for account in found.accounts.values()} == {
         "alice": ({"alice": 1001}, None),
         "bob": ({"bob": 1002}, "p"),
         "carol": ({"carols": 1005}, None),

@@ -1,4 +1,4 @@
-"""Whatever an account has and whatever becomes of its owner: nothing is raised, and the others get what they bought."""
+"""Whatever happens to an account's owner: nothing is raised, and other accounts are not affected."""
 
 import pytest
 
@@ -68,7 +68,9 @@ def test_an_owner_in_trouble_takes_nothing_from_another(feature: str, trouble: s
         assert isinstance(diff(desired_state(now, wanted, observed, staying=staying), observed), tuple)
     if trouble == "both at one uid":
         return  # which of them is right cannot be told: both stay as they were
-    assert [it for it in wanted.cgroups if "alice" in it] == [it for it in was.cgroups if "alice" in it]
+    assert [cgroup for cgroup in wanted.cgroups if "alice" in cgroup] == [
+        cgroup for cgroup in was.cgroups if "alice" in cgroup
+    ]
     assert wanted.doors["1001"] == "users/alice/login"
     assert wanted.views.made["alice"] == was.views.made["alice"]
     assert "users/alice/web" in keep
@@ -76,7 +78,7 @@ def test_an_owner_in_trouble_takes_nothing_from_another(feature: str, trouble: s
         assert not any(name.startswith("1002") for name in wanted.doors)
         assert not any(leaf.startswith("users/bob/") for leaf in keep)
         assert ("bob" in wanted.views.made) is (feature == "two users")
-        assert any(it.warning and "exempt" in it.text for it in now.complaints)
+        assert any(complaint.warning and "exempt" in complaint.text for complaint in now.complaints)
 
 
 def test_who_is_left_as_they_are_loses_nothing_and_gets_nothing() -> None:

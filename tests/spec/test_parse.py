@@ -1,4 +1,4 @@
-"""YAML in, the model or the complaints out."""
+"""From YAML to the model or complaints."""
 
 from decimal import Decimal
 from typing import Any
@@ -23,7 +23,7 @@ def account(text: str, name: str = "alice") -> AccountSpec:
 def complaints(text: str, name: str = "alice") -> list[str]:
     with pytest.raises(SpecError) as refused:
         parse_account(f"account: {name}\n{text}".encode(), f"accounts.d/{name}.yaml")
-    return [str(it).removeprefix(f"accounts.d/{name}.yaml:") for it in refused.value.complaints]
+    return [str(complaint).removeprefix(f"accounts.d/{name}.yaml:") for complaint in refused.value.complaints]
 
 
 LIMITS = {

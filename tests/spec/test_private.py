@@ -1,4 +1,4 @@
-"""`private`, `hide` and `disk`: what is read, and how an account's own are merged with its plan's."""
+"""`private`, `hide` and `disk`: how they are read, and how an account's are merged with its plan's."""
 
 import pytest
 

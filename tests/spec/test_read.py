@@ -1,4 +1,4 @@
-"""Hostile and mistaken YAML: refused in words, with a place, quickly."""
+"""Hostile and mistaken YAML is refused in words, with line and column, quickly."""
 
 import time
 

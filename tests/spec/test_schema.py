@@ -1,4 +1,4 @@
-"""The schema tells every key that the parser knows."""
+"""The schema has every key that the parser knows."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A machine and its users, for tests that gather."""
+"""A machine and its users, for tests of gather()."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

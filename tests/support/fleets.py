@@ -1,4 +1,4 @@
-"""Small fleets for tests: what was sold, said in one line."""
+"""Small fleets, in one line each."""
 
 from paas_isolate.model.account import Account, Fleet, Host, Match, Service
 from paas_isolate.model.limits import Limits

@@ -1,4 +1,4 @@
-"""Hostile files, as data: how each is made, and part of what is complained of then."""
+"""Hostile files, as data: how each is made, and part of the complaint about it."""
 
 import os
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""What holds whatever bytes a specification has: for the fuzzer, and for what it once found."""
+"""What holds for the bytes of any specification: for the fuzzer and for its findings."""
 
 import json
 import marshal

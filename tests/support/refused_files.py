@@ -1,4 +1,4 @@
-"""Bytes that are no specification, and what is said of them."""
+"""Bytes that are no specification, and the complaint about each."""
 
 REFUSED = {
     "alias": (b"a: 1\nb: *a\n", "2:4: *a is an alias; write the value out"),

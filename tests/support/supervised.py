@@ -1,4 +1,4 @@
-"""Services that are kept, and what ran of them: for tests of what is to run now."""
+"""Supervised services and their last runs, for tests of what should run now."""
 
 from collections.abc import Collection, Mapping
 

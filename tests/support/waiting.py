@@ -1,4 +1,4 @@
-"""Waiting for what a test has caused."""
+"""Waiting for an effect, with a deadline."""
 
 import time
 from collections.abc import Callable

@@ -111,7 +111,7 @@ def test_everybody_has_a_localhost_of_their_own(host: GateHost, asked: str, port
         assert came in ("127.0.0.1", "::1", "::ffff:127.0.0.1") and own in (name, asked, came)
 
 
-def test_where_nobody_serves_localhost_is_the_machines(host: GateHost) -> None:
+def test_without_an_own_server_localhost_is_the_machines(host: GateHost) -> None:
     both = "keep[1] = socket.create_server(('127.0.0.1', 3306)); keep[2] = socket.create_server(('0.0.0.0', 25));"
     both += "answer = 1"
     assert host.ask(0, both) == 1
@@ -120,7 +120,7 @@ def test_where_nobody_serves_localhost_is_the_machines(host: GateHost) -> None:
         assert host.ask(ALICE, ask) == ["127.0.0.1", port, "127.0.0.1"]
 
 
-def test_who_shares_the_machines_localhost_is_left_there(host: GateHost) -> None:
+def test_a_customer_with_shared_localhost_has_the_machines(host: GateHost) -> None:
     assert host.ask(CAROL, bind("127.0.0.1")) == "127.0.0.1"
     serve = "keep[1] = s = socket.create_server(('127.0.0.1', 7000)); answer = s.getsockname()[0]"
     assert host.ask(CAROL, serve) == "127.0.0.1"
@@ -159,7 +159,7 @@ def test_what_is_sent_to_the_world_keeps_the_machines_address(host: GateHost) ->
     assert host.ask(ALICE, code + "answer = s.getsockname()[0]") == "192.0.2.1"
 
 
-def test_a_namespace_of_ones_own_is_ones_own(host: GateHost) -> None:
+def test_a_network_namespace_of_a_customers_is_not_affected(host: GateHost) -> None:
     """Nothing of ours is in it, and nothing of it reaches ours."""
     code = "libc.unshare(0x50000000); s = socket.socket();"  # CLONE_NEWUSER, CLONE_NEWNET
     code += "s.bind(('127.0.0.1', 80)); answer = s.getsockname()[0]"

@@ -1,4 +1,4 @@
-"""The cgroup tree, on a real kernel: cgroup files, processes, moves. No controllers are needed for these."""
+"""The cgroup tree on this kernel: cgroup files, processes, moves. None of this needs controllers."""
 
 import errno
 import os
@@ -92,7 +92,7 @@ def test_a_process_that_is_not_what_it_was_is_left_alone(cgroups: CgroupTree, sl
     assert cgroups.pids("leaf") == ()
 
 
-def test_a_process_is_moved_where_nobody_may_be_hurried(
+def test_a_process_is_moved_without_realtime_priority(
     cgroups: CgroupTree, sleeper: Sleepers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

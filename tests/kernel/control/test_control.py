@@ -1,4 +1,4 @@
-"""The control socket on this kernel: real connections of real uids to a daemon that runs."""
+"""The control socket on this kernel: real connections of real uids to a running daemon."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def pid_of(daemon: RunningDaemon) -> int:
     return daemon.process.pid
 
 
-def test_a_customer_is_told_of_the_own_account_alone(guests: ControlClients) -> None:
+def test_a_customer_is_answered_about_the_own_account_alone(guests: ControlClients) -> None:
     told = guests.ask(ALICE, "me")["told"]
     assert told["account"] == "alice"
     assert [cgroup["path"] for cgroup in told["cgroups"]] == [
@@ -36,12 +36,12 @@ def test_a_customer_is_told_of_the_own_account_alone(guests: ControlClients) -> 
     assert guests.ask(BOB, "me")["told"]["account"] == "bob"
 
 
-def test_what_is_somebody_elses_is_answered_like_what_is_not_there(guests: ControlClients) -> None:
+def test_anothers_account_is_answered_like_one_that_does_not_exist(guests: ControlClients) -> None:
     assert guests.ask(ALICE, "reconcile", "bob") == guests.ask(ALICE, "reconcile", "nobody")
     assert guests.ask(ALICE, "reconcile") == {"error": "this needs root", "status": 1}
 
 
-def test_who_has_no_account_is_told_so(guests: ControlClients) -> None:
+def test_a_user_without_an_account_is_told_so(guests: ControlClients) -> None:
     assert "no account" in guests.ask(ALICE + 900, "me")["error"]
     assert "exempt" in guests.ask(CAROL, "me")["error"]
     assert guests.ask(CAROL, "ping") == guests.ask(ALICE, "ping")
@@ -62,7 +62,7 @@ def test_root_has_all_of_it(guests: ControlClients, daemon: RunningDaemon, host:
     }
 
 
-def test_root_of_a_user_namespace_is_who_it_is_outside(guests: ControlClients) -> None:
+def test_root_of_a_user_namespace_counts_with_its_uid_outside(guests: ControlClients) -> None:
     program = (
         "libc = __import__('ctypes').CDLL(None)\n"
         "assert libc.prctl(4, 1) == 0 and libc.unshare(0x10000000) == 0  # PR_SET_DUMPABLE, CLONE_NEWUSER\n"
@@ -75,7 +75,7 @@ def test_root_of_a_user_namespace_is_who_it_is_outside(guests: ControlClients) -
     assert reconcile["error"] == "this needs root"
 
 
-def test_who_connected_is_who_asks_whoever_has_the_descriptor_now(guests: ControlClients) -> None:
+def test_a_connection_belongs_to_the_uid_that_opened_it(guests: ControlClients) -> None:
     program = (
         "s = connect(); a, b = socket.socketpair(); pid = os.fork()\n"
         "if pid:\n  socket.send_fds(a, [b'x'], [s.fileno()]); os.waitpid(pid, 0)\n"

@@ -50,7 +50,7 @@ def test_a_customer_sees_the_own_account(daemon: RunningDaemon, host: TestHost) 
     assert "wrong in line 3 (suspended)" in done.stdout
 
 
-def test_orders_are_the_daemons(daemon: RunningDaemon, host: TestHost) -> None:
+def test_unknown_verbs_are_left_to_the_daemon(daemon: RunningDaemon, host: TestHost) -> None:
     """Those that there are; and they are not in the help before."""
     done = me(host, ALICE, "fly", "web")
     assert done.returncode == 2
@@ -64,7 +64,7 @@ def test_orders_are_the_daemons(daemon: RunningDaemon, host: TestHost) -> None:
     assert "no verb is called 'fly'; there are: start, stop, restart" in done.stderr
 
 
-def test_who_has_no_account_is_told_so(daemon: RunningDaemon, host: TestHost) -> None:
+def test_a_user_without_an_account_is_told_so(daemon: RunningDaemon, host: TestHost) -> None:
     for uid, words in ((CAROL, "exempt"), (CAROL + 1, "no account")):
         done = me(host, uid)
         assert (done.returncode, done.stdout) == (1, "")
@@ -72,7 +72,9 @@ def test_who_has_no_account_is_told_so(daemon: RunningDaemon, host: TestHost) ->
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed", "busy"])
-def test_without_the_daemon_the_kernel_is_asked(daemon: RunningDaemon, host: TestHost, run: Path, how: str) -> None:
+def test_without_the_daemon_the_kernels_files_are_read(
+    daemon: RunningDaemon, host: TestHost, run: Path, how: str
+) -> None:
     if how == "stopped":
         assert daemon.end() == 0
     elif how == "killed":

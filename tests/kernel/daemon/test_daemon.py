@@ -1,6 +1,6 @@
-"""The daemon on this kernel: what it hears, and that it mends it at once; nothing depends on it.
+"""The daemon on this kernel: it repairs what it hears of at once; nothing depends on it.
 
-The one knob that every cgroup has is that of the freezer: here are no controllers.
+Tests change cgroup.freeze, the one knob that every cgroup has: there are no controllers here.
 """
 
 import os
@@ -75,13 +75,13 @@ def test_an_edit_opens_and_closes_doors_of_that_account_and_touches_no_other(
     assert "remove door" not in daemon.log.read_text()
 
 
-def test_a_knob_that_is_written_by_hand_is_put_back_and_who_did_it_told(daemon: RunningDaemon, host: TestHost) -> None:
+def test_a_knob_written_by_hand_is_restored_and_its_writer_named(daemon: RunningDaemon, host: TestHost) -> None:
     write(host, "1")
     wait_for(lambda: not frozen(host), what="the account goes on")
     daemon.says(r"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid \d+")
 
 
-def test_a_writer_is_heard_whose_mount_namespace_has_gone(daemon: RunningDaemon, host: TestHost) -> None:
+def test_a_write_is_noticed_although_the_writers_mount_namespace_is_gone(daemon: RunningDaemon, host: TestHost) -> None:
     daemon.process.send_signal(signal.SIGSTOP)
     line = f"echo 1 >{host.cgroups.root}/{ALICE}/cgroup.freeze"
     subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", line], check=True)
@@ -90,7 +90,7 @@ def test_a_writer_is_heard_whose_mount_namespace_has_gone(daemon: RunningDaemon,
     daemon.says(r"set cgroup.freeze of users/alice to 0 \(was 1\); changed by pid \d+, which has ended")
 
 
-def test_who_did_it_is_told_too_where_everything_is_looked_at_anyhow(daemon: RunningDaemon, host: TestHost) -> None:
+def test_the_writer_is_named_in_a_whole_pass_too(daemon: RunningDaemon, host: TestHost) -> None:
     """Both are heard in the same moment."""
     daemon.process.send_signal(signal.SIGSTOP)
     wait_for(lambda: "T (stopped)" in Path(f"/proc/{daemon.process.pid}/status").read_text(), what="it sleeps")
@@ -103,7 +103,9 @@ def test_who_did_it_is_told_too_where_everything_is_looked_at_anyhow(daemon: Run
         writer.kill()
 
 
-def test_who_changes_it_again_and_again_is_named_and_not_fought(daemon: RunningDaemon, host: TestHost) -> None:
+def test_after_three_changes_in_a_minute_repair_stops_and_names_the_writer(
+    daemon: RunningDaemon, host: TestHost
+) -> None:
     for times in range(1, 4):
         write(host, "1")
         daemon.says(f"(?s)(changed by pid.*){{{times}}}")
@@ -114,7 +116,7 @@ def test_who_changes_it_again_and_again_is_named_and_not_fought(daemon: RunningD
     wait_for(lambda: not frozen(host), what="a look at everything puts it back")
 
 
-def test_it_ends_when_asked_and_nothing_changes_when_it_is_killed(daemon: RunningDaemon, host: TestHost) -> None:
+def test_it_ends_on_sigterm_and_changes_nothing_when_killed(daemon: RunningDaemon, host: TestHost) -> None:
     for _ in range(3):
         daemon.process.kill()
         assert daemon.process.wait() == -signal.SIGKILL
@@ -187,7 +189,7 @@ COMES_AGAIN = 'read line && exec sh -c "$0" "$0"'
 """Another program at each line, and yet the same process."""
 
 
-def test_who_takes_a_process_out_again_and_again_is_not_fought(daemon: RunningDaemon, host: TestHost) -> None:
+def test_a_process_that_is_moved_out_again_and_again_is_left_there(daemon: RunningDaemon, host: TestHost) -> None:
     here = f"{host.cgroups.mount}{procfs.cgroup(os.getpid())}/cgroup.procs"
     host.account("alice", PLAIN + "services: {web: {match: {program: nginx}, limits: {memory: {kill: process}}}}\n")
     wait_for(lambda: frozen(host, f"{ALICE}/web") is False, what="programs count")
@@ -297,7 +299,7 @@ def test_cron_and_daemon_do_not_fight(daemon: RunningDaemon, host: TestHost) -> 
     assert daemon.process.poll() is None
 
 
-def test_it_stays_when_the_tree_has_gone_and_a_record_tells(host: TestHost, tmp_path: Path) -> None:
+def test_it_keeps_running_when_the_tree_is_gone_and_a_record_arrives(host: TestHost, tmp_path: Path) -> None:
     most = Path(host.cgroups.root, "cgroup.max.descendants")
     root, config = most.parent / "deep", host.etc / "config.yaml"
     config.write_text(config.read_text().replace(str(most.parent), str(root)))
@@ -326,7 +328,7 @@ def test_it_stays_when_the_tree_has_gone_and_a_record_tells(host: TestHost, tmp_
         begun.process.wait()
 
 
-def test_at_rest_it_takes_no_time(daemon: RunningDaemon) -> None:
+def test_at_rest_it_uses_no_cpu_time(daemon: RunningDaemon) -> None:
     def spent() -> float:
         fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -337,7 +339,7 @@ def test_at_rest_it_takes_no_time(daemon: RunningDaemon) -> None:
     assert spent() - before <= 0.05
 
 
-def test_once_is_reconcile(host: TestHost) -> None:
+def test_daemon_once_is_the_same_as_reconcile(host: TestHost) -> None:
     host.account("alice", PLAIN)
     done = host.run("daemon", "--once")
     assert done.returncode == 0, done.stderr

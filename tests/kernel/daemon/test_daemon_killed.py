@@ -1,4 +1,4 @@
-"""The daemon is killed at any moment while services run and orders come: what is not concerned never notices."""
+"""The daemon is killed at any moment while services run and orders arrive: other services are not affected."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Events of processes have a budget: who causes more of them than an account may costs themselves alone."""
+"""An account that causes more process events than its budget allows slows down itself alone."""
 
 import os
 import subprocess
@@ -74,7 +74,7 @@ def measure(daemon: RunningDaemon, ask: Callable[[], float]) -> tuple[float, lis
 
 
 @pytest.mark.parametrize("count", ["1", "8"])
-def test_who_changes_uids_without_an_end_delays_nobody(
+def test_a_process_that_keeps_changing_its_uid_delays_nobody(
     attackers: Attackers, daemon: RunningDaemon, host: TestHost, count: str
 ) -> None:
     os.setpriority(os.PRIO_PROCESS, daemon.process.pid, -10)  # as its unit does, and an account has limits
@@ -88,7 +88,7 @@ def test_who_changes_uids_without_an_end_delays_nobody(
 
 
 @pytest.mark.parametrize("count", ["0", "1000"])
-def test_who_writes_to_cgroups_of_their_own_without_an_end_delays_nobody(
+def test_a_process_that_keeps_writing_to_its_own_cgroups_delays_nobody(
     attackers: Attackers, daemon: RunningDaemon, host: TestHost, count: str
 ) -> None:
     os.setpriority(os.PRIO_PROCESS, daemon.process.pid, -10)

@@ -1,4 +1,4 @@
-"""Which events the event sources report, and which the kernel filters out for them, by processes of the test's own."""
+"""Which events the sources report and which the kernel filters out, caused by processes of the test's own."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def heard(source: ProcConnectorSource, *uids: int) -> list[int]:
     return [uid for pid, uid in pids.items() if pid in seen and pid != last]
 
 
-def test_who_becomes_nobody_of_ours_wakes_nobody(processes: ProcConnectorSource) -> None:
+def test_uids_outside_the_range_cause_no_event(processes: ProcConnectorSource) -> None:
     others = (1, 1000, FIRST - 1, LAST + 1, FIRST ^ 1 << 31, FIRST & 0xFFFFFF)
     ours = (FIRST, FIRST + 5, LAST)
     assert heard(processes, *others, *ours) == [*others, *ours]
@@ -54,7 +54,7 @@ def test_who_becomes_nobody_of_ours_wakes_nobody(processes: ProcConnectorSource)
     assert heard(processes, *others, *ours) == list(ours)
 
 
-def test_who_is_paused_wakes_nobody_until_it_is_over(processes: ProcConnectorSource) -> None:
+def test_paused_uids_cause_no_event(processes: ProcConnectorSource) -> None:
     assert not processes.only(FIRST - 1, LAST)
     ours = (FIRST - 1, FIRST + 4, FIRST + 5, LAST)
     for paused in ((FIRST + 5,), (FIRST - 1, LAST, FIRST + 4), tuple(range(FIRST + 1, FIRST + 61))):
@@ -69,7 +69,7 @@ def test_who_is_paused_wakes_nobody_until_it_is_over(processes: ProcConnectorSou
     assert not list(processes.read())
 
 
-def test_a_wider_range_is_told(processes: ProcConnectorSource) -> None:
+def test_a_wider_range_is_reported(processes: ProcConnectorSource) -> None:
     assert not processes.only(FIRST, LAST)
     assert not processes.only(FIRST, LAST)
     assert not processes.only(FIRST, LAST - 1)
@@ -78,7 +78,7 @@ def test_a_wider_range_is_told(processes: ProcConnectorSource) -> None:
     assert heard(processes, FIRST - 2, FIRST - 1) == [FIRST - 1]
 
 
-def test_programs_are_heard_whoever_begins_them(processes: ProcConnectorSource) -> None:
+def test_execs_are_reported_for_every_uid(processes: ProcConnectorSource) -> None:
     processes.only(FIRST, LAST)
     for execs in (True, False):
         processes.listen(execs=execs)
@@ -88,7 +88,7 @@ def test_programs_are_heard_whoever_begins_them(processes: ProcConnectorSource) 
         assert (done.pid in seen) is execs
 
 
-def test_what_is_written_to_a_file_that_is_ignored_wakes_nobody(cgroups: CgroupTree) -> None:
+def test_writes_to_an_ignored_file_cause_no_event(cgroups: CgroupTree) -> None:
     knob, other = (Path(cgroups.root, name) for name in ("cgroup.freeze", "cgroup.max.depth"))
     source = CgroupWriteSource(cgroups.mount)
     source.root = os.path.dirname(cgroups.root)
@@ -119,7 +119,7 @@ for words in (["-t", "tmpfs", "none", home], ["--bind", other, other], []):
 """
 
 
-def test_a_disk_that_is_mounted_late_is_heard_and_what_customers_mount_is_not(tmp_path: Path) -> None:
+def test_a_disk_that_is_mounted_is_an_event_and_other_mounts_are_not(tmp_path: Path) -> None:
     if os.stat(__file__).st_dev < 256:
         pytest.skip("this machine's own files lie on no disk")
     home = tmp_path / "home"

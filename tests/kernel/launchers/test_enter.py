@@ -1,4 +1,4 @@
-"""paas-enter: a command of root's that runs as the customer, inside, and with nothing of root's."""
+"""paas-enter: root's command runs as the customer, inside the tree, and inherits nothing of root's."""
 
 import os
 import shutil

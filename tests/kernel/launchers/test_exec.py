@@ -1,4 +1,4 @@
-"""`paas-isolate exec`: from the name of an account and a service to a command that runs inside, as the customer."""
+"""`paas-isolate exec`: a command runs in an account's service, as the customer."""
 
 import os
 import subprocess
@@ -106,7 +106,7 @@ def test_a_wrong_name_is_answered_with_the_nearest(counter: Counter, words: tupl
     assert said in counter.refused(*words, code=2)
 
 
-def test_who_may_not_run_now_is_told_why(counter: Counter) -> None:
+def test_a_command_that_may_not_run_now_is_refused_with_the_reason(counter: Counter) -> None:
     counter("alice/web", "true")
     assert counter.host.run("freeze", "alice/web").returncode == 0
     assert "alice/web is frozen: paas-isolate thaw alice/web" in counter.refused("alice/web", code=1)

@@ -1,5 +1,4 @@
-"""Nothing that root has about it when it starts a customer's program goes along: paas-enter and paas-run, with all that
-they start."""
+"""paas-enter and paas-run pass nothing of root's on to a customer's program."""
 
 import os
 import signal

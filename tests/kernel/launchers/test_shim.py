@@ -1,4 +1,4 @@
-"""paas-run, built with sanitizers: what it begins has nothing of root's, and no customer makes it do harm."""
+"""paas-run, built with sanitizers: its program inherits nothing of root's, and no customer can misuse it."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""paas-enter on root's terminal: the command has one of its own, and harms neither root's nor who waits on it."""
+"""paas-enter on root's terminal: the command has a terminal of its own and cannot harm root's."""
 
 import os
 import signal
@@ -146,7 +146,7 @@ def test_signals_to_us_are_the_commands(machine: EnterHost, number: signal.Signa
 
 @pytest.mark.hostile
 @pytest.mark.parametrize("left", ["trap '' HUP; sleep 60", "trap '' HUP; while :; do echo flood; done"])
-def test_whoever_holds_the_terminal_holds_nobody_up(machine: EnterHost, left: str) -> None:
+def test_a_process_that_keeps_the_terminal_delays_nobody(machine: EnterHost, left: str) -> None:
     with shell(machine, f"({left}) & sleep 0.2; exit 5") as terminal:
         assert terminal.status(10) == 5
     machine.cgroups.kill("users/nobody/web")
@@ -154,7 +154,7 @@ def test_whoever_holds_the_terminal_holds_nobody_up(machine: EnterHost, left: st
 
 @pytest.mark.hostile
 @pytest.mark.parametrize("script", ["stty raw -echo", "exec 0<&- 1>&- 2>&-", "stty raw -echo; kill -STOP $$"])
-def test_a_command_that_reads_and_ends_for_nobody_can_be_left(machine: EnterHost, script: str) -> None:
+def test_a_command_that_ignores_input_and_signals_can_be_left(machine: EnterHost, script: str) -> None:
     stubborn = f"trap '' INT TERM HUP QUIT; echo ready; {script}; while :; do sleep 0.1; done"
     with shell(machine, stubborn) as terminal:
         terminal.until("ready")
@@ -193,7 +193,7 @@ def ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def test_a_command_that_closes_its_terminal_makes_nobody_busy(machine: EnterHost) -> None:
+def test_a_command_that_closes_its_terminal_costs_no_cpu_time(machine: EnterHost) -> None:
     with shell(machine, "echo ready; exec 0<&- 1>&- 2>&- 3</dev/null; sleep 2") as terminal:
         terminal.until("ready")
         time.sleep(0.3)  # until it waits

@@ -1,4 +1,4 @@
-"""What our lines cost a login on this kernel, beside none and beside a script: printed, for machines differ."""
+"""What our PAM lines add to the time of a login on this kernel, beside no lines and beside a script: printed only."""
 
 import random
 import sys

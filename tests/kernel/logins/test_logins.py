@@ -1,4 +1,4 @@
-"""Logins through OpenSSH: whatever a customer's connection is for, it is inside from the first instruction on."""
+"""Logins through OpenSSH: every kind of connection of a customer is inside from the first instruction on."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ ALICES = leaf_of("alice")
 
 
 @pytest.mark.parametrize("way", [KEY, PASSWORD, ASKED])
-def test_a_customer_lands_inside_and_who_is_exempt_does_not(login_host: LoginHost, way: str) -> None:
+def test_a_customer_lands_inside_and_an_exempt_user_does_not(login_host: LoginHost, way: str) -> None:
     for each in CUSTOMERS:
         found = login(login_host, each, way=way)
         assert (found.status, found.cgroup) == (0, leaf_of(each.name))
@@ -56,7 +56,7 @@ def test_scp(login_host: LoginHost) -> None:
     assert _fetched(login_host) == ALICES
 
 
-def test_scp_as_it_once_was(login_host: LoginHost) -> None:
+def test_the_old_protocol_of_scp(login_host: LoginHost) -> None:
     (login_host.place / "large").write_bytes(bytes(200_000))
     with Checker(login_host) as checker:
         done = run(login_host, [*client(login_host, program="scp"), "-q", "-O", "-l", "3200", "large", "alice@host:"])
@@ -82,7 +82,7 @@ def test_a_forward_without_a_session(login_host: LoginHost) -> None:
             _sshd_is_inside(login_host)
 
 
-def test_a_forward_from_there_to_here(login_host: LoginHost) -> None:
+def test_a_remote_forward(login_host: LoginHost) -> None:
     with connection(login_host, ALICE, "-R", "/home/alice/entry:127.0.0.1:1"):
         wait_for(
             lambda: not login_host.inside("test", "-S", "/home/alice/entry", check=False).returncode,
@@ -100,7 +100,7 @@ def test_later_sessions_of_a_connection(login_host: LoginHost) -> None:
 
 
 @pytest.mark.parametrize("number", [100, pytest.param(1000, marks=pytest.mark.long)])
-def test_of_many_logins_nobody_is_ever_outside(login_host: LoginHost, number: int) -> None:
+def test_no_process_of_many_logins_is_ever_outside(login_host: LoginHost, number: int) -> None:
     ways = (KEY, KEY, PASSWORD, ASKED)
 
     def one(at: int) -> bool:
@@ -116,7 +116,7 @@ def test_of_many_logins_nobody_is_ever_outside(login_host: LoginHost, number: in
 
 
 @pytest.mark.long
-def test_two_hundred_connections_stay_when_the_lines_go(login_host: LoginHost) -> None:
+def test_two_hundred_connections_survive_the_removal_of_our_lines(login_host: LoginHost) -> None:
     """And root comes in beside them."""
     with ExitStack() as connections:
         forwards = [f"./entry{at}" for at in range(200)]

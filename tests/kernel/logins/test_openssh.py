@@ -1,4 +1,4 @@
-"""OpenSSH's own regression tests, as a customer: they end as they do without our lines in the stack. Minutes."""
+"""OpenSSH's own regression tests, as a customer: they end as they do without our lines in the stack. Takes minutes."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Nobody is locked out: whatever is broken, root and the administrators come in, by every way, and are never in the
+"""Nobody is locked out: whatever is broken, root and the administrators can log in, by every way, and are never in the
 tree; a customer is inside, in the penalty leaf, or is told that no login is possible."""
 
 import socket
@@ -24,7 +24,7 @@ every_sabotage = pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda each:
 
 
 @every_sabotage
-def test_who_is_exempt_comes_in_and_a_customer_not_out(login_host: LoginHost, sabotage: Sabotage) -> None:
+def test_exempt_users_can_log_in_and_customers_are_never_outside(login_host: LoginHost, sabotage: Sabotage) -> None:
     sabotage.do(login_host)
     with ThreadPoolExecutor(AT_ONCE) as many:
         exempt = [(who, way, many.submit(login, login_host, who, way=way)) for who in EXEMPT for way in (KEY, PASSWORD)]
@@ -42,7 +42,7 @@ def test_who_is_exempt_comes_in_and_a_customer_not_out(login_host: LoginHost, sa
 
 
 @every_sabotage
-def test_roots_cron_and_sudo_go_on(login_host: LoginHost, sabotage: Sabotage) -> None:
+def test_roots_cron_and_sudo_still_work(login_host: LoginHost, sabotage: Sabotage) -> None:
     sabotage.do(login_host)
     for service in ("cron", "sudo"):
         for who in EXEMPT:
@@ -57,7 +57,7 @@ def test_roots_cron_and_sudo_go_on(login_host: LoginHost, sabotage: Sabotage) ->
 
 
 @every_sabotage
-def test_a_customer_is_out_only_where_that_is_wanted(
+def test_a_customer_is_outside_only_where_the_administrator_chose_so(
     tmp_path: Path, pam_build: PamBuild, cgroups: CgroupTree, sabotage: Sabotage
 ) -> None:
     with LoginHost(tmp_path, pam_build, cgroups, open_on_failure=True) as login_host:
@@ -73,7 +73,7 @@ def test_a_customer_is_out_only_where_that_is_wanted(
             assert (found.status == 0) is not bool(sabotage.refused)
 
 
-def test_who_is_refused_has_a_connection_for_nothing(login_host: LoginHost) -> None:
+def test_a_refused_login_cannot_use_its_connection(login_host: LoginHost) -> None:
     """sshd keeps the connection of one whose session did not open, outside, but forwards nothing."""
     login_host.module.unlink()
     with (
@@ -91,7 +91,7 @@ def test_who_is_refused_has_a_connection_for_nothing(login_host: LoginHost) -> N
 
 
 @pytest.mark.long
-def test_a_module_cut_anywhere_keeps_nobody_but_customers_out(login_host: LoginHost) -> None:
+def test_a_truncated_module_refuses_customers_alone(login_host: LoginHost) -> None:
     whole = login_host.module.read_bytes()
     for length in range(0, len(whole), 61):
         login_host.module.write_bytes(whole[:length])

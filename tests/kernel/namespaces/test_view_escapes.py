@@ -1,4 +1,4 @@
-"""No way back: what a customer may try to see the host's mounts again, each tried."""
+"""Ways by which a customer might see the host's mounts again: each is tried, and none works."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_user_namespaces_uncover_nothing(sold: ViewHost) -> None:
 
 
 @pytest.mark.parametrize("more", ["", "--pid --fork", "--pid --fork --kill-child --mount-proc=/proc"])
-def test_a_proc_of_ones_own_shows_ones_own(sold: ViewHost, more: str) -> None:
+def test_an_own_proc_shows_own_processes(sold: ViewHost, more: str) -> None:
     with sold.starts("bob", "cat") as other:
         (pid,) = lives(sold, sold.bob)
         look = f"mount -t proc proc /mnt; ls -d /mnt/{pid} /proc/{pid}/root /mnt/1/root/etc 2>&1; cat /proc/{pid}/stat"
@@ -63,7 +63,7 @@ def test_a_proc_of_ones_own_shows_ones_own(sold: ViewHost, more: str) -> None:
         other.communicate()
 
 
-def test_a_cgroup_tree_of_ones_own_shows_ones_own(sold: ViewHost) -> None:
+def test_an_own_cgroup_mount_shows_the_own_cgroup(sold: ViewHost) -> None:
     look = "mount -t cgroup2 none /mnt && find /mnt -name cgroup.procs | head"
     for more in ("", "--cgroup"):
         told = sold.asks("alice", f"unshare --user --map-root-user --mount {more} sh -c '{look}'")
@@ -120,7 +120,7 @@ def test_no_handle_of_a_file_leads_out(sold: ViewHost) -> None:
     assert "got in" not in sold.python("alice", tries).values()
 
 
-def test_an_own_process_that_sees_the_hosts_is_named(sold: ViewHost) -> None:
+def test_a_process_that_sees_the_hosts_mounts_is_listed(sold: ViewHost) -> None:
     """What it sees, its customer can see by it (/proc/PID/root), for as long as it lives: so status tells of it. The
     next reconcile puts it into the account, and not into the view: no process can be put there from outside."""
     pid = stray(sold)
@@ -130,7 +130,7 @@ def test_an_own_process_that_sees_the_hosts_is_named(sold: ViewHost) -> None:
     sold.inside("kill", pid)
 
 
-def test_a_shell_from_before_is_named(view_host: ViewHost) -> None:
+def test_a_shell_that_keeps_the_old_view_is_listed(view_host: ViewHost) -> None:
     view_host.sell("alice", text="")
     with view_host.starts("alice", "cat") as shell:
         (pid,) = lives(view_host, view_host.alice)

@@ -1,4 +1,4 @@
-"""Views: what an account sees, that it stays so, and what is left when it is gone."""
+"""Views: what an account sees, how a view is repaired, and what is left when it is removed."""
 
 import os
 import shutil
@@ -60,7 +60,7 @@ def test_what_is_hidden_has_nothing_in_it(view_host: ViewHost) -> None:
     assert "denied" in view_host.asks("alice", f"ls {view_host.run_directory}/doors")
 
 
-def test_without_private_it_is_the_hosts(view_host: ViewHost) -> None:
+def test_without_private_an_account_sees_the_hosts(view_host: ViewHost) -> None:
     view_host.sell("alice", "bob", text="")
     assert view_host.python("alice", "import json, os; print(os.stat('/proc/self/ns/mnt').st_ino)") == int(
         view_host.inside("stat", "-Lc", "%i", "/proc/self/ns/mnt").stdout
@@ -68,7 +68,7 @@ def test_without_private_it_is_the_hosts(view_host: ViewHost) -> None:
     assert not (view_host.run_directory / "views").exists()
 
 
-def test_each_part_alone(view_host: ViewHost) -> None:
+def test_each_part_of_private_works_alone(view_host: ViewHost) -> None:
     view_host.sell("alice", text="private: {tmp: true}\n")
     view_host.sell("bob", text="private: {processes: true}\n")
     assert sees_all(view_host, "alice")
@@ -130,7 +130,7 @@ def cgroup_made_anew(view_host: ViewHost) -> None:
 
 
 @pytest.mark.parametrize("breaks", [unmounted_in_it, handle_gone, all_gone, hidden_made_anew, cgroup_made_anew])
-def test_a_view_that_is_not_whole_is_made_again(view_host: ViewHost, breaks: object) -> None:
+def test_an_incomplete_view_is_made_again(view_host: ViewHost, breaks: object) -> None:
     view_host.sell("alice")
     assert view_host.paas("diff") == "nothing differs\n"
     breaks(view_host)  # type: ignore[operator]
@@ -183,7 +183,7 @@ def test_a_change_reaches_new_sessions_and_status_names_the_old(view_host: ViewH
     assert "another view" not in view_host.paas("status", "alice")
 
 
-def test_a_view_that_is_sold_no_more_leaves_its_files(view_host: ViewHost) -> None:
+def test_a_view_that_is_removed_keeps_its_files(view_host: ViewHost) -> None:
     before = view_host.mounts()
     view_host.sell("alice")
     view_host.asks("alice", "echo kept >/tmp/kept")
@@ -228,7 +228,7 @@ def test_directories_of_any_depth_go_with_the_account(view_host: ViewHost, depth
     assert os.listdir(view_host.host.place / "private") == ["bob"]
 
 
-def test_files_that_cannot_be_removed_are_told_until_they_are(view_host: ViewHost) -> None:
+def test_files_that_cannot_be_removed_are_reported_until_they_are_gone(view_host: ViewHost) -> None:
     view_host.sell("alice", "bob", "carol")
     view_host.asks("alice", "mkdir /tmp/in")
     private = view_host.host.place / "private"
@@ -291,7 +291,7 @@ def test_a_login_enters_the_view(view_host: ViewHost) -> None:
         assert view_host.host.cgroups.path_of(cgroup) == f"users/{name}/login"
 
 
-def test_who_becomes_another_customer_in_a_view_sees_that_ones(view_host: ViewHost) -> None:
+def test_su_to_another_customer_enters_that_customers_view(view_host: ViewHost) -> None:
     view_host.sell("alice")
     view_host.sell("bob", text="private: {tmp: true}\n")
     view_host.sell("carol", text="")
@@ -362,7 +362,7 @@ def a_directory(view_host: ViewHost) -> None:
 @pytest.mark.parametrize(
     "breaks", [no_handle, a_customers_own, another_namespace, nonsense, bobs_gone, too_long, a_directory]
 )
-def test_nobody_comes_in_without_the_view_that_was_sold(view_host: ViewHost, breaks: object) -> None:
+def test_no_session_starts_without_its_view(view_host: ViewHost, breaks: object) -> None:
     view_host.sell("alice", "bob")
     breaks(view_host)  # type: ignore[operator]
     for options in ((), (f"penalty={view_host.host.cgroups.root}/penalty",)):
@@ -404,7 +404,7 @@ def test_few_descriptors_lead_out_of_no_view(view_host: ViewHost, files: int) ->
 
 
 @pytest.mark.parametrize("files", range(5, 9))
-def test_where_no_room_can_be_made_nobody_comes_in_without_the_view(view_host: ViewHost, files: int) -> None:
+def test_without_free_descriptors_no_session_starts_without_its_view(view_host: ViewHost, files: int) -> None:
     if os.path.exists("/dev/log"):  # syslog(3) would hold a descriptor more
         assert view_host.inside("mount", "--bind", "/dev/null", "/dev/log").returncode == 0
     view_host.sell("alice")
@@ -421,7 +421,7 @@ def test_where_no_room_can_be_made_nobody_comes_in_without_the_view(view_host: V
         assert (int(answer), told) == (ENTERS, ["bob"])
 
 
-def test_root_and_the_exempt_keep_the_hosts(view_host: ViewHost) -> None:
+def test_root_and_exempt_users_see_the_host(view_host: ViewHost) -> None:
     view_host.sell("alice")
     whose(view_host, "alice")
     for name, options in (("root", ()), ("alice", (f"exempt={view_host.alice}",))):
@@ -430,7 +430,7 @@ def test_root_and_the_exempt_keep_the_hosts(view_host: ViewHost) -> None:
         assert told[3:] == []
 
 
-def test_it_costs_one_call_where_there_is_none(view_host: ViewHost) -> None:
+def test_without_a_view_the_module_makes_one_system_call_more(view_host: ViewHost) -> None:
     """What a login pays for a view, in system calls: one link that is not there, and twenty-odd where it is."""
     if shutil.which("strace") is None:
         pytest.skip("needs strace")

@@ -1,4 +1,4 @@
-"""Addresses of accounts in a network namespace of the test's own, by the command itself."""
+"""Addresses of accounts in a network namespace of the test's own, set by the command itself."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kernel.host import many
+from tests.support.kernel.host import ALICE, BOB, CAROL, many
 from tests.support.kernel.network_host import NetworkHost
 from tests.support.waiting import wait_for
 
@@ -29,11 +29,11 @@ def test_every_account_has_addresses_and_can_be_reached_there(wired: NetworkHost
     assert f"add the address {ALICES[0]} of alice" in done.stdout
     assert wired.addresses() == {*ALICES, *BOBS}
     for address in ALICES:
-        assert "hello" in wired.inside("/usr/bin/python3", "-c", SERVE, address, "48201").stdout
+        assert "hello" in wired.inside("/usr/bin/python3", "-c", SERVE, address, str(ALICE)).stdout
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
 
 
-def test_what_somebody_took_away_comes_back(wired: NetworkHost) -> None:
+def test_an_address_that_was_removed_by_hand_comes_back(wired: NetworkHost) -> None:
     wired.run("reconcile")
     wired.inside("ip", "route", "del", "local", ALICES[0], "table", "local")
     for link in ("lo", "paas0"):
@@ -71,11 +71,11 @@ def refused(wired: NetworkHost, address: str, uid: int) -> bool:
     return wired.inside(*COUNTER).stdout != before
 
 
-def test_only_who_may_connects(wired: NetworkHost) -> None:
+def test_only_permitted_uids_connect(wired: NetworkHost) -> None:
     wired.host.account("alice", "peers: [carol]\n")
     wired.host.account("carol")
     assert wired.run("reconcile").returncode == 0
-    everybody = (48201, 48202, 48203, 0, 65534)
+    everybody = (ALICE, BOB, CAROL, 0, 65534)
     assert [refused(wired, ALICES[0], uid) for uid in everybody] == [False, True, False, False, True]
     assert [refused(wired, BOBS[1], uid) for uid in everybody] == [True, False, True, False, True]
 
@@ -102,8 +102,8 @@ def test_a_ruleset_that_somebody_spoils_is_put_back(wired: NetworkHost, spoilt: 
     assert "the ruleset of the network" in wired.run("diff").stdout
     assert "1 change made" in wired.run("reconcile").stdout
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
-    assert refused(wired, ALICES[0], 48202)
-    assert not refused(wired, ALICES[0], 48201)
+    assert refused(wired, ALICES[0], BOB)
+    assert not refused(wired, ALICES[0], ALICE)
 
 
 def test_the_daemon_puts_back_what_somebody_takes_away(wired: NetworkHost, tmp_path: Path) -> None:
@@ -128,11 +128,13 @@ def test_the_daemon_puts_back_what_somebody_takes_away(wired: NetworkHost, tmp_p
 
 def test_one_account_more_is_a_change_by_element_and_lists_nothing(wired: NetworkHost) -> None:
     wired.run("reconcile")
-    assert refused(wired, ALICES[0], 48202)
+    assert refused(wired, ALICES[0], BOB)
     counted = wired.inside(*COUNTER).stdout
     wired.host.account("carol")
     done = wired.inside("strace", "-f", "-e", "trace=sendto,sendmsg", *wired.host.command("reconcile"))
-    assert "change the ruleset of the network: add '48203 at 10.77.0.3', '48203 at fd77:7061:6173::3'" in done.stdout
+    assert (
+        f"change the ruleset of the network: add '{CAROL} at 10.77.0.3', '{CAROL} at fd77:7061:6173::3'" in done.stdout
+    )
     assert "NFT_MSG_NEWSETELEM" in done.stderr
     assert "NFT_MSG_GETSETELEM" not in done.stderr
     assert wired.inside(*COUNTER).stdout == counted
@@ -188,19 +190,19 @@ BIND = (
 
 def bound(wired: NetworkHost, address: str, uid: int) -> str:
     """What a customer is told of a bind, in the leaf of their account."""
-    leaf = f"{wired.host.cgroups.root}/users/{'alice' if uid == 48201 else 'bob'}/login"
+    leaf = f"{wired.host.cgroups.root}/users/{'alice' if uid == ALICE else 'bob'}/login"
     done = wired.inside("/usr/bin/python3", "-c", BIND, address, str(uid), leaf)
     return done.stdout.strip() or done.stderr.splitlines()[-1]
 
 
-def test_the_gate_is_laid_and_mended(wired: NetworkHost) -> None:
+def test_the_gate_is_installed_and_repaired(wired: NetworkHost) -> None:
     assert "lay the gate, for 2 uids" in wired.run("reconcile").stdout
-    assert bound(wired, "127.0.0.1", 48201) == "127.0.0.1"
-    assert "PermissionError" in bound(wired, ALICES[0], 48202)
+    assert bound(wired, "127.0.0.1", ALICE) == "127.0.0.1"
+    assert "PermissionError" in bound(wired, ALICES[0], BOB)
     wired.inside("rm", f"{PINS}/bind4")
     assert wired.run("diff").stdout == "lay the gate, for 2 uids\n"
     assert wired.run("reconcile").returncode == 0
-    assert "PermissionError" in bound(wired, ALICES[0], 48202)
+    assert "PermissionError" in bound(wired, ALICES[0], BOB)
 
 
 def test_a_shared_loopback_and_a_new_account_change_the_gate_by_element(wired: NetworkHost) -> None:
@@ -211,7 +213,7 @@ def test_a_shared_loopback_and_a_new_account_change_the_gate_by_element(wired: N
     assert "change the gate: add " in done
     assert wired.run("reconcile").returncode == 0
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
-    assert "PermissionError" in bound(wired, "127.0.0.1", 48202)  # port 80 of the machine's own localhost
+    assert "PermissionError" in bound(wired, "127.0.0.1", BOB)  # port 80 of the machine's own localhost
 
 
 def test_the_gate_goes_with_the_network(wired: NetworkHost) -> None:
@@ -229,7 +231,7 @@ def test_net_show_tells_addresses_and_traffic(wired: NetworkHost) -> None:
     send = BIND.replace("s = socket.socket(); s.bind((sys.argv[1], 80)); print(s.getsockname()[0])", "")
     send += "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'x' * 72, (sys.argv[1], 9))"
     leaf = f"{wired.host.cgroups.root}/users/alice/login"
-    assert not wired.inside("/usr/bin/python3", "-c", send, ALICES[0], "48201", leaf).stderr
+    assert not wired.inside("/usr/bin/python3", "-c", send, ALICES[0], str(ALICE), leaf).stderr
     told = json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]
     assert told["addresses"] == list(ALICES)
     assert told["peers"] == ["bob"]
@@ -252,7 +254,7 @@ def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: NetworkH
     ):
         wired.inside("ip", *words.split())
     wired.inside("ip", "route", "add", "default", "dev", "eth7")
-    send = "import os, socket; os.setresuid(*[48201] * 3); s = socket.socket(type=socket.SOCK_DGRAM); "
+    send = f"import os, socket; os.setresuid(*[{ALICE}] * 3); s = socket.socket(type=socket.SOCK_DGRAM); "
     assert "PermissionError" in wired.inside("/usr/bin/python3", "-c", send + "s.sendto(b'', ('10.1.2.3', 9))").stderr
     assert not wired.inside("/usr/bin/python3", "-c", send + "s.sendto(b'', ('10.1.2.3', 53))").stderr
     assert not wired.inside("/usr/bin/python3", "-c", send + "s.sendto(b'', ('192.0.2.9', 9))").stderr
@@ -262,7 +264,7 @@ def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: NetworkH
     assert "egress: allow dns, deny private" in wired.run("net", "show", "alice").stdout
     wired.host.account("bob", "egress: {allow: [dns], deny: [private]}\n")
     change = wired.run("reconcile").stdout
-    assert "change the ruleset of the network: add '48202 allow dns, deny private'" in change
+    assert f"change the ruleset of the network: add '{BOB} allow dns, deny private'" in change
     assert json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]["traffic"][
         "packets_denied"
     ]
@@ -332,7 +334,7 @@ def test_net_test_tells_which_promises_hold(wired: NetworkHost) -> None:
     done = wired.run("net", "test", "alice", "bob")
     assert done.returncode == 1
     assert done.stdout.count("BROKEN") >= 5, done.stdout
-    assert "uid 48202 was heard at 10.77.0.1" in done.stderr
+    assert f"uid {BOB} was heard at 10.77.0.1" in done.stderr
     wired.run("reconcile")
     assert wired.run("net", "test", "alice", "bob").returncode == 0
 

@@ -1,4 +1,4 @@
-"""Egress in network namespaces of the test's own: what leaves the machine, as a machine of the LAN sees it."""
+"""Egress rules in network namespaces of the test's own: which packets leave, as a machine of the LAN sees it."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""The second line in network namespaces of the test's own: who serves, who connects, what the LAN and the world see."""
+"""The nftables rules in network namespaces of the test's own: who can serve, who can connect, what the LAN sees."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""While ruleset and gate change, nobody is let through who should not be, and nobody is refused who should not be."""
+"""While ruleset and gate change, no connection is wrongly allowed and none is wrongly refused."""
 
 import json
 import os

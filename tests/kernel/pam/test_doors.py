@@ -1,4 +1,4 @@
-"""Doors as reconcile lays them out, and the module that comes in by them."""
+"""reconcile makes the doors, and the PAM module enters by them."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ def doors(host: TestHost) -> dict[str, str]:
     return {name: target.removeprefix(f"{host.cgroups.root}/") for name, target in found.items()}
 
 
-def test_customers_come_in_by_the_doors_that_reconcile_lays(host: TestHost, login: Login) -> None:
+def test_customers_enter_by_the_doors_that_reconcile_makes(host: TestHost, login: Login) -> None:
     assert login("alice").cgroup == ""  # no penalty leaf yet: refused
     host.account("alice", f"services: {{jobs: {{{NO_LIMIT}, entry: [cron]}}}}\n")
     host.account("bob", "suspended: true\n")
@@ -65,7 +65,7 @@ def test_customers_come_in_by_the_doors_that_reconcile_lays(host: TestHost, logi
     assert host.run("reconcile").stdout == "nothing to do\n"
 
 
-def test_where_nobody_comes_in_by_them_there_are_none(host: TestHost) -> None:
+def test_without_a_launcher_or_module_there_are_no_doors(host: TestHost) -> None:
     decisions.save(str(host.place / "state"), Decisions())
     host.account("alice")
     assert "door" not in host.run("reconcile").stdout
@@ -138,7 +138,7 @@ def other_doors(place: Path) -> None:
 
 
 @pytest.mark.parametrize("sabotage", [no_directory, nothing_in_it, a_file, a_fifo, a_loop, other_doors])
-def test_what_was_done_to_the_doors_lets_nobody_out_and_is_mended(
+def test_damaged_doors_let_nobody_out_and_are_repaired(
     host: TestHost, login: Login, sabotage: Callable[[Path], None]
 ) -> None:
     host.account("alice")

@@ -1,4 +1,4 @@
-"""The stacks that we read and walk, beside what libpam calls: modules that say their number, in stacks by chance."""
+"""Random PAM stacks: our evaluation calls the same modules as libpam."""
 
 import random
 import re

@@ -1,5 +1,5 @@
-"""The PAM module, in real PAM transactions: whoever is a customer lands in a leaf, and what is broken lets nobody out
-and keeps nobody else out. `nobody` plays the customer, so that no user need be made."""
+"""The PAM module in real PAM transactions: a customer lands in a leaf, and nothing that is broken lets a customer stay
+outside or keeps anybody else out. `nobody` plays the customer, so that no user need be made."""
 
 import os
 import shlex
@@ -46,7 +46,7 @@ def test_the_door_of_a_service_comes_first(doors: Doors) -> None:
     ],
 )
 @pytest.mark.parametrize("broken", [False, True])
-def test_who_is_none_of_its_business_is_left_alone(
+def test_root_exempt_users_and_other_services_are_left_alone(
     doors: Doors, options: tuple[str, ...], service: str, user: str, broken: bool
 ) -> None:
     if broken:
@@ -59,12 +59,12 @@ def test_who_is_none_of_its_business_is_left_alone(
     assert str(doors.directory) not in seen.stderr.replace(str(doors.confdir), "")
 
 
-def test_who_has_no_door_is_no_customer(doors: Doors) -> None:
+def test_a_user_without_a_door_is_no_customer(doors: Doors) -> None:
     doors.door.unlink()
     assert doors.session() == (ENTERS, "", "")
 
 
-def test_who_has_no_door_is_in_the_penalty_leaf_where_strangers_are(doors: Doors) -> None:
+def test_a_user_without_a_door_enters_the_penalty_leaf_when_asked(doors: Doors) -> None:
     doors.door.unlink()
     assert doors.session("without_account=penalty").cgroup == PENALTY
     assert doors.session("without_account=penalty", penalty=False) == (ENTERS, "", "")
@@ -150,7 +150,7 @@ def test_a_door_that_does_not_open_leads_to_the_penalty_leaf(doors: Doors, sabot
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGES)
-def test_root_comes_in_whatever_is_broken(doors: Doors, sabotage: Callable[[Doors], None]) -> None:
+def test_root_can_log_in_whatever_is_broken(doors: Doors, sabotage: Callable[[Doors], None]) -> None:
     sabotage(doors)
     assert doors.session(user="root", penalty=False) == (ENTERS, "", "")
 

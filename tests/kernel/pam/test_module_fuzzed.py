@@ -1,5 +1,5 @@
-"""The module with options and doors that nobody laid out so: it never crashes, root is never touched, and a customer is
-outside only by a decision of the administrator's."""
+"""The module with random options and doors: it never crashes, never touches root, and leaves a customer outside only
+where the administrator decided so."""
 
 import os
 import re

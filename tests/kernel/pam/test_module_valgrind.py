@@ -1,4 +1,4 @@
-"""The module under valgrind(1): no look at what nobody wrote, nothing lost."""
+"""The module under valgrind(1): no read of uninitialised memory, no leak."""
 
 import subprocess
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""A login that was refused is left to tell why, and ended after a while: never moved into a frozen leaf, where sshd
-would wait for it without an end."""
+"""A refused login may say why, and is ended after a while. It is never moved into a frozen leaf, where sshd would wait
+for it without an end."""
 
 import subprocess
 import tempfile
@@ -79,7 +79,7 @@ def test_it_ends_with_the_process_of_its_connection(sshd: Path) -> None:
         assert alive(listens)
 
 
-def test_who_listens_is_never_ended(sshd: Path) -> None:
+def test_the_listening_sshd_is_never_ended(sshd: Path) -> None:
     with login(sshd, "direct") as (listens, _, user):
         refused_logins.end(seen(user))
         wait_for(lambda: not alive(user), what="it has ended")

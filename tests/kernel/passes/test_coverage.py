@@ -1,4 +1,4 @@
-"""coverage tells of real processes by which way they came in, and why they are outside."""
+"""coverage says of real processes how they were started and why they are outside."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.support.kernel.processes import Sleepers
 pytestmark = pytest.mark.kernel
 
 
-def test_way_and_reason_of_each(host: TestHost, sleeper: Sleepers) -> None:
+def test_origin_and_reason_of_each_process(host: TestHost, sleeper: Sleepers) -> None:
     host.account("alice")
     host.account("bob")
     bob = sleeper(uid=BOB).pid
@@ -48,7 +48,7 @@ def test_way_and_reason_of_each(host: TestHost, sleeper: Sleepers) -> None:
         os.kill(left, 9)
 
 
-def test_kin_of_a_process() -> None:
+def test_ancestors_of_a_process() -> None:
     own = procfs.kin(os.getpid())
     assert own is not None
     assert (own.parent, own.uid, own.name) == (os.getppid(), os.geteuid(), procfs.name(os.getpid()))

@@ -1,4 +1,4 @@
-"""freeze, stop, kill and suspend where not all is well: a full disk, a wrong file, another run that does not end."""
+"""freeze, stop, kill and suspend on a full disk, with a wrong file, and beside a run that does not end."""
 
 import os
 import subprocess
@@ -131,7 +131,7 @@ def test_freeze_where_files_are_wrong(host: TestHost) -> None:
     assert (done.returncode, frozen(host)) == (0, True), done.stderr
 
 
-def test_nobody_waits_for_another_run(host: TestHost, sleeper: Sleepers) -> None:
+def test_emergency_verbs_do_not_wait_for_another_run(host: TestHost, sleeper: Sleepers) -> None:
     pid = sleeper(uid=ALICE).pid
     wait_for_uid(ALICE, pid)
     assert host.run("reconcile").returncode == 0

@@ -100,7 +100,7 @@ def suffer(fleet: Fleet, call: str, fault: str, nth: int) -> None:
 
 
 @pytest.mark.parametrize(("call", "fault", "nth"), faults(16))
-def test_a_fault_is_survived(fleet: Fleet, call: str, fault: str, nth: int) -> None:
+def test_a_run_survives_a_fault(fleet: Fleet, call: str, fault: str, nth: int) -> None:
     suffer(fleet, call, fault, nth)
 
 

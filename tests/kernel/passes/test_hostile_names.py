@@ -1,5 +1,5 @@
-"""A customer names programs and arguments as they like, and a service prints what it likes: none of that gets at root's
-terminal, nor writes a line of its own into the journal."""
+"""Names of programs, arguments and output that a customer chose reach neither root's terminal as control sequences nor
+the journal as lines of their own."""
 
 import json
 import os

@@ -1,5 +1,5 @@
-"""A user entry that changes: another name, another person, another uid. Whoever runs keeps their limits or ends, and
-nobody comes into what is another's."""
+"""A user entry changes: another name, another person, another uid. Running processes keep their limits or end, and
+nobody gets into another's account."""
 
 import json
 import os
@@ -167,7 +167,7 @@ def test_a_renamed_user_keeps_place_and_services_and_is_told_what_to_write(town:
 
 
 @pytest.mark.hostile
-def test_who_has_a_uid_anew_never_meets_the_old_customer(town: IdentityHost) -> None:
+def test_a_new_user_with_an_old_uid_gets_nothing_of_the_old_customers(town: IdentityHost) -> None:
     """dave's file comes with his user entry; alice's is forgotten, and she runs on."""
     with begun(town.starts("alice", *PYTHON, FORKS.read_text())):
         wait_for(lambda: len(town.members("alice/login")) > 1, what="what forks is there")
@@ -203,7 +203,7 @@ def test_other_users_of_the_account_run_on_when_one_uid_is_anothers(town: Identi
 
 
 @pytest.mark.hostile
-def test_who_may_be_another_person_is_refused_until_it_is_settled(town: IdentityHost) -> None:
+def test_a_user_who_may_be_another_person_is_refused_until_confirmed(town: IdentityHost) -> None:
     """Without an account of their own, and with another home than alice had."""
     stays = run_on(town)
     town.become(f"dave:{town.alice}:dave", gone="alice")

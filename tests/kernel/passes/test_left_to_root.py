@@ -1,4 +1,4 @@
-"""What root runs in a cgroup of its own under a customer's uid stays there, and is named."""
+"""A process with a customer's uid in a cgroup of root's stays there, and is listed."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def box(host: TestHost) -> Iterator[Path]:
     above.rmdir()
 
 
-def test_a_container_that_root_began_is_left_and_told(host: TestHost, sleeper: Sleepers, box: Path) -> None:
+def test_a_container_of_roots_is_left_and_listed(host: TestHost, sleeper: Sleepers, box: Path) -> None:
     host.account("alice", NO_LIMIT)
     pid = sleeper(uid=ALICE).pid
     wait_for_uid(ALICE, pid)

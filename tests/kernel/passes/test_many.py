@@ -1,4 +1,4 @@
-"""A large fleet is looked at and mended in shares: nothing of it may be told from doing all in one go."""
+"""A pass over many accounts is shared among processes: its outcome is that of one process."""
 
 from pathlib import Path
 

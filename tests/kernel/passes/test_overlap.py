@@ -1,4 +1,4 @@
-"""Many runs at once, some of them stopped or killed: one writes at a time, and the end is the same."""
+"""Many runs at once, some of them stopped or killed: one writes at a time, and the result is the same."""
 
 import random
 import signal

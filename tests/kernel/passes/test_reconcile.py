@@ -1,6 +1,6 @@
-"""The command itself, on a real kernel in a tree of our own (`tree.root`), with real processes of real uids.
+"""The command itself on this kernel, in a tree of the test's own (`tree.root`), with real processes of real uids.
 
-Limits need controllers and are for the test machine; here it is about cgroups, places, crashes and overlap.
+Limits need controllers: tests/guest has them. Here are cgroups, places, crashes and overlap.
 """
 
 import json

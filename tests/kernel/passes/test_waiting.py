@@ -1,4 +1,4 @@
-"""What a customer can make wait for ever: nobody waits for it but them."""
+"""What a customer can make wait for ever (a file system, a process) delays that customer alone."""
 
 import json
 import os

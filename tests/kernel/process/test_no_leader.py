@@ -43,7 +43,7 @@ def gone(pid: int) -> bool:
     return found is None or not found.alive
 
 
-def test_it_lives_and_is_told_by_the_thread_that_runs(attackers: Attackers) -> None:
+def test_it_is_alive_and_its_running_thread_identifies_it(attackers: Attackers) -> None:
     with without_leader(attackers("no_leader")) as pid:
         assert "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
         found = procfs.identity(pid)

@@ -1,7 +1,7 @@
-"""Pids that are given away again at once: nobody but the process that was looked at is ever moved.
+"""Pids that are used again at once: only the process that was looked at is ever moved.
 
 In a pid namespace with few pids (kernel.pid_max is its own there from Linux 6.14 on), two users fork as fast as they
-can; those of one are moved as they are found, and those of the other look for themselves where they are.
+can. The test moves processes of one; those of the other check where they are.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What is read of processes: no more than placing them needs."""
+"""Placement reads no more of a process than it needs."""
 
 import sys
 from collections.abc import Iterator

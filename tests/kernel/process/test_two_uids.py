@@ -1,5 +1,5 @@
-"""Who holds the uids of two customers at once is one of theirs, by the real uid; who holds one that is nobody's of ours
-is root's."""
+"""A process with the uids of two customers belongs to the one of its real uid; a process with a uid that is no
+customer's belongs to root."""
 
 import os
 import shutil
@@ -72,7 +72,7 @@ ROOTS = [
 
 
 @pytest.mark.parametrize("uids", [row[1] for row in ROOTS], ids=[row[0] for row in ROOTS])
-def test_who_holds_a_uid_that_is_no_customers_is_roots(
+def test_a_process_with_a_uid_of_no_customer_is_roots(
     attackers: Attackers, two: TestHost, uids: tuple[int, ...]
 ) -> None:
     with running(uids, attackers("uids"), *map(str, uids)) as pid:
@@ -82,7 +82,7 @@ def test_who_holds_a_uid_that_is_no_customers_is_roots(
         assert where(two.cgroups, pid) == before
 
 
-def test_whose_uids_are_others_at_the_last_moment_is_left_alone(attackers: Attackers, cgroups: CgroupTree) -> None:
+def test_a_process_whose_uids_change_at_the_last_moment_is_not_moved(attackers: Attackers, cgroups: CgroupTree) -> None:
     cgroups.create("leaf")
     uids = (ALICE, BOB, ALICE, BOB)
     with running(uids, attackers("uids"), *map(str, uids)) as pid:

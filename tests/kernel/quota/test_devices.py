@@ -1,4 +1,4 @@
-"""Which disk a path lies on, on this machine: what needs no disk of one's own."""
+"""Which disk a path lies on, on this machine: the cases that need no disk of the test's own."""
 
 import os
 import tempfile

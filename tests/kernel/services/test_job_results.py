@@ -1,4 +1,4 @@
-"""Results of jobs, on this kernel: remembered once, shown, and there after a boot, which takes /run away."""
+"""Results of jobs: saved once, shown, and still there after a boot, which clears /run."""
 
 import json
 import shutil
@@ -97,7 +97,7 @@ def test_what_a_shutdown_ends_is_remembered(jobs: JobHost) -> None:
     assert not jobs.members("nightly"), "what was missed is left out"
 
 
-def test_of_who_is_killed_with_its_keeper_somebody_is_told_once(jobs: JobHost) -> None:
+def test_a_job_killed_with_its_shim_is_reported_once(jobs: JobHost) -> None:
     """As the kernel does it where a leaf is out of memory, and all in it ends."""
     hook = "echo $RESULT of $SERVICE >>$HOME/told"
     jobs.services(f"nightly: {{run: exec sleep 1000, {YEARLY}, on_failure: {{run: '{hook}'}}}}")
@@ -136,7 +136,7 @@ def test_a_damaged_result_is_none_and_stops_nothing(jobs: JobHost, text: str) ->
     assert jobs.kept()["status"] == 5
 
 
-def test_a_directory_that_cannot_be_written_is_told_and_holds_nothing_up(jobs: JobHost) -> None:
+def test_a_directory_that_cannot_be_written_is_reported_and_delays_nothing(jobs: JobHost) -> None:
     jobs.runs("exit 4")
     shutil.rmtree(jobs.file.parent)
     jobs.file.parent.write_text("a file")

@@ -1,4 +1,4 @@
-"""`logs`: what a customer has written, shown to root, with nothing of root's for the customer to take."""
+"""`logs` shows root what a customer wrote, and gives the customer nothing of root's."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Services that paas-isolate runs, on this kernel: started, kept alive and stopped, by the command alone."""
+"""Services on this kernel: started, supervised and stopped, by the command alone."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: 
 
 
 @pytest.mark.hostile
-def test_no_service_runs_before_everybody_elses_by_its_files_word(work: ServiceHost) -> None:
+def test_an_accounts_file_gives_no_service_precedence_over_others(work: ServiceHost) -> None:
     """chrt -f 99 had 97 % of a core at cpu: 10%: SCHED_FIFO knows no cpu.max."""
     run = "grep -E 'realtime|open files' /proc/self/limits; chrt -f 99 true && echo first; echo end; exec sleep 1000"
     work.services(f'fast: {{run: "{run}", rlimits: {{rtprio: 99, nofile: 4096}}}}')
@@ -57,7 +57,7 @@ def test_no_service_runs_before_everybody_elses_by_its_files_word(work: ServiceH
     wait_for(lambda: priority(4).startswith("0 0"), what="and anew without: no last good copy keeps it")
 
 
-def test_it_is_started_in_its_leaf_as_its_owner_and_kept(work: ServiceHost) -> None:
+def test_a_service_is_started_in_its_leaf_as_its_owner_and_restarted(work: ServiceHost) -> None:
     work.services("worker: {run: 'echo hello $QUEUE; exec sleep 1000', environment: {QUEUE: mail}}")
     assert "start alice/worker" in work.reconcile()
     (pid,) = work.pids("worker")
@@ -106,7 +106,7 @@ def test_what_does_not_end_is_killed_and_nothing_survives(work: ServiceHost) -> 
     assert work.pids("worker")
 
 
-def test_a_crash_loop_is_given_up_and_told(work: ServiceHost) -> None:
+def test_a_crash_loop_is_given_up_and_reported(work: ServiceHost) -> None:
     work.services("worker: {run: exit 7}")
     told = ""
     for _ in range(40):
@@ -127,7 +127,7 @@ def test_a_crash_loop_is_given_up_and_told(work: ServiceHost) -> None:
     assert work.pids("worker")
 
 
-def test_what_ends_again_while_a_turn_waits_is_for_the_next_turn(work: ServiceHost) -> None:
+def test_a_program_that_ends_again_during_a_pass_waits_for_the_next_pass(work: ServiceHost) -> None:
     deaf = 'run: "trap : TERM; while :; do sleep 1; done", stop_timeout: 3s'
     work.services(f"deaf: {{{deaf}}}\nshort: {{run: exec sleep 1000}}\n")
     work.reconcile()
@@ -138,7 +138,7 @@ def test_what_ends_again_while_a_turn_waits_is_for_the_next_turn(work: ServiceHo
     assert "its program has ended again" in told
 
 
-def test_restart_says_what_an_end_means(work: ServiceHost) -> None:
+def test_the_key_restart_decides_what_an_end_means(work: ServiceHost) -> None:
     work.services("well: {run: 'true', restart: on-failure}\nill: {run: exit 3, restart: never}\n")
     work.reconcile()
     wait_for(lambda: not work.pids("well") and not work.pids("ill"), what="both have ended")
@@ -177,7 +177,7 @@ def test_what_outlives_its_program_escapes_no_crash_protection(work: ServiceHost
     assert work.state()["worker"]["state"] == "failed"
 
 
-def test_who_goes_to_the_background_is_told_so_where_it_does_not_start_again(work: ServiceHost) -> None:
+def test_a_program_in_the_background_that_is_not_restarted_is_reported(work: ServiceHost) -> None:
     work.services("worker: {run: 'sleep 1000 & exit 0', restart: on-failure}")
     work.reconcile()
     wait_for(lambda: work.state()["worker"]["state"] == "ended", what="it has ended")
@@ -227,7 +227,7 @@ def test_orders_for_what_is_frozen_say_that_they_wait(work: ServiceHost) -> None
     work("thaw", "alice")
 
 
-def test_who_has_no_record_is_asked_then_killed(work: ServiceHost) -> None:
+def test_a_program_without_a_record_gets_sigterm_then_sigkill(work: ServiceHost) -> None:
     """A record that is lost, a process that somebody has put there."""
     work.services("worker: {run: 'trap : TERM; while :; do sleep 1; done', stop_timeout: 1s}")
     work.reconcile()
@@ -310,7 +310,7 @@ def test_nothing_starts_when_the_machine_goes_down(work: ServiceHost) -> None:
     assert work.pids("worker") == set()
 
 
-def test_an_end_is_never_seen_before_it_is_known_how(work: ServiceHost) -> None:
+def test_an_end_is_never_seen_without_its_status(work: ServiceHost) -> None:
     """A keeper that is held up has not noted it yet: until then the service counts as running."""
     work.services("worker: {run: 'read line <go; exit 0', restart: on-failure}")
     os.mkfifo(work.home / "go")
@@ -359,7 +359,7 @@ def test_health_that_fails_restarts_it(work: ServiceHost) -> None:
     assert work.pids("worker").isdisjoint(before)
 
 
-def test_a_job_runs_when_it_is_time_and_its_failure_is_told(work: ServiceHost) -> None:
+def test_a_job_runs_when_due_and_its_failure_is_reported(work: ServiceHost) -> None:
     hook = "echo $RESULT of $SERVICE >$HOME/told"
     work.services(f"nightly: {{run: 'date; exit 4', schedule: '* * * * *', on_failure: {{run: '{hook}'}}}}")
     assert "await the time of alice/nightly" in work.reconcile()
@@ -399,7 +399,7 @@ def test_the_daemon_starts_again_what_has_ended_and_survives_its_own_end(work: S
     assert work.pids("worker")
 
 
-def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: ServiceHost, tmp_path: Path) -> None:
+def test_the_daemon_reports_a_program_that_does_not_die_once(work: ServiceHost, tmp_path: Path) -> None:
     text = "worker: {run: exec sleep 1000, stop_timeout: 1s}"
     record = work.host.place / "run/services/alice.worker"
 
@@ -423,7 +423,7 @@ def test_the_daemon_waits_for_what_does_not_die_and_tells_it_once(work: ServiceH
     assert log.read_text().count("kill alice/worker") == 1
 
 
-def test_an_order_waits_for_nobody_and_writes_only_what_it_changes(work: ServiceHost, tmp_path: Path) -> None:
+def test_an_order_does_not_wait_and_writes_only_what_it_changes(work: ServiceHost, tmp_path: Path) -> None:
     work.services("worker: {run: exec sleep 1000}")
     run, decided = str(work.host.place / "run"), work.host.place / "state/decisions.json"
 
@@ -456,7 +456,7 @@ def wipe(directory: Path) -> bool:
     return True
 
 
-def test_the_daemon_hears_again_when_its_directory_was_wiped(work: ServiceHost, tmp_path: Path) -> None:
+def test_the_daemon_listens_again_when_its_directory_was_removed(work: ServiceHost, tmp_path: Path) -> None:
     work.services("worker: {run: exec sleep 1000, stop_timeout: 1s}")
     run = work.host.place / "run"
     with work.daemon(tmp_path / "log"):
@@ -476,7 +476,7 @@ def test_the_daemon_hears_again_when_its_directory_was_wiped(work: ServiceHost, 
     assert not (run / control_socket.NAME).exists()
 
 
-def test_the_daemon_gives_up_and_tells_it_once(work: ServiceHost, tmp_path: Path) -> None:
+def test_the_daemon_reports_once_that_it_gives_up(work: ServiceHost, tmp_path: Path) -> None:
     work.services("worker: {run: exit 7}")
     log = tmp_path / "log"
     with work.daemon(log):

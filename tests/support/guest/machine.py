@@ -1,4 +1,4 @@
-"""What the tests look at in the test machine: the kernel's files, processes, and the clock."""
+"""The test machine: the kernel's files, processes, units."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Running the command line, each time in a process of its own."""
+"""The command line, run each time in a process of its own."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Customers: Unix users, the programs that they run, and the YAML that sells them their limits."""
+"""Customers: Unix users, their programs, and the YAML of their accounts."""
 
 import json
 import os

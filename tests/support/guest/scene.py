@@ -1,4 +1,4 @@
-"""The guest_scene for the ways in: two accounts with doors, a second sshd, and somebody who watches."""
+"""GuestScene, for the ways in: two accounts with doors, a second sshd, and a watch over their processes."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Programs that nobody here wrote, as a customer would have them run: what each is begun with, and what asks it."""
+"""Other people's programs as services of a customer's: how each is started, and how it is asked."""
 
 import json
 import socket

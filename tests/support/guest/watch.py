@@ -1,4 +1,4 @@
-"""Where customers' processes are: as root sees it ten times a second, and as they say it themselves."""
+"""Where customers' processes are: as root sees it ten times a second, and as they report it themselves."""
 
 import subprocess
 import time

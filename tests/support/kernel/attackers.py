@@ -1,4 +1,4 @@
-"""Programs that play an attacker: tests/hostile has them, in C."""
+"""Programs that play an attacker, in C: tests/hostile has them."""
 
 from collections.abc import Callable
 from pathlib import Path

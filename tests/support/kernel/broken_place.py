@@ -1,4 +1,4 @@
-"""The command, with an error of our own in one place that is raised for bob alone: `broken_place.py PLACE WORDS…`."""
+"""`broken_place.py PLACE WORDS…`: runs the command with one function of ours that raises, for bob alone."""
 
 import functools
 import importlib

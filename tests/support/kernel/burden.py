@@ -1,4 +1,4 @@
-"""Root with all about it that a customer's program must not inherit, and what such a program finds of it."""
+"""What a customer's program must not inherit from root, and what such a program found of it."""
 
 import ctypes
 import json

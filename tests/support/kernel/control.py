@@ -1,4 +1,4 @@
-"""Processes of users that ask the daemon through its control socket."""
+"""Processes of users that send requests to the daemon's control socket."""
 
 import json
 import os

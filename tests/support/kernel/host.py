@@ -1,4 +1,4 @@
-"""A small hosting machine in a tree of its own, for the command itself."""
+"""A small hosting machine in a cgroup tree of its own, for the command itself."""
 
 import os
 import subprocess

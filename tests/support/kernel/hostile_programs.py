@@ -1,4 +1,4 @@
-"""The attackers of tests/hostile, built and begun."""
+"""Builds and starts the attackers of tests/hostile."""
 
 import os
 import subprocess

@@ -1,7 +1,7 @@
-"""A machine for logins on this kernel: users, PAM stacks and doors of a test's own, and an sshd that knows no others.
+"""A machine for logins on this kernel: users, PAM stacks, doors and sshd of the test's own.
 
-It lives in a mount namespace, so that no file of the machine is another's meanwhile, and in a process namespace, so
-that nothing of it outlives the test, whatever becomes of that.
+It is in a mount namespace, so that files of the machine are not touched, and in a process namespace, so that all of
+it ends with the test.
 """
 
 import os

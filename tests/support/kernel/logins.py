@@ -1,4 +1,4 @@
-"""Logins by ssh into a login_host, and who looks whether a customer's process is ever outside."""
+"""Logins by ssh into a LoginHost, and a checker that looks for processes of customers outside the tree."""
 
 import os
 import subprocess

@@ -1,6 +1,6 @@
-"""Network namespaces of a test's own, with the second line in them, and a machine of the LAN beside.
+"""Network namespaces of a test's own with the nftables rules, and a machine of the LAN beside.
 
-Each check is a process that steps down to a uid of nobody's and tries.
+Each check is a process that changes to a uid without a user and tries.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""What logins need and a whole run can share: programs, the module as it is installed, keys and a password."""
+"""What all login tests of a run share: programs, the module as it is installed, keys and a password."""
 
 import secrets
 import shutil

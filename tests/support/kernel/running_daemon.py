@@ -1,4 +1,4 @@
-"""A daemon that runs for a test, and what is done beside it."""
+"""A running daemon, and changes that a test makes beside it."""
 
 import os
 import re

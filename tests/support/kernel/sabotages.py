@@ -1,4 +1,4 @@
-"""What can break of the doors, the module and the tree, and what becomes of a customer then.
+"""What can break of doors, module and tree, and where a customer's login then lands.
 
 What needs limits (a leaf full of processes, one without memory) needs controllers: the test machine has them.
 """

@@ -1,4 +1,4 @@
-"""A hosting machine on which services run: the command with paas-run in its place, and what it says of them."""
+"""A hosting machine on which services run: the command, with paas-run where it is installed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""paas-run with sanitizers, and customers who are hostile to it: `nobody` is the customer, `daemon` another one."""
+"""paas-run with sanitizers, and customers who attack it: `nobody` is the customer, `daemon` another one."""
 
 import ctypes
 import json

@@ -1,4 +1,4 @@
-"""A terminal of root's, and what is called on it."""
+"""A terminal of root's, and commands on it."""
 
 import fcntl
 import os

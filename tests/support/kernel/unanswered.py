@@ -1,4 +1,4 @@
-"""A file system that does not answer, as that of a server that is down, or of a customer who does not want to."""
+"""A file system that does not answer, like that of a server that is down."""
 
 import subprocess
 import sys

@@ -1,6 +1,6 @@
-"""Changes ruleset and gate again and again while customers connect and bind; prints what was tried and what went wrong.
+"""Changes ruleset and gate again and again while customers connect and bind; prints how many tries went wrong.
 
-Arguments: a cgroup with users/alice and users/bob, and the number of changes. In namespaces of its own.
+Arguments: a cgroup with users/alice and users/bob, and the number of changes. Runs in namespaces of its own.
 """
 
 import encodings.idna  # noqa: F401  (who has become a customer may not read it)

@@ -1,4 +1,4 @@
-"""A hosting machine with views: mounts of its own, handed on as those of a real one are, and a first process."""
+"""A hosting machine with views: a mount namespace with shared propagation, as a real one has, and a first process."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The last lines of a file, wherever they begin."""
+"""The last lines of a file."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Ending processes: what stays within cpu.max is given one core, and gets back what it was sold."""
+"""Ending processes: a leaf with little cpu.max gets one core meanwhile, and its limit back afterwards."""
 
 import pytest
 

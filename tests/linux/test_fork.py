@@ -1,4 +1,4 @@
-"""Work in shares: everything is done once, whoever fails; nothing goes on without the one who asked."""
+"""Work shared among forked processes: each part is done once, whichever fails; children end with their parent."""
 
 import os
 import signal
@@ -86,10 +86,6 @@ def test_without_a_process_to_be_had_all_is_done_here(monkeypatch: pytest.Monkey
     assert os.listdir("/proc/self/fd") == before
 
 
-def has_ended(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
-
-
 def test_an_error_here_is_raised_and_ends_the_children() -> None:
     here = os.getpid()
 
@@ -104,6 +100,10 @@ def test_an_error_here_is_raised_and_ends_the_children() -> None:
     assert time.monotonic() - begin < 100
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def has_ended(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
 
 
 def test_a_child_goes_no_further_than_its_parent(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every limit bites: a customer who wants more than was sold does not get it, and the neighbour does not notice."""
+"""Every limit holds: a customer who wants more does not get it, and other accounts are not affected."""
 
 import subprocess
 import time

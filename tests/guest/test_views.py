@@ -1,4 +1,4 @@
-"""What a customer can learn of others in a view, enumerated as one; and programs that nobody here wrote, in it."""
+"""What a customer in a view can learn of others, tried one by one; and other people's programs in a view."""
 
 import shlex
 import subprocess

@@ -1,4 +1,4 @@
-"""Which rows were given a quota is remembered, or nothing is."""
+"""The record of which quotas are ours."""
 
 from pathlib import Path
 

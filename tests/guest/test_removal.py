@@ -1,4 +1,4 @@
-"""An account whose file is gone: it goes with its last process, and many at once go only when that is meant."""
+"""An account whose file is gone is removed with its last process; many at once only after confirmation."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What lays the ruleset again when it is gone: what was made ready, or else what is worked out."""
+"""A ruleset that is gone is installed again: as prepared, or else worked out anew."""
 
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
@@ -57,7 +57,7 @@ def bought(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "desired_network", lambda _: Network(rules=RULES))
 
 
-def test_what_is_ready_is_laid_at_once() -> None:
+def test_a_prepared_ruleset_is_installed_at_once() -> None:
     fake = FakeNetwork()
     (outcome,) = network.reinstall_ruleset(state(fake), READY)
     assert fake.done == [("lay", READY, RULES)]
@@ -73,14 +73,14 @@ def test_what_is_ready_is_laid_at_once() -> None:
         pytest.param(FakeNetwork(refuses=True), READY, id="nft refuses it"),
     ],
 )
-def test_else_it_is_worked_out(fake: FakeNetwork, ready: PreparedRuleset | None) -> None:
+def test_otherwise_the_ruleset_is_worked_out_anew(fake: FakeNetwork, ready: PreparedRuleset | None) -> None:
     (outcome,) = network.reinstall_ruleset(state(fake), ready)
     assert fake.done == [("set", RULES, None)]
     assert outcome.status is Status.DONE
 
 
 @pytest.mark.parametrize("found", [None, Rules()])
-def test_only_a_ruleset_that_is_as_it_should_be_is_made_ready(found: Rules | None) -> None:
+def test_only_a_correct_ruleset_is_prepared(found: Rules | None) -> None:
     fake = FakeNetwork()
     wanted = DesiredWorld(network=Network(rules=RULES))
     look: Any = SimpleNamespace(desired=wanted, observed=ObservedWorld(network=Network(rules=found)))

@@ -1,4 +1,4 @@
-"""Services that paas-isolate runs: as they are written, what cannot be together, and what of a plan stays."""
+"""Services that paas-isolate runs: their keys, which exclude each other, and what an account keeps of its plan's."""
 
 import json
 import marshal
@@ -109,7 +109,7 @@ WRONG = {
 def test_what_is_wrong_is_told_once_with_its_place(text: str) -> None:
     with pytest.raises(SpecError) as refused:
         parse_account(f"account: alice\nservices:\n  web: {{{text}}}".encode(), A)
-    told = [str(it).removeprefix(f"{A}:").replace("services.web.", "") for it in refused.value.complaints]
+    told = [str(complaint).removeprefix(f"{A}:").replace("services.web.", "") for complaint in refused.value.complaints]
     assert told == [WRONG[text]]
 
 
@@ -172,7 +172,7 @@ CONFLICTS = {
 def test_what_cannot_be_together(text: str) -> None:
     expected, warning = CONFLICTS[text]
     found = fleet({A: f"services: {{web: {{{text}}}}}"})
-    assert [(str(it), it.warning) for it in found.complaints] == [(f"{A}:{expected}", warning)]
+    assert [(str(complaint), complaint.warning) for complaint in found.complaints] == [(f"{A}:{expected}", warning)]
     assert ("alice" in found.accounts) == warning
 
 

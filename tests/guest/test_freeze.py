@@ -1,4 +1,4 @@
-"""What an administrator orders by hand (freeze, thaw, kill), and what `suspended` says."""
+"""The orders freeze, thaw and kill, and the key `suspended`."""
 
 import time
 

@@ -1,7 +1,6 @@
-"""Services that run programs which nobody here wrote: gunicorn, node, php-fpm, redis, nginx, a module of WebAssembly.
+"""Services that run other people's programs: gunicorn, node, php-fpm, redis, nginx, a module of WebAssembly.
 
-They stand side by side in one account, and each thing is done to all of them: an emulated machine starts six
-interpreters only so often.
+All run in one account, and each test does the same thing to all of them: six interpreters start slowly in emulation.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Which way a process came, and why it is outside: with the processes and cgroups of Debian 12 and 13."""
+"""How a process was started and why it is outside, with process trees and cgroups of Debian 12 and 13."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_the_nearest_ancestor_that_is_no_customers_is_the_way(expected: str, cha
     assert way_of(*chain) == expected
 
 
-def test_who_ends_meanwhile_leaves_its_children_behind() -> None:
+def test_a_parent_that_ends_meanwhile_leaves_its_children_behind() -> None:
     assert origin(100, {100: ProcessParent(101, ALICE, "sh")}.get, customers) == LEFT_BEHIND
     assert origin(100, lambda _: None, customers) == LEFT_BEHIND
 

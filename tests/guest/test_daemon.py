@@ -1,4 +1,4 @@
-"""The daemon as a unit of systemd: it mends at once, says who it was, and nothing stands on it."""
+"""The daemon as a systemd unit: it repairs at once and names who made a change; nothing depends on it."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""What becomes of a login that was refused."""
+"""What happens to the processes of a refused login."""
 
 import pytest
 

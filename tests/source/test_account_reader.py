@@ -1,4 +1,4 @@
-"""One account by its file alone: it is what everything together makes of it, or it is left to everything together."""
+"""One account read alone is the same as in a whole read, or is left to a whole read."""
 
 import os
 import tempfile
@@ -156,7 +156,9 @@ def test_it_is_sold_as_everything_together_has_it(
             assert (fleet.renamed, fleet.doubtful, fleet.revoked) == (whole.renamed, whole.doubtful, whole.revoked)
             assert (fleet.exempt, fleet.frontends, fleet.host) == (whole.exempt, whole.frontends, whole.host)
             there = world(whole).cgroups
-            assert one(whole, sold) == {it: there[it] for it in there if tree.directory_of(it) == sold.directory}
+            assert one(whole, sold) == {
+                path: there[path] for path in there if tree.directory_of(path) == sold.directory
+            }
             if same_network(edit, fleet):
                 assert world(fleet).network == world(whole).network
             fleet, tied = fleet._replace(accounts={**fleet.accounts, name: sold}), tied.with_peers(sold.peers)

@@ -1,5 +1,5 @@
-"""Less memory for an account that is alive: reclaimed first, pending when it cannot be had, and nobody is killed.
-And while limits change, there is no moment in which one is wider than before and after."""
+"""A memory limit is lowered under running processes: memory is reclaimed first, the limit stays pending while that
+fails, and nobody is killed. While limits change, none is ever wider than both its old and its new value."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Addresses that should be there, and the steps to them."""
+"""Which addresses there should be, and the steps to them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""status, coverage and doctor tell the truth."""
+"""status, coverage and doctor report what is true."""
 
 import re
 import subprocess

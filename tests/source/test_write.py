@@ -1,4 +1,4 @@
-"""What panels write: tried first, then whole in its place, or not at all."""
+"""Files that panels write are checked first, then replaced whole, or not at all."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which limits were hit lately, by what the counters said."""
+"""Which limits were hit lately, according to the kernel's counters."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_a_hit_is_between_two_looks() -> None:
     assert hits.of("inn")[1] == (LimitEvent("", "refused", 2, 110, 120), LimitEvent("web", "killed", 2, 110, 120))
 
 
-def test_who_is_at_a_limit_for_hours_has_hit_it_once() -> None:
+def test_a_limit_that_is_hit_for_hours_is_one_event() -> None:
     hits = LimitEvents()
     for minute in range(100):
         hits.take("inn", {"web": LimitCounters(throttled=5 * minute)}, 60 * minute)
@@ -34,7 +34,7 @@ def test_who_is_at_a_limit_for_hours_has_hit_it_once() -> None:
     )
 
 
-def test_what_a_service_has_hit_its_account_has_not() -> None:
+def test_a_hit_of_a_service_is_not_one_of_its_account() -> None:
     """As the counters of an account go: those of 6.12, and the older ones of forks, which it does not share."""
     hits = LimitEvents()
     hits.take("inn", {}, 100)
@@ -51,7 +51,7 @@ def test_what_a_service_has_hit_its_account_has_not() -> None:
     assert hits.of("inn")[1][-1] == LimitEvent("web", "refused", 2, 100, 120)
 
 
-def test_another_cgroup_of_the_same_name_begins_anew() -> None:
+def test_another_cgroup_of_the_same_name_starts_from_zero() -> None:
     hits = LimitEvents()
     hits.take("inn", {"web": LimitCounters(9, 9, 9)}, 100)
     hits.take("inn", {"web": LimitCounters(0, 9, 2)}, 110)
@@ -71,7 +71,7 @@ def test_after_a_day_it_is_not_lately() -> None:
     assert hits.of("inn") == (0, ())
 
 
-def test_an_account_keeps_few_and_all_of_them_not_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_hits_are_kept_per_account_and_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     hits = LimitEvents()
     for time in range(0, 400, 10):
         hits.take("inn", {"web": LimitCounters(killed=time // 20)}, time)

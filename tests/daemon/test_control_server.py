@@ -1,4 +1,4 @@
-"""Connections of this process to a reception, without a daemon: time-outs, slow readers, answers that come later."""
+"""Connections of this process to a ControlServer: time-outs, slow readers, late answers."""
 
 import json
 import os
@@ -73,14 +73,14 @@ def test_a_line_is_answered_however_it_comes(reception: ControlServer, tmp_path:
         assert fetched(reception, to) == b""
 
 
-def test_what_is_large_comes_whole_to_who_fetches_it(reception: ControlServer, tmp_path: Path) -> None:
+def test_a_large_answer_arrives_whole(reception: ControlServer, tmp_path: Path) -> None:
     with come(tmp_path, b"large\n") as to, come(tmp_path, b"hello\n") as other:
         list(reception.read())
         assert fetched(reception, other) == b"[hello]\n"
         assert fetched(reception, to) == LARGE
 
 
-def test_who_says_nothing_or_fetches_nothing_is_shown_out(reception: ControlServer, tmp_path: Path) -> None:
+def test_silent_clients_are_disconnected(reception: ControlServer, tmp_path: Path) -> None:
     with come(tmp_path, b"half") as silent, come(tmp_path, b"large\n") as deaf:
         assert fetched(reception, silent) == b""
         wait_for(lambda: not list(reception.read()) and not reception._visits, what="both are shown out", deadline=10)
@@ -102,7 +102,7 @@ def test_an_answer_may_come_later_or_never(reception: ControlServer, tmp_path: P
         assert not reception._visits
 
 
-def test_with_nobody_there_the_clock_stands(reception: ControlServer, tmp_path: Path) -> None:
+def test_without_connections_there_is_no_timer(reception: ControlServer, tmp_path: Path) -> None:
     with come(tmp_path, b"hello\n") as to:
         fetched(reception, to)
     end = time.monotonic() + 10

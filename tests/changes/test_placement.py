@@ -1,4 +1,4 @@
-"""Whose process, which leaf: cases as data."""
+"""Which leaf each process belongs in: cases as data."""
 
 import pytest
 

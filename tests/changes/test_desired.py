@@ -1,4 +1,4 @@
-"""What was sold -> knobs of the desired world: cases as data."""
+"""From specifications to the knobs of the desired world: cases as data."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Where an account may connect to: what is written, and what is sold."""
+"""`egress`: from what is written to what applies."""
 
 import pytest
 

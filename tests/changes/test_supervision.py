@@ -1,4 +1,4 @@
-"""What is to run now: by each state of what ran before, by what its file says, and by what an administrator said."""
+"""Which service programs should run, given their last runs, their specification and the administrator's orders."""
 
 import re
 
@@ -364,7 +364,7 @@ def changed(work: ServiceProgram, key: str) -> ServiceProgram:
 
 
 @pytest.mark.parametrize("key", ServiceProgram._fields)
-def test_only_what_it_is_begun_with_restarts_it(key: str) -> None:
+def test_only_keys_of_the_start_restart_a_service(key: str) -> None:
     work = ServiceProgram("serve")
     before = keep(sell(work))[WEB].launch.digest
     after = keep(sell(changed(work, key)))[WEB].launch.digest

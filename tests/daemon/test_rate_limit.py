@@ -1,4 +1,4 @@
-"""So many at once, so many a second."""
+"""Token buckets: a burst, and a rate per second."""
 
 from paas_isolate.daemon.rate_limit import Rate
 
@@ -10,7 +10,7 @@ def test_a_burst_and_then_the_pace() -> None:
     assert [purse.take(2000.0) for _ in range(4)] == [True, True, True, False]
 
 
-def test_everybody_has_their_own_and_who_is_quiet_is_forgotten() -> None:
+def test_each_uid_has_a_bucket_and_idle_ones_are_dropped() -> None:
     purses = Rate(burst=1, a_second=1).each()
     assert all(purses.take(uid, 100.0) for uid in range(1500))
     assert not purses.take(7, 100.0)

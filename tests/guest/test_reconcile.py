@@ -1,4 +1,4 @@
-"""Runs of reconcile: two at once, killed, with nothing to do, with a wrong file, after somebody's hand, by cron."""
+"""Runs of reconcile: two at once, killed, with nothing to do, with a wrong file, after a manual change, by cron."""
 
 import random
 import re
@@ -327,7 +327,7 @@ def shortly_before_a_minute(seconds: int) -> None:
     time.clock_settime(time.CLOCK_REALTIME, now - now % 60 + 120 - seconds)
 
 
-def test_the_timer_turns_the_wheel_every_minute(sell: Sell, running: Callable[[str], None]) -> None:
+def test_the_timer_reconciles_every_minute(sell: Sell, running: Callable[[str], None]) -> None:
     running("paas-isolate.timer")
     alice = sell("alice")
     for _ in range(2):
@@ -336,7 +336,7 @@ def test_the_timer_turns_the_wheel_every_minute(sell: Sell, running: Callable[[s
         wait_for(lambda: cgroup_of(pid) == "users/alice/other", what="the timer has brought it in", deadline=75)  # noqa: B023
 
 
-def test_cron_turns_the_wheel(sell: Sell, cron_line: None, running: Callable[[str], None]) -> None:
+def test_cron_reconciles_every_minute(sell: Sell, cron_line: None, running: Callable[[str], None]) -> None:
     pid = sell("alice").sleeps()
     shortly_before_a_minute(5)
     running("cron.service")  # which sleeps until the next minute of the clock that it has seen
