@@ -18,8 +18,8 @@ ANYWHERE = ("allow all",)
 
 
 class Match(NamedTuple):
-    """Which of the account's processes belong to a service: globs. '' matches all; all globs that are set must
-    match."""
+    """Which of the account's processes belong to a service: globs, '' where none is set. All that are set must match;
+    with none set, no process is moved to the service."""
 
     program: str = ""
     command: str = ""
