@@ -1,11 +1,11 @@
-"""The machine's own resources, which bound and scale the limits of its customers."""
+"""The resources of the machine."""
 
 from typing import NamedTuple
 
 
 class Machine(NamedTuple):
-    """Read once in each run. `cores` is the number of CPUs online, `cpu_set` lists them (`0-3`). `memory`, `swap` and
-    `page_size` are in bytes. `pid_max` is the smaller of kernel.pid_max and kernel.threads-max."""
+    """Read once in each run. `cores` counts the CPUs online, `cpu_set` lists them (`0-3`). Sizes are in bytes.
+    `pid_max` is the smaller of kernel.pid_max and kernel.threads-max."""
 
     cores: int
     cpu_set: str
