@@ -1,4 +1,4 @@
-"""From what runs to what is to run: the steps between, one at a time for each leaf."""
+"""The steps from the running services to the desired ones. A leaf has at most one step to start or stop at a time."""
 
 from collections.abc import Iterator
 
@@ -19,11 +19,12 @@ from paas_isolate.model.world import ObservedWorld
 
 
 def service_steps(wish: DesiredServices, observed: ObservedWorld, now: float) -> Iterator[Step]:
+    """`now` is in seconds since the epoch."""
     for leaf in sorted(observed.runs.keys() | wish.run.keys()):
         if leaf in wish.jobs and (last := observed.runs.get(leaf)) and last.is_news and last.result:
             yield SaveResult(leaf, last.result)
-        if (told := wish.failure_unreported.get(leaf)) is not None:
-            yield NotifyFailure(leaf, told, str(observed.runs[leaf].end))
+        if (failed := wish.failure_unreported.get(leaf)) is not None:
+            yield NotifyFailure(leaf, failed, str(observed.runs[leaf].end))
         if leaf in wish.missed:
             yield ScheduleJob(leaf, observed.runs[leaf].digest)
         if leaf in wish.run and wish.run[leaf] is None:
@@ -41,7 +42,8 @@ def service_steps(wish: DesiredServices, observed: ObservedWorld, now: float) ->
 
 
 def _without(leaf: str, run: Run, wish: DesiredServices, lives: bool) -> Iterator[Step]:
-    """Of what is not to run, what its program has left behind ends too."""
+    """The step for a leaf in which nothing should run. Processes that an inactive program has left behind are stopped
+    too."""
     if run.alive or (lives and leaf in wish.inactive):
         yield Stop(leaf, wish.inactive.get(leaf, "it is not wanted any more"), wish.patience.get(leaf, _TIMEOUT))
     elif leaf not in wish.patience:
