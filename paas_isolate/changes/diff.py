@@ -28,30 +28,30 @@ def diff(desired: DesiredWorld, observed: ObservedWorld, now: float = 0.0) -> Ch
     `now` is in seconds since the epoch: services that were asked to end are killed when their time is over.
     """
     steps: list[Step] = []
-    have = observed.cgroups
+    existing = observed.cgroups
     alive = observed.populated()
     equal = IdentityCache[bool]()  # thousands of cgroups share a few mappings
-    known = 0
+    matched = 0
     for path, knobs in desired.cgroups.items():
-        found = have.get(path)
-        if found is None:
+        current = existing.get(path)
+        if current is None:
             steps.append(CreateCgroup(path))
             steps += _settings(path, knobs)
             continue
-        known += 1
-        if not equal.get(knobs, found):
-            repairs = _repairs(path, knobs, found, alive) if found != knobs else []
+        matched += 1
+        if not equal.get(knobs, current):
+            repairs = _repairs(path, knobs, current, alive) if current != knobs else []
             steps += repairs
             if not repairs:
-                equal.set(True, knobs, found)
+                equal.set(True, knobs, current)
     steps += door_steps(desired.doors, observed.doors)
     steps += view_steps(desired.views, observed.views, desired.cgroups)
     steps += quota_steps(desired.quotas, observed.quotas)
     steps += network_steps(desired.network, observed.network)
-    if known < len(have):
-        steps += [RemoveCgroup(path) for path in have if path not in desired.cgroups]
-    there = {process.pid: process for process in observed.processes} if desired.moves else {}
-    steps += [MoveProcess(there[process.pid], process.cgroup) for process in desired.moves]
+    if matched < len(existing):
+        steps += [RemoveCgroup(path) for path in existing if path not in desired.cgroups]
+    by_pid = {process.pid: process for process in observed.processes} if desired.moves else {}
+    steps += [MoveProcess(by_pid[process.pid], process.cgroup) for process in desired.moves]
     steps += [EndRevoked(path, uid) for path, uid in desired.revoked]
     if observed.runs or desired.services.patience:
         steps += service_steps(desired.services, observed, now)
@@ -72,10 +72,10 @@ def _settings(path: str, knobs: Knobs) -> list[Step]:
     return steps
 
 
-def _repairs(path: str, knobs: Knobs, found: Knobs, alive: Set[str]) -> list[Step]:
+def _repairs(path: str, knobs: Knobs, current: Knobs, alive: Set[str]) -> list[Step]:
     steps: list[Step] = []
     for knob, value in knobs.items():
-        was = found.get(knob)
+        was = current.get(knob)
         if was == value or (was is None and value == DEFAULTS.get(knob)):
             continue  # a kernel without this file behaves as with its default
         if knob == SUBTREE_CONTROL:

@@ -78,5 +78,5 @@ def preserved_doors(fleet: Fleet, observed: Mapping[str, str], staying: Collecti
 
 def _uid_of(door: str) -> int:
     """-1 where the name does not begin with a uid."""
-    found = _UID.match(door)
-    return int(found[0]) if found else -1
+    uid = _UID.match(door)
+    return int(uid[0]) if uid else -1

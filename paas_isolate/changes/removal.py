@@ -29,11 +29,11 @@ def removals(fleet: Fleet, observed: ObservedWorld, *, known: Collection[str] = 
     """Which accounts to remove. `known` are directories that an earlier pass has accepted; `meant`: an administrator
     has confirmed the removal."""
     # After a boot an account has no cgroup yet, but its quota is still set.
-    there = tree.directories(observed.cgroups) | accounts_with_quota(observed.quotas)
+    existing = tree.directories(observed.cgroups) | accounts_with_quota(observed.quotas)
     expected = {account.directory for account in fleet.accounts.values()}
-    gone = there.difference(expected, fleet.on_last_good)
+    gone = existing.difference(expected, fleet.on_last_good)
     new = gone - set(known)
-    blocked = "" if meant or not new else fleet.removal_blocked or _suspicious(len(new), len(there))
+    blocked = "" if meant or not new else fleet.removal_blocked or _suspicious(len(new), len(existing))
     accepted = frozenset(gone - new if blocked else gone)
     waiting = dict.fromkeys(sorted(new), blocked) if blocked else {}
     for directory, pids in sorted(_alive(observed, accepted).items()):
