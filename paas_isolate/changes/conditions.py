@@ -11,7 +11,7 @@ from paas_isolate.model.run import Result, Run
 
 class Condition(NamedTuple):
     """`state` is one word: running, starting, stopping, restarting, waiting, ended, stopped, suspended, frozen,
-    unhealthy or failed. `detail` explains it, or is ''. `since` is when it was started, in seconds since the epoch, and
+    unhealthy or failed; `detail` explains it, or is ''. `since` is when it was started, in seconds since the epoch, and
     `pid` its process; both are 0 where it does not run."""
 
     state: str

@@ -34,14 +34,14 @@ def service_steps(desired: DesiredServices, observed: ObservedWorld, now: float)
             if now >= run.kill_due:
                 yield Kill(leaf, "it was asked to end, and has not", run.kills)
         elif wanted is None and run:
-            yield from _stop_or_forget(leaf, run, desired, leaf in observed.members)
+            yield from _stop_steps(leaf, run, desired, leaf in observed.members)
         elif wanted:
-            yield from _start_or_replace(leaf, run, wanted, desired, leaf in observed.members)
+            yield from _start_steps(leaf, run, wanted, desired, leaf in observed.members)
     for leaf, why in desired.given_up.items():
         yield GiveUp(leaf, why)
 
 
-def _stop_or_forget(leaf: str, run: Run, desired: DesiredServices, lives: bool) -> Iterator[Step]:
+def _stop_steps(leaf: str, run: Run, desired: DesiredServices, lives: bool) -> Iterator[Step]:
     """The step for a leaf in which nothing should run. Processes that an inactive program has left behind are stopped
     too."""
     if run.alive or (lives and leaf in desired.inactive):
@@ -50,9 +50,7 @@ def _stop_or_forget(leaf: str, run: Run, desired: DesiredServices, lives: bool) 
         yield ForgetRun(leaf)
 
 
-def _start_or_replace(
-    leaf: str, run: Run | None, wanted: Launch, desired: DesiredServices, lives: bool
-) -> Iterator[Step]:
+def _start_steps(leaf: str, run: Run | None, wanted: Launch, desired: DesiredServices, lives: bool) -> Iterator[Step]:
     if run and run.alive and leaf not in desired.finished:
         return
     if leaf in desired.jobs and (run is None or (run.future_dated and not run.restart_requested)):
