@@ -1,4 +1,4 @@
-"""Pure: what should be, what differs from it, and in which order to mend that.
+"""Pure functions: the desired state, its differences from the observed one, and the order of the steps between them.
 
-No system call, no clock, no file. Everything here can be tested with plain values, and is.
+No system call, no clock, no file: all is tested with plain values.
 """

@@ -1,4 +1,4 @@
-"""How it stands with each program that paas-isolate keeps, in words: for status, and for customers."""
+"""The condition of each program that paas-isolate runs, in words: for status, and for customers."""
 
 import time
 from collections.abc import Mapping
@@ -11,38 +11,39 @@ from paas_isolate.model.run import Result, Run
 
 class Condition(NamedTuple):
     """`state` is one word: running, starting, stopping, restarting, waiting, ended, stopped, suspended, frozen,
-    unhealthy or failed; `detail` what should be known of it, '' where that is all. `since` is when it was begun, in
-    seconds since the epoch, 0 where it does not run; `pid` as long as it does."""
+    unhealthy or failed; `detail` explains it, or is ''. `since` is when it was started, in seconds since the epoch, and
+    `pid` its process; both are 0 where it does not run."""
 
     state: str
     detail: str = ""
     since: float = 0.0
     pid: int = 0
     given_up: bool = False
-    """Whether it starts again only when it is changed, or somebody says so."""
+    """Whether it starts again only when it is changed or a start is ordered."""
     last: Mapping[str, float | None] | None = None
-    """The last result of a job, as Result.plain() has it."""
+    """The last result of a job, from Result.plain()."""
 
 
-def condition(kept: ManagedService, run: Run | None, *, astray: str, now: float) -> Condition:
-    """`astray` tells where it listens instead of where it is to."""
-    found = _condition(kept, run, astray, now)
-    return found._replace(last=run.result.plain()) if run and run.result and kept.is_job else found
+def condition(service: ManagedService, run: Run | None, *, astray: str, now: float) -> Condition:
+    """The condition of a program at `now` (seconds since the epoch). `astray` says where it listens instead of on its
+    port and addresses; '' where it listens there."""
+    result = _condition(service, run, astray, now)
+    return result._replace(last=run.result.plain()) if run and run.result and service.is_job else result
 
 
-def _condition(kept: ManagedService, run: Run | None, astray: str, now: float) -> Condition:
+def _condition(service: ManagedService, run: Run | None, astray: str, now: float) -> Condition:
     if run and run.alive:
-        return _of_living(kept, run, astray)
-    if kept.inactive_reason:
-        word = {"frozen": "frozen", "stopped by hand": "stopped"}.get(kept.inactive_reason, "suspended")
-        return Condition(word, kept.inactive_reason if word == "stopped" else "")
-    if kept.is_job:
-        return _of_job(kept, run)
-    if run is None or not run.starts or run.clean_restart or run.digest != kept.digest:
+        return _of_living(service, run, astray)
+    if service.inactive_reason:
+        state = {"frozen": "frozen", "stopped by hand": "stopped"}.get(service.inactive_reason, "suspended")
+        return Condition(state, service.inactive_reason if state == "stopped" else "")
+    if service.is_job:
+        return _of_job(service, run)
+    if run is None or not run.starts or run.clean_restart or run.digest != service.digest:
         return Condition("waiting", "it starts with the next run")
     if run.end.why_waiting and not run.given_up:
         return Condition("waiting", f"{run.end.why_waiting}; it is tried each minute")
-    if not starts_again(kept, run):
+    if not starts_again(service, run):
         return Condition("ended" if run.end.well else "failed", run.how_it_ended)
     last = f"the last ended with {run.how_it_ended}"
     if run.given_up or run.looping:
@@ -51,36 +52,36 @@ def _condition(kept: ManagedService, run: Run | None, astray: str, now: float) -
     return Condition("restarting", f"{last}; it starts again in {left:.0f} s")
 
 
-def _of_living(kept: ManagedService, run: Run, astray: str) -> Condition:
-    begun = Condition("running", since=run.starts[-1] if run.starts else 0.0, pid=run.pid)
+def _of_living(service: ManagedService, run: Run, astray: str) -> Condition:
+    living = Condition("running", since=run.starts[-1] if run.starts else 0.0, pid=run.pid)
     if run.stop_requested_at:
-        return begun._replace(state="stopping", detail=run.why)
-    if kept.inactive_reason == "frozen" or kept.untouched:
-        return begun._replace(state="frozen")
+        return living._replace(state="stopping", detail=run.why)
+    if service.inactive_reason == "frozen" or service.untouched:
+        return living._replace(state="frozen")
     if not run.pid:
-        return begun._replace(state="starting", detail="its account has had no CPU time for it yet")
+        return living._replace(state="starting", detail="its account has had no CPU time for it yet")
     if run.unhealthy:
-        return begun._replace(state="unhealthy", detail="its health checks fail")
+        return living._replace(state="unhealthy", detail="its health checks fail")
     if astray:
-        return begun._replace(state="starting", detail=astray)
-    if kept.is_job:
-        return begun._replace(detail=_told(run.last) if run.last else "")
+        return living._replace(state="starting", detail=astray)
+    if service.is_job:
+        return living._replace(detail=_last_result(run.last) if run.last else "")
     restarts = len(run.starts) - 1
-    return begun._replace(detail=f"started {restarts + 1} times lately" if restarts and run.recent > 1 else "")
+    return living._replace(detail=f"started {restarts + 1} times lately" if restarts and run.recent > 1 else "")
 
 
-def _of_job(kept: ManagedService, run: Run | None) -> Condition:
+def _of_job(service: ManagedService, run: Run | None) -> Condition:
     if run is None:
         return Condition("waiting", "it is due from the next run on")
-    at = next_run(kept.program.schedule, run)
+    at = next_run(service.program.schedule, run)
     when = "" if at == float("inf") else f"next at {_minute(at)}"
     if run.result is None:
         return Condition("waiting", when)
     state = "waiting" if run.result.end.well else "failed"
-    return Condition(state, ", ".join(filter(None, (_told(run.result), when))))
+    return Condition(state, ", ".join(filter(None, (_last_result(run.result), when))))
 
 
-def _told(result: Result) -> str:
+def _last_result(result: Result) -> str:
     """`the last, of 2026-11-25 03:30, ended with exit status 3 (well at 2026-11-24 03:31)`."""
     last = f"the last, of {_minute(result.started)}, ended"
     if result.end.well:

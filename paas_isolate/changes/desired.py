@@ -1,4 +1,4 @@
-"""What the fleet should look like in the kernel: the desired DesiredWorld, from what was sold."""
+"""The desired state of the machine, from the fleet."""
 
 from collections.abc import Collection, Iterator
 
@@ -27,20 +27,20 @@ def desired_static(
     with_doors: bool = True,
     with_views: bool = True,
 ) -> DesiredWorld:
-    """The cgroups and doors that were sold, whatever there is now: the same at every look of a run.
+    """The part of the desired state that follows from the specifications alone. It is the same during a whole pass.
 
-    `device_of` answers the device of a path for io.max (`8:0`). `weight_cgroup` is the cgroup whose cpu.weight sets all
-    customers together against the rest of the machine.
+    `device_of` returns the device of a path for io.max (`8:0`). `weight_cgroup` is the cgroup whose cpu.weight weighs
+    all customers together against the rest of the machine. Without doors or views, none are desired.
     """
     fleet, machine, frozen = intent.fleet, intent.machine, intent.frozen
     control = " ".join(name for name in CONTROLLERS if name in intent.controllers)
     cgroups: dict[str, Knobs] = dict(_defaults(fleet.host, machine, control, weight_cgroup))
     unmet: dict[str, str] = {}
-    catalogue = KnobCompiler(machine, control, device_of)
+    compiler = KnobCompiler(machine, control, device_of)
     for account in fleet.accounts.values():
         path = tree.account(account.directory)
-        for end, own in catalogue.knobs(account, unmet):
-            cgroups[path + end] = own
+        for suffix, texts in compiler.knobs(account, unmet):
+            cgroups[path + suffix] = texts
     suspended = [account.directory for account in fleet.accounts.values() if account.suspended]
     for path in map(tree.account, (*suspended, *frozen)):
         if path in cgroups:
@@ -64,26 +64,28 @@ def desired_state(
     staying: Collection[str] = (),
     places: Placement | None = None,
 ) -> DesiredWorld:
-    """What was sold, with what must stay, and the processes that should be elsewhere. `staying` are account
-    directories that no spec names and that must not be removed yet; `places` are of all accounts, where `fleet` is
-    a part of them."""
+    """The whole desired state: `static`, what must stay of `observed`, and the processes that should be elsewhere.
+
+    `staying` are account directories that no specification names and that must not be removed yet. `places` is given
+    where `fleet` is only a part of all accounts: the placement of all.
+    """
     cgroups = dict(static.cgroups)
-    for path, found in observed.cgroups.items() if staying else ():
+    for path, texts in observed.cgroups.items() if staying else ():
         if tree.directory_of(path) in staying:
-            cgroups.setdefault(path, found)
+            cgroups.setdefault(path, texts)
     places = places or Placement(fleet)
-    busy = observed.runs.keys()  # what was begun in a leaf stays there until it is asked to end, sold or not
-    there = (process for process in observed.processes if process.cgroup not in busy)
+    busy = observed.runs.keys()  # a leaf with a run is the supervision's: its processes stay until they are stopped
+    placeable = (process for process in observed.processes if process.cgroup not in busy)
 
     def frozen(path: str) -> bool:
         return any(cgroups.get(each, {}).get(FREEZE) == "1" for each in (path, tree.parent(path)))
 
-    placed = (as_refused(process, places.correction(process), frozen) for process in there)
+    placed = (as_refused(process, places.correction(process), frozen) for process in placeable)
     elsewhere = tuple(moved for moved in placed if moved)
     leaving = {process.pid for process in elsewhere}
     for path, pids in observed.members.items():
         if path in observed.cgroups and path not in cgroups and not leaving.issuperset(pids):
-            cgroups[path] = observed.cgroups[path]  # a process that is not the customer's still lives in it
+            cgroups[path] = observed.cgroups[path]  # a process that is not moved still lives in it
     doors = static.doors
     if staying and doors:
         doors = {**preserved_doors(fleet, observed.doors, staying), **doors}

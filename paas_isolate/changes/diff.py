@@ -1,4 +1,4 @@
-"""Two worlds -> the steps from one to the other, in order. Both must be in the kernel's normal form."""
+"""Desired and observed state -> the steps between them, in order. Both must be in the kernel's normal form."""
 
 from collections.abc import Set
 
@@ -24,36 +24,34 @@ from paas_isolate.model.world import DesiredWorld, Knobs, ObservedWorld
 
 
 def diff(desired: DesiredWorld, observed: ObservedWorld, now: float = 0.0) -> Changes:
-    """What to do so that `observed` becomes `desired`. `()` when they agree. `now` is in seconds since the epoch, for
-    services that were asked to end.
-
-    `desired.moves` are the ones that should be elsewhere, told with the place where they should be.
+    """The steps that turn `observed` into `desired`, in the order in which to carry them out; `()` where they agree.
+    `now` is in seconds since the epoch: services that were asked to end are killed when their time is over.
     """
     steps: list[Step] = []
-    have = observed.cgroups
+    existing = observed.cgroups
     alive = observed.populated()
-    agreed = IdentityCache[bool]()  # thousands of cgroups share a few mappings
-    known = 0
+    equal = IdentityCache[bool]()  # thousands of cgroups share a few mappings
+    matched = 0
     for path, knobs in desired.cgroups.items():
-        found = have.get(path)
-        if found is None:
+        current = existing.get(path)
+        if current is None:
             steps.append(CreateCgroup(path))
             steps += _settings(path, knobs)
             continue
-        known += 1
-        if not agreed.get(knobs, found):
-            repairs = _repairs(path, knobs, found, alive) if found != knobs else []
+        matched += 1
+        if not equal.get(knobs, current):
+            repairs = _repairs(path, knobs, current, alive) if current != knobs else []
             steps += repairs
             if not repairs:
-                agreed.set(True, knobs, found)
+                equal.set(True, knobs, current)
     steps += door_steps(desired.doors, observed.doors)
     steps += view_steps(desired.views, observed.views, desired.cgroups)
     steps += quota_steps(desired.quotas, observed.quotas)
     steps += network_steps(desired.network, observed.network)
-    if known < len(have):
-        steps += [RemoveCgroup(path) for path in have if path not in desired.cgroups]
-    there = {process.pid: process for process in observed.processes} if desired.moves else {}
-    steps += [MoveProcess(there[process.pid], process.cgroup) for process in desired.moves]
+    if matched < len(existing):
+        steps += [RemoveCgroup(path) for path in existing if path not in desired.cgroups]
+    by_pid = {process.pid: process for process in observed.processes} if desired.moves else {}
+    steps += [MoveProcess(by_pid[process.pid], process.cgroup) for process in desired.moves]
     steps += [EndRevoked(path, uid) for path, uid in desired.revoked]
     if observed.runs or desired.services.patience:
         steps += service_steps(desired.services, observed, now)
@@ -62,7 +60,7 @@ def diff(desired: DesiredWorld, observed: ObservedWorld, now: float = 0.0) -> Ch
 
 
 def _settings(path: str, knobs: Knobs) -> list[Step]:
-    """Everything that a new cgroup does not have by itself."""
+    """The steps for all knobs of a new cgroup that differ from the kernel's defaults."""
     steps: list[Step] = []
     for knob, value in knobs.items():
         if value == DEFAULTS.get(knob):
@@ -74,12 +72,12 @@ def _settings(path: str, knobs: Knobs) -> list[Step]:
     return steps
 
 
-def _repairs(path: str, knobs: Knobs, found: Knobs, alive: Set[str]) -> list[Step]:
+def _repairs(path: str, knobs: Knobs, current: Knobs, alive: Set[str]) -> list[Step]:
     steps: list[Step] = []
     for knob, value in knobs.items():
-        was = found.get(knob)
+        was = current.get(knob)
         if was == value or (was is None and value == DEFAULTS.get(knob)):
-            continue  # a kernel without this file keeps its default by not having it
+            continue  # a kernel without this file behaves as with its default
         if knob == SUBTREE_CONTROL:
             missing = tuple(name for name in value.split() if name not in (was or "").split())
             steps += [EnableControllers(path, missing)] if missing else []
@@ -91,5 +89,6 @@ def _repairs(path: str, knobs: Knobs, found: Knobs, alive: Set[str]) -> list[Ste
 
 
 def _kills(path: str, value: str, was: str, alive: Set[str]) -> bool:
-    """Whether the plain write could end processes: the kernel kills what it cannot reclaim (runc 3509)."""
+    """Whether a plain write could kill processes: below the current usage, the kernel kills where it cannot reclaim
+    (cgroup-v2.rst, memory.max; opencontainers/runc issue 3509)."""
     return amount(value) < amount(was) and path in alive

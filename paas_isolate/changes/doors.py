@@ -1,8 +1,8 @@
-"""Which leaf a login enters: the doors that should be there, and the steps to them.
+"""Doors: which leaf a login enters. The desired doors, and the steps to them.
 
-A door's name is a uid, or `uid.service` where an account's `entry:` sends logins through that PAM service elsewhere.
-It leads to a leaf, or is closed: then it says whose it is, and logins are refused (see pam/module/door.c).
-`uid:view` says whose view the uid's logins enter.
+The name of a door is a uid, or `uid.service` where an account's `entry:` gives logins through that PAM service another
+leaf. Its target is a leaf, or `closed/DIRECTORY`: then logins are refused (pam/module/door.c). The door `uid:view`
+names the account whose view logins of the uid enter.
 """
 
 import re
@@ -18,37 +18,38 @@ from paas_isolate.model.world import COMPLETE, Doors
 _UID = re.compile(r"[0-9]+")
 
 
-def desired_doors(fleet: Fleet, held: Collection[str]) -> dict[str, str]:
-    """`held` as in `as_sold`: nobody logs in where nothing may run."""
+def desired_doors(fleet: Fleet, frozen: Collection[str]) -> dict[str, str]:
+    """Name -> target of every door, and the mark COMPLETE. `frozen` as in Intent: doors to what is frozen are
+    closed."""
     doors = {COMPLETE: ""}
     for account in fleet.accounts.values():
-        leads = dict(_of(account, held))
+        targets = dict(_targets(account, frozen))
         for uid in account.uids.values():
             if not fleet.governs(uid):
                 continue
             if uid in fleet.doubtful:
                 doors[f"{uid}"] = tree.closed(account.directory)
             else:
-                doors.update({f"{uid}{service}": target for service, target in leads.items()})
+                doors.update({f"{uid}{suffix}": target for suffix, target in targets.items()})
     return doors
 
 
-def _of(account: Account, held: Collection[str]) -> Iterator[tuple[str, str]]:
-    """What follows the uid in the name of a door, and where it leads."""
-    if account.suspended or account.directory in held:
+def _targets(account: Account, frozen: Collection[str]) -> Iterator[tuple[str, str]]:
+    """For each door of a uid: what follows the uid in its name, and its target."""
+    if account.suspended or account.directory in frozen:
         yield "", tree.closed(account.directory)
         return
     if account.view:
         yield VIEW_DOOR, tree.view(account.directory)
     for suffix, leaf in (("", LOGIN), *((f".{pam}", each.name) for each in account.services for pam in each.entry)):
-        frozen = held and f"{account.directory}/{leaf}" in held
-        yield suffix, tree.closed(account.directory) if frozen else tree.leaf(account.directory, leaf)
+        is_frozen = frozen and f"{account.directory}/{leaf}" in frozen
+        yield suffix, tree.closed(account.directory) if is_frozen else tree.leaf(account.directory, leaf)
 
 
 def door_steps(desired: Doors, observed: Doors) -> list[Step]:
-    """What makes the doors as they should be; that all are there is said only when it is so."""
-    wanted = [(name, target) for name, target in desired.items() if name != COMPLETE and observed.get(name) != target]
-    steps: list[Step] = [SetDoor(name, target, observed.get(name)) for name, target in wanted]
+    """The steps to the desired doors. COMPLETE is set only where no door differs any more."""
+    wrong = [(name, target) for name, target in desired.items() if name != COMPLETE and observed.get(name) != target]
+    steps: list[Step] = [SetDoor(name, target, observed.get(name)) for name, target in wrong]
     steps += [RemoveDoor(name, target) for name, target in observed.items() if name not in desired]
     if not steps and COMPLETE in desired and COMPLETE not in observed:
         return [CompleteDoors()]
@@ -56,26 +57,26 @@ def door_steps(desired: Doors, observed: Doors) -> list[Step]:
 
 
 def preserved_doors(fleet: Fleet, observed: Mapping[str, str], staying: Collection[str]) -> dict[str, str]:
-    """The doors of accounts of which nothing is known but that they stay. None leads whoever has the uid in another
-    account now into theirs, nor, while that is not known to be the same person, anybody."""
-    there = {name: target for name, target in observed.items() if tree.account_of_door(target) in staying}
-    if not there:
+    """The doors of the accounts in `staying`, which have no specification. A door is left out where another account has
+    the uid now, and closed where the uid may belong to another person now."""
+    staying_doors = {name: target for name, target in observed.items() if tree.account_of_door(target) in staying}
+    if not staying_doors:
         return {}
     accounts = fleet.accounts.values()
     known = {account.directory for account in accounts}
-    theirs = {uid for account in accounts for uid in account.uids.values()}
-    left = {name: target for name, target in there.items() if tree.account_of_door(target) not in known}
+    uids = {uid for account in accounts for uid in account.uids.values()}
+    unknown = {name: target for name, target in staying_doors.items() if tree.account_of_door(target) not in known}
     doors: dict[str, str] = {}
-    for name, target in left.items():
+    for name, target in unknown.items():
         uid = _uid_of(name)
         if uid in fleet.doubtful:
             doors[str(uid)] = tree.closed(tree.account_of_door(target))
-        elif uid not in theirs:
+        elif uid not in uids:
             doors[name] = target
     return doors
 
 
 def _uid_of(door: str) -> int:
-    """-1 where the name is that of no door."""
-    found = _UID.match(door)
-    return int(found[0]) if found else -1
+    """-1 where the name does not begin with a uid."""
+    uid = _UID.match(door)
+    return int(uid[0]) if uid else -1

@@ -1,6 +1,6 @@
-"""Egress in the ruleset: a chain for each that is sold, however many accounts have it; every rule tells its sentence.
+"""Egress in the ruleset: one chain for all accounts with the same sentences. Each rule has its sentence as comment.
 
-A chain is named by what is in it, so that one that is there need not be compared.
+The name of a chain is a hash of its sentences, so that a chain of that name need not be compared.
 """
 
 from collections.abc import Iterator
@@ -17,15 +17,16 @@ _NAMED = {
     "metadata": ("ip daddr 169.254.169.254", "ip6 daddr fd00:ec2::254"),
     "private": ("ip daddr 10.0.0.0/8", "ip daddr 172.16.0.0/12", "ip daddr 192.168.0.0/16", "ip6 daddr fc00::/7"),
 }
-"""RFC 1918 and RFC 4193; the address where clouds tell a machine its secrets (IPv6: Amazon's)."""
+"""`private` is RFC 1918 and RFC 4193; `metadata` the address at which clouds serve credentials (IPv6: Amazon's)."""
 
 
 def chain(egress: Egress) -> str:
+    """The name of the chain."""
     return PREFIX + sha256("\n".join(egress).encode()).hexdigest()[:16]
 
 
 def rules(egress: Egress) -> Iterator[str]:
-    """Of one chain, as nft(8) has them; the comment is the sentence."""
+    """The rules of one chain, in the syntax of nft(8)."""
     for sentence in egress:
         verb, _, target = sentence.partition(" ")
         for match in _NAMED.get(target) or _matches(target):

@@ -1,4 +1,4 @@
-"""What was sold of the network: whose each address is, and who may connect to it; and the steps to that."""
+"""The desired network: addresses, rules, gate and names; and the steps to it."""
 
 from collections.abc import Collection, Iterator
 
@@ -10,29 +10,31 @@ from paas_isolate.model.steps.network import AddAddress, RemoveAddress, SetGate,
 
 
 def desired_network(fleet: Fleet) -> Network:
-    """Nothing where config.yaml has no `network:`."""
+    """The desired fields of Network; all empty where config.yaml has no `network:`."""
     if not fleet.host.network:
         return Network()
     accounts = fleet.accounts.values()
     addresses = {address: account.directory for account in accounts for address in account.addresses}
-    owners = frozenset([Grant(uid, at) for it in accounts for at in it.addresses for uid in it.uids.values()])
-    restrained = frozenset(
-        [EgressAssignment(uid, it.egress) for it in accounts if it.egress for uid in it.uids.values()]
+    owners = frozenset(
+        [Grant(uid, address) for each in accounts for address in each.addresses for uid in each.uids.values()]
     )
-    rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends, frozenset(_published(fleet)), restrained)
-    homes = {uid: _home(it) for it in accounts if it.addresses for uid in it.uids.values()}
+    egress = frozenset(
+        [EgressAssignment(uid, each.egress) for each in accounts if each.egress for uid in each.uids.values()]
+    )
+    rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends, frozenset(_published(fleet)), egress)
+    homes = {uid: _home(each) for each in accounts if each.addresses for uid in each.uids.values()}
     names = tuple(_names(fleet)) if fleet.host.network.names else ()
     return Network(addresses, rules, True, Gate(homes, rules.peers, rules.frontends), has_gate=True, names=names)
 
 
 def _names(fleet: Fleet) -> Iterator[str]:
-    """As hosts(5) has them. IPv4 alone: a resolver would put an IPv6 address before it, where programs that serve both
-    families by one socket do not answer."""
+    """Lines of hosts(5), with IPv4 addresses only: resolvers prefer IPv6, and a program that listens on one socket for
+    both families does not answer at the account's IPv6 address."""
     for name, account in sorted(fleet.accounts.items()):
         if account.addresses:
-            hosts = f"{name}.{DOMAIN}"
-            some = (f"{service.name}.{hosts}" for service in account.services if service.name not in (LOGIN, OTHER))
-            yield " ".join((account.addresses[0], hosts, *some))
+            host = f"{name}.{DOMAIN}"
+            services = (service.name for service in account.services if service.name not in (LOGIN, OTHER))
+            yield " ".join((account.addresses[0], host, *(f"{service}.{host}" for service in services)))
 
 
 def _home(account: Account) -> UidAddresses:
@@ -44,18 +46,20 @@ def _peers(fleet: Fleet) -> Iterator[Grant]:
     for account in fleet.accounts.values():
         for peer in account.peers:
             uids = fleet.accounts[peer].uids.values() if peer in fleet.accounts else fleet.left.get(peer, ())
-            yield from (Grant(uid, at) for at in account.addresses for uid in uids)
+            yield from (Grant(uid, address) for address in account.addresses for uid in uids)
 
 
 def _published(fleet: Fleet) -> Iterator[Published]:
     for account in fleet.accounts.values():
-        for it in account.services:
-            if it.publish and not account.suspended:
-                yield from (Published(it.publish, address, it.listen or it.publish) for address in account.addresses)
+        for service in account.services:
+            port = service.publish
+            if port and not account.suspended:
+                yield from (Published(port, address, service.listen or port) for address in account.addresses)
 
 
 def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict[str, str]]:
-    """What the machine serves itself is not led away; and why, by account."""
+    """The desired network without the published ports on which the machine itself listens; and a text for each of
+    these, by `users/ACCOUNT port PORT`."""
     if not observed.ports_in_use or wanted.rules is None:
         return wanted, {}
     refused = {published for published in wanted.rules.published if published.port in observed.ports_in_use}
@@ -69,7 +73,8 @@ def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict
 
 
 def preserved_addresses(wanted: Network, observed: Network, staying: Collection[str]) -> Network:
-    """While an account stays that no spec names, whatever address no other has may be its own."""
+    """The desired network with what the accounts in `staying`, which have no specification, have now. An observed
+    address that no desired account has may be theirs, so all of these stay."""
     if not staying or not observed.addresses or wanted.rules is None:
         return wanted
     owners = frozenset(observed.rules.owners if observed.rules else ())
@@ -77,34 +82,36 @@ def preserved_addresses(wanted: Network, observed: Network, staying: Collection[
     rules = _with_left(wanted.rules, observed.rules or Rules(), left)
     homes = {**_left(wanted, observed), **wanted.gate.homes} if wanted.gate else {}
     gate = wanted.gate._replace(homes=homes, peers=rules.peers) if wanted.gate else None
-    theirs = {grant.address for grant in left}
-    names = [line for line in observed.names or () if line.partition(" ")[0] in theirs]
+    left_addresses = {grant.address for grant in left}
+    names = [line for line in observed.names or () if line.partition(" ")[0] in left_addresses]
     return wanted._replace(
         addresses={**observed.addresses, **wanted.addresses},
         rules=rules,
         gate=gate,
-        names=tuple(sorted((*wanted.names, *names), key=_named)) if wanted.names and names else wanted.names,
+        names=tuple(sorted((*wanted.names, *names), key=_account_name)) if wanted.names and names else wanted.names,
     )
 
 
 def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant]) -> Rules:
-    """What is let in and held back of those who have `left` stays as it is, as far as nobody else was sold it."""
+    """The rules with the observed ones of the grants in `left`: their peers, published ports and egress, except for
+    ports and uids that a desired account has now."""
     uids = {grant.uid for grant in left} - {grant.uid for grant in rules.owners}
-    theirs, ports = {grant.address for grant in left}, {it.port for it in rules.published}
+    addresses, ports = {grant.address for grant in left}, {entry.port for entry in rules.published}
+    published = {entry for entry in observed.published if entry.address in addresses and entry.port not in ports}
     return rules._replace(
         owners=rules.owners | left,
-        peers=rules.peers | {peer for peer in observed.peers if peer.address in theirs},
-        published=rules.published | {it for it in observed.published if it.address in theirs and it.port not in ports},
-        egress=rules.egress | {it for it in observed.egress if it.uid in uids},
+        peers=rules.peers | {peer for peer in observed.peers if peer.address in addresses},
+        published=rules.published | published,
+        egress=rules.egress | {assignment for assignment in observed.egress if assignment.uid in uids},
     )
 
 
-def _named(line: str) -> str:
+def _account_name(line: str) -> str:
     return line.split()[1].removesuffix(f".{DOMAIN}")
 
 
 def _left(wanted: Network, observed: Network) -> dict[int, UidAddresses]:
-    """Homes whose addresses are nobody else's now."""
+    """The observed homes whose addresses no desired account has."""
     homes = observed.gate.homes if observed.gate else {}
     return {uid: home for uid, home in homes.items() if home.v4 not in wanted.addresses}
 

@@ -1,4 +1,4 @@
-"""The order of steps, decided in one function, with the reason beside each rank."""
+"""The order of steps: decided by one function, with the reason beside each rank."""
 
 from enum import IntEnum
 
@@ -32,18 +32,18 @@ from paas_isolate.model.steps.service import (
 
 class Rank(IntEnum):
     STRUCTURE = 0  # a cgroup and its controllers before its children: their knobs exist only then
-    THAW = 1  # what is to run again runs before anything waits for it
-    TIGHTEN = 2  # what is lowered, first: a sum of two knobs (burst on top of max) is never too high
-    WIDEN = 3  # what is raised, and everything else that can be written, before anybody moves in
-    VIEW = 4  # and quota: before anybody comes in; a view shows the account's own cgroup, which is there by now
-    DOOR = 5  # opens on what has its limits and has been thawed; closes before a freeze, which would hold a login
-    NETWORK = 6  # an address goes before its rules, and comes after them; no login needs one to come in
-    STOP = 7  # who is asked to end has time meanwhile
-    MOVE = 8  # processes enter only what already has its limits
-    FREEZE = 9  # after the moves, so that what is swept in is frozen with the others
-    START = 10  # a program finds its limits, its address, its view and its leaf as they are to be
-    LOWER = 11  # may take seconds for reclaim, so nobody waits behind it
-    REMOVE = 12  # last: its processes have moved out by now
+    THAW = 1  # before any step that waits for the processes in it
+    TIGHTEN = 2  # lowered knobs first: the sum of two knobs (burst on top of max) is never too high
+    WIDEN = 3  # raised knobs, and all others that can be written at once, before processes move in
+    VIEW = 4  # and quotas: before logins; a view shows the account's own cgroup, so that must exist
+    DOOR = 5  # opens after limits are set and cgroups thawed; closes before a freeze, in which a login would hang
+    NETWORK = 6  # an address is removed before its rules, and added after them; a login needs none
+    STOP = 7  # before moves and freezes, so that programs have time to end meanwhile
+    MOVE = 8  # processes enter only cgroups that have their limits
+    FREEZE = 9  # after the moves, so that moved processes are frozen with the others
+    START = 10  # after the limits, addresses, views and leaves of the programs
+    LOWER = 11  # late, because reclaim may take seconds for which other steps would wait
+    REMOVE = 12  # last, after the processes have moved out
 
 
 def rank(step: Step) -> tuple[int, int, int, str]:
@@ -61,7 +61,7 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.VIEW, 0, step.row.uid, step.owner
         case SetAging():
             return Rank.VIEW, 1, 0, ""
-        case RemoveView():  # the door to it is gone by now, and its processes
+        case RemoveView():  # after its door and its processes
             return Rank.REMOVE, 0, 0, step.directory
         case SetDoor() | RemoveDoor():
             return Rank.DOOR, 0, 0, step.name
@@ -94,8 +94,8 @@ def _rank_of_knob(step: SetKnob) -> Rank:
 
 
 def _tightens(step: SetKnob) -> bool:
-    """Whether a number goes down. cpu.max is not among them: the kernel refuses a quota below the burst, so
-    a burst goes down before it, and up after it (of one rank, the order of the table holds)."""
+    """Whether a number goes down. cpu.max is left out: the kernel refuses a quota below the burst, so a burst is
+    lowered before cpu.max (here), and raised after it (within a rank, steps keep the order of knobs.DEFAULTS)."""
     if step.was is None or step.knob not in _NUMBERS:
         return False
     return amount(step.value) < amount(step.was)

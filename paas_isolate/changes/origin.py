@@ -1,6 +1,7 @@
-"""By which way did a process come in, and why is it outside? Read off its ancestors, and off its cgroup.
+"""The origin of a process (ssh, cron, ...) from its ancestors, and the reason why it is outside its account from its
+cgroup.
 
-Ancestors tell the way as long as they live: what outlived its login hangs below init, and came by whatever it was.
+Ancestors show the origin only while they live: a process that outlives its login is a child of init.
 """
 
 import re
@@ -24,7 +25,7 @@ _DAEMONS = {
 }
 _SUBREAPERS = ("systemd", "init")
 _OF_LOGINS = {"ssh", "sshd", "cron", "crond", "atd", "getty", "serial-getty", "vsftpd", "proftpd", "pure-ftpd"}
-"""Units whose processes have come by a session of PAM; without pam_systemd they stay in the unit."""
+"""Units that open PAM sessions for logins. Without pam_systemd the processes of a login stay in the unit's cgroup."""
 
 _SESSION = re.compile(r"/user\.slice/user-\d+\.slice/session-[^/]+\.scope(/|$)")
 _MANAGER = re.compile(r"/user\.slice/user-\d+\.slice/(user@\d+\.service)(/|$)")
@@ -45,13 +46,13 @@ class OriginKind(StrEnum):
 
 
 class OriginReason(NamedTuple):
-    """`what` is the unit, or the cgroup, that the reason is about."""
+    """`what` is the unit or the cgroup that the reason names, '' where it names none."""
 
     why: OriginKind
     what: str = ""
 
     def __str__(self) -> str:
-        """For the table."""
+        """The short form, for tables."""
         match self.why:
             case OriginKind.UNIT | OriginKind.ELSEWHERE:
                 return self.what
@@ -65,7 +66,7 @@ class OriginReason(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """The reason whole, and what is to be done about it."""
+        """The reason in full, and what to do about it."""
         match self.why:
             case OriginKind.LOGIN:
                 return "a login that did not pass our line of PAM: paas-isolate doctor tells why"
@@ -87,19 +88,20 @@ class OriginReason(NamedTuple):
 
 
 def origin(pid: int, kin: Callable[[int], ProcessParent | None], customers: Callable[[int], bool]) -> str:
-    """The name of the nearest ancestor that is no customer's, as people call that way in; LEFT_BEHIND where it is
-    init. `kin` knows a process by its pid, None when it has ended; `customers` are the uids that are governed."""
+    """The way in which a process came: the name of the nearest ancestor that is not a customer's, in common words such
+    as `ssh`; LEFT_BEHIND where that is init or unknown. `kin` returns a process by its pid, None where it has ended;
+    `customers` says whether a uid is governed."""
     seen: set[int] = set()
-    while pid > INIT and pid not in seen and (found := kin(pid)):
-        if not customers(found.uid):
-            return LEFT_BEHIND if found.name in _SUBREAPERS else _DAEMONS.get(found.name, found.name)
+    while pid > INIT and pid not in seen and (process := kin(pid)):
+        if not customers(process.uid):
+            return LEFT_BEHIND if process.name in _SUBREAPERS else _DAEMONS.get(process.name, process.name)
         seen.add(pid)
-        pid = found.parent
+        pid = process.parent
     return LEFT_BEHIND
 
 
 def reason_of(cgroup: str, directory: str) -> OriginReason:
-    """The reason why a process in `cgroup` is not in `directory`, that of its account ('' for a user of none)."""
+    """Why a process in `cgroup` is not in its account's `directory` ('' for the user of no account)."""
     if tree.inside(cgroup):
         return _inside(cgroup, directory)
     if _SESSION.match(cgroup):

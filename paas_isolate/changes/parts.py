@@ -1,4 +1,5 @@
-"""What was seen, by account: to find out whose part of it raises, without a look at everybody's for each."""
+"""The observed state divided by account: to find the account whose part causes an exception without going through the
+whole state for each."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class Parts:
-    """Of the network and of quotas no part is an account's alone: they are in none."""
+    """The parts have no network and no quotas, which cannot be divided by account."""
 
     def __init__(self, observed: ObservedWorld, fleet: Fleet) -> None:
         places = Placement(fleet)
@@ -31,22 +32,23 @@ class Parts:
             self._processes[account.directory if account else tree.directory_of(process.cgroup)].append(process)
 
     def of(self, directories: Iterable[str]) -> ObservedWorld:
-        some = (*directories, "")
+        """The parts of these accounts, and what belongs to no account."""
+        names = (*directories, "")
         return ObservedWorld(
-            _together(self._cgroups, some),
-            tuple(process for it in some for process in self._processes.get(it, ())),
-            _together(self._members, some),
-            doors=_together(self._doors, some),
-            runs=_together(self._runs, some),
-            views=Views({it: self._views[it] for it in some if it in self._views}),
+            _together(self._cgroups, names),
+            tuple(process for name in names for process in self._processes.get(name, ())),
+            _together(self._members, names),
+            doors=_together(self._doors, names),
+            runs=_together(self._runs, names),
+            views=Views({name: self._views[name] for name in names if name in self._views}),
         )
 
 
 def _by_directory(paths: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
-    found: dict[str, dict[str, Value]] = defaultdict(dict)
+    parts: dict[str, dict[str, Value]] = defaultdict(dict)
     for path, value in paths.items():
-        found[tree.directory_of(path)][path] = value
-    return found
+        parts[tree.directory_of(path)][path] = value
+    return parts
 
 
 def _together(parts: Mapping[str, Mapping[str, Value]], directories: Iterable[str]) -> dict[str, Value]:

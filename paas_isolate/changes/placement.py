@@ -1,4 +1,4 @@
-"""Whose is a process, and which leaf does it belong in?"""
+"""Placement: which account a process belongs to, and in which leaf it should be."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _LATE = "kept their command lines from being read in time: no rule by `command` 
 
 
 class Placement:
-    """The fleet, turned round: from a process to its place."""
+    """Finds the account and the leaf of a process. `replace` keeps it current when one account changes."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -36,7 +36,7 @@ class Placement:
         return self._fleet.governs(uid)
 
     def replace(self, before: Account | None, account: Account) -> None:
-        """One account is sold otherwise from now on; whose uids and directory these are now has been made sure of."""
+        """Replace one account. The caller has checked that no other account has its uids or its directory."""
         for uid in before.uids.values() if before else ():
             del self._by_uid[uid]
         self._by_uid.update(dict.fromkeys(account.uids.values(), account))
@@ -44,7 +44,7 @@ class Placement:
         self._rules.pop(account.name, None)
 
     def owner(self, claim: int | str) -> str:
-        """The name of the account that a uid, or a directory, belongs to; '' where it is nobody's."""
+        """The name of the account with this uid or this directory; '' where there is none."""
         account = self._by_uid.get(claim) if isinstance(claim, int) else self._directories.get(claim)
         return account.name if account else ""
 
@@ -52,30 +52,32 @@ class Placement:
         return self._directories.get(directory)
 
     def account_of(self, uid: int) -> Account | None:
-        """The account that a uid belongs to, None for one that is never confined."""
+        """The account with this uid; None where there is none, or the uid is exempt."""
         return None if uid in self._fleet.exempt else self._by_uid.get(uid)
 
     def correction(self, process: Process) -> Process | None:
-        """The process with the place where it should be, or None when it may stay where it is."""
+        """The process with the cgroup where it should be; None when it stays where it is."""
         if not process.settled or not self._fleet.governs(process.uid):
             return None
         place = self.place(process)
         return None if place == process.cgroup or self.left(process) else process._replace(cgroup=place)
 
     def left(self, process: Process) -> bool:
-        """Whether it is in a cgroup in which root runs what is not to be moved."""
+        """Whether the process is in a cgroup of config.yaml's `users.leave`, which it may not be moved out of."""
         return not process.confined and self._leave is not None and self._leave.fullmatch(process.cgroup) is not None
 
     def place(self, process: Process) -> str:
-        """Where a process of a governed uid should be: a leaf of the tree, or where it is."""
+        """The cgroup where a process of a governed uid should be: a leaf of the tree, or where it is."""
         if self._fleet.revoked and self._revoked(process):
-            return process.cgroup  # it ends: its uid is another account's now
+            return process.cgroup  # it will be ended: its uid is another account's now
         account = self._by_uid.get(process.uid)
         if account is None:
             return self._without_account(process)
         if process.uid in self._fleet.doubtful and not self._is_in(account, process):
-            return tree.PENALTY  # confined, and no part of what may be another person's
-        if self._kept(account, process.cgroup) or (process.command is None and process.cgroup in self._leaves(account)):
+            return tree.PENALTY  # confined, but outside an account that may be another person's
+        if self._in_managed_leaf(account, process.cgroup):
+            return process.cgroup
+        if process.command is None and process.cgroup in self._leaves(account):
             return process.cgroup
         claim = self._claim(account, process)
         if claim:
@@ -85,37 +87,38 @@ class Placement:
         return tree.leaf(account.directory, OTHER)
 
     def confined(self, process: Process) -> bool:
-        """Whether it is inside the cgroup of its own account (or the one that its uid's policy names)."""
+        """Whether the process is inside the cgroup of its own account; without an account, anywhere in the tree."""
         account = self._by_uid.get(process.uid)
         if account is None or not process.confined or process.uid in self._fleet.doubtful:
             return process.confined
         return self._is_in(account, process)
 
     def needs_program(self, account: Account) -> bool:
-        """Whether any service of the account wants to know programs and command lines."""
+        """Whether a rule of the account needs to know the programs of processes."""
         return any(service.match.conditions for service in account.services)
 
     def needs_command(self, account: Account) -> bool:
+        """Whether a rule of the account needs to know the command lines of processes."""
         return any(service.match.command for service in account.services)
 
     def late(self, processes: Iterable[Process]) -> dict[str, str]:
-        """By account cgroup, whose command lines could not be read in time."""
+        """A text for each account cgroup with processes whose command lines could not be read in time."""
         pids: dict[str, list[str]] = {}
         for process in processes:
             if process.command is None and (account := self._by_uid.get(process.uid)):
                 pids.setdefault(tree.account(account.directory), []).append(str(process.pid))
-        return {path: f"{abbreviated(each)} of {path} {_LATE}" for path, each in pids.items()}
+        return {path: f"{abbreviated(numbers)} of {path} {_LATE}" for path, numbers in pids.items()}
 
     def programs_count(self) -> bool:
-        """Whether a process may belong elsewhere for having become another program."""
+        """Whether the place of a process may change when it executes another program."""
         return any(map(has_program_rules, distinct(account.services for account in self._directories.values())))
 
     def _without_account(self, process: Process) -> str:
-        """It stays where it is, with the limits that it has there, until it ends: nobody gets out of an account by
-        another uid, or by a user entry that has changed."""
+        """A process in an account that is not in the fleet keeps that account's limits until it ends: a change of its
+        uid or of a user entry must not let it out."""
         directory = tree.directory_of(process.cgroup) if process.confined else ""
         if directory and directory not in self._directories:
-            return process.cgroup  # an account that is going, or whose file is wrong, stays as it is
+            return process.cgroup  # the account is being removed, or its file cannot be used
         return tree.PENALTY if self._fleet.host.without_account == "penalty" else process.cgroup
 
     def _is_in(self, account: Account, process: Process) -> bool:
@@ -127,11 +130,11 @@ class Placement:
     def _leaves(self, account: Account) -> set[str]:
         return {tree.leaf(account.directory, service.name) for service in leaves(account.services)}
 
-    def _kept(self, account: Account, path: str) -> bool:
-        """Whether it is the leaf of a service that we run: what was begun there stays, whatever rules say."""
+    def _in_managed_leaf(self, account: Account, path: str) -> bool:
+        """Whether the path is the leaf of a service that we run: processes there stay, whatever the rules say."""
         name = path.rpartition("/")[2].partition(".")[0]
-        ours = any(service.name == name and service.work.run for service in account.services)
-        return ours and tree.directory_of(path) == account.directory
+        managed = any(service.name == name and service.work.run for service in account.services)
+        return managed and tree.directory_of(path) == account.directory
 
     def _claim(self, account: Account, process: Process) -> str:
         rules = self._rules.get(account.name)
@@ -146,7 +149,7 @@ def has_program_rules(services: tuple[Service, ...]) -> bool:
 
 
 class _Rule:
-    """One service's match, compiled. All conditions that are given must fit."""
+    """The compiled Match of one service. All conditions that are set must fit."""
 
     def __init__(self, service: str, match: Match, uids: frozenset[int]) -> None:
         self.service = service
@@ -163,9 +166,9 @@ class _Rule:
 
 
 def _rules(account: Account) -> tuple[_Rule, ...]:
-    """In the order of precedence: higher priority, then more conditions, then the first name."""
-    asking = sorted((service for service in account.services if service.match.conditions), key=_precedence)
-    return tuple(_Rule(service.name, service.match, _uids(service.match, account)) for service in asking)
+    """The rules in order of precedence: higher priority, then more conditions, then the name."""
+    services = sorted((service for service in account.services if service.match.conditions), key=_precedence)
+    return tuple(_Rule(service.name, service.match, _uids(service.match, account)) for service in services)
 
 
 def _precedence(service: Service) -> tuple[int, int, str]:
@@ -178,7 +181,7 @@ def _uids(match: Match, account: Account) -> frozenset[int]:
 
 
 def _matches(pattern: re.Pattern[str], command: str | None) -> bool:
-    """A command line that could not be read fits no rule."""
+    """A command line that could not be read matches no rule."""
     return command is not None and pattern.match(command) is not None
 
 

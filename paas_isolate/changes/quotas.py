@@ -1,4 +1,4 @@
-"""How much of the disk is whose: the quotas that were sold, which of ours are to be lifted, and the steps to them."""
+"""Disk quotas: the desired ones, which of ours must be lifted, and the steps to them."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -10,9 +10,10 @@ from paas_isolate.model.steps.quota import SetQuota
 
 
 def desired_quotas(fleet: Fleet) -> Quotas:
-    """Each of an account's users has all of it. Who was sold no `disk` is left as an administrator has set it."""
-    some = [(uid, account) for account in fleet.accounts.values() if account.disk for uid in account.uids.values()]
-    return Quotas({uid: QuotaSpec(it.directory, it.home, _quota(it)) for uid, it in some})
+    """Quotas with `sold`: each user of an account has the account's whole `disk`. Without `disk`, the users' quotas are
+    left as an administrator has set them."""
+    users = [(uid, account) for account in fleet.accounts.values() if account.disk for uid in account.uids.values()]
+    return Quotas({uid: QuotaSpec(account.directory, account.home, _quota(account)) for uid, account in users})
 
 
 def _quota(account: Account) -> Quota:
@@ -21,13 +22,13 @@ def _quota(account: Account) -> Quota:
 
 
 def quotas_now(desired: Quotas, observed: Quotas, staying: Collection[str]) -> Quotas:
-    """With the rows: of those that were sold some, as far as their file systems could be looked at, and of those that
-    were given limits before. These are lifted, unless their account stays as it is. Of others no row is wanted."""
-    rows = dict(_earlier(desired, observed, staying))
+    """The desired quotas with `wanted`: those of `sold` whose file system could be read, and those that we have set
+    earlier. The latter are lifted, unless their account is in `staying`: then they stay as they are."""
+    wanted = dict(_earlier(desired, observed, staying))
     for uid, spec in desired.sold.items():
         if system := observed.filesystems.get(spec.path):
-            rows[QuotaKey(system.name, uid)] = spec._replace(quota=spec.quota.in_grains(system.grain))
-    return desired._replace(wanted=rows)
+            wanted[QuotaKey(system.name, uid)] = spec._replace(quota=spec.quota.in_grains(system.grain))
+    return desired._replace(wanted=wanted)
 
 
 def _earlier(desired: Quotas, observed: Quotas, staying: Collection[str]) -> Iterator[tuple[QuotaKey, QuotaSpec]]:
@@ -39,29 +40,34 @@ def _earlier(desired: Quotas, observed: Quotas, staying: Collection[str]) -> Ite
 
 
 def quota_steps(desired: Quotas, observed: Quotas) -> Iterator[Step]:
-    """Only of rows that were looked at: of the others the file system knows nothing."""
-    for row, it in desired.wanted.items():
+    """The steps for quotas that could be read and differ."""
+    for row, spec in desired.wanted.items():
         was = observed.allowed.get(row)
-        if was is not None and was != it.quota:
-            yield SetQuota(row, it, was)
+        if was is not None and was != spec.quota:
+            yield SetQuota(row, spec, was)
 
 
 def applied_after(desired: Quotas, observed: Quotas) -> dict[QuotaKey, str]:
-    """What is to be remembered after a run: limits that are as they were sold, and those that were to be lifted and
-    could not be. Where a row says no limit, whatever it says later is an administrator's."""
-    left = {row: it for row, it in observed.applied.items() if observed.allowed.get(row) != UNLIMITED}
-    some = {row: it for row, it in desired.wanted.items() if it.quota != UNLIMITED}
-    kept = {row: it.directory for row, it in some.items() if row in left or observed.allowed[row] == it.quota}
-    return {**left, **kept}
+    """What AppliedQuotaStore should hold after a pass: the quotas that are set as desired, and those of ours that could
+    not be lifted. A quota without limits is dropped: one that is set there later is an administrator's."""
+    limited = {row: owner for row, owner in observed.applied.items() if observed.allowed.get(row) != UNLIMITED}
+    desired_now = {row: spec for row, spec in desired.wanted.items() if spec.quota != UNLIMITED}
+    ours = {
+        row: spec.directory
+        for row, spec in desired_now.items()
+        if row in limited or observed.allowed[row] == spec.quota
+    }
+    return {**limited, **ours}
 
 
 def accounts_with_quota(observed: Quotas) -> frozenset[str]:
-    """The directories of accounts that have left limits on a file system which is there."""
-    return frozenset(it for row, it in observed.applied.items() if observed.allowed.get(row, UNLIMITED) != UNLIMITED)
+    """The directories of accounts with a quota of ours on a file system that could be read."""
+    rows = observed.applied.items()
+    return frozenset(directory for row, directory in rows if observed.allowed.get(row, UNLIMITED) != UNLIMITED)
 
 
 def waiting(desired: Quotas, observed: Quotas, staying: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Account directories, and what is to be lifted of them as soon as that can be."""
+    """Account directories, with a text for each quota that is to be lifted and cannot be now."""
     for row, directory in observed.applied.items():
         if row not in observed.allowed and row.uid not in desired.sold and directory not in staying:
             where = f"its file system ({row.system}) is not mounted, or keeps no limits now"
@@ -69,7 +75,6 @@ def waiting(desired: Quotas, observed: Quotas, staying: Collection[str]) -> Iter
 
 
 def unmet_quotas(observed: Quotas) -> Mapping[str, str]:
-    return {
-        f"{tree.account(it)} disk": f"disk of {tree.account(it)} cannot be kept: {why}"
-        for it, why in observed.unsupported.items()
-    }
+    """A text for each account whose quota cannot be set, by `users/ACCOUNT disk`."""
+    unsupported = ((tree.account(directory), why) for directory, why in observed.unsupported.items())
+    return {f"{path} disk": f"disk of {path} cannot be kept: {why}" for path, why in unsupported}

@@ -1,4 +1,4 @@
-"""Accounts that no spec names any more: which may be removed, which wait, and when to stop and ask."""
+"""Accounts that no specification names any more: which may be removed, which wait, and when to ask first."""
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -12,13 +12,12 @@ from paas_isolate.text import abbreviated
 
 MASS_SHARE = 0.05
 MASS_NUMBER = 3
-"""More than this share of the accounts, and this number, vanishing at once look like an accident."""
+"""If more accounts than this number and this share of all disappear at once, it looks like an accident."""
 
 
 class Removals(NamedTuple):
-    """`accepted` may go, now or when empty; `waiting` tells of those that are still there why they are.
-
-    `blocked` is the reason why this run removes nobody at all, '' when it may.
+    """`accepted` are the directories of accounts that may be removed, now or when their processes have ended. `waiting`
+    says, by directory, why an account is still there. `blocked` is why this pass accepts no removals, '' when it does.
     """
 
     accepted: frozenset[str] = frozenset()
@@ -27,14 +26,14 @@ class Removals(NamedTuple):
 
 
 def removals(fleet: Fleet, observed: ObservedWorld, *, known: Collection[str] = (), meant: bool = False) -> Removals:
-    """`known` are directories that an earlier run has accepted; `meant` says that a person confirmed."""
-    there = tree.directories(observed.cgroups) | accounts_with_quota(
-        observed.quotas
-    )  # after a boot there is no cgroup yet
+    """Which accounts to remove. `known` are directories that an earlier pass has accepted; `meant`: an administrator
+    has confirmed the removal."""
+    # After a boot an account has no cgroup yet, but its quota is still set.
+    existing = tree.directories(observed.cgroups) | accounts_with_quota(observed.quotas)
     expected = {account.directory for account in fleet.accounts.values()}
-    gone = there.difference(expected, fleet.on_last_good)
+    gone = existing.difference(expected, fleet.on_last_good)
     new = gone - set(known)
-    blocked = "" if meant or not new else fleet.removal_blocked or _suspicious(len(new), len(there))
+    blocked = "" if meant or not new else fleet.removal_blocked or _suspicious(len(new), len(existing))
     accepted = frozenset(gone - new if blocked else gone)
     waiting = dict.fromkeys(sorted(new), blocked) if blocked else {}
     for directory, pids in sorted(_alive(observed, accepted).items()):

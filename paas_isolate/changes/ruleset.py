@@ -1,6 +1,6 @@
-"""The ruleset as text for nft(8): the table, which changes with the pools alone, and what is in its sets.
+"""The ruleset as text for nft(8): the table, which depends on the pools only, and the elements of its sets.
 
-Nothing is rendered but networks, addresses, numbers and words of our own, which have been parsed before.
+The text is made only of networks, addresses and numbers that were parsed, and of words of our own.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,13 +12,13 @@ from paas_isolate.model.network import Grant, Pools, Published, Rules
 
 TABLE = "inet paas_isolate"
 
-
 LOCAL_PORTS = 32_768, 60_999
-"""Those that the kernel hands out itself, where nothing else is set (Documentation/networking/ip-sysctl.rst)."""
+"""The kernel's default range of ephemeral ports, first and last (ip-sysctl.rst, ip_local_port_range)."""
 
 
 def table(pools: Pools, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
-    from jinja2 import Environment, StrictUndefined  # only a table that is not there pays for it
+    """The table with empty sets. `local_ports` is the range of ephemeral ports."""
+    from jinja2 import Environment, StrictUndefined  # slow to import: needed only where there is no table yet
 
     template = files(__package__).joinpath("ruleset.nft.j2").read_text(encoding="utf-8")
     plain = Environment(undefined=StrictUndefined, trim_blocks=True, autoescape=False)  # noqa: S701  (no HTML)
@@ -26,26 +26,27 @@ def table(pools: Pools, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
 
 
 def replacement(pools: Pools, rules: Rules, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
-    """The whole table anew, in one transaction with the end of the one that may be there."""
+    """The whole ruleset. One transaction deletes the table that may be there and makes the new one."""
     return f"table {TABLE}\ndelete table {TABLE}\n{table(pools, local_ports)}\n{change(rules, Rules())}"
 
 
 def change(wanted: Rules, found: Rules) -> str:
-    """What turns the sets into the wanted ones, by element: counters and everything else live on."""
+    """The commands that change the elements of the sets from `found` to `wanted`. Counters and the rest of the table
+    stay as they are."""
     pairs = zip(_sets(wanted.without(found)), _sets(found.without(wanted)), strict=True)
     new, old = chains(wanted), chains(found)
     return "".join(
         (
             *(line for name in sorted(new.keys() - old.keys()) for line in _chain(name, new[name])),
-            *(line for (name, some), (_, others) in pairs for line in _lines(name, some, others)),
+            *(line for (name, added), (_, removed) in pairs for line in _lines(name, added, removed)),
             *(line for name in sorted(old.keys() - new.keys()) for line in _no_chain(name)),
         )
     )
 
 
 def chains(rules: Rules) -> dict[str, tuple[str, ...]]:
-    """The chains of egress by name, and what each lets out."""
-    return {egress.chain(account): account for account in {it.egress for it in rules.egress}}
+    """The names of the egress chains, with the sentences of each."""
+    return {egress.chain(sentences): sentences for sentences in {entry.egress for entry in rules.egress}}
 
 
 def number(text: str) -> int:
@@ -66,8 +67,8 @@ def _no_chain(name: str) -> Iterator[str]:
 def _lines(name: str, new: frozenset[str], old: frozenset[str]) -> Iterator[str]:
     for verb, elements in (("delete", old - new), ("add", new - old)):
         if elements:
-            some = {element.partition(" : ")[0] for element in elements} if verb == "delete" else elements
-            yield f"{verb} element {TABLE} {name} {{ {', '.join(sorted(some))} }}\n"
+            keys = {element.partition(" : ")[0] for element in elements} if verb == "delete" else elements
+            yield f"{verb} element {TABLE} {name} {{ {', '.join(sorted(keys))} }}\n"
 
 
 def _sets(rules: Rules) -> Iterator[tuple[str, frozenset[str]]]:
@@ -75,14 +76,17 @@ def _sets(rules: Rules) -> Iterator[tuple[str, frozenset[str]]]:
     for name, grants in (("owners", rules.owners), ("peers", rules.peers)):
         yield f"{name}4", _elements(grants, lambda address: ":" not in address)
         yield f"{name}6", _elements(grants, lambda address: ":" in address)
-    yield "egress", frozenset([f"{uid} : jump {egress.chain(account)}" for uid, account in rules.egress])
+    yield "egress", frozenset([f"{uid} : jump {egress.chain(sentences)}" for uid, sentences in rules.egress])
     for family, six in (("4", False), ("6", True)):
-        some = [it for it in rules.published if (":" in it.address) == six]
-        yield f"published{family}", frozenset([_led(kind, it) for it in some for kind in ("tcp", "udp")])
+        published = [each for each in rules.published if (":" in each.address) == six]
+        yield (
+            f"published{family}",
+            frozenset([_redirect(each, kind) for each in published for kind in ("tcp", "udp")]),
+        )
 
 
-def _led(kind: str, it: Published) -> str:
-    return f"{kind} . {it.port} : {it.address} . {it.to}"
+def _redirect(entry: Published, protocol: str) -> str:
+    return f"{protocol} . {entry.port} : {entry.address} . {entry.to}"
 
 
 def _elements(grants: Iterable[Grant], fits: Callable[[str], bool]) -> frozenset[str]:

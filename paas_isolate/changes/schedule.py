@@ -1,4 +1,4 @@
-"""When a job is to run: the notation of crontab(5), by a library."""
+"""The times of a job, in the notation of crontab(5). The library cronsim reads it."""
 
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -7,22 +7,22 @@ from functools import lru_cache
 
 @lru_cache(maxsize=4096)
 def next_time(schedule: str, after: float) -> float:
-    """The next time in seconds since the epoch, in the machine's own time as cron has it; infinity where there is none
-    (30 February)."""
+    """The first time later than `after`, both in seconds since the epoch; infinity where there is none (30 February).
+    As in cron, the schedule is in local time."""
     from cronsim import CronSim
 
-    times = (found.timestamp() for found in CronSim(schedule, datetime.fromtimestamp(after, _MACHINE)))
-    # When clocks are set back, what is next by the clock may be past already.
+    times = (date.timestamp() for date in CronSim(schedule, datetime.fromtimestamp(after, _MACHINE)))
+    # When the clock is set back for winter, the next time by the clock may be earlier than `after`.
     return next((at for at in times if at > after), float("inf"))
 
 
 class _MachineTime(tzinfo):
-    """The machine's own, with its changes of the clock; what datetime.astimezone() gives is of one day alone."""
+    """Local time with its changes for summer and winter; datetime.astimezone() gives a fixed offset."""
 
     def utcoffset(self, dt: datetime | None) -> timedelta | None:
         return dt.replace(tzinfo=None).astimezone().utcoffset() if dt else None
 
-    def dst(self, dt: datetime | None) -> None:  # noqa: ARG002  (what tzinfo asks for)
+    def dst(self, dt: datetime | None) -> None:  # noqa: ARG002  (the signature of tzinfo)
         return None
 
     def tzname(self, dt: datetime | None) -> None:  # noqa: ARG002
@@ -36,7 +36,6 @@ _MACHINE = _MachineTime()
 
 
 def forget_zone() -> None:
-    """The machine's own time is another from now on: tzset(3) reads its settings anew, which localtime(3) of a process
-    that stays does not."""
+    """Read the machine's time zone again (tzset(3)), after it was changed: a process reads it only once by itself."""
     time.tzset()
     next_time.cache_clear()

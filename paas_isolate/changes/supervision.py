@@ -1,6 +1,6 @@
-"""Services that are kept running: what each is begun with, and which should run at this moment.
+"""Supervision of services: what each program is started with, and which should run at this moment.
 
-Pure: the same fleet, the same runs and the same time give the same answer. What waits says until when.
+Pure: the result depends only on the fleet, the runs and the time. For all that waits, it says until when.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,15 +17,15 @@ from paas_isolate.units import CPU_PERIOD
 
 
 class ManagedService(NamedTuple):
-    """One program that paas-isolate keeps: how, and with what it is begun. `idle` is why it is not to run now, ''
-    where it may; `as_it_is` that nothing is done to it, whatever it does."""
+    """One program that paas-isolate runs. `inactive_reason` is why it must not run now, '' where it may. `untouched`:
+    nothing is done to it, whether it runs or not."""
 
     launch: Launch
     program: ServiceProgram
     siblings: tuple[str, ...]
-    """The leaves of all replicas."""
+    """The leaves of all replicas of its service, its own too."""
     digest: str = ""
-    """Of the launch."""
+    """Launch.digest of `launch`."""
     inactive_reason: str = ""
     untouched: bool = False
 
@@ -38,11 +38,12 @@ ManagedServices = Mapping[str, ManagedService]
 
 
 def managed_services(
-    fleet: Fleet, cgroups: Mapping[str, Knobs], held: Collection[str], stopped: Collection[str]
+    fleet: Fleet, cgroups: Mapping[str, Knobs], frozen: Collection[str], stopped: Collection[str]
 ) -> tuple[dict[str, ManagedService], dict[str, str]]:
-    """Every program by its leaf, and which cannot be had, with the reason. `held` and `stopped` are accounts and
-    services (`alice`, `alice/web`, by directory) that are frozen, and that an administrator has stopped."""
-    kept: dict[str, ManagedService] = {}
+    """The programs by leaf, and the reasons why others cannot run, by leaf. `cgroups` are the desired knobs. `frozen`
+    are accounts and services (`alice`, `alice/web`, by directory) that are frozen, `stopped` are services that an
+    administrator has stopped."""
+    managed: dict[str, ManagedService] = {}
     unmet: dict[str, str] = {}
     for account in fleet.accounts.values():
         for service in account.services:
@@ -50,16 +51,16 @@ def managed_services(
                 continue
             uid = account.uids.get(account.owner)
             if uid is None and account.name in fleet.on_last_good:
-                continue  # it has been said why
+                continue  # the reason is in on_last_good already
             if uid is None or not account.home:
                 unmet[tree.leaf(account.directory, service.name)] = (
                     f"{account.name}/{service.name} cannot run: {_owner(account)}"
                 )
                 continue
-            rest = _rest(fleet, account, service, held, stopped)
+            inactive = _inactive(fleet, account, service, frozen, stopped)
             called = fleet.renamed.get(account.owner, "")
-            kept.update(_programs(account, service, uid, called, cgroups, rest))
-    return kept, unmet
+            managed.update(_programs(account, service, uid, called, cgroups, inactive))
+    return managed, unmet
 
 
 def _owner(account: Account) -> str:
@@ -70,14 +71,14 @@ def _owner(account: Account) -> str:
     )
 
 
-def _rest(
-    fleet: Fleet, account: Account, service: Service, held: Collection[str], stopped: Collection[str]
+def _inactive(
+    fleet: Fleet, account: Account, service: Service, frozen: Collection[str], stopped: Collection[str]
 ) -> tuple[str, bool]:
-    """Why it is not to run, and whether it is left as it is."""
+    """Its `inactive_reason`, and whether it is `untouched`."""
     name = f"{account.directory}/{service.name}"
     if account.uids.get(account.owner) in fleet.doubtful:
         return "its user may be another person now", True
-    if account.directory in held or name in held:
+    if account.directory in frozen or name in frozen:
         return "frozen", True
     if account.suspended:
         return "the account is suspended", fleet.host.suspension == "freeze"
@@ -85,18 +86,19 @@ def _rest(
 
 
 def _programs(
-    account: Account, service: Service, uid: int, called: str, cgroups: Mapping[str, Knobs], rest: tuple[str, bool]
+    account: Account, service: Service, uid: int, called: str, cgroups: Mapping[str, Knobs], inactive: tuple[str, bool]
 ) -> Iterator[tuple[str, ManagedService]]:
-    work = service.work.complete()
+    program = service.work.complete()
     leaves = tuple(tree.leaf(account.directory, replica.name) for replica in replicas(service))
     for index, leaf in enumerate(leaves, 1):
-        told = tuple(_told(cgroups.get(leaf, {}), cgroups.get(tree.account(account.directory), {})))
-        launch = _launch(account, service, work, index, uid)
-        yield leaf, ManagedService(launch._replace(info_env=told, called=called), work, leaves, launch.digest, *rest)
+        info = tuple(_info_env(cgroups.get(leaf, {}), cgroups.get(tree.account(account.directory), {})))
+        launch = _launch(account, service, program, index, uid)
+        launch = launch._replace(info_env=info, called=called)
+        yield leaf, ManagedService(launch, program, leaves, launch.digest, *inactive)
 
 
-def _launch(account: Account, service: Service, work: ServiceProgram, index: int, uid: int) -> Launch:
-    assert work.log and work.on_failure and work.no_new_privs is not None  # a complete one has them
+def _launch(account: Account, service: Service, program: ServiceProgram, index: int, uid: int) -> Launch:
+    assert program.log and program.on_failure and program.no_new_privs is not None  # complete() sets them
     name = service.name if index == 1 else f"{service.name}.{index}"
     return Launch(
         account=account.name,
@@ -104,22 +106,22 @@ def _launch(account: Account, service: Service, work: ServiceProgram, index: int
         number=index,
         user=account.owner,
         uid=uid,
-        command=work.run,
-        directory=_at_home(work.directory, account.home),
-        environment=(*_place(account, service, index), *sorted(work.environment.items())),
-        environment_file=_at_home(work.environment_file, account.home),
+        command=program.run,
+        directory=_at_home(program.directory, account.home),
+        environment=(*_environment(account, service, index), *sorted(program.environment.items())),
+        environment_file=_at_home(program.environment_file, account.home),
         log=f"{account.home}/logs/{name}.log",
-        log_max=work.log.max,
-        log_keep=work.log.keep,
-        umask=work.umask,
-        rlimits=tuple(sorted(work.rlimits.items())),
-        no_new_privs=work.no_new_privs,
-        health=work.health,
-        on_failure=work.on_failure,
+        log_max=program.log.max,
+        log_keep=program.log.keep,
+        umask=program.umask,
+        rlimits=tuple(sorted(program.rlimits.items())),
+        no_new_privs=program.no_new_privs,
+        health=program.health,
+        on_failure=program.on_failure,
         port=service.listen and service.listen + index - 1,
         addresses=account.addresses,
         view=account.directory if account.view else "",
-        is_job=bool(work.schedule),
+        is_job=bool(program.schedule),
     )
 
 
@@ -127,8 +129,8 @@ def _at_home(path: str, home: str) -> str:
     return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
-def _place(account: Account, service: Service, index: int) -> Iterator[tuple[str, str]]:
-    """What a program has to know of where it is."""
+def _environment(account: Account, service: Service, index: int) -> Iterator[tuple[str, str]]:
+    """The variables that we set for every program. The customer's own come after these."""
     yield "ACCOUNT", account.name
     yield "SERVICE", service.name
     yield "INDEX", str(index)
@@ -138,10 +140,11 @@ def _place(account: Account, service: Service, index: int) -> Iterator[tuple[str
         yield ("ADDRESS6" if ":" in address else "ADDRESS"), address
 
 
-def _told(leaf: Knobs, account: Knobs) -> Iterator[tuple[str, str]]:
-    """Bytes, and cores; what is unlimited is not told."""
-    memory = [int(text) for it in (leaf, account) if (text := it.get("memory.max", "max")) != "max"]
-    quotas = [int(text) for it in (leaf, account) if (text := it.get("cpu.max", "max").split()[0]) != "max"]
+def _info_env(leaf: Knobs, account: Knobs) -> Iterator[tuple[str, str]]:
+    """The limits of a program: MEMORY_MAX in bytes, CPU_MAX in cores. What is unlimited is left out."""
+    both = (leaf, account)
+    memory = [int(text) for knobs in both if (text := knobs.get("memory.max", "max")) != "max"]
+    quotas = [int(text) for knobs in both if (text := knobs.get("cpu.max", "max").split()[0]) != "max"]
     if memory:
         yield "MEMORY_MAX", str(min(memory))
     if quotas:
@@ -149,58 +152,65 @@ def _told(leaf: Knobs, account: Knobs) -> Iterator[tuple[str, str]]:
 
 
 def desired_services(
-    keep: ManagedServices,
+    managed: ManagedServices,
     runs: Mapping[str, Run],
-    living: Collection[str],
+    populated: Collection[str],
     now: float,
-    up: Callable[[ManagedServices, Mapping[str, Run]], Collection[str]],
+    ready: Callable[[ManagedServices, Mapping[str, Run]], Collection[str]],
 ) -> DesiredServices:
-    """What is to run now. `living` are leaves with any process; `up` answers which programs do what they are for, and
-    is asked only where one of several replicas waits for the others."""
-    run: dict[str, Launch | None] = {}
+    """What should run at `now` (seconds since the epoch). `runs` are the last runs by leaf, `populated` the leaves with
+    any process. `ready` returns the leaves of the programs that run and listen; it is called only where one of several
+    replicas waits for the others."""
+    launches: dict[str, Launch | None] = {}
     given_up: dict[str, str] = {}
     waiting: set[str] = set()
-    dues: dict[str, float] = {}
+    due_times: dict[str, float] = {}
     final: set[str] = set()
     missed: set[str] = set()
-    away = {leaf for leaf, it in runs.items() if it.alive and it.stop_requested_at}
-    ending = {leaf for leaf, it in runs.items() if it.stop_requested_at and leaf in living}
-    for leaf, kept in keep.items():
+    stopping = {leaf for leaf, run in runs.items() if run.alive and run.stop_requested_at}
+    ending = {leaf for leaf, run in runs.items() if run.stop_requested_at and leaf in populated}
+    for leaf, service in managed.items():
         last = runs.get(leaf)
-        wants, when = _wants(kept, last, now)
-        if kept.is_job and kept.inactive_reason:
-            when = idle_until(kept.program.schedule, last, lives=leaf in living)
+        wants, when = _wants(service, last, now)
+        if service.is_job and service.inactive_reason:
+            when = idle_until(service.program.schedule, last, lives=leaf in populated)
             missed |= {leaf} if when <= now else set()
-        if last and leaf in ending and not kept.untouched:
+        if last and leaf in ending and not service.untouched:
             when = min(when, last.kill_due)
         if when < FOREVER:
-            dues[leaf] = when
+            due_times[leaf] = when
         final |= {leaf} if wants is None else set()
-        if kept.untouched:
-            run[leaf] = None
-        elif wants is None and last and not last.given_up and leaf not in ending and _loops(kept, last):
+        if service.untouched:
+            launches[leaf] = None
+        elif wants is None and last and not last.given_up and leaf not in ending and _loops(service, last):
             given_up[leaf] = _too_many(last)
-        elif wants and _has_turn(kept, last, leaf, away, lambda: up(keep, runs)):
-            run[leaf] = kept.launch
-            away |= {leaf} if last and last.alive and _stale(kept, last) else set()
+        elif wants and _has_turn(service, last, leaf, stopping, lambda: ready(managed, runs)):
+            launches[leaf] = service.launch
+            stopping |= {leaf} if last and last.alive and _stale(service, last) else set()
         elif wants:
-            run[leaf] = None
-            waiting |= set() if kept.is_job else {leaf}
-    dues |= {leaf: runs[leaf].kill_due for leaf in ending if leaf not in keep}  # not wanted, and not gone either
-    # One that has ended for good, or was given up, will not be up: whoever waits for it is not looked at all the time.
-    waiting = {leaf for leaf in waiting if final.isdisjoint(keep[leaf].siblings)}
-    dues |= {leaf: min(dues.get(leaf, FOREVER), now + 1) for leaf in waiting}
+            launches[leaf] = None
+            waiting |= set() if service.is_job else {leaf}
+    due_times |= {leaf: runs[leaf].kill_due for leaf in ending if leaf not in managed}  # still to be killed
+    # A replica that has ended for good, or was given up, never becomes ready: others do not poll for it.
+    waiting = {leaf for leaf in waiting if final.isdisjoint(managed[leaf].siblings)}
+    due_times |= {leaf: min(due_times.get(leaf, FOREVER), now + 1) for leaf in waiting}
     return DesiredServices(
-        run,
-        {leaf: kept.inactive_reason for leaf, kept in keep.items() if kept.inactive_reason},
+        launches,
+        {leaf: service.inactive_reason for leaf, service in managed.items() if service.inactive_reason},
         given_up,
-        {leaf: kept.program.stop_timeout or 0 for leaf, kept in keep.items()},
-        frozenset(leaf for leaf, kept in keep.items() if kept.is_job),
-        frozenset(leaf for leaf, kept in keep.items() if (last := runs.get(leaf)) and _is_over(kept, last)),
+        {leaf: service.program.stop_timeout or 0 for leaf, service in managed.items()},
+        frozenset(leaf for leaf, service in managed.items() if service.is_job),
+        frozenset(
+            leaf for leaf, service in managed.items() if (last := runs.get(leaf)) and _must_be_replaced(service, last)
+        ),
         frozenset(waiting),
-        dues,
+        due_times,
         frozenset(missed),
-        {leaf: it.launch for leaf, it in keep.items() if leaf not in living and _is_untold(it, runs.get(leaf))},
+        {
+            leaf: service.launch
+            for leaf, service in managed.items()
+            if leaf not in populated and _is_unreported(service, runs.get(leaf))
+        },
     )
 
 
@@ -211,58 +221,59 @@ def _too_many(run: Run) -> str:
     return f"{MANY} starts in {PERIOD:.0f} s, {ended}"
 
 
-def _loops(kept: ManagedService, run: Run) -> bool:
-    if run.alive or kept.inactive_reason or kept.is_job or run.end.why_waiting:
+def _loops(service: ManagedService, run: Run) -> bool:
+    if run.alive or service.inactive_reason or service.is_job or run.end.why_waiting:
         return False
-    return run.looping and starts_again(kept, run)
+    return run.looping and starts_again(service, run)
 
 
-def _wants(kept: ManagedService, run: Run | None, now: float) -> tuple[bool | None, float]:
-    """Whether it is to run now: None where it is not, and by itself never will; and when that may be otherwise."""
-    if kept.inactive_reason:
+def _wants(service: ManagedService, run: Run | None, now: float) -> tuple[bool | None, float]:
+    """Whether it should run now (None: it should not, and that changes only by an order or an edit), and the time at
+    which that may change."""
+    if service.inactive_reason:
         return None, FOREVER
-    if kept.is_job:
-        return job_wants(kept.program.schedule, run, now)
-    if run is None or run.alive or run.clean_restart or run.digest != kept.digest or not run.starts:
+    if service.is_job:
+        return job_wants(service.program.schedule, run, now)
+    if run is None or run.alive or run.clean_restart or run.digest != service.digest or not run.starts:
         return True, FOREVER
-    if run.given_up or (not run.end.why_waiting and (run.looping or not starts_again(kept, run))):
+    if run.given_up or (not run.end.why_waiting and (run.looping or not starts_again(service, run))):
         return None, FOREVER
     return (True, FOREVER) if now >= run.ready_at else (False, run.ready_at)
 
 
-def starts_again(kept: ManagedService, run: Run) -> bool:
-    """Whether an end is one after which it starts again."""
-    return kept.program.restart == ALWAYS or (kept.program.restart == ON_FAILURE and not run.end.well)
+def starts_again(service: ManagedService, run: Run) -> bool:
+    """Whether the program is started again after the end of this run, by its `restart`."""
+    return service.program.restart == ALWAYS or (service.program.restart == ON_FAILURE and not run.end.well)
 
 
 def _has_turn(
-    kept: ManagedService, run: Run | None, leaf: str, away: Collection[str], up: Callable[[], Collection[str]]
+    service: ManagedService, run: Run | None, leaf: str, stopping: Collection[str], ready: Callable[[], Collection[str]]
 ) -> bool:
-    """Whether it may be replaced now: of replicas one at a time, while all others do what they are for. `away` are
-    those that were asked to end, or are about to be."""
-    if run is None or not run.alive or run.unhealthy or run.stop_requested_at or not _stale(kept, run):
+    """Whether it may be started or replaced now. Replicas are replaced one at a time, while all others are ready.
+    `stopping` are the leaves whose programs were asked to end, or are about to be."""
+    if run is None or not run.alive or run.unhealthy or run.stop_requested_at or not _stale(service, run):
         return True
-    if kept.is_job:
+    if service.is_job:
         return False
-    others = {*kept.siblings} - {leaf}
-    return not others or (others.isdisjoint(away) and others <= {*up()})
+    others = {*service.siblings} - {leaf}
+    return not others or (others.isdisjoint(stopping) and others <= {*ready()})
 
 
-def _is_untold(kept: ManagedService, run: Run | None) -> bool:
-    return bool(run and run.failure_unreported and kept.launch.on_failure.is_wanted and not kept.inactive_reason)
+def _is_unreported(service: ManagedService, run: Run | None) -> bool:
+    return bool(run and run.failure_unreported and service.launch.on_failure.is_wanted and not service.inactive_reason)
 
 
-def _is_over(kept: ManagedService, run: Run) -> bool:
-    """Whether what runs is to be replaced when something is to run."""
-    return run.unhealthy or _stale(kept, run)
+def _must_be_replaced(service: ManagedService, run: Run) -> bool:
+    return run.unhealthy or _stale(service, run)
 
 
-def _stale(kept: ManagedService, run: Run) -> bool:
-    return run.restart_requested or run.digest != kept.digest
+def _stale(service: ManagedService, run: Run) -> bool:
+    return run.restart_requested or run.digest != service.digest
 
 
 def scaled(fleet: Fleet, numbers: Mapping[str, int]) -> Fleet:
-    """With so many replicas of services (`alice/web`, by directory) as an administrator has ordered."""
+    """The fleet with the numbers of replicas that an administrator has ordered, by service (`alice/web`, by
+    directory)."""
     if not numbers:
         return fleet
     accounts = dict(fleet.accounts)

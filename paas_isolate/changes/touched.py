@@ -9,7 +9,7 @@ from paas_isolate.model.steps.quota import SetQuota
 
 
 def touched(changes: Changes) -> frozenset[str]:
-    """The account directories in which steps change anything: a move does in two."""
+    """The account directories in whose cgroups or runs these steps change anything. A move changes two."""
     cgroups = (step for step in changes if not isinstance(step, DoorStep | NetworkStep | NamespaceStep | SetQuota))
-    from_ = (tree.directory_of(step.process.cgroup) for step in changes if isinstance(step, MoveProcess))
-    return frozenset({*(step.owner for step in cgroups), *from_})
+    sources = (tree.directory_of(step.process.cgroup) for step in changes if isinstance(step, MoveProcess))
+    return frozenset({*(step.owner for step in cgroups), *sources})

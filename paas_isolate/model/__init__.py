@@ -1,4 +1,4 @@
-"""What an administrator sold, and what the kernel has: frozen data without effects.
+"""Frozen data without effects: what the specifications say, what the kernel has, and the steps between the two.
 
-Nothing here reads a file, looks at a clock or knows how anything is carried out.
+Nothing here reads a file, reads a clock or calls the kernel.
 """

@@ -1,4 +1,4 @@
-"""What was sold: accounts, plans, services, and the host they live on. As written, before any merging."""
+"""Accounts, plans, services and the host: as written in YAML (AccountSpec, Plan, Host), and merged (Account, Fleet)."""
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -14,11 +14,12 @@ LOGIN = "login"
 OTHER = "other"
 
 ANYWHERE = ("allow all",)
-"""The egress that denies nothing; it takes the place of a plan's."""
+"""The egress that denies nothing. In an account's file it replaces the egress of the plan."""
 
 
 class Match(NamedTuple):
-    """Which of the account's processes belong to a service: globs, all that are given must fit."""
+    """Which of the account's processes belong to a service: globs, '' where none is set. All that are set must match;
+    with none set, no process is moved to the service."""
 
     program: str = ""
     command: str = ""
@@ -26,6 +27,7 @@ class Match(NamedTuple):
 
     @property
     def conditions(self) -> int:
+        """How many globs are set."""
         return bool(self.program) + bool(self.command) + bool(self.user)
 
 
@@ -38,16 +40,18 @@ class Service(NamedTuple):
     priority: int | None = None
     entry: tuple[str, ...] = ()
     reserved: tuple[str, ...] = ()
-    """Keys that are part of the language but that this version does not enforce; they are reported."""
+    """Keys that the YAML knows and this version does not enforce. They are reported."""
     listen: int = 0
+    """The port on which the service listens; 0: none."""
     publish: int = 0
-    """A port of the machine that leads to the port `listen` of the account's address, the same where that is 0."""
+    """A port of the machine. It leads to the port `listen` of the account's address, or to the same number where
+    `listen` is 0. 0: none."""
     work: ServiceProgram = NO_WORK
-    """What paas-isolate runs here; nothing where it has no command."""
+    """The program that paas-isolate runs here. Without a command it runs none."""
 
 
 class Plan(NamedTuple):
-    """What is sold: limits and services that an account inherits."""
+    """A plan as written: limits and services that an account inherits."""
 
     name: str
     file: str
@@ -60,11 +64,11 @@ class Plan(NamedTuple):
     disk: Limits = NO_LIMITS
     reserved: tuple[str, ...] = ()
     allow: tuple[str, ...] | None = None
-    """What the files of its accounts may ask for; None: what config.yaml allows."""
+    """The keys that the files of its accounts may use (see Host.allow). None: as config.yaml says."""
 
 
 class AccountSpec(NamedTuple):
-    """One customer, as the account's own file says it."""
+    """One customer as written in the account's own file, before the plan is merged in."""
 
     name: str
     file: str
@@ -86,15 +90,15 @@ class AccountSpec(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """Where our subtree hangs: below a delegated unit, or at a cgroup directory that is ours."""
+    """Where the tree is: below a systemd unit with Delegate=, or, where `root` is set, at that cgroup directory."""
 
     unit: str = "paas-tree.service"
     root: str = ""
 
 
 class NetworkConfig(NamedTuple):
-    """config.yaml's `network:`: where addresses come from, who may connect to every customer, and whether the
-    addresses have names. As written: who has no network need not know what an address is."""
+    """config.yaml's `network:`: the pools of addresses, the users that may connect to every customer, and whether the
+    addresses have names. The pools are text here, so that a machine without a network imports no parser for them."""
 
     pool: str = "10.77.0.0/16"
     pool6: str = "fd77:7061:6173::/64"
@@ -103,7 +107,7 @@ class NetworkConfig(NamedTuple):
 
 
 class Host(NamedTuple):
-    """config.yaml: the machine."""
+    """config.yaml: the settings of the machine."""
 
     tree: Tree = Tree()
     first_uid: int = 1000
@@ -112,32 +116,32 @@ class Host(NamedTuple):
     without_account: str = "leave"
     """`leave`, `penalty`, or the name of a plan as `plan NAME`."""
     leave: tuple[str, ...] = LEAVE
-    """Globs of cgroups, below the mount point, of which no process is moved."""
+    """Globs of cgroups, relative to the mount point. No process is moved out of them."""
     penalty: Limits = NO_LIMITS
     ceiling: Limits = NO_LIMITS
-    """By limit name; memory.max and pids as Percent of the machine or absolute."""
+    """The limits of all customers together. memory.max and pids may be a Percent of the machine."""
     default_plan: str | None = None
     network: NetworkConfig | None = None
-    """None: no private addresses, and nothing of ours in the network."""
+    """None: no private addresses, no ruleset, no gate."""
     suspension: str = "freeze"
-    """What becomes of the services of a suspended account: `freeze` or `stop`."""
+    """What happens to the services of a suspended account: `freeze` or `stop`."""
     private: PrivateTmpConfig = PrivateTmpConfig()
     hide: tuple[str, ...] = HIDDEN
-    """What no account with a view of its own sees."""
+    """Paths that are hidden in every account's view."""
     allow: tuple[str, ...] = ("publish", "users")
-    """What an account's file may ask for, beside what harms nobody else: publish, rlimits, hide, users."""
+    """Which of the keys that can affect others an account's file may use: publish, rlimits, hide, users."""
     publish_ports: tuple[tuple[int, int], ...] = ((1024, 65535),)
-    """The ports of the machine that an account's file may publish, as first and last of each range."""
+    """The ports of the machine that an account's file may publish: first and last port of each range."""
 
 
 class Account(NamedTuple):
-    """An account with its plan merged in: what one customer gets. `limits` and each service's are complete.
+    """An account with its plan merged in: what one customer gets. `limits` and the limits of its services are merged.
 
-    `directory` is the name of its cgroup (an older name after `renamed_from`).
-    `uids` maps the account's user names to their uids, as this machine resolves them. `peers` are the accounts that
-    may connect to this one; `loopback` is `shared` where 127.0.0.1 is the machine's own, '' where it is the account's.
-    `egress` says what may leave the machine, in sentences such as `allow dns`, `deny 10.0.0.0/8 port 25` and `deny all`
-    of which the first that fits decides; what none fits passes.
+    `directory` is the name of its cgroup: the account's name, or an older one after `renamed_from`.
+    `uids` maps the account's user names to their uids on this machine. `peers` are the accounts that may connect to
+    this one. `loopback` is `shared` where 127.0.0.1 is the machine's, '' where it is the account's own address.
+    `egress` says which packets may leave the machine, in sentences such as `allow dns`, `deny 10.0.0.0/8 port 25` and
+    `deny all`. The first sentence that matches decides; a packet that none matches may leave.
     """
 
     name: str
@@ -155,7 +159,7 @@ class Account(NamedTuple):
     loopback: str = ""
     egress: tuple[str, ...] = ()
     view: View | None = None
-    """None: the host's."""
+    """None: the account sees the host's mount namespace."""
     disk: Limits = NO_LIMITS
     """`max` in bytes and `files`, for each of its users."""
     reserved: tuple[str, ...] = ()
@@ -171,11 +175,11 @@ class User(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """Everything that is sold on this machine, and what was wrong with how it was written.
+    """All accounts of this machine, and what was wrong with their files.
 
-    `kept` names accounts whose files could not be used, with the reason: they stay as they are. One that has
-    a last good copy is among `accounts` too (with that copy); one that has none is only not removed.
-    `removal` is empty, or why no account may be removed in this run (accounts.d missing or unreadable).
+    `on_last_good` are the accounts that stay as they are, with the reason: mostly a file that cannot be
+    used. With a last good copy the account is in `accounts` too, as that copy says; without one it is only not removed.
+    `removal_blocked` is '', or why this pass may remove no account (accounts.d is missing or cannot be read).
     """
 
     host: Host
@@ -187,35 +191,36 @@ class Fleet(NamedTuple):
     frontends: frozenset[int] = frozenset()
     """Uids that may connect to every customer."""
     broken: Mapping[str, Trouble] = MappingProxyType({})
-    """Accounts on which an error of our own was raised: they are `kept`, too."""
+    """Accounts for which paas-isolate itself raised an unexpected exception. They are in `on_last_good` too."""
     left: Mapping[str, tuple[int, ...]] = MappingProxyType({})
-    """Accounts that are left as they are, with their uids: their processes and logins stay where they are."""
+    """Accounts that this pass does not touch, with their uids: their processes and doors stay where they are."""
     renamed: Mapping[str, str] = MappingProxyType({})
-    """Users of accounts whose names are gone, with the names that their uids have now: the same people."""
+    """Users of accounts that were renamed in passwd(5): the old name, with the name that the same uid has now."""
     doubtful: frozenset[int] = frozenset()
-    """Uids that somebody has now who may be another person than the one whom they were sold to: nobody logs in."""
+    """Uids that may belong to another person than the account's customer now. Logins with them are refused."""
     revoked: Mapping[str, frozenset[int]] = MappingProxyType({})
-    """By account directory: uids that another account has now. What runs there under them is to end."""
+    """By account directory: uids that another account has now. Their processes in that directory are ended."""
 
     def governs(self, uid: int) -> bool:
-        """Whether its processes and logins are ours to place at all: in the range and not exempt."""
+        """Whether paas-isolate places the processes and logins of this uid: it is in the range, not exempt, not
+        `left`."""
         if not self.host.first_uid <= uid <= self.host.last_uid or uid in self.exempt:
             return False
         return not self.left or not any(uid in uids for uids in self.left.values())
 
     def with_broken(self, broken: Mapping[str, Trouble]) -> "Fleet":
-        """These accounts are kept as they are, for what was raised while they were worked on."""
+        """The fleet in which these accounts stay as they are, because of the exception that each of them caused."""
         if not broken:
             return self
-        kept = {name: f"an error of paas-isolate's own: {it.what}" for name, it in broken.items()}
+        kept = {name: f"an error of paas-isolate's own: {trouble.what}" for name, trouble in broken.items()}
         return self._replace(on_last_good={**self.on_last_good, **kept}, broken={**self.broken, **broken})
 
     def names_by_directory(self) -> dict[str, str]:
-        """The account names, by the directory of the account's cgroup."""
+        """Account names by account directory."""
         return {account.directory: account.name for account in self.accounts.values()}
 
     def restricted_to(self, names: Collection[str]) -> "Fleet":
-        """The fleet in which the other accounts are left as they are: nothing is known of what they were sold."""
+        """The fleet with these accounts only. The others are `left`: a pass does not touch them."""
         if len(names) == len(self.accounts):
             return self
         wanted = frozenset(names)
@@ -227,26 +232,27 @@ class Fleet(NamedTuple):
         )
 
     @staticmethod
-    def _wired(account: Account) -> tuple[tuple[str, object], ...]:
+    def _network_keys(account: Account) -> tuple[tuple[str, object], ...]:
         return ("loopback", account.loopback), ("peers", account.peers), ("egress", account.egress)
 
     def not_enforced(self) -> dict[str, list[str]]:
-        """Keys that are part of the language and do nothing in this version, by where they stand."""
-        found: dict[str, list[str]] = {}
+        """Keys that have no effect on this machine, by account name: those that this version does not enforce, those of
+        the network without `network:`, and a `listen` that nothing uses."""
+        unused: dict[str, list[str]] = {}
         for account in self.accounts.values():
-            wired = bool(self.host.network)
+            has_network = bool(self.host.network)
             keys = [
                 *account.reserved,
-                *(key for key, value in self._wired(account) if value and not wired),
-                *(f"{each.name}.publish" for each in account.services if each.publish and not wired),
-                *(f"{each.name}.listen" for each in account.services if _idle(each)),
+                *(key for key, value in self._network_keys(account) if value and not has_network),
+                *(f"{each.name}.publish" for each in account.services if each.publish and not has_network),
+                *(f"{each.name}.listen" for each in account.services if _listen_unused(each)),
                 *(f"{each.name}.{key}" for each in account.services for key in each.reserved),
             ]
             if keys:
-                found[account.name] = keys
-        return found
+                unused[account.name] = keys
+        return unused
 
 
-def _idle(service: Service) -> bool:
-    """Whether its `listen` leads nowhere and is told to nobody."""
+def _listen_unused(service: Service) -> bool:
+    """Whether no port is published to its `listen`, and no program gets it as $PORT."""
     return bool(service.listen) and not service.publish and not service.work.run

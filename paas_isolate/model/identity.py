@@ -9,7 +9,8 @@ Shared = TypeVar("Shared")
 
 
 class IdentityCache(Generic[Value]):
-    """Values by one or two objects. The objects are kept alive, so no other object can get the identity of one."""
+    """Values by the identity of one or two objects. It keeps the objects alive, so that no later object gets their
+    id."""
 
     __slots__ = ("_entries",)
 
@@ -21,7 +22,7 @@ class IdentityCache(Generic[Value]):
         return None if entry is None else entry[0]
 
     def set(self, value: Value, first: object, second: object = None) -> Value:
-        """Keep `value` and return it."""
+        """Store `value` and return it."""
         self._entries[id(first), id(second)] = value, first, second
         return value
 

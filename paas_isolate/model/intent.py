@@ -1,4 +1,4 @@
-"""What is sold and decided, for a pass."""
+"""The input of a pass: the specifications, and what administrators have ordered beside them."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,8 @@ from paas_isolate.model.machine import Machine
 
 
 class Intent(NamedTuple):
-    """`controllers` are those that the machine hands down to the tree. `frozen` are accounts and services (`alice`,
-    `alice/web`, by directory) that an administrator has frozen, `stopped` are services that are not to run, and
+    """`controllers` are those that the tree's parent enables for it. `frozen` are accounts and services (`alice`,
+    `alice/web`, by directory) that an administrator has frozen. `stopped` are services that must not run.
     `removal_accepted` are the directories of accounts whose removal an earlier pass has accepted."""
 
     fleet: Fleet

@@ -1,4 +1,4 @@
-"""Limits -> the kernel's text, always in the normal form that the kernel prints back.
+"""Limits -> the text of each knob, in the normal form in which the kernel prints it back.
 
 Kernel documentation: Documentation/admin-guide/cgroup-v2.rst (Interface Files of each controller).
 """
@@ -14,7 +14,7 @@ from paas_isolate.units import CPU_PERIOD
 FREEZE = "cgroup.freeze"
 SUBTREE_CONTROL = "cgroup.subtree_control"
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
-"""What we use, in the order in which the kernel prints it."""
+"""The controllers that we use, in the order in which cgroup.controllers lists them."""
 
 DEFAULTS: Mapping[str, str] = {
     "cpu.max": f"max {CPU_PERIOD}",
@@ -32,14 +32,15 @@ DEFAULTS: Mapping[str, str] = {
     "io.weight": "default 100",
     FREEZE: "0",
 }
-"""Every knob that is ours, with what a new cgroup has in it. What a spec leaves out goes back to this."""
+"""Every knob that we manage, with its text in a new cgroup. A limit that the YAML leaves out gets this text."""
 
 _RATES = ("io.read", "io.write", "io.read_ops", "io.write_ops")
 _UNLIMITED_RATES = "rbps=max wbps=max riops=max wiops=max"
 
 
 class LimitContext(NamedTuple):
-    """What percentages and devices are relative to: the memory above (bytes), and the disk (`254:0`)."""
+    """What a cgroup's limits depend on: the `memory` of its parent (bytes), and the `device` of its io limits (`254:0`,
+    '' for none)."""
 
     machine: Machine
     memory: int
@@ -47,9 +48,9 @@ class LimitContext(NamedTuple):
 
 
 def knobs(limits: Limits, around: LimitContext) -> dict[str, str]:
-    """Every knob of one cgroup, what `limits` leaves out at the kernel's default.
+    """The text of every knob of one cgroup. What `limits` leaves out has the kernel's default.
 
-    Raises KeyError never; a limit on io without a device is left to the caller, who knows the path.
+    Without a device, io.max has its default whatever `limits` says: the caller decides what becomes of it.
     """
     texts = dict(DEFAULTS)
     if not limits:
@@ -83,7 +84,8 @@ _PLAIN = {"cpu.weight": "cpu.weight", "pids": "pids.max", "memory.swap": "memory
 
 
 def effective_memory(limits: Limits, around: LimitContext) -> int:
-    """Bytes that a cgroup can have at the most: its own memory.max, and never more than what is above it."""
+    """The memory.max of a cgroup in bytes, in whole pages; that of its parent where `limits` says none. A percentage is
+    of the parent's."""
     value = limits.get("memory.max", UNLIMITED)
     own = around.memory if value is UNLIMITED else _share(value, around.memory)
     assert isinstance(own, int)
@@ -91,17 +93,17 @@ def effective_memory(limits: Limits, around: LimitContext) -> int:
 
 
 def io_max(limits: Limits, device: str) -> str:
-    """One line of io.max: all four keys, as the kernel prints them; '' where none is limited."""
+    """The line of io.max for one device, with all four keys (cgroup-v2.rst, io.max); '' where none is limited."""
     read, write, read_ops, write_ops = (_amount(limits.get(name, UNLIMITED), 1) for name in _RATES)
     text = f"rbps={read} wbps={write} riops={read_ops} wiops={write_ops}"
     return "" if text == _UNLIMITED_RATES else f"{device} {text}"
 
 
 def kernel_writes(knob: str, want: str, was: str | None) -> tuple[str, ...]:
-    """What to write, one system call each, to get from `was` to `want`. Most knobs take their text as it is.
+    """The texts to write, one write(2) each, to get a knob from `was` to `want`. For most knobs that is `want` itself.
 
-    io.max and io.weight hold a line a device; a device that should not be there any more is told `max`
-    (io.max) or `default` (io.weight), for the kernel drops a line only then.
+    io.max and io.weight have one line for each device. The kernel drops the line of a device only after `max` for all
+    keys (io.max) or `default` (io.weight) was written for it.
     """
     if knob == "io.max":
         dropped = devices(was or "") - devices(want)
@@ -114,11 +116,12 @@ def kernel_writes(knob: str, want: str, was: str | None) -> tuple[str, ...]:
 
 
 def devices(text: str) -> set[str]:
+    """The first word of each line of io.max or io.weight: `254:0`, or `default`."""
     return {line.partition(" ")[0] for line in text.splitlines()}
 
 
 def amount(text: str) -> float:
-    """A knob's text as a number that can be compared; `max` is above all."""
+    """The first number of a knob's text, to compare with another; infinity for `max`."""
     first = text.partition(" ")[0]
     return float("inf") if first == "max" else float(first)
 
@@ -131,7 +134,7 @@ def _cpu_max(value: Value, machine: Machine) -> str:
 
 
 def _burst(value: Value, quota: Value, machine: Machine) -> str:
-    """Never above the quota, which the machine's cores may have cut: the kernel refuses it (EINVAL)."""
+    """At most the quota, which _cpu_max limits to the machine's cores: the kernel refuses more (EINVAL)."""
     assert isinstance(value, int)
     return str(value if quota is UNLIMITED else min(value, int(_cpu_max(quota, machine).partition(" ")[0])))
 

@@ -1,4 +1,4 @@
-"""Cgroups whose processes stay where root has put them: containers that run under a customer's uid."""
+"""`users.leave`: cgroups whose processes are not moved, such as root's containers that run under a customer's uid."""
 
 import re
 from collections.abc import Iterable
@@ -13,8 +13,8 @@ LEAVE = (
     "kubepods/**",
     "lxc.payload.*",
 )
-"""Of systemd-machined and podman, docker, containerd, Kubernetes and LXC, when root starts them. Only root makes such a
-cgroup: what a customer starts without root lies below user.slice, or where they are."""
+"""The cgroups of systemd-machined, podman, docker, containerd, Kubernetes and LXC, when root starts them. Only root can
+make these: a container that a customer starts is below user.slice, or in the customer's own cgroup."""
 
 EXPECTED = "a cgroup below the mount point, such as machine.slice/** (* is any part of a name, ** any cgroups)"
 TOO_WIDE = "a narrower one: {} is never left"
@@ -22,11 +22,11 @@ _FORM = re.compile(r"(?!/)(?:(?:\*\*|(?!\.\.?(?:/|$))(?:(?!\*\*)[^/\s\[\]])+)(?:
 _FIRST = ("user.slice", "init.scope", "paas.slice")
 _UNITS = ("ssh", "sshd", "cron", "crond", "atd", "php-fpm", "php8.2-fpm", "php8.4-fpm", "apache2", "httpd", "nginx")
 _NEVER = frozenset(f"{name}.service" for name in _UNITS)
-"""By these customers come in."""
+"""Services through which customers log in or run programs: their processes must always be moved."""
 
 
 def checked(glob: str) -> str:
-    """The glob, or ValueError with what was expected."""
+    """The glob itself. Raises ValueError, with what is expected, where it is malformed or matches too much."""
     if len(glob) > 1000 or not _FORM.fullmatch(glob):
         raise ValueError(EXPECTED)
     first, *rest = glob.split("/")
@@ -39,10 +39,10 @@ def checked(glob: str) -> str:
 
 
 def _check_unit(name: str) -> None:
-    """A service that is named may be left; with a wildcard only scopes, for cgroups below a service may be a
-    customer's to name (Delegate=)."""
+    """A service may be left by its full name. A wildcard may match scopes only: with Delegate= a customer may choose
+    the names of cgroups below a service."""
     wide = "*" in name or "?" in name
-    never = next((it for it in sorted(_NEVER) if _fits(name, it)), "")
+    never = next((unit for unit in sorted(_NEVER) if _fits(name, unit)), "")
     if never or (wide and not name.endswith(".scope")):
         raise ValueError(TOO_WIDE.format(f"system.slice/{never or '*.service'}"))
 
@@ -53,9 +53,10 @@ def _fits(glob: str, name: str) -> bool:
 
 
 def compiled(globs: Iterable[str]) -> re.Pattern[str] | None:
-    """Fits the absolute paths of the cgroups that the globs name, and of those below them."""
-    each = ["".join(map(_part, glob.split("/"))) for glob in globs]
-    return re.compile(f"(?:{'|'.join(each)})(?:/.*)?", re.DOTALL) if each else None
+    """A pattern for fullmatch() with an absolute cgroup path: it matches the cgroups of the globs and all below them.
+    None without globs."""
+    patterns = ["".join(map(_part, glob.split("/"))) for glob in globs]
+    return re.compile(f"(?:{'|'.join(patterns)})(?:/.*)?", re.DOTALL) if patterns else None
 
 
 def _part(name: str) -> str:

@@ -1,6 +1,6 @@
-"""The one table of limits: what may be written, in which unit, and which knob of the kernel keeps it.
+"""The one table of limits: name, unit, range, and the kernel's knob that enforces it.
 
-Parser, schema, merge, knobs and status all walk this table; a new limit is one line here.
+Parser, schema, merge, knobs and status use this table. A new limit is one entry here, and its text in model/knobs.py.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Unlimited(Enum):
-    """No limit, said in words (`unlimited`, `max`, `infinity`). A missing key says nothing instead."""
+    """An explicit `no limit` (`unlimited`, `max`, `infinity`). It is not the same as a missing key, which inherits."""
 
     UNLIMITED = "unlimited"
 
@@ -23,11 +23,11 @@ UNLIMITED = Unlimited.UNLIMITED
 
 
 class Cores(int):
-    """CPU time that was written as a bare number of cores: above the machine's it is a slip (150 for 150%)."""
+    """CPU time that was written as a bare number of cores. More than the machine has is a mistake (150 for 150%)."""
 
 
 class Percent(NamedTuple):
-    """A share of something else: of the account's memory, of the effective memory.max, of the machine."""
+    """A percentage. What it is a share of, Limit.percent_of says."""
 
     of_hundred: Decimal
 
@@ -39,13 +39,13 @@ Value = int | str | Percent | Unlimited
 """int in the limit's unit; str for cpu.set, memory.kill and io.of."""
 
 Limits = Mapping[str, Value]
-"""What one place of the YAML says, by the limit's name (`memory.max`). A missing name says nothing."""
+"""Values by the limit's name (`memory.max`), from one place of the YAML or merged. A missing name sets nothing."""
 
 NO_LIMITS: Limits = MappingProxyType({})
 
 
 class Unit(StrEnum):
-    """What a limit is told in; the text is what a complaint calls it."""
+    """How a limit is written. The text is what a complaint says was expected."""
 
     CPU_TIME = "CPU time such as 150% (of one core) or 1.5 (cores)"
     CORES = "cores such as 0-3,8"
@@ -57,7 +57,8 @@ class Unit(StrEnum):
 
 
 class Limit(NamedTuple):
-    """One limit. `least` and `most` are what the kernel or sense allows, in the unit's integer (`most` 0: all)."""
+    """One limit. `least` and `most` bound the parsed integer (`most` 0: no bound). `unlimited`: `max` may be
+    written."""
 
     name: str
     knob: str
@@ -67,11 +68,11 @@ class Limit(NamedTuple):
     unlimited: bool = True
     most: int = 0
     percent_of: str = ""
-    """What a percentage is a share of ('' where none may be written)."""
+    """What a percentage is a share of; '' where no percentage may be written."""
 
     @property
     def controller(self) -> str:
-        """The cgroup v2 controller that keeps it: `memory`, or `cpuset` for `cpuset.cpus`."""
+        """The cgroup v2 controller that enforces it: `memory`, or `cpuset` for `cpuset.cpus`."""
         return self.knob.partition(".")[0]
 
 
@@ -79,9 +80,9 @@ _SELF = "the effective memory.max"
 _DEVICE = "the path whose device the io limits are for (default: the owner's home)"
 
 _PIDS = 1 << 22
-"""PID_MAX_LIMIT of a 64-bit kernel: pids.max refuses what is above it (kernel/cgroup/pids.c)."""
+"""PID_MAX_LIMIT of a 64-bit kernel: pids.max refuses more (kernel/cgroup/pids.c)."""
 _OPERATIONS = (1 << 32) - 2
-"""io.max refuses 1, and takes 2^32 - 1 and more for `max` (block/blk-throttle.c, tg_set_limit)."""
+"""The kernel reads 2^32 - 1 and more as `max`, and refuses 1 (block/blk-throttle.c, tg_set_limit)."""
 
 # fmt: off  (a table is read as a table)
 LIMITS: tuple[Limit, ...] = (
@@ -139,4 +140,4 @@ SHORT: Mapping[str, tuple[str, ...]] = {
     "memory": ("memory.max",),
     "io": ("io.read", "io.write"),
 }
-"""What a bare value of a group stands for (`memory: 4G` sets memory.max alone)."""
+"""The limits that a bare value of a group sets (`memory: 4G` sets memory.max alone)."""

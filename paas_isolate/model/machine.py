@@ -1,10 +1,11 @@
-"""What the machine has, as far as it decides what may be sold on it."""
+"""The resources of the machine."""
 
 from typing import NamedTuple
 
 
 class Machine(NamedTuple):
-    """Read once a run. `cores` counts those online, `cpu_set` lists them (`0-3`); sizes are in bytes."""
+    """Read once in each run. `cores` counts the CPUs online, `cpu_set` lists them (`0-3`). Sizes are in bytes.
+    `pid_max` is the smaller of kernel.pid_max and kernel.threads-max."""
 
     cores: int
     cpu_set: str

@@ -1,6 +1,6 @@
-"""The network of the accounts: which address is whose.
+"""The network of the accounts: addresses, ruleset, gate and names.
 
-Addresses are text as inet_ntop(3) writes it: one has one text, and a colon tells IPv6.
+An address is text as inet_ntop(3) writes it, so each has one text only. IPv6 has a colon in it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -8,29 +8,29 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 LINK = "paas0"
-"""The dummy link that the addresses stand on; `lo` where the kernel has no dummy links."""
+"""The dummy link that has the addresses; `lo` has them where the kernel has no dummy links."""
 
 DOMAIN = "paas.internal"
-"""Of the accounts' names; ICANN keeps .internal free for private use."""
+"""The domain of the accounts' names. ICANN reserves .internal for private use."""
 
 Address = str
 
 
 class Pools(NamedTuple):
-    """Where the addresses of accounts come from, all of them, as `10.77.0.0/16` and `fd77:7061:6173::/64`."""
+    """The networks of which all addresses of accounts are, such as `10.77.0.0/16` and `fd77:7061:6173::/64`."""
 
     v4: str
     v6: str
 
     def has(self, address: bytes) -> bool:
-        """Whether an address of 4 or 16 bytes is of them."""
+        """Whether an address, of 4 or 16 bytes in network byte order, is in one of the two."""
         first, mask = network(self.v4 if len(address) == 4 else self.v6)
         return bytes(a & b for a, b in zip(address, mask, strict=True)) == first
 
 
 def network(text: str) -> tuple[bytes, bytes]:
-    """First address and mask of a network such as `10.77.0.0/16`."""
-    from socket import AF_INET, AF_INET6, inet_pton  # a machine without a network of ours does not pay for it
+    """First address and mask, in network byte order, of a network such as `10.77.0.0/16`."""
+    from socket import AF_INET, AF_INET6, inet_pton  # slow to import: only machines with `network:` need it
 
     first, _, bits = text.partition("/")
     packed = inet_pton(AF_INET6 if ":" in first else AF_INET, first)
@@ -40,14 +40,14 @@ def network(text: str) -> tuple[bytes, bytes]:
 
 
 class Grant(NamedTuple):
-    """A uid that may use, or may connect to, one address of the pool."""
+    """A uid that may bind, or may connect to, one address of the pools."""
 
     uid: int
     address: Address
 
 
 class Published(NamedTuple):
-    """A port of the machine that leads to a port of an account's address, for TCP and UDP."""
+    """`port` of the machine is redirected to port `to` of an account's address, for TCP and UDP."""
 
     port: int
     address: Address
@@ -55,15 +55,16 @@ class Published(NamedTuple):
 
 
 class EgressAssignment(NamedTuple):
-    """What of a uid's packets may leave the machine, as `Sold.egress` says it."""
+    """Which of a uid's packets may leave the machine, as Account.egress says it."""
 
     uid: int
     egress: tuple[str, ...]
 
 
 class Rules(NamedTuple):
-    """`owners` serve on their addresses and connect to them, `peers` connect; `frontends` connect to all. Whoever asks
-    for what is `published` is led to it. Who is `restrained` reaches less than the whole world."""
+    """What the ruleset allows and redirects. `owners` may bind their addresses and connect to them, `peers` may only
+    connect. `frontends` are uids that may connect to all addresses. `published` are the ports that are redirected.
+    `egress` has the uids whose outgoing packets are restricted."""
 
     owners: frozenset[Grant] = frozenset()
     peers: frozenset[Grant] = frozenset()
@@ -72,7 +73,7 @@ class Rules(NamedTuple):
     egress: frozenset[EgressAssignment] = frozenset()
 
     def without(self, others: "Rules") -> "Rules":
-        """What these say and those do not."""
+        """The difference: what is in these rules and not in the others."""
         return Rules(
             self.owners - others.owners,
             self.peers - others.peers,
@@ -83,7 +84,7 @@ class Rules(NamedTuple):
 
 
 class UidAddresses(NamedTuple):
-    """The addresses of a customer's uid, which is what localhost means to it; not where that is `shared`."""
+    """The addresses of a customer's uid. The gate puts them in place of localhost, unless loopback is `shared`."""
 
     v4: Address
     v6: Address
@@ -91,7 +92,8 @@ class UidAddresses(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """What the BPF programs go by: the homes of customers' uids, and who else may connect where, as in Rules."""
+    """The maps of the BPF programs. `homes` are the addresses of each customer's uid; `peers` and `frontends` as in
+    Rules."""
 
     homes: Mapping[int, UidAddresses] = MappingProxyType({})
     peers: frozenset[Grant] = frozenset()
@@ -99,34 +101,38 @@ class Gate(NamedTuple):
 
 
 class Network(NamedTuple):
-    """`addresses` tells the directory of the account that has each; of an observed network, the link that it is on.
-    `rules` are None where there is no `ruleset` of ours, or one that somebody has changed otherwise than by element.
-    `gate` is None where nothing is `gated`, or not wholly as it should be. `unable` is why this machine cannot have a
-    gate: it is neither laid nor missed then. `names` are our lines of hosts(5), None where the marks around them are
-    spoilt. `taken` are the ports to be published on which the machine itself listens.
-    """
+    """The network, desired or observed. Two fields are observed only; the others are set on both sides and compared."""
 
     addresses: Mapping[Address, str] = MappingProxyType({})
+    """Desired: address -> account directory. Observed: address -> the link that has it. Only the keys are compared."""
     rules: Rules | None = None
+    """Desired: None without `network:`. Observed: also None where the ruleset cannot be changed by element, because
+    somebody else has changed more of it than elements."""
     has_ruleset: bool = False
+    """Desired: whether there should be a ruleset. Observed: whether there is one of ours, intact or not."""
     gate: Gate | None = None
+    """Desired: None without `network:`. Observed: also None where the gate is not intact."""
     has_gate: bool = False
+    """Desired: whether there should be a gate. Observed: whether there is anything of one."""
     gate_unsupported: str = ""
+    """Observed only: why this machine cannot have a gate, which is not compared then; '' where it can."""
     names: tuple[str, ...] | None = ()
+    """Our lines of hosts(5). Observed: None where the marks around them are damaged."""
     ports_in_use: frozenset[int] = frozenset()
+    """Observed only: the ports to publish on which the machine itself listens."""
 
 
 class PreparedRuleset(NamedTuple):
-    """A ruleset that was laid, spelled out for the day on which it is gone; while the machine itself listened at these
-    of the ports that are to be published."""
+    """A ruleset as text for nft(8), to install it again quickly. `ports_in_use` as it was when the text was made."""
 
     rendered: bytes
     ports_in_use: frozenset[int]
 
 
 class NetworkPort(Protocol):
-    """The hands in the network. They are in linux/wires, which a machine without a network of ours never imports.
-    `add` and `remove` answer what went wrong with each, '' where nothing did."""
+    """Changes the network. linux/network implements it; a machine without `network:` does not import that.
+    `add` and `remove` return one text for each address: the error, or ''. `prepare`, `install_prepared` and
+    `set_...` raise HostError."""
 
     def observe(self) -> Network:
         """Reads only."""
@@ -135,16 +141,16 @@ class NetworkPort(Protocol):
         """Save what the last `observe` had to list; called at the end of a pass that may write."""
 
     def has_ruleset(self) -> bool:
-        """Whether there is a ruleset of ours, whatever it says: a look at nothing else."""
+        """Whether there is a ruleset of ours, whatever is in it. Faster than `observe`."""
 
     def ports_in_use(self) -> frozenset[int]:
-        """The ports that the machine serves itself, of those that are to be published."""
+        """The ports to publish on which the machine itself listens."""
 
     def prepare(self, rules: Rules) -> PreparedRuleset:
-        """Of the rules that are laid. HostError."""
+        """The text of these rules, which are installed now."""
 
     def install_prepared(self, prepared: PreparedRuleset, rules: Callable[[], Rules | None]) -> None:
-        """Where no ruleset is; what was prepared says `rules`, which are asked for when it is laid. HostError."""
+        """Install a prepared ruleset where there is none. `rules` returns its rules; it is called after the install."""
 
     def add(self, addresses: Iterable[Address]) -> list[str]: ...
 

@@ -9,16 +9,16 @@ from paas_isolate.model.steps import Step
 
 class Status(StrEnum):
     DONE = "done"
-    GONE = "gone"  # the target was no longer there: as good as done
+    GONE = "gone"  # the target is no longer there, so nothing is left to do
     SKIPPED = "skipped"
     PENDING = "pending"  # it cannot be done now without harm; the next pass tries again
     FAILED = "failed"
 
 
 class Outcome(NamedTuple):
-    """How one step ended, and why where it is not simply done.
+    """How one step ended. `reason` is set for SKIPPED, PENDING and FAILED.
 
-    `trouble` is an exception that nobody expected, raised while the step was carried out.
+    `trouble` is an unexpected exception (our bug) that was raised while the step was carried out.
     """
 
     step: Step

@@ -1,15 +1,15 @@
-"""How much of a file system is a user's: user quotas, as quotactl(2) has them."""
+"""Disk quotas of users, as in quotactl(2)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 BLOCK = 1024
-"""Bytes: what the kernel keeps limits of space in (QIF_DQBLKSIZE, linux/quota.h)."""
+"""The kernel's unit for limits of space, in bytes (QIF_DQBLKSIZE, linux/quota.h)."""
 
 
 class Quota(NamedTuple):
-    """Hard limits, of blocks and of files; 0 is the kernel's word for none."""
+    """Hard limits of a user: `blocks` of BLOCK bytes, and `files`. As in the kernel, 0 means no limit."""
 
     blocks: int = 0
     files: int = 0
@@ -19,7 +19,7 @@ class Quota(NamedTuple):
         return f"{space}, {self.files or 'any'} files"
 
     def in_grains(self, grain: int) -> "Quota":
-        """As a file system keeps it that counts in so many blocks: never less."""
+        """The quota as a file system stores it that rounds up to multiples of `grain` blocks."""
         return self._replace(blocks=-(-self.blocks // grain) * grain)
 
 
@@ -27,21 +27,21 @@ UNLIMITED = Quota()
 
 
 class QuotaKey(NamedTuple):
-    """Where a file system keeps the limits of one user. `system` is its name for good, on whatever device."""
+    """One user on one file system. `system` is a name of the file system that outlives a change of its device."""
 
     system: str
     uid: int
 
 
 class FileSystem(NamedTuple):
-    """`grain` is the number of blocks that it rounds limits up to: XFS counts in its own blocks."""
+    """A file system with quotas. It rounds limits up to multiples of `grain` blocks: XFS counts in its own blocks."""
 
     name: str
     grain: int = 1
 
 
 class QuotaSpec(NamedTuple):
-    """What a user of an account is to have. `path` lies on the file system, or is to be made there (a home)."""
+    """The quota that a user of an account should have. `path` is on the file system; a home need not exist yet."""
 
     directory: str
     path: str
@@ -49,22 +49,26 @@ class QuotaSpec(NamedTuple):
 
 
 class Quotas(NamedTuple):
-    """Wanted are `sold`, by uid, and with what is to be lifted or stays as it is, `wanted`. The rest is observed: what
-    the rows say (`allowed`), the file system of each home that was sold some (`systems`), why an account's users can
-    have none (`unable`), the rows that were given limits, with the account's directory (`given`), and where those of
-    them that nobody is sold now can be reached (`points`)."""
+    """The quotas, desired or observed. No field is set on both sides."""
 
     sold: Mapping[int, QuotaSpec] = MappingProxyType({})
+    """Desired: by uid, what the accounts' `disk` says."""
     wanted: Mapping[QuotaKey, QuotaSpec] = MappingProxyType({})
+    """Desired: `sold` by file system, and the earlier quotas that are to be lifted or stay. Compared with `allowed`."""
     allowed: Mapping[QuotaKey, Quota] = MappingProxyType({})
+    """Observed: the quotas that are set, of the keys that are desired or `applied` and could be read."""
     filesystems: Mapping[str, FileSystem] = MappingProxyType({})
+    """Observed: by QuotaSpec.path, the file system that it is on."""
     unsupported: Mapping[str, str] = MappingProxyType({})
+    """Observed: by account directory, why a quota of its users cannot be set."""
     applied: Mapping[QuotaKey, str] = MappingProxyType({})
+    """Observed: the quotas that we have set, with the account directory, from AppliedQuotaStore."""
     mountpoints: Mapping[QuotaKey, str] = MappingProxyType({})
+    """Observed: the mount point of each of the `applied` that is no longer desired and could be read."""
 
 
 class QuotaUsage(NamedTuple):
-    """Bytes and files that are a user's, and what is allowed."""
+    """What a user has on a file system, `space` in bytes and `files`, and what is allowed."""
 
     space: int
     files: int
@@ -72,7 +76,7 @@ class QuotaUsage(NamedTuple):
 
 
 class AppliedQuotaStore(Protocol):
-    """Which rows were given limits, and by which account: what the kernel cannot tell from those of others."""
+    """Stores which quotas we have set, with the account directory. The kernel does not tell who has set a quota."""
 
     def load(self) -> Mapping[QuotaKey, str]: ...
 
@@ -80,8 +84,8 @@ class AppliedQuotaStore(Protocol):
 
 
 class QuotaPort(Protocol):
-    """The hands that set quotas. They are in linux/rations, which a machine without them never imports.
-    `set` answers what went wrong with each, '' where nothing did."""
+    """Sets quotas. linux/quota implements it; a machine without quotas does not import that.
+    `observe` takes the desired `sold`. `set` returns one text for each: the error, or ''."""
 
     def observe(self, account: Mapping[int, QuotaSpec]) -> Quotas: ...
 

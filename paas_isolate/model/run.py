@@ -1,4 +1,5 @@
-"""What runs of the services that paas-isolate keeps: one run of one program, as its record and the kernel tell it."""
+"""Runs of the services that paas-isolate starts: one run of one program, from its record and the kernel; and which
+should run. All times are in seconds since the epoch."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,23 +10,23 @@ from paas_isolate.model.service_program import Launch
 FOREVER = float("inf")
 
 MANY, PERIOD = 5, 120.0
-"""So many starts within so many seconds are a crash loop."""
+"""MANY starts within PERIOD seconds are a crash loop."""
 
 OWN_FAILURE = 125
-"""Exit status of a program that never became one: its directory is not there, and the like (paas-run(8))."""
+"""Exit status where the program could not be executed: its directory is missing, and the like (paas-run(8))."""
 
 HOUR = 3600.0
-"""Seconds: by so much clocks are set right; what is wrong by more was never right."""
+"""Seconds. A time that lies further in the future was written while the clock was wrong; less is a usual correction."""
 
 LONGEST = 60.0
-"""Seconds between an end and the next start, and between two times that it is killed, at the most."""
+"""The longest delay in seconds between an end and the next start, and between two attempts to kill."""
 
 
 class ProgramExit(NamedTuple):
-    """How a program ended: one of `status` (of exit) and `signal` is there, none where nobody saw it. `at` is in
-    seconds since the epoch, 0 where nobody knows. `starved` says that the kernel killed for want of memory. `why` says
-    what kept it from beginning at all: with OWN_FAILURE something that it waits for, without a status something that is
-    the customer's own doing."""
+    """How a program ended: with an exit `status` or by a `signal`; both are None where nobody saw the end. `at` is the
+    time, 0 where it is unknown. `oom_killed`: the kernel killed it because memory ran out. `why` is set where the
+    program could not start: with status OWN_FAILURE it waits for something, without a status the customer's own
+    settings are at fault."""
 
     status: int | None = None
     signal: int | None = None
@@ -35,7 +36,7 @@ class ProgramExit(NamedTuple):
 
     @property
     def why_waiting(self) -> str:
-        """What it waits for, where it could not begin for want of that; '' otherwise."""
+        """What the program waits for, where it could not start without that; '' otherwise."""
         return self.why if self.status == OWN_FAILURE else ""
 
     @property
@@ -53,30 +54,36 @@ class ProgramExit(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What is remembered of a job, through reboots: when its last run was begun, how that ended, and when one has last
-    ended well, 0 where none has; in seconds since the epoch."""
+    """The last result of a job, kept over reboots: when that run started, how it ended, and when a run last succeeded
+    (0: never)."""
 
     started: float
     end: ProgramExit
     succeeded: float = 0.0
 
     def plain(self) -> dict[str, float | None]:
-        """As JSON has it."""
+        """As `--json` shows it."""
         end = self.end
         ended = {"ended": end.at, "status": end.status, "signal": end.signal, "out_of_memory": end.oom_killed}
         return {"begun": self.started, **ended, "succeeded": self.succeeded}
 
 
 class Run(NamedTuple):
-    """`digest` is of what it was begun with; `pid` and `start` (clock ticks since boot) name its program, 0 where it
-    never began, `keeper` the process beside it. `begun` are the times of its last starts, this one's at the end, in
-    seconds since the epoch; () where it waits for its first time since `since`. `alive`: the program lives in its leaf.
-    `keeper_start` is when that one started. `failures` is how many starts before this one, in a row, never became the
-    program. `background`: it ended well, and left others in its leaf. `asked` is when it was asked to end, and `why`;
-    `tidied`: its program had ended already, and nobody ordered it; `kill_at` when it is not asked any more; `kills` how
-    often it was killed since, last at `killed`. `again` that a start was ordered by hand, `given_up` that it starts no
-    more by itself. `last` is the result of the run before this one, `remembered` that this one's is kept, `told` that
-    those were told of it who are to hear of a failure. `early`: it is noted for a time that has not come by far."""
+    """The last run of one program.
+
+    Its start: `digest` is that of its Launch. `starts` are the times of the last starts, this one's last; () for a job
+    that waits for its first run since `since`. `pid` and `start` (clock ticks since boot, proc_pid_stat(5)) identify
+    the program, 0 where it did not start; `keeper` and `keeper_start` its shim (paas-run). `failures` counts the
+    starts in a row before this one at which the program could not start.
+    Its state: `alive`: the program lives in its leaf. `unhealthy`: its health checks fail. `background`: it ended with
+    status 0 and left processes in its leaf. `end`: how it ended; the default while it runs.
+    Its stop: `stop_requested_at` is when it was asked to end (0: it was not), `why` the reason, `kill_at` when it is
+    killed if it has not ended. `kills` counts the attempts, the last at `killed`. `tidied`: the program had ended
+    before, and the stop only removes what it left behind.
+    After it: `restart_requested`: an administrator ordered a start. `given_up`: it is not started again by itself.
+    `last` is the result of the run before. `remembered`: the result of this run is saved. `notified`: its failure was
+    reported. `future_dated`: its times lie more than an HOUR in the future.
+    """
 
     digest: str
     since: float = 0.0
@@ -104,7 +111,7 @@ class Run(NamedTuple):
     future_dated: bool = False
 
     def by(self, now: float) -> "Run":
-        """With nothing in the future: a clock that was wrong and has stepped back must let nobody wait for a year."""
+        """This run with no time later than `now`: after a wrong clock is set back, nothing waits for a future time."""
         if max(self.since, self.stop_requested_at, self.end.at, *self.starts) <= now:
             return self
         late = max(0.0, self.stop_requested_at - now)
@@ -123,7 +130,7 @@ class Run(NamedTuple):
 
     @property
     def result(self) -> Result | None:
-        """Of the last run that has ended."""
+        """The result of the last run that has ended: of this one, or of the one before."""
         if self.end == ProgramExit() or not self.starts:
             return self.last
         before = self.last.succeeded if self.last else 0.0
@@ -131,53 +138,56 @@ class Run(NamedTuple):
 
     @property
     def is_news(self) -> bool:
-        """Whether it has ended, and that is not remembered yet."""
+        """Whether it has ended and its result is not saved yet."""
         return self.end != ProgramExit() and bool(self.starts) and not self.remembered
 
     @property
     def failure_unreported(self) -> bool:
-        """Whether its keeper was killed together with it, and so has told nobody."""
+        """Whether its failure is still to be reported: its shim was killed together with it."""
         end = self.end
         unseen = end != ProgramExit() and end.status is None and end.signal is None
         return unseen and bool(self.pid) and not self.stop_requested_at and not self.notified
 
     @property
     def clean_restart(self) -> bool:
-        """Whether its next start is no sign of trouble: it was ordered, or it had been asked to end."""
+        """Whether its next start does not count as a failure: the start was ordered, or the program was asked to
+        end."""
         return self.restart_requested or (bool(self.stop_requested_at) and not self.unhealthy and not self.tidied)
 
     @property
     def recent(self) -> int:
-        """How many starts there were within a PERIOD before the last one, with it."""
+        """How many starts there were within PERIOD seconds before the last one, with that one."""
         return sum(self.starts[-1] - at < PERIOD for at in self.starts) if self.starts else 0
 
     @property
     def looping(self) -> bool:
-        """Whether it was started too often: in a short time, or, however slowly, without ever becoming the program."""
+        """Whether it is in a crash loop: MANY starts in a PERIOD, or MANY in a row at which the program did not
+        start."""
         return self.recent >= MANY or self.failed_starts >= MANY
 
     @property
     def failed_starts(self) -> int:
-        """How many starts in a row never became the program, with this one; 0 while it may still become it."""
+        """How many starts in a row failed, with this one; 0 where this one has not failed."""
         never = bool(self.starts) and not self.pid and not self.alive and not self.end.why_waiting
         return self.failures + 1 if never else 0
 
     @property
     def ready_at(self) -> float:
-        """When it may start again: after a second, two, four; after a minute where it waits for something."""
+        """When it may start again: one, two, four ... seconds after its end; LONGEST where it waits for something."""
         delay = LONGEST if self.end.why_waiting else min(LONGEST, 2.0 ** (self.recent - 1))
         return max(self.end.at, self.starts[-1]) + delay if self.starts else 0.0
 
     @property
     def kill_due(self) -> float:
-        """When it is killed: after its time to end, and where that was of no use a second, two, four later."""
+        """When it is killed next: at `kill_at`, and then one, two, four ... seconds after each attempt."""
         return self.killed + min(LONGEST, 2.0 ** min(self.kills - 1, 9)) if self.kills else self.kill_at
 
 
 class DesiredServices(NamedTuple):
-    """What is to run at one moment, by leaf: `run` has None where a leaf is left as it is. `idle` is why nothing is to
-    run; `given_up` what starts no more by itself, with the reason. `patience` has every leaf with a program of ours:
-    milliseconds from asking it to end to killing it. `jobs` run when it is time."""
+    """Which programs should run at one moment, by leaf. In `run`, None means that the leaf is left as it is; a leaf
+    that is missing there should run nothing. `inactive` is why a program must not run. `given_up` are those to give up
+    now, with the reason. `patience` has every leaf with a program of ours: milliseconds from the request to end to the
+    kill. `jobs` are the leaves of programs with a schedule."""
 
     run: Mapping[str, Launch | None] = MappingProxyType({})
     inactive: Mapping[str, str] = MappingProxyType({})
@@ -185,20 +195,19 @@ class DesiredServices(NamedTuple):
     patience: Mapping[str, int] = MappingProxyType({})
     jobs: frozenset[str] = frozenset()
     finished: frozenset[str] = frozenset()
-    """What runs there is to be replaced."""
+    """Leaves whose running program must be replaced."""
     waiting: frozenset[str] = frozenset()
-    """Replicas that are to be replaced when another is up."""
+    """Replicas that are replaced only when the others are up."""
     due_times: Mapping[str, float] = MappingProxyType({})
-    """When to look again at a leaf, in seconds since the epoch; of those that wait for nothing there is none."""
-
+    """When to look at a leaf again. A leaf that waits for no time is not here."""
     missed: frozenset[str] = frozenset()
-    """Jobs that may not run, whose time has come: they wait for the next one."""
-
+    """Inactive jobs whose time has come: they skip it and wait for the next one."""
     failure_unreported: Mapping[str, Launch] = MappingProxyType({})
-    """Programs of which somebody is to hear that they have failed, and nobody has told."""
+    """Programs that failed and whose failure is still to be reported (`on_failure`)."""
 
     @property
     def due(self) -> float:
+        """When to look again at any leaf; FOREVER where no leaf waits for a time."""
         return min(self.due_times.values(), default=FOREVER)
 
 

@@ -1,6 +1,6 @@
-"""What of a service paas-isolate runs itself: as the YAML says it, and what of it a process is told when it begins.
+"""The program of a service that paas-isolate runs: as the YAML says it, and as a process is started from it.
 
-`None` and '' say nothing: the plan's value holds then, or the default of `Work.complete`.
+`None`, '' and an empty mapping say nothing: then the plan's value holds, or that of DEFAULT.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 ALWAYS, ON_FAILURE, NEVER = "always", "on-failure", "never"
 
 LOG_MAX, LOG_KEEP = 10 << 20, 3
-"""Bytes of a log before it is put aside, and how many of those stay."""
+"""Bytes of a log before it is rotated, and how many rotated ones are kept."""
 
 
 class Health(NamedTuple):
-    """A command that succeeds while the service is well; milliseconds from one to the next; how many failures in a
-    row make it unwell."""
+    """The health check: a command that succeeds while the service is healthy. `every` is the interval in milliseconds;
+    `failures` in a row make the service unhealthy."""
 
     run: str
     every: int = 30_000
@@ -23,14 +23,14 @@ class Health(NamedTuple):
 
 
 class Log(NamedTuple):
-    """`max` in bytes; `keep` older ones."""
+    """A log is rotated at `max` bytes, and `keep` rotated ones are kept."""
 
     max: int = LOG_MAX
     keep: int = LOG_KEEP
 
 
 class Failure(NamedTuple):
-    """Who hears of a job that failed: an address of mail, a command."""
+    """How a failure is reported: to a mail address, by a command; '' where not."""
 
     mail: str = ""
     run: str = ""
@@ -41,8 +41,8 @@ class Failure(NamedTuple):
 
 
 class ServiceProgram(NamedTuple):
-    """The command of a service, and how it is kept alive. `stop_timeout` in milliseconds; `schedule` in the notation
-    of crontab(5); `rlimits` by name without RLIMIT_, -1 for unlimited; `umask` in octal digits."""
+    """The command of a service, and how it is run. `stop_timeout` is in milliseconds; `schedule` in the notation of
+    crontab(5); `rlimits` by name without RLIMIT_, -1 for unlimited; `umask` in octal digits."""
 
     run: str = ""
     directory: str = ""
@@ -60,15 +60,15 @@ class ServiceProgram(NamedTuple):
     on_failure: Failure | None = None
 
     def merged_over(self, plan: "ServiceProgram") -> "ServiceProgram":
-        """With the plan's values where this says nothing; environment and rlimits name by name."""
+        """This one, with the plan's values where it says nothing. environment and rlimits are merged name by name."""
         pairs = zip(self._fields, self, plan, strict=True)
-        merged: dict[str, Any] = {name: theirs if own in _NOTHING else own for name, own, theirs in pairs}
+        merged: dict[str, Any] = {name: of_plan if own in _NOTHING else own for name, own, of_plan in pairs}
         merged["environment"] = {**plan.environment, **self.environment}
         merged["rlimits"] = {**plan.rlimits, **self.rlimits}
         return ServiceProgram(**merged)
 
     def complete(self) -> "ServiceProgram":
-        """With the defaults in the place of what nobody says."""
+        """This one, with the DEFAULT values where it says nothing."""
         return self.merged_over(DEFAULT)
 
     @property
@@ -95,8 +95,9 @@ _NEWER = ", called='', is_job=False)"
 
 
 class Launch(NamedTuple):
-    """All that a process is begun with. `command` is a line for sh(1); `directory`, `environment_file` and `log` are
-    paths that are opened as the user. `told` are variables that may change without a new start."""
+    """Everything that a program is started with. `command` is a line for sh(1); `directory`, `environment_file` and
+    `log` are paths that are opened as the user. `log_max` is in bytes. `info_env` are variables whose change does not
+    restart the program."""
 
     account: str
     service: str
@@ -118,21 +119,22 @@ class Launch(NamedTuple):
     info_env: tuple[tuple[str, str], ...] = ()
     port: int = 0
     addresses: tuple[str, ...] = ()
-    """Where it is to listen: on any address where the account has none; nowhere where there is no port."""
+    """Where the program should listen on `port`: () for any address. Port 0: it need not listen."""
     view: str = ""
-    """The name of the account's view, '' where it has none: one that changes reaches what begins after it."""
+    """The name of the account's view, '' where it has none. A changed view holds for programs that start after it."""
     last_try: bool = False
-    """Whether the customer is to be told, where it fails, that it is not started again."""
+    """Whether a failure of this start is the last: the report then says that it is not started again."""
     called: str = ""
-    """What the user is called now, where `user` is the name of nobody any more."""
+    """The user's name now, where `user` was renamed in passwd(5); '' otherwise."""
     is_job: bool = False
-    """Whether a run that could not begin is told like one that failed: another comes only when it is time again."""
+    """Whether it has a schedule. A run that could not start is then reported like one that failed, for the next one
+    comes only at its time."""
 
     @property
     def digest(self) -> str:
-        """What tells a changed command from the one that runs."""
-        from hashlib import blake2b  # only a machine with services of its own pays for OpenSSL's import
+        """A hash of all that requires a restart when it changes."""
+        from hashlib import blake2b  # the import of OpenSSL is slow: only machines with services need it
 
         text = repr(self._replace(info_env=(), view="", last_try=False, called="", is_job=False))
-        text = text.removesuffix(_NEWER) + ")"  # as it was before there were these: an upgrade starts nothing anew
+        text = text.removesuffix(_NEWER) + ")"  # the text of older versions, so that an upgrade restarts nothing
         return blake2b(text.encode(), digest_size=12).hexdigest()

@@ -1,32 +1,32 @@
-"""What a customer sees of the machine: a mount namespace of the account's own, told by what differs in it."""
+"""Views: the mount namespace of an account, described by what differs from the host's."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 DOOR = ":view"
-"""Behind the uid: the door that says which view a login enters. No PAM service has a colon in its name."""
+"""The suffix after the uid in the name of the door for a view. No PAM service has a colon in its name."""
 
 HIDDEN = ("/etc/paas-isolate", "/run/dbus", "/run/systemd/sessions", "/run/systemd/users")
-"""The system bus tells everybody who is logged in, and the command lines of every unit (`systemctl status`)."""
-
+"""The system bus shows who is logged in, and the command lines of every unit (`systemctl status`)."""
 
 UNKNOWN = -1
-"""For the owner of files, where that is no uid that an account has: nobody is asked, and they stay whose they are."""
+"""The owner of private files, where the account has no uid for it: files that are there keep their owner."""
 
 
 class PrivateTmpConfig(NamedTuple):
-    """config.yaml's `private:`: where the accounts' own /tmp and /var/tmp lie, and how long a file stays there that
-    nobody uses, in milliseconds."""
+    """config.yaml's `private:`. `tmp` is the directory of the accounts' own /tmp and /var/tmp; files there that were
+    not used for `age` milliseconds are removed."""
 
     tmp: str = "/var/lib/paas-isolate/private"
     age: int = 10 * 86_400_000
 
 
 class View(NamedTuple):
-    """`processes`: of others none are seen, neither in /proc nor in the cgroup tree. `tmp`: the directory of the
-    account's own /tmp and /var/tmp, '' where they are the host's. `shm`: /dev/shm is the account's own. `hide`: what
-    is not seen at all. `owner`: the uid whose `tmp` it is, 0 or UNKNOWN where that is not known."""
+    """What the mount namespace of an account has of its own. `processes`: other accounts' processes are hidden, in
+    /proc and in the cgroup tree. `tmp`: the directory of the account's own /tmp and /var/tmp, '' where they are the
+    host's. `shm`: /dev/shm is the account's own. `hide`: paths that are hidden. `owner`: the uid that owns `tmp`, 0 or
+    UNKNOWN where none is known."""
 
     processes: bool = False
     tmp: str = ""
@@ -36,8 +36,9 @@ class View(NamedTuple):
 
 
 class Views(NamedTuple):
-    """`made` tells the view of each account directory, None where one was made and is not whole any more. `namespaces`
-    has the inodes of those observed, `files` their `tmp`, whole or not. `aging` is what systemd-tmpfiles(8) goes by."""
+    """The views of all accounts, by account directory. Desired and observed: `made`, the views (observed None: it was
+    made and is not intact any more), and `aging`, the lines for tmpfiles.d(5). Observed only: `namespaces`, the inodes
+    of the mount namespaces, and `files`, the `tmp` directories, also of views that are not intact."""
 
     made: Mapping[str, View | None] = MappingProxyType({})
     aging: str = ""
@@ -46,8 +47,8 @@ class Views(NamedTuple):
 
 
 class NamespacePort(Protocol):
-    """The hands that make views. They are in linux/views, which a machine without views never imports.
-    `make` and `remove` answer what went wrong with each, '' where nothing did."""
+    """Makes and removes views. linux/namespaces implements it; a machine without views does not import that.
+    `make` and `remove` return one text for each view: the error, or ''."""
 
     def observe(self) -> Views: ...
 

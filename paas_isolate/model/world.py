@@ -1,4 +1,4 @@
-"""The two worlds that a pass compares: what is observed and what is desired. Both are in the kernel's normal form."""
+"""What a pass compares: the observed and the desired state of the machine. Both are in the kernel's normal form."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,18 +11,17 @@ from paas_isolate.model.run import NO_WISH, DesiredServices, Run
 from paas_isolate.model.view import Views
 
 Knobs = Mapping[str, str]
-"""Knob name -> the text that the kernel prints, without its last newline."""
+"""Knob name -> the text that the kernel prints, without the newline at its end."""
 
 
 class Process(NamedTuple):
-    """A process of a uid of the range. `cgroup` is a path of the tree, or absolute when it is outside.
+    """A process of a customer's uid. `cgroup` is a path of the tree, or absolute when it is outside.
 
-    `start` is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names a process for good.
-    `program` and `command` are read only where they count, the latter where a rule of the account has it; None is one
-    that could not be read in time. `uid`
-    is the real one, and `others` are what it has beside it as effective, saved or file system uid: a set-uid program of
-    another customer's. It is not `settled` where one of them all is nobody's whom we govern: that is root's, on its way
-    to be a customer or back, and never moved.
+    `start` is field 22 of /proc/PID/stat (clock ticks since boot): with the pid it identifies the process for good.
+    `program` and `command` are read only where a rule of the account needs them; `command` is None where the command
+    line could not be read in time. `uid` is the real uid. `others` are its effective, saved and file system uids where
+    they differ, as in another customer's set-uid program. `settled` is False where one of all these uids is not
+    governed: such a process of root's is becoming a customer's, or root's again, and is never moved.
     """
 
     pid: int
@@ -34,7 +33,7 @@ class Process(NamedTuple):
     settled: bool = True
     others: tuple[int, ...] = ()
     login: float = -1.0
-    """For how many seconds it has been there, where an sshd of root has made it for a login; below 0 for others."""
+    """The age in seconds of a process that root's sshd has made for a login; below 0 for all others."""
 
     @property
     def confined(self) -> bool:
@@ -42,7 +41,8 @@ class Process(NamedTuple):
 
 
 class ProcessParent(NamedTuple):
-    """What a process is to its children: its own parent, its effective uid, and what people call it."""
+    """What an ancestor tells of a process: the pid of its own parent, its effective uid, and the name of its
+    program."""
 
     parent: int
     uid: int
@@ -50,18 +50,18 @@ class ProcessParent(NamedTuple):
 
 
 Doors = Mapping[str, str]
-"""Name of a door -> the leaf that it leads to, `closed/DIRECTORY`, or whatever else was found there."""
+"""Name of a door -> its target: a leaf, `closed/DIRECTORY`, `view/DIRECTORY`, or whatever else was found there."""
 
 COMPLETE = ".complete"
-"""Among the doors: all are there, so who has none is no customer."""
+"""A mark beside the doors: all doors are there, so a uid without one is not a customer's."""
 
 
 class ObservedWorld(NamedTuple):
     """What is there now.
 
-    `cgroups` are those of the tree, with their knobs. `processes` are those of customers' uids; how closely each was
-    looked at, Process says. `members` are the pids in each populated leaf, root's too (sshd's monitor sits in its
-    customer's leaf). `runs` are the last runs of services, by leaf.
+    `cgroups` are those of the tree, with their knobs. `processes` are those of customers' uids. `members` are the pids
+    in each populated leaf, root's too: the privileged sshd of a connection is in its customer's leaf. `runs` are the
+    last runs of services, by leaf. Of `network`, `views` and `quotas` the observed fields are set.
     """
 
     cgroups: Mapping[str, Knobs] = MappingProxyType({})
@@ -84,12 +84,13 @@ class ObservedWorld(NamedTuple):
 
 
 class DesiredWorld(NamedTuple):
-    """What should be.
+    """What should be there.
 
-    `moves` are processes that should be elsewhere, with the cgroup where they should be. `unmet` says which limits no
-    knob of this machine can keep, and `late` what could not be looked at in time and stays as it is; both are texts by
-    cgroup. `services` are the programs that should run. `revoked` are cgroups with a uid that is another account's now:
-    what runs there under that uid should end.
+    `moves` are processes that should be in another cgroup, with that one as their `cgroup`. `unmet` says which limits
+    this machine cannot enforce, `late` which processes could not be inspected in time and stay where they are; both are
+    texts by cgroup. `services` are the programs that should run. `revoked` are pairs of a cgroup and a uid that is
+    another account's now: processes of that uid in that cgroup should end. Of `network`, `views` and `quotas` the
+    desired fields are set.
     """
 
     cgroups: Mapping[str, Knobs] = MappingProxyType({})

@@ -1,6 +1,6 @@
-"""The steps: one difference each, as data that says itself in one sentence and knows whose it is.
+"""The steps: each is one difference as data. It has a sentence (str) and an `owner`, the account directory or ''.
 
-A new step is one class in the module of its port, one name here, one rank in changes/order.py, and what its port does.
+A new step needs a class in the module of its port, its name here, a rank in changes/order.py, and code in its port.
 """
 
 from paas_isolate.model.steps.cgroup import (

@@ -1,4 +1,4 @@
-"""What all steps have in common: two are the same when they are of one kind and hold the same."""
+"""What all steps have in common: two are equal when they have the same class and the same fields."""
 
 from typing import Any, TypeVar
 
@@ -6,9 +6,9 @@ Kind = TypeVar("Kind", bound=type[Any])
 
 
 def step(kind: Kind) -> Kind:
-    """Make a named tuple a step: tuples are equal when what they hold is, whatever they are called.
+    """Class decorator: make a named tuple a step. Plain named tuples of two classes are equal when their fields are.
 
-    Steps are named tuples and no dataclasses, whose import takes a tenth of a run that finds nothing to do.
+    Steps are not dataclasses: that import takes a tenth of the time of a run with nothing to do.
     """
     setattr(kind, "__eq__", _is_same)  # noqa: B010  (mypy refuses an assignment)
     setattr(kind, "__ne__", _differs)  # noqa: B010

@@ -1,4 +1,4 @@
-"""Steps in the tree of cgroups, and with the processes there."""
+"""Steps for the cgroups of the tree and their processes."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from paas_isolate.model.world import Process
 
 @step
 class CreateCgroup(NamedTuple):
-    """mkdir of one cgroup."""
+    """Make one cgroup."""
 
     path: str
     mode: int = 0o755
@@ -24,7 +24,7 @@ class CreateCgroup(NamedTuple):
 
 @step
 class EnableControllers(NamedTuple):
-    """Hand controllers down to the children of a cgroup."""
+    """Enable controllers for the children of a cgroup (cgroup.subtree_control)."""
 
     path: str
     controllers: tuple[str, ...]
@@ -57,9 +57,9 @@ class SetKnob(NamedTuple):
 
 @step
 class LowerMemory(NamedTuple):
-    """Lower memory.max of a cgroup in which processes live: by reclaim first, never by killing.
+    """Lower memory.max of a cgroup with processes: reclaim the memory first, so that the kernel kills none of them.
 
-    `high` is what memory.high is to be afterwards. Stays pending when the memory cannot be had.
+    `high` is the text of memory.high afterwards. Ends as pending where the memory cannot be reclaimed.
     """
 
     path: str
@@ -77,7 +77,7 @@ class LowerMemory(NamedTuple):
 
 @step
 class MoveProcess(NamedTuple):
-    """Put one process where it belongs; NOWHERE: end it, a login that was refused."""
+    """Move one process to its cgroup. With `to` NOWHERE the process is ended: its login was refused."""
 
     process: Process
     to: str
@@ -95,7 +95,7 @@ class MoveProcess(NamedTuple):
 
 @step
 class EndRevoked(NamedTuple):
-    """End what runs in a cgroup as a uid that is another account's now."""
+    """End the processes of one uid in a cgroup: the uid is another account's now."""
 
     path: str
     uid: int
@@ -110,7 +110,7 @@ class EndRevoked(NamedTuple):
 
 @step
 class RemoveCgroup(NamedTuple):
-    """rmdir of one empty cgroup."""
+    """Remove one empty cgroup."""
 
     path: str
 

@@ -1,4 +1,4 @@
-"""Steps with the doors of logins."""
+"""Steps for the doors of logins."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,8 @@ from paas_isolate.model.steps.base import step
 
 @step
 class SetDoor(NamedTuple):
-    """Let a uid's logins enter a leaf, or none. `was` is where they went before, None where there was no door."""
+    """Make or change a door: `target` is a leaf, a closed door or a view (model/tree.py). `was` is the old target, None
+    where there was no door."""
 
     name: str
     target: str
@@ -29,7 +30,7 @@ class SetDoor(NamedTuple):
 
 @step
 class RemoveDoor(NamedTuple):
-    """Take away the door of a uid that is no customer's any more. `was` is where it led."""
+    """Remove the door of a uid that is no longer a customer's. `was` is its target."""
 
     name: str
     was: str
@@ -44,7 +45,7 @@ class RemoveDoor(NamedTuple):
 
 @step
 class CompleteDoors(NamedTuple):
-    """Say that all doors are there: who has none is no customer, and none of our business."""
+    """Mark that all doors are there: the PAM module then ignores logins of a uid without a door."""
 
     @property
     def owner(self) -> str:

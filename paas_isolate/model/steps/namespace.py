@@ -1,4 +1,4 @@
-"""Steps with the views of accounts (mount namespaces): many of them are carried out at once."""
+"""Steps for the views of accounts (mount namespaces). Their port carries out many at once."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,8 @@ from paas_isolate.model.view import View
 
 @step
 class MakeView(NamedTuple):
-    """Make the view of an account, in the place of the one that is `there`. `was` is None where that is not whole."""
+    """Make the view of an account, and replace the old one where one is `there`. `was` is the old one, None where it is
+    not intact."""
 
     directory: str
     view: View
@@ -21,15 +22,15 @@ class MakeView(NamedTuple):
 
     def __str__(self) -> str:
         if not self.there:
-            return f"make the view of {self.directory}: {_seen(self.view)}"
+            return f"make the view of {self.directory}: {_shown(self.view)}"
         if self.was is None:
-            return f"make the view of {self.directory} again, for it is not whole: {_seen(self.view)}"
-        return f"change the view of {self.directory} to {_seen(self.view)} (was {_seen(self.was)})"
+            return f"make the view of {self.directory} again, for it is not whole: {_shown(self.view)}"
+        return f"change the view of {self.directory} to {_shown(self.view)} (was {_shown(self.was)})"
 
 
 @step
 class RemoveView(NamedTuple):
-    """Take a view away, and the files that were kept for it in `tmp` (they stay while its account does)."""
+    """Remove a view, and its private files in `tmp`; '' while the account exists, which keeps them."""
 
     directory: str
     tmp: str = ""
@@ -44,7 +45,8 @@ class RemoveView(NamedTuple):
 
 @step
 class SetAging(NamedTuple):
-    """Say to systemd-tmpfiles(8) when files in the accounts' own /tmp go."""
+    """Write the rule of tmpfiles.d(5) by which old files in the accounts' own /tmp are removed. `text` '' removes
+    it."""
 
     text: str
 
@@ -58,9 +60,9 @@ class SetAging(NamedTuple):
         )
 
 
-def _seen(view: View) -> str:
-    named = (("processes", view.processes), ("tmp", view.tmp), ("shm", view.shm))
-    own = ", ".join(name for name, is_own in named if is_own) or "nothing"
+def _shown(view: View) -> str:
+    parts = (("processes", view.processes), ("tmp", view.tmp), ("shm", view.shm))
+    own = ", ".join(name for name, is_own in parts if is_own) or "nothing"
     return f"{own} of its own, {', '.join(view.hide)} hidden" if view.hide else f"{own} of its own"
 
 

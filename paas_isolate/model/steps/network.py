@@ -1,4 +1,4 @@
-"""Steps in the network: many of them are carried out at once."""
+"""Steps for the network. Their port carries out many at once."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from paas_isolate.text import abbreviated
 
 @step
 class AddAddress(NamedTuple):
-    """Put a private address of an account where it can be bound and reached."""
+    """Add a private address of an account to the link."""
 
     address: Address
     directory: str
@@ -24,7 +24,7 @@ class AddAddress(NamedTuple):
 
 @step
 class RemoveAddress(NamedTuple):
-    """Take away an address that is nobody's any more."""
+    """Remove an address that is no longer an account's."""
 
     address: Address
 
@@ -38,7 +38,8 @@ class RemoveAddress(NamedTuple):
 
 @step
 class SetRules(NamedTuple):
-    """Make, change or remove the ruleset. `was` is None where there is none that could be changed by element."""
+    """Make, change or remove the ruleset. `was` is None where it must be made anew, for it cannot be changed by
+    element."""
 
     rules: Rules | None
     was: Rules | None
@@ -53,19 +54,20 @@ class SetRules(NamedTuple):
         if self.was is None:
             return f"make the ruleset of the network, for {len(self.rules.owners)} addresses and uids"
         new, old = _pairs(self.rules.without(self.was)), _pairs(self.was.without(self.rules))
-        told = [f"{verb} {abbreviated(sorted(pairs))}" for verb, pairs in (("add", new), ("remove", old)) if pairs]
-        return f"change the ruleset of the network: {', '.join(told)}"
+        parts = [f"{verb} {abbreviated(sorted(pairs))}" for verb, pairs in (("add", new), ("remove", old)) if pairs]
+        return f"change the ruleset of the network: {', '.join(parts)}"
 
 
 @step
 class SetGate(NamedTuple):
-    """Lay, change or remove the gate. `was` is None where there is none that could be changed by element."""
+    """Make, change or remove the gate. `was` is None where it must be made anew, for it cannot be changed by
+    element."""
 
     gate: Gate | None
     was: Gate | None
 
     def __hash__(self) -> int:
-        return hash((self.gate is None, self.was is None))  # homes are a dict, and a run has few of these
+        return hash((self.gate is None, self.was is None))  # `homes` is a dict, without a hash; a run has few of these
 
     @property
     def owner(self) -> str:
@@ -77,17 +79,17 @@ class SetGate(NamedTuple):
         if self.was is None:
             return f"lay the gate, for {len(self.gate.homes)} uids"
         new, old = _facts(self.gate), _facts(self.was)
-        told = [
+        parts = [
             f"{verb} {abbreviated(sorted(facts))}"
             for verb, facts in (("add", new - old), ("remove", old - new))
             if facts
         ]
-        return f"change the gate: {', '.join(told)}"
+        return f"change the gate: {', '.join(parts)}"
 
 
 @step
 class SetNames(NamedTuple):
-    """Write our lines of hosts(5), or take them out."""
+    """Write our lines of hosts(5), or remove them."""
 
     names: tuple[str, ...]
     was: tuple[str, ...]
@@ -100,8 +102,9 @@ class SetNames(NamedTuple):
         if not self.names:
             return "take the names of accounts out of /etc/hosts"
         new, old = set(self.names), set(self.was)
-        told = [f"{verb} {abbreviated(sorted(it))}" for verb, it in (("add", new - old), ("remove", old - new)) if it]
-        return f"change the names in /etc/hosts: {', '.join(told) or 'put them in order'}"
+        pairs = ("add", new - old), ("remove", old - new)
+        parts = [f"{verb} {abbreviated(sorted(lines))}" for verb, lines in pairs if lines]
+        return f"change the names in /etc/hosts: {', '.join(parts) or 'put them in order'}"
 
 
 def _facts(gate: Gate) -> set[str]:
@@ -113,8 +116,8 @@ def _facts(gate: Gate) -> set[str]:
 def _pairs(rules: Rules) -> set[str]:
     grants = {f"{uid} at {address}" for uid, address in rules.owners}
     peers = {f"{uid} to {address}" for uid, address in rules.peers}
-    ports = {f"port {it.port} to {it.address} port {it.to}" for it in rules.published}
-    egress = {f"{it.uid} {', '.join(it.egress)}" for it in rules.egress}
+    ports = {f"port {entry.port} to {entry.address} port {entry.to}" for entry in rules.published}
+    egress = {f"{uid} {', '.join(sentences)}" for uid, sentences in rules.egress}
     return grants | peers | ports | egress | {f"{uid} to all" for uid in rules.frontends}
 
 

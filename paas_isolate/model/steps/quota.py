@@ -8,7 +8,7 @@ from paas_isolate.model.steps.base import step
 
 @step
 class SetQuota(NamedTuple):
-    """Set how much of a file system a user may have, or take the limits away."""
+    """Set the quota of a user on a file system, or lift it. `was` is the quota that is set now."""
 
     row: QuotaKey
     wanted: QuotaSpec
@@ -19,7 +19,7 @@ class SetQuota(NamedTuple):
         return self.wanted.directory
 
     def __str__(self) -> str:
-        whose = f"the quota of uid {self.row.uid} of {self.owner}"
+        quota = f"the quota of uid {self.row.uid} of {self.owner}"
         if self.wanted.quota == UNLIMITED:
-            return f"lift {whose} at {self.wanted.path} (was {self.was})"
-        return f"set {whose} to {self.wanted.quota} (was {self.was})"
+            return f"lift {quota} at {self.wanted.path} (was {self.was})"
+        return f"set {quota} to {self.wanted.quota} (was {self.was})"

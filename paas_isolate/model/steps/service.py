@@ -1,4 +1,4 @@
-"""Steps of services that paas-isolate runs."""
+"""Steps for the services that paas-isolate runs. `path` is the leaf of the service."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from paas_isolate.model.steps.base import step
 
 @step
 class Start(NamedTuple):
-    """Begin the program of a service in its leaf."""
+    """Start the program of a service in its leaf."""
 
     path: str
     launch: Launch
@@ -25,8 +25,8 @@ class Start(NamedTuple):
 
 @step
 class Stop(NamedTuple):
-    """Ask all in the leaf of a service to end. What has not after `timeout` milliseconds is killed. `tidy`: its program
-    has ended already, and what is left in the leaf goes for our own sake; nobody has ordered that."""
+    """Ask all processes in the leaf of a service to end; a later pass kills those that have not after `timeout`
+    milliseconds. `tidy`: the program has ended already, and only the processes that it left behind are asked."""
 
     path: str
     reason: str
@@ -43,8 +43,9 @@ class Stop(NamedTuple):
 
 @step
 class Kill(NamedTuple):
-    """End all in the leaf of a service. `before` is how often that was done already: whoever waits for a file system
-    that does not answer ends when it does (state D, proc_pid_stat(5)), and only the first time is news."""
+    """Kill all processes in the leaf of a service. `before` is how often that was done already: a process that waits
+    for a dead file system (state D, proc_pid_stat(5)) ends only when that answers, and only the first kill is
+    reported."""
 
     path: str
     reason: str
@@ -60,7 +61,7 @@ class Kill(NamedTuple):
 
 @step
 class GiveUp(NamedTuple):
-    """Start a service no more, until it is changed or somebody says so."""
+    """Stop starting a service, until it is changed or a start is ordered."""
 
     path: str
     reason: str
@@ -75,7 +76,7 @@ class GiveUp(NamedTuple):
 
 @step
 class ScheduleJob(NamedTuple):
-    """Note a job that has not run since the machine was booted: it is due from now on."""
+    """Make a record for a job that has none of this boot, or skip a time that it missed: its next time is after now."""
 
     path: str
     digest: str
@@ -90,7 +91,7 @@ class ScheduleJob(NamedTuple):
 
 @step
 class SaveResult(NamedTuple):
-    """Keep the result of a job where it outlives a boot."""
+    """Save the result of a job where it survives a reboot."""
 
     path: str
     result: Result
@@ -105,7 +106,8 @@ class SaveResult(NamedTuple):
 
 @step
 class NotifyFailure(NamedTuple):
-    """Have those told who are to hear that a program failed, where its keeper was killed together with it."""
+    """Report the failure of a program (`on_failure`) whose shim was killed together with it and so did not report
+    it."""
 
     path: str
     launch: Launch
@@ -121,10 +123,9 @@ class NotifyFailure(NamedTuple):
 
 @step
 class ForgetRun(NamedTuple):
-    """Forget what ran in a leaf that is no service's any more. The 1 tells it from a Remove."""
+    """Delete the record of a leaf that is no longer a service's."""
 
     path: str
-    what: int = 1
 
     @property
     def owner(self) -> str:
