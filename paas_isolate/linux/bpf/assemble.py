@@ -1,7 +1,7 @@
-"""A tiny assembler for eBPF, with labels. See Documentation/bpf/standardization/instruction-set.rst of Linux.
+"""A small assembler for eBPF, with labels. See Documentation/bpf/standardization/instruction-set.rst of Linux.
 
-Constants that stand in memory in network order come in by `word()`, so that comparing them with a loaded word is right
-on machines of either byte order.
+Constants that are in network order in memory are made by `word()`, so that they can be compared with a loaded word on
+machines of either byte order.
 """
 
 import struct
@@ -44,12 +44,13 @@ class Alu(IntEnum):
 
 
 def word(content: bytes) -> int:
-    """Four bytes as they stand in memory, as the signed constant that an instruction holds."""
+    """Four bytes, in their order in memory, as the signed constant of an instruction."""
     return int.from_bytes(content, sys.byteorder, signed=True)
 
 
 class Assembly:
-    """A program that grows line by line."""
+    """A program that grows with each call: most methods add one instruction, `constant` and `table` one of double size.
+    Offsets and sizes are in bytes."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[int, int, int, int, int]] = []
@@ -60,6 +61,7 @@ class Assembly:
         self._lines.append((code, to, source, offset, constant))
 
     def label(self, name: str) -> None:
+        """Jumps to this name lead to the next instruction. ValueError where the name is used twice."""
         if name in self._labels:
             raise ValueError(f"label {name} stands twice")
         self._labels[name] = len(self._lines)
@@ -73,7 +75,7 @@ class Assembly:
         self._add(*(family | 8 | kind, to, source) if isinstance(source, Reg) else (family | kind, to, 0, 0, source))
 
     def narrow(self, to: Reg) -> None:
-        """Keep the lower 32 bits."""
+        """Clear the upper 32 bits of a register."""
         self._add(0xBC, to, to)
 
     def load(self, to: Reg, source: Reg, offset: int, size: Size = Size.WORD) -> None:
@@ -88,20 +90,22 @@ class Assembly:
         self._add(0xDB, to, source, offset)
 
     def table(self, to: Reg, descriptor: int) -> None:
-        """The map of a descriptor."""
+        """Load the address of the map with this descriptor (BPF_PSEUDO_MAP_FD)."""
         self._add(0x18, to, 1, 0, descriptor)
         self._add(0)
 
     def constant(self, to: Reg, value: int) -> None:
+        """Load a constant of 64 bits."""
         low, high = struct.unpack("<ii", struct.pack("<Q", value))
         self._add(0x18, to, 0, 0, low)
         self._add(0, 0, 0, 0, high)
 
     def go(self, label: str) -> None:
+        """Jump always."""
         self._jump(0x05, label=label)
 
     def when(self, test: Jump, left: Reg, right: Reg | int, label: str, *, wide: bool = False) -> None:
-        """Jump when it holds for the lower 32 bits, or for all 64."""
+        """Jump when the test is true for the lower 32 bits, or with `wide` for all 64."""
         family = 0x05 if wide else 0x06
         if isinstance(right, Reg):
             self._jump(family | 8 | test, left, right, label=label)
@@ -113,14 +117,18 @@ class Assembly:
         self._add(code, to, source, 0, constant)
 
     def call(self, helper: int) -> None:
+        """Call a function of the kernel: arguments in R1 to R5, the result in R0; R1 to R5 are lost
+        (bpf-helpers(7))."""
         self._add(0x85, constant=helper)
 
     def leave(self, verdict: int | None = None) -> None:
+        """End the program with this result, or with the content of R0."""
         if verdict is not None:
             self.move(Reg.R0, verdict)
         self._add(0x95)
 
     def code(self) -> bytes:
+        """The whole program. KeyError where a jump leads to a label that does not exist."""
         return b"".join(self._line(place, *line) for place, line in enumerate(self._lines))
 
     def _line(self, place: int, code: int, to: int, source: int, offset: int, constant: int) -> bytes:

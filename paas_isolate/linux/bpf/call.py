@@ -1,6 +1,7 @@
-"""bpf(2), by ctypes: maps, programs, links and pins. Sizes and layouts are those of `union bpf_attr` in linux/bpf.h.
+"""bpf(2) by ctypes: maps, programs, links and pins. Sizes and layouts are those of `union bpf_attr` in linux/bpf.h.
 
-Every call raises OSError as the kernel gives it, save what is an outcome ("no such entry"). Descriptors are O_CLOEXEC.
+Every function raises OSError with the kernel's error number, except where its docstring names an outcome for it, and
+HostError on a machine whose system call number is not known. Descriptors are O_CLOEXEC; the caller closes them.
 """
 
 import ctypes
@@ -18,9 +19,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 Buffer: TypeAlias = "ctypes.Array[ctypes.c_char]"
 _LOG = 256 * 1024
 PREALLOC_OFF = 1
-"""BPF_F_NO_PREALLOC: memory only for entries that are there."""
+"""BPF_F_NO_PREALLOC: memory is allocated for each entry when it is added."""
 CLONED = 1 << 9
-"""BPF_F_CLONE: an accepted socket inherits what its listener has."""
+"""BPF_F_CLONE: an accepted socket gets a copy of its listener's storage."""
 
 
 class Command(IntEnum):
@@ -47,7 +48,7 @@ class MapType(IntEnum):
 
 
 class Layout(NamedTuple):
-    """What a map is made of; two of the same layout hold the same things. Sizes in bytes."""
+    """The parameters of a map. Sizes in bytes; `entries` is the most that it holds."""
 
     kind: MapType
     key: int
@@ -57,7 +58,7 @@ class Layout(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A program attached to a cgroup. `cgroup` is 0 when that has been removed."""
+    """A program that is attached to a cgroup: its id, the cgroup's id (0 when that was removed), the attach type."""
 
     program: int
     cgroup: int
@@ -65,11 +66,12 @@ class Link(NamedTuple):
 
 
 def bpf(command: Command, *fields: object, form: str) -> int:
+    """One call with `fields` packed by `form`, as struct(3) of Python says; the kernel's result."""
     return exchange(command, buffer(struct.pack("=" + form, *fields)))
 
 
 def exchange(command: Command, attributes: Buffer) -> int:
-    """The bare call; the kernel may write into the attributes."""
+    """One call with packed attributes, into which the kernel may write; the kernel's result."""
     if _NUMBER is None:
         raise HostError(f"the number of bpf(2) on {platform.machine()} is not known here")
     result: int = _libc.syscall(ctypes.c_long(_NUMBER), int(command), attributes, len(attributes))
@@ -79,8 +81,9 @@ def exchange(command: Command, attributes: Buffer) -> int:
     return result
 
 
-def address(held: Buffer) -> int:
-    return ctypes.addressof(held)
+def address(memory: Buffer) -> int:
+    """For the kernel. The caller keeps the buffer alive until the call is over."""
+    return ctypes.addressof(memory)
 
 
 def buffer(content: bytes) -> Buffer:
@@ -88,21 +91,24 @@ def buffer(content: bytes) -> Buffer:
 
 
 def create_map(name: str, layout: Layout, *, btf: int = 0) -> int:
-    """`btf`: a descriptor whose type 1 is the key and whose type 2 is the value; sk_storage demands it."""
+    """The map's descriptor. `btf` is a descriptor of types, where type 1 is the key and type 2 the value; maps of the
+    type SK_STORAGE need it."""
     types = (btf, 1, 2) if btf else (0, 0, 0)
     return bpf(Command.MAP_CREATE, *layout, 0, 0, name.encode(), 0, *types, form="5I2I16sI3I")
 
 
 def load_btf(content: bytes) -> int:
-    held = buffer(content)
-    return bpf(Command.BTF_LOAD, address(held), 0, len(content), 0, 0, form="2Q3I")
+    """The descriptor of these types (Documentation/bpf/btf.rst)."""
+    memory = buffer(content)
+    return bpf(Command.BTF_LOAD, address(memory), 0, len(content), 0, 0, form="2Q3I")
 
 
 def load_program(name: str, kind: int, attach: int, code: bytes) -> int:
-    """HostError with the verifier's last words where the kernel refuses."""
-    held, licence = buffer(code), buffer(b"GPL\0")
+    """The program's descriptor. `kind` is its bpf_prog_type, `attach` its bpf_attach_type. HostError with the end of
+    the verifier's log where the kernel refuses it."""
+    memory, licence = buffer(code), buffer(b"GPL\0")
     form = "2I2Q2IQ2I16s2I"
-    head = (kind, len(code) // 8, address(held), address(licence))
+    head = (kind, len(code) // 8, address(memory), address(licence))
     tail = (0, 0, name.encode(), 0, attach)
     try:
         return bpf(Command.PROG_LOAD, *head, 0, 0, 0, *tail, form=form)
@@ -111,49 +117,54 @@ def load_program(name: str, kind: int, attach: int, code: bytes) -> int:
     try:
         return bpf(Command.PROG_LOAD, *head, 1, _LOG, address(log), *tail, form=form)
     except OSError as error:
-        said = "\n  ".join(log.value.decode(errors="replace").strip().splitlines()[-12:])
-        raise HostError(f"the kernel refuses the program {name}: {error}", hint=said) from error
+        lines = "\n  ".join(log.value.decode(errors="replace").strip().splitlines()[-12:])
+        raise HostError(f"the kernel refuses the program {name}: {error}", hint=lines) from error
 
 
 def pin(path: str, descriptor: int) -> None:
-    held = buffer(os.fsencode(path) + b"\0")
-    bpf(Command.PIN, address(held), descriptor, 0, form="Q2I")
+    """Give a map or link a name in bpffs, which keeps it alive."""
+    memory = buffer(os.fsencode(path) + b"\0")
+    bpf(Command.PIN, address(memory), descriptor, 0, form="Q2I")
 
 
 def get(path: str) -> int | None:
-    """The object pinned at a path; None when nothing is."""
-    held = buffer(os.fsencode(path) + b"\0")
+    """A descriptor of the object that is pinned at a path; None when there is none."""
+    memory = buffer(os.fsencode(path) + b"\0")
     try:
-        return bpf(Command.GET, address(held), 0, 0, form="Q2I")
+        return bpf(Command.GET, address(memory), 0, 0, form="Q2I")
     except FileNotFoundError:
         return None
 
 
 def link(program: int, cgroup: int, attach: int) -> int:
+    """Attach a program to the cgroup of a directory's descriptor; the link's descriptor (kernel 5.7)."""
     return bpf(Command.LINK_CREATE, program, cgroup, attach, 0, form="4I")
 
 
 def replace(linked: int, program: int) -> None:
-    """One program for another in the same instant (kernel 5.7)."""
+    """Replace the program of a link atomically (kernel 5.7)."""
     bpf(Command.LINK_UPDATE, linked, program, 0, 0, form="4I")
 
 
 def _info(descriptor: int, size: int) -> bytes:
-    room = ctypes.create_string_buffer(size)
-    bpf(Command.INFO, descriptor, size, address(room), form="2IQ")
-    return room.raw
+    memory = ctypes.create_string_buffer(size)
+    bpf(Command.INFO, descriptor, size, address(memory), form="2IQ")
+    return memory.raw
 
 
 def layout_of(descriptor: int) -> Layout:
+    """Of a map (struct bpf_map_info)."""
     kind, _, key, value, entries, flags = struct.unpack_from("=6I", _info(descriptor, 80))
     return Layout(kind, key, value, entries, flags)
 
 
 def link_of(descriptor: int) -> Link:
+    """Of a link to a cgroup (struct bpf_link_info)."""
     program, cgroup, attach = struct.unpack_from("=8xI4xQI", _info(descriptor, 48))
     return Link(program, cgroup, attach)
 
 
 def program_id(descriptor: int) -> int:
+    """Of a program (struct bpf_prog_info)."""
     number: int = struct.unpack_from("=4xI", _info(descriptor, 80))[0]
     return number

@@ -1,4 +1,4 @@
-"""Entries of a BPF map: one by one, and many in one call where the kernel can (5.6)."""
+"""Entries of a BPF map: one by one, or many in one call where the kernel can do that (5.6)."""
 
 import ctypes
 import errno
@@ -10,40 +10,43 @@ from paas_isolate.linux.bpf.call import Command, Layout, address, bpf, buffer, e
 
 _BATCH = 4096
 _ENOTSUPP = 524
-"""What the kernel says of a batch that a kind of map does not have; errno(3) does not know it."""
+"""The kernel's error where a type of map has no batch calls; errno(3) does not know the number."""
 _ELEMENT = "I4x3Q"
 _MANY = "4Q2I2Q"
 
 
 class BpfMap:
-    """A map by its descriptor. Keys and values are bytes of the layout's sizes."""
+    """A map by its descriptor, which the caller keeps open. Keys and values are bytes of the layout's sizes. Methods
+    raise OSError as the kernel gives it."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.layout: Layout = layout_of(descriptor)
 
     def get(self, key: bytes) -> bytes | None:
-        held, room = buffer(key), ctypes.create_string_buffer(self.layout.value)
+        """None when there is no such entry."""
+        wanted, value = buffer(key), ctypes.create_string_buffer(self.layout.value)
         try:
-            bpf(Command.LOOKUP, self.descriptor, address(held), address(room), 0, form=_ELEMENT)
+            bpf(Command.LOOKUP, self.descriptor, address(wanted), address(value), 0, form=_ELEMENT)
         except FileNotFoundError:
             return None
-        return room.raw
+        return value.raw
 
     def put(self, key: bytes, value: bytes) -> None:
-        held, content = buffer(key), buffer(value)
-        bpf(Command.UPDATE, self.descriptor, address(held), address(content), 0, form=_ELEMENT)
+        wanted, content = buffer(key), buffer(value)
+        bpf(Command.UPDATE, self.descriptor, address(wanted), address(content), 0, form=_ELEMENT)
 
     def drop(self, key: bytes) -> bool:
-        """False when it was no longer there."""
-        held = buffer(key)
+        """Delete an entry; False when there was none."""
+        unwanted = buffer(key)
         try:
-            bpf(Command.DELETE, self.descriptor, address(held), 0, 0, form=_ELEMENT)
+            bpf(Command.DELETE, self.descriptor, address(unwanted), 0, 0, form=_ELEMENT)
         except FileNotFoundError:
             return False
         return True
 
     def put_all(self, entries: Mapping[bytes, bytes]) -> None:
+        """Add or replace many entries."""
         if not entries:
             return
         keys, values = buffer(b"".join(entries)), buffer(b"".join(entries.values()))
@@ -57,6 +60,7 @@ class BpfMap:
                 self.put(key, value)
 
     def items(self) -> dict[bytes, bytes]:
+        """All entries."""
         try:
             return dict(self._batches())
         except OSError as error:
@@ -65,18 +69,18 @@ class BpfMap:
         return dict(self._singly())
 
     def _batches(self) -> Iterator[tuple[bytes, bytes]]:
-        mark = ctypes.create_string_buffer(max(self.layout.key, 8))
+        position = ctypes.create_string_buffer(max(self.layout.key, 8))
         keys = ctypes.create_string_buffer(self.layout.key * _BATCH)
         values = ctypes.create_string_buffer(self.layout.value * _BATCH)
-        where, after, more = tuple(map(address, (mark, keys, values))), 0, True
+        addresses, after, more = tuple(map(address, (position, keys, values))), 0, True
         while more:
-            count, more = self._batch(after, *where)
-            after = where[0]
+            count, more = self._batch(after, *addresses)
+            after = addresses[0]
             yield from self._pairs(keys.raw, values.raw, count)
 
-    def _batch(self, after: int, mark: int, keys: int, values: int) -> tuple[int, bool]:
-        """How many the kernel gave, and whether there are more: ENOENT ends the walk, and its last batch counts."""
-        attributes = buffer(struct.pack("=" + _MANY, after, mark, keys, values, _BATCH, self.descriptor, 0, 0))
+    def _batch(self, after: int, position: int, keys: int, values: int) -> tuple[int, bool]:
+        """How many entries the kernel gave, and whether there are more. ENOENT comes with the last batch."""
+        attributes = buffer(struct.pack("=" + _MANY, after, position, keys, values, _BATCH, self.descriptor, 0, 0))
         try:
             exchange(Command.LOOKUP_BATCH, attributes)
         except FileNotFoundError:
@@ -98,10 +102,11 @@ class BpfMap:
             key = following
 
     def _next(self, key: bytes | None) -> bytes | None:
-        room = ctypes.create_string_buffer(self.layout.key)
-        held = buffer(key) if key is not None else None
+        """The key behind this one, or the first; None behind the last."""
+        following = ctypes.create_string_buffer(self.layout.key)
+        known = buffer(key) if key is not None else None
         try:
-            bpf(Command.NEXT_KEY, self.descriptor, address(held) if held else 0, address(room), 0, form=_ELEMENT)
+            bpf(Command.NEXT_KEY, self.descriptor, address(known) if known else 0, address(following), 0, form=_ELEMENT)
         except FileNotFoundError:
             return None
-        return room.raw
+        return following.raw

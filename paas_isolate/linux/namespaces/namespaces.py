@@ -1,4 +1,4 @@
-"""The hands of views: all of a run are made, looked at and taken away by one child each time."""
+"""The port of the views: one child makes, checks or removes all views of a run."""
 
 import errno
 import os
@@ -16,47 +16,55 @@ from paas_isolate.model.view import View, Views
 AGING = "/run/tmpfiles.d/paas-isolate-private.conf"
 
 PATIENCE = 120.0
-"""Seconds: a thousand views take a tenth of it. What takes longer waits for a file system that does not answer."""
+"""Seconds: a thousand views take a tenth of it. Work that takes longer waits for a file system that does not answer."""
 
 _in_child = partial(run_forked, what="views", patience=PATIENCE)
 
 
 class MountNamespaces:
-    """`directory` is RUN/views."""
+    """`directory` is RUN/views; `aging` is the file for systemd-tmpfiles(8) (tmpfiles.d(5)). Methods raise what
+    run_forked does."""
 
     def __init__(self, directory: str, location: TreeLocation, aging: str = AGING) -> None:
-        self._ground = ViewPaths(directory, location)
+        self._paths = ViewPaths(directory, location)
         self._aging = aging
 
     def observe(self) -> Views:
-        if self._broken():
-            return Views(aging=self._aged())
-        found: list[Any] = _in_child(lambda: list(_look(self._ground)))
+        """What is there now. Reads only."""
+        if self._keeper_missing():
+            return Views(aging=self._aging_text())
+        found: list[Any] = _in_child(lambda: list(_observe(self._paths)))
         made = {name: View(*view) if view else None for name, view, _, _ in found}
         namespaces = {name: namespace for name, _, namespace, _ in found if namespace}
-        return Views(made, self._aged(), namespaces, {name: tmp for name, _, _, tmp in found if tmp})
+        return Views(made, self._aging_text(), namespaces, {name: tmp for name, _, _, tmp in found if tmp})
 
     def make(self, views: Iterable[tuple[str, View]]) -> list[str]:
-        asked = list(views)
-        if asked and self._broken():
-            registry.destroy(self._ground.directory)
-            _in_child(lambda: registry.create(self._ground.directory))
-        os.makedirs(self._ground.doors, 0o700, exist_ok=True)
-        wrong: list[str] = _in_child(lambda: list(_make(self._ground, asked))) if asked else []
-        trash.remove(sorted({os.path.dirname(view.tmp) for _, view in asked if view.tmp}))
+        """Make each view, given with the name of its account's directory, in the place of the one before. For each, in
+        order, what went wrong, '' where nothing did."""
+        wanted = list(views)
+        if wanted and self._keeper_missing():
+            registry.destroy(self._paths.directory)
+            _in_child(lambda: registry.create(self._paths.directory))
+        os.makedirs(self._paths.doors, 0o700, exist_ok=True)
+        wrong: list[str] = _in_child(lambda: list(_make(self._paths, wanted))) if wanted else []
+        trash.remove(sorted({os.path.dirname(view.tmp) for _, view in wanted if view.tmp}))
         return wrong
 
     def remove(self, views: Iterable[tuple[str, str]]) -> list[str]:
-        asked = list(views)
-        if not asked:
+        """Remove views with the files of their private /tmp. Each is given as the name of the account's directory and
+        the path of those files ('' for none). For each, in order, what went wrong, '' where nothing did."""
+        unwanted = list(views)
+        if not unwanted:
             return []
-        wrong = _clear([tmp for _, tmp in asked])
-        gone = [name for (name, _), why in zip(asked, wrong, strict=True) if not why]  # who fails is seen again
-        if not self._broken() and not _in_child(lambda: _remove(self._ground, gone)):
-            registry.destroy(self._ground.directory)
+        wrong = _remove_files([tmp for _, tmp in unwanted])
+        # a view whose files stay is kept, so that the next run sees it and tries again
+        gone = [name for (name, _), problem in zip(unwanted, wrong, strict=True) if not problem]
+        if not self._keeper_missing() and not _in_child(lambda: _remove(self._paths, gone)):
+            registry.destroy(self._paths.directory)
         return wrong
 
     def set_aging(self, text: str) -> None:
+        """Replace the file for systemd-tmpfiles(8); '' removes it. OSError where it cannot be written."""
         if not text:
             with suppress(FileNotFoundError):
                 os.unlink(self._aging)
@@ -66,42 +74,44 @@ class MountNamespaces:
             file.write(text)
         os.replace(f"{self._aging}.new", self._aging)
 
-    def _aged(self) -> str:
+    def _aging_text(self) -> str:
         with suppress(OSError), open(self._aging, encoding="utf-8", errors="replace") as file:
             return file.read()
         return ""
 
-    def _broken(self) -> bool:
-        """Whether there is no keeper of ours."""
+    def _keeper_missing(self) -> bool:
         try:
-            os.close(syscalls.open_namespace(f"{self._ground.directory}/{registry.HANDLE}"))
+            os.close(syscalls.open_namespace(f"{self._paths.directory}/{registry.HANDLE}"))
         except OSError:
             return True
         return False
 
 
 class _NamespaceHandles:
-    """To the host and to the keeper, for a child that goes back and forth."""
+    """Those of the host and of the keeper, for a child that changes between them."""
 
-    def __init__(self, ground: ViewPaths) -> None:
+    def __init__(self, paths: ViewPaths) -> None:
         self.host = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self.keeper = syscalls.open_namespace(f"{ground.directory}/{registry.HANDLE}")
+        self.keeper = syscalls.open_namespace(f"{paths.directory}/{registry.HANDLE}")
 
     @contextmanager
-    def among_handles(self) -> Iterator[None]:
+    def in_keeper(self) -> Iterator[None]:
+        """In the keeper for the block, on the host behind it."""
         syscalls.enter(self.keeper)
         yield
         syscalls.enter(self.host)
 
 
-def _look(ground: ViewPaths) -> Iterator[tuple[str, tuple[object, ...] | None, int, str]]:
-    ways = _NamespaceHandles(ground)
-    with ways.among_handles():
-        found = list(registry.records())
-    fit = {name for name, record in found if record and build.fits(name, record, ground)}
-    for name, record in found:
-        syscalls.enter(ways.keeper)
-        whole = record is not None and name in fit and _is_whole(name, record)
+def _observe(paths: ViewPaths) -> Iterator[tuple[str, tuple[object, ...] | None, int, str]]:
+    """Of each view: the account's directory, the view as plain data (None where it is not whole), the inode of its
+    namespace (0 where that is not known), and the path of its private /tmp."""
+    handles = _NamespaceHandles(paths)
+    with handles.in_keeper():
+        records = list(registry.records())
+    fitting = {name for name, record in records if record and build.fits(name, record, paths)}
+    for name, record in records:
+        syscalls.enter(handles.keeper)
+        whole = record is not None and name in fitting and _is_whole(name, record)
         view = record.view if record else View()
         yield name, tuple(view) if whole else None, record.namespace if record else 0, view.tmp
 
@@ -122,39 +132,40 @@ def _is_whole(name: str, record: registry.ViewRecord) -> bool:
         os.close(handle)
 
 
-def _make(ground: ViewPaths, asked: list[tuple[str, View]]) -> Iterator[str]:
+def _make(paths: ViewPaths, wanted: list[tuple[str, View]]) -> Iterator[str]:
     """What went wrong with each, '' where nothing did."""
-    ways = _NamespaceHandles(ground)
-    with ways.among_handles():
+    handles = _NamespaceHandles(paths)
+    with handles.in_keeper():
         registry.prune()
     cpus = os.sched_getaffinity(0)
-    for name, view in asked:
-        yield _tried(partial(_make_one, ways, name, view, ground), cpus)
+    for name, view in wanted:
+        yield _try(partial(_make_one, handles, name, view, paths), cpus)
 
 
-def _make_one(ways: _NamespaceHandles, name: str, view: View, ground: ViewPaths) -> None:
-    syscalls.enter(ways.host)
+def _make_one(handles: _NamespaceHandles, name: str, view: View, paths: ViewPaths) -> None:
+    syscalls.enter(handles.host)
     build.ready(view)
     syscalls.unshare()
-    record = build.build(name, view, ground)
+    record = build.build(name, view, paths)
     handle = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        syscalls.enter(ways.keeper)
+        syscalls.enter(handles.keeper)
         registry.register(name, handle, record)
     finally:
         os.close(handle)
 
 
-def _remove(ground: ViewPaths, names: list[str]) -> int:
-    """How many are left."""
-    with _NamespaceHandles(ground).among_handles():
+def _remove(paths: ViewPaths, names: list[str]) -> int:
+    """Unregister these views; how many are left."""
+    with _NamespaceHandles(paths).in_keeper():
         for name in names:
             registry.unregister(name)
         return len(registry.names())
 
 
-def _tried(work: Callable[[], None], cpus: set[int]) -> str:
-    """It stays on the CPU that was right for the last, and tries the others where it is not."""
+def _try(work: Callable[[], None], cpus: set[int]) -> str:
+    """What went wrong, '' where nothing did. The work begins on the CPU that was right for the last view, and tries the
+    others where that one is wrong (registry.on_some_cpu)."""
     try:
         try:
             work()
@@ -168,9 +179,9 @@ def _tried(work: Callable[[], None], cpus: set[int]) -> str:
     return ""
 
 
-def _clear(files: list[str]) -> list[str]:
-    """The files that were kept for accounts that are gone; what went wrong with each."""
-    wrong = [trash.set_aside(tmp) if tmp else "" for tmp in files]
-    left = trash.remove(sorted({os.path.dirname(tmp) for tmp in files if tmp}))
-    failed = {tmp for tmp in files if left and tmp and trash.left_of(tmp)}
-    return [it or (left if tmp in failed else "") for it, tmp in zip(wrong, files, strict=True)]
+def _remove_files(directories: list[str]) -> list[str]:
+    """Remove the directories of private /tmp of accounts that are gone; what went wrong with each."""
+    wrong = [trash.set_aside(tmp) if tmp else "" for tmp in directories]
+    problem = trash.remove(sorted({os.path.dirname(tmp) for tmp in directories if tmp}))
+    failed = {tmp for tmp in directories if problem and tmp and trash.left_of(tmp)}
+    return [first or (problem if tmp in failed else "") for first, tmp in zip(wrong, directories, strict=True)]

@@ -1,7 +1,7 @@
-"""The keeper: a mount namespace in which the handles of all others are, so that the host's mount table has none.
+"""The keeper: a mount namespace that holds the handles of all views, so that the host's mount table has none of them.
 
-`/NAME` is a link to `/handles/INODE`, the handle of an account's view: replaced in one step for whoever is just coming
-in. `/records/NAME` says what was made.
+In it, `/NAME` is a link to `/handles/INODE`, the handle of an account's view. The link is replaced in one step, so that
+a login finds the old view or the new one. `/records/NAME` says what was made.
 """
 
 import errno
@@ -17,14 +17,15 @@ from paas_isolate.model.view import View
 
 HANDLE = "keeper"
 NOTHING, NO_FILE = "nothing", "no-file"
-"""In RUN/views: what is mounted over what nobody is to see."""
+"""In RUN/views: the empty directory and the empty file that are mounted over hidden paths."""
 
 _FORMAT = "view 2"
 
 
 class ViewRecord(NamedTuple):
-    """`marks` tell what lay at each mounted path when the view was made, `missing` what was to be hidden and was not
-    there, `leaf` the account's cgroup that it shows."""
+    """`namespace` is the inode of the view's namespace. `marks` has what lay at each mounted path when the view was
+    made, `missing` the paths that were to be hidden and did not exist, `shown` the account's cgroup that the view
+    shows."""
 
     view: View
     namespace: int
@@ -34,22 +35,24 @@ class ViewRecord(NamedTuple):
 
 
 def create(directory: str) -> None:
-    """Make the keeper, where there is none."""
+    """Make the keeper where there is none, below `directory` (RUN/views). OSError."""
     os.makedirs(directory, 0o700, exist_ok=True)
     if os.stat(directory).st_dev == os.stat(f"{directory}/..").st_dev:
         syscalls.mount("paas-isolate", directory, "tmpfs", syscalls.SAFE | syscalls.NOEXEC, "mode=0700,size=64k")
-        # the handle of a mount namespace may not be where it would be handed on (mount_namespaces(7))
+        # the handle of a mount namespace cannot be mounted where mounts propagate (mount_namespaces(7))
         syscalls.mount("", directory, flags=syscalls.PRIVATE)
     os.makedirs(f"{directory}/{NOTHING}", 0, exist_ok=True)
     for file, mode in ((NO_FILE, 0), (HANDLE, 0o600)):
         os.close(os.open(f"{directory}/{file}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode))
-    on_some_cpu(lambda: _lay(directory))
+    on_some_cpu(lambda: _make_keeper(directory))
 
 
 def on_some_cpu(work: Callable[[], None]) -> int:
-    """A namespace keeps the handle of a younger one only (mount_namespaces(7)). Linux 6.18 tells that by numbers which
-    each CPU takes from a store of its own (gen_cookie_next): the CPU that the older one was made on has a higher one,
-    and any other may not. The CPU that would do, on which the caller is then; OSError where none would."""
+    """Do the work on a CPU where it succeeds; that CPU, on which the caller runs then. OSError where no CPU will do.
+
+    A namespace can hold only the handle of a younger one (mount_namespaces(7)). Linux 6.18 compares numbers that each
+    CPU takes from a range of its own (gen_cookie_next): on the CPU that made the older namespace the next number is
+    higher; on any other it may be lower, and the mount fails with EINVAL."""
     cpus = sorted(os.sched_getaffinity(0))
     for cpu in cpus:
         os.sched_setaffinity(0, {cpu})
@@ -63,14 +66,14 @@ def on_some_cpu(work: Callable[[], None]) -> int:
     raise AssertionError("a process has a CPU")
 
 
-def _lay(directory: str) -> None:
+def _make_keeper(directory: str) -> None:
     ready, go = os.pipe(), os.pipe()
     child = os.fork()
     if not child:
-        _hollow(directory, ready[1], go)
+        _enter_empty_namespace(directory, ready[1], go)
     os.close(ready[1])
-    with open(ready[0], "rb") as said:
-        wrong = said.read(1) != b"y"
+    with open(ready[0], "rb") as answer:
+        wrong = answer.read(1) != b"y"
     try:
         if not wrong:
             syscalls.bind(f"/proc/{child}/ns/mnt", f"{directory}/{HANDLE}")
@@ -82,8 +85,9 @@ def _lay(directory: str) -> None:
         raise OSError(0, "the keeper of the views cannot be made", directory)
 
 
-def _hollow(directory: str, ready: int, go: tuple[int, int]) -> None:
-    """In a child, in whose namespace no mount of the host is left: it would hold disks that are to be taken out."""
+def _enter_empty_namespace(directory: str, ready: int, go: tuple[int, int]) -> None:
+    """The child: never returns. No mount of the host is left in its namespace, for that would keep disks busy that are
+    to be unmounted."""
     try:
         os.close(go[1])
         syscalls.unshare()
@@ -97,13 +101,13 @@ def _hollow(directory: str, ready: int, go: tuple[int, int]) -> None:
         syscalls.mount("proc", "/proc", "proc", syscalls.SAFE | syscalls.NOEXEC)
         os.write(ready, b"y")
         os.close(ready)
-        os.read(go[0], 1)  # until its handle is kept
+        os.read(go[0], 1)  # until the parent has mounted the handle
     finally:
         os._exit(0)
 
 
 def destroy(directory: str) -> None:
-    """With all that is in it. What is gone already is fine."""
+    """Remove the keeper with all views in it. Parts that are gone already are no error."""
     for path in (f"{directory}/{HANDLE}", directory):
         with suppress(OSError):
             syscalls.unmount(path)
@@ -112,8 +116,8 @@ def destroy(directory: str) -> None:
 
 
 def register(name: str, handle: int, record: ViewRecord) -> None:
-    """Done by who is in the keeper: from now on the name leads to this namespace. The one before ends with its last
-    process."""
+    """Called in the keeper: from now on the name leads to the namespace of this handle. The one before ends with its
+    last process. OSError."""
     before = _linked(name)
     new = f"/handles/{record.namespace}"
     os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -129,6 +133,7 @@ def register(name: str, handle: int, record: ViewRecord) -> None:
 
 
 def unregister(name: str) -> None:
+    """Called in the keeper: forget the view of this name. One that is missing is no error."""
     before = _linked(name)
     for path in (f"/{name}", f"/records/{name}"):
         with suppress(FileNotFoundError):
@@ -138,7 +143,7 @@ def unregister(name: str) -> None:
 
 
 def prune() -> None:
-    """Handles that no name leads to: of a run that was killed between the two."""
+    """Called in the keeper: remove handles that no name leads to, which a killed run has left."""
     linked = {_linked(name) for name in names()}
     for handle in os.listdir("/handles"):
         if int(handle) not in linked:
@@ -146,11 +151,12 @@ def prune() -> None:
 
 
 def names() -> list[str]:
+    """Called in the keeper: the account directories that have a view."""
     return [name for name in os.listdir("/") if os.path.islink(f"/{name}") and name[0] != "."]
 
 
 def records() -> Iterator[tuple[str, ViewRecord | None]]:
-    """What was made; None where that cannot be told."""
+    """Called in the keeper: each name with its record, None where the record cannot be read or is of another view."""
     for name in names():
         yield name, _record(name)
 
@@ -166,7 +172,7 @@ def _record(name: str) -> ViewRecord | None:
 
 def dumped(record: ViewRecord) -> bytes:
     """The record as the file of the view has it."""
-    marks = {path: tuple(found) for path, found in record.marks.items()}
+    marks = {path: tuple(file) for path, file in record.marks.items()}
     shown = tuple(record.shown) if record.shown else None
     return checked.dumps(_FORMAT, (tuple(record.view), record.namespace, marks, record.missing, shown))
 
@@ -175,13 +181,14 @@ def loaded(data: bytes) -> ViewRecord | None:
     """What `dumped` was given; None where the data are damaged or of another version."""
     try:
         view, namespace, marks, missing, shown = checked.loads(_FORMAT, data)
-        known = {path: FileId(*found) for path, found in marks.items()}
-        return ViewRecord(View(*view), namespace, known, missing, FileId(*shown) if shown else None)
+        files = {path: FileId(*file) for path, file in marks.items()}
+        return ViewRecord(View(*view), namespace, files, missing, FileId(*shown) if shown else None)
     except (ValueError, TypeError):
         return None
 
 
 def _linked(name: str) -> int:
+    """The inode of the namespace that a name leads to; 0 where it leads to none."""
     try:
         return int(os.readlink(f"/{name}").rpartition("/")[2])
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Our lines in hosts(5): between two marks. What stands before and behind them is never changed by a byte."""
+"""Our lines in hosts(5), between two marks. What stands before and behind the marks is not changed by a byte."""
 
 import os
 import shutil
@@ -16,7 +16,8 @@ class HostsFile:
         self._path = os.path.realpath(path)
 
     def observe(self) -> tuple[str, ...] | None:
-        """Our lines; None where the marks are not as we set them."""
+        """Our lines without the marks, empty where there are none; None where the marks are damaged. OSError where the
+        file cannot be read."""
         try:
             _, ours, _ = _parts(_content(self._path))
         except ValueError:
@@ -24,17 +25,18 @@ class HostsFile:
         return tuple(ours.decode(errors="replace").splitlines())
 
     def set(self, lines: Sequence[str]) -> None:
-        """The file is replaced whole, with owner, mode and attributes of the old one. HostError where it cannot be."""
-        found = _content(self._path)
+        """Replace our lines; without any the marks go, too. The file is replaced whole, with owner, mode and extended
+        attributes of the old one. HostError where the marks are damaged or the file cannot be replaced."""
+        old = _content(self._path)
         try:
-            before, _, behind = _parts(found)
+            before, _, behind = _parts(old)
         except ValueError as wrong:
             raise HostError(f"{self._path} {wrong}", hint=f"take the line with paas-isolate out of {HOSTS}") from None
         if lines and before and not before.endswith(b"\n"):
             before += b"\n"
         ours = b"".join((BEGIN, *(f"{line}\n".encode() for line in lines), END)) if lines else b""
-        if (whole := before + ours + behind) != found:
-            _replace(self._path, whole)
+        if (new := before + ours + behind) != old:
+            _replace(self._path, new)
 
 
 def _content(path: str) -> bytes:
@@ -46,7 +48,8 @@ def _content(path: str) -> bytes:
 
 
 def _parts(content: bytes) -> tuple[bytes, bytes, bytes]:
-    """What is before our lines, our lines, and what is behind them. ValueError where no such parts are to be seen."""
+    """What stands before our lines, our lines, and what stands behind them. ValueError where the marks are damaged: one
+    is missing, doubled, or in the wrong place."""
     if not content.count(BEGIN) == content.count(END) <= 1:
         raise ValueError("has one of the two marks of paas-isolate, or one of them twice")
     if BEGIN not in content:

@@ -1,8 +1,9 @@
-"""Where the accounts' addresses stand: a dummy link of our own, or lo where the kernel has none.
+"""The accounts' addresses on the host: on a dummy link of our own, or on lo where the kernel has no dummy links.
 
-All carry a protocol number of ours, so that nobody else's are ever seen or touched. IPv4 addresses stand as local
-routes: the kernel walks all addresses of a link for each that comes or goes (inet_insert_ifa), and 20,000 of them take
-it 20 s; so many routes take 0.3. bind(2) of an IPv6 address asks for the address itself, so those are addresses.
+All carry a protocol number of ours, so that no others are read or changed. IPv4 addresses are local routes: for each
+address that is added or removed the kernel walks all addresses of the link (net/ipv4/devinet.c, inet_insert_ifa), which
+takes 20 s for 20,000 addresses; as many routes take 0.3 s. bind(2) of an IPv6 address looks for the address itself, so
+IPv6 addresses are addresses.
 """
 
 import errno
@@ -18,7 +19,7 @@ from paas_isolate.linux.network.rtnetlink import Rtnetlink
 from paas_isolate.model.network import LINK, Address
 
 PROTOCOL = 119
-"""`proto 119` in ip-route(8) and ip-address(8); no program of iproute2's rt_protos has it."""
+"""`proto 119` in ip-route(8) and ip-address(8); iproute2's rt_protos gives the number to no program."""
 
 _NEWLINK, _DELLINK, _SETLINK = 16, 17, 19
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
@@ -42,26 +43,29 @@ class Links:
     """The addresses of accounts in this network namespace."""
 
     def observe(self) -> dict[Address, str]:
-        """Every address of ours with the link that it stands on."""
+        """Every address of ours, with the name of the link that it is on. OSError where netlink refuses."""
         with Rtnetlink() as socket:
             return dict((*_routes(socket), *_addresses(socket)))
 
     def add(self, addresses: Iterable[Address]) -> list[str]:
-        """Put addresses there, and make the link when it is not; what went wrong with each, '' where nothing did.
-        HostError when the link cannot be made."""
-        asked = list(addresses)
+        """Add addresses, and first make the link where it is missing. For each address, in order, what went wrong with
+        it, '' where it is there now. HostError when the link cannot be made."""
+        wanted = list(addresses)
         with Rtnetlink() as socket:
-            index = _ready(socket) if asked else 0
-            ends = socket.ask(_message(_NEWROUTE, _NEWADDR, CREATE | EXCL, each, index) for each in asked)
+            index = _link_index(socket) if wanted else 0
+            ends = socket.ask(_message(_NEWROUTE, _NEWADDR, CREATE | EXCL, address, index) for address in wanted)
         return [_wrong(end, _THERE) for end in ends]
 
     def remove(self, addresses: Iterable[Address]) -> list[str]:
-        """Take addresses away from wherever they stand, like `add`; and the link with the last."""
-        asked = list(addresses)
+        """Remove addresses from whichever link they are on, and the link with the last of ours. For each address, in
+        order, what went wrong with it, '' where it is gone now."""
+        unwanted = list(addresses)
         with Rtnetlink() as socket:
-            standing = dict(_addresses(socket)) if any(":" in each for each in asked) else {}
-            indexes = {link: _index(link) for link in (*standing.values(), "")}
-            ends = socket.ask(_message(_DELROUTE, _DELADDR, 0, it, indexes[standing.get(it, "")]) for it in asked)
+            there = dict(_addresses(socket)) if any(":" in address for address in unwanted) else {}
+            indexes = {link: _index(link) for link in (*there.values(), "")}
+            ends = socket.ask(
+                _message(_DELROUTE, _DELADDR, 0, address, indexes[there.get(address, "")]) for address in unwanted
+            )
         with Rtnetlink() as socket:
             if (index := _index(LINK)) and next(_routes(socket), None) is None:
                 _remove_unless_used(index)
@@ -95,8 +99,8 @@ def _routes(socket: Rtnetlink) -> Iterator[tuple[Address, str]]:
         yield inet_ntop(AF_INET, known[_RTA_DST]), link
 
 
-def _ready(socket: Rtnetlink) -> int:
-    """The index of the link, which exists and is up then."""
+def _link_index(socket: Rtnetlink) -> int:
+    """The index of our link, which is made where it is missing, and set up."""
     if not _index(LINK):
         kind = attribute(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"dummy"))
         body = _LINK.pack(0, 0, 0, 0, 0) + attribute(_IFLA_IFNAME, LINK.encode() + b"\0") + kind
@@ -117,7 +121,7 @@ def _message(route: int, address: int, flags: int, which: Address, index: int) -
 
 
 def _route(packed: bytes, index: int) -> bytes:
-    """`index` 0 means any link: for removal."""
+    """The body of a request about a route. `index` 0 stands for any link, for removal."""
     head = _ROUTE.pack(AF_INET, 8 * len(packed), 0, 0, _TABLE_LOCAL, PROTOCOL, _SCOPE_HOST, _TYPE_LOCAL, 0)
     link = attribute(_RTA_OIF, _INDEX.pack(index)) if index else b""
     return head + attribute(_RTA_DST, packed) + link
@@ -126,7 +130,9 @@ def _route(packed: bytes, index: int) -> bytes:
 def _address(packed: bytes, index: int) -> bytes:
     head = _ADDRESS.pack(AF_INET6, 8 * len(packed), 0, 0, index)
     own = attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
-    flags = attribute(_IFA_FLAGS, _INDEX.pack(_NODAD | _NOPREFIXROUTE))  # nobody else can have it: no need to ask
+    flags = attribute(
+        _IFA_FLAGS, _INDEX.pack(_NODAD | _NOPREFIXROUTE)
+    )  # no duplicate address detection: no other machine has it
     return head + own + flags + attribute(_IFA_PROTO, _OURS)
 
 
@@ -137,5 +143,5 @@ def _index(link: str) -> int:
     return 0
 
 
-def _wrong(end: int, fine: tuple[int, ...]) -> str:
-    return "" if end == 0 or end in fine else os.strerror(end)
+def _wrong(error_number: int, fine: tuple[int, ...]) -> str:
+    return "" if error_number == 0 or error_number in fine else os.strerror(error_number)

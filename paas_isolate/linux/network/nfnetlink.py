@@ -1,4 +1,4 @@
-"""What of nftables is asked of the kernel itself, in one message each way: libnftables lists every element first.
+"""Questions about nftables that the kernel answers in one message; libnftables would list every element first.
 
 See linux/netfilter/nfnetlink.h and linux/netfilter/nf_tables.h.
 """
@@ -19,11 +19,12 @@ _NFGENMSG = struct.Struct("=BBH")  # struct nfgenmsg: family, version, resource
 _GENERATION = 1  # NFTA_GEN_ID
 _TABLE_NAME = 1  # NFTA_TABLE_NAME
 _ours = deque[int](maxlen=64)
-"""Generations that transactions of this process, or of children of it, have made."""
+"""Generations that transactions of this process or of its children have made."""
 
 
 def generation() -> int:
-    """A number that changes with every transaction in this network namespace; 0 where the kernel has no nftables."""
+    """The number of the last transaction in this network namespace, which grows by one with each; 0 where the kernel
+    has no nftables."""
     with suppress(OSError):
         _, body = _ask(_GET_GENERATION)
         return int.from_bytes(dict(attributes(body, _NFGENMSG.size)).get(_GENERATION, b""))
@@ -31,7 +32,8 @@ def generation() -> int:
 
 
 def remember(before: int, transactions: int) -> bool:
-    """Whether what this process has done since, and nothing else, has brought the generation to where it is."""
+    """Note that this process has had so many transactions since the generation `before`. Whether nobody else had one
+    meanwhile; otherwise nothing is noted."""
     if not before or generation() != before + transactions:
         return False
     _ours.extend(range(before + 1, before + transactions + 1))
@@ -39,11 +41,13 @@ def remember(before: int, transactions: int) -> bool:
 
 
 def was_ours(made: int) -> bool:
+    """Whether `remember` has noted the transaction that made this generation."""
     return made in _ours
 
 
 def has_table(table: str) -> bool:
-    """Whether there is a table such as `inet paas_isolate`. OSError where there is no nftables."""
+    """Whether there is a table of this family and name, such as `inet paas_isolate`. OSError where the kernel has no
+    nftables."""
     family, _, name = table.partition(" ")
     kind, _ = _ask(_GET_TABLE, family, attribute(_TABLE_NAME, name.encode() + b"\0"))
     return kind == _NFTABLES | _NEW_TABLE
@@ -52,7 +56,7 @@ def has_table(table: str) -> bool:
 def _ask(verb: int, family: str = "", body: bytes = b"") -> tuple[int, bytes]:
     """Kind and body of the first message of the answer."""
     request = Message(_NFTABLES | verb, netlink.REQUEST, _NFGENMSG.pack(_NFPROTO[family], 0, 0) + body, number=1)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as asking:
-        asking.send(netlink.pack(request))
-        kind, _, _, answer = next(netlink.messages(asking.recv(4096)))
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as netfilter:
+        netfilter.send(netlink.pack(request))
+        kind, _, _, answer = next(netlink.messages(netfilter.recv(4096)))
     return kind, answer

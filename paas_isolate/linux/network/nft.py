@@ -1,4 +1,4 @@
-"""The one door to nftables: libnftables, or the nft command where the library is missing."""
+"""nftables, by libnftables or, where the library is missing, by the nft command. Nothing else of ours runs nft."""
 
 import ctypes
 import json
@@ -14,14 +14,14 @@ from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published
 
 LIBRARY = "libnftables.so.1"
 _JSON, _TERSE = 1 << 4, 1 << 11  # nftables/libnftables.h: NFT_CTX_OUTPUT_…
-_MOVES = ("handle", "packets", "bytes", "elem")
-"""What differs in a listing though nobody changed a rule."""
+_CHANGING = ("handle", "packets", "bytes", "elem")
+"""Keys of a listing whose values change though nobody has changed a rule."""
 _LONG = 4096
-"""Bytes: some hundred elements. A child costs as much as a hundred users looked up."""
+"""Bytes, of some hundred elements: a child costs as much as looking up a hundred users."""
 
 
 class Listing(NamedTuple):
-    """`whole` tells that every chain and rule is as it was made from these pools, by this version."""
+    """`whole`: every chain and rule is as this version makes it from these pools."""
 
     whole: bool
     rules: Rules
@@ -35,56 +35,62 @@ class Nft:
         self._local_ports = _local_ports()
 
     def observe(self) -> Listing | None:
-        """What the table holds; None when there is none."""
+        """What the table holds; None when there is no such table, or nft cannot list it."""
         try:
-            listed = _listing(f"list table {TABLE}")
+            listing = _listing(f"list table {TABLE}")
         except HostError:
             return None
-        rules = _rules(listed)
-        return Listing(_made(listed) == self._forms(listed) and chains(rules).keys() == _chains(listed), rules)
+        rules = _rules(listing)
+        whole = _fingerprints(listing) == self._expected(listing) and chains(rules).keys() == _chains(listing)
+        return Listing(whole, rules)
 
     def install(self, rules: Rules) -> int:
-        """The whole table, in one transaction; what it looks like then is noted in it by another. Their number."""
+        """Replace the whole table in one transaction; a second stores in it the fingerprints of what nft lists then.
+        The number of transactions. HostError with nft's own words."""
         run(replacement(self._pools, rules, self._local_ports))
-        return 1 + self._store_fingerprint(self._forms(_listing(f"list table {TABLE}", terse=True)))
+        return 1 + self._store_fingerprint(self._expected(_listing(f"list table {TABLE}", terse=True)))
 
     def render(self, rules: Rules) -> bytes:
-        """For `lay_spelled`: what `lay` says of these rules, and what the table that stands here notes of itself."""
-        made = _made(_listing(f"list map {TABLE} made"))
-        return zlib.compress((replacement(self._pools, rules, self._local_ports) + _noting(made)).encode(), 1)
+        """Compressed text for `install_rendered`: what `install` says for these rules, and the fingerprints that the
+        table has now, which must hold these rules already. HostError with nft's own words."""
+        stored = _fingerprints(_listing(f"list map {TABLE} made"))
+        return zlib.compress((replacement(self._pools, rules, self._local_ports) + _storing(stored)).encode(), 1)
 
-    def install_rendered(self, spelled: bytes) -> None:
-        """In one transaction, and without a thought."""
-        run(zlib.decompress(spelled).decode())
+    def install_rendered(self, rendered: bytes) -> None:
+        """Replace the whole table by what `render` made, in one transaction. HostError with nft's own words."""
+        run(zlib.decompress(rendered).decode())
 
     def change(self, wanted: Rules, found: Rules) -> int:
-        """By element, in one transaction; by two where an egress is new. Their number."""
+        """Change the table by element, in one transaction; a second stores the fingerprints of new chains of egress.
+        The number of transactions. HostError with nft's own words."""
         text = change(wanted, found)
         if text:
             run(text)
         new = chains(wanted).keys() - chains(found).keys()
-        return bool(text) + self._store_fingerprint({number(name): _chain_form(name) for name in new})
+        return bool(text) + self._store_fingerprint({number(name): _chain_fingerprint(name) for name in new})
 
-    def _store_fingerprint(self, forms: dict[int, int]) -> int:
-        if forms:
-            run(_noting(forms))
-        return bool(forms)
+    def _store_fingerprint(self, fingerprints: dict[int, int]) -> int:
+        if fingerprints:
+            run(_storing(fingerprints))
+        return bool(fingerprints)
 
-    def _forms(self, listed: list[dict[str, Any]]) -> dict[int, int]:
-        """What the map `made` should say: the table's form, and that of each chain of egress."""
-        rest = [it for it in listed if not _of_egress(it)]
-        each = {number(name): number(_form(_in_chain(listed, name))) for name in _chains(listed)}
-        return {number(table(self._pools, self._local_ports)): number(_form(rest))} | each
+    def _expected(self, listing: list[dict[str, Any]]) -> dict[int, int]:
+        """What the map `made` should hold for this listing: the fingerprint of the table without the chains of egress,
+        and that of each of those chains."""
+        rest = [part for part in listing if not _of_egress(part)]
+        of_chains = {number(name): number(_canonical(_in_chain(listing, name))) for name in _chains(listing)}
+        return {number(table(self._pools, self._local_ports)): number(_canonical(rest))} | of_chains
 
     def denied(self) -> dict[int, int]:
-        """Packets that an egress has denied, by uid, since the table was laid; nothing where it is not."""
+        """Packets that an egress has denied since the table was installed, by uid; empty where there is no table."""
         try:
-            listed = _of(_listing(f"list set {TABLE} withheld"), "set")[0].get("elem", [])
+            elements = _of(_listing(f"list set {TABLE} withheld"), "set")[0].get("elem", [])
         except HostError:
             return {}
-        return {it["elem"]["val"]: it["elem"]["counter"]["packets"] for it in listed}
+        return {element["elem"]["val"]: element["elem"]["counter"]["packets"] for element in elements}
 
     def remove(self) -> None:
+        """Remove our table, in one transaction. One that is missing is no error. HostError with nft's own words."""
         run(f"table {TABLE}\ndelete table {TABLE}\n")
 
 
@@ -97,12 +103,14 @@ def _local_ports() -> tuple[int, int]:
     return first, last
 
 
-def _noting(forms: dict[int, int]) -> str:
-    return f"add element {TABLE} made {{ {', '.join(f'{name} : {form}' for name, form in forms.items())} }}\n"
+def _storing(fingerprints: dict[int, int]) -> str:
+    elements = ", ".join(f"{name} : {fingerprint}" for name, fingerprint in fingerprints.items())
+    return f"add element {TABLE} made {{ {elements} }}\n"
 
 
 def run(text: str, *, flags: int = 0) -> str:
-    """What nft says to commands. HostError with its own words when it refuses them: nothing has changed then."""
+    """The output of nft(8) for commands; `flags` are those of nft_ctx_output_set_flags. HostError with nft's own words
+    when it refuses them: nothing has changed then."""
     library = _library()
     if not library:
         return _by_command(text, flags)
@@ -110,9 +118,9 @@ def run(text: str, *, flags: int = 0) -> str:
 
 
 def _without_user_lookup(library: ctypes.CDLL, text: str, flags: int) -> str:
-    """libnftables asks for a user of that name first, also where it reads a number (nftables, src/meta.c,
-    uid_type_parse), and getpwnam(3) reads /etc/passwd from its beginning: of 10,000 users the table took 15 s. In a
-    child that has no users it takes 0.3."""
+    """libnftables looks for a user of that name first, even where it reads a number (nftables, src/meta.c,
+    uid_type_parse), and getpwnam(3) reads /etc/passwd from its beginning: with 10,000 users the table took 15 s. In a
+    child whose name service knows no users it takes 0.3 s."""
 
     def in_child() -> tuple[bool, str]:
         ctypes.CDLL(None).__getattr__("__nss_configure_lookup")(b"passwd", b"files_of_nobody")
@@ -149,21 +157,21 @@ def _by_library(library: ctypes.CDLL, text: str, flags: int) -> str:
         library.nft_ctx_buffer_output(context)
         library.nft_ctx_buffer_error(context)
         wrong = library.nft_run_cmd_from_buffer(context, text.encode())
-        said: bytes = library.nft_ctx_get_output_buffer(context)
+        output: bytes = library.nft_ctx_get_output_buffer(context)
         complaint: bytes = library.nft_ctx_get_error_buffer(context)
     finally:
         library.nft_ctx_free(context)
     if wrong:
         raise _refused(complaint.decode())
-    return said.decode()
+    return output.decode()
 
 
 def _by_command(text: str, flags: int) -> str:
-    words = [word for flag, word in ((_JSON, "-j"), (_TERSE, "-t")) if flags & flag]
-    # with -j what comes from standard input would have to be JSON
-    told = [*words, text] if words else ["-f", "-"]
+    options = [option for flag, option in ((_JSON, "-j"), (_TERSE, "-t")) if flags & flag]
+    # with -j, standard input would have to be JSON
+    arguments = [*options, text] if options else ["-f", "-"]
     try:
-        done = subprocess.run(["nft", *told], input=text, capture_output=True, text=True)
+        done = subprocess.run(["nft", *arguments], input=text, capture_output=True, text=True)
     except FileNotFoundError:
         raise HostError("nftables is not installed", hint="apt-get install nftables") from None
     if done.returncode:
@@ -171,27 +179,29 @@ def _by_command(text: str, flags: int) -> str:
     return done.stdout
 
 
-def _refused(said: str) -> HostError:
-    return HostError(f"nft: {said.strip().partition(chr(10))[0]}")
+def _refused(complaint: str) -> HostError:
+    return HostError(f"nft: {complaint.strip().partition(chr(10))[0]}")
 
 
 def _listing(command: str, *, terse: bool = False) -> list[dict[str, Any]]:
-    said = run(command, flags=_JSON | (_TERSE if terse else 0))
-    listed: list[dict[str, Any]] = json.loads(said)["nftables"]
-    return listed[1:]
+    """The parts of nft's JSON (libnftables-json(5)), without the first, which tells its version."""
+    output = run(command, flags=_JSON | (_TERSE if terse else 0))
+    listing: list[dict[str, Any]] = json.loads(output)["nftables"]
+    return listing[1:]
 
 
-def _of(listed: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [it[kind] for it in listed if kind in it]
+def _of(listing: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [part[kind] for part in listing if kind in part]
 
 
-def _made(listed: list[dict[str, Any]]) -> dict[int, int]:
-    return next((dict(it.get("elem", [])) for it in _of(listed, "map") if it["name"] == "made"), {})
+def _fingerprints(listing: list[dict[str, Any]]) -> dict[int, int]:
+    """What the map `made` holds."""
+    return next((dict(part.get("elem", [])) for part in _of(listing, "map") if part["name"] == "made"), {})
 
 
-def _chains(listed: list[dict[str, Any]]) -> set[str]:
-    """The names of those of egress."""
-    return {it["name"] for it in _of(listed, "chain") if it["name"].startswith(egress.PREFIX)}
+def _chains(listing: list[dict[str, Any]]) -> set[str]:
+    """The names of the chains of egress."""
+    return {chain["name"] for chain in _of(listing, "chain") if chain["name"].startswith(egress.PREFIX)}
 
 
 def _of_egress(part: dict[str, Any]) -> bool:
@@ -199,52 +209,65 @@ def _of_egress(part: dict[str, Any]) -> bool:
     return bool(chain.startswith(egress.PREFIX))
 
 
-def _in_chain(listed: list[dict[str, Any]], chain: str) -> list[dict[str, Any]]:
-    return [it for it in _of(listed, "rule") if it["chain"] == chain]
+def _in_chain(listing: list[dict[str, Any]], chain: str) -> list[dict[str, Any]]:
+    return [rule for rule in _of(listing, "rule") if rule["chain"] == chain]
 
 
-def _chain_form(chain: str) -> int:
-    return number(_form(_in_chain(_listing(f"list chain {TABLE} {chain}", terse=True), chain)))
+def _chain_fingerprint(chain: str) -> int:
+    return number(_canonical(_in_chain(_listing(f"list chain {TABLE} {chain}", terse=True), chain)))
 
 
-def _restrained(listed: list[dict[str, Any]]) -> frozenset[EgressAssignment]:
-    """A chain's sentences are its rules' comments; of a chain that is not named by them nothing is known."""
-    told = {
-        name: tuple(dict.fromkeys([rule.get("comment", "") for rule in _in_chain(listed, name)]))
-        for name in _chains(listed)
+def _egress(listing: list[dict[str, Any]]) -> frozenset[EgressAssignment]:
+    """The comments of a chain's rules are the sentences of the egress. A chain's name is made of them: one whose name
+    does not fit was changed, and is left out."""
+    sentences = {
+        name: tuple(dict.fromkeys([rule.get("comment", "") for rule in _in_chain(listing, name)]))
+        for name in _chains(listing)
     }
-    elements: list[Any] = next((it.get("elem", []) for it in _of(listed, "map") if it["name"] == "egress"), [])
-    ends = [(uid, verdict.get("jump", {}).get("target", "")) for uid, verdict in elements]
+    elements: list[Any] = next((part.get("elem", []) for part in _of(listing, "map") if part["name"] == "egress"), [])
+    chain_of = [(uid, verdict.get("jump", {}).get("target", "")) for uid, verdict in elements]
     return frozenset(
-        [EgressAssignment(uid, told[name]) for uid, name in ends if name == egress.chain(told.get(name, ()))]
+        [
+            EgressAssignment(uid, sentences[name])
+            for uid, name in chain_of
+            if name == egress.chain(sentences.get(name, ()))
+        ]
     )
 
 
-def _rules(listed: list[dict[str, Any]]) -> Rules:
-    sets = {it["name"]: it.get("elem", []) for it in _of(listed, "set")}
+def _rules(listing: list[dict[str, Any]]) -> Rules:
+    sets = {part["name"]: part.get("elem", []) for part in _of(listing, "set")}
 
     def grants(name: str) -> frozenset[Grant]:
         both = sets.get(f"{name}4", []) + sets.get(f"{name}6", [])
         return frozenset([Grant(*element["concat"]) for element in both])
 
     return Rules(
-        grants("owners"), grants("peers"), frozenset(sets.get("frontends", [])), _published(listed), _restrained(listed)
+        owners=grants("owners"),
+        peers=grants("peers"),
+        frontends=frozenset(sets.get("frontends", [])),
+        published=_published(listing),
+        egress=_egress(listing),
     )
 
 
-def _published(listed: list[dict[str, Any]]) -> frozenset[Published]:
-    """TCP and UDP come together: what has lost one of them is no longer as it was made."""
-    led = [it for each in _of(listed, "map") if each["name"].startswith("published") for it in each.get("elem", [])]
-    ends = [(key["concat"], value["concat"]) for key, value in led]
-    both = {kind: {Published(port, *to) for (of, port), to in ends if of == kind} for kind in ("tcp", "udp")}
-    return frozenset(both["tcp"] & both["udp"])
+def _published(listing: list[dict[str, Any]]) -> frozenset[Published]:
+    """Ports that are published for TCP and for UDP: one that has lost either is no longer as it was made."""
+    maps = [part for part in _of(listing, "map") if part["name"].startswith("published")]
+    elements = [(key["concat"], value["concat"]) for part in maps for key, value in part.get("elem", [])]
+    by_protocol = {
+        wanted: {Published(port, *to) for (protocol, port), to in elements if protocol == wanted}
+        for wanted in ("tcp", "udp")
+    }
+    return frozenset(by_protocol["tcp"] & by_protocol["udp"])
 
 
-def _form(listed: list[dict[str, Any]]) -> str:
-    return json.dumps([_still(it) for it in listed], sort_keys=True)
+def _canonical(listing: list[dict[str, Any]]) -> str:
+    """A text that is the same for the same rules, whatever their handles and counters."""
+    return json.dumps([_constant(part) for part in listing], sort_keys=True)
 
 
-def _still(part: Any) -> Any:
+def _constant(part: Any) -> Any:
     if isinstance(part, dict):
-        return {key: _still(value) for key, value in part.items() if key not in _MOVES}
-    return [_still(value) for value in part] if isinstance(part, list) else part
+        return {key: _constant(value) for key, value in part.items() if key not in _CHANGING}
+    return [_constant(value) for value in part] if isinstance(part, list) else part

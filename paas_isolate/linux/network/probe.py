@@ -1,4 +1,4 @@
-"""A process of a customer's uid that does in the network what it is told, and ends with its `with`."""
+"""A process of a customer's uid that serves, connects and binds on request, for the tests of the network."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 NOBODY = 65534
 _PATIENCE = 1.0
-"""Seconds: what is not refused on one machine arrives in far less."""
+"""Seconds: within one machine, what is not refused arrives in far less."""
 
 
 class Probe(NamedTuple):
-    """Where somebody says their uid."""
+    """Where a client connects and sends its uid. `kind` is `tcp` or `udp`."""
 
     address: str
     port: int
@@ -25,12 +25,13 @@ class Probe(NamedTuple):
 
 
 class ProbeProcess:
-    """`leaf`: the cgroup to be in, '' where that is no matter."""
+    """A context manager: the process lives as long as its block. `leaf` is the directory of the cgroup that it enters,
+    '' where it stays in ours. Its methods raise OSError when the process has ended."""
 
     def __init__(self, uid: int, leaf: str = "") -> None:
         self.uid = uid
         self.port = 0
-        """The last that it served at."""
+        """The port that `serve` got last."""
         self._leaf = leaf
 
     def __enter__(self) -> "ProbeProcess":
@@ -40,7 +41,7 @@ class ProbeProcess:
             ours.close()
             _play(theirs, self.uid, self._leaf)
         theirs.close()
-        self._talk = ours.makefile("rw")
+        self._channel = ours.makefile("rw")
         ours.close()
         return self
 
@@ -48,39 +49,40 @@ class ProbeProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with suppress(OSError):
-            self._talk.close()
+            self._channel.close()
         os.waitpid(self._pid, 0)
 
     def serve(self, address: str, kind: str, port: int = 0) -> int:
-        """The port, one that is free where none is named; 0 when it cannot be had."""
+        """Listen at an address; `port` 0 lets the kernel choose one. The port; 0 when it cannot be bound."""
         served: int = self._ask("serve", address, kind, port)
         self.port = served
         return served
 
     def knock(self, knocks: Iterable[Probe]) -> None:
-        self._ask("knock", [list(knock) for knock in knocks])
+        """Send our uid to each of these; what is refused is no error."""
+        self._ask("knock", [list(probe) for probe in knocks])
 
     def heard(self, knock: Probe, expected: Iterable[int] = ()) -> set[int]:
-        """The uids that said theirs there. Waits for those that are expected, a second each at the most: on a busy
-        machine ksoftirqd delivers what was sent after its sender has gone on."""
+        """The uids that clients have sent to a server of ours. Waits for the expected ones, for each one second at the
+        most: on a busy machine ksoftirqd may deliver data only after the sender has gone on."""
         return set(self._ask("heard", list(knock), list(expected)))
 
     def take(self, address: str, kind: str) -> bool:
-        """Whether it can be bound."""
-        took: bool = self._ask("take", address, kind)
-        return took
+        """Whether the address can be bound, with a port of the kernel's choice."""
+        bound: bool = self._ask("take", address, kind)
+        return bound
 
-    def _ask(self, *words: object) -> Any:
-        self._talk.write(json.dumps(words) + "\n")
-        self._talk.flush()
-        answer = self._talk.readline()
+    def _ask(self, *request: object) -> Any:
+        self._channel.write(json.dumps(request) + "\n")
+        self._channel.flush()
+        answer = self._channel.readline()
         if not answer:
             raise OSError(f"the process of uid {self.uid} has ended")
         return json.loads(answer)
 
 
-def _play(talk: socket.socket, uid: int, leaf: str) -> None:
-    """Never comes back."""
+def _play(channel: socket.socket, uid: int, leaf: str) -> None:
+    """The child: never returns."""
     try:
         if leaf:
             with open(f"{leaf}/cgroup.procs", "w") as procs:
@@ -89,26 +91,26 @@ def _play(talk: socket.socket, uid: int, leaf: str) -> None:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(uid, uid, uid)
         part = _Part(uid)
-        with talk.makefile("rw") as lines:
+        with channel.makefile("rw") as lines:
             for line in lines:
-                verb, *words = json.loads(line)
-                lines.write(json.dumps(getattr(part, verb)(*words)) + "\n")
+                method, *arguments = json.loads(line)
+                lines.write(json.dumps(getattr(part, method)(*arguments)) + "\n")
                 lines.flush()
     finally:
         os._exit(0)
 
 
 class _Part:
-    """What the child can do."""
+    """The methods of ProbeProcess as the child carries them out."""
 
     def __init__(self, uid: int) -> None:
-        self._said = str(uid).encode()
+        self._greeting = str(uid).encode()
         self._servers: dict[tuple[str, int, str], socket.socket] = {}
 
     def serve(self, address: str, kind: str, port: int) -> int:
         server = _socket(address, kind)
         try:
-            if kind == "tcp":  # else a connection of an earlier attempt, in TIME_WAIT, keeps a port for a minute
+            if kind == "tcp":  # else a connection of an earlier attempt (TIME_WAIT) holds the port for a minute
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind((address, port))
             if kind == "tcp":
@@ -125,30 +127,30 @@ class _Part:
             with suppress(OSError), _socket(address, kind) as client:
                 client.settimeout(_PATIENCE)
                 client.connect((address, port))
-                client.send(self._said)
+                client.send(self._greeting)
 
     def heard(self, knock: tuple[str, int, str], expected: list[int]) -> list[int]:
         address, port, kind = knock
         server = self._servers.get((address, port, kind))
-        found: set[int] = set()
+        uids: set[int] = set()
         with suppress(BlockingIOError, TimeoutError):
             while server:
-                server.settimeout(0 if found.issuperset(expected) else _PATIENCE)
-                if word := _next(server, kind):
-                    found.add(int(word))
-        return sorted(found)
+                server.settimeout(0 if uids.issuperset(expected) else _PATIENCE)
+                if greeting := _next(server, kind):
+                    uids.add(int(greeting))
+        return sorted(uids)
 
     def take(self, address: str, kind: str) -> bool:
-        with _socket(address, kind) as mine:
+        with _socket(address, kind) as bound:
             try:
-                mine.bind((address, 0))
+                bound.bind((address, 0))
             except OSError:
                 return False
         return True
 
 
 def _next(server: socket.socket, kind: str) -> bytes:
-    """What the next one says; BlockingIOError or TimeoutError when there is none."""
+    """What the next client has sent; BlockingIOError or TimeoutError when there is no client."""
     if kind == "udp":
         return server.recv(99)
     client, _ = server.accept()

@@ -21,7 +21,7 @@ class Rtnetlink:
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-        # a dump of one link alone (Linux 4.20)
+        # so that a dump can be of one link alone (Linux 4.20)
         self._socket.setsockopt(netlink.SOL_NETLINK, netlink.GET_STRICT_CHK, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._number = 0
@@ -63,7 +63,7 @@ class Rtnetlink:
         return list(ends.values())
 
     def _send(self, messages: list[Message]) -> range:
-        """The sequence numbers that they have got."""
+        """Send them in one system call; their sequence numbers."""
         numbers = range(self._number + 1, self._number + 1 + len(messages))
         self._number += len(messages)
         numbered = zip(messages, numbers, strict=True)
@@ -79,7 +79,7 @@ class Rtnetlink:
 
 
 def _error_number(body: bytes) -> int:
-    """Of struct nlmsgerr, where it is negative."""
+    """Of struct nlmsgerr, which has it negated."""
     number: int = struct.unpack_from("=i", body)[0]
     return -number
 

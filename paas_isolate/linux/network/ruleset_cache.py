@@ -71,6 +71,7 @@ def _plain(rows: frozenset[Any]) -> frozenset[tuple[Any, ...]]:
 
 
 def forget(path: str) -> None:
+    """Remove the file, where that is allowed."""
     with suppress(OSError):  # only root may; a file that stays is of a transaction that is over
         os.unlink(path)
 

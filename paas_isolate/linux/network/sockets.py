@@ -1,4 +1,4 @@
-"""On which ports this machine listens itself. See proc_net(5), tcp and udp."""
+"""On which ports this machine and its services listen (proc_net(5): tcp, tcp6, udp, udp6)."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,16 +11,17 @@ from paas_isolate.model.run import Run
 from paas_isolate.model.service_program import Launch
 
 _TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
-"""In which state a socket waits for anybody: TCP_LISTEN, and TCP_CLOSE for one of UDP that is not connected."""
+"""The state of a socket that serves, in hexadecimal: TCP_LISTEN, or TCP_CLOSE for UDP that is not connected
+(include/net/tcp_states.h)."""
 
 
 def listening(ports: frozenset[int], pools: Pools, customers: Callable[[int], bool]) -> frozenset[int]:
-    """Those of the ports on which the machine waits for the world: not on localhost alone, nor on an account's address.
-    A customer who happened upon a port that the kernel handed out takes it from nobody."""
+    """Those of the ports on which the machine itself serves other machines: not on localhost alone, nor on an address
+    of the pools. Sockets of customers do not count: a port that the kernel happened to give them is nobody's."""
     return frozenset(
         socket.port
         for socket in _sockets()
-        if socket.port in ports and not _apart(socket.address, pools) and not customers(socket.uid)
+        if socket.port in ports and not _is_local(socket.address, pools) and not customers(socket.uid)
     )
 
 
@@ -30,44 +31,46 @@ class _Socket(NamedTuple):
     uid: int
 
     def __str__(self) -> str:
-        from socket import AF_INET, AF_INET6, inet_ntop  # as in _astray
+        from socket import AF_INET, AF_INET6, inet_ntop  # imported late for the reason in _listens_elsewhere
 
         family = AF_INET if len(self.address) == 4 else AF_INET6
         return f"{inet_ntop(family, self.address)} port {self.port}"
 
 
 def ready(keep: ManagedServices, runs: Mapping[str, Run]) -> frozenset[str]:
-    """The leaves whose program does what it is for: it lives, and where it is to listen, it does."""
+    """The leaves whose program is ready: it is alive and healthy, was not asked to stop, and listens on the port that
+    it has to listen on, if any."""
     alive = [
         leaf
         for leaf in keep
         if (run := runs.get(leaf)) and run.alive and not run.unhealthy and not run.stop_requested_at
     ]
-    elsewhere = not_listening(keep[leaf].launch for leaf in alive)
-    return frozenset(leaf for leaf in alive if keep[leaf].launch not in elsewhere)
+    not_ready = not_listening(keep[leaf].launch for leaf in alive)
+    return frozenset(leaf for leaf in alive if keep[leaf].launch not in not_ready)
 
 
 def not_listening(launches: Iterable[Launch]) -> dict[Launch, str]:
-    """Which of them do not listen on their port of the account's own address, and where their user does."""
-    asked = [launch for launch in launches if launch.port]
-    sockets = list(_sockets()) if asked else []
-    return {launch: where for launch in asked if (where := _astray(launch, sockets))}
+    """Which of them do not listen on their port of the account's own address, each with a sentence that tells so and
+    where their user does listen."""
+    with_port = [launch for launch in launches if launch.port]
+    sockets = list(_sockets()) if with_port else []
+    return {launch: problem for launch in with_port if (problem := _listens_elsewhere(launch, sockets))}
 
 
-def _astray(launch: Launch, sockets: list[_Socket]) -> str:
+def _listens_elsewhere(launch: Launch, sockets: list[_Socket]) -> str:
     from socket import AF_INET, AF_INET6, inet_pton  # a machine on which no service listens does not pay for it
 
-    own = {_plain(inet_pton(AF_INET6 if ":" in address else AF_INET, address)) for address in launch.addresses}
-    theirs = [socket for socket in sockets if socket.uid == launch.uid]
-    if any(socket.port == launch.port and (not own or _plain(socket.address) in own) for socket in theirs):
+    own = {_unmapped(inet_pton(AF_INET6 if ":" in address else AF_INET, address)) for address in launch.addresses}
+    of_user = [socket for socket in sockets if socket.uid == launch.uid]
+    if any(socket.port == launch.port and (not own or _unmapped(socket.address) in own) for socket in of_user):
         return ""
     expected = f"{launch.addresses[0] if launch.addresses else 'any address'} port {launch.port}"
-    found = ", ".join(sorted(str(it) for it in theirs)[:3])
+    found = ", ".join(sorted(str(socket) for socket in of_user)[:3])
     return f"does not listen on {expected}" + (f"; {launch.user} listens on {found}" if found else "")
 
 
-def _plain(address: bytes) -> bytes:
-    """One of IPv4 told as one of IPv6 is the same."""
+def _unmapped(address: bytes) -> bytes:
+    """The IPv4 address that an IPv6 address maps (::ffff:0:0/96, RFC 4291); any other as it is."""
     return address[12:] if len(address) == 16 and address.startswith(bytes(10) + b"\xff\xff") else address
 
 
@@ -76,22 +79,24 @@ def _sockets() -> Iterator[_Socket]:
         with suppress(OSError), open(f"/proc/net/{table}", encoding="ascii") as lines:
             next(lines)
             for line in lines:
-                _, local, _, found, _, _, _, uid, *_ = line.split(maxsplit=8)
-                if found == state:
+                _, local, _, socket_state, _, _, _, uid, *_ = line.split(maxsplit=8)
+                if socket_state == state:
                     address, _, port = local.partition(":")
                     yield _Socket(int(port, 16), _packed(address), int(uid))
 
 
 def _packed(text: str) -> bytes:
-    """Words of 32 bits in the machine's order, in hexadecimal."""
+    """An address as bytes in network order. The kernel prints words of 32 bits in the machine's order, in
+    hexadecimal."""
     words = bytes.fromhex(text)
     if sys.byteorder == "big":
         return words
     return b"".join(words[i : i + 4][::-1] for i in range(0, len(words), 4))
 
 
-def _apart(address: bytes, pools: Pools) -> bool:
-    address = _plain(address)
+def _is_local(address: bytes, pools: Pools) -> bool:
+    """Whether it is of localhost or of an account: no other machine is served there."""
+    address = _unmapped(address)
     if (len(address) == 4 and address[0] == 127) or address == bytes(15) + b"\1":
         return True
     return pools.has(address)

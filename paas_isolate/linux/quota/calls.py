@@ -22,7 +22,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class DiskQuotas:
-    """Of the file systems that homes lie on: each is asked once whether it keeps any."""
+    """The quotas of the file systems that homes lie on. Whether a file system enforces quotas is asked once."""
 
     def __init__(self) -> None:
         self._refusals: dict[str, str] = {}
@@ -30,17 +30,19 @@ class DiskQuotas:
         self._disks = devices.BlockDevices()
 
     def usage(self, path: str, uid: int) -> QuotaUsage:
-        """HostError where the file system of the path keeps no quotas, with what switches them on."""
+        """What a uid uses of the file system of a path, and its limits. HostError where that keeps no quotas, with a
+        hint how to switch them on; OSError where it cannot be asked."""
         with self._opened(path) as (place, _):
             return _usage(place, uid)
 
     def found(self, path: str, uid: int) -> tuple[FileSystem, QuotaUsage]:
-        """With the file system. HostError as `usage`. Root alone may read every directory."""
+        """The file system of a path, and what `usage` returns and raises."""
         with self._opened(path) as (place, mount):
             return self._system(place, mount), _usage(place, uid)
 
     def set(self, path: str, uid: int, quota: Quota, *, system: str = "") -> None:
-        """HostError where the path lies on another than that `system`."""
+        """Set the limits of a uid, the soft ones equal to the hard ones. HostError as `usage`, and where the path does
+        not lie on the file system of the name `system` ('' for any)."""
         row = (quota.blocks, quota.blocks, 0, quota.files, quota.files, 0, 0, 0, _LIMITS)
         with self._opened(path) as (place, mount):
             if system and self._system(place, mount).name != system:
@@ -49,8 +51,8 @@ class DiskQuotas:
 
     @contextmanager
     def _opened(self, path: str) -> Iterator[tuple[int, mounts.Mount]]:
-        """The file system that a path lies on, where there are quotas. A home itself is not touched: what is mounted
-        there may never answer."""
+        """The root of the file system that a path lies on, opened, where quotas are enforced. The home itself is not
+        opened: a file system that is mounted there may never answer."""
         try:
             mount = self._disks.mount_of(path)
         except HostError as error:
@@ -65,9 +67,9 @@ class DiskQuotas:
     def _check(self, path: str, descriptor: int, mount: mounts.Mount) -> None:
         if mount.device not in self._refusals:
             self._refusals[mount.device] = "" if _enforced(descriptor, mount) else _how_to(path, mount)
-        if why := self._refusals[mount.device]:
-            found, _, mend = why.partition("\n")
-            raise HostError(found, hint=mend)
+        if refusal := self._refusals[mount.device]:
+            message, _, hint = refusal.partition("\n")
+            raise HostError(message, hint=hint)
 
     def _system(self, descriptor: int, mount: mounts.Mount) -> FileSystem:
         if mount.device not in self._systems:
@@ -83,7 +85,7 @@ def _system(descriptor: int, kind: str) -> FileSystem:
 def _usage(descriptor: int, uid: int) -> QuotaUsage:
     try:
         row = _DQBLK.unpack(_call(descriptor, _GETQUOTA, uid, bytes(_DQBLK.size)))
-    except FileNotFoundError:  # XFS has no row of who never had a file or a limit (xfs_qm_dqget)
+    except FileNotFoundError:  # XFS has no row for a uid that never had a file or a limit (xfs_qm_dqget)
         return QuotaUsage(0, 0, Quota())
     return QuotaUsage(row[2], row[5], Quota(row[0], row[3]))
 
@@ -98,11 +100,12 @@ def _enforced(descriptor: int, mount: mounts.Mount) -> bool:
 
 
 def _how_to(home: str, mount: mounts.Mount) -> str:
-    found = f"{home} lies on {mount.kind} at {mount.point}, which keeps no limits of users"
-    return f"{found}\n{'; '.join(_ways(mount))}"
+    """Message and hint, a line each."""
+    message = f"{home} lies on {mount.kind} at {mount.point}, which keeps no limits of users"
+    return f"{message}\n{'; '.join(_commands(mount))}"
 
 
-def _ways(mount: mounts.Mount) -> Iterator[str]:
+def _commands(mount: mounts.Mount) -> Iterator[str]:
     if mount.kind == "ext4":
         yield f"unmounted: tune2fs -O quota {mount.source}"
         yield f"then mount {mount.point} with the option usrquota (/etc/fstab)"

@@ -1,4 +1,4 @@
-"""What tells one file system from another for good: no number of a device, which may be another's after a boot."""
+"""Names of file systems that stay the same from boot to boot, which the numbers of their devices do not."""
 
 import fcntl
 import os
@@ -14,8 +14,9 @@ _GEOMETRY_SIZE, _UUID = 112, slice(64, 80)  # struct xfs_fsop_geom_v1
 
 
 def name(directory: int, kind: str) -> str:
-    """Of that on which an open directory lies; '' where it has none that lasts. It is the UUID's: ext4 tells that with
-    statfs(2) (fs/ext4/super.c), where XFS tells only the device (fs/xfs/xfs_super.c); so that is asked for more."""
+    """The name of the file system that an open directory lies on, made of its UUID; '' for other kinds than ext and
+    XFS. ext4 puts its UUID into f_fsid of statfs(2) (fs/ext4/super.c). XFS puts its device there (fs/xfs/xfs_super.c),
+    so its UUID is asked for by ioctl(2). OSError."""
     if kind in EXT:
         return f"ext {os.fstatvfs(directory).f_fsid:016x}"
     return f"{XFS} {_geometry(directory)[_UUID].hex()}" if kind == XFS else ""
@@ -30,20 +31,20 @@ def _geometry(directory: int) -> bytes:
 
 
 def points(wanted: Collection[str]) -> dict[str, str]:
-    """Where file systems of these names are mounted."""
+    """A mount point of each of these file systems that is mounted, by name."""
     found: dict[str, str] = {}
     mounted = mounts.mounts() if wanted else ()
     table = mounts.MountTable(mounted) if mounted else None
     for mount in mounted:
-        # over a home there may be what never answers: only what can be seen is opened
+        # a mount that another one covers is not opened: the one above may never answer
         if table and (mount.kind == XFS or mount.kind in EXT) and table.of(mount.point) is mount:
             with suppress(OSError):
                 found.setdefault(_name_at(mount), mount.point)
-    return {it: found[it] for it in wanted if it in found}
+    return {name: found[name] for name in wanted if name in found}
 
 
 def _name_at(mount: mounts.Mount) -> str:
-    """'' where another is mounted over it."""
+    """'' where another file system is mounted over this one."""
     directory = os.open(mount.point, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         return name(directory, mount.kind) if _device(directory) == mount.device else ""

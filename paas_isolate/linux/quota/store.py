@@ -1,4 +1,4 @@
-"""The hands of quotas, with a memory: a row of a file system does not tell who has set it."""
+"""The port of the quotas. What we have set is saved, for a row of a file system does not tell who has set it."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,60 +9,65 @@ from paas_isolate.model.quota import UNLIMITED, AppliedQuotaStore, FileSystem, Q
 
 
 class QuotaStore:
-    """What is given is remembered before it is set: of a run that is killed between the two, the memory has a row too
-    many, never one too few."""
+    """A limit is saved before it is set: after a run that was killed in between, `applied` has a row too many, never
+    one too few."""
 
-    def __init__(self, memory: AppliedQuotaStore) -> None:
-        self._memory = memory
+    def __init__(self, applied: AppliedQuotaStore) -> None:
+        self._applied = applied
 
     def observe(self, account: Mapping[int, QuotaSpec]) -> Quotas:
-        """Of those who were sold some, and of those who had some."""
+        """The quotas of the uids in `account`, which are to have some, and of those that were given some before."""
         disk = DiskQuotas()
         allowed: dict[QuotaKey, Quota] = {}
         systems: dict[str, FileSystem] = {}
-        unable: dict[str, str] = {}
-        for uid, it in account.items():
+        unsupported: dict[str, str] = {}
+        for uid, spec in account.items():
             try:
-                system, usage = disk.found(it.path, uid)
-                systems[it.path] = system
+                system, usage = disk.found(spec.path, uid)
+                systems[spec.path] = system
                 allowed[QuotaKey(system.name, uid)] = usage.allowed
             except (OSError, HostError) as error:
-                unable[it.directory] = str(error)
-        given = self._memory.load()
-        points = dict(_points(row for row in given if row not in allowed))
+                unsupported[spec.directory] = str(error)
+        applied = self._applied.load()
+        points = dict(_points(row for row in applied if row not in allowed))
         for row, point in tuple(points.items()):
             try:
                 allowed[row] = disk.found(point, row.uid)[1].allowed
             except (OSError, HostError):
                 del points[row]
-        return Quotas(allowed=allowed, filesystems=systems, unsupported=unable, applied=given, mountpoints=points)
+        return Quotas(
+            allowed=allowed, filesystems=systems, unsupported=unsupported, applied=applied, mountpoints=points
+        )
 
     def set(self, wanted: Mapping[QuotaKey, QuotaSpec]) -> list[str]:
-        """What went wrong with each, '' where nothing did."""
-        before = self._memory.load()
-        given = {row: it.directory for row, it in wanted.items() if it.quota != UNLIMITED}
-        if new := given.keys() - before.keys():
-            self._memory.save({**before, **given})
+        """Set quotas. For each, in order, what went wrong, '' where nothing did. OSError where they cannot be saved."""
+        before = self._applied.load()
+        limited = {row: spec.directory for row, spec in wanted.items() if spec.quota != UNLIMITED}
+        if new := limited.keys() - before.keys():
+            self._applied.save({**before, **limited})
         disk = DiskQuotas()
-        wrong = [_set(disk, row, it) for row, it in wanted.items()]
-        if failed := new & {row for row, why in zip(wanted, wrong, strict=True) if why}:
-            self._memory.save({row: it for row, it in self._memory.load().items() if row not in failed})
+        wrong = [_set(disk, row, spec) for row, spec in wanted.items()]
+        if failed := new & {row for row, problem in zip(wanted, wrong, strict=True) if problem}:
+            applied = self._applied.load()
+            self._applied.save({row: directory for row, directory in applied.items() if row not in failed})
         return wrong
 
     def lift_all(self) -> tuple[int, list[QuotaKey]]:
-        """For who leaves: how many were lifted, and what is given still, for nobody can reach it now."""
+        """Lift all quotas that were ever set, when paas-isolate is removed. How many were lifted, and which are still
+        set, for their file systems cannot be reached now."""
         before = self.observe({})
         self.set({row: QuotaSpec(before.applied[row], point, UNLIMITED) for row, point in before.mountpoints.items()})
         after = self.observe({})
         left = [row for row in after.applied if after.allowed.get(row) != UNLIMITED]
-        self._memory.save({row: after.applied[row] for row in left})
+        self._applied.save({row: after.applied[row] for row in left})
         return len(before.applied) - len(left), left
 
 
 def _points(rows: Iterable[QuotaKey]) -> Iterable[tuple[QuotaKey, str]]:
+    """A mount point of each row's file system, where it is mounted."""
     rows = tuple(rows)
-    found = filesystems.points({row.system for row in rows})
-    return ((row, found[row.system]) for row in rows if row.system in found)
+    points = filesystems.points({row.system for row in rows})
+    return ((row, points[row.system]) for row in rows if row.system in points)
 
 
 def _set(disk: DiskQuotas, row: QuotaKey, wanted: QuotaSpec) -> str:

@@ -1,1 +1,1 @@
-"""Services that paas-isolate runs: started, recorded, their results and logs kept."""
+"""Services that paas-isolate runs: starting them, the records of their runs, the results of jobs, their logs."""

@@ -1,8 +1,8 @@
-"""Starting a program of a customer's, by paas-run: inside its leaf, as its user, with nothing of root's.
+"""Starts a program of a customer's with paas-run: inside its leaf, as its user, with no descriptor or right of root's.
 
-Nothing here waits for the leaf, whose processes may have no CPU time left: paas-run stays outside, and ends as soon as
-the program's keeper is inside. How the program began is in the record of the run, as soon as the keeper has had time to
-say so.
+Nothing here waits for the leaf, whose processes may get no CPU time: paas-run stays outside, and ends as soon as the
+program's keeper process is inside. The keeper writes how the program began into the record of the run, when it gets
+CPU time.
 """
 
 import fcntl
@@ -17,24 +17,29 @@ from paas_isolate.errors import HostError
 from paas_isolate.model.service_program import Launch
 
 LAUNCHERS: tuple[str, ...] = ("/usr/local/sbin/paas-run", "/usr/sbin/paas-run")
-"""Where scripts/install puts it, and where a package of a distribution would."""
+"""Where scripts/install puts paas-run, and where a distribution's package would."""
 
 PATIENCE = 5.0
-"""Seconds: paas-run itself waits for nobody but the name service (nsswitch.conf(5))."""
+"""Seconds that paas-run may take: it waits for nothing but the name service (nsswitch.conf(5))."""
 LEAF_FULL = 1
-"""Its exit status where the leaf has no process left (pids.max); 125 is any other failure of its own."""
+"""The exit status of paas-run where pids.max of the leaf is reached; 125 is any other failure of its own."""
 
 _CLEAR = 10
-"""Descriptors that are handed on lie above those that they become."""
+"""Descriptors that are passed on have at least this number, so that none overwrites another when it gets its final
+one."""
 
 
 class LeafFullError(HostError):
-    """The leaf has as many processes as it may: the customer's own doing, so it counts as a start that failed."""
+    """The leaf has as many processes as it may have. The customer causes that, so it counts as a failed start."""
 
 
 def launch(of: Launch, leaf: int, record: int, views: str, *, ended: str = "") -> None:
-    """Start it; or have those told who are to hear how it `ended`. `leaf` is the directory of its cgroup, `record` what
-    its keeper adds to, `views` the handle of the views' keeper. LeafFullError, HostError when there is no keeper."""
+    """Start the program; with `ended` (how its last run ended) send the notices about that instead. `leaf` is a
+    descriptor of its cgroup's directory, `record` one of the run's record, which its keeper process writes to, `views`
+    the path of the handle under which the accounts' views are.
+
+    LeafFullError where the leaf is full. HostError where paas-run is not installed or fails: no keeper process was
+    started then. OSError where paas-run cannot be executed."""
     program = launcher()
     with ExitStack() as undo:
         request = _clear(_request_file(of, views, ended), undo)
@@ -43,11 +48,11 @@ def launch(of: Launch, leaf: int, record: int, views: str, *, ended: str = "") -
         undo.callback(os.close, here)
         with ExitStack() as handed:
             answer = _clear(there, handed)
-            its = request, answer, answer, _clear(os.dup(leaf), handed), _clear(os.dup(record), handed)
-            actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(its)]
+            inherited = request, answer, answer, _clear(os.dup(leaf), handed), _clear(os.dup(record), handed)
+            actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(inherited)]
             child = os.posix_spawn(program, ["paas-run", f"{of.account}/{of.service}"], {}, file_actions=actions)
         status = _status_of(child)
-        os.set_blocking(here, False)  # the keeper may have it open for long
+        os.set_blocking(here, False)  # the keeper may keep the other end open for long
         with suppress(BlockingIOError):
             complaint = os.read(here, 4096).decode(errors="replace").removeprefix("paas-run: ").strip()
     if status != 0:
@@ -61,7 +66,7 @@ def launcher() -> str:
 
 
 def installed(paths: Sequence[str]) -> str:
-    """The first of these places that a program of ours lies in. HostError where it lies in none."""
+    """The first of these paths that is an executable file. HostError where none is."""
     for path in paths:
         if os.access(path, os.X_OK):
             return path
@@ -80,7 +85,7 @@ def _request_file(of: Launch, views: str, ended: str) -> int:
 
 
 def _request(of: Launch) -> Iterator[str]:
-    """See pam/launchers/request.c."""
+    """The lines of the request, as pam/launchers/request.c reads them."""
     name = of.service if of.number == 1 else f"{of.service}.{of.number}"
     yield from (
         f"user={of.called or of.user}",
@@ -111,7 +116,7 @@ def _request(of: Launch) -> Iterator[str]:
 
 
 def _clear(fd: int, undo: ExitStack) -> int:
-    """The same above those that it may become."""
+    """A duplicate with a number that no final descriptor has; `fd` is closed."""
     high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _CLEAR)
     os.close(fd)
     undo.callback(os.close, high)
@@ -119,7 +124,7 @@ def _clear(fd: int, undo: ExitStack) -> int:
 
 
 def _status_of(child: int) -> int:
-    """Its exit status, below 0 the signal that ended it; it is killed where that takes too long."""
+    """The child's exit status, or the negative number of the signal that ended it. After PATIENCE it is killed."""
     pinned = os.pidfd_open(child)
     try:
         waits = select.poll()

@@ -1,7 +1,7 @@
-"""The end of a file that a customer writes, read with the customer's rights and by no process of theirs.
+"""The end of a log file that a customer writes, read by root with the customer's rights.
 
-A process that is the customer's can be taken over by the customer's others (ptrace(2)), with the terminal, the keys and
-the descriptors that root has given it. What is opened here is opened as the customer, by root.
+A process that runs as the customer can be taken over by the customer's other processes (ptrace(2)), with the terminal,
+the keys and the descriptors that root has given it. So root's own process opens the file, as the customer.
 """
 
 import os
@@ -14,23 +14,24 @@ from typing import BinaryIO
 from paas_isolate.model.account import User
 
 MOST = 16 << 20
-"""Bytes that are read for the last lines: a line may have no end."""
+"""Bytes that are read at most to find the last lines: a line may have no end."""
 
 _BLOCK = 64 << 10
 _AGAIN = 0.5
-"""Seconds until it is looked at again."""
+"""Seconds between two looks at the file."""
 
 
 def last_lines(path: str, user: User, count: int) -> Iterator[bytes]:
-    """The last `count` lines. OSError where the customer cannot read it, or it is no file."""
+    """The last `count` lines, with their newlines; a line above 64 KiB comes in parts. OSError where the customer
+    cannot read the file, or it is no regular file."""
     with _open(path, user) as file:
         file.seek(_begin_of(file, count))
         yield from _lines(file)
 
 
 def follow(path: str, user: User, count: int) -> Iterator[bytes]:
-    """The last `count` lines, and without end what comes: by this name, so that a file which takes its place is
-    followed, too. What is not there yet is waited for."""
+    """The last `count` lines, then what is added, without end. Another file that takes the name is followed, too. A
+    missing file is waited for, and then read whole."""
     while (file := _opened(path, user)) is None:
         count = MOST
         time.sleep(_AGAIN)
@@ -66,7 +67,8 @@ def _open(path: str, user: User) -> BinaryIO:
 
 @contextmanager
 def _rights_of(user: User) -> Iterator[None]:
-    """What this process opens, it opens as they would. The real uid stays root's: they can neither trace nor end it."""
+    """Files that this process opens in the block are opened with the user's rights. The real uid stays root's, so that
+    the user can neither trace nor kill the process."""
     groups = os.getgroups()
     try:
         os.setgroups([])
@@ -80,7 +82,7 @@ def _rights_of(user: User) -> Iterator[None]:
 
 
 def _begin_of(file: BinaryIO, count: int) -> int:
-    """Where the last `count` lines begin."""
+    """The position at which the last `count` lines begin."""
     end = at = os.fstat(file.fileno()).st_size
     if not count or not end:
         return end
@@ -98,6 +100,6 @@ def _begin_of(file: BinaryIO, count: int) -> int:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Until its end, each with its own; a long one comes in parts."""
+    """Up to the end of the file, each with its newline; one above _BLOCK comes in parts."""
     while line := file.readline(_BLOCK):
         yield line

@@ -1,6 +1,7 @@
-"""What is known of services that run, in a directory of root's alone: a record for each leaf, gone with the boot.
+"""The records of runs: a file for each leaf with a service, in a directory of root's that a boot empties.
 
-The first line is ours, JSON; the shim (pam/launchers/shim.c) and we add lines behind it. A new run is a new file.
+We write the first line, in JSON; the shim (pam/launchers/shim.c) and we add lines of words behind it. A new run is a
+new file.
 """
 
 import os
@@ -21,24 +22,26 @@ _MOST = 1 << 16
 _MODE = 0o600
 _TIMES = 999
 _KILLED = re.compile(rb"\nkilled \d{10}\.\d{3} (\d{3})\n")
-"""Always as long, so that it can be written over."""
+"""The line has the same length each time, so that it can be overwritten."""
 
 ENDING = ".ending"
-"""Lies among the records when the machine goes down: nothing is started any more."""
+"""A file among the records: the machine is shutting down, and nothing is started any more."""
 
 
 class RunRecords:
-    """`directory` holds a file `ACCOUNT.LEAF` for each leaf with a program of ours; `views` is
-    the handle by which the accounts' views are entered; `results` what is remembered of jobs."""
+    """`directory` holds a file `ACCOUNT.LEAF` for each leaf in which a program of ours ran; `views` is the path of the
+    handle by which the accounts' views are entered; `results` has the last results of jobs."""
 
     def __init__(self, directory: str, views: str, results: JobResults) -> None:
         self.directory, self.views, self.results = directory, views, results
 
     @property
     def ending(self) -> bool:
+        """Whether the machine is shutting down."""
         return os.path.exists(f"{self.directory}/{ENDING}")
 
     def end(self) -> None:
+        """Note that the machine is shutting down. OSError where that cannot be written."""
         os.makedirs(self.directory, 0o700, exist_ok=True)
         os.close(os.open(f"{self.directory}/{ENDING}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _MODE))
 
@@ -49,14 +52,15 @@ class RunRecords:
         leaves: Collection[str] | None = None,
         broken: dict[str, Trouble] | None = None,
     ) -> dict[str, Run]:
-        """Every run by its leaf, or those of `leaves`. `members` are the processes in each; `starved` counts kills for
-        want of memory, and is asked of programs that have ended. `broken` hears what was raised, by account directory;
-        without it, that is raised here."""
+        """The last run of every leaf with a record, or of those in `leaves`. `members` has the pids in each leaf;
+        `starved` tells how many processes of a leaf the kernel has killed for lack of memory, and is called for
+        programs that have ended. Exceptions are added to `broken` by account directory; without `broken` they are
+        raised."""
         found = {}
         for path in map(path_of, self._names()) if leaves is None else filter(tree.is_leaf, leaves):
             try:
                 if (record := self.read(path)) is not None:
-                    run = _as_it_is(*record, members.get(path, ()), partial(starved, path))
+                    run = _current(*record, members.get(path, ()), partial(starved, path))
                     found[path] = run.by(time.time())
             except Exception as error:
                 if broken is None:
@@ -65,7 +69,7 @@ class RunRecords:
         return found
 
     def read(self, path: str) -> tuple[dict[str, Any], list[list[str]]] | None:
-        """The head of a record and the words of its lines; None where there is none, or none that can be read."""
+        """The head of a record and the words of its lines; None where there is no record, or an unreadable one."""
         try:
             fd = os.open(self._file(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -80,40 +84,42 @@ class RunRecords:
 
     @contextmanager
     def begin(self, path: str, digest: str, starved: int) -> Iterator[tuple[int, list[float]]]:
-        """A new record in the place of the old one: a descriptor to add to it, and the times of the last starts of the
-        same, this one's at the end. A start that was ordered by hand begins the count anew."""
+        """Replace the record of a leaf by one of a new run: a descriptor to add to it, and the times (seconds since the
+        epoch) of the last starts of the same program, this start at the end. A start that was ordered by hand begins
+        the count anew. `starved` is the leaf's count of kills for lack of memory at this moment. OSError."""
         head, lines = self.read(path) or ({}, [])
-        before = _of(head, lines)
+        before = _run_from(head, lines)
         same = before.digest == digest and not before.clean_restart
         counted = before.starts[:-1] if before.end.why_waiting else before.starts
-        begun = [*(counted if same else ()), time.time()][-MANY:]
+        starts = [*(counted if same else ()), time.time()][-MANY:]
         last = _plain(self.results.read(name_of(path)))
         more = {"failures": before.failed_starts if same else 0, "starved": starved, "last": last}
-        with self._new(path, {"digest": digest, "begun": begun, **more}) as fd:
-            yield fd, begun
+        with self._new(path, {"digest": digest, "begun": starts, **more}) as fd:
+            yield fd, starts
 
     def wait(self, path: str, digest: str) -> None:
-        """A record of what has not run since the boot: it is due from now on, and not again in the minute for which it
-        ran before, where the clock has stepped back a little."""
+        """Write a record of a job that has not run since the boot. Its schedule counts from now on; or from the start
+        of its last run, where the clock was set back by up to an hour: it must not run twice for one time. OSError."""
         now, last = time.time(), self.results.read(name_of(path))
         since = max(now, last.started) if last and last.started <= now + HOUR else now
         with self._new(path, {"digest": digest, "since": since, "last": _plain(last)}):
             pass
 
     def remember(self, path: str, result: Result) -> None:
-        """Once: the record says that it was done."""
+        """Save the result of a job, and note in its record that it is saved. OSError."""
         self.results.write(name_of(path), result)
         self.add(path, "remembered")
 
     def add(self, path: str, *words: object) -> None:
-        """A line of ours; nothing where there is no record any more."""
-        line = "\n" + " ".join(map(str, words)) + "\n"  # the keeper's last may be cut, where /run was full
+        """Add a line to a record; nothing is done where the record is gone. OSError."""
+        # begins with a newline, for the keeper's last line may be cut short, where /run was full
+        line = "\n" + " ".join(map(str, words)) + "\n"
         with suppress(FileNotFoundError), self.added(path) as fd:
             os.write(fd, line.encode())
 
     @contextmanager
     def added(self, path: str) -> Iterator[int]:
-        """A descriptor to add to a record. OSError where there is none."""
+        """A descriptor to add to a record. OSError where there is no record."""
         fd = os.open(self._file(path), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             yield fd
@@ -121,11 +127,13 @@ class RunRecords:
             os.close(fd)
 
     def note_failure(self, path: str, kind: str, why: str) -> None:
-        """That nothing was begun: `waiting` for what is not there yet, or `failed` by the customer's own doing."""
-        self.add(path, kind, *" ".join(why.split()).split(), f"{time.time():.3f}")
+        """Note that no program was started, and why. `kind` is `waiting` where the machine lacks something, `failed`
+        where the customer has caused it."""
+        self.add(path, kind, *why.split(), f"{time.time():.3f}")
 
     def note_kill(self, path: str) -> None:
-        """In the place of the last such line: what does not die for days fills no record."""
+        """Note a kill with its count. The line replaces the last of its kind, so that a program that does not die for
+        days does not fill the record."""
         with suppress(FileNotFoundError):
             fd = os.open(self._file(path), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -138,20 +146,21 @@ class RunRecords:
                 os.close(fd)
 
     def order(self, path: str, *, alive: bool) -> None:
-        """Have it start anew where it does not run; with `alive` also where it does."""
+        """Order a start where the program does not run; with `alive` a restart where it does."""
         record = self.read(path)
         if record is None:
             self.wait(path, "")
-        elif not alive and _lives(_of(*record)):
+        elif not alive and _may_be_alive(_run_from(*record)):
             return
         self.add(path, "again")
 
     def names_of(self, path: str) -> list[str]:
-        """The records of a service: of its leaf, and of those of its replicas."""
+        """The names of a service's records: of its leaf and of the leaves of its replicas."""
         name = name_of(path)
-        return [it for it in self._names() if it == name or it.startswith(f"{name}.")] or [name]
+        return [other for other in self._names() if other == name or other.startswith(f"{name}.")] or [name]
 
     def forget(self, path: str) -> None:
+        """Remove the record of a leaf and the saved result of its job. Missing ones are no error."""
         self.results.forget(name_of(path))
         with suppress(FileNotFoundError):
             os.unlink(self._file(path))
@@ -189,6 +198,7 @@ def name_of(path: str) -> str:
 
 
 def path_of(name: str) -> str:
+    """The leaf of a record's name."""
     directory, _, leaf = name.partition(".")
     return tree.leaf(directory, leaf)
 
@@ -198,18 +208,17 @@ def _plain(result: Result | None) -> dict[str, float | None] | None:
 
 
 def _head(text: str) -> dict[str, Any]:
-    """The first line of a record. ValueError when it is not as we write it: a keeper that a customer has taken over can
-    write there."""
-    import json  # a run in which nothing is kept does not pay for it
+    """The first line of a record. ValueError when it is not as we write it: a keeper process that a customer has taken
+    over can write to the record."""
+    import json  # a run without services does not pay for it
 
     try:
         head = json.loads(text)
-        begun, since, starved = head.get("begun", ()), head.get("since", 0.0), head.get("starved", 0)
         return {
             "digest": str(head.get("digest", "")),
-            "since": moment(since),
-            "begun": tuple(map(moment, begun))[-MANY:],
-            "starved": int(starved),
+            "since": moment(head.get("since", 0.0)),
+            "begun": tuple(map(moment, head.get("begun", ())))[-MANY:],
+            "starved": int(head.get("starved", 0)),
             "failures": min(int(head.get("failures", 0)), MANY),
             "last": result_from(head.get("last")),
         }
@@ -217,9 +226,9 @@ def _head(text: str) -> dict[str, Any]:
         raise ValueError(str(error)) from error
 
 
-def _lives(run: Run) -> bool:
-    """Who was killed with its keeper counts as living until its pid is another's: then nothing is lost by a second
-    order. A keeper that has not begun its program yet is about to."""
+def _may_be_alive(run: Run) -> bool:
+    """Whether the program or its keeper process is alive. A keeper that has not started its program yet is about to.
+    Where both were killed the record has no end, so pids are compared with their start times."""
     if run.end != ProgramExit():
         return False
     return (run.pid != 0 and _started(run.pid) == run.start) or (
@@ -227,12 +236,11 @@ def _lives(run: Run) -> bool:
     )
 
 
-def _as_it_is(
-    head: dict[str, Any], lines: list[list[str]], members: tuple[int, ...], starved: Callable[[], int]
-) -> Run:
-    run = _of(head, lines)
+def _current(head: dict[str, Any], lines: list[list[str]], members: tuple[int, ...], starved: Callable[[], int]) -> Run:
+    """The run of a record, compared with the processes that are in its leaf now."""
+    run = _run_from(head, lines)
     alive = run.pid in members and _started(run.pid) == run.start
-    alive = alive or (run.end == ProgramExit() and run.keeper in members)  # which is about to say how it ended
+    alive = alive or (run.end == ProgramExit() and run.keeper in members)  # it is about to write how the program ended
     if run.starts and not alive and run.end == ProgramExit():
         run = run._replace(end=ProgramExit(at=run.starts[-1]))
     if run.end != ProgramExit() and run.end.status is None and run.end.signal in (None, 9):
@@ -240,7 +248,8 @@ def _as_it_is(
     return run._replace(alive=alive and run.end == ProgramExit())
 
 
-def _of(head: dict[str, Any], lines: list[list[str]]) -> Run:
+def _run_from(head: dict[str, Any], lines: list[list[str]]) -> Run:
+    """What the record alone tells. Lines that are not as we and the shim write them are left out."""
     if not head:
         return Run("")
     run = Run(head["digest"], head["since"], head["begun"], failures=head["failures"], last=head["last"])
@@ -286,5 +295,6 @@ def _with(run: Run, words: list[str]) -> Run:
 
 
 def _started(pid: int) -> int | None:
-    found = procfs.identity(pid)
-    return found.start if found and found.alive else None
+    """The start time of a living process, field 22 of proc_pid_stat(5); None where there is none."""
+    identity = procfs.identity(pid)
+    return identity.start if identity and identity.alive else None

@@ -1,4 +1,4 @@
-"""What is remembered of jobs, from one boot to the next: a file for each, in a directory of root's alone."""
+"""The last results of jobs, from one boot to the next: a file for each job, in a directory of root's alone."""
 
 import os
 from contextlib import suppress
@@ -9,17 +9,17 @@ from paas_isolate.model.run import ProgramExit, Result
 _MOST = 1 << 12
 _MODE = 0o600
 _LAST_MOMENT = 1e11
-"""Seconds since the epoch: what is later is no time, and cannot be told as one."""
+"""Seconds since the epoch: a later time is damage, and datetime could not show it."""
 
 
 class JobResults:
-    """`directory` holds a file `ACCOUNT.LEAF` for each job that has ended once; it is made with the first."""
+    """`directory` holds a file `ACCOUNT.LEAF` for each job that has ended once; the first result makes it."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
 
     def read(self, name: str) -> Result | None:
-        """None where there is none, or none that can be read."""
+        """None where there is no result, or an unreadable one."""
         try:
             fd = os.open(f"{self.directory}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -34,8 +34,8 @@ class JobResults:
             os.close(fd)
 
     def write(self, name: str, result: Result) -> None:
-        """Whole or not at all. Not forced to the disk: of a thousand jobs at midnight each would hold the others up,
-        and a power cut takes the results of half a minute at the most."""
+        """Replace the result, whole or not at all. OSError. There is no fsync(2): each of a thousand jobs at midnight
+        would delay the others, and a power cut loses the results of half a minute at the most."""
         import json
 
         os.makedirs(self.directory, 0o700, exist_ok=True)
@@ -48,10 +48,12 @@ class JobResults:
         os.rename(new, f"{self.directory}/{name}")
 
     def forget(self, name: str) -> None:
+        """Remove the result. A missing one is no error."""
         with suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(f"{self.directory}/{name}")
 
     def names(self) -> list[str]:
+        """`ACCOUNT.LEAF` of all jobs with a result."""
         try:
             return [name for name in os.listdir(self.directory) if name[0] != "."]
         except OSError:
@@ -59,7 +61,7 @@ class JobResults:
 
 
 def result_from(plain: Any) -> Result | None:
-    """What Result.plain() has made; None for anything else."""
+    """The Result of which `plain` was made by Result.plain(); None for anything else."""
     try:
         status, number = plain["status"], plain["signal"]
         end = ProgramExit(
@@ -73,8 +75,8 @@ def result_from(plain: Any) -> Result | None:
         return None
 
 
-def moment(told: str | float) -> float:
-    """Seconds since the epoch. ValueError for what is none."""
-    if not 0 <= (at := float(told)) <= _LAST_MOMENT:
-        raise ValueError(f"no time: {told}")
+def moment(value: str | float) -> float:
+    """A time in seconds since the epoch. ValueError where the value is not one."""
+    if not 0 <= (at := float(value)) <= _LAST_MOMENT:
+        raise ValueError(f"no time: {value}")
     return at

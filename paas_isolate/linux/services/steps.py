@@ -1,4 +1,4 @@
-"""The hand for services that paas-isolate runs: beginning, asking to end, killing, and noting each in the record."""
+"""Carries out steps of services: starting, asking to stop, killing, with a note of each in the run's record."""
 
 import time
 from collections.abc import Collection, Mapping
@@ -25,19 +25,20 @@ from paas_isolate.model.steps.service import (
 
 
 def apply_service_step(cgroups: CgroupTree, records: RunRecords, step: ServiceStep) -> None:
-    """Carry out one step. OSError, HostError."""
+    """Carry out one step. OSError where the record or the cgroup cannot be used; HostError where a program cannot be
+    started (LeafFullError where its leaf is full)."""
     match step:
         case Start(path, begin):
             starved = oom_kills(cgroups, path)
-            with records.begin(path, begin.digest, starved) as (record, begun):
-                last = len(begun) == MANY and begun[-1] - begun[0] < PERIOD
+            with records.begin(path, begin.digest, starved) as (record, starts):
+                last = len(starts) == MANY and starts[-1] - starts[0] < PERIOD
                 _start(cgroups, records, path, begin._replace(last_try=last), record)
-        case Stop(path, because, timeout, tidy):
-            if records.read(path) is None:  # lost, or never ours: what has no record would be asked for ever
+        case Stop(path, reason, timeout, tidy):
+            if records.read(path) is None:  # without a record, which may be lost, it would be asked again for ever
                 records.wait(path, "")
             now = time.time()
             word = "tidied" if tidy else "asked"
-            records.add(path, word, f"{now:.3f}", f"{now + timeout / 1000:.3f}", because)
+            records.add(path, word, f"{now:.3f}", f"{now + timeout / 1000:.3f}", reason)
             for pid in cgroups.pids(path):
                 pidfd.request_stop(pid)
         case Kill(path):
@@ -58,7 +59,7 @@ def apply_service_step(cgroups: CgroupTree, records: RunRecords, step: ServiceSt
 
 
 def _start(cgroups: CgroupTree, records: RunRecords, path: str, begin: Launch, record: int) -> None:
-    """Notes in the record of the run why there is none, where there is none: OSError, HostError."""
+    """Start the program. Where that fails, the record tells why, and OSError or HostError is raised again."""
     try:
         with cgroups.directory(path) as leaf:
             launch(begin, leaf, record, records.views)
@@ -77,13 +78,14 @@ def runs(
     leaves: Collection[str] | None = None,
     broken: dict[str, Trouble] | None = None,
 ) -> dict[str, Run]:
-    """What ran last in each leaf, or in these, as its record and the kernel tell it. `broken` hears what was raised
-    meanwhile, by account directory; without it, that is raised here."""
+    """The last run of each leaf, or of those in `leaves`, by its record and the kernel. `members` has the pids in each
+    leaf. Exceptions are added to `broken` by account directory; without `broken` they are raised."""
     return records.observe(members, partial(oom_kills, cgroups), leaves, broken)
 
 
 def oom_kills(cgroups: CgroupTree, path: str) -> int:
-    """How many processes of a leaf the kernel has killed for want of memory (cgroup-v2.rst, memory.events)."""
+    """How many processes of a leaf the kernel has killed for lack of memory (cgroup-v2.rst, memory.events: oom_kill); 0
+    where that cannot be read."""
     for line in (cgroups.read(path, "memory.events") or "").splitlines():
         name, _, number = line.partition(" ")
         if name == "oom_kill":

@@ -1,8 +1,8 @@
-"""bind: on one's own addresses only; localhost and the wildcard mean those.
+"""bind: a customer binds to their own addresses only; localhost and the wildcard become those.
 
-The wildcard with port 0 stays: it is what clients of the world do, and what is sent from it must carry the machine's
-address. With a port it becomes the own address for UDP as for TCP: two customers may both hold 0.0.0.0:5353, and what
-such a socket sends to the world has a source of the pool, which the ruleset masquerades.
+The wildcard with port 0 is left as it is: clients bind so, and their packets must carry the machine's address. With a
+port it becomes the own address, for UDP as for TCP: two customers can both bind 0.0.0.0:5353. Packets that such a
+socket sends to other machines have a source address of the pool, which the ruleset masquerades.
 """
 
 import sys
@@ -57,7 +57,7 @@ def bind6(terms: Terms) -> bytes:
 
 
 def _claim4(program: Program, place: int) -> None:
-    """R9 is the address, at `place` of the context."""
+    """R9 is the address, which lies at `place` of the context."""
     program.in_pool4(R9, "pool")
     program.homeless("pass")
     program.when(Jump.EQUAL, R9, 0, "wildcard")
@@ -108,7 +108,8 @@ def _own6(program: Program) -> None:
 
 
 def _wildcard6(program: Program) -> None:
-    """`::` is heard by IPv4 clients too, so it becomes the mapped IPv4 address, unless the socket wants IPv6 only."""
+    """A server on `::` serves IPv4 clients too, so `::` becomes the mapped IPv4 address; where the socket is
+    IPV6_V6ONLY, it becomes the own IPv6 address."""
     program.label("wildcard6")
     program.homeless("pass")
     program.load(R1, R6, Context.PORT)
@@ -124,8 +125,8 @@ def _wildcard6(program: Program) -> None:
 
 
 def _only6(program: Program, label: str) -> None:
-    """Jump for a socket of IPv6 only. No helper answers that, so it is read where sock_common has had it since 4.4:
-    in the byte behind family and state (include/net/sock.h, skc_ipv6only)."""
+    """Jump where the socket is IPV6_V6ONLY. No helper tells that, so it is read from struct sock_common, which has had
+    it in the byte behind family and state since 4.4 (include/net/sock.h, skc_ipv6only)."""
     program.load(R9, R6, Context.SOCKET, Size.DOUBLE)
     for helper in (Helper.AS_TCP6, Helper.AS_UDP6):
         program.move(R1, R9)
@@ -138,7 +139,7 @@ def _only6(program: Program, label: str) -> None:
 
 
 def _plain(program: Program) -> None:
-    """What is bound as it was asked for has nothing to be remembered, though an attempt before may have."""
+    """The address is bound as it was asked for: nothing is noted, and a note of an earlier attempt is removed."""
     program.label("plain")
     _forget(program, "pass")
     program.leave(PASS)

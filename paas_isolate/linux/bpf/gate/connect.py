@@ -1,8 +1,8 @@
-"""connect and sendto: to an address of the pool by a grant only; to localhost, one's own server where there is one.
+"""connect and sendto: to an address of the pool by a grant only; to localhost goes to the own server, if there is one.
 
-"Own server" is a socket bound to exactly the own address: the kernel's look-up also finds the machine's wildcard
-listeners, and `user@localhost` of its database must stay what it is. Such a connection comes from 127.0.0.1, so that
-the server can tell its own localhost from a front end, which comes from the address itself.
+The own server is a socket bound to exactly the own address. The kernel's look-up also finds wildcard listeners of the
+machine; these do not count, and `user@localhost` of the machine's database means what it always meant. A connection to
+the own server comes from 127.0.0.1, so that the server can tell it from a front end, which comes from the own address.
 """
 
 from paas_isolate.linux.bpf.assemble import Jump, Size
@@ -73,7 +73,7 @@ def send4(terms: Terms) -> bytes:
 
 
 def connect6(terms: Terms) -> bytes:
-    """A server on `::` stands on the mapped IPv4 address: ::1 finds that too."""
+    """A server that asked for `::` is bound to the mapped IPv4 address: a connection to ::1 finds it, too."""
     program = Program(terms)
     program.begin()
     _reach6(program)
@@ -104,7 +104,7 @@ def connect6(terms: Terms) -> bytes:
 
 
 def send6(terms: Terms) -> bytes:
-    """Mapped addresses never come here: the kernel gives them to send4."""
+    """Mapped addresses do not come here: the kernel calls send4 for them."""
     program = Program(terms)
     program.begin()
     program.in_pool6(Context.SOURCE6, "from pool")
@@ -125,7 +125,8 @@ def send6(terms: Terms) -> bytes:
 
 
 def _source4(program: Program) -> None:
-    """IP_PKTINFO lets a sender name any address of the machine as the source."""
+    """With IP_PKTINFO a sender may name any address of the machine as the source: of the pool only the own one
+    passes."""
     program.load(R9, R6, Context.SOURCE4)
     program.in_pool4(R9, "from pool")
     program.go("not spoofed")
@@ -136,7 +137,8 @@ def _source4(program: Program) -> None:
 
 
 def _reach4(program: Program) -> None:
-    """R9 is the address. 0.0.0.0 is localhost for connect. Falls through to nowhere: `found4` is the caller's."""
+    """R9 is the address. 0.0.0.0 is localhost for connect. Every way ends with a jump; the caller adds the label
+    `found4`, for an own server."""
     program.in_pool4(R9, "pool4")
     program.homeless("pass")
     program.flagged(Flag.SHARED, "pass")
@@ -160,7 +162,7 @@ def _reach4(program: Program) -> None:
 
 
 def _reach6(program: Program) -> None:
-    """Falls through for localhost."""
+    """Goes on behind this code for localhost; jumps for every other address."""
     program.sort6(mapped="mapped", wildcard="local6", localhost="local6")
     program.in_pool6(Context.ADDRESS6, "pool6")
     program.go("pass")
@@ -179,7 +181,7 @@ def _reach6(program: Program) -> None:
 
 
 def _granted(program: Program, family: str) -> None:
-    """The key is on the stack."""
+    """Jumps to `pass` for a front end and for a peer whose grant is the key on the stack, else to `refuse`."""
     program.when(Jump.EQUAL, R7, 0, f"ask{family}", wide=True)
     program.flagged(Flag.FRONTEND, "pass")
     program.label(f"ask{family}")
@@ -189,7 +191,7 @@ def _granted(program: Program, family: str) -> None:
 
 
 def _remember4(program: Program, asked: tuple[int, ...] = ()) -> None:
-    """R9 is what was asked for, unless it was an IPv6 address."""
+    """Note what was asked for: the IPv6 address `asked`, or the IPv4 address in R9."""
     unnamed = f"unnamed4 {len(asked)}"
     program.storage(unnamed, create=True)
     program.note(Asked.CONNECT)
@@ -217,7 +219,7 @@ def _sockaddr6(program: Program, words: tuple[int, ...]) -> None:
 
 
 def _from_here(program: Program, size: int) -> None:
-    """A socket that is bound already keeps its source: the error is no matter."""
+    """Bind to the address on the stack. Its error is ignored: a socket that is bound already keeps its source."""
     program.move(R1, R6)
     program.point(R2, SCRATCH)
     program.move(R3, size)

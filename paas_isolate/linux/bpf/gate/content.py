@@ -1,4 +1,4 @@
-"""What the gate's tables hold, as bytes and as values. A home is also where a front end is noted."""
+"""The entries of the gate's maps as bytes, and the Gate that they stand for. The map of homes also notes front ends."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ Entries = Mapping[bytes, bytes]
 
 
 def homes(gate: Gate) -> dict[bytes, bytes]:
+    """The entries of the map of homes."""
     entries = {_UID.pack(uid): _home(home, uid in gate.frontends) for uid, home in gate.homes.items()}
     for uid in gate.frontends - gate.homes.keys():
         entries[_UID.pack(uid)] = _HOME.pack(_NOWHERE[0], Flag.FRONTEND, _NOWHERE[1])
@@ -24,23 +25,25 @@ def homes(gate: Gate) -> dict[bytes, bytes]:
 
 
 def peers(gate: Gate) -> dict[bytes, bytes]:
+    """The entries of the map of peers."""
     return {_UID.pack(uid) + packed(address): _YES for uid, address in gate.peers}
 
 
 def differing(wanted: Gate, found: Gate) -> tuple[Gate, Gate]:
-    """Both, without the homes that are the same: of 20,000 mostly all but one, and packing them takes 27 ms."""
-    moved = wanted.frontends ^ found.frontends
+    """Both gates without the homes that are equal in them. Of 20,000 homes mostly one differs, and packing all of them
+    takes 27 ms."""
+    changed = wanted.frontends ^ found.frontends
 
     def other(gate: Gate, than: Gate) -> Gate:
         than_homes = than.homes
-        homes = {uid: home for uid, home in gate.homes.items() if than_homes.get(uid) != home or uid in moved}
-        return gate._replace(homes=homes, frontends=gate.frontends & (moved | homes.keys()))
+        homes = {uid: home for uid, home in gate.homes.items() if than_homes.get(uid) != home or uid in changed}
+        return gate._replace(homes=homes, frontends=gate.frontends & (changed | homes.keys()))
 
     return other(wanted, found), other(found, wanted)
 
 
 def gate_of(homes: Entries, peers: Entries) -> Gate:
-    """The way back."""
+    """The Gate of which `homes` and `peers` make these entries."""
     found, frontends = dict[int, UidAddresses](), set[int]()
     for key, value in homes.items():
         (uid,), (v4, flags, v6) = _UID.unpack(key), _HOME.unpack(value)
@@ -52,7 +55,7 @@ def gate_of(homes: Entries, peers: Entries) -> Gate:
 
 
 def packed(address: str) -> bytes:
-    """16 bytes: IPv4 as an IPv6 address that maps it."""
+    """16 bytes; an IPv4 address as the IPv6 address that maps it (::ffff:0:0/96)."""
     return inet_pton(AF_INET6, address) if ":" in address else _MAPPED + inet_pton(AF_INET, address)
 
 

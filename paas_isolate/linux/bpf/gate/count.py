@@ -1,6 +1,6 @@
-"""Bytes and packets of each account's cgroup, as the IP layer sees them: headers in, link layer not.
+"""Counts bytes and packets of each account's cgroup as the IP layer sees them: with IP headers, without the link layer.
 
-A packet that the stack carries whole and cuts later (GSO) is one packet here; its bytes are what it carried.
+A packet that the stack splits later (GSO) counts as one packet, with the bytes that it carried then.
 """
 
 from paas_isolate.linux.bpf.assemble import Jump, Size
@@ -19,7 +19,7 @@ def egress(terms: Terms) -> bytes:
 
 
 def _count(terms: Terms, place: int) -> bytes:
-    """A value is bytes in, packets in, bytes out, packets out."""
+    """`place` is where the two counters lie in a value: bytes in, packets in, bytes out, packets out."""
     program = Program(terms)
     program.move(R6, R1)
     program.load(R7, R6, 0)

@@ -1,7 +1,7 @@
-"""What the programs have in common: the context, the stack, the maps, and the questions that several of them ask.
+"""What the programs share: the context, the stack, the maps, and checks that several of them make.
 
-Registers while a program runs: R6 the context, R7 the home of the caller or nothing, R8 its uid, R9 an IPv4 address.
-Offsets are those of `struct bpf_sock_addr` and `struct bpf_sock` in linux/bpf.h.
+Registers while a program runs: R6 the context, R7 the home of the caller (0 for none), R8 the caller's uid, R9 an IPv4
+address. Offsets are those of `struct bpf_sock_addr` and `struct bpf_sock` in linux/bpf.h.
 """
 
 from enum import IntEnum, IntFlag
@@ -57,7 +57,8 @@ class Socket(IntEnum):
 
 
 class Home(IntEnum):
-    """A value of the map of homes: the IPv4 address, flags, the IPv6 address; no address for a mere front end."""
+    """Offsets in a value of the map of homes: the IPv4 address, flags, the IPv6 address. A front end that is no
+    customer has zeros for addresses."""
 
     V4 = 0
     FLAGS = 4
@@ -70,7 +71,8 @@ class Flag(IntFlag):
 
 
 class Name(IntEnum):
-    """What a socket was asked for, kept beside it (socket storage): flags, and addresses of 16 bytes."""
+    """Offsets in a socket's storage, which notes what was asked for: flags, and addresses of 16 bytes. WORDS is its
+    size in words of 4 bytes."""
 
     FLAGS = 0
     ASKED = 4
@@ -80,16 +82,18 @@ class Name(IntEnum):
 
 
 class Asked(IntFlag):
+    """Which of the addresses in a socket's storage are set."""
+
     BIND = 1
     CONNECT = 2
 
 
 KEY, TUPLE, SCRATCH = -24, -64, -96
-"""Places on the stack: uid and address of a grant (20 bytes), a bpf_sock_tuple (36), a socket address (28)."""
+"""Offsets on the stack: uid and address of a grant (20 bytes), a bpf_sock_tuple (36), a socket address (28)."""
 
 
 class Maps(NamedTuple):
-    """Descriptors."""
+    """The descriptors of the maps."""
 
     homes: int
     peers: int
@@ -98,8 +102,8 @@ class Maps(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What programs are made from. `netns` is the cookie of the namespace that they are for, `level` the depth of the
-    cgroups of accounts below the hierarchy's root."""
+    """The parameters of the programs. `netns` is the cookie of the network namespace that they are for, `level` the
+    depth of the accounts' cgroups below the hierarchy's root."""
 
     maps: Maps
     pools: Pools
@@ -108,13 +112,15 @@ class Terms(NamedTuple):
 
 
 class Program(Assembly):
+    """Methods add code. R1 to R5 and R0 are overwritten by it, except where a docstring says otherwise."""
+
     def __init__(self, terms: Terms) -> None:
         super().__init__()
         self.terms = terms
 
     def begin(self) -> None:
-        """root passes; so does who is in a network namespace of their own, where our addresses are not: rootless
-        containers serve there as ever, and reach nobody here."""
+        """Set R6 to R8. root passes. A process in another network namespace passes, too: our addresses are not there,
+        so rootless containers work as usual, and reach nobody here."""
         self.move(R6, R1)
         self.call(Helper.UID_GID)
         self.narrow(R0)
@@ -129,6 +135,7 @@ class Program(Assembly):
         self.move(R7, R0)
 
     def end(self) -> bytes:
+        """Add the labels `pass` and `refuse`; the code."""
         self.label("pass")
         self.leave(PASS)
         self.label("refuse")
@@ -136,31 +143,36 @@ class Program(Assembly):
         return self.code()
 
     def look_up(self, table: int, place: int = KEY) -> None:
+        """R0: the address of the value for the key at `place` of the stack, 0 for none."""
         self.table(R1, table)
         self.point(R2, place)
         self.call(Helper.MAP_LOOKUP)
 
     def point(self, to: Reg, place: int) -> None:
+        """Set a register to the address of `place` on the stack."""
         self.move(to, FP)
         self.sum(Alu.ADD, to, place)
 
     def homeless(self, label: str) -> None:
-        """Who has no address: not a customer."""
+        """Jump where the caller has no address, so is no customer. Otherwise R1 is their IPv4 address."""
         self.when(Jump.EQUAL, R7, 0, label, wide=True)
         self.load(R1, R7, Home.V4)
         self.when(Jump.EQUAL, R1, 0, label)
 
     def flagged(self, flag: Flag, label: str) -> None:
+        """Jump where the caller's home has this flag."""
         self.load(R1, R7, Home.FLAGS)
         self.when(Jump.ANY_BIT, R1, flag, label)
 
     def in_pool4(self, address: Reg, label: str) -> None:
+        """Jump where an IPv4 address is of the pool."""
         network, mask = network_of(self.terms.pools.v4)
         self.move(R1, address)
         self.sum(Alu.AND, R1, word(mask), narrow=True)
         self.when(Jump.EQUAL, R1, word(network), label)
 
     def in_pool6(self, offset: int, label: str) -> None:
+        """Jump where the IPv6 address at an offset of the context is of the pool."""
         network, mask = network_of(self.terms.pools.v6)
         self.move(R2, 0)
         for i in range(0, 16, 4):
@@ -171,12 +183,14 @@ class Program(Assembly):
         self.when(Jump.EQUAL, R2, 0, label)
 
     def loopback4(self, address: Reg, label: str) -> None:
+        """Jump where an IPv4 address is of 127.0.0.0/8."""
         self.move(R1, address)
         self.sum(Alu.AND, R1, word(b"\xff\0\0\0"), narrow=True)
         self.when(Jump.EQUAL, R1, word(b"\x7f\0\0\0"), label)
 
     def sort6(self, *, mapped: str, wildcard: str, localhost: str) -> None:
-        """Where an IPv6 address in the context belongs; others fall through. A mapped one goes into R9."""
+        """Jump by the kind of the IPv6 address in the context; any other goes on behind this code. For a mapped one R9
+        is the IPv4 address."""
         self.load(R1, R6, Context.ADDRESS6)
         self.load(R2, R6, Context.ADDRESS6 + 4)
         self.sum(Alu.OR, R1, R2)
@@ -190,7 +204,7 @@ class Program(Assembly):
         self.label("native")
 
     def same6(self, left: Reg, at: int, right: Reg, there: int, into: Reg) -> None:
-        """0 in `into` when two IPv6 addresses are the same. R1, R2 and `into` are used."""
+        """Set `into` to 0 where two IPv6 addresses are equal. R1, R2 and R3 are overwritten."""
         self.move(R3, 0)
         for i in range(0, 16, 4):
             self.load(R1, left, at + i)
@@ -200,12 +214,14 @@ class Program(Assembly):
         self.move(into, R3)
 
     def copy6(self, to: Reg, at: int, source: Reg, there: int) -> None:
+        """Copy 16 bytes. R1 is overwritten."""
         for i in range(0, 16, 4):
             self.load(R1, source, there + i)
             self.store(to, at + i, R1)
 
     def write6(self, to: Reg, at: int, words: tuple[int, ...], last: Reg | None = None) -> None:
-        """Constants, to memory or to the context, which takes registers only."""
+        """Write constants to memory or to the context, by way of R1: the context can be written from registers only.
+        With `last` that register is the last word."""
         for i, constant in enumerate(words):
             self.move(R1, constant)
             self.store(to, at + 4 * i, R1)
@@ -213,7 +229,8 @@ class Program(Assembly):
             self.store(to, at + 12, last)
 
     def storage(self, none: str, *, create: bool = False) -> None:
-        """R0: what is remembered of the socket."""
+        """R0: the address of the socket's storage, which `create` makes where it is missing. Jump to `none` where there
+        is none then."""
         self.table(R1, self.terms.maps.names)
         self.load(R2, R6, Context.SOCKET, Size.DOUBLE)
         self.move(R3, 0)
@@ -222,7 +239,7 @@ class Program(Assembly):
         self.when(Jump.EQUAL, R0, 0, none, wide=True)
 
     def note(self, asked: Asked) -> None:
-        """R0 is the storage."""
+        """Set a flag in the storage in R0."""
         self.load(R1, R0, Name.FLAGS)
         self.sum(Alu.OR, R1, asked)
         self.store(R0, Name.FLAGS, R1)

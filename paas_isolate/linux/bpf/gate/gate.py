@@ -1,4 +1,4 @@
-"""Who lays the gate, fills it, looks at it and takes it away."""
+"""Attaches the gate, fills its maps, observes it and removes it."""
 
 import hashlib
 import os
@@ -28,11 +28,11 @@ _SO_NETNS_COOKIE = 71
 _TRAFFIC = struct.Struct("=4Q")
 _ID = struct.Struct("=Q")
 _SINCE = (5, 14)
-"""Linux that asks for the cookie of a socket's network namespace; binding a low port came with 5.12."""
+"""The first Linux with SO_NETNS_COOKIE; bind programs may allow low ports from 5.12 on."""
 
 
 class Traffic(NamedTuple):
-    """Bytes and packets of an account's cgroup since its first packet; IP headers count, those of the link do not."""
+    """Bytes and packets of an account's cgroup since its first packet, with IP headers, without those of the link."""
 
     bytes_in: int
     packets_in: int
@@ -41,8 +41,8 @@ class Traffic(NamedTuple):
 
 
 class AttachPoints(NamedTuple):
-    """Where the gate hangs: pins below a bpffs; the programs on `cgroup`, those that count on `users`, whose children
-    are the accounts. Absolute paths."""
+    """Where the gate is attached: its pins are in the directory `pins` of a bpffs; its programs are on `cgroup`, those
+    that count on `users`, whose children are the accounts' cgroups. Absolute paths."""
 
     pins: str
     cgroup: str
@@ -50,14 +50,14 @@ class AttachPoints(NamedTuple):
 
 
 def attach_points(wanted: Tree, location: TreeLocation) -> AttachPoints:
-    """At the hierarchy's root: who has slipped out of the tree is a customer still. At the tree's own where `tree.root`
-    says that no more than that is ours."""
+    """The hierarchy's root, so that customers' processes outside the tree are checked, too; where `tree.root` is set,
+    the tree's own root, for nothing else is ours then."""
     return AttachPoints(PINS, location.root if wanted.root else location.mount, os.path.join(location.root, tree.USERS))
 
 
 class BpfGate:
-    """The gate of this network namespace. Every method that changes something raises OSError, or HostError with the
-    verifier's words."""
+    """The gate of this network namespace. Methods that change something raise OSError, or HostError with the end of the
+    verifier's log."""
 
     def __init__(self, pools: Pools, spots: AttachPoints) -> None:
         self._pools = pools
@@ -83,18 +83,20 @@ class BpfGate:
         return os.path.isdir(self._spots.pins)
 
     def observe(self) -> Gate | None:
-        """What the gate holds; None when there is none, or one that is not whole, of another version or other pools."""
-        if self._laid() != self._fingerprint() or not self._attached():
+        """What the gate holds; None when there is none, or one that is incomplete, of another version or of other
+        pools. Reads only."""
+        if self._stored_fingerprint() != self._fingerprint() or not self._attached():
             return None
         with self._opened("homes") as homes, self._opened("peers") as peers:
             return content.gate_of(homes.items(), peers.items()) if homes and peers else None
 
     def set(self, wanted: Gate, found: Gate | None) -> None:
-        """By element where it is as it was found, else all of it. No instant is without a gate that was there."""
+        """Change the gate by element where `found` is what it holds, else (None) make all of it anew. A gate that is
+        there works all the time."""
         if found is None:
             self._pins.make()
             self._fill(wanted)
-            self._lay()
+            self._attach()
             return
         with self._opened("homes") as homes, self._opened("peers") as peers:
             if homes and peers:
@@ -102,28 +104,29 @@ class BpfGate:
                 _change(homes, content.homes(new), content.homes(old))
                 _change(peers, content.peers(wanted), content.peers(found))
         if found.homes.keys() - wanted.homes.keys():
-            self._forget()
+            self._drop_counters()
 
     def remove(self) -> None:
+        """Detach the programs and drop the maps. A gate that is not there is no error."""
         self._pins.clear()
 
     def traffic(self) -> dict[str, Traffic]:
-        """By the name of the account's directory."""
+        """The traffic of each account by its directory's name; empty where there is no gate."""
         with self._opened("traffic") as table:
             counted = table.items() if table else {}
         return {name: Traffic(*_TRAFFIC.unpack(counted[key])) for key, name in self._accounts() if key in counted}
 
     def _accounts(self) -> Iterator[tuple[bytes, str]]:
-        """A cgroup's id is its inode."""
+        """Key in the map of traffic, and directory, of each account. A cgroup's id is its inode."""
         with suppress(FileNotFoundError), os.scandir(self._spots.users) as entries:
             yield from ((_ID.pack(entry.inode()), entry.name) for entry in entries if entry.is_dir())
 
-    def _forget(self) -> None:
-        """The counters of cgroups that are gone."""
-        kept = {key for key, _ in self._accounts()}
+    def _drop_counters(self) -> None:
+        """Those of cgroups that are gone."""
+        existing = {key for key, _ in self._accounts()}
         with self._opened("traffic") as table:
             if table:
-                for key in table.items().keys() - kept:
+                for key in table.items().keys() - existing:
                     table.drop(key)
 
     def _fill(self, wanted: Gate) -> None:
@@ -132,18 +135,19 @@ class BpfGate:
                 table = BpfMap(number)
                 _change(table, entries, table.items())
 
-    def _lay(self) -> None:
-        with self._maps() as maps, self._opened("laid") as laid:
-            assert laid is not None  # the maps are opened together
+    def _attach(self) -> None:
+        """Attach all programs. The stored fingerprint is valid only when all of them are attached."""
+        with self._maps() as maps, self._opened("laid") as stored:
+            assert stored is not None  # the maps are opened together
             terms = self._terms(maps)
             programs = [(hook, path, hook.program(terms)) for hook, path in self._hooks()]
-            laid.put(_FIRST, bytes(32))
+            stored.put(_FIRST, bytes(32))
             for hook, path, code in programs:
-                self._place(hook, path, code)
-            laid.put(_FIRST, self._fingerprint())
+                self._attach_one(hook, path, code)
+            stored.put(_FIRST, self._fingerprint())
 
-    def _place(self, hook: Hook, path: str, code: bytes) -> None:
-        """The program of one hook, in the place of the one before."""
+    def _attach_one(self, hook: Hook, path: str, code: bytes) -> None:
+        """Attach the program of a hook in the place of the one before."""
         program = call.load_program(f"paas_{hook.name}"[:15], hook.kind, hook.attach, code)
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -151,33 +155,33 @@ class BpfGate:
                 if link is not None and call.link_of(link).cgroup == os.fstat(directory).st_ino:
                     call.replace(link, program)
                     return
-            made = call.link(program, directory, hook.attach)
+            new = call.link(program, directory, hook.attach)
             try:
-                self._pins.keep(hook.name, made)
+                self._pins.keep(hook.name, new)
             finally:
-                os.close(made)
+                os.close(new)
         finally:
             os.close(directory)
             os.close(program)
 
     def _attached(self) -> bool:
-        return all(self._hangs(hook, path) for hook, path in self._hooks())
+        return all(self._is_attached(hook, path) for hook, path in self._hooks())
 
-    def _hangs(self, hook: Hook, path: str) -> bool:
+    def _is_attached(self, hook: Hook, path: str) -> bool:
         with self._pins.opened(hook.name) as link:
             return link is not None and call.link_of(link).cgroup == os.stat(path).st_ino
 
     def _hooks(self) -> list[tuple[Hook, str]]:
-        """Each with its cgroup. Nobody counts while no account is there."""
-        both = [(hook, self._spots.users if hook.counts else self._spots.cgroup) for hook in HOOKS]
-        return [(hook, path) for hook, path in both if os.path.isdir(path)]
+        """Each hook with its cgroup. Nothing counts while there is no cgroup for the accounts."""
+        places = [(hook, self._spots.users if hook.counts else self._spots.cgroup) for hook in HOOKS]
+        return [(hook, path) for hook, path in places if os.path.isdir(path)]
 
-    def _laid(self) -> bytes | None:
-        with self._opened("laid") as laid:
-            return laid.get(_FIRST) if laid else None
+    def _stored_fingerprint(self) -> bytes | None:
+        with self._opened("laid") as stored:
+            return stored.get(_FIRST) if stored else None
 
     def _fingerprint(self) -> bytes:
-        """Of every instruction, so that a newer version is seen."""
+        """A digest of all instructions: the programs of another version or of other pools have another."""
         terms = self._terms(Maps(0, 0, 0, 0))
         return hashlib.sha256(b"".join(hook.program(terms) for hook in HOOKS)).digest()
 
@@ -186,12 +190,12 @@ class BpfGate:
 
     @contextmanager
     def _maps(self) -> Iterator[Maps]:
-        """All of them, made where they are missing."""
+        """All maps, open for the block; missing ones are made."""
         with ExitStack() as stack:
-            made = {name: self._pins.table(name) for name in LAYOUTS}
-            for descriptor in made.values():
+            maps = {name: self._pins.table(name) for name in LAYOUTS}
+            for descriptor in maps.values():
                 stack.callback(os.close, descriptor)
-            yield Maps(made["homes"], made["peers"], made["names"], made["traffic"])
+            yield Maps(maps["homes"], maps["peers"], maps["names"], maps["traffic"])
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[BpfMap | None]:
@@ -200,18 +204,18 @@ class BpfGate:
 
 
 def _change(table: BpfMap, wanted: Mapping[bytes, bytes], found: Mapping[bytes, bytes]) -> None:
-    """Who comes is let in before who goes is shut out."""
+    """New entries are added before old ones are removed."""
     table.put_all({key: value for key, value in wanted.items() if found.get(key) != value})
     for key in found.keys() - wanted.keys():
         table.drop(key)
 
 
 def _depth(cgroup: str) -> int:
-    """Levels below the hierarchy's root."""
+    """How many levels a cgroup lies below the hierarchy's root."""
     return os.path.relpath(cgroup, mounts.cgroup2().point).count("/") + 1
 
 
 def _netns() -> int:
-    """The cookie of the network namespace that we are in (Linux 5.14)."""
+    """The cookie of our network namespace (SO_NETNS_COOKIE, Linux 5.14)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         return int.from_bytes(any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)

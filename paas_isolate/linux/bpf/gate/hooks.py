@@ -1,4 +1,4 @@
-"""Which program stands at which hook. Numbers are those of `enum bpf_prog_type` and `enum bpf_attach_type`."""
+"""Which program is attached at which hook. Numbers are those of `enum bpf_prog_type` and `enum bpf_attach_type`."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,6 +10,8 @@ _SKB, _ADDRESS = 8, 18
 
 
 class Hook(NamedTuple):
+    """`name` is that of its pin, too; `program` makes the code."""
+
     name: str
     kind: int
     attach: int
@@ -17,6 +19,7 @@ class Hook(NamedTuple):
 
     @property
     def counts(self) -> bool:
+        """Whether its program counts traffic; the others check addresses."""
         return self.kind == _SKB
 
 

@@ -1,7 +1,7 @@
-"""getsockname, getpeername and recvfrom: a customer is told what was asked for, from what the socket remembers.
+"""getsockname, getpeername and recvfrom return the address that the customer asked for, from the socket's storage.
 
-An accepted socket inherits the memory of its listener. For one that asked for the wildcard, the peer tells by which
-address it came: from 127.0.0.1 means by localhost.
+An accepted socket inherits the storage of its listener. Where the listener asked for the wildcard, the peer's address
+tells by which address it came: a peer at 127.0.0.1 came by localhost.
 """
 
 from paas_isolate.linux.bpf.assemble import Alu, Jump, Size
@@ -26,7 +26,7 @@ from paas_isolate.linux.bpf.gate.frame import (
 
 
 def peer4(terms: Terms) -> bytes:
-    """For getpeername and for recvfrom."""
+    """The code for getpeername and recvfrom."""
     program = _begin(terms, Asked.CONNECT)
     program.load(R1, R6, Context.ADDRESS4)
     program.load(R2, R7, Name.PEER + 12)
@@ -87,7 +87,7 @@ def own6(terms: Terms) -> bytes:
 
 
 def _from_mapped(program: Program) -> None:
-    """Who connected to ::1 and got the mapped address comes from ::1."""
+    """A socket that connected to ::1 and got the mapped address has ::1 as its own address."""
     program.label("connected")
     program.when(Jump.EQUAL, R9, 0, "pass")
     program.load(R1, R7, Name.PEER_ASKED + 8)
@@ -98,7 +98,8 @@ def _from_mapped(program: Program) -> None:
 
 
 def _begin(terms: Terms, asked: Asked, otherwise: str = "pass") -> Program:
-    """R7 the memory, R8 the socket."""
+    """Afterwards R7 is the storage, R8 the socket, R9 whether connect was asked. Jumps to `otherwise` where nothing of
+    the kind `asked` was noted."""
     program = Program(terms)
     program.move(R6, R1)
     program.storage("pass")
@@ -119,7 +120,7 @@ def _unconnected(program: Program, label: str) -> None:
 
 
 def _end(program: Program) -> bytes:
-    """The kernel takes no other verdict here."""
+    """1 is the only result that the verifier allows for these hooks."""
     program.label("pass")
     program.leave(1)
     return program.code()

@@ -1,4 +1,4 @@
-"""The directory in bpffs that keeps maps and links alive."""
+"""The directory in bpffs whose entries keep maps and links alive."""
 
 import contextlib
 import os
@@ -17,14 +17,17 @@ LAYOUTS = {
     "traffic": Layout(MapType.HASH, 8, 32, ENTRIES, call.PREALLOC_OFF),
     "laid": Layout(MapType.ARRAY, 4, 32, 1),
 }
-"""The tables, by the names of their pins."""
+"""The layouts of the maps, by the names of their pins."""
 
 
 class Pins:
+    """`path` is the directory. Methods raise OSError as the kernel gives it."""
+
     def __init__(self, path: str) -> None:
         self.path = path
 
     def make(self) -> None:
+        """Make the directory where it is missing. HostError where there is no bpffs for it."""
         try:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
         except OSError as error:
@@ -32,7 +35,7 @@ class Pins:
 
     @contextlib.contextmanager
     def opened(self, name: str) -> Iterator[int | None]:
-        """A descriptor for as long as it is needed; None when nothing has this name."""
+        """A descriptor of the pinned object, for the block; None when nothing has this name."""
         descriptor = call.get(f"{self.path}/{name}")
         try:
             yield descriptor
@@ -41,16 +44,17 @@ class Pins:
                 os.close(descriptor)
 
     def keep(self, name: str, descriptor: int) -> None:
-        """In the place of what had the name."""
+        """Pin an object under this name, in the place of the one before."""
         self.drop(name)
         call.pin(f"{self.path}/{name}", descriptor)
 
     def drop(self, name: str) -> None:
+        """Remove a pin. A missing one is no error."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self.path}/{name}")
 
     def clear(self) -> None:
-        """Nothing is left, nor is the directory. Links first: a program without its table would be blind."""
+        """Remove all pins and the directory. Links go before maps: a program without its maps would check nothing."""
         if not os.path.isdir(self.path):
             return
         for name in sorted(os.listdir(self.path), key=lambda name: name in LAYOUTS):
@@ -58,7 +62,7 @@ class Pins:
         os.rmdir(self.path)
 
     def table(self, name: str) -> int:
-        """The map of this name, made anew where it is missing or of another layout."""
+        """A descriptor of the map of this name, which is made anew where it is missing or of another layout."""
         layout, found = LAYOUTS[name], call.get(f"{self.path}/{name}")
         if found is not None and call.layout_of(found) == layout:
             return found
@@ -70,6 +74,7 @@ class Pins:
 
 
 def make_table(name: str) -> int:
+    """A descriptor of a new map with the layout of this name, which nothing keeps alive yet."""
     layout = LAYOUTS[name]
     if layout.kind is not MapType.SK_STORAGE:
         return call.create_map(name, layout)

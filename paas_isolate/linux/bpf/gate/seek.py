@@ -1,4 +1,4 @@
-"""Is there a socket of the caller's own at this port: bound to exactly the own address?"""
+"""Whether the caller has a socket of their own at a port, bound to exactly their own address."""
 
 from paas_isolate.linux.bpf.assemble import Jump, Size
 from paas_isolate.linux.bpf.gate.frame import (
@@ -28,7 +28,7 @@ _HERE = -1
 
 
 def seek4(program: Program, *, found: str, missed: str) -> None:
-    """R9 stays; R8, the uid, is used up."""
+    """Add the look-up for IPv4, which jumps to `found` or `missed`. R9 is kept; R8 (the uid) is overwritten."""
     program.store(FP, TUPLE, LOOPBACK4)
     program.load(R1, R7, Home.V4)
     program.store(FP, TUPLE + 4, R1)
@@ -42,7 +42,7 @@ def seek4(program: Program, *, found: str, missed: str) -> None:
 
 
 def seek6(program: Program, *, found: str, missed: str) -> None:
-    """R8 and R9 are used up."""
+    """Add the look-up for IPv6, which jumps to `found` or `missed`. R8 and R9 are overwritten."""
     for i, constant in enumerate(LOOPBACK6):
         program.store(FP, TUPLE + 4 * i, constant)
     for i in range(0, 16, 4):
@@ -58,7 +58,8 @@ def seek6(program: Program, *, found: str, missed: str) -> None:
 
 
 def _seek(program: Program, size: int, missed: str, found: str) -> None:
-    """The ports stand behind the addresses in the tuple, in network order. The remote port 0 fits no connection."""
+    """The ports follow the addresses in struct bpf_sock_tuple, in network order. The remote port is 0, which no
+    connection has: only listeners are found. `size` is that of the tuple in bytes."""
     program.store(FP, TUPLE + size - 4, 0, Size.HALF)
     program.load(R1, R6, Context.PORT)
     program.store(FP, TUPLE + size - 2, R1, Size.HALF)
