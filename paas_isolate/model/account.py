@@ -39,8 +39,6 @@ class Service(NamedTuple):
     match: Match = Match()
     priority: int | None = None
     entry: tuple[str, ...] = ()
-    reserved: tuple[str, ...] = ()
-    """Keys that the YAML knows and this version does not enforce. They are reported."""
     listen: int = 0
     """The port on which the service listens; 0: none."""
     publish: int = 0
@@ -62,7 +60,6 @@ class Plan(NamedTuple):
     private: Mapping[str, bool] = MappingProxyType({})
     hide: tuple[str, ...] = ()
     disk: Limits = NO_LIMITS
-    reserved: tuple[str, ...] = ()
     allow: tuple[str, ...] | None = None
     """The keys that the files of its accounts may use (see Host.allow). None: as config.yaml says."""
 
@@ -86,7 +83,6 @@ class AccountSpec(NamedTuple):
     private: Mapping[str, bool] = MappingProxyType({})
     hide: tuple[str, ...] = ()
     disk: Limits = NO_LIMITS
-    reserved: tuple[str, ...] = ()
 
 
 class Tree(NamedTuple):
@@ -162,7 +158,6 @@ class Account(NamedTuple):
     """None: the account sees the host's mount namespace."""
     disk: Limits = NO_LIMITS
     """`max` in bytes and `files`, for each of its users."""
-    reserved: tuple[str, ...] = ()
 
 
 class User(NamedTuple):
@@ -242,11 +237,9 @@ class Fleet(NamedTuple):
         for account in self.accounts.values():
             has_network = bool(self.host.network)
             keys = [
-                *account.reserved,
                 *(key for key, value in self._network_keys(account) if value and not has_network),
                 *(f"{each.name}.publish" for each in account.services if each.publish and not has_network),
                 *(f"{each.name}.listen" for each in account.services if _listen_unused(each)),
-                *(f"{each.name}.{key}" for each in account.services for key in each.reserved),
             ]
             if keys:
                 unused[account.name] = keys
