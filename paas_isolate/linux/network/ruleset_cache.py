@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from paas_isolate.linux.network.nft import Nft
 from paas_isolate.model.network import EgressAssignment, Pools, Published, Rules
+from paas_isolate.replace_file import Durability, replace_file
 
 KEPT = "ruleset"
 """In /var/lib/paas-isolate, from one boot to the next; and in /run/paas-isolate, with the number of a transaction, for
@@ -39,15 +40,8 @@ def save(path: str, about: CacheKey, rules: Rules, *, durable: bool = False) -> 
     *grants, published, restrained = rules.owners, rules.peers, rules.published, rules.egress
     owners, peers, led, held = (frozenset([tuple(it) for it in some]) for some in (*grants, published, restrained))
     version, pools, *numbers = about
-    with suppress(FileNotFoundError):  # one that a killed run left may be for everybody to read
-        os.unlink(f"{path}.new")
-    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "wb") as file:
-        marshal.dump(((version, tuple(pools), *numbers), owners, peers, rules.frontends, led, held), file)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(f"{path}.new", path)
+    data = marshal.dumps(((version, tuple(pools), *numbers), owners, peers, rules.frontends, led, held))
+    replace_file(path, data, Durability.CONTENT if durable else Durability.NONE)
 
 
 def forget(path: str) -> None:

@@ -9,6 +9,7 @@ from glob import glob
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.pam.profile import MODULE, NAME
+from paas_isolate.replace_file import Durability, replace_file
 
 CONFIG = "/etc/pam.d"
 SAVED = "/var/lib/pam"
@@ -129,10 +130,4 @@ def _text(path: str) -> str:
 
 def _write(path: str, content: bytes) -> None:
     """As others may read it, on the disk before it counts: without these files nobody logs in."""
-    new = f"{path}.paas-isolate-new"
-    with open(new, "wb") as file:
-        os.fchmod(file.fileno(), 0o644)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(new, path)
+    replace_file(path, content, Durability.CONTENT, mode=0o644)

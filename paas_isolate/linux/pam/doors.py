@@ -61,6 +61,7 @@ class DoorDirectory:
         try:
             os.symlink(to, path)
         except FileExistsError:
+            # Not replace_file: this is a link, not a file, and several processes of a run may set doors at once.
             new = f"{self.directory}/.new{os.getpid()}"
             _clear(new)
             os.symlink(to, new)
