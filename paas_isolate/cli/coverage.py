@@ -1,6 +1,5 @@
 """coverage: who is where, and who is outside."""
 
-import pwd
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -15,6 +14,7 @@ from paas_isolate.errors import Trouble, without_broken
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, unknown
 from paas_isolate.linux.process import procfs
+from paas_isolate.linux.system.users import login_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import Process
@@ -115,7 +115,7 @@ def _reasons(found: Iterable[OriginReason]) -> Iterator[str]:
 def _process_row(places: Placement, family: Family, process: Process) -> tuple[str, ...]:
     return (
         str(process.pid),
-        _login(process.uid),
+        login_of(process.uid),
         process.program or procfs.name(process.pid),
         "left behind" if (way := family.way(process)) == origin.LEFT_BEHIND else way,
         str(_why(places, process)) or "-",
@@ -142,10 +142,3 @@ def _process_data(places: Placement, family: Family, process: Process) -> dict[s
         "way": family.way(process),
         "why": _why(places, process).why,
     }
-
-
-def _login(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from paas_isolate.linux.events.event import Event, EventKind
 from paas_isolate.linux.events.socket_filter import attach
+from paas_isolate.linux.system.machine import kernel_version
 
 _CONNECTOR, _PROC, _LISTEN = 11, 1, 1  # NETLINK_CONNECTOR; CN_IDX_PROC = CN_VAL_PROC; PROC_CN_MCAST_LISTEN
 _EXEC, _UID = 0x2, 0x4
@@ -112,7 +113,6 @@ class ProcConnectorSource:
 
 
 def _subscription(events: int) -> bytes:
-    release = tuple(int(part) for part in os.uname().release.split("-")[0].split("+")[0].split(".")[:2])
-    body = struct.pack("=II", _LISTEN, events) if release >= _FILTERED else struct.pack("=I", _LISTEN)
+    body = struct.pack("=II", _LISTEN, events) if kernel_version() >= _FILTERED else struct.pack("=I", _LISTEN)
     message = _MESSAGE.pack(_PROC, _PROC, 0, 0, len(body), 0) + body
     return _HEAD.pack(_HEAD.size + len(message), _DONE, 0, 0, os.getpid()) + message

@@ -4,18 +4,19 @@ A customer has none: the program is root's file, and it was begun by a process o
 """
 
 import os
-import select
 import signal
 import time
 from contextlib import suppress
 
 from paas_isolate.linux.process import procfs
+from paas_isolate.linux.process.pidfd import has_ended
 from paas_isolate.linux.process.procfs import ROOT, Identity
 from paas_isolate.model.world import Process
 
 SSHD = ("sshd", "sshd-session")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_MILLISECONDS = 200
+_SECONDS = 0.2
+"""How long the end of a killed process is waited for, so that the next observation does not see it."""
 _LISTEN = "0A"
 
 
@@ -40,7 +41,7 @@ def end(process: Process) -> None:
         parent = _pinned(found.parent)
         try:
             signal.pidfd_send_signal(pinned, signal.SIGKILL)
-            _wait_for_end(pinned)
+            has_ended(pinned, within=_SECONDS)
             if parent >= 0 and _is_of_one_connection(found.parent):
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(parent, signal.SIGTERM)
@@ -49,13 +50,6 @@ def end(process: Process) -> None:
                 os.close(parent)
     finally:
         os.close(pinned)
-
-
-def _wait_for_end(pinned: int) -> None:
-    """Not for long: the next look is to find none."""
-    poll = select.poll()
-    poll.register(pinned, select.POLLIN)
-    poll.poll(_MILLISECONDS)
 
 
 def _pinned(pid: int) -> int:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from paas_isolate.linux.cgroup.lowering import StillInUse
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
+from paas_isolate.linux.process.pidfd import has_ended
 from paas_isolate.model.knobs import FREEZE
 
 _SECONDS = 1.0
@@ -44,7 +45,7 @@ def _kill(cgroups: CgroupTree, path: str, uid: int, deadline: float) -> int:
             with suppress(ProcessLookupError):
                 pinned = os.pidfd_open(pid)
                 undo.callback(os.close, pinned)
-                if _has_uid(pid, uid) and not _ended(pinned):
+                if _has_uid(pid, uid) and not has_ended(pinned):
                     signal.pidfd_send_signal(pinned, signal.SIGKILL)
                     alive.register(pinned, select.POLLIN)
                     number += 1
@@ -59,10 +60,3 @@ def _kill(cgroups: CgroupTree, path: str, uid: int, deadline: float) -> int:
 def _has_uid(pid: int, uid: int) -> bool:
     found = procfs.identity(pid)
     return found is not None and uid in found.uids
-
-
-def _ended(pinned: int) -> bool:
-    """Of all its threads: a main thread that has ended alone is a zombie too (pidfd_open(2))."""
-    poll = select.poll()
-    poll.register(pinned, select.POLLIN)
-    return bool(poll.poll(0))

@@ -27,7 +27,7 @@ def move(tree: CgroupTree, process: Process, to: str) -> None:
         with _realtime(tree):
             start = _checked(tree, process, pinned)
             tree.attach(to, process.pid)
-        if _ended(pinned):
+        if has_ended(pinned):
             _put_back(tree, process.pid, start, to)
             raise ProcessLookupError
     finally:
@@ -42,7 +42,7 @@ def _checked(tree: CgroupTree, process: Process, pinned: int) -> int:
     same = process.start in (0, found.start) and {process.uid, *process.others}.issuperset(found.uids)
     if not same or _where(tree, found.thread) != process.cgroup:
         raise ProcessChanged
-    if _ended(pinned):
+    if has_ended(pinned):
         raise ProcessLookupError
     return found.start
 
@@ -117,10 +117,12 @@ def _where(tree: CgroupTree, pid: int) -> str:
     return tree.path_of(procfs.cgroup(pid) or "")
 
 
-def _ended(pinned: int) -> bool:
+def has_ended(pinned: int, *, within: float = 0.0) -> bool:
+    """Whether the process of a pidfd has ended, or ends within so many seconds: all its threads, and not only the
+    first, which is then a zombie (pidfd_open(2))."""
     poll = select.poll()
     poll.register(pinned, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(within * 1000))
 
 
 def request_stop(pid: int) -> None:

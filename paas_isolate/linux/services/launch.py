@@ -8,12 +8,12 @@ say so.
 import fcntl
 import os
 import resource
-import select
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 
 from paas_isolate.errors import HostError
+from paas_isolate.linux.process.pidfd import has_ended
 from paas_isolate.model.service_program import Launch
 
 LAUNCHERS: tuple[str, ...] = ("/usr/local/sbin/paas-run", "/usr/sbin/paas-run")
@@ -122,9 +122,7 @@ def _status_of(child: int) -> int:
     """Its exit status, below 0 the signal that ended it; it is killed where that takes too long."""
     pinned = os.pidfd_open(child)
     try:
-        waits = select.poll()
-        waits.register(pinned, select.POLLIN)
-        if not waits.poll(PATIENCE * 1000):
+        if not has_ended(pinned, within=PATIENCE):
             os.kill(child, signal.SIGKILL)
     finally:
         os.close(pinned)

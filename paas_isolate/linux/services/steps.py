@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from paas_isolate.errors import HostError, Trouble
+from paas_isolate.linux.cgroup.counters import oom_kills
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import pidfd
 from paas_isolate.linux.services.launch import LeafFullError, launch
@@ -80,12 +81,3 @@ def runs(
     """What ran last in each leaf, or in these, as its record and the kernel tell it. `broken` hears what was raised
     meanwhile, by account directory; without it, that is raised here."""
     return records.observe(members, partial(oom_kills, cgroups), leaves, broken)
-
-
-def oom_kills(cgroups: CgroupTree, path: str) -> int:
-    """How many processes of a leaf the kernel has killed for want of memory (cgroup-v2.rst, memory.events)."""
-    for line in (cgroups.read(path, "memory.events") or "").splitlines():
-        name, _, number = line.partition(" ")
-        if name == "oom_kill":
-            return int(number)
-    return 0

@@ -1,6 +1,7 @@
 """Reading the machine once a run: cores, memory, swap, pids."""
 
 import os
+import re
 
 from paas_isolate.model.machine import Machine
 from paas_isolate.units import parse_cpu_set
@@ -31,6 +32,13 @@ def machine() -> Machine:
         pid_max=min(_number("/proc/sys/kernel/pid_max"), _number("/proc/sys/kernel/threads-max")),
         page_size=os.sysconf("SC_PAGE_SIZE"),
     )
+
+
+def kernel_version() -> tuple[int, int]:
+    """The first two numbers of the running kernel's release (uname(2)): `6.1.0-25-amd64` is (6, 1). (0, 0) for a
+    release that does not begin with two numbers, which is older than whatever is asked for."""
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _number(path: str) -> int:

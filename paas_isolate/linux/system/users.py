@@ -67,6 +67,14 @@ class UncachedUsers(HostUsers):
         return _asked(name)
 
 
+def login_of(uid: int) -> str:
+    """The login with this uid, the first that the databases name; the uid itself in digits where there is none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def _asked(name: str) -> User | None:
     try:
         return _user(pwd.getpwnam(name))
