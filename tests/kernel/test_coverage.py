@@ -7,6 +7,7 @@ import pytest
 from conftest import Sleepers
 from shop import ALICE, BOB, Shop, wait_for
 
+from paas_isolate.cli.coverage import process_reader
 from paas_isolate.linux.process import procfs
 
 pytestmark = pytest.mark.kernel
@@ -48,8 +49,9 @@ def test_way_and_reason_of_each(shop: Shop, sleeper: Sleepers) -> None:
         os.kill(left, 9)
 
 
-def test_kin_of_a_process() -> None:
-    own = procfs.kin(os.getpid())
+def test_parent_uid_and_name_of_a_process() -> None:
+    read = process_reader()
+    own = read(os.getpid())
     assert own is not None
     assert (own.parent, own.uid, own.name) == (os.getppid(), os.geteuid(), procfs.name(os.getpid()))
-    assert procfs.kin(2**22) is None
+    assert read(2**22) is None

@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from paas_isolate.model.world import ProcessParent
-
 ROOT = "/proc"
 
 
@@ -98,19 +96,6 @@ def without_leader(threads: Iterable[int]) -> Iterator[int]:
 def _process_of(thread: int) -> int:
     status = _read(thread, "status") or ""
     return int((status.partition("\nTgid:")[2].split(None, 1) or ["0"])[0])
-
-
-def kin(pid: int) -> ProcessParent | None:
-    """What tells a process's children where they came from, at the price of one short file."""
-    stat = _read(pid, "stat")
-    if not stat:
-        return None
-    try:
-        uid = os.stat(f"{ROOT}/{pid}").st_uid
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    before, _, after = stat.rpartition(")")
-    return ProcessParent(int(after.split(None, 2)[1]), uid, before.partition("(")[2])
 
 
 def cgroup(pid: int) -> str | None:
