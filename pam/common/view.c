@@ -137,9 +137,8 @@ enum view view_enter_called(const char *keeper, const char *name)
 	if (view_setns(keeper)) {
 		ended = VIEW_BROKEN;
 	} else {
-		if (view_setns_name(name) &&
-		    view_setns_name(
-			    name)) { /* tried again: a changed view may be replacing the old one */
+		/* Tried again: a changed view may be replacing the old one. */
+		if (view_setns_name(name) && view_setns_name(name)) {
 			int why = errno;
 
 			ended = VIEW_BROKEN;

@@ -92,8 +92,7 @@ void drop_inherited(const struct passwd *user, bool keep_rlimits)
 	snprintf(uid, sizeof uid, "%lu", (unsigned long)user->pw_uid);
 	write_file("/proc/self/loginuid", uid); /* it may be immutable (auditctl(8)) */
 	write_file("/proc/self/oom_score_adj", "0");
-	if (sched_getscheduler(0) !=
-	    SCHED_OTHER) /* setting it again would put us at the end of the run queue */
+	if (sched_getscheduler(0) != SCHED_OTHER) /* setting it costs our place in the queue */
 		sched_setscheduler(0, SCHED_OTHER, &none);
 	setpriority(PRIO_PROCESS, 0, 0);
 	syscall(SYS_ioprio_set, 1, 0, 0);

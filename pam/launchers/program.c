@@ -50,8 +50,7 @@ static void parse_environment(char *text, const char *path)
 {
 	char *next;
 
-	if (!strncmp(text, "\xef\xbb\xbf",
-		     3)) /* a byte order mark, with which some editors begin a file */
+	if (!strncmp(text, "\xef\xbb\xbf", 3)) /* a byte order mark */
 		text += 3;
 	for (unsigned line = 1; *text; text = next, line++) {
 		char *end = text + strcspn(text, "\n"), *name = text + strspn(text, " \t"), *value,
@@ -152,9 +151,7 @@ void raise_hard_limits(const struct request *request)
 		if (getrlimit(which, &limit) || limit.rlim_max >= request->rlimits[i].value)
 			continue;
 		limit.rlim_max = request->rlimits[i].value;
-		setrlimit(
-			which,
-			&limit); /* root of a container may raise none: set_rlimits() reports it */
+		setrlimit(which, &limit); /* where it fails, set_rlimits() reports it */
 	}
 }
 
