@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from paas_isolate.changes.conditions import Condition
 from paas_isolate.errors import HostError
+from paas_isolate.linux.cgroup.counters import flat_keyed, oom_kills
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.quota.calls import DiskQuotas
@@ -115,13 +116,13 @@ _COUNTER_FILES = ("memory.events", "pids.events", "cpu.stat")
 def limit_counters(cgroups: CgroupTree, path: str) -> LimitCounters:
     """The counters of a cgroup; 0 when the cgroup or the kernel's file does not exist."""
     texts, _ = cgroups.look(path, _COUNTER_FILES) or ({}, ())
-    memory, pids, cpu = (_pairs(texts.get(name)) for name in _COUNTER_FILES)
+    memory, pids, cpu = (flat_keyed(texts.get(name)) for name in _COUNTER_FILES)
     return LimitCounters(memory.get("oom_kill", 0), pids.get("max", 0), cpu.get("nr_throttled", 0))
 
 
 def usage(cgroups: CgroupTree, path: str) -> Usage:
     """The use of a cgroup and all cgroups below it."""
-    cpu = _pairs(cgroups.read(path, "cpu.stat"))
+    cpu = flat_keyed(cgroups.read(path, "cpu.stat"))
     memory = cgroups.read(path, "memory.current")
     pids = cgroups.read(path, "pids.current")
     disks = [_equations(line) for line in (cgroups.read(path, "io.stat") or "").splitlines()]
@@ -129,12 +130,12 @@ def usage(cgroups: CgroupTree, path: str) -> Usage:
         memory=int(memory) if memory else None,
         pids=int(pids) if pids else None,
         cpu=cpu.get("usage_usec"),
-        killed=_pairs(cgroups.read(path, "memory.events")).get("oom_kill", 0),
-        refused=_pairs(cgroups.read(path, "pids.events")).get("max", 0),
+        killed=oom_kills(cgroups, path),
+        refused=flat_keyed(cgroups.read(path, "pids.events")).get("max", 0),
         throttled=cpu.get("nr_throttled", 0),
         read=sum(disk.get("rbytes", 0) for disk in disks),
         written=sum(disk.get("wbytes", 0) for disk in disks),
-        frozen=_pairs(cgroups.read(path, "cgroup.events")).get("frozen", 0) == 1,
+        frozen=flat_keyed(cgroups.read(path, "cgroup.events")).get("frozen", 0) == 1,
     )
 
 
@@ -152,11 +153,6 @@ def processes_in_old_view(fleet: Fleet, observed: ObservedWorld, only: str = "")
 def _is_outside(fleet: Fleet, pid: int, view: int) -> bool:
     uid = procfs.effective_uid(pid)
     return uid is not None and fleet.governs(uid) and procfs.mount_namespace(pid) not in (0, view)
-
-
-def _pairs(text: str | None) -> dict[str, int]:
-    """Flat keyed lines, `name value` (cgroup-v2.rst, "Format")."""
-    return {name: int(value) for name, value in (line.split() for line in (text or "").splitlines())}
 
 
 def _equations(line: str) -> dict[str, int]:

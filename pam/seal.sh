@@ -1,15 +1,15 @@
 #!/bin/sh
-# seal.sh MODULE: a module that was cut short, wherever that was, shall not load at all.
+# seal.sh MODULE: makes the loader refuse a module that was truncated, at whatever byte.
 #
-# libpam loads every module of a stack before its first line is done, and the loader that maps what is not there any
-# more ends the program with SIGBUS: nobody would get in, not even root, whom the module does not concern. The loader
-# reads the program headers before anything else and refuses a file that ends before they do: so they go to its end
-# (elf(5), e_phoff). Last of all steps: strip(1) would put them back.
+# libpam loads all modules of a stack before it calls the first. When the loader maps a part of the file that is
+# missing, the program ends with SIGBUS: nobody could log in, not even root, for whom the module does nothing. The
+# loader reads the program headers first, and refuses a file that ends before they do: so they are moved to the end
+# (elf(5), e_phoff). This must be the last step: strip(1) would move them back.
 set -eu
 module=$1
 number() { od -An -v -t "u$2" -j "$1" -N "$2" "$module" | tr -d ' '; } # OFFSET BYTES
 
-# 64 bits, little-endian: elsewhere the module stays as it is.
+# Only for 64 bits, little-endian: any other module stays as it is.
 [ "$(od -An -v -t x1 -N 6 "$module" | tr -d ' ')" = 7f454c460201 ] || exit 0
 at=$(number 32 8) size=$(($(number 54 2) * $(number 56 2)))
 end=$((($(wc -c <"$module") + 7) / 8 * 8))

@@ -1,7 +1,6 @@
-"""coverage: who is where, and who is outside."""
+"""coverage: which process of a customer is where, and which is outside its account."""
 
-import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 import click
@@ -15,10 +14,10 @@ from paas_isolate.compare import compare
 from paas_isolate.errors import Trouble, without_broken
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, unknown
-from paas_isolate.linux.process import procfs
+from paas_isolate.linux.system.users import login_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.model.world import Process
+from paas_isolate.model.world import Process, ProcessParent
 
 TITLES = ("PID", "USER", "PROGRAM", "WAY", "WHY", "IS IN", "BELONGS IN")
 
@@ -35,18 +34,18 @@ def coverage(installation: Installation, account: str, everything: bool, as_json
     With ACCOUNT all its processes are listed. Exit status 3 when a process is outside.
     """
     fleet = installation.fleet()
-    places = Placement(fleet)
+    placement = Placement(fleet)
     with installation.open(fleet) as reconciler:
         if account and account not in fleet.accounts:
             raise unknown(account, fleet)
-        seen = compare(reconciler)
-        processes = [process for process in seen.observed.processes if _counts(places, fleet, process)]
-    processes, broken = _placed(places, processes)
-    broken = {**broken, **seen.broken}
+        comparison = compare(reconciler)
+        processes = [process for process in comparison.observed.processes if _counts(placement, fleet, process)]
+    processes, broken = _placeable(placement, processes)
+    broken = {**broken, **comparison.broken}
     if account:
-        processes = [process for process in processes if (of := places.account_of(process.uid)) and of.name == account]
+        processes = [process for process in processes if _name_of_account(placement, process) == account]
     family = Family(fleet)
-    confined, left = sum(map(places.confined, processes)), sum(map(places.left, processes))
+    confined, left = sum(map(placement.confined, processes)), sum(map(placement.left, processes))
     total = len(processes) - left
     if as_json:
         output.print_json(
@@ -54,14 +53,14 @@ def coverage(installation: Installation, account: str, everything: bool, as_json
                 "confined": confined,
                 "total": total,
                 "left": left,
-                "processes": [_process_data(places, family, process) for process in processes],
+                "processes": [_process_data(placement, family, process) for process in processes],
             }
         )
     else:
-        shown = [it for it in processes if account or everything or places.left(it) or places.place(it) != it.cgroup]
+        shown = [process for process in processes if account or everything or _is_outside(placement, process)]
         if shown:
-            output.table(TITLES, (_process_row(places, family, process) for process in shown))
-        for line in _reasons(_why(places, process) for process in shown):
+            output.table(TITLES, (_process_row(placement, family, process) for process in shown))
+        for line in _reasons(_why(placement, process) for process in shown):
             output.line(line)
         colour = "green" if confined == total else "red"
         output.line(f"{confined} of {total} processes confined", fg=colour)
@@ -73,79 +72,115 @@ def coverage(installation: Installation, account: str, everything: bool, as_json
     return Exit.CONVERGED if confined == total else Exit.DIFFERS
 
 
-def _placed(places: Placement, processes: list[Process]) -> tuple[list[Process], dict[str, Trouble]]:
-    """Those of which can be told where they belong; and the accounts of the others."""
-    _, wrong = without_broken(lambda some: [places.place(process) for process in some], processes)
-    broken = {(of.name if (of := places.account_of(it.uid)) else str(it.uid)): found for it, found in wrong.items()}
+def _placeable(placement: Placement, processes: list[Process]) -> tuple[list[Process], dict[str, Trouble]]:
+    """The processes whose place can be worked out; and by account, or uid, what was raised for the others."""
+    _, wrong = without_broken(lambda part: [placement.place(process) for process in part], processes)
+    broken = {_name_of_account(placement, process) or str(process.uid): found for process, found in wrong.items()}
     return [process for process in processes if process not in wrong], broken
 
 
 class Family:
-    """Who started whom. Each process is looked at once, and only ancestors of those that are shown."""
+    """Names and ancestors of processes. Each process is read once, and only when it is shown or is an ancestor of one
+    that is."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self._kin = cache(procfs.kin)
+        self._read = cache(process_reader())
         self._governs = fleet.governs
 
     def way(self, process: Process) -> str:
-        return origin.origin(process.pid, self._kin, self._governs)
+        """By which way a process came in, as `origin.origin` names it."""
+        return origin.origin(process.pid, self._read, self._governs)
+
+    def name(self, process: Process) -> str:
+        """The base name of its executable; for a kernel thread its own name; '' when it has ended."""
+        found = None if process.program else self._read(process.pid)
+        return found.name if found else process.program
 
 
-def _counts(places: Placement, fleet: Fleet, process: Process) -> bool:
-    """Whether a process is a customer's: of an account, of one that is going, or of a uid that policy confines."""
-    if places.account_of(process.uid) is not None or fleet.host.without_account != "leave":
+@cache
+def process_reader() -> Callable[[int], ProcessParent | None]:
+    """What reads parent, effective uid and name of a process (proc_pid_stat(5): 15 bytes of a name at most) by its pid,
+    and gives None when the process has ended."""
+    import psutil  # takes longer to import than the rest of this command
+
+    class ProcessWithoutArguments(psutil.Process):
+        """name() completes a name of 15 bytes from the arguments. These lie in the process's memory, which a customer
+        can lock, and then the reader waits (see linux/process/commands.py)."""
+
+        def cmdline(self) -> list[str]:
+            return []
+
+    def read(pid: int) -> ProcessParent | None:
+        try:
+            process = ProcessWithoutArguments(pid)
+            with process.oneshot():
+                name = process.name().encode(errors="surrogateescape").decode(errors="replace")
+                return ProcessParent(process.ppid(), process.uids().effective, name)
+        except psutil.Error:
+            return None
+
+    return read
+
+
+def _counts(placement: Placement, fleet: Fleet, process: Process) -> bool:
+    """Whether a process is a customer's: of an account, of an account that is being removed, or of a uid that
+    `without_account` confines."""
+    if placement.account_of(process.uid) is not None or fleet.host.without_account != "leave":
         return True
     return process.confined and tree.directory_of(process.cgroup) != ""
 
 
-def _why(places: Placement, process: Process) -> OriginReason:
-    if places.left(process):
+def _is_outside(placement: Placement, process: Process) -> bool:
+    """Whether it is not where it belongs, or was left where root put it."""
+    return placement.left(process) or placement.place(process) != process.cgroup
+
+
+def _why(placement: Placement, process: Process) -> OriginReason:
+    if placement.left(process):
         return OriginReason(origin.OriginKind.LEFT, process.cgroup)
-    account = places.account_of(process.uid)
+    account = placement.account_of(process.uid)
     return origin.reason_of(process.cgroup, account.directory if account else "")
 
 
-def _reasons(found: Iterable[OriginReason]) -> Iterator[str]:
-    """Each reason of the table once, whole."""
-    for reason in sorted(set(found)):
+def _reasons(reasons: Iterable[OriginReason]) -> Iterator[str]:
+    """Each reason of the table once, with its advice."""
+    for reason in sorted(set(reasons)):
         if reason.advice:
             yield f"{reason}: {reason.advice}"
 
 
-def _process_row(places: Placement, family: Family, process: Process) -> tuple[str, ...]:
+def _process_row(placement: Placement, family: Family, process: Process) -> tuple[str, ...]:
     return (
         str(process.pid),
-        _login(process.uid),
-        process.program or procfs.name(process.pid),
+        login_of(process.uid),
+        family.name(process),
         "left behind" if (way := family.way(process)) == origin.LEFT_BEHIND else way,
-        str(_why(places, process)) or "-",
+        str(_why(placement, process)) or "-",
         process.cgroup,
-        _belongs(places, process),
+        _belongs(placement, process),
     )
 
 
-def _belongs(places: Placement, process: Process) -> str:
-    return process.cgroup if places.left(process) else places.place(process)
+def _belongs(placement: Placement, process: Process) -> str:
+    return process.cgroup if placement.left(process) else placement.place(process)
 
 
-def _process_data(places: Placement, family: Family, process: Process) -> dict[str, object]:
-    account = places.account_of(process.uid)
+def _name_of_account(placement: Placement, process: Process) -> str:
+    """'' for a uid of no account."""
+    account = placement.account_of(process.uid)
+    return account.name if account else ""
+
+
+def _process_data(placement: Placement, family: Family, process: Process) -> dict[str, object]:
     return {
         "pid": process.pid,
         "uid": process.uid,
-        "account": account.name if account else None,
-        "program": process.program or procfs.name(process.pid),
+        "account": _name_of_account(placement, process) or None,
+        "program": family.name(process),
         "cgroup": process.cgroup,
-        "belongs": _belongs(places, process),
-        "confined": places.confined(process),
+        "belongs": _belongs(placement, process),
+        "confined": placement.confined(process),
         "settled": process.settled,
         "way": family.way(process),
-        "why": _why(places, process).why,
+        "why": _why(placement, process).why,
     }
-
-
-def _login(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

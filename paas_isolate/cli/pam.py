@@ -19,6 +19,7 @@ from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
 from paas_isolate.linux.pam import auth_update, profile, revert, session, stacks
 from paas_isolate.linux.pam.doors import DoorDirectory
+from paas_isolate.linux.system.users import login_of
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import COMPLETE
 from paas_isolate.pam_rollout import Trial
@@ -55,7 +56,7 @@ def install(installation: Installation, confirm: float | None, on_failure: str) 
         if not auth_update.module_file():
             raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again, which builds it")
         fleet = installation.fleet(remember=True)
-        pam_rollout.check_administrators(fleet, _name)
+        pam_rollout.check_administrators(fleet, login_of)
         output.complain(fleet)
         _tell_exempt(fleet)
         _make_doors(installation, fleet)
@@ -238,7 +239,7 @@ def _tell_exempt(fleet: Fleet) -> None:
 
 def _exempt(fleet: Fleet) -> list[str]:
     low, high = fleet.host.first_uid, fleet.host.last_uid
-    names = [_name(uid) for uid in sorted(fleet.exempt) if low <= uid <= high]
+    names = [login_of(uid) for uid in sorted(fleet.exempt) if low <= uid <= high]
     return names[:NAMES_SHOWN] + ([f"{len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else [])
 
 
@@ -261,10 +262,3 @@ def _tell_status(shown: Status, difference: str) -> None:
 
 def _directories(installation: Installation) -> str:
     return " ".join(f"--{name} {path}" for name, path in installation._asdict().items())
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

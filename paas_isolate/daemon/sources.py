@@ -1,6 +1,5 @@
 """The daemon's ears, as many as this machine has; and who it was."""
 
-import pwd
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -20,6 +19,7 @@ from paas_isolate.linux.events.spec_files import SpecFileSource
 from paas_isolate.linux.events.timer import ClockChangeSource
 from paas_isolate.linux.system.machine import ZONE
 from paas_isolate.linux.system.mounts import cgroup2
+from paas_isolate.linux.system.users import login_of
 from paas_isolate.source.directory import ACCOUNTS, PLANS
 
 
@@ -108,8 +108,4 @@ def _alive(pid: int) -> str:
     except OSError:
         return f"pid {pid}, which has ended"
     uid = int(lines["Uid"].split()[0])
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    return f"pid {pid} ({lines['Name']}, {name})"
+    return f"pid {pid} ({lines['Name']}, {login_of(uid)})"

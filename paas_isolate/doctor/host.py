@@ -9,6 +9,7 @@ from paas_isolate.linux.cgroup.location import find_tree
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.system import mounts, systemd
+from paas_isolate.linux.system.machine import kernel_version
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS
@@ -54,8 +55,7 @@ def _os_release() -> dict[str, str]:
 
 def _kernel() -> Check:
     release = os.uname().release
-    version = tuple(int(part) for part in release.split("-")[0].split(".")[:2])
-    if version >= OLDEST_KERNEL:
+    if kernel_version() >= OLDEST_KERNEL:
         return Check("kernel", Verdict.OK, release)
     return Check("kernel", Verdict.FAILED, f"{release}; cgroup.kill needs 5.14", "apt full-upgrade && reboot")
 

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 
 from paas_isolate.model.quota import QuotaKey
-from paas_isolate.source.atomic import ODD, replace_file
+from paas_isolate.replace_file import Durability, replace_file
+from paas_isolate.source.damaged import ODD
 
 FILE = "quotas.json"
 
@@ -13,7 +14,6 @@ class AppliedQuotas:
     """STATE/quotas.json: by file system and uid, the account directory that the quota was set for."""
 
     def __init__(self, state: str) -> None:
-        self._state = state
         self._path = os.path.join(state, FILE)
 
     def there(self) -> bool:
@@ -43,4 +43,4 @@ class AppliedQuotas:
         plain: dict[str, dict[str, str]] = {}
         for key, directory in sorted(given.items()):
             plain.setdefault(key.system, {})[str(key.uid)] = directory
-        replace_file(self._state, FILE, json.dumps(plain, indent=1).encode(), durable=True)
+        replace_file(self._path, json.dumps(plain, indent=1).encode(), Durability.NAME, makes_directory=True)

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from paas_isolate import __version__, model, spec
 from paas_isolate.errors import Complaint
-from paas_isolate.source.atomic import ODD, replace_file
+from paas_isolate.replace_file import Durability, replace_file
+from paas_isolate.source.damaged import ODD
 from paas_isolate.source.files import Identity
 from paas_isolate.spec.serialize import VERSION
 
@@ -69,7 +70,8 @@ def save(state: str, now: SpecCache, before: SpecCache | None) -> None:
         if before.end + len(part) <= before.base * (1 + GROWTH):
             _append(os.path.join(state, NAME), part, before.end)
             return
-    replace_file(state, NAME, _header() + _part({name: _plain(entry) for name, entry in now.files.items()}, now.copies))
+    data = _header() + _part({name: _plain(entry) for name, entry in now.files.items()}, now.copies)
+    replace_file(os.path.join(state, NAME), data, Durability.NONE, makes_directory=True)
 
 
 def _parts(data: memoryview, at: int) -> SpecCache | None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.errors import HostError
-from paas_isolate.source.atomic import replace_file
+from paas_isolate.replace_file import Durability, replace_file
 
 FILE = "decisions.json"
 
@@ -130,4 +130,5 @@ def save(state: str, decisions: Decisions) -> None:
         "rested": sorted(decisions.stopped_by_customer),
         "scaled": dict(sorted(decisions.scaled.items())),
     }
-    replace_file(state, FILE, json.dumps(plain, indent=1).encode(), durable=True)
+    data = json.dumps(plain, indent=1).encode()
+    replace_file(os.path.join(state, FILE), data, Durability.NAME, makes_directory=True)

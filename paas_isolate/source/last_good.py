@@ -5,7 +5,8 @@ from contextlib import suppress
 from typing import Any
 
 from paas_isolate.model.account import Account, Host
-from paas_isolate.source.atomic import ODD, replace_file
+from paas_isolate.replace_file import Durability, replace_file
+from paas_isolate.source.damaged import ODD
 from paas_isolate.spec.names import is_name
 from paas_isolate.spec.serialize import VERSION, host_from, plain_host, plain_sold, sold_from
 
@@ -72,4 +73,4 @@ def _write(directory: str, name: str, row: dict[str, Any]) -> None:
     with suppress(OSError), open(os.path.join(directory, name + _END), "rb") as file:
         if file.read(len(data) + 1) == data:
             return
-    replace_file(directory, name + _END, data)
+    replace_file(os.path.join(directory, name + _END), data, Durability.NONE, makes_directory=True)

@@ -4,7 +4,7 @@ import os
 
 from paas_isolate.errors import HostError, SpecError
 from paas_isolate.model.machine import Machine
-from paas_isolate.source.atomic import replace_file
+from paas_isolate.replace_file import Durability, replace_file
 from paas_isolate.source.directory import SpecDirectory
 from paas_isolate.spec.resolve import UserDatabase
 
@@ -19,8 +19,7 @@ def put(directory: SpecDirectory, file: str, data: bytes, people: UserDatabase, 
     wrong = tuple(complaint for complaint in after.complaints if not complaint.warning and str(complaint) not in known)
     if wrong:
         raise SpecError(wrong)
-    head, name = os.path.split(os.path.join(directory.etc, file))
-    replace_file(head, name, data, durable=True)
+    replace_file(os.path.join(directory.etc, file), data, Durability.NAME, makes_directory=True)
 
 
 def remove(directory: SpecDirectory, file: str) -> None:

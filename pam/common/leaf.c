@@ -10,14 +10,14 @@
 
 #include "leaf.h"
 
-/* Opens PATH below the directory AT. -1 where it cannot be. */
+/* Opens the file PATH, relative to the directory AT. Returns a descriptor or -1. */
 int leaf_open(int at, const char *path, int flags)
 {
-	/* O_NONBLOCK: what lies there may be a fifo. O_NOCTTY: or a terminal. */
+	/* O_NONBLOCK: the path may be a fifo. O_NOCTTY: or a terminal. */
 	return openat(at, path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
-/* Closes FD and leaves errno as it was. */
+/* Closes FD without changing errno. */
 static void leaf_close(int fd)
 {
 	int saved = errno;
@@ -26,8 +26,9 @@ static void leaf_close(int fd)
 	errno = saved;
 }
 
-/* Whether the cgroup is frozen whose cgroup.events is PATH below AT: who enters it then waits for
- * the thaw. 1, 0, or -1; EXDEV where it is no cgroup. */
+/* Returns 1 when the cgroup is frozen whose cgroup.events is PATH, relative to AT: a process that
+ * enters it waits until the thaw. Returns 0 when it is not frozen, -1 on failure; errno is EXDEV
+ * when PATH is in no cgroup. */
 int leaf_frozen(int at, const char *path)
 {
 	char text[256];
@@ -50,7 +51,8 @@ int leaf_frozen(int at, const char *path)
 	return strstr(text, "frozen 1") != NULL;
 }
 
-/* The number in the file PATH below AT. False where there is no such file, or it says `max`. */
+/* Reads the number in the file PATH, relative to AT, into *NUMBER. Returns false when there is no
+ * such file, or it contains `max`. */
 bool leaf_number(int at, const char *path, unsigned long *number)
 {
 	char text[32];
@@ -68,8 +70,8 @@ bool leaf_number(int at, const char *path, unsigned long *number)
 	return true;
 }
 
-/* Puts a process into the cgroup whose cgroup.procs is PATH below AT, by its number in TEXT. 0 or
- * -1. */
+/* Moves a process into the cgroup whose cgroup.procs is PATH, relative to AT. TEXT is its pid.
+ * Returns 0 or -1. */
 int leaf_write(int at, const char *path, const char *text)
 {
 	int fd = leaf_open(at, path, O_WRONLY);
@@ -82,7 +84,7 @@ int leaf_write(int at, const char *path, const char *text)
 	return written == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-/* Puts this process into it. 0 or -1. */
+/* Moves this process into that cgroup. Returns 0 or -1. */
 int leaf_enter(int at, const char *path)
 {
 	return leaf_write(at, path, "0");

@@ -1,5 +1,5 @@
-/* A leaf's files, as the PAM module and the launcher open them: never anything but a file of
- * cgroup2, and without ever waiting. What fails says why in errno. */
+/* Access to the files of a leaf for the PAM module and the launchers. Only files of cgroup2 are
+ * read, and no open waits. On failure errno has the reason. */
 #ifndef PAAS_ISOLATE_LEAF_H
 #define PAAS_ISOLATE_LEAF_H
 

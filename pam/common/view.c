@@ -17,7 +17,7 @@
 
 #define VIEW_NAME_SIZE 64
 
-/* Closes FD and leaves errno as it was. */
+/* Closes FD without changing errno. */
 static void view_close(int fd)
 {
 	int saved = errno;
@@ -26,8 +26,8 @@ static void view_close(int fd)
 	errno = saved;
 }
 
-/* Whether FD is the handle of a mount namespace that belongs to our own user namespace: a
- * customer's belongs to one that the customer has made. */
+/* Returns whether FD is the handle of a mount namespace that belongs to our own user namespace. A
+ * mount namespace that a customer has made belongs to a user namespace of the customer's. */
 static bool view_is_trusted(int fd)
 {
 	struct stat owner, ours;
@@ -51,7 +51,7 @@ static bool view_is_trusted(int fd)
 	return same;
 }
 
-/* The handle at PATH, which can be entered, or -1. */
+/* Opens the handle at PATH if it may be entered. Returns a descriptor or -1. */
 static int view_open(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -62,7 +62,7 @@ static int view_open(const char *path)
 	return -1;
 }
 
-/* Enters the namespace at PATH. 0 or -1. */
+/* Enters the mount namespace whose handle is at PATH. Returns 0 or -1. */
 static int view_setns(const char *path)
 {
 	int fd = view_open(path), ended;
@@ -74,7 +74,7 @@ static int view_setns(const char *path)
 	return ended;
 }
 
-/* From the keeper into the view of that name. 0 or -1. */
+/* Enters the view called NAME from the keeper, the namespace with all handles. 0 or -1. */
 static int view_setns_name(const char *name)
 {
 	char path[VIEW_NAME_SIZE + 1];
@@ -83,7 +83,8 @@ static int view_setns_name(const char *name)
 	return view_setns(path);
 }
 
-/* The name that the door of UID's view tells, into NAME. VIEW_ENTERED stands for: there is one. */
+/* Reads the name of UID's view from its door into NAME. Returns VIEW_ENTERED when there is a view,
+ * VIEW_NONE, or VIEW_BROKEN. */
 static enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, uid_t uid)
 {
 	char door[PATH_MAX], told[VIEW_NAME_SIZE + 5];
@@ -98,7 +99,7 @@ static enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, uid_t u
 	if (size < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
 			       ? VIEW_NONE
-			       : VIEW_BROKEN; /* no doors at all */
+			       : VIEW_BROKEN; /* there are no doors */
 	told[size] = '\0';
 	if (size <= 5 || (size_t)size >= sizeof told - 1 || strncmp(told, "view/", 5) ||
 	    told[5] == '.' || strchr(told + 5, '/')) {
@@ -109,8 +110,8 @@ static enum view view_name(char name[VIEW_NAME_SIZE], const char *doors, uid_t u
 	return VIEW_ENTERED;
 }
 
-/* setns(2) leads to the root of the namespace: back to where one was, if there is such a directory.
- */
+/* setns(2) changes the working directory to the root of the namespace. Goes back to DIRECTORY if
+ * the namespace has it. */
 static void view_restore_directory(const char *directory)
 {
 	int saved = errno;
@@ -120,8 +121,8 @@ static void view_restore_directory(const char *directory)
 	errno = saved;
 }
 
-/* Enters the view of that NAME, by way of the keeper whose handle is at KEEPER; stays where it was
- * where that fails. */
+/* Enters the view called NAME through the keeper, whose handle is at KEEPER. On failure the process
+ * stays in its namespace. */
 enum view view_enter_called(const char *keeper, const char *name)
 {
 	enum view ended = VIEW_ENTERED;
@@ -136,9 +137,8 @@ enum view view_enter_called(const char *keeper, const char *name)
 	if (view_setns(keeper)) {
 		ended = VIEW_BROKEN;
 	} else {
-		if (view_setns_name(name) &&
-		    view_setns_name(
-			    name)) { /* once more: a changed view may just take the other's place */
+		/* Tried again: a changed view may be replacing the old one. */
+		if (view_setns_name(name) && view_setns_name(name)) {
 			int why = errno;
 
 			ended = VIEW_BROKEN;
@@ -151,7 +151,7 @@ enum view view_enter_called(const char *keeper, const char *name)
 	return ended;
 }
 
-/* Enters the view of UID, if it has one; in none but the one that it came from where that fails. */
+/* Enters the view of UID if it has one. On failure the process stays in its namespace. */
 enum view view_enter(const char *doors, uid_t uid)
 {
 	char name[VIEW_NAME_SIZE], keeper[PATH_MAX];
@@ -166,8 +166,9 @@ enum view view_enter(const char *doors, uid_t uid)
 	return view_enter_called(keeper, name);
 }
 
-/* Out of a view, to what the first process sees: whoever becomes another customer inside of one
- * comes in anew. VIEW_NONE where that is where one is; VIEW_ENTERED when it is now. */
+/* Leaves a view for the mount namespace of the first process: a process that becomes another
+ * customer inside a view must enter the other one from outside. Returns VIEW_NONE when it is in
+ * that namespace already, VIEW_ENTERED when it is now. */
 enum view view_leave(void)
 {
 	struct stat first, own;

@@ -1,14 +1,13 @@
-/* The view of an account: the mount namespace that its sessions and services share, as the PAM
- * module and the launchers enter it. Its handle lies in the keeper, another namespace, whose handle
- * lies beside the doors. Only root makes either, and none is entered of which that is not so. What
- * fails says why in errno. See mount_namespaces(7), ioctl_ns(2).
- */
+/* The view of an account: the mount namespace that its sessions and services share. The PAM module
+ * and the launchers enter it. Its handle is in the keeper, a namespace of its own, whose handle is
+ * beside the doors. Only root can make either, and each is checked for that before it is entered.
+ * On failure errno has the reason. See mount_namespaces(7), ioctl_ns(2). */
 #ifndef PAAS_ISOLATE_VIEW_H
 #define PAAS_ISOLATE_VIEW_H
 
 #include <sys/types.h>
 
-/* VIEW_NONE: the host's is this user's, too. */
+/* VIEW_NONE: this user has no view, and stays in the host's mount namespace. */
 enum view { VIEW_NONE, VIEW_ENTERED, VIEW_BROKEN };
 
 enum view view_enter_called(const char *keeper, const char *name);

@@ -19,7 +19,7 @@
 #include "privileges.h"
 #include "rlimits.h"
 
-/* The kernel's own for its first process (init/init_task.c). */
+/* The kernel's value for its first process (init/init_task.c). */
 #define TIMER_SLACK 50000
 
 static void write_file(const char *path, const char *text)
@@ -29,19 +29,19 @@ static void write_file(const char *path, const char *text)
 	if (fd < 0)
 		return;
 	if (write(fd, text, strlen(text)) < 0)
-		errno = 0; /* an older kernel, a container: then it is as it was */
+		errno = 0; /* an older kernel, or a container: it stays as it is */
 	close(fd);
 }
 
-/* An empty session keyring in the place of the one there is (keyctl(2)). 0 or -1. */
+/* Replaces the session keyring by an empty one (keyctl(2)). Returns 0 or -1. */
 static int new_session_keyring(void)
 {
 	return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ? -1 : 0;
 }
 
-/* Root's session keyring goes before the customer is who pays for a new one: they may have used up
- * their quota of keys, and would keep root's. A kernel without keys, or a container that is denied
- * them, has none to give away. */
+/* Replaces root's session keyring while the new one still counts as root's: a customer who has used
+ * up the quota of keys could get none, and would keep root's. A kernel without keys, or a container
+ * that may not use them, has no keyring to pass on. */
 static void drop_keyring(void)
 {
 	if (new_session_keyring() && errno != ENOSYS && errno != EPERM && errno != EACCES)
@@ -49,21 +49,21 @@ static void drop_keyring(void)
 	syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEY_REQKEY_DEFL_DEFAULT);
 }
 
-/* As the customer: a session keyring of their own, from which their user keyring is found, as
- * pam_keyinit(8) has it. Where their quota of keys is used up the empty one stays. */
+/* Called as the customer: a session keyring of their own, linked to their user keyring, as
+ * pam_keyinit(8) does it. When the customer's quota of keys is used up, the empty one stays. */
 void join_own_keyring(void)
 {
 	if (!new_session_keyring())
 		syscall(SYS_keyctl, KEYCTL_LINK, KEY_SPEC_USER_KEYRING, KEY_SPEC_SESSION_KEYRING);
 }
 
-/* The processors of the first process: all, unless the administrator keeps some apart (CPUAffinity=
- * of systemd-system.conf(5)). Nothing is set that is so already: what is set would not grow with
- * the machine. */
+/* Allows the processors of the first process: all, unless the administrator reserves some
+ * (CPUAffinity= of systemd-system.conf(5)). An equal mask is not set again: a mask that was set
+ * does not grow when processors are added. */
 static void reset_affinity(void)
 {
 	unsigned long first[1024],
-		ours[1024]; /* the kernel writes no more than it has processors */
+		ours[1024]; /* the kernel writes one bit for each possible processor */
 	long size = syscall(SYS_sched_getaffinity, 1, sizeof first, first);
 
 	if (size > 0 && syscall(SYS_sched_getaffinity, 0, sizeof ours, ours) == size &&
@@ -71,8 +71,8 @@ static void reset_affinity(void)
 		syscall(SYS_sched_setaffinity, 0, (size_t)size, first);
 }
 
-/* Of a set-uid program of theirs the customer would keep what it gives up (capabilities(7), secure
- * bits). */
+/* Clears the secure bits. With them, a set-uid program of the customer's would keep capabilities
+ * that it gives up (capabilities(7)). */
 static void reset_securebits(void)
 {
 	int bits = prctl(PR_GET_SECUREBITS);
@@ -81,8 +81,8 @@ static void reset_securebits(void)
 		fail("the caller has locked the secure bit no_setuid_fixup");
 }
 
-/* Who root is to the audit system; its place among those that are killed last; its share of the
- * processor and of memory; its resource limits, its umask, its timers, its keys. */
+/* Resets what root's process would pass on: the audit system's login uid; OOM score; scheduling,
+ * processors and memory policy; resource limits; umask; timers; keys. */
 void drop_inherited(const struct passwd *user, bool keep_rlimits)
 {
 	const struct sched_param none = {0};
@@ -92,7 +92,7 @@ void drop_inherited(const struct passwd *user, bool keep_rlimits)
 	snprintf(uid, sizeof uid, "%lu", (unsigned long)user->pw_uid);
 	write_file("/proc/self/loginuid", uid); /* it may be immutable (auditctl(8)) */
 	write_file("/proc/self/oom_score_adj", "0");
-	if (sched_getscheduler(0) != SCHED_OTHER) /* to set it again costs a place in the queue */
+	if (sched_getscheduler(0) != SCHED_OTHER) /* setting it costs our place in the queue */
 		sched_setscheduler(0, SCHED_OTHER, &none);
 	setpriority(PRIO_PROCESS, 0, 0);
 	syscall(SYS_ioprio_set, 1, 0, 0);

@@ -16,8 +16,8 @@
 #include "output.h"
 #include "request.h"
 
-/* Before anything of root's is given up, and before a view is entered in which it may not be. -1
- * where it is not. */
+/* Called before privileges are dropped, and before a view is entered, which may not have the
+ * socket. Returns a descriptor, or -1 when there is no journal. */
 int journal_open(void)
 {
 	struct sockaddr_un place = {.sun_family = AF_UNIX, .sun_path = JOURNAL};
@@ -53,7 +53,7 @@ static void journal_send(const struct output *out, const char *line, size_t size
 		sendmsg(out->journal, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* A line of the program's, unless there were too many. */
+/* Sends a line of the program's to the journal, unless there were too many. */
 static void journal_line(struct output *out)
 {
 	time_t now = time(NULL);
@@ -77,7 +77,7 @@ static void journal_line(struct output *out)
 	out->line_size = 0;
 }
 
-/* -1 where there is none to be had. */
+/* Opens the log. Returns -1 when it cannot be opened. */
 int log_open(const struct request *request)
 {
 	char directory[PATH_MAX];
@@ -90,7 +90,7 @@ int log_open(const struct request *request)
 	memcpy(directory, request->log, (size_t)(end - request->log));
 	directory[end - request->log] = '\0';
 	mkdir(directory, 0750);
-	/* O_NONBLOCK: what lies there may be a fifo. */
+	/* O_NONBLOCK: the path may be a fifo. */
 	log = open(request->log,
 		   O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 		   0640);
@@ -101,7 +101,7 @@ int log_open(const struct request *request)
 	return log;
 }
 
-/* LOG becomes LOG.1, LOG.1 becomes LOG.2, and the oldest goes. */
+/* Renames LOG to LOG.1, LOG.1 to LOG.2 and so on; the oldest is overwritten. */
 static void log_rotate(struct output *out)
 {
 	const struct request *of = out->request;
@@ -121,8 +121,8 @@ static void log_rotate(struct output *out)
 	out->log = log_open(of);
 }
 
-/* Whether the open log is not what stands at its path any more: it was moved away (logrotate(8)),
- * or removed. */
+/* Returns whether the open log is no longer the file at its path: it was renamed (logrotate(8)) or
+ * removed. */
 static bool log_was_moved(const struct output *out, const struct stat *now)
 {
 	struct stat there;
@@ -146,7 +146,7 @@ static void log_append(struct output *out, const char *text, size_t size)
 	} else if (out->log < 0)
 		out->log = log_open(out->request);
 	if (out->log >= 0 && write(out->log, text, size) < 0)
-		return; /* a full disk, a quota: the program goes on */
+		return; /* a full disk or quota: the program goes on */
 }
 
 static void tail_append(struct output *out, const char *text, size_t size)
@@ -165,7 +165,7 @@ static void tail_append(struct output *out, const char *text, size_t size)
 	out->tail_size += size;
 }
 
-/* What the program has said. */
+/* Takes output of the program. */
 void output_append(struct output *out, const char *text, size_t size)
 {
 	log_append(out, text, size);
@@ -178,7 +178,7 @@ void output_append(struct output *out, const char *text, size_t size)
 	}
 }
 
-/* What is to be said by us, in the customer's log too. */
+/* Writes a message of our own to the journal and to the customer's log. */
 void output_message(struct output *out, const char *format, ...)
 {
 	char text[512] = "paas-isolate: ";

@@ -1,7 +1,7 @@
-/* Where the output of a service goes: the customer's log, put aside when it is large, and the
- * journal with the names of account and service as fields (systemd.journal-fields(7)). Opened and
- * written as the customer: a link that leads to what is not theirs opens nothing. What cannot be
- * written is dropped, never waited for. */
+/* The output of a service goes to the customer's log, which is rotated when it is large, and to the
+ * journal, with account and service as fields (systemd.journal-fields(7)). The log is opened and
+ * written as the customer: a link to a file that is not theirs opens nothing. What cannot be
+ * written at once is dropped. */
 #ifndef PAAS_ISOLATE_OUTPUT_H
 #define PAAS_ISOLATE_OUTPUT_H
 
@@ -14,15 +14,15 @@
 #define LINE_MAX_BYTES 8192
 #define TAIL_MAX_BYTES 4096
 
-/* So many lines in so many seconds go to the journal, whose own measure is one for all customers
- * together. */
+/* At most so many lines in so many seconds go to the journal, whose own rate limit is one for all
+ * customers together. */
 #define JOURNAL_LINES_MAX 1000
 #define JOURNAL_LINES_SECONDS 30
 
 struct output {
 	const struct request *request;
 	int log, journal;
-	/* A line that has not ended yet, for the journal; the last of the output, for a mail. */
+	/* The line that has not ended, for the journal; the end of the output, for a mail. */
 	char line[LINE_MAX_BYTES], tail[TAIL_MAX_BYTES];
 	size_t line_size, tail_size;
 	unsigned lines, left_out;

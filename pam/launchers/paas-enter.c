@@ -1,11 +1,10 @@
 /* paas-enter ACCOUNT/SERVICE -- COMMAND [ARGUMENT...]: runs a command as a customer, inside the
  * customer's cgroup.
  *
- * For root alone: for units of systemd, root's cron, panels. It enters the leaf through the user's
- * door (see pam_paas_isolate.c): the leaf of a service lies beside the one that a login enters. It
- * enters the account's view, too (view.h). Nothing is handed on of what root has (inherited.h), its
- * terminal least (terminal.h). See paas-enter(8).
- */
+ * Only root may call it: systemd units, root's cron, panels. It finds the account through the
+ * user's door (see pam_paas_isolate.c): the leaf of a service is beside the leaf that a login
+ * enters. It also enters the account's view (view.h). It passes on nothing of root's (inherited.h),
+ * and above all not root's terminal (terminal.h). See paas-enter(8). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +42,7 @@ static const char usage[] =
 	"Exit status: the command's; 127 when it is not found, 126 when it cannot be run,\n"
 	"125 when the cgroup cannot be entered: then nothing is run.\n";
 
-/* The directory of the account that the door of UID leads into. Ends where it does not open. */
+/* Opens the directory of the account that the door of UID leads to. Exits when that fails. */
 static int open_account(const char *doors, uid_t uid, const char *name)
 {
 	char door[4096], first;
@@ -64,7 +63,8 @@ static int open_account(const char *doors, uid_t uid, const char *name)
 	return account;
 }
 
-/* Whether the account is that of a user called NAME, or its directory is called so. */
+/* Returns whether NAME is the name of the account's directory, or of a user whose door leads to
+ * this account. */
 static bool is_account_name(int account, const char *doors, const char *name)
 {
 	const struct passwd *namesake = getpwnam(name);
@@ -84,8 +84,8 @@ static bool is_account_name(int account, const char *doors, const char *name)
 	       one.st_ino == two.st_ino && one.st_dev == two.st_dev;
 }
 
-/* Puts this process into the leaf of SERVICE. Ends where that is not possible, or would last until
- * a thaw. */
+/* Moves this process into the leaf of SERVICE. Exits when that fails, or when the leaf is frozen
+ * and we would wait for the thaw. */
 static void enter(int account, const char *service)
 {
 	int leaf = openat(account, service, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -106,7 +106,8 @@ static void enter(int account, const char *service)
 		fail("cgroup.procs of the service: %s", strerror(errno));
 }
 
-/* What is opened from here on is none of 0, 1 and 2, which are handed on. */
+/* Makes sure that 0, 1 and 2 are open, so that no descriptor that is opened later gets one of these
+ * numbers. */
 static void standard_descriptors(void)
 {
 	for (int fd = 0; fd < 3; fd++)
@@ -114,7 +115,7 @@ static void standard_descriptors(void)
 			fail("/dev/null: %s", strerror(errno));
 }
 
-/* An environment with nothing of root's in it but what is to be kept. */
+/* Sets the environment of a login; of the caller's only the variables KEPT stay. */
 static void clean_environment(const struct passwd *user, char *const *kept, int count)
 {
 	char *values[KEPT_MAX];
@@ -144,7 +145,7 @@ int main(int argc, char **argv)
 	bool no_new_privs = false, keep_rlimits = false;
 	int count = 0, option, account;
 
-	/* The + ends options at ACCOUNT/SERVICE: what follows is the command's. */
+	/* The + ends options at ACCOUNT/SERVICE: what follows belongs to the command. */
 	while ((option = getopt_long(argc, argv, "+u:k:nrd:h", options, NULL)) != -1)
 		switch (option) {
 		case 'u':

@@ -1,17 +1,17 @@
-/* paas-run: puts a shim into the leaf of an account, which begins the program of one service there
- * and stays beside it: takes its output, tries its health, and notes how it ended. For reconcile
- * alone, which decides what runs at all.
+/* paas-run: starts the program of one service. It puts a shim into the service's leaf, which starts
+ * the program and supervises it: it takes the program's output, runs its health checks, and records
+ * how it ended. Only reconcile calls it, and decides which programs run.
  *
- * Standard input is the request (request.h), descriptor 3 the directory of the leaf, descriptor 4
- * the record of this run, to which lines are added: `keeper PID START TIME` before paas-run ends,
- * and by the shim `main PID START KEEPER TIME`, `unhealthy TIME`, `exit STATUS TIME` or `signal
- * NUMBER TIME`; `waiting WHY TIME` where the program could not be begun for want of its directory
- * and the like, `failed WHY TIME` where the leaf had no process left. paas-run itself is never in
- * the leaf: it waits for nothing there, however little of the processor the account has left. A
- * request that says how it `ended` begins no program: it has those told who are to hear of that,
- * where the shim could not. The shim is the customer's, and cannot be traced by them; when it is
- * killed the record is closed, which wakes whoever watches it. See paas-run(8).
- */
+ * Standard input is the request (request.h), descriptor 3 the leaf's directory, descriptor 4 the
+ * record of this run. Lines are added to the record: `keeper PID START TIME` by paas-run before it
+ * ends; by the shim `main PID START KEEPER TIME`, `unhealthy TIME`, `exit STATUS TIME` or `signal
+ * NUMBER TIME`; `waiting WHY TIME` when the program could not be started, for example for lack of
+ * its directory; `failed WHY TIME` when no more processes were possible in the leaf.
+ *
+ * paas-run itself never enters the leaf: there it could wait for CPU time that the account does not
+ * have. A request with `ended` starts no program: it sends the notification of that end, when the
+ * shim could not. The shim runs as the customer, who cannot trace it. When it is killed, the record
+ * is closed, which wakes the processes that watch it. See paas-run(8). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -47,22 +47,22 @@ const char launcher_name[] = "paas-run";
 /* The descriptor of the leaf. */
 #define LEAF 3
 
-/* Exit status where the leaf cannot have another process: what is the customer's own fault counts
- * as a failed start. */
+/* Exit status when no more processes are possible in the leaf: the customer's own doing, which
+ * counts as a failed start. */
 #define LEAF_FULL 1
 
-/* Milliseconds in which a child says that it runs, or is seen to be killed; one without CPU time
- * does neither. */
+/* Milliseconds in which a child reports that it runs, or is found to be killed; one without CPU
+ * time does neither. */
 #define READY_TIMEOUT_MS 20
 
-/* The bit of a signal in the sets of /proc/PID/stat, and of a process that is ending (PF_EXITING,
+/* The bit of a signal in the sets of /proc/PID/stat; and the bit of an ending process (PF_EXITING,
  * linux/sched.h) in its flags there. */
 #define SIGNAL_BIT(number) (1UL << ((number) - 1))
 #define ENDING 4UL
 
-/* When a process started, in clock ticks since boot: field 22 of /proc/PID/stat. 0 where that is
- * not told. KILLED, where it is asked for, says whether it has SIGKILL before it (field 31) or is
- * ending (the flags, field 9). */
+/* Returns when a process started, in clock ticks since boot: field 22 of /proc/PID/stat. 0 when
+ * that cannot be read. *KILLED, unless NULL, is whether SIGKILL is pending (field 31) or the
+ * process is ending (flags, field 9). */
 static unsigned long long start_time(pid_t pid, bool *killed)
 {
 	unsigned long flags = 0, pending = 0;
@@ -95,7 +95,7 @@ static unsigned long long start_time(pid_t pid, bool *killed)
 	return start;
 }
 
-/* Becomes the customer, for good. */
+/* Becomes the customer for good. */
 static void become_customer(struct shim *shim, const struct passwd *user, int null)
 {
 	dup2(null, STDERR_FILENO);
@@ -106,8 +106,7 @@ static void become_customer(struct shim *shim, const struct passwd *user, int nu
 	shim->out.log = log_open(shim->request);
 }
 
-/* In the place of a shim that was killed together with its program: tells whom it would have told.
- */
+/* Sends the notification in place of a shim that was killed together with its program. */
 __attribute__((noreturn)) static void run_notifier(struct shim *shim, const struct passwd *user,
 						   int null)
 {
@@ -120,14 +119,14 @@ __attribute__((noreturn)) static void run_notifier(struct shim *shim, const stru
 	_exit(0);
 }
 
-/* The end of paas-run's pipe at which its shim says that it runs; -1 where nobody waits for that.
- */
+/* The end of paas-run's pipe on which its shim reports that it runs; -1 when no process waits for
+ * that. */
 static int ready_pipe = -1;
 
 static void report_ready(void)
 {
 	if (ready_pipe >= 0 && write(ready_pipe, "", 1) < 0)
-		errno = 0; /* nobody waits any more */
+		errno = 0; /* no process waits any more */
 	close(ready_pipe);
 	ready_pipe = -1;
 }
@@ -138,16 +137,17 @@ static void record_failure(const char *why)
 	record_line("failed %s", why);
 }
 
-/* The end of the shim's pipe at which the program's child says why it cannot become the program. */
+/* The end of the shim's pipe on which the program's child reports why it cannot execute the
+ * program. */
 static int exec_error_pipe;
 
 static void report_exec_error(const char *why)
 {
 	if (write(exec_error_pipe, why, strlen(why)) < 0)
-		errno = 0; /* then it ends with our own failure, and that is all */
+		errno = 0; /* the exit status alone says then that it failed */
 }
 
-/* What the shim needs is made ready by root, outside the leaf: there it might last. */
+/* Prepares as root, outside the leaf, what the shim needs: inside it might take long. */
 static void prepare(struct shim *shim, const struct passwd *user)
 {
 	static const char *const files[] = {"cpu.stat", "../cpu.stat"};
@@ -167,7 +167,7 @@ static void prepare(struct shim *shim, const struct passwd *user)
 	set_environment(request, user);
 }
 
-/* In the leaf: begins the program, as root; becomes the customer; keeps the program. */
+/* Runs in the leaf: starts the program as root, becomes the customer, supervises it. */
 __attribute__((noreturn)) static void run_shim(struct shim *shim, const struct passwd *user)
 {
 	int null = open_null(), pipes[2], whys[2];
@@ -189,8 +189,8 @@ __attribute__((noreturn)) static void run_shim(struct shim *shim, const struct p
 	shim->signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (null < 0 || shim->signals < 0 || pipe2(pipes, O_CLOEXEC) || pipe2(whys, O_CLOEXEC))
 		fail("%s", strerror(errno));
-	/* Theirs, or they could not open /dev/stderr and /proc/self/fd/1 (pipe(7) gives it to its
-	 * maker). */
+	/* The pipe is the customer's, or the program could not open /dev/stderr and
+	 * /proc/self/fd/1: a pipe belongs to the user who made it (pipe(7)). */
 	if (fchown(pipes[1], user->pw_uid, user->pw_gid))
 		fail("%s", strerror(errno));
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
@@ -214,8 +214,8 @@ __attribute__((noreturn)) static void run_shim(struct shim *shim, const struct p
 	record_line("main %d %llu %d", (int)shim->program, start_time(shim->program, NULL),
 		    (int)getpid());
 	on_fail = NULL;
-	report_ready(); /* not sooner: paas-run's own end would take the processor from the
-			   program's beginning */
+	report_ready(); /* not earlier: the end of paas-run would take CPU time from the start of
+			   the program */
 	become_customer(shim, user, null);
 	supervise(shim);
 	read_output(shim);
@@ -223,7 +223,7 @@ __attribute__((noreturn)) static void run_shim(struct shim *shim, const struct p
 	_exit(0);
 }
 
-/* Ends where the leaf takes nobody. */
+/* Exits after the leaf could not be entered. */
 __attribute__((noreturn)) static void exit_leaf_error(int error)
 {
 	if (error == EAGAIN) {
@@ -233,10 +233,10 @@ __attribute__((noreturn)) static void exit_leaf_error(int error)
 	fail("the leaf cannot be entered: %s", strerror(error));
 }
 
-/* Whether the kernel ends CHILD, which says a word at the other end of PIPE when it has begun, at
- * its birth: Linux 6.14 and later do so to whoever is cloned into a cgroup that cgroup.kill has
- * ever been written to, for they compare its count of kills with that of the cgroup which the clone
- * came from (kernel/cgroup/cgroup.c, kill_seq). */
+/* Returns whether the kernel kills CHILD at its birth. CHILD writes a byte to the other end of PIPE
+ * when it runs. Linux 6.14 and later kill a process that is cloned into a cgroup to which
+ * cgroup.kill has ever been written: they compare its count of kills with that of the cgroup in
+ * which clone was called (kernel/cgroup/cgroup.c, kill_seq). */
 static bool is_killed_after_clone(pid_t child, int pipe)
 {
 	struct pollfd word = {.fd = pipe, .events = POLLIN};
@@ -245,13 +245,13 @@ static bool is_killed_after_clone(pid_t child, int pipe)
 	for (int i = 0; i < READY_TIMEOUT_MS && !killed; i++) {
 		if (poll(&word, 1, 1) == 1 && word.revents & POLLIN)
 			return false;
-		start_time(child, &killed); /* of a zombie, too */
+		start_time(child, &killed); /* works for a zombie, too */
 	}
 	return killed;
 }
 
-/* A shim that is in the leaf from its first instruction on, without the wait that a move costs
- * (clone(2), CLONE_INTO_CGROUP). 0 where the kernel ends it at once. */
+/* Starts a shim that is in the leaf from its first instruction on, without the wait that moving it
+ * would take (clone(2), CLONE_INTO_CGROUP). Returns 0 when the kernel kills it at once. */
 static pid_t clone_shim(struct shim *shim, const struct passwd *user)
 {
 	struct clone_args how = {
@@ -276,7 +276,7 @@ static pid_t clone_shim(struct shim *shim, const struct passwd *user)
 	return child;
 }
 
-/* A shim that is moved into the leaf before it does anything of its own. */
+/* Starts a shim that is moved into the leaf before it does anything. */
 static pid_t move_shim(struct shim *shim, const struct passwd *user)
 {
 	int gate[2];
@@ -330,7 +330,7 @@ int main(void)
 	if (!child)
 		child = move_shim(&shim, &user);
 	start = start_time(child, NULL);
-	if (!request.ended) /* whoever tells of an end is no shim of a run */
+	if (!request.ended) /* a process that only notifies is not the shim of a run */
 		record_line("keeper %d %llu", (int)child, start);
 	dprintf(STDOUT_FILENO, "%d %llu\n", (int)child, start);
 	return 0;

@@ -29,7 +29,7 @@ void fail(const char *format, ...)
 	exit(OWN_FAILURE);
 }
 
-/* A copy of its own: getpwnam(3) reuses what it answers with. */
+/* Copies a text: getpwnam(3) reuses the memory of its result. */
 char *duplicate(const char *text)
 {
 	char *copy = strdup(text);
@@ -39,7 +39,7 @@ char *duplicate(const char *text)
 	return copy;
 }
 
-/* A user of Unix by name. Ends where there is none. */
+/* Looks up a user by name. Exits when there is none, and for root. */
 struct passwd user_by_name(const char *name)
 {
 	const struct passwd *found = getpwnam(name);
@@ -56,7 +56,7 @@ struct passwd user_by_name(const char *name)
 	return user;
 }
 
-/* An environment with nothing of root's in it. */
+/* Sets the environment of a login, with nothing of root's in it. */
 void set_user_environment(const struct passwd *user)
 {
 	clearenv();
@@ -67,18 +67,18 @@ void set_user_environment(const struct passwd *user)
 	setenv("LOGNAME", user->pw_name, 1);
 }
 
-/* The groups of the user, while this is root still, and not in a view yet: loads what
- * nsswitch.conf(5) names and asks it, which may take milliseconds. Who is forked afterwards has
- * them too. */
+/* Takes the groups of the user, as root and before a view is entered: it loads the modules that
+ * nsswitch.conf(5) names, and may take milliseconds. Children that are forked later have the groups
+ * too. */
 void init_groups(const struct passwd *user)
 {
 	if (initgroups(user->pw_name, user->pw_gid))
 		fail("cannot take the groups of %s: %s", user->pw_name, strerror(errno));
 }
 
-/* Becomes the user for good, whose groups have been taken, and without a capability: root may have
- * asked the kernel to keep them when the uid changes, and to hand them on (capabilities(7), secure
- * bits, the ambient set). */
+/* Becomes the user for good and drops all capabilities; init_groups() comes first. Root's process
+ * may have been told to keep them when its uid changes, and to pass them on (capabilities(7),
+ * secure bits, the ambient set). */
 void drop_privileges(const struct passwd *user)
 {
 	const struct __user_cap_header_struct of = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -92,7 +92,7 @@ void drop_privileges(const struct passwd *user)
 		fail("cannot give up root's capabilities: %s", strerror(errno));
 }
 
-/* Signals as a program expects them: nothing blocked, nothing ignored. */
+/* Resets signals to what a program expects: none blocked, none ignored. */
 void reset_signals(void)
 {
 	sigset_t none;

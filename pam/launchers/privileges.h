@@ -1,5 +1,5 @@
-/* What root does before a program runs as a customer, in the launchers alike: nothing of root's is
- * handed on. Each launcher defines launcher_name, which its messages begin with. */
+/* What root does in both launchers before a program runs as a customer, so that nothing of root's
+ * is passed on. Each launcher defines launcher_name, with which its messages begin. */
 #ifndef PAAS_ISOLATE_PRIVILEGES_H
 #define PAAS_ISOLATE_PRIVILEGES_H
 
@@ -7,10 +7,10 @@
 
 #define PATHS "/usr/local/bin:/usr/bin:/bin"
 
-/* As env(1) and chroot(1) have them: 125 is our own failure. */
+/* As in env(1) and chroot(1); 125 is a failure of our own. */
 enum status { OWN_FAILURE = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
-/* Whom fail() tells besides standard error, where somebody is to hear of it. */
+/* Called by fail() with its message, after standard error, if it is not NULL. */
 extern const char launcher_name[];
 
 extern void (*on_fail)(const char *text);

@@ -31,8 +31,8 @@ static bool is_name(const char *text, size_t size)
 	return true;
 }
 
-/* The end of a quoted value that begins at TEXT, behind the quote: the last character of a line,
- * but for blanks. NULL where no line ends with QUOTE. */
+/* Returns the quote that ends the value that begins at TEXT, after the opening quote: only blanks
+ * may follow it on its line. NULL when there is none. */
 static char *quote_end(char *text, char quote)
 {
 	for (char *at = text; (at = strchr(at, quote)); at++) {
@@ -44,13 +44,13 @@ static char *quote_end(char *text, char quote)
 	return NULL;
 }
 
-/* NAME=VALUE lines, the value as it is or between quotes that may stand lines apart; comments;
- * nothing. What is none of these is named, by its line. */
+/* Reads NAME=VALUE lines. A value may be between quotes, and then have several lines. Empty lines
+ * and comments are skipped. Any other line is reported with its number. */
 static void parse_environment(char *text, const char *path)
 {
 	char *next;
 
-	if (!strncmp(text, "\xef\xbb\xbf", 3)) /* some editors begin a file so: a byte order mark */
+	if (!strncmp(text, "\xef\xbb\xbf", 3)) /* a byte order mark */
 		text += 3;
 	for (unsigned line = 1; *text; text = next, line++) {
 		char *end = text + strcspn(text, "\n"), *name = text + strspn(text, " \t"), *value,
@@ -88,7 +88,7 @@ static void parse_environment(char *text, const char *path)
 	}
 }
 
-/* Read as the customer. A file that is not there is told, and the program begins without. */
+/* Reads the file as the customer. A missing file is reported, and the program starts without it. */
 static void read_environment_file(const char *path)
 {
 	char *text = calloc(1, FILE_MAX_BYTES + 1);
@@ -119,8 +119,8 @@ void set_environment(const struct request *request, const struct passwd *user)
 		putenv(request->variables + at);
 }
 
-/* Does what the shell would do with a path and plain words, without the shell. Comes back where
- * COMMAND is anything more, or cannot be executed: the shell then does it, or says why not. */
+/* Executes a path with plain words without the shell, as the shell would. Returns when COMMAND is
+ * anything else or cannot be executed: then the shell executes it, or says why it cannot. */
 static void exec_plain_words(const char *command)
 {
 	static const char plain[] =
@@ -140,8 +140,8 @@ static void exec_plain_words(const char *command)
 		execv(words[0], words);
 }
 
-/* Makes way, as root, for what the request asks for: whoever runs as the customer can set a limit
- * as high as that, then. */
+/* Raises hard limits, as root, to what the request asks for, so that the customer's process can set
+ * its limits to that. */
 void raise_hard_limits(const struct request *request)
 {
 	for (int i = 0; i < request->rlimit_count; i++) {
@@ -151,8 +151,7 @@ void raise_hard_limits(const struct request *request)
 		if (getrlimit(which, &limit) || limit.rlim_max >= request->rlimits[i].value)
 			continue;
 		limit.rlim_max = request->rlimits[i].value;
-		setrlimit(which,
-			  &limit); /* root of a container may raise none: set_rlimits() tells */
+		setrlimit(which, &limit); /* where it fails, set_rlimits() reports it */
 	}
 }
 
@@ -166,7 +165,7 @@ static void set_rlimits(const struct request *request)
 	}
 }
 
-/* The directory as the customer has written it, and what is wrong with it. */
+/* Exits with the directory as the customer has written it, and the reason. */
 __attribute__((noreturn)) static void fail_for_directory(const char *directory)
 {
 	const char *home = getenv("HOME"), *tilde = "";
@@ -183,7 +182,7 @@ __attribute__((noreturn)) static void fail_for_directory(const char *directory)
 	fail("%s%s: %s", tilde, directory, strerror(error));
 }
 
-/* In a child of the shim, which is the customer already or becomes it here. */
+/* Runs a command in a child of the shim, which is the customer by now. */
 void exec_command(const struct request *request, const char *command, int input, int output)
 {
 	setsid();
@@ -206,10 +205,10 @@ void exec_command(const struct request *request, const char *command, int input,
 	_exit(NOT_EXECUTABLE);
 }
 
-/* The program itself. */
+/* Becomes the customer and runs the program. */
 void exec_program(const struct request *request, const struct passwd *user, int nothing, int output)
 {
-	/* What goes wrong from here on is the customer's to read. */
+	/* From here on the customer reads the messages. */
 	dup2(nothing, STDIN_FILENO);
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);

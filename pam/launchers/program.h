@@ -1,6 +1,5 @@
-/* What the program of a service begins with, in the child that becomes it: the customer's ids,
- * environment, directory and resource limits, and nothing of root's, whoever has given the order.
- */
+/* Starts a service's program, in the child that becomes it: the customer's ids, environment,
+ * directory and resource limits, and nothing of root's. */
 #ifndef PAAS_ISOLATE_PROGRAM_H
 #define PAAS_ISOLATE_PROGRAM_H
 

@@ -9,7 +9,7 @@
 #include "privileges.h"
 #include "request.h"
 
-/* All of standard input. */
+/* Reads all of standard input. */
 static char *read_stdin(size_t *size)
 {
 	char *text = malloc(REQUEST_MAX_BYTES);
@@ -38,7 +38,7 @@ static void parse_rlimit(struct request *request, const char *value)
 	request->rlimits[request->rlimit_count++].value = limit < 0 ? RLIM_INFINITY : (rlim_t)limit;
 }
 
-/* One variable more: moved to the front of the text, which has been read that far. */
+/* Adds a variable. It is copied to VARIABLES, which has room for the whole request. */
 static void parse_variable(struct request *request, const char *value)
 {
 	size_t size = strlen(value) + 1;

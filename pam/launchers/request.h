@@ -1,5 +1,5 @@
-/* What a service is begun with, as linux/launch.py writes it: KEY=VALUE texts, each ended by a NUL.
- * Root alone writes it, so a key that is not known is a mistake of ours and ends the launch. */
+/* The request that starts a service, as linux/services/launch.py writes it: KEY=VALUE texts, each
+ * ended by a NUL. Only root writes it, so an unknown key is a bug of ours and ends the launch. */
 #ifndef PAAS_ISOLATE_REQUEST_H
 #define PAAS_ISOLATE_REQUEST_H
 
@@ -20,7 +20,7 @@ struct request {
 		rlim_t value;
 	} rlimits[RLIMITS_MAX];
 	int rlimit_count;
-	/* NAME=VALUE texts, each ended by a NUL: `environment` bytes of them at `variables`. */
+	/* NAME=VALUE texts, each ended by a NUL: `environment` bytes at `variables`. */
 	char *variables;
 	size_t environment;
 };

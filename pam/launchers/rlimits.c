@@ -33,7 +33,8 @@ void reset_rlimits(void)
 
 		if (!setrlimit((unsigned)usual[i].which, &limit) || errno != EPERM)
 			continue;
-		/* Root of a container may raise none: then as high as it has itself. */
+		/* Root of a container may raise no hard limit: then the limit is as high as root's
+		 * own. */
 		if (!getrlimit((unsigned)usual[i].which, &now)) {
 			limit.rlim_max = now.rlim_max;
 			if (limit.rlim_cur > limit.rlim_max)

@@ -1,6 +1,6 @@
-/* Resource limits that a program begins with, whoever has called us: those of the kernel for its
- * first process, but for open files, where it is what systemd gives (systemd.exec(5)), and
- * processes, which pids.max counts (getrlimit(2)). */
+/* The resource limits that a program starts with, whatever the caller's are: the kernel's for its
+ * first process, except open files, as systemd sets them (systemd.exec(5)), and processes, which
+ * pids.max limits (getrlimit(2)). */
 #ifndef PAAS_ISOLATE_RLIMITS_H
 #define PAAS_ISOLATE_RLIMITS_H
 

@@ -28,7 +28,7 @@
 #define CHUNK 65536
 #define READS_PER_POLL 8
 
-/* So many failed checks of a leaf without CPU time weigh as much as one that had time. */
+/* So many failed checks of a throttled leaf count as much as one of a leaf that had CPU time. */
 #define THROTTLED_PER_FAILURE 10
 
 static int64_t milliseconds(clockid_t clock)
@@ -54,14 +54,14 @@ void record_line(const char *format, ...)
 		size = sizeof text - 33;
 	for (int i = 0; i < size; i++)
 		if ((unsigned char)text[i] < ' ')
-			text[i] = '?'; /* a path may hold a new line */
+			text[i] = '?'; /* a path may contain a newline */
 	size += sprintf(text + size, " %" PRId64 ".%03d\n", now / 1000, (int)(now % 1000));
 	if (write(RECORD, text, (size_t)size) != size)
-		return; /* /run is full: how it ended is not known then */
+		return; /* /run is full: how the program ended stays unknown */
 }
 
-/* A command beside the program. Its output goes where the program's does. -1 where there is no
- * process to be had. */
+/* Starts a command beside the program, for the same customer. Returns -1 when no process is
+ * possible. */
 static pid_t run_command(const struct shim *shim, const char *command, int input, int output)
 {
 	pid_t child = fork();
@@ -80,7 +80,7 @@ static unsigned long long number_field(const char *text, const char *name)
 	return found ? strtoull(found + strlen(name), NULL, 10) : 0;
 }
 
-/* From the descriptor of a cpu.stat; none where the machine has no such controller. */
+/* Reads the periods from a cpu.stat; zeros when the machine has no cpu controller. */
 static struct periods read_periods(int cpu)
 {
 	char text[1024];
@@ -108,9 +108,9 @@ static void start_check(struct shim *shim, int64_t now)
 	close(null);
 }
 
-/* Whether the check had too little time to be a sign of anything: leaf or account was kept from
- * running in half of its periods, or the check took far longer than it may, for all of us were
- * frozen. */
+/* Returns whether the check had too little CPU time to mean anything: leaf or account was throttled
+ * in more than half of its periods, or the check took far longer than it may, because the cgroup
+ * was frozen. */
 static bool is_throttled(const struct shim *shim)
 {
 	for (int i = 0; i < 2; i++) {
@@ -123,7 +123,7 @@ static bool is_throttled(const struct shim *shim)
 	       shim->check_ends + 2 * (int64_t)shim->request->health_every;
 }
 
-/* Noted once; what follows from it is reconcile's to decide. */
+/* The record gets one line; reconcile decides what follows from it. */
 static void finish_check(struct shim *shim, bool well)
 {
 	shim->checker = 0;
@@ -143,7 +143,7 @@ void read_output(struct shim *shim)
 	static char text[CHUNK];
 	ssize_t size;
 
-	/* A program that never stops to speak must not hold the rest up. */
+	/* A program that writes without end must not keep the shim from its other work. */
 	for (int i = 0; i < READS_PER_POLL && (size = read(shim->output, text, sizeof text)) > 0;
 	     i++) {
 		output_append(&shim->out, text, (size_t)size);
@@ -152,8 +152,8 @@ void read_output(struct shim *shim)
 	}
 }
 
-/* Whether the program has ended. It stays a zombie until its end is noted: who finds neither it nor
- * a note knows that nobody saw it end. */
+/* Returns whether the program has ended. It stays a zombie until its end is recorded: when there is
+ * neither a zombie nor a record, no process saw how it ended. */
 static bool reap(struct shim *shim)
 {
 	struct signalfd_siginfo told;
@@ -185,8 +185,7 @@ void supervise(struct shim *shim)
 			until = shim->checker ? shim->check_ends : shim->next_check;
 
 		if (checked && now >= until) {
-			if (shim->checker) /* it hangs: that is no sign of health; reaped as killed,
-					      it counts */
+			if (shim->checker) /* it hangs: it is killed, and counts as failed */
 				kill(-shim->checker, SIGKILL);
 			else
 				start_check(shim, now);
@@ -201,8 +200,8 @@ void supervise(struct shim *shim)
 	}
 }
 
-/* Waits for a child that is to tell somebody, for so long, then ends it. Where it failed, the
- * customer reads so. */
+/* Waits for a child that notifies, and kills it at the timeout. The customer's log says so when it
+ * failed. */
 static void wait_with_timeout(struct shim *shim, pid_t child, const char *what)
 {
 	int64_t until = milliseconds(CLOCK_MONOTONIC) + HOOK_TIMEOUT_MS;
@@ -226,13 +225,13 @@ static void wait_with_timeout(struct shim *shim, pid_t child, const char *what)
 			       WEXITSTATUS(status));
 }
 
-/* Where a hook's own complaints go. */
+/* Where the messages of a hook go. */
 static int hook_output(const struct shim *shim, int null)
 {
 	return shim->out.log >= 0 ? shim->out.log : null;
 }
 
-/* By sendmail as everybody has it: sendmail(8) of Postfix, Exim, OpenSMTPD, msmtp. */
+/* Sends a mail through sendmail(8), which Postfix, Exim, OpenSMTPD and msmtp provide. */
 static void send_mail(struct shim *shim, const char *how)
 {
 	const struct request *of = shim->request;
@@ -243,10 +242,10 @@ static void send_mail(struct shim *shim, const char *how)
 	if (pipe2(ends, O_CLOEXEC))
 		return;
 	snprintf(command, sizeof command, "exec /usr/sbin/sendmail -i -- '%s'",
-		 of->mail); /* words.MAIL has no quotes */
+		 of->mail); /* it has no quotes: spec/scalars.py, MAIL */
 	child = run_command(shim, command, ends[0], hook_output(shim, null));
 	close(ends[0]);
-	/* No other program answers it (RFC 3834), and whatever was said can be read. */
+	/* RFC 3834: no program answers it. 8bit: the output may have any characters. */
 	dprintf(ends[1],
 		"Subject: %s: %s\nTo: %s\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\n",
 		of->name, how, of->mail);
@@ -271,7 +270,7 @@ static void run_hook(struct shim *shim, const char *how)
 	close(null);
 }
 
-/* Whoever is to hear of an end that nobody asked for. */
+/* Notifies of an end that was not asked for. */
 void notify_failure(struct shim *shim, const char *how)
 {
 	if (shim->request->hook)
@@ -280,7 +279,7 @@ void notify_failure(struct shim *shim, const char *how)
 		send_mail(shim, how);
 }
 
-/* The end of the log: what a program has said whose shim is gone. */
+/* Loads the end of the log, when the shim that had the program's output is gone. */
 void load_log_tail(struct output *out)
 {
 	int log = out->request->log ? open(out->request->log, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
@@ -299,7 +298,7 @@ void load_log_tail(struct output *out)
 	close(log);
 }
 
-/* Whether the program has left anybody in the leaf but ourselves. */
+/* Returns whether the leaf has a process besides ours. */
 static bool has_background_processes(const struct shim *shim)
 {
 	char text[4096];
@@ -311,14 +310,15 @@ static bool has_background_processes(const struct shim *shim)
 
 		if (end == at)
 			break;
-		/* 0: none of the view's; the program itself is a zombie, and may be told of */
+		/* 0 is a process outside the view; the program itself is a zombie, and may be
+		 * listed */
 		if (pid != getpid() && pid != shim->program && pid != shim->checker)
 			return true;
 	}
 	return false;
 }
 
-/* Says how the program ended, to the customer and to the record. */
+/* Writes how the program ended to the customer's log and to the record. */
 void record_end(struct shim *shim)
 {
 	bool killed = shim->killed;
@@ -326,10 +326,11 @@ void record_end(struct shim *shim)
 	char how[64], why[400];
 	ssize_t size = read(shim->why, why, sizeof why - 1);
 
-	if (size > 0) { /* it never became the program */
+	if (size > 0) { /* the program was never executed */
 		why[size] = '\0';
 		record_line("waiting %s", why);
-		if (shim->request->job) /* what is tried each minute tells nobody each minute */
+		if (shim->request->job) /* a service is tried again each minute, and would notify
+					   each minute */
 			notify_failure(shim, why);
 		return;
 	}

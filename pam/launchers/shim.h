@@ -1,5 +1,5 @@
-/* The shim of a program, as the customer that it runs as: takes its output, tries its health, notes
- * how it ended, and tells of an end that nobody asked for. */
+/* The shim supervises a program, as the same customer: it takes the program's output, runs its
+ * health checks, records how it ended, and sends a notification when it was not asked to end. */
 #ifndef PAAS_ISOLATE_SHIM_H
 #define PAAS_ISOLATE_SHIM_H
 
@@ -10,11 +10,11 @@
 #include "output.h"
 #include "request.h"
 
-/* The descriptor of the record. */
+/* The descriptor of the run's record. */
 #define RECORD 4
 
-/* Periods of cpu.max in which a cgroup wanted to run, and those in which it was kept from it
- * (cgroup-v2.rst, cpu.stat). */
+/* Periods of cpu.max in which a cgroup wanted to run, and those of them in which it was throttled
+ * (cgroup-v2.rst, cpu.stat: nr_periods, nr_throttled). */
 struct periods {
 	unsigned long long all, throttled;
 };
@@ -22,17 +22,17 @@ struct periods {
 struct shim {
 	const struct request *request;
 	struct output out;
-	/* `why`: the program's child says there what keeps it from becoming the program. `cpu`:
-	 * cpu.stat of the leaf and of the account. */
+	/* `why`: a pipe on which the program's child writes why it could not execute the program.
+	 * `cpu`: cpu.stat of the leaf and of the account. `members`: cgroup.procs of the leaf. */
 	int output, signals, why, cpu[2], members;
 	pid_t program, checker;
-	/* In tenths: those of a leaf without CPU time count little, but something, for who spins
-	 * without end has none. */
+	/* Failed health checks, in tenths. One of a throttled leaf counts one tenth, and not
+	 * nothing: a program in an endless loop is always throttled. */
 	unsigned long failures;
 	int64_t next_check, check_ends;
-	/* Of the leaf and of the account when the check began. */
+	/* Of the leaf and of the account when the current check began. */
 	struct periods periods[2];
-	/* Of the program: its exit status, or the signal that killed it. */
+	/* The program's exit status, or the signal that killed it. */
 	int status;
 	bool killed, asked, unhealthy;
 };

@@ -18,22 +18,23 @@
 #include "privileges.h"
 #include "terminal.h"
 
-/* Ctrl-] so often within a second gives the terminal back, as in machinectl(1). */
+/* Ctrl-], so often within a second, takes the terminal back, as in machinectl(1). */
 #define ESCAPE_KEY 0x1d
 #define ESCAPE_COUNT 3
 
-/* Milliseconds until it is looked again whether keys are ours to read. */
+/* Milliseconds until the next check whether we may read keys. */
 #define RECHECK_MS 200
 
-/* More than the kernel keeps of what a command has written before its end. */
+/* More than the kernel buffers of what a command has written before its end. */
 #define DRAIN_MAX_BYTES (256 << 10)
 
 struct terminal {
-	/* -1 without a terminal among the standard descriptors. `out`: which of them. */
+	/* `out` is one of the standard descriptors that is a terminal. `out`, `master` and `slave`
+	 * are -1 when there is none. */
 	int out, master, slave, signals;
-	/* `keys`: standard input is it. `lines`: a pipe takes the output, and who reads that may
-	 * want the keys, too (less): root's terminal stays as it is, and whole lines are passed on.
-	 * `raw`: it is set so; `changed`: it was, once. */
+	/* `keys`: standard input is a terminal. `lines`: the output is a pipe, and its reader may
+	 * want the keys as well (less): root's terminal is not changed, and whole lines are passed
+	 * on. `raw`: root's terminal is in raw mode; `changed`: it was at least once. */
 	bool keys, lines, raw, changed;
 	struct termios before;
 	pid_t child;
@@ -53,8 +54,8 @@ static bool has_controlling_terminal(void)
 	return true;
 }
 
-/* Without a terminal to leave: whether this process is the leader of a session, or could become it.
- * The leader of a process group has to be another's member first (setsid(2)). */
+/* When there is no terminal to leave: returns whether this process leads a session or now does. The
+ * leader of a process group must join another group first (setsid(2)). */
 static bool leads_session(void)
 {
 	return getsid(0) == getpid() || setsid() >= 0 ||
@@ -90,8 +91,8 @@ static void set_raw(struct terminal *terminal)
 	terminal->changed |= terminal->raw;
 }
 
-/* Whether the terminal is not another job's. What is no controlling terminal of ours knows no jobs
- * of ours (-1). */
+/* Returns whether our job is in the foreground of the terminal. A terminal that is not our
+ * controlling one has no jobs of ours (-1). */
 static bool in_foreground(void)
 {
 	pid_t foreground = tcgetpgrp(STDIN_FILENO);
@@ -99,8 +100,8 @@ static bool in_foreground(void)
 	return foreground < 0 || foreground == getpgrp();
 }
 
-/* Whether keys are ours to read: not those that a job in the foreground, or a program beside us, is
- * there for. */
+/* Returns whether we may read keys: they are not for another job in the foreground, or for a
+ * program beside us. */
 static bool may_read(struct terminal *terminal)
 {
 	struct termios now;
@@ -117,7 +118,7 @@ static bool may_read(struct terminal *terminal)
 	return terminal->raw;
 }
 
-/* A terminal of the user's, beside the caller's. */
+/* Opens a new terminal, which belongs to the user. */
 static void open_terminal(struct terminal *terminal, const struct passwd *user)
 {
 	struct termios like;
@@ -127,7 +128,7 @@ static void open_terminal(struct terminal *terminal, const struct passwd *user)
 	terminal->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (terminal->master < 0 || unlockpt(terminal->master))
 		fail("no terminal can be had: %s", strerror(errno));
-	/* By no path: what lies at /dev/pts is of no matter. */
+	/* Not by a path: /dev/pts may be anything. */
 	terminal->slave = ioctl(terminal->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (terminal->slave < 0 || fchown(terminal->slave, user->pw_uid, user->pw_gid) ||
 	    fchmod(terminal->slave, 0600))
@@ -136,21 +137,21 @@ static void open_terminal(struct terminal *terminal, const struct passwd *user)
 	if (tcgetattr(terminal->keys ? STDIN_FILENO : terminal->out, &terminal->before))
 		fail("the terminal: %s", strerror(errno));
 	like = terminal->before;
-	like.c_oflag &= ~(tcflag_t)OPOST; /* root's does that, until it is raw */
+	like.c_oflag &= ~(tcflag_t)OPOST; /* root's terminal does this until it is raw */
 	like.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
 	tcsetattr(terminal->slave, TCSANOW, &like);
 	may_read(terminal);
 }
 
-/* Root's terminal as it was. What it answers itself to the command's last words is not for root's
- * shell: TCSAFLUSH. */
+/* Restores root's terminal. TCSAFLUSH: its answers to the command's last output are not input for
+ * root's shell. */
 static void restore_terminal(const struct terminal *terminal)
 {
 	if (terminal->changed && in_foreground())
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal->before);
 }
 
-/* Ends as the command did; a hang-up ends it by closing its terminal. */
+/* Exits as the command did; closing the terminal hangs up what is left of it. */
 __attribute__((noreturn)) static void exit_like_command(const struct terminal *terminal, int status)
 {
 	const struct rlimit none = {0, 0};
@@ -176,7 +177,7 @@ __attribute__((noreturn)) static void hang_up(struct terminal *terminal)
 	exit_like_command(terminal, HUNG_UP << 8);
 }
 
-/* Ctrl-] in quick succession. */
+/* Looks for Ctrl-] in quick succession. */
 static void check_escape(struct terminal *terminal, const char *typed, size_t size)
 {
 	struct timespec now;
@@ -224,7 +225,7 @@ static void write_keys(struct terminal *terminal)
 	memmove(terminal->typed, terminal->typed + size, terminal->waiting);
 }
 
-/* To root's terminal; where that is gone, so is the command's. */
+/* Writes to root's terminal; when that is gone, hangs up the command's. */
 static void write_to_caller(struct terminal *terminal, const char *text, size_t size)
 {
 	while (size) {
@@ -240,12 +241,12 @@ static void write_to_caller(struct terminal *terminal, const char *text, size_t 
 		} else if (errno == EIO)
 			hang_up(terminal);
 		else if (errno != EINTR)
-			return; /* opened for reading alone */
+			return; /* opened for reading only */
 	}
 }
 
-/* What the command says, once: how much. 0 when there is nothing now, -1 when nothing more comes.
- */
+/* Copies one read of the command's output. Returns its size, 0 when there is nothing now, -1 at the
+ * end. */
 static ssize_t copy_output(struct terminal *terminal)
 {
 	static char text[16 << 10];
@@ -259,7 +260,8 @@ static ssize_t copy_output(struct terminal *terminal)
 	return size;
 }
 
-/* The command has ended: what it had said before. Who is there still goes on for nobody. */
+/* Copies what the command wrote before its end, and exits. Output of processes that remain is not
+ * copied. */
 __attribute__((noreturn)) static void finish_output(struct terminal *terminal, int status)
 {
 	ssize_t size, most = DRAIN_MAX_BYTES;
@@ -287,7 +289,7 @@ static void handle_signals(struct terminal *terminal)
 			terminal->raw = false;
 			break;
 		case SIGINT:
-		case SIGQUIT: /* a terminal tells all of a job */
+		case SIGQUIT: /* a terminal signals all processes of a job */
 			if (!kill(-terminal->child, (int)heard.ssi_signo))
 				break;
 			/* fall through */
@@ -296,7 +298,7 @@ static void handle_signals(struct terminal *terminal)
 		}
 }
 
-/* Beside the command, until it ends. */
+/* Copies and passes on signals until the command ends. */
 __attribute__((noreturn)) static void relay(struct terminal *terminal)
 {
 	struct pollfd ready[] = {{.fd = terminal->signals, .events = POLLIN},
@@ -316,7 +318,7 @@ __attribute__((noreturn)) static void relay(struct terminal *terminal)
 		if (ready[1].revents & POLLOUT)
 			write_keys(terminal);
 		if (ready[1].revents & (POLLIN | POLLHUP | POLLERR) && copy_output(terminal) < 0)
-			ready[1].fd = -1; /* its end comes by a signal */
+			ready[1].fd = -1; /* its end is reported by SIGCHLD */
 		if (ready[2].revents & (POLLHUP | POLLERR | POLLNVAL))
 			hang_up(terminal);
 		if (ready[2].revents & POLLIN &&
@@ -325,7 +327,7 @@ __attribute__((noreturn)) static void relay(struct terminal *terminal)
 	}
 }
 
-/* What is passed on; not what the caller ignores (nohup(1)). */
+/* Opens a signalfd for the signals to pass on, without those that the caller ignores (nohup(1)). */
 static int open_signalfd(void)
 {
 	static const int known[] = {SIGCHLD, SIGWINCH, SIGCONT, SIGINT, SIGQUIT,
@@ -343,7 +345,7 @@ static int open_signalfd(void)
 	return signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Comes back in the process that becomes the command, in a session of its own. */
+/* Returns in the process that becomes the command, in a session of its own. */
 void detach_terminal(const struct passwd *user)
 {
 	static struct terminal terminal = {.out = -1, .master = -1, .slave = -1};

@@ -15,10 +15,10 @@
 /* Processes that a session needs: the application itself, and the shell that it forks. */
 #define SESSION_PROCESSES 2
 
-/* What stands where a door may stand. */
+/* What is at the path of a door. */
 enum door { ABSENT, LINK, CLOSED, UNREADABLE };
 
-/* FILE of the directory AT, into PATH. False where it is too long. */
+/* Writes AT/FILE into PATH. Returns false when it is too long. */
 static bool door_path(char path[DOOR_SIZE], const char *at, const char *file)
 {
 	int size = snprintf(path, DOOR_SIZE, "%s/%s", at, file);
@@ -29,7 +29,7 @@ static bool door_path(char path[DOOR_SIZE], const char *at, const char *file)
 	return false;
 }
 
-/* Follows no further than the link itself. UNREADABLE has errno. */
+/* Does not follow the link. On UNREADABLE errno has the reason. */
 static enum door door_type(const char *door)
 {
 	char first;
@@ -39,9 +39,8 @@ static enum door door_type(const char *door)
 	return first == '/' ? LINK : CLOSED;
 }
 
-/* Whether the account of the leaf behind DOOR has so many processes that a session could not fork
- * its shell (pids.max, Documentation/admin-guide/cgroup-v2.rst): sshd would end the connection
- * without a word then. */
+/* Returns whether the account has so many processes that a session could not fork its shell
+ * (cgroup-v2.rst, pids.max). sshd would then close the connection without a message. */
 static bool door_is_full(const char *door)
 {
 	char path[DOOR_SIZE];
@@ -52,7 +51,8 @@ static bool door_is_full(const char *door)
 	       current + SESSION_PROCESSES > most;
 }
 
-/* Through DOOR into its leaf: ENTERED, REFUSED where that is frozen, FULL, or BROKEN with errno. */
+/* Enters the leaf that DOOR points to. Returns ENTERED, REFUSED when the leaf is frozen, FULL, or
+ * BROKEN with errno. */
 enum entry door_enter_leaf(const char *door)
 {
 	char path[DOOR_SIZE];
@@ -70,8 +70,8 @@ enum entry door_enter_leaf(const char *door)
 	return BROKEN;
 }
 
-/* By the door of UID for SERVICE, else by that for all services. Any but VIEW_FAILED; BROKEN with
- * errno. */
+/* Enters a leaf through the door of UID for SERVICE, or, when there is none, through the door of
+ * UID. Returns any value but VIEW_FAILED; with BROKEN errno has the reason. */
 enum entry door_enter(const char *doors, uid_t uid, const char *service)
 {
 	char door[DOOR_SIZE];
@@ -98,7 +98,7 @@ enum entry door_enter(const char *doors, uid_t uid, const char *service)
 	ended = door_enter_leaf(door);
 	if (ended != BROKEN)
 		return ended;
-	int why = errno; /* of the leaf: of the door there may be nothing to say */
+	int why = errno; /* of the leaf; reading the door may succeed */
 
 	switch (door_type(door)) {
 	case CLOSED:

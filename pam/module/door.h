@@ -1,15 +1,14 @@
-/* A door: a symbolic link DOORS/UID to the directory of a leaf, or DOORS/UID.SERVICE where logins
- * through that PAM service enter another one. DOORS/.complete says that all doors are there: who
- * has none then is no customer. A door that leads to no absolute path (`closed/alice`) is one of an
- * account that nobody may enter. What fails says why in errno.
- */
+/* A door is a symbolic link DOORS/UID to the directory of a leaf. DOORS/UID.SERVICE exists where
+ * logins through that PAM service enter another leaf. The file DOORS/.complete says that all doors
+ * exist: a user without one is no customer. A door whose target is no absolute path
+ * (`closed/alice`) belongs to an account that nobody may enter. On failure errno has the reason. */
 #ifndef PAAS_ISOLATE_DOOR_H
 #define PAAS_ISOLATE_DOOR_H
 
 #include <sys/types.h>
 
-/* What became of an attempt to enter a cgroup; VIEW_FAILED: one was entered, or could be, and the
- * account's view cannot. FULL: the account has no room for a session's processes. */
+/* The result of an attempt to enter a leaf. FULL: the account has no room for a session's
+ * processes. VIEW_FAILED: the account's view cannot be entered. */
 enum entry { ENTERED, REFUSED, FULL, NO_DOOR, BROKEN, VIEW_FAILED };
 
 enum entry door_enter_leaf(const char *door);

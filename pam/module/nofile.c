@@ -5,11 +5,11 @@
 
 #include "nofile.h"
 
-/* More than anybody has open, and less than fs.nr_open allows. */
+/* More descriptors than a process usually has open, and fewer than fs.nr_open allows. */
 #define NOFILE_RAISED 65536
 
-/* Makes room, until it is given back; what was allowed before is in *BEFORE. Without
- * CAP_SYS_RESOURCE no more than what the hard limit leaves. False where there is none to be had. */
+/* Raises the limit of open files until nofile_restore(); *BEFORE is the limit before. Without
+ * CAP_SYS_RESOURCE it is raised to the hard limit only. Returns false when it cannot be raised. */
 bool nofile_raise(struct rlimit *before)
 {
 	struct rlimit more = {NOFILE_RAISED, NOFILE_RAISED};

@@ -1,6 +1,5 @@
-/* Room for files. Whoever runs su(1) chooses how many it may open (RLIMIT_NOFILE is inherited, see
- * getrlimit(2)), and so where it comes to a halt. Only root can make room.
- */
+/* Raising the limit of open files. A user who calls su(1) chooses that limit (RLIMIT_NOFILE is
+ * inherited, see getrlimit(2)), and so the place where the module fails. Only root can raise it. */
 #ifndef PAAS_ISOLATE_NOFILE_H
 #define PAAS_ISOLATE_NOFILE_H
 

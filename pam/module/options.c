@@ -11,7 +11,7 @@
 
 #include "options.h"
 
-/* True when TEXT is a whole number that fits, which is put into *NUMBER. */
+/* Returns whether TEXT is a whole number that is a valid uid, and puts it into *NUMBER. */
 static bool options_uid(const char *text, unsigned long *number)
 {
 	char *end;
@@ -24,8 +24,7 @@ static bool options_uid(const char *text, unsigned long *number)
 	return true;
 }
 
-/* What stands on the line; what is unknown is logged and passed over, for a login must not end over
- * it. */
+/* Reads the module's arguments. An unknown one is logged and ignored: logins must go on. */
 struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
 {
 	struct options options = {
@@ -55,7 +54,7 @@ struct options options_parse(pam_handle_t *pamh, int argc, const char **argv)
 	return options;
 }
 
-/* True when UID stands in LIST: numbers with commas between. */
+/* Returns whether UID is in LIST, numbers separated by commas. */
 static bool options_list_has(const char *list, uid_t uid)
 {
 	while (list && *list) {
@@ -70,7 +69,8 @@ static bool options_list_has(const char *list, uid_t uid)
 	return false;
 }
 
-/* True for who is no customer by these options, and so none of the module's business. */
+/* Returns whether these options say that UID is no customer, so that the module ignores the
+ * session. */
 bool options_skip(const struct options *options, uid_t uid)
 {
 	return uid == 0 || uid < options->first_uid || uid > options->last_uid ||

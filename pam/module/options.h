@@ -1,4 +1,4 @@
-/* The options on the module's line in a PAM stack. `paas-isolate pam install` writes them; see
+/* The module's arguments in a PAM stack. `paas-isolate pam install` writes them; see
  * pam_paas_isolate(8). */
 #ifndef PAAS_ISOLATE_OPTIONS_H
 #define PAAS_ISOLATE_OPTIONS_H

@@ -1,11 +1,10 @@
-/* pam_paas_isolate: puts a session into the cgroup of its customer, before anything of the
- * customer's runs.
+/* pam_paas_isolate: moves a session into the customer's cgroup before any program of the customer's
+ * runs.
  *
- * It goes through the customer's door (door.h), opens the leaf's files there and writes one byte:
- * it knows no specification, asks nobody. DOORS/UID:view says which mount namespace the session
- * enters then (view.h). What stands on its line in the stack is in options.h. See
- * pam_paas_isolate(8).
- */
+ * It follows the customer's door (door.h) to the leaf, opens the leaf's files and writes one byte.
+ * It reads no specification and asks no other process. DOORS/UID:view names the mount namespace
+ * that the session enters then (view.h). Its arguments are in options.h. See
+ * pam_paas_isolate(8). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pwd.h>
@@ -27,7 +26,7 @@
 
 #define VISIBLE __attribute__((visibility("default")))
 
-/* True for the services in the list. */
+/* Returns whether sessions of this PAM service are moved. */
 static bool is_placed_service(const char *service)
 {
 	for (size_t i = 0; i < sizeof services / sizeof *services; i++)
@@ -36,12 +35,12 @@ static bool is_placed_service(const char *service)
 	return false;
 }
 
-/* Into the leaf, and then the view. BROKEN and VIEW_FAILED with errno. */
+/* Enters the leaf, and then the view. With BROKEN and VIEW_FAILED errno has the reason. */
 static enum entry enter(const struct options *options, uid_t uid, const char *service)
 {
 	enum entry ended = door_enter(options->doors, uid, service);
 
-	if (ended == BROKEN) { /* a view has no doors in it */
+	if (ended == BROKEN) { /* inside a view there are no doors */
 		enum view left = view_leave();
 
 		if (left == VIEW_BROKEN)
@@ -54,7 +53,7 @@ static enum entry enter(const struct options *options, uid_t uid, const char *se
 	return ended;
 }
 
-/* The same, once more where there were too few descriptors. */
+/* The same, tried again with a higher limit of open files when there were too few descriptors. */
 static enum entry enter_with_retry(const struct options *options, uid_t uid, const char *service)
 {
 	enum entry ended = enter(options, uid, service);
@@ -67,7 +66,7 @@ static enum entry enter_with_retry(const struct options *options, uid_t uid, con
 	return ended;
 }
 
-/* The user of that name, or NULL; a lookup may need descriptors as well. */
+/* Returns the user called NAME, or NULL. The lookup may need more descriptors, too. */
 static const struct passwd *lookup_user(pam_handle_t *pamh, const char *name)
 {
 	const struct passwd *user = pam_modutil_getpwnam(pamh, name);
@@ -80,7 +79,7 @@ static const struct passwd *lookup_user(pam_handle_t *pamh, const char *name)
 	return user;
 }
 
-/* Says it to whoever logs in, where that is wanted. */
+/* Sends WORDS to the user who logs in, unless the application wants no messages. */
 static int refuse(pam_handle_t *pamh, int flags, const char *words)
 {
 	if (!((unsigned)flags & PAM_SILENT))
@@ -88,7 +87,7 @@ static int refuse(pam_handle_t *pamh, int flags, const char *words)
 	return PAM_PERM_DENIED;
 }
 
-/* For a customer who would lack WHAT: refused, unless on_failure= says otherwise. */
+/* For a customer who would get no WHAT: the login is refused, unless on_failure= says otherwise. */
 static int apply_on_failure(pam_handle_t *pamh, int flags, const struct options *options,
 			    const char *name, const char *what)
 {
@@ -102,8 +101,8 @@ static int apply_on_failure(pam_handle_t *pamh, int flags, const struct options 
 		"Logins are not possible at the moment. Please contact your hosting provider.");
 }
 
-/* For a customer whose view cannot be had, with errno: nothing stands for it, for the host's shows
- * what it hides. */
+/* For a customer whose view cannot be entered, with the reason in errno. The host's namespace is no
+ * substitute: it shows what the view hides. */
 static int fail_without_view(pam_handle_t *pamh, int flags, const struct options *options,
 			     const char *name)
 {
@@ -111,8 +110,8 @@ static int fail_without_view(pam_handle_t *pamh, int flags, const struct options
 	return apply_on_failure(pamh, flags, options, name, "view");
 }
 
-/* For a customer whose leaf cannot be had: the penalty leaf, in the view of USER if doors can be
- * read that may name one; when the leaf fails too, what on_failure= says. */
+/* For a customer whose leaf cannot be entered: enters the penalty leaf, and the view of USER if the
+ * doors can be read, which may name one. When that leaf fails too, on_failure= decides. */
 static int fail_without_door(pam_handle_t *pamh, int flags, const struct options *options,
 			     const char *name, const struct passwd *user)
 {
@@ -128,8 +127,8 @@ static int fail_without_door(pam_handle_t *pamh, int flags, const struct options
 	return PAM_SUCCESS;
 }
 
-/* PAM_SUCCESS: the session is in a cgroup of ours. PAM_IGNORE: it is none of our business.
- * PAM_PERM_DENIED: refused, in words. */
+/* Returns PAM_SUCCESS: the session is in a cgroup of ours. PAM_IGNORE: it is no customer's.
+ * PAM_PERM_DENIED: it is refused, with a message to the user. */
 VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	const struct options options = options_parse(pamh, argc, argv);
@@ -179,7 +178,7 @@ VISIBLE int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const c
 	return fail_without_door(pamh, flags, &options, name, user);
 }
 
-/* A session's processes stay where they are until they end. */
+/* The processes of a session stay in their cgroup until they end. */
 VISIBLE int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	(void)pamh, (void)flags, (void)argc, (void)argv;

@@ -1,1 +1,1 @@
-"""The tree in /sys/fs/cgroup (cgroup v2): found, opened, read and written, and nothing outside it."""
+"""The tree in /sys/fs/cgroup (cgroup v2): finds, opens, reads and writes it, and nothing outside it."""

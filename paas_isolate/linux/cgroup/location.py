@@ -12,7 +12,8 @@ SLICE = "paas.slice"
 
 
 class TreeLocation(NamedTuple):
-    """The hierarchy's mount point, our root below it, and the cgroup whose weight counts for all customers."""
+    """`mount` is the path where cgroup2 is mounted, `root` the path of our tree's directory. `weight_cgroup` is the
+    cgroup, as `model.tree` names it, whose cpu.weight sets all customers against the rest of the machine."""
 
     mount: str
     root: str
@@ -20,7 +21,8 @@ class TreeLocation(NamedTuple):
 
 
 def find_tree(wanted: Tree) -> TreeLocation:
-    """Where the tree is. HostError when its unit does not run, or `tree.root` does not exist or is no place for it."""
+    """Where the tree is: `wanted.root`, or the cgroup of the unit `wanted.unit`. HostError when the unit does not run,
+    when cgroup2 is not mounted, or when `wanted.root` does not exist or is not below the mount."""
     mount = mounts.cgroup2().point.rstrip("/")
     if wanted.root:
         root = _checked(mount, wanted.root)
@@ -29,15 +31,15 @@ def find_tree(wanted: Tree) -> TreeLocation:
         return TreeLocation(mount, root, tree.ROOT)
     root = f"{mount}/{SLICE}/{wanted.unit}"
     if not os.path.isdir(root):
-        # Not where our own unit would be: an administrator has put it into another slice, or it does not run.
+        # The unit is not in our slice: an administrator has put it into another one, or it does not run.
         root = mount + (systemd.control_group(wanted.unit) if systemd.running() else "")
     if root == mount or not os.path.isdir(root):
-        raise HostError(f"the tree's unit {wanted.unit} does not run", hint=_start(wanted.unit))
+        raise HostError(f"the tree's unit {wanted.unit} does not run", hint=_advice(wanted.unit))
     top = root[len(mount) + 1 :].partition("/")[0]
     return TreeLocation(mount, root, f"/{top}" if top != wanted.unit else tree.ROOT)
 
 
-def _start(unit: str) -> str:
+def _advice(unit: str) -> str:
     return f"systemctl start {unit}" if systemd.running() else "systemd does not run here: set tree.root in config.yaml"
 
 

@@ -1,4 +1,4 @@
-"""A lower memory limit for those who are at work: by reclaim, never by killing."""
+"""Lowering the memory limit of a cgroup whose processes run: by reclaim, so that the new limit kills none."""
 
 from contextlib import suppress
 
@@ -8,21 +8,22 @@ from paas_isolate.model.steps.cgroup import LowerMemory
 from paas_isolate.units import format_size
 
 RECLAIM_TRIES = 5
-"""How often memory.reclaim is asked before a lower limit is left pending for the next run."""
+"""How often memory.reclaim is written before the lower limit is left pending for the next run."""
 
 
 class StillInUse(Exception):  # noqa: N818  (an outcome, not an error)
-    """The step would do harm now."""
+    """The step must wait: what it takes away is still in use. The message says what."""
 
 
 def lower_memory(cgroups: CgroupTree, step: LowerMemory) -> None:
-    """Down by memory.high and memory.reclaim, then memory.max, which kills nothing once the use is below it.
+    """Reclaim memory down to `step.value`, then write it to memory.max, which kills nothing once the use is below it.
 
-    memory.high is only borrowed: left below what is used, it would stall the programs for good instead
-    (Documentation/admin-guide/cgroup-v2.rst, memory.high).
+    memory.high is at the new limit meanwhile, so that the use does not grow again. It ends as `step.high`: left below
+    the use, it would slow the programs down for good (cgroup-v2.rst, memory.high). Raises StillInUse when too much
+    cannot be reclaimed, with memory.max unchanged; OSError when a knob cannot be written.
     """
     goal = int(step.value)
-    enough = goal - goal // 64  # room for what is charged between the last look and the write
+    enough = goal - goal // 64  # room for what is charged between the last read and the write
     high = cgroups.read(step.path, "memory.high") or "max"
     if amount(high) > goal:
         cgroups.write(step.path, "memory.high", step.value)
@@ -36,12 +37,13 @@ def lower_memory(cgroups: CgroupTree, step: LowerMemory) -> None:
 
 
 def _reclaim(cgroups: CgroupTree, path: str, goal: int) -> int:
-    """Bytes in use after asking for less, as often as that helps (memory.reclaim, Linux 5.19)."""
+    """Reclaim as long as it helps, RECLAIM_TRIES times at most: the bytes in use after that (cgroup-v2.rst,
+    memory.reclaim; Linux 5.19)."""
     used = _in_use(cgroups, path)
     for _ in range(RECLAIM_TRIES):
         if used <= goal:
             break
-        with suppress(BlockingIOError, FileNotFoundError):  # less was had than asked for, or an older kernel
+        with suppress(BlockingIOError, FileNotFoundError):  # EAGAIN: less was reclaimed; ENOENT: an older kernel
             cgroups.write(path, "memory.reclaim", str(used - goal))
         before, used = used, _in_use(cgroups, path)
         if used >= before:

@@ -1,7 +1,7 @@
-"""The one door to the cgroup tree: by directory descriptor, beneath its root, never through a link.
+"""All access to the cgroup tree: by directory descriptor, below its root, never through a symbolic link.
 
-Paths are those of `model.tree`: relative to our root, or absolute for the rest of the hierarchy.
-Errors are the kernel's OSError; a cgroup or knob that is not there reads as None.
+Paths are those of `model.tree`: relative to our root, or absolute in the cgroup2 hierarchy. Unless a docstring says
+otherwise, a cgroup or file that does not exist reads as None, and every other error is the kernel's OSError.
 """
 
 import errno
@@ -18,20 +18,23 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _WRITE = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _SHORT = 400
+"""Bytes of a knob's file that are read at first. Nearly all files are shorter."""
 
 PROCS = "cgroup.procs"
 
 REMOVAL_TRIES = 20
-"""rmdir answers EBUSY for a moment while the last process is still leaving."""
+"""How often rmdir(2) is tried: it fails with EBUSY for a moment after the last process has exited."""
 
 FREEZE_SECONDS = 0.2
+"""How long `kill` waits until the cgroup is frozen."""
 
 FORK_TRIES = 5
-"""cgroup.procs answers EINVAL for a task that is just being forked."""
+"""How often a process is written to cgroup.procs: the write fails with EINVAL for a task that is just being forked."""
 
 
 class CgroupTree:
-    """A subtree of the cgroup2 hierarchy. `mount` is the hierarchy's root, `root` our directory in it."""
+    """A subtree of the cgroup2 hierarchy. `mount` is the path where the hierarchy is mounted, `root` the path of our
+    directory in it. OSError when one of them cannot be opened. A context manager: leaving it closes both."""
 
     def __init__(self, mount: str, root: str) -> None:
         self.mount = mount
@@ -54,7 +57,8 @@ class CgroupTree:
         os.close(self._mount)
 
     def path_of(self, absolute: str) -> str:
-        """A cgroup as /proc/PID/cgroup tells it, in our words: relative when it is in the tree."""
+        """The path, as this class takes it, of a cgroup as /proc/PID/cgroup names it: relative when it is in the tree,
+        else unchanged."""
         base = self.root[len(self.mount) :]
         if absolute.startswith(base + "/"):
             return absolute[len(base) + 1 :]
@@ -69,7 +73,8 @@ class CgroupTree:
         return True
 
     def read(self, path: str, knob: str) -> str | None:
-        """The knob's text without its last newline; None when cgroup or knob is not there."""
+        """The first 64 KiB of the knob's text, without a newline at the end; None when cgroup or knob does not
+        exist."""
         base, relative = self._at(path)
         try:
             fd = os.open(f"{relative}/{knob}" if relative else knob, _READ, dir_fd=base)
@@ -86,8 +91,9 @@ class CgroupTree:
         return _line(text)
 
     def look(self, path: str, names: tuple[str, ...]) -> tuple[Mapping[str, str], tuple[int, ...]] | None:
-        """Those of `names` that this cgroup has, as `read` gives them, and its processes where PROCS is the last of
-        `names`; None when it is not there. Cgroups whose files say the same share one mapping."""
+        """The text of each of the files `names`, by name and without the newline at the end, and the pids in the
+        cgroup, which are read when PROCS is the last of `names`. Files that this cgroup does not have are left out.
+        None when the cgroup does not exist. Cgroups whose files have the same text share one mapping."""
         base, relative = self._at(path)
         try:
             directory = os.open(relative or ".", _DIRECTORY, dir_fd=base)
@@ -101,12 +107,12 @@ class CgroupTree:
         return known, tuple(map(int, members.split())) if members else ()
 
     def pids(self, path: str) -> tuple[int, ...]:
-        """The processes in this cgroup itself; () when it is gone."""
+        """The pids in this cgroup, without those below it (cgroup.procs); () when the cgroup does not exist."""
         return self._numbers(path, PROCS)
 
     def threads(self, path: str) -> Iterator[int]:
-        """Those in this cgroup and below it. What is not among its `pids` is of a process whose first thread was
-        elsewhere when it ended."""
+        """The thread ids in this cgroup and below it (cgroup.threads). A process may be missing from `pids` while its
+        threads are here: its first thread was in another cgroup when it ended."""
         yield from self._numbers(path, "cgroup.threads")
         for name in self.children(path):
             yield from self.threads(f"{path}/{name}" if path else name)
@@ -128,7 +134,7 @@ class CgroupTree:
         return tuple(map(int, text.split()))
 
     def children(self, path: str) -> list[str]:
-        """The names of the cgroups directly below; [] when it is gone."""
+        """The names of the cgroups directly below; [] when the cgroup does not exist."""
         try:
             with self._directory(path) as fd, os.scandir(fd) as entries:
                 return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -136,7 +142,8 @@ class CgroupTree:
             return []
 
     def subdirectories(self, path: str) -> int:
-        """How many cgroups are directly below; 0 when it is gone. The kernel counts them among its links."""
+        """How many cgroups are directly below; 0 when the cgroup does not exist. Each counts as one link of the
+        directory, beside the directory's own two."""
         base, relative = self._at(path)
         try:
             return os.stat(relative or ".", dir_fd=base, follow_symlinks=False).st_nlink - 2
@@ -144,17 +151,19 @@ class CgroupTree:
             return 0
 
     def files(self, path: str) -> set[str]:
-        """The names of the knobs that this kernel offers in a cgroup."""
+        """The names of the files in a cgroup: which knobs this kernel has. FileNotFoundError when the cgroup does not
+        exist."""
         with self._directory(path) as fd, os.scandir(fd) as entries:
             return {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
 
     def descendants(self, path: str) -> int:
-        """How many cgroups are below, all levels (cgroup.stat, nr_descendants)."""
+        """How many cgroups are below, at all levels (cgroup.stat, nr_descendants); 0 when the cgroup does not exist."""
         text = self.read(path, "cgroup.stat") or "nr_descendants 0"
         return int(text.split()[1])
 
     def write(self, path: str, knob: str, text: str) -> None:
-        """One write system call, as the kernel's interface wants it."""
+        """Write a knob by one write(2), as the kernel's interface requires. OSError: what the kernel answers, for
+        example FileNotFoundError when cgroup or knob does not exist."""
         fd = self.opened(path, knob)
         try:
             os.write(fd, text.encode())
@@ -162,12 +171,12 @@ class CgroupTree:
             os.close(fd)
 
     def opened(self, path: str, knob: str) -> int:
-        """A descriptor to write to, which the caller closes."""
+        """A descriptor of a knob's file, open for writing. The caller closes it. OSError as `write`."""
         base, relative = self._at(path)
         return os.open(f"{relative}/{knob}" if relative else knob, _WRITE, dir_fd=base)
 
     def attach(self, path: str, pid: int) -> None:
-        """Move a process into a cgroup. ProcessLookupError when it has exited."""
+        """Move a process into a cgroup. ProcessLookupError when the process has exited; else OSError as `write`."""
         for _ in range(FORK_TRIES):
             try:
                 return self.write(path, PROCS, str(pid))
@@ -178,6 +187,7 @@ class CgroupTree:
         return self.write(path, PROCS, str(pid))
 
     def create(self, path: str, mode: int = 0o755) -> None:
+        """Make a cgroup. Nothing happens when it exists."""
         base, relative = self._at(path)
         try:
             os.mkdir(relative, mode, dir_fd=base)
@@ -185,7 +195,8 @@ class CgroupTree:
             return
 
     def remove(self, path: str) -> None:
-        """rmdir; one that is gone already is fine. OSError EBUSY when a process or a child stays in it."""
+        """Remove a cgroup; nothing happens when it does not exist. OSError with EBUSY when a process or another cgroup
+        is still in it."""
         base, relative = self._at(path)
         for attempt in range(REMOVAL_TRIES):
             try:
@@ -200,20 +211,21 @@ class CgroupTree:
 
     @contextmanager
     def directory(self, path: str) -> Iterator[int]:
-        """The directory of a cgroup, for a program that is to begin there (clone(2), CLONE_INTO_CGROUP)."""
+        """A descriptor of a cgroup's directory while the block lasts, to start a program in that cgroup (clone(2),
+        CLONE_INTO_CGROUP). FileNotFoundError when the cgroup does not exist."""
         with self._directory(path) as fd:
             yield fd
 
     def populated(self, path: str) -> bool:
-        """Whether a process lives in it or below it (cgroup.events)."""
+        """Whether a live process is in the cgroup or below it (cgroup.events, populated)."""
         return "populated 1" in (self.read(path, "cgroup.events") or "")
 
     def kill(self, path: str) -> None:
-        """SIGKILL for all in it and below it, forks included (cgroup.kill, Linux 5.14).
+        """Send SIGKILL to all processes in the cgroup and below it, new forks included (cgroup.kill, Linux 5.14).
 
-        The kernel sends it to first threads alone, where it is lost on one that has ended (kernel/cgroup/cgroup.c,
-        __cgroup_kill). Processes without a first thread are killed one by one, and all are frozen meanwhile: none
-        begins another.
+        The kernel sends the signal to first threads only, and to a first thread that has ended it does nothing
+        (kernel/cgroup/cgroup.c, __cgroup_kill). So a process whose first thread has ended is killed by its pid. The
+        cgroup is frozen meanwhile, so that no process forks.
         """
         self.write(path, "cgroup.kill", "1")
         if not any(procfs.without_leader(self.threads(path))):
@@ -229,13 +241,13 @@ class CgroupTree:
             self.write(path, "cgroup.freeze", before)
 
     def _wait_frozen(self, path: str) -> None:
-        """Not for long: what sleeps in the kernel (state D) never is."""
+        """FREEZE_SECONDS at most: a process that sleeps in the kernel (state D) does not freeze."""
         end = time.monotonic() + FREEZE_SECONDS
         while "frozen 1" not in (self.read(path, "cgroup.events") or "") and time.monotonic() < end:
             time.sleep(0.002)
 
     def _kill_one(self, path: str, pid: int) -> None:
-        """If it is still below `path`: a pid may have been given away."""
+        """Only if the process is still in `path` or below it: the pid may belong to another process by now."""
         try:
             pinned = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -264,10 +276,10 @@ class CgroupTree:
 
 
 def _texts(directory: int, names: tuple[str, ...]) -> tuple[tuple[str, ...], list[bytes]]:
-    """The files of one cgroup, less those that it does not have. Closes `directory`."""
-    # What a reconcile with nothing to do consists of, at some fifteen files a cgroup, so it is made of few calls:
-    # names are looked up in an open directory, not from the root; all files are open before the first is read,
-    # so that one close_range(2) closes them; what is read is short enough for Python's own arenas.
+    """Names and texts of those files `names` that the cgroup has. Closes `directory`."""
+    # A reconcile with nothing to do spends most of its time here, at some fifteen files a cgroup, so there are few
+    # system calls: names are looked up in an open directory, not from the root; all files are open before the first is
+    # read, so that one close_range(2) closes them; what is read is short enough for Python's own arenas.
     open_, read, opened = os.open, os.read, [directory]
     append = opened.append
     try:
@@ -308,7 +320,7 @@ _NOT_THERE = (errno.ENOENT, errno.ENODEV)  # ENODEV: removed between open and re
 
 
 def _close(opened: list[int]) -> None:
-    """All of them, by one system call where no other descriptor lies between: the kernel gives the lowest free."""
+    """By one system call when the numbers have no gap, which is usual: open(2) gives the lowest free number."""
     if opened[-1] - opened[0] == len(opened) - 1:
         os.closerange(opened[0], opened[-1] + 1)
     else:
@@ -321,7 +333,7 @@ def _line(text: bytes) -> str:
 
 
 def _rest(fd: int) -> bytes:
-    """To the end: the kernel gives lists a page at a time, however much is asked for (fs/seq_file.c)."""
+    """Read to the end: one read(2) of a list gives a page at most, whatever size is asked for (fs/seq_file.c)."""
     text = b""
     while chunk := os.read(fd, 65536):
         text += chunk

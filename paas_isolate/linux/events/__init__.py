@@ -1,1 +1,2 @@
-"""What tells that something has changed. Nothing that is heard is believed: it is a reason to look, no more."""
+"""Event sources: file descriptors that become readable when something may have changed. An event is only a reason to
+read the state again; it is never taken for the state."""

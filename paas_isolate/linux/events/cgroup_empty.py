@@ -1,5 +1,5 @@
-"""Chosen cgroups, few: whether the last process has left, or the first has come. See cgroups(7), Cgroup v2 release
-notification; the kernel tells every change of cgroup.events by inotify(7)."""
+"""Event source: a watched cgroup has become empty. See cgroups(7), Cgroup v2 release notification: the kernel reports
+every change of cgroup.events through inotify(7). Each cgroup takes one watch, so only a few are watched."""
 
 import os
 from collections.abc import Collection, Iterator
@@ -11,7 +11,7 @@ _MODIFY, _EVENTS = 0x2, "cgroup.events"
 
 
 class CgroupEmptySource:
-    """`follow` says which. OSError where the kernel has no inotify instance to give."""
+    """Watches nothing until `rewatch` names cgroups. OSError when there can be no more inotify instances."""
 
     def __init__(self) -> None:
         self._libc, self._fd = inotify_raw.instance()
@@ -24,7 +24,8 @@ class CgroupEmptySource:
         os.close(self._fd)
 
     def rewatch(self, cgroups: Collection[str]) -> bool:
-        """Watch these directories and no others; whether one that was not watched before is empty already."""
+        """Watch these cgroups, given as absolute directories, and no others. Returns whether a newly watched one is
+        empty already or does not exist."""
         new = set(cgroups) - self._watches.keys()
         for gone in self._watches.keys() - set(cgroups):
             self._libc.inotify_rm_watch(self._fd, self._watches.pop(gone))
@@ -32,20 +33,20 @@ class CgroupEmptySource:
             watch = self._libc.inotify_add_watch(self._fd, os.fsencode(os.path.join(cgroup, _EVENTS)), _MODIFY)
             if watch >= 0:
                 self._watches[cgroup] = watch
-        return any(_is_empty(it) for it in new)
+        return any(_is_empty(cgroup) for cgroup in new)
 
     def read(self) -> Iterator[Event]:
-        """Once, however many of them changed: what has changed is looked up, not told."""
+        """One event at most, however many cgroups have changed: the reader checks each."""
         try:
             os.read(self._fd, 1 << 16)
         except BlockingIOError:
             return
-        if any(_is_empty(watch) for watch in self._watches):
+        if any(_is_empty(cgroup) for cgroup in self._watches):
             yield Event(EventKind.EMPTY)
 
 
 def _is_empty(cgroup: str) -> bool:
-    """One that is gone has nobody in it, and is to be done with."""
+    """A cgroup that does not exist counts as empty."""
     try:
         with open(os.path.join(cgroup, _EVENTS), encoding="ascii") as file:
             return "populated 0" in file.read()

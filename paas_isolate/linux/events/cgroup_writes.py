@@ -1,9 +1,10 @@
-"""The whole cgroup file system by one mark: which knob of the tree somebody has written, and who. See fanotify(7).
+"""Event source: a knob of the tree was written, and by which process. See fanotify(7).
 
-inotify has no pid and wants a watch a directory; a mark of the mount is blind for writes by another one.
+One mark covers the whole cgroup file system. inotify reports no pid and needs a watch for each directory; a fanotify
+mark on the mount misses writes through another mount.
 
-So writes elsewhere are heard, too. Customers may write to the cgroups of their own that systemd delegates to them, and
-as often as they like: after each event from elsewhere the ear rests for a while.
+So writes outside the tree are reported too. Customers may write to cgroups that systemd delegates to them as often as
+they like: after events from outside the tree, this source reads no more for a while.
 """
 
 import ctypes
@@ -24,16 +25,17 @@ _MODIFY, _OVERFLOW = 0x2, 0x4000
 _AT_FDCWD, _NO_FD = -100, -1
 _EVENT = struct.Struct("=IBBHQii")  # struct fanotify_event_metadata
 _NOT_KNOBS = frozenset(("cgroup.procs", "cgroup.threads", "cgroup.kill"))
-"""Every login writes one of these: where processes are is seen by a look."""
+"""Files that set no limit, and are written at every login. Where processes are is found by observing."""
 _REST, _TIMES = 0.02, 10
-"""Seconds of rest after events from elsewhere, or so many times as long as they took."""
+"""After events from outside the tree the source rests for so many seconds, or for so many times the CPU time that they
+took, whichever is longer."""
 _LOST_EVERY = 10.0
-"""Seconds between two looks at everything because events were lost among those from elsewhere."""
+"""Seconds between two LOST events while events from outside the tree keep filling the queue."""
 
 
 class CgroupWriteSource:
-    """`point` is any directory of the file system. OSError where the kernel has no such marks, or not for us
-    (CAP_SYS_ADMIN). Nothing is heard before `root` says where the tree is."""
+    """`point` is a directory where cgroup2 is mounted. OSError when the kernel does not support such marks, or we lack
+    CAP_SYS_ADMIN. No knob is reported until `root` is set to the tree's directory."""
 
     def __init__(self, point: str) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -48,7 +50,7 @@ class CgroupWriteSource:
             code = ctypes.get_errno()
             os.close(self._fd)
             raise OSError(code, "fanotify_mark")
-        self._resting, self._owes, self._lost_due = False, False, 0.0
+        self._resting, self._owes_lost, self._lost_due = False, False, 0.0
         self._clock, self._poll = Timer(), select.epoll()
         self._poll.register(self._clock.fileno(), select.EPOLLIN)
         self._poll.register(self._fd, select.EPOLLIN)
@@ -62,47 +64,48 @@ class CgroupWriteSource:
         os.close(self._fd)
 
     def ignore(self, opened: int) -> None:
-        """Whatever is written into this file wakes nobody any more. A kernel that refuses goes on telling."""
+        """Report no more writes to the open file `opened`. When the kernel refuses, they go on being reported."""
         self._mark(self._fd, _MARK_ADD | _MARK_IGNORED | _SURVIVES, _MODIFY, opened, None)
 
     def read(self) -> Iterator[Event]:
+        """KNOB events, with the cgroup's path in the tree and the writer's pid; and LOST when the queue overflowed."""
         begin = time.thread_time()
         self._clock.read()
         if self._resting:
             self._resting = False
             self._poll.modify(self._fd, select.EPOLLIN)
-        found, elsewhere = self._read()
-        lost = self._owes or Event(EventKind.LOST) in found
+        events, outside = self._read()
+        lost = self._owes_lost or Event(EventKind.LOST) in events
         if lost:
-            found = [it for it in found if it.kind is not EventKind.LOST]
-            self._owes = elsewhere > 0 and time.monotonic() < self._lost_due
-            if not self._owes:
+            events = [event for event in events if event.kind is not EventKind.LOST]
+            self._owes_lost = outside > 0 and time.monotonic() < self._lost_due
+            if not self._owes_lost:
                 self._lost_due = time.monotonic() + _LOST_EVERY
-                found.append(Event(EventKind.LOST))
-        if elsewhere > len(found):
+                events.append(Event(EventKind.LOST))
+        if outside > len(events):
             self._resting = True
             self._poll.modify(self._fd, 0)
         rest = max(_REST, _TIMES * (time.thread_time() - begin)) if self._resting else 0.0
-        self._clock.arm(rest or (_LOST_EVERY if self._owes else 0.0))
-        return iter(found)
+        self._clock.arm(rest or (_LOST_EVERY if self._owes_lost else 0.0))
+        return iter(events)
 
     def _read(self) -> tuple[list[Event], int]:
-        """What is news, and how many events from elsewhere came along."""
+        """Events to report, and how many events from outside the tree were read with them."""
         try:
-            events = os.read(self._fd, 1 << 16)
+            data = os.read(self._fd, 1 << 16)
         except BlockingIOError:
             return [], 0
-        except OSError as error:  # it opens the file for us, and a cgroup may have gone since it was written to
+        except OSError as error:  # read(2) opens the file, and its cgroup may have been removed since the write
             return ([], 1) if error.errno in (errno.ENODEV, errno.ENOENT) else ([Event(EventKind.LOST)], 0)
-        at, own, found, elsewhere = 0, os.getpid(), [], 0
-        # A writer's mount that has gone since (of a unit with PrivateTmp=, of `unshare --mount`) has no place any more:
-        # the path begins in the file system then.
+        at, own, events, outside = 0, os.getpid(), [], 0
+        # When the writer's mount is gone (of a unit with PrivateTmp=, of `unshare --mount`), the link shows the path
+        # below the root of the file system, without the mount point.
         roots = (f"{self.root}/", f"{self.root.removeprefix(self._point)}/")
-        while at < len(events):
-            size, _, _, _, mask, fd, pid = _EVENT.unpack_from(events, at)
+        while at < len(data):
+            size, _, _, _, mask, fd, pid = _EVENT.unpack_from(data, at)
             at += size
             if mask & _OVERFLOW or fd == _NO_FD:
-                found.append(Event(EventKind.LOST))
+                events.append(Event(EventKind.LOST))
                 continue
             try:
                 path = os.readlink(f"/proc/self/fd/{fd}")
@@ -110,7 +113,7 @@ class CgroupWriteSource:
                 os.close(fd)
             place, _, knob = path.rpartition("/")
             inside = next((len(root) for root in roots if path.startswith(root)), 0)
-            elsewhere += not inside
+            outside += not inside
             if pid != own and inside and knob not in _NOT_KNOBS and self.root:
-                found.append(Event(EventKind.KNOB, place[inside:], pid))
-        return found, elsewhere
+                events.append(Event(EventKind.KNOB, place[inside:], pid))
+        return events, outside

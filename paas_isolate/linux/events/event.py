@@ -1,10 +1,12 @@
-"""What an ear says."""
+"""What an event source reports."""
 
 from enum import Enum
 from typing import NamedTuple
 
 
 class EventKind(Enum):
+    """What may have changed; at LOST, anything."""
+
     SPECS = "a specification"
     KNOB = "a knob"
     NETWORK = "the network"
@@ -16,8 +18,9 @@ class EventKind(Enum):
 
 
 class Event(NamedTuple):
-    """`place` is a file of the specifications, or a path below the tree; `pid` is whose doing it was, 0 where that is
-    not told: of a PROCESS, that any may have become another's. `who` tells of one who may have ended since."""
+    """`place` is what changed: a specification's path, a cgroup's path in the tree, a run record's name, or words for
+    the log. `pid` is the process that changed it, 0 when unknown; for PROCESS it is the process that changed, and 0
+    means that any may have. `who` describes the process of `pid` in words, when that can have ended by now."""
 
     kind: EventKind
     place: str = ""

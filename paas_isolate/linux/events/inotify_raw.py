@@ -1,4 +1,4 @@
-"""What inotify(7) gives: an instance, and its events as they were read."""
+"""inotify(7): making an instance, and decoding its events."""
 
 import ctypes
 import os
@@ -9,7 +9,8 @@ _EVENT = struct.Struct("=iIII")  # struct inotify_event
 
 
 def instance() -> tuple[ctypes.CDLL, int]:
-    """The library to watch with, and a new instance. OSError where the kernel has none to give."""
+    """The C library, for inotify_add_watch(2), and a new instance's descriptor, which is non-blocking. OSError when
+    there can be no more instances (inotify(7), max_user_instances)."""
     libc = ctypes.CDLL(None, use_errno=True)
     fd = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
     if fd < 0:
@@ -18,7 +19,8 @@ def instance() -> tuple[ctypes.CDLL, int]:
 
 
 def read(fd: int) -> Iterator[tuple[int, int, str]]:
-    """Of each event that waits: the watch, the mask, and the name of the file, '' where it is of the watched itself."""
+    """The waiting events, as many as fit into 64 KiB: watch, mask, and the name of the file in a watched directory, or
+    '' when the event is about the watched path itself."""
     try:
         events = os.read(fd, 1 << 16)
     except BlockingIOError:

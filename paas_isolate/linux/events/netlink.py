@@ -1,8 +1,9 @@
-"""Our table of nftables and our link: whether somebody has changed or removed them.
+"""Event source: another process has changed our nftables table, or removed our link, an address or a route of it.
 
-Of nftables the kernel tells every transaction (NFNLGRP_NFTABLES), and at its end whose it was
-(nf_tables_fill_gen_info); of addresses and routes each that goes (rtnetlink(7)), and the port of who asked, which is a
-pid where it is the first of its process (netlink(7)). What we did ourselves is no news.
+The kernel reports every nftables transaction (NFNLGRP_NFTABLES) and at its end the process that made it
+(nf_tables_fill_gen_info). It reports every removed link, address and route (rtnetlink(7)) with the port id of the
+socket that asked for it, which is a pid for the first socket of a process (netlink(7)). Our own changes of the ruleset
+are left out.
 """
 
 import os
@@ -25,12 +26,12 @@ _TABLE_NAME = 1
 _TABLE = b"paas_isolate"
 _LOST = -1
 _NO_PID = 1 << 31
-"""From here on the kernel gives ports to sockets that are not the first of their process (net/netlink/af_netlink.c)."""
-_RTM_PROTOCOL = 5  # its place in struct rtmsg
+"""Port ids from here on belong to sockets that are not the first of their process (net/netlink/af_netlink.c)."""
+_RTM_PROTOCOL = 5  # offset of rtm_protocol in struct rtmsg
 
 
 class NetlinkSource:
-    """Two sockets; `fileno` is of an epoll(7) of both."""
+    """Two netlink sockets, and an epoll(7) of both, which `fileno` is. OSError when they cannot be opened."""
 
     def __init__(self) -> None:
         import select
@@ -39,27 +40,29 @@ class NetlinkSource:
         self._nft.setsockopt(netlink.SOL_NETLINK, netlink.ADD_MEMBERSHIP, _NFTABLES_GROUP)
         self._route = _socket(_ROUTE, _LINKS | _ROUTES4 | _ADDRESSES6)
         self._touched = False
-        """Our table, in a transaction of which the end has not been told yet."""
-        self._both = select.epoll()
+        """Whether the transaction whose end has not been reported yet changes our table."""
+        self._epoll = select.epoll()
         for each in (self._nft, self._route):
-            self._both.register(each, select.EPOLLIN)
+            self._epoll.register(each, select.EPOLLIN)
 
     def fileno(self) -> int:
-        return self._both.fileno()
+        return self._epoll.fileno()
 
     def close(self) -> None:
-        for each in (self._both, self._nft, self._route):
+        for each in (self._epoll, self._nft, self._route):
             each.close()
 
     def read(self) -> Iterator[Event]:
+        """NETWORK events, with `place` as words for the log and the pid where the kernel reports one. Lost messages
+        count as a change."""
         for kind, _, body in _messages(self._nft):
             if kind == _LOST or _of_our_table(kind, body):
                 self._touched = True
             if self._touched and (kind == _LOST or kind == _NFNL_NFTABLES << 8 | _NEWGEN):
                 self._touched = False
-                # where more was to be told than fits: if the last one was ours, nobody had one that we have not seen
-                made, pid, name = _made(body) if kind != _LOST else (nfnetlink.generation(), 0, "")
-                if not nfnetlink.was_ours(made):
+                # Messages were lost: if the newest generation is ours, no other process has changed anything since.
+                generation, pid, name = _generation(body) if kind != _LOST else (nfnetlink.generation(), 0, "")
+                if not nfnetlink.was_ours(generation):
                     yield Event(EventKind.NETWORK, "the ruleset", pid, f"pid {pid} ({name})" if pid else "")
         for kind, port, body in _messages(self._route):
             if _ours_is_gone(kind, body):
@@ -72,11 +75,12 @@ def _socket(protocol: int, groups: int) -> socket.socket:
     return made
 
 
-def _messages(of: socket.socket) -> Iterator[tuple[int, int, bytes]]:
-    """All that wait: kind, port of who asked, body. _LOST where there were more than fit (ENOBUFS)."""
+def _messages(source: socket.socket) -> Iterator[tuple[int, int, bytes]]:
+    """All waiting messages: type, port id of the process that caused it, body. The type is _LOST when the socket's
+    buffer overflowed (ENOBUFS)."""
     while True:
         try:
-            data = of.recv(1 << 16)
+            data = source.recv(1 << 16)
         except BlockingIOError:
             return
         except OSError:
@@ -87,23 +91,24 @@ def _messages(of: socket.socket) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _of_our_table(kind: int, body: bytes) -> bool:
-    """The name of the table is the first attribute of every message but that of the generation."""
+    """In every message but NFT_MSG_NEWGEN the first attribute is the name of the table."""
     if kind >> 8 != _NFNL_NFTABLES or kind & 0xFF == _NEWGEN:
         return False
     number, name = next(attributes(body, _NFGENMSG), (0, b""))
     return number & KIND_MASK == _TABLE_NAME and name.rstrip(b"\0") == _TABLE
 
 
-def _made(body: bytes) -> tuple[int, int, str]:
-    """The generation that the transaction which this message ends has made, by which pid and program; 0 where it does
-    not say."""
+def _generation(body: bytes) -> tuple[int, int, str]:
+    """From NFT_MSG_NEWGEN, which ends a transaction: the new generation, and pid and name of the process that made it;
+    0 and '' for what the message does not have."""
     known = dict(attributes(body, _NFGENMSG))
-    made, pid = (int.from_bytes(known.get(it, b"")) for it in (_GEN_ID, _GEN_PID))
-    return made, pid, known.get(_GEN_NAME, b"").rstrip(b"\0").decode(errors="replace")
+    generation, pid = (int.from_bytes(known.get(number, b"")) for number in (_GEN_ID, _GEN_PID))
+    return generation, pid, known.get(_GEN_NAME, b"").rstrip(b"\0").decode(errors="replace")
 
 
 def _ours_is_gone(kind: int, body: bytes) -> bool:
-    """A route with our number; any link or address of IPv6, for those carry none on older kernels."""
+    """Whether a route with our protocol number was removed, or any link or IPv6 address: these carry no such number on
+    older kernels."""
     if kind == _DELROUTE:
         return body[_RTM_PROTOCOL] == PROTOCOL
     return kind in (_LOST, _DELLINK, _DELADDR)

@@ -1,4 +1,5 @@
-"""The records of services: a keeper has added a line, or has closed its record because it ended, whatever ended it."""
+"""Event source: the supervisor of a service (pam/launchers/shim.c) has added a line to the service's run record, or has
+closed the record, which the kernel does for it however it ends. See inotify(7)."""
 
 import ctypes
 import os
@@ -10,13 +11,15 @@ from paas_isolate.linux.system.control_socket import NAME
 
 _MODIFY, _CLOSE_WRITE, _MOVED_FROM, _DELETE, _MOVE_SELF, _ONLYDIR = 0x2, 0x8, 0x40, 0x200, 0x800, 0x01000000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
-_ASKED = _MODIFY | _CLOSE_WRITE | _MOVE_SELF | _ONLYDIR
-_ASKED_ABOVE = _DELETE | _MOVED_FROM | _MOVE_SELF | _ONLYDIR
+_MASK = _MODIFY | _CLOSE_WRITE | _MOVE_SELF | _ONLYDIR
+_MASK_ABOVE = _DELETE | _MOVED_FROM | _MOVE_SELF | _ONLYDIR
 
 
 class RunRecordSource:
-    """`directory` is made where it is not there, and again by `follow` where it was taken away. That is told by the one
-    above: a keeper's record keeps a directory that is removed alive, and silent. So it is of the control socket."""
+    """Watches `directory`, which is made when it is missing, and again by `rewatch` when it was removed.
+
+    Its parent is watched too. It reports the removal of the directory, which the directory itself does not report while
+    a supervisor holds a record in it open; and the removal of the control socket. OSError as `rewatch`."""
 
     def __init__(self, directory: str) -> None:
         self._directory, self._above = directory, os.path.dirname(directory)
@@ -25,10 +28,11 @@ class RunRecordSource:
         self.rewatch()
 
     def rewatch(self) -> None:
-        """One that is watched already is watched once (inotify_add_watch(2)). OSError."""
+        """Make the directory when it is missing, and watch it and its parent; a second watch of the same directory is
+        the first (inotify_add_watch(2)). OSError when one of them cannot be made or watched."""
         os.makedirs(self._directory, 0o700, exist_ok=True)
-        asked = ((self._above, _ASKED_ABOVE), (self._directory, _ASKED))
-        watched = {self._watch(path, mask): path for path, mask in asked}
+        wanted = ((self._above, _MASK_ABOVE), (self._directory, _MASK))
+        watched = {self._watch(path, mask): path for path, mask in wanted}
         for old in self._watched.keys() - watched.keys():
             self._libc.inotify_rm_watch(self._fd, old)
         self._watched = watched
@@ -46,15 +50,16 @@ class RunRecordSource:
         os.close(self._fd)
 
     def read(self) -> Iterator[Event]:
-        """Each record once; that something was lost also where the directory has gone."""
+        """SERVICE events with a record's name, one a record; LOST when the queue overflowed, or when the directory or
+        the control socket is gone."""
         names, lost = set[str](), False
         for watch, mask, name in inotify_raw.read(self._fd):
-            where = self._watched.get(watch)
-            if where is None:
+            directory = self._watched.get(watch)
+            if directory is None:
                 lost |= bool(mask & _OVERFLOW)
             elif mask & (_IGNORED | _MOVE_SELF):
                 lost = True
-            elif where == self._above:
+            elif directory == self._above:
                 lost |= name in (os.path.basename(self._directory), NAME)
             else:
                 names.add(name)

@@ -1,6 +1,7 @@
-"""The directories of the specifications: which file has been written, come or gone. See inotify(7).
+"""Event source: a specification was written, created or removed. See inotify(7).
 
-Who makes a file closes it when it is written, which is told too: only what comes otherwise counts when it is made.
+A file that is being written is reported when its writer closes it, not when it is created. Links and directories are
+reported when they are created.
 """
 
 import os
@@ -13,13 +14,13 @@ from paas_isolate.linux.events.event import Event, EventKind
 _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _DELETE, _ATTRIB = 0x8, 0x40, 0x80, 0x200, 0x4
 _DELETE_SELF, _MOVE_SELF, _CREATE, _ONLYDIR = 0x400, 0x800, 0x100, 0x01000000
 _OVERFLOW, _IGNORED = 0x4000, 0x8000
-_ASKED = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ATTRIB | _CREATE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
+_MASK = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ATTRIB | _CREATE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
 _END = ".yaml"
 
 
 class SpecFileSource:
-    """`directories` may come and go: `follow` looks for those that are not watched. Of other directories only `files`
-    count."""
+    """Watches the specifications in `directories`, and each of `files` in its directory. A directory may be missing or
+    removed: `rewatch` watches those that exist by then. OSError when there can be no more inotify instances."""
 
     def __init__(self, directories: Sequence[str], files: Sequence[str] = ()) -> None:
         self._libc, self._fd = inotify_raw.instance()
@@ -34,13 +35,15 @@ class SpecFileSource:
         os.close(self._fd)
 
     def rewatch(self) -> None:
-        """Watch what is there; a directory that is watched already is watched once (inotify_add_watch(2))."""
+        """Watch the directories that exist; a second watch of the same one is the first (inotify_add_watch(2))."""
         for directory in {*self._directories, *map(os.path.dirname, self._files)}:
-            watch = self._libc.inotify_add_watch(self._fd, os.fsencode(directory), _ASKED)
+            watch = self._libc.inotify_add_watch(self._fd, os.fsencode(directory), _MASK)
             if watch >= 0:
                 self._names[watch] = directory
 
     def read(self) -> Iterator[Event]:
+        """SPECS events with the file's path, or without one when a watched directory is gone; LOST when the queue
+        overflowed."""
         for watch, mask, name in inotify_raw.read(self._fd):
             if mask & _OVERFLOW:
                 yield Event(EventKind.LOST)
@@ -54,16 +57,17 @@ class SpecFileSource:
                     yield Event(EventKind.SPECS, place)
 
     def _matters(self, directory: str, place: str) -> bool:
-        """What does not end so is never read; but a directory may have come."""
+        """Only files that end in .yaml are specifications; a watched directory itself matters too."""
         if place in self._files or place in self._directories:
             return True
         return place.endswith(_END) and directory in self._directories
 
 
 def _is_being_written(place: str) -> bool:
-    """Not so a link, of either kind, or a directory; and not what has gone again."""
+    """Whether a created path will be reported once more: a regular file is, when it is closed; a path that is gone
+    again is, when it is removed. A directory and a symbolic or hard link are not."""
     try:
-        found = os.lstat(place)
+        status = os.lstat(place)
     except OSError:
         return True
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1

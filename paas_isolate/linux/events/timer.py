@@ -1,4 +1,5 @@
-"""A clock that is heard like everything else. See timerfd_create(2); Python has it from 3.13 on."""
+"""Timers with a descriptor to poll, and an event source for changes of the clock. See timerfd_create(2), which Python
+has from 3.13 on."""
 
 import ctypes
 import errno
@@ -15,13 +16,14 @@ _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC  # TFD_NONBLOCK, TFD_CLOEXEC
 
 
 class _Times(ctypes.Structure):
-    """struct itimerspec: seconds and nanoseconds of the interval, then of the first time."""
+    """struct itimerspec: the interval and the time until the first expiry, in seconds and nanoseconds."""
 
     _fields_ = [(name, ctypes.c_long) for name in ("every", "every_ns", "first", "first_ns")]
 
 
 class Timer:
-    """Its descriptor can be read when it has struck. It stands until it is set; OSError where there is none."""
+    """A timer whose descriptor is readable after it has expired. It does not run before `arm`. OSError when none can be
+    made."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -36,20 +38,21 @@ class Timer:
         os.close(self._fd)
 
     def arm(self, seconds: float) -> None:
-        """From now on every so many seconds; 0: no more."""
+        """Expire every so many seconds from now on; 0 stops the timer."""
         whole, rest = int(seconds), int(seconds % 1 * 1e9)
         times = _Times(whole, rest, whole, rest)
         if self._libc.timerfd_settime(self._fd, 0, ctypes.byref(times), None):
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
     def read(self) -> None:
-        """Whatever it has struck until now is done with."""
+        """Clear past expiries, so that the descriptor is no longer readable."""
         with suppress(BlockingIOError):
             os.read(self._fd, 8)
 
 
 class ClockChangeSource:
-    """Hears when somebody sets the clock: schedules go by it. That it is slewed (adjtime(3)) is no news."""
+    """Event source: the machine's clock was set, which schedules depend on. Slewing (adjtime(3)) is not reported.
+    OSError when there is no timer."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -67,10 +70,11 @@ class ClockChangeSource:
     def _wait(self) -> None:
         if self._libc.timerfd_settime(self._fd, _WHEN_SET, ctypes.byref(_Times(0, 0, _NEVER, 0)), None):
             code = ctypes.get_errno()
-            if code != errno.ECANCELED:  # it was set in this moment: that is told
+            if code != errno.ECANCELED:  # the clock was set just now, and is reported
                 raise OSError(code, "timerfd_settime")
 
     def read(self) -> Iterator[Event]:
+        """One MACHINE event when the clock was set."""
         try:
             os.read(self._fd, 8)
         except BlockingIOError:

@@ -12,6 +12,7 @@ from paas_isolate.linux.namespaces import build, registry, syscalls, trash
 from paas_isolate.linux.namespaces.build import ViewPaths
 from paas_isolate.linux.process.child import run_forked
 from paas_isolate.model.view import View, Views
+from paas_isolate.replace_file import Durability, replace_file
 
 AGING = "/run/tmpfiles.d/paas-isolate-private.conf"
 
@@ -70,9 +71,7 @@ class MountNamespaces:
                 os.unlink(self._aging)
             return
         os.makedirs(os.path.dirname(self._aging), exist_ok=True)
-        with open(f"{self._aging}.new", "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(f"{self._aging}.new", self._aging)
+        replace_file(self._aging, text.encode(), Durability.NONE, mode=0o644)
 
     def _aging_text(self) -> str:
         with suppress(OSError), open(self._aging, encoding="utf-8", errors="replace") as file:

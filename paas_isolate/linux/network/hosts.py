@@ -1,10 +1,10 @@
 """Our lines in hosts(5), between two marks. What stands before and behind the marks is not changed by a byte."""
 
 import os
-import shutil
 from collections.abc import Sequence
 
 from paas_isolate.errors import HostError
+from paas_isolate.replace_file import Durability, replace_file
 
 HOSTS = "/etc/hosts"
 BEGIN = b"# BEGIN paas-isolate (every reconcile writes these lines anew)\n"
@@ -62,20 +62,7 @@ def _parts(content: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _replace(path: str, content: bytes) -> None:
-    new = f"{path}.paas-isolate-tmp"
     try:
-        with open(new, "wb") as file:
-            if os.path.exists(path):
-                shutil.copystat(path, new)
-                owner = os.stat(path)
-                os.chown(new, owner.st_uid, owner.st_gid)
-            else:
-                os.chmod(new, 0o644)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        replace_file(path, content, Durability.CONTENT, mode=0o644, keeps_attributes=True)
     except OSError as error:
-        if os.path.exists(new):
-            os.unlink(new)
         raise HostError(f"{path} cannot be replaced: {error.strerror}") from None

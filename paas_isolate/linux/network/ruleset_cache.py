@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from paas_isolate.linux.network.nft import Nft
 from paas_isolate.linux.system import checked
 from paas_isolate.model.network import EgressAssignment, Pools, Published, Rules
+from paas_isolate.replace_file import Durability, replace_file
 
 KEPT = "ruleset"
 """The file's name: in /run/paas-isolate with the number of a transaction, for nft takes half a second to list tens of
@@ -54,15 +55,7 @@ def save(path: str, key: CacheKey, rules: Rules, *, durable: bool = False) -> No
         _plain(rules.published),
         _plain(rules.egress),
     )
-    with suppress(FileNotFoundError):  # one that a killed run left may be for everybody to read
-        os.unlink(f"{path}.new")
-    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(checked.dumps(_FORMAT, plain))
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(f"{path}.new", path)
+    replace_file(path, checked.dumps(_FORMAT, plain), Durability.CONTENT if durable else Durability.NONE)
 
 
 def _plain(rows: frozenset[Any]) -> frozenset[tuple[Any, ...]]:

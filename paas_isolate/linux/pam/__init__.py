@@ -1,1 +1,1 @@
-"""Pluggable authentication: the lines that lead logins to our module, and the stacks that they are in (pam.conf(5))."""
+"""PAM: the lines that call our module at logins, the stacks that contain them, and the doors (pam.conf(5))."""

@@ -1,4 +1,4 @@
-"""Switching our profile on and off, through the distribution's own tool. See pam-auth-update(8)."""
+"""Switching our PAM profile on and off by the distribution's own tool. See pam-auth-update(8)."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from glob import glob
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.pam.profile import MODULE, NAME
+from paas_isolate.replace_file import Durability, replace_file
 
 CONFIG = "/etc/pam.d"
 SAVED = "/var/lib/pam"
@@ -21,67 +22,66 @@ Files = dict[str, bytes | None]
 
 
 def check_supported() -> None:
-    """HostError where the stacks are not made by pam-auth-update: families other than Debian's are not tried yet."""
+    """HostError when pam-auth-update does not make the stacks of this machine: only Debian's are supported yet."""
     if shutil.which(_TOOL) is None or not os.path.exists(f"{CONFIG}/{STACKS[0]}"):
         raise HostError(
             "there is no pam-auth-update here; only the PAM stacks of Debian are supported yet",
-            hint="without the module logins are swept into their accounts by the next reconcile",
+            hint="without the module, the next reconcile moves logins into their accounts",
         )
 
 
 def module_file() -> str:
-    """Where our module lies beside the system's own; '' where it does not."""
-    ours = (path.replace("pam_unix.so", MODULE) for path in _unix_modules())
-    return next((path for path in ours if os.path.exists(path)), "")
+    """The path of our module in the directory of the system's modules; '' when it is not there."""
+    candidates = (path.replace("pam_unix.so", MODULE) for path in _unix_modules())
+    return next((path for path in candidates if os.path.exists(path)), "")
 
 
 def _unix_modules() -> list[str]:
-    places = ("/usr/lib/*/security", "/lib/*/security", "/usr/lib64/security", "/lib64/security", "/lib/security")
-    return [found for place in places for found in glob(f"{place}/pam_unix.so")]
+    directories = ("/usr/lib/*/security", "/lib/*/security", "/usr/lib64/security", "/lib64/security", "/lib/security")
+    return [path for directory in directories for path in glob(f"{directory}/pam_unix.so")]
 
 
 def rehearse(profile: str) -> dict[str, str]:
-    """What the stacks of STACKS would be with this profile, made in a place of its own. HostError where the tool
-    refuses, which it does where somebody has changed a stack by hand."""
+    """The text of each of STACKS, by name, as the tool would make it with this profile. It works on a copy; the machine
+    is unchanged. HostError when the tool fails or leaves our lines out, as it does when a stack was edited by hand."""
     with tempfile.TemporaryDirectory(prefix="paas-isolate-") as root:
         for directory in (CONFIG, SAVED, PROFILES):
             shutil.copytree(directory, root + directory, symlinks=True)
         _write(f"{root}{PROFILES}/{NAME}", profile.encode())
-        words = _run("--root", root, "--enable", NAME, database=f"{root}/debconf")
-        return _made(root, words)
+        output = _run("--root", root, "--enable", NAME, database=f"{root}/debconf")
+        return _stacks_with_our_lines(root, output)
 
 
 def switch_on(profile: str) -> None:
+    """Write the profile and enable it. HostError as `rehearse`."""
     _write(f"{PROFILES}/{NAME}", profile.encode())
-    _made("", _run("--enable", NAME))
+    _stacks_with_our_lines("", _run("--enable", NAME))
 
 
 def switch_off() -> None:
-    """Our lines out of the stacks, then the profile. HostError where they are there still."""
-    words = _run("--remove", NAME)
+    """Remove our lines from the stacks, then the profile. HostError when the lines are still there."""
+    output = _run("--remove", NAME)
     left = [name for name in STACKS if MODULE in _text(f"{CONFIG}/{name}")]
     if left:
         files = " and ".join(f"{CONFIG}/{name}" for name in left)
-        raise HostError(
-            f"{MODULE} is still in {files}: {words}", hint="take its lines out by hand, then run this again"
-        )
+        raise HostError(f"{MODULE} is still in {files}: {output}", hint="remove its lines by hand, then run this again")
     with suppress(FileNotFoundError):
         os.unlink(f"{PROFILES}/{NAME}")
 
 
 def is_on() -> bool:
-    """Whether a line of ours stands in any stack that pam-auth-update makes."""
+    """Whether one of STACKS has a line of ours."""
     return any(MODULE in _text(f"{CONFIG}/{name}") for name in STACKS)
 
 
 def keep() -> Files:
-    """Everything that the tool may change."""
+    """The content of every file that the tool may change, for `put_back`."""
     paths = {*glob(f"{CONFIG}/common-*"), *glob(f"{SAVED}/*"), f"{SAVED}/seen", f"{PROFILES}/{NAME}"}
     return {path: _read(path) for path in sorted(paths) if not os.path.isdir(path)}
 
 
 def put_back(files: Files) -> None:
-    """As it was, byte for byte; each file in one step."""
+    """Restore the files that `keep` has read, byte for byte, each in one step."""
     for path, content in files.items():
         if content is None:
             with suppress(FileNotFoundError):
@@ -90,29 +90,31 @@ def put_back(files: Files) -> None:
             _write(path, content)
 
 
-def _made(root: str, words: str) -> dict[str, str]:
-    made = {name: _text(f"{root}{CONFIG}/{name}") for name in STACKS}
-    missing = [name for name, text in made.items() if MODULE not in text]
+def _stacks_with_our_lines(root: str, output: str) -> dict[str, str]:
+    """`output` is what the tool has printed."""
+    stacks = {name: _text(f"{root}{CONFIG}/{name}") for name in STACKS}
+    missing = [name for name, text in stacks.items() if MODULE not in text]
     if missing:
         raise HostError(
-            f"pam-auth-update leaves {' and '.join(missing)} without our lines: {words or 'it does not say why'}",
+            f"pam-auth-update leaves {' and '.join(missing)} without our lines: {output or 'it does not say why'}",
             hint="put the stacks back as pam-auth-update makes them (pam-auth-update --force), then run this again",
         )
-    return made
+    return stacks
 
 
 def _run(*words: str, database: str = "") -> str:
-    """What the tool says, in one line. With a `database` it asks and remembers nothing of this machine's."""
+    """Run the tool: its output in one line. With a `database` of its own, it neither reads nor changes this machine's
+    debconf(7) database. HostError when it fails."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     if database:
         environment["DEBCONF_DB_OVERRIDE"] = f"File{{{database}}}"
     done = subprocess.run(
         [_TOOL, *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
     )
-    said = " ".join(f"{done.stdout} {done.stderr}".split())
+    output = " ".join(f"{done.stdout} {done.stderr}".split())
     if done.returncode:
-        raise HostError(f"pam-auth-update {' '.join(words)} failed: {said}")
-    return said
+        raise HostError(f"pam-auth-update {' '.join(words)} failed: {output}")
+    return output
 
 
 def _read(path: str) -> bytes | None:
@@ -128,11 +130,5 @@ def _text(path: str) -> str:
 
 
 def _write(path: str, content: bytes) -> None:
-    """As others may read it, on the disk before it counts: without these files nobody logs in."""
-    new = f"{path}.paas-isolate-new"
-    with open(new, "wb") as file:
-        os.fchmod(file.fileno(), 0o644)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(new, path)
+    """Readable for all. The content is on the disk before the name is: nobody can log in with an empty file."""
+    replace_file(path, content, Durability.CONTENT, mode=0o644)

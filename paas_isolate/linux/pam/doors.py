@@ -1,4 +1,5 @@
-"""The doors by which the PAM module and the launcher come in: symbolic links of a directory that is root's alone."""
+"""The doors: symbolic links that tell the PAM module and paas-enter the leaf of a user's login. The directory is
+root's alone."""
 
 import errno
 import os
@@ -14,18 +15,19 @@ NO_DOOR = "something that is no door"
 
 
 class DoorDirectory:
-    """`directory` holds the links, `root` is the directory of the tree that they lead into."""
+    """`directory` has the links; `root` is the tree's directory, which they point into."""
 
     def __init__(self, directory: str, root: str) -> None:
         self.directory = directory
         self._base = f"{root}/"
 
     def observe(self) -> dict[str, str]:
-        """Every door with where it leads, in words of the tree. {} when the directory is gone."""
+        """The target of every door, by the door's name; a target in the tree is a path of `model.tree`. {} when the
+        directory does not exist."""
         return self.observe_door(self._names())
 
     def observe_door(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of these that are there, with where they lead."""
+        """The targets of those of `names` that exist: '' for COMPLETE, NO_DOOR for what is no link."""
         found: dict[str, str] = {}
         for name in names:
             try:
@@ -37,16 +39,19 @@ class DoorDirectory:
         return found
 
     def set(self, name: str, target: str) -> None:
-        """Make or replace a door, in one step for whoever is just coming in."""
+        """Make or replace a door in one step: a login at this moment meets the old target or the new one. OSError
+        when it cannot be made."""
         to = target if tree.is_closed(target) or tree.is_view(target) else f"{self._base}{target}"
-        self._in_place(lambda: self._link(to, name))
+        self._in_directory(lambda: self._link(to, name))
 
     def remove(self, name: str) -> None:
+        """Nothing happens when there is no such door."""
         _clear(f"{self.directory}/{name}")
 
     def complete(self) -> None:
+        """Make the file COMPLETE: all doors exist, so a user without a door is no customer."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._in_place(lambda: os.close(os.open(f"{self.directory}/{COMPLETE}", flags, 0o600)))
+        self._in_directory(lambda: os.close(os.open(f"{self.directory}/{COMPLETE}", flags, 0o600)))
 
     def _names(self) -> list[str]:
         try:
@@ -61,6 +66,7 @@ class DoorDirectory:
         try:
             os.symlink(to, path)
         except FileExistsError:
+            # Not replace_file: this is a link, not a file, and several processes of a run may set doors at once.
             new = f"{self.directory}/.new{os.getpid()}"
             _clear(new)
             os.symlink(to, new)
@@ -70,21 +76,21 @@ class DoorDirectory:
                 os.rmdir(path)
                 os.rename(new, path)
 
-    def _in_place(self, work: Callable[[], None]) -> None:
-        """Where there is no directory, work is done again in a new one: root alone has it, whatever lay there."""
+    def _in_directory(self, work: Callable[[], None]) -> None:
+        """Do `work`; when there is no directory, make it and do `work` again. What is in its place is removed."""
         try:
             work()
         except OSError as error:
             if error.errno not in _NO_DIRECTORY:
                 raise
-            with suppress(FileNotFoundError, IsADirectoryError):  # another process of this run was faster
+            with suppress(FileNotFoundError, IsADirectoryError):  # nothing is there, or another child has made it
                 os.unlink(self.directory)
             os.makedirs(self.directory, 0o700, exist_ok=True)
             work()
 
 
 def _clear(path: str) -> None:
-    """Gone already is as good as removed."""
+    """Remove a door, or an empty directory in its place; nothing happens when there is none."""
     try:
         os.unlink(path)
     except FileNotFoundError:

@@ -1,6 +1,7 @@
-"""Which lines of a stack are called, when each module answers as it is said to. See pam.conf(5).
+"""Evaluates a PAM stack as libpam does: which lines are called when each module returns a given value. See pam.conf(5).
 
-A stack is a small program: a jump that is one too short leads a customer to pam_systemd, and no line of it is wrong.
+A stack is a small program. A jump that is one line too short calls pam_systemd for a customer, although each line by
+itself is correct.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +19,10 @@ _WORDS = {
 
 
 def called(stack: Sequence[Line], answer: Callable[[Line], str]) -> Iterator[Line]:
-    """`answer` is what the line's module returns, in the words of a control: `success`, `ignore`, `perm_denied`."""
+    """The lines that libpam calls, in order. `answer` gives what a line's module returns, in the words of a control:
+    `success`, `ignore`, `perm_denied`."""
     at, failed = 0, False
-    before: dict[tuple[str, ...], bool] = {}  # whether something had failed when a substack began, for `reset`
+    before: dict[tuple[str, ...], bool] = {}  # by substack: whether a line had failed when it began, for `reset`
     while at < len(stack):
         line = stack[at]
         yield line
@@ -49,15 +51,15 @@ def _action(control: str, answer: str) -> str:
 
 
 def _behind(stack: Sequence[Line], at: int, substacks: tuple[str, ...]) -> int:
-    """Where these substacks end."""
+    """The index of the first line after these substacks."""
     while at < len(stack) and stack[at].substacks[: len(substacks)] == substacks:
         at += 1
     return at
 
 
 def _over(stack: Sequence[Line], at: int, substacks: tuple[str, ...]) -> int:
-    """Past one line, or past a whole substack, which counts as one; but not out of the substacks of the jump.
-    (One without lines counts for libpam too, and is not seen here.)"""
+    """The index after one step of a jump: past one line, or past a whole substack, which counts as one line. A jump
+    does not leave the substack that it is in. (libpam also counts a substack without lines, which is missing here.)"""
     if at == len(stack) or stack[at].substacks[: len(substacks)] != substacks:
         return at
     deeper = stack[at].substacks[: len(substacks) + 1]

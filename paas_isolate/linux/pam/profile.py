@@ -1,11 +1,12 @@
-"""The profile of pam-auth-update(8) that puts our lines into the stacks of the session.
+"""The profile of pam-auth-update(8) that adds our lines to the session stacks.
 
-Who is none of our business passes our module by and lands on the last line: what is wrong with the module, be it
-missing, truncated or of another machine, locks neither root nor an exempt administrator out. A customer who has come in
-jumps over what the other profiles add, pam_systemd above all: its session scope would be a way out of the tree.
+Users that are no customers jump past our module to the last line: a module that is missing, truncated or of another
+architecture locks out neither root nor an exempt administrator. A customer whose session our module has placed jumps
+past the lines of the other profiles, above all pam_systemd: its session scope would be outside the tree.
 
-pam-auth-update takes its own jump (`end`) for a change by hand where the same control has another number, and writes 0,
-which libpam refuses, where nothing follows: so the jump has a line of its own, and one more line follows.
+pam-auth-update replaces `end` in a control by a number. It takes a stack for edited by hand when the same control
+occurs with another number, and it writes 0, which libpam refuses, when no line follows. So the jump to the end has a
+line of its own, and one more line follows it.
 """
 
 from collections.abc import Iterable
@@ -21,19 +22,21 @@ SERVICES = (
     *("sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l", "cron", "crond", "atd", "vsftpd"),
     *("proftpd", "pure-ftpd", "systemd-user", "remote", "rsh", "screen", "tmux", "cockpit", "xrdp-sesman"),
 )
-"""Services whose sessions run what a customer wants, and nothing else: pam/module/services.h is made of it."""
+"""PAM services whose sessions run a customer's own programs. pam/module/services.h is generated from this list."""
 
 REFUSED = "Logins are not possible at the moment. Please contact your hosting provider."
 
 LONGEST = 900
-"""Bytes of a line of ours: libpam before 1.6 cuts at 1024 and takes the rest for a line of its own (linux-pam 532)."""
+"""Bytes of a line of ours: libpam before 1.6 cuts lines at 1024 and reads the rest as another line (linux-pam
+#532)."""
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@-")
 _PATH = _PLAIN | {"/"}
 
 
 class Options(NamedTuple):
-    """What stands on the module's line. Uids; `penalty` is the path of a cgroup directory."""
+    """The module's arguments. `first_uid`, `last_uid` and `exempt` are uids; `penalty` is the path of a cgroup's
+    directory, `doors` that of the directory of doors."""
 
     first_uid: int
     last_uid: int
@@ -42,11 +45,11 @@ class Options(NamedTuple):
     doors: str
     open_on_failure: bool = False
     strangers_to_penalty: bool = False
-    """Users of the range whom no account names (without_account of config.yaml)."""
+    """Whether users in the range without an account enter `penalty` (without_account of config.yaml)."""
 
     def words(self) -> list[str]:
-        """As the module reads them. The exempt come last, as many as a line holds: whom config.yaml names passes the
-        module by without that."""
+        """The arguments as the module reads them. `exempt=` comes last, with as many uids as the line has room for: the
+        users that config.yaml names jump past the module in any case."""
         words = [f"first_uid={self.first_uid}", f"last_uid={self.last_uid}"]
         words += [f"penalty={self.penalty}", f"doors={self.doors}"]
         words += ["without_account=penalty"] if self.strangers_to_penalty else []
@@ -57,7 +60,8 @@ class Options(NamedTuple):
 
 
 def options(fleet: Fleet, root: str, doors: str, *, open_on_failure: bool = False) -> Options:
-    """What the module is to know of this machine; `root` is the directory of the tree."""
+    """The module's arguments on this machine; `root` is the tree's directory. HostError when a path cannot be written
+    in a PAM stack."""
     host = fleet.host
     for path in (root, doors):
         if not _PATH.issuperset(path) or len(path) > LONGEST // 4:
@@ -68,42 +72,42 @@ def options(fleet: Fleet, root: str, doors: str, *, open_on_failure: bool = Fals
 
 
 def lines(of: Options, exempt: tuple[str, ...], module: str = MODULE) -> list[str]:
-    """The session lines, without the word `session`. `exempt` are the users and @groups of config.yaml, by name:
-    who joins such a group later is exempt at once."""
-    passers = [
+    """The session lines, without the word `session`. `exempt` are the users and @groups of config.yaml, by name, so
+    that a user who joins such a group later is exempt at once."""
+    conditions = [
         f"service notin {':'.join(SERVICES)}",
         f"uid < {of.first_uid}",
         f"uid > {of.last_uid}",
         *_by_name("user in", [name for name in exempt if not name.startswith("@")]),
         *_by_name("user ingroup", [name[1:] for name in exempt if name.startswith("@")]),
     ]
-    words = " ".join((module, *of.words()))
+    call = " ".join((module, *of.words()))
     if of.open_on_failure:
-        ours = [f"[success=1 perm_denied=die default=ignore] {words}", "[success=1 default=ignore] pam_permit.so"]
+        ours = [f"[success=1 perm_denied=die default=ignore] {call}", "[success=1 default=ignore] pam_permit.so"]
     else:
         ours = [
-            f"[success=2 ignore=3 perm_denied=die default=ignore] {words}",
+            f"[success=2 ignore=3 perm_denied=die default=ignore] {call}",
             f"optional pam_echo.so {REFUSED}",
             "requisite pam_deny.so",
         ]
     ours.append("[success=end default=ignore] pam_permit.so")
-    total = len(passers) + len(ours)
-    jumps = (f"[success={total - at} default=ignore]" for at in range(1, len(passers) + 1))
+    total = len(conditions) + len(ours)
+    jumps = (f"[success={total - at} default=ignore]" for at in range(1, len(conditions) + 1))
     return [
-        *(f"{jump} pam_succeed_if.so quiet {who}" for jump, who in zip(jumps, passers, strict=True)),
+        *(f"{jump} pam_succeed_if.so quiet {condition}" for jump, condition in zip(jumps, conditions, strict=True)),
         *ours,
         "optional pam_permit.so",
     ]
 
 
 def _by_name(condition: str, names: list[str]) -> list[str]:
-    """Names that pam_succeed_if(8) cannot be told are exempt by their uid alone."""
+    """Names that cannot be written for pam_succeed_if(8) are left out: these users are exempt by their uids alone."""
     plain = [name for name in names if name and _PLAIN.issuperset(name)]
-    return [f"{condition} {some}" for some in _joined(":", plain, LONGEST - 100)]
+    return [f"{condition} {joined}" for joined in _joined(":", plain, LONGEST - 100)]
 
 
 def _joined(between: str, names: Iterable[str], most: int) -> list[str]:
-    """The names in their order, in texts of at most so many characters."""
+    """The names in their order, joined into texts of at most `most` characters. A longer name is left out."""
     texts: list[str] = []
     for name in names:
         if texts and len(texts[-1]) + len(name) < most:
@@ -114,7 +118,7 @@ def _joined(between: str, names: Iterable[str], most: int) -> list[str]:
 
 
 def text(session: list[str]) -> str:
-    """The profile's file. Not by default: other packages' installations must not switch it on."""
+    """The profile's file. `Default: no`, because the installation of another package must not switch it on."""
     between = "".join(f"\t{line}\n" for line in session)
     return (
         "Name: Confine customers to their cgroups (paas-isolate)\n"

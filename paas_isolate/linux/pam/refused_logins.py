@@ -1,47 +1,48 @@
-"""Children of sshd for logins: to know them, and to end one with the sshd of root that waits for it.
+"""The processes that sshd makes for a login: recognising one, and ending it together with the sshd that waits for it.
 
-A customer has none: the program is root's file, and it was begun by a process of root's that is sshd as well.
+A customer cannot imitate one: its program is a file of root's, and its parent is an sshd that runs as root.
 """
 
 import os
-import select
 import signal
 import time
 from contextlib import suppress
 
 from paas_isolate.linux.process import procfs
+from paas_isolate.linux.process.pidfd import has_ended
 from paas_isolate.linux.process.procfs import ROOT, Identity
 from paas_isolate.model.world import Process
 
 SSHD = ("sshd", "sshd-session")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_MILLISECONDS = 200
-_LISTEN = "0A"
+_SECONDS = 0.2
+"""How long the end of a killed process is waited for, so that the next observation does not see it."""
+_LISTEN = "0A"  # TCP_LISTEN, as /proc/net/tcp prints it
 
 
 def seconds(pid: int, identity: Identity) -> float:
-    """For how long a process has been there that sshd has made for a login; below 0 for any other.
+    """How many seconds ago sshd made this process for a login; -1.0 for any other process.
 
-    The parent first: what a customer has begun may be a program called sshd on a file system that never answers.
+    The parent is checked first: a customer may run a program called sshd from a file system that never answers.
     """
-    if not (_runs_as_root(identity.parent) and _is_roots_sshd(pid)):
+    if not (_is_sshd_as_root(identity.parent) and _is_roots_sshd(pid)):
         return -1.0
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start / _TICKS)
 
 
 def end(process: Process) -> None:
-    """SIGKILL for it, and SIGTERM for its parent where that is there for this connection alone. ProcessLookupError when
-    it has ended, or is another."""
+    """Send SIGKILL to a process of sshd's, and SIGTERM to its parent when that sshd serves only this connection.
+    ProcessLookupError when the process has ended, or its pid belongs to another one."""
     pinned = os.pidfd_open(process.pid)
     try:
-        found = procfs.identity(process.pid)
-        if found is None or found.start != process.start or seconds(process.pid, found) < 0:
+        identity = procfs.identity(process.pid)
+        if identity is None or identity.start != process.start or seconds(process.pid, identity) < 0:
             raise ProcessLookupError
-        parent = _pinned(found.parent)
+        parent = _pinned(identity.parent)
         try:
             signal.pidfd_send_signal(pinned, signal.SIGKILL)
-            _wait_for_end(pinned)
-            if parent >= 0 and _is_of_one_connection(found.parent):
+            has_ended(pinned, within=_SECONDS)
+            if parent >= 0 and _is_of_one_connection(identity.parent):
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(parent, signal.SIGTERM)
         finally:
@@ -49,13 +50,6 @@ def end(process: Process) -> None:
                 os.close(parent)
     finally:
         os.close(pinned)
-
-
-def _wait_for_end(pinned: int) -> None:
-    """Not for long: the next look is to find none."""
-    poll = select.poll()
-    poll.register(pinned, select.POLLIN)
-    poll.poll(_MILLISECONDS)
 
 
 def _pinned(pid: int) -> int:
@@ -66,37 +60,36 @@ def _pinned(pid: int) -> int:
 
 
 def _is_roots_sshd(pid: int) -> bool:
-    """Whether it runs a program of root's of that name."""
+    """Whether its program is called sshd and is a file of root's."""
     try:
         return procfs.program(pid) in SSHD and os.stat(f"{ROOT}/{pid}/exe").st_uid == 0
     except OSError:
         return False
 
 
-def _runs_as_root(pid: int) -> bool:
-    """And is sshd."""
-    found = procfs.identity(pid)
-    return found is not None and set(found.uids) == {0} and _is_roots_sshd(pid)
+def _is_sshd_as_root(pid: int) -> bool:
+    identity = procfs.identity(pid)
+    return identity is not None and set(identity.uids) == {0} and _is_roots_sshd(pid)
 
 
 def _is_of_one_connection(pid: int) -> bool:
-    """The sshd that listens has made it, and it does not listen itself."""
-    found = procfs.identity(pid)
-    return found is not None and _runs_as_root(pid) and _runs_as_root(found.parent) and not _listens(pid)
+    """Whether it is an sshd whose parent is the listening sshd, and does not listen itself."""
+    identity = procfs.identity(pid)
+    return identity is not None and _is_sshd_as_root(pid) and _is_sshd_as_root(identity.parent) and not _listens(pid)
 
 
 def _listens(pid: int) -> bool:
-    """By TCP; also where that cannot be told."""
+    """Whether it listens on a TCP socket. True when that cannot be read."""
     try:
         links = [os.readlink(f"{ROOT}/{pid}/fd/{fd}") for fd in os.listdir(f"{ROOT}/{pid}/fd")]
-        waiting = {inode for family in ("tcp", "tcp6") for inode in _waiting(f"{ROOT}/{pid}/net/{family}")}
+        listening = {inode for family in ("tcp", "tcp6") for inode in _listening(f"{ROOT}/{pid}/net/{family}")}
     except OSError:
         return True
-    return any(link.startswith("socket:[") and link[8:-1] in waiting for link in links)
+    return any(link.startswith("socket:[") and link[8:-1] in listening for link in links)
 
 
-def _waiting(table: str) -> list[str]:
-    """Inodes of sockets (proc(5), /proc/net/tcp)."""
+def _listening(table: str) -> list[str]:
+    """Inodes of the listening sockets in a table (proc_pid_net(5), /proc/net/tcp)."""
     if not os.path.exists(table):
         return []
     with open(table, encoding="ascii") as lines:

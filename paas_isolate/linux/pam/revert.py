@@ -1,4 +1,5 @@
-"""A change that takes itself back unless somebody confirms it: who is locked out need only wait. systemd.timer(5)."""
+"""A timer that takes the PAM module out of logins again unless an administrator confirms it in time: an administrator
+who is locked out only has to wait. See systemd.timer(5)."""
 
 import os
 import time
@@ -34,9 +35,10 @@ WantedBy=timers.target
 
 
 def arm(minutes: float, command: str) -> str:
-    """Run the command in so many minutes, after a reboot too. When that is, in words."""
+    """Run `command` in so many minutes, also when the machine was rebooted by then. Returns the time in UTC, as text.
+    HostError when systemd does not run here or systemctl fails."""
     if not systemd.running():
-        raise HostError("systemd does not run here, and nothing else could take it back", hint="leave out --confirm")
+        raise HostError("systemd does not run here, so no timer can take the module out", hint="leave out --confirm")
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + minutes * 60))
     for kind, text in (("service", _SERVICE.format(command=command)), ("timer", _TIMER.format(when=when))):
         with open(f"{_PLACE}/{UNIT}.{kind}", "w", encoding="utf-8") as file:
@@ -47,7 +49,7 @@ def arm(minutes: float, command: str) -> str:
 
 
 def disarm() -> bool:
-    """Whether there was anything to be confirmed."""
+    """Stop the timer and remove its units. False when it was not armed. HostError when systemctl fails."""
     if not armed():
         return False
     systemd.disable(f"{UNIT}.timer")
@@ -59,4 +61,5 @@ def disarm() -> bool:
 
 
 def armed() -> bool:
+    """Whether the module waits for a confirmation."""
     return os.path.exists(f"{_PLACE}/{UNIT}.timer")

@@ -1,7 +1,7 @@
-"""Real PAM sessions for a trial, each in a child: its process goes where the session goes, and ends there.
+"""Trial PAM sessions. Each runs in a child process, because the process that opens a session is moved to its leaf.
 
-libpam is called here and not through python-pam: that frees its conversation before a session is opened, and a module
-that has something to say then, as ours has when it refuses, ends the process.
+libpam is called directly and not through python-pam, which frees its conversation before a session is opened: a module
+that prints a message then, as ours does when it refuses, would crash the process.
 """
 
 import ctypes
@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 from paas_isolate.linux.process import procfs
 
 _PATIENCE = 30.0
-"""Seconds: what has not ended by then hangs."""
+"""Seconds that a session gets to open and close."""
 
 
 class Session(NamedTuple):
-    """How a session began. `answer` is PAM's (0 is success), `said` what the user was told, `cgroup` where the
-    process was then, absolute in the hierarchy; `microseconds` is pam_open_session(3) alone."""
+    """How a session was opened. `answer` is what PAM returned (0 is PAM_SUCCESS, -1 no answer), `reason` the same in
+    words, `said` the messages to the user. `cgroup` is where the process was then, as an absolute path in the
+    hierarchy; `microseconds` is the time of pam_open_session(3) alone."""
 
     answer: int
     reason: str
@@ -35,7 +36,7 @@ class Session(NamedTuple):
 
 @contextmanager
 def stack(service: str, session_lines: str) -> Iterator[str]:
-    """A directory of configurations in which a service has these lines, while the block lasts."""
+    """A directory of PAM configuration in which the service has these lines. It is removed after the block."""
     with tempfile.TemporaryDirectory(prefix="paas-isolate-") as directory:
         with open(os.path.join(directory, service), "w", encoding="utf-8") as file:
             file.write(session_lines)
@@ -48,7 +49,8 @@ def only_sessions(text: str) -> str:
 
 
 def open_session(service: str, user: str, confdir: str = "") -> Session:
-    """Open and close one session of `user`; one that does not answer is ended. `confdir` stands for /etc/pam.d."""
+    """Open and close one session of `user`. A process that does not answer in 30 seconds is killed. `confdir` is read
+    instead of /etc/pam.d."""
     answer, to = os.pipe()
     child = os.fork()
     if not child:
@@ -59,14 +61,14 @@ def open_session(service: str, user: str, confdir: str = "") -> Session:
             os._exit(0)
     os.close(to)
     try:
-        data = _all_of(answer)
+        data = _read_all(answer)
     finally:
         os.close(answer)
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     if not data:
-        return Session(-1, f"its process died, or hung for {_PATIENCE:.0f} s", "", "", 0)
+        return Session(-1, f"the trial's process crashed, or hung for {_PATIENCE:.0f} s", "", "", 0)
     return Session(*json.loads(data))
 
 
@@ -92,13 +94,14 @@ class _Conversation(ctypes.Structure):
 
 
 def _session(service: str, user: str, confdir: str) -> Session:
-    """pam_start_confdir(3), pam_open_session(3), pam_close_session(3): by root, who need not authenticate anybody."""
+    """pam_start_confdir(3), pam_open_session(3), pam_close_session(3). Root may open sessions without
+    authentication."""
     pam = ctypes.CDLL(ctypes.util.find_library("pam") or "libpam.so.0")
     pam.pam_strerror.restype = ctypes.c_char_p
-    said: list[str] = []
-    conversation, handle = _Conversation(_hearing(said)), ctypes.c_void_p()
-    words = [service.encode(), user.encode(), ctypes.byref(conversation)]
-    answer = pam.pam_start_confdir(*words, confdir.encode() or None, ctypes.byref(handle))
+    messages: list[str] = []
+    conversation, handle = _Conversation(_collecting(messages)), ctypes.c_void_p()
+    arguments = [service.encode(), user.encode(), ctypes.byref(conversation)]
+    answer = pam.pam_start_confdir(*arguments, confdir.encode() or None, ctypes.byref(handle))
     if answer:
         return Session(answer, "PAM does not start", "", "", 0)
     begin = time.perf_counter()
@@ -109,27 +112,28 @@ def _session(service: str, user: str, confdir: str) -> Session:
     if not answer:
         pam.pam_close_session(handle, 0)
     pam.pam_end(handle, answer)
-    return Session(answer, reason, " ".join(said), where, spent)
+    return Session(answer, reason, " ".join(messages), where, spent)
 
 
-def _hearing(said: list[str]) -> Any:
-    """A conversation that answers nothing (pam_conv(3))."""
+def _collecting(messages: list[str]) -> Any:
+    """A conversation that collects the messages and answers nothing (pam_conv(3))."""
     calloc = ctypes.CDLL(None).calloc
     calloc.restype, calloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t, ctypes.c_size_t)
 
-    def hear(count: int, messages: Any, answers: Any, _: Any) -> int:
-        said.extend(messages[at].contents.text.decode(errors="replace") for at in range(count))
+    def converse(count: int, asked: Any, answers: Any, _: Any) -> int:
+        messages.extend(asked[at].contents.text.decode(errors="replace") for at in range(count))
         answers[0] = calloc(count, ctypes.sizeof(_Response))  # libpam frees it
         return 0
 
-    return _Converse(hear)
+    return _Converse(converse)
 
 
-def _all_of(answer: int) -> bytes:
-    found, end = b"", time.monotonic() + _PATIENCE
-    while (left := end - time.monotonic()) > 0 and select.select([answer], [], [], left)[0]:
-        part = os.read(answer, 65536)
+def _read_all(descriptor: int) -> bytes:
+    """b"" when the end does not come within _PATIENCE."""
+    data, end = b"", time.monotonic() + _PATIENCE
+    while (left := end - time.monotonic()) > 0 and select.select([descriptor], [], [], left)[0]:
+        part = os.read(descriptor, 65536)
         if not part:
-            return found
-        found += part
+            return data
+        data += part
     return b""

@@ -1,7 +1,7 @@
-"""The stack of modules that a PAM service has, with all that it includes. See pam.conf(5), pam.d(5).
+"""Reads the stack of modules of a PAM service, with all files that it includes. See pam.conf(5), pam.d(5).
 
-What libpam makes of a file, not what stands in it: the lines of one kind in the order in which they are called, each
-with the place where somebody would edit it. Files that cannot be read are passed over; libpam would refuse by them.
+The result is what libpam makes of the files: the lines of one kind in the order in which they are called, each with the
+file and line to edit. Files that cannot be read are left out, although libpam would refuse the login.
 """
 
 import os
@@ -11,22 +11,22 @@ from typing import NamedTuple
 
 ETC = "/etc/pam.d"
 VENDOR = "/usr/lib/pam.d"
-"""Where Debian's libpam looks for what /etc/pam.d has not (systemd-user, on Debian 13)."""
+"""Where Debian's libpam looks for a service that /etc/pam.d does not have (systemd-user, on Debian 13)."""
 
 OTHER = "other"
-"""The service whose lines count for one that has none of a kind."""
+"""The service whose lines count for a service that has no lines of a kind."""
 
 DEEPEST = 16
-"""PAM_SUBSTACK_MAX_LEVEL: files that include each other in a circle end here, for libpam too."""
+"""PAM_SUBSTACK_MAX_LEVEL of libpam: files that include each other are read no deeper than this."""
 
 _INCLUDE = "@include"  # a Debian patch
 _WORD = re.compile(r"\[((?:\\.|[^]\\])*)\]|(\S+)")
 
 
 class Line(NamedTuple):
-    """One call of a module. `control` is as written, in one blank's distance (`[success=1 default=ignore]`);
-    `module` is the base name; `via` are the files that led to `file`, the service's own first; `substacks` are the
-    places of the substacks that it lies in, the outermost first: their jumps and endings are theirs alone."""
+    """One call of a module. `control` is as written, with single blanks (`[success=1 default=ignore]`). `module` is the
+    base name. `via` are the files whose includes led to `file`, the service's own first. `substacks` are the places of
+    the substack lines that the line is below, the outermost first: jumps and `done` stay inside a substack."""
 
     file: str
     number: int
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where somebody would edit it."""
+        """`FILE:LINE`, for messages."""
         return f"{self.file}:{self.number}"
 
     @property
@@ -48,7 +48,8 @@ class Line(NamedTuple):
 
 
 def lines(service: str, kind: str = "session", confdir: str = ETC) -> tuple[Line, ...]:
-    """What PAM calls for the service; () where there is neither the service nor `other`."""
+    """The lines of `kind` that PAM calls for the service; () when neither it nor `other` has any. `confdir` is read
+    instead of /etc/pam.d and VENDOR."""
     directories = (ETC, VENDOR) if confdir == ETC else (confdir,)
     return tuple(_of(service, kind, directories)) or tuple(_of(OTHER, kind, directories))
 
@@ -87,25 +88,25 @@ def _read(name: str, directories: tuple[str, ...]) -> tuple[str, str] | None:
 
 
 def _assembled(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Lines with their continuations, as words, and the number of the first. A comment ends a line for good; one
-    that stands alone does not."""
-    gathered, first = "", 0
+    """Each line with its continuations: the number of the first, and the words. A line with a comment at its end is not
+    continued; a comment line between two parts of a line is left out."""
+    joined, first = "", 0
     for number, line in enumerate(text.splitlines(), 1):
-        said, sharp, _ = line.partition("#")
-        if not said.strip():
+        content, sharp, _ = line.partition("#")
+        if not content.strip():
             continue
         first = first or number
-        goes_on = not sharp and said.rstrip().endswith("\\")
-        gathered += (said.rstrip()[:-1] if goes_on else said) + " "
-        if not goes_on:
-            yield first, _words(gathered)
-            gathered, first = "", 0
-    if gathered.strip():
-        yield first, _words(gathered)
+        continues = not sharp and content.rstrip().endswith("\\")
+        joined += (content.rstrip()[:-1] if continues else content) + " "
+        if not continues:
+            yield first, _words(joined)
+            joined, first = "", 0
+    if joined.strip():
+        yield first, _words(joined)
 
 
 def _words(line: str) -> list[str]:
-    """Blanks separate, brackets hold together; they are kept on a control alone, where they mean something."""
+    """Blanks separate words, except in brackets. The brackets are kept only on a control, where they have a meaning."""
     words = []
     for at, found in enumerate(_WORD.finditer(line)):
         bracketed, plain = found.groups()
@@ -119,7 +120,7 @@ def _words(line: str) -> list[str]:
 
 
 def _control(words: list[str], kind: str) -> tuple[str, list[str]]:
-    """Control, and module with arguments; nothing where the line is of another kind. Words of PAM know no case."""
+    """The control; and the module with its arguments, [] for a line of another kind. PAM ignores case in both words."""
     if words[0].removeprefix("-").lower() != kind or len(words) < 2:
         return "", []
     control = words[1] if words[1].startswith("[") else words[1].lower()

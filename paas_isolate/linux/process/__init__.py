@@ -1,1 +1,1 @@
-"""Processes: who runs where (procfs), moved and ended by pidfd, and work done in child processes."""
+"""Processes: read from /proc, moved and killed through pidfds; and child processes that do work for this one."""

@@ -1,4 +1,4 @@
-"""A child for what may never come to an end: a read or a look that a customer can hold up."""
+"""A child process for work that may never end, such as a read that a customer can delay without limit."""
 
 import marshal
 import os
@@ -15,15 +15,16 @@ from paas_isolate.errors import trouble
 Result = TypeVar("Result")
 
 _OURS = 3
-"""The first descriptor that is no standard one."""
+"""The first descriptor after stdin, stdout and stderr."""
 _REAPING = 0.2
-"""Seconds that are waited for the end of a child that was killed."""
+"""Seconds that a killed child gets to end."""
 
 
 class Child:
-    """Does `work` with the descriptor that the answer is written to; `fileno` is where it is read.
+    """A child that calls `work` with a descriptor to write its answer to; `fileno` is the descriptor to read it from.
 
-    It has no other descriptor of ours: who waits for ever holds neither the lock nor the terminal.
+    The child closes all other descriptors that it inherited: if it waits without end, it holds neither the lock nor the
+    terminal. OSError when no process can be made.
     """
 
     def __init__(self, work: Callable[[int], None]) -> None:
@@ -43,19 +44,19 @@ class Child:
         return self._answer
 
     def end(self) -> None:
-        """Whatever it does. What cannot be killed at once is not waited for."""
+        """Kill the child and close `fileno`. Waits 0.2 s at most: a child in state D does not end at once."""
         os.close(self._answer)
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         until = monotonic() + _REAPING
-        # ChildProcessError: who started us may have told the kernel to forget children (sigaction(2), SA_NOCLDWAIT)
+        # ChildProcessError: our caller ignores SIGCHLD, so the kernel has removed it (sigaction(2), SA_NOCLDWAIT)
         with suppress(ChildProcessError):
             while not os.waitpid(self._pid, os.WNOHANG)[0] and monotonic() < until:
                 sleep(0.001)
 
 
 def _do(work: Callable[[int], None], to: int) -> None:
-    """Never comes back, and never by an exception: its caller is the parent's."""
+    """Does not return and raises nothing: the code that called it belongs to the parent."""
     try:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -1,7 +1,8 @@
-"""Command lines of customers' processes: read by a child, for the kernel makes a reader wait as long as the process
-keeps its memory locked (fs/proc/base.c, get_mm_cmdline: mmap_lock), and a customer can do that for good.
+"""Command lines of customers' processes, read by child processes with a deadline.
 
-Who makes others wait costs them a moment, and is late: so are all processes of the same account until later.
+The kernel makes a reader wait while the process keeps its memory locked (fs/proc/base.c, get_mm_cmdline: mmap_lock),
+and a customer can keep it locked. An account that makes a reader wait costs a moment, and is then late: the command
+lines of all its processes are unknown for a while.
 """
 
 import os
@@ -15,28 +16,28 @@ from paas_isolate.linux.process import procfs
 from paas_isolate.linux.process.child import Child
 
 SLOW = 0.1
-"""Seconds without an answer: then the other accounts are read by another child."""
+"""Seconds without an answer, after which another child reads the other accounts."""
 PATIENCE = 0.5
-"""Seconds more, for all slow ones together."""
+"""Seconds more that all slow accounts together get."""
 PAUSE = 50.0
-"""Seconds in which an account that was late is not waited for again: less than the daemon's pause."""
+"""Seconds for which a late account is not read again: less than the daemon's interval."""
 _SIZE = 4
-"""Bytes before each answer that tell how long it is."""
+"""Bytes of the length before each answer."""
 
 
 class CommandKey(NamedTuple):
-    """A process, which its pid and the time of its start name for good."""
+    """A process by its pid and its start time (clock ticks since boot), which together are never reused."""
 
     pid: int
     start: int
 
 
 Commands = Mapping[CommandKey, str | None]
-"""None: it could not be read in time."""
+"""Command lines by process; None for one that could not be read in time."""
 
 
 class CommandReader:
-    """What was read is kept until `forget`; who was late stays so for a while."""
+    """Reads command lines, and keeps them until `forget`. An account that was late stays late for PAUSE seconds."""
 
     def __init__(self) -> None:
         self._known: dict[CommandKey, str | None] = {}
@@ -44,25 +45,25 @@ class CommandReader:
 
     @property
     def late(self) -> frozenset[str]:
-        """The accounts that are not waited for now."""
+        """The accounts that are late now, and so are not read."""
         now = monotonic()
         return frozenset(account for account, until in self._late.items() if now < until)
 
     def forget(self) -> None:
-        """A process may have become another program since."""
+        """Read all again at the next call: a process may run another program by then (execve(2))."""
         self._known.clear()
 
     def read(self, asked: Mapping[str, Sequence[CommandKey]]) -> Commands:
-        """The command lines of processes, by account."""
-        new = {account: [it for it in each if it not in self._known] for account, each in asked.items()}
+        """The command lines of the processes in `asked`, a map by account, and of those that were read before."""
+        new = {account: [key for key in keys if key not in self._known] for account, keys in asked.items()}
         late = self.late & new.keys()
         for account in late:
             self._known.update(dict.fromkeys(new[account]))
-        queue = [(account, each) for account, each in new.items() if each and account not in late]
+        queue = [(account, keys) for account, keys in new.items() if keys and account not in late]
         if queue:
             self._known.update(_read(queue))
-        for account, each in queue:
-            if any(self._known[it] is None for it in each):
+        for account, keys in queue:
+            if any(self._known[key] is None for key in keys):
                 self._late[account] = monotonic() + PAUSE
         return self._known
 
@@ -71,14 +72,14 @@ _Queue = Sequence[tuple[str, Sequence[CommandKey]]]
 
 
 def _read(queue: _Queue) -> dict[CommandKey, str | None]:
-    """One child reads all. Where it waits for an account, it goes on with that alone, and another with the rest."""
-    found: dict[CommandKey, str | None] = {it: None for _, each in queue for it in each}
+    """One child reads all. When it has to wait for an account, it keeps that one, and another child reads the rest."""
+    found: dict[CommandKey, str | None] = {key: None for _, keys in queue for key in keys}
     slow: list[_Reading] = []
     try:
         while queue:
             try:
                 reading = _Reading(queue)
-            except OSError:  # the machine has no process to give: all are late
+            except OSError:  # no more processes are possible: all that are left are late
                 break
             slow.append(reading)
             while reading.left and reading.wait(SLOW):
@@ -95,49 +96,49 @@ def _read(queue: _Queue) -> dict[CommandKey, str | None]:
 
 
 class _Reading:
-    """A child that reads a queue from its beginning; `left` are those that it has not answered for."""
+    """A child that reads a queue in its order; `left` are the processes that it has not answered for."""
 
     def __init__(self, queue: _Queue) -> None:
-        self.left = deque((account, it) for account, each in queue for it in each)
+        self.left = deque((account, key) for account, keys in queue for key in keys)
         self._queue = queue
         self._text = b""
         self._child = Child(self._work)
 
     def _work(self, to: int) -> None:
-        for _, it in self.left:
-            text = _command(it.pid).encode(errors="replace")
+        for _, key in self.left:
+            text = _command(key.pid).encode(errors="replace")
             with open(to, "wb", closefd=False) as answer:
                 answer.write(len(text).to_bytes(_SIZE) + text)
 
     def wait(self, seconds: float) -> bool:
-        """Whether more has come."""
-        waits = select.poll()
-        waits.register(self._child, select.POLLIN)
-        if not waits.poll(max(0.0, seconds) * 1000):
+        """Whether more has come, within so many seconds. False at the end of the answers too."""
+        poll = select.poll()
+        poll.register(self._child, select.POLLIN)
+        if not poll.poll(max(0.0, seconds) * 1000):
             return False
         more = os.read(self._child.fileno(), 1 << 16)
         self._text += more
         return bool(more)
 
     def answers(self) -> Iterator[tuple[CommandKey, str]]:
-        """Those of `left` that have come."""
+        """The answers that have come whole; their processes leave `left`."""
         while self.left and len(self._text) >= _SIZE + (size := int.from_bytes(self._text[:_SIZE])):
             text, self._text = self._text[_SIZE : _SIZE + size], self._text[_SIZE + size :]
             yield self.left.popleft()[1], text.decode(errors="replace")
 
     def rest(self) -> _Queue:
-        """What comes after the account that it waits for, which it is left with."""
-        waits = self.left[0][0]
-        self.left = deque(it for it in self.left if it[0] == waits)
+        """The queue after the account that the child waits for; only that account's processes stay in `left`."""
+        slow = self.left[0][0]
+        self.left = deque((account, key) for account, key in self.left if account == slow)
         names = [account for account, _ in self._queue]
-        return self._queue[names.index(waits) + 1 :]
+        return self._queue[names.index(slow) + 1 :]
 
     def end(self) -> None:
         self._child.end()
 
 
 def _command(pid: int) -> str:
-    """Where its first thread has ended, another still has it."""
+    """When the first thread has ended, the command line is read from another one."""
     if text := procfs.command(pid):
         return text
     identity = procfs.identity(pid)

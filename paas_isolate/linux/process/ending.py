@@ -1,4 +1,4 @@
-"""Ending what runs as one uid in one cgroup, and nothing else there."""
+"""Killing all processes of one uid in one cgroup, and no other process there."""
 
 import os
 import select
@@ -9,17 +9,20 @@ from contextlib import ExitStack, suppress
 from paas_isolate.linux.cgroup.lowering import StillInUse
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
+from paas_isolate.linux.process.pidfd import has_ended
 from paas_isolate.model.knobs import FREEZE
 
 _SECONDS = 1.0
+"""How long `end_of_uid` tries."""
 
 
 def end_of_uid(cgroups: CgroupTree, path: str, uid: int) -> None:
-    """SIGKILL, until nothing is left; Waits where that takes longer than a second (a process in state D, one that has
-    hardly any CPU time to exit in).
+    """Send SIGKILL to the processes of `uid` in the cgroup `path` until none is left. A process counts when any of its
+    uids is `uid`. Nothing happens when the cgroup does not exist.
 
-    The cgroup is frozen meanwhile, so that nobody forks faster than it is killed: the freezer of cgroup v2 lets a
-    SIGKILL through (Documentation/admin-guide/cgroup-v2.rst, cgroup.freeze).
+    Raises StillInUse when that takes longer than a second: a process in state D, or one with hardly any CPU time left
+    to exit in. The cgroup is frozen meanwhile, so that no process forks faster than it is killed; SIGKILL works on a
+    frozen process (cgroup-v2.rst, cgroup.freeze).
     """
     was = cgroups.read(path, FREEZE)
     if was is None:
@@ -36,7 +39,8 @@ def end_of_uid(cgroups: CgroupTree, path: str, uid: int) -> None:
 
 
 def _kill(cgroups: CgroupTree, path: str, uid: int, deadline: float) -> int:
-    """How many there were; returns when they have ended, at the deadline at the latest."""
+    """Kill those that are there now, and wait until they have ended, until `deadline` at the latest. How many there
+    were."""
     with ExitStack() as undo:
         alive = select.poll()
         number = 0
@@ -44,7 +48,7 @@ def _kill(cgroups: CgroupTree, path: str, uid: int, deadline: float) -> int:
             with suppress(ProcessLookupError):
                 pinned = os.pidfd_open(pid)
                 undo.callback(os.close, pinned)
-                if _has_uid(pid, uid) and not _ended(pinned):
+                if _has_uid(pid, uid) and not has_ended(pinned):
                     signal.pidfd_send_signal(pinned, signal.SIGKILL)
                     alive.register(pinned, select.POLLIN)
                     number += 1
@@ -57,12 +61,5 @@ def _kill(cgroups: CgroupTree, path: str, uid: int, deadline: float) -> int:
 
 
 def _has_uid(pid: int, uid: int) -> bool:
-    found = procfs.identity(pid)
-    return found is not None and uid in found.uids
-
-
-def _ended(pinned: int) -> bool:
-    """Of all its threads: a main thread that has ended alone is a zombie too (pidfd_open(2))."""
-    poll = select.poll()
-    poll.register(pinned, select.POLLIN)
-    return bool(poll.poll(0))
+    identity = procfs.identity(pid)
+    return identity is not None and uid in identity.uids

@@ -1,24 +1,23 @@
-"""The one reader of /proc/PID: who runs, as whom, where, and what. See proc(5).
+"""Reads /proc/PID: users, cgroup, program and arguments of processes. See proc(5).
 
-Every answer may be None: a process can end between any two looks.
+A process can end between any two reads: then functions return None, '' or 0, as each says.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from paas_isolate.model.world import ProcessParent
-
 ROOT = "/proc"
 
 
 class Identity(NamedTuple):
-    """What does not lie about a process: when it started (clock ticks since boot), and all its uids.
+    """What a process cannot forge about itself.
 
-    `uids` are real, effective, saved and file system uid (/proc/PID/status). `alive` is what has a running thread: the
-    first one may have ended, and is a zombie until the last has. `thread` is one that runs, mostly the first. What
-    /proc says of a cgroup and a program is right for that one only (kernel/cgroup/cgroup.c, cgroup_migrate_add_task
-    passes over who has ended).
+    `start` is when it started, in clock ticks since boot (proc_pid_stat(5), starttime). `uids` are its real, effective,
+    saved and file system uid (proc_pid_status(5)). `alive`: a thread of it runs; the first thread may have ended, and
+    is a zombie until the last one ends. `parent` is the parent's pid. `thread` is the id of a thread that runs, in most
+    cases the first: only for that one /proc has the right cgroup and program (kernel/cgroup/cgroup.c,
+    cgroup_migrate_add_task leaves out threads that have ended).
     """
 
     start: int
@@ -29,12 +28,13 @@ class Identity(NamedTuple):
 
     @property
     def settled(self) -> bool:
-        """One uid in all places: not a set-uid program, not a daemon that has borrowed a user's identity."""
+        """Whether all four uids are the same: it is no set-uid program, and no daemon that acts as a user for a
+        while."""
         return len(set(self.uids)) == 1
 
 
 def effective_uids() -> Iterator[tuple[int, int]]:
-    """(pid, effective uid) of everything that runs: the owner of /proc/PID is that, dumpable or not
+    """(pid, effective uid) of every process. The owner of /proc/PID has the effective uid, of undumpable processes too
     (fs/proc/base.c, task_dump_owner)."""
     stat = os.stat
     for name in os.listdir(ROOT):
@@ -46,7 +46,7 @@ def effective_uids() -> Iterator[tuple[int, int]]:
 
 
 def effective_uid(pid: int) -> int | None:
-    """As `effective_uids` has it; None when it has ended."""
+    """The effective uid of a process; None when it has ended."""
     try:
         return os.stat(f"{ROOT}/{pid}").st_uid
     except (FileNotFoundError, ProcessLookupError):
@@ -54,12 +54,13 @@ def effective_uid(pid: int) -> int | None:
 
 
 def identity(pid: int) -> Identity | None:
+    """None when the process has ended and its parent has waited for it."""
     status, stat = _read(pid, "status"), _read(pid, "stat")
     if not status or not stat:
         return None
     fields = _fields(stat)
     thread = pid if fields[_STATE] not in _ENDED else _other_thread(pid) if int(fields[_THREADS]) > 1 else 0
-    if thread not in (0, pid):  # each thread has uids of its own, and those of one that has ended say nothing
+    if thread not in (0, pid):  # each thread has uids of its own, and those of an ended one no longer count
         status = _read(thread, "status") or status
     after = status.partition("\nUid:")[2].split(None, 4)
     real, effective, saved, file_system = map(int, after[:4])
@@ -72,12 +73,12 @@ _ENDED = "ZX"
 
 
 def _fields(stat: str) -> list[str]:
-    """From the state on. The program's name may hold spaces and parentheses: they count from the last one."""
+    """The fields from the state on. The name before them may have spaces and parentheses, so the last one counts."""
     return stat.rpartition(")")[2].split()
 
 
 def _other_thread(pid: int) -> int:
-    """One that runs, of a process whose first thread has ended; 0 where there is none any more."""
+    """A thread that runs, of a process whose first thread has ended; 0 when none runs."""
     try:
         threads = map(int, os.listdir(f"{ROOT}/{pid}/task"))
     except (FileNotFoundError, ProcessLookupError):
@@ -89,7 +90,7 @@ def _other_thread(pid: int) -> int:
 
 
 def without_leader(threads: Iterable[int]) -> Iterator[int]:
-    """The processes of these threads of which the first thread has ended, while others run."""
+    """The pids of those processes, among these threads', whose first thread has ended while another one runs."""
     for pid in {_process_of(thread) for thread in threads}:
         if pid and (found := identity(pid)) and found.thread not in (0, pid):
             yield pid
@@ -100,29 +101,17 @@ def _process_of(thread: int) -> int:
     return int((status.partition("\nTgid:")[2].split(None, 1) or ["0"])[0])
 
 
-def kin(pid: int) -> ProcessParent | None:
-    """What tells a process's children where they came from, at the price of one short file."""
-    stat = _read(pid, "stat")
-    if not stat:
-        return None
-    try:
-        uid = os.stat(f"{ROOT}/{pid}").st_uid
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    before, _, after = stat.rpartition(")")
-    return ProcessParent(int(after.split(None, 2)[1]), uid, before.partition("(")[2])
-
-
 def cgroup(pid: int) -> str | None:
-    """Its cgroup v2 path in the hierarchy, absolute. A removed one ends in ` (deleted)`."""
-    for line in (_read(pid, "cgroup") or "").split("\n"):  # a delegated cgroup's name may have any other character
+    """The absolute path of its cgroup in the cgroup2 hierarchy (cgroups(7), /proc/PID/cgroup). The path of a removed
+    cgroup ends in ` (deleted)`. None when the process has ended."""
+    for line in (_read(pid, "cgroup") or "").split("\n"):  # not splitlines(): a cgroup's name may have a \r
         if line.startswith("0::"):
             return line[3:]
     return None
 
 
 def program(pid: int) -> str:
-    """The base name of its executable, '' for what has none (a kernel thread) or has ended."""
+    """The base name of its executable; '' for a kernel thread, which has none, and when the process has ended."""
     try:
         target = os.readlink(f"{ROOT}/{pid}/exe")
     except OSError:
@@ -131,12 +120,13 @@ def program(pid: int) -> str:
 
 
 def command(pid: int) -> str:
-    """Its command line, arguments joined by spaces."""
+    """Its arguments, joined by spaces; '' when it has none or has ended. May wait without end: the process can lock the
+    memory that its arguments are in (see commands.py)."""
     return (_read(pid, "cmdline") or "").rstrip("\0").replace("\0", " ")
 
 
 def mount_namespace(pid: int) -> int:
-    """The inode of the one that it is in; 0 when it has ended."""
+    """The inode of its mount namespace, which names the namespace; 0 when it has ended."""
     try:
         return os.stat(f"{ROOT}/{pid}/ns/mnt").st_ino
     except OSError:
@@ -144,7 +134,8 @@ def mount_namespace(pid: int) -> int:
 
 
 def name(pid: int) -> str:
-    """What people call it: the name of the program, or of the kernel thread."""
+    """Its name, 15 bytes at most (proc_pid_comm(5)): by default the program's, but a process can change it. '' when it
+    has ended."""
     return (_read(pid, "comm") or "").rstrip("\n")
 
 

@@ -8,12 +8,12 @@ CPU time.
 import fcntl
 import os
 import resource
-import select
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 
 from paas_isolate.errors import HostError
+from paas_isolate.linux.process.pidfd import has_ended
 from paas_isolate.model.service_program import Launch
 
 LAUNCHERS: tuple[str, ...] = ("/usr/local/sbin/paas-run", "/usr/sbin/paas-run")
@@ -127,9 +127,7 @@ def _status_of(child: int) -> int:
     """The child's exit status, or the negative number of the signal that ended it. After PATIENCE it is killed."""
     pinned = os.pidfd_open(child)
     try:
-        waits = select.poll()
-        waits.register(pinned, select.POLLIN)
-        if not waits.poll(PATIENCE * 1000):
+        if not has_ended(pinned, within=PATIENCE):
             os.kill(child, signal.SIGKILL)
     finally:
         os.close(pinned)

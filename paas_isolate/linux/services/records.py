@@ -17,6 +17,7 @@ from paas_isolate.linux.process import procfs
 from paas_isolate.linux.services.results import JobResults, moment, result_from
 from paas_isolate.model import tree
 from paas_isolate.model.run import HOUR, MANY, OWN_FAILURE, ProgramExit, Result, Run
+from paas_isolate.replace_file import Durability, replace_file
 
 _MOST = 1 << 16
 _MODE = 0o600
@@ -169,17 +170,9 @@ class RunRecords:
     def _new(self, path: str, head: dict[str, Any]) -> Iterator[int]:
         import json
 
-        os.makedirs(self.directory, 0o700, exist_ok=True)
-        final = self._file(path)
-        new = f"{self.directory}/.{os.path.basename(final)}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(new, flags, _MODE)
-        try:
-            os.write(fd, json.dumps(head).encode() + b"\n")
-            os.rename(new, final)
+        replace_file(self._file(path), json.dumps(head).encode() + b"\n", Durability.NONE, makes_directory=True)
+        with self.added(path) as fd:
             yield fd
-        finally:
-            os.close(fd)
 
     def _names(self) -> list[str]:
         try:

@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Any
 
 from paas_isolate.model.run import ProgramExit, Result
+from paas_isolate.replace_file import Durability, replace_file
 
 _MOST = 1 << 12
-_MODE = 0o600
 _LAST_MOMENT = 1e11
 """Seconds since the epoch: a later time is damage, and datetime could not show it."""
 
@@ -38,14 +38,8 @@ class JobResults:
         would delay the others, and a power cut loses the results of half a minute at the most."""
         import json
 
-        os.makedirs(self.directory, 0o700, exist_ok=True)
-        new = f"{self.directory}/.{name}"
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
-        try:
-            os.write(fd, json.dumps(result.plain()).encode() + b"\n")
-        finally:
-            os.close(fd)
-        os.rename(new, f"{self.directory}/{name}")
+        data = json.dumps(result.plain()).encode() + b"\n"
+        replace_file(f"{self.directory}/{name}", data, Durability.NONE, makes_directory=True)
 
     def forget(self, name: str) -> None:
         """Remove the result. A missing one is no error."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from paas_isolate.errors import HostError, Trouble
+from paas_isolate.linux.cgroup.counters import oom_kills
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import pidfd
 from paas_isolate.linux.services.launch import LeafFullError, launch
@@ -81,13 +82,3 @@ def runs(
     """The last run of each leaf, or of those in `leaves`, by its record and the kernel. `members` has the pids in each
     leaf. Exceptions are added to `broken` by account directory; without `broken` they are raised."""
     return records.observe(members, partial(oom_kills, cgroups), leaves, broken)
-
-
-def oom_kills(cgroups: CgroupTree, path: str) -> int:
-    """How many processes of a leaf the kernel has killed for lack of memory (cgroup-v2.rst, memory.events: oom_kill); 0
-    where that cannot be read."""
-    for line in (cgroups.read(path, "memory.events") or "").splitlines():
-        name, _, number = line.partition(" ")
-        if name == "oom_kill":
-            return int(number)
-    return 0

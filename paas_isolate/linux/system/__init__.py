@@ -1,1 +1,1 @@
-"""The machine itself: its users, mounts, clock, lock, service manager and control socket."""
+"""The machine: its size, users, mounts, lock, systemd, and the control socket."""

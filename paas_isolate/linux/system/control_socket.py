@@ -1,7 +1,7 @@
-"""The control socket: the daemon's side of it, and how a command asks. See unix(7).
+"""The control socket: how the daemon listens, and how a command asks it. See unix(7).
 
-A request is one line of JSON, `{"verb": "me", "words": []}`; so is the answer, `{"told": {...}}` or
-`{"error": "a sentence", "status": 1}`. Then the daemon closes.
+A request is one line of JSON, `{"verb": "me", "words": []}`. The answer is one line too: `{"told": {...}}`, or
+`{"error": "a sentence", "status": 1}`. Then the daemon closes the connection.
 """
 
 import os
@@ -18,20 +18,22 @@ BACKLOG = 128
 LONGEST = 4096
 """Bytes of a request."""
 _ANSWER = 1 << 24
+"""Bytes of an answer that are read."""
 _KIND = socket.SOCK_STREAM | socket.SOCK_CLOEXEC
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 
 
 class Peer(NamedTuple):
-    """Who connected: the effective uid at that moment, as the kernel tells it, whoever holds the descriptor now. `pid`
-    is for the log only: it may be somebody else's by now, and is 0 in another pid namespace."""
+    """The process that connected (unix(7), SO_PEERCRED). `uid` is its effective uid at connect(2), even when another
+    process holds the descriptor now. `pid` is for the log only: it may be reused by now, and is 0 for a process of
+    another pid namespace."""
 
     uid: int
     pid: int
 
 
 class Answer(NamedTuple):
-    """What the daemon `told`; or what is wrong, and the exit status that goes with it."""
+    """The daemon's answer: `told`, or what is wrong as a sentence, with the command's exit status."""
 
     told: dict[str, Any]
     error: str = ""
@@ -40,35 +42,36 @@ class Answer(NamedTuple):
 
 @contextmanager
 def listening(run: str) -> Iterator[socket.socket]:
-    """A socket in the directory `run` that all may connect to. It takes the place of one that was left behind, in one
-    step: whoever connects meets the old one or the new one."""
+    """A non-blocking, listening socket in the directory `run` while the block lasts. All users may connect. It replaces
+    a socket that was left there in one step, so that a client meets the old one or the new one. OSError when it cannot
+    be made."""
     path = os.path.join(run, NAME)
     new = f"{path}.{os.getpid()}"
-    with socket.socket(socket.AF_UNIX, _KIND | socket.SOCK_NONBLOCK) as ours:
+    with socket.socket(socket.AF_UNIX, _KIND | socket.SOCK_NONBLOCK) as server:
         with suppress(FileNotFoundError):
             os.unlink(new)
-        ours.bind(new)
+        server.bind(new)
         inode = os.lstat(new).st_ino
         try:
             os.chmod(new, MODE)
-            ours.listen(BACKLOG)
+            server.listen(BACKLOG)
             os.rename(new, path)
-            yield ours
+            yield server
         finally:
             for name in (new, path):
                 _remove(name, inode)
 
 
 def place(run: str) -> tuple[int, int] | None:
-    """What lies where a socket of ours does, to be compared; None where nothing does."""
+    """Device and inode of what is at the socket's path, to see whether it was replaced; None when nothing is there."""
     with suppress(OSError):
-        found = os.lstat(os.path.join(run, NAME))
-        return found.st_dev, found.st_ino
+        status = os.lstat(os.path.join(run, NAME))
+        return status.st_dev, status.st_ino
     return None
 
 
 def _remove(path: str, inode: int) -> None:
-    """Unless another daemon has put its own there."""
+    """Unless another daemon has put its own socket there."""
     with suppress(FileNotFoundError):
         if os.lstat(path).st_ino == inode:
             os.unlink(path)
@@ -80,31 +83,32 @@ def peer_of(connection: socket.socket) -> Peer:
 
 
 def ask(run: str, verb: str, words: Sequence[str] = (), *, seconds: float) -> Answer | None:
-    """What the daemon answers within `seconds`; None where none is there, or it has other work."""
-    import json  # no command that does its work itself pays for it
+    """The daemon's answer. None when no daemon listens, or when it does not answer within `seconds`."""
+    import json  # commands that do not ask the daemon do not pay for it
 
     request = json.dumps({"verb": verb, "words": list(words)}).encode() + b"\n"
     deadline = time.monotonic() + seconds
     try:
-        with socket.socket(socket.AF_UNIX, _KIND) as to:
-            to.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *divmod(int(seconds * 1e6), 10**6)))
-            to.connect(os.path.join(run, NAME))  # by settimeout() a full queue would be an error, not a reason to wait
-            to.settimeout(seconds)
-            with suppress(BrokenPipeError):  # sent away unheard, with the reason
-                to.sendall(request)
-            said = json.loads(_all(to, deadline))
-    except (OSError, ValueError):  # refused, missing, too late, half an answer
+        with socket.socket(socket.AF_UNIX, _KIND) as client:
+            timeout = struct.pack("@ll", *divmod(int(seconds * 1e6), 10**6))  # struct timeval
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+            client.connect(os.path.join(run, NAME))  # with settimeout() a full backlog would be an error at once
+            client.settimeout(seconds)
+            with suppress(BrokenPipeError):  # the daemon has refused without reading; its answer says why
+                client.sendall(request)
+            answer = json.loads(_read_all(client, deadline))
+    except (OSError, ValueError):  # refused, no socket, too late, or cut off
         return None
-    return Answer(said.get("told") or {}, said.get("error", ""), said.get("status", 0))
+    return Answer(answer.get("told") or {}, answer.get("error", ""), answer.get("status", 0))
 
 
-def _all(connection: socket.socket, deadline: float) -> bytes:
-    """To the end, which comes by the deadline or is a TimeoutError."""
-    said = b""
-    with suppress(ConnectionResetError):  # the end too, where not all that was sent has been read
-        while len(said) < _ANSWER:
+def _read_all(connection: socket.socket, deadline: float) -> bytes:
+    """Read to the end. TimeoutError when it does not come before the deadline."""
+    data = b""
+    with suppress(ConnectionResetError):  # the end as well: the daemon closed without reading all that was sent
+        while len(data) < _ANSWER:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
             if not (more := connection.recv(1 << 16)):
                 break
-            said += more
-    return said
+            data += more
+    return data

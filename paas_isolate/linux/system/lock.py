@@ -1,4 +1,4 @@
-"""One run at a time. See flock(2): the lock goes with its holder, however that ends."""
+"""The lock that lets only one run work at a time. See flock(2): the kernel releases it when its holder ends."""
 
 import fcntl
 import os
@@ -10,12 +10,13 @@ from paas_isolate.errors import BusyError
 from paas_isolate.linux.process import procfs
 
 _PAUSE = 0.1
+"""Seconds between two tries."""
 
 
 @contextmanager
 def held(path: str, *, wait: float = 0, waits: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold the lock for a while. BusyError when another run has it for longer than `wait` seconds; `waits` is told for
-    whom, where there is anybody to wait for."""
+    """Hold the lock of the file `path` while the block runs. `waits` is called once with a sentence that names the
+    holder when there is one to wait for. BusyError when the lock is not free within `wait` seconds."""
     fd = _open(path)
     try:
         _acquire(fd, time.monotonic() + wait, waits if wait > 0 else None)
@@ -28,7 +29,7 @@ def _open(path: str) -> int:
     flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(path, flags, 0o600)
-    except FileNotFoundError:  # no tmpfiles.d here
+    except FileNotFoundError:  # tmpfiles.d has not made the directory
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         return os.open(path, flags, 0o600)
 
@@ -39,15 +40,15 @@ def _acquire(fd: int, deadline: float, waits: Callable[[str], None] | None) -> N
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise BusyError(f"another run is at work{_who(fd)}") from None
+                raise BusyError(f"another run is at work{_holder_shown(fd)}") from None
             if waits:
-                waits(f"waits for another run{_who(fd)}")
+                waits(f"waits for another run{_holder_shown(fd)}")
                 waits = None
             time.sleep(_PAUSE)
 
 
-def _who(fd: int) -> str:
-    """The holder, as far as that can be known: `: process 4711 (paas-isolate reconcile)`."""
+def _holder_shown(fd: int) -> str:
+    """The holder, `: process 4711 (paas-isolate reconcile)`; '' when it is not known."""
     pid = holder(fd)
     command = procfs.command(pid) if pid else ""
     return f": process {pid}" + (f" ({command[:_SHOWN]})" if command else "") if pid else ""
@@ -58,10 +59,10 @@ _SHOWN = 200
 
 
 def holder(fd: int) -> int:
-    """The process that has locked this file; 0 where nobody has, or somebody of another PID namespace. See
+    """The pid of the process that has locked this file; 0 when none has, or one of another PID namespace. See
     proc_locks(5): `1: FLOCK  ADVISORY  WRITE 4711 00:17:1234 0 EOF`."""
-    found = os.fstat(fd)
-    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    status = os.fstat(fd)
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
         with open("/proc/locks", encoding="ascii") as locks:
             rows = [line.split() for line in locks]

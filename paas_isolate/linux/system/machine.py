@@ -1,6 +1,7 @@
-"""Reading the machine once a run: cores, memory, swap, pids."""
+"""What this machine has: cores, memory, swap, pids, its time zone and its kernel's version."""
 
 import os
+import re
 
 from paas_isolate.model.machine import Machine
 from paas_isolate.units import parse_cpu_set
@@ -9,16 +10,18 @@ ZONE = "/etc/localtime"
 
 
 def zone() -> tuple[str, int, int]:
-    """What tells one setting of the machine's own time from another (tzset(3)): a file that was replaced, too."""
+    """A fingerprint of the time zone's setting (tzset(3)): the variable TZ, and inode and time of the zone's file. It
+    differs when the file was replaced."""
     try:
-        found = os.stat(ZONE)
+        status = os.stat(ZONE)
     except OSError:
         return os.environ.get("TZ", ""), 0, 0
-    return os.environ.get("TZ", ""), found.st_ino, found.st_mtime_ns
+    return os.environ.get("TZ", ""), status.st_ino, status.st_mtime_ns
 
 
 def machine() -> Machine:
-    """What this machine has. Cores are those online, pids what kernel.pid_max and threads-max leave."""
+    """Cores online, memory and swap in bytes (proc_meminfo(5)), the most pids that kernel.pid_max and
+    kernel.threads-max allow, and the size of a page in bytes."""
     with open("/proc/meminfo", encoding="ascii") as lines:
         sizes = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
     with open("/sys/devices/system/cpu/online", encoding="ascii") as online:
@@ -31,6 +34,13 @@ def machine() -> Machine:
         pid_max=min(_number("/proc/sys/kernel/pid_max"), _number("/proc/sys/kernel/threads-max")),
         page_size=os.sysconf("SC_PAGE_SIZE"),
     )
+
+
+def kernel_version() -> tuple[int, int]:
+    """The first two numbers of the running kernel's release (uname(2)): `6.1.0-25-amd64` is (6, 1). (0, 0) for a
+    release that does not begin with two numbers, which is older than whatever is asked for."""
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _number(path: str) -> int:

@@ -1,4 +1,4 @@
-"""What systemd wants to hear of a service. See sd_notify(3) and sd_watchdog_enabled(3)."""
+"""Notifications of a service to systemd. See sd_notify(3) and sd_watchdog_enabled(3)."""
 
 import os
 import socket
@@ -6,17 +6,18 @@ from contextlib import suppress
 
 
 def notify(text: str) -> None:
-    """Nothing where systemd does not ask for it. Where it is too busy to hear, or gone, that is no reason to stop."""
-    place = os.environ.get("NOTIFY_SOCKET", "")
-    if not place:
+    """Send `text` (`READY=1`) to systemd, when it has asked for notifications. Errors are ignored: the service goes on
+    when systemd is busy or gone."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
-        asked.setblocking(False)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
+        client.setblocking(False)
         with suppress(OSError):
-            asked.sendto(text.encode(), f"\0{place[1:]}" if place.startswith("@") else place)
+            client.sendto(text.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def watchdog() -> float:
-    """Seconds in which systemd wants a sign of life; 0 where it does not."""
-    ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    return int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6 if ours else 0.0
+    """Seconds within which systemd expects the next `WATCHDOG=1`; 0 when it expects none of this process."""
+    is_ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6 if is_ours else 0.0

@@ -1,4 +1,4 @@
-"""Asking systemd, through its own tools. See systemctl(1)."""
+"""systemd, through systemctl(1). Every function but `running` raises HostError with systemctl's words when it fails."""
 
 import os
 
@@ -11,36 +11,38 @@ def running() -> bool:
 
 
 def control_group(unit: str) -> str:
-    """The unit's cgroup, absolute in the hierarchy; '' when it does not run."""
+    """The unit's cgroup, as an absolute path in the hierarchy; '' when the unit does not run."""
     return _systemctl("show", "--property=ControlGroup", "--value", unit)
 
 
 def properties(unit: str, *names: str) -> dict[str, str]:
-    """Properties of a unit, by name."""
+    """These properties of a unit, by name, in the text that systemctl prints."""
     text = _systemctl("show", f"--property={','.join(names)}", unit)
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
 def set_cpu_weight(unit: str, weight: str) -> None:
-    """The slice's share of the machine, kept by systemd over reboots (systemd.resource-control(5))."""
+    """Set CPUWeight= of a slice now and after reboots (systemd.resource-control(5))."""
     _systemctl("set-property", unit, f"CPUWeight={weight}")
 
 
 def reload() -> None:
-    """Let systemd read units that were written or taken away."""
+    """Let systemd read all unit files again."""
     _systemctl("daemon-reload")
 
 
 def enable(unit: str) -> None:
+    """Start the unit now and at boot."""
     _systemctl("--quiet", "enable", "--now", unit)
 
 
 def disable(unit: str) -> None:
+    """Stop the unit, and do not start it at boot."""
     _systemctl("--quiet", "disable", "--now", unit)
 
 
 def _systemctl(*words: str) -> str:
-    import subprocess  # a run that changes no weight does not pay for it
+    import subprocess  # runs that do not call systemctl do not pay for it
 
     done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
     if done.returncode:

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from paas_isolate.cli.coverage import process_reader
 from paas_isolate.linux.process import procfs
 from tests.support.kernel.host import ALICE, BOB, TestHost, wait_for_uid
 from tests.support.kernel.processes import Sleepers
@@ -48,8 +49,9 @@ def test_origin_and_reason_of_each_process(host: TestHost, sleeper: Sleepers) ->
         os.kill(left, 9)
 
 
-def test_ancestors_of_a_process() -> None:
-    own = procfs.kin(os.getpid())
+def test_parent_uid_and_name_of_a_process() -> None:
+    read = process_reader()
+    own = read(os.getpid())
     assert own is not None
     assert (own.parent, own.uid, own.name) == (os.getppid(), os.geteuid(), procfs.name(os.getpid()))
-    assert procfs.kin(2**22) is None
+    assert read(2**22) is None

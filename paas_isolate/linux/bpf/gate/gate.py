@@ -17,6 +17,7 @@ from paas_isolate.linux.bpf.gate.pins import LAYOUTS, Pins
 from paas_isolate.linux.bpf.table import BpfMap
 from paas_isolate.linux.cgroup.location import TreeLocation
 from paas_isolate.linux.system import mounts
+from paas_isolate.linux.system.machine import kernel_version
 from paas_isolate.model import tree
 from paas_isolate.model.account import Tree
 from paas_isolate.model.network import Gate, Pools
@@ -66,8 +67,7 @@ class BpfGate:
 
     def unable(self) -> str:
         """Why this machine cannot have a gate; '' when it can."""
-        release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
-        if release < _SINCE:
+        if kernel_version() < _SINCE:
             return f"Linux {os.uname().release} is too old; {_SINCE[0]}.{_SINCE[1]} is needed"
         if os.geteuid() != 0:
             return "only root may look"
