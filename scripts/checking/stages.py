@@ -10,11 +10,12 @@ from checking.guests import guest, in_guest, inside, marked
 from checking.running import Run, Stage
 from checking.workshop import SOURCE, ShopError, open_fuzz_shop
 
-PYTHON = ("paas_isolate", "scripts", "tests")
+PYTHON = ("paas_isolate", "scripts", "benchmarks", "tests")
 _SITE = {"NO_MKDOCS_2_WARNING": "1"}
 """mkdocs-material's advertisement for its successor, off."""
 FUZZING = 3600
 """Seconds."""
+_STYLE = "--style=file:pam/.clang-format"
 WARNINGS = ("-std=gnu17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only")
 
 
@@ -28,7 +29,7 @@ def _lint(run: Run) -> bool:
 
 def _types(run: Run) -> bool:
     scripts = [str(path.relative_to(SOURCE)) for path in _scripts("python")]
-    packages = [str(path.parent.relative_to(SOURCE)) for path in sorted((SOURCE / "scripts").glob("*/__init__.py"))]
+    packages = ["benchmarks", *(str(path.parent) for path in sorted((SOURCE / "scripts").glob("*/__init__.py")))]
     mypy = run.tool("mypy")
     # Scripts without an ending are all called __main__: mypy takes one of them at a time.
     return run.call(mypy) and run.call(mypy, *packages) and all(run.call(mypy, script) for script in scripts)
@@ -53,8 +54,8 @@ def _shell(run: Run) -> bool:
 
 def _c(run: Run) -> bool:
     sources = [str(path) for path in sorted(SOURCE.glob("**/*.c"))]
-    native = [str(path) for path in sorted(SOURCE.glob("pam/*/*.[ch]"))]
-    return run.call(run.tool("clang-format"), "--dry-run", "--Werror", *native) and all(
+    formatted = [str(path) for path in sorted((*SOURCE.glob("pam/*/*.[ch]"), *SOURCE.glob("benchmarks/*.c")))]
+    return run.call(run.tool("clang-format"), _STYLE, "--dry-run", "--Werror", *formatted) and all(
         run.call("gcc", *WARNINGS, source) for source in sources
     )
 

@@ -20,7 +20,7 @@ UNPACK = f"rm -rf {TREE}; tar -C /root -xzf -"
 DROP_WHEEL = f"find {WHEELS} -type f -name '*.whl' -delete"
 
 # What is in the tree for those who work on it: a change here brings the tree in again, and installs nothing.
-WORKSHOP = {"tests", "bench", ".ci", ".github"}
+WORKSHOP = {"tests", "benchmarks", ".ci", ".github"}
 # What an unpacked release has beside its source when it is no git checkout.
 NOT_SOURCE = {".git", "__pycache__", ".venv", "build", "dist", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 
-from benchmark.ground import HOMES, Bench, Place, Spent, bench, least, spent
+from benchmarks.ground import HOMES, Bench, Place, Spent, bench, least, spent
 
 ROUNDS = 5
 SAMPLES = 50

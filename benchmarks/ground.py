@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import record
-from benchmark.fleet import Fleet
+from benchmarks import record
+from benchmarks.fleet import Fleet
 
 HOMES = "/var/tmp"  # noqa: S108  (homes whose io is limited must lie on a disk, which /tmp often does not)
 FLOOR = Path(__file__).with_name("floor.c")

@@ -19,8 +19,8 @@ from functools import partial
 from statistics import median
 from typing import NamedTuple
 
-from benchmark.fleet import FIRST_UID
-from benchmark.ground import Bench, Place, bench, private_mounts
+from benchmarks.fleet import FIRST_UID
+from benchmarks.ground import Bench, Place, bench, private_mounts
 
 ACCOUNTS = 10_000
 CGRULES = "beside it: a process outside, moved in by cgrulesengd; one every 3 s"

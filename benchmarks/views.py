@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.ground import Place
+from benchmarks.ground import Place
 
 STAGE = Path(__file__).with_name("views_stage.py")
 ENTER = Path(__file__).with_name("enter.c")
-VIEW = Path(__file__).parents[2] / "pam" / "common" / "view.c"
+VIEW = Path(__file__).parents[1] / "pam" / "common" / "view.c"
 ACCOUNTS = 1000
 
 
@@ -44,7 +44,7 @@ def measured(where: Place, accounts: int, say: Callable[[str], None]) -> list[Co
 def _stage(where: Place, root: Path, place: str, program: Path, accounts: int) -> dict[str, float]:
     own = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --make-rshared / && exec "$@"', "sh"]
     line = [*own, str(where.product / "python"), str(STAGE), str(root), place, str(program), str(accounts)]
-    path = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run(line, capture_output=True, text=True, env=path)
     if done.returncode:
         raise RuntimeError(done.stderr)

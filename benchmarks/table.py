@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmark.measure import Row
-from benchmark.scale import Point, slope
+from benchmarks.measure import Row
+from benchmarks.scale import Point, slope
 
 
 def machine() -> str:

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmark.ground import Place
+from benchmarks.ground import Place
 
-SOURCE = Path(__file__).resolve().parents[2]
+SOURCE = Path(__file__).resolve().parents[1]
 PROGRAM = Path(__file__).with_name("begun.c")
 USER, ACCOUNT = "paas-bench", "bench"
 ROUNDS, FEWER = 50, 15

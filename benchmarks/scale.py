@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmark.ground import Place, bench, least, spent
-from benchmark.measure import recorded
+from benchmarks.ground import Place, bench, least, spent
+from benchmarks.measure import recorded
 
 SIZES = (100, 1_000, 10_000)
 LARGE = 20_000

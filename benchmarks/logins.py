@@ -16,9 +16,9 @@ from glob import glob
 from pathlib import Path
 from statistics import median
 
-from benchmark.ground import Place
+from benchmarks.ground import Place
 
-SOURCE = Path(__file__).resolve().parents[2]
+SOURCE = Path(__file__).resolve().parents[1]
 SESSION = SOURCE / "tests/kernel/session.c"
 USER = "paas-bench"
 SERVICE = "sshd"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.ground import Place
+from benchmarks.ground import Place
 
 STAGE = Path(__file__).with_name("network_stage.py")
 ACCOUNTS = 20_000
