@@ -59,6 +59,11 @@ class Workshop:
 
     python: Path
 
+    @property
+    def bytecode(self) -> Path:
+        """Directory for what Python compiles, so that the next run need not, whatever the environment says of it."""
+        return self.python.parents[1] / "bytecode"
+
     def tool(self, name: str) -> str:
         """A program of the virtual environment, or of the system."""
         own = self.python.parent / name
