@@ -1,4 +1,5 @@
-"""Benchmarks of the reconciler: beside the floor, which is the same system calls from C, and beside what one
-would run instead. Everything is measured in one run on one machine and told as ratios, since times in an emulated
-machine say little. The tree, the users and the specifications are its own, and gone afterwards.
+"""Benchmarks of the reconciler, beside the same system calls from C (the floor) and beside what one would run instead.
+
+Each table is measured in one run on one machine and printed with ratios, because seconds from an emulated machine say
+little. Cgroup tree, users and specifications are its own, and are removed afterwards. `scripts/bench` runs it.
 """

@@ -19,6 +19,7 @@ from functools import partial
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks import table
 from benchmarks.fleet import FIRST_UID
 from benchmarks.ground import Bench, Place, bench, private_mounts
 
@@ -88,18 +89,20 @@ def measured(where: Place, accounts: int, say: Callable[[str], None]) -> tuple[l
     return delays, upkeep
 
 
-def markdown(delays: list[Delay], upkeep: Upkeep) -> str:
-    lines = [
-        f"| event, {upkeep.accounts:,} accounts | rounds | median, ms | 99th percentile | worst | target |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
-    ]
-    for it in delays:
-        late = f"{it.late:.3g}" if it.rounds >= ENOUGH else ""
-        lines.append(f"| {it.what} | {it.rounds} | {it.middle:.3g} | {late} | {it.worst:.3g} | {it.target} |")
+def report(where: Place, say: Callable[[str], None]) -> table.Report:
+    delays, upkeep = measured(where, accounts(where), say)
+    head = (f"event, {upkeep.accounts:,} accounts", "rounds:", "median, ms:", "99th percentile:", "worst:", "target")
+    lines = (
+        (
+            *(delay.what, f"{delay.rounds}", f"{delay.middle:.3g}"),
+            *(f"{delay.late:.3g}" if delay.rounds >= ENOUGH else "", f"{delay.worst:.3g}", delay.target),
+        )
+        for delay in delays
+    )
     start = f"The daemon hears after {upkeep.ready:.2f} s, and has looked at everything after {upkeep.looked:.2f}"
     rest = f"{upkeep.memory:.0f} MB resident, {upkeep.share * 100:.3f} % of a core at rest"
     busy = f"Of {os.cpu_count()} cores others wanted {upkeep.others:.1f} when it began"
-    return "\n".join([*lines, "", f"{start}; {rest}. {busy}."])
+    return table.Report(f"{table.grid(head, lines)}\n\n{start}; {rest}. {busy}.", {"rows": [*delays, upkeep]})
 
 
 class _Row(NamedTuple):
