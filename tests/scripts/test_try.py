@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from demonstration import examples, fitness, picture, programme
-from demonstration.acts import Act, reboot, resident, services, views, wheel
-from demonstration.facts import DemonstrationError, Fact, Readings, share, size, summary
+from demonstration.acts import Act, passes, reboot, services, views
+from demonstration.facts import DemonstrationError, Fact, Readings, milliseconds, share, size, summary
 from demonstration.ground import Answer, Ground
 from demonstration.pulse import Pulse
 from demonstration.show import Show, lines
@@ -67,9 +67,9 @@ def test_readings_are_the_lines_that_tell_one() -> None:
     told = Readings.of("hello\nstatus=137\nwords=another run is at work: a=b\nset memory.max = 5\n")
     assert told.number("status") == 137
     assert told.text("words") == "another run is at work: a=b"
-    with pytest.raises(DemonstrationError, match="told no peak"):
+    with pytest.raises(DemonstrationError, match="printed no peak"):
         told.number("peak")
-    with pytest.raises(DemonstrationError, match="no number"):
+    with pytest.raises(DemonstrationError, match="expected a number"):
         told.number("words")
 
 
@@ -97,7 +97,7 @@ def test_a_fact_is_one_line_and_a_failure_says_why() -> None:
     assert lines(Fact("memory", False, "not killed", "killed", "status=0\n")) == [
         "failed  memory: not killed",
         "          expected: killed",
-        "          the last that was heard:",
+        "          the last lines of output:",
         "            status=0",
     ]
 
@@ -143,9 +143,9 @@ def test_the_examples_are_those_of_config_and_carol() -> None:
     texts = examples.accounts()
     assert {"alice", "bob", "carol", "intranet"} <= texts.keys()
     assert {"alice", "intranet-dev"} <= set(examples.all_users(texts))
-    assert wheel.changed(texts["carol"], "max: 256M", "max: 384M") != texts["carol"]
+    assert passes.changed(texts["carol"], "max: 256M", "max: 384M") != texts["carol"]
     with pytest.raises(DemonstrationError):
-        wheel.changed(texts["carol"], "max: 1T", "")
+        passes.changed(texts["carol"], "max: 1T", "")
 
 
 def test_cgroup2_is_found_wherever_it_is_mounted() -> None:
@@ -199,7 +199,7 @@ def test_a_script_looks_until_it_is_so_and_no_longer() -> None:
 
 @pytest.mark.parametrize(("passed", "said"), [(3780, "3.8 ms"), (119_700, "120 ms"), (1_006_000, "1006 ms")])
 def test_how_long_it_took_is_told_in_milliseconds(passed: int, said: str) -> None:
-    assert resident.milliseconds(passed) == said
+    assert milliseconds(passed) == said
 
 
 def test_a_broken_act_is_a_failed_fact_and_the_next_goes_on(
@@ -247,8 +247,8 @@ def test_json_has_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_line_about_a_knob() -> None:
     words = "done     set pids.max of users/bob to 200 (was max)\n1 change made\n"
-    assert wheel.sentence_about(words, "pids.max") == "done set pids.max of users/bob to 200 (was max)"
-    assert wheel.sentence_about("nothing to do", "pids.max") == "says nothing of it"
+    assert passes.sentence_about(words, "pids.max") == "done set pids.max of users/bob to 200 (was max)"
+    assert passes.sentence_about("nothing to do", "pids.max") == "says nothing of it"
 
 
 def test_the_command_line_says_how() -> None:
