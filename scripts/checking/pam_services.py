@@ -1,4 +1,4 @@
-"""pam/module/services.h, made of the list in linux/pam/profile.py.
+"""Generates pam/module/services.h from the list in linux/pam/profile.py.
 
 After a change of the list: PYTHONPATH=.:scripts python3 -m checking.pam_services >pam/module/services.h
 """

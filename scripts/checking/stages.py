@@ -1,4 +1,4 @@
-"""The stages of scripts/test, in the order of what is cheap to know first."""
+"""The stages of scripts/test, the cheapest first."""
 
 import os
 import sys
@@ -6,13 +6,15 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from testbed.host import SOURCE
+
 from checking.guests import guest, in_guest, inside, marked
 from checking.running import Run, Stage
-from checking.workshop import SOURCE, ShopError, open_fuzz_shop
+from checking.workshop import ShopError, open_fuzz_shop
 
 PYTHON = ("paas_isolate", "scripts", "benchmarks", "tests")
 _SITE = {"NO_MKDOCS_2_WARNING": "1"}
-"""mkdocs-material's advertisement for its successor, off."""
+"""Without mkdocs-material's notice about its successor."""
 FUZZING = 3600
 """Seconds."""
 _STYLE = "--style=file:pam/.clang-format"
@@ -98,14 +100,14 @@ def _thorough(run: Run) -> bool:
 
 
 def _fuzz(run: Run) -> bool:
-    """What it finds lies in tests/fuzz/cases then, where a unit test looks at it: that tells every finding again."""
+    """Findings are written to tests/fuzz/cases, where a unit test tries them: it reports each again."""
     try:
         fuzzer = open_fuzz_shop()
     except ShopError as error:
         run.say(f"{error}\n")
         return False
-    went = run.call(str(fuzzer.python), "tests/fuzz/fuzz_specs.py", f"-max_total_time={FUZZING}")
-    return run.pytest("tests/spec/test_fuzzed.py") and went
+    is_well = run.call(str(fuzzer.python), "tests/fuzz/fuzz_specs.py", f"-max_total_time={FUZZING}")
+    return run.pytest("tests/spec/test_fuzzed.py") and is_well
 
 
 def _as_root(run: Run) -> bool:
@@ -120,9 +122,9 @@ def _python() -> list[str]:
 
 
 def _scripts(language: str) -> list[Path]:
-    """The programs in scripts/ that have no ending, by their first line."""
-    found = (path for path in sorted((SOURCE / "scripts").iterdir()) if path.is_file() and not path.suffix)
-    return [path for path in found if language in path.read_text().partition("\n")[0]]
+    """The programs in scripts/ without an ending whose first line names the language."""
+    programs = (path for path in sorted((SOURCE / "scripts").iterdir()) if path.is_file() and not path.suffix)
+    return [path for path in programs if language in path.read_text().partition("\n")[0]]
 
 
 def _guest(run: Run, *, release: str = "trixie", long: bool = False) -> bool:
@@ -130,7 +132,7 @@ def _guest(run: Run, *, release: str = "trixie", long: bool = False) -> bool:
 
 
 _QUICK = "quick"
-"""A group: what is in one runs at the same time."""
+"""A group, whose stages run at the same time."""
 QUICK = (
     Stage("format", "ruff format", _format),
     Stage("lint", "ruff check", _lint),
@@ -159,6 +161,6 @@ LONG = (
 
 
 def alone(*, long: bool) -> tuple[Stage, ...]:
-    """Stages that run by name only, for other stages hold what they run."""
+    """Stages that run by name only, as other stages run the same tests."""
     meaning = "the attacks alone, on this kernel and in a throwaway Debian 13"
     return (Stage("hostile", meaning, partial(_hostile, long=long)),)

@@ -4,18 +4,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parents[2]
+from testbed.host import SOURCE
+
 CAROL = Path(__file__).resolve().parent / "carol.yaml"
 
 
-def accounts(source: Path = SOURCE) -> dict[str, str]:
+def accounts() -> dict[str, str]:
     """Name -> YAML: the examples of `config/`, and carol, who is only of this demonstration."""
-    files = [*sorted((source / "config/accounts.d").glob("*.yaml")), CAROL]
+    files = [*sorted((SOURCE / "config/accounts.d").glob("*.yaml")), CAROL]
     return {file.stem: file.read_text() for file in files}
 
 
-def plans(source: Path = SOURCE) -> dict[str, str]:
-    return {file.stem: file.read_text() for file in sorted((source / "config/plans.d").glob("*.yaml"))}
+def plans() -> dict[str, str]:
+    return {file.stem: file.read_text() for file in sorted((SOURCE / "config/plans.d").glob("*.yaml"))}
 
 
 def renamed(text: str, names: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from testbed.host import SOURCE
 from testbed.progress import Progress
 from testbed.waiting import until
 
@@ -82,7 +83,7 @@ class Here(Ground):
         with self.progress.stage("a Python environment of its own, with this tree's product"):
             _done([sys.executable, "-m", "venv", str(venv)])
             pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            _done([*pip, str(examples.SOURCE)])
+            _done([*pip, str(SOURCE)])
         for name in ("plans.d", "accounts.d"):
             (self.place / "etc" / name).mkdir(parents=True)
         self.write({"config.yaml": CONFIG.format(root=self.tree)})

@@ -8,7 +8,8 @@ import pytest
 from checking.guests import FIRST
 from checking.running import TWICE, Run, Stage, run_all
 from checking.tally import Tally
-from checking.workshop import SOURCE, Workshop
+from checking.workshop import Workshop
+from testbed.host import SOURCE
 
 SHOP = Workshop(Path(sys.executable))
 ONCE_BAD = """
