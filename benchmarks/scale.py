@@ -56,7 +56,7 @@ def _point(where: Place, accounts: int, idle_list: list[str], say: Callable[[str
         for turn in range(ROUNDS):
             idle.append(spent(run))
             reading.append(made.descend(operations)[0])
-            made.fleet.sell(CHANGED, more=turn % 2 == 0)
+            made.fleet.write_account(CHANGED, more=turn % 2 == 0)
             edit.append(spent(run))
         before = made.tree()
         for number in range(0, accounts, EVERY):
