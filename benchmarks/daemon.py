@@ -51,8 +51,8 @@ class Delay:
 
 @dataclass(frozen=True)
 class Upkeep:
-    """The daemon at rest: seconds until it is `ready` for events and has `looked` at everything, resident MB, share of a
-    core. `others` is the load average before anything was measured."""
+    """The daemon at rest: seconds until it is `ready` for events and has `looked` at everything, resident MB, share of
+    a core. `others` is the load average before anything was measured."""
 
     accounts: int
     ready: float

@@ -70,9 +70,9 @@ clear_network() {
         in_venv - 2>/dev/null <<'END'
 from paas_isolate.changes.ruleset import TABLE
 from paas_isolate.errors import HostError
-from paas_isolate.linux import nft
 from paas_isolate.linux.bpf.gate.gate import PINS
 from paas_isolate.linux.bpf.gate.pins import Pins
+from paas_isolate.linux.network import nft
 from paas_isolate.linux.network.hosts import HostsFile
 from paas_isolate.linux.network.links import Links
 
@@ -81,7 +81,7 @@ try:
     HostsFile().set(())
 except HostError:
     pass
-there = Links().look()
+there = Links().observe()
 Links().remove(there)
 try:
     nft.run(f"delete table {TABLE}")
@@ -112,10 +112,10 @@ clear_quotas() {
     [[ -f $file && -x $venv/bin/python ]] || return 0
     found=$(
         in_venv - <<'END'
-from paas_isolate.linux.quota.store import QuotaHands
-from paas_isolate.source.applied_quotas import Given
+from paas_isolate.linux.quota.store import QuotaStore
+from paas_isolate.source.applied_quotas import AppliedQuotas
 
-given, left = QuotaHands(Given("/var/lib/paas-isolate")).lift_all()
+given, left = QuotaStore(AppliedQuotas("/var/lib/paas-isolate")).lift_all()
 print(given, *(f"uid {row.uid} on {row.system}" for row in left), sep="\n")
 END
     ) || return 0

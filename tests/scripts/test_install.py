@@ -1,12 +1,16 @@
 """scripts/install --destdir: what it writes, what it leaves alone, and that --remove takes all of it away."""
 
+import ast
+import importlib
 import importlib.util
 import os
+import re
 import shutil
 import stat
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -208,6 +212,29 @@ def test_removing_takes_the_module_out_of_the_stacks_first(tmp_path: Path, remov
     assert told in done.stdout + done.stderr
     assert ("gone on" in done.stdout) == (stack.read_text() == "")
     assert done.returncode == (0 if "gone on" in done.stdout else 1)
+
+
+def imported(program: ast.Module) -> dict[str, object]:
+    names = {}
+    for node in ast.walk(program):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("paas_isolate"):
+            for alias in node.names:
+                with suppress(ModuleNotFoundError):
+                    importlib.import_module(f"{node.module}.{alias.name}")
+                names[alias.name] = getattr(importlib.import_module(str(node.module)), alias.name)
+    return names
+
+
+def test_programs_within_the_scripts_use_what_the_package_has() -> None:
+    """They run on a machine that is being cleared, where an error in one is passed over."""
+    texts = [script.read_text() for script in (HERE / "scripts/install.d").glob("*.sh")]
+    programs = [ast.parse(text) for script in texts for text in re.findall(r"<<'END'.*\n((?:.*\n)*?)END\n", script)]
+    names = {name: value for program in programs for name, value in imported(program).items()}
+    assert {"nft", "Links", "QuotaStore"} <= names.keys()
+    for node in (node for program in programs for node in ast.walk(program)):
+        if isinstance(node, ast.Attribute):
+            of = node.value.func if isinstance(node.value, ast.Call) else node.value
+            assert not isinstance(of, ast.Name) or of.id not in names or hasattr(names[of.id], node.attr), node.attr
 
 
 def test_a_new_default_replaces_the_old_one(install: Installer) -> None:
