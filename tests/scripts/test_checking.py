@@ -1,4 +1,4 @@
-"""What scripts/test counts, and that what failed is tried once more and told as flaky."""
+"""What scripts/test counts, and that what failed is tried once more and reported as flaky."""
 
 import subprocess
 import sys

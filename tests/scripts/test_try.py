@@ -64,13 +64,13 @@ class Paper(Ground):
 
 
 def test_readings_are_the_lines_that_tell_one() -> None:
-    told = Readings.of("hello\nstatus=137\nwords=another run is at work: a=b\nset memory.max = 5\n")
-    assert told.number("status") == 137
-    assert told.text("words") == "another run is at work: a=b"
+    readings = Readings.of("hello\nstatus=137\nwords=another run is at work: a=b\nset memory.max = 5\n")
+    assert readings.number("status") == 137
+    assert readings.text("words") == "another run is at work: a=b"
     with pytest.raises(DemonstrationError, match="printed no peak"):
-        told.number("peak")
+        readings.number("peak")
     with pytest.raises(DemonstrationError, match="expected a number"):
-        told.number("words")
+        readings.number("words")
 
 
 def test_a_summary_counts() -> None:
@@ -163,9 +163,9 @@ def test_a_script_knows_names_ports_and_the_product() -> None:
     ground = Paper()
     ground.run('tell all "$alice $bob_port $TREE" ; tell words "${#PAAS[@]}"; tell etc "${PAAS[2]}"')
     done = subprocess.run(["bash", "-c", ground.heard[0]], capture_output=True, text=True)
-    told = Readings.of(done.stdout)
-    assert told.text("all") == "try1-alice 8102 /tree"
-    assert (told.number("words"), told.text("etc")) == (3, "/a b")
+    readings = Readings.of(done.stdout)
+    assert readings.text("all") == "try1-alice 8102 /tree"
+    assert (readings.number("words"), readings.text("etc")) == (3, "/a b")
 
 
 def test_a_script_that_fails_is_no_measurement() -> None:
@@ -233,9 +233,9 @@ def test_json_has_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
     show.begin("A typo")
     show.fact(Fact("kept", True, "alice keeps 1G"))
     show.end("", seconds=1)
-    told = json.loads(capsys.readouterr().out)
-    assert told["ok"] is True
-    assert told["facts"][0] == {
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["ok"] is True
+    assert shown["facts"][0] == {
         "act": "A typo",
         "name": "kept",
         "ok": True,
@@ -252,23 +252,23 @@ def test_the_line_about_a_knob() -> None:
 
 
 def test_the_command_line_says_how() -> None:
-    told = subprocess.run([str(SOURCE / "scripts/try"), "--help"], capture_output=True, text=True)
-    assert told.returncode == 0
-    assert "--here" in told.stdout
-    assert "Exit status" in told.stdout
+    done = subprocess.run([str(SOURCE / "scripts/try"), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "--here" in done.stdout
+    assert "Exit status" in done.stdout
 
 
 def test_a_long_stage_gives_a_sign_of_life() -> None:
-    told: list[str] = []
-    with Pulse(told.append, every=0.02) as pulse:
+    progress: list[str] = []
+    with Pulse(progress.append, every=0.02) as pulse:
         pulse.say("mmdebstrap ...")
         time.sleep(0.1)
         pulse.say("mmdebstrap: 0.1 s")
-        number = len(told)
+        number = len(progress)
         time.sleep(0.06)
-    assert told[0] == "mmdebstrap ..."
-    assert told[1].startswith("mmdebstrap ... ")
-    assert len(told) == number
+    assert progress[0] == "mmdebstrap ..."
+    assert progress[1].startswith("mmdebstrap ... ")
+    assert len(progress) == number
 
 
 def test_a_tree_is_back_when_only_the_machine_has_some_pages_fewer() -> None:
