@@ -1,1 +1,1 @@
-"""What scripts/test consists of: a workshop with tools of known versions, and the stages that use them."""
+"""scripts/test: a workshop with tools of known versions, and the stages that use them."""

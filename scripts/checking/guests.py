@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+from testbed.host import SOURCE
+
 from checking.running import SLOWEST, TWICE, Run
-from checking.workshop import SOURCE
 
 _VM = (sys.executable, str(SOURCE / "scripts" / "vm"))
 _PYTHON = "/opt/testvenv/bin/python"
@@ -61,7 +62,7 @@ def guest(run: Run, *, release: str = "trixie", long: bool = False) -> bool:
 def in_guest(
     run: Run, name: str, release: str, script: str, then: Callable[[Run, str], bool] = lambda *_: True
 ) -> bool:
-    """Runs a script in the checkout's copy in a guest, then something from outside; the guest is stopped after it."""
+    """Runs a script in the guest's copy of the tree, then `then` from outside, and stops the guest."""
     try:
         return (
             run.call(*_VM, "start", "--release", release, "--name", name)
@@ -74,7 +75,7 @@ def in_guest(
 
 
 def inside(marker: str, *tests: str, long: bool) -> str:
-    """Emulated processors stutter when the machine around them is busy, and some of these tests measure."""
+    """A command for the guest that runs tests, and failed ones again: some measure, which a busy machine disturbs."""
     return shlex.join([_PYTHON, TWICE, *SLOWEST, "-m", marked(marker, long=long), *tests])
 
 
@@ -85,6 +86,6 @@ def _machine(run: Run, name: str, *, long: bool) -> bool:
 
 def _has_room_for_two() -> bool:
     with open("/proc/meminfo") as lines:
-        told = dict(line.split(":", 1) for line in lines)
-    free = int(told["MemAvailable"].split()[0]) << 10
+        fields = dict(line.split(":", 1) for line in lines)
+    free = int(fields["MemAvailable"].split()[0]) << 10
     return free >= ROOM_FOR_TWO and len(os.sched_getaffinity(0)) > 1

@@ -1,4 +1,4 @@
-"""Stages, how they run, and the sum that is told at the end."""
+"""Stages, how they run, and the summary at the end."""
 
 import os
 import subprocess
@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from testbed.host import SOURCE
+
 from checking.tally import FLAKY_ALLOWED, Tally
-from checking.workshop import SOURCE, Workshop
+from checking.workshop import Workshop
 
 TWICE = "scripts/checking/twice.py"
 PROGRESS_EVERY = 30.0
@@ -25,19 +27,20 @@ def to_terminal(text: str) -> None:
 
 @dataclass
 class Run:
-    """One run of a stage, or of a part of it: starts programs in the source tree. `say` takes what they print; where
-    that is kept until the end, `name` tells on the terminal how far pytest is."""
+    """One run of a stage, or of a part of it: starts programs in the source tree. `say` takes the lines they print.
+    Where these are kept until the end, `name` is set, and pytest's progress goes to the terminal under that name."""
 
     shop: Workshop
     say: Callable[[str], None] = to_terminal
     tally: Tally = field(default_factory=Tally)
     name: str = ""
-    _told_at: float = field(default_factory=time.monotonic)
+    _progress_at: float = field(default_factory=time.monotonic)
 
     def tool(self, name: str) -> str:
         return self.shop.tool(name)
 
     def call(self, *command: str, environment: dict[str, str] | None = None) -> bool:
+        """Runs a program with these variables added to the environment; whether its exit status is 0."""
         program = subprocess.Popen(
             command,
             cwd=SOURCE,
@@ -58,36 +61,36 @@ class Run:
 
     def _tell_progress(self, line: str) -> None:
         now = time.monotonic()
-        if self.name and line.endswith("%]\n") and now - self._told_at > PROGRESS_EVERY:
-            self._told_at = now
+        if self.name and line.endswith("%]\n") and now - self._progress_at > PROGRESS_EVERY:
+            self._progress_at = now
             to_terminal(f"{self.name}: {line}")
 
     def pytest(self, *words: str, environment: dict[str, str] | None = None) -> bool:
         return self.call(str(self.shop.python), "-m", "pytest", *words, environment=environment)
 
     def pytest_twice(self, *words: str, environment: dict[str, str] | None = None) -> bool:
-        """For tests that measure: what failed is tried once more, and told as flaky when it passes then."""
+        """For tests that measure: what failed is tried once more, and is reported as flaky when it passes then."""
         return self.call(str(self.shop.python), TWICE, *SLOWEST, *words, environment=environment)
 
     def side_by_side(self, parts: Mapping[str, Callable[["Run"], bool]]) -> bool:
-        """All parts, by name, at the same time; what each of them printed comes in one piece, when it has ended."""
+        """Runs all parts, by name, at the same time; the output of each comes in one piece when it has ended."""
         with ThreadPoolExecutor(len(parts)) as pool:
             return all(list(pool.map(self._part, parts.keys(), parts.values())))
 
     def _part(self, name: str, part: Callable[["Run"], bool]) -> bool:
-        said: list[str] = []
-        run = Run(self.shop, said.append, name=name)
+        output: list[str] = []
+        run = Run(self.shop, output.append, name=name)
         try:
             return part(run)
         finally:
-            self.say("".join(said))
+            self.say("".join(output))
             with _printing:
                 self.tally.add(run.tally)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`run` returns whether all was well; it prints what it found. Neighbours of one group run at the same time."""
+    """`run` prints what it finds, and returns whether all is well. Neighbours of one group run at the same time."""
 
     name: str
     meaning: str
@@ -96,11 +99,11 @@ class Stage:
 
 
 def run_all(stages: Iterable[Stage], shop: Workshop) -> int:
-    """All stages, though one fails: whoever mends wants to know everything. A line each, and the sum."""
+    """Runs all stages, also after one has failed, and prints a summary. Returns the exit status: 0 or 1."""
     tally = Tally()
     failed: list[str] = []
     number = 0
-    for _, members in groupby(enumerate(stages), key=lambda found: found[1].group or found[0]):
+    for _, members in groupby(enumerate(stages), key=lambda numbered: numbered[1].group or numbered[0]):
         group = [stage for _, stage in members]
         runs = [Run(shop) for _ in group]
         for stage, run, well in zip(group, runs, _run_group(group, runs), strict=True):
@@ -119,7 +122,7 @@ def run_all(stages: Iterable[Stage], shop: Workshop) -> int:
 
 
 def _run_group(group: list[Stage], runs: list[Run]) -> list[bool]:
-    """A stage alone prints as it goes; of several, each prints when it has ended."""
+    """A single stage prints as it goes; of several, each prints when it has ended."""
     if len(group) == 1:
         return [_run(group[0], runs[0])]
     with ThreadPoolExecutor(max(2, len(os.sched_getaffinity(0)))) as pool:
@@ -135,10 +138,10 @@ def _run(stage: Stage, run: Run) -> bool:
 
 
 def _run_quietly(stage: Stage, run: Run) -> bool:
-    said: list[str] = []
-    run.say, run.name = said.append, stage.name
+    output: list[str] = []
+    run.say, run.name = output.append, stage.name
     to_terminal(f"== {stage.name}: begins\n")
     try:
         return _run(stage, run)
     finally:
-        to_terminal("".join(said))
+        to_terminal("".join(output))

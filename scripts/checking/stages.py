@@ -1,4 +1,4 @@
-"""The stages of scripts/test, in the order of what is cheap to know first."""
+"""The stages of scripts/test, the cheapest first."""
 
 import os
 import sys
@@ -6,15 +6,18 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from testbed.host import SOURCE
+
 from checking.guests import guest, in_guest, inside, marked
 from checking.running import Run, Stage
-from checking.workshop import SOURCE, ShopError, open_fuzz_shop
+from checking.workshop import ShopError, open_fuzz_shop
 
-PYTHON = ("paas_isolate", "scripts", "tests")
+PYTHON = ("paas_isolate", "scripts", "benchmarks", "tests")
 _SITE = {"NO_MKDOCS_2_WARNING": "1"}
-"""mkdocs-material's advertisement for its successor, off."""
+"""Without mkdocs-material's notice about its successor."""
 FUZZING = 3600
 """Seconds."""
+_STYLE = "--style=file:pam/.clang-format"
 WARNINGS = ("-std=gnu17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only")
 
 
@@ -27,11 +30,10 @@ def _lint(run: Run) -> bool:
 
 
 def _types(run: Run) -> bool:
-    scripts = [str(path.relative_to(SOURCE)) for path in _scripts("python")]
-    packages = [str(path.parent.relative_to(SOURCE)) for path in sorted((SOURCE / "scripts").glob("*/__init__.py"))]
-    mypy = run.tool("mypy")
-    # Scripts without an ending are all called __main__: mypy takes one of them at a time.
-    return run.call(mypy) and run.call(mypy, *packages) and all(run.call(mypy, script) for script in scripts)
+    packages = sorted(path.parent for path in (SOURCE / "scripts").glob("*/__init__.py"))
+    targets = ["paas_isolate", "benchmarks", *(str(path) for path in (*packages, *_scripts("python")))]
+    # Otherwise every script without an ending would be called __main__, and mypy would take one at a time.
+    return run.call(run.tool("mypy"), "--scripts-are-modules", *targets)
 
 
 def _floors(run: Run) -> bool:
@@ -53,8 +55,8 @@ def _shell(run: Run) -> bool:
 
 def _c(run: Run) -> bool:
     sources = [str(path) for path in sorted(SOURCE.glob("**/*.c"))]
-    native = [str(path) for path in sorted(SOURCE.glob("pam/*/*.[ch]"))]
-    return run.call(run.tool("clang-format"), "--dry-run", "--Werror", *native) and all(
+    formatted = [str(path) for path in sorted((*SOURCE.glob("pam/*/*.[ch]"), *SOURCE.glob("benchmarks/*.c")))]
+    return run.call(run.tool("clang-format"), _STYLE, "--dry-run", "--Werror", *formatted) and all(
         run.call("gcc", *WARNINGS, source) for source in sources
     )
 
@@ -70,7 +72,9 @@ def _docs(run: Run) -> bool:
 
 
 def _unit(run: Run) -> bool:
-    return run.pytest("--numprocesses", "auto")
+    others = [f"--ignore=tests/{name}" for name in ("kernel", "guest", "machine")]  # it would run none of them
+    bytecode = {"PYTHONPYCACHEPREFIX": str(run.shop.bytecode), "PYTHONDONTWRITEBYTECODE": ""}
+    return run.pytest("--numprocesses", "auto", "--dist", "worksteal", *others, environment=bytecode)
 
 
 def _kernel(run: Run, *, long: bool = False) -> bool:
@@ -89,19 +93,21 @@ def _try(run: Run) -> bool:
 
 
 def _thorough(run: Run) -> bool:
-    generated = run.pytest("tests/changes", "tests/spec", environment={"HYPOTHESIS_PROFILE": "thorough"})
+    generated = run.pytest(
+        "tests/changes", "tests/spec", "tests/source/test_single.py", environment={"HYPOTHESIS_PROFILE": "thorough"}
+    )
     return run.pytest("-m", "long", "tests/source") and generated
 
 
 def _fuzz(run: Run) -> bool:
-    """What it finds lies in tests/fuzz/cases then, where a unit test looks at it: that tells every finding again."""
+    """Findings are written to tests/fuzz/cases, where a unit test tries them: it reports each again."""
     try:
         fuzzer = open_fuzz_shop()
     except ShopError as error:
         run.say(f"{error}\n")
         return False
-    went = run.call(str(fuzzer.python), "-m", "tests.fuzz.fuzz_specs", f"-max_total_time={FUZZING}")
-    return run.pytest("tests/spec/test_fuzzed.py") and went
+    is_well = run.call(str(fuzzer.python), "-m", "tests.fuzz.fuzz_specs", f"-max_total_time={FUZZING}")
+    return run.pytest("tests/spec/test_fuzzed.py") and is_well
 
 
 def _as_root(run: Run) -> bool:
@@ -116,9 +122,9 @@ def _python() -> list[str]:
 
 
 def _scripts(language: str) -> list[Path]:
-    """The programs in scripts/ that have no ending, by their first line."""
-    found = (path for path in sorted((SOURCE / "scripts").iterdir()) if path.is_file() and not path.suffix)
-    return [path for path in found if language in path.read_text().partition("\n")[0]]
+    """The programs in scripts/ without an ending whose first line names the language."""
+    programs = (path for path in sorted((SOURCE / "scripts").iterdir()) if path.is_file() and not path.suffix)
+    return [path for path in programs if language in path.read_text().partition("\n")[0]]
 
 
 def _guest(run: Run, *, release: str = "trixie", long: bool = False) -> bool:
@@ -126,7 +132,7 @@ def _guest(run: Run, *, release: str = "trixie", long: bool = False) -> bool:
 
 
 _QUICK = "quick"
-"""A group: what is in one runs at the same time."""
+"""A group, whose stages run at the same time."""
 QUICK = (
     Stage("format", "ruff format", _format),
     Stage("lint", "ruff check", _lint),
@@ -155,6 +161,6 @@ LONG = (
 
 
 def alone(*, long: bool) -> tuple[Stage, ...]:
-    """Stages that run by name only, for other stages hold what they run."""
+    """Stages that run by name only, as other stages run the same tests."""
     meaning = "the attacks alone, on this kernel and in a throwaway Debian 13"
     return (Stage("hostile", meaning, partial(_hostile, long=long)),)

@@ -1,4 +1,4 @@
-"""What pytest's last lines say: how many passed, failed, were skipped or deselected, and which were flaky."""
+"""The counts of pytest's summaries (passed, failed, skipped, deselected), and the names of flaky tests."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ _ONE = {"errors": "error", "warnings": "warning"}
 
 @dataclass
 class Tally:
-    """Fed with every line that pytest prints, of as many runs as there are."""
+    """`read` takes every line that pytest prints, of one run or several."""
 
     counts: Counter[str] = field(default_factory=Counter)
     flaky: list[str] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Tally:
         elif line.startswith(FLAKY):
             self.flaky.append(line.removeprefix(FLAKY))
         elif _SUMMARY.fullmatch(line):
-            if not self._is_second_try:  # these have been counted in the first
+            if not self._is_second_try:  # the first try has counted these
                 self._count(line)
             self._is_second_try = False
 
@@ -45,7 +45,7 @@ class Tally:
         return len(self.flaky) > FLAKY_ALLOWED
 
     def __str__(self) -> str:
-        """`passed` counts those that passed in the first try."""
+        """`passed` counts what passed in the first try."""
         words = ("passed", "failed", "error", "skipped", "deselected")
-        told = [f"{self.counts[word]} {word}" for word in words]
-        return ", ".join([*told, f"{len(self.flaky)} flaky"])
+        counts = [f"{self.counts[word]} {word}" for word in words]
+        return ", ".join([*counts, f"{len(self.flaky)} flaky"])

@@ -1,4 +1,4 @@
-"""pytest, and what failed once more by itself: a test that passes then is told as flaky. What is wrong fails again.
+"""Runs pytest, and then the tests that failed once more: one that passes then is reported as flaky.
 
 usage: python scripts/checking/twice.py PYTEST-ARGUMENTS...
 """
@@ -17,7 +17,7 @@ SOME_FAILED = 1
 
 
 def main(words: list[str]) -> int:
-    """pytest's exit status; that of the second run where there was one."""
+    """Returns pytest's exit status; that of the second run where there was one."""
     with tempfile.TemporaryDirectory(prefix="paas-isolate-tests-", dir="/var/tmp") as cache:
         pytest = [sys.executable, "-m", "pytest", "-o", f"cache_dir={cache}", *words]
         code = subprocess.call(pytest)

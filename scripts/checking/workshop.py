@@ -1,4 +1,4 @@
-"""The tools that check: a virtual environment in the cache, made once for a pyproject.toml, and Debian's programs."""
+"""The tools of the checks: a virtual environment in the cache, made once a pyproject.toml, and Debian packages."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-SOURCE = Path(__file__).resolve().parents[2]
+from testbed.host import SBIN, SOURCE, cache
 
 PROGRAMS: Mapping[str, str] = {
     "shellcheck": "shellcheck",
@@ -25,7 +25,7 @@ PROGRAMS: Mapping[str, str] = {
     "ip": "iproute2",
     "nft": "nftables",
 }
-"""Program -> the Debian package that has it."""
+"""Program -> its Debian package."""
 
 HEADERS: Mapping[str, str] = {"/usr/include/security/pam_modules.h": "libpam0g-dev"}
 
@@ -33,67 +33,68 @@ HEADERS: Mapping[str, str] = {"/usr/include/security/pam_modules.h": "libpam0g-d
 _INSTALL = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends")
 _QUIET = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
-SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
-
 
 class Daemon(NamedTuple):
-    """A server's program, and the directory that holds what was unpacked with it ('' where it is installed)."""
+    """A server's program, and the directory that it was unpacked into ('' where it is installed)."""
 
     program: str
     unpacked: str
 
     @property
     def environment(self) -> dict[str, str]:
-        """Where its libraries are."""
-        here = (f"{self.unpacked}/{lib}/{platform.machine()}-linux-gnu" for lib in ("lib", "usr/lib"))
-        return {**os.environ, "LD_LIBRARY_PATH": ":".join(here)} if self.unpacked else dict(os.environ)
+        """The environment in which it finds its libraries."""
+        libraries = (f"{self.unpacked}/{lib}/{platform.machine()}-linux-gnu" for lib in ("lib", "usr/lib"))
+        return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)} if self.unpacked else dict(os.environ)
 
 
 class ShopError(Exception):
-    """A tool cannot be had; says what to do."""
+    """A tool is missing and cannot be installed; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """`python` is the interpreter that has the project and its tools."""
+    """`python` is the interpreter of the virtual environment with the project and its tools."""
 
     python: Path
 
+    @property
+    def bytecode(self) -> Path:
+        """Directory for what Python compiles, so that the next run need not, whatever the environment says of it."""
+        return self.python.parents[1] / "bytecode"
+
     def tool(self, name: str) -> str:
-        """A program of the virtual environment, or of the system."""
+        """The path of a program in the virtual environment, or else its name."""
         own = self.python.parent / name
         return str(own) if own.exists() else name
 
 
 def open_shop() -> Workshop:
-    """Tools, installed where they are missing. ShopError where that needs root and we are not."""
+    """The tools, installed where they are missing. ShopError where that needs root."""
     have(PROGRAMS, HEADERS)
     return _shop("tools", "dev,docs")
 
 
 def open_fuzz_shop() -> Workshop:
-    """The same with atheris, which few need and not every Python can have."""
+    """The same with atheris, for which not every Python has a wheel."""
     try:
         return _shop("fuzz", "dev,fuzz", "--only-binary", "atheris")
     except ShopError as error:
         if "No matching distribution found for atheris" not in str(error):
             raise
-        here = f"Python {platform.python_version()} on {platform.machine()}"
-        text = (
-            f"atheris has no wheel for {here}; run scripts/test with a Python that https://pypi.org/project/atheris has"
-        )
-        raise ShopError(text) from error
+        this = f"Python {platform.python_version()} on {platform.machine()}"
+        hint = "run scripts/test with a Python that https://pypi.org/project/atheris lists"
+        raise ShopError(f"atheris has no wheel for {this}; {hint}") from error
 
 
 def _shop(name: str, extras: str, *options: str) -> Workshop:
-    here = _cache() / f"{name}-{_key()}"
+    here = cache() / f"{name}-{_key()}"
     if not (here / "ready").exists():
         _make(here, extras, options)
     return Workshop(here / "bin" / "python")
 
 
 def have(programs: Mapping[str, str], headers: Mapping[str, str] | None = None) -> None:
-    """Installs what is missing. ShopError where that needs root and we are not."""
+    """Installs missing programs and headers from their Debian packages. ShopError where that needs root."""
     missing = [package for program, package in programs.items() if shutil.which(program) is None]
     missing += [package for header, package in (headers or {}).items() if not os.path.exists(header)]
     if not missing:
@@ -106,8 +107,8 @@ def have(programs: Mapping[str, str], headers: Mapping[str, str] | None = None) 
 
 
 def daemon(name: str, package: str) -> Daemon:
-    """A server for tests, unpacked with the libraries that are missing and not installed: its package would start it
-    for the whole machine."""
+    """A server for tests. Where it is not installed, it is only unpacked, with its missing libraries: installing its
+    package would start it for the whole machine."""
     if installed := shutil.which(name, path=SBIN):
         return Daemon(installed, "")
     place = unpacked(package)
@@ -115,13 +116,13 @@ def daemon(name: str, package: str) -> Daemon:
 
 
 def unpacked(package: str) -> Path:
-    """A package of the distribution, with what it needs and is missing here: in the cache, and not installed."""
-    place = _cache() / f"{package}-{platform.freedesktop_os_release().get('VERSION_ID', '')}"
+    """The directory in the cache into which a Debian package and its missing dependencies are unpacked."""
+    place = cache() / f"{package}-{platform.freedesktop_os_release().get('VERSION_ID', '')}"
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent) as work:
             _unpack(package, Path(work))
-            with suppress(OSError):  # ENOTEMPTY: somebody else was faster
+            with suppress(OSError):  # ENOTEMPTY: another run was faster
                 os.rename(f"{work}/unpacked", place)
     return place
 
@@ -154,11 +155,6 @@ def _run(command: list[str], environment: Mapping[str, str]) -> None:
 
 
 def _key() -> str:
-    """A change of dependencies, of Python or of the place of the tree makes new tools."""
+    """Another pyproject.toml, Python or directory of the tree makes new tools."""
     text = (SOURCE / "pyproject.toml").read_text() + sys.version + str(SOURCE)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("PAAS_ISOLATE_CACHE") or Path(base, "paas-isolate"))

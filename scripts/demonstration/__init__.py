@@ -1,4 +1,4 @@
-"""What `scripts/try` shows: the product at work on a real machine, every line a measured fact.
+"""What `scripts/try` shows: the product at work on a real machine. Every line is a measured fact.
 
-The acts know only a `Ground`: the throwaway guest, or the machine itself in a scratch tree. Only `show` prints.
+The acts know only a `Ground`: the throwaway guest, or this machine with a scratch tree. Only `show` prints.
 """

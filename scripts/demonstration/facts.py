@@ -1,4 +1,4 @@
-"""A measured fact, and the readings that it is made of."""
+"""Measured facts, and the readings that they are made of."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ READING = re.compile(r"^([a-z][a-z_0-9]*)=(.*)$", re.MULTILINE)
 
 
 class DemonstrationError(Exception):
-    """A step could not be measured at all; `output` is the last that was heard."""
+    """A step could not be measured; `output` is what its script printed."""
 
     def __init__(self, message: str, *, output: str = "") -> None:
         super().__init__(message)
@@ -16,12 +16,12 @@ class DemonstrationError(Exception):
 
 
 class UnfitError(DemonstrationError):
-    """This machine cannot be the ground; the message names what is missing."""
+    """This machine cannot be the ground; the message lists what is missing."""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """`said` is the whole line with its numbers; the rest is shown only when it failed."""
+    """`said` is the whole line with its numbers; `expected` and `output` are shown only when it failed."""
 
     name: str
     ok: bool
@@ -32,7 +32,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Readings:
-    """The `name=value` lines of a script's output."""
+    """The `name=value` lines of a script's output. DemonstrationError for a name that is missing or no number."""
 
     values: dict[str, str]
     output: str
@@ -43,14 +43,17 @@ class Readings:
 
     def text(self, name: str) -> str:
         if name not in self.values:
-            raise DemonstrationError(f"the script told no {name}", output=self.output)
+            raise DemonstrationError(f"the script printed no {name}", output=self.output)
         return self.values[name]
 
     def number(self, name: str) -> int:
         text = self.text(name)
         if not re.fullmatch(r"-?\d+", text):
-            raise DemonstrationError(f"{name} is {text!r}, which is no number", output=self.output)
+            raise DemonstrationError(f"{name} is {text!r}; expected a number", output=self.output)
         return int(text)
+
+    def fact(self, name: str, ok: bool, said: str, expected: str) -> Fact:
+        return Fact(name, ok, said, expected, self.output)
 
 
 def summary(facts: Sequence[Fact]) -> str:
@@ -67,8 +70,13 @@ def size(number: int) -> str:
     return f"{number}B"
 
 
+def milliseconds(passed: int) -> str:
+    """Microseconds as text: 3.8 ms, 120 ms."""
+    return f"{passed / 1000:.1f} ms" if passed < 10_000 else f"{passed / 1000:.0f} ms"
+
+
 def share(used: int, passed: int) -> float:
-    """Percent of one core, from microseconds used in microseconds passed."""
+    """Percent of one core: microseconds of CPU time `used` in microseconds `passed`."""
     return 100 * used / passed if passed > 0 else 0.0
 
 

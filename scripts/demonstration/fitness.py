@@ -1,4 +1,4 @@
-"""Is this machine itself fit to be the ground? Says everything that is missing, not the first thing only."""
+"""Whether this machine is fit to be the ground: all that is missing, not only the first thing."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ PROGRAMS = {"useradd": "passwd", "userdel": "passwd", "setpriv": "util-linux", "
 
 
 def cgroup2_mount(mountinfo: str) -> Path | None:
-    """proc(5): after ` - ` stands the type of the file system, and the mount point is the fifth word."""
+    """Its mount point, from /proc/self/mountinfo: the fifth field; the type follows ` - ` (proc_pid_mountinfo(5))."""
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         if after.split(" ", 1)[0] == "cgroup2":

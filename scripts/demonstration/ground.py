@@ -1,13 +1,15 @@
-"""Where the demonstration takes place: one way to run a script, one tree, one set of files."""
+"""Where the demonstration takes place: how scripts run there, its tree and its files."""
 
+import json
 import shlex
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from demonstration import examples
-from demonstration.facts import DemonstrationError, Readings
+from demonstration.facts import DemonstrationError, Fact, Readings
 
 PRELUDE = (Path(__file__).resolve().parent / "prelude.sh").read_text()
 PATIENCE = 120.0
@@ -15,7 +17,7 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Answer:
-    """How a script ended. 124: it took longer than its patience."""
+    """How a script ended. `code` 124: it took longer than its patience."""
 
     code: int
     out: str
@@ -26,8 +28,18 @@ class Answer:
     def both(self) -> str:
         return self.out + self.err
 
+    def fact(self, name: str, ok: bool, said: str, expected: str) -> Fact:
+        return Fact(name, ok, said, expected, self.both)
+
+    def json(self) -> Any:
+        """What the product printed with --json."""
+        try:
+            return json.loads(self.out)
+        except ValueError:
+            raise DemonstrationError("its output is no JSON", output=self.both) from None
+
     def last_line(self) -> str:
-        """The product sums up on standard output; what it complains about is on the other."""
+        """The product prints its summary on standard output, or else a complaint on standard error."""
         lines = (self.out.strip() or self.err.strip()).splitlines()
         return lines[-1] if lines else ""
 
@@ -38,38 +50,38 @@ class Ground(ABC):
     etc: str
     lock: str
     paas: tuple[str, ...]
-    """The command line of the product."""
+    """The command line of the product, without arguments."""
     names: dict[str, str]
-    """What the accounts of the examples are called here."""
+    """Account of the examples -> its name here."""
     ports: dict[str, int]
-    """Where the programs of an account listen."""
+    """Account of the examples -> the port of its program."""
 
     @abstractmethod
     def execute(self, script: str, *, patience: float) -> Answer:
-        """A bash script, as root."""
+        """Runs a bash script as root, for `patience` seconds at most."""
 
     def log_in(self, user: str, script: str) -> Answer | None:  # noqa: ARG002
-        """The script in a real login, through sshd and PAM; None where nobody can log in."""
+        """Runs the script in a login through sshd and PAM; None where nobody can log in."""
         return None
 
     @abstractmethod
     def install(self) -> str:
-        """Puts the product there; what was done, in words."""
+        """Installs the product; returns a sentence about it."""
 
     @abstractmethod
     def hold_schedule(self) -> None:
-        """From now on, each run of reconcile is one that is shown."""
+        """From now on, nothing else runs reconcile."""
 
     @abstractmethod
     def add_users(self, users: list[str]) -> None: ...
 
     @abstractmethod
     def reboot(self) -> float:
-        """Seconds until it is up again."""
+        """Reboots; returns the seconds until it is up again."""
 
     @property
     def excused(self) -> str:
-        """A check of doctor that cannot be fulfilled here."""
+        """Name of a check of `doctor` that may fail here; '' for none."""
         return ""
 
     def called(self, account: str) -> str:
@@ -81,7 +93,7 @@ class Ground(ABC):
         return Answer(answer.code, answer.out, answer.err, time.monotonic() - begin)
 
     def measure(self, script: str, *, patience: float = PATIENCE) -> Readings:
-        """A script that ends well, and what it told."""
+        """The readings of a script. DemonstrationError where it does not end with status 0."""
         answer = self.run(script, patience=patience)
         if answer.code != 0:
             what = f"took longer than {patience:.0f} s" if answer.code == 124 else f"ended with status {answer.code}"
@@ -89,30 +101,30 @@ class Ground(ABC):
         return Readings.of(answer.out)
 
     def product(self, *words: str) -> Answer:
-        """The product's command line, as root."""
+        """Runs the product with these arguments, as root."""
         return self.run(f'"${{PAAS[@]}}" {shlex.join(words)}')
 
     def reconcile(self) -> Answer:
         return self.product("reconcile", "--wait", "60")
 
     def write(self, files: dict[str, str]) -> None:
-        """Files of root, below the directory of the configuration."""
+        """Writes files: path below the configuration directory -> text."""
         self.measure("set -e; umask 022\n" + self.writes(files))
 
     def writes(self, files: dict[str, str]) -> str:
-        """The lines of a script that do so."""
+        """The lines of a script that write these files."""
         return "\n".join(f"printf %s {shlex.quote(text)} >{self.etc}/{path}" for path, text in files.items())
 
     def saves(self, texts: dict[str, str]) -> str:
-        """A function of a script, `save`: the accounts' files say this from then on."""
+        """A function `save` for a script: it writes these texts into the accounts' files."""
         return f"save() {{\n{self.writes({self.spec(account): text for account, text in texts.items()})}\n}}\n"
 
     def example(self, account: str) -> str:
-        """The file of an example account, under the names of this ground."""
+        """The file of an example account, with the names of this ground."""
         return examples.renamed(examples.accounts()[account], self.names)
 
     def spec(self, account: str) -> str:
-        """Its path below the configuration."""
+        """Path of the account's file below the configuration directory."""
         return f"accounts.d/{self.called(account)}.yaml"
 
     def header(self) -> str:

@@ -1,4 +1,4 @@
-"""The machine itself: a scratch tree, files and users of its own, and nothing left of them afterwards."""
+"""This machine as the ground: a scratch tree, files and users of its own, all removed afterwards."""
 
 import os
 import secrets
@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from testbed.host import SOURCE
 from testbed.progress import Progress
 from testbed.waiting import until
 
@@ -30,7 +31,7 @@ users:
 default_plan: small
 """
 
-# Moves itself, as systemd before 254 cannot put the first process below the unit's own cgroup.
+# The shell moves itself: systemd before 254 cannot start the first process below the unit's own cgroup.
 ANCHOR = "cd {root}; mkdir anchor && echo $$ >anchor/cgroup.procs && exec sleep infinity"
 
 
@@ -42,8 +43,8 @@ class Here(Ground):
         self.etc = str(place / "etc")
         self.lock = str(place / "run/lock")
         directories = (("--etc", self.etc), ("--state", str(place / "state")), ("--run", str(place / "run")))
-        words = (word for pair in directories for word in pair)
-        self.paas = (str(place / "venv/bin/paas-isolate"), *words)
+        options = (word for pair in directories for word in pair)
+        self.paas = (str(place / "venv/bin/paas-isolate"), *options)
         self.names = {name: f"{mark}-{name}" for name in examples.accounts()}
         self.ports = dict(zip(self.names, _free_ports(len(self.names)), strict=True))
         self.users: list[str] = []
@@ -54,7 +55,7 @@ class Here(Ground):
 
     def execute(self, script: str, *, patience: float) -> Answer:
         line = ["bash", "-c", 'eval "$(cat)" </dev/null']
-        # A session of its own: what is left of it when it is late ends with it, and so does Ctrl-C.
+        # In a session of its own, all its processes can be killed at a timeout or Ctrl-C.
         child = subprocess.Popen(
             line,
             stdin=subprocess.PIPE,
@@ -82,7 +83,7 @@ class Here(Ground):
         with self.progress.stage("a Python environment of its own, with this tree's product"):
             _done([sys.executable, "-m", "venv", str(venv)])
             pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            _done([*pip, str(examples.SOURCE)])
+            _done([*pip, str(SOURCE)])
         for name in ("plans.d", "accounts.d"):
             (self.place / "etc" / name).mkdir(parents=True)
         self.write({"config.yaml": CONFIG.format(root=self.tree)})
@@ -120,17 +121,20 @@ def here(progress: Progress) -> Iterator[Here]:
         root = undo.enter_context(_delegated(mark) if fitness.runs_systemd() else _directory(mark))
         ground = Here(mark, root, place, progress)
         undo.callback(ground.remove_users)
-        # An impatient second Ctrl-C would leave half of it behind.
+        # A second Ctrl-C would interrupt the cleaning up.
         undo.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
         yield ground
 
 
+def _hierarchy() -> Path:
+    return fitness.cgroup2_mount(Path("/proc/self/mountinfo").read_text()) or Path("/sys/fs/cgroup")
+
+
 @contextmanager
 def _delegated(mark: str) -> Iterator[Path]:
-    """A transient unit of systemd, with its part of the tree delegated to us."""
+    """The cgroup of a transient systemd unit that is delegated to the demonstration."""
     unit = f"paas-{mark}.service"
-    mount = fitness.cgroup2_mount(Path("/proc/self/mountinfo").read_text()) or Path("/sys/fs/cgroup")
-    root = mount / "system.slice" / unit
+    root = _hierarchy() / "system.slice" / unit
     run = ["systemd-run", "--quiet", "--collect", "--unit", unit, "--slice", "system.slice"]
     run += ["-p", "Delegate=cpu cpuset io memory pids", "-p", "TasksMax=infinity", "-p", "OOMPolicy=continue"]
     anchor = ANCHOR.format(root=shlex.quote(str(root)))
@@ -145,8 +149,8 @@ def _delegated(mark: str) -> Iterator[Path]:
 
 @contextmanager
 def _directory(mark: str) -> Iterator[Path]:
-    """A directory at the top of the hierarchy, with the controllers that it needs; those we added go again."""
-    mount = fitness.cgroup2_mount(Path("/proc/self/mountinfo").read_text()) or Path("/sys/fs/cgroup")
+    """A directory at the top of the hierarchy. Controllers that had to be enabled are disabled again afterwards."""
+    mount = _hierarchy()
     control = mount / "cgroup.subtree_control"
     added = fitness.missing_controllers(control.read_text())
     root = mount / f"paas-{mark}"
@@ -165,11 +169,11 @@ def _directory(mark: str) -> Iterator[Path]:
 
 
 def _empty(root: Path) -> None:
-    """What customers had in it ends, and their cgroups go, children first. The anchor is systemd's to end."""
+    """Kills the customers' processes and removes their cgroups, children first. systemd ends the anchor."""
     for top in (root / "users", root / "penalty"):
         with suppress(FileNotFoundError):
             (top / "cgroup.kill").write_text("1")
-            _wait_for(partial(_is_empty, top), what=f"nobody lives in {top}")
+            _wait_for(partial(_is_empty, top), what=f"{top} is empty")
         for path, _, _ in os.walk(top, topdown=False):
             Path(path).rmdir()
 
@@ -183,7 +187,7 @@ def _is_inhabited(cgroup: Path) -> bool:
 
 
 def _kill_all_of(user: str) -> None:
-    """Twice: a process that forks between the look and the signal leaves a child."""
+    """Twice, because a process may fork between ps and the signal."""
     for _ in range(2):
         listed = subprocess.run(["ps", "-o", "pid=", "-u", user], capture_output=True, text=True).stdout
         for pid in listed.split():
@@ -195,7 +199,7 @@ def _kill_all_of(user: str) -> None:
 
 def _wait_for(is_so: Callable[[], bool], *, what: str) -> None:
     if not until(is_so, 20):
-        raise DemonstrationError(f"waited for 20 s in vain: {what}")
+        raise DemonstrationError(f"after 20 s it is still not so that {what}")
 
 
 def _done(line: list[str]) -> None:
@@ -206,8 +210,6 @@ def _done(line: list[str]) -> None:
 
 
 def _free_ports(number: int) -> list[int]:
-    doors = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [int(door.getsockname()[1]) for door in doors]
-    for door in doors:
-        door.close()
-    return ports
+    with ExitStack() as undo:  # all open at once, so that no port comes twice
+        servers = [undo.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [int(server.getsockname()[1]) for server in servers]

@@ -8,12 +8,12 @@ Knobs = Mapping[str, str]
 
 
 def knobs_of(output: str) -> dict[str, dict[str, str]]:
-    """`users/alice memory.max 1073741824` a line, for every cgroup and knob."""
-    found: dict[str, dict[str, str]] = {}
+    """From lines such as `users/alice memory.max 1073741824`: path -> knob -> text."""
+    tree: dict[str, dict[str, str]] = {}
     for line in output.splitlines():
         path, knob, value = line.split(" ", 2)
-        found.setdefault(path, {})[knob] = value
-    return found
+        tree.setdefault(path, {})[knob] = value
+    return tree
 
 
 def draw(tree: Mapping[str, Knobs]) -> Iterator[str]:
@@ -38,7 +38,7 @@ def _line(name: str, knobs: Knobs) -> str:
 
 
 def limits(knobs: Knobs) -> str:
-    """`25% of a core, 256M, 50 processes`; what is not limited is not mentioned."""
+    """`25% of a core, 256M, 50 processes`; only what is limited."""
     parts = []
     quota, _, period = knobs.get("cpu.max", "max").partition(" ")
     if quota != "max":

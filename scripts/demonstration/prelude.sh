@@ -1,9 +1,11 @@
 # shellcheck shell=bash disable=SC2154,SC2034  # TREE and PAAS come from the ground
-# Words that every script of the demonstration may use.
+# Functions that every script of the demonstration may use.
 export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cd /
 
 tell() { printf '%s=%s\n' "$1" "$2"; } # NAME VALUE
+
+unit_property() { systemctl show --property "$2" --value "$1"; } # UNIT PROPERTY
 
 microseconds() { echo "${EPOCHREALTIME/./}"; }
 
@@ -24,7 +26,7 @@ inside() { # ACCOUNT/SERVICE USER COMMAND...
     )
 }
 
-# Becomes the user, outside the tree: how programs of customers run on a machine that has no product yet.
+# Becomes the user, outside the tree: as programs of customers run where the product is not installed yet.
 outside() { # USER FUNCTION ARGUMENT...
     local user=$1
     shift
@@ -42,7 +44,7 @@ start_inside() { # ACCOUNT/SERVICE USER COMMAND...
     exec setpriv --reuid "$user" --regid "$user" --init-groups -- "$@"
 }
 
-hears() { # PORT WORDS PATTERN: does what listens there answer so?
+replies() { # PORT REQUEST PATTERN: whether what listens there answers with such a line
     local line=
     (
         exec 9<>"/dev/tcp/127.0.0.1/$1" || exit 1
@@ -53,9 +55,9 @@ hears() { # PORT WORDS PATTERN: does what listens there answer so?
     ) 2>/dev/null
 }
 
-http() { hears "$1" 'GET / HTTP/1.0\r\n\r\n' 'HTTP/* 200*'; } # PORT
+http() { replies "$1" 'GET / HTTP/1.0\r\n\r\n' 'HTTP/* 200*'; } # PORT
 
-answers() { http "$1" || hears "$1" 'PING\r\n' '+PONG*'; } # PORT
+answers() { http "$1" || replies "$1" 'PING\r\n' '+PONG*'; } # PORT
 
 eventually() { # SECONDS COMMAND...
     local end=$((SECONDS + $1))
@@ -66,7 +68,7 @@ eventually() { # SECONDS COMMAND...
     done
 }
 
-# For what takes milliseconds: looks without a fork, and leaves the processor to others in between.
+# For what takes milliseconds: checks without a fork, and leaves the processor to others in between.
 at_once() { # SECONDS COMMAND...
     local end=$((SECONDS + $1)) silence
     shift
@@ -80,7 +82,7 @@ at_once() { # SECONDS COMMAND...
 
 detached() { setsid "$@" </dev/null >/dev/null 2>&1 & }
 
-# The programs of customers. Each starts as its user, says what it is, and stays.
+# The programs of customers. Each starts as its user, prints what it is, and stays.
 serve_python() { # PORT
     cat >~/server.py <<'END'
 import socket, sys
@@ -116,7 +118,7 @@ http {
     server { listen 127.0.0.1:$1; root $HOME/site; }
 }
 END
-    # The master is root's no more than its workers are: this is the customer's own nginx.
+    # Master and workers are the customer's own.
     nginx -e ~/nginx.log -c ~/nginx.conf
     tell program nginx
 }

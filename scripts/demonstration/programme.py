@@ -2,7 +2,7 @@
 
 from testbed.errors import VmError
 
-from demonstration.acts import Act, customers, limits, logins, reboot, resident, services, setting, views, wheel
+from demonstration.acts import Act, customers, limits, logins, passes, reboot, resident, services, setting, views
 from demonstration.facts import DemonstrationError, Fact
 from demonstration.ground import Ground
 from demonstration.show import Show
@@ -13,10 +13,10 @@ ACTS = (
     Act("A memory hog", limits.memory),
     Act("An endless loop", limits.cpu),
     Act("A fork bomb", limits.processes),
-    Act("A limit is changed in the YAML", wheel.edit),
-    Act("Somebody changes the kernel by hand", wheel.repair),
-    Act("A typo", wheel.typo),
-    Act("Two runs at once", wheel.two_runs),
+    Act("A limit is changed in the YAML", passes.edit),
+    Act("Somebody changes the kernel by hand", passes.repair),
+    Act("A typo", passes.typo),
+    Act("Two runs at once", passes.two_runs),
     Act("A login", logins.login, alone_on_the_machine=True),
     Act("The daemon", resident.daemon, alone_on_the_machine=True),
     Act("A view of one's own", views.view, alone_on_the_machine=True),
@@ -38,13 +38,13 @@ def play(ground: Ground, show: Show, *, alone: bool) -> None:
 
 
 def _played(act: Act, ground: Ground, show: Show) -> bool:
-    """Whether it came to its end, well or not: an act that could not be measured leaves one failed fact."""
+    """Whether all of the act was measured, whatever came of it; otherwise it leaves one failed fact."""
     try:
-        for told in act.play(ground):
-            if isinstance(told, Fact):
-                show.fact(told)
+        for shown in act.play(ground):
+            if isinstance(shown, Fact):
+                show.fact(shown)
             else:
-                show.line(told)
+                show.line(shown)
     except DemonstrationError as error:
         show.fact(Fact("not measured", False, str(error), output=error.output))
         return False

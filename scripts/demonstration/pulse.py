@@ -1,4 +1,4 @@
-"""A sign of life while a long stage runs: an image builds for minutes without a word."""
+"""Repeats a line while a long stage runs: building an image takes minutes and prints nothing."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ EVERY = 20.0
 
 
 class Pulse:
-    """Passes progress on, and repeats the stage that is under way with its seconds."""
+    """Passes progress lines to `tell`, and repeats the running stage with its seconds every `every` seconds."""
 
     def __init__(self, tell: Callable[[str], None], *, every: float = EVERY) -> None:
         self._tell = tell

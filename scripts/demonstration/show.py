@@ -1,4 +1,4 @@
-"""The only part that prints: headings, facts, pictures; or JSON at the end."""
+"""The only part that prints: headings, facts and pictures, or JSON at the end."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Show:
         self.say(f"        {self._in(DIM, line)}")
 
     def progress(self, line: str) -> None:
-        """On standard error: it is no fact."""
+        """On standard error, apart from the facts."""
         print(f"        {line}", file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
@@ -46,8 +46,8 @@ class Show:
 
     def end(self, how_to_go_on: str, *, seconds: float) -> None:
         if self.as_json:
-            told = [{"act": title, **asdict(fact)} for title, facts in self.acts for fact in facts]
-            print(json.dumps({"ok": self.all_ok, "seconds": round(seconds, 1), "facts": told}, indent=2))
+            listed = [{"act": title, **asdict(fact)} for title, facts in self.acts for fact in facts]
+            print(json.dumps({"ok": self.all_ok, "seconds": round(seconds, 1), "facts": listed}, indent=2))
         self.say(f"\n{self._in(GREEN if self.all_ok else RED, summary(self.facts))}, {seconds / 60:.1f} minutes")
         self.say(how_to_go_on)
 
@@ -56,13 +56,13 @@ class Show:
 
 
 def lines(fact: Fact) -> list[str]:
-    """The verdict in eight columns; a failure tells what was expected and what was heard last."""
+    """The verdict in eight columns; for a failure also what was expected, and the last lines of output."""
     shown = [f"{'ok' if fact.ok else 'failed':<8}{fact.name}: {fact.said}"]
     if fact.ok:
         return shown
     if fact.expected:
         shown.append(f"{'':<8}  expected: {fact.expected}")
     if fact.output.strip():
-        shown.append(f"{'':<8}  the last that was heard:")
+        shown.append(f"{'':<8}  the last lines of output:")
         shown += [f"{'':<8}    {line}" for line in last_lines(fact.output)]
     return shown

@@ -43,13 +43,13 @@ class Throwaway(Ground):
         begin = time.monotonic()
         self.guest.install_product()
         took = time.monotonic() - begin
-        told = self.measure(
+        values = self.measure(
             'tell release "$(. /etc/os-release && echo "$PRETTY_NAME")"\n'
             'tell kernel "$(uname -r)"; tell systemd "$(systemctl --version | cut -d" " -f2 | head -n 1)"'
         )
         return (
-            f"scripts/install ended well after {took:.0f} s on {told.text('release')},"
-            f" kernel {told.text('kernel')}, systemd {told.text('systemd')}"
+            f"scripts/install ended well after {took:.0f} s on {values.text('release')},"
+            f" kernel {values.text('kernel')}, systemd {values.text('systemd')}"
         )
 
     def hold_schedule(self) -> None:
@@ -93,7 +93,7 @@ def _check_room(release: str) -> None:
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """Two demonstrations in one guest would see each other's customers."""
+    """One demonstration at a time in a guest: two would see each other's customers."""
     guests = host.cache() / "guests"
     guests.mkdir(parents=True, exist_ok=True)
     with (guests / f".try-{name}.lock").open("w") as lock:
@@ -101,19 +101,19 @@ def _alone(name: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DemonstrationError(
-                f"another scripts/try is at work in guest {name}: wait, or --name another"
+                f"another scripts/try runs in guest {name}: wait for it, or choose another --name"
             ) from None
         yield
 
 
 def _start(name: str, release: str, progress: Progress) -> Guest:
-    """An emulated kernel sometimes trips over its own patched code while it boots: one more try."""
+    """Boots the guest, a second time where its kernel panicked: an emulated one sometimes does so."""
     try:
         return Guest.start(name, release=release, bare=True, progress=progress)
     except VmError as error:
         if "panicked" not in str(error):
             raise
-    progress.say("the guest's kernel panicked while it booted, as emulation sometimes makes it: once more")
+    progress.say("the guest's kernel panicked while booting, as emulated ones sometimes do: booting again")
     _forget_an_earlier_one(name, progress)
     return Guest.start(name, release=release, bare=True, progress=progress)
 
@@ -124,7 +124,7 @@ def _forget_an_earlier_one(name: str, progress: Progress) -> None:
 
 
 def needs(release: str) -> str:
-    """What a run costs, said before anything is done."""
+    """What a run needs and how long it takes, for the reader to know before it begins."""
     kvm = os.access("/dev/kvm", os.R_OK | os.W_OK)
     is_built = image.find(release).directory.exists()
     root = "no root, as the image is built" if is_built else "root or sudo, to build the image"

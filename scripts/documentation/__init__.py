@@ -1,1 +1,1 @@
-"""The pages below docs/ that are generated from the program."""
+"""The pages in docs/ that are generated from the program."""

@@ -8,7 +8,7 @@ install_cron() {
     [[ $by != cron ]] || state=on
     turned "$state" "$source_tree/config/cron.d/paas-isolate" >"$wanted"
     settle "$wanted" "$cron_file"
-    # One that was edited keeps its words; whether it runs is still what was chosen.
+    # An edited file keeps its text; the choice only turns its line on or off.
     if ! turned "$state" "$destdir$cron_file" | cmp -s - "$destdir$cron_file"; then
         turned "$state" "$destdir$cron_file" >"$wanted"
         write "$wanted" "$cron_file" 644

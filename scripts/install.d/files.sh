@@ -1,13 +1,13 @@
 # shellcheck shell=bash disable=SC2154  # what is not set here is set in scripts/install or a neighbour
-# Files, and the two lists about them. Paths are told as the machine will see them; $destdir goes in front only where
-# a file is touched.
+# Files, and the two lists about them. Paths are those on the installed machine; $destdir is put in front only where a
+# file is read or written.
 #
-# The manifest: `KIND PATH` a line, in the order of making, each noted before the thing itself is made, so that
-# --remove also undoes an installation that broke off.
+# The manifest: `KIND PATH` a line, in the order in which they are made. Each is noted before it is made, so that
+# --remove also undoes an installation that did not complete.
 #   file, link, dir   ours             conf   a file that the administrator may edit
-#   tree              a directory, whatever it holds by now
-#   complete /        an installation came to its end
-# The defaults: `SHA256  PATH` of every version of a conf that was ever put down. A conf with another checksum was edited.
+#   tree              a directory with all its content
+#   complete /        an installation has completed
+# The defaults: `SHA256  PATH` of every version of a conf that was ever installed. A conf with another checksum was edited.
 manifest=/opt/paas-isolate/manifest
 defaults=/var/lib/paas-isolate/installed
 
@@ -27,7 +27,7 @@ changed() {
     say "$@"
 }
 
-# Debian packages that this needs, where it may fetch any; a removal leaves them there.
+# Installs Debian packages that this needs, where it may download any; a removal leaves them there.
 need_packages() { # WHAT-IS-WRONG PACKAGE...
     local wrong=$1 packages=("${@:2}")
     [[ ! $wheels && ! $destdir ]] || fail "$wrong: apt-get install ${packages[*]}"
@@ -59,7 +59,7 @@ note() { # KIND PATH
     fi
 }
 
-# The directory PATH. Only what was not there before is ours to remove; what lies in ours is ours.
+# Makes the directory PATH where it is missing: only then does --remove remove it.
 room() { # PATH [MODE]
     [[ $1 && ! -d $destdir$1 ]] || return 0
     room "${1%/*}"
@@ -67,7 +67,7 @@ room() { # PATH [MODE]
     mkdir -m "${2:-755}" -- "$destdir$1"
 }
 
-# A directory that others than root and its group could look into; an earlier version made it so.
+# Closes a directory to all but root and its group; an earlier version left it open.
 close_to_others() { # PATH
     (($(stat -c 0%a -- "$destdir$1") & 7)) || return 0
     chmod o-rwx -- "$destdir$1"
@@ -111,7 +111,7 @@ remember_default() { # FILE PATH
 
 had_default() { grep -qsF "  $1" "$destdir$defaults"; } # PATH
 
-# A default that belongs to the administrator once it was edited.
+# Installs a default configuration file, which is the administrator's once it was edited.
 settle() { # SOURCE PATH
     room "${2%/*}"
     if has "$1" "$2" 644; then
@@ -139,7 +139,7 @@ keep_edited() { # SOURCE PATH
     put "$1" "$2.new"
 }
 
-# Takes away what an earlier version had put down and this one does not have any more.
+# Removes what an earlier version installed and this one no longer has.
 drop_what_this_version_lacks() {
     local entry path keep=()
     for entry in "${order[@]}"; do

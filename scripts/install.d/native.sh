@@ -1,12 +1,12 @@
 # shellcheck shell=bash disable=SC2154  # what is not set here is set in scripts/install or a neighbour
-# The PAM module and the launchers, from C. A file that is replaced is renamed over: a login or a unit that is just
-# starting has the old one or the new one, whole.
+# The PAM module and the launchers, in C. A new file is renamed over the old one: a login or a unit that is starting has
+# either of them, complete.
 module=pam_paas_isolate.so
 launcher=/usr/local/sbin/paas-enter
 keeper=/usr/local/sbin/paas-run
 built_note=/opt/paas-isolate/built
 
-# The module is put down as `make` left it: strip(1) would break the seal that keeps a truncated one from loading.
+# The module is installed as `make` made it: strip(1) would break the seal that keeps a truncated module from loading.
 install_native() {
     local where
     where=$(module_directory) || exit 1
@@ -49,7 +49,7 @@ module_directory() {
     fail 'pam_unix.so is nowhere: on this machine logins do not pass PAM'
 }
 
-# What the sources are, and what was made of them: whoever damages one has it mended by the next run.
+# Checksums of the sources and of the compiled files: a damaged file is compiled again by the next run.
 what_is_built() { # WHERE
     (cd "$source_tree/pam" && sha256sum Makefile ./*.sh ./*/*.[ch] ./*/*.map) | sum /dev/stdin
     (cd "$destdir/" && sha256sum ".$1/$module" ".$launcher" ".$keeper" && stat -c %a ".$1/$module" ".$launcher" ".$keeper") 2>/dev/null || true
@@ -67,7 +67,7 @@ need_compiler() {
     need_packages "the PAM module cannot be compiled${destdir:+ (or give --built DIR)}" gcc make libc6-dev libpam0g-dev
 }
 
-# Without debugging information, which knows of the scratch directory: the same sources make the same files.
+# Without debugging information, which names the scratch directory, the same sources make the same files.
 build_native() {
     mkdir -- "$scratch/pam"
     cp -R -- "$source_tree"/pam/{Makefile,seal.sh,common,launchers,module} "$scratch/pam/"

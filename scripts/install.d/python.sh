@@ -23,7 +23,7 @@ from_where() {
     if [[ $wheels ]]; then printf '%s\n' --no-index --find-links "$wheels"; fi
 }
 
-# An environment whose Python went away with an upgrade of the distribution is made anew.
+# After an upgrade of the distribution has removed its Python, the environment is made anew.
 prepare_venv() {
     if [[ -x $destdir$venv/bin/python ]] && in_venv -c 'import pip' 2>/dev/null; then return 0; fi
     need_venv_module
@@ -60,7 +60,7 @@ is_installed() { # WHEEL
         [[ -x $destdir$venv/bin/paas-isolate ]]
 }
 
-# pip needs half a minute where Python is emulated, most of it for dependencies that are there already.
+# In an emulated machine pip takes half a minute, most of it for dependencies that are installed already.
 upgrade_package() { # WHEEL
     local where missing
     missing_dependencies "$1" >"$scratch/missing"
@@ -78,7 +78,7 @@ upgrade_package() { # WHEEL
     sum "$1" >"$destdir$venv/paas-isolate.sha256"
 }
 
-# What the wheel asks for and the environment lacks, one requirement a line. pip's own reading of them.
+# Requirements of the wheel that the environment lacks, one a line, as pip reads them.
 missing_dependencies() { # WHEEL
     in_venv - "$1" <<'END'
 import sys, zipfile
@@ -102,7 +102,7 @@ for wanted in map(Requirement, said):
 END
 }
 
-# The environment is made in one place and lives in another: it must not know of the first.
+# The environment is made below the destdir and used without it: its files must not name the destdir.
 forget_destdir() {
     find "$destdir$venv" -name __pycache__ -prune -exec rm -rf -- {} +
     grep -rlIZF --include='*' -e "$destdir" "$destdir$venv/bin" "$destdir$venv/pyvenv.cfg" |

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # what is not set here is set in scripts/install or a neighbour
-# Everything back, by the manifest. No process of a customer is ended: it is let out of the tree and goes on.
+# Removes everything that the manifest lists. Processes of customers are moved out of the tree and go on.
 stacks=/etc/pam.d
 
 remove_all() {
@@ -19,14 +19,13 @@ remove_all() {
     ((changes)) || say 'nothing to remove'
 }
 
-# First of all: the module takes missing doors for lost ones and lets no customer in, and a line whose module is gone
-# refuses them too.
+# First of all: without doors the module refuses every customer, and so does a line whose module is missing.
 leave_stacks() {
-    local said
+    local output
     passes_module || return 0
     [[ ! $destdir ]] || fail "logins there still pass pam_paas_isolate: take it out of $destdir$stacks first"
-    said=$("$venv/bin/paas-isolate" pam remove 2>&1) ||
-        fail "logins still pass pam_paas_isolate, and paas-isolate pam remove says: $said"
+    output=$("$venv/bin/paas-isolate" pam remove 2>&1) ||
+        fail "logins still pass pam_paas_isolate, and paas-isolate pam remove says: $output"
     ! passes_module || fail "a line in $stacks still names pam_paas_isolate: take it out by hand"
     changed "takes pam_paas_isolate out of $stacks"
 }
@@ -46,7 +45,7 @@ stop_units() {
     systemctl stop "$timer" "$daemon" paas-isolate.service paas-isolate-{network,boot,shutdown}.service 2>/dev/null || true
 }
 
-# The cron file goes first, and a run that is under way comes to its end: nobody is brought back in.
+# The cron file is removed first, and a run that has begun may end, so that no process is moved in again.
 empty_trees() {
     local tree run_lock
     keep_or_drop "$cron_file"
@@ -62,7 +61,7 @@ empty_trees() {
     done
 }
 
-# No run puts it back: empty_trees holds the lock, and the timer is stopped.
+# No run makes it again: empty_trees holds the lock, and the timer is stopped.
 clear_network() {
     local found
     [[ -x $venv/bin/python ]] || return 0
@@ -70,9 +69,9 @@ clear_network() {
         in_venv - 2>/dev/null <<'END'
 from paas_isolate.changes.ruleset import TABLE
 from paas_isolate.errors import HostError
-from paas_isolate.linux import nft
 from paas_isolate.linux.bpf.gate.gate import PINS
 from paas_isolate.linux.bpf.gate.pins import Pins
+from paas_isolate.linux.network import nft
 from paas_isolate.linux.network.hosts import HostsFile
 from paas_isolate.linux.network.links import Links
 
@@ -81,7 +80,7 @@ try:
     HostsFile().set(())
 except HostError:
     pass
-there = Links().look()
+there = Links().observe()
 Links().remove(there)
 try:
     nft.run(f"delete table {TABLE}")
@@ -97,7 +96,7 @@ END
     ! grep -qs '^# BEGIN paas-isolate' /etc/hosts || say 'take the lines of paas-isolate out of /etc/hosts by hand'
 }
 
-# Who is in one stays in it.
+# Processes in a view stay in it.
 clear_views() {
     rm -f /run/tmpfiles.d/paas-isolate-private.conf
     if mountpoint --quiet /run/paas-isolate/views; then
@@ -106,16 +105,16 @@ clear_views() {
     fi
 }
 
-# What lies on a file system that is not mounted keeps its limits, and stays written down.
+# A file system that is not mounted keeps its limits, and they stay recorded.
 clear_quotas() {
     local file=/var/lib/paas-isolate/quotas.json found
     [[ -f $file && -x $venv/bin/python ]] || return 0
     found=$(
         in_venv - <<'END'
-from paas_isolate.linux.quota.store import QuotaHands
-from paas_isolate.source.applied_quotas import Given
+from paas_isolate.linux.quota.store import QuotaStore
+from paas_isolate.source.applied_quotas import AppliedQuotas
 
-given, left = QuotaHands(Given("/var/lib/paas-isolate")).lift_all()
+given, left = QuotaStore(AppliedQuotas("/var/lib/paas-isolate")).lift_all()
 print(given, *(f"uid {row.uid} on {row.system}" for row in left), sep="\n")
 END
     ) || return 0
@@ -133,7 +132,7 @@ with open("/etc/paas-isolate/config.yaml") as config:
 END
 }
 
-# Into the root of the hierarchy: any cgroup v2 system takes processes there, and nothing limits them.
+# Moves processes to the root of the hierarchy, which takes processes on every cgroup v2 system and has no limits.
 let_out() { # TREE
     local round top=$1 moved=0 found
     while [[ -f ${top%/*}/cgroup.procs ]]; do top=${top%/*}; done
@@ -146,7 +145,7 @@ let_out() { # TREE
     ((!found)) || fail "processes are left below $1 after $round rounds: cat $1/users/*/*/cgroup.procs"
 }
 
-# One that was just forked is there in the next round.
+# A process that is forked meanwhile is moved in the next round.
 let_out_once() { # TREE TOP
     local procs pid pids
     while IFS= read -r procs; do
@@ -173,7 +172,7 @@ stop_tree() {
     rmdir -- "$permit" 2>/dev/null || true
 }
 
-# What the reconciler had set by `systemctl set-property`, too.
+# Also what reconcile has set with `systemctl set-property`.
 forget_units() {
     local control
     for control in {/etc,/run}/systemd/system.control; do
@@ -205,7 +204,7 @@ drop() {
     rm -rf -- "$destdir$1"
 }
 
-# The configuration stays; an edited file from elsewhere in /etc is worth keeping, but must not act any more.
+# Configuration stays where it is. Other edited files in /etc are moved away, so that they have no effect.
 keep_or_drop() { # PATH
     [[ -f $destdir$1 && $1 != /etc/paas-isolate/* ]] || return 0
     if [[ $purge == yes ]] || is_default "$destdir$1" "$1"; then

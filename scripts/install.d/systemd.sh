@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # what is not set here is set in scripts/install or a neighbour
-# Units: put down, enabled once, started; stopped before they go.
+# Units: installed, enabled once and started; stopped before they are removed.
 units=/etc/systemd/system
 always=(paas-tree.service paas-isolate-network.service paas-isolate-boot.service paas-isolate-shutdown.service)
 timer=paas-isolate.timer
@@ -7,7 +7,7 @@ daemon=paas-isolate-daemon.service
 timer_was_paused=no
 daemon_was_paused=no
 
-# What an earlier, complete installation had active is the administrator's choice by now; asked before files change.
+# What is active after an earlier, complete installation is the administrator's choice. Read before any file changes.
 choose() {
     [[ ! $by ]] || return 0
     by=$(found_choice)
@@ -38,7 +38,7 @@ install_units() {
     settle "$source_tree/systemd/paas-isolate.tmpfiles.conf" /etc/tmpfiles.d/paas-isolate.conf
 }
 
-# The version that runs, or that lies in the image that is made.
+# Whether systemd is older than 254, on this machine or in the image below $destdir.
 before_254() {
     local version
     if [[ $destdir ]]; then
@@ -79,7 +79,7 @@ without_systemd() {
     say 'and let every boot make /run/paas-isolate and run "paas-isolate reconcile", before logins'
 }
 
-# A unit is enabled when it first comes; who disabled it later meant it.
+# A unit is enabled at its first installation only: it may have been disabled on purpose since.
 enable_new() {
     local unit
     for unit in "${always[@]}"; do
@@ -111,7 +111,7 @@ start_if_enabled() { # UNIT
     systemctl start "$1" || fail "$1 does not start: systemctl status $1"
 }
 
-# No run of the timer or the daemon shall meet half an upgrade.
+# No run of the timer or the daemon may meet an incomplete upgrade.
 pause_timer() {
     if ! runs_systemd; then return 0; fi
     if systemctl --quiet is-active "$daemon"; then

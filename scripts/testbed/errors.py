@@ -1,10 +1,10 @@
-"""What may go wrong with the test machine, said to whoever asked for it."""
+"""Errors of the test machine, with what to do."""
 
 from pathlib import Path
 
 
 class VmError(Exception):
-    """The machine itself failed; what runs in it has a `Result`, not an exception."""
+    """The machine itself failed. A command that fails in it is a `Result`, and no exception."""
 
     def __init__(self, message: str, *, hint: str = "", log: Path | None = None) -> None:
         parts = [message]
@@ -16,7 +16,7 @@ class VmError(Exception):
 
 
 class CommandError(VmError):
-    """A command in the guest that was asked to succeed (`check=True`) did not."""
+    """A command in the guest failed that was run with `check=True`."""
 
 
 def last_lines(log: Path, *, count: int = 15) -> str:

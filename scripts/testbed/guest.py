@@ -49,20 +49,20 @@ class Guest:
     def start(
         cls, name: str = "", *, release: str = "trixie", bare: bool = False, progress: Progress | None = None
     ) -> "Guest":
-        """The guest of that name with this tree's product: booted if it is down, refreshed if it runs."""
+        """The guest of that name, booted if it does not run, with this tree's product (unless `bare`)."""
         progress = progress or Progress()
         place = Place(checked(name or default_name(release)))
         with place.locked():
             known = state.load(place)
             guest = cls._boot(place, release, progress) if known is None else cls(place, known, progress)
             if known is not None:
-                # Whoever started it may have been interrupted.
+                # It may still boot: the process that started it may have been interrupted.
                 guest._wait_until_up()
             if guest.state.release != release:
                 hint = "stop it first, or take another --name"
                 raise VmError(f"guest {place.name} runs {guest.state.release}, not {release}", hint=hint)
             if guest.state.key != image.find(release).key:
-                progress.say("this guest's image is of another recipe than this tree's: stop it, and start it again")
+                progress.say("this guest was made by another recipe than this tree's: stop it, and start it again")
             if not bare:
                 guest.install_product()
         return guest
@@ -99,12 +99,12 @@ class Guest:
     ) -> Result:
         """Runs a command, or a bash script, as a login of `user`.
 
-        Root's runs share a connection unless `fresh`; another user's are a login each. `check`: anything but
-        exit status 0 is a CommandError.
+        Root's runs share a connection unless `fresh`; another user's are a login each. `timeout` is in seconds.
+        `check`: raises CommandError for any exit status but 0.
         """
         remote, text = ssh.command(argv, script, timeout)
         line = self.way.ready(remote, user=user, fresh=fresh)
-        # The guest keeps the time; this is for one that does not answer any more.
+        # timeout(1) in the guest comes first; this is for a guest that does not answer any more.
         patience = timeout + 60 if timeout is not None else None
         try:
             done = subprocess.run(line, input=text or stdin, capture_output=True, timeout=patience)
@@ -112,12 +112,12 @@ class Guest:
             return Result(TIMED_OUT, late.stdout or b"", late.stderr or b"")
         result = Result(done.returncode, done.stdout, done.stderr)
         if check and result.code != 0:
-            heard = f"{result.out}{result.err}".rstrip()
-            raise CommandError(f"in the guest, exit status {result.code}: {remote}\n{heard}")
+            output = f"{result.out}{result.err}".rstrip()
+            raise CommandError(f"in the guest, exit status {result.code}: {remote}\n{output}")
         return result
 
     def push(self, source: Path, destination: str) -> None:
-        """A file or directory, with its modes, to that very path; it belongs to root there."""
+        """Copies a file or directory, with its modes, to that path in the guest, where it belongs to root."""
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
             archive.add(source, Path(destination).name, filter=product.owned_by_root)
@@ -129,10 +129,10 @@ class Guest:
         destination.write_bytes(self.run(["cat", "--", source], check=True).stdout)
 
     def reboot(self, *, hard: bool = False) -> None:
-        """`hard` is a power cut: nothing is synced, what the guest had not written is lost.
+        """`hard` is a power cut: nothing is synced, and what the guest has not written is lost.
 
-        Either way a new qemu comes up on the same disks. One that had emulated for long was seen to take 250 s
-        of processor time for its next boot, with soft lockups in the guest; a new one takes 70.
+        Either way a new qemu starts on the same disks: one that has emulated for long takes 250 s of processor time
+        for the next boot, with soft lockups in the guest; a new one takes 70 s.
         """
         with self.place.locked(), self.progress.stage("power cut" if hard else "reboot"):
             if hard:
@@ -146,16 +146,16 @@ class Guest:
             self._wait_until_up()
 
     def _wait_until_up(self) -> None:
-        """Until sshd lets us in and systemd has started what it wants to start.
+        """Until sshd accepts a login and systemd has started everything.
 
-        An emulated machine is switched off and on again when its boot is lost: of some twenty, one ends in a kernel
-        that trips over code which it is just patching for the other processor.
+        An emulated machine is switched off and on again when its boot is lost: in one boot of about twenty the kernel
+        panics in code that it is patching for the other processor.
         """
         for _ in range(BOOT_TRIES - 1 if self.state.accel == "tcg" else 0):
             try:
                 self._wait_once()
             except power.LostBoot as lost:
-                self.progress.say(f"{lost}\noff and on again")
+                self.progress.say(f"{lost}\nswitching it off and on again")
                 power.cut(self.place, self.state)
                 self.state = power.switch_on_again(self.place, self.state)
             else:
@@ -171,10 +171,10 @@ class Guest:
 
         if not until(is_up, BOOT_PATIENCE):
             raise VmError("the guest did not come up", log=self.place.console, hint="scripts/vm stop; start again")
-        told = self.run(["systemctl", "is-system-running", "--wait"], timeout=BOOT_PATIENCE).out.strip()
-        if told != "running":
+        state = self.run(["systemctl", "is-system-running", "--wait"], timeout=BOOT_PATIENCE).out.strip()
+        if state != "running":
             failed = self.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"]).out.strip()
-            self.progress.say(f"systemd says {told or 'nothing'}: {failed}")
+            self.progress.say(f"systemd says {state or 'nothing'}: {failed}")
 
     def stop(self) -> None:
         with self.place.locked(), self.progress.stage("stop"):
@@ -185,7 +185,7 @@ class Guest:
             power.forget(self.place)
 
     def throw_away(self) -> None:
-        """Stops it without a shutdown: nobody will ask for what was on its disks."""
+        """Stops it without a shutdown: its disks are not needed any more."""
         with self.place.locked(), self.progress.stage("stop"):
             self.way.disconnect()
             if self.state.is_alive(self.place):
@@ -202,10 +202,7 @@ class Guest:
         installed = tree.installed()
         if installed.digest() == self.state.product:
             return
-        if not tree.is_installable:
-            self.progress.say("no scripts/install or no pyproject.toml in this tree: nothing installed")
-            return
-        # Should it fail half-way, it is tried again.
+        # Where the installation fails, the next start tries it again.
         self._remember(replace(self.state, product=""))
         with tempfile.TemporaryDirectory() as place:
             with self.progress.stage("wheel of the working tree"):

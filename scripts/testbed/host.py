@@ -1,4 +1,4 @@
-"""What the test machine needs of the machine around it: root, a few programs, a place to keep things."""
+"""What the test machine needs of this one: root, a few programs, and directories."""
 
 import importlib.util
 import os
@@ -34,17 +34,17 @@ def cache() -> Path:
 
 
 def sockets() -> Path:
-    """Beside the cache, not in it: the path of a Unix socket ends at 107 bytes."""
+    """The directory for sockets. Not in the cache: the path of a Unix socket has 107 bytes at most (unix(7))."""
     directory = Path(tempfile.gettempdir()) / f"paas-isolate-vm-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
-    seen = directory.lstat()
-    if seen.st_uid != os.getuid() or seen.st_mode & 0o077:
-        raise VmError(f"{directory} belongs to somebody else or is open to others", hint="remove it")
+    status = directory.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise VmError(f"{directory} belongs to another user or is open to others", hint="remove it")
     return directory
 
 
 def program(name: str) -> str:
-    """mke2fs and mmdebstrap's helpers lie where an ordinary user's PATH does not lead."""
+    """A program's path; mke2fs and mmdebstrap's helpers are in sbin, which an ordinary user's PATH lacks."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SBIN}") or name
 
 
@@ -53,7 +53,7 @@ def as_root(argv: Sequence[str]) -> list[str]:
 
 
 def require_root() -> None:
-    """Asked before anything is begun that only root could clean up."""
+    """VmError without root and sudo. Asked first, before anything is begun that only root could clean up."""
     if os.geteuid() == 0:
         return
     if shutil.which("sudo") is None:
@@ -63,13 +63,13 @@ def require_root() -> None:
 
 
 def require_programs(progress: Progress) -> None:
-    """Installs what is missing, so that a fresh checkout needs no list of things to do first."""
+    """Installs the Debian packages that are missing. VmError where that is not possible."""
     if platform.machine() != "x86_64":
         raise VmError(f"the test machine is amd64, this one is {platform.machine()}")
     missing = {package for name, package in PROGRAMS.items() if not Path(program(name)).is_absolute()}
     if not KEYRING.exists():
         missing.add("debian-archive-keyring")
-    # Debian's Python comes without it, and the guest's wheels are downloaded and built with it.
+    # Debian's Python has none, and it downloads and builds the guest's wheels.
     if importlib.util.find_spec("pip") is None:
         missing.add("python3-pip")
     if not missing:
@@ -82,17 +82,20 @@ def require_programs(progress: Progress) -> None:
     require_root()
     apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes"]
     with progress.stage(f"apt-get install {' '.join(names)}"):
-        # A stale list is a reason to fail later, with apt's own words; an unreachable one of several is not.
+        # One unreachable source of several is no failure; stale lists fail below, with apt's own message.
         logged(as_root([*apt, "update"]), log=log, check=False)
         logged(as_root([*apt, "install", "--no-install-recommends", *names]), log=log)
 
 
 def logged(argv: Sequence[str], *, log: Path, check: bool = True, hint: str = "") -> None:
-    """Runs a command that takes long, its words in `log`, and lets it clean up when we are interrupted."""
-    with log.open("ab") as words:
-        words.write(f"$ {' '.join(argv)}\n".encode())
-        words.flush()
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+    """Runs a command with its output appended to `log`, and ends it when this process is interrupted.
+
+    VmError, with `hint`, where its exit status is not 0 (unless `check` is False).
+    """
+    with log.open("ab") as output:
+        output.write(f"$ {' '.join(argv)}\n".encode())
+        output.flush()
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             code = child.wait()
         except BaseException:
@@ -103,10 +106,10 @@ def logged(argv: Sequence[str], *, log: Path, check: bool = True, hint: str = ""
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """The whole family: sudo and unshare pass on no signal, and apt is given time to end in good order."""
-    for word, patience in (("TERM", 15), ("KILL", 15)):
+    """Ends a command and its descendants: sudo and unshare pass on no signal. apt gets time to end properly."""
+    for signal, patience in (("TERM", 15), ("KILL", 15)):
         family = [str(pid) for pid in _family(child.pid)]
-        subprocess.run(as_root(["kill", f"-{word}", *family]), stdin=subprocess.DEVNULL, capture_output=True)
+        subprocess.run(as_root(["kill", f"-{signal}", *family]), stdin=subprocess.DEVNULL, capture_output=True)
         with suppress(subprocess.TimeoutExpired):
             child.wait(timeout=patience)
             return
@@ -123,7 +126,7 @@ def _family(pid: int) -> list[int]:
 
 @contextmanager
 def scratch(directory: Path, prefix: str) -> Iterator[Path]:
-    """A directory that is gone afterwards, even if root's files lie in it."""
+    """A directory that is removed afterwards, even with root's files in it."""
     directory.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=prefix, dir=directory))
     try:
@@ -133,6 +136,6 @@ def scratch(directory: Path, prefix: str) -> Iterator[Path]:
 
 
 def remove_tree(place: Path) -> None:
-    # One file system: should a mount have been left inside, what is behind it stays.
+    # On one file system only: should a mount be left inside, its files stay.
     argv = ["rm", "-rf", "--one-file-system", str(place)]
     subprocess.run(as_root(argv), stdin=subprocess.DEVNULL, check=False)

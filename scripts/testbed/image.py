@@ -18,8 +18,8 @@ from testbed.recipe import HERE, Recipe, recipe, wheel_platforms
 
 DISK_SIZE = "6G"
 
-# mmdebstrap mounts /proc, /sys and /dev into the tree, in sight of the whole machine, and leaves them there when it
-# is killed. In namespaces of its own they are gone with its last process, and that one goes with its first.
+# mmdebstrap mounts /proc, /sys and /dev into the tree, visible to the whole machine, and leaves them there when it is
+# killed. In namespaces of its own they go with its last process, and all its processes end with the first.
 ASIDE = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
@@ -50,9 +50,9 @@ class Image:
         return self.directory / "wheels"
 
 
-def find(release: str, *, source: Path = host.SOURCE) -> Image:
-    """Where the image of this tree's recipe lies, or would lie."""
-    key = recipe(release, source).key()
+def find(release: str) -> Image:
+    """The image of this tree's recipe, whether it has been built or not."""
+    key = recipe(release, host.SOURCE).key()
     return Image(images() / f"{release}-{key}", release, key)
 
 
@@ -60,15 +60,16 @@ def images() -> Path:
     return host.cache() / "images"
 
 
-def ensure(release: str, *, progress: Progress, force: bool = False, source: Path = host.SOURCE) -> Image:
-    image = find(release, source=source)
+def ensure(release: str, *, progress: Progress, force: bool = False) -> Image:
+    """The image of this tree's recipe, built where it is missing, or anew with `force`. VmError where it fails."""
+    image = find(release)
     if image.directory.exists() and not force:
         return image
     host.require_root()
     host.require_programs(progress)
     with _only_builder(progress):
         if force or not image.directory.exists():
-            _build(image, recipe(release, source), progress)
+            _build(image, recipe(release, host.SOURCE), progress)
             _prune(image, progress)
     return image
 
@@ -82,7 +83,7 @@ def _only_builder(progress: Progress) -> Iterator[None]:
         except BlockingIOError:
             with progress.stage("waiting for another build"):
                 fcntl.flock(lock, fcntl.LOCK_EX)
-        # Whoever made these was killed: nobody else holds the lock.
+        # The builders of these were killed: only this process holds the lock.
         for leftover in images().glob(".building-*"):
             host.remove_tree(leftover)
         yield
@@ -109,8 +110,8 @@ def _build(image: Image, wanted: Recipe, progress: Progress) -> None:
 
 
 def _download_wheels(wheels: Path, wanted: Recipe, log: Path) -> None:
-    # pip judges environment markers by the Python that runs it, here the outer one. For what the product
-    # needs both agree; a dependency `; python_version < "3.13"` would want a list made in the guest.
+    # pip evaluates environment markers for the Python that runs it, not for the guest's. For what the product needs
+    # now both agree; a dependency with `; python_version < "3.13"` would need a list made in the guest.
     for listed, names in (("product.txt", wanted.product), ("tests.txt", wanted.tests)):
         (wheels / listed).write_text("".join(f"{line}\n" for line in names))
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
@@ -130,7 +131,7 @@ def _download_wheels(wheels: Path, wanted: Recipe, log: Path) -> None:
 def _bootstrap(tree: Path, made: Image, wanted: Recipe, log: Path) -> None:
     customize = shlex.join(["sh", str(HERE / "customize.sh")])
     inputs = shlex.join([str(made.wheels), f"{made.ssh_key}.pub"])
-    # Before the kernel comes in, since its initrd is made then.
+    # Before the kernel is installed, since its initrd is made then.
     pack = shlex.join(["tar", "-C", str(HERE / "root"), "--owner=0", "--group=0", "--mode=u=rwX,go=rX", "-c", "."])
     settings = f'{pack} | tar -C "$1" -x'
     argv = [*ASIDE, "mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/reproducible"]
@@ -147,7 +148,7 @@ def _make_disk(tree: Path, made: Image, log: Path) -> None:
     if not kernels:
         raise VmError("the tree has no kernel in /boot", log=log)
     version = kernels[-1].name.removeprefix("vmlinuz-")
-    # Ready at once: lazy initialization would write behind the back of the first measurement.
+    # Lazy initialization would write to the disk during the first measurement.
     options = "lazy_itable_init=0,lazy_journal_init=0,nodiscard"
     mke2fs = [host.program("mke2fs"), "-q", "-t", "ext4", "-L", "testbed", "-E", options, "-d", str(tree)]
     host.logged(host.as_root([*mke2fs, str(made.disk), DISK_SIZE]), log=log)
@@ -158,7 +159,7 @@ def _make_disk(tree: Path, made: Image, log: Path) -> None:
 
 
 def _prune(image: Image, progress: Progress) -> None:
-    """Old images of the release go, but not under a guest that still runs from one."""
+    """Removes older images of the release, except one that a guest still runs from."""
     busy = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     for old in images().glob(f"{image.release}-*"):
         if old != image.directory and old.is_dir() and str(old) not in busy:

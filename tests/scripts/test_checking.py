@@ -1,4 +1,4 @@
-"""What scripts/test counts, and that a failed test is tried once more and reported as flaky."""
+"""What scripts/test counts, and that what failed is tried once more and reported as flaky."""
 
 import subprocess
 import sys
@@ -8,7 +8,8 @@ import pytest
 from checking.guests import FIRST
 from checking.running import TWICE, Run, Stage, run_all
 from checking.tally import Tally
-from checking.workshop import SOURCE, Workshop
+from checking.workshop import Workshop
+from testbed.host import SOURCE
 
 SHOP = Workshop(Path(sys.executable))
 ONCE_BAD = """

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from demonstration import examples, fitness, picture, programme
-from demonstration.acts import Act, reboot, resident, services, views, wheel
-from demonstration.facts import DemonstrationError, Fact, Readings, share, size, summary
+from demonstration.acts import Act, passes, reboot, services, views
+from demonstration.facts import DemonstrationError, Fact, Readings, milliseconds, share, size, summary
 from demonstration.ground import Answer, Ground
 from demonstration.pulse import Pulse
 from demonstration.show import Show, lines
@@ -64,13 +64,13 @@ class FakeGround(Ground):
 
 
 def test_readings_are_the_lines_that_tell_one() -> None:
-    told = Readings.of("hello\nstatus=137\nwords=another run is at work: a=b\nset memory.max = 5\n")
-    assert told.number("status") == 137
-    assert told.text("words") == "another run is at work: a=b"
-    with pytest.raises(DemonstrationError, match="told no peak"):
-        told.number("peak")
-    with pytest.raises(DemonstrationError, match="no number"):
-        told.number("words")
+    readings = Readings.of("hello\nstatus=137\nwords=another run is at work: a=b\nset memory.max = 5\n")
+    assert readings.number("status") == 137
+    assert readings.text("words") == "another run is at work: a=b"
+    with pytest.raises(DemonstrationError, match="printed no peak"):
+        readings.number("peak")
+    with pytest.raises(DemonstrationError, match="expected a number"):
+        readings.number("words")
 
 
 def test_a_summary_counts() -> None:
@@ -97,7 +97,7 @@ def test_a_fact_is_one_line_and_a_failure_says_why() -> None:
     assert lines(Fact("memory", False, "not killed", "killed", "status=0\n")) == [
         "failed  memory: not killed",
         "          expected: killed",
-        "          the last that was heard:",
+        "          the last lines of output:",
         "            status=0",
     ]
 
@@ -143,9 +143,9 @@ def test_the_examples_are_those_of_config_and_carol() -> None:
     texts = examples.accounts()
     assert {"alice", "bob", "carol", "intranet"} <= texts.keys()
     assert {"alice", "intranet-dev"} <= set(examples.all_users(texts))
-    assert wheel.changed(texts["carol"], "max: 256M", "max: 384M") != texts["carol"]
+    assert passes.changed(texts["carol"], "max: 256M", "max: 384M") != texts["carol"]
     with pytest.raises(DemonstrationError):
-        wheel.changed(texts["carol"], "max: 1T", "")
+        passes.changed(texts["carol"], "max: 1T", "")
 
 
 def test_cgroup2_is_found_wherever_it_is_mounted() -> None:
@@ -163,9 +163,9 @@ def test_a_script_knows_names_ports_and_the_product() -> None:
     ground = FakeGround()
     ground.run('tell all "$alice $bob_port $TREE" ; tell words "${#PAAS[@]}"; tell etc "${PAAS[2]}"')
     done = subprocess.run(["bash", "-c", ground.heard[0]], capture_output=True, text=True)
-    told = Readings.of(done.stdout)
-    assert told.text("all") == "try1-alice 8102 /tree"
-    assert (told.number("words"), told.text("etc")) == (3, "/a b")
+    readings = Readings.of(done.stdout)
+    assert readings.text("all") == "try1-alice 8102 /tree"
+    assert (readings.number("words"), readings.text("etc")) == (3, "/a b")
 
 
 def test_a_script_that_fails_is_no_measurement() -> None:
@@ -199,7 +199,7 @@ def test_a_script_looks_until_it_is_so_and_no_longer() -> None:
 
 @pytest.mark.parametrize(("passed", "said"), [(3780, "3.8 ms"), (119_700, "120 ms"), (1_006_000, "1006 ms")])
 def test_how_long_it_took_is_told_in_milliseconds(passed: int, said: str) -> None:
-    assert resident.milliseconds(passed) == said
+    assert milliseconds(passed) == said
 
 
 def test_a_broken_act_is_a_failed_fact_and_the_next_goes_on(
@@ -233,9 +233,9 @@ def test_json_has_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
     show.begin("A typo")
     show.fact(Fact("kept", True, "alice keeps 1G"))
     show.end("", seconds=1)
-    told = json.loads(capsys.readouterr().out)
-    assert told["ok"] is True
-    assert told["facts"][0] == {
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["ok"] is True
+    assert shown["facts"][0] == {
         "act": "A typo",
         "name": "kept",
         "ok": True,
@@ -247,28 +247,28 @@ def test_json_has_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_line_about_a_knob() -> None:
     words = "done     set pids.max of users/bob to 200 (was max)\n1 change made\n"
-    assert wheel.sentence_about(words, "pids.max") == "done set pids.max of users/bob to 200 (was max)"
-    assert wheel.sentence_about("nothing to do", "pids.max") == "says nothing of it"
+    assert passes.sentence_about(words, "pids.max") == "done set pids.max of users/bob to 200 (was max)"
+    assert passes.sentence_about("nothing to do", "pids.max") == "says nothing of it"
 
 
 def test_the_command_line_says_how() -> None:
-    told = subprocess.run([str(SOURCE / "scripts/try"), "--help"], capture_output=True, text=True)
-    assert told.returncode == 0
-    assert "--here" in told.stdout
-    assert "Exit status" in told.stdout
+    done = subprocess.run([str(SOURCE / "scripts/try"), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "--here" in done.stdout
+    assert "Exit status" in done.stdout
 
 
 def test_a_long_stage_gives_a_sign_of_life() -> None:
-    told: list[str] = []
-    with Pulse(told.append, every=0.02) as pulse:
+    progress: list[str] = []
+    with Pulse(progress.append, every=0.02) as pulse:
         pulse.say("mmdebstrap ...")
         time.sleep(0.1)  # some signs of life
         pulse.say("mmdebstrap: 0.1 s")
-        number = len(told)
+        number = len(progress)
         time.sleep(0.06)  # long enough for what must not come
-    assert told[0] == "mmdebstrap ..."
-    assert told[1].startswith("mmdebstrap ... ")
-    assert len(told) == number
+    assert progress[0] == "mmdebstrap ..."
+    assert progress[1].startswith("mmdebstrap ... ")
+    assert len(progress) == number
 
 
 def test_a_tree_is_back_when_only_the_machine_has_some_pages_fewer() -> None:

@@ -66,7 +66,7 @@ FILE = st.one_of(
     st.lists(st.sampled_from(CALM), max_size=2, unique=True),
     st.one_of(st.none(), st.lists(st.sampled_from(LINES), max_size=3)),
 )
-MANY = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class NamedSpecFiles:

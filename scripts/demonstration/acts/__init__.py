@@ -1,4 +1,4 @@
-"""The acts: what is shown, in order. Each is a function from a ground to facts."""
+"""The acts: what is shown, in this order. Each is a function from a ground to facts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from demonstration.ground import Ground
 class Act:
     title: str
     play: Callable[[Ground], Iterator[Fact | str]]
-    """Facts, and lines that only show something."""
+    """Yields facts, and lines that are only shown."""
 
     alone_on_the_machine: bool = False
-    """It changes what all of the machine depends on."""
+    """It changes what the whole machine depends on: for a throwaway guest only."""
     all_stand_on_it: bool = False
-    """When it cannot be played, nothing after it can."""
+    """Without it, no later act can be played."""

@@ -1,11 +1,10 @@
-"""What a customer may ask, and what becomes of one who is suspended."""
+"""What a customer may ask for, and what happens to one who is suspended."""
 
 from collections.abc import Iterator
 
-from demonstration.acts.resident import milliseconds
 from demonstration.acts.services import PORT, SERVICES, WORDS
 from demonstration.acts.views import PRIVATE
-from demonstration.facts import Fact
+from demonstration.facts import Fact, milliseconds
 from demonstration.ground import Ground
 
 SUSPENDED = "suspended: true\n"
@@ -52,27 +51,24 @@ def me(ground: Ground) -> Iterator[Fact | str]:
     answer = ground.run(ME)
     yield from answer.out.rstrip().splitlines()
     hers = answer.out.startswith(f"account {alice}, plan small") and "nightly is failed: the last" in answer.out
-    yield Fact(
+    yield answer.fact(
         "me",
         answer.code == 0 and hers and bob not in answer.out,
         f"paas-isolate me, as {alice}, without root: limits beside use, which were hit lately, how her services are",
         f"her account and services, and nothing of {bob}",
-        answer.both,
     )
-    told = ground.measure(WORDS + ORDERED)
-    yield Fact(
+    values = ground.measure(WORDS + ORDERED)
+    yield values.fact(
         "an order",
-        told.number("answers") == 0 and told.text("before") != told.text("after"),
-        f"paas-isolate me restart queue: pid {told.text('before')} became {told.text('after')}, and answers",
+        values.number("answers") == 0 and values.text("before") != values.text("after"),
+        f"paas-isolate me restart queue: pid {values.text('before')} became {values.text('after')}, and answers",
         "another one answers",
-        told.output,
     )
-    yield Fact(
+    yield values.fact(
         "not of others",
-        "no service of yours" in told.text("neighbour"),
-        f"the same as {bob}: {told.text('neighbour')}",
+        "no service of yours" in values.text("neighbour"),
+        f"the same as {bob}: {values.text('neighbour')}",
         "no service of his is called so",
-        told.output,
     )
 
 
@@ -80,27 +76,24 @@ def suspended(ground: Ground) -> Iterator[Fact | str]:
     alice, bob = ground.called("alice"), ground.called("bob")
     text = ground.example("alice") + PRIVATE + SERVICES
     before = ground.measure(ground.saves({"alice": text + SUSPENDED}) + WORDS + STOOD_STILL)
-    yield Fact(
+    yield before.fact(
         "stands still",
         before.number("still") == 0,
         f"{alice}.yaml says `suspended: true`: all of hers stands still {milliseconds(before.number('took'))} after it"
         " was saved",
         f"users/{alice} is frozen",
-        before.output,
     )
-    yield Fact(
+    yield before.fact(
         "refused",
         "suspended" in before.text("words") and before.text("neighbour") == bob,
         f"{alice} logs in: {before.text('words')} ({bob} gets in)",
         f"{alice} refused in words, {bob} in",
-        before.output,
     )
     after = ground.measure(ground.saves({"alice": text}) + WORDS + WENT_ON)
-    yield Fact(
+    yield after.fact(
         "goes on",
         after.number("answers") == 0 and after.text("pid") == before.text("pid") and after.text("login") == alice,
         f"the line is gone: the same pid {after.text('pid')} answers on port {PORT} {after.number('took') / 1e6:.1f} s"
         f" after, and {alice} gets in",
         f"pid {before.text('pid')} answers, and {alice} gets in",
-        after.output,
     )

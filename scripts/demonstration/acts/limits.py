@@ -102,88 +102,82 @@ tell left "$(wc -l <"$TREE/users/$carol/web/cgroup.procs")"
 
 def memory(ground: Ground) -> Iterator[Fact | str]:
     carol, bob = ground.called("carol"), ground.called("bob")
-    told = ground.measure(HOG, patience=150)
-    limit, killed = told.number("limit"), told.number("after") - told.number("before")
-    yield Fact(
+    values = ground.measure(HOG, patience=150)
+    limit, killed = values.number("limit"), values.number("after") - values.number("before")
+    yield values.fact(
         "memory hog",
-        killed >= 1 and told.number("status") == 137,
-        f"{carol}'s hog was killed at {size(told.number('peak'))} of {size(limit)} in users/{carol}/web"
+        killed >= 1 and values.number("status") == 137,
+        f"{carol}'s hog was killed at {size(values.number('peak'))} of {size(limit)} in users/{carol}/web"
         f" (oom_group_kill {killed}: the leaf as a whole)",
         "oom_group_kill 1, killed by signal 9 (status 137)",
-        told.output,
     )
-    asked, answered = told.number("asked"), told.number("answered")
-    victims = told.number("neighbour_after") - told.number("neighbour_before")
-    yield Fact(
+    asked, answered = values.number("asked"), values.number("answered")
+    victims = values.number("neighbour_after") - values.number("neighbour_before")
+    yield values.fact(
         "memory neighbour",
         asked == answered and victims == 0,
         f"{bob}'s server answered {answered} of {asked} requests meanwhile (oom_kill {victims})",
         "every request answered, oom_kill 0",
-        told.output,
     )
-    kills = told.number("login_kills")
-    yield Fact(
+    kills = values.number("login_kills")
+    yield values.fact(
         "memory login",
-        told.number("session") == 0 and kills == 0,
+        values.number("session") == 0 and kills == 0,
         f"a process of {carol}'s in users/{carol}/login went on (oom_kill {kills})",
         "it lives",
-        told.output,
     )
 
 
 def cpu(ground: Ground) -> Iterator[Fact | str]:
     carol, bob = ground.called("carol"), ground.called("bob")
-    told = ground.measure(LOOP)
-    held, free = share(told.number("carol"), told.number("passed")), share(told.number("bob"), told.number("passed"))
-    seconds = told.number("passed") / 1e6
-    throttled = told.number("throttled")
-    yield Fact(
+    values = ground.measure(LOOP)
+    passed = values.number("passed")
+    held, free = (share(values.number(name), passed) for name in ("carol", "bob"))
+    seconds = passed / 1e6
+    throttled = values.number("throttled")
+    yield values.fact(
         "busy loop",
         held <= 27 and throttled > 0,
         f"{carol}'s endless loop was held to {held:.1f} % of a core over {seconds:.1f} s (its share is 25 %), throttled"
         f" {throttled} times",
         "at most 25 % + 2, throttled",
-        told.output,
     )
-    least = 50 if told.number("cores") == 1 else 60
-    yield Fact(
+    least = 50 if values.number("cores") == 1 else 60
+    yield values.fact(
         "loop neighbour",
         free >= least,
         f"{bob}'s loop beside it got {free:.1f} % of a core (allowed: 200 %; a single thread)",
         f"at least {least} %",
-        told.output,
     )
 
 
 def processes(ground: Ground) -> Iterator[Fact | str]:
     carol = ground.called("carol")
-    told = ground.measure(BOMB)
-    limit, refused = told.number("limit"), told.number("after") - told.number("before")
-    yield Fact(
+    values = ground.measure(BOMB)
+    limit, refused = values.number("limit"), values.number("after") - values.number("before")
+    yield values.fact(
         "fork bomb",
-        told.number("reached") == limit and refused > 0,
-        f"{carol}'s fork bomb stopped at {told.number('reached')} of {limit} processes in users/{carol}/web,"
-        f" {refused} forks refused; the account may have {told.number('account')}",
+        values.number("reached") == limit and refused > 0,
+        f"{carol}'s fork bomb stopped at {values.number('reached')} of {limit} processes in users/{carol}/web,"
+        f" {refused} forks refused; the account may have {values.number('account')}",
         f"{limit} processes, forks refused",
-        told.output,
     )
-    yield _login_leaf(carol, told)
+    yield _login_leaf(carol, values)
     yield from _login(ground, carol)
     answer = ground.product("kill", f"{carol}/web", "--grace", "2")
     left = ground.measure(EMPTY).number("left")
     said = f"kill {carol}/web: {answer.last_line()} in {answer.seconds:.1f} s, {left} left"
-    yield Fact("bomb ended", answer.code == 0 and left == 0, said, "exit status 0, 0 left", answer.both)
+    yield answer.fact("bomb ended", answer.code == 0 and left == 0, said, "exit status 0, 0 left")
 
 
-def _login_leaf(carol: str, told: Readings) -> Fact:
-    took = told.number("forks_took") / 1e6
-    return Fact(
+def _login_leaf(carol: str, values: Readings) -> Fact:
+    took = values.number("forks_took") / 1e6
+    return values.fact(
         "login leaf",
-        told.number("forks") == 5 and told.number("neighbour") == 0,
-        f"meanwhile a shell in users/{carol}/login started {told.number('forks')} of 5 programs in {took:.1f} s,"
+        values.number("forks") == 5 and values.number("neighbour") == 0,
+        f"meanwhile a shell in users/{carol}/login started {values.number('forks')} of 5 programs in {took:.1f} s,"
         " and the neighbour's server answers",
         "5 programs, the neighbour answers",
-        told.output,
     )
 
 
@@ -191,6 +185,6 @@ def _login(ground: Ground, carol: str) -> Iterator[Fact]:
     answer = ground.log_in(carol, 'echo "user=$(id -un)"; echo "place=$(cut -d: -f3- /proc/self/cgroup)"')
     if answer is None:
         return
-    told = Readings.of(answer.out).values
-    said = f"{carol} logged in by ssh meanwhile, in {answer.seconds:.1f} s (into {told.get('place', 'nowhere')})"
-    yield Fact("ssh", told.get("user") == carol, said, "a login", answer.both)
+    values = Readings.of(answer.out).values
+    said = f"{carol} logged in by ssh meanwhile, in {answer.seconds:.1f} s (into {values.get('place', 'nowhere')})"
+    yield answer.fact("ssh", values.get("user") == carol, said, "a login")

@@ -1,4 +1,4 @@
-"""Customers log in, and land in their account before anything of theirs runs."""
+"""Customers log in: they are in their account before any program of theirs runs."""
 
 from collections.abc import Iterator
 
@@ -30,31 +30,28 @@ def login(ground: Ground) -> Iterator[Fact | str]:
     bob = ground.called("bob")
     answer = ground.product("pam", "install")
     tried = answer.out.count("ok ")
-    yield Fact(
+    yield answer.fact(
         "switched on",
         answer.code == 0 and tried == 8,
         f"paas-isolate pam install: {tried} sessions of root and of a customer tried, before and after;"
         f" {answer.seconds:.1f} s",
         "8 sessions, exit status 0",
-        answer.both,
     )
-    told = ground.measure(LANDED)
-    where = told.text("customer")
-    yield Fact(
+    values = ground.measure(LANDED)
+    where = values.text("customer")
+    yield values.fact(
         "inside",
         where.endswith(f"/users/{bob}/login"),
         f"{bob} logs in, and the first command says where it is: {where.rpartition('/users/')[2] or where}",
         f"users/{bob}/login",
-        told.output,
     )
-    yield Fact("root", "/users/" not in told.text("root"), "root logs in, and stays outside", "outside", told.output)
-    told = ground.measure(SUSPENDED)
-    yield Fact("frozen", "suspended" in told.text("words"), f"frozen: {told.text('words')}", "a refusal", told.output)
-    told = ground.measure(BROKEN)
-    yield Fact(
+    yield values.fact("root", "/users/" not in values.text("root"), "root logs in, and stays outside", "outside")
+    values = ground.measure(SUSPENDED)
+    yield values.fact("frozen", "suspended" in values.text("words"), f"frozen: {values.text('words')}", "a refusal")
+    values = ground.measure(BROKEN)
+    yield values.fact(
         "nobody is locked out",
-        told.text("root") == "0" and told.number("customer") != 0,
+        values.text("root") == "0" and values.number("customer") != 0,
         "the module is taken away: root still gets in, and a customer is refused, for nobody could be confined",
         "root in, the customer refused",
-        told.output,
     )

@@ -1,4 +1,4 @@
-"""The machine goes down and comes up again."""
+"""The machine is rebooted."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,10 +12,9 @@ from demonstration.ground import Ground
 Tree = Mapping[str, picture.Knobs]
 
 BOOTED = """
-of() { systemctl show --property "$2" --value "$1"; }
-tell result "$(of paas-isolate-boot.service Result)"
-tell filled "$(of paas-isolate-boot.service ExecMainExitTimestampMonotonic)"
-tell opened "$(of systemd-user-sessions.service ActiveEnterTimestampMonotonic)"
+tell result "$(unit_property paas-isolate-boot.service Result)"
+tell filled "$(unit_property paas-isolate-boot.service ExecMainExitTimestampMonotonic)"
+tell opened "$(unit_property systemd-user-sessions.service ActiveEnterTimestampMonotonic)"
 """
 
 SERVICES = """
@@ -36,29 +35,27 @@ def reboot(ground: Ground) -> Iterator[Fact | str]:
         "the same tree",
         "\n".join(f"{path} was {before[path]}, is {after.get(path, 'not there')}" for path in missing),
     )
-    told = ground.measure(BOOTED)
-    ahead = (told.number("opened") - told.number("filled")) / 1e6
-    yield Fact(
+    values = ground.measure(BOOTED)
+    ahead = (values.number("opened") - values.number("filled")) / 1e6
+    yield values.fact(
         "before logins",
-        told.text("result") == "success" and ahead >= 0,
+        values.text("result") == "success" and ahead >= 0,
         f"the tree was filled {ahead:.1f} s before systemd let anybody log in",
         "paas-isolate-boot.service ended well before systemd-user-sessions.service",
-        told.output,
     )
-    told = ground.measure(WORDS + SERVICES)
-    yield Fact(
+    values = ground.measure(WORDS + SERVICES)
+    yield values.fact(
         "services",
-        told.number("answer") == 0,
+        values.number("answer") == 0,
         f"nobody has started them: {ground.called('alice')}'s two answer on ports {PORT} and {NEXT_PORT}",
         "both answer within 60 s",
-        told.output,
     )
     yield by_hand(ground)
 
 
 def differing(before: Tree, after: Tree) -> Iterator[str]:
-    """The cgroups that did not come back as they were. The ceiling of all customers is in percent of the machine's
-    memory, of which the kernel keeps some pages more or fewer for itself from boot to boot."""
+    """Paths of the cgroups that differ after the reboot. memory.max of `users` may differ by 1 %: it is a percentage of
+    the machine's memory, of which the kernel reserves slightly more or less at each boot."""
     for path, knobs in before.items():
         there = dict(after.get(path, {}))
         if path == "users" and _nearly(knobs.get("memory.max", ""), there.get("memory.max", "")):

@@ -1,4 +1,4 @@
-"""A program that paas-isolate runs for a customer, and what becomes of it."""
+"""A program that paas-isolate runs for a customer: started, killed, and as a job."""
 
 from collections.abc import Iterator
 
@@ -63,40 +63,37 @@ tell owner "$(stat -c %U "$log")"
 def service(ground: Ground) -> Iterator[Fact | str]:
     alice = ground.called("alice")
     yield _started(ground, alice)
-    told = ground.measure(WORDS + KILLED)
-    yield Fact(
+    values = ground.measure(WORDS + KILLED)
+    yield values.fact(
         "killed",
-        told.number("answers") == told.number("other") == 0 and told.text("before") != told.text("after"),
-        f"kill -9 {told.text('before')}: after {told.number('took') / 1e6:.1f} s it is pid {told.text('after')}, and"
-        " answers; the other did so meanwhile",
+        values.number("answers") == values.number("other") == 0 and values.text("before") != values.text("after"),
+        f"kill -9 {values.text('before')}: after {values.number('took') / 1e6:.1f} s it is pid {values.text('after')},"
+        " and answers; the other did so meanwhile",
         "another one answers within 60 s, and the other at once",
-        told.output,
     )
     yield _job(ground, alice)
 
 
 def _started(ground: Ground, alice: str) -> Fact:
     text = ground.example("alice") + PRIVATE + SERVICES
-    told = ground.measure(ground.saves({"alice": text}) + WORDS + STARTED)
-    place = told.text("place").rpartition("/users/")[2]
-    return Fact(
+    values = ground.measure(ground.saves({"alice": text}) + WORDS + STARTED)
+    place = values.text("place").rpartition("/users/")[2]
+    return values.fact(
         "started",
-        told.number("answer") == 0 and told.text("user") == alice and place == f"{alice}/queue",
-        f"{alice}.yaml says `run: exec redis-server …` and `replicas: 2`: saved, and {told.number('took') / 1e6:.1f} s"
-        f" later they answer on ports {PORT} and {NEXT_PORT}, as {told.text('user')}, in {place} and {place}.2",
+        values.number("answer") == 0 and values.text("user") == alice and place == f"{alice}/queue",
+        f"{alice}.yaml says `run: exec redis-server …` and `replicas: 2`: saved, and {values.number('took') / 1e6:.1f}"
+        f" s later they answer on ports {PORT} and {NEXT_PORT}, as {values.text('user')}, in {place} and {place}.2",
         f"two answers, by processes of {alice} in leaves of their own",
-        told.output,
     )
 
 
 def _job(ground: Ground, alice: str) -> Fact:
-    told = ground.measure(A_JOB)
-    said, end, owner = (told.text(name) for name in ("said", "end", "owner"))
-    return Fact(
+    values = ground.measure(A_JOB)
+    said, end, owner = (values.text(name) for name in ("said", "end", "owner"))
+    return values.fact(
         "a job",
         said == "nothing to write to" and end.endswith("ended with exit status 3") and owner == alice,
         f"nightly (`schedule: 30 3 * * *`), tried now by paas-isolate start: {owner}'s nightly.log says `{said}`, then"
         f" `{end}`",
         "what it says and its exit status 3, in a log of hers",
-        told.output,
     )

@@ -1,11 +1,10 @@
-"""The product comes onto the machine, then the customers, and everything of theirs goes into its leaf."""
+"""The product is installed, customers and their programs are added, and every process is moved into its leaf."""
 
-import json
 import re
 from collections.abc import Iterator
 
 from demonstration import examples, picture
-from demonstration.facts import DemonstrationError, Fact, Readings
+from demonstration.facts import Fact, Readings
 from demonstration.ground import Ground
 
 PROGRAMS = {
@@ -38,10 +37,7 @@ def installation(ground: Ground) -> Iterator[Fact | str]:
 
 def _doctor(ground: Ground) -> Fact:
     answer = ground.product("doctor", "--json")
-    try:
-        checks = json.loads(answer.out)
-    except ValueError:
-        raise DemonstrationError("doctor said nothing that can be read", output=answer.both) from None
+    checks = answer.json()
     failed = [f"{check['name']}: {check['found']}" for check in checks if check["verdict"] == "FAILED"]
     excused = [one for one in failed if one.startswith(ground.excused)] if ground.excused else []
     ok = len(failed) == len(excused)
@@ -58,13 +54,13 @@ def accounts(ground: Ground) -> Iterator[Fact | str]:
     ground.add_users(list(examples.all_users(texts)))
     ground.write({ground.spec(name): text for name, text in texts.items()})
     answer = ground.product("check")
-    yield Fact("check", answer.code == 0, answer.last_line(), "exit status 0", answer.both)
+    yield answer.fact("check", answer.code == 0, answer.last_line(), "exit status 0")
     yield from _programs(ground)
     yield _coverage(ground, "before", "outside", confined=False)
     before = ground.measure(PIDS)
     answer = ground.reconcile()
     said = f"{answer.last_line()} in {answer.seconds:.1f} s"
-    yield Fact("reconcile", answer.code == 0, said, "exit status 0", answer.both)
+    yield answer.fact("reconcile", answer.code == 0, said, "exit status 0")
     tree = picture.knobs_of(ground.run(KNOBS).out)
     yield from picture.draw(tree)
     yield _limits(ground, tree)
@@ -72,7 +68,7 @@ def accounts(ground: Ground) -> Iterator[Fact | str]:
     yield _places(ground, before)
     answer = ground.reconcile()
     ok = answer.code == 0 and "nothing to do" in answer.out
-    yield Fact("reconcile again", ok, answer.last_line(), "nothing to do", answer.both)
+    yield answer.fact("reconcile again", ok, answer.last_line(), "nothing to do")
 
 
 def _programs(ground: Ground) -> Iterator[Fact]:
@@ -82,26 +78,21 @@ def _programs(ground: Ground) -> Iterator[Fact]:
     said = ", ".join(
         f"{program} of {ground.called(account)}" for program, account in zip(started, PROGRAMS, strict=False)
     )
-    yield Fact(
+    yield answer.fact(
         "programs",
         answer.code == 0 and len(started) == len(PROGRAMS),
         f"each running as its own user: {said}",
         f"{len(PROGRAMS)} programs",
-        answer.both,
     )
 
 
 def _coverage(ground: Ground, name: str, where: str, *, confined: bool) -> Fact:
     answer = ground.product("coverage", "--json")
-    try:
-        told = json.loads(answer.out)
-    except ValueError:
-        raise DemonstrationError("coverage said nothing that can be read", output=answer.both) from None
-    inside, total = told["confined"], told["total"]
+    inside, total = (answer.json()[key] for key in ("confined", "total"))
     ok = total >= len(PROGRAMS) and (inside == total if confined else inside < total)
     said = f"{inside} of {total} processes confined"
     said += f" ({total - inside} {where})" if not confined else ""
-    return Fact(f"coverage {name}", ok, said, "all confined" if confined else "some outside", answer.both)
+    return answer.fact(f"coverage {name}", ok, said, "all confined" if confined else "some outside")
 
 
 def _limits(ground: Ground, tree: dict[str, dict[str, str]]) -> Fact:
@@ -120,20 +111,20 @@ def _limits(ground: Ground, tree: dict[str, dict[str, str]]) -> Fact:
 
 
 def _places(ground: Ground, before: Readings) -> Fact:
-    """Every server is in the leaf where its account's file wants it, none was restarted, and those on a port answer."""
+    """Every server is in the leaf that its account's file names, with the same pid, and those on a port answer."""
     script = []
     for account, (_, leaf) in PROGRAMS.items():
         path = leaf.replace(account, ground.called(account), 1)
         script.append(f'tell {account} "$(tr "\\n" " " <"$TREE/users/{path}/cgroup.procs")"')
         script.append(f"eventually 10 answers ${account}_port; tell {account}_status $?")
-    told = ground.measure("\n".join(script) + "\ntrue")
+    values = ground.measure("\n".join(script) + "\ntrue")
     wrong = []
     for account, (_, leaf) in PROGRAMS.items():
         pids = set(before.text(account).split())
-        if not pids or not pids <= set(told.text(account).split()):
+        if not pids or not pids <= set(values.text(account).split()):
             wrong.append(f"{account}'s processes {', '.join(sorted(pids)) or '(none)'} are not all in {leaf}")
-        elif told.number(f"{account}_status") and account in ON_A_PORT:
+        elif values.number(f"{account}_status") and account in ON_A_PORT:
             wrong.append(f"{account}'s server does not answer")
     said = "the same processes, each in its leaf, and all answer: " + ", ".join(leaf for _, leaf in PROGRAMS.values())
-    output = before.output + told.output
+    output = before.output + values.output
     return Fact("places", not wrong, "; ".join(wrong) or said, "each in its leaf, none restarted, all answer", output)

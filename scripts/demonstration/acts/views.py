@@ -30,34 +30,31 @@ tell mounts "$(grep -c paas-isolate /proc/self/mountinfo)"
 
 
 def view(ground: Ground) -> Iterator[Fact | str]:
-    told = ground.measure(ground.saves({name: ground.example(name) + PRIVATE for name in ("alice", "bob")}) + SEEN)
+    values = ground.measure(ground.saves({name: ground.example(name) + PRIVATE for name in ("alice", "bob")}) + SEEN)
     alice, bob = ground.called("alice"), ground.called("bob")
-    yield _processes(alice, told)
-    yield Fact(
+    yield _processes(alice, values)
+    yield values.fact(
         "tmp",
-        told.text("his") == "4711" and "No such file" in told.text("hers") and told.number("machine") == 1,
+        values.text("his") == "4711" and "No such file" in values.text("hers") and values.number("machine") == 1,
         f"{bob} keeps something in /tmp, and finds it when he logs in again; {alice} does not, nor is it in the"
         " machine's own",
         f"4711 for {bob} alone",
-        told.output,
     )
-    yield Fact(
+    yield values.fact(
         "the rest",
-        told.text("tree") == alice and told.number("mounts") == 2,
-        f"of the tree {alice} sees users/{told.text('tree')}; everything else is the machine's, whose mount table has"
-        f" {told.text('mounts')} lines more",
+        values.text("tree") == alice and values.number("mounts") == 2,
+        f"of the tree {alice} sees users/{values.text('tree')}; everything else is the machine's, whose mount table has"
+        f" {values.text('mounts')} lines more",
         f"users/{alice} alone, 2 lines",
-        told.output,
     )
 
 
-def _processes(alice: str, told: Readings) -> Fact:
-    before, others, own = (told.number(name) for name in ("before", "others", "own"))
-    return Fact(
+def _processes(alice: str, values: Readings) -> Fact:
+    before, others, own = (values.number(name) for name in ("before", "others", "own"))
+    return values.fact(
         "processes",
-        told.number("views") == 0 and before > others == 0 < own,
+        values.number("views") == 0 and before > others == 0 < own,
         f"{alice}'s ps showed {before} processes of others before; with `private:` in the file it shows {others}, and"
         f" {own} of hers",
         "none of others, and her own",
-        told.output,
     )

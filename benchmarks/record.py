@@ -1,4 +1,4 @@
-"""From what strace saw to the list of operations that the floor carries out."""
+"""From strace's output to the list of operations that the floor carries out."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ from itertools import groupby
 CALLS = "openat,read,write,close,close_range,mkdirat,unlinkat,newfstatat,getdents64"
 
 SPECS = "<specs>"
-"""Stands for the directory of the specifications, which is another where the list is carried out."""
+"""Stands for the directory of the specifications, which differs where the list is carried out."""
 
 _LINE = re.compile(r"(\w+)\((.*)\) += (-?\d+)")
 _AT = re.compile(r'(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, "((?:[^"\\]|\\.)*)"(?:, (\S+))?')
@@ -23,8 +23,8 @@ class _Open:
 
 
 def operations(trace: Iterable[str], root: str, specs: str) -> Iterator[str]:
-    """What was done on the tree at `root` and in /proc, and what files below `specs` were asked for, in order; all
-    else is not the reconciler's work on the kernel, and left out: the floor is the lower for it."""
+    """The operations on the tree at `root` and on /proc, and the stat calls below `specs`, in order. All others are not
+    the reconciler's work on the kernel and are left out, which lowers the floor."""
     opened: dict[str, _Open] = {}
     for line in trace:
         if found := _LINE.match(line):
@@ -43,18 +43,19 @@ def operations(trace: Iterable[str], root: str, specs: str) -> Iterator[str]:
                     yield f"{_VERBS[call]}\t{path}"
 
 
-def scaled(seen: Iterable[str], sample: str, names: Sequence[str], specs: str) -> Iterator[str]:
-    """The operations of a small fleet, for a large one: what was done for the account `sample` in one go is done
-    for each of `names`, at the same place in the order. strace slows an emulated machine a hundredfold."""
+def scaled(recorded: Iterable[str], sample: str, names: Sequence[str], specs: str) -> Iterator[str]:
+    """The operations of a small fleet, for a large one: what was done for the account `sample` is done for each of
+    `names`, at the same place in the order. To trace the large one would take too long: strace slows an emulated
+    machine a hundredfold."""
     account = re.compile(rf"{sample[:-5]}\d{{5}}")
-    here = (line.replace(SPECS, specs) for line in seen)
-    for name, run in groupby(here, key=lambda line: found[0] if (found := account.search(line)) else ""):
-        lines = list(run)
+    lines = (line.replace(SPECS, specs) for line in recorded)
+    for name, run in groupby(lines, key=lambda line: found[0] if (found := account.search(line)) else ""):
+        same = list(run)
         if not name:
-            yield from lines
+            yield from same
         elif name == sample:
             for each in names:
-                yield from (line.replace(sample, each) for line in lines)
+                yield from (line.replace(sample, each) for line in same)
 
 
 _VERBS = {"mkdirat": "mkdir", "unlinkat": "rmdir", "newfstatat": "stat"}
@@ -65,7 +66,7 @@ def _whole(base: str, path: str) -> str:
 
 
 def _path(base: str, path: str, root: str) -> str:
-    """Relative to the tree's root, /proc itself, or '' for what is neither."""
+    """A path relative to the tree's root, or /proc itself; '' for any other."""
     whole = _whole(base, path)
     if whole == root:
         return "."
@@ -82,7 +83,7 @@ def _opened(path: str, result: str, opened: dict[str, _Open]) -> Iterator[str]:
 
 
 def _closed(words: str, opened: dict[str, _Open]) -> Iterator[str]:
-    """The floor closes one by one: the order of reads is kept, and how they were closed is ours to win by."""
+    """close_range(2) as single closes, which keep the order of reads: the floor closes its files one by one."""
     if found := _RANGE.match(words):
         for descriptor in range(int(found[1]), int(found[2]) + 1):
             yield from _on("close", f"{descriptor}<>", opened)
@@ -92,14 +93,14 @@ def _on(call: str, words: str, opened: dict[str, _Open]) -> Iterator[str]:
     found = _ON.match(words)
     if not found or found[1] not in opened:
         return
-    it = opened[found[1]]
+    file = opened[found[1]]
     if call == "close":
         del opened[found[1]]
-        if it.operation:
-            yield it.operation
+        if file.operation:
+            yield file.operation
     elif call == "getdents64":
-        it.operation = "processes" if it.path == "/proc" else f"list\t{it.path}"
+        file.operation = "processes" if file.path == "/proc" else f"list\t{file.path}"
     elif call == "read":
-        it.operation = f"read\t{it.path}\t4096"
+        file.operation = f"read\t{file.path}\t4096"
     else:
-        it.operation = f"write\t{it.path}\t{found[2]}"
+        file.operation = f"write\t{file.path}\t{found[2]}"

@@ -1,7 +1,7 @@
-"""How soon the daemon mends: from the event to the kernel's having it again, many times, with pauses between.
+"""How soon the daemon repairs: from the event until the kernel has the right value again, many times, with pauses.
 
-The daemon is a process of its own, on a large fleet; what it does is asked of the kernel in a loop, as somebody else
-would see it. Beside it what one would run instead, where the machine has it.
+The daemon is a process of its own, on a large fleet; this process polls the kernel for what it does. Where the machine
+has them, the programs that one would run instead are measured too.
 """
 
 import ctypes
@@ -19,25 +19,27 @@ from functools import partial
 from statistics import median
 from typing import NamedTuple
 
-from benchmark.fleet import FIRST_UID
-from benchmark.ground import Bench, Place, bench, private_mounts
+from benchmarks import table
+from benchmarks.fleet import FIRST_UID
+from benchmarks.ground import Bench, Place, bench, private_mounts
 
 ACCOUNTS = 10_000
 CGRULES = "beside it: a process outside, moved in by cgrulesengd; one every 3 s"
 ROUNDS = 100
 ENOUGH = 100
-"""Rounds: of fewer the 99th percentile is the worst, and not told."""
+"""Rounds: with fewer, the 99th percentile is the worst, and is left out."""
 NO_FIGHT = 21.0
-"""Seconds: who does the same more than three times a minute is left alone."""
+"""Seconds between rounds: after three repairs of one target in a minute, the daemon stops repairing it."""
 _SETTLED = 3.0
-"""Seconds before each row: what the one before it has left to be done is none of its delays."""
+"""Seconds before each row, so that the daemon has finished what the row before caused."""
 _PATIENCE = 60.0
+"""Seconds."""
 CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True)
 class Delay:
-    """Milliseconds; `target` is for the median and the 99th percentile."""
+    """Milliseconds: the median (`middle`), the 99th percentile (`late`) and the worst. `target`: of the first two."""
 
     what: str
     rounds: int
@@ -49,8 +51,8 @@ class Delay:
 
 @dataclass(frozen=True)
 class Upkeep:
-    """Of the daemon at rest: seconds until it hears, and until it has looked at everything; resident MB, and the share
-    of a core that it takes. `others` is how many processes wanted a core before anything was measured."""
+    """The daemon at rest: seconds until it is `ready` for events and has `looked` at everything, resident MB, share of
+    a core. `others` is the load average before anything was measured."""
 
     accounts: int
     ready: float
@@ -61,12 +63,12 @@ class Upkeep:
 
 
 def accounts(where: Place) -> int:
-    """Where an emulated kernel makes each of their cgroups with all limits, fewer: it takes hours else."""
+    """How many: fewer in the test machine, whose emulated kernel would take hours to make all cgroups and limits."""
     return ACCOUNTS // 10 if where.limited else ACCOUNTS
 
 
 def measured(where: Place, accounts: int, say: Callable[[str], None]) -> tuple[list[Delay], Upkeep]:
-    """Needs root, cgroup2 and the product."""
+    """Needs root, cgroup2 and the product. Leaves this process in mount and network namespaces of its own."""
     private_mounts()
     others = os.getloadavg()[0]
     with bench(where, accounts) as made:
@@ -88,22 +90,24 @@ def measured(where: Place, accounts: int, say: Callable[[str], None]) -> tuple[l
     return delays, upkeep
 
 
-def markdown(delays: list[Delay], upkeep: Upkeep) -> str:
-    lines = [
-        f"| event, {upkeep.accounts:,} accounts | rounds | median, ms | 99th percentile | worst | target |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
-    ]
-    for it in delays:
-        late = f"{it.late:.3g}" if it.rounds >= ENOUGH else ""
-        lines.append(f"| {it.what} | {it.rounds} | {it.middle:.3g} | {late} | {it.worst:.3g} | {it.target} |")
+def report(where: Place, say: Callable[[str], None]) -> table.Report:
+    delays, upkeep = measured(where, accounts(where), say)
+    head = (f"event, {upkeep.accounts:,} accounts", "rounds:", "median, ms:", "99th percentile:", "worst:", "target")
+    lines = (
+        (
+            *(delay.what, f"{delay.rounds}", f"{delay.middle:.3g}"),
+            *(f"{delay.late:.3g}" if delay.rounds >= ENOUGH else "", f"{delay.worst:.3g}", delay.target),
+        )
+        for delay in delays
+    )
     start = f"The daemon hears after {upkeep.ready:.2f} s, and has looked at everything after {upkeep.looked:.2f}"
     rest = f"{upkeep.memory:.0f} MB resident, {upkeep.share * 100:.3f} % of a core at rest"
     busy = f"Of {os.cpu_count()} cores others wanted {upkeep.others:.1f} when it began"
-    return "\n".join([*lines, "", f"{start}; {rest}. {busy}."])
+    return table.Report(f"{table.grid(head, lines)}\n\n{start}; {rest}. {busy}.", {"rows": [*delays, upkeep]})
 
 
 class _Row(NamedTuple):
-    """`once` takes the number of the round, and answers seconds."""
+    """`once` takes the number of the round, and returns seconds."""
 
     what: str
     once: Callable[[int], float]
@@ -124,7 +128,7 @@ def _rows(made: Bench) -> list[_Row]:
 
 
 def _rivals(made: Bench) -> list[_Row]:
-    """What one would run instead, where there are limits, and it is installed."""
+    """What one would run instead, where it is installed and there are limits."""
     rows = []
     if made.where.limited and os.path.isdir("/run/systemd/system"):
         rows.append(_Row("beside it: systemctl set-property", _property, 20, 0.1, ""))
@@ -132,16 +136,16 @@ def _rivals(made: Bench) -> list[_Row]:
 
 
 def _property(number: int) -> float:
-    """From the command to the limit in the kernel, of a slice that is there."""
+    """From the command until the kernel has the limit, for a slice that exists."""
     begin = time.perf_counter()
     subprocess.run(["systemctl", "set-property", "--runtime", "system.slice", f"TasksMax={9000 + number}"], check=True)
     limit = "/sys/fs/cgroup/system.slice/pids.max"
 
-    def there() -> bool:
+    def is_set() -> bool:
         with open(limit, encoding="ascii") as file:
             return file.read() == f"{9000 + number}\n"
 
-    return _until(there, begin)
+    return _until(is_set, begin)
 
 
 @contextmanager
@@ -183,13 +187,13 @@ def _delay(row: _Row, say: Callable[[str], None]) -> Delay:
         taken.append(row.once(number) * 1000)
     taken.sort()
     late = taken[-1 - len(taken) // 100]
-    found = Delay(row.what, row.rounds, median(taken), late, taken[-1], row.target)
-    say(f"daemon: {found}")
-    return found
+    delay = Delay(row.what, row.rounds, median(taken), late, taken[-1], row.target)
+    say(f"daemon: {delay}")
+    return delay
 
 
 def _save(made: Bench, number: int, text: str) -> float:
-    """When it was renamed into its place."""
+    """Writes an account's file. Returns the time at which it was renamed into place (time.perf_counter)."""
     temporary = made.fleet.etc / "accounts.d" / ".new"
     temporary.write_text(text)
     begin = time.perf_counter()
@@ -197,43 +201,52 @@ def _save(made: Bench, number: int, text: str) -> float:
     return begin
 
 
-def _peered(made: Bench, number: int) -> float:
-    """What cannot be told from its file: it names a peer that is not there, which is complained of."""
-    name = f"new{number}"
+def _toggled(made: Bench, number: int, more: str = "") -> float:
+    """Suspends an account, or lets it go on: a change that every kernel can show."""
     path = made.fleet.root / "users" / made.fleet.name(number) / "cgroup.freeze"
     text = (made.fleet.etc / "accounts.d" / f"{made.fleet.name(number)}.yaml").read_text()
-    frozen = path.read_text() == "1\n"
-    new = text.replace("suspended: true\n", "") if frozen else text + "suspended: true\n"
-    begin = _save(made, number, new + f"peers: [{name}]\n")
+    frozen = "suspended" in text
+    changed = text.replace("suspended: true\n", "") if frozen else text + "suspended: true\n"
+    begin = _save(made, number, changed + more)
     return _until(lambda: path.read_text() != f"{int(frozen)}\n", begin)
+
+
+def _edited(made: Bench, number: int) -> float:
+    """All accounts have even numbers."""
+    return _toggled(made, number * 74 % made.fleet.accounts)
+
+
+def _peered(made: Bench, number: int) -> float:
+    """The file cannot be judged alone: it names a peer that does not exist, about which the daemon complains."""
+    return _toggled(made, number, f"peers: [new{number}]\n")
 
 
 def _flushed() -> float:
     subprocess.run(["nft", "flush", "ruleset"], check=True)
     begin = time.perf_counter()
-    return _until(lambda: b"paas_isolate" in _told("nft", "list", "tables"), begin)
+    return _until(lambda: b"paas_isolate" in _output("nft", "list", "tables"), begin)
 
 
 def _unaddressed() -> float:
-    (line, *_) = _told("ip", "-4", "route", "show", "table", "local", "proto", "119").decode().splitlines()
+    (line, *_) = _output("ip", "-4", "route", "show", "table", "local", "proto", "119").decode().splitlines()
     subprocess.run(["ip", "route", "delete", "table", "local", *line.split()], check=True)
     begin = time.perf_counter()
     address = line.split()[1]
-    return _until(lambda: address.encode() in _told("ip", "route", "get", address), begin)
+    return _until(lambda: address.encode() in _output("ip", "route", "get", address), begin)
 
 
 def _addressed(made: Bench, number: int) -> float:
     address = f"10.77.250.{number + 1}"
     begin = _save(made, number, f"account: {made.fleet.name(number)}\naddress: {address}\n")
-    return _until(lambda: b"local " in _told("ip", "route", "get", address), begin)
+    return _until(lambda: b"local " in _output("ip", "route", "get", address), begin)
 
 
-def _told(*words: str) -> bytes:
+def _output(*words: str) -> bytes:
     return subprocess.run(words, capture_output=True, check=False).stdout
 
 
 def _private_network(made: Bench) -> None:
-    """From here on; what is bound and pinned there goes with this process."""
+    """From here on this process has a network namespace and a bpffs of its own, which end with it."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -248,17 +261,6 @@ def _no_network(made: Bench) -> None:
     subprocess.run(made.command("reconcile", "--cron"), check=True)
 
 
-def _edited(made: Bench, number: int) -> float:
-    """A knob that every kernel has: the account is suspended, or goes on. Each is one of even number."""
-    number = number * 74 % made.fleet.accounts
-    path = made.fleet.root / "users" / made.fleet.name(number) / "cgroup.freeze"
-    text = (made.fleet.etc / "accounts.d" / f"{made.fleet.name(number)}.yaml").read_text()
-    frozen = "suspended" in text
-    new = text.replace("suspended: true\n", "") if frozen else text + "suspended: true\n"
-    begin = _save(made, number, new)
-    return _until(lambda: path.read_text() != f"{int(frozen)}\n", begin)
-
-
 def _knob(made: Bench, number: int) -> float:
     path = made.fleet.root / "users" / made.fleet.name(1 + number * 41 % (made.fleet.accounts - 1)) / "cgroup.freeze"
     was = path.read_text()
@@ -268,8 +270,8 @@ def _knob(made: Bench, number: int) -> float:
 
 
 def _stray(made: Bench, number: int) -> float:
-    """From the moment that it has the customer's uid; of an odd number, for in a suspended account it would stand
-    still."""
+    """From the moment at which a process has the customer's uid until it is in its leaf. The account has an odd number:
+    those with even numbers may be suspended, and would stop it."""
     number = (1 + number * 86) % made.fleet.accounts
     uid = FIRST_UID + number
     leaf = made.fleet.root / "users" / made.fleet.name(number) / "other/cgroup.procs"
@@ -297,26 +299,27 @@ def _stray(made: Bench, number: int) -> float:
 
 
 def _bare(made: Bench) -> float:
-    """A write of ourselves to where we are, after which nothing is different."""
+    """One write of this process's pid to the cgroup that it is in, which changes nothing."""
     with open("/proc/self/cgroup", encoding="ascii") as file:
-        (here,) = (line[3:].rstrip("\n") for line in file if line.startswith("0::"))
-    with open(f"{made.where.hierarchy}{here}/cgroup.procs", "w", encoding="ascii") as procs:
+        (own,) = (line[3:].rstrip("\n") for line in file if line.startswith("0::"))
+    with open(f"{made.where.hierarchy}{own}/cgroup.procs", "w", encoding="ascii") as procs:
         begin = time.perf_counter()
         procs.write("0")
         procs.flush()
         return time.perf_counter() - begin
 
 
-def _until(ask: Callable[[], bool], begin: float) -> float:
-    while not ask():
+def _until(is_so: Callable[[], bool], begin: float) -> float:
+    """Seconds since `begin`. RuntimeError where it takes longer than a minute."""
+    while not is_so():
         if time.perf_counter() - begin > _PATIENCE:
-            raise RuntimeError("it was not mended within a minute")
+            raise RuntimeError(f"it was not repaired within {_PATIENCE:.0f} s")
     return time.perf_counter() - begin
 
 
 @contextmanager
 def _running(made: Bench) -> Iterator[tuple[subprocess.Popen[bytes], float, float]]:
-    """The daemon, and the seconds after which it heard, and had looked at everything."""
+    """The daemon, and the seconds until it was ready for events and had looked at everything (sd_notify(3))."""
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         ready.bind(f"{directory}/notify")
         ready.settimeout(_PATIENCE)
@@ -329,10 +332,10 @@ def _running(made: Bench) -> Iterator[tuple[subprocess.Popen[bytes], float, floa
                 env={**os.environ, "NOTIFY_SOCKET": f"{directory}/notify"},
             )
         try:
-            heard, looked = (
+            is_ready, looked = (
                 _after(ready, word, begin) for word in (b"READY=1", b"STATUS=" + b"%d" % made.fleet.accounts)
             )
-            yield daemon, heard, looked
+            yield daemon, is_ready, looked
         finally:
             daemon.send_signal(signal.SIGTERM)
             daemon.wait(_PATIENCE)
@@ -357,7 +360,7 @@ def _spent(pid: int) -> float:
 
 
 def _share(pid: int, seconds: float = 65.0) -> float:
-    """Longer than a minute: a glance is in it."""
+    """The share of a core, over more than a minute, so that one of its regular looks at everything is included."""
     before, begin = _spent(pid), time.monotonic()
     time.sleep(seconds)
     return (_spent(pid) - before) / (time.monotonic() - begin)

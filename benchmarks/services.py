@@ -1,8 +1,8 @@
-"""How long until a service's program runs: begun by paas-run, beside paas-enter, systemd-run, crun and podman.
+"""How long until a service's program runs: started by paas-run, beside paas-enter, systemd-run, crun and podman.
 
-One small static program, which notes when its main began. Each kind begins it once a round, in a new order every round.
-What stands in the way of one kind alone (its own interpreter, its D-Bus, its image) counts as it does in use: the
-reconciler begins a service from a process that runs already, the others are programs that one calls.
+All start the same small static program, which notes when its main began; every round in a new order. What only one kind
+needs (its interpreter, its D-Bus, its image) counts as it does in use: the reconciler starts a service from a process
+that runs already, the others are programs that one calls.
 """
 
 import json
@@ -11,33 +11,33 @@ import pwd
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmark.ground import Place
+from benchmarks import table
+from benchmarks.ground import Place, cgroups, native, user
 
-SOURCE = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("begun.c")
-USER, ACCOUNT = "paas-bench", "bench"
+ACCOUNT = "bench"
 ROUNDS, FEWER = 50, 15
-"""With podman among them, an emulated machine takes seconds a round."""
+"""Rounds here, and in the test machine, where podman takes seconds."""
 WITHIN = 30.0
 TARGET = 1.5
 CONTROLLERS = "+memory +pids"
+LEAVES = (ACCOUNT, f"{ACCOUNT}/login", f"{ACCOUNT}/web")
 LAUNCHER = "paas-enter, the C launcher alone"
 OURS = "paas-run, as the reconciler begins a service"
 
 
 @dataclass(frozen=True)
 class Start:
-    """Milliseconds from asking for it to the program's first instruction, in the middle and for nine of ten; `ratio`
-    is to the C launcher."""
+    """Milliseconds from the request to the program's first instruction: the median (`middle`), and what nine of ten are
+    below (`ninth`). `ratio` is to the C launcher's median."""
 
     what: str
     middle: float
@@ -49,12 +49,12 @@ Begin = Callable[[Path], None]
 
 
 def starts(where: Place, say: Callable[[str], None]) -> list[Start]:
-    """Needs root and gcc with a static libc; what is not installed here is left out, and said."""
+    """Needs root and gcc with a static libc. What is not installed is left out, and `say` is told so."""
     with ExitStack() as undo:
         place = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="paas-bench-")))
         place.chmod(0o755)
-        user = undo.enter_context(_user(where))
-        kinds = dict(_kinds(place, where, user, undo, say))
+        customer = undo.enter_context(user(where))
+        kinds = dict(_kinds(place, where, customer, undo, say))
         taken: dict[str, list[float]] = {what: [] for what in kinds}
         notes = place / "notes"
         notes.mkdir()
@@ -71,16 +71,21 @@ def _start(what: str, times: list[float], floor: float) -> Start:
     return Start(what, median(times), times[len(times) * 9 // 10], median(times) / floor)
 
 
-def markdown(found: list[Start]) -> str:
-    lines = ["| from asking to the first instruction | median, ms | 90 of 100 below | to the launcher | target |"]
-    lines.append("| --- | ---: | ---: | ---: | --- |")
-    for it in found:
-        target = f"at most {TARGET}" if it.what == OURS else ""
-        lines.append(f"| {it.what} | {it.middle:.2f} | {it.ninth:.2f} | {it.ratio:.2f} | {target} |")
-    return "\n".join(lines)
+def report(where: Place, say: Callable[[str], None]) -> table.Report:
+    measured = starts(where, say)
+    head = ("from asking to the first instruction", "median, ms:", "90 of 100 below:", "to the launcher:", "target")
+    lines = (
+        (
+            *(start.what, f"{start.middle:.2f}", f"{start.ninth:.2f}", f"{start.ratio:.2f}"),
+            f"at most {TARGET}" if start.what == OURS else "",
+        )
+        for start in measured
+    )
+    return table.Report(table.grid(head, lines), {"rows": measured})
 
 
 def _once(begin: Begin, note: Path) -> float:
+    """Milliseconds. `begin` starts the program, which writes its clock into `note`."""
     asked = time.monotonic_ns()
     begin(note)
     end = time.monotonic() + WITHIN
@@ -93,25 +98,24 @@ def _once(begin: Begin, note: Path) -> float:
 
 
 def _kinds(
-    place: Path, where: Place, user: pwd.struct_passwd, undo: ExitStack, say: Callable[[str], None]
+    place: Path, where: Place, customer: pwd.struct_passwd, undo: ExitStack, say: Callable[[str], None]
 ) -> Iterator[tuple[str, Begin]]:
     program = place / "rootfs" / "begun"
     program.parent.mkdir()
     subprocess.run(["gcc", "-O2", "-static", "-o", program, PROGRAM], check=True)
-    subprocess.run(["cp", "-r", SOURCE / "pam", place / "build"], check=True)
-    subprocess.run(["make", "-s", "-C", place / "build", "clean", "paas-enter", "paas-run"], check=True)
-    leaf = undo.enter_context(_leaf(where))
-    yield LAUNCHER, _by_launcher(place, user, leaf, program)
-    yield OURS, _by_us(place, user, leaf, program)
+    native(place, "paas-enter", "paas-run")
+    leaf = _limited(where, undo.enter_context(cgroups(where, "service", *LEAVES)))
+    yield LAUNCHER, _by_launcher(place, customer, leaf, program)
+    yield OURS, _by_us(place, customer, leaf, program)
     if not where.limited:
         return
     if Path("/run/systemd/system").is_dir():
         limits = ("-p", "MemoryMax=64M", "-p", "TasksMax=20")
-        words = ("systemd-run", "--quiet", "--collect", f"--uid={user.pw_name}", *limits, str(program))
+        words = ("systemd-run", "--quiet", "--collect", f"--uid={customer.pw_name}", *limits, str(program))
         yield "systemd-run", lambda note: _run(*words, str(note))
     for name, of in (("crun", _by_crun), ("podman", _by_podman)):
         if shutil.which(name):
-            yield f"{name} run", of(place, user)
+            yield f"{name} run", of(place, customer)
         else:
             say(f"{name} is not installed: left out")
 
@@ -130,8 +134,7 @@ def _by_launcher(place: Path, user: pwd.struct_passwd, leaf: Path, program: Path
 
 
 def _by_us(place: Path, user: pwd.struct_passwd, leaf: Path, program: Path) -> Begin:
-    """With a log of its own and the journal, as every service."""
-    sys.path.insert(0, str(SOURCE))
+    """With a log of its own and the journal, as every service has."""
     from paas_isolate.linux.services import launch
     from paas_isolate.model.service_program import Launch
 
@@ -171,55 +174,18 @@ def _by_crun(place: Path, user: pwd.struct_passwd) -> Begin:
 
 
 def _by_podman(place: Path, user: pwd.struct_passwd) -> Begin:
-    """Of a directory, so that no image has to be unpacked; without a network of its own, which would take longer."""
+    """From a directory, so that no image is unpacked, and without a network of its own: both would take longer."""
     limits = ("--memory", "64m", "--pids-limit", "20", "--network", "none", "--user", f"{user.pw_uid}:{user.pw_gid}")
     words = ("podman", "run", "--rm", "--quiet", *limits, "--volume", f"{place}/notes:/notes")
     return lambda note: _run(*words, "--rootfs", str(place / "rootfs"), "/begun", f"/notes/{note.name}")
 
 
-@contextmanager
-def _leaf(where: Place) -> Iterator[Path]:
-    """A leaf `web` of an account, with limits where the kernel has them, and beside it `login`."""
-    root = where.hierarchy / f"paas-bench-service-{os.getpid()}"
-    made = [root, root / ACCOUNT, root / ACCOUNT / "login", root / ACCOUNT / "web"]
-    try:
-        for path in made:
-            path.mkdir()
-            if where.limited and path in made[:2]:
-                (path / "cgroup.subtree_control").write_text(CONTROLLERS)
-        if where.limited:
-            (made[-1] / "memory.max").write_text(str(64 << 20))
-            (made[-1] / "pids.max").write_text("20")
-        yield made[-1]
-    finally:
-        (root / "cgroup.kill").write_text("1")
-        for path in reversed(made):
-            for _ in range(100):
-                with suppress(FileNotFoundError):
-                    if not _removed(path):
-                        time.sleep(0.02)
-                        continue
-                break
-
-
-def _removed(path: Path) -> bool:
-    try:
-        path.rmdir()
-    except FileNotFoundError:
-        raise
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def _user(where: Place) -> Iterator[pwd.struct_passwd]:
-    """Somebody new; on a machine that is to stay as it is, whoever is there."""
-    if not where.limited:
-        yield pwd.getpwnam("nobody")
-        return
-    subprocess.run(["useradd", "--no-create-home", USER], check=True)
-    try:
-        yield pwd.getpwnam(USER)
-    finally:
-        subprocess.run(["userdel", "--force", USER], check=True, capture_output=True)
+def _limited(where: Place, root: Path) -> Path:
+    """The leaf `web` of an account, with limits where the kernel has them; beside it is `login`."""
+    leaf = root / ACCOUNT / "web"
+    if where.limited:
+        for path in (root, root / ACCOUNT):
+            (path / "cgroup.subtree_control").write_text(CONTROLLERS)
+        (leaf / "memory.max").write_text(str(64 << 20))
+        (leaf / "pids.max").write_text("20")
+    return leaf

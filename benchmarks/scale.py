@@ -1,10 +1,11 @@
-"""The curve: what an account costs when there are few, and when there are many."""
+"""The curve: what an account costs with few accounts, and with many."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmark.ground import Place, bench, least, spent
-from benchmark.measure import recorded
+from benchmarks import table
+from benchmarks.ground import Place, bench, least, spent
+from benchmarks.measure import recorded
 
 SIZES = (100, 1_000, 10_000)
 LARGE = 20_000
@@ -28,8 +29,9 @@ class Point:
     """Of the run that finds the edit."""
     memory_cold: int
     spoilt: float
-    """With a mistake in every hundredth file, nothing to do otherwise; `others_changed` tells of the other trees."""
+    """With a mistake in every hundredth file, and nothing else to do."""
     others_changed: int
+    """Knobs that differ after that; none should."""
 
     @property
     def ratio(self) -> float:
@@ -54,21 +56,21 @@ def _point(where: Place, accounts: int, idle_list: list[str], say: Callable[[str
         for turn in range(ROUNDS):
             idle.append(spent(run))
             reading.append(made.descend(operations)[0])
-            made.fleet.sell(CHANGED, more=turn % 2 == 0)
+            made.fleet.write_account(CHANGED, more=turn % 2 == 0)
             edit.append(spent(run))
         before = made.tree()
         for number in range(0, accounts, EVERY):
             made.fleet.spoil(number)
         spoilt = least([spent(run, code=4) for _ in range(ROUNDS + 1)])
         after = made.tree()
-    found = least(edit)
+    edited = least(edit)
     point = Point(
         accounts=accounts,
         cold=cold.wall,
         idle=least(idle).wall - start,
-        edit=found.wall - start,
+        edit=edited.wall - start,
         reading=least(reading).wall,
-        memory=found.memory,
+        memory=edited.memory,
         memory_cold=cold.memory,
         spoilt=spoilt.wall - start,
         others_changed=sum(after.get(path) != text for path, text in before.items()) + len(after) - len(before),
@@ -81,3 +83,24 @@ def slope(points: Sequence[Point]) -> float:
     """kB of peak memory that one more account costs, between the two largest sizes."""
     less, more = points[-2:]
     return (more.memory - less.memory) / (more.accounts - less.accounts)
+
+
+def markdown(points: Sequence[Point]) -> str:
+    head = (
+        "accounts:",
+        "from nothing, ms each:",
+        "nothing to do, ms each:",
+        "one edited, s:",
+        "C loop that reads it, s:",
+    )
+    lines = []
+    for point in points:
+        cold, idle = (seconds / point.accounts * 1000 for seconds in (point.cold, point.idle))
+        times = (cold, idle, point.edit, point.reading)
+        wrong = f"{point.others_changed} changed" if point.others_changed else "same tree"
+        last = (f"{point.ratio:.2f}", f"{point.memory / 1024:.1f}", f"{point.spoilt / point.idle:.2f} times, {wrong}")
+        lines.append((f"{point.accounts:,}", *(f"{figure:.3g}" for figure in times), *last))
+    less, more = points[-2:]
+    grown = f"{slope(points):.1f} kB an account between {less.accounts:,} and {more.accounts:,}"
+    grid = table.grid((*head, "ratio:", "peak memory, MB:", "every 100th file wrong:"), lines)
+    return f"{grid}\n\nPeak memory grows by {grown}."

@@ -1,10 +1,10 @@
-"""The stage of the network's benchmark: one round, in a network and a mount namespace that nobody else is in.
+"""The stage of the network's benchmark: one round, in network and mount namespaces of its own.
 
-Arguments: a cgroup with users/customer, and the number of accounts. Prints JSON: by kind (none, one, all, linear) what
-a customer does takes; `made`: what the product takes, in milliseconds, and in the kernel.
+Arguments: a cgroup with users/customer, and the number of accounts. Prints JSON: for each kind (none, one, all, linear)
+the figures of a customer's acts; in `made` the milliseconds that the product takes, and those in the kernel.
 """
 
-import encodings.idna  # noqa: F401  (who has become a customer may not read it)
+import encodings.idna  # noqa: F401  (imported before the process becomes a customer, who may not read it)
 import json
 import os
 import resource
@@ -22,7 +22,7 @@ from paas_isolate.model.network import Gate, Grant, Pools, Rules, UidAddresses
 
 POOLS = Pools("10.77.0.0/16", "fd77:7061:6173::/64")
 FIRST = 1_000_000
-"""Uids of nobody's."""
+"""The first of a range of uids that no user has."""
 TIMES, SHARES = 2000, 9
 MORE = 30
 CHUNK = bytes(32 << 10)
@@ -33,7 +33,7 @@ def home(number: int) -> UidAddresses:
 
 
 def least(act: Callable[[], object], times: int = TIMES) -> list[float]:
-    """Microseconds of one, in the best share of many."""
+    """Microseconds of one call, in the best of several series."""
     best = float("inf")
     for _ in range(SHARES):
         begin = time.perf_counter()
@@ -44,28 +44,27 @@ def least(act: Callable[[], object], times: int = TIMES) -> list[float]:
 
 
 def customer(root: str) -> dict[str, list[float]]:
-    """What a customer measures, in a process of their uid in their cgroup."""
-    here, there = os.pipe()
+    """What a customer measures, in a process with their uid and in their cgroup."""
+    reading, writing = os.pipe()
     if (pid := os.fork()) == 0:
         with open(f"{root}/users/customer/cgroup.procs", "w") as procs:
             procs.write("0")
         os.setresuid(FIRST + 1, FIRST + 1, FIRST + 1)
-        os.write(there, json.dumps(acts()).encode())
+        os.write(writing, json.dumps(acts()).encode())
         os._exit(0)
-    os.close(there)
-    with os.fdopen(here) as told:
-        said = told.read()
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        figures: dict[str, list[float]] = json.load(pipe)
     os.waitpid(pid, 0)
-    found: dict[str, list[float]] = json.loads(said)
-    return found
+    return figures
 
 
 def acts() -> dict[str, list[float]]:
     own = home(1).v4
 
     def bind(address: str) -> None:
-        with socket.socket() as it:
-            it.bind((address, 0))
+        with socket.socket() as bound:
+            bound.bind((address, 0))
 
     with socket.create_server((own, 0), backlog=16) as server:
         place = server.getsockname()
@@ -102,49 +101,50 @@ def acts() -> dict[str, list[float]]:
 
 
 class Ours:
-    """All that the product makes, made and taken away."""
+    """All that the product makes of a network."""
 
     def __init__(self, root: str, accounts: int) -> None:
         self.table, self.links = Nft(POOLS), Links()
-        self.keeper = BpfGate(POOLS, AttachPoints(PINS, root, f"{root}/users"))
+        self.gate = BpfGate(POOLS, AttachPoints(PINS, root, f"{root}/users"))
         self.homes = {FIRST + number: home(number) for number in range(1, accounts + 1)}
         self.made: dict[str, list[float]] = {}
 
     def rules(self, homes: dict[int, UidAddresses]) -> Rules:
-        return Rules(frozenset(Grant(uid, address) for uid, it in homes.items() for address in it[:2]))
+        return Rules(frozenset(Grant(uid, address) for uid, addresses in homes.items() for address in addresses[:2]))
 
     def make_one(self) -> None:
         only = {FIRST + 1: self.homes[FIRST + 1]}
         self.table.install(self.rules(only))
-        self.keeper.set(Gate(only), None)
+        self.gate.set(Gate(only), None)
 
     def make(self) -> None:
         self.table.remove()
-        self.keeper.remove()
-        others = [address for it in list(self.homes.values())[1:] for address in it[:2]]
+        self.gate.remove()
+        others = [address for addresses in list(self.homes.values())[1:] for address in addresses[:2]]
         rules = self.rules(self.homes)
         self._timed("addresses", lambda: self.links.add(others))
         self._timed("ruleset", lambda: self.table.install(rules))
-        self._timed("gate", lambda: self.keeper.set(Gate(self.homes), None))
+        self._timed("gate", lambda: self.gate.set(Gate(self.homes), None))
         parts = [self.made[name] for name in ("addresses", "ruleset", "gate")]
         self.made["all of it from nothing"] = [sum(each) for each in zip(*parts, strict=True)]
 
     def one_more(self) -> None:
-        """One after another, as each would come."""
+        """More accounts, one after another."""
         new = [FIRST + len(self.homes) + number for number in range(1, MORE + 1)]
         rules, gate = self.rules(self.homes), Gate(self.homes)
         steps = []
         for uid in new:
             homes = {**gate.homes, uid: home(uid - FIRST)}
-            more = Gate(homes), rules._replace(owners=rules.owners | {Grant(uid, it) for it in homes[uid][:2]})
-            steps.append((gate, rules, *more, list(homes[uid][:2])))
+            addresses = list(homes[uid][:2])
+            more = Gate(homes), rules._replace(owners=rules.owners | {Grant(uid, address) for address in addresses})
+            steps.append((gate, rules, *more, addresses))
             gate, rules = more
-        gates = [partial(self.keeper.set, new, old) for old, _, new, _, _ in steps]
+        gates = [partial(self.gate.set, new, old) for old, _, new, _, _ in steps]
         rulesets = [partial(self.table.change, new, old) for _, old, _, new, _ in steps]
-        addresses = [partial(self.links.add, new) for _, _, _, _, new in steps]
-        for what, each in (("gate", gates), ("ruleset", rulesets), ("addresses", addresses)):
+        links = [partial(self.links.add, new) for _, _, _, _, new in steps]
+        for what, each in (("gate", gates), ("ruleset", rulesets), ("addresses", links)):
             self._each(f"one account more: {what}", each)
-        self._timed("looked at, nothing to do", lambda: (self.links.observe(), self.keeper.observe()))
+        self._timed("looked at, nothing to do", lambda: (self.links.observe(), self.gate.observe()))
 
     def _timed(self, name: str, act: Callable[[], object]) -> None:
         self._each(name, [act])
@@ -158,7 +158,7 @@ class Ours:
 
 
 def linear(accounts: int) -> str:
-    """What one writes by hand: who may connect, an account a line; what is established passes first."""
+    """A ruleset as one writes it by hand: a line an account; established connections pass before."""
     lines = ("table inet linear {", "chain output {", "type filter hook output priority filter;")
     each = (f"ip daddr {home(number).v4} meta skuid != {FIRST + number} reject" for number in range(1, accounts + 1))
     return "\n".join((*lines, "ct state established accept", *each, "}", "}"))
@@ -169,19 +169,19 @@ def main(root: str, accounts: int) -> None:
         subprocess.run(command.split(), check=True)
     ours = Ours(root, accounts)
     ours.links.add(home(1)[:2])
-    found = {"none": customer(root)}
+    figures = {"none": customer(root)}
     ours.make_one()
-    found["one"] = customer(root)
+    figures["one"] = customer(root)
     ours.make()
     try:
-        found["all"] = customer(root)
+        figures["all"] = customer(root)
         ours.one_more()
     finally:
-        ours.keeper.remove()
+        ours.gate.remove()
         ours.table.remove()
     run(linear(accounts))
-    found["linear"] = customer(root)
-    json.dump({**found, "made": ours.made}, sys.stdout)
+    figures["linear"] = customer(root)
+    json.dump({**figures, "made": ours.made}, sys.stdout)
 
 
 main(sys.argv[1], int(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""The YAML changes, the kernel is changed by hand, somebody errs, two runs meet."""
+"""An edit of the YAML, a change of the kernel by hand, a typo, and two runs at once."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ for attempt in {1..8}; do
     "${PAAS[@]}" reconcile >/dev/null 2>&1 &
     first=$!
     until first_is_at_work || ! kill -0 $first 2>/dev/null; do :; done
-    # Held at its work, so that the second surely meets it.
+    # Stopped while it holds the lock, so that the second surely meets it.
     kill -STOP $first 2>/dev/null && sleep 0.2 && first_is_at_work && break
     kill -CONT $first 2>/dev/null
     wait $first
@@ -44,20 +44,18 @@ def edit(ground: Ground) -> Iterator[Fact | str]:
     ground.write({ground.spec("carol"): changed(ground.example("carol"), "max: 256M", "max: 384M")})
     answer = ground.reconcile()
     after = ground.measure(MEMORY)
-    yield Fact(
+    yield answer.fact(
         "edited",
         answer.code == 0 and after.number("account") == 384 << 20,
         f"{carol}.yaml says memory 384M instead of 256M: memory.max {size(before.number('account'))} ->"
         f" {size(after.number('account'))} in the kernel, {answer.seconds:.1f} s after",
         f"{384 << 20}, exit status 0",
-        answer.both,
     )
-    yield Fact(
+    yield answer.fact(
         "followed",
         after.number("web") == (384 << 20) * 8 // 10 // 4096 * 4096,
         f"web's 80% followed: {size(before.number('web'))} -> {size(after.number('web'))}",
         "80 % of 384M",
-        answer.both,
     )
 
 
@@ -66,21 +64,19 @@ def repair(ground: Ground) -> Iterator[Fact | str]:
     before = ground.measure(f'tell value "$(<$TREE/{knob})"; echo max >$TREE/{knob}').text("value")
     planned = ground.product("diff", "--exit-code")
     sentence = f"set pids.max of users/{ground.called('bob')} to {before} (was max)"
-    yield Fact(
+    yield planned.fact(
         "seen",
         planned.code == 3 and sentence in planned.out,
         f"echo max >{knob}, by hand; diff (exit status {planned.code}): {sentence_about(planned.out, 'pids.max')}",
         sentence,
-        planned.both,
     )
     answer = ground.reconcile()
     after = ground.measure(f'tell value "$(<$TREE/{knob})"').text("value")
-    yield Fact(
+    yield answer.fact(
         "repaired",
         answer.code == 0 and after == before,
         f"reconcile: {sentence_about(answer.out, 'pids.max')}; the kernel has {after} again, {answer.seconds:.1f} s",
         f"{before} again",
-        answer.both,
     )
 
 
@@ -92,45 +88,41 @@ def typo(ground: Ground) -> Iterator[Fact | str]:
     answer = ground.reconcile()
     after = ground.measure(limit)
     where = re.search(rf"\S*{alice}\.yaml:3:\d+: .*", answer.both)
-    yield Fact(
+    yield answer.fact(
         "complaint",
         answer.code == 4 and where is not None,
         f"exit status {answer.code}: {where[0] if where else answer.last_line()}",
         f"exit status 4, and a complaint about {alice}.yaml:3",
-        answer.both,
     )
-    yield Fact(
+    yield answer.fact(
         "kept",
         before.text("alice") == after.text("alice") != "max",
         f"{alice} keeps its {size(after.number('alice'))} meanwhile",
         before.text("alice"),
-        answer.both,
     )
-    yield Fact(
+    yield answer.fact(
         "others",
         after.number("account") == 256 << 20,
         f"{carol}'s change of the same minute was made: {size(before.number('account'))} ->"
         f" {size(after.number('account'))}",
         str(256 << 20),
-        answer.both,
     )
     ground.write({ground.spec("alice"): ground.example("alice")})
     answer = ground.reconcile()
     said = f"the typo mended: exit status {answer.code}, {answer.last_line()}"
-    yield Fact("mended", answer.code == 0, said, "exit status 0", answer.both)
+    yield answer.fact("mended", answer.code == 0, said, "exit status 0")
 
 
 def two_runs(ground: Ground) -> Iterator[Fact | str]:
-    told = ground.measure(TWO_RUNS)
-    yield Fact(
+    values = ground.measure(TWO_RUNS)
+    yield values.fact(
         "busy",
-        told.number("second") == 75,
-        f"a second run meets one at work: exit status {told.number('second')}, {told.text('words')}",
+        values.number("second") == 75,
+        f"a second run meets one at work: exit status {values.number('second')}, {values.text('words')}",
         "exit status 75",
-        told.output,
     )
-    first = told.number("first")
-    yield Fact("first run", first == 0, f"the first ended well: exit status {first}", "exit status 0", told.output)
+    first = values.number("first")
+    yield values.fact("first run", first == 0, f"the first ended well: exit status {first}", "exit status 0")
 
 
 def changed(text: str, old: str, new: str) -> str:
@@ -140,5 +132,5 @@ def changed(text: str, old: str, new: str) -> str:
 
 
 def sentence_about(words: str, knob: str) -> str:
-    """The line of diff or reconcile that speaks of it."""
+    """The line of `diff` or `reconcile` about this knob."""
     return next((" ".join(line.split()) for line in words.splitlines() if knob in line), "says nothing of it")

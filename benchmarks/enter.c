@@ -1,4 +1,5 @@
-/* enter DOORS UID TIMES: how long a process takes to enter the view of UID, each time another: microseconds, a line each. */
+/* enter DOORS UID TIMES: how long a process takes to enter the view of UID, each time another:
+ * microseconds, a line each. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../pam/common/view.h"
+#include "../pam/common/view.h"
 
 int main(int argc, char **argv)
 {
@@ -21,7 +22,8 @@ int main(int argc, char **argv)
 			clock_gettime(CLOCK_MONOTONIC, &ended);
 			if (found == VIEW_BROKEN)
 				_exit(1);
-			printf("%.2f\n", (double)(ended.tv_sec - begun.tv_sec) * 1e6 + (double)(ended.tv_nsec - begun.tv_nsec) / 1e3);
+			printf("%.2f\n", (double)(ended.tv_sec - begun.tv_sec) * 1e6 +
+						 (double)(ended.tv_nsec - begun.tv_nsec) / 1e3);
 			fflush(stdout);
 			_exit(0);
 		}

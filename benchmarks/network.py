@@ -1,18 +1,18 @@
-"""What the network costs its users: nothing of ours, ours with one account, with all, and a rule an account by hand.
+"""What the network costs its users: without it, with one account, with all, and with a rule an account by hand.
 
-Every round measures all of them in namespaces of its own, so that a machine that drifts drifts for all; the best of
-each counts, for what disturbs only ever costs. The stage is another program: it runs with the product's Python.
+Every round measures all four in namespaces of its own, so that all meet the same changes of the machine. The best of
+each counts: disturbances only ever add. The stage is another program: it runs with the product's Python.
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.ground import Place
+from benchmarks import table
+from benchmarks.ground import Place, cgroups
 
 STAGE = Path(__file__).with_name("network_stage.py")
 ACCOUNTS = 20_000
@@ -21,8 +21,8 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class Passing:
-    """What a customer does, in `unit`: without us, as the only account, beside all others, and beside linear rules.
-    The target is of all to one, or to none where it says so."""
+    """What a customer does, in `unit`: without the network, as the only account, beside all others, and with a rule an
+    account. The target is for all to one, or to none where it says so."""
 
     what: str
     unit: str
@@ -35,7 +35,7 @@ class Passing:
 
 @dataclass(frozen=True)
 class Making:
-    """Milliseconds that the product takes, and how much of it in the kernel (None: not told apart)."""
+    """Milliseconds that the product takes, and how many of them in the kernel (None: not measured)."""
 
     what: str
     took: float
@@ -63,38 +63,42 @@ MADE = (
 
 
 def measured(where: Place, accounts: int, say: Callable[[str], None]) -> tuple[list[Passing], list[Making]]:
-    """Needs root, BPF and nftables. RuntimeError with the stage's words when it cannot be measured here."""
-    root = where.hierarchy / f"paas-bench-net-{os.getpid()}"
-    (root / "users/customer").mkdir(parents=True)
-    try:
+    """Needs root, BPF and nftables. RuntimeError where the stage fails; its messages are on standard error."""
+    with cgroups(where, "net", "users", "users/customer") as root:
         rounds = []
         for number in range(ROUNDS):
             say(f"network: round {number + 1} of {ROUNDS}, {accounts} accounts ...")
             rounds.append(_round(where, root, accounts))
-    finally:
-        for path in ("users/customer", "users", "."):
-            (root / path).rmdir()
     return _passing(rounds), _making(rounds)
 
 
-def markdown(passing: list[Passing], making: list[Making], accounts: int) -> str:
-    lines = [
-        f"| a customer's | without network | one account | one / without | {accounts:,} accounts "
-        f"| {accounts:,} / one | {accounts:,} / without | a rule each by hand | by hand / without | target |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
-    ]
-    for it in passing:
-        each = (
-            f"{_figure(it.none)} {it.unit} | {_figure(it.one)} | {it.one / it.none:.2f}",
-            f"{_figure(it.all)} | {it.all / it.one:.2f} | {it.all / it.none:.2f}",
-            f"{_figure(it.linear)} | {it.linear / it.none:.2f}",
+def report(where: Place, say: Callable[[str], None]) -> table.Report:
+    passing, making = measured(where, ACCOUNTS, say)
+    every = f"{ACCOUNTS:,}"
+    head = (
+        *(
+            "a customer's",
+            "without network:",
+            "one account:",
+            "one / without:",
+            f"{every} accounts:",
+            f"{every} / one:",
+        ),
+        *(f"{every} / without:", "a rule each by hand:", "by hand / without:", "target"),
+    )
+    done = (
+        (
+            *(row.what, f"{_figure(row.none)} {row.unit}", _figure(row.one), f"{row.one / row.none:.2f}"),
+            *(_figure(row.all), f"{row.all / row.one:.2f}", f"{row.all / row.none:.2f}"),
+            *(_figure(row.linear), f"{row.linear / row.none:.2f}", row.target),
         )
-        lines.append(f"| {it.what} | {' | '.join(each)} | {it.target} |")
-    lines += ["", f"| of {accounts:,} accounts | ms | in the kernel | target |", "| --- | ---: | ---: | --- |"]
-    for made in making:
-        kernel = "" if made.kernel is None else f"{made.kernel:.3g}"
-        lines.append(f"| {made.what} | {made.took:.3g} | {kernel} | {made.target} |")
-    return "\n".join(lines)
+        for row in passing
+    )
+    made = (
+        (row.what, f"{row.took:.3g}", "" if row.kernel is None else f"{row.kernel:.3g}", row.target) for row in making
+    )
+    below = table.grid((f"of {every} accounts", "ms:", "in the kernel:", "target"), made)
+    return table.Report(f"{table.grid(head, done)}\n\n{below}", {"rows": [*passing, *making]})
 
 
 def _figure(number: float) -> str:
@@ -106,15 +110,16 @@ def _round(where: Place, root: Path, accounts: int) -> dict[str, dict[str, list[
     done = subprocess.run([*words, str(root), str(accounts)], stdout=subprocess.PIPE, stderr=sys.stderr)
     if done.returncode:
         raise RuntimeError("the network cannot be measured here")
-    found: dict[str, dict[str, list[float]]] = json.loads(done.stdout)
-    return found
+    figures: dict[str, dict[str, list[float]]] = json.loads(done.stdout)
+    return figures
 
 
 def _passing(rounds: list[dict[str, dict[str, list[float]]]]) -> list[Passing]:
     rows = []
     for what, unit, more, target in ROWS:
         none, one, every, linear = (
-            (max if more else min)(it[kind][what][0] for it in rounds) for kind in ("none", "one", "all", "linear")
+            (max if more else min)(figures[kind][what][0] for figures in rounds)
+            for kind in ("none", "one", "all", "linear")
         )
         rows.append(Passing(what, unit, none, one, every, linear, target))
     return rows
@@ -123,6 +128,6 @@ def _passing(rounds: list[dict[str, dict[str, list[float]]]]) -> list[Passing]:
 def _making(rounds: list[dict[str, dict[str, list[float]]]]) -> list[Making]:
     rows = []
     for what, target in MADE:
-        took, *kernel = min(it["made"][what] for it in rounds)
+        took, *kernel = min(figures["made"][what] for figures in rounds)
         rows.append(Making(what, took, kernel[0] if kernel else None, target))
     return rows

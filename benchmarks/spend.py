@@ -1,4 +1,4 @@
-"""A program, small so that its own memory hides nobody's: runs a command, and tells as JSON what that took.
+"""Runs a command, and prints as JSON what it took. A small program: a child's peak memory begins with its parent's.
 
 usage: spend.py COMMAND…
 """

@@ -1,4 +1,4 @@
-"""What is measured on: accounts with six limits each, their users and homes, on disk as an administrator has them."""
+"""The accounts that are measured on, with six limits each, their users and homes, as files of an administrator."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ UNLIMITED = """\
 penalty: {cpu: unlimited, memory: unlimited, pids: unlimited}
 ceiling: {memory: unlimited, pids: unlimited, cpu_weight: 100}
 """
-"""Where the kernel has no controllers, nothing is to be limited."""
+"""Where the kernel has no controllers, there must be no limits."""
 
 ACCOUNT = """\
 account: {name}
@@ -34,7 +34,7 @@ SERVICE = "services: {more: {limits: {memory: {kill: process}}}}\n"
 
 @dataclass(frozen=True)
 class Fleet:
-    """`directory` holds specifications, memory, lock, homes and a passwd of its own; `root` is the tree's."""
+    """`directory` holds specifications, state, lock, homes and a passwd file; `root` is the root of the tree."""
 
     directory: Path
     root: Path
@@ -57,7 +57,7 @@ class Fleet:
         return self.directory / "passwd"
 
     def words(self) -> list[str]:
-        """The options that lead the product here."""
+        """The options with which the product uses this directory."""
         return ["--etc", str(self.etc), "--state", str(self.state), "--run", str(self.directory / "run")]
 
     def write(self) -> None:
@@ -71,16 +71,16 @@ class Fleet:
             name = self.name(number)
             home = self.directory / "home" / name
             home.mkdir(parents=True)
-            self.sell(number)
+            self.write_account(number)
             users.append(f"{name}:x:{FIRST_UID + number}:{FIRST_UID + number}::{home}:/bin/sh\n")
         self.passwd.write_text(Path("/etc/passwd").read_text() + "".join(users))
 
     def spoil(self, number: int) -> None:
-        """A mistake in an account's file."""
+        """Writes an account's file with a mistake."""
         path = self.etc / "accounts.d" / f"{self.name(number)}.yaml"
         path.write_text(f"account: {self.name(number)}\nlimits: {{memory: 5 12M}}\n")
 
-    def sell(self, number: int, *, more: bool = False) -> None:
-        """Write an account's file; with `more` it has one service more."""
+    def write_account(self, number: int, *, more: bool = False) -> None:
+        """Writes an account's file; with `more` it has one service more."""
         text = ACCOUNT.format(name=self.name(number)) + (LIMITS if self.limited else "") + (SERVICE if more else "")
         (self.etc / "accounts.d" / f"{self.name(number)}.yaml").write_text(text)

@@ -12,7 +12,8 @@ int main(int argc, char **argv)
 	int fd, size;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	size = snprintf(text, sizeof text, "%lld\n", (long long)now.tv_sec * 1000000000 + now.tv_nsec);
+	size = snprintf(text, sizeof text, "%lld\n",
+			(long long)now.tv_sec * 1000000000 + now.tv_nsec);
 	fd = argc == 2 ? open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0644) : -1;
 	return fd < 0 || write(fd, text, (size_t)size) != size;
 }

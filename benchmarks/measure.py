@@ -1,13 +1,14 @@
-"""The main figures: cold, nothing to do, and what others do. They need controllers."""
+"""The main figures: from nothing, nothing to do, and what other programs take. They need controllers."""
 
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from benchmark.ground import HOMES, Bench, Place, Spent, bench, least, spent
+from benchmarks import table
+from benchmarks.ground import HOMES, Bench, Place, Spent, bench, least, spent
 
 ROUNDS = 5
 SAMPLES = 50
@@ -17,7 +18,8 @@ SAMPLE = 8
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: seconds of ours, of what it is held against, and the target of the ratio."""
+    """One line of the table: seconds of the product (`ours`) and of what it is compared with (`theirs`), and the target
+    of their ratio; with `faster`, the ratio says how many times faster the product is."""
 
     what: str
     ours: float
@@ -31,8 +33,16 @@ class Row:
         return self.theirs / self.ours if self.faster else self.ours / self.theirs
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    def times(row: Row) -> str:
+        return f"{row.ratio:.0f} times faster" if row.faster else f"{row.ratio:.2f}"
+
+    lines = ((row.what, f"{row.ours:.4g}", row.against, f"{row.theirs:.4g}", times(row), row.target) for row in rows)
+    return table.grid(("what", "seconds:", "compared with", "its seconds:", "ratio:", "target"), lines)
+
+
 def measure(where: Place, accounts: int, say: Callable[[str], None]) -> list[Row]:
-    """Everything in one run. Needs root, cgroup v2 with controllers, the product, gcc, strace, cgroup-tools."""
+    """All rows in one run. Needs root, cgroup v2 with controllers, the product, gcc, strace, cgroup-tools."""
     cold_list, idle_list = recorded(where)
     with bench(where, accounts) as made:
         spent(made.command("reconcile", "--cron"))  # compiles the specifications, once for all that follows
@@ -67,7 +77,7 @@ def measure(where: Place, accounts: int, say: Callable[[str], None]) -> list[Row
 
 
 def recorded(where: Place) -> tuple[list[str], list[str]]:
-    """What a cold run and one with nothing to do consist of, from a fleet of a few."""
+    """The operations of a run from nothing and of one with nothing to do, recorded with a few accounts."""
     with bench(where, SAMPLE) as small:
         spent(small.command("reconcile", "--cron"))
         idle = small.operations()
@@ -78,13 +88,12 @@ def recorded(where: Place) -> tuple[list[str], list[str]]:
 def _pairs(
     made: Bench,
     name: str,
-    seen: list[str],
+    recorded: list[str],
     say: Callable[[str], None],
     prepare: Callable[[], None] = lambda: None,
 ) -> tuple[Spent, Spent]:
-    """Ours and the floor in turn, so that a machine that drifts drifts for both; the least of each, for what
-    disturbs only ever adds."""
-    operations = made.multiplied(seen)
+    """The product and the floor in turn, so that both meet the same changes of the machine; the least of each."""
+    operations = made.multiplied(recorded)
     ours, floor, calls = [], [], 0
     for _ in range(ROUNDS):
         prepare()
@@ -100,7 +109,7 @@ def _pairs(
 
 
 def _each(make: Callable[[int], None], say: Callable[[str], None], name: str) -> float:
-    """Seconds by the clock for one account of the 50: the least of five means of ten, as ours is the least of five."""
+    """Seconds by the clock for one account of 50: the least of five means of ten, as the product has five rounds."""
     means = []
     for first in range(0, SAMPLES, SAMPLES // ROUNDS):
         begin = time.monotonic()
@@ -112,7 +121,7 @@ def _each(make: Callable[[int], None], say: Callable[[str], None], name: str) ->
 
 
 def _systemctl(number: int) -> None:
-    """A slice for the account with the six limits, and two below it: what the product makes."""
+    """What the product makes: a slice with the six limits for the account, and two slices below it."""
     name = f"paasbench{number}"
     limits = ["CPUQuota=50%", "CPUWeight=50", "MemoryMax=512M", "MemorySwapMax=0", "TasksMax=100"]
     limits += ["IOReadBandwidthMax=/ 10M", "IOWriteBandwidthMax=/ 10M"]
@@ -124,11 +133,10 @@ def _systemctl(number: int) -> None:
 
 
 def _cgset(where: Place, number: int) -> None:
-    """As a script does it: cgroup after cgroup."""
+    """As a script does it: one cgroup after another."""
     for path, limits in _account(number).items():
         subprocess.run(["cgcreate", "-g", f"cpu,io,memory,pids:{path}"], check=True)
-        if limits:
-            subprocess.run(["cgset", *(word for limit in limits for word in ("-r", limit)), path], check=True)
+        _limit(path, limits)
     _remove(where, number)
 
 
@@ -136,9 +144,13 @@ def _cgset_at_once(where: Place, number: int) -> None:
     groups = [f"cpu,io,memory,pids:{path}" for path in _account(number)]
     subprocess.run(["cgcreate", *(word for group in groups for word in ("-g", group))], check=True)
     for path, limits in _account(number).items():
-        if limits:
-            subprocess.run(["cgset", *(word for limit in limits for word in ("-r", limit)), path], check=True)
+        _limit(path, limits)
     _remove(where, number)
+
+
+def _limit(path: str, limits: list[str]) -> None:
+    if limits:
+        subprocess.run(["cgset", *(word for limit in limits for word in ("-r", limit)), path], check=True)
 
 
 def _account(number: int) -> dict[str, list[str]]:

@@ -2,15 +2,16 @@
  *
  * usage: floor TREE OPERATIONS
  *
- * OPERATIONS holds one a line, tab-separated, paths absolute or relative to TREE ("." is TREE itself):
+ * OPERATIONS holds one a line, tab-separated, paths absolute or relative to TREE ("." is TREE
+ * itself):
  *
  *     mkdir  PATH        rmdir  PATH        stat  PATH        list  PATH
  *     read   PATH SIZE   open, read, close
  *     write  PATH TEXT   open, write, close; \n in TEXT is a newline
  *     processes          list /proc, stat every process
  *
- * What fails, fails as it would in the program that was recorded: it is counted, and the loop goes on.
- * Prints one line: nanoseconds that passed, nanoseconds of CPU time, system calls, failures.
+ * What fails, fails as it would in the program that was recorded: it is counted, and the loop goes
+ * on. Prints one line: nanoseconds that passed, nanoseconds of CPU time, system calls, failures.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -26,7 +27,8 @@
 
 enum verb { MKDIR, RMDIR, STAT, LIST, READ, WRITE, PROCESSES, VERBS };
 
-static const char *const names[VERBS] = {"mkdir", "rmdir", "stat", "list", "read", "write", "processes"};
+static const char *const names[VERBS] = {"mkdir", "rmdir", "stat",     "list",
+					 "read",  "write", "processes"};
 
 struct operation {
 	enum verb verb;
@@ -138,7 +140,8 @@ static struct operation parse(char *line)
 
 	while (op.verb < VERBS && strcmp(verb, names[op.verb]) != 0)
 		op.verb++;
-	if (op.verb == VERBS || (op.verb != PROCESSES && !path) || (op.verb >= READ && op.verb <= WRITE && !line))
+	if (op.verb == VERBS || (op.verb != PROCESSES && !path) ||
+	    (op.verb >= READ && op.verb <= WRITE && !line))
 		errx(1, "no such operation: %s", verb);
 	if (op.verb == READ)
 		op.size = strtoul(line, NULL, 10);
@@ -171,7 +174,8 @@ static struct operation *load(const char *path, size_t *number)
 	for (*number = 0; (line = strsep(&text, "\n"));) {
 		if (!*line)
 			continue;
-		if (*number == room && !(ops = reallocarray(ops, room = room ? 2 * room : 4096, sizeof *ops)))
+		if (*number == room &&
+		    !(ops = reallocarray(ops, room = room ? 2 * room : 4096, sizeof *ops)))
 			err(1, "memory");
 		ops[(*number)++] = parse(line);
 	}
@@ -203,7 +207,7 @@ int main(int argc, char **argv)
 	used = now(CLOCK_PROCESS_CPUTIME_ID);
 	for (size_t i = 0; i < number; i++)
 		carry_out(tree, &ops[i]);
-	printf("%lld %lld %ld %ld\n", now(CLOCK_MONOTONIC) - passed, now(CLOCK_PROCESS_CPUTIME_ID) - used, calls,
-	       failures);
+	printf("%lld %lld %ld %ld\n", now(CLOCK_MONOTONIC) - passed,
+	       now(CLOCK_PROCESS_CPUTIME_ID) - used, calls, failures);
 	return 0;
 }
