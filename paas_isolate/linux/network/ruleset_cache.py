@@ -1,4 +1,4 @@
-"""The ruleset as a file: what it held at which transaction, and what a boot lays it from."""
+"""The ruleset as a file: what the table held at which transaction, and what a boot installs."""
 
 import os
 from contextlib import suppress

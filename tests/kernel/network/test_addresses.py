@@ -160,6 +160,31 @@ def test_what_another_program_does_to_its_own_table_is_left(wired: NetworkHost) 
     assert "table inet other" in wired.inside("nft", "list", "tables").stdout
 
 
+def test_a_look_saves_nothing_and_the_next_reconcile_does(wired: NetworkHost) -> None:
+    wired.run("reconcile")
+    kept = wired.host.place / "run/ruleset"
+    wired.inside("nft", "add table inet other")
+    before = kept.stat().st_mtime_ns, kept.read_bytes()
+    listed = []
+    for words in (("doctor",), ("net", "show"), ("diff",), ("reconcile",), ("reconcile",), ("diff",)):
+        assert (kept.stat().st_mtime_ns, kept.read_bytes()) == before or len(listed) > 3
+        done = wired.inside("strace", "-f", "-e", "trace=sendto,sendmsg", *wired.host.command(*words))
+        listed.append("NFT_MSG_GETSETELEM" in done.stderr)
+    assert kept.read_bytes() != before[1]
+    assert listed[2:] == [True, True, False, False]
+
+
+def test_a_damaged_file_of_the_ruleset_costs_a_listing_and_no_more(wired: NetworkHost) -> None:
+    wired.run("reconcile")
+    both = [wired.host.place / "run/ruleset", *wired.host.place.glob("**/state/ruleset")]
+    for kept in both:
+        kept.write_bytes(kept.read_bytes()[:-3])
+    assert wired.run("net", "restore").stdout == "nothing to do\n"
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    wired.inside("nft", "flush", "ruleset")
+    assert wired.run("net", "restore").stdout.startswith("made the ruleset of the network, for 4 addresses")
+
+
 def test_without_the_key_nothing_is_left(wired: NetworkHost) -> None:
     mine = ("ip", "address", "add", "10.77.9.9/32", "dev", "lo")
     assert wired.inside(*mine).returncode == 0
