@@ -368,8 +368,8 @@ def test_the_module_and_the_launcher_are_compiled_only_when_their_source_changed
         return install(compiles=True, path=os.environ["PATH"])
 
     def built() -> tuple[bytes, int, int, int]:
-        launchers = ((install.root / name).stat().st_ino for name in (LAUNCHER, KEEPER))
-        return install.module().read_bytes(), install.module().stat().st_ino, *launchers
+        launcher, shim = ((install.root / name).stat().st_ino for name in (LAUNCHER, KEEPER))
+        return install.module().read_bytes(), install.module().stat().st_ino, launcher, shim
 
     sources = sorted((install.source / "pam").rglob("*"))
     assert "compiles the PAM module" in compiles()

@@ -165,7 +165,7 @@ def test_a_look_saves_nothing_and_the_next_reconcile_does(wired: NetworkHost) ->
     kept = wired.host.place / "run/ruleset"
     wired.inside("nft", "add table inet other")
     before = kept.stat().st_mtime_ns, kept.read_bytes()
-    listed = []
+    listed: list[bool] = []
     for words in (("doctor",), ("net", "show"), ("diff",), ("reconcile",), ("reconcile",), ("diff",)):
         assert (kept.stat().st_mtime_ns, kept.read_bytes()) == before or len(listed) > 3
         done = wired.inside("strace", "-f", "-e", "trace=sendto,sendmsg", *wired.host.command(*words))
