@@ -31,7 +31,7 @@ def _lint(run: Run) -> bool:
 
 def _types(run: Run) -> bool:
     packages = sorted(path.parent for path in (SOURCE / "scripts").glob("*/__init__.py"))
-    targets = ["paas_isolate", "benchmarks", *(str(path) for path in (*packages, *_scripts("python")))]
+    targets = ["paas_isolate", "tests", "benchmarks", *(str(path) for path in (*packages, *_scripts("python")))]
     # Otherwise every script without an ending would be called __main__, and mypy would take one at a time.
     return run.call(run.tool("mypy"), "--scripts-are-modules", *targets)
 
