@@ -23,7 +23,7 @@ PLACES: dict[str, tuple[str, str, Fits]] = {
     "selling": ("paas_isolate.spec.resolve", "Resolver.resolve", lambda args: args[1].name == "bob"),
     "copies": ("paas_isolate.source.last_good", "LastGood.remember", lambda args: args[1].name == "bob"),
     "knobs": ("paas_isolate.changes.knob_compiler", "KnobCompiler.knobs", lambda args: args[1].name == "bob"),
-    "doors": ("paas_isolate.changes.doors", "_of", lambda args: args[0].name == "bob"),
+    "doors": ("paas_isolate.changes.doors", "_targets", lambda args: args[0].name == "bob"),
     "services": ("paas_isolate.changes.supervision", "_programs", lambda args: args[0].name == "bob"),
     "looking": ("paas_isolate.observe", "_Observation.observe", lambda args: args[1].startswith(BELOW)),
     "processes": ("paas_isolate.observe", "inspect_process", lambda args: procfs.effective_uid(args[2]) == _bob()),
