@@ -49,8 +49,8 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
         actions = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
         tell = actions.troubles.tell
         verbs = ControlVerbs(installation, actions.customers, actions.order, actions.troubles, reporter)
-        sources = [ContainedSource(source, tell) for source in (*actions.ears.all, *verbs.ears(stack))]
-        actions.ears.following.append(verbs.follow)
+        sources = [ContainedSource(source, tell) for source in (*actions.sources.all, *verbs.sources(stack))]
+        actions.sources.following.append(verbs.follow)
         Loop(ContainedActions(actions, tell), sources, pulse=watchdog() / 2, alive=actions.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED

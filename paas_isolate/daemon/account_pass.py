@@ -1,4 +1,4 @@
-"""A pass over one account: look, compare, carry out, look again. No other account is looked at."""
+"""A pass over one account: observe, compare, apply, observe again. It looks at no other account."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,31 +35,31 @@ class AccountChange(NamedTuple):
     account: Account
 
     def changes_network(self, *, names: bool) -> bool:
-        """Whether anything changes in the network, which is seen as a whole; `names`: services have names there."""
+        """Whether the network, which is observed as a whole, changes. `names`: services have host names."""
         if self.before is None:
             return bool(self.account.addresses)
-        return _wired(self.before, names=names) != _wired(self.account, names=names)
+        return _network_inputs(self.before, names=names) != _network_inputs(self.account, names=names)
 
     @property
     def changes_view_or_quota(self) -> bool:
-        """Whether its view or the disk quota of a user is another: both are looked at as a whole."""
-        before = _elsewhere(self.before) if self.before else (None, None)
-        return before != _elsewhere(self.account)
+        """Whether its view or a user's disk quota changes: both are observed for all accounts at once."""
+        before = _view_and_quota(self.before) if self.before else (None, None)
+        return before != _view_and_quota(self.account)
 
     @property
     def newcomers(self) -> frozenset[int]:
-        """Uids whose processes may be anywhere."""
+        """Uids that are new to the account: their processes may run in any cgroup."""
         before = self.before.uids.values() if self.before else ()
         return frozenset(self.account.uids.values()) - frozenset(before)
 
 
-def _elsewhere(account: Account) -> tuple[object, object]:
-    """What of an account is neither in its cgroups nor in the network."""
+def _view_and_quota(account: Account) -> tuple[object, object]:
+    """The inputs of the account's view and of its users' quotas."""
     return account.view, (account.disk, account.uids, account.home) if account.disk else None
 
 
-def _wired(account: Account, *, names: bool) -> object:
-    """Everything of an account that the network is made from."""
+def _network_inputs(account: Account, *, names: bool) -> object:
+    """All of an account that the network depends on."""
     ports = (
         []
         if account.suspended
@@ -70,12 +70,12 @@ def _wired(account: Account, *, names: bool) -> object:
 
 
 def restricted_to(fleet: Fleet, *accounts: Account) -> Fleet:
-    """The host with these accounts alone."""
+    """The fleet with these accounts alone."""
     return fleet._replace(accounts={account.name: account for account in accounts}, on_last_good={})
 
 
 def runs_of(reconciler: Reconciler, leaves: Sequence[str]) -> dict[str, Run]:
-    """What ran last in these leaves."""
+    """The last run of each of these leaves."""
     if reconciler.kernel.records is None:
         return {}
     seen = {leaf: reconciler.kernel.cgroups.look(leaf, (PROCS,)) for leaf in leaves}
@@ -84,7 +84,7 @@ def runs_of(reconciler: Reconciler, leaves: Sequence[str]) -> dict[str, Run]:
 
 
 def account_world(reconciler: Reconciler, account: Account) -> DesiredWorld:
-    """What one account should be; `reconciler` is of a fleet that has no other."""
+    """The desired state of one account. The fleet of `reconciler` has no other account."""
     world = desired_world(reconciler)
     cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == account.directory}
     doors = {name: target for name, target in world.doors.items() if name != COMPLETE}
@@ -92,7 +92,7 @@ def account_world(reconciler: Reconciler, account: Account) -> DesiredWorld:
 
 
 def can_reconcile(reconciler: Reconciler, edit: AccountChange) -> bool:
-    """Whether everything around it is as a whole turn left it."""
+    """Whether a pass over this account alone suffices: the tree, the doors and the account's view stand."""
     account = edit.account
     if account.directory in reconciler.intent.removal_accepted or not reconciler.kernel.cgroups.exists(tree.USERS):
         return False
@@ -104,7 +104,7 @@ def can_reconcile(reconciler: Reconciler, edit: AccountChange) -> bool:
 
 
 class AccountResult(NamedTuple):
-    """Whether nothing is left to do, and when to look again at leaves that wait, in seconds since the epoch."""
+    """`settled`: nothing is left to do. `dues`: by leaf, when a waiting service is due, in seconds since the epoch."""
 
     settled: bool
     dues: Mapping[str, float] = MappingProxyType({})
@@ -117,7 +117,7 @@ def reconcile_account(
     places: Placement,
     report: Callable[[Outcome], None],
 ) -> AccountResult:
-    """Bring one account to what it should be. `world` is that, `places` know the account as it is now."""
+    """Reconcile one account with `world`, its desired state. `places` must know the account as it is now."""
     looks = _AccountLooks(reconciler, world, edit, places)
     rounds = run_rounds(looks.look, partial(apply, reconciler.kernel), report)
     return AccountResult(not rounds.last, looks.due_times)

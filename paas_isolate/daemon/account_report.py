@@ -1,4 +1,4 @@
-"""What a customer is told of the own account: nothing in it is of anybody else, nor of what only root may know."""
+"""The report of an account for its customer. Nothing in it is about other accounts or for root alone."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,8 @@ from paas_isolate.usage import disk_uses, lines
 
 
 class AccountReport(NamedTuple):
-    """`cgroups` are Lines and `hits` are Hits, as JSON has them; `watched` is 0 where nobody looks who hits a limit."""
+    """`cgroups` are CgroupStatus and `hits` are LimitEvent, as JSON has them; `watched` is the time since which hits
+    are counted, in seconds since the epoch, 0 where they are not."""
 
     account: str
     plan: str | None = None
@@ -33,7 +34,7 @@ Opened = Callable[[Fleet], AbstractContextManager[Reconciler]]
 
 
 def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
-    """The account as the kernel has it at this moment, with what it was sold."""
+    """The account as the kernel has it now, beside its limits."""
     fleet, account = asked.account
     with opened(restricted_to(fleet, account)) as reconciler:
         names = [leaf.name for leaf in leaves(reconciler.intent.fleet.accounts[account.name].services)]
@@ -42,19 +43,19 @@ def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
             reconciler.intent,
             runs_of(reconciler, [tree.leaf(account.directory, name) for name in names]),
         )
-        told = lines(
+        statuses = lines(
             reconciler.kernel.cgroups, account.directory, names, state=_state(fleet, account), conditions=found
         )
-        seen = [it.data() for it in told]
+        cgroups = [status.data() for status in statuses]
         hits.take(account.directory, counters(reconciler.kernel.cgroups, account), int(time.time()))
     since, lately = hits.of(account.directory)
-    struck = [it._asdict() for it in lately]
-    notes = *_notes(fleet, account), *_of_services(seen), *disk_uses(account)
-    return AccountReport(account.name, account.plan, account.addresses, seen, since, struck, notes)._asdict()
+    recent = [hit._asdict() for hit in lately]
+    notes = *_notes(fleet, account), *_of_services(cgroups), *disk_uses(account)
+    return AccountReport(account.name, account.plan, account.addresses, cgroups, since, recent, notes)._asdict()
 
 
-def _of_services(seen: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for line in seen:
+def _of_services(cgroups: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for line in cgroups:
         if (service := line["service"]) and service["detail"]:
             again = f"; paas-isolate me start {line['name'].partition('.')[0]} tries again"
             yield f"{line['name']} is {service['state']}: {service['detail']}{again if service['given_up'] else ''}"
@@ -67,7 +68,7 @@ def _state(fleet: Fleet, account: Account) -> str:
 
 
 def _notes(fleet: Fleet, account: Account) -> Iterator[str]:
-    """Where the own file is wrong, but not in which words: those may name the files of others."""
+    """Where the account's file is wrong. The complaint itself is left out: it may name files of others."""
     if account.name in fleet.broken:
         yield "an error of paas-isolate's own: it stays as it is; tell your provider"
     elif account.name in fleet.on_last_good:
@@ -79,5 +80,5 @@ def _notes(fleet: Fleet, account: Account) -> Iterator[str]:
     }
     for key, line in keys.items():
         yield f"your provider's file on you is wrong in line {line}{f' ({key})' if key else ''}: tell them"
-    for reserved in fleet._replace(accounts={account.name: account}).not_enforced().values():
-        yield f"not enforced by this version: {', '.join(reserved)}"
+    for keys_without_effect in fleet._replace(accounts={account.name: account}).not_enforced().values():
+        yield f"not enforced by this version: {', '.join(keys_without_effect)}"

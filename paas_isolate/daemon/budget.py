@@ -1,6 +1,6 @@
-"""How much CPU time events of processes may cost the daemon, in all and for each uid that they are about.
+"""How much CPU time the events of processes may cost the daemon, in all and for each uid.
 
-What costs more is not heard for a while. The sweep looks at it once a second instead.
+Events that cost more are paused for a while. Those processes are looked at once a second instead.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from paas_isolate.linux.events.proc_connector import EVERYBODY, PROGRAMS
 
 
 class BudgetRate(NamedTuple):
-    """Seconds of CPU time: so many of each second, and so many that may be saved up."""
+    """`share` is seconds of CPU time for each second; `most` is how many seconds may be saved up."""
 
     share: float
     most: float
@@ -20,13 +20,13 @@ TOTAL = BudgetRate(0.2, 1.0)
 EACH = BudgetRate(0.05, 0.5)
 """An ordinary process that becomes a customer's costs about a millisecond."""
 _LITTLE = 0.02
-"""Seconds. Who has spent no more than that of what was saved up is not the reason that all is spent."""
+"""Seconds. A uid that has spent no more than that of its savings is not the reason that the total is spent."""
 _MOST = 64
-"""Uids: more than that make a long filter for the kernel."""
+"""Uids that are paused one by one: more of them make a long filter for the kernel."""
 
 
 class Budget:
-    """A token bucket for each uid (PROGRAMS for what is told without one), and one for all."""
+    """A token bucket for each uid (PROGRAMS for events without one), and one for all."""
 
     def __init__(self, total: BudgetRate = TOTAL, each: BudgetRate = EACH) -> None:
         self._total, self._each = _Bucket(total, 0.0), each
@@ -34,7 +34,7 @@ class Budget:
         self._until: dict[int, float] = {}
 
     def spend(self, seconds: float, events: Mapping[int, int], now: float) -> None:
-        """`seconds` were spent on so many events of each uid. Who overruns is `paused` from now on."""
+        """Count `seconds` that were spent on so many events of each uid. Uids that overrun are `paused` from now on."""
         number = sum(events.values())
         for uid, count in events.items():
             bucket = self._buckets.setdefault(uid, _Bucket(self._each, now))
@@ -46,13 +46,15 @@ class Budget:
             for uid in heavy or [EVERYBODY]:
                 self._pause(uid, until)
         if len(self._buckets) > 10 * _MOST:
-            self._buckets = {uid: it for uid, it in self._buckets.items() if it.at_time(now) < self._each.most}
+            self._buckets = {
+                uid: bucket for uid, bucket in self._buckets.items() if bucket.at_time(now) < self._each.most
+            }
 
     def _pause(self, uid: int, until: float) -> None:
         self._until[uid] = max(until, self._until.get(uid, 0.0))
 
     def paused(self, now: float) -> frozenset[int]:
-        """Whose events are not to be heard for now; EVERYBODY for all."""
+        """The uids whose events are paused now; EVERYBODY stands for all."""
         self._until = {uid: until for uid, until in self._until.items() if until > now}
         return frozenset(self._until) if len(self._until) <= _MOST else frozenset({EVERYBODY, PROGRAMS})
 

@@ -1,4 +1,4 @@
-"""Hands and ears that raise nothing: whatever an event leads to ends neither the daemon nor what others wait for."""
+"""Actions and event sources that raise nothing: an error of ours ends neither the daemon nor the work for others."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -9,78 +9,78 @@ from paas_isolate.errors import Trouble, trouble
 from paas_isolate.linux.events.event import Event, EventKind
 
 _PAUSE = 0.1
-"""Seconds: what is raised at every look at an ear must not take all of a core."""
+"""Seconds: a source that raises at every read must not take all of a core."""
 
 Result = TypeVar("Result")
 Tell = Callable[[str, Trouble], None]
-"""Says what nobody expected to be raised, and by what."""
+"""Reports an unexpected exception, and what raised it."""
 
 
 class ContainedActions:
-    """The hands of the loop. Where one of them raises, everything is looked at: each account alone, where need be. A
-    look at everything that raises is tried again when its time comes."""
+    """The actions of the loop. Where one of them raises, a full pass follows, which works on each account alone where
+    that is needed. A full pass that raises is tried again when the next one is due."""
 
-    def __init__(self, hands: DaemonActions, tell: Tell) -> None:
-        self._hands, self._tell = hands, tell
+    def __init__(self, actions: DaemonActions, tell: Tell) -> None:
+        self._actions, self._tell = actions, tell
 
     def _do(self, what: str, work: Callable[[], Result], otherwise: Result) -> Result:
         try:
             return work()
-        except Exception as error:  # noqa: BLE001  (an error of ours ends one piece of work, and is told)
+        except Exception as error:  # noqa: BLE001  (an error of ours ends one action, and is reported)
             self._tell(what, trouble(error))
             return otherwise
 
     def reconcile_all(self) -> bool:
-        return self._do("the look at everything", self._hands.reconcile_all, True)
+        return self._do("the full pass", self._actions.reconcile_all, True)
 
     def grace(self) -> float:
-        return self._do("the time to the next look", self._hands.grace, 60.0)
+        return self._do("the time to the next full pass", self._actions.grace, 60.0)
 
     def quick_check(self) -> bool:
-        return self._do("a glance", self._hands.quick_check, False)
+        return self._do("the quick check", self._actions.quick_check, False)
 
     def apply_files(self, places: Collection[str]) -> float | None:
         at_once: float | None = 0.0
-        return self._do("a file that was saved", lambda: self._hands.apply_files(places), at_once)
+        return self._do("a file that was saved", lambda: self._actions.apply_files(places), at_once)
 
-    def repair_knob(self, heard: Event) -> bool:
-        return self._do("a knob that was written", lambda: self._hands.repair_knob(heard), False)
+    def repair_knob(self, event: Event) -> bool:
+        return self._do("a knob that was written", lambda: self._actions.repair_knob(event), False)
 
-    def note_writer(self, heard: Event) -> None:
-        self._do("who has written", lambda: self._hands.note_writer(heard), None)
+    def note_writer(self, event: Event) -> None:
+        self._do("the writer of a knob", lambda: self._actions.note_writer(event), None)
 
-    def repair_network(self, heard: Sequence[Event]) -> bool:
-        return self._do("the network", lambda: self._hands.repair_network(heard), False)
+    def repair_network(self, events: Sequence[Event]) -> bool:
+        return self._do("the network", lambda: self._actions.repair_network(events), False)
 
     def move_strays(self, pids: Collection[int]) -> bool:
-        return self._do("processes elsewhere", lambda: self._hands.move_strays(pids), False)
+        return self._do("processes in the wrong cgroup", lambda: self._actions.move_strays(pids), False)
 
     def until_strays(self) -> float:
-        return self._do("the time of the sweep", self._hands.until_strays, 60.0)
+        return self._do("the time to look for strays", self._actions.until_strays, 60.0)
 
     def run_services(self, records: Collection[str]) -> bool:
-        return self._do("services", lambda: self._hands.run_services(records), False)
+        return self._do("services", lambda: self._actions.run_services(records), False)
 
     def until_services(self) -> float:
-        return self._do("the time of services", self._hands.until_services, 60.0)
+        return self._do("the time of the next service", self._actions.until_services, 60.0)
 
     def keep_rcu_warm(self) -> bool:
-        return self._do("the way of processes", self._hands.keep_rcu_warm, False)
+        return self._do("keeping RCU warm", self._actions.keep_rcu_warm, False)
 
 
 class ContainedSource:
-    """What cannot be understood may have been anything: everything is looked at."""
+    """Where a source raises, its event may have been anything: a full pass follows."""
 
-    def __init__(self, ear: EventSource, tell: Tell) -> None:
-        self._ear, self._tell = ear, tell
+    def __init__(self, source: EventSource, tell: Tell) -> None:
+        self._source, self._tell = source, tell
 
     def fileno(self) -> int:
-        return self._ear.fileno()
+        return self._source.fileno()
 
     def read(self) -> Iterator[Event]:
         try:
-            yield from self._ear.read()
+            yield from self._source.read()
         except Exception as error:  # noqa: BLE001
-            self._tell(f"what {type(self._ear).__name__} heard", trouble(error))
+            self._tell(f"an event of {type(self._source).__name__}", trouble(error))
             time.sleep(_PAUSE)
             yield Event(EventKind.LOST)

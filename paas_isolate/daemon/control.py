@@ -1,7 +1,7 @@
-"""What may be asked of the daemon, by whom, and the answer. Pure: the hands are given by whoever lists the verbs.
+"""The requests of the control socket: who may ask for which verb, and the answer. Pure: the verbs are given.
 
-Nobody but root learns of another account, not even whether there is one: what is somebody else's is answered like
-what does not exist, without being looked up.
+Nobody but root learns of another account, not even whether it exists: a request about it is answered as if it did not,
+without looking it up.
 """
 
 import json
@@ -15,11 +15,11 @@ from paas_isolate.exits import Exit
 from paas_isolate.model.account import Account, Fleet
 
 Reply = Mapping[str, object]
-"""What goes out as JSON."""
+"""An answer, as JSON has it."""
 
 
 class RefusedError(PaasError):
-    """The answer is no, in these words, with this exit status."""
+    """A request is refused, with these words and this exit status."""
 
     def __init__(self, words: str, status: int = Exit.ERROR) -> None:
         super().__init__(*words.split("\n"))
@@ -27,7 +27,7 @@ class RefusedError(PaasError):
 
 
 class Customers(NamedTuple):
-    """Whose accounts there are, as the last turn had them."""
+    """The accounts of the last full pass."""
 
     fleet: Fleet
     places: Placement
@@ -42,8 +42,8 @@ class Access(Enum):
 
 
 class Request(NamedTuple):
-    """What a verb's function is given: `about` is the account, of a fleet, where the verb has one (May.OWNER); `words`
-    are what follows its name. `answer` is for what cannot be told at once."""
+    """What a verb's function is given. `about` is the account, with its fleet, where the verb is about one
+    (Access.OWNER); `words` follow the verb's name. `answer` is called later where the answer is not known at once."""
 
     uid: int
     pid: int
@@ -58,7 +58,8 @@ class Request(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """`function` gives the answer, or raises RefusedError; None: it calls `asked.answer`, in `patience` seconds."""
+    """`function` returns the answer or raises RefusedError; None says that it calls `request.answer` within `patience`
+    seconds."""
 
     name: str
     may: Access
@@ -67,8 +68,8 @@ class Verb(NamedTuple):
 
 
 class Control:
-    """`customers` gives None before the first turn. `bug` is told what no verb should raise: no question of a customer
-    ends the daemon."""
+    """`customers` returns None before the first full pass. `bug` is called with exceptions that no verb should raise:
+    no request of a customer ends the daemon."""
 
     def __init__(
         self,
@@ -80,25 +81,25 @@ class Control:
         self._customers, self._bug = customers, bug
 
     def ask(self, line: bytes, uid: int, pid: int, answer: Callable[[bytes], None]) -> bytes | float:
-        """The line to answer; or in how many seconds at the most `answer` will be called with it."""
+        """The line to answer; or the seconds within which `answer` will be called with it."""
         try:
             name, words = _read(line)
             verb = self._verb(name, uid)
             about, words = self._about(verb, words, uid)
-            told = verb.function(Request(uid, pid, words, about, lambda said: answer(_line({"told": said}))))
+            reply = verb.function(Request(uid, pid, words, about, lambda late: answer(_line({"told": late}))))
         except RefusedError as no:
             return refusal(str(no), no.status)
         except (PaasError, OSError) as error:
             return refusal(str(error) if uid == 0 else "that cannot be had now", Exit.ERROR)
-        except Exception as error:  # noqa: BLE001  (whoever asks may be hostile; the loop serves the others too)
+        except Exception as error:  # noqa: BLE001  (the client may be hostile; the loop serves others too)
             self._bug(error)
             return refusal("an error of paas-isolate's own; the log has it", Exit.ERROR)
-        return verb.patience if told is None else _line({"told": told})
+        return verb.patience if reply is None else _line({"told": reply})
 
     def _verb(self, name: str, uid: int) -> Verb:
         verb = self._verbs.get(name)
         if verb is None:
-            known = (it.name for it in self._verbs.values() if uid == 0 or it.may is not Access.ROOT)
+            known = (each.name for each in self._verbs.values() if uid == 0 or each.may is not Access.ROOT)
             raise RefusedError(f"no verb is called {name[:32]!r}; there are: {', '.join(known)}", Exit.WRONG)
         if verb.may is Access.ROOT and uid != 0:
             raise RefusedError("this needs root")
@@ -107,7 +108,7 @@ class Control:
     def _about(
         self, verb: Verb, words: tuple[str, ...], uid: int
     ) -> tuple[tuple[Fleet, Account] | None, tuple[str, ...]]:
-        """The account, and the words that are left; of `ACCOUNT/SERVICE` the service is."""
+        """The account with its fleet, and the words that are left: of `ACCOUNT/SERVICE`, the service."""
         if verb.may is not Access.OWNER:
             return None, words
         customers = self._customers()
@@ -139,12 +140,12 @@ def _named(fleet: Fleet, name: str) -> Account:
 
 
 def _read(line: bytes) -> tuple[str, tuple[str, ...]]:
-    """RecursionError: thousands of brackets; UnicodeDecodeError is a ValueError."""
+    """Verb and words. Thousands of brackets raise RecursionError; UnicodeDecodeError is a ValueError."""
     try:
-        said = json.loads(line.decode())
+        request = json.loads(line.decode())
     except (ValueError, RecursionError):
         raise RefusedError("that is no line of JSON", Exit.WRONG) from None
-    name, words = (said.get("verb"), said.get("words", [])) if isinstance(said, dict) else (None, None)
+    name, words = (request.get("verb"), request.get("words", [])) if isinstance(request, dict) else (None, None)
     if not isinstance(name, str) or not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise RefusedError('expected {"verb": "…", "words": ["…"]}', Exit.WRONG)
     return name, tuple(words)
@@ -154,5 +155,5 @@ def refusal(words: str, status: int) -> bytes:
     return _line({"error": words, "status": status})
 
 
-def _line(said: Reply) -> bytes:
-    return json.dumps(said, default=str, separators=(",", ":")).encode() + b"\n"
+def _line(reply: Reply) -> bytes:
+    return json.dumps(reply, default=str, separators=(",", ":")).encode() + b"\n"

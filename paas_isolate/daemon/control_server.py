@@ -1,7 +1,8 @@
-"""Whoever comes to the control socket: heard for a while, answered once, and shown out. Nobody holds the loop up.
+"""The server of the control socket: each connection sends one request, gets one answer and is closed. None of them can
+hold up the loop.
 
-One turn of the loop does a bounded piece of it: so many newcomers, so many lines. What a customer may cost is bounded
-too: connections at once, questions a second; and all of them together.
+One round of the loop accepts and reads a bounded number of connections. Connections at once and requests a second are
+bounded for each uid, for each account, and for all together.
 """
 
 import select
@@ -20,19 +21,19 @@ from paas_isolate.linux.events.timer import Timer
 from paas_isolate.linux.system.control_socket import LONGEST, peer_of
 
 AT_ONCE = 16
-"""Newcomers, and lines, that one turn of the loop takes."""
+"""Connections that are accepted, and events that are handled, in one round of the loop."""
 PATIENCE = 5.0
-"""Seconds for a request to come, and for its answer to be fetched."""
+"""Seconds within which a request must come, and its answer must be read."""
 EACH, ALL = 4, 128
-"""Connections at once of one uid, and of all; root has its own."""
+"""Connections at once of one uid, and of all uids but root, which has ALL for itself."""
 TOGETHER = ALL // 4
 """Connections at once of one account's uids, and of all uids that have none: a user namespace has 65,536 of them."""
-COMING = Rate(burst=200, a_second=100)
-"""Connections; above it the others wait in the socket's queue, and the kernel lets nobody past them."""
-ASKING, EVERYBODY = Rate(burst=10, a_second=0.5), Rate(burst=100, a_second=20)
-"""Questions of one uid, and of all: the loop has other work."""
-ASKING_TOGETHER = Rate(burst=25, a_second=5)
-"""Of one account's uids, and of all that have none."""
+ACCEPTING = Rate(burst=200, a_second=100)
+"""Connections that are accepted; above it the others wait in the socket's queue, in order."""
+REQUESTS_OF_UID, REQUESTS_OF_ALL = Rate(burst=10, a_second=0.5), Rate(burst=100, a_second=20)
+"""Requests of one uid, and of all: the loop has other work."""
+REQUESTS_OF_ACCOUNT = Rate(burst=25, a_second=5)
+"""Requests of one account's uids, and of all uids without an account."""
 
 Ask = Callable[[bytes, int, int, Callable[[bytes], None]], bytes | float]
 Owner = Callable[[int], str]
@@ -40,38 +41,44 @@ Owner = Callable[[int], str]
 
 
 class _Connection:
-    """One connection: what has been heard of it, and what it is still to be told."""
+    """A client: `received` is the part of its request that has come, `unsent` what is left of its answer. `waits` says
+    that its answer comes later; at `deadline` (monotonic clock) it is closed."""
 
-    __slots__ = ("account", "connection", "heard", "late", "telling", "waits", "who")
+    __slots__ = ("account", "connection", "deadline", "peer", "received", "unsent", "waits")
 
     def __init__(self, connection: socket.socket, owner: Owner) -> None:
         self.connection = connection
-        self.who = peer_of(connection)
-        self.account = owner(self.who.uid) if self.who.uid else None
-        self.heard = b""
-        self.telling = b""
+        self.peer = peer_of(connection)
+        self.account = owner(self.peer.uid) if self.peer.uid else None
+        self.received = b""
+        self.unsent = b""
         self.waits = False
-        self.late = time.monotonic() + PATIENCE
+        self.deadline = time.monotonic() + PATIENCE
 
 
 class ControlServer:
-    """An ear of the loop. `ask` is Control's. It has a poll of its own, whose descriptor is the ear's."""
+    """An event source of the loop. `ask` is Control.ask. It has an epoll of its own, whose descriptor the loop
+    polls."""
 
     def __init__(self, listening: socket.socket, ask: Ask, owner: Owner = lambda _: "") -> None:
         self._listening, self._ask, self._owner = listening, ask, owner
-        self._visits: dict[int, _Connection] = {}
+        self._connections: dict[int, _Connection] = {}
         self._by_uid: Counter[int] = Counter()
         self._by_account: Counter[str | None] = Counter()
-        self._coming, self._everybody, self._asking = COMING.begin(), EVERYBODY.begin(), ASKING.each()
-        self._together = ASKING_TOGETHER.each()
+        self._accepting, self._everybody, self._asking = (
+            ACCEPTING.begin(),
+            REQUESTS_OF_ALL.begin(),
+            REQUESTS_OF_UID.each(),
+        )
+        self._together = REQUESTS_OF_ACCOUNT.each()
         self._gone: list[socket.socket] = []
         self._open = True
         with ExitStack() as undo:
             self._poll = select.epoll()
             undo.callback(self._poll.close)
-            self._clock = Timer()
-            undo.callback(self._clock.close)
-            self._poll.register(self._clock.fileno(), select.EPOLLIN)
+            self._timer = Timer()
+            undo.callback(self._timer.close)
+            self._poll.register(self._timer.fileno(), select.EPOLLIN)
             self._poll.register(listening.fileno(), select.EPOLLIN)
             self._undo = undo.pop_all()
 
@@ -79,164 +86,164 @@ class ControlServer:
         return self._poll.fileno()
 
     def listen(self, listening: socket.socket) -> None:
-        """Newcomers come by this one from now on; who is here stays."""
+        """Accept new connections from this socket from now on; those that are open stay."""
         self._poll.unregister(self._listening.fileno())
         self._listening = listening
         self._poll.register(listening.fileno(), select.EPOLLIN if self._open else 0)
 
     def close(self) -> None:
-        for visit in list(self._visits.values()):
-            self._close(visit)
+        for client in list(self._connections.values()):
+            self._close(client)
         self._clear()
         self._undo.close()
 
     def read(self) -> Iterator[Event]:
-        """Nothing of it is news for the reconciler."""
+        """Serve the connections. No Event comes of it."""
         for fd, events in self._poll.poll(0, AT_ONCE):
             if fd == self._listening.fileno():
                 self._admit()
-            elif fd == self._clock.fileno():
-                self._look_at_the_clock()
-            elif visit := self._visits.get(fd):
+            elif fd == self._timer.fileno():
+                self._on_timer()
+            elif client := self._connections.get(fd):
                 try:
-                    self._attend(visit, events)
-                except Exception:  # else it would be raised at each round: the loop tells
-                    self._close(visit)
+                    self._serve(client, events)
+                except Exception:  # else it would be raised in each round: the loop reports it
+                    self._close(client)
                     raise
         self._clear()
         return iter(())
 
     def _clear(self) -> None:
-        """After a round, for a descriptor that is closed may be the next one's: and the round's events its."""
+        """Close after a round: a closed descriptor may be the next connection's, and get the events of the old one."""
         for connection in self._gone:
             connection.close()
         self._gone.clear()
 
     def _admit(self) -> None:
         for _ in range(AT_ONCE):
-            if not self._coming.take(time.monotonic()):
-                return self._rest()
+            if not self._accepting.take(time.monotonic()):
+                return self._pause()
             try:
                 connection, _ = self._listening.accept()
             except (BlockingIOError, ConnectionError):
                 return None
-            except OSError:  # no descriptor left: whoever waits, waits
-                return self._rest()
+            except OSError:  # no descriptor left: the others wait in the queue
+                return self._pause()
             connection.setblocking(False)
-            self._welcome(_Connection(connection, self._owner))
+            self._add(_Connection(connection, self._owner))
         return None
 
-    def _welcome(self, visit: _Connection) -> None:
-        uid, fd = visit.who.uid, visit.connection.fileno()
+    def _add(self, client: _Connection) -> None:
+        uid, fd = client.peer.uid, client.connection.fileno()
         full = self._by_uid[uid] >= EACH if uid else self._by_uid[0] >= ALL
-        many = uid and self._by_account[visit.account] >= TOGETHER
-        crowded = uid and len(self._visits) - self._by_uid[0] >= ALL
-        if not self._visits:
-            self._clock.arm(1)
-        self._visits[fd] = visit
+        many = uid and self._by_account[client.account] >= TOGETHER
+        crowded = uid and len(self._connections) - self._by_uid[0] >= ALL
+        if not self._connections:
+            self._timer.arm(1)
+        self._connections[fd] = client
         self._by_uid[uid] += 1
-        self._by_account[visit.account] += 1
+        self._by_account[client.account] += 1
         self._poll.register(fd, select.EPOLLIN)
         if full or many or crowded:
-            self._tell(visit, refusal("too many ask at once: ask again in a moment", Exit.BUSY))
+            self._send(client, refusal("too many ask at once: ask again in a moment", Exit.BUSY))
         else:
-            self._hear(visit)
+            self._receive(client)
 
-    def _rest(self) -> None:
-        """Nobody is let in until the clock strikes."""
+    def _pause(self) -> None:
+        """Accept nothing until the timer runs out, in a second."""
         self._open = False
         self._poll.modify(self._listening.fileno(), 0)
-        self._clock.arm(1)
+        self._timer.arm(1)
 
-    def _look_at_the_clock(self) -> None:
-        self._clock.read()
+    def _on_timer(self) -> None:
+        self._timer.read()
         now = time.monotonic()
-        for visit in [it for it in self._visits.values() if it.late <= now]:
-            if visit.waits:
-                self._tell(visit, refusal("it takes longer: look at it later", Exit.BUSY))
+        for client in [each for each in self._connections.values() if each.deadline <= now]:
+            if client.waits:
+                self._send(client, refusal("it takes longer: look at it later", Exit.BUSY))
             else:
-                self._close(visit)
+                self._close(client)
         if not self._open:
             self._open = True
             self._poll.modify(self._listening.fileno(), select.EPOLLIN)
-        if not self._visits:
-            self._clock.arm(0)
+        if not self._connections:
+            self._timer.arm(0)
 
-    def _attend(self, visit: _Connection, events: int) -> None:
-        if visit.telling:
-            self._tell(visit, b"")
-        elif not visit.waits:
-            self._hear(visit)
+    def _serve(self, client: _Connection, events: int) -> None:
+        if client.unsent:
+            self._send(client, b"")
+        elif not client.waits:
+            self._receive(client)
         elif events & (select.EPOLLHUP | select.EPOLLERR):
-            self._close(visit)
+            self._close(client)
 
-    def _hear(self, visit: _Connection) -> None:
+    def _receive(self, client: _Connection) -> None:
         try:
-            more = visit.connection.recv(LONGEST + 1 - len(visit.heard))  # descriptors that come along are dropped
+            more = client.connection.recv(LONGEST + 1 - len(client.received))  # descriptors that come along are dropped
         except BlockingIOError:
             return
         except OSError:
-            self._close(visit)
+            self._close(client)
             return
-        visit.heard += more
-        line, end, _ = visit.heard.partition(b"\n")
+        client.received += more
+        line, end, _ = client.received.partition(b"\n")
         if end:
-            self._answer(visit, line)
-        elif len(visit.heard) > LONGEST:
-            self._tell(visit, refusal(f"a request is a line of {LONGEST} bytes at the most", Exit.WRONG))
+            self._answer(client, line)
+        elif len(client.received) > LONGEST:
+            self._send(client, refusal(f"a request is a line of {LONGEST} bytes at the most", Exit.WRONG))
         elif not more:
-            self._close(visit)
+            self._close(client)
 
-    def _answer(self, visit: _Connection, line: bytes) -> None:
-        visit.heard = b""
-        if self._too_often(visit):
-            return self._tell(visit, refusal("too many questions: ask again in a moment", Exit.BUSY))
-        answer = self._ask(line, *visit.who, partial(self._tell_later, visit))
+    def _answer(self, client: _Connection, line: bytes) -> None:
+        client.received = b""
+        if self._too_often(client):
+            return self._send(client, refusal("too many questions: ask again in a moment", Exit.BUSY))
+        answer = self._ask(line, *client.peer, partial(self._send_later, client))
         if isinstance(answer, bytes):
-            return self._tell(visit, answer)
-        if not visit.telling and visit.connection.fileno() in self._visits:
-            visit.waits, visit.late = True, time.monotonic() + answer
-            self._poll.modify(visit.connection.fileno(), 0)
+            return self._send(client, answer)
+        if not client.unsent and client.connection.fileno() in self._connections:
+            client.waits, client.deadline = True, time.monotonic() + answer
+            self._poll.modify(client.connection.fileno(), 0)
         return None
 
-    def _too_often(self, visit: _Connection) -> bool:
-        now, account = time.monotonic(), visit.account
+    def _too_often(self, client: _Connection) -> bool:
+        now, account = time.monotonic(), client.account
         return account is not None and not (
-            self._asking.take(visit.who.uid, now) and self._together.take(account, now) and self._everybody.take(now)
+            self._asking.take(client.peer.uid, now) and self._together.take(account, now) and self._everybody.take(now)
         )
 
-    def _tell_later(self, visit: _Connection, line: bytes) -> None:
-        """Who has gone meanwhile is told nothing."""
-        if self._visits.get(visit.connection.fileno()) is visit and not visit.telling:
-            self._tell(visit, line)
+    def _send_later(self, client: _Connection, line: bytes) -> None:
+        """Nothing is sent to a connection that was closed meanwhile."""
+        if self._connections.get(client.connection.fileno()) is client and not client.unsent:
+            self._send(client, line)
 
-    def _tell(self, visit: _Connection, line: bytes) -> None:
-        """As much as the connection takes; the rest when it takes more."""
+    def _send(self, client: _Connection, line: bytes) -> None:
+        """Send as much as the connection takes; the rest when it takes more."""
         if line:
-            visit.telling, visit.waits, visit.late = line, False, time.monotonic() + PATIENCE
-            self._poll.modify(visit.connection.fileno(), select.EPOLLOUT)
+            client.unsent, client.waits, client.deadline = line, False, time.monotonic() + PATIENCE
+            self._poll.modify(client.connection.fileno(), select.EPOLLOUT)
         try:
-            visit.telling = visit.telling[visit.connection.send(visit.telling) :]
+            client.unsent = client.unsent[client.connection.send(client.unsent) :]
         except BlockingIOError:
             return
         except OSError:
-            self._close(visit)
+            self._close(client)
             return
-        if not visit.telling:
-            self._close(visit)
+        if not client.unsent:
+            self._close(client)
 
-    def _close(self, visit: _Connection) -> None:
-        fd = visit.connection.fileno()
-        if self._visits.pop(fd, None) is None:
+    def _close(self, client: _Connection) -> None:
+        fd = client.connection.fileno()
+        if self._connections.pop(fd, None) is None:
             return
-        self._by_uid[visit.who.uid] -= 1
-        if not self._by_uid[visit.who.uid]:
-            del self._by_uid[visit.who.uid]
-        self._by_account[visit.account] -= 1
-        if not self._by_account[visit.account]:
-            del self._by_account[visit.account]
+        self._by_uid[client.peer.uid] -= 1
+        if not self._by_uid[client.peer.uid]:
+            del self._by_uid[client.peer.uid]
+        self._by_account[client.account] -= 1
+        if not self._by_account[client.account]:
+            del self._by_account[client.account]
         with suppress(OSError):
             self._poll.unregister(fd)
         with suppress(OSError):
-            visit.connection.shutdown(socket.SHUT_RDWR)
-        self._gone.append(visit.connection)
+            client.connection.shutdown(socket.SHUT_RDWR)
+        self._gone.append(client.connection)

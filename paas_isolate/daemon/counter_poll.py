@@ -1,4 +1,4 @@
-"""Looking at the counters of all accounts, again and again, in such small pieces that it costs next to nothing."""
+"""Polls the limit counters of all accounts, a few at a time, so that it costs next to nothing."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +16,14 @@ from paas_isolate.model.account import Account, Fleet
 from paas_isolate.usage import LimitCounters, limit_counters
 
 EVERY = 10
-"""Seconds between two pieces."""
+"""Seconds between two polls."""
 SHARE = 1 / 2000
-"""Of a core: what a piece may take, by the clock. At some 100 µs an account that is in use, and 10 for one that is
-not, that is 500 of the former a minute, and each as often as that leaves."""
+"""The share of a core that polling may take. An account in use takes about 100 µs and one that is not 10 µs, so 500
+accounts in use are polled each minute."""
 
 
 def counters(cgroups: CgroupTree, account: Account) -> dict[str, LimitCounters]:
-    """Of an account ('') and of its services."""
+    """The counters of an account (key '') and of its services."""
     found = {"": limit_counters(cgroups, tree.account(account.directory))}
     for each in leaves(account.services):
         found[each.name] = limit_counters(cgroups, tree.leaf(account.directory, each.name))
@@ -31,8 +31,8 @@ def counters(cgroups: CgroupTree, account: Account) -> dict[str, LimitCounters]:
 
 
 class CounterPoller:
-    """An ear of the loop that hears nothing but the time. `customers` and `opened` may have nothing yet; `wrong` hears
-    what nobody expected to be raised, by account."""
+    """An event source of the loop that only has a timer. `customers` returns None before the first full pass; `wrong`
+    is called with unexpected exceptions, by account."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class CounterPoller:
         if fleet is not None:
             try:
                 self._go_on(fleet, time.monotonic() + EVERY * SHARE)
-            except (PaasError, OSError):  # there is no tree now: the turn says so
+            except (PaasError, OSError):  # there is no tree now: the full pass says so
                 self._next = 0
         return iter(())
 

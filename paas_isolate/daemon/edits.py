@@ -1,4 +1,4 @@
-"""The daemon's hands for files: those of accounts that were saved, each read and applied alone where it can be."""
+"""Applies files of accounts that were saved: each is read and applied alone, where that is possible."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from paas_isolate.source.account_reader import AccountReader, account_of
 from paas_isolate.spec.resolve_alone import Dependencies, dependencies
 
 _EDITORS = 1.0
-"""Seconds: whoever writes a file may take it away first. A file that is gone for longer is gone."""
+"""Seconds: an editor may remove a file before it writes the new one. A file that is missing for longer was removed."""
 _AT_ONCE = 50
-"""Accounts: to look at so many one by one takes as long as to look at all."""
+"""Accounts: to apply so many one by one takes as long as a full pass."""
 
 
 @dataclass
 class DaemonState:
-    """What the last whole turn found, and every edit since."""
+    """The accounts that the last full pass found, with every edit since."""
 
     fleet: Fleet
     places: Placement
@@ -48,57 +48,57 @@ class DaemonState:
 
 
 class AccountEdits:
-    """`programs_count` is called when an account wants to know of programs; `done` with the tree, before anybody else
-    may work on it."""
+    """`programs_count` is called when a rule of an account names programs; `done` is called with the tree after an
+    edit, while the lock is held."""
 
     def __init__(
         self,
         installation: Installation,
-        servant: ServiceRunner,
+        service_runner: ServiceRunner,
         programs_count: Callable[[], None],
         done: Callable[[CgroupTree], None],
         reporter: Reporter,
     ) -> None:
         self._reporter = reporter
-        self._desk, self._servant = installation, servant
+        self._installation, self._service_runner = installation, service_runner
         self._programs_count, self._done = programs_count, done
         self._single = AccountReader(installation.directory)
 
     def apply_files(self, known: DaemonState | None, places: Collection[str]) -> float | None:
-        """None where all is done by that, else the seconds after which everything should be looked at."""
-        names = {account_of(place, self._desk.etc) for place in places}
+        """None where nothing is left, else the seconds after which a full pass should be made."""
+        names = {account_of(place, self._installation.etc) for place in places}
         if known is None or "" in names or len(names) > _AT_ONCE:
             return 0.0
         return None if all(self._edit(known, name) for name in sorted(names)) else self._how_soon(names)
 
     def _how_soon(self, names: Collection[str]) -> float:
-        """An account that is to go can wait."""
+        """The removal of an account can wait."""
         return 0.0 if all(self._single.there(name) for name in names) else _EDITORS
 
     def _edit(self, known: DaemonState, name: str) -> bool:
-        """One account by its file alone; whether that was possible, and nothing is left."""
-        edit = self._sold(known, name)
+        """Apply one account's file; whether that was possible alone, and nothing is left."""
+        edit = self._change(known, name)
         if edit is None or not same_network(edit, known.fleet):
             return False
         try:
             with (
-                self._desk.locked(),
-                self._desk.open(restricted_to(known.fleet, edit.account), with_network=False) as reconciler,
+                self._installation.locked(),
+                self._installation.open(restricted_to(known.fleet, edit.account), with_network=False) as reconciler,
             ):
                 world = account_world(reconciler, edit.account)
                 if world.unmet or not can_reconcile(reconciler, edit):
                     return False
                 self._remember(known, edit)
-                turned = reconcile_account(reconciler, world, edit, known.places, self._reporter.done)
-                # after it: this takes as long as all the rest, and whoever is killed before it reads the file again
-                self._desk.directory.last_good.remember(edit.account)
+                result = reconcile_account(reconciler, world, edit, known.places, self._reporter.done)
+                # last: this takes as long as all the rest; a daemon that is killed before it reads the file again
+                self._installation.directory.last_good.remember(edit.account)
                 self._done(reconciler.kernel.cgroups)
-                self._servant.wait_for(edit.account.directory, turned)
-                return turned.settled
+                self._service_runner.wait_for(edit.account.directory, result)
+                return result.settled
         except (PaasError, OSError):
-            return False  # the whole turn says what is wrong
+            return False  # the full pass says what is wrong
 
-    def _sold(self, known: DaemonState, name: str) -> AccountChange | None:
+    def _change(self, known: DaemonState, name: str) -> AccountChange | None:
         account = self._single.sold(name, known.fleet, known.ties, UncachedUsers(), machine(), known.places.owner)
         return AccountChange(known.fleet.accounts.get(name), account) if account else None
 

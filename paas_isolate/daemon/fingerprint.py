@@ -1,4 +1,4 @@
-"""What no event tells, in a few system calls: whether anything looks otherwise than after our own last work."""
+"""Whether anything has changed since our own last work, in a few system calls: for changes that cause no event."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from paas_isolate.linux.network.hosts import HOSTS
 from paas_isolate.source import decisions
 
 PEOPLE = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
-"""Who has which uid. Changes are heard too; a watch may be lost."""
+"""The files that say who has which uid. They are watched too, but a watch may be lost."""
 
 
 def fingerprint(root: str, doors: str, state: str) -> tuple[object, ...]:

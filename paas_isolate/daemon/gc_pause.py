@@ -1,7 +1,7 @@
-"""When Python looks for what nobody refers to any more but itself (gc): never in the midst of something that waits.
+"""When Python's garbage collector runs: never while something waits for the daemon.
 
-With 10,000 accounts each full collection of its own accord took 20 ms and more, and it comes when much has been made:
-just when much is to be mended.
+With 10,000 accounts a full collection takes 20 ms and more, and Python starts one when much has been allocated: just
+when much has to be repaired.
 """
 
 import gc
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def deferred_gc() -> Iterator[None]:
-    """Until the end of a whole turn. What there is then stays: later collections leave it out (gc.freeze)."""
+    """Put collection off until the end of a full pass. What exists then is left out of later ones (gc.freeze)."""
     gc.disable()
     try:
         yield

@@ -1,9 +1,9 @@
-"""How often something may be asked for: so many at once, so many a second. Pure: the caller has the clock."""
+"""Rate limits by token buckets: so many requests at once, so many a second. Pure: the caller has the clock."""
 
 from typing import NamedTuple
 
 _MANY = 1000
-"""Askers that are remembered without a thought; of more, those are forgotten that have been quiet long enough."""
+"""Buckets that are kept; of more, those that are full again are dropped, at most once a second."""
 
 
 class Rate(NamedTuple):
@@ -18,7 +18,7 @@ class Rate(NamedTuple):
 
 
 class TokenBucket:
-    """What is left to spend; it fills with time."""
+    """Tokens that are left; they come back with time."""
 
     __slots__ = ("_at", "_left", "_pace")
 
@@ -30,7 +30,7 @@ class TokenBucket:
         self._at = now
 
     def take(self, now: float) -> bool:
-        """Whether there is one more, at a moment of the monotonic clock; it is spent."""
+        """Take a token at `now` (monotonic clock); whether there was one."""
         self._fill(now)
         if self._left < 1:
             return False
@@ -43,15 +43,15 @@ class TokenBucket:
 
 
 class TokenBuckets:
-    """One for each uid, or account."""
+    """A bucket for each uid or account."""
 
     def __init__(self, pace: Rate) -> None:
         self._pace = pace
         self._of: dict[int | str, TokenBucket] = {}
-        self._forgot = 0.0
+        self._pruned = 0.0
 
-    def take(self, asking: int | str, now: float) -> bool:
-        if len(self._of) >= _MANY and now >= self._forgot + 1:
-            self._of = {it: purse for it, purse in self._of.items() if not purse.full(now)}
-            self._forgot = now
-        return self._of.setdefault(asking, TokenBucket(self._pace)).take(now)
+    def take(self, key: int | str, now: float) -> bool:
+        if len(self._of) >= _MANY and now >= self._pruned + 1:
+            self._of = {key: bucket for key, bucket in self._of.items() if not bucket.full(now)}
+            self._pruned = now
+        return self._of.setdefault(key, TokenBucket(self._pace)).take(now)

@@ -10,28 +10,28 @@ from paas_isolate.reconcile import Report
 
 
 class Reporter(Protocol):
-    """Each text is one line: whatever is in it that would begin another is escaped."""
+    """Each text is one line: line breaks in it are escaped."""
 
     def info(self, text: str) -> None:
-        """What happened, and is well."""
+        """Report what happened."""
 
     def warning(self, text: str) -> None:
-        """What works less well than it could."""
+        """Report what is degraded."""
 
     def error(self, text: str) -> None:
-        """What is wrong."""
+        """Report what is wrong."""
 
     def failure(self, what: str, error: Exception, *, warning: bool = False) -> None:
-        """What an error of the machine or of a file is about, and the error; its hint on a line of its own."""
+        """Report `what` an error of the machine or of a file is about, and the error; its hint on a line of its own."""
 
     def done(self, outcome: Outcome, by: str = "") -> None:
-        """What was done; nothing where it was not. `by` is who had changed it before."""
+        """Report a step if it was done. `by` is who had made the change that it reverts."""
 
     def outcome(self, outcome: Outcome, by: str = "") -> None:
-        """What became of a step, whatever that is."""
+        """Report the outcome of a step, done or not."""
 
     def broken(self, found: Mapping[str, Trouble]) -> None:
-        """Errors of paas-isolate's own, by the account or process that each is about."""
+        """Report paas-isolate's own bugs, by the account or process that each is about."""
 
     def rest(self, fleet: Fleet, report: Report) -> None:
-        """What is wrong in the specifications, and what differs still after a pass."""
+        """Report errors in the specifications, and differences that remain after a pass."""

@@ -1,5 +1,5 @@
-"""The daemon's hands for services: those of one account at a time, when a record tells, when it is time, when somebody
-orders it."""
+"""Runs services for the daemon, one account at a time: when a run record changes, when it is time, when a customer or
+administrator orders it."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -28,16 +28,16 @@ from paas_isolate.model.run import FOREVER
 from paas_isolate.source.notes import RESTED, STOPPED
 
 _SOON = 0.1
-"""Seconds: another run is at work for this account, or somebody who was killed is still ending."""
+"""Seconds to the next try where another run holds the lock, or a killed process has not ended yet."""
 
 
 _LATER = 60.0
-"""Seconds after an error of ours."""
+"""Seconds to the next try after an error of ours."""
 
 
 class ServiceRunner:
     def __init__(self, installation: Installation, troubles: Troubles, reporter: Reporter) -> None:
-        self._desk, self._troubles, self._reporter = installation, troubles, reporter
+        self._installation, self._troubles, self._reporter = installation, troubles, reporter
         self._dues: dict[str, float] = {}
         """When to look again at leaves whose services wait for something, in seconds since the epoch."""
 
@@ -63,7 +63,7 @@ class ServiceRunner:
         return all(served)
 
     def _contained(self, fleet: Fleet, places: Placement, directory: str) -> bool:
-        """An error of ours costs the services of one account a minute; the look at everything may be sooner."""
+        """An error of ours delays the services of one account by a minute; a full pass may come sooner."""
         try:
             return self._serve(fleet, places, directory, self._reporter.done)
         except Exception as error:  # noqa: BLE001
@@ -74,16 +74,19 @@ class ServiceRunner:
     def order(
         self, fleet: Fleet, places: Placement, verb: str, account: Account, service: Service, *, by_customer: bool
     ) -> tuple[str, ...]:
-        """start, stop or restart one: what was done of it at once. BusyError: the loop waits for nobody. RefusedError
-        where a customer would start what an administrator has stopped. To stop is possible with a full disk too."""
-        said: list[str] = []
+        """Start, stop or restart a service; the sentences of what was done at once. A stop works with a full disk too.
+
+        BusyError where another run holds the lock: the loop does not wait. RefusedError where a customer would start
+        what an administrator has stopped, or a stop cannot be saved.
+        """
+        sentences: list[str] = []
         unsaved, noted = False, True
-        name, records = f"{account.directory}/{service.name}", self._desk.records
-        with self._desk.locked():
-            if by_customer and verb != "stop" and not self._desk.decided().may_start(name):
+        name, records = f"{account.directory}/{service.name}", self._installation.records
+        with self._installation.locked():
+            if by_customer and verb != "stop" and not self._installation.decided().may_start(name):
                 raise RefusedError(f"{service.name} was stopped by your provider: ask them")
             try:
-                self._desk.decide(lambda decided: decided.order(verb, name, by_customer=by_customer))
+                self._installation.decide(lambda decided: decided.order(verb, name, by_customer=by_customer))
             except (PaasError, OSError) as error:
                 if verb != "stop":
                     raise
@@ -93,7 +96,7 @@ class ServiceRunner:
                     records.order(path, alive=verb == "restart")
 
         def hear(outcome: Outcome) -> None:
-            said.append(str(outcome.step))
+            sentences.append(str(outcome.step))
             self._reporter.done(outcome)
 
         served = self._serve(fleet, places, account.directory, hear)
@@ -102,32 +105,35 @@ class ServiceRunner:
         if unsaved:
             until = "until the machine restarts only" if noted else "by nobody: it may start again at any time"
             raise RefusedError(f"{service.name} is stopped, which is remembered {until}", Exit.PARTLY)
-        return tuple(said)
+        return tuple(sentences)
 
     def _note(self, name: str, error: PaasError | OSError, *, by_customer: bool) -> bool:
-        """Where decisions.json cannot be had; whether that could be done. A customer is not told why."""
+        """Note a stop where decisions.json cannot be written; whether that worked. The customer does not learn why."""
         self._reporter.failure(f"that {name} is stopped cannot be remembered", error)
         try:
-            self._desk.notes.add(RESTED if by_customer else STOPPED, name)
+            self._installation.notes.add(RESTED if by_customer else STOPPED, name)
         except OSError:
             return False
         return True
 
     def _ask(self, fleet: Fleet, directory: str, service: Service) -> None:
-        """SIGTERM for all of it, where what should run cannot be worked out."""
-        with self._desk.tree(fleet) as (cgroups, _):
+        """Send SIGTERM to the service's processes, where it cannot be computed what should run."""
+        with self._installation.tree(fleet) as (cgroups, _):
             for replica in replicas(service):
                 for pid in cgroups.pids(tree.leaf(directory, replica.name)):
                     pidfd.request_stop(pid)
 
     def _serve(self, fleet: Fleet, places: Placement, directory: str, hear: Callable[[Outcome], None]) -> bool:
-        """One account's, by what is known of it."""
+        """Run the services of one account; whether nothing is left to do."""
         self._forget(directory)
         account = places.account_in(directory)
         if account is None:
             return False
         try:
-            with self._desk.locked(), self._desk.open(restricted_to(fleet, account), with_network=False) as reconciler:
+            with (
+                self._installation.locked(),
+                self._installation.open(restricted_to(fleet, account), with_network=False) as reconciler,
+            ):
                 turned = reconcile_account(
                     reconciler, account_world(reconciler, account), AccountChange(account, account), places, hear
                 )
@@ -142,6 +148,6 @@ class ServiceRunner:
 
 
 def _from_now_on(dues: Mapping[str, float]) -> dict[str, float]:
-    """Never at once again: what does not end even when it is killed would take all of a core."""
+    """Due times that are not at once: a process that does not end when it is killed would take all of a core."""
     soon = time.time() + _SOON
     return {leaf: max(due, soon) for leaf, due in dues.items()}

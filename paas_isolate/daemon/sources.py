@@ -1,4 +1,4 @@
-"""The daemon's ears, as many as this machine has; and who it was."""
+"""The event sources of the daemon, as many as this machine offers; and the writer that an event names."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,19 +24,19 @@ from paas_isolate.source.directory import ACCOUNTS, PLANS
 
 
 class EventSources:
-    """All are closed with `stack`."""
+    """All sources, which are closed with `stack`. One that this machine does not offer is None, with a warning."""
 
     def __init__(self, installation: Installation, stack: ExitStack, reporter: Reporter) -> None:
         self._reporter = reporter
         self.specs = SpecFileSource(
-            [installation.etc, *(f"{installation.etc}/{it}" for it in (PLANS, ACCOUNTS))], (*PEOPLE, ZONE)
+            [installation.etc, *(f"{installation.etc}/{each}" for each in (PLANS, ACCOUNTS))], (*PEOPLE, ZONE)
         )
         self.emptying = CgroupEmptySource()
         self.netlinks = NetlinkSource()
         self.knobs, self.processes = _knobs(reporter), _processes(reporter)
         self.records = RunRecordSource(installation.records.directory)
         of_machine = _of_machine(reporter)
-        found = (
+        sources = (
             self.processes,
             self.specs,
             self.records,
@@ -45,38 +45,37 @@ class EventSources:
             self.emptying,
             *of_machine,
         )
-        self.all: list[EventSource] = [it for it in found if it]
+        self.all: list[EventSource] = [source for source in sources if source]
         self.following: list[Callable[[], None]] = [self.specs.rewatch, self.records.rewatch]
-        """What looks at each turn whether its place is where it was. OSError."""
-        self._deaf = ""
-        for ear in found:
-            if ear:
-                stack.callback(ear.close)
+        """Called in each full pass: watches again what was moved or replaced. OSError where that is impossible."""
+        self._unwatched = ""
+        for source in filter(None, sources):
+            stack.callback(source.close)
 
     def ignore(self, opened: int) -> None:
-        """What is written to this file is no news; below 0 there is none."""
+        """Ignore writes to this descriptor; below 0 there is none."""
         if self.knobs and opened >= 0:
             self.knobs.ignore(opened)
 
     def rewatch(self) -> None:
-        """Whoever hears nothing any more is told, once, and holds nobody up."""
-        deaf = ""
+        """Watch again. What cannot be watched is reported once, and holds nothing up."""
+        unwatched = ""
         for follow in self.following:
             try:
                 follow()
-            except Exception as error:  # noqa: BLE001  (whoever is deaf still looks)
-                deaf = f"what is asked or noted is seen at the next look only: {error}"
-        if deaf and deaf != self._deaf:
-            self._reporter.warning(deaf)
-        self._deaf = deaf
+            except Exception as error:  # noqa: BLE001  (a full pass still finds what is not watched)
+                unwatched = f"what is asked or noted is seen at the next look only: {error}"
+        if unwatched and unwatched != self._unwatched:
+            self._reporter.warning(unwatched)
+        self._unwatched = unwatched
 
 
 def _of_machine(reporter: Reporter) -> tuple[MountTableSource, ClockChangeSource] | tuple[()]:
     try:
         return MountTableSource(), ClockChangeSource()
     except OSError as error:
-        told = "a disk that is mounted, and a clock that is set, are seen at the next look only"
-        reporter.warning(f"{told}: {error.strerror}")
+        what = "a disk that is mounted, and a clock that is set, are seen at the next look only"
+        reporter.warning(f"{what}: {error.strerror}")
         return ()
 
 
@@ -96,9 +95,9 @@ def _processes(reporter: Reporter) -> ProcConnectorSource | None:
         return None
 
 
-def writer_of(heard: Event) -> str:
-    """As far as it can still be told; '' where nothing is known."""
-    return heard.who or (_alive(heard.pid) if heard.pid else "")
+def writer_of(event: Event) -> str:
+    """Who has caused the event, with pid, program and user where the process still lives; '' where that is unknown."""
+    return event.who or (_alive(event.pid) if event.pid else "")
 
 
 def _alive(pid: int) -> str:

@@ -1,9 +1,10 @@
-"""What nobody expected to be raised, as the daemon tells it: the same once an hour, whoever it is that causes it."""
+"""Reports unexpected exceptions: one from the same line of code at most once an hour, whatever caused it."""
 
 import time
 
 from paas_isolate.daemon.reporter import Reporter
-from paas_isolate.errors import Trouble, trouble
+from paas_isolate.errors import Trouble
+from paas_isolate.errors import trouble as trouble_of
 
 _HOUR = 3600.0
 
@@ -11,14 +12,14 @@ _HOUR = 3600.0
 class Troubles:
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
-        self._told: dict[str, float] = {}
-        """When, by the place: there are no more of those than lines of ours."""
+        self._reported: dict[str, float] = {}
+        """When each was reported, by its place in our code, which bounds their number."""
 
-    def tell(self, whose: str, found: Trouble) -> None:
+    def tell(self, what: str, trouble: Trouble) -> None:
         now = time.monotonic()
-        if now - self._told.get(found.place, -_HOUR) >= _HOUR:
-            self._told[found.place] = now
-            self._reporter.broken({whose: found})
+        if now - self._reported.get(trouble.place, -_HOUR) >= _HOUR:
+            self._reported[trouble.place] = now
+            self._reporter.broken({what: trouble})
 
     def bug(self, error: Exception) -> None:
-        self.tell("a question", trouble(error))
+        self.tell("a request", trouble_of(error))

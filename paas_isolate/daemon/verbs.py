@@ -1,4 +1,4 @@
-"""What the daemon answers at its control socket. A verb more is a line in `verbs`."""
+"""The verbs of the control socket. A new verb is a line in `verbs`."""
 
 import socket
 import time
@@ -29,17 +29,18 @@ from paas_isolate.model.account import Account, Fleet, Service
 from paas_isolate.model.outcome import Status
 
 _PAUSE = 1.0
-"""Seconds between two orders of a customer's."""
+"""Seconds between two orders for one account."""
 _LISTED = 1000
-"""Outcomes that an answer lists; of the others it has the number."""
+"""Outcomes that an answer lists; it counts all."""
 
 
 Order = Callable[[str, Account, Service, bool], tuple[str, ...]]
-"""start, stop or restart of a service, and whether a customer orders it: what was done of it at once."""
+"""Verb (start, stop or restart), account, service, and whether a customer orders it -> the sentences of what was done
+at once."""
 
 
 class ControlVerbs:
-    """What the daemon has for those who ask. `customers` tells what it knows now, None before the first turn."""
+    """What the verbs work with. `customers` returns the accounts of the last full pass, None before the first."""
 
     def __init__(
         self,
@@ -50,15 +51,16 @@ class ControlVerbs:
         reporter: Reporter,
     ) -> None:
         self.reporter = reporter
-        self.desk, self.customers, self.order, self._troubles = installation, customers, order, troubles
+        self.installation, self.customers, self.order, self._troubles = installation, customers, order, troubles
         self.hits = LimitEvents()
         self._ordered: dict[str, float] = {}
         self._bound = ExitStack()
         self._place: tuple[int, int] | None = None
-        self._reception: ControlServer | None = None
+        self._server: ControlServer | None = None
 
     def may_order(self, directory: str) -> bool:
-        """One order a second: each costs the daemon some milliseconds, and a customer has many hands."""
+        """Whether an order for this account is allowed now: one a second, for each costs the daemon some
+        milliseconds."""
         now = time.monotonic()
         self._ordered = {name: then for name, then in self._ordered.items() if now - then < _PAUSE}
         if directory in self._ordered:
@@ -76,81 +78,83 @@ class ControlVerbs:
 
     @contextmanager
     def opened(self, fleet: Fleet) -> Iterator[CgroupTree]:
-        with self.desk.tree(fleet) as (cgroups, _):
+        with self.installation.tree(fleet) as (cgroups, _):
             yield cgroups
 
     @contextmanager
     def open_reconciler(self, fleet: Fleet) -> Iterator[Reconciler]:
-        with self.desk.open(fleet, with_network=False) as reconciler:
+        with self.installation.open(fleet, with_network=False) as reconciler:
             yield reconciler
 
-    def ears(self, stack: ExitStack) -> list[EventSource]:
-        """Those that hear who asks; and the one that hears the time, to look who has hit a limit. Without a socket
-        none: nobody could ask."""
+    def sources(self, stack: ExitStack) -> list[EventSource]:
+        """The event sources of the socket, and of the timer that polls the limit counters. None where there is no
+        socket."""
         try:
             listening = self._bind(stack.enter_context(self._bound))
             ask = Control(verbs(self), self.customers, self._troubles.bug).ask
-            self._reception = ControlServer(listening, ask, self._owner)
-            stack.callback(self._reception.close)
-            rounds = CounterPoller(self.hits, self.fleet, self.opened, self._troubles.tell)
-            stack.callback(rounds.close)
+            self._server = ControlServer(listening, ask, self._owner)
+            stack.callback(self._server.close)
+            poller = CounterPoller(self.hits, self.fleet, self.opened, self._troubles.tell)
+            stack.callback(poller.close)
         except OSError as error:
             self.reporter.failure(f"nobody can ask the daemon: {control_socket.NAME}", error, warning=True)
             return []
-        return [self._reception, rounds]
+        return [self._server, poller]
 
     def follow(self) -> None:
-        """Listen anew where the socket's place was wiped, or is another's. OSError."""
-        if self._reception and control_socket.place(self.desk.run) != self._place:
+        """Listen again where the socket was removed or replaced. OSError where that is impossible."""
+        if self._server and control_socket.place(self.installation.run) != self._place:
             with ExitStack() as new:
-                self._reception.listen(self._bind(new))
+                self._server.listen(self._bind(new))
                 self._bound.close()
                 self._bound.enter_context(new.pop_all())
 
     def _bind(self, stack: ExitStack) -> socket.socket:
-        listening = stack.enter_context(control_socket.listening(self.desk.run))
-        self._place = control_socket.place(self.desk.run)
+        listening = stack.enter_context(control_socket.listening(self.installation.run))
+        self._place = control_socket.place(self.installation.run)
         return listening
 
 
 def verbs(here: ControlVerbs) -> list[Verb]:
     return [
         Verb("ping", Access.ANYBODY, lambda _: {"version": __version__}),
-        Verb("me", Access.OWNER, lambda asked: me(asked, here.open_reconciler, here.hits)),
+        Verb("me", Access.OWNER, lambda request: me(request, here.open_reconciler, here.hits)),
         *(Verb(name, Access.OWNER, partial(_order, here, name)) for name in ("start", "stop", "restart")),
         Verb("reconcile", Access.ROOT, partial(_reconcile, here)),
     ]
 
 
-def _order(here: ControlVerbs, verb: str, asked: Request) -> Reply:
-    """`restart SERVICE`: it is begun at once, and told how far that went."""
-    _, account = asked.account
+def _order(here: ControlVerbs, verb: str, request: Request) -> Reply:
+    """`restart SERVICE`: begin at once, and answer how far that went."""
+    _, account = request.account
     ours = {service.name: service for service in account.services if service.work.run}
-    name = asked.words[0] if asked.words else ""
+    name = request.words[0] if request.words else ""
     if name not in ours:
         known = ", ".join(sorted(ours)) or "none"
         raise RefusedError(f"no service of yours that is run is called {name[:64]!r}; there are: {known}", Exit.WRONG)
     if not here.may_order(account.directory):
         raise RefusedError("one order a second: try again", Exit.BUSY)
     try:
-        said = here.order(verb, account, ours[name], asked.uid != 0)
+        lines = here.order(verb, account, ours[name], request.uid != 0)
     except BusyError as error:
         raise RefusedError("the machine is at work: try again", Exit.BUSY) from error
-    here.reporter.info(f"{verb} of {account.name}/{name} was ordered by uid {asked.uid}")
-    return {"said": said or ("nothing to do",), "status": int(Exit.CONVERGED)}
+    here.reporter.info(f"{verb} of {account.name}/{name} was ordered by uid {request.uid}")
+    return {"said": lines or ("nothing to do",), "status": int(Exit.CONVERGED)}
 
 
-def _reconcile(here: ControlVerbs, asked: Request) -> Reply:
-    """`reconcile [ACCOUNT] [--remove]`: a run now, and what became of it."""
-    account = next((word for word in asked.words if not word.startswith("-")), "")
-    here.reporter.info(f"a run {f'for {account} ' if account else ''}asked for by pid {asked.pid} of uid {asked.uid}")
+def _reconcile(here: ControlVerbs, request: Request) -> Reply:
+    """`reconcile [ACCOUNT] [--remove]`: make a full pass now, and answer with its report."""
+    account = next((word for word in request.words if not word.startswith("-")), "")
+    here.reporter.info(
+        f"a run {f'for {account} ' if account else ''}asked for by pid {request.pid} of uid {request.uid}"
+    )
     try:
-        with here.desk.locked(wait=PATIENCE):
+        with here.installation.locked(wait=PATIENCE):
             fleet, report = full_pass(
-                here.desk,
+                here.installation,
                 here.reporter.done,
                 here.reporter.warning,
-                Scope(account, confirm_removal="--remove" in asked.words),
+                Scope(account, confirm_removal="--remove" in request.words),
             )
     except PaasError as error:
         raise RefusedError(str(error), exit_of(error)) from error

@@ -90,7 +90,9 @@ def test_a_large_answer_arrives_whole(reception: ControlServer, tmp_path: Path) 
 def test_silent_clients_are_disconnected(reception: ControlServer, tmp_path: Path) -> None:
     with come(tmp_path, b"half") as silent, come(tmp_path, b"large\n") as deaf:
         assert fetched(reception, silent) == b""
-        wait_for(lambda: not list(reception.read()) and not reception._visits, what="both are shown out", deadline=10)
+        wait_for(
+            lambda: not list(reception.read()) and not reception._connections, what="both are shown out", deadline=10
+        )
         assert len(fetched(reception, deaf)) < len(LARGE)
 
 
@@ -106,7 +108,7 @@ def test_an_answer_may_come_later_or_never(reception: ControlServer, tmp_path: P
         assert json.loads(fetched(reception, never))["status"] == 75
         for late in LATER:
             late(b"too late\n")
-        assert not reception._visits
+        assert not reception._connections
 
 
 def test_without_connections_there_is_no_timer(reception: ControlServer, tmp_path: Path) -> None:
