@@ -22,7 +22,7 @@ from paas_isolate.observe import DOORS, NETWORK, VIEWS, observe
 from paas_isolate.service_state import Managed, services_now, services_to_manage
 
 NO_ACCOUNT = "paas-isolate"
-"""What was broken, where it is no account."""
+"""The name under which trouble of no account is reported."""
 
 
 class Scope(NamedTuple):
@@ -106,7 +106,7 @@ def _restricted(reconciler: Reconciler, names: Sequence[str]) -> Reconciler:
 
 
 def _desired_part(reconciler: Reconciler, names: Sequence[str]) -> Desired:
-    """As if there were no other accounts at all."""
+    """The desired state if these were the only accounts."""
     accounts = {name: reconciler.intent.fleet.accounts[name] for name in names}
     return _desired_of(reconciler.with_fleet(reconciler.intent.fleet._replace(accounts=accounts)))
 
@@ -153,18 +153,18 @@ def _compared_apart(
 
 
 def _as_far_as_seen(comparison: Comparison, desired: Desired, unseen: Mapping[str, Trouble]) -> Comparison:
-    """Nothing is done to an account that was not seen whole."""
+    """Drop the steps of accounts and parts that could not be observed completely."""
     if not unseen:
         return comparison._replace(broken=desired.broken)
     names = desired.reconciler.intent.fleet.names_by_directory()
     broken = {names.get(directory) or directory or NO_ACCOUNT: trouble for directory, trouble in unseen.items()}
-    left = unseen.keys() - {""}  # which is no account's: all stand on it
+    left = unseen.keys() - {""}  # "" owns what all accounts need
     changes = tuple(step for step in comparison.changes if step.owner not in left and _part_of(step) not in left)
     return comparison._replace(changes=changes, broken={**desired.broken, **broken})
 
 
 def _part_of(step: Step) -> str:
-    """What is looked at for all accounts at once, of which a step changes something."""
+    """The part, observed for all accounts at once, that a step changes; '' for none."""
     if isinstance(step, DoorStep):
         return DOORS
     if isinstance(step, NetworkStep):

@@ -147,7 +147,7 @@ class Installation(NamedTuple):
         return AppliedQuotas(self.state)
 
     def _quotas(self, fleet: Fleet) -> QuotaPort | None:
-        """Where nobody is sold a `disk`, only what was given earlier is looked at. Root alone sees anybody's."""
+        """None where no account has a `disk` and no earlier quota is ours. None without root."""
         if os.geteuid() or not (
             any(account.disk for account in fleet.accounts.values()) or self.applied_quotas.there()
         ):
@@ -158,7 +158,7 @@ class Installation(NamedTuple):
 
     @contextmanager
     def locked(self, *, wait: float = 0, waits: Callable[[str], None] | None = None) -> Iterator[None]:
-        """Hold the lock that every writing command takes; `waits` is told for whom it waits."""
+        """Hold the lock that every writing command takes; `waits` is called with the holder that it waits for."""
         need_root()
         with lock.held(os.path.join(self.run, "lock"), wait=wait, waits=waits):
             yield
@@ -172,7 +172,7 @@ class Installation(NamedTuple):
         return added(decisions.load(self.state), self.notes.names())
 
     def decide(self, change: Callable[[Decisions], Decisions]) -> None:
-        """Decide something for good, and what was only noted until now. Whoever calls holds the lock. HostError where
+        """Save a decision, and those that were only noted. The caller holds the lock. HostError where
         decisions.json cannot be read, OSError where it cannot be written."""
         names = self.notes.names()
         before = decisions.load(self.state)
@@ -218,13 +218,13 @@ def account_of(fleet: Fleet, target: str) -> tuple[Account, str]:
 
 
 def unknown(name: str, fleet: Fleet) -> Exception:
-    """The complaint about an account that there is not."""
+    """The error for an unknown account."""
     return no_such("account", name, fleet.accounts, otherwise="paas-isolate status lists them")
 
 
 def no_such(what: str, name: str, known: Collection[str], *, otherwise: str = "") -> Exception:
-    """The complaint about a name that there is not, with the nearest that there is, or `otherwise`, or all."""
-    from difflib import get_close_matches  # only who mistypes pays for these
+    """The error for an unknown name, with the nearest known name, or `otherwise`, or all of them."""
+    from difflib import get_close_matches  # imported for mistyped names only
 
     from click import UsageError
 

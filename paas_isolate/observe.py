@@ -27,10 +27,10 @@ from paas_isolate.model.world import Knobs, ObservedWorld, Process
 Broken = dict[str, Trouble]
 Part = TypeVar("Part")
 DOORS, NETWORK, VIEWS = "the doors", "the network", "the views"
-"""What is looked at for all accounts at once; no directory is called so."""
+"""Parts that are observed for all accounts at once; no account directory has such a name."""
 
 WORTH_A_PROCESS = 100
-"""Accounts: a fork(2) and the way back cost as much as looking at some ten."""
+"""Accounts: a fork(2) and sending the result back cost as much as observing about ten."""
 
 
 def observe(
@@ -43,7 +43,7 @@ def observe(
     """Look at everything once.
 
     `since` is an earlier look of the same run with the account directories that were worked on after it: of the
-    other accounts its cgroups are taken over. `broken` takes up what nobody expected to be raised, by account directory
+    other accounts its cgroups are taken over. `broken` receives unexpected exceptions, by account directory
     (or DOORS, NETWORK, VIEWS): what is seen of that is not whole.
     """
     cgroups = kernel.cgroups
@@ -67,20 +67,20 @@ def observe(
 
 
 def _part(look: Callable[[], Part], nothing: Part, name: str, broken: Broken) -> Part:
-    """A part of the world that is looked at as a whole: where that cannot be had, all the rest can."""
+    """A part that is observed for all accounts at once; `nothing` where that raises an unexpected exception."""
     try:
         return look()
     except PaasError:
         raise
-    except Exception as error:  # noqa: BLE001  (nobody is mended by a run that has ended)
+    except Exception as error:  # noqa: BLE001  (the rest of the machine is still reconciled)
         broken[name] = trouble(error)
         return nothing
 
 
 def _quotas(port: QuotaPort, quotas: Quotas, broken: Broken) -> Quotas:
     seen, wrong = without_broken(lambda uids: port.observe({uid: quotas.sold[uid] for uid in uids}), tuple(quotas.sold))
-    for uid, it in wrong.items():
-        broken.setdefault(quotas.sold[uid].directory, it)
+    for uid, error in wrong.items():
+        broken.setdefault(quotas.sold[uid].directory, error)
     return seen
 
 
@@ -143,7 +143,7 @@ def _observe_all(
         for cgroups, members, broken in fork.map_forked(look, fork.parts(accounts, count)):
             seen.cgroups.update(cgroups)
             seen.members.update(members)
-            seen.broken.update({directory: Trouble(*it) for directory, it in broken.items()})
+            seen.broken.update({directory: Trouble(*fields) for directory, fields in broken.items()})
     missing = below - (len(seen.cgroups) - above)
     for path in _unknown_cgroups(seen.tree, seen.cgroups, missing) if missing else ():
         try:
@@ -172,7 +172,7 @@ def _observe_accounts(
             _observe_account(seen, inner, leaves, account, ends)
         except Exception as error:  # noqa: BLE001  (what is in one account's cgroups costs that account alone)
             seen.broken[account.directory] = trouble(error)
-    return seen.cgroups, seen.members, {directory: (*it,) for directory, it in seen.broken.items()}
+    return seen.cgroups, seen.members, {directory: (*error,) for directory, error in seen.broken.items()}
 
 
 def _observe_account(

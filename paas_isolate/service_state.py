@@ -19,7 +19,7 @@ Managed = Mapping[str, ManagedService]
 def services_to_manage(
     kernel: Kernel, intent: Intent, cgroups: Mapping[str, Knobs]
 ) -> tuple[Managed, Mapping[str, str]]:
-    """The services whose programs should be kept running, by leaf; and those of which that is impossible, with the
+    """The services whose programs should be kept running, by leaf; and those that cannot be run, with the
     reason. `cgroups` are the desired ones."""
     if kernel.records is None:
         return {}, {}

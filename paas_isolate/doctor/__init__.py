@@ -1,1 +1,1 @@
-"""Is this host fit? Every check says what it found, and the command that mends it. Nothing is changed."""
+"""Checks whether this host is fit. Each check names what it found and the command that mends it; nothing is changed."""

@@ -1,4 +1,4 @@
-"""What a check answers."""
+"""The result of a check."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One answer. `mend` is the command that mends a FAILED, or what would improve an OK."""
+    """The result of one check. `mend` is the command that mends a FAILED, or what would improve an OK."""
 
     name: str
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""All checks, in the order in which a beginner would have to mend them."""
+"""All checks, in the order in which their failures have to be mended."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from paas_isolate.model.account import Fleet
 
 
 def examine(fleet: Fleet, *, etc: str, state: str, doors: str) -> Iterator[Check]:
-    """`doors` is the directory that logins come in by."""
+    """Run all checks. `etc`, `state` and `doors` are directories."""
     yield from host.examine(fleet, etc)
     yield from logins.examine(fleet, state, doors)
     yield from network.examine(fleet)

@@ -9,7 +9,6 @@ from paas_isolate.linux.cgroup.location import find_tree
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.system import mounts, systemd
-from paas_isolate.linux.system.machine import kernel_version
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS
@@ -19,7 +18,7 @@ OLDEST_KERNEL = (5, 14)
 """cgroup.kill came with it; memory.reclaim with 5.19."""
 
 _SHOWN = 5
-"""Cgroups that are named."""
+"""Cgroups that a message names."""
 
 SUPPORTED = {"debian": ("12", "13")}
 
@@ -41,7 +40,7 @@ def _distribution() -> Check:
     name = release.get("PRETTY_NAME", "unknown")
     if release.get("VERSION_ID") in SUPPORTED.get(release.get("ID", ""), ()):
         return Check("distribution", Verdict.OK, name)
-    return Check("distribution", Verdict.SKIPPED, f"{name}: only Debian 12 and 13 are tried")
+    return Check("distribution", Verdict.SKIPPED, f"{name}: only Debian 12 and 13 are tested")
 
 
 def _os_release() -> dict[str, str]:
@@ -55,7 +54,8 @@ def _os_release() -> dict[str, str]:
 
 def _kernel() -> Check:
     release = os.uname().release
-    if kernel_version() >= OLDEST_KERNEL:
+    version = tuple(int(part) for part in release.split("-")[0].split(".")[:2])
+    if version >= OLDEST_KERNEL:
         return Check("kernel", Verdict.OK, release)
     return Check("kernel", Verdict.FAILED, f"{release}; cgroup.kill needs 5.14", "apt full-upgrade && reboot")
 
@@ -105,7 +105,7 @@ def _tree(fleet: Fleet) -> Iterator[Check]:
         )
         yield Check("delegation", Verdict.FAILED, f"{location.root} lacks {' '.join(missing)}", mend)
     elif occupied:
-        found = f"processes live in {location.root} itself: {' '.join(map(str, occupied[:5]))}"
+        found = f"processes run in {location.root} itself, which must hold none: {' '.join(map(str, occupied[:5]))}"
         yield Check("delegation", Verdict.FAILED, found, f"systemctl restart {fleet.host.tree.unit}")
     else:
         yield Check("delegation", Verdict.OK, f"{' '.join(CONTROLLERS)} in {location.root}")
@@ -113,7 +113,7 @@ def _tree(fleet: Fleet) -> Iterator[Check]:
 
 def _units(fleet: Fleet) -> Iterator[Check]:
     if fleet.host.tree.root:
-        yield Check("units", Verdict.SKIPPED, "config.yaml names a tree.root; no unit of ours is needed")
+        yield Check("units", Verdict.SKIPPED, "config.yaml sets tree.root: no unit is needed")
         return
     if not systemd.running():
         yield Check("units", Verdict.FAILED, "systemd does not run here", "set tree.root in config.yaml")
@@ -135,7 +135,7 @@ def _units(fleet: Fleet) -> Iterator[Check]:
 
 
 def _mend_of_tree(fleet: Fleet) -> str:
-    """A tree whose unit is gone: systemd before 254 cannot start it with customers inside (219/CGROUP)."""
+    """The mend for a stopped unit. systemd before 254 cannot start it while customers are inside (219/CGROUP)."""
     try:
         find_tree(fleet.host.tree)
     except HostError:
@@ -149,7 +149,12 @@ def _schedule() -> Iterator[Check]:
     if by:
         yield Check("schedule", Verdict.OK, f"reconcile runs by {' and '.join(by)}")
     else:
-        yield Check("schedule", Verdict.FAILED, "nothing runs reconcile", "systemctl enable --now paas-isolate.timer")
+        yield Check(
+            "schedule",
+            Verdict.FAILED,
+            "neither cron nor the timer runs reconcile",
+            "systemctl enable --now paas-isolate.timer",
+        )
 
 
 def _timer_is_on() -> bool:
@@ -171,7 +176,7 @@ def _specifications(etc: str) -> Check:
         return Check("specifications", Verdict.FAILED, f"{etc} is missing", f"mkdir -p {etc}/accounts.d {etc}/plans.d")
     if found.st_uid != 0 or found.st_mode & 0o022:
         mend = f"chown root: {etc}; chmod go-w {etc}"
-        return Check("specifications", Verdict.FAILED, f"others than root may write {etc}", mend)
+        return Check("specifications", Verdict.FAILED, f"users other than root may write {etc}", mend)
     if wide := [path for path in (f"{etc}/accounts.d", f"{etc}/plans.d") if _is_open_to_others(path)]:
         text = f"everybody may look into {' and '.join(wide)}, where `environment` may hold secrets"
         return Check("specifications", Verdict.FAILED, text, f"chmod o-rwx {' '.join(wide)}")
@@ -186,11 +191,11 @@ def _is_open_to_others(directory: str) -> bool:
 
 
 def _limits_in_use(fleet: Fleet) -> Iterator[Check]:
-    """Knobs that some spec needs and this kernel does not have."""
+    """Knobs that this kernel does not have."""
     try:
         location = find_tree(fleet.host.tree)
     except HostError:
-        yield Check("knobs", Verdict.SKIPPED, "there is no tree to look into")
+        yield Check("knobs", Verdict.SKIPPED, "there is no tree")
         return
     with CgroupTree(location.mount, location.root) as cgroups:
         if not cgroups.exists(tree.USERS):
@@ -206,11 +211,11 @@ def _limits_in_use(fleet: Fleet) -> Iterator[Check]:
 
 
 def _left(fleet: Fleet) -> Iterator[Check]:
-    """What root runs under customers' uids, and no limit of theirs holds."""
+    """Processes under customers' uids that `users.leave` exempts: no limit of an account holds them."""
     pattern = compiled(fleet.host.leave)
     pids = (pid for pid, uid in procfs.effective_uids() if fleet.governs(uid))
     found = sorted({path for pid in pids if pattern and (path := procfs.cgroup(pid) or "") and pattern.fullmatch(path)})
     if found:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        said = f"processes of customers' users stay where root put them: {', '.join(found[:_SHOWN])}{more}"
-        yield Check("left", Verdict.OK, said)
+        text = f"processes of customers' users stay where root put them: {', '.join(found[:_SHOWN])}{more}"
+        yield Check("left", Verdict.OK, text)

@@ -1,4 +1,4 @@
-"""Logins: what would let a customer in outside the tree, or lead one out of it."""
+"""Logins: what would place a customer's login outside the tree."""
 
 import os
 import re
@@ -24,8 +24,8 @@ SHOWN = 5
 def examine(fleet: Fleet, state: str, doors: str) -> Iterator[Check]:
     found = stacks.read()
     if not stacks.are_ours(found):
-        said = "logins do not pass our module; reconcile sweeps them in"
-        yield Check("pam", Verdict.SKIPPED, said, stacks.INSTALL)
+        text = "no PAM stack calls pam_paas_isolate.so: logins enter their trees at the next reconcile only"
+        yield Check("pam", Verdict.SKIPPED, text, stacks.INSTALL)
         return
     yield stacks.passing(found)
     yield _module(auth_update.module_file())
@@ -40,7 +40,7 @@ def examine(fleet: Fleet, state: str, doors: str) -> Iterator[Check]:
 def _module(file: str) -> Check:
     if file:
         return Check("pam module", Verdict.OK, file)
-    found = f"{profile.MODULE} is missing: customers are refused, or come in outside (on_failure=open)"
+    found = f"{profile.MODULE} is missing: customers are refused, or log in outside their tree (on_failure=open)"
     return Check("pam module", Verdict.FAILED, found, "scripts/install")
 
 
@@ -53,42 +53,44 @@ def _options(found: stacks.Stacks, fleet: Fleet, doors: str) -> Check:
 
 def _sshd() -> Check:
     if not sshd.program():
-        return Check("UsePAM", Verdict.SKIPPED, "there is no sshd")
+        return Check("UsePAM", Verdict.SKIPPED, "sshd is not installed")
     try:
-        said = sshd.settings().get("usepam", "no")
+        value = sshd.settings().get("usepam", "no")
     except HostError as error:
         return Check("UsePAM", Verdict.SKIPPED, str(error).splitlines()[0], error.hint)
-    if said == "yes":
-        return Check("UsePAM", Verdict.OK, "sshd passes PAM")
+    if value == "yes":
+        return Check("UsePAM", Verdict.OK, "sshd uses PAM")
     mend = "sed -i '1iUsePAM yes' /etc/ssh/sshd_config && systemctl reload ssh"
-    return Check("UsePAM", Verdict.FAILED, f"sshd passes no PAM (UsePAM {said}): ssh comes in outside", mend)
+    return Check(
+        "UsePAM", Verdict.FAILED, f"sshd does not use PAM (UsePAM {value}): its logins run outside the tree", mend
+    )
 
 
 def complete(doors: str, state: str) -> Check:
-    """Without the mark that all doors are there, whoever has none is taken for a customer whose door is lost."""
+    """Without the mark COMPLETE, the module takes a user without a door for a customer whose door is lost."""
     mend = "paas-isolate reconcile"
     try:
         os.stat(f"{doors}/{COMPLETE}")
         if decisions.load(state).doors:
             return Check("doors", Verdict.OK, f"complete in {doors}")
-        found, mend = "nobody keeps them: it is not decided that there are any", stacks.INSTALL
+        found, mend = "not maintained: logins through PAM are not installed", stacks.INSTALL
     except PermissionError:
-        return Check("doors", Verdict.SKIPPED, f"only root sees into {doors}")
+        return Check("doors", Verdict.SKIPPED, f"only root can read {doors}")
     except OSError:
-        found = f"not complete in {doors}: customers without a door get no further than the penalty leaf"
+        found = f"not complete in {doors}: logins without a door go to the penalty leaf"
     except HostError as error:
         found, mend = str(error).splitlines()[0], error.hint
     return Check("doors", Verdict.FAILED, found, mend)
 
 
 def lingering(fleet: Fleet, directory: str = LINGER) -> Check:
-    """Customers for whom systemd starts a manager at boot, without a login. They can ask for that themselves: no
-    host is unfit by it."""
+    """Customers for whom systemd starts a user manager at boot, without a login. They can enable that themselves,
+    so that it is no failure."""
     users = set(_customers(fleet).values())
     names = sorted(users.intersection(os.listdir(directory))) if os.path.isdir(directory) else []
     if not names:
         return Check("linger", Verdict.OK, "no customer lingers")
-    found = f"systemd starts a manager at boot for {_some(names)}"
+    found = f"systemd starts a user manager at boot for {_shortened(names)}"
     return Check("linger", Verdict.SKIPPED, found, f"loginctl disable-linger {' '.join(names)}")
 
 
@@ -102,14 +104,14 @@ def _managers(fleet: Fleet) -> Check:
 
 
 def managers(fleet: Fleet, cgroups: CgroupTree) -> Check:
-    """Managers of customers that are alive: what they start is outside."""
+    """Running user managers of customers: what they start is outside the tree."""
     customers = _customers(fleet)
     slices = (_SLICE.fullmatch(name) for name in cgroups.children(_USERS))
     uids = sorted(uid for each in slices if each and (uid := int(each[1])) in customers)
     alive = [uid for uid in uids if cgroups.populated(f"{_USERS}/user-{uid}.slice/user@{uid}.service")]
     if not alive:
-        return Check("user managers", Verdict.OK, "no customer has one")
-    found = f"alive outside the tree: those of {_some([customers[uid] for uid in alive])}"
+        return Check("user managers", Verdict.OK, "no customer has a user manager")
+    found = f"running outside the tree: those of {_shortened([customers[uid] for uid in alive])}"
     return Check("user managers", Verdict.FAILED, found, f"systemctl stop {' '.join(f'user@{uid}' for uid in alive)}")
 
 
@@ -118,6 +120,6 @@ def _customers(fleet: Fleet) -> dict[int, str]:
     return {uid: name for name, uid in users if fleet.governs(uid)}
 
 
-def _some(names: list[str]) -> str:
+def _shortened(names: list[str]) -> str:
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""The network: whether the addresses stand, and ruleset and gate are as they were made."""
+"""The network: whether addresses, ruleset and gate are in place and unchanged."""
 
 import os
 from collections.abc import Iterator
@@ -27,38 +27,40 @@ def _addresses(fleet: Fleet) -> Check:
     wanted = {address for account in fleet.accounts.values() for address in account.addresses}
     missing = wanted - Links().observe().keys()
     if missing:
-        return Check("addresses", Verdict.FAILED, f"{len(missing)} of {len(wanted)} are not there", _MEND)
+        return Check("addresses", Verdict.FAILED, f"{len(missing)} of {len(wanted)} addresses are missing", _MEND)
     return Check("addresses", Verdict.OK, f"all {len(wanted)}")
 
 
 def _gate(fleet: Fleet, network: NetworkConfig) -> Check:
-    """What stands alone without it is the ruleset."""
+    """Without the gate, the ruleset alone protects."""
     if os.geteuid() != 0:
-        return Check("gate", Verdict.SKIPPED, "only root sees it")
+        return Check("gate", Verdict.SKIPPED, "only root can read it")
     try:
         where = attach_points(fleet.host.tree, find_tree(fleet.host.tree))
     except HostError as error:
         return Check("gate", Verdict.FAILED, str(error).partition("\n")[0], error.hint)
-    keeper = BpfGate(Pools(network.pool, network.pool6), where)
-    if unable := keeper.unable():
-        gap = "a port of an address can be taken by others, and localhost is everybody's"
+    gate = BpfGate(Pools(network.pool, network.pool6), where)
+    if unable := gate.unable():
+        gap = "others can bind an account's ports, and localhost is shared"
         return Check("gate", Verdict.SKIPPED, f"{unable}; only the ruleset holds: {gap}")
-    held = keeper.observe()
+    held = gate.observe()
     if held is None:
-        return Check("gate", Verdict.FAILED, "it is gone, or not whole: localhost is everybody's", _MEND)
+        return Check("gate", Verdict.FAILED, "it is gone or incomplete: localhost is shared", _MEND)
     return Check("gate", Verdict.OK, f"on {where.cgroup}, for {len(held.homes)} uids")
 
 
 def _ruleset(network: NetworkConfig) -> Check:
     if os.geteuid() != 0:
-        return Check("ruleset", Verdict.SKIPPED, "only root sees it")
+        return Check("ruleset", Verdict.SKIPPED, "only root can read it")
     try:
         nft.run("list tables")
     except HostError as error:
         return Check("ruleset", Verdict.FAILED, str(error).partition("\n")[0], error.hint)
     seen = nft.Nft(Pools(network.pool, network.pool6)).observe()
     if seen is None:
-        return Check("ruleset", Verdict.FAILED, "it is gone: nothing stops what does not pass the gate", _MEND)
+        return Check("ruleset", Verdict.FAILED, "it is gone: only the gate protects the accounts", _MEND)
     if not seen.whole:
-        return Check("ruleset", Verdict.FAILED, "somebody has changed it, or the pools are others now", _MEND)
-    return Check("ruleset", Verdict.OK, f"for {len(seen.rules.owners)} pairs of a uid and an address")
+        return Check(
+            "ruleset", Verdict.FAILED, "somebody has changed it, or the pools in config.yaml have changed", _MEND
+        )
+    return Check("ruleset", Verdict.OK, f"for {len(seen.rules.owners)} pairs of uid and address")

@@ -1,4 +1,4 @@
-"""Services that paas-isolate runs: whether they can be begun, and how soon one that ends is begun again."""
+"""Services that paas-isolate runs: whether they can start, and how soon one that ends is restarted."""
 
 from collections.abc import Iterator
 
@@ -19,10 +19,10 @@ def examine(fleet: Fleet) -> Iterator[Check]:
     try:
         launcher()
     except HostError as error:
-        yield Check("services", Verdict.FAILED, f"none of {number} can be begun: {error}", error.hint)
+        yield Check("services", Verdict.FAILED, f"none of {number} can start: {error}", error.hint)
         return
     if systemd.running() and systemd.properties(DAEMON, "ActiveState").get("ActiveState") == "active":
-        yield Check("services", Verdict.OK, f"{number}, kept by the daemon")
+        yield Check("services", Verdict.OK, f"{number}, restarted by the daemon when they end")
     else:
-        found = f"{number}; one that ends is begun again with the next run, within a minute"
-        yield Check("services", Verdict.OK, found, f"at once: systemctl enable --now {DAEMON}")
+        found = f"{number}; one that ends is restarted by the next reconcile"
+        yield Check("services", Verdict.OK, found, f"to restart at once: systemctl enable --now {DAEMON}")

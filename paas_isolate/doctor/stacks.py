@@ -1,4 +1,4 @@
-"""The stacks of PAM: does every login pass our line, does it say what config.yaml says, and what comes after it?"""
+"""PAM stacks: whether every login passes our line, whether its options match config.yaml, and what follows it."""
 
 import os
 import re
@@ -14,12 +14,12 @@ from paas_isolate.model.account import Fleet
 SERVICES = ("sshd", "login", "su", "sudo", "cron", "atd")
 _INTERACTIVE, _NONINTERACTIVE = STACKS
 _WITHOUT_TERMINAL = ("sudo", "cron", "atd")
-"""Those that include the stack of the noninteractive, as Debian has them."""
+"""Services that include common-session-noninteractive on Debian."""
 
 _SYSTEMD = "pam_systemd.so"
 _OF_OURS = (profile.MODULE, "pam_permit.so", "pam_echo.so", "pam_deny.so", "pam_succeed_if.so")
 _ANSWERS = {"pam_succeed_if.so": "auth_err", "pam_deny.so": "session_err"}
-"""What modules say to a customer: none of the conditions by which others pass ours by is met."""
+"""What these modules return for a customer: no condition that skips our module is met."""
 
 INSTALL = "paas-isolate pam install"
 
@@ -44,14 +44,14 @@ def passing(found: Stacks) -> Check:
     if not missing:
         return Check("pam", Verdict.OK, f"{', '.join(services)} pass {profile.MODULE}")
     verb = "does" if len(missing) == 1 else "do"
-    said = f"{', '.join(missing)} {verb} not pass {profile.MODULE}: customers come in outside"
+    said = f"{', '.join(missing)} {verb} not pass {profile.MODULE}: their logins run outside the tree"
     return Check("pam", Verdict.FAILED, said, "; ".join(dict.fromkeys(_mend(name, found) for name in missing)))
 
 
 def _mend(service: str, found: Stacks) -> str:
     stack = found[service]
     if _ours(stack):
-        return f"take out {[*_walked(stack)][-1].place}, after which {service} calls nothing of ours"
+        return f"remove {[*_walked(stack)][-1].place}, after which {service} does not call {profile.MODULE}"
     common = _NONINTERACTIVE if service in _WITHOUT_TERMINAL else _INTERACTIVE
     if not _ours(found.get(common, ())):
         return INSTALL
@@ -59,7 +59,7 @@ def _mend(service: str, found: Stacks) -> str:
 
 
 def options(found: Stacks, fleet: Fleet, root: str, doors: str) -> Check:
-    """Whether our lines are those that would be written now; `root` is the directory of the tree."""
+    """Whether our lines are those that `pam install` would write now; `root` is the directory of the tree."""
     for stack in found.values():
         for line in _ours(stack):
             if differs := _differs(stack, line, fleet, root, doors):
@@ -68,7 +68,7 @@ def options(found: Stacks, fleet: Fleet, root: str, doors: str) -> Check:
 
 
 def _differs(stack: Sequence[Line], line: Line, fleet: Fleet, root: str, doors: str) -> str:
-    """What config.yaml says otherwise. `on_failure=` is said to `pam install` alone, and stays as it is."""
+    """What differs from config.yaml. `on_failure=` is an option of `pam install` and stays as it is."""
     on_failure = "on_failure=open" in line.arguments
     wanted = profile.options(fleet, root, doors, open_on_failure=on_failure)
     words = wanted.words()
@@ -82,7 +82,7 @@ def _differs(stack: Sequence[Line], line: Line, fleet: Fleet, root: str, doors: 
     there = [each.said for each in stack[max(first, 0) : first + len(lines)]]
     pairs = zip(lines, there, strict=False)
     same = len(there) == len(lines) and all(_same(wish, fact) for wish, fact in pairs)
-    return "" if same else "the lines around it are not those that belong to it"
+    return "" if same else "the lines around it are not those that pam install writes"
 
 
 def _same(wish: str, fact: str) -> bool:
@@ -98,10 +98,12 @@ def systemd(found: Stacks) -> Check:
         if not _ours(walked):
             continue
         if line := next((line for line in walked if line.module == _SYSTEMD), None):
-            said = f"{name} leads customers through {_SYSTEMD} too ({line.place}): a session of logind is a way out"
+            said = f"{name} also calls {_SYSTEMD} for customers ({line.place}): a logind session leads out of the tree"
             return Check("pam_systemd", Verdict.FAILED, said, _without(line))
-        jumped.update(dict.fromkeys(it.module for it in found[name] if it not in walked and it.module not in _OF_OURS))
-    said = f"customers jump over {', '.join(jumped)}" if jumped else "no login has it"
+        jumped.update(
+            dict.fromkeys(line.module for line in found[name] if line not in walked and line.module not in _OF_OURS)
+        )
+    said = f"customers jump over {', '.join(jumped)}" if jumped else "no login calls it"
     return Check("pam_systemd", Verdict.OK, said)
 
 

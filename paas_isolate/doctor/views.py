@@ -1,4 +1,4 @@
-"""Views: what of the host's own configuration lets customers learn of others."""
+"""Views: host settings that show customers what others do."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ from paas_isolate.model.account import Account, Fleet
 
 BUS = "/run/dbus"
 GROUPS = ("adm", "systemd-journal")
-"""Whose members read the journal (systemd-journald.service(8)) and the logs of Debian."""
+"""Their members can read the journal (systemd-journald.service(8)) and the logs of Debian."""
 
 RECORDS = ("/run/utmp", "/var/log/wtmp", "/var/log/lastlog", "/var/lib/wtmpdb/wtmp.db", "/var/lib/lastlog/lastlog2.db")
 SHOWN = 5
@@ -30,17 +30,17 @@ def _groups(private: list[Account], people: HostUsers) -> Check:
     users = [(name, uid) for account in private for name, uid in account.uids.items()]
     found = [(name, group) for name, uid in users for group, uids in members.items() if uid in uids]
     if not found:
-        return Check("journal", Verdict.OK, "no customer with a view of its own reads the logs of others")
-    told = ", ".join(f"{name} ({group})" for name, group in found[:SHOWN])
+        return Check("journal", Verdict.OK, "no customer with a private view can read the logs of others")
+    text = ", ".join(f"{name} ({group})" for name, group in found[:SHOWN])
     mend = "; ".join(f"gpasswd --delete {name} {group}" for name, group in found[:SHOWN])
-    return Check("journal", Verdict.SKIPPED, f"by a group, customers read the logs of others: {told}", mend)
+    return Check("journal", Verdict.SKIPPED, f"group membership lets customers read the logs of others: {text}", mend)
 
 
 def records(paths: tuple[str, ...] = RECORDS) -> Check:
     readable = [path for path in paths if _everybody_reads(path)]
     if not readable:
-        return Check("login records", Verdict.OK, "customers do not read who logged in")
-    found = f"everybody reads who logged in: {', '.join(readable)}"
+        return Check("login records", Verdict.OK, "customers cannot read who logged in")
+    found = f"everybody can read who logged in: {', '.join(readable)}"
     return Check("login records", Verdict.SKIPPED, found, f"chmod o-r {' '.join(readable)}, and in tmpfiles.d too")
 
 
@@ -60,4 +60,4 @@ def _bus(private: list[Account]) -> Check:
         'group="GROUP"><deny send_destination="org.freedesktop.systemd1"/><deny send_destination='
         '"org.freedesktop.login1"/></policy> for a group of theirs, then systemctl reload dbus'
     )
-    return Check("system bus", Verdict.SKIPPED, "by the system bus customers learn of others' processes", mend)
+    return Check("system bus", Verdict.SKIPPED, "the system bus shows customers the processes of others", mend)

@@ -1,4 +1,4 @@
-"""doctor on the machine."""
+"""The machine, as the doctor examines it."""
 
 import os
 from pathlib import Path

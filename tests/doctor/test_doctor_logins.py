@@ -1,4 +1,4 @@
-"""doctor on logins: it finds what lets a customer in outside the tree, and says how to repair it."""
+"""doctor on logins: whatever lets a customer in outside the tree, or leads one out, is found and has its mend."""
 
 import json
 from pathlib import Path
@@ -169,7 +169,7 @@ def test_a_line_of_somebodys_own_that_makes_our_jump_too_short(machine: PamFiles
     assert stacks.systemd(machine.read()).verdict is OK  # one to spare, for the line that is gone
     machine.change("common-session", "session optional x.so\n", "session optional x.so\nsession optional y.so\n")
     check = stacks.systemd(machine.read())
-    assert check.found.startswith("sshd leads customers through pam_systemd.so too")
+    assert check.found.startswith("sshd also calls pam_systemd.so for customers")
     assert check.mend == "pam-auth-update --force"
 
 
@@ -179,7 +179,7 @@ def test_a_service_with_a_session_of_logind_of_its_own(machine: PamFiles, before
     machine.change("login", common, own + common if before else common + own)
     check = stacks.systemd(machine.read())
     file = machine.place / "login"
-    assert f"login leads customers through pam_systemd.so too ({file}:{2 if before else 3})" in check.found
+    assert f"login also calls pam_systemd.so for customers ({file}:{2 if before else 3})" in check.found
     assert check.mend == f"sed -i '{2 if before else 3}s/^/#/' {file}"
 
 

@@ -1,4 +1,4 @@
-"""doctor on the views of accounts."""
+"""What doctor says of the host where customers are to see only what is theirs."""
 
 from pathlib import Path
 
