@@ -1,4 +1,4 @@
-"""Where a command sits down: the directories, the fleet, the tree, the reconciler, the lock."""
+"""What every command works with: the directories, the fleet, the tree, the reconciler, the lock."""
 
 import os
 from collections.abc import Callable, Collection, Iterator
@@ -45,7 +45,7 @@ class Installation(NamedTuple):
 
     @property
     def commands(self) -> CommandReader:
-        """One of the process: who was late is not waited for at every look of the daemon."""
+        """One for the whole program: it remembers processes that were too slow, so no pass waits for them again."""
         return _COMMANDS
 
     @property
@@ -54,7 +54,7 @@ class Installation(NamedTuple):
 
     @property
     def directory(self) -> SpecDirectory:
-        """As root only root's files count; whoever else looks may look at files of their own."""
+        """For root, files must belong to root; another user may look at files of their own."""
         try:
             owner = os.stat(self.etc).st_uid if os.geteuid() else 0
         except OSError as error:
@@ -62,7 +62,7 @@ class Installation(NamedTuple):
         return SpecDirectory(self.etc, self.state, owner=owner)
 
     def fleet(self, *, remember: bool = False) -> Fleet:
-        """Everything that is sold. `remember` keeps last good copies, for a run that applies them."""
+        """Everything that is configured. `remember` saves last good copies, for a pass that applies them."""
         return self.directory.load(HostUsers(), machine(), remember=remember)
 
     @contextmanager
@@ -73,7 +73,7 @@ class Installation(NamedTuple):
 
     @contextmanager
     def open(self, fleet: Fleet, *, scope: Scope = EVERYTHING, with_network: bool = True) -> Iterator[Reconciler]:
-        """What a pass over `fleet` takes. `scope.account` is a name here, and the account's directory in what is given.
+        """What a pass over `fleet` takes. `scope.account` is a name here, and the account's directory in the result.
         Without `with_network` the network is left as it is.
 
         HostError where there is no tree; UsageError where there is no such account.
@@ -112,7 +112,7 @@ class Installation(NamedTuple):
         return RunRecords(os.path.join(self.run, "services"), os.path.join(self.run, "views", "keeper"), results)
 
     def _keeps(self, fleet: Fleet) -> bool:
-        """Whether there is a service that paas-isolate runs, or ran."""
+        """Whether there is a service that paas-isolate runs, or has run."""
         services = distinct(account.services for account in fleet.accounts.values())
         runs = any(service.work.run for each in services for service in each)
         return runs or os.path.isdir(self.records.directory)
@@ -131,7 +131,7 @@ class Installation(NamedTuple):
         return HostNetwork(pools, self.run, self.state, attach_points(fleet.host.tree, location), ports, fleet.governs)
 
     def _namespaces(self, fleet: Fleet, location: TreeLocation) -> NamespacePort | None:
-        """Where no account has a view, only those that are left of earlier ones are looked for. Root alone sees any."""
+        """None where no account has a view and none is left of earlier ones, and for users other than root."""
         views = os.path.join(self.run, "views")
         wanted = any(account.view for account in fleet.accounts.values())
         if os.geteuid() or not (wanted or os.path.isdir(views)):
@@ -168,7 +168,7 @@ class Installation(NamedTuple):
         return Notes(os.path.join(self.run, "decided"))
 
     def decided(self) -> Decisions:
-        """What was decided, whether it is in decisions.json already or not."""
+        """The decisions, with those that could only be noted because decisions.json could not be written."""
         return added(decisions.load(self.state), self.notes.names())
 
     def decide(self, change: Callable[[Decisions], Decisions]) -> None:
@@ -181,7 +181,7 @@ class Installation(NamedTuple):
         self.notes.remove(names)
 
     def take_up_notes(self) -> None:
-        """As far as that is possible: while the disk is full they count all the same."""
+        """Move noted decisions into decisions.json, where that is possible; while the disk is full, the notes count."""
         if self.notes.names():
             with suppress(OSError):
                 self.decide(lambda decided: decided)
@@ -193,7 +193,7 @@ def need_root() -> None:
 
 
 def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
-    """The cgroup directory of an account, of one that is going too. UsageError when there is neither."""
+    """The cgroup directory of an account, or of one that is being removed. UsageError when there is neither."""
     if found := fleet.accounts.get(name):
         return found.directory
     if name in fleet.on_last_good or cgroups.exists(tree.account(name)):
@@ -202,8 +202,8 @@ def directory_of(cgroups: CgroupTree, fleet: Fleet, name: str) -> str:
 
 
 def account_of(fleet: Fleet, target: str) -> tuple[Account, str]:
-    """The account of ACCOUNT/SERVICE, and what stands for the service. UsageError; PaasError where its file is wrong
-    and there is no last good copy."""
+    """The account of `ACCOUNT/SERVICE`, and the service's name. UsageError where `target` is of another form or there
+    is no such account; PaasError where its file is wrong and there is no last good copy."""
     from click import UsageError
 
     name, _, service = target.partition("/")

@@ -50,7 +50,7 @@ def observe(
     broken = {} if broken is None else broken
     seen = _Observation(cgroups, broken)
     if not _observe_all(seen, fleet, kernel.weight_cgroup, since) and since:
-        seen = _Observation(cgroups, broken)  # what was taken over is not there any more
+        seen = _Observation(cgroups, broken)  # a cgroup of the earlier look has gone
         _observe_all(seen, fleet, kernel.weight_cgroup, None)
     places = Placement(fleet)
     processes = tuple(_processes(cgroups, places, seen.members, procfs.effective_uids(), broken))
@@ -104,7 +104,7 @@ def observe_account(kernel: Kernel, account: Account, places: Placement, uids: C
 
 
 class _Observation:
-    """What has been seen of the tree so far."""
+    """The cgroups that were looked at so far, with their knobs and pids; and what raised an exception."""
 
     def __init__(self, cgroup_tree: CgroupTree, broken: Broken) -> None:
         self.tree, self.broken = cgroup_tree, broken
@@ -112,7 +112,7 @@ class _Observation:
         self.members: dict[str, tuple[int, ...]] = {}
 
     def observe(self, path: str, names: tuple[str, ...]) -> bool:
-        """Take in one cgroup; whether it is there."""
+        """Look at one cgroup and keep what it has; whether it exists."""
         found = self.tree.look(path, names)
         if found is None:
             return False
@@ -128,7 +128,7 @@ class _Observation:
 def _observe_all(
     seen: _Observation, fleet: Fleet, weight_cgroup: str, since: tuple[ObservedWorld, Collection[str]] | None
 ) -> bool:
-    """Whether there are as many cgroups as the kernel counts."""
+    """Look at all cgroups; whether they are as many as the kernel counts."""
     inner, leaves = _names(seen.tree)
     seen.observe(tree.ROOT, (SUBTREE_CONTROL, "cpu.weight") if weight_cgroup == tree.ROOT else (SUBTREE_CONTROL,))
     if weight_cgroup != tree.ROOT:
@@ -154,7 +154,7 @@ def _observe_all(
 
 
 def _take_over(seen: _Observation, fleet: Fleet, before: ObservedWorld, touched: Collection[str]) -> list[Account]:
-    """What an earlier look saw of the accounts that nothing was done to since; the others are the answer."""
+    """Keep what an earlier look saw of accounts that nothing was done to since. Returns the other accounts."""
     old = {account.directory for account in fleet.accounts.values()}.difference(touched)
     seen.cgroups.update({path: before.cgroups[path] for path in tree.within(before.cgroups, old)})
     seen.members.update({path: before.members[path] for path in tree.within(before.members, old)})
@@ -164,7 +164,7 @@ def _take_over(seen: _Observation, fleet: Fleet, before: ObservedWorld, touched:
 def _observe_accounts(
     cgroups: CgroupTree, inner: tuple[str, ...], leaves: tuple[str, ...], accounts: Iterable[Account]
 ) -> tuple[dict[str, Knobs], dict[str, tuple[int, ...]], dict[str, tuple[str, str, str]]]:
-    """What is seen, and what was raised, as marshal knows it."""
+    """The cgroups, pids and exceptions of these accounts, as marshal can write them."""
     seen = _Observation(cgroups, {})
     ends = IdentityCache[list[str]]()
     for account in accounts:
@@ -192,8 +192,8 @@ def _observe_account(
 
 
 def _names(cgroups: CgroupTree) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What to read of inner cgroups and of leaves: the knobs of ours that this kernel offers, and who is there."""
-    # penalty/ has the files of users/, but no thousand children to be listed
+    """The files to read in inner cgroups and in leaves: the knobs that this kernel offers; in leaves, the pids too."""
+    # penalty/ has the same files as users/, without thousands of children in the listing
     like = next(filter(cgroups.exists, (tree.PENALTY, tree.USERS)), None)
     offered = DEFAULTS.keys() if like is None else cgroups.files(like)
     both = tuple(knob for knob in DEFAULTS if knob in offered)
@@ -201,8 +201,8 @@ def _names(cgroups: CgroupTree) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _unknown_cgroups(cgroups: CgroupTree, known: Collection[str], missing: int) -> list[str]:
-    """The cgroups below users/ that are not known, when the kernel counts so many more: those of accounts that no
-    spec names, above all. A listing reads some sixty names, so only what has other children than known is listed."""
+    """The `missing` cgroups below users/ that are not `known`: most are of accounts that no file names. Listing a
+    cgroup reads some sixty names, so only those are listed whose number of children differs."""
     children = Counter(map(tree.parent, known))
     found: list[str] = []
     for path in (tree.USERS, *filter(tree.directory_of, known)):
@@ -222,7 +222,7 @@ def _below(cgroups: CgroupTree, path: str, known: Collection[str]) -> Iterator[s
 
 @cache
 def _ours(control: str) -> str:
-    """Enabled controllers, less what is not ours to judge: others that somebody enabled."""
+    """The enabled controllers that paas_isolate uses; others that somebody enabled are left alone."""
     enabled = control.split()
     return " ".join(name for name in CONTROLLERS if name in enabled)
 
@@ -234,7 +234,7 @@ def _processes(
     uids: Iterable[tuple[int, int]],
     broken: Broken | None = None,
 ) -> Iterator[Process]:
-    """Without `broken` what one of them has raised is raised here."""
+    """The processes of governed uids. An unexpected exception is added to `broken`, or raised where that is None."""
     leaf_of = {pid: path for path, pids in members.items() for pid in pids}
     for pid, uid in uids:
         if not places.governs(uid):
@@ -261,8 +261,8 @@ def _processes(
 
 
 def inspect_process(cgroups: CgroupTree, places: Placement, pid: int, path: str | None = None) -> Process | None:
-    """A process with all that placing it may depend on but its command line, None when it has ended; `path` is its
-    cgroup if it is known. What is read here waits for nothing that the process can hold."""
+    """A process with all that its placement may depend on except its command line; None when it has ended. `path` is
+    its cgroup where that is known. Nothing that is read here can be held up by the process itself."""
     identity = procfs.identity(pid)
     if identity is None or not identity.alive:
         return None
@@ -284,10 +284,10 @@ def inspect_process(cgroups: CgroupTree, places: Placement, pid: int, path: str 
 
 
 def with_commands(places: Placement, processes: tuple[Process, ...], commands: CommandReader) -> tuple[Process, ...]:
-    """With the command lines where a rule asks for them: None where they could not be read in time."""
+    """The processes with their command lines, where a rule asks for these; None for one that was not read in time."""
     asked: dict[str, list[CommandKey]] = {}
     for process in processes:
-        # only what was looked at closely has a start
+        # only a process that was inspected has a start time
         if process.start and (account := places.account_of(process.uid)) and places.needs_command(account):
             asked.setdefault(account.name, []).append(CommandKey(process.pid, process.start))
     if not asked:
