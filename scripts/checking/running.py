@@ -12,7 +12,7 @@ from itertools import groupby
 from testbed.host import SOURCE
 
 from checking.tally import FLAKY_ALLOWED, Tally
-from checking.workshop import Workshop
+from checking.tool_env import ToolEnv
 
 TWICE = "scripts/checking/twice.py"
 PROGRESS_EVERY = 30.0
@@ -30,7 +30,7 @@ class Run:
     """One run of a stage, or of a part of it: starts programs in the source tree. `say` takes the lines they print.
     Where these are kept until the end, `name` is set, and pytest's progress goes to the terminal under that name."""
 
-    shop: Workshop
+    shop: ToolEnv
     say: Callable[[str], None] = to_terminal
     tally: Tally = field(default_factory=Tally)
     name: str = ""
@@ -98,7 +98,7 @@ class Stage:
     group: str = ""
 
 
-def run_all(stages: Iterable[Stage], shop: Workshop) -> int:
+def run_all(stages: Iterable[Stage], shop: ToolEnv) -> int:
     """Runs all stages, also after one has failed, and prints a summary. Returns the exit status: 0 or 1."""
     tally = Tally()
     failed: list[str] = []

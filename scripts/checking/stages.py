@@ -10,7 +10,7 @@ from testbed.host import SOURCE
 
 from checking.guests import guest, in_guest, inside, marked
 from checking.running import Run, Stage
-from checking.workshop import ShopError, open_fuzz_shop
+from checking.tool_env import ToolEnvError, open_fuzz_env
 
 PYTHON = ("paas_isolate", "scripts", "benchmarks", "tests")
 _SITE = {"NO_MKDOCS_2_WARNING": "1"}
@@ -36,7 +36,7 @@ def _types(run: Run) -> bool:
     return run.call(run.tool("mypy"), "--scripts-are-modules", *targets)
 
 
-def _floors(run: Run) -> bool:
+def _layers(run: Run) -> bool:
     return run.call(run.tool("lint-imports"))
 
 
@@ -102,8 +102,8 @@ def _thorough(run: Run) -> bool:
 def _fuzz(run: Run) -> bool:
     """Findings are written to tests/fuzz/cases, where a unit test tries them: it reports each again."""
     try:
-        fuzzer = open_fuzz_shop()
-    except ShopError as error:
+        fuzzer = open_fuzz_env()
+    except ToolEnvError as error:
         run.say(f"{error}\n")
         return False
     is_well = run.call(str(fuzzer.python), "-m", "tests.fuzz.fuzz_specs", f"-max_total_time={FUZZING}")
@@ -139,7 +139,7 @@ QUICK = (
     Stage("unit", "pytest without root and kernel", _unit, _QUICK),
     Stage("types", "mypy --strict", _types, _QUICK),
     Stage("docs", "mkdocs build --strict", _docs, _QUICK),
-    Stage("floors", "imports point only downward", _floors, _QUICK),
+    Stage("layers", "imports point only downward", _layers, _QUICK),
     Stage("c", "the C compiler's warnings", _c, _QUICK),
     Stage("shell", "shellcheck", _shell, _QUICK),
     Stage("man", "man pages", _man, _QUICK),

@@ -1,4 +1,4 @@
 """What `scripts/try` shows: the product at work on a real machine. Every line is a measured fact.
 
-The acts know only a `Ground`: the throwaway guest, or this machine with a scratch tree. Only `show` prints.
+The scenarios know only a `Target`: the throwaway guest, or this machine with a scratch tree. Only `show` prints.
 """

@@ -1,4 +1,4 @@
-"""The example accounts of `config/`, with the names that they have on a ground."""
+"""The example accounts of `config/`, with the names that they have on a target."""
 
 import re
 from collections.abc import Iterator

@@ -16,7 +16,7 @@ class DemonstrationError(Exception):
 
 
 class UnfitError(DemonstrationError):
-    """This machine cannot be the ground; the message lists what is missing."""
+    """This machine cannot be the target; the message lists what is missing."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether this machine is fit to be the ground: all that is missing, not only the first thing."""
+"""Whether this machine is fit to be the target: all that is missing, not only the first thing."""
 
 import os
 import shutil

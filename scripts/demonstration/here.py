@@ -1,4 +1,4 @@
-"""This machine as the ground: a scratch tree, files and users of its own, all removed afterwards."""
+"""This machine as the target: a scratch tree, files and users of its own, all removed afterwards."""
 
 import os
 import secrets
@@ -21,7 +21,7 @@ from testbed.waiting import until
 
 from demonstration import examples, fitness
 from demonstration.facts import DemonstrationError, UnfitError
-from demonstration.ground import Answer, Ground
+from demonstration.target import Answer, Target
 
 CONFIG = """\
 tree:
@@ -35,7 +35,7 @@ default_plan: small
 ANCHOR = "cd {root}; mkdir anchor && echo $$ >anchor/cgroup.procs && exec sleep infinity"
 
 
-class Here(Ground):
+class Here(Target):
     def __init__(self, mark: str, root: Path, place: Path, progress: Progress) -> None:
         self.tree = str(root)
         self.place = place
@@ -119,11 +119,11 @@ def here(progress: Progress) -> Iterator[Here]:
         place = Path(tempfile.mkdtemp(prefix="paas-isolate-try-"))
         undo.callback(shutil.rmtree, place, ignore_errors=True)
         root = undo.enter_context(_delegated(mark) if fitness.runs_systemd() else _directory(mark))
-        ground = Here(mark, root, place, progress)
-        undo.callback(ground.remove_users)
+        target = Here(mark, root, place, progress)
+        undo.callback(target.remove_users)
         # A second Ctrl-C would interrupt the cleaning up.
         undo.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
-        yield ground
+        yield target
 
 
 def _hierarchy() -> Path:

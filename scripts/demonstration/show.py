@@ -13,22 +13,22 @@ GREEN, RED, BOLD, DIM, PLAIN = "\033[32m", "\033[31m", "\033[1m", "\033[2m", "\0
 @dataclass
 class Show:
     as_json: bool = False
-    acts: list[tuple[str, list[Fact]]] = field(default_factory=list)
+    scenarios: list[tuple[str, list[Fact]]] = field(default_factory=list)
 
     @property
     def facts(self) -> list[Fact]:
-        return [fact for _, facts in self.acts for fact in facts]
+        return [fact for _, facts in self.scenarios for fact in facts]
 
     @property
     def all_ok(self) -> bool:
         return bool(self.facts) and all(fact.ok for fact in self.facts)
 
     def begin(self, title: str) -> None:
-        self.acts.append((title, []))
-        self.say(f"\n{self._in(BOLD, f'{len(self.acts)}  {title}')}")
+        self.scenarios.append((title, []))
+        self.say(f"\n{self._in(BOLD, f'{len(self.scenarios)}  {title}')}")
 
     def fact(self, fact: Fact) -> None:
-        self.acts[-1][1].append(fact)
+        self.scenarios[-1][1].append(fact)
         for line in lines(fact):
             word, rest = line[:8], line[8:]
             self.say(self._in(GREEN if fact.ok else RED, word) + rest)
@@ -46,7 +46,7 @@ class Show:
 
     def end(self, how_to_go_on: str, *, seconds: float) -> None:
         if self.as_json:
-            listed = [{"act": title, **asdict(fact)} for title, facts in self.acts for fact in facts]
+            listed = [{"act": title, **asdict(fact)} for title, facts in self.scenarios for fact in facts]
             print(json.dumps({"ok": self.all_ok, "seconds": round(seconds, 1), "facts": listed}, indent=2))
         self.say(f"\n{self._in(GREEN if self.all_ok else RED, summary(self.facts))}, {seconds / 60:.1f} minutes")
         self.say(how_to_go_on)

@@ -14,13 +14,13 @@ from testbed.progress import Progress
 
 from demonstration import examples
 from demonstration.facts import DemonstrationError
-from demonstration.ground import PATIENCE, Answer, Ground
+from demonstration.target import PATIENCE, Answer, Target
 
 DISK = 3
 """GB: the packages, the tree while it is built, the image, what the guest writes."""
 
 
-class Throwaway(Ground):
+class Throwaway(Target):
     tree = "/sys/fs/cgroup/paas.slice/paas-tree.service"
     etc = "/etc/paas-isolate"
     lock = "/run/paas-isolate/lock"

@@ -8,10 +8,10 @@ import pytest
 from checking.guests import FIRST
 from checking.running import TWICE, Run, Stage, run_all
 from checking.tally import Tally
-from checking.workshop import Workshop
+from checking.tool_env import ToolEnv
 from testbed.host import SOURCE
 
-SHOP = Workshop(Path(sys.executable))
+SHOP = ToolEnv(Path(sys.executable))
 ONCE_BAD = """
 import pathlib
 def test_good(): pass

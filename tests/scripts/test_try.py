@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from demonstration import examples, fitness, picture, programme
-from demonstration.acts import Act, passes, reboot, services, views
+from demonstration import examples, fitness, picture, plan
 from demonstration.facts import DemonstrationError, Fact, Readings, milliseconds, share, size, summary
-from demonstration.ground import Answer, Ground
 from demonstration.pulse import Pulse
+from demonstration.scenarios import Scenario, passes, reboot, services, views
 from demonstration.show import Show, lines
+from demonstration.target import Answer, Target
 
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -35,8 +35,8 @@ users/bob/web memory.max 214745088
 """
 
 
-class FakeGround(Ground):
-    """A ground on which nothing happens."""
+class FakeTarget(Target):
+    """A target on which nothing happens."""
 
     tree, etc, lock, paas = "/tree", "/etc/paas", "/run/lock", ("paas-isolate", "--etc", "/a b")
 
@@ -160,9 +160,9 @@ def test_what_controllers_a_machine_lacks() -> None:
 
 
 def test_a_script_knows_names_ports_and_the_product() -> None:
-    ground = FakeGround()
-    ground.run('tell all "$alice $bob_port $TREE" ; tell words "${#PAAS[@]}"; tell etc "${PAAS[2]}"')
-    done = subprocess.run(["bash", "-c", ground.heard[0]], capture_output=True, text=True)
+    target = FakeTarget()
+    target.run('tell all "$alice $bob_port $TREE" ; tell words "${#PAAS[@]}"; tell etc "${PAAS[2]}"')
+    done = subprocess.run(["bash", "-c", target.heard[0]], capture_output=True, text=True)
     readings = Readings.of(done.stdout)
     assert readings.text("all") == "try1-alice 8102 /tree"
     assert (readings.number("words"), readings.text("etc")) == (3, "/a b")
@@ -170,30 +170,30 @@ def test_a_script_knows_names_ports_and_the_product() -> None:
 
 def test_a_script_that_fails_is_no_measurement() -> None:
     with pytest.raises(DemonstrationError, match="status 3") as error:
-        FakeGround(Answer(3, "a=1\n", "oh", 0)).measure("exit 3")
+        FakeTarget(Answer(3, "a=1\n", "oh", 0)).measure("exit 3")
     assert error.value.output == "a=1\noh"
     with pytest.raises(DemonstrationError, match="longer than 5 s"):
-        FakeGround(Answer(124, "", "", 0)).measure("sleep 9", patience=5)
+        FakeTarget(Answer(124, "", "", 0)).measure("sleep 9", patience=5)
 
 
 def test_a_script_saves_files_when_it_says_so(tmp_path: Path) -> None:
-    ground = FakeGround()
-    ground.etc = str(tmp_path)
+    target = FakeTarget()
+    target.etc = str(tmp_path)
     (tmp_path / "accounts.d").mkdir()
     text = "account: try1-alice\n" + views.PRIVATE + services.SERVICES
-    ground.run(ground.saves({"alice": text}) + 'ls "$ETC/accounts.d"; save')
-    done = subprocess.run(["bash", "-c", ground.heard[0]], capture_output=True, text=True)
+    target.run(target.saves({"alice": text}) + 'ls "$ETC/accounts.d"; save')
+    done = subprocess.run(["bash", "-c", target.heard[0]], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("", "")
     assert (tmp_path / "accounts.d/try1-alice.yaml").read_text() == text
 
 
 def test_a_script_looks_until_it_is_so_and_no_longer() -> None:
-    ground = FakeGround()
-    ground.run(
+    target = FakeTarget()
+    target.run(
         "third() { ((++looked == 3)); }; at_once 60 third; tell found $?; tell looked $looked\n"
         "at_once 0 false; tell not_found $?"
     )
-    done = subprocess.run(["bash", "-c", ground.heard[0]], capture_output=True, text=True)
+    done = subprocess.run(["bash", "-c", target.heard[0]], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("found=0\nlooked=3\nnot_found=1\n", "")
 
 
@@ -205,17 +205,19 @@ def test_how_long_it_took_is_told_in_milliseconds(passed: int, said: str) -> Non
 def test_a_broken_act_is_a_failed_fact_and_the_next_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(ground: Ground):  # type: ignore[no-untyped-def]
+    def broken(target: Target):  # type: ignore[no-untyped-def]
         yield Fact("first", True, "well")
         raise DemonstrationError("lost", output="last words")
 
-    def sound(ground: Ground):  # type: ignore[no-untyped-def]
+    def sound(target: Target):  # type: ignore[no-untyped-def]
         yield "a picture"
         yield Fact("second", True, "well too")
 
-    monkeypatch.setattr(programme, "ACTS", (Act("One", broken), Act("Two", sound), Act("Three", sound, True)))
+    monkeypatch.setattr(
+        plan, "SCENARIOS", (Scenario("One", broken), Scenario("Two", sound), Scenario("Three", sound, True))
+    )
     show = Show()
-    programme.play(FakeGround(), show, alone=False)
+    plan.play(FakeTarget(), show, alone=False)
     assert [(fact.name, fact.ok) for fact in show.facts] == [
         ("first", True),
         ("not measured", False),
@@ -223,8 +225,8 @@ def test_a_broken_act_is_a_failed_fact_and_the_next_goes_on(
     ]
     assert not show.all_ok
     assert "last words" in capsys.readouterr().out
-    monkeypatch.setattr(programme, "ACTS", (Act("One", broken, all_stand_on_it=True), Act("Two", sound)))
-    programme.play(FakeGround(), show, alone=False)
+    monkeypatch.setattr(plan, "SCENARIOS", (Scenario("One", broken, all_stand_on_it=True), Scenario("Two", sound)))
+    plan.play(FakeTarget(), show, alone=False)
     assert show.facts[-1].name == "the rest"
 
 
@@ -236,7 +238,7 @@ def test_json_has_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(capsys.readouterr().out)
     assert shown["ok"] is True
     assert shown["facts"][0] == {
-        "act": "A typo",
+        "scenario": "A typo",
         "name": "kept",
         "ok": True,
         "said": "alice keeps 1G",

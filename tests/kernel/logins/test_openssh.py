@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from checking import workshop
+from checking import tool_env
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.support.kernel.login_host import LoginHost
@@ -49,7 +49,7 @@ def ended(
     shutil.copytree(HELPERS, place / "helpers")
     (place / "sudo.c").write_text(SUDO)
     subprocess.run(["gcc", "-o", place / "sudo", place / "sudo.c"], check=True)
-    tests = workshop.unpacked("openssh-tests") / "usr/lib/openssh/regress"
+    tests = tool_env.unpacked("openssh-tests") / "usr/lib/openssh/regress"
     (place / "host").mkdir()
     with LoginHost(place / "host", pam_build, cgroups, lines=lines) as login_host:
         paths = (

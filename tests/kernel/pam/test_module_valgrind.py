@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from checking import workshop
+from checking import tool_env
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.support.kernel.module_doors import LEAF, SERVICE_LEAF, Doors
@@ -20,7 +20,7 @@ VALGRIND = (
 
 @pytest.fixture(scope="module", autouse=True)
 def valgrind() -> None:
-    workshop.have({"valgrind": "valgrind"})
+    tool_env.have({"valgrind": "valgrind"})
 
 
 @pytest.fixture

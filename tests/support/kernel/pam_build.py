@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from checking import workshop
+from checking import tool_env
 
 from tests.support.kernel.pam_session import HARNESS, STRICT
 from tests.support.paths import PAM
@@ -41,14 +41,14 @@ class PamBuild(NamedTuple):
     place: Path
     module: Path
     session: Path
-    sshd: workshop.Daemon
+    sshd: tool_env.Daemon
     hash: str
     modern: bool
 
 
 def make(place: Path) -> PamBuild:
-    workshop.have(PROGRAMS)
-    sshd = workshop.daemon("sshd", "openssh-server")
+    tool_env.have(PROGRAMS)
+    sshd = tool_env.daemon("sshd", "openssh-server")
     pam = shutil.copytree(PAM, place / "pam")
     subprocess.run(["make", "--silent", "-C", pam, "clean", "all"], check=True)
     session = place / "session"

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from demonstration.acts.passes import changed
 from demonstration.facts import Fact, milliseconds
-from demonstration.ground import Ground
+from demonstration.scenarios.passes import changed
+from demonstration.target import Target
 
 WORDS = """
 status() { unit_property paas-isolate-daemon StatusText; }
@@ -53,8 +53,8 @@ tell pid $$
 """
 
 
-def daemon(ground: Ground) -> Iterator[Fact | str]:
-    values = ground.measure(WORDS + SWITCHED_ON)
+def daemon(target: Target) -> Iterator[Fact | str]:
+    values = target.measure(WORDS + SWITCHED_ON)
     yield values.fact(
         "switched on",
         values.number("looked") == 0,
@@ -62,14 +62,14 @@ def daemon(ground: Ground) -> Iterator[Fact | str]:
         f" systemctl status says {values.text('status')}",
         "it has looked at the accounts",
     )
-    yield _saved(ground)
-    yield by_hand(ground)
+    yield _saved(target)
+    yield by_hand(target)
 
 
-def _saved(ground: Ground) -> Fact:
-    bob = ground.called("bob")
-    text = changed(ground.example("bob"), "limits:\n", "limits:\n  pids: 150\n")
-    values = ground.measure(ground.saves({"bob": text}) + SAVED)
+def _saved(target: Target) -> Fact:
+    bob = target.called("bob")
+    text = changed(target.example("bob"), "limits:\n", "limits:\n  pids: 150\n")
+    values = target.measure(target.saves({"bob": text}) + SAVED)
     return values.fact(
         "saved",
         values.number("there") == 0 and values.text("before") == "200",
@@ -78,10 +78,10 @@ def _saved(ground: Ground) -> Fact:
     )
 
 
-def by_hand(ground: Ground) -> Fact:
+def by_hand(target: Target) -> Fact:
     """A repair that the timer would make within a minute."""
-    bob = ground.called("bob")
-    values = ground.measure(WORDS + BY_HAND)
+    bob = target.called("bob")
+    values = target.measure(WORDS + BY_HAND)
     words = " ".join(values.text("words").split())
     return values.fact(
         "by hand",

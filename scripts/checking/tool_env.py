@@ -47,12 +47,12 @@ class Daemon(NamedTuple):
         return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)} if self.unpacked else dict(os.environ)
 
 
-class ShopError(Exception):
+class ToolEnvError(Exception):
     """A tool is missing and cannot be installed; the message says what to do."""
 
 
 @dataclass(frozen=True)
-class Workshop:
+class ToolEnv:
     """`python` is the interpreter of the virtual environment with the project and its tools."""
 
     python: Path
@@ -68,40 +68,40 @@ class Workshop:
         return str(own) if own.exists() else name
 
 
-def open_shop() -> Workshop:
-    """The tools, installed where they are missing. ShopError where that needs root."""
+def open_tool_env() -> ToolEnv:
+    """The tools, installed where they are missing. ToolEnvError where that needs root."""
     have(PROGRAMS, HEADERS)
     return _shop("tools", "dev,docs")
 
 
-def open_fuzz_shop() -> Workshop:
+def open_fuzz_env() -> ToolEnv:
     """The same with atheris, for which not every Python has a wheel."""
     try:
         return _shop("fuzz", "dev,fuzz", "--only-binary", "atheris")
-    except ShopError as error:
+    except ToolEnvError as error:
         if "No matching distribution found for atheris" not in str(error):
             raise
         this = f"Python {platform.python_version()} on {platform.machine()}"
         hint = "run scripts/test with a Python that https://pypi.org/project/atheris lists"
-        raise ShopError(f"atheris has no wheel for {this}; {hint}") from error
+        raise ToolEnvError(f"atheris has no wheel for {this}; {hint}") from error
 
 
-def _shop(name: str, extras: str, *options: str) -> Workshop:
+def _shop(name: str, extras: str, *options: str) -> ToolEnv:
     here = cache() / f"{name}-{_key()}"
     if not (here / "ready").exists():
         _make(here, extras, options)
-    return Workshop(here / "bin" / "python")
+    return ToolEnv(here / "bin" / "python")
 
 
 def have(programs: Mapping[str, str], headers: Mapping[str, str] | None = None) -> None:
-    """Installs missing programs and headers from their Debian packages. ShopError where that needs root."""
+    """Installs missing programs and headers from their Debian packages. ToolEnvError where that needs root."""
     missing = [package for program, package in programs.items() if shutil.which(program) is None]
     missing += [package for header, package in (headers or {}).items() if not os.path.exists(header)]
     if not missing:
         return
     command = [*_INSTALL, *sorted(missing)]
     if os.geteuid() != 0:
-        raise ShopError(f"programs are missing; install them: sudo {' '.join(command)}")
+        raise ToolEnvError(f"programs are missing; install them: sudo {' '.join(command)}")
     _run(["apt-get", "update", "--quiet"], _QUIET)
     _run(command, _QUIET)
 
@@ -142,7 +142,7 @@ def _make(here: Path, extras: str, options: Sequence[str]) -> None:
     try:
         venv.create(here, with_pip=True, symlinks=True)
     except (subprocess.CalledProcessError, OSError) as error:
-        raise ShopError(f"python3 -m venv does not work here ({error}); apt-get install python3-venv") from error
+        raise ToolEnvError(f"python3 -m venv does not work here ({error}); apt-get install python3-venv") from error
     pip = [str(here / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*pip, *options, "--editable", f"{SOURCE}[{extras}]"], dict(os.environ))
     (here / "ready").touch()
@@ -151,7 +151,7 @@ def _make(here: Path, extras: str, options: Sequence[str]) -> None:
 def _run(command: list[str], environment: Mapping[str, str]) -> None:
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
-        raise ShopError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise ToolEnvError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
 def _key() -> str:

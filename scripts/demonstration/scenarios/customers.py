@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from demonstration.acts.services import PORT, SERVICES, WORDS
-from demonstration.acts.views import PRIVATE
 from demonstration.facts import Fact, milliseconds
-from demonstration.ground import Ground
+from demonstration.scenarios.services import PORT, SERVICES, WORDS
+from demonstration.scenarios.views import PRIVATE
+from demonstration.target import Target
 
 SUSPENDED = "suspended: true\n"
 
@@ -46,9 +46,9 @@ tell login "$(su - "$alice" -c 'id -un')"
 """
 
 
-def me(ground: Ground) -> Iterator[Fact | str]:
-    alice, bob = ground.called("alice"), ground.called("bob")
-    answer = ground.run(ME)
+def me(target: Target) -> Iterator[Fact | str]:
+    alice, bob = target.called("alice"), target.called("bob")
+    answer = target.run(ME)
     yield from answer.out.rstrip().splitlines()
     hers = answer.out.startswith(f"account {alice}, plan small") and "nightly is failed: the last" in answer.out
     yield answer.fact(
@@ -57,7 +57,7 @@ def me(ground: Ground) -> Iterator[Fact | str]:
         f"paas-isolate me, as {alice}, without root: limits beside use, which were hit lately, how her services are",
         f"her account and services, and nothing of {bob}",
     )
-    values = ground.measure(WORDS + ORDERED)
+    values = target.measure(WORDS + ORDERED)
     yield values.fact(
         "an order",
         values.number("answers") == 0 and values.text("before") != values.text("after"),
@@ -72,10 +72,10 @@ def me(ground: Ground) -> Iterator[Fact | str]:
     )
 
 
-def suspended(ground: Ground) -> Iterator[Fact | str]:
-    alice, bob = ground.called("alice"), ground.called("bob")
-    text = ground.example("alice") + PRIVATE + SERVICES
-    before = ground.measure(ground.saves({"alice": text + SUSPENDED}) + WORDS + STOOD_STILL)
+def suspended(target: Target) -> Iterator[Fact | str]:
+    alice, bob = target.called("alice"), target.called("bob")
+    text = target.example("alice") + PRIVATE + SERVICES
+    before = target.measure(target.saves({"alice": text + SUSPENDED}) + WORDS + STOOD_STILL)
     yield before.fact(
         "stands still",
         before.number("still") == 0,
@@ -89,7 +89,7 @@ def suspended(ground: Ground) -> Iterator[Fact | str]:
         f"{alice} logs in: {before.text('words')} ({bob} gets in)",
         f"{alice} refused in words, {bob} in",
     )
-    after = ground.measure(ground.saves({"alice": text}) + WORDS + WENT_ON)
+    after = target.measure(target.saves({"alice": text}) + WORDS + WENT_ON)
     yield after.fact(
         "goes on",
         after.number("answers") == 0 and after.text("pid") == before.text("pid") and after.text("login") == alice,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from demonstration.facts import DemonstrationError, Fact, size
-from demonstration.ground import Ground
+from demonstration.target import Target
 
 MEMORY = """
 tell account "$(<"$TREE/users/$carol/memory.max")"
@@ -38,12 +38,12 @@ tell first $?
 """
 
 
-def edit(ground: Ground) -> Iterator[Fact | str]:
-    carol = ground.called("carol")
-    before = ground.measure(MEMORY)
-    ground.write({ground.spec("carol"): changed(ground.example("carol"), "max: 256M", "max: 384M")})
-    answer = ground.reconcile()
-    after = ground.measure(MEMORY)
+def edit(target: Target) -> Iterator[Fact | str]:
+    carol = target.called("carol")
+    before = target.measure(MEMORY)
+    target.write({target.spec("carol"): changed(target.example("carol"), "max: 256M", "max: 384M")})
+    answer = target.reconcile()
+    after = target.measure(MEMORY)
     yield answer.fact(
         "edited",
         answer.code == 0 and after.number("account") == 384 << 20,
@@ -59,19 +59,19 @@ def edit(ground: Ground) -> Iterator[Fact | str]:
     )
 
 
-def repair(ground: Ground) -> Iterator[Fact | str]:
-    knob = f"users/{ground.called('bob')}/pids.max"
-    before = ground.measure(f'tell value "$(<$TREE/{knob})"; echo max >$TREE/{knob}').text("value")
-    planned = ground.product("diff", "--exit-code")
-    sentence = f"set pids.max of users/{ground.called('bob')} to {before} (was max)"
+def repair(target: Target) -> Iterator[Fact | str]:
+    knob = f"users/{target.called('bob')}/pids.max"
+    before = target.measure(f'tell value "$(<$TREE/{knob})"; echo max >$TREE/{knob}').text("value")
+    planned = target.product("diff", "--exit-code")
+    sentence = f"set pids.max of users/{target.called('bob')} to {before} (was max)"
     yield planned.fact(
         "seen",
         planned.code == 3 and sentence in planned.out,
         f"echo max >{knob}, by hand; diff (exit status {planned.code}): {sentence_about(planned.out, 'pids.max')}",
         sentence,
     )
-    answer = ground.reconcile()
-    after = ground.measure(f'tell value "$(<$TREE/{knob})"').text("value")
+    answer = target.reconcile()
+    after = target.measure(f'tell value "$(<$TREE/{knob})"').text("value")
     yield answer.fact(
         "repaired",
         answer.code == 0 and after == before,
@@ -80,13 +80,13 @@ def repair(ground: Ground) -> Iterator[Fact | str]:
     )
 
 
-def typo(ground: Ground) -> Iterator[Fact | str]:
-    alice, carol = ground.called("alice"), ground.called("carol")
+def typo(target: Target) -> Iterator[Fact | str]:
+    alice, carol = target.called("alice"), target.called("carol")
     limit = f'tell alice "$(<$TREE/users/{alice}/memory.max)"\n' + MEMORY
-    before = ground.measure(limit)
-    ground.write({ground.spec("alice"): TYPO.format(name=alice), ground.spec("carol"): ground.example("carol")})
-    answer = ground.reconcile()
-    after = ground.measure(limit)
+    before = target.measure(limit)
+    target.write({target.spec("alice"): TYPO.format(name=alice), target.spec("carol"): target.example("carol")})
+    answer = target.reconcile()
+    after = target.measure(limit)
     where = re.search(rf"\S*{alice}\.yaml:3:\d+: .*", answer.both)
     yield answer.fact(
         "complaint",
@@ -107,14 +107,14 @@ def typo(ground: Ground) -> Iterator[Fact | str]:
         f" {size(after.number('account'))}",
         str(256 << 20),
     )
-    ground.write({ground.spec("alice"): ground.example("alice")})
-    answer = ground.reconcile()
+    target.write({target.spec("alice"): target.example("alice")})
+    answer = target.reconcile()
     said = f"the typo mended: exit status {answer.code}, {answer.last_line()}"
     yield answer.fact("mended", answer.code == 0, said, "exit status 0")
 
 
-def two_runs(ground: Ground) -> Iterator[Fact | str]:
-    values = ground.measure(TWO_RUNS)
+def two_runs(target: Target) -> Iterator[Fact | str]:
+    values = target.measure(TWO_RUNS)
     yield values.fact(
         "busy",
         values.number("second") == 75,

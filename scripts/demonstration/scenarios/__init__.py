@@ -1,19 +1,19 @@
-"""The acts: what is shown, in this order. Each is a function from a ground to facts."""
+"""The scenarios: what is shown, in this order. Each is a function from a target to facts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from demonstration.facts import Fact
-from demonstration.ground import Ground
+from demonstration.target import Target
 
 
 @dataclass(frozen=True)
-class Act:
+class Scenario:
     title: str
-    play: Callable[[Ground], Iterator[Fact | str]]
+    play: Callable[[Target], Iterator[Fact | str]]
     """Yields facts, and lines that are only shown."""
 
     alone_on_the_machine: bool = False
     """It changes what the whole machine depends on: for a throwaway guest only."""
     all_stand_on_it: bool = False
-    """Without it, no later act can be played."""
+    """Without it, no later scenario can be played."""

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from demonstration import picture
-from demonstration.acts.resident import by_hand
-from demonstration.acts.services import NEXT_PORT, PORT, WORDS
-from demonstration.acts.setting import KNOBS
 from demonstration.facts import Fact
-from demonstration.ground import Ground
+from demonstration.scenarios.resident import by_hand
+from demonstration.scenarios.services import NEXT_PORT, PORT, WORDS
+from demonstration.scenarios.setting import KNOBS
+from demonstration.target import Target
 
 Tree = Mapping[str, picture.Knobs]
 
@@ -23,10 +23,10 @@ tell answer $?
 """
 
 
-def reboot(ground: Ground) -> Iterator[Fact | str]:
-    before = picture.knobs_of(ground.run(KNOBS).out)
-    seconds = ground.reboot()
-    after = picture.knobs_of(ground.run(KNOBS).out)
+def reboot(target: Target) -> Iterator[Fact | str]:
+    before = picture.knobs_of(target.run(KNOBS).out)
+    seconds = target.reboot()
+    after = picture.knobs_of(target.run(KNOBS).out)
     missing = list(differing(before, after))
     yield Fact(
         "back",
@@ -35,7 +35,7 @@ def reboot(ground: Ground) -> Iterator[Fact | str]:
         "the same tree",
         "\n".join(f"{path} was {before[path]}, is {after.get(path, 'not there')}" for path in missing),
     )
-    values = ground.measure(BOOTED)
+    values = target.measure(BOOTED)
     ahead = (values.number("opened") - values.number("filled")) / 1e6
     yield values.fact(
         "before logins",
@@ -43,14 +43,14 @@ def reboot(ground: Ground) -> Iterator[Fact | str]:
         f"the tree was filled {ahead:.1f} s before systemd let anybody log in",
         "paas-isolate-boot.service ended well before systemd-user-sessions.service",
     )
-    values = ground.measure(WORDS + SERVICES)
+    values = target.measure(WORDS + SERVICES)
     yield values.fact(
         "services",
         values.number("answer") == 0,
-        f"nobody has started them: {ground.called('alice')}'s two answer on ports {PORT} and {NEXT_PORT}",
+        f"nobody has started them: {target.called('alice')}'s two answer on ports {PORT} and {NEXT_PORT}",
         "both answer within 60 s",
     )
-    yield by_hand(ground)
+    yield by_hand(target)
 
 
 def differing(before: Tree, after: Tree) -> Iterator[str]:

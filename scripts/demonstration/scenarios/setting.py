@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from demonstration import examples, picture
 from demonstration.facts import Fact, Readings
-from demonstration.ground import Ground
+from demonstration.target import Target
 
 PROGRAMS = {
     "alice": ("serve_redis", "alice/other"),
@@ -30,16 +30,16 @@ done
 PIDS = "\n".join(f'tell {account} "$(pgrep -u "${account}" | tr "\\n" " ")"' for account in PROGRAMS)
 
 
-def installation(ground: Ground) -> Iterator[Fact | str]:
-    yield Fact("installed", True, ground.install())
-    yield _doctor(ground)
+def installation(target: Target) -> Iterator[Fact | str]:
+    yield Fact("installed", True, target.install())
+    yield _doctor(target)
 
 
-def _doctor(ground: Ground) -> Fact:
-    answer = ground.product("doctor", "--json")
+def _doctor(target: Target) -> Fact:
+    answer = target.product("doctor", "--json")
     checks = answer.json()
     failed = [f"{check['name']}: {check['found']}" for check in checks if check["verdict"] == "FAILED"]
-    excused = [one for one in failed if one.startswith(ground.excused)] if ground.excused else []
+    excused = [one for one in failed if one.startswith(target.excused)] if target.excused else []
     ok = len(failed) == len(excused)
     fit = sum(check["verdict"] == "OK" for check in checks)
     said = f"{fit} of {len(checks)} checks OK, {len(failed)} failed"
@@ -48,35 +48,35 @@ def _doctor(ground: Ground) -> Fact:
     return Fact("doctor", ok, said, expected="no check fails", output=answer.out if not ok else "")
 
 
-def accounts(ground: Ground) -> Iterator[Fact | str]:
-    ground.hold_schedule()
-    texts = {name: ground.example(name) for name in examples.accounts()}
-    ground.add_users(list(examples.all_users(texts)))
-    ground.write({ground.spec(name): text for name, text in texts.items()})
-    answer = ground.product("check")
+def accounts(target: Target) -> Iterator[Fact | str]:
+    target.hold_schedule()
+    texts = {name: target.example(name) for name in examples.accounts()}
+    target.add_users(list(examples.all_users(texts)))
+    target.write({target.spec(name): text for name, text in texts.items()})
+    answer = target.product("check")
     yield answer.fact("check", answer.code == 0, answer.last_line(), "exit status 0")
-    yield from _programs(ground)
-    yield _coverage(ground, "before", "outside", confined=False)
-    before = ground.measure(PIDS)
-    answer = ground.reconcile()
+    yield from _programs(target)
+    yield _coverage(target, "before", "outside", confined=False)
+    before = target.measure(PIDS)
+    answer = target.reconcile()
     said = f"{answer.last_line()} in {answer.seconds:.1f} s"
     yield answer.fact("reconcile", answer.code == 0, said, "exit status 0")
-    tree = picture.knobs_of(ground.run(KNOBS).out)
+    tree = picture.knobs_of(target.run(KNOBS).out)
     yield from picture.draw(tree)
-    yield _limits(ground, tree)
-    yield _coverage(ground, "after", "inside", confined=True)
-    yield _places(ground, before)
-    answer = ground.reconcile()
+    yield _limits(target, tree)
+    yield _coverage(target, "after", "inside", confined=True)
+    yield _places(target, before)
+    answer = target.reconcile()
     ok = answer.code == 0 and "nothing to do" in answer.out
     yield answer.fact("reconcile again", ok, answer.last_line(), "nothing to do")
 
 
-def _programs(ground: Ground) -> Iterator[Fact]:
+def _programs(target: Target) -> Iterator[Fact]:
     script = "\n".join(f"outside ${account} {serve} ${account}_port" for account, (serve, _) in PROGRAMS.items())
-    answer = ground.run(script)
+    answer = target.run(script)
     started = re.findall(r"^program=(.*)$", answer.out, re.MULTILINE)
     said = ", ".join(
-        f"{program} of {ground.called(account)}" for program, account in zip(started, PROGRAMS, strict=False)
+        f"{program} of {target.called(account)}" for program, account in zip(started, PROGRAMS, strict=False)
     )
     yield answer.fact(
         "programs",
@@ -86,8 +86,8 @@ def _programs(ground: Ground) -> Iterator[Fact]:
     )
 
 
-def _coverage(ground: Ground, name: str, where: str, *, confined: bool) -> Fact:
-    answer = ground.product("coverage", "--json")
+def _coverage(target: Target, name: str, where: str, *, confined: bool) -> Fact:
+    answer = target.product("coverage", "--json")
     inside, total = (answer.json()[key] for key in ("confined", "total"))
     ok = total >= len(PROGRAMS) and (inside == total if confined else inside < total)
     said = f"{inside} of {total} processes confined"
@@ -95,8 +95,8 @@ def _coverage(ground: Ground, name: str, where: str, *, confined: bool) -> Fact:
     return answer.fact(f"coverage {name}", ok, said, "all confined" if confined else "some outside")
 
 
-def _limits(ground: Ground, tree: dict[str, dict[str, str]]) -> Fact:
-    carol = ground.called("carol")
+def _limits(target: Target, tree: dict[str, dict[str, str]]) -> Fact:
+    carol = target.called("carol")
     expected = {
         (f"users/{carol}", "cpu.max"): "25000 100000",
         (f"users/{carol}", "memory.max"): str(256 << 20),
@@ -110,14 +110,14 @@ def _limits(ground: Ground, tree: dict[str, dict[str, str]]) -> Fact:
     return Fact("limits", found == expected, said, ", ".join(expected.values()))
 
 
-def _places(ground: Ground, before: Readings) -> Fact:
+def _places(target: Target, before: Readings) -> Fact:
     """Every server is in the leaf that its account's file names, with the same pid, and those on a port answer."""
     script = []
     for account, (_, leaf) in PROGRAMS.items():
-        path = leaf.replace(account, ground.called(account), 1)
+        path = leaf.replace(account, target.called(account), 1)
         script.append(f'tell {account} "$(tr "\\n" " " <"$TREE/users/{path}/cgroup.procs")"')
         script.append(f"eventually 10 answers ${account}_port; tell {account}_status $?")
-    values = ground.measure("\n".join(script) + "\ntrue")
+    values = target.measure("\n".join(script) + "\ntrue")
     wrong = []
     for account, (_, leaf) in PROGRAMS.items():
         pids = set(before.text(account).split())

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from demonstration.facts import Fact, Readings, share, size
-from demonstration.ground import Ground
+from demonstration.target import Target
 
 HOG = """
 leaf=$TREE/users/$carol/web
@@ -100,9 +100,9 @@ tell left "$(wc -l <"$TREE/users/$carol/web/cgroup.procs")"
 """
 
 
-def memory(ground: Ground) -> Iterator[Fact | str]:
-    carol, bob = ground.called("carol"), ground.called("bob")
-    values = ground.measure(HOG, patience=150)
+def memory(target: Target) -> Iterator[Fact | str]:
+    carol, bob = target.called("carol"), target.called("bob")
+    values = target.measure(HOG, patience=150)
     limit, killed = values.number("limit"), values.number("after") - values.number("before")
     yield values.fact(
         "memory hog",
@@ -128,9 +128,9 @@ def memory(ground: Ground) -> Iterator[Fact | str]:
     )
 
 
-def cpu(ground: Ground) -> Iterator[Fact | str]:
-    carol, bob = ground.called("carol"), ground.called("bob")
-    values = ground.measure(LOOP)
+def cpu(target: Target) -> Iterator[Fact | str]:
+    carol, bob = target.called("carol"), target.called("bob")
+    values = target.measure(LOOP)
     passed = values.number("passed")
     held, free = (share(values.number(name), passed) for name in ("carol", "bob"))
     seconds = passed / 1e6
@@ -151,9 +151,9 @@ def cpu(ground: Ground) -> Iterator[Fact | str]:
     )
 
 
-def processes(ground: Ground) -> Iterator[Fact | str]:
-    carol = ground.called("carol")
-    values = ground.measure(BOMB)
+def processes(target: Target) -> Iterator[Fact | str]:
+    carol = target.called("carol")
+    values = target.measure(BOMB)
     limit, refused = values.number("limit"), values.number("after") - values.number("before")
     yield values.fact(
         "fork bomb",
@@ -163,9 +163,9 @@ def processes(ground: Ground) -> Iterator[Fact | str]:
         f"{limit} processes, forks refused",
     )
     yield _login_leaf(carol, values)
-    yield from _login(ground, carol)
-    answer = ground.product("kill", f"{carol}/web", "--grace", "2")
-    left = ground.measure(EMPTY).number("left")
+    yield from _login(target, carol)
+    answer = target.product("kill", f"{carol}/web", "--grace", "2")
+    left = target.measure(EMPTY).number("left")
     said = f"kill {carol}/web: {answer.last_line()} in {answer.seconds:.1f} s, {left} left"
     yield answer.fact("bomb ended", answer.code == 0 and left == 0, said, "exit status 0, 0 left")
 
@@ -181,8 +181,8 @@ def _login_leaf(carol: str, values: Readings) -> Fact:
     )
 
 
-def _login(ground: Ground, carol: str) -> Iterator[Fact]:
-    answer = ground.log_in(carol, 'echo "user=$(id -un)"; echo "place=$(cut -d: -f3- /proc/self/cgroup)"')
+def _login(target: Target, carol: str) -> Iterator[Fact]:
+    answer = target.log_in(carol, 'echo "user=$(id -un)"; echo "place=$(cut -d: -f3- /proc/self/cgroup)"')
     if answer is None:
         return
     values = Readings.of(answer.out).values

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from demonstration.acts.views import PRIVATE
 from demonstration.facts import Fact
-from demonstration.ground import Ground
+from demonstration.scenarios.views import PRIVATE
+from demonstration.target import Target
 
 PORT, NEXT_PORT = 8201, 8202
 SERVICES = f"""\
@@ -60,10 +60,10 @@ tell owner "$(stat -c %U "$log")"
 """
 
 
-def service(ground: Ground) -> Iterator[Fact | str]:
-    alice = ground.called("alice")
-    yield _started(ground, alice)
-    values = ground.measure(WORDS + KILLED)
+def service(target: Target) -> Iterator[Fact | str]:
+    alice = target.called("alice")
+    yield _started(target, alice)
+    values = target.measure(WORDS + KILLED)
     yield values.fact(
         "killed",
         values.number("answers") == values.number("other") == 0 and values.text("before") != values.text("after"),
@@ -71,12 +71,12 @@ def service(ground: Ground) -> Iterator[Fact | str]:
         " and answers; the other did so meanwhile",
         "another one answers within 60 s, and the other at once",
     )
-    yield _job(ground, alice)
+    yield _job(target, alice)
 
 
-def _started(ground: Ground, alice: str) -> Fact:
-    text = ground.example("alice") + PRIVATE + SERVICES
-    values = ground.measure(ground.saves({"alice": text}) + WORDS + STARTED)
+def _started(target: Target, alice: str) -> Fact:
+    text = target.example("alice") + PRIVATE + SERVICES
+    values = target.measure(target.saves({"alice": text}) + WORDS + STARTED)
     place = values.text("place").rpartition("/users/")[2]
     return values.fact(
         "started",
@@ -87,8 +87,8 @@ def _started(ground: Ground, alice: str) -> Fact:
     )
 
 
-def _job(ground: Ground, alice: str) -> Fact:
-    values = ground.measure(A_JOB)
+def _job(target: Target, alice: str) -> Fact:
+    values = target.measure(A_JOB)
     said, end, owner = (values.text(name) for name in ("said", "end", "owner"))
     return values.fact(
         "a job",

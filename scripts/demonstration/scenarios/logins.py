@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from demonstration.facts import Fact
-from demonstration.ground import Ground
+from demonstration.target import Target
 
 LANDED = """
 tell customer "$(su - "$bob" -c 'cat /proc/self/cgroup')"
@@ -26,9 +26,9 @@ mv "$module.away" "$module"
 """
 
 
-def login(ground: Ground) -> Iterator[Fact | str]:
-    bob = ground.called("bob")
-    answer = ground.product("pam", "install")
+def login(target: Target) -> Iterator[Fact | str]:
+    bob = target.called("bob")
+    answer = target.product("pam", "install")
     tried = answer.out.count("ok ")
     yield answer.fact(
         "switched on",
@@ -37,7 +37,7 @@ def login(ground: Ground) -> Iterator[Fact | str]:
         f" {answer.seconds:.1f} s",
         "8 sessions, exit status 0",
     )
-    values = ground.measure(LANDED)
+    values = target.measure(LANDED)
     where = values.text("customer")
     yield values.fact(
         "inside",
@@ -46,9 +46,9 @@ def login(ground: Ground) -> Iterator[Fact | str]:
         f"users/{bob}/login",
     )
     yield values.fact("root", "/users/" not in values.text("root"), "root logs in, and stays outside", "outside")
-    values = ground.measure(SUSPENDED)
+    values = target.measure(SUSPENDED)
     yield values.fact("frozen", "suspended" in values.text("words"), f"frozen: {values.text('words')}", "a refusal")
-    values = ground.measure(BROKEN)
+    values = target.measure(BROKEN)
     yield values.fact(
         "nobody is locked out",
         values.text("root") == "0" and values.number("customer") != 0,

@@ -44,7 +44,7 @@ class Answer:
         return lines[-1] if lines else ""
 
 
-class Ground(ABC):
+class Target(ABC):
     tree: str
     """The tree's root."""
     etc: str
@@ -120,7 +120,7 @@ class Ground(ABC):
         return f"save() {{\n{self.writes({self.spec(account): text for account, text in texts.items()})}\n}}\n"
 
     def example(self, account: str) -> str:
-        """The file of an example account, with the names of this ground."""
+        """The file of an example account, with the names of this target."""
         return examples.renamed(examples.accounts()[account], self.names)
 
     def spec(self, account: str) -> str:

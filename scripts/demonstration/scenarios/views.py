@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from demonstration.facts import Fact, Readings
-from demonstration.ground import Ground
+from demonstration.target import Target
 
 PRIVATE = "private: {processes: true, tmp: true, shm: true}\n"
 
@@ -29,9 +29,9 @@ tell mounts "$(grep -c paas-isolate /proc/self/mountinfo)"
 """
 
 
-def view(ground: Ground) -> Iterator[Fact | str]:
-    values = ground.measure(ground.saves({name: ground.example(name) + PRIVATE for name in ("alice", "bob")}) + SEEN)
-    alice, bob = ground.called("alice"), ground.called("bob")
+def view(target: Target) -> Iterator[Fact | str]:
+    values = target.measure(target.saves({name: target.example(name) + PRIVATE for name in ("alice", "bob")}) + SEEN)
+    alice, bob = target.called("alice"), target.called("bob")
     yield _processes(alice, values)
     yield values.fact(
         "tmp",
