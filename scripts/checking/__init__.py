@@ -1,1 +1,1 @@
-"""scripts/test: a workshop with tools of known versions, and the stages that use them."""
+"""scripts/test: an environment with tools of known versions, and the stages that use them."""

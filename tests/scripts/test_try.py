@@ -238,7 +238,7 @@ def test_json_has_every_fact(capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(capsys.readouterr().out)
     assert shown["ok"] is True
     assert shown["facts"][0] == {
-        "scenario": "A typo",
+        "act": "A typo",
         "name": "kept",
         "ok": True,
         "said": "alice keeps 1G",
