@@ -13,7 +13,8 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import FREEZE
-from paas_isolate.model.steps import ServiceStep, Step
+from paas_isolate.model.steps import Step
+from paas_isolate.model.steps.service import ServiceStep
 from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 from paas_isolate.source.notes import added
