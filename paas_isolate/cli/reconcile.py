@@ -6,7 +6,7 @@ from paas_isolate.cli import output
 from paas_isolate.cli.options import Duration, as_json, only_account
 from paas_isolate.cli.run import RunOptions, tell_late, tell_unmet, tell_waiting
 from paas_isolate.cli.run import reconcile as run
-from paas_isolate.compare import Scope, compare
+from paas_isolate.cli.undecided import view
 from paas_isolate.exits import Exit
 from paas_isolate.full_pass import circumstances
 from paas_isolate.installation import Installation
@@ -18,10 +18,13 @@ from paas_isolate.installation import Installation
 @as_json
 @click.pass_obj
 def diff(installation: Installation, exit_code: bool, account: str, as_json: bool) -> int:
-    """Print what reconcile would do, one sentence for each step. Changes nothing."""
+    """Print what reconcile would do, one sentence for each step. Changes nothing.
+
+    Exit status 4 when decisions.json is damaged: only steps that do not depend on it are shown.
+    """
     fleet = installation.fleet()
-    with installation.open(fleet, scope=Scope(account)) as reconciler:
-        comparison = compare(reconciler)
+    with view(installation, fleet, account) as seen:
+        comparison = seen.comparison
     fleet = fleet.with_broken(comparison.broken)
     if as_json:
         output.print_json({"changes": [str(step) for step in comparison.changes], **circumstances(fleet, comparison)})
@@ -34,9 +37,12 @@ def diff(installation: Installation, exit_code: bool, account: str, as_json: boo
         tell_waiting(comparison.removals)
         output.tell_reserved(fleet)
         if not comparison.changes:
-            output.line("nothing differs")
+            output.line("nothing else differs" if seen.damage else "nothing differs")
+    seen.complain()
     if fleet.broken:
         return Exit.ERROR
+    if seen.damage:
+        return Exit.PARTLY
     return Exit.DIFFERS if exit_code and comparison.changes else Exit.CONVERGED
 
 

@@ -10,7 +10,8 @@ from paas_isolate.changes.knob_compiler import leaves
 from paas_isolate.changes.quotas import waiting
 from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json
-from paas_isolate.compare import Comparison, Reconciler, Scope, compare
+from paas_isolate.cli.undecided import View, view
+from paas_isolate.compare import Comparison, Reconciler
 from paas_isolate.errors import Trouble, trouble, without_broken
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
@@ -33,10 +34,13 @@ RIGHT = ("MEMORY", "PROCESSES", "CPU TIME", "READ", "WRITTEN")
 @as_json
 @click.pass_obj
 def status(installation: Installation, account: str, as_json: bool) -> int:
-    """Show limits and use of every account, or of one with all its leaves; what is pending, and why."""
+    """Show limits and use of every account, or of one with all its leaves; what is pending, and why.
+
+    Exit status 4 when decisions.json is damaged: all that does not depend on it is shown.
+    """
     fleet = installation.fleet()
-    with installation.open(fleet, scope=Scope(account)) as reconciler:
-        comparison = compare(reconciler)
+    with view(installation, fleet, account) as seen:
+        reconciler, comparison = seen.reconciler, seen.comparison
         broken = dict(comparison.broken)
         services = _conditions(reconciler, comparison, broken)
         lines = list(_lines(reconciler, comparison, account, services, broken))
@@ -47,8 +51,7 @@ def status(installation: Installation, account: str, as_json: bool) -> int:
             notes.setdefault(note[0], []).append(note[1])
     if as_json:
         output.print_json({"cgroups": [line.data() for line in lines], "notes": notes})
-        output.broken(fleet.broken)
-        return Exit.ERROR if fleet.broken else Exit.CONVERGED
+        return _ended(fleet, seen)
     if lines:
         output.table(TITLES, map(row, lines), right=RIGHT)
     elif fleet.accounts or fleet.on_last_good:
@@ -60,8 +63,15 @@ def status(installation: Installation, account: str, as_json: bool) -> int:
     for name, reasons in notes.items():
         for reason in reasons:
             output.line(f"{name}: {reason}", fg="yellow")
+    return _ended(fleet, seen)
+
+
+def _ended(fleet: Fleet, seen: View) -> Exit:
+    seen.complain()
     output.broken(fleet.broken)
-    return Exit.ERROR if fleet.broken else Exit.CONVERGED
+    if fleet.broken:
+        return Exit.ERROR
+    return Exit.PARTLY if seen.damage else Exit.CONVERGED
 
 
 def _conditions(reconciler: Reconciler, comparison: Comparison, broken: dict[str, Trouble]) -> Mapping[str, Condition]:

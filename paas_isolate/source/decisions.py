@@ -11,6 +11,11 @@ from paas_isolate.replace_file import Durability, replace_file
 
 FILE = "decisions.json"
 
+_HINT = (
+    "mend it, or restore it from a backup. The last resort is rm {}: then the next reconcile undoes every freeze, stop "
+    "and scale, and logins by PAM need paas-isolate pam install again"
+)
+
 
 class Decisions(NamedTuple):
     """A target is an account (`alice`) or a service (`alice/web`). It is named by the account's directory, which stays
@@ -109,10 +114,16 @@ def load(state: str) -> Decisions:
         return Decisions()
     except PermissionError:
         return Decisions()  # check and diff as an ordinary user
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise HostError(
-            f"{path} cannot be used: {error}", hint=f"look at it; without it nobody is frozen: rm {path}"
-        ) from error
+    except OSError as error:
+        raise HostError(f"{path} cannot be read: {error.strerror or error}", hint=_HINT.format(path)) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise HostError(f"{path} is damaged: {_what(error)}", hint=_HINT.format(path)) from error
+
+
+def _what(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"its key {error} is missing"
+    return f"it is not JSON ({error})" if isinstance(error, ValueError) else f"its content is wrong ({error})"
 
 
 def save(state: str, decisions: Decisions) -> None:
