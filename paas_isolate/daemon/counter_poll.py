@@ -18,7 +18,7 @@ from paas_isolate.usage import LimitCounters, limit_counters
 EVERY = 10
 """Seconds between two polls."""
 SHARE = 1 / 2000
-"""The share of a core that polling may take. An account in use takes about 100 µs and one that is not 10 µs, so 500
+"""The share of a core that polling may take. An account in use takes about 100 µs and one that is not 10 µs, so 300
 accounts in use are polled each minute."""
 
 
