@@ -72,14 +72,21 @@ class Installation(NamedTuple):
             yield cgroups, location
 
     @contextmanager
-    def open(self, fleet: Fleet, *, scope: Scope = EVERYTHING, with_network: bool = True) -> Iterator[Reconciler]:
+    def open(
+        self,
+        fleet: Fleet,
+        *,
+        scope: Scope = EVERYTHING,
+        with_network: bool = True,
+        decided: Decisions | None = None,
+    ) -> Iterator[Reconciler]:
         """What a pass over `fleet` takes. `scope.account` is a name here, and the account's directory in the result.
-        Without `with_network` the network is left as it is.
+        Without `with_network` the network is left as it is. `decided` are decisions to use instead of the stored ones.
 
-        HostError where there is no tree; UsageError where there is no such account.
+        HostError where there is no tree, or decisions.json is damaged; UsageError where there is no such account.
         """
         self.commands.forget()
-        decided = self.decided()
+        decided = decided if decided is not None else self.decided()
         fleet = scaled(fleet, decided.scaled)
         networked = with_network and (fleet.host.network or decided.network)
         with self.tree(fleet) as (cgroups, location):

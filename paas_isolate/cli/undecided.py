@@ -1,6 +1,6 @@
 """diff and status beside a damaged decisions.json: they show what does not depend on it, and say what is left out."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,7 +15,6 @@ from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import FREEZE
 from paas_isolate.model.steps import Step
 from paas_isolate.model.steps.service import ServiceStep
-from paas_isolate.source import decisions
 from paas_isolate.source.decisions import Decisions
 from paas_isolate.source.notes import added
 
@@ -38,34 +37,25 @@ class View(NamedTuple):
             output.lines(f"paas-isolate: {self.damage}\n  {_LEFT_OUT}", err=True)
 
 
-class _Undecided(Installation):
-    """An installation whose decisions.json is damaged. The notes in RUN/decided still count."""
-
-    __slots__ = ()
-
-    def decided(self) -> Decisions:
-        return added(Decisions(), self.notes.names())
-
-
 @contextmanager
 def view(installation: Installation, fleet: Fleet, account: str) -> Iterator[View]:
-    """Compare `account` ('' for all) with the kernel, even where decisions.json is damaged. Writes nothing. Raises what
-    Installation.open does."""
+    """Compare `account` ('' for all) with the kernel, even where decisions.json is damaged; the notes in RUN/decided
+    count then all the same. Writes nothing. Raises what Installation.open does for other reasons."""
     try:
-        decisions.load(installation.state)
+        decided, damage = installation.decided(), ""
     except HostError as error:
-        damage = str(error)
-    else:
-        with installation.open(fleet, scope=Scope(account)) as reconciler:
+        decided, damage = added(Decisions(), installation.notes.names()), str(error)
+    with installation.open(fleet, scope=Scope(account), decided=decided) as reconciler:
+        if not damage:
             yield View(reconciler, compare(reconciler))
-        return
-    with _Undecided(*installation).open(fleet, scope=Scope(account)) as reconciler:
+            return
         intent = reconciler.intent
         # A thaw cannot be right for sure: what the kernel has frozen, an administrator may have frozen.
         frozen = intent.frozen | frozenset(_frozen(reconciler.kernel.cgroups, intent.fleet))
         reconciler = reconciler._replace(intent=intent._replace(frozen=frozen))
         comparison = compare(reconciler)
-        steps = tuple(step for step in comparison.changes if _is_certain(step, intent.fleet))
+        directories = intent.fleet.names_by_directory()
+        steps = tuple(step for step in comparison.changes if _is_certain(step, directories))
         yield View(reconciler, comparison._replace(changes=steps), damage)
 
 
@@ -79,11 +69,12 @@ def _frozen(cgroups: CgroupTree, fleet: Fleet) -> Iterator[str]:
                 yield f"{account.directory}/{leaf.name.partition('.')[0]}"
 
 
-def _is_certain(step: Step, fleet: Fleet) -> bool:
-    """Whether a step is right whatever was stopped, scaled or accepted for removal."""
+def _is_certain(step: Step, directories: Collection[str]) -> bool:
+    """Whether a step is right whatever was stopped, scaled or accepted for removal. `directories` are those of the
+    accounts that files name."""
     if isinstance(step, ServiceStep):
         return False
-    if step.owner and step.owner not in {account.directory for account in fleet.accounts.values()}:
+    if step.owner and step.owner not in directories:
         return False
     path = getattr(step, "path", "")
     return "." not in path.removeprefix(f"{tree.USERS}/{step.owner}").rpartition("/")[2]
