@@ -17,7 +17,7 @@ from paas_isolate.model.service_program import Failure, Health
 from tests.support.kernel import burden
 from tests.support.kernel.enter_host import CUSTOMER, EnterHost
 from tests.support.kernel.pam_session import QUIET
-from tests.support.kernel.shim_host import LEAF, ShimHost, build
+from tests.support.kernel.shim_host import ShimHost, build, opened
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kernel, pytest.mark.hostile]
@@ -31,16 +31,9 @@ def keeper() -> Iterator[Path]:
 
 @pytest.fixture
 def host(keeper: Path, cgroups: CgroupTree) -> Iterator[ShimHost]:
-    with tempfile.TemporaryDirectory() as place:
-        Path(place).chmod(0o755)
-        home = Path(place) / "home"
-        home.mkdir()
-        opened = ShimHost(home, keeper, cgroups)
-        (home / "thief.py").write_text(burden.THIEF)
-        yield opened
-        cgroups.kill(LEAF)
-    found = [path.read_text() for path in (keeper.parent / "complaints").iterdir()]
-    assert not found, found[0]
+    with opened(keeper, cgroups) as host:
+        (host.home / "thief.py").write_text(burden.THIEF)
+        yield host
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.support.kernel.shim_host import (
     as_customer,
     build,
     keep_capabilities,
+    opened,
     private_mounts,
 )
 from tests.support.waiting import wait_for
@@ -38,14 +39,8 @@ def program() -> Iterator[Path]:
 
 @pytest.fixture
 def host(program: Path, cgroups: CgroupTree) -> Iterator[ShimHost]:
-    with tempfile.TemporaryDirectory() as place:
-        Path(place).chmod(0o755)
-        home = Path(place) / "home"
-        home.mkdir()
-        yield ShimHost(home, program, cgroups)
-        cgroups.kill(LEAF)
-    found = [path.read_text() for path in (program.parent / "complaints").iterdir()]
-    assert not found, found[0]
+    with opened(program, cgroups) as host:
+        yield host
 
 
 CAPABILITIES = {"sys_nice": 23, "sys_resource": 24}

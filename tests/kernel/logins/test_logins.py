@@ -1,6 +1,5 @@
 """Logins through OpenSSH: every kind of connection of a customer is inside from the first instruction on."""
 
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,8 +8,20 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.support.kernel import login_stacks
-from tests.support.kernel.login_host import LoginHost, leaf_of, near
-from tests.support.kernel.logins import ASKED, KEY, LOOK, PASSWORD, Checker, cgroup_told, client, connection, login, run
+from tests.support.kernel.login_host import LoginHost, leaf_of
+from tests.support.kernel.logins import (
+    ASKED,
+    KEY,
+    LOOK,
+    PASSWORD,
+    Checker,
+    cgroup_told,
+    client,
+    connection,
+    forwarded,
+    login,
+    run,
+)
 from tests.support.kernel.pam_build import ADMIN, ALICE, BOB, CUSTOMERS, OPERATOR, ROOT, PamBuild
 from tests.support.waiting import wait_for
 
@@ -67,14 +78,7 @@ def test_the_old_protocol_of_scp(login_host: LoginHost) -> None:
 
 def test_a_forward_without_a_session(login_host: LoginHost) -> None:
     """Then the customer has nothing but a process of sshd: that is inside too."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        connection(login_host, ALICE, "-L", f"./entry:127.0.0.1:{server.getsockname()[1]}"),
-        socket.socket(socket.AF_UNIX) as local,
-    ):
-        wait_for((login_host.place / "entry").exists, what="the forward is there")
-        with near(login_host.place) as here:
-            local.connect(f"{here}/entry")
+    with forwarded(login_host, ALICE) as (local, server):
         through, _ = server.accept()
         with through:
             through.sendall(b"served")

@@ -1,18 +1,16 @@
 """Nobody is locked out: whatever is broken, root and the administrators can log in, by every way, and are never in the
 tree; a customer is inside, in the penalty leaf, or is told that no login is possible."""
 
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from tests.support.kernel.login_host import LoginHost, near
-from tests.support.kernel.logins import KEY, PASSWORD, connection, login
+from tests.support.kernel.login_host import LoginHost
+from tests.support.kernel.logins import KEY, PASSWORD, forwarded, login
 from tests.support.kernel.pam_build import ADMIN, ALICE, OPERATOR, ROOT, PamBuild
 from tests.support.kernel.sabotages import SABOTAGES, Sabotage
-from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -76,14 +74,7 @@ def test_a_customer_is_outside_only_where_the_administrator_chose_so(
 def test_a_refused_login_cannot_use_its_connection(login_host: LoginHost) -> None:
     """sshd keeps the connection of one whose session did not open, outside, but forwards nothing."""
     login_host.module.unlink()
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        connection(login_host, ALICE, "-L", f"./entry:127.0.0.1:{server.getsockname()[1]}"),
-        socket.socket(socket.AF_UNIX) as local,
-    ):
-        wait_for((login_host.place / "entry").exists, what="the forward is there")
-        with near(login_host.place) as here:
-            local.connect(f"{here}/entry")
+    with forwarded(login_host, ALICE) as (local, server):
         assert local.recv(1) == b""
         server.setblocking(False)
         with pytest.raises(BlockingIOError):

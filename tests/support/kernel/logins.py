@@ -1,6 +1,7 @@
 """Logins by ssh into a LoginHost, and a checker that looks for processes of customers outside the tree."""
 
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -8,9 +9,10 @@ from contextlib import contextmanager
 from typing import NamedTuple, Self
 
 from paas_isolate.linux.process import procfs
-from tests.support.kernel.login_host import LoginHost
+from tests.support.kernel.login_host import LoginHost, near
 from tests.support.kernel.login_stacks import STANDIN
 from tests.support.kernel.pam_build import CUSTOMERS, Person
+from tests.support.waiting import wait_for
 
 KEY, PASSWORD, ASKED = "publickey", "password", "keyboard-interactive"
 LOOK = f"sed -n s/^0::/cgroup=/p /proc/self/cgroup; echo beside=${STANDIN}"
@@ -44,6 +46,20 @@ def connection(login_host: LoginHost, who: Person, *options: str) -> Iterator[No
             yield
         finally:
             ssh.kill()
+
+
+@contextmanager
+def forwarded(login_host: LoginHost, who: Person) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A forward of a connection without a session: the client's end, connected, and the server that it leads to."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        connection(login_host, who, "-L", f"./entry:127.0.0.1:{server.getsockname()[1]}"),
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        wait_for((login_host.place / "entry").exists, what="the forward is there")
+        with near(login_host.place) as here:
+            local.connect(f"{here}/entry")
+        yield local, server
 
 
 def run(login_host: LoginHost, command: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,9 @@ import ctypes
 import json
 import os
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from paas_isolate.errors import HostError
@@ -173,3 +175,16 @@ def keep_capabilities() -> None:
     assert libc.capset(header, data) == 0
     assert libc.prctl(set_securebits, no_setuid_fixup, 0, 0, 0) == 0
     assert libc.prctl(ambient, raise_, 1, 0, 0) == 0  # CAP_DAC_OVERRIDE
+
+
+@contextmanager
+def opened(program: Path, cgroups: CgroupTree) -> Iterator[ShimHost]:
+    """A ShimHost for one test. At its end the leaf is killed, and no sanitizer may have complained."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        home = Path(place) / "home"
+        home.mkdir()
+        yield ShimHost(home, program, cgroups)
+        cgroups.kill(LEAF)
+    found = [path.read_text() for path in (program.parent / "complaints").iterdir()]
+    assert not found, found[0]
