@@ -1,4 +1,4 @@
-"""Steps -> kernel: each step goes to its port and ends as an Outcome; no step ends the pass."""
+"""Steps -> kernel: each step goes to its port and ends as an Outcome; a step that fails does not stop the pass."""
 
 import errno
 from bisect import bisect
@@ -36,7 +36,8 @@ _NotDone = tuple[str, str, tuple[str, ...]]
 """The status, reason and trouble of an outcome, as marshal knows them."""
 
 _Broken = dict[str, Step]
-"""Account directory -> the step that could not make its cgroups ready."""
+"""Account directory -> the step after which nothing more is done to the account: it could not make the cgroups ready,
+or has raised an unexpected exception."""
 
 BatchStep = NetworkStep | NamespaceStep | SetQuota
 """Steps of which a port carries out many at once."""
@@ -50,8 +51,8 @@ def apply(kernel: Kernel, changes: Changes) -> Iterator[Outcome]:
 
     When a cgroup cannot be made ready, the later steps of its account are skipped. A knob that cannot be written
     holds nothing else back: better confined by nine knobs than free of ten.
-    Many knobs are written in shares, those of an account and its doors in order by one process. Cgroups are not
-    created so: the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
+    Many knobs are written in shares, those of an account and its doors in order by one process. Cgroups are
+    made by one process: the kernel makes one at a time (cgroup_mutex, kernel/cgroup/cgroup.c).
     """
     broken: _Broken = {}
     structure = tuple(takewhile(lambda step: not isinstance(step, SetKnob | BatchStep), changes))
@@ -75,16 +76,16 @@ def _kind(step: Step) -> int:
 def _in_batches(kernel: Kernel, broken: _Broken, steps: Sequence[Step]) -> Iterator[Outcome]:
     """Carry out steps of one kind."""
     if network := [step for step in steps if isinstance(step, NetworkStep)]:
-        yield from apply_network_steps(_open(kernel.network, "network"), network)
+        yield from apply_network_steps(_required(kernel.network, "network"), network)
     elif views := [step for step in steps if isinstance(step, NamespaceStep)]:
-        yield from apply_namespace_steps(_open(kernel.namespaces, "namespaces"), broken, views)
+        yield from apply_namespace_steps(_required(kernel.namespaces, "namespaces"), broken, views)
     elif quotas := [step for step in steps if isinstance(step, SetQuota)]:
-        yield from apply_quota_steps(_open(kernel.quotas, "quotas"), quotas)
+        yield from apply_quota_steps(_required(kernel.quotas, "quotas"), quotas)
     else:
         yield from _in_order(kernel, broken, steps)
 
 
-def _open(port: Port | None, name: str) -> Port:
+def _required(port: Port | None, name: str) -> Port:
     """A port for which there are steps. HostError where this pass works without it."""
     if port is None:
         raise HostError(f"this pass works without {name}")
@@ -129,7 +130,7 @@ def _plain(outcome: Outcome) -> _NotDone:
 
 
 def _in_order(kernel: Kernel, broken: _Broken, steps: Iterable[Step]) -> Iterator[Outcome]:
-    """Carry out the steps one by one. `broken` grows by the accounts whose cgroups could not be made ready."""
+    """Carry out the steps one by one. Steps of accounts in `broken` are skipped; `broken` grows as _Broken says."""
     for step in steps:
         if broken and (before := broken.get(step.owner)):
             yield Outcome(step, Status.SKIPPED, f"could not {before}")
@@ -157,9 +158,9 @@ def _carry_out(kernel: Kernel, step: Step) -> None:
     if isinstance(step, CgroupStep):
         apply_cgroup_step(kernel.cgroups, step)
     elif isinstance(step, DoorStep):
-        apply_door_step(_open(kernel.doors, "doors"), step)
+        apply_door_step(_required(kernel.doors, "doors"), step)
     elif isinstance(step, ServiceStep):
-        apply_service_step(kernel.cgroups, _open(kernel.records, "records of services"), step)
+        apply_service_step(kernel.cgroups, _required(kernel.records, "records of services"), step)
     elif isinstance(step, BatchStep):
         raise HostError(f"steps of this kind are carried out together: {step}")
     else:

@@ -1,5 +1,5 @@
-"""One pass over all accounts: read the specifications, reconcile, and store what must outlive the pass. Cron, the
-commands and the daemon all use it; each reports the result in its own way.
+"""A pass with all that belongs to it: read the specifications, reconcile, and store what must outlive the pass. Cron,
+the commands and the daemon all use it; each reports the result in its own way.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,8 @@ def full_pass(
 
 
 def exit_after(fleet: Fleet, report: Report) -> Exit:
-    """The exit status of a pass: ERROR when a step failed, PARTLY when something waits, else CONVERGED."""
+    """The exit status of a pass: ERROR when a step failed or was skipped, a limit cannot be kept, or an account is
+    broken; PARTLY when something waits or a file is wrong; else CONVERGED."""
     if fleet.broken or report.unmet or report.ended(Status.FAILED) or report.ended(Status.SKIPPED):
         return Exit.ERROR
     partly = (

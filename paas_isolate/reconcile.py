@@ -45,7 +45,7 @@ class Report(NamedTuple):
 
 
 class _Looks:
-    """The looks of one pass: of accounts that nothing was done to since the last look, that look still counts."""
+    """The looks of one pass. Accounts that nothing was done to since the last look are not looked at again."""
 
     def __init__(self, reconciler: Reconciler) -> None:
         self._scope, self._cgroups = reconciler.scope, reconciler.kernel.cgroups
@@ -70,8 +70,8 @@ class _Looks:
         ]
         if not ending and not any(self._scope.contains(tree.directory_of(leaf)) for leaf in desired.services.waiting):
             return False
-        killed = min((observed.runs[leaf].kill_due for leaf in ending), default=FOREVER) - time.time()
-        soon = min(self._until, time.monotonic() + min(killed, 1.0))
+        until_kill = min((observed.runs[leaf].kill_due for leaf in ending), default=FOREVER) - time.time()
+        soon = min(self._until, time.monotonic() + min(until_kill, 1.0))
         while time.monotonic() < soon and all(self._cgroups.populated(leaf) for leaf in ending):
             time.sleep(PAUSE)
         return time.monotonic() < self._until
