@@ -19,6 +19,7 @@ from testbed.host import SBIN, SOURCE, cache
 PROGRAMS: Mapping[str, str] = {
     "shellcheck": "shellcheck",
     "gcc": "gcc",
+    "clang": "clang",
     "git": "git",
     "mandoc": "mandoc",
     "strace": "strace",
@@ -27,7 +28,10 @@ PROGRAMS: Mapping[str, str] = {
 }
 """Program -> its Debian package."""
 
-HEADERS: Mapping[str, str] = {"/usr/include/security/pam_modules.h": "libpam0g-dev"}
+HEADERS: Mapping[str, str] = {
+    "/usr/include/security/pam_modules.h": "libpam0g-dev",
+    "/usr/include/bpf/bpf_helpers.h": "libbpf-dev",
+}
 
 
 _INSTALL = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends")
@@ -71,7 +75,9 @@ class ToolEnv:
 def open_tool_env() -> ToolEnv:
     """The tools, installed where they are missing. ToolEnvError where that needs root."""
     have(PROGRAMS, HEADERS)
-    return _shop("tools", "dev,docs")
+    shop = _shop("tools", "dev,docs")
+    _run([str(shop.python), "-m", "paas_isolate.linux.bpf.gate.compile"], {**os.environ, "PYTHONPATH": str(SOURCE)})
+    return shop
 
 
 def open_fuzz_env() -> ToolEnv:

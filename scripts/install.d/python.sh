@@ -43,11 +43,18 @@ our_wheel() {
     local found where
     found=${wheel:-$(latest_wheel "${wheels:-$scratch}")}
     if [[ ! $found ]]; then
+        need_clang
         mapfile -t where < <(from_where)
         pip wheel --no-deps "${where[@]}" --wheel-dir "$scratch" "$source_tree" >&2
         found=$(latest_wheel "$scratch")
     fi
     printf '%s\n' "$found"
+}
+
+# The network's BPF programs are compiled into the wheel.
+need_clang() {
+    if command -v clang >/dev/null && [[ -f /usr/include/bpf/bpf_helpers.h ]]; then return 0; fi
+    need_packages 'the BPF programs of the network cannot be compiled (or give --wheel FILE)' clang libbpf-dev
 }
 
 latest_wheel() { # DIR

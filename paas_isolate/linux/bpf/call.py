@@ -17,40 +17,26 @@ _NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "
 _NUMBER = _NUMBERS.get(platform.machine())
 _libc = ctypes.CDLL(None, use_errno=True)
 Buffer: TypeAlias = "ctypes.Array[ctypes.c_char]"
-_LOG = 256 * 1024
-PREALLOC_OFF = 1
-"""BPF_F_NO_PREALLOC: memory is allocated for each entry when it is added."""
-CLONED = 1 << 9
-"""BPF_F_CLONE: an accepted socket gets a copy of its listener's storage."""
 
 
 class Command(IntEnum):
-    MAP_CREATE = 0
     LOOKUP = 1
     UPDATE = 2
     DELETE = 3
     NEXT_KEY = 4
-    PROG_LOAD = 5
     PIN = 6
     GET = 7
     INFO = 15
-    BTF_LOAD = 18
     LOOKUP_BATCH = 24
     UPDATE_BATCH = 26
     LINK_CREATE = 28
     LINK_UPDATE = 29
 
 
-class MapType(IntEnum):
-    HASH = 1
-    ARRAY = 2
-    SK_STORAGE = 24
-
-
 class Layout(NamedTuple):
     """The parameters of a map. Sizes in bytes; `entries` is the most that it holds."""
 
-    kind: MapType
+    kind: int
     key: int
     value: int
     entries: int
@@ -88,37 +74,6 @@ def address(memory: Buffer) -> int:
 
 def buffer(content: bytes) -> Buffer:
     return ctypes.create_string_buffer(content, len(content))
-
-
-def create_map(name: str, layout: Layout, *, btf: int = 0) -> int:
-    """The map's descriptor. `btf` is a descriptor of types, where type 1 is the key and type 2 the value; maps of the
-    type SK_STORAGE need it."""
-    types = (btf, 1, 2) if btf else (0, 0, 0)
-    return bpf(Command.MAP_CREATE, *layout, 0, 0, name.encode(), 0, *types, form="5I2I16sI3I")
-
-
-def load_btf(content: bytes) -> int:
-    """The descriptor of these types (Documentation/bpf/btf.rst)."""
-    memory = buffer(content)
-    return bpf(Command.BTF_LOAD, address(memory), 0, len(content), 0, 0, form="2Q3I")
-
-
-def load_program(name: str, kind: int, attach: int, code: bytes) -> int:
-    """The program's descriptor. `kind` is its bpf_prog_type, `attach` its bpf_attach_type. HostError with the end of
-    the verifier's log where the kernel refuses it."""
-    memory, licence = buffer(code), buffer(b"GPL\0")
-    form = "2I2Q2IQ2I16s2I"
-    head = (kind, len(code) // 8, address(memory), address(licence))
-    tail = (0, 0, name.encode(), 0, attach)
-    try:
-        return bpf(Command.PROG_LOAD, *head, 0, 0, 0, *tail, form=form)
-    except OSError:
-        log = ctypes.create_string_buffer(_LOG)
-    try:
-        return bpf(Command.PROG_LOAD, *head, 1, _LOG, address(log), *tail, form=form)
-    except OSError as error:
-        lines = "\n  ".join(log.value.decode(errors="replace").strip().splitlines()[-12:])
-        raise HostError(f"the kernel refuses the program {name}: {error}", hint=lines) from error
 
 
 def pin(path: str, descriptor: int) -> None:
@@ -162,9 +117,3 @@ def link_of(descriptor: int) -> Link:
     """Of a link to a cgroup (struct bpf_link_info)."""
     program, cgroup, attach = struct.unpack_from("=8xI4xQI", _info(descriptor, 48))
     return Link(program, cgroup, attach)
-
-
-def program_id(descriptor: int) -> int:
-    """Of a program (struct bpf_prog_info)."""
-    number: int = struct.unpack_from("=4xI", _info(descriptor, 80))[0]
-    return number

@@ -2,9 +2,9 @@
 
 import struct
 from collections.abc import Iterator, Mapping
+from enum import IntFlag
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
-from paas_isolate.linux.bpf.gate.frame import Flag
 from paas_isolate.model.network import Gate, Grant, UidAddresses
 
 _HOME = struct.Struct("=4sI16s")
@@ -14,6 +14,13 @@ _NOWHERE = (bytes(4), bytes(16))
 _YES = b"\1"
 
 Entries = Mapping[bytes, bytes]
+
+
+class Flag(IntFlag):
+    """enum home_flag of gate.bpf.c."""
+
+    SHARED = 1
+    FRONTEND = 2
 
 
 def homes(gate: Gate) -> dict[bytes, bytes]:

@@ -1,19 +1,18 @@
 """Attaches the gate, fills its maps, observes it and removes it."""
 
-import hashlib
 import os
-import socket
 import struct
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from paas_isolate.linux.bpf import call
 from paas_isolate.linux.bpf.gate import content
-from paas_isolate.linux.bpf.gate.frame import Maps, Terms
+from paas_isolate.linux.bpf.gate import programs as compiled
 from paas_isolate.linux.bpf.gate.hooks import HOOKS, Hook
-from paas_isolate.linux.bpf.gate.pins import LAYOUTS, Pins
+from paas_isolate.linux.bpf.gate.pins import MAPS, Pins
+from paas_isolate.linux.bpf.gate.programs import Constants, netns_cookie
+from paas_isolate.linux.bpf.libbpf import BpfObject
 from paas_isolate.linux.bpf.table import BpfMap
 from paas_isolate.linux.cgroup.location import TreeLocation
 from paas_isolate.linux.system import mounts
@@ -25,7 +24,6 @@ from paas_isolate.model.network import Gate, Pools
 PINS = "/sys/fs/bpf/paas-isolate"
 _TYPES = "/sys/kernel/btf/vmlinux"
 _FIRST = bytes(4)
-_SO_NETNS_COOKIE = 71
 _TRAFFIC = struct.Struct("=4Q")
 _ID = struct.Struct("=Q")
 _SINCE = (5, 14)
@@ -76,7 +74,7 @@ class BpfGate:
         above = os.path.dirname(self._spots.pins)
         if not any(mount.kind == "bpf" and mount.point == above for mount in mounts.mounts()):
             return f"no bpffs at {above}: mount -t bpf bpf {above}"
-        return ""
+        return compiled.missing()
 
     def there(self) -> bool:
         """Whether anything of a gate is there, whole or not."""
@@ -85,7 +83,7 @@ class BpfGate:
     def observe(self) -> Gate | None:
         """What the gate holds; None when there is none, or one that is incomplete, of another version or of other
         pools. Reads only."""
-        if self._stored_fingerprint() != self._fingerprint() or not self._attached():
+        if self._stored_fingerprint() != self._constants().fingerprint() or not self._attached():
             return None
         with self._opened("homes") as homes, self._opened("peers") as peers:
             return content.gate_of(homes.items(), peers.items()) if homes and peers else None
@@ -95,8 +93,10 @@ class BpfGate:
         there works all the time."""
         if found is None:
             self._pins.make()
-            self._fill(wanted)
-            self._attach()
+            with compiled.opened(self._constants()) as programs:
+                self._load(programs)
+                _fill(programs, wanted)
+                self._attach(programs)
             return
         with self._opened("homes") as homes, self._opened("peers") as peers:
             if homes and peers:
@@ -129,26 +129,35 @@ class BpfGate:
                 for key in table.items().keys() - existing:
                     table.drop(key)
 
-    def _fill(self, wanted: Gate) -> None:
-        with self._maps() as maps:
-            for number, entries in ((maps.homes, content.homes(wanted)), (maps.peers, content.peers(wanted))):
-                table = BpfMap(number)
-                _change(table, entries, table.items())
+    def _load(self, programs: BpfObject) -> None:
+        """Load the programs with the maps that are pinned; maps that are missing or of another layout are made anew."""
+        pinned = {name: call.get(f"{self._pins.path}/{name}") for name in MAPS}
+        try:
+            kept = {
+                name: descriptor
+                for name, descriptor in pinned.items()
+                if descriptor is not None and call.layout_of(descriptor) == programs.layout(name)
+            }
+            for name, descriptor in kept.items():
+                programs.reuse_map(name, descriptor)
+            programs.load()
+        finally:
+            for each in filter(None, pinned.values()):
+                os.close(each)
+        for name in MAPS:
+            if name not in kept:
+                self._pins.keep(name, programs.map_descriptor(name))
 
-    def _attach(self) -> None:
+    def _attach(self, programs: BpfObject) -> None:
         """Attach all programs. The stored fingerprint is valid only when all of them are attached."""
-        with self._maps() as maps, self._opened("laid") as stored:
-            assert stored is not None  # the maps are opened together
-            terms = self._terms(maps)
-            programs = [(hook, path, hook.program(terms)) for hook, path in self._hooks()]
-            stored.put(_FIRST, bytes(32))
-            for hook, path, code in programs:
-                self._attach_one(hook, path, code)
-            stored.put(_FIRST, self._fingerprint())
+        stored = BpfMap(programs.map_descriptor("laid"))
+        stored.put(_FIRST, bytes(32))
+        for hook, path in self._hooks():
+            self._attach_one(hook, path, programs.program_descriptor(hook.name))
+        stored.put(_FIRST, self._constants().fingerprint())
 
-    def _attach_one(self, hook: Hook, path: str, code: bytes) -> None:
+    def _attach_one(self, hook: Hook, path: str, program: int) -> None:
         """Attach the program of a hook in the place of the one before."""
-        program = call.load_program(f"paas_{hook.name}"[:15], hook.kind, hook.attach, code)
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             with self._pins.opened(hook.name) as link:
@@ -162,7 +171,6 @@ class BpfGate:
                 os.close(new)
         finally:
             os.close(directory)
-            os.close(program)
 
     def _attached(self) -> bool:
         return all(self._is_attached(hook, path) for hook, path in self._hooks())
@@ -180,27 +188,19 @@ class BpfGate:
         with self._opened("laid") as stored:
             return stored.get(_FIRST) if stored else None
 
-    def _fingerprint(self) -> bytes:
-        """A digest of all instructions: the programs of another version or of other pools have another."""
-        terms = self._terms(Maps(0, 0, 0, 0))
-        return hashlib.sha256(b"".join(hook.program(terms) for hook in HOOKS)).digest()
-
-    def _terms(self, maps: Maps) -> Terms:
-        return Terms(maps, self._pools, _netns(), _depth(self._spots.users) + 1)
-
-    @contextmanager
-    def _maps(self) -> Iterator[Maps]:
-        """All maps, open for the block; missing ones are made."""
-        with ExitStack() as stack:
-            maps = {name: self._pins.table(name) for name in LAYOUTS}
-            for descriptor in maps.values():
-                stack.callback(os.close, descriptor)
-            yield Maps(maps["homes"], maps["peers"], maps["names"], maps["traffic"])
+    def _constants(self) -> Constants:
+        return Constants(self._pools, _depth(self._spots.users) + 1, netns_cookie())
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[BpfMap | None]:
         with self._pins.opened(name) as descriptor:
             yield BpfMap(descriptor) if descriptor is not None else None
+
+
+def _fill(programs: BpfObject, wanted: Gate) -> None:
+    for name, entries in (("homes", content.homes(wanted)), ("peers", content.peers(wanted))):
+        table = BpfMap(programs.map_descriptor(name))
+        _change(table, entries, table.items())
 
 
 def _change(table: BpfMap, wanted: Mapping[bytes, bytes], found: Mapping[bytes, bytes]) -> None:
@@ -213,9 +213,3 @@ def _change(table: BpfMap, wanted: Mapping[bytes, bytes], found: Mapping[bytes, 
 def _depth(cgroup: str) -> int:
     """How many levels a cgroup lies below the hierarchy's root."""
     return os.path.relpath(cgroup, mounts.cgroup2().point).count("/") + 1
-
-
-def _netns() -> int:
-    """The cookie of our network namespace (SO_NETNS_COOKIE, Linux 5.14)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        return int.from_bytes(any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)

@@ -5,19 +5,10 @@ import os
 from collections.abc import Iterator
 
 from paas_isolate.errors import HostError
-from paas_isolate.linux.bpf import btf, call
-from paas_isolate.linux.bpf.call import Layout, MapType
-from paas_isolate.linux.bpf.gate.frame import Name
+from paas_isolate.linux.bpf import call
 
-ENTRIES = 131072
-LAYOUTS = {
-    "homes": Layout(MapType.HASH, 4, 24, ENTRIES, call.PREALLOC_OFF),
-    "peers": Layout(MapType.HASH, 20, 1, ENTRIES, call.PREALLOC_OFF),
-    "names": Layout(MapType.SK_STORAGE, 4, 4 * Name.WORDS, 0, call.PREALLOC_OFF | call.CLONED),
-    "traffic": Layout(MapType.HASH, 8, 32, ENTRIES, call.PREALLOC_OFF),
-    "laid": Layout(MapType.ARRAY, 4, 32, 1),
-}
-"""The layouts of the maps, by the names of their pins."""
+MAPS = ("homes", "peers", "names", "traffic", "laid")
+"""The maps of gate.bpf.c. Each is pinned by its name."""
 
 
 class Pins:
@@ -57,29 +48,6 @@ class Pins:
         """Remove all pins and the directory. Links go before maps: a program without its maps would check nothing."""
         if not os.path.isdir(self.path):
             return
-        for name in sorted(os.listdir(self.path), key=lambda name: name in LAYOUTS):
+        for name in sorted(os.listdir(self.path), key=lambda name: name in MAPS):
             self.drop(name)
         os.rmdir(self.path)
-
-    def table(self, name: str) -> int:
-        """A descriptor of the map of this name, which is made anew where it is missing or of another layout."""
-        layout, found = LAYOUTS[name], call.get(f"{self.path}/{name}")
-        if found is not None and call.layout_of(found) == layout:
-            return found
-        if found is not None:
-            os.close(found)
-        made = make_table(name)
-        self.keep(name, made)
-        return made
-
-
-def make_table(name: str) -> int:
-    """A descriptor of a new map with the layout of this name, which nothing keeps alive yet."""
-    layout = LAYOUTS[name]
-    if layout.kind is not MapType.SK_STORAGE:
-        return call.create_map(name, layout)
-    types = call.load_btf(btf.words(Name.WORDS))
-    try:
-        return call.create_map(name, layout, btf=types)
-    finally:
-        os.close(types)
