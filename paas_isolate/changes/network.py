@@ -1,10 +1,23 @@
 """The desired network: addresses, rules, gate and names; and the steps to it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
-from paas_isolate.model.network import DOMAIN, EgressAssignment, Gate, Grant, Network, Published, Rules, UidAddresses
+from paas_isolate.model.network import (
+    DOMAIN,
+    SUBORDINATE_RANGES,
+    EgressAssignment,
+    Gate,
+    Grant,
+    Network,
+    Published,
+    RangeEgress,
+    Rules,
+    Subordinates,
+    UidAddresses,
+    UidRange,
+)
 from paas_isolate.model.steps import Step
 from paas_isolate.model.steps.network import AddAddress, RemoveAddress, SetGate, SetNames, SetRules
 
@@ -55,6 +68,51 @@ def _published(fleet: Fleet) -> Iterator[Published]:
             port = service.publish
             if port and not account.suspended:
                 yield from (Published(port, address, service.listen or port) for address in account.addresses)
+
+
+def with_subordinates(wanted: Network, observed: Network, fleet: Fleet) -> Network:
+    """The desired network with the subordinate uids of the accounts' users. Without a gate they stay refused: in the
+    ruleset alone nothing would keep one account's from another's addresses."""
+    if not observed.subordinates or observed.gate_unsupported or wanted.rules is None or wanted.gate is None:
+        return wanted
+    by_account = {account.directory: own for account in fleet.accounts.values() if (own := _ranges(account, observed))}
+    accounts = {account.directory: account for account in fleet.accounts.values() if account.directory in by_account}
+    gate = {
+        directory: Subordinates(min(accounts[directory].uids.values()), own[:SUBORDINATE_RANGES])
+        for directory, own in by_account.items()
+        if directory in observed.account_cgroups
+    }
+    claims = sorted((*each, directory) for directory, own in by_account.items() for each in own[:SUBORDINATE_RANGES])
+    disjoint = tuple(
+        _disjoint((first, last, directory) for first, last, directory in claims if first > fleet.host.last_uid)
+    )
+    rules = wanted.rules._replace(
+        subordinates=frozenset((first, last) for first, last, _ in disjoint),
+        range_egress=frozenset(
+            RangeEgress(first, last, accounts[directory].egress)
+            for first, last, directory in disjoint
+            if accounts[directory].egress
+        ),
+    )
+    return wanted._replace(rules=rules, gate=wanted.gate._replace(subordinates=gate))
+
+
+def _ranges(account: Account, observed: Network) -> tuple[UidRange, ...]:
+    if not account.addresses:
+        return ()
+    known = observed.subordinates
+    return tuple(
+        each for name, uid in account.uids.items() for each in (*known.get(name, ()), *known.get(str(uid), ()))
+    )
+
+
+def _disjoint(claims: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
+    """Sorted ranges without what an earlier one has: nft(8) refuses a set whose ranges overlap."""
+    free = 0
+    for first, last, directory in claims:
+        if last >= free:
+            yield max(first, free), last, directory
+            free = last + 1
 
 
 def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict[str, str]]:

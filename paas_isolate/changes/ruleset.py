@@ -12,6 +12,9 @@ from paas_isolate.model.network import Grant, Pools, Published, Rules
 
 TABLE = "inet paas_isolate"
 
+LISTENER_MARK = 0x70616173
+"""The mark (SO_MARK) that the gate gives a customer's listener on the wildcard, as in gate.bpf.c."""
+
 LOCAL_PORTS = 32_768, 60_999
 """The kernel's default range of ephemeral ports, first and last (ip-sysctl.rst, ip_local_port_range)."""
 
@@ -22,7 +25,7 @@ def table(pools: Pools, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
 
     template = files(__package__).joinpath("ruleset.nft.j2").read_text(encoding="utf-8")
     plain = Environment(undefined=StrictUndefined, trim_blocks=True, autoescape=False)  # noqa: S701  (no HTML)
-    return plain.from_string(template).render(pools=pools, local_ports=local_ports)
+    return plain.from_string(template).render(pools=pools, local_ports=local_ports, mark=LISTENER_MARK)
 
 
 def replacement(pools: Pools, rules: Rules, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
@@ -46,7 +49,11 @@ def change(wanted: Rules, found: Rules) -> str:
 
 def chains(rules: Rules) -> dict[str, tuple[str, ...]]:
     """The names of the egress chains, with the sentences of each."""
-    return {egress.chain(sentences): sentences for sentences in {entry.egress for entry in rules.egress}}
+    return {egress.chain(sentences): sentences for sentences in _egresses(rules)}
+
+
+def _egresses(rules: Rules) -> set[egress.Egress]:
+    return {entry.egress for entry in rules.egress} | {entry.egress for entry in rules.range_egress}
 
 
 def number(text: str) -> int:
@@ -77,6 +84,9 @@ def _sets(rules: Rules) -> Iterator[tuple[str, frozenset[str]]]:
         yield f"{name}4", _elements(grants, lambda address: ":" not in address)
         yield f"{name}6", _elements(grants, lambda address: ":" in address)
     yield "egress", frozenset([f"{uid} : jump {egress.chain(sentences)}" for uid, sentences in rules.egress])
+    yield "subordinates", frozenset([f"{first}-{last}" for first, last in rules.subordinates])
+    ranges = rules.range_egress
+    yield "range_egress", frozenset([f"{each.first}-{each.last} : jump {egress.chain(each.egress)}" for each in ranges])
     for family, six in (("4", False), ("6", True)):
         published = [each for each in rules.published if (":" in each.address) == six]
         yield (

@@ -5,7 +5,7 @@ from functools import cache
 
 from paas_isolate.apply import apply
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.network import desired_network, drop_ports_in_use
+from paas_isolate.changes.network import desired_network, drop_ports_in_use, with_subordinates
 from paas_isolate.compare import Comparison, Reconciler
 from paas_isolate.errors import HostError
 from paas_isolate.model.network import Network, PreparedRuleset, Rules
@@ -52,5 +52,6 @@ def network_changes(reconciler: Reconciler) -> Changes:
     if reconciler.kernel.network is None:
         return ()
     observed = reconciler.kernel.network.observe()
-    wanted, _ = drop_ports_in_use(desired_network(reconciler.intent.fleet), observed)
+    fleet = reconciler.intent.fleet
+    wanted, _ = drop_ports_in_use(with_subordinates(desired_network(fleet), observed, fleet), observed)
     return diff(DesiredWorld(network=wanted), ObservedWorld(network=observed))

@@ -61,16 +61,31 @@ class EgressAssignment(NamedTuple):
     egress: tuple[str, ...]
 
 
+class RangeEgress(NamedTuple):
+    """The same for subordinate uids, from `first` to `last`."""
+
+    first: int
+    last: int
+    egress: tuple[str, ...]
+
+
+UidRange = tuple[int, int]
+"""First and last uid."""
+
+
 class Rules(NamedTuple):
     """What the ruleset allows and redirects. `owners` may bind their addresses and connect to them, `peers` may only
     connect. `frontends` are uids that may connect to all addresses. `published` are the ports that are redirected.
-    `egress` has the uids whose outgoing packets are restricted."""
+    `egress` has the uids whose outgoing packets are restricted, `range_egress` the subordinate ones. What of
+    `subordinates` may connect, and to which address, only the gate decides."""
 
     owners: frozenset[Grant] = frozenset()
     peers: frozenset[Grant] = frozenset()
     frontends: frozenset[int] = frozenset()
     published: frozenset[Published] = frozenset()
     egress: frozenset[EgressAssignment] = frozenset()
+    subordinates: frozenset[UidRange] = frozenset()
+    range_egress: frozenset[RangeEgress] = frozenset()
 
     def without(self, others: "Rules") -> "Rules":
         """The difference: what is in these rules and not in the others."""
@@ -80,6 +95,8 @@ class Rules(NamedTuple):
             self.frontends - others.frontends,
             self.published - others.published,
             self.egress - others.egress,
+            self.subordinates - others.subordinates,
+            self.range_egress - others.range_egress,
         )
 
 
@@ -91,13 +108,25 @@ class UidAddresses(NamedTuple):
     shared: bool = False
 
 
+SUBORDINATE_RANGES = 2
+"""How many ranges of subordinate uids an account can have; more are not governed. Tools give a user one."""
+
+
+class Subordinates(NamedTuple):
+    """The subordinate uids of an account's users (subuid(5)). Processes with these are treated as those of `uid`."""
+
+    uid: int
+    ranges: tuple[UidRange, ...]
+
+
 class Gate(NamedTuple):
     """The maps of the BPF programs. `homes` are the addresses of each customer's uid; `peers` and `frontends` as in
-    Rules."""
+    Rules. `subordinates` are those of accounts whose cgroup exists, by account directory."""
 
     homes: Mapping[int, UidAddresses] = MappingProxyType({})
     peers: frozenset[Grant] = frozenset()
     frontends: frozenset[int] = frozenset()
+    subordinates: Mapping[str, Subordinates] = MappingProxyType({})
 
 
 class Network(NamedTuple):
@@ -120,6 +149,10 @@ class Network(NamedTuple):
     """Our lines of hosts(5). Observed: None where the marks around them are damaged."""
     ports_in_use: frozenset[int] = frozenset()
     """Observed only: the ports to publish on which the machine itself listens."""
+    subordinates: Mapping[str, tuple[UidRange, ...]] = MappingProxyType({})
+    """Observed only: the subordinate uids of each user of the machine, by login name or by uid in digits."""
+    account_cgroups: frozenset[str] = frozenset()
+    """Observed only: the account directories that have a cgroup; empty where no user has subordinate uids."""
 
 
 class PreparedRuleset(NamedTuple):

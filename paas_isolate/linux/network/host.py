@@ -11,6 +11,7 @@ from paas_isolate.linux.network import nfnetlink, nft, ruleset_cache
 from paas_isolate.linux.network.hosts import HostsFile
 from paas_isolate.linux.network.links import Links
 from paas_isolate.linux.network.sockets import listening
+from paas_isolate.linux.system.subordinates import subordinate_uids
 from paas_isolate.model.network import Address, Gate, Network, Pools, PreparedRuleset, Rules
 
 _NAMESPACE = "/proc/self/ns/net"
@@ -47,6 +48,7 @@ class HostNetwork:
         """What is there now. Reads only: `remember` saves what had to be listed."""
         has_ruleset, rules = self._ruleset()
         unsupported = self._gate.unable()
+        subordinates = subordinate_uids()
         gate = None if unsupported else self._gate.observe()
         return Network(
             addresses=self._links.observe(),
@@ -57,6 +59,8 @@ class HostNetwork:
             gate_unsupported=unsupported,
             names=self._hosts.observe(),
             ports_in_use=self.ports_in_use(),
+            subordinates=subordinates,
+            account_cgroups=self._gate.account_cgroups() if subordinates else frozenset(),
         )
 
     def remember(self) -> None:

@@ -4,13 +4,14 @@ import ctypes
 import json
 import subprocess
 import zlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from paas_isolate.changes import egress
 from paas_isolate.changes.ruleset import LOCAL_PORTS, TABLE, chains, change, number, replacement, table
 from paas_isolate.errors import HostError
 from paas_isolate.linux.process.child import run_forked
-from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published, Rules
+from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published, RangeEgress, Rules
 
 LIBRARY = "libnftables.so.1"
 _JSON, _TERSE = 1 << 4, 1 << 11  # nftables/libnftables.h: NFT_CTX_OUTPUT_…
@@ -217,22 +218,31 @@ def _chain_fingerprint(chain: str) -> int:
     return number(_canonical(_in_chain(_listing(f"list chain {TABLE} {chain}", terse=True), chain)))
 
 
-def _egress(listing: list[dict[str, Any]]) -> frozenset[EgressAssignment]:
+def _egress(listing: list[dict[str, Any]]) -> tuple[frozenset[EgressAssignment], frozenset[RangeEgress]]:
     """The comments of a chain's rules are the sentences of the egress. A chain's name is made of them: one whose name
     does not fit was changed, and is left out."""
     sentences = {
         name: tuple(dict.fromkeys([rule.get("comment", "") for rule in _in_chain(listing, name)]))
         for name in _chains(listing)
     }
-    elements: list[Any] = next((part.get("elem", []) for part in _of(listing, "map") if part["name"] == "egress"), [])
-    chain_of = [(uid, verdict.get("jump", {}).get("target", "")) for uid, verdict in elements]
-    return frozenset(
-        [
-            EgressAssignment(uid, sentences[name])
-            for uid, name in chain_of
-            if name == egress.chain(sentences.get(name, ()))
-        ]
+    maps = {part["name"]: part.get("elem", []) for part in _of(listing, "map")}
+
+    def assigned(name: str) -> Iterator[tuple[Any, tuple[str, ...]]]:
+        for key, verdict in maps.get(name, []):
+            target = verdict.get("jump", {}).get("target", "")
+            if target == egress.chain(sentences.get(target, ())):
+                yield key, sentences[target]
+
+    return (
+        frozenset([EgressAssignment(uid, own) for uid, own in assigned("egress")]),
+        frozenset([RangeEgress(*_range(key), own) for key, own in assigned("range_egress")]),
     )
+
+
+def _range(element: Any) -> tuple[int, int]:
+    """First and last of an element of an interval set, which is a number where both are the same."""
+    first, last = element["range"] if isinstance(element, dict) else (element, element)
+    return first, last
 
 
 def _rules(listing: list[dict[str, Any]]) -> Rules:
@@ -242,12 +252,15 @@ def _rules(listing: list[dict[str, Any]]) -> Rules:
         both = sets.get(f"{name}4", []) + sets.get(f"{name}6", [])
         return frozenset([Grant(*element["concat"]) for element in both])
 
+    by_uid, by_range = _egress(listing)
     return Rules(
         owners=grants("owners"),
         peers=grants("peers"),
         frontends=frozenset(sets.get("frontends", [])),
         published=_published(listing),
-        egress=_egress(listing),
+        egress=by_uid,
+        subordinates=frozenset(map(_range, sets.get("subordinates", []))),
+        range_egress=by_range,
     )
 
 

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from paas_isolate.changes.ruleset import LISTENER_MARK
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.support.paths import SUPPORT
 
 pytestmark = pytest.mark.kernel
 HOST = SUPPORT / "kernel" / "gate_host.py"
 ALICE, BOB, CAROL, FRONT, STRANGER = 48_301, 48_302, 48_303, 48_304, 48_305
+SUBORDINATE, SYSTEM = 165_636, 48_306
 A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"
 C4, C6 = "10.77.0.3", "fd77:7061:6173::3"
 
@@ -164,6 +166,87 @@ def test_a_network_namespace_of_a_customers_is_not_affected(host: GateHost) -> N
     code = "libc.unshare(0x50000000); s = socket.socket();"  # CLONE_NEWUSER, CLONE_NEWNET
     code += "s.bind(('127.0.0.1', 80)); answer = s.getsockname()[0]"
     assert host.ask(ALICE, code) == "127.0.0.1"
+
+
+def test_a_subordinate_uid_is_its_accounts(host: GateHost) -> None:
+    serve = "keep[1] = s = socket.create_server(('0.0.0.0', 8080)); answer = s.getsockname()[0]"
+    assert host.ask(SUBORDINATE, serve) == "0.0.0.0"
+    assert host.ask(BOB, serve) == "0.0.0.0"
+    meet = "c = socket.create_connection(('127.0.0.1', 8080), 3); answer = c.getpeername()[0]"
+    assert host.ask(ALICE, meet) == "127.0.0.1"
+    assert host.ask(SUBORDINATE, bind(A4, 8081)) == A4
+    for other in (B4, B6, "192.0.2.1"):
+        assert host.ask(SUBORDINATE, bind(other)) == "PermissionError"
+    assert host.ask(SUBORDINATE, f"socket.create_connection(({B4!r}, 8080), 3); answer = 1") == "PermissionError"
+    fewer = "fewer = gate._replace(subordinates={}); keeper.set(fewer, gate); answer = keeper.observe() == fewer"
+    assert host.ask(0, fewer) is True
+    assert host.ask(SUBORDINATE, bind("192.0.2.1")) == "192.0.2.1"
+
+
+def test_who_is_no_customer_is_none_in_a_customers_cgroup_either(host: GateHost) -> None:
+    for uid in (SYSTEM, 0):
+        for at in ("0.0.0.0", "127.0.0.1", "192.0.2.1", "::", "::1"):
+            assert host.ask(uid, f"{bind(at, 9000)}; s.close()") == at, (uid, at)
+
+
+UNBOUND = "s = socket.socket({}); s.listen(); keep[1] = s; answer = s.getsockname()[1]"
+PORT_0 = "s = socket.socket({1}); s.bind(({0!r}, 0)); s.listen(); keep[1] = s; answer = s.getsockname()[1]"
+RANGE = "s = socket.socket(); s.setsockopt(0, 51, (40_000 | 40_000 << 16).to_bytes(4, 'little')); s.listen(); keep[1] = s; answer = 40_000"
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        pytest.param(UNBOUND.format("AF_INET"), id="no bind, IPv4"),
+        pytest.param(UNBOUND.format("AF_INET6"), id="no bind, IPv6"),
+        pytest.param(PORT_0.format("0.0.0.0", "AF_INET"), id="port 0, IPv4"),
+        pytest.param(PORT_0.format("::", "AF_INET6"), id="port 0, IPv6"),
+        pytest.param(RANGE, id="IP_LOCAL_PORT_RANGE"),
+    ],
+)
+def test_a_listener_at_a_port_that_the_kernel_chose_answers_no_neighbour(host: GateHost, listen: str) -> None:
+    for server in (ALICE, SUBORDINATE):
+        port = host.ask(server, listen)
+        assert isinstance(port, int), port
+        for name in (
+            "127.0.0.1",
+            "0.0.0.0",
+            "::ffff:127.0.0.1",
+            "127.8.8.8",
+            *(("::1", "::") if "INET6" in listen else ()),
+        ):
+            come = f"socket.create_connection(({name!r}, {port}), 3); answer = 'came'"
+            assert host.ask(BOB, come) == "PermissionError", name
+            assert host.ask(CAROL, come) == "PermissionError", name
+            for own in (ALICE, SUBORDINATE, STRANGER, 0):
+                assert host.ask(own, come) == "came", name
+        assert host.ask(server, "answer = keep[1].getsockopt(SOL_SOCKET, SO_MARK)") == LISTENER_MARK
+        assert host.ask(server, "keep.clear(); s.close(); answer = 1") == 1
+
+
+def test_listeners_of_others_keep_no_mark(host: GateHost) -> None:
+    mark = "s = socket.create_server(('0.0.0.0', 0)); answer = s.getsockopt(SOL_SOCKET, SO_MARK)"
+    for uid in (SYSTEM, STRANGER, FRONT, 0):
+        assert host.ask(uid, mark) == 0
+    bound = "s = socket.create_server(('0.0.0.0', 8080)); answer = s.getsockopt(SOL_SOCKET, SO_MARK)"
+    assert host.ask(ALICE, bound) == 0
+    assert (
+        host.ask(ALICE, "c = socket.socket(); c.bind(('0.0.0.0', 0)); answer = c.getsockopt(SOL_SOCKET, SO_MARK)") == 0
+    )
+
+
+def test_a_listener_of_shared_localhost_answers_there(host: GateHost) -> None:
+    port = host.ask(CAROL, PORT_0.format("0.0.0.0", "AF_INET"))
+    assert host.ask(BOB, f"socket.create_connection(('127.0.0.1', {port}), 3); answer = 'came'") == "came"
+
+
+def test_the_kinds_of_sockets_that_a_customer_may_make(host: GateHost) -> None:
+    """SCTP and AF_SMC need modules that this kernel may not have: tests/guest tries them."""
+    for kind, protocol in (("STREAM", 6), ("STREAM", 262), ("DGRAM", 17), ("DGRAM", 136)):
+        made = f"socket.socket(AF_INET, SOCK_{kind}, {protocol}); answer = 1"
+        assert host.ask(ALICE, made) == host.ask(0, made) == 1, protocol
+    meet = "s = socket.create_server(('127.0.0.1', 8080)); c = socket.socket(AF_INET, SOCK_STREAM, 262);"
+    assert host.ask(ALICE, meet + "c.connect(('127.0.0.1', 8080)); answer = c.getpeername()[0]") == "127.0.0.1"
 
 
 def test_bytes_are_counted_exactly(host: GateHost) -> None:

@@ -10,9 +10,11 @@ import types
 
 from paas_isolate.linux.bpf.gate.gate import PINS, AttachPoints, BpfGate
 from paas_isolate.linux.network.links import Links
-from paas_isolate.model.network import Gate, Grant, Pools, UidAddresses
+from paas_isolate.model.network import Gate, Grant, Pools, Subordinates, UidAddresses
 
 NAMES = {48_301: "alice", 48_302: "bob", 48_303: "carol"}
+LEAVES = {**NAMES, 165_636: "alice", 48_306: "alice"}
+"""A subordinate uid of alice, and a uid of no customer, are in her cgroup too."""
 A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"
 C4, C6 = "10.77.0.3", "fd77:7061:6173::3"
 
@@ -29,6 +31,7 @@ def main(root: str) -> None:
     keeper = BpfGate(Pools("10.77.0.0/16", "fd77:7061:6173::/64"), AttachPoints(PINS, root, f"{root}/users"))
     homes = {48_301: UidAddresses(A4, A6), 48_302: UidAddresses(B4, B6), 48_303: UidAddresses(C4, C6, shared=True)}
     gate = Gate(homes, frozenset({Grant(48_303, A4), Grant(48_303, A6)}), frozenset({48_304}))
+    gate = gate._replace(subordinates={"alice": Subordinates(48_301, ((165_536, 231_071),))})
     keeper.set(gate, None)
     helpers: dict[int, tuple[int, int]] = {}
     for line in sys.stdin:
@@ -47,7 +50,7 @@ def start(root: str, uid: int, known: dict[str, object]) -> tuple[int, int]:
     (here, answers), (questions, there) = os.pipe(), os.pipe()
     if os.fork() == 0:
         os.close(there)
-        leaf = f"{root}/users/{NAMES[uid]}" if uid in NAMES else root
+        leaf = f"{root}/users/{LEAVES[uid]}" if uid in LEAVES else root
         with open(f"{leaf}/cgroup.procs", "w") as procs:
             procs.write("0")
         os.setresgid(uid, uid, uid)

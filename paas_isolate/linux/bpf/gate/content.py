@@ -5,10 +5,13 @@ from collections.abc import Iterator, Mapping
 from enum import IntFlag
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
-from paas_isolate.model.network import Gate, Grant, UidAddresses
+from paas_isolate.model.network import SUBORDINATE_RANGES as RANGES
+from paas_isolate.model.network import Gate, Grant, Subordinates, UidAddresses
 
 _HOME = struct.Struct("=4sI16s")
 _UID = struct.Struct("=I")
+_ACCOUNT = struct.Struct(f"={1 + 2 * RANGES}I")
+"""struct account of gate.bpf.c."""
 _MAPPED = bytes(10) + b"\xff\xff"
 _NOWHERE = (bytes(4), bytes(16))
 _YES = b"\1"
@@ -36,6 +39,19 @@ def peers(gate: Gate) -> dict[bytes, bytes]:
     return {_UID.pack(uid) + packed(address): _YES for uid, address in gate.peers}
 
 
+def account(subordinates: Subordinates) -> bytes:
+    """The value of the map of accounts."""
+    first, last = zip(*(*subordinates.ranges, *((0, 0),) * RANGES)[:RANGES], strict=True)
+    return _ACCOUNT.pack(subordinates.uid, *first, *last)
+
+
+def subordinates_of(value: bytes) -> Subordinates:
+    """What `account` made this value of."""
+    uid, *numbers = _ACCOUNT.unpack(value)
+    ranges = zip(numbers[:RANGES], numbers[RANGES:], strict=True)
+    return Subordinates(uid, tuple((first, last) for first, last in ranges if last))
+
+
 def differing(wanted: Gate, found: Gate) -> tuple[Gate, Gate]:
     """Both gates without the homes that are equal in them. Of 20,000 homes mostly one differs, and packing all of them
     takes 27 ms."""
@@ -49,8 +65,8 @@ def differing(wanted: Gate, found: Gate) -> tuple[Gate, Gate]:
     return other(wanted, found), other(found, wanted)
 
 
-def gate_of(homes: Entries, peers: Entries) -> Gate:
-    """The Gate of which `homes` and `peers` make these entries."""
+def gate_of(homes: Entries, peers: Entries, accounts: Mapping[str, bytes]) -> Gate:
+    """The Gate of which `homes` and `peers` make these entries, and `account` these values, by account directory."""
     found, frontends = dict[int, UidAddresses](), set[int]()
     for key, value in homes.items():
         (uid,), (v4, flags, v6) = _UID.unpack(key), _HOME.unpack(value)
@@ -58,7 +74,8 @@ def gate_of(homes: Entries, peers: Entries) -> Gate:
             frontends.add(uid)
         if (v4, v6) != _NOWHERE:
             found[uid] = UidAddresses(inet_ntop(AF_INET, v4), inet_ntop(AF_INET6, v6), bool(flags & Flag.SHARED))
-    return Gate(found, frozenset(_grants(peers)), frozenset(frontends))
+    subordinates = {directory: subordinates_of(value) for directory, value in accounts.items()}
+    return Gate(found, frozenset(_grants(peers)), frozenset(frontends), subordinates)
 
 
 def packed(address: str) -> bytes:

@@ -17,11 +17,15 @@
 #include <linux/in6.h>
 #include <stdbool.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #define AF_INET 2
 #define AF_INET6 10
+#define SOCK_RAW 3
+#define SOL_SOCKET 1
+#define SO_MARK 36
 #define MAX_ENTRIES 131072
 
 enum verdict {
@@ -30,6 +34,36 @@ enum verdict {
 	PASS_LOW = 3, // bind takes a port below 1024 too: BPF_RET_BIND_NO_CAP_NET_BIND_SERVICE,
 		      // Linux 5.12
 };
+
+// The mark of a customer's listener on the wildcard (SO_MARK), which the ruleset's input chain
+// refuses to connect to from outside; LISTENER_MARK of changes/ruleset.py.
+#define LISTENER_MARK 0x70616173
+
+// What is read of the kernel's own structures; libbpf puts in the offsets of the running kernel.
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct kernfs_node {
+	__u64 id;
+};
+struct cgroup {
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[1]; // Linux 6.1
+};
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+struct file;
+struct socket {
+	struct file *file;
+};
+typedef struct {
+	__u32 val;
+} kuid_t;
+struct sock {
+	struct socket *sk_socket;
+	kuid_t sk_uid;
+	struct sock_cgroup_data sk_cgrp_data;
+};
+#pragma clang attribute pop
 
 enum home_flag {
 	SHARED = 1,   // uses the machine's localhost
@@ -62,6 +96,14 @@ struct home {
 	struct address6 v6;
 };
 
+// The subordinate uids of an account (subuid(5)): first and last of each range, 0 to 0 for none.
+#define RANGES 2
+
+struct account {
+	__u32 uid; // whose home and grants are the account's
+	__u32 first[RANGES], last[RANGES];
+};
+
 struct grant {
 	__u32 uid;
 	struct address6 address; // IPv4 as an IPv6 address that maps it
@@ -85,6 +127,14 @@ struct {
 	__type(key, __u32); // uid
 	__type(value, struct home);
 } homes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENTRIES);
+	__type(key, __u64); // id of the account's cgroup
+	__type(value, struct account);
+} accounts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -180,22 +230,62 @@ static __always_inline void set_address6(struct bpf_sock_addr *ctx, const struct
 }
 
 // The caller
+//
+// A customer's process is known by its uid, wherever it is. One with a subordinate uid is known by
+// the cgroup of the account, which it cannot leave. All other uids are no customers', in an
+// account's cgroup too: root, sshd's monitor, an administrator who became the customer and somebody
+// else again.
 
 struct caller {
 	bool governed; // false for root, and in a network namespace of one's own, where the pools'
 		       // addresses are not
-	__u32 uid;
+	__u32 uid;         // of the account, where it is a subordinate one
 	struct home *home; // of an account or a front end, or NULL
 };
 
-static __always_inline struct caller caller_of(struct bpf_sock_addr *ctx)
+// The account's uid that a uid in this cgroup stands for: itself, unless it is a subordinate one.
+static __always_inline __u32 account_uid(__u32 uid, __u64 cgroup)
+{
+	struct account *account = bpf_map_lookup_elem(&accounts, &cgroup);
+	for (int i = 0; account && i < RANGES; i++)
+		if (account->first[i] <= uid && uid <= account->last[i])
+			return account->uid;
+	return uid;
+}
+
+static __always_inline struct caller caller_in(__u64 netns)
 {
 	struct caller caller = {.uid = (__u32)bpf_get_current_uid_gid()};
-	if (!caller.uid || bpf_get_netns_cookie(ctx) != constants.netns)
+	if (!caller.uid || netns != constants.netns)
 		return caller;
 	caller.governed = true;
 	caller.home = bpf_map_lookup_elem(&homes, &caller.uid);
+	if (caller.home)
+		return caller;
+	caller.uid = account_uid(caller.uid, bpf_get_current_ancestor_cgroup_id(constants.level));
+	caller.home = bpf_map_lookup_elem(&homes, &caller.uid);
 	return caller;
+}
+
+static __always_inline struct caller caller_of(struct bpf_sock_addr *ctx)
+{
+	return caller_in(bpf_get_netns_cookie(ctx));
+}
+
+// The home of the account that made a socket; NULL where no account did.
+static __always_inline struct home *home_of_socket(const struct sock *sk)
+{
+	__u32 uid = sk->sk_uid.val;
+	struct home *home = bpf_map_lookup_elem(&homes, &uid);
+	if (home || !bpf_core_field_exists(struct cgroup, ancestors))
+		return home;
+	struct cgroup *account = NULL;
+	struct cgroup *own = sk->sk_cgrp_data.cgroup;
+	__u64 offset =
+		bpf_core_field_offset(struct cgroup, ancestors) + constants.level * sizeof(account);
+	bpf_probe_read_kernel(&account, sizeof(account), (const char *)own + offset);
+	uid = account_uid(uid, BPF_CORE_READ(account, kn, id));
+	return bpf_map_lookup_elem(&homes, &uid);
 }
 
 static __always_inline bool is_customer(const struct caller *caller)
@@ -473,14 +563,83 @@ static __always_inline void come_from6(struct bpf_sock_addr *ctx, const struct a
 	bpf_bind(ctx, (struct sockaddr *)&source, sizeof(source));
 }
 
+// A customer's listener on the wildcard has a port that the kernel chose: bind(2) with port 0, or
+// listen(2) without bind(2), which no program of ours sees. Neighbours would reach it at localhost.
+static __always_inline bool is_neighbours(const struct caller *caller, struct bpf_sock *server)
+{
+	const struct sock *sk = (const struct sock *)bpf_skc_to_tcp_sock(server);
+	struct home *home = sk ? home_of_socket(sk) : NULL;
+	return home && home->v4 && home->v4 != caller->home->v4 && !(home->flags & SHARED);
+}
+
+static __always_inline bool meets_neighbour4(struct bpf_sock_addr *ctx, const struct caller *caller,
+					     __be32 address)
+{
+	struct bpf_sock_tuple tuple = {.ipv4 = {
+					       .saddr = LOOPBACK4,
+					       .daddr = address,
+					       .dport = (__u16)ctx->user_port,
+				       }};
+	if (!is_customer(caller) || !in_loopback4(address) || ctx->protocol != IPPROTO_TCP)
+		return false;
+	struct bpf_sock *server =
+		bpf_sk_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (!server)
+		return false;
+	bool meets = is_neighbours(caller, server);
+	bpf_sk_release(server);
+	return meets;
+}
+
+static __always_inline bool meets_neighbour6(struct bpf_sock_addr *ctx, const struct caller *caller)
+{
+	struct bpf_sock_tuple tuple = {};
+	tuple.ipv6.saddr[3] = tuple.ipv6.daddr[3] = bpf_htonl(1);
+	tuple.ipv6.dport = (__u16)ctx->user_port;
+	if (!is_customer(caller) || ctx->protocol != IPPROTO_TCP)
+		return false;
+	struct bpf_sock *server =
+		bpf_sk_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (!server)
+		return false;
+	bool meets = is_neighbours(caller, server);
+	bpf_sk_release(server);
+	return meets;
+}
+
+static __always_inline bool meets_neighbour(struct bpf_sock_addr *ctx, const struct caller *caller,
+					    const struct address6 *address)
+{
+	if (is_mapped(address))
+		return meets_neighbour4(ctx, caller,
+					address->word[3] == ANY4 ? LOOPBACK4 : address->word[3]);
+	return (same6(address, &LOOPBACK6) || same6(address, &ANY6)) && meets_neighbour6(ctx, caller);
+}
+
+// A TCP socket without a file is the kernel's own, such as the one inside a socket of AF_SMC. Its
+// packets have no uid, so the ruleset would not match them.
+static __always_inline bool is_kernels(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	if (!sk || ctx->protocol != IPPROTO_TCP)
+		return false;
+	const struct sock *tcp = (const struct sock *)bpf_skc_to_tcp_sock(sk);
+	return tcp && !tcp->sk_socket->file;
+}
+
 SEC("cgroup/connect4")
 int connect4(struct bpf_sock_addr *ctx)
 {
 	struct caller caller = caller_of(ctx);
 	if (!caller.governed)
 		return PASS;
+	if (is_customer(&caller) && is_kernels(ctx))
+		return REFUSE;
 	__be32 address = ctx->user_ip4;
 	enum route route = route4(ctx, &caller, &address);
+	if (route == ROUTE_AS_ASKED &&
+	    meets_neighbour4(ctx, &caller, address == ANY4 ? LOOPBACK4 : address))
+		return REFUSE;
 	if (route != ROUTE_HOME4)
 		return route == ROUTE_REFUSED ? REFUSE : PASS;
 	struct address6 asked = mapped(address), home = mapped(caller.home->v4);
@@ -496,6 +655,8 @@ int connect6(struct bpf_sock_addr *ctx)
 	struct caller caller = caller_of(ctx);
 	if (!caller.governed)
 		return PASS;
+	if (is_customer(&caller) && is_kernels(ctx))
+		return REFUSE;
 	struct address6 address = address6_of(ctx), asked = address;
 	enum route route;
 	if (is_mapped(&address)) {
@@ -511,7 +672,7 @@ int connect6(struct bpf_sock_addr *ctx)
 	if (route == ROUTE_REFUSED)
 		return REFUSE;
 	if (route == ROUTE_AS_ASKED)
-		return PASS;
+		return meets_neighbour(ctx, &caller, &address) ? REFUSE : PASS;
 	struct address6 source = route == ROUTE_HOME6 ? LOOPBACK6 : mapped(LOOPBACK4);
 	struct address6 home = route == ROUTE_HOME6 ? caller.home->v6 : mapped(caller.home->v4);
 	remember_connected(ctx, &asked, &home);
@@ -667,6 +828,51 @@ SEC("cgroup/recvmsg6")
 int recvmsg6(struct bpf_sock_addr *ctx)
 {
 	return peer6(ctx);
+}
+
+// Sockets of protocols whose bind(2) and sending the programs above do not see, such as SCTP, are
+// refused.
+
+SEC("cgroup/sock_create")
+int create(struct bpf_sock *ctx)
+{
+	struct caller caller = caller_in(bpf_get_netns_cookie(ctx));
+	if (!caller.governed || !is_customer(&caller))
+		return PASS;
+	switch (ctx->protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+	case IPPROTO_MPTCP:
+		return PASS;
+	}
+	// ping(8) of Debian and others with capabilities; without them the kernel refuses raw
+	// sockets itself.
+	return ctx->type == SOCK_RAW ? PASS : REFUSE;
+}
+
+// A customer's listener on the wildcard gets a mark, by which the ruleset keeps it from other
+// machines.
+
+SEC("sockops")
+int listens(struct bpf_sock_ops *ctx)
+{
+	if (ctx->op != BPF_SOCK_OPS_TCP_LISTEN_CB || bpf_get_netns_cookie(ctx) != constants.netns)
+		return PASS;
+	if (ctx->family == AF_INET
+		    ? ctx->local_ip4
+		    : ctx->local_ip6[0] | ctx->local_ip6[1] | ctx->local_ip6[2] | ctx->local_ip6[3])
+		return PASS;
+	struct bpf_sock *listener = ctx->sk;
+	const struct sock *sk =
+		listener ? (const struct sock *)bpf_skc_to_tcp_sock(listener) : NULL;
+	struct home *home = sk ? home_of_socket(sk) : NULL;
+	__u32 mark = LISTENER_MARK;
+	if (home && home->v4)
+		bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
+	return PASS;
 }
 
 // Bytes and packets of each account's cgroup, as the IP layer sees them: headers count, the link

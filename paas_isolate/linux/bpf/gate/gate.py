@@ -26,8 +26,8 @@ _TYPES = "/sys/kernel/btf/vmlinux"
 _FIRST = bytes(4)
 _TRAFFIC = struct.Struct("=4Q")
 _ID = struct.Struct("=Q")
-_SINCE = (5, 14)
-"""The first Linux with SO_NETNS_COOKIE; bind programs may allow low ports from 5.12 on."""
+_SINCE = (5, 15)
+"""The first Linux whose sockops programs know the network namespace; SO_NETNS_COOKIE is of 5.14."""
 
 
 class Traffic(NamedTuple):
@@ -85,8 +85,12 @@ class BpfGate:
         pools. Reads only."""
         if self._stored_fingerprint() != self._constants().fingerprint() or not self._attached():
             return None
-        with self._opened("homes") as homes, self._opened("peers") as peers:
-            return content.gate_of(homes.items(), peers.items()) if homes and peers else None
+        with self._opened("homes") as homes, self._opened("peers") as peers, self._opened("accounts") as accounts:
+            if not homes or not peers or not accounts:
+                return None
+            found = accounts.items()
+            by_directory = {name: found[key] for key, name in self._accounts() if key in found} if found else {}
+            return content.gate_of(homes.items(), peers.items(), by_directory)
 
     def set(self, wanted: Gate, found: Gate | None) -> None:
         """Change the gate by element where `found` is what it holds, else (None) make all of it anew. A gate that is
@@ -95,14 +99,16 @@ class BpfGate:
             self._pins.make()
             with compiled.opened(self._constants()) as programs:
                 self._load(programs)
-                _fill(programs, wanted)
+                self._fill(programs, wanted)
                 self._attach(programs)
             return
-        with self._opened("homes") as homes, self._opened("peers") as peers:
-            if homes and peers:
+        with self._opened("homes") as homes, self._opened("peers") as peers, self._opened("accounts") as accounts:
+            if homes and peers and accounts:
                 new, old = content.differing(wanted, found)
                 _change(homes, content.homes(new), content.homes(old))
                 _change(peers, content.peers(wanted), content.peers(found))
+                if wanted.subordinates != found.subordinates:
+                    _change(accounts, self._subordinates(wanted), accounts.items())
         if found.homes.keys() - wanted.homes.keys():
             self._drop_counters()
 
@@ -115,6 +121,15 @@ class BpfGate:
         with self._opened("traffic") as table:
             counted = table.items() if table else {}
         return {name: Traffic(*_TRAFFIC.unpack(counted[key])) for key, name in self._accounts() if key in counted}
+
+    def account_cgroups(self) -> frozenset[str]:
+        """The account directories that have a cgroup."""
+        return frozenset([name for _, name in self._accounts()])
+
+    def _subordinates(self, wanted: Gate) -> dict[bytes, bytes]:
+        """The entries of the map of accounts, for those whose cgroup exists now."""
+        known = wanted.subordinates
+        return {key: content.account(known[name]) for key, name in self._accounts() if name in known} if known else {}
 
     def _accounts(self) -> Iterator[tuple[bytes, str]]:
         """Key in the map of traffic, and directory, of each account. A cgroup's id is its inode."""
@@ -147,6 +162,16 @@ class BpfGate:
         for name in MAPS:
             if name not in kept:
                 self._pins.keep(name, programs.map_descriptor(name))
+
+    def _fill(self, programs: BpfObject, wanted: Gate) -> None:
+        entries = {
+            "homes": content.homes(wanted),
+            "peers": content.peers(wanted),
+            "accounts": self._subordinates(wanted),
+        }
+        for name, own in entries.items():
+            table = BpfMap(programs.map_descriptor(name))
+            _change(table, own, table.items())
 
     def _attach(self, programs: BpfObject) -> None:
         """Attach all programs. The stored fingerprint is valid only when all of them are attached."""
@@ -195,12 +220,6 @@ class BpfGate:
     def _opened(self, name: str) -> Iterator[BpfMap | None]:
         with self._pins.opened(name) as descriptor:
             yield BpfMap(descriptor) if descriptor is not None else None
-
-
-def _fill(programs: BpfObject, wanted: Gate) -> None:
-    for name, entries in (("homes", content.homes(wanted)), ("peers", content.peers(wanted))):
-        table = BpfMap(programs.map_descriptor(name))
-        _change(table, entries, table.items())
 
 
 def _change(table: BpfMap, wanted: Mapping[bytes, bytes], found: Mapping[bytes, bytes]) -> None:

@@ -25,6 +25,8 @@ HOOKS = (
     Hook("connect6", 11),
     Hook("sendmsg4", 14),
     Hook("sendmsg6", 15),
+    Hook("create", 2),
+    Hook("listens", 3),
     Hook("ingress", 0, counts=True),
     Hook("egress", 1, counts=True),
 )
