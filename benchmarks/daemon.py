@@ -173,7 +173,7 @@ def _cgrulesengd(made: Bench) -> Iterator[None]:
 def _network_rows(made: Bench) -> list[_Row]:
     return [
         _Row("nft table flushed, back", lambda _: _flushed(), 8, NO_FIGHT, "200, 1000"),
-        _Row("an address removed, back", lambda _: _unaddressed(), 8, NO_FIGHT, ""),
+        _Row("the route of a pool removed, back", lambda _: _unrouted(), 8, NO_FIGHT, ""),
         _Row("YAML saved, on a machine with a network", partial(_edited, made), ROUNDS, 0.05, "5, 20"),
         _Row("YAML saved, an address of its own", partial(_addressed, made), 10, 3.0, ""),
     ]
@@ -227,18 +227,19 @@ def _flushed() -> float:
     return _until(lambda: b"paas_isolate" in _output("nft", "list", "tables"), begin)
 
 
-def _unaddressed() -> float:
+def _unrouted() -> float:
     (line, *_) = _output("ip", "-4", "route", "show", "table", "local", "proto", "119").decode().splitlines()
     subprocess.run(["ip", "route", "delete", "table", "local", *line.split()], check=True)
     begin = time.perf_counter()
-    address = line.split()[1]
-    return _until(lambda: address.encode() in _output("ip", "route", "get", address), begin)
+    address = line.split()[1].partition("/")[0]
+    return _until(lambda: b"local " in _output("ip", "route", "get", address), begin)
 
 
 def _addressed(made: Bench, number: int) -> float:
     address = f"10.77.250.{number + 1}"
     begin = _save(made, number, f"account: {made.fleet.name(number)}\naddress: {address}\n")
-    return _until(lambda: b"local " in _output("ip", "route", "get", address), begin)
+    grant = f"{{ {FIRST_UID + number} . {address} }}"
+    return _until(lambda: address.encode() in _output("nft", f"get element inet paas_isolate owners4 {grant}"), begin)
 
 
 def _output(*words: str) -> bytes:

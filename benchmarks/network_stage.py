@@ -120,9 +120,9 @@ class Ours:
     def make(self) -> None:
         self.table.remove()
         self.gate.remove()
-        others = [address for addresses in list(self.homes.values())[1:] for address in addresses[:2]]
+        self.links.remove(POOLS)
         rules = self.rules(self.homes)
-        self._timed("addresses", lambda: self.links.add(others))
+        self._timed("addresses", lambda: self.links.add(POOLS))
         self._timed("ruleset", lambda: self.table.install(rules))
         self._timed("gate", lambda: self.gate.set(Gate(self.homes), None))
         parts = [self.made[name] for name in ("addresses", "ruleset", "gate")]
@@ -135,14 +135,12 @@ class Ours:
         steps = []
         for uid in new:
             homes = {**gate.homes, uid: home(uid - FIRST)}
-            addresses = list(homes[uid][:2])
-            more = Gate(homes), rules._replace(owners=rules.owners | {Grant(uid, address) for address in addresses})
-            steps.append((gate, rules, *more, addresses))
+            more = Gate(homes), rules._replace(owners=rules.owners | {Grant(uid, own) for own in homes[uid][:2]})
+            steps.append((gate, rules, *more))
             gate, rules = more
-        gates = [partial(self.gate.set, new, old) for old, _, new, _, _ in steps]
-        rulesets = [partial(self.table.change, new, old) for _, old, _, new, _ in steps]
-        links = [partial(self.links.add, new) for _, _, _, _, new in steps]
-        for what, each in (("gate", gates), ("ruleset", rulesets), ("addresses", links)):
+        gates = [partial(self.gate.set, new, old) for old, _, new, _ in steps]
+        rulesets = [partial(self.table.change, new, old) for _, old, _, new in steps]
+        for what, each in (("gate", gates), ("ruleset", rulesets)):
             self._each(f"one account more: {what}", each)
         self._timed("looked at, nothing to do", lambda: (self.links.observe(), self.gate.observe()))
 
@@ -168,7 +166,7 @@ def main(root: str, accounts: int) -> None:
     for command in ("ip link set lo up", "mount -t bpf bpf /sys/fs/bpf"):
         subprocess.run(command.split(), check=True)
     ours = Ours(root, accounts)
-    ours.links.add(home(1)[:2])
+    ours.links.add(POOLS)
     figures = {"none": customer(root)}
     ours.make_one()
     figures["one"] = customer(root)

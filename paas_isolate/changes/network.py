@@ -6,6 +6,7 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
 from paas_isolate.model.network import (
     DOMAIN,
+    SOURCE6,
     SUBORDINATE_RANGES,
     EgressAssignment,
     Gate,
@@ -19,7 +20,7 @@ from paas_isolate.model.network import (
     UidRange,
 )
 from paas_isolate.model.steps import Step
-from paas_isolate.model.steps.network import AddAddress, RemoveAddress, SetGate, SetNames, SetRules
+from paas_isolate.model.steps.network import AddPool, RemoveAddress, SetGate, SetNames, SetRules
 
 
 def desired_network(fleet: Fleet) -> Network:
@@ -37,7 +38,9 @@ def desired_network(fleet: Fleet) -> Network:
     rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends, frozenset(_published(fleet)), egress)
     homes = {uid: _home(each) for each in accounts if each.addresses for uid in each.uids.values()}
     names = tuple(_names(fleet)) if fleet.host.network.names else ()
-    return Network(addresses, rules, True, Gate(homes, rules.peers, rules.frontends), has_gate=True, names=names)
+    gate = Gate(homes, rules.peers, rules.frontends)
+    local = dict.fromkeys((fleet.host.network.pool, fleet.host.network.pool6), True)
+    return Network(addresses, rules, True, gate, has_gate=True, names=names, local=local)
 
 
 def _names(fleet: Fleet) -> Iterator[str]:
@@ -123,7 +126,7 @@ def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict
     refused = {published for published in wanted.rules.published if published.port in observed.ports_in_use}
     unmet = {}
     for published in sorted(refused):
-        directory, port = wanted.addresses[published.address], published.port
+        directory, port = wanted.addresses.get(published.address, published.address), published.port
         unmet[f"{tree.account(directory)} port {port}"] = (
             f"{directory} cannot publish port {port}: the machine itself listens there (ss -lntup sport = :{port})"
         )
@@ -133,7 +136,7 @@ def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict
 def preserved_addresses(wanted: Network, observed: Network, staying: Collection[str]) -> Network:
     """The desired network with what the accounts in `staying`, which have no specification, have now. An observed
     address that no desired account has may be theirs, so all of these stay."""
-    if not staying or not observed.addresses or wanted.rules is None:
+    if not staying or wanted.rules is None:
         return wanted
     owners = frozenset(observed.rules.owners if observed.rules else ())
     left = frozenset([grant for grant in owners if grant[1] not in wanted.addresses])
@@ -143,7 +146,7 @@ def preserved_addresses(wanted: Network, observed: Network, staying: Collection[
     left_addresses = {grant.address for grant in left}
     names = [line for line in observed.names or () if line.partition(" ")[0] in left_addresses]
     return wanted._replace(
-        addresses={**observed.addresses, **wanted.addresses},
+        local={**observed.local, **wanted.local},
         rules=rules,
         gate=gate,
         names=tuple(sorted((*wanted.names, *names), key=_account_name)) if wanted.names and names else wanted.names,
@@ -179,11 +182,11 @@ def network_steps(desired: Network, observed: Network) -> Iterator[Step]:
         yield SetRules(desired.rules, observed.rules)
     if not observed.gate_unsupported and (desired.gate, desired.has_gate) != (observed.gate, observed.has_gate):
         yield SetGate(desired.gate, observed.gate)
-    for address, directory in desired.addresses.items():
-        if address not in observed.addresses:
-            yield AddAddress(address, directory)
-    for address in observed.addresses:
-        if address not in desired.addresses:
+    for pool in desired.local:
+        if not observed.local.get(pool):
+            yield AddPool(pool)
+    for address in observed.local:
+        if address not in desired.local and not (desired.local and address == SOURCE6):  # it is the IPv6 pool's
             yield RemoveAddress(address)
     if desired.names != observed.names:
         yield SetNames(desired.names or (), observed.names or ())

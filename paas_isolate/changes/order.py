@@ -16,7 +16,7 @@ from paas_isolate.model.steps.cgroup import (
 )
 from paas_isolate.model.steps.door import CompleteDoors, RemoveDoor, SetDoor
 from paas_isolate.model.steps.namespace import MakeView, RemoveView, SetAging
-from paas_isolate.model.steps.network import AddAddress, RemoveAddress, SetGate, SetNames, SetRules
+from paas_isolate.model.steps.network import AddPool, RemoveAddress, SetGate, SetNames, SetRules
 from paas_isolate.model.steps.quota import SetQuota
 from paas_isolate.model.steps.service import (
     ForgetRun,
@@ -71,8 +71,8 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.NETWORK, 0, 0, step.address
         case SetRules() | SetGate() | SetNames():
             return Rank.NETWORK, 1, 0, ""
-        case AddAddress():
-            return Rank.NETWORK, 2, 0, step.address
+        case AddPool():
+            return Rank.NETWORK, 2, 0, step.pool
         case MoveProcess():
             return Rank.MOVE, 0, step.process.pid, step.to
         case EndRevoked():

@@ -18,17 +18,16 @@ _MEND = "paas-isolate reconcile"
 def examine(fleet: Fleet) -> Iterator[Check]:
     """Nothing where config.yaml has no `network:`."""
     if fleet.host.network:
-        yield _addresses(fleet)
+        yield _addresses(fleet.host.network)
         yield _ruleset(fleet.host.network)
         yield _gate(fleet, fleet.host.network)
 
 
-def _addresses(fleet: Fleet) -> Check:
-    wanted = {address for account in fleet.accounts.values() for address in account.addresses}
-    missing = wanted - Links().observe().keys()
-    if missing:
-        return Check("addresses", Verdict.FAILED, f"{len(missing)} of {len(wanted)} addresses are missing", _MEND)
-    return Check("addresses", Verdict.OK, f"all {len(wanted)}")
+def _addresses(network: NetworkConfig) -> Check:
+    local, pools = Links().observe(), (network.pool, network.pool6)
+    if missing := [pool for pool in pools if not local.get(pool)]:
+        return Check("addresses", Verdict.FAILED, f"not local to this machine: {', '.join(missing)}", _MEND)
+    return Check("addresses", Verdict.OK, f"local to this machine: {', '.join(pools)}")
 
 
 def _gate(fleet: Fleet, network: NetworkConfig) -> Check:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-LINK = "paas0"
-"""The dummy link that has the addresses; `lo` has them where the kernel has no dummy links."""
+SOURCE6 = "fd77:7061:6174::1"
+"""Where a client has not bound an IPv6 address, its connections to addresses of the pool come from here. No pool has
+it: packets back to it are not for an account."""
 
 DOMAIN = "paas.internal"
 """The domain of the accounts' names. ICANN reserves .internal for private use."""
@@ -130,10 +131,11 @@ class Gate(NamedTuple):
 
 
 class Network(NamedTuple):
-    """The network, desired or observed. Two fields are observed only; the others are set on both sides and compared."""
+    """The network, desired or observed. One field is desired only, two are observed only; the others are set on both
+    sides and compared."""
 
     addresses: Mapping[Address, str] = MappingProxyType({})
-    """Desired: address -> account directory. Observed: address -> the link that has it. Only the keys are compared."""
+    """Desired only: address -> account directory."""
     rules: Rules | None = None
     """Desired: None without `network:`. Observed: also None where the ruleset cannot be changed by element, because
     somebody else has changed more of it than elements."""
@@ -153,6 +155,9 @@ class Network(NamedTuple):
     """Observed only: the subordinate uids of each user of the machine, by login name or by uid in digits."""
     account_cgroups: frozenset[str] = frozenset()
     """Observed only: the account directories that have a cgroup; empty where no user has subordinate uids."""
+    local: Mapping[str, bool] = MappingProxyType({})
+    """The networks of ours that are local to this machine, and whether all is there that they need. Desired: both
+    pools. Observed: also single addresses, of which version 0.1 had one for each account."""
 
 
 class PreparedRuleset(NamedTuple):
@@ -164,7 +169,7 @@ class PreparedRuleset(NamedTuple):
 
 class NetworkPort(Protocol):
     """Changes the network. linux/network implements it; a machine without `network:` does not import that.
-    `add` and `remove` return one text for each address: the error, or ''. `prepare`, `install_prepared` and
+    `add` and `remove` return one text for each network or address: the error, or ''. `prepare`, `install_prepared` and
     `set_...` raise HostError."""
 
     def observe(self) -> Network:
@@ -185,9 +190,9 @@ class NetworkPort(Protocol):
     def install_prepared(self, prepared: PreparedRuleset, rules: Callable[[], Rules | None]) -> None:
         """Install a prepared ruleset where there is none. `rules` returns its rules; it is called after the install."""
 
-    def add(self, addresses: Iterable[Address]) -> list[str]: ...
+    def add(self, networks: Iterable[str]) -> list[str]: ...
 
-    def remove(self, addresses: Iterable[Address]) -> list[str]: ...
+    def remove(self, networks: Iterable[str]) -> list[str]: ...
 
     def set_rules(self, wanted: Rules | None, found: Rules | None) -> None: ...
 

@@ -73,22 +73,23 @@ from paas_isolate.linux.bpf.gate.gate import PINS
 from paas_isolate.linux.bpf.gate.pins import Pins
 from paas_isolate.linux.network import nft
 from paas_isolate.linux.network.hosts import HostsFile
-from paas_isolate.linux.network.links import Links
+from paas_isolate.linux.network.links import WAS_OFF, Links
 
 Pins(PINS).clear()
 try:
     HostsFile().set(())
 except HostError:
     pass
-there = Links().observe()
-Links().remove(there)
+links = Links(f"/run/paas-isolate/{WAS_OFF}")
+there = links.observe()
+links.remove(there)
 try:
     nft.run(f"delete table {TABLE}")
     print(f"the table {TABLE}", end=" and " if there else "\n")
 except HostError:
     pass
 if there:
-    print(f"{len(there)} addresses")
+    print(f"the local networks {', '.join(sorted(there))}" if len(there) < 4 else f"{len(there)} addresses")
 END
     ) || return 0
     [[ ! $found ]] || changed "takes $found out of the network"

@@ -5,34 +5,61 @@ import pytest
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.network import desired_network, preserved_addresses
 from paas_isolate.model.account import Host, NetworkConfig, Service
-from paas_isolate.model.network import Gate, Grant, Network, Rules, UidAddresses
+from paas_isolate.model.network import SOURCE6, Gate, Grant, Network, Rules, UidAddresses
 from paas_isolate.model.world import DesiredWorld, ObservedWorld
 from tests.support.fleets import fleet, sold
 
-
-def test_an_address_comes_and_one_that_is_nobodys_goes_first() -> None:
-    desired = DesiredWorld(network=Network(addresses={"10.77.0.2": "alice", "fd77::2": "alice"}))
-    observed = ObservedWorld(network=Network(addresses={"10.77.0.9": "paas0", "fd77::2": "lo"}))
-    said = [str(step) for step in diff(desired, observed)]
-    assert said == ["remove the address 10.77.0.9", "add the address 10.77.0.2 of alice"]
+POOLS = {"10.77.0.0/16": True, "fd77:7061:6173::/64": True}
 
 
-def test_what_is_right_is_not_touched() -> None:
-    network = Network(addresses={"10.77.0.2": "alice"})
-    assert not diff(DesiredWorld(network=network), ObservedWorld(network=network))
+@pytest.mark.parametrize(
+    ("found", "sentences"),
+    [
+        (POOLS, []),
+        (
+            {"10.78.0.0/16": True, "10.77.0.9": True},
+            [
+                "remove the address 10.77.0.9",
+                "remove the pool 10.78.0.0/16",
+                "make the pool 10.77.0.0/16 local",
+                "make the pool fd77:7061:6173::/64 local",
+            ],
+        ),
+        (
+            {"10.77.0.0/16": True, SOURCE6: True},  # somebody removed the route
+            ["make the pool fd77:7061:6173::/64 local"],
+        ),
+        ({**POOLS, "fd77:7061:6173::/64": False}, ["make the pool fd77:7061:6173::/64 local"]),
+    ],
+)
+def test_the_pools_are_made_local_and_nothing_else_is(found: dict[str, bool], sentences: list[str]) -> None:
+    desired, observed = DesiredWorld(network=Network(local=POOLS)), ObservedWorld(network=Network(local=found))
+    assert [str(step) for step in diff(desired, observed)] == sentences
+
+
+def test_without_a_network_its_source_goes_too() -> None:
+    observed = ObservedWorld(network=Network(local={SOURCE6: True}))
+    assert [str(step) for step in diff(DesiredWorld(), observed)] == [f"remove the address {SOURCE6}"]
+
+
+def test_an_account_that_comes_changes_no_address() -> None:
+    desired = DesiredWorld(network=Network(addresses={"10.77.0.2": "alice"}))
+    assert not diff(desired, ObservedWorld())
 
 
 def test_addresses_are_those_that_were_sold() -> None:
     accounts = fleet(sold("alice", addresses=("10.77.0.2", "fd77::2")), sold("bob"), host=Host(network=NetworkConfig()))
     assert desired_network(accounts).addresses == {"10.77.0.2": "alice", "fd77::2": "alice"}
+    assert desired_network(accounts).local == POOLS
+    assert desired_network(fleet(sold("alice"))).local == {}
 
 
 def test_while_an_account_waits_for_its_end_no_unknown_address_goes() -> None:
     alices, gone, old = Grant(1001, "10.77.0.2"), Grant(1009, "10.77.0.9"), Grant(1008, "10.77.0.2")
-    sold = Network({"10.77.0.2": "alice"}, Rules(frozenset({alices})), has_ruleset=True)
-    observed = Network({"10.77.0.9": "paas0"}, Rules(frozenset({gone, old})), has_ruleset=True)
+    sold = Network({"10.77.0.2": "alice"}, Rules(frozenset({alices})), has_ruleset=True, local=POOLS)
+    observed = Network({}, Rules(frozenset({gone, old})), has_ruleset=True, local={"10.78.0.0/16": True})
     found = preserved_addresses(sold, observed, {"gone"})
-    assert found.addresses.keys() == {"10.77.0.2", "10.77.0.9"}
+    assert found.local == {**POOLS, "10.78.0.0/16": True}
     assert found.rules == Rules(frozenset({alices, gone}))  # an address that is another's now is not the old one's too
     assert preserved_addresses(sold, observed, ()) is sold
 
@@ -118,7 +145,7 @@ def test_steps_at_the_gate(wanted: Network, found: Network, sentences: list[str]
 def test_while_an_account_waits_for_its_end_it_keeps_its_home() -> None:
     old = Gate({1009: UidAddresses("10.77.0.9", "fd77::9"), 1008: UidAddresses("10.77.0.2", "fd77::2")})
     sold = Network({"10.77.0.2": "alice"}, Rules(), True, GATE, has_gate=True)
-    found = preserved_addresses(sold, Network({"10.77.0.9": "paas0"}, Rules(), True, old, has_gate=True), {"gone"})
+    found = preserved_addresses(sold, Network({}, Rules(), True, old, has_gate=True), {"gone"})
     assert found.gate == Gate({1009: UidAddresses("10.77.0.9", "fd77::9"), **GATE.homes})
 
 

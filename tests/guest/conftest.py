@@ -160,8 +160,13 @@ def sweep(etc: Path, people: Customers) -> None:
     for starved in TREE.glob("users/**/cpu.max"):  # who has no CPU time left cannot end either
         starved.write_text("max")
     people.end()
-    for words in (("ip", "link", "delete", "paas0"), ("nft", "delete table inet paas_isolate")):
-        subprocess.run(words, capture_output=True)
+    for command in (
+        "ip link delete paas0",
+        "ip -4 route flush table local proto 119",
+        "ip -6 route flush table local proto 119",
+        "nft delete table inet paas_isolate",
+    ):
+        subprocess.run(command.split(), capture_output=True)
     subprocess.run(["umount", "--recursive", "--lazy", "/run/paas-isolate/views"], capture_output=True)
     shutil.rmtree("/run/paas-isolate/views", ignore_errors=True)
     Path("/run/tmpfiles.d/paas-isolate-private.conf").unlink(missing_ok=True)

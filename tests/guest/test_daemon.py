@@ -52,8 +52,8 @@ def test_it_mends_what_differs_and_says_who_it_was(alice: Customer, sell: Callab
     wait_for(
         lambda: said(r"make the ruleset of the network.*changed by pid \d+ \(nft\)"), what="the journal has who it was"
     )
-    run("ip", "link", "delete", "paas0")
-    wait_for(lambda: "10.77." in run("ip", "route", "show", "table", "local"), what="the addresses are back")
+    run("ip", "route", "delete", "local", "10.77.0.0/16", "table", "local")
+    wait_for(lambda: "10.77." in run("ip", "route", "show", "table", "local"), what="the route of the pool is back")
 
 
 def named() -> bool:

@@ -1,7 +1,7 @@
-"""Event source: another process has changed our nftables table, or removed our link, an address or a route of it.
+"""Event source: another process has changed our nftables table, or removed an address or a route of ours.
 
 The kernel reports every nftables transaction (NFNLGRP_NFTABLES) and at its end the process that made it
-(nf_tables_fill_gen_info). It reports every removed link, address and route (rtnetlink(7)) with the port id of the
+(nf_tables_fill_gen_info). It reports every removed address and route (rtnetlink(7)) with the port id of the
 socket that asked for it, which is a pid for the first socket of a process (netlink(7)). Our own changes of the ruleset
 are left out.
 """
@@ -17,10 +17,10 @@ from paas_isolate.linux.network.netlink import KIND_MASK, attributes
 
 _NETFILTER, _ROUTE = 12, 0
 _NFTABLES_GROUP = 7
-_LINKS, _ROUTES4, _ADDRESSES6 = 1 << 0, 1 << 6, 1 << 8  # RTMGRP_LINK, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR
+_ROUTES4, _ADDRESSES6, _ROUTES6 = 1 << 6, 1 << 8, 1 << 10  # RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE
 _NFGENMSG = 4  # bytes of struct nfgenmsg
 _NFNL_NFTABLES, _NEWGEN = 10, 15
-_DELLINK, _DELADDR, _DELROUTE = 17, 21, 25
+_DELADDR, _DELROUTE = 21, 25
 _GEN_ID, _GEN_PID, _GEN_NAME = 1, 2, 3
 _TABLE_NAME = 1
 _TABLE = b"paas_isolate"
@@ -38,7 +38,7 @@ class NetlinkSource:
 
         self._nft = _socket(_NETFILTER, 0)
         self._nft.setsockopt(netlink.SOL_NETLINK, netlink.ADD_MEMBERSHIP, _NFTABLES_GROUP)
-        self._route = _socket(_ROUTE, _LINKS | _ROUTES4 | _ADDRESSES6)
+        self._route = _socket(_ROUTE, _ROUTES4 | _ADDRESSES6 | _ROUTES6)
         self._touched = False
         """Whether the transaction whose end has not been reported yet changes our table."""
         self._epoll = select.epoll()
@@ -107,8 +107,8 @@ def _generation(body: bytes) -> tuple[int, int, str]:
 
 
 def _ours_is_gone(kind: int, body: bytes) -> bool:
-    """Whether a route with our protocol number was removed, or any link or IPv6 address: these carry no such number on
-    older kernels."""
+    """Whether a route with our protocol number was removed, or any IPv6 address: these carry no such number on older
+    kernels."""
     if kind == _DELROUTE:
         return body[_RTM_PROTOCOL] == PROTOCOL
-    return kind in (_LOST, _DELLINK, _DELADDR)
+    return kind in (_LOST, _DELADDR)

@@ -9,10 +9,10 @@ from paas_isolate.changes.ruleset import TABLE
 from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network import nfnetlink, nft, ruleset_cache
 from paas_isolate.linux.network.hosts import HostsFile
-from paas_isolate.linux.network.links import Links
+from paas_isolate.linux.network.links import WAS_OFF, Links
 from paas_isolate.linux.network.sockets import listening
 from paas_isolate.linux.system.subordinates import subordinate_uids
-from paas_isolate.model.network import Address, Gate, Network, Pools, PreparedRuleset, Rules
+from paas_isolate.model.network import Gate, Network, Pools, PreparedRuleset, Rules
 
 _NAMESPACE = "/proc/self/ns/net"
 
@@ -33,7 +33,7 @@ class HostNetwork:
     ) -> None:
         self._ports, self._customers = ports, customers
         self._gate = BpfGate(pools, spots)
-        self._links = Links()
+        self._links = Links(os.path.join(run, WAS_OFF))
         self._hosts = HostsFile()
         self._pools = pools
         self._nft = nft.Nft(pools)
@@ -51,7 +51,6 @@ class HostNetwork:
         subordinates = subordinate_uids()
         gate = None if unsupported else self._gate.observe()
         return Network(
-            addresses=self._links.observe(),
             rules=rules,
             has_ruleset=has_ruleset,
             gate=gate,
@@ -61,6 +60,7 @@ class HostNetwork:
             ports_in_use=self.ports_in_use(),
             subordinates=subordinates,
             account_cgroups=self._gate.account_cgroups() if subordinates else frozenset(),
+            local=self._links.observe(),
         )
 
     def remember(self) -> None:
@@ -90,11 +90,11 @@ class HostNetwork:
     def ports_in_use(self) -> frozenset[int]:
         return listening(self._ports, self._pools, self._customers) if self._ports else frozenset()
 
-    def add(self, addresses: Iterable[Address]) -> list[str]:
-        return self._links.add(addresses)
+    def add(self, networks: Iterable[str]) -> list[str]:
+        return self._links.add(networks)
 
-    def remove(self, addresses: Iterable[Address]) -> list[str]:
-        return self._links.remove(addresses)
+    def remove(self, networks: Iterable[str]) -> list[str]:
+        return self._links.remove(networks)
 
     def set_rules(self, wanted: Rules | None, found: Rules | None) -> None:
         """By element where `found` is what the table held when it was observed, else (None) the whole table anew.

@@ -1,9 +1,17 @@
-"""The accounts' addresses on the host: on a dummy link of our own, or on lo where the kernel has no dummy links.
+"""The pools' addresses on the host: a local route for each pool, on lo, so that any number of accounts costs the same.
 
-All carry a protocol number of ours, so that no others are read or changed. IPv4 addresses are local routes: for each
-address that is added or removed the kernel walks all addresses of the link (net/ipv4/devinet.c, inet_insert_ifa), which
-takes 20 s for 20,000 addresses; as many routes take 0.3 s. bind(2) of an IPv6 address looks for the address itself, so
-IPv6 addresses are addresses.
+An IPv6 address for each account would cost the square of their number: for each that comes, the kernel looks at all
+that there are (net/ipv6/addrconf.c, addrconf_verify_rtnl; 9 s for 20,000), on whichever links they are, and for each
+that goes at all routes too. A route differs from an address in two ways (ip-sysctl.rst; net/ipv6/af_inet6.c,
+__inet6_bind; net/ipv6/route.c, ip6_route_get_saddr):
+
+- bind(2) accepts an IPv6 address that is only routed with net.ipv6.ip_nonlocal_bind=1. It is set here, and set back
+  with the last IPv6 route. (IPV6_FREEBIND of ipv6(7) gives the same to every program.)
+- A connection to an IPv4 address comes from that same address, as it does without a route. One to an IPv6 address would
+  come from ::1, as if it were the account's own localhost, or from an address of the machine: so the route names
+  SOURCE6, which lo has.
+
+Routes and addresses carry a protocol number of ours, so that no others are read or changed.
 """
 
 import errno
@@ -11,128 +19,166 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from socket import AF_INET, AF_INET6, if_indextoname, if_nametoindex, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, if_nametoindex, inet_ntop, inet_pton
 
-from paas_isolate.errors import HostError
-from paas_isolate.linux.network.netlink import CREATE, EXCL, Message, attribute, attributes
+from paas_isolate.linux.network.netlink import CREATE, EXCL, REPLACE, Message, attribute, attributes
 from paas_isolate.linux.network.rtnetlink import Rtnetlink
-from paas_isolate.model.network import LINK, Address
+from paas_isolate.model.network import SOURCE6
 
 PROTOCOL = 119
 """`proto 119` in ip-route(8) and ip-address(8); iproute2's rt_protos gives the number to no program."""
 
-_NEWLINK, _DELLINK, _SETLINK = 16, 17, 19
+NONLOCAL_BIND = "/proc/sys/net/ipv6/ip_nonlocal_bind"
+"""Of the network namespace of the caller."""
+
+WAS_OFF = "ip_nonlocal_bind"
+"""The name of a file in /run/paas-isolate: there while NONLOCAL_BIND is on because we set it."""
+
+_OLD_LINK = "paas0"
+"""The dummy link on which 0.1 had an address for each account; they were on lo where the kernel has no dummy links."""
+
+_DELLINK = 17
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
-_IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_INFO_KIND = 3, 18, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_PROTO = 1, 2, 8, 11  # the last from Linux 5.18 on
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200
-_RTA_DST, _RTA_OIF = 1, 4
+_RTA_DST, _RTA_OIF, _RTA_PREFSRC = 1, 4, 7
 _TABLE_LOCAL, _TYPE_LOCAL, _SCOPE_HOST = 255, 2, 254
-_UP = 1
 _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, which flags change
 _ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, two lengths, tos, table, protocol, scope, type, flags
 _OURS = bytes((PROTOCOL,))
+_SOURCE6 = inet_pton(AF_INET6, SOURCE6)
 _INDEX = struct.Struct("=I")
-_NO_DUMMY = (errno.EOPNOTSUPP, errno.ENOTSUP)
-_THERE, _GONE = (errno.EEXIST,), (errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENODEV)
+_GONE = (errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENODEV)
 
 
 class Links:
-    """The addresses of accounts in this network namespace."""
+    """The local networks of ours in this network namespace. A network is text such as `10.77.0.0/16`, or an address.
+    `was_off` is the file WAS_OFF; None where NONLOCAL_BIND need not be set back."""
 
-    def observe(self) -> dict[Address, str]:
-        """Every address of ours, with the name of the link that it is on. OSError where netlink refuses."""
-        with Rtnetlink() as socket:
-            return dict((*_routes(socket), *_addresses(socket)))
+    def __init__(self, was_off: str | None = None) -> None:
+        self._was_off = was_off
 
-    def add(self, addresses: Iterable[Address]) -> list[str]:
-        """Add addresses, and first make the link where it is missing. For each address, in order, what went wrong with
-        it, '' where it is there now. HostError when the link cannot be made."""
-        wanted = list(addresses)
+    def observe(self) -> dict[str, bool]:
+        """Every network of ours, and whether it is complete: an IPv6 one needs SOURCE6 and NONLOCAL_BIND. Single
+        addresses are there too, and SOURCE6 where no network needs it. OSError where netlink refuses."""
         with Rtnetlink() as socket:
-            index = _link_index(socket) if wanted else 0
-            ends = socket.ask(_message(_NEWROUTE, _NEWADDR, CREATE | EXCL, address, index) for address in wanted)
-        return [_wrong(end, _THERE) for end in ends]
+            routes = dict(_routes(socket, AF_INET))
+            routes6 = dict(_routes(socket, AF_INET6))
+            addresses = dict.fromkeys([address for address, _ in _addresses(socket)], True)
+        if routes6:
+            fit = addresses.pop(SOURCE6, False) and _may_bind()
+            routes6 = {network: fit and right for network, right in routes6.items()}
+        return {**routes, **routes6, **addresses}
 
-    def remove(self, addresses: Iterable[Address]) -> list[str]:
-        """Remove addresses from whichever link they are on, and the link with the last of ours. For each address, in
-        order, what went wrong with it, '' where it is gone now."""
-        unwanted = list(addresses)
+    def add(self, networks: Iterable[str]) -> list[str]:
+        """Make networks local. For each, in order, what went wrong with it, '' where it is complete now."""
+        wanted = list(networks)
+        lo = if_nametoindex("lo")
         with Rtnetlink() as socket:
-            there = dict(_addresses(socket)) if any(":" in address for address in unwanted) else {}
-            indexes = {link: _index(link) for link in (*there.values(), "")}
+            unfit = self._prepare_ipv6(socket, lo) if any(":" in network for network in wanted) else ""
+            ends = socket.ask(Message(_NEWROUTE, CREATE | REPLACE, _route(network, lo)) for network in wanted)
+        return [(unfit if ":" in network else "") or _wrong(end) for network, end in zip(wanted, ends, strict=True)]
+
+    def remove(self, networks: Iterable[str]) -> list[str]:
+        """Remove networks, and with the last IPv6 one what it needed. For each, in order, what went wrong with it, ''
+        where it is gone now."""
+        unwanted = list(networks)
+        with Rtnetlink() as socket:
+            there = dict(_addresses(socket))
+            if there.keys() <= {SOURCE6, *unwanted} and (index := _index(_OLD_LINK)):
+                socket.ask([Message(_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0))])  # takes all its addresses at once
             ends = socket.ask(
-                _message(_DELROUTE, _DELADDR, 0, address, indexes[there.get(address, "")]) for address in unwanted
+                Message(_DELADDR, 0, _address(network, there[network]))
+                if network in there
+                else Message(_DELROUTE, 0, _route(network))
+                for network in unwanted
             )
         with Rtnetlink() as socket:
-            if (index := _index(LINK)) and next(_routes(socket), None) is None:
-                _remove_unless_used(index)
+            if next(_routes(socket, AF_INET6), None) is None:
+                self._undo_ipv6()
         return [_wrong(end, _GONE) for end in ends]
 
+    def _prepare_ipv6(self, socket: Rtnetlink, lo: int) -> str:
+        """Make what an IPv6 network needs; '' where it is there now, else what went wrong."""
+        (end,) = socket.ask([Message(_NEWADDR, CREATE | EXCL, _address(SOURCE6, lo))])
+        if wrong := _wrong(end, (errno.EEXIST,)):
+            return wrong
+        try:
+            if not _may_bind():
+                if self._was_off:
+                    with open(self._was_off, "wb"):
+                        pass
+                _set_may_bind("1")
+        except OSError as error:
+            return f"{NONLOCAL_BIND}: {error.strerror}"
+        return ""
 
-def _remove_unless_used(index: int) -> None:
-    with Rtnetlink() as socket:
-        if next(_addresses(socket), None) is not None:
-            return
-    with Rtnetlink() as socket:
-        socket.ask([Message(_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0))])
+    def _undo_ipv6(self) -> None:
+        with Rtnetlink() as socket:
+            socket.ask([Message(_DELADDR, 0, _address(SOURCE6, if_nametoindex("lo")))])
+        with suppress(OSError):  # where it was not set by us, there is no such file
+            if self._was_off:
+                os.unlink(self._was_off)
+                _set_may_bind("0")
 
 
-def _addresses(socket: Rtnetlink) -> Iterator[tuple[Address, str]]:
-    for link in ("lo", LINK):
+def _may_bind() -> bool:
+    try:
+        with open(NONLOCAL_BIND, "rb") as file:
+            return file.read().strip() == b"1"
+    except FileNotFoundError:  # without IPv6
+        return False
+
+
+def _set_may_bind(value: str) -> None:
+    with open(NONLOCAL_BIND, "w") as file:
+        file.write(value)
+
+
+def _addresses(socket: Rtnetlink) -> Iterator[tuple[str, int]]:
+    """IPv6 addresses of ours, with the index of their link."""
+    for link in ("lo", _OLD_LINK):
         if index := _index(link):
             for answer in socket.dump(_GETADDR, _ADDRESS.pack(AF_INET6, 0, 0, 0, index)):
                 known = dict(attributes(answer, _ADDRESS.size))
                 if known.get(_IFA_PROTO) == _OURS:
-                    yield inet_ntop(AF_INET6, known[_IFA_ADDRESS]), link
+                    yield inet_ntop(AF_INET6, known[_IFA_ADDRESS]), index
 
 
-def _routes(socket: Rtnetlink) -> Iterator[tuple[Address, str]]:
-    names: dict[bytes, str] = {}
-    wanted = _ROUTE.pack(AF_INET, 0, 0, 0, _TABLE_LOCAL, PROTOCOL, 0, _TYPE_LOCAL, 0)
+def _routes(socket: Rtnetlink, family: int) -> Iterator[tuple[str, bool]]:
+    """Networks of ours, and whether the route has the source address that it should have."""
+    wanted = _ROUTE.pack(family, 0, 0, 0, _TABLE_LOCAL, PROTOCOL, 0, _TYPE_LOCAL, 0)
+    source = _SOURCE6 if family == AF_INET6 else None
     for answer in socket.dump(_GETROUTE, wanted):
-        known = dict(attributes(answer, _ROUTE.size))
-        if (link := names.get(known[_RTA_OIF])) is None:
-            link = names[known[_RTA_OIF]] = if_indextoname(*_INDEX.unpack(known[_RTA_OIF]))
-        yield inet_ntop(AF_INET, known[_RTA_DST]), link
+        if answer[0] == family:  # a kernel without IPv6 answers with all families
+            known = dict(attributes(answer, _ROUTE.size))
+            address, bits = known[_RTA_DST], answer[1]
+            length = f"/{bits}" if bits < 8 * len(address) else ""
+            yield f"{inet_ntop(family, address)}{length}", known.get(_RTA_PREFSRC) == source
 
 
-def _link_index(socket: Rtnetlink) -> int:
-    """The index of our link, which is made where it is missing, and set up."""
-    if not _index(LINK):
-        kind = attribute(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"dummy"))
-        body = _LINK.pack(0, 0, 0, 0, 0) + attribute(_IFLA_IFNAME, LINK.encode() + b"\0") + kind
-        (end,) = socket.ask([Message(_NEWLINK, CREATE | EXCL, body)])
-        if end in _NO_DUMMY:
-            return if_nametoindex("lo")
-        if wrong := _wrong(end, _THERE):
-            raise HostError(f"the link {LINK} cannot be made: {wrong}")
-    index = if_nametoindex(LINK)
-    socket.ask([Message(_SETLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))])
-    return index
+def _route(network: str, link: int = 0) -> bytes:
+    """The body of a request about a route. `link` 0 stands for any link, for removal."""
+    address, _, bits = network.partition("/")
+    family = AF_INET6 if ":" in network else AF_INET
+    packed = inet_pton(family, address)
+    length = int(bits) if bits else 8 * len(packed)
+    head = _ROUTE.pack(family, length, 0, 0, _TABLE_LOCAL, PROTOCOL, _SCOPE_HOST, _TYPE_LOCAL, 0)
+    body = head + attribute(_RTA_DST, packed)
+    if not link:
+        return body
+    source = attribute(_RTA_PREFSRC, _SOURCE6) if family == AF_INET6 else b""
+    return body + attribute(_RTA_OIF, _INDEX.pack(link)) + source
 
 
-def _message(route: int, address: int, flags: int, which: Address, index: int) -> Message:
-    if ":" in which:
-        return Message(address, flags, _address(inet_pton(AF_INET6, which), index))
-    return Message(route, flags, _route(inet_pton(AF_INET, which), index))
-
-
-def _route(packed: bytes, index: int) -> bytes:
-    """The body of a request about a route. `index` 0 stands for any link, for removal."""
-    head = _ROUTE.pack(AF_INET, 8 * len(packed), 0, 0, _TABLE_LOCAL, PROTOCOL, _SCOPE_HOST, _TYPE_LOCAL, 0)
-    link = attribute(_RTA_OIF, _INDEX.pack(index)) if index else b""
-    return head + attribute(_RTA_DST, packed) + link
-
-
-def _address(packed: bytes, index: int) -> bytes:
-    head = _ADDRESS.pack(AF_INET6, 8 * len(packed), 0, 0, index)
+def _address(address: str, link: int) -> bytes:
+    packed = inet_pton(AF_INET6, address)
+    head = _ADDRESS.pack(AF_INET6, 8 * len(packed), 0, 0, link)
     own = attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
-    flags = attribute(
-        _IFA_FLAGS, _INDEX.pack(_NODAD | _NOPREFIXROUTE)
-    )  # no duplicate address detection: no other machine has it
+    # no duplicate address detection: no other machine has it
+    flags = attribute(_IFA_FLAGS, _INDEX.pack(_NODAD | _NOPREFIXROUTE))
     return head + own + flags + attribute(_IFA_PROTO, _OURS)
 
 
@@ -143,5 +189,5 @@ def _index(link: str) -> int:
     return 0
 
 
-def _wrong(error_number: int, fine: tuple[int, ...]) -> str:
+def _wrong(error_number: int, fine: tuple[int, ...] = ()) -> str:
     return "" if error_number == 0 or error_number in fine else os.strerror(error_number)

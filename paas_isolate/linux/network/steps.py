@@ -6,22 +6,26 @@ from functools import partial
 from paas_isolate.linux.batch import carry_out_many, carry_out_one
 from paas_isolate.model.network import NetworkPort
 from paas_isolate.model.outcome import Outcome
-from paas_isolate.model.steps.network import AddAddress, NetworkStep, RemoveAddress, SetGate, SetNames, SetRules
+from paas_isolate.model.steps.network import AddPool, NetworkStep, RemoveAddress, SetGate, SetNames, SetRules
 
 
 def apply_network_steps(network: NetworkPort, steps: Sequence[NetworkStep]) -> Iterator[Outcome]:
-    """Carry out the steps and yield their outcomes. An address goes before the rules that protect it are changed, and
-    comes after them: at no moment can a neighbour reach it."""
+    """Carry out the steps and yield their outcomes. A pool goes before the rules that protect it are changed, and comes
+    after them: at no moment can a neighbour reach an address of it. Single addresses go when their pool is there, so
+    that there is always one of the two."""
+    added = [step for step in steps if isinstance(step, AddPool)]
     removed = [step for step in steps if isinstance(step, RemoveAddress)]
-    yield from carry_out_many(removed, lambda part: network.remove(step.address for step in part))
+    replaced = [step for step in removed if added and "/" not in step.address]
+    gone = [step for step in removed if not added or "/" in step.address]
+    yield from carry_out_many(gone, lambda part: network.remove(step.address for step in part))
     for step in steps:
         if isinstance(step, SetRules):
             yield from carry_out_one(step, partial(network.set_rules, step.rules, step.was))
     for step in steps:
         if isinstance(step, SetGate):
             yield from carry_out_one(step, partial(network.set_gate, step.gate, step.was))
-    added = [step for step in steps if isinstance(step, AddAddress)]
-    yield from carry_out_many(added, lambda part: network.add(step.address for step in part))
+    yield from carry_out_many(added, lambda part: network.add(step.pool for step in part))
+    yield from carry_out_many(replaced, lambda part: network.remove(step.address for step in part))
     for step in steps:
         if isinstance(step, SetNames):
             yield from carry_out_one(step, partial(network.set_names, step.names))

@@ -2,38 +2,37 @@
 
 from typing import NamedTuple
 
-from paas_isolate.model.network import Address, Gate, Rules
+from paas_isolate.model.network import Gate, Rules
 from paas_isolate.model.steps.base import step
 from paas_isolate.text import abbreviated
 
 
 @step
-class AddAddress(NamedTuple):
-    """Add a private address of an account to the link."""
+class AddPool(NamedTuple):
+    """Make all addresses of a pool local."""
 
-    address: Address
-    directory: str
-
-    @property
-    def owner(self) -> str:
-        return self.directory
-
-    def __str__(self) -> str:
-        return f"add the address {self.address} of {self.directory}"
-
-
-@step
-class RemoveAddress(NamedTuple):
-    """Remove an address that is no longer an account's."""
-
-    address: Address
+    pool: str
 
     @property
     def owner(self) -> str:
         return ""
 
     def __str__(self) -> str:
-        return f"remove the address {self.address}"
+        return f"make the pool {self.pool} local"
+
+
+@step
+class RemoveAddress(NamedTuple):
+    """Make a pool, or an address that version 0.1 added for an account, local no longer."""
+
+    address: str
+
+    @property
+    def owner(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return f"remove the {'pool' if '/' in self.address else 'address'} {self.address}"
 
 
 @step
@@ -121,4 +120,4 @@ def _pairs(rules: Rules) -> set[str]:
     return grants | peers | ports | egress | {f"{uid} to all" for uid in rules.frontends}
 
 
-NetworkStep = AddAddress | RemoveAddress | SetRules | SetGate | SetNames
+NetworkStep = AddPool | RemoveAddress | SetRules | SetGate | SetNames

@@ -9,13 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from paas_isolate.linux.network.links import NONLOCAL_BIND
+from paas_isolate.model.network import SOURCE6
 from tests.support.kernel.host import ALICE, BOB, CAROL, many
 from tests.support.kernel.network_host import NetworkHost
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.kernel
 ALICES = ("10.77.0.1", "fd77:7061:6173::1")
+POOLS = ("10.77.0.0/16", "fd77:7061:6173::/64")
 BOBS = ("10.77.0.2", "fd77:7061:6173::2")
+ADD = (
+    "import os, sys; sys.path.insert(0, os.getcwd()); from paas_isolate.linux.network import links, netlink;"
+    "from paas_isolate.linux.network.rtnetlink import Rtnetlink; at = sys.argv[1];"
+    "message = netlink.Message(20, netlink.CREATE, links._address(at, 1)) if ':' in at else"
+    " netlink.Message(24, netlink.CREATE, links._route(at, 1)); print(Rtnetlink().ask([message]))"
+)
+"""What version 0.1 did for an account."""
 SERVE = (
     "import os, socket, sys; os.setresuid(*[int(sys.argv[2])] * 3); at = (sys.argv[1], 8080);"
     "server = socket.create_server(at, family=socket.AF_INET6 if ':' in at[0] else socket.AF_INET);"
@@ -26,37 +36,102 @@ SERVE = (
 def test_every_account_has_addresses_and_can_be_reached_there(wired: NetworkHost) -> None:
     done = wired.run("reconcile")
     assert done.returncode == 0, done.stderr
-    assert f"add the address {ALICES[0]} of alice" in done.stdout
-    assert wired.addresses() == {*ALICES, *BOBS}
+    assert f"make the pool {POOLS[0]} local" in done.stdout
+    assert wired.local() == {*POOLS}
     for address in ALICES:
         assert "hello" in wired.inside("/usr/bin/python3", "-c", SERVE, address, str(ALICE)).stdout
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
 
 
-def test_an_address_that_was_removed_by_hand_comes_back(wired: NetworkHost) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ip", "route", "del", "local", POOLS[0], "table", "local"),
+        ("ip", "-6", "route", "del", "local", POOLS[1], "table", "local"),
+        ("ip", "address", "del", f"{SOURCE6}/128", "dev", "lo"),
+        ("sh", "-c", f"echo 0 >{NONLOCAL_BIND}"),
+    ],
+    ids=["the IPv4 route", "the IPv6 route", "the source", "the sysctl"],
+)
+def test_what_was_removed_by_hand_comes_back(wired: NetworkHost, words: tuple[str, ...]) -> None:
     wired.run("reconcile")
-    wired.inside("ip", "route", "del", "local", ALICES[0], "table", "local")
-    for link in ("lo", "paas0"):
-        wired.inside("ip", "address", "del", f"{BOBS[1]}/128", "dev", link)
-    assert wired.addresses() == {ALICES[1], BOBS[0]}
+    assert wired.inside(*words).returncode == 0
     assert wired.run("diff", "--exit-code").returncode == 3
-    assert "2 changes made" in wired.run("reconcile").stdout
-    assert wired.addresses() == {*ALICES, *BOBS}
+    assert "FAILED  addresses" in wired.run("doctor").stdout
+    assert "1 change made" in wired.run("reconcile").stdout
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    for address in ALICES:
+        assert "hello" in wired.inside("/usr/bin/python3", "-c", SERVE, address, str(ALICE)).stdout
 
 
-def test_an_account_that_goes_takes_its_addresses_along(wired: NetworkHost) -> None:
+def test_addresses_of_version_0_1_are_replaced_by_the_pools(wired: NetworkHost) -> None:
+    for address in ALICES:
+        wired.inside("/usr/bin/python3", "-c", ADD, address)
+    done = wired.run("reconcile")
+    assert f"remove the address {ALICES[0]}" in done.stdout
+    assert f"remove the address {ALICES[1]}" in done.stdout
+    assert done.stdout.index(f"make the pool {POOLS[1]}") < done.stdout.index("remove the address")
+    assert wired.local() == {*POOLS}
+    assert ALICES[1] not in wired.inside("ip", "address").stdout
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+
+
+def test_nobody_uses_an_address_that_no_account_has(wired: NetworkHost) -> None:
+    """It is local as all of the pool is: the gate lets no customer bind it, and the ruleset nobody but front ends
+    and root reach it."""
+    wired.run("reconcile")
+    for address in ("10.77.4.4", "fd77:7061:6173::404"):
+        assert "PermissionError" in bound(wired, address, ALICE)
+        assert bound(wired, address, 0) == address
+        assert [refused(wired, address, uid) for uid in (ALICE, BOB, 0, 65534)] == [True, True, False, True]
+    wired.inside("rm", "-r", PINS)  # without the gate the ruleset alone refuses
+    for address in ("10.77.4.4", "fd77:7061:6173::404", ALICES[0], ALICES[1]):
+        done = wired.inside("/usr/bin/python3", "-c", SERVE, address, str(BOB))
+        assert "hello" not in done.stdout
+        assert "refused" in done.stderr
+
+
+PEER = (
+    "import os, socket, sys; at = (sys.argv[1], 8080); kind = socket.SOCK_STREAM if sys.argv[2] == 'tcp' else"
+    " socket.SOCK_DGRAM; server = socket.socket(socket.AF_INET6, kind);\n"
+    "def become(uid, leaf):\n"
+    "    open(leaf + '/cgroup.procs', 'w').write('0'); os.setresuid(uid, uid, uid)\n"
+    "here, there = os.pipe()\n"
+    "if os.fork() == 0:\n"
+    "    become(int(sys.argv[3]), sys.argv[4]); server.bind(at)\n"
+    "    kind == socket.SOCK_STREAM and server.listen(); os.write(there, b'.')\n"
+    "    if kind == socket.SOCK_STREAM:\n"
+    "        peer, whence = server.accept(); peer.sendall(whence[0].encode())\n"
+    "    else:\n"
+    "        _, whence = server.recvfrom(9); server.sendto(whence[0].encode(), whence)\n"
+    "    os._exit(0)\n"
+    "os.read(here, 1); become(int(sys.argv[5]), sys.argv[6]); client = socket.socket(socket.AF_INET6, kind)\n"
+    "client.settimeout(5); bound = sys.argv[7] == 'bound' and client.bind(('::', 0))\n"
+    "client.connect(at); client.send(b'x'); print(client.recv(99).decode())\n"
+)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+@pytest.mark.parametrize("client", ["bound", "unbound"])
+def test_a_peer_and_a_front_end_do_not_come_from_localhost(wired: NetworkHost, kind: str, client: str) -> None:
+    """And are answered: the reply to SOURCE6 passes gate and ruleset."""
+    wired.host.account("alice", "peers: [bob]\n")
+    wired.run("reconcile")
+    users = f"{wired.host.cgroups.root}/users"
+    for uid in (BOB, 0):
+        words = (ALICES[1], kind, str(ALICE), f"{users}/alice/login", str(uid), f"{users}/bob/login", client)
+        done = wired.inside("/usr/bin/python3", "-c", PEER, *words)
+        assert done.stdout.strip() == SOURCE6, done.stderr
+
+
+def test_an_account_that_comes_or_goes_changes_no_address(wired: NetworkHost) -> None:
     wired.run("reconcile")
     (wired.host.etc / "accounts.d" / "bob.yaml").unlink()
+    wired.host.account("carol", "address: 10.77.4.4\n")
     done = wired.run("reconcile")
-    assert f"remove the address {BOBS[1]}" in done.stdout
-    assert wired.addresses() == set(ALICES)
-
-
-def test_another_address_replaces_the_old_one(wired: NetworkHost) -> None:
-    wired.run("reconcile")
-    wired.host.account("bob", "address: 10.77.4.4\n")
-    assert wired.run("reconcile").returncode == 0
-    assert wired.addresses() == {*ALICES, "10.77.4.4", BOBS[1]}
+    assert "address" not in done.stdout.replace(" addresses", "")
+    assert wired.local() == {*POOLS}
+    assert [refused(wired, "10.77.4.4", uid) for uid in (ALICE, CAROL)] == [True, False]
 
 
 TRY = "import os, socket, sys; os.setresuid(*[int(sys.argv[2])] * 3); socket.create_connection((sys.argv[1], 9), 3)"
@@ -110,15 +185,21 @@ def test_the_daemon_puts_back_what_somebody_takes_away(wired: NetworkHost, tmp_p
     wired.host.account("alice", "services: {web: {publish: 8300, limits: {memory: {kill: process}}}}\n")
     assert wired.run("reconcile").returncode == 0
     whole = wired.rules()
-    away = ("ip", "route", "del", "local", ALICES[0], "table", "local")
+    away = ("ip", "route", "del", "local", POOLS[0], "table", "local")
+    away6 = ("ip", "-6", "route", "del", "local", POOLS[1], "table", "local")
     wired.inside(*away)
     with open(tmp_path / "log", "wb") as log:
         daemon = subprocess.Popen(wired.command(*wired.host.command("daemon")), stdout=log, stderr=log)
     try:
-        wait_for(lambda: wired.addresses() == {*ALICES, *BOBS}, what="it has looked at everything")
-        for words in (("nft", "flush", "ruleset"), ("nft", "flush", "chain", "inet", "paas_isolate", "output"), away):
+        wait_for(lambda: wired.local() == {*POOLS}, what="it has looked at everything")
+        for words in (
+            ("nft", "flush", "ruleset"),
+            ("nft", "flush", "chain", "inet", "paas_isolate", "output"),
+            away,
+            away6,
+        ):
             assert wired.inside(*words).returncode == 0
-            wait_for(lambda: wired.rules() == whole and wired.addresses() == {*ALICES, *BOBS}, what=" ".join(words))
+            wait_for(lambda: wired.rules() == whole and wired.local() == {*POOLS}, what=" ".join(words))
         told = (tmp_path / "log").read_text()
         assert len(re.findall(r"the ruleset of the network, .*; changed by pid \d+ \(nft\)", told)) == 2, told
     finally:
@@ -192,7 +273,9 @@ def test_without_the_key_nothing_is_left(wired: NetworkHost) -> None:
     config = wired.host.etc / "config.yaml"
     config.write_text(config.read_text().replace("network: {}\n", ""))
     assert wired.run("reconcile").returncode == 0
-    assert wired.addresses() == set()
+    assert wired.local() == set()
+    assert wired.inside("cat", NONLOCAL_BIND).stdout == "0\n"
+    assert SOURCE6 not in wired.inside("ip", "address").stdout
     assert wired.inside("nft", "list", "ruleset").stdout == ""
     assert "10.77.9.9" in wired.inside("ip", "address", "show", "dev", "lo").stdout  # not ours
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
@@ -209,7 +292,8 @@ PINS = "/sys/fs/bpf/paas-isolate"
 BIND = (
     "import os, socket, sys; open(sys.argv[3] + '/cgroup.procs', 'w').write('0');"
     "os.setresuid(*[int(sys.argv[2])] * 3);"
-    "s = socket.socket(); s.bind((sys.argv[1], 80)); print(s.getsockname()[0])"
+    "s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET);"
+    "s.bind((sys.argv[1], 80)); print(s.getsockname()[0])"
 )
 
 
@@ -253,7 +337,7 @@ def test_the_gate_goes_with_the_network(wired: NetworkHost) -> None:
 def test_net_show_tells_addresses_and_traffic(wired: NetworkHost) -> None:
     wired.host.account("alice", "peers: [bob]\n")
     wired.run("reconcile")
-    send = BIND.replace("s = socket.socket(); s.bind((sys.argv[1], 80)); print(s.getsockname()[0])", "")
+    send = BIND.partition("s = socket")[0]
     send += "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'x' * 72, (sys.argv[1], 9))"
     leaf = f"{wired.host.cgroups.root}/users/alice/login"
     assert not wired.inside("/usr/bin/python3", "-c", send, ALICES[0], str(ALICE), leaf).stderr

@@ -32,8 +32,9 @@ class NetworkHost:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.inside(*self.host.command(*words))
 
-    def addresses(self) -> set[str]:
-        routes = self.inside("ip", "-4", "route", "show", "table", "local", "proto", "119").stdout
-        addresses = self.inside("ip", "-6", "-oneline", "address", "show").stdout
-        six = (line.split()[3].removesuffix("/128") for line in addresses.splitlines() if "fd77:" in line)
-        return {line.split()[1] for line in routes.splitlines()} | set(six)
+    def local(self) -> set[str]:
+        """Networks that ip(8) shows as local and ours; not IPv6 addresses, for it may be older than their protocol."""
+        shown = (
+            self.inside("ip", family, "route", "show", "table", "local", "proto", "119") for family in ("-4", "-6")
+        )
+        return {line.split()[1] for each in shown for line in each.stdout.splitlines()}
