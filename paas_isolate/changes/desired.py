@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 from paas_isolate.changes.doors import desired_doors, preserved_doors
 from paas_isolate.changes.knob_compiler import DeviceOf, KnobCompiler
-from paas_isolate.changes.network import desired_network, drop_ports_in_use, preserved_addresses
+from paas_isolate.changes.network import desired_network, drop_ports_in_use, preserved_addresses, staying_uids
 from paas_isolate.changes.placement import Placement
 from paas_isolate.changes.quotas import desired_quotas, quotas_now, unmet_quotas
 from paas_isolate.changes.refusals import as_refused
@@ -90,7 +90,7 @@ def desired_state(
     if staying and doors:
         doors = {**preserved_doors(fleet, observed.doors, staying), **doors}
     network, refused = drop_ports_in_use(static.network, observed.network)
-    network = preserved_addresses(network, observed.network, staying)
+    network = preserved_addresses(network, observed.network, staying_uids(fleet, observed, staying))
     views = preserved_views(static.views, observed.views, staying)
     unmet = {**static.unmet, **refused, **unmet_quotas(observed.quotas)}
     quotas = quotas_now(static.quotas, observed.quotas, staying)

@@ -10,6 +10,13 @@ from typing import NamedTuple, Protocol
 LINK = "paas0"
 """The dummy link that has the addresses; `lo` has them where the kernel has no dummy links."""
 
+PINS = "/sys/fs/bpf/paas-isolate"
+"""The directory in bpffs that keeps the gate attached."""
+
+RULESET = "ruleset"
+"""The name of the file that has the ruleset: in /run/paas-isolate with the number of a transaction, for nft takes half
+a second to list tens of thousands of elements; and in /var/lib/paas-isolate from one boot to the next."""
+
 DOMAIN = "paas.internal"
 """The domain of the accounts' names. ICANN reserves .internal for private use."""
 

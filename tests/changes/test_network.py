@@ -3,10 +3,10 @@
 import pytest
 
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.network import desired_network, preserved_addresses
+from paas_isolate.changes.network import desired_network, preserved_addresses, staying_uids
 from paas_isolate.model.account import Host, NetworkConfig, Service
-from paas_isolate.model.network import Gate, Grant, Network, Rules, UidAddresses
-from paas_isolate.model.world import DesiredWorld, ObservedWorld
+from paas_isolate.model.network import Gate, Grant, Network, Published, Rules, UidAddresses
+from paas_isolate.model.world import DesiredWorld, ObservedWorld, Process
 from tests.support.fleets import fleet, sold
 
 
@@ -27,14 +27,66 @@ def test_addresses_are_those_that_were_sold() -> None:
     assert desired_network(accounts).addresses == {"10.77.0.2": "alice", "fd77::2": "alice"}
 
 
-def test_while_an_account_waits_for_its_end_no_unknown_address_goes() -> None:
+def test_while_an_account_waits_for_its_end_its_address_stays() -> None:
     alices, gone, old = Grant(1001, "10.77.0.2"), Grant(1009, "10.77.0.9"), Grant(1008, "10.77.0.2")
     sold = Network({"10.77.0.2": "alice"}, Rules(frozenset({alices})), has_ruleset=True)
     observed = Network({"10.77.0.9": "paas0"}, Rules(frozenset({gone, old})), has_ruleset=True)
-    found = preserved_addresses(sold, observed, {"gone"})
+    found = preserved_addresses(sold, observed, {"gone": {1009}})
     assert found.addresses.keys() == {"10.77.0.2", "10.77.0.9"}
     assert found.rules == Rules(frozenset({alices, gone}))  # an address that is another's now is not the old one's too
-    assert preserved_addresses(sold, observed, ()) is sold
+    assert preserved_addresses(sold, observed, {}) is sold
+
+
+GONE = {1008: UidAddresses("10.77.0.8", "fd77::8"), 1009: UidAddresses("10.77.0.9", "fd77::9")}
+
+
+@pytest.mark.parametrize(
+    ("staying", "kept"),
+    [
+        ({"gone": {1009}}, {1009}),
+        ({"gone": {1009, 1010}}, {1009}),
+        ({"gone": {1009}, "unseen": ()}, {1008, 1009}),  # the address of 1008 may be the unseen account's
+        ({"gone": {1009}, "unknown": {1010}}, {1008, 1009}),
+        ({"both": {1008}, "gone": {1009}}, {1008, 1009}),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_address_stays_only_for_an_account_that_does(
+    staying: dict[str, set[int]], kept: set[int], *, whole: bool
+) -> None:
+    """Without a whole ruleset the gate tells whose an address is."""
+    owners = frozenset(Grant(uid, address) for uid, home in GONE.items() for address in home[:2])
+    rules = Rules(owners, published=frozenset({Published(8300, "10.77.0.8", 80)})) if whole else None
+    observed = Network(
+        {grant.address: "paas0" for grant in owners},
+        rules,
+        has_ruleset=True,
+        gate=Gate(GONE),
+        has_gate=True,
+        names=("10.77.0.8 eight.paas.internal", "10.77.0.9 nine.paas.internal"),
+    )
+    wanted = Network({}, Rules(), True, Gate(), has_gate=True, names=("10.77.0.2 alice.paas.internal",))
+    found = preserved_addresses(wanted, observed, staying)
+    assert found.addresses.keys() == {grant.address for grant in owners if grant.uid in kept}
+    assert found.gate and found.gate.homes.keys() == kept
+    if whole:
+        assert found.rules and found.rules.owners == {grant for grant in owners if grant.uid in kept}
+        assert bool(found.rules.published) == (1008 in kept)
+        assert len(found.names or ()) == 1 + len(kept)
+
+
+def test_the_uids_of_an_account_without_a_file_are_those_of_its_processes_and_doors() -> None:
+    accounts = fleet(sold("alice", uid=1001))._replace(left={"left": (1005,)})
+    observed = ObservedWorld(
+        processes=(
+            Process(7, 1009, "users/gone/login"),
+            Process(8, 1001, "users/gone/login"),  # that is alice's now
+            Process(9, 1001, "users/alice/login"),
+        ),
+        doors={"1010.cron": "users/gone/other", "1001": "users/alice/login"},
+    )
+    found = staying_uids(accounts, observed, {"alice", "gone", "idle", "left"})
+    assert found == {"gone": {1009, 1010}, "idle": set(), "left": {1005}}
 
 
 def test_peers_are_the_users_of_other_accounts_and_front_ends_reach_all() -> None:
@@ -118,7 +170,7 @@ def test_steps_at_the_gate(wanted: Network, found: Network, sentences: list[str]
 def test_while_an_account_waits_for_its_end_it_keeps_its_home() -> None:
     old = Gate({1009: UidAddresses("10.77.0.9", "fd77::9"), 1008: UidAddresses("10.77.0.2", "fd77::2")})
     sold = Network({"10.77.0.2": "alice"}, Rules(), True, GATE, has_gate=True)
-    found = preserved_addresses(sold, Network({"10.77.0.9": "paas0"}, Rules(), True, old, has_gate=True), {"gone"})
+    found = preserved_addresses(sold, Network({"10.77.0.9": "paas0"}, Rules(), True, old, has_gate=True), {"gone": ()})
     assert found.gate == Gate({1009: UidAddresses("10.77.0.9", "fd77::9"), **GATE.homes})
 
 

@@ -11,7 +11,7 @@ from paas_isolate.linux.network import nfnetlink, nft, ruleset_cache
 from paas_isolate.linux.network.hosts import HostsFile
 from paas_isolate.linux.network.links import Links
 from paas_isolate.linux.network.sockets import listening
-from paas_isolate.model.network import Address, Gate, Network, Pools, PreparedRuleset, Rules
+from paas_isolate.model.network import RULESET, Address, Gate, Network, Pools, PreparedRuleset, Rules
 
 _NAMESPACE = "/proc/self/ns/net"
 
@@ -36,8 +36,8 @@ class HostNetwork:
         self._hosts = HostsFile()
         self._pools = pools
         self._nft = nft.Nft(pools)
-        self._cache = os.path.join(run, ruleset_cache.KEPT)
-        self._boot_copy = os.path.join(state, ruleset_cache.KEPT)
+        self._cache = os.path.join(run, RULESET)
+        self._boot_copy = os.path.join(state, RULESET)
         self._generation = 0
         """The transaction whose ruleset was observed or made last; 0 where that is not certain."""
         self._listed: Rules | None = None

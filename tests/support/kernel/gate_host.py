@@ -8,9 +8,9 @@ import subprocess
 import sys
 import types
 
-from paas_isolate.linux.bpf.gate.gate import PINS, AttachPoints, BpfGate
+from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network.links import Links
-from paas_isolate.model.network import Gate, Grant, Pools, UidAddresses
+from paas_isolate.model.network import PINS, Gate, Grant, Pools, UidAddresses
 
 NAMES = {48_301: "alice", 48_302: "bob", 48_303: "carol"}
 A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"

@@ -19,9 +19,8 @@ from paas_isolate.linux.system import mounts
 from paas_isolate.linux.system.machine import kernel_version
 from paas_isolate.model import tree
 from paas_isolate.model.account import Tree
-from paas_isolate.model.network import Gate, Pools
+from paas_isolate.model.network import PINS, Gate, Pools
 
-PINS = "/sys/fs/bpf/paas-isolate"
 _TYPES = "/sys/kernel/btf/vmlinux"
 _FIRST = bytes(4)
 _TRAFFIC = struct.Struct("=4Q")
