@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from paas_isolate.linux.bpf.gate.gate import PINS, AttachPoints, BpfGate
+from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network.links import Links
 from paas_isolate.linux.network.nft import Nft, run
-from paas_isolate.model.network import Gate, Grant, Pools, Rules, UidAddresses
+from paas_isolate.model.network import PINS, Gate, Grant, Pools, Rules, UidAddresses
 
 POOLS = Pools("10.77.0.0/16", "fd77:7061:6173::/64")
 FIRST = 1_000_000

@@ -11,6 +11,7 @@ from paas_isolate.errors import HostError, PaasError
 from paas_isolate.linux.cgroup.location import TreeLocation, find_tree
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.kernel import Kernel
+from paas_isolate.linux.network import traces
 from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.linux.process.commands import CommandReader
 from paas_isolate.linux.quota.devices import BlockDevices
@@ -88,7 +89,7 @@ class Installation(NamedTuple):
         self.commands.forget()
         decided = decided if decided is not None else self.decided()
         fleet = scaled(fleet, decided.scaled)
-        networked = with_network and (fleet.host.network or decided.network)
+        networked = with_network and (fleet.host.network or decided.network or self._traces_of_network())
         with self.tree(fleet) as (cgroups, location):
             offered = (cgroups.read("", "cgroup.controllers") or "").split()
             kernel = Kernel(
@@ -123,6 +124,12 @@ class Installation(NamedTuple):
         services = distinct(account.services for account in fleet.accounts.values())
         runs = any(service.work.run for each in services for service in each)
         return runs or os.path.isdir(self.records.directory)
+
+    def _traces_of_network(self) -> bool:
+        """Whether the network has something of ours though nothing says so: decisions.json may have been deleted. Gate,
+        link and hosts(5) have no mark of their installation: the one in /run/paas-isolate takes them for its own."""
+        own = self.run == self._field_defaults["run"]
+        return traces.of_installation(self.run, self.state) or (own and traces.of_machine())
 
     def _network(self, fleet: Fleet, location: TreeLocation) -> NetworkPort:
         from paas_isolate.linux.bpf.gate.gate import attach_points

@@ -8,6 +8,7 @@ from paas_isolate.changes.network import (
     desired_network,
     drop_ports_in_use,
     preserved_addresses,
+    staying_uids,
     with_subordinates,
 )
 from paas_isolate.changes.placement import Placement
@@ -96,7 +97,7 @@ def desired_state(
         doors = {**preserved_doors(fleet, observed.doors, staying), **doors}
     network, refused = drop_ports_in_use(static.network, observed.network)
     network = with_subordinates(network, observed.network, fleet)
-    network = preserved_addresses(network, observed.network, staying)
+    network = preserved_addresses(network, observed.network, staying_uids(fleet, observed, staying))
     views = preserved_views(static.views, observed.views, staying)
     unmet = {**static.unmet, **refused, **unmet_quotas(observed.quotas)}
     quotas = quotas_now(static.quotas, observed.quotas, staying)

@@ -68,7 +68,7 @@ def preserved_doors(fleet: Fleet, observed: Mapping[str, str], staying: Collecti
     unknown = {name: target for name, target in staying_doors.items() if tree.account_of_door(target) not in known}
     doors: dict[str, str] = {}
     for name, target in unknown.items():
-        uid = _uid_of(name)
+        uid = uid_of(name)
         if uid in fleet.doubtful:
             doors[str(uid)] = tree.closed(tree.account_of_door(target))
         elif uid not in uids:
@@ -76,7 +76,7 @@ def preserved_doors(fleet: Fleet, observed: Mapping[str, str], staying: Collecti
     return doors
 
 
-def _uid_of(door: str) -> int:
+def uid_of(door: str) -> int:
     """-1 where the name does not begin with a uid."""
     uid = _UID.match(door)
     return int(uid[0]) if uid else -1

@@ -1,13 +1,15 @@
 """The desired network: addresses, rules, gate and names; and the steps to it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from paas_isolate.changes.doors import uid_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
 from paas_isolate.model.network import (
     DOMAIN,
     SOURCE6,
     SUBORDINATE_RANGES,
+    Address,
     EgressAssignment,
     Gate,
     Grant,
@@ -21,6 +23,7 @@ from paas_isolate.model.network import (
 )
 from paas_isolate.model.steps import Step
 from paas_isolate.model.steps.network import AddPool, RemoveAddress, SetGate, SetNames, SetRules
+from paas_isolate.model.world import ObservedWorld
 
 
 def desired_network(fleet: Fleet) -> Network:
@@ -133,30 +136,79 @@ def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict
     return wanted._replace(rules=wanted.rules._replace(published=wanted.rules.published - refused)), unmet
 
 
-def preserved_addresses(wanted: Network, observed: Network, staying: Collection[str]) -> Network:
-    """The desired network with what the accounts in `staying`, which have no specification, have now. An observed
+def staying_uids(fleet: Fleet, observed: ObservedWorld, staying: Collection[str]) -> dict[str, set[int]]:
+    """By directory, the uids of the accounts in `staying` that no specification names, as far as doors and processes
+    show them; none where nothing does. A uid that another account has now is not theirs."""
+    accounts = fleet.accounts
+    desired = {account.directory for account in accounts.values()} | accounts.keys()
+    uids = {directory: set(fleet.left.get(directory, ())) for directory in staying if directory not in desired}
+    if not uids:
+        return {}
+    for process in observed.processes:
+        if (directory := tree.directory_of(process.cgroup)) in uids:
+            uids[directory].add(process.uid)
+    for door, target in observed.doors.items():
+        if (directory := tree.account_of_door(target)) in uids and (uid := uid_of(door)) >= 0:
+            uids[directory].add(uid)
+    others = {uid for account in accounts.values() for uid in account.uids.values()}
+    return {directory: found - others for directory, found in uids.items()}
+
+
+def preserved_addresses(wanted: Network, observed: Network, staying: Mapping[str, Collection[int]]) -> Network:
+    """The desired network with what the accounts in `staying`, which have no specification, have now. `staying` has the
+    uids of each, as `staying_uids` finds them. While the addresses of one are not known by a uid, every observed
     address that no desired account has may be theirs, so all of these stay."""
     if not staying or wanted.rules is None:
         return wanted
-    owners = frozenset(observed.rules.owners if observed.rules else ())
-    left = frozenset([grant for grant in owners if grant[1] not in wanted.addresses])
-    rules = _with_left(wanted.rules, observed.rules or Rules(), left)
-    homes = {**_left(wanted, observed), **wanted.gate.homes} if wanted.gate else {}
-    gate = wanted.gate._replace(homes=homes, peers=rules.peers) if wanted.gate else None
+    kept = _addresses_of(staying, observed)
+    owners = observed.rules.owners if observed.rules else frozenset[Grant]()
+    left = frozenset([grant for grant in owners if grant.address not in wanted.addresses and grant.address in kept])
+    own = observed.gate.subordinates if observed.gate else {}
+    subordinates = {directory: known for directory, known in own.items() if directory in staying}
+    ranges = {each for known in subordinates.values() for each in known.ranges}
+    rules = _with_left(wanted.rules, observed.rules or Rules(), left, ranges)
+    homes = {**_left(wanted, observed, kept), **wanted.gate.homes} if wanted.gate else {}
+    gate = (
+        wanted.gate._replace(homes=homes, peers=rules.peers, subordinates={**subordinates, **wanted.gate.subordinates})
+        if wanted.gate
+        else None
+    )
     left_addresses = {grant.address for grant in left}
     names = [line for line in observed.names or () if line.partition(" ")[0] in left_addresses]
     return wanted._replace(
-        local={**observed.local, **wanted.local},
+        local={
+            **{network: whole for network, whole in observed.local.items() if "/" in network or network in kept},
+            **wanted.local,
+        },
         rules=rules,
         gate=gate,
         names=tuple(sorted((*wanted.names, *names), key=_account_name)) if wanted.names and names else wanted.names,
     )
 
 
-def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant]) -> Rules:
+def _addresses_of(staying: Mapping[str, Collection[int]], observed: Network) -> Collection[Address]:
+    """The observed addresses of these accounts; all that are observed where those of one account are not known."""
+    grants = {*(observed.rules.owners if observed.rules else ()), *_grants(observed.gate)}
+    by_uid: dict[int, set[Address]] = {}
+    for grant in grants:
+        by_uid.setdefault(grant.uid, set()).add(grant.address)
+    found = [{address for uid in uids for address in by_uid.get(uid, ())} for uids in staying.values()]
+    every = {*(network for network in observed.local if "/" not in network), *(grant.address for grant in grants)}
+    return set[Address]().union(*found) if all(found) else every
+
+
+def _grants(gate: Gate | None) -> Iterator[Grant]:
+    for uid, home in gate.homes.items() if gate else ():
+        yield from (Grant(uid, home.v4), Grant(uid, home.v6))
+
+
+def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant], ranges: Collection[UidRange]) -> Rules:
     """The rules with the observed ones of the grants in `left`: their peers, published ports and egress, except for
-    ports and uids that a desired account has now."""
+    ports and uids that a desired account has now. `ranges` are their subordinate uids."""
     uids = {grant.uid for grant in left} - {grant.uid for grant in rules.owners}
+    free = {
+        each for each in ranges if not any(each[0] <= last and first <= each[1] for first, last in rules.subordinates)
+    }
     addresses, ports = {grant.address for grant in left}, {entry.port for entry in rules.published}
     published = {entry for entry in observed.published if entry.address in addresses and entry.port not in ports}
     return rules._replace(
@@ -164,6 +216,8 @@ def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant]) -> Rules:
         peers=rules.peers | {peer for peer in observed.peers if peer.address in addresses},
         published=rules.published | published,
         egress=rules.egress | {assignment for assignment in observed.egress if assignment.uid in uids},
+        subordinates=rules.subordinates | (observed.subordinates & free),
+        range_egress=rules.range_egress | {each for each in observed.range_egress if (each.first, each.last) in free},
     )
 
 
@@ -171,10 +225,10 @@ def _account_name(line: str) -> str:
     return line.split()[1].removesuffix(f".{DOMAIN}")
 
 
-def _left(wanted: Network, observed: Network) -> dict[int, UidAddresses]:
-    """The observed homes whose addresses no desired account has."""
+def _left(wanted: Network, observed: Network, kept: Collection[Address]) -> dict[int, UidAddresses]:
+    """The observed homes whose addresses are kept, and no desired account's."""
     homes = observed.gate.homes if observed.gate else {}
-    return {uid: home for uid, home in homes.items() if home.v4 not in wanted.addresses}
+    return {uid: home for uid, home in homes.items() if home.v4 not in wanted.addresses and home.v4 in kept}
 
 
 def network_steps(desired: Network, observed: Network) -> Iterator[Step]:

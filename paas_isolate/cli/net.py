@@ -17,7 +17,7 @@ from paas_isolate.linux.network import ruleset_cache
 from paas_isolate.linux.network.nft import Nft
 from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Account, Fleet
-from paas_isolate.model.network import Pools, Rules
+from paas_isolate.model.network import RULESET, Pools, Rules
 from paas_isolate.network_selftest import NetworkCheck, run_checks
 from paas_isolate.units import format_size
 
@@ -96,7 +96,7 @@ def restore(installation: Installation) -> int:
     """
     need_root()
     with installation.locked(wait=_PATIENCE):
-        rules = ruleset_cache.restore(os.path.join(installation.state, ruleset_cache.KEPT))
+        rules = ruleset_cache.restore(os.path.join(installation.state, RULESET))
     if rules is None:
         output.line("nothing to do")
     else:

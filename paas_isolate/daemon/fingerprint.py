@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterator
 
-from paas_isolate.linux.bpf.gate.gate import PINS
 from paas_isolate.linux.network.hosts import HOSTS
+from paas_isolate.model.network import PINS
 from paas_isolate.source import decisions
 
 PEOPLE = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")

@@ -7,9 +7,19 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
+OLD_LINK = "paas0"
+"""The dummy link on which 0.1 had an address for each account; they were on lo where the kernel has no dummy links."""
+
 SOURCE6 = "fd77:7061:6174::1"
 """Where a client has not bound an IPv6 address, its connections to addresses of the pool come from here. No pool has
 it: packets back to it are not for an account."""
+
+PINS = "/sys/fs/bpf/paas-isolate"
+"""The directory in bpffs that keeps the gate attached."""
+
+RULESET = "ruleset"
+"""The name of the file that has the ruleset: in /run/paas-isolate with the number of a transaction, for nft takes half
+a second to list tens of thousands of elements; and in /var/lib/paas-isolate from one boot to the next."""
 
 DOMAIN = "paas.internal"
 """The domain of the accounts' names. ICANN reserves .internal for private use."""

@@ -3,10 +3,20 @@
 import pytest
 
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.network import desired_network, preserved_addresses
+from paas_isolate.changes.network import desired_network, preserved_addresses, staying_uids, with_subordinates
 from paas_isolate.model.account import Host, NetworkConfig, Service
-from paas_isolate.model.network import SOURCE6, Gate, Grant, Network, Rules, UidAddresses
-from paas_isolate.model.world import DesiredWorld, ObservedWorld
+from paas_isolate.model.network import (
+    SOURCE6,
+    Gate,
+    Grant,
+    Network,
+    Published,
+    RangeEgress,
+    Rules,
+    Subordinates,
+    UidAddresses,
+)
+from paas_isolate.model.world import DesiredWorld, ObservedWorld, Process
 from tests.support.fleets import fleet, sold
 
 POOLS = {"10.77.0.0/16": True, "fd77:7061:6173::/64": True}
@@ -54,14 +64,106 @@ def test_addresses_are_those_that_were_sold() -> None:
     assert desired_network(fleet(sold("alice"))).local == {}
 
 
-def test_while_an_account_waits_for_its_end_no_unknown_address_goes() -> None:
+def test_while_an_account_waits_for_its_end_its_address_stays() -> None:
     alices, gone, old = Grant(1001, "10.77.0.2"), Grant(1009, "10.77.0.9"), Grant(1008, "10.77.0.2")
     sold = Network({"10.77.0.2": "alice"}, Rules(frozenset({alices})), has_ruleset=True, local=POOLS)
     observed = Network({}, Rules(frozenset({gone, old})), has_ruleset=True, local={"10.78.0.0/16": True})
-    found = preserved_addresses(sold, observed, {"gone"})
+    found = preserved_addresses(sold, observed, {"gone": {1009}})
     assert found.local == {**POOLS, "10.78.0.0/16": True}
     assert found.rules == Rules(frozenset({alices, gone}))  # an address that is another's now is not the old one's too
-    assert preserved_addresses(sold, observed, ()) is sold
+    assert preserved_addresses(sold, observed, {}) is sold
+
+
+GONE = {1008: UidAddresses("10.77.0.8", "fd77::8"), 1009: UidAddresses("10.77.0.9", "fd77::9")}
+
+
+@pytest.mark.parametrize(
+    ("staying", "kept"),
+    [
+        ({"gone": {1009}}, {1009}),
+        ({"gone": {1009, 1010}}, {1009}),
+        ({"gone": {1009}, "unseen": ()}, {1008, 1009}),  # the address of 1008 may be the unseen account's
+        ({"gone": {1009}, "unknown": {1010}}, {1008, 1009}),
+        ({"both": {1008}, "gone": {1009}}, {1008, 1009}),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_address_stays_only_for_an_account_that_does(
+    staying: dict[str, set[int]], kept: set[int], *, whole: bool
+) -> None:
+    """Without a whole ruleset the gate tells whose an address is."""
+    owners = frozenset(Grant(uid, address) for uid, home in GONE.items() for address in home[:2])
+    rules = Rules(owners, published=frozenset({Published(8300, "10.77.0.8", 80)})) if whole else None
+    observed = Network(
+        {},
+        rules,
+        has_ruleset=True,
+        gate=Gate(GONE),
+        has_gate=True,
+        names=("10.77.0.8 eight.paas.internal", "10.77.0.9 nine.paas.internal"),
+        local={grant.address: True for grant in owners},
+    )
+    wanted = Network({}, Rules(), True, Gate(), has_gate=True, names=("10.77.0.2 alice.paas.internal",))
+    found = preserved_addresses(wanted, observed, staying)
+    assert found.local.keys() == {grant.address for grant in owners if grant.uid in kept}
+    assert found.gate and found.gate.homes.keys() == kept
+    if whole:
+        assert found.rules and found.rules.owners == {grant for grant in owners if grant.uid in kept}
+        assert bool(found.rules.published) == (1008 in kept)
+        assert len(found.names or ()) == 1 + len(kept)
+
+
+def test_the_uids_of_an_account_without_a_file_are_those_of_its_processes_and_doors() -> None:
+    accounts = fleet(sold("alice", uid=1001))._replace(left={"left": (1005,)})
+    observed = ObservedWorld(
+        processes=(
+            Process(7, 1009, "users/gone/login"),
+            Process(8, 1001, "users/gone/login"),  # that is alice's now
+            Process(9, 1001, "users/alice/login"),
+        ),
+        doors={"1010.cron": "users/gone/other", "1001": "users/alice/login"},
+    )
+    found = staying_uids(accounts, observed, {"alice", "gone", "idle", "left"})
+    assert found == {"gone": {1009, 1010}, "idle": set(), "left": {1005}}
+
+
+RANGES = {"alice": ((100_000, 165_535),), "1002": ((165_000, 231_071), (400_000, 400_009)), "root": ((1, 9),)}
+
+
+def test_subordinate_uids_are_those_of_their_account() -> None:
+    """Ranges that overlap are made disjoint, for nft refuses others; those of no account, and low ones, are left."""
+    accounts = fleet(
+        sold("alice", uid=1001, addresses=("10.77.0.2", "fd77::2"), egress=("deny smtp",)),
+        sold("bob", uid=1002, addresses=("10.77.0.3", "fd77::3")),
+        host=Host(network=NetworkConfig()),
+    )
+    observed = Network(subordinates=RANGES, account_cgroups=frozenset({"bob", "alice", "gone"}))
+    found = with_subordinates(desired_network(accounts), observed, accounts)
+    assert found.gate and found.gate.subordinates == {
+        "alice": Subordinates(1001, ((100_000, 165_535),)),
+        "bob": Subordinates(1002, ((165_000, 231_071), (400_000, 400_009))),
+    }
+    assert found.rules and found.rules.subordinates == {(100_000, 165_535), (165_536, 231_071), (400_000, 400_009)}
+    assert found.rules.range_egress == {(100_000, 165_535, ("deny smtp",))}
+    assert found.rules.owners == desired_network(accounts).rules.owners  # type: ignore[union-attr]
+    early = with_subordinates(desired_network(accounts), observed._replace(account_cgroups=frozenset()), accounts)
+    assert early.gate and not early.gate.subordinates
+    unsupported = observed._replace(gate_unsupported="too old")
+    assert with_subordinates(desired_network(accounts), unsupported, accounts) == desired_network(accounts)
+
+
+def test_subordinate_uids_stay_while_their_account_does() -> None:
+    own = {"gone": Subordinates(1009, ((100_000, 100_009), (200_000, 200_009)))}
+    rules = Rules(
+        subordinates=frozenset({(100_000, 100_009), (200_000, 200_009), (300_000, 300_009)}),
+        range_egress=frozenset({RangeEgress(200_000, 200_009, ("deny all",)), RangeEgress(300_000, 300_009, ())}),
+    )
+    observed = Network({}, rules, True, Gate(subordinates=own), has_gate=True)
+    wanted = Network({}, Rules(subordinates=frozenset({(100_005, 100_020)})), True, Gate(), has_gate=True)
+    found = preserved_addresses(wanted, observed, {"gone": {1009}})
+    assert found.gate and found.gate.subordinates == own
+    assert found.rules and found.rules.subordinates == {(100_005, 100_020), (200_000, 200_009)}
+    assert found.rules.range_egress == {(200_000, 200_009, ("deny all",))}
 
 
 def test_peers_are_the_users_of_other_accounts_and_front_ends_reach_all() -> None:
@@ -145,7 +247,7 @@ def test_steps_at_the_gate(wanted: Network, found: Network, sentences: list[str]
 def test_while_an_account_waits_for_its_end_it_keeps_its_home() -> None:
     old = Gate({1009: UidAddresses("10.77.0.9", "fd77::9"), 1008: UidAddresses("10.77.0.2", "fd77::2")})
     sold = Network({"10.77.0.2": "alice"}, Rules(), True, GATE, has_gate=True)
-    found = preserved_addresses(sold, Network({}, Rules(), True, old, has_gate=True), {"gone"})
+    found = preserved_addresses(sold, Network({"10.77.0.9": "paas0"}, Rules(), True, old, has_gate=True), {"gone": ()})
     assert found.gate == Gate({1009: UidAddresses("10.77.0.9", "fd77::9"), **GATE.homes})
 
 

@@ -12,7 +12,7 @@ from paas_isolate.linux.network.hosts import HostsFile
 from paas_isolate.linux.network.links import WAS_OFF, Links
 from paas_isolate.linux.network.sockets import listening
 from paas_isolate.linux.system.subordinates import subordinate_uids
-from paas_isolate.model.network import Gate, Network, Pools, PreparedRuleset, Rules
+from paas_isolate.model.network import RULESET, Gate, Network, Pools, PreparedRuleset, Rules
 
 _NAMESPACE = "/proc/self/ns/net"
 
@@ -37,8 +37,8 @@ class HostNetwork:
         self._hosts = HostsFile()
         self._pools = pools
         self._nft = nft.Nft(pools)
-        self._cache = os.path.join(run, ruleset_cache.KEPT)
-        self._boot_copy = os.path.join(state, ruleset_cache.KEPT)
+        self._cache = os.path.join(run, RULESET)
+        self._boot_copy = os.path.join(state, RULESET)
         self._generation = 0
         """The transaction whose ruleset was observed or made last; 0 where that is not certain."""
         self._listed: Rules | None = None

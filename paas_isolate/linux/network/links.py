@@ -23,7 +23,7 @@ from socket import AF_INET, AF_INET6, if_nametoindex, inet_ntop, inet_pton
 
 from paas_isolate.linux.network.netlink import CREATE, EXCL, REPLACE, Message, attribute, attributes
 from paas_isolate.linux.network.rtnetlink import Rtnetlink
-from paas_isolate.model.network import SOURCE6
+from paas_isolate.model.network import OLD_LINK, SOURCE6
 
 PROTOCOL = 119
 """`proto 119` in ip-route(8) and ip-address(8); iproute2's rt_protos gives the number to no program."""
@@ -33,9 +33,6 @@ NONLOCAL_BIND = "/proc/sys/net/ipv6/ip_nonlocal_bind"
 
 WAS_OFF = "ip_nonlocal_bind"
 """The name of a file in /run/paas-isolate: there while NONLOCAL_BIND is on because we set it."""
-
-_OLD_LINK = "paas0"
-"""The dummy link on which 0.1 had an address for each account; they were on lo where the kernel has no dummy links."""
 
 _DELLINK = 17
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
@@ -87,7 +84,7 @@ class Links:
         unwanted = list(networks)
         with Rtnetlink() as socket:
             there = dict(_addresses(socket))
-            if there.keys() <= {SOURCE6, *unwanted} and (index := _index(_OLD_LINK)):
+            if there.keys() <= {SOURCE6, *unwanted} and (index := _index(OLD_LINK)):
                 socket.ask([Message(_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0))])  # takes all its addresses at once
             ends = socket.ask(
                 Message(_DELADDR, 0, _address(network, there[network]))
@@ -139,7 +136,7 @@ def _set_may_bind(value: str) -> None:
 
 def _addresses(socket: Rtnetlink) -> Iterator[tuple[str, int]]:
     """IPv6 addresses of ours, with the index of their link."""
-    for link in ("lo", _OLD_LINK):
+    for link in ("lo", OLD_LINK):
         if index := _index(link):
             for answer in socket.dump(_GETADDR, _ADDRESS.pack(AF_INET6, 0, 0, 0, index)):
                 known = dict(attributes(answer, _ADDRESS.size))

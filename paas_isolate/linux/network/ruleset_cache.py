@@ -9,10 +9,6 @@ from paas_isolate.linux.system import checked
 from paas_isolate.model.network import EgressAssignment, Pools, Published, Rules
 from paas_isolate.replace_file import Durability, replace_file
 
-KEPT = "ruleset"
-"""The file's name: in /run/paas-isolate with the number of a transaction, for nft takes half a second to list tens of
-thousands of elements; and in /var/lib/paas-isolate from one boot to the next."""
-
 _FORMAT = "ruleset 1"
 
 

@@ -191,7 +191,10 @@ def test_who_is_no_customer_is_none_in_a_customers_cgroup_either(host: GateHost)
 
 UNBOUND = "s = socket.socket({}); s.listen(); keep[1] = s; answer = s.getsockname()[1]"
 PORT_0 = "s = socket.socket({1}); s.bind(({0!r}, 0)); s.listen(); keep[1] = s; answer = s.getsockname()[1]"
-RANGE = "s = socket.socket(); s.setsockopt(0, 51, (40_000 | 40_000 << 16).to_bytes(4, 'little')); s.listen(); keep[1] = s; answer = 40_000"
+RANGE = (
+    "s = socket.socket(); s.setsockopt(0, 51, (40_000 | 40_000 << 16).to_bytes(4, 'little')); s.listen();"
+    "keep[1] = s; answer = 40_000"
+)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +287,16 @@ def test_elements_change_alone(host: GateHost) -> None:
     assert host.ask(0, "keeper.set(other, mixed); answer = keeper.observe() == other") is True
     assert host.ask(0, f"keeper.set(gate, {less}); answer = keeper.observe() == gate") is True
     assert host.ask(BOB, bind(B4)) == B4
+
+
+def test_a_gate_that_refuses_nothing_is_reported_and_not_taken_for_whole(host: GateHost) -> None:
+    """Attached for another network namespace, it lets everything pass."""
+    other = "import types; from paas_isolate.linux.bpf.gate import gate as gates; gates.netns_cookie = lambda: 1;"
+    code = f"{other} error = ''\ntry: keeper.set(gate, None)\nexcept Exception as e: error = str(e)\nanswer = error"
+    assert "does not refuse to bind 10.77.0.0 and fd77:7061:6173::" in str(host.ask(0, code))
+    assert host.ask(0, "answer = keeper.observe() is None") is True
+    mend = "from paas_isolate.linux.bpf.gate.programs import netns_cookie; gates.netns_cookie = netns_cookie;"
+    assert host.ask(0, f"{mend} keeper.set(gate, None); answer = keeper.observe() == gate") is True
 
 
 def test_nothing_is_left_of_it(host: GateHost) -> None:

@@ -281,6 +281,39 @@ def test_without_the_key_nothing_is_left(wired: NetworkHost) -> None:
     assert wired.run("reconcile").stdout.strip() == "nothing to do"
 
 
+def without_decisions(wired: NetworkHost) -> None:
+    """The key is taken out, and nothing tells any more that there was a network."""
+    config = wired.host.etc / "config.yaml"
+    config.write_text(config.read_text().replace("network: {}\n", ""))
+    (wired.host.place / "state/decisions.json").unlink()
+
+
+def test_nothing_is_left_though_decisions_json_was_deleted(wired: NetworkHost) -> None:
+    wired.run("reconcile")
+    without_decisions(wired)
+    done = wired.run("reconcile").stdout
+    assert "remove the gate" in done and "remove the ruleset" in done
+    assert wired.local() == set()
+    assert wired.inside("nft", "list", "ruleset").stdout == ""
+    assert wired.inside("ls", PINS).returncode != 0
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+
+
+def test_pins_alone_show_that_there_was_a_network(wired: NetworkHost) -> None:
+    """The saved rulesets are gone as well. Pins are the business of the installation in /run/paas-isolate only."""
+    wired.run("reconcile")
+    without_decisions(wired)
+    for directory in ("run", "state"):
+        (wired.host.place / directory / "ruleset").unlink()
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    own = "mount -t tmpfs tmpfs /run && mkdir /run/paas-isolate"
+    assert wired.inside("sh", "-c", own).returncode == 0
+    done = wired.run("--run", "/run/paas-isolate", "reconcile")
+    assert "remove the gate" in done.stdout, done.stderr
+    assert wired.local() == set()
+    assert wired.inside("ls", PINS).returncode != 0
+
+
 def test_a_network_that_cannot_be_had_is_told_and_holds_nothing_else_back(wired: NetworkHost) -> None:
     done = wired.inside("setpriv", "--bounding-set", "-net_admin", *wired.host.command("reconcile"))
     assert done.returncode == 1

@@ -128,3 +128,20 @@ def test_an_egress_is_seen_again_and_what_spoils_it_too(guarded: NetworkNamespac
         assert guarded.nft(look) == seen, text
         guarded.nft(f"line.install({both})")
     assert guarded.nft(look) == "True True"
+
+
+SUBORDINATE = 100_500
+
+
+def test_subordinate_uids_have_the_egress_of_their_account(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
+    ranges = f"rules._replace(subordinates=frozenset([(100_000, 165_535), ({ALICE}, {ALICE})]),"
+    ranges += " range_egress=frozenset([RangeEgress(100_000, 165_535, ('deny port 25',))]))"
+    with listening(lan, *PLACES):
+        assert reached(guarded, SUBORDINATE, PLACES) == ["0"] * 4
+        guarded.nft(f"line.change({ranges}, rules)")
+        assert reached(guarded, SUBORDINATE, PLACES) == [REFUSED, "0", REFUSED, "0"]
+        assert reached(guarded, 165_536, PLACES) == ["0"] * 4
+        assert guarded.nft(f"found = line.observe(); print(found.whole, found.rules == {ranges})") == "True True"
+        guarded.nft(f"line.change(rules, {ranges})")
+        assert reached(guarded, SUBORDINATE, PLACES) == ["0"] * 4
+    assert guarded.nft("found = line.observe(); print(found.whole, found.rules == rules)") == "True True"

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from paas_isolate.changes.ruleset import LISTENER_MARK
 from tests.support.kernel.network_namespaces import A4, A6, ALICE, B4, B6, BOB, FRONT, PEER, PRELUDE, NetworkNamespace
 
 pytestmark = pytest.mark.kernel
@@ -317,38 +318,49 @@ def test_what_is_published_is_reached_by_the_machines_address(
 
 
 @pytest.mark.hostile
-@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+@pytest.mark.parametrize(
+    ("kind", "port"), [("SOCK_STREAM", 8300), ("SOCK_DGRAM", 8300), ("SOCK_STREAM", 40001)], ids=str
+)
 @pytest.mark.parametrize(
     ("own", "machine", "wildcards"),
     [(A4, "192.0.2.1", ("0.0.0.0", "::", "192.0.2.1")), (A6, "2001:db8::1", ("::", "2001:db8::1"))],
 )
 def test_a_published_port_leads_nowhere_while_the_machine_listens_there(
-    lan: NetworkNamespace, guarded: NetworkNamespace, own: str, machine: str, wildcards: tuple[str, ...], kind: str
+    lan: NetworkNamespace,
+    guarded: NetworkNamespace,
+    own: str,
+    machine: str,
+    wildcards: tuple[str, ...],
+    kind: str,
+    port: int,
 ) -> None:
-    """Nobody has looked between the restart of the machine's own service and the stranger who asks for it."""
-    guarded.nft(f"line.change(rules._replace(published=frozenset([Published(8300, {own!r}, 8080)])), rules)")
+    """Nobody has looked between the restart of the machine's own service and the stranger who asks for it. 40001 is one
+    of the kernel's ephemeral ports."""
+    guarded.nft(f"line.change(rules._replace(published=frozenset([Published({port}, {own!r}, 8080)])), rules)")
     ask = "connect" if kind == "SOCK_STREAM" else "datagram"
-    asked = f'print({ask}("{machine}", 8300))'
+    asked = f'print({ask}("{machine}", {port}))'
     with guarded.serving(f"{ALICE}, {own!r}, socket.{kind}"):
         assert lan.play(asked) == [str(ALICE)]
         for address in wildcards:
-            with guarded.serving(f"0, {address!r}, socket.{kind}, 8300"):
+            with guarded.serving(f"0, {address!r}, socket.{kind}, {port}"):
                 assert lan.play(asked) == ["0"], address
         for address in ("::1" if ":" in own else "127.0.0.1", B6 if ":" in own else B4):
-            with guarded.serving(f"{BOB}, {address!r}, socket.{kind}, 8300"):
+            with guarded.serving(f"{BOB}, {address!r}, socket.{kind}, {port}"):
                 assert lan.play(asked) == [str(ALICE)], address
 
 
 @pytest.mark.hostile
-def test_a_customer_who_listens_without_a_port_takes_none_that_is_published(
-    lan: NetworkNamespace, guarded: NetworkNamespace
+@pytest.mark.parametrize(("kind", "link"), [("SOCK_STREAM", "lo"), ("SOCK_DGRAM", "")])
+def test_a_customer_who_has_an_ephemeral_port_takes_none_that_is_published(
+    lan: NetworkNamespace, guarded: NetworkNamespace, kind: str, link: str
 ) -> None:
-    """listen(2) without bind(2) gets one of the kernel's own ports, and asks no gate."""
+    """The gate binds a TCP listener at a port of the kernel's choice to lo; by UDP, a socket gets one by sending."""
     guarded.inside("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001")
     guarded.nft("assert not line.observe().whole; line.install(rules); assert line.observe().whole")
     guarded.nft(f"line.change(rules._replace(published=frozenset([Published(40001, {A4!r}, 8080)])), rules)")
-    with guarded.serving(f"{ALICE}, {A4!r}", f"{BOB}, '0.0.0.0', socket.SOCK_STREAM, 40001"):
-        assert lan.play('print(connect("192.0.2.1", 40001))') == [str(ALICE)]
+    with guarded.serving(f"{ALICE}, {A4!r}, socket.{kind}", f"{BOB}, '0.0.0.0', socket.{kind}, 40001, {link!r}"):
+        ask = "connect" if kind == "SOCK_STREAM" else "datagram"
+        assert lan.play(f'print({ask}("192.0.2.1", 40001))') == [str(ALICE)]
 
 
 def test_what_is_published_is_seen_again(guarded: NetworkNamespace) -> None:
@@ -402,3 +414,54 @@ with socket.create_connection(({A4!r}, 8080), 5) as client:
     except ConnectionResetError: got = 400000
     print(got, time.monotonic() - begin < 2)
 """) == ["400000 True"]
+
+
+LISTENER = """
+server = socket.socket(family({at!r})); server.bind(({at!r}, 0)); server.listen()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, {mark})
+port = server.getsockname()[1]
+with open({file!r}, "w") as file: file.write(str(port))
+print(*(connect(at, port) if at in {local} else connect(at, port) for at in {tried}), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("at", ["0.0.0.0", "::"])
+def test_a_marked_listener_on_the_wildcard_is_for_localhost_alone(
+    guarded: NetworkNamespace, lan: NetworkNamespace, at: str
+) -> None:
+    """The gate sets the mark; here root does."""
+    listen = f"""
+server = socket.socket(family({at!r})); server.bind(({at!r}, 0)); server.listen(); port = server.getsockname()[1]
+server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, {{mark}})
+print(port, flush=True)
+for at in ("127.0.0.1", "::1", "192.0.2.1", "2001:db8::1"):
+    try: socket.create_connection((at, port), 2); print("came")
+    except OSError as error: print(error.strerror)
+"""
+    both = at == "::"
+    came = guarded.play(listen.format(mark=0))
+    assert came[1:] == ["came", "came" if both else "Connection refused"] * 2
+    came = guarded.play(listen.format(mark=LISTENER_MARK))
+    assert came[1:] == ["came", "came" if both else "Connection refused", *["Connection refused"] * 2]
+    assert lan.name
+
+
+def test_a_marked_listener_refuses_other_machines_at_once(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
+    with guarded.serving("0, '::', 1, 45_000"):
+        assert lan.play("print(connect('192.0.2.1', 45_000), connect('2001:db8::1', 45_000))") == ["0 0"]
+    with guarded.serving(f"0, '::', 1, 45_000, mark={LISTENER_MARK}"):
+        refused = "ConnectionRefusedError at once"
+        assert lan.play("print(connect('192.0.2.1', 45_000)); print(connect('2001:db8::1', 45_000))") == [refused] * 2
+
+
+def test_a_peer_sends_from_no_address_of_a_third(guarded: NetworkNamespace) -> None:
+    """By UDP without the gate, which root may bind to any address and hand on."""
+    program = f"""
+servers = [serving({ALICE}, {A4!r}, socket.SOCK_DGRAM)]
+def ask(source):
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); client.settimeout(1)
+    if source: client.bind((source, 0))
+    client.sendto(b'?', ({A4!r}, 8080)); return client.recv(99).decode()
+for source in ("", "10.77.0.3", {B4!r}): print(child({PEER}, lambda: ask(source)))
+"""
+    assert guarded.play(program) == [str(ALICE), str(ALICE), "Operation not permitted"]

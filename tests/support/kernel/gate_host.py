@@ -8,9 +8,9 @@ import subprocess
 import sys
 import types
 
-from paas_isolate.linux.bpf.gate.gate import PINS, AttachPoints, BpfGate
+from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network.links import Links
-from paas_isolate.model.network import Gate, Grant, Pools, Subordinates, UidAddresses
+from paas_isolate.model.network import PINS, Gate, Grant, Pools, Subordinates, UidAddresses
 
 NAMES = {48_301: "alice", 48_302: "bob", 48_303: "carol"}
 LEAVES = {**NAMES, 165_636: "alice", 48_306: "alice"}

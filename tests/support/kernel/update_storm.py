@@ -13,10 +13,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from paas_isolate.linux.bpf.gate.gate import PINS, AttachPoints, BpfGate
+from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network.links import Links
 from paas_isolate.linux.network.nft import Nft
-from paas_isolate.model.network import EgressAssignment, Gate, Grant, Pools, Published, Rules, UidAddresses
+from paas_isolate.model.network import PINS, EgressAssignment, Gate, Grant, Pools, Published, Rules, UidAddresses
 
 ALICE, BOB, FRONT = 48_301, 48_302, 48_304
 A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"

@@ -12,6 +12,7 @@ from paas_isolate.linux.bpf.gate import programs as compiled
 from paas_isolate.linux.bpf.gate.hooks import HOOKS, Hook
 from paas_isolate.linux.bpf.gate.pins import MAPS, Pins
 from paas_isolate.linux.bpf.gate.programs import Constants, netns_cookie
+from paas_isolate.linux.bpf.gate.selftest import check_refusal
 from paas_isolate.linux.bpf.libbpf import BpfObject
 from paas_isolate.linux.bpf.table import BpfMap
 from paas_isolate.linux.cgroup.location import TreeLocation
@@ -19,9 +20,8 @@ from paas_isolate.linux.system import mounts
 from paas_isolate.linux.system.machine import kernel_version
 from paas_isolate.model import tree
 from paas_isolate.model.account import Tree
-from paas_isolate.model.network import Gate, Pools
+from paas_isolate.model.network import PINS, Gate, Pools
 
-PINS = "/sys/fs/bpf/paas-isolate"
 _TYPES = "/sys/kernel/btf/vmlinux"
 _FIRST = bytes(4)
 _TRAFFIC = struct.Struct("=4Q")
@@ -174,11 +174,12 @@ class BpfGate:
             _change(table, own, table.items())
 
     def _attach(self, programs: BpfObject) -> None:
-        """Attach all programs. The stored fingerprint is valid only when all of them are attached."""
+        """Attach all programs. The stored fingerprint is valid only when all of them are attached and refuse."""
         stored = BpfMap(programs.map_descriptor("laid"))
         stored.put(_FIRST, bytes(32))
         for hook, path in self._hooks():
             self._attach_one(hook, path, programs.program_descriptor(hook.name))
+        check_refusal(self._pools, self._spots.cgroup)
         stored.put(_FIRST, self._constants().fingerprint())
 
     def _attach_one(self, hook: Hook, path: str, program: int) -> None:
