@@ -10,7 +10,7 @@ Egress = tuple[str, ...]
 
 PREFIX = "egress_"
 _VERDICTS = {"allow": "return", "deny": "goto withhold"}
-_NAMED = {
+NAMED = {
     "all": ("",),
     "smtp": ("tcp dport 25",),
     "dns": ("tcp dport 53", "udp dport 53"),
@@ -29,7 +29,7 @@ def rules(egress: Egress) -> Iterator[str]:
     """The rules of one chain, in the syntax of nft(8)."""
     for sentence in egress:
         verb, _, target = sentence.partition(" ")
-        for match in _NAMED.get(target) or _matches(target):
+        for match in NAMED.get(target) or _matches(target):
             yield f'{match} {_VERDICTS[verb]} comment "{sentence}"'.lstrip()
 
 

@@ -16,7 +16,7 @@ from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
 from paas_isolate.model.account import Fleet, Host
 
-_COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.SKIPPED: "yellow"}
+_COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.WARNING: "yellow", Verdict.SKIPPED: "yellow"}
 
 
 @click.command()

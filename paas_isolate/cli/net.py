@@ -18,7 +18,8 @@ from paas_isolate.linux.network.nft import Nft
 from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Account, Fleet
 from paas_isolate.model.network import RULESET, Pools, Rules
-from paas_isolate.network_selftest import NetworkCheck, run_checks
+from paas_isolate.network_selftest.check import NetworkCheck
+from paas_isolate.network_selftest.checks import run_checks
 from paas_isolate.units import format_size
 
 _SHOWN = 20

@@ -1,10 +1,13 @@
 """A process of a customer's uid that serves, connects and binds on request, for the tests of the network."""
 
+import errno
 import json
 import os
 import socket
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from enum import StrEnum
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -22,6 +25,15 @@ class Probe(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.address} port {self.port} by {self.kind}"
+
+
+class Departure(StrEnum):
+    """What became of a packet: it was refused, it left, or there was no way out for it (no route, or the address is the
+    machine's own)."""
+
+    REFUSED = "refused"
+    LEAVES = "leaves"
+    STAYS = "stays"
 
 
 class ProbeProcess:
@@ -58,14 +70,28 @@ class ProbeProcess:
         self.port = served
         return served
 
-    def knock(self, knocks: Iterable[Probe]) -> None:
-        """Send our uid to each of these; what is refused is no error."""
-        self._ask("knock", [list(probe) for probe in knocks])
+    def knock(self, knocks: Iterable[Probe], source: str = "") -> None:
+        """Send our uid to each of these, from `source` or from the address that the kernel chooses; what is refused is
+        no error."""
+        self._ask("knock", [list(probe) for probe in knocks], source)
 
-    def heard(self, knock: Probe, expected: Iterable[int] = ()) -> set[int]:
+    def heard(self, knock: Probe, expected: Iterable[int] = ()) -> AbstractSet[int]:
         """The uids that clients have sent to a server of ours. Waits for the expected ones, for each one second at the
         most: on a busy machine ksoftirqd may deliver data only after the sender has gone on."""
-        return set(self._ask("heard", list(knock), list(expected)))
+        return self.heard_from(knock, expected).keys()
+
+    def heard_from(self, knock: Probe, expected: Iterable[int] = ()) -> dict[int, str]:
+        """As `heard`, with the address that each client was seen at."""
+        return dict(self._ask("heard", list(knock), list(expected)))
+
+    def reach(self, address: str, port: int, source: str = "") -> bool:
+        """Whether a TCP connection to a server of anybody is accepted there. Nothing is sent."""
+        accepted: bool = self._ask("reach", address, port, source)
+        return accepted
+
+    def leave(self, probe: Probe) -> Departure:
+        """Send one packet that ends at the next router, and tell what became of it on this machine."""
+        return Departure(self._ask("leave", list(probe)))
 
     def take(self, address: str, kind: str) -> bool:
         """Whether the address can be bound, with a port of the kernel's choice."""
@@ -122,23 +148,50 @@ class _Part:
         self._servers[address, served, kind] = server
         return served
 
-    def knock(self, knocks: list[tuple[str, int, str]]) -> None:
+    def knock(self, knocks: list[tuple[str, int, str]], source: str) -> None:
         for address, port, kind in knocks:
-            with suppress(OSError), _socket(address, kind) as client:
-                client.settimeout(_PATIENCE)
+            with suppress(OSError), _socket(address, kind, source) as client:
                 client.connect((address, port))
                 client.send(self._greeting)
 
-    def heard(self, knock: tuple[str, int, str], expected: list[int]) -> list[int]:
+    def reach(self, address: str, port: int, source: str) -> bool:
+        try:
+            with _socket(address, "tcp", source) as client:
+                client.connect((address, port))
+        except OSError:
+            return False
+        return True
+
+    def leave(self, probe: tuple[str, int, str]) -> Departure:
+        address, port, kind = probe
+        with _socket(address, kind) as client:
+            if client.family == socket.AF_INET6:
+                client.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 1)
+            else:
+                client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+            try:
+                client.connect((address, port))
+                if client.getsockname()[0] == address:
+                    return Departure.STAYS
+                client.send(self._greeting)
+            except OSError as error:
+                if error.errno == errno.ENETUNREACH:
+                    return Departure.STAYS
+                refused = error.errno in (errno.ECONNREFUSED, errno.EPERM, errno.EACCES)
+                return Departure.REFUSED if refused else Departure.LEAVES
+        return Departure.LEAVES
+
+    def heard(self, knock: tuple[str, int, str], expected: list[int]) -> list[tuple[int, str]]:
         address, port, kind = knock
         server = self._servers.get((address, port, kind))
-        uids: set[int] = set()
+        uids: dict[int, str] = {}
         with suppress(BlockingIOError, TimeoutError):
             while server:
-                server.settimeout(0 if uids.issuperset(expected) else _PATIENCE)
-                if greeting := _next(server, kind):
-                    uids.add(int(greeting))
-        return sorted(uids)
+                server.settimeout(0 if uids.keys() >= set(expected) else _PATIENCE)
+                greeting, source = _next(server, kind)
+                if greeting:
+                    uids[int(greeting)] = source
+        return sorted(uids.items())
 
     def take(self, address: str, kind: str) -> bool:
         with _socket(address, kind) as bound:
@@ -149,16 +202,36 @@ class _Part:
         return True
 
 
-def _next(server: socket.socket, kind: str) -> bytes:
-    """What the next client has sent; BlockingIOError or TimeoutError when there is no client."""
+def _next(server: socket.socket, kind: str) -> tuple[bytes, str]:
+    """What the next client has sent, and its address; BlockingIOError or TimeoutError when there is no client."""
     if kind == "udp":
-        return server.recv(99)
-    client, _ = server.accept()
+        greeting, peer = server.recvfrom(99)
+        return greeting, peer[0]
+    client, peer = server.accept()
     with client:
         client.settimeout(_PATIENCE)
-        return client.recv(99)
+        return client.recv(99), peer[0]
 
 
-def _socket(address: str, kind: str) -> socket.socket:
+def _socket(address: str, kind: str, source: str = "") -> socket.socket:
+    """For `address`, bound to `source` where one is given. OSError where that is not possible."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+    made = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+    made.settimeout(_PATIENCE)
+    try:
+        if source:
+            made.bind((source, 0))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def machine_address(like: str) -> str:
+    """The address of this machine, of the family of `like`, from which packets to the world are sent; '' where there is
+    no route. Nothing is sent (connect(2) of UDP)."""
+    with suppress(OSError), _socket(like, "udp") as client:
+        client.connect((like, 9))
+        found: str = client.getsockname()[0]
+        return found
+    return ""

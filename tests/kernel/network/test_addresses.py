@@ -481,6 +481,64 @@ def test_net_test_tells_which_promises_hold(wired: NetworkHost) -> None:
     assert wired.run("net", "test", "alice", "bob").returncode == 0
 
 
+SERVICE = """
+import os, socket, sys, time
+open(sys.argv[2] + "/cgroup.procs", "w").write("0")
+os.setresuid(*[int(sys.argv[1])] * 3)
+families = {at: socket.AF_INET6 if ":" in at else socket.AF_INET for at in sys.argv[3:]}
+servers = [socket.create_server((at, 8080), family=family) for at, family in families.items()]
+print(flush=True)
+time.sleep(60)
+"""
+PUBLISHES = """
+egress: {allow: [dns], deny: [private, 192.0.2.128/25]}
+peers: [carol]
+services: {web: {match: {program: web}, listen: 8080, publish: 8300, limits: {memory: {kill: process}}}}
+"""
+
+
+def test_net_test_tries_publishing_egress_and_peers(wired: NetworkHost) -> None:
+    words = ("link add eth7 type veth peer name eth8", "link set eth8 up", "link set eth7 up")
+    for each in (*words, "address add 192.0.2.1/24 dev eth7", "route add default dev eth7"):
+        wired.inside("ip", *each.split())
+    wired.inside("ip", "-6", "address", "add", "2001:db8::1/64", "dev", "eth7", "nodad")
+    wired.inside("ip", "-6", "route", "add", "default", "dev", "eth7")
+    wired.host.account("alice", PUBLISHES)
+    wired.host.account("carol")
+    done = wired.run("reconcile")
+    assert done.returncode == 0, done.stderr
+    leaf = f"{wired.host.cgroups.root}/users/alice/web"
+    command = wired.command("/usr/bin/python3", "-c", SERVICE, str(ALICE), leaf, *ALICES)
+    rows = {
+        "a peer is heard with its own address": 2 * 2,
+        "a published port is reached from the machine": 2 * 4,  # families; customers and nobody
+        "a published port is reached from the pool": 2 * 3,
+        "what egress denies is refused": 2 * 4,  # three private networks and one more, by TCP and UDP
+        "egress refuses nothing on the machine": 2,
+    }
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout and server.stdout.readline()
+
+            def rows_of() -> dict[str, dict[str, object]]:
+                told = json.loads(wired.run("net", "test", "alice", "bob", "carol", "--json").stdout)
+                return {check["name"]: check for check in told}
+
+            found = rows_of()
+            assert {name: found[name]["tried"] for name in rows} == rows
+            assert not [entry["broken"] for entry in found.values() if not entry["kept"]]
+            wired.inside("nft", "flush chain inet paas_isolate leave")
+            wired.inside("nft", "flush chain inet paas_isolate publish")
+            found = rows_of()
+            assert not found["what egress denies is refused"]["kept"]
+            assert not found["a published port is reached from the machine"]["kept"]
+            assert not found["a published port is reached from the pool"]["kept"]
+        finally:
+            server.kill()
+    wired.inside("nft", "insert rule inet paas_isolate output oifname lo meta skuid", str(CAROL), "drop")
+    assert not rows_of()["a peer is heard with its own address"]["kept"]
+
+
 def test_of_fifty_customers_nobody_reaches_another(wired: NetworkHost) -> None:
     many(wired.host, 48)
     assert wired.run("reconcile").returncode == 0

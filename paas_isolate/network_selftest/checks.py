@@ -6,39 +6,18 @@ bind them. Whether a connection arrived is asked of the process that listens, no
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import permutations
+from itertools import permutations, product
 from typing import NamedTuple
 
 from paas_isolate.linux.network.probe import NOBODY, Probe, ProbeProcess
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.network import Grant, Rules
+from paas_isolate.network_selftest.check import NetworkCheck, Participants
+from paas_isolate.network_selftest.outside import egress_checks, publish_checks
 
 KINDS = ("tcp", "udp")
 _PORTS = 3
 """How many ports are tried to find one that all processes can listen on."""
-
-
-class NetworkCheck(NamedTuple):
-    """The test of one promise. `tried` counts the attempts; `broken` has a sentence for each that ended wrongly."""
-
-    name: str
-    tried: int
-    broken: tuple[str, ...]
-
-    @property
-    def kept(self) -> bool:
-        return not self.broken
-
-
-class Participants(NamedTuple):
-    """The processes of the test: one for each customer, with its account, and others that only connect."""
-
-    customers: tuple[tuple[ProbeProcess, Account], ...]
-    others: tuple[ProbeProcess, ...]
-
-    @property
-    def all(self) -> tuple[ProbeProcess, ...]:
-        return (*(process for process, _ in self.customers), *self.others)
 
 
 def run_checks(
@@ -47,7 +26,8 @@ def run_checks(
     """Test all promises between `accounts`, and with the front ends and nobody.
 
     `leaves` has absolute paths of cgroups by account name, for accounts whose process must be in its leaf to be
-    governed. Raises OSError when a process cannot be started or ends early.
+    governed. A promise that nothing can be tested of is left out. Raises OSError when a process cannot be started or
+    ends early.
     """
     with ExitStack() as stack:
         customers = tuple(_start(stack, account, leaves.get(account.name, "")) for account in accounts)
@@ -56,12 +36,21 @@ def run_checks(
         others = tuple(stack.enter_context(ProbeProcess(uid, leaf)) for uid in uids)
         participants = Participants(customers, others)
         attempts = _connect_all(participants, rules)
-        return (
+        checks = (
             _reached(attempts, "who may connect is heard", may=True),
             _reached(attempts, "who may not connect is not heard", may=False),
+            _reached(
+                [attempt for attempt in attempts if attempt.client.uid in rules.frontends],
+                "a front end is heard by every account",
+                may=True,
+            ),
+            _own_sources(participants, rules),
             _bind_all(participants),
             *_localhost(participants),
+            *publish_checks(participants, fleet),
+            *egress_checks(participants),
         )
+    return tuple(check for check in checks if check.tried)
 
 
 def _start(stack: ExitStack, account: Account, leaf: str) -> tuple[ProbeProcess, Account]:
@@ -111,6 +100,34 @@ def _reached(attempts: Iterable[_Attempt], name: str, *, may: bool) -> NetworkCh
     was = "was heard" if not may else "was not heard"
     wrong = (f"uid {attempt.client.uid} {was} at {attempt.probe}" for attempt in chosen if attempt.heard != may)
     return NetworkCheck(name, len(chosen), tuple(wrong))
+
+
+def _own_sources(participants: Participants, rules: Rules) -> NetworkCheck:
+    """A peer that connects from its own address is heard with it: a server can tell its peers apart."""
+    tried, broken = 0, []
+    for server, account in participants.customers:
+        peers = [
+            (client, theirs)
+            for client, theirs in participants.customers
+            if client != server and Grant(client.uid, account.addresses[0]) in rules.peers
+        ]
+        for address, kind in product(account.addresses, KINDS) if peers else ():
+            probe = Probe(address, server.serve(address, kind), kind)
+            sources = {client.uid: _of_family(theirs.addresses, address) for client, theirs in peers}
+            for client, _ in peers:
+                client.knock([probe], sources[client.uid])
+            heard = server.heard_from(probe, sources)
+            tried += len(peers)
+            broken += [
+                f"uid {uid} at {source} was heard as {heard.get(uid, 'nobody')} at {probe}"
+                for uid, source in sources.items()
+                if heard.get(uid) != source
+            ]
+    return NetworkCheck("a peer is heard with its own address", tried, tuple(broken))
+
+
+def _of_family(addresses: Iterable[str], like: str) -> str:
+    return next((address for address in addresses if (":" in address) == (":" in like)), "")
 
 
 def _bind_all(participants: Participants) -> NetworkCheck:

@@ -1,0 +1,1 @@
+"""Tests the promises of the network with real connections. Nothing of the accounts is changed."""
