@@ -147,12 +147,12 @@ def _set_may_bind(value: str) -> None:
 
 
 def _addresses(socket: Rtnetlink) -> Iterator[tuple[str, int]]:
-    """IPv6 addresses of ours, with the index of their link."""
+    """IPv6 addresses of ours, with the index of their link; SOURCE6 whoever has added it."""
     for link in ("lo", _OLD_LINK):
         if index := _index(link):
             for answer in socket.dump(_GETADDR, _ADDRESS.pack(AF_INET6, 0, 0, 0, index)):
                 known = dict(attributes(answer, _ADDRESS.size))
-                if known.get(_IFA_PROTO) == _OURS:
+                if known.get(_IFA_PROTO) == _OURS or known[_IFA_ADDRESS] == _SOURCE6:
                     yield inet_ntop(AF_INET6, known[_IFA_ADDRESS]), index
 
 

@@ -116,6 +116,14 @@ def test_every_address_of_a_pool_can_be_bound_and_a_client_is_not_taken_for_loca
     assert not was_off.exists()
 
 
+def test_a_source_that_somebody_else_has_added_serves(tmp_path: Path) -> None:
+    def work(oracle: IPRoute) -> Any:
+        oracle.addr("add", index=1, address=SOURCE6, prefixlen=128)
+        return Links().add(POOLS), Links().observe()
+
+    assert inside(work) == ([""] * 2, dict.fromkeys(POOLS, True))
+
+
 def test_a_sysctl_that_somebody_else_has_set_stays(tmp_path: Path) -> None:
     def work(_: IPRoute) -> Any:
         Path(NONLOCAL_BIND).write_text("1")
