@@ -117,8 +117,7 @@ class Links:
         try:
             if not _may_bind():
                 if self._was_off:
-                    with open(self._was_off, "wb"):
-                        pass
+                    os.close(os.open(self._was_off, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
                 _set_may_bind("1")
         except OSError as error:
             return f"{NONLOCAL_BIND}: {error.strerror}"
