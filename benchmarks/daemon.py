@@ -236,10 +236,24 @@ def _unrouted() -> float:
 
 
 def _addressed(made: Bench, number: int) -> float:
+    """Until the customer can bind the address."""
     address = f"10.77.250.{number + 1}"
     begin = _save(made, number, f"account: {made.fleet.name(number)}\naddress: {address}\n")
-    grant = f"{{ {FIRST_UID + number} . {address} }}"
-    return _until(lambda: address.encode() in _output("nft", f"get element inet paas_isolate owners4 {grant}"), begin)
+    pid = os.fork()
+    if not pid:
+        with suppress(BaseException):
+            os.setresuid(*[FIRST_UID + number] * 3)
+            _until(lambda: _binds(address), begin)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return time.perf_counter() - begin
+
+
+def _binds(address: str) -> bool:
+    with suppress(PermissionError), socket.socket() as bound:
+        bound.bind((address, 0))
+        return True
+    return False
 
 
 def _output(*words: str) -> bytes:

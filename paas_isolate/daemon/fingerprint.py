@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from paas_isolate.linux.network.hosts import HOSTS
+from paas_isolate.linux.network.links import NONLOCAL_BIND
 from paas_isolate.model.network import PINS
 from paas_isolate.source import decisions
 
@@ -12,15 +13,16 @@ PEOPLE = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 
 
 def fingerprint(root: str, doors: str, state: str) -> tuple[object, ...]:
-    """How many cgroups are below `root`; when a door, a pin of the gate, a decision, a name or a user
-    came or went."""
-    return (_cgroups(root), *_changed((doors, PINS, HOSTS, os.path.join(state, decisions.FILE), *PEOPLE)))
+    """How many cgroups are below `root`; the sysctl of the network; when a door, a pin of the gate, a decision, a name
+    or a user came or went."""
+    files = f"{root}/users/cgroup.stat", NONLOCAL_BIND
+    return (*map(_first_line, files), *_changed((doors, PINS, HOSTS, os.path.join(state, decisions.FILE), *PEOPLE)))
 
 
-def _cgroups(root: str) -> str:
-    """cgroup.stat also counts those that are dying, which nobody made or removed."""
+def _first_line(path: str) -> str:
+    """cgroup.stat goes on with the number of those that are dying, which nobody made or removed."""
     try:
-        with open(f"{root}/users/cgroup.stat", encoding="ascii") as file:
+        with open(path, encoding="ascii") as file:
             return file.readline()
     except OSError:
         return ""

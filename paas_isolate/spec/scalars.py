@@ -110,12 +110,17 @@ def _pool(text: str) -> str:
 
 
 def _pool6(text: str) -> str:
-    from ipaddress import IPv6Network
+    from ipaddress import IPv6Address, IPv6Network
+
+    from paas_isolate.model.network import SOURCE6
 
     try:
-        return str(IPv6Network(text))
+        network = IPv6Network(text)
     except ValueError:
         raise ValueError(POOL6.expected) from None
+    if IPv6Address(SOURCE6) in network:
+        raise ValueError(f"a network without {SOURCE6}, from which clients come")
+    return str(network)
 
 
 def _address(text: str) -> str:

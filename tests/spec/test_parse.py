@@ -297,6 +297,7 @@ network: {pool: 10.1.0.0/16, frontends: [nginx]}
         ("ceiling: {cpu: 50%}", "ceiling.cpu is not a key of this place; did you mean cpu_weight?"),
         ("network: {pool: here}", "network.pool is 'here'; expected a network such as 10.77.0.0/16"),
         ("network: {pool: 10.1.2.3/16}", "network.pool is '10.1.2.3/16'; expected a network such as 10.77.0.0/16"),
+        ("network: {pool6: 'fd77:7061::/32'}", "expected a network without fd77:7061:6174::1, from which clients come"),
         ("network: {pool6: 10.0.0.0/8}", "network.pool6 is '10.0.0.0/8'; expected a network such as fd77"),
     ],
 )

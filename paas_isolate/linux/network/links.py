@@ -40,7 +40,7 @@ _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_PROTO = 1, 2, 8, 11  # the last from Linux 5.18 on
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200
 _RTA_DST, _RTA_OIF, _RTA_PREFSRC = 1, 4, 7
-_TABLE_LOCAL, _TYPE_LOCAL, _SCOPE_HOST = 255, 2, 254
+_TABLE_MAIN, _TABLE_LOCAL, _TYPE_UNICAST, _TYPE_LOCAL, _SCOPE_HOST = 254, 255, 1, 2, 254
 _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, which flags change
 _ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, two lengths, tos, table, protocol, scope, type, flags
@@ -70,13 +70,16 @@ class Links:
         return {**routes, **routes6, **addresses}
 
     def add(self, networks: Iterable[str]) -> list[str]:
-        """Make networks local. For each, in order, what went wrong with it, '' where it is complete now."""
+        """Make networks local. For each, in order, what went wrong with it, '' where it is complete now. One into which
+        a route of the machine leads is left: what is there would be cut off."""
         wanted = list(networks)
         lo = if_nametoindex("lo")
         with Rtnetlink() as socket:
-            unfit = self._prepare_ipv6(socket, lo) if any(":" in network for network in wanted) else ""
-            ends = socket.ask(Message(_NEWROUTE, CREATE | REPLACE, _route(network, lo)) for network in wanted)
-        return [(unfit if ":" in network else "") or _wrong(end) for network, end in zip(wanted, ends, strict=True)]
+            wrong = {network: self._unfit(socket, network, lo) for network in wanted}
+            fit = [network for network in wanted if not wrong[network]]
+            ends = socket.ask(Message(_NEWROUTE, CREATE | REPLACE, _route(network, lo)) for network in fit)
+        wrong.update((network, _wrong(end)) for network, end in zip(fit, ends, strict=True))
+        return [wrong[network] for network in wanted]
 
     def remove(self, networks: Iterable[str]) -> list[str]:
         """Remove networks, and with the last IPv6 one what it needed. For each, in order, what went wrong with it, ''
@@ -97,6 +100,12 @@ class Links:
                 self._undo_ipv6()
         return [_wrong(end, _GONE) for end in ends]
 
+    def _unfit(self, socket: Rtnetlink, network: str, lo: int) -> str:
+        """Why a network cannot be made local; '' where it can. An IPv6 one has what it needs then."""
+        for inside in _routes_into(socket, network):
+            return f"this machine has a route to {inside}: choose another pool"
+        return self._prepare_ipv6(socket, lo) if ":" in network else ""
+
     def _prepare_ipv6(self, socket: Rtnetlink, lo: int) -> str:
         """Make what an IPv6 network needs; '' where it is there now, else what went wrong."""
         (end,) = socket.ask([Message(_NEWADDR, CREATE | EXCL, _address(SOURCE6, lo))])
@@ -105,8 +114,7 @@ class Links:
         try:
             if not _may_bind():
                 if self._was_off:
-                    with open(self._was_off, "wb"):
-                        pass
+                    os.close(os.open(self._was_off, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
                 _set_may_bind("1")
         except OSError as error:
             return f"{NONLOCAL_BIND}: {error.strerror}"
@@ -135,12 +143,12 @@ def _set_may_bind(value: str) -> None:
 
 
 def _addresses(socket: Rtnetlink) -> Iterator[tuple[str, int]]:
-    """IPv6 addresses of ours, with the index of their link."""
+    """IPv6 addresses of ours, with the index of their link; SOURCE6 whoever has added it."""
     for link in ("lo", OLD_LINK):
         if index := _index(link):
             for answer in socket.dump(_GETADDR, _ADDRESS.pack(AF_INET6, 0, 0, 0, index)):
                 known = dict(attributes(answer, _ADDRESS.size))
-                if known.get(_IFA_PROTO) == _OURS:
+                if known.get(_IFA_PROTO) == _OURS or known[_IFA_ADDRESS] == _SOURCE6:
                     yield inet_ntop(AF_INET6, known[_IFA_ADDRESS]), index
 
 
@@ -151,17 +159,45 @@ def _routes(socket: Rtnetlink, family: int) -> Iterator[tuple[str, bool]]:
     for answer in socket.dump(_GETROUTE, wanted):
         if answer[0] == family:  # a kernel without IPv6 answers with all families
             known = dict(attributes(answer, _ROUTE.size))
-            address, bits = known[_RTA_DST], answer[1]
-            length = f"/{bits}" if bits < 8 * len(address) else ""
-            yield f"{inet_ntop(family, address)}{length}", known.get(_RTA_PREFSRC) == source
+            yield _text(known[_RTA_DST], answer[1]), known.get(_RTA_PREFSRC) == source
+
+
+def _routes_into(socket: Rtnetlink, network: str) -> list[str]:
+    """The networks of the main table that are a part of this one, but for those of the machine's own addresses."""
+    family, packed, length = _parsed(network)
+    own = {_INDEX.pack(_index(link)) for link in ("lo", _OLD_LINK)}
+    there = []
+    for answer in socket.dump(_GETROUTE, _ROUTE.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, _TYPE_UNICAST, 0)):
+        known = dict(attributes(answer, _ROUTE.size))
+        address = known.get(_RTA_DST)
+        if answer[0] != family or not address or answer[1] < length or known.get(_RTA_OIF) in own:
+            continue
+        if _first_bits(address, length) == packed:
+            there.append(_text(address, answer[1]))
+    return there
+
+
+def _first_bits(address: bytes, length: int) -> bytes:
+    mask = (1 << 8 * len(address)) - (1 << 8 * len(address) - length)
+    return (int.from_bytes(address, "big") & mask).to_bytes(len(address), "big")
+
+
+def _text(address: bytes, length: int) -> str:
+    slash = f"/{length}" if length < 8 * len(address) else ""
+    return f"{inet_ntop(AF_INET6 if len(address) == 16 else AF_INET, address)}{slash}"
+
+
+def _parsed(network: str) -> tuple[int, bytes, int]:
+    """Family, address and length of the prefix."""
+    address, _, bits = network.partition("/")
+    family = AF_INET6 if ":" in network else AF_INET
+    packed = inet_pton(family, address)
+    return family, packed, int(bits) if bits else 8 * len(packed)
 
 
 def _route(network: str, link: int = 0) -> bytes:
     """The body of a request about a route. `link` 0 stands for any link, for removal."""
-    address, _, bits = network.partition("/")
-    family = AF_INET6 if ":" in network else AF_INET
-    packed = inet_pton(family, address)
-    length = int(bits) if bits else 8 * len(packed)
+    family, packed, length = _parsed(network)
     head = _ROUTE.pack(family, length, 0, 0, _TABLE_LOCAL, PROTOCOL, _SCOPE_HOST, _TYPE_LOCAL, 0)
     body = head + attribute(_RTA_DST, packed)
     if not link:

@@ -5,7 +5,7 @@ from functools import partial
 
 from paas_isolate.linux.batch import carry_out_many, carry_out_one
 from paas_isolate.model.network import NetworkPort
-from paas_isolate.model.outcome import Outcome
+from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.steps.network import AddPool, NetworkStep, RemoveAddress, SetGate, SetNames, SetRules
 
 
@@ -24,8 +24,14 @@ def apply_network_steps(network: NetworkPort, steps: Sequence[NetworkStep]) -> I
     for step in steps:
         if isinstance(step, SetGate):
             yield from carry_out_one(step, partial(network.set_gate, step.gate, step.was))
-    yield from carry_out_many(added, lambda part: network.add(step.pool for step in part))
-    yield from carry_out_many(replaced, lambda part: network.remove(step.address for step in part))
+    failed = False
+    for outcome in carry_out_many(added, lambda part: network.add(step.pool for step in part)):
+        failed |= outcome.status is Status.FAILED
+        yield outcome
+    if failed:
+        yield from (Outcome(step, Status.SKIPPED, "its pool is not local") for step in replaced)
+    else:
+        yield from carry_out_many(replaced, lambda part: network.remove(step.address for step in part))
     for step in steps:
         if isinstance(step, SetNames):
             yield from carry_out_one(step, partial(network.set_names, step.names))

@@ -134,6 +134,30 @@ def test_an_account_that_comes_or_goes_changes_no_address(wired: NetworkHost) ->
     assert [refused(wired, "10.77.4.4", uid) for uid in (ALICE, CAROL)] == [True, False]
 
 
+def test_other_pools_replace_the_old_ones(wired: NetworkHost) -> None:
+    wired.run("reconcile")
+    config = wired.host.etc / "config.yaml"
+    config.write_text(config.read_text().replace("{}", "{pool: 10.78.0.0/16, pool6: 'fd78::/64'}"))
+    done = wired.run("reconcile")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index(f"remove the pool {POOLS[0]}") < done.stdout.index("make the pool 10.78.0.0/16 local")
+    assert wired.local() == {"10.78.0.0/16", "fd78::/64"}
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    for address in ("10.78.0.1", "fd78::1"):
+        assert "hello" in wired.inside("/usr/bin/python3", "-c", SERVE, address, str(ALICE)).stdout
+
+
+def test_a_pool_into_which_a_route_leads_is_refused_and_the_rest_is_made(wired: NetworkHost) -> None:
+    wired.inside("ip", "link", "add", "lan", "type", "veth", "peer", "name", "wire")
+    wired.inside("ip", "link", "set", "lan", "up")
+    wired.inside("ip", "route", "add", "10.77.7.0/24", "dev", "lan")
+    done = wired.run("reconcile")
+    assert done.returncode == 1
+    assert "this machine has a route to 10.77.7.0/24: choose another pool" in done.stderr
+    assert wired.local() == {POOLS[1]}
+    assert "hello" in wired.inside("/usr/bin/python3", "-c", SERVE, ALICES[1], str(ALICE)).stdout
+
+
 TRY = "import os, socket, sys; os.setresuid(*[int(sys.argv[2])] * 3); socket.create_connection((sys.argv[1], 9), 3)"
 CLOSED = "Connection refused"
 COUNTER = ("nft", "list", "counter", "inet", "paas_isolate", "refused")

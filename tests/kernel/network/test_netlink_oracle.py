@@ -116,6 +116,14 @@ def test_every_address_of_a_pool_can_be_bound_and_a_client_is_not_taken_for_loca
     assert not was_off.exists()
 
 
+def test_a_source_that_somebody_else_has_added_serves(tmp_path: Path) -> None:
+    def work(oracle: IPRoute) -> Any:
+        oracle.addr("add", index=1, address=SOURCE6, prefixlen=128)
+        return Links().add(POOLS), Links().observe()
+
+    assert inside(work) == ([""] * 2, dict.fromkeys(POOLS, True))
+
+
 def test_a_sysctl_that_somebody_else_has_set_stays(tmp_path: Path) -> None:
     def work(_: IPRoute) -> Any:
         Path(NONLOCAL_BIND).write_text("1")
@@ -148,6 +156,29 @@ def test_what_an_ipv6_pool_needs_is_missed_and_mended(spoil: str) -> None:
     assert wrong == [""]
     assert mended == dict.fromkeys(POOLS, True)
     assert came_from == SOURCE6
+
+
+@pytest.mark.parametrize(
+    ("theirs", "wrong"),
+    [
+        (("10.77.1.0/24", "fd77:7061:6173::/64"), ["10.77.1.0/24", "fd77:7061:6173::/64"]),
+        (("10.77.1.1/32", "fd77:7061:6173:1::/64"), ["10.77.1.1", ""]),
+        (("10.0.0.0/8", "default"), ["", ""]),
+    ],
+)
+def test_a_pool_into_which_a_route_leads_is_left(theirs: tuple[str, str], wrong: list[str]) -> None:
+    def work(oracle: IPRoute) -> Any:
+        oracle.link("add", ifname="lan", kind="veth", peer="wire")
+        for name in ("lan", "wire"):
+            oracle.link("set", index=oracle.link_lookup(ifname=name)[0], state="up")
+        for network, family in zip(theirs, (INET4, INET6), strict=True):
+            oracle.route("add", dst=network, oif=oracle.link_lookup(ifname="lan")[0], family=family)
+        return Links().add(POOLS), Links().observe()
+
+    said, there = inside(work)
+    expected = [f"this machine has a route to {network}: choose another pool" if network else "" for network in wrong]
+    assert said == expected
+    assert there == {pool: True for pool, text in zip(POOLS, wrong, strict=True) if not text}
 
 
 def test_without_ipv6_the_other_pool_is_made_and_it_is_said() -> None:
