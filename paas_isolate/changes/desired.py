@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
+from paas_isolate.changes.bandwidth import bandwidth_now, desired_bandwidth, unmet_bandwidth
 from paas_isolate.changes.doors import desired_doors, preserved_doors
 from paas_isolate.changes.knob_compiler import DeviceOf, KnobCompiler
 from paas_isolate.changes.network import desired_network, drop_ports_in_use, preserved_addresses
@@ -53,6 +54,7 @@ def desired_static(
         network=desired_network(fleet),
         views=desired_views(fleet) if with_views else Views(),
         quotas=desired_quotas(fleet),
+        bandwidth=desired_bandwidth(fleet),
     )
 
 
@@ -92,7 +94,8 @@ def desired_state(
     network, refused = drop_ports_in_use(static.network, observed.network)
     network = preserved_addresses(network, observed.network, staying)
     views = preserved_views(static.views, observed.views, staying)
-    unmet = {**static.unmet, **refused, **unmet_quotas(observed.quotas)}
+    slow = unmet_bandwidth(static.bandwidth, observed.bandwidth)
+    unmet = {**static.unmet, **refused, **unmet_quotas(observed.quotas), **slow}
     quotas = quotas_now(static.quotas, observed.quotas, staying)
     return DesiredWorld(
         cgroups,
@@ -103,6 +106,7 @@ def desired_state(
         network=network,
         views=views,
         quotas=quotas,
+        bandwidth=bandwidth_now(static.bandwidth, observed.bandwidth, staying),
         revoked=frozenset(_revoked(fleet, observed)) if fleet.revoked else frozenset(),
     )
 

@@ -1,0 +1,134 @@
+"""The desired bandwidth, and the steps to it."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from paas_isolate.model import tree
+from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.bandwidth import (
+    CLASSES,
+    MAJOR,
+    Bandwidth,
+    BandwidthRules,
+    ClassKey,
+    Interface,
+    Receiver,
+    Sender,
+    SoldBandwidth,
+)
+from paas_isolate.model.limits import Limits
+from paas_isolate.model.steps import Step
+from paas_isolate.model.steps.bandwidth import AddRoot, RemoveClass, RemoveRoot, SetBandwidthRules, SetClass
+
+OUT, IN = "network.out", "network.in"
+
+
+def sells_bandwidth(limits: Limits) -> bool:
+    """Whether one of the rates is limited; `unlimited` is not."""
+    return isinstance(limits.get(OUT), int) or isinstance(limits.get(IN), int)
+
+
+def _sold(account: Account) -> SoldBandwidth:
+    return SoldBandwidth(tuple(sorted(account.uids.values())), _bytes(account.limits, OUT), _bytes(account.limits, IN))
+
+
+def _bytes(limits: Limits, name: str) -> int | None:
+    bits = limits.get(name)
+    return bits // 8 if isinstance(bits, int) else None
+
+
+def desired_bandwidth(fleet: Fleet) -> Bandwidth:
+    """The bandwidth with `sold`."""
+    accounts = fleet.accounts.values()
+    return Bandwidth({each.directory: _sold(each) for each in accounts if sells_bandwidth(each.limits) and each.uids})
+
+
+def bandwidth_now(desired: Bandwidth, observed: Bandwidth, staying: Collection[str]) -> Bandwidth:
+    """The desired bandwidth with all that follows from the interfaces. While accounts are in `staying`, which have no
+    specification, what is there and no desired account has may be theirs and stays."""
+    if observed.interfaces is None:
+        return Bandwidth()
+    numbers = _numbers(desired.sold)
+    senders, receivers = set[Sender](), set[Receiver]()
+    rates: dict[int, int] = {}
+    for directory, number in numbers.items():
+        sold = desired.sold[directory]
+        if sold.out is not None:
+            rates[number] = sold.out
+            senders.update(Sender(uid, number) for uid in sold.uids)
+        if sold.into is not None:
+            receivers.update(Receiver(uid, number, sold.into) for uid in sold.uids)
+    if staying and observed.rules:
+        known = {uid for sold in desired.sold.values() for uid in sold.uids}
+        senders.update(sender for sender in observed.rules.senders if sender.uid not in known)
+        receivers.update(receiver for receiver in observed.rules.receivers if receiver.uid not in known)
+    roots = {name for name, each in observed.interfaces.items() if rates and each.routed and not each.foreign}
+    classes = {ClassKey(name, number): rate for name in roots for number, rate in rates.items()}
+    if staying:
+        roots.update(name for name, each in observed.interfaces.items() if each.has_root)
+        classes = {**{key: rate for key, rate in observed.classes.items() if key.number not in rates}, **classes}
+    rules = BandwidthRules(frozenset(senders), frozenset(receivers))
+    return Bandwidth(
+        sold=desired.sold,
+        interfaces={name: Interface(has_root=True) for name in roots},
+        classes=classes,
+        owners={number: directory for directory, number in numbers.items()},
+        rules=rules if senders or receivers else None,
+        has_rules=bool(senders or receivers),
+    )
+
+
+def _numbers(sold: Mapping[str, SoldBandwidth]) -> dict[str, int]:
+    """A number of each account, which is the same at every look: from its lowest uid, or the next that is free."""
+    numbers: dict[str, int] = {}
+    taken: set[int] = set()
+    for uids, directory in sorted((each.uids, directory) for directory, each in sold.items()):
+        if len(taken) == CLASSES:
+            break
+        number = uids[0] % CLASSES
+        while number in taken:
+            number = (number + 1) % CLASSES
+        taken.add(number)
+        numbers[directory] = number + 1
+    return numbers
+
+
+def unmet_bandwidth(desired: Bandwidth, observed: Bandwidth) -> dict[str, str]:
+    """A text for each interface that cannot be shaped although an account is sold a rate, by `users network.out
+    INTERFACE`."""
+    if not any(sold.out is not None for sold in desired.sold.values()):
+        return {}
+    return {
+        f"{tree.USERS} {OUT} {name}": foreign_root(name, each.foreign)
+        for name, each in (observed.interfaces or {}).items()
+        if each.foreign
+    }
+
+
+def foreign_root(interface: str, kind: str) -> str:
+    """What is wrong with an interface whose root qdisc is not replaced, and what to do."""
+    reason = "which has a queue for each CPU or ring" if kind == "mq" else "which somebody has set"
+    return (
+        f"what accounts send by {interface} cannot be limited: its root qdisc is {kind}, {reason}; to give it up: "
+        f"tc qdisc replace dev {interface} root handle {MAJOR:x}: htb"
+    )
+
+
+def bandwidth_steps(desired: Bandwidth, observed: Bandwidth) -> Iterator[Step]:
+    if observed.interfaces is None or desired.interfaces is None:
+        return
+    for name in desired.interfaces:
+        if not observed.interfaces[name].has_root:
+            yield AddRoot(name)
+    for key, rate in desired.classes.items():
+        was = observed.classes.get(key)
+        if was != rate:
+            yield SetClass(key, rate, was, desired.owners.get(key.number, ""))
+    if (desired.rules, desired.has_rules) != (observed.rules, observed.has_rules):
+        yield SetBandwidthRules(desired.rules, observed.rules)
+    kept = desired.interfaces.keys()
+    for name, each in observed.interfaces.items():
+        if each.has_root and name not in kept:
+            yield RemoveRoot(name)
+    for key in observed.classes:
+        if key not in desired.classes and key.interface in kept:
+            yield RemoveClass(key)

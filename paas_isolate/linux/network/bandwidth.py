@@ -1,0 +1,53 @@
+"""The bandwidth port: HTB classes on the interfaces, and our table of nftables, in this network namespace."""
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from paas_isolate.linux.network import bandwidth_table
+from paas_isolate.linux.network.htb import HtbClasses
+from paas_isolate.model.bandwidth import Bandwidth, BandwidthRules, ClassKey
+
+
+class HostBandwidth:
+    """`mark` is the path of a file that exists while something of ours may be there, so that a machine where no
+    bandwidth is sold looks at nothing else. It is gone after a reboot, as qdiscs and tables are."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+        self._htb = HtbClasses()
+
+    def observe(self) -> Bandwidth:
+        interfaces = self._htb.interfaces()
+        listing = bandwidth_table.observe()
+        return Bandwidth(
+            interfaces=interfaces,
+            classes=self._htb.classes(name for name, each in interfaces.items() if each.has_root),
+            rules=listing.rules if listing and listing.whole else None,
+            has_rules=listing is not None,
+        )
+
+    def begin(self) -> None:
+        """OSError where the file cannot be made."""
+        os.close(os.open(self._mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def end(self) -> None:
+        now = self.observe()
+        if not now.has_rules and not any(each.has_root for each in (now.interfaces or {}).values()):
+            with suppress(FileNotFoundError):
+                os.unlink(self._mark)
+
+    def add_roots(self, interfaces: Iterable[str]) -> list[str]:
+        return self._htb.add_roots(interfaces)
+
+    def remove_roots(self, interfaces: Iterable[str]) -> list[str]:
+        return self._htb.remove_roots(interfaces)
+
+    def set_classes(self, classes: Mapping[ClassKey, int]) -> list[str]:
+        return self._htb.set_classes(classes)
+
+    def remove_classes(self, classes: Iterable[ClassKey]) -> list[str]:
+        return self._htb.remove_classes(classes)
+
+    def set_rules(self, wanted: BandwidthRules | None, found: BandwidthRules | None) -> None:
+        bandwidth_table.set_rules(wanted, found)
