@@ -1,0 +1,247 @@
+"""Bandwidth that accounts are sold, between two network namespaces of the test's own: the rates that arrive."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.kernel.host import ALICE, BOB, CAROL, TestHost, many
+from tests.support.kernel.network_host import NetworkHost
+from tests.support.kernel.network_namespaces import NetworkNamespace, neighbour_of, opened
+from tests.support.kernel.streams import TCP, UDP, Stream, rates
+
+pytestmark = pytest.mark.kernel
+HERE, HERE6 = "192.0.2.1", "2001:db8::1"
+THERE, THERE6 = "192.0.2.2", "2001:db8::2"
+LOCAL = "limits: {memory: {kill: process}"
+TABLE = ("nft", "list", "table", "inet", "paas_isolate_bandwidth")
+
+
+class Wire:
+    """A hosting machine with the interface eth7 to another machine."""
+
+    def __init__(self, network: NetworkHost, beside: NetworkNamespace) -> None:
+        self.network, self.host, self.beside = network, network.host, beside
+        self.at_here = network.command()
+        self.at_there = ["nsenter", f"--net=/run/netns/{beside.name}"]
+
+    def sell(self, account: str, rates: str) -> None:
+        self.host.account(account, f"{LOCAL}, network: {{{rates}}}}}\n")
+
+    def reconcile(self) -> str:
+        done = self.network.run("reconcile")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def inside(self, *words: str) -> str:
+        done = self.network.inside(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def sent(self, *streams: Stream, warm: float = 0.7) -> list[float]:
+        """Mbit a second of the link layer."""
+        arrived = rates(self.at_here, self.at_there, streams, warm=warm)
+        return [rate * stream.frame_share for rate, stream in zip(arrived, streams, strict=True)]
+
+    def received(self, *streams: Stream) -> list[float]:
+        """Mbit a second of IP packets. The bucket of a second is empty after the first two."""
+        arrived = rates(self.at_there, self.at_here, streams, warm=2.5)
+        return [rate * stream.frame_share for rate, stream in zip(arrived, streams, strict=True)]
+
+
+@pytest.fixture
+def wire(host: TestHost) -> Iterator[Wire]:
+    with opened() as space, neighbour_of(space) as beside:
+        network = NetworkHost(host, space.name)
+        for account in ("alice", "bob", "carol"):
+            host.account(account, f"{LOCAL}}}\n")
+        try:
+            yield Wire(network, beside)
+        finally:
+            network.end()
+
+
+def about(rate: float, share: float) -> object:
+    return pytest.approx(rate, rel=share)
+
+
+@pytest.mark.parametrize("address", [THERE, THERE6])
+@pytest.mark.parametrize("kind", [TCP, UDP])
+def test_what_an_account_sends_is_what_it_was_sold(wire: Wire, address: str, kind: int) -> None:
+    wire.sell("alice", "out: 50Mbit")
+    assert "limit what alice sends by eth7 to 50Mbit (was unlimited)" in wire.reconcile()
+    assert wire.sent(Stream(address, 9000, kind, ALICE)) == [about(50, 0.05)]
+
+
+@pytest.mark.parametrize("address", [HERE, HERE6])
+@pytest.mark.parametrize("kind", [TCP, UDP])
+def test_what_an_account_receives_is_what_it_was_sold(wire: Wire, address: str, kind: int) -> None:
+    wire.sell("alice", "in: 50Mbit")
+    wire.reconcile()
+    assert wire.received(Stream(address, 9000, kind, receiver=ALICE)) == [about(50, 0.1)]
+
+
+def test_hundred_streams_of_an_account_share_its_rate(wire: Wire) -> None:
+    wire.sell("alice", "out: 50Mbit")
+    wire.reconcile()
+    streams = [Stream(THERE, 9000 + n, TCP, ALICE) for n in range(100)]
+    assert sum(wire.sent(*streams, warm=2)) == about(50, 0.05)
+
+
+def test_twenty_accounts_at_once_have_each_their_own(wire: Wire) -> None:
+    many(wire.host, 20)
+    for n in range(20):
+        wire.host.account(f"a{n}", f"users: [u{n}]\n{LOCAL}, network: {{out: {5 + n}Mbit}}}}\n")
+    wire.reconcile()
+    streams = [Stream(THERE, 9000 + n, TCP, ALICE + 3 + n) for n in range(20)]
+    for n, rate in enumerate(wire.sent(*streams)):
+        assert rate == about(5 + n, 0.05), f"a{n}"
+
+
+def test_a_neighbour_without_a_limit_is_not_slowed(wire: Wire) -> None:
+    """Beside alice, who fills her class: as fast as with no limits on the machine."""
+    alice, bob = Stream(THERE, 9000, TCP, ALICE), Stream(THERE, 9001, TCP, BOB)
+    alone = max(wire.sent(bob)[0] for _ in range(3))
+    wire.sell("alice", "out: 10Mbit, in: 10Mbit")
+    wire.reconcile()
+    beside = max(wire.sent(alice, bob)[1] for _ in range(3))
+    assert beside >= 0.95 * alone
+
+
+def test_inside_the_machine_nothing_is_limited(wire: Wire) -> None:
+    wire.sell("alice", "out: 1Mbit, in: 1Mbit")
+    wire.reconcile()
+    (rate,) = rates(wire.at_here, wire.at_here, [Stream("127.0.0.1", 9000, TCP, ALICE, ALICE)], warm=0.2, seconds=0.5)
+    assert rate > 100
+
+
+def state(wire: Wire) -> tuple[str, ...]:
+    """What the kernel has of it, without counters."""
+    qdisc, classes = (wire.inside("tc", what, "show", "dev", "eth7") for what in ("qdisc", "class"))
+    # elements are listed in another order each time
+    return (
+        qdisc.partition(" direct_packets_stat")[0],
+        *sorted(classes.splitlines()),
+        *sorted(wire.inside(*TABLE).split()),
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "tc class del dev eth7 classid 7061:{number:x}",
+        "tc class change dev eth7 parent 7061: classid 7061:{number:x} htb rate 1gbit quantum 15000",
+        "tc class change dev eth7 parent 7061: classid 7061:{number:x} htb rate 20mbit ceil 1gbit quantum 15000",
+        "tc class add dev eth7 parent 7061: classid 7061:99 htb rate 1gbit quantum 15000",
+        "tc qdisc del dev eth7 root",
+        "nft delete table inet paas_isolate_bandwidth",
+        "nft flush ruleset",
+        "nft flush chain inet paas_isolate_bandwidth sent",
+        "nft add rule inet paas_isolate_bandwidth received accept",
+        "nft delete element inet paas_isolate_bandwidth senders {{ {uid} }}",
+        "nft delete element inet paas_isolate_bandwidth receivers {{ {uid} }}",
+        "nft add element inet paas_isolate_bandwidth senders {{ 4242 : 7061:1 }}",
+        "nft add limit inet paas_isolate_bandwidth foreign {{ rate 1 bytes/second; }}",
+    ],
+)
+def test_what_was_changed_by_hand_is_put_back(wire: Wire, damage: str) -> None:
+    wire.sell("alice", "out: 20Mbit, in: 30Mbit")
+    wire.reconcile()
+    before = state(wire)
+    assert wire.reconcile().strip() == "nothing to do"
+    wire.inside(*damage.format(number=ALICE % 0xFFFE + 1, uid=ALICE).split())
+    assert wire.network.run("diff", "--exit-code").returncode == 3
+    assert "nothing to do" not in wire.reconcile()
+    assert state(wire) == before
+    assert wire.reconcile().strip() == "nothing to do"
+
+
+def test_an_interface_that_comes_back_is_limited_again(wire: Wire) -> None:
+    wire.sell("alice", "out: 20Mbit, in: 30Mbit")
+    wire.reconcile()
+    before = state(wire)
+    wire.inside("ip", "link", "del", "eth7")
+    assert wire.reconcile().strip() == "nothing to do"
+    wire.inside("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "eth8")
+    wire.inside("ip", "address", "add", "192.0.2.1/24", "dev", "eth7")
+    wire.inside("ip", "link", "set", "eth7", "up")
+    assert "limit what alice sends by eth7 to 20Mbit" in wire.reconcile()
+    assert state(wire) == before
+
+
+def test_a_changed_rate_changes_one_class_and_one_limit(wire: Wire) -> None:
+    wire.sell("alice", "out: 20Mbit, in: 30Mbit")
+    wire.sell("bob", "out: 20Mbit, in: 30Mbit")
+    wire.reconcile()
+    wire.sell("alice", "out: 40Mbit, in: 50Mbit")
+    told = wire.reconcile()
+    assert "limit what alice sends by eth7 to 40Mbit (was 20Mbit)" in told
+    assert f"add 'uid {ALICE} receives 50Mbit', remove 'uid {ALICE} receives 30Mbit'" in told
+    assert "2 changes made" in told
+    assert wire.sent(Stream(THERE, 9000, TCP, ALICE), Stream(THERE, 9001, TCP, BOB)) == [
+        about(40, 0.05),
+        about(20, 0.05),
+    ]
+
+
+def test_when_nothing_is_sold_any_more_nothing_is_left(wire: Wire) -> None:
+    untouched = wire.inside("tc", "qdisc", "show", "dev", "eth7")
+    wire.sell("alice", "out: 20Mbit, in: 30Mbit")
+    wire.reconcile()
+    wire.host.account("alice", f"{LOCAL}}}\n")
+    wire.reconcile()
+    assert wire.inside("tc", "qdisc", "show", "dev", "eth7") == untouched
+    assert wire.network.inside(*TABLE).returncode != 0
+    assert not (wire.host.place / "run" / "bandwidth").exists()
+    assert wire.reconcile().strip() == "nothing to do"
+
+
+def test_one_direction_needs_no_more_than_its_own(wire: Wire) -> None:
+    wire.sell("alice", "in: 30Mbit")
+    wire.reconcile()
+    assert "htb" not in wire.inside("tc", "qdisc", "show", "dev", "eth7")
+    assert "postrouting" not in wire.inside(*TABLE)
+    wire.sell("alice", "out: 30Mbit, in: unlimited")
+    wire.reconcile()
+    assert "htb" in wire.inside("tc", "qdisc", "show", "dev", "eth7")
+    assert "hook input" not in wire.inside(*TABLE)
+
+
+def test_a_root_qdisc_that_somebody_has_set_stays_until_it_is_given_up(wire: Wire) -> None:
+    wire.inside("tc", "qdisc", "add", "dev", "eth7", "root", "handle", "5:", "prio")
+    wire.sell("alice", "out: 20Mbit")
+    done = wire.network.run("reconcile")
+    assert done.returncode == 4
+    assert "its root qdisc is prio, which somebody has set" in done.stderr
+    assert "prio 5:" in wire.inside("tc", "qdisc", "show", "dev", "eth7")
+    wire.inside(*"tc qdisc replace dev eth7 root handle 7061: htb".split())
+    assert "limit what alice sends by eth7" in wire.reconcile()
+
+
+def test_an_account_whose_file_is_wrong_keeps_its_rate(wire: Wire) -> None:
+    wire.sell("alice", "out: 20Mbit, in: 30Mbit")
+    wire.reconcile()
+    before = state(wire)
+    wire.sell("alice", "out: 20M")
+    assert "expected a rate such as 100Mbit (bits; 100M could be bytes)" in wire.network.run("reconcile").stderr
+    assert state(wire) == before
+
+
+def test_an_account_that_goes_leaves_no_class(wire: Wire) -> None:
+    wire.sell("alice", "out: 20Mbit, in: 30Mbit")
+    wire.sell("carol", "out: 20Mbit, in: 30Mbit")
+    wire.reconcile()
+    Path(wire.host.etc, "accounts.d", "carol.yaml").unlink()
+    wire.reconcile()
+    assert str(CAROL) not in wire.inside(*TABLE)
+    assert f"7061:{CAROL % 0xFFFE + 1:x}" not in wire.inside("tc", "class", "show", "dev", "eth7")
+
+
+def test_the_classes_are_as_tc_shows_them(wire: Wire) -> None:
+    wire.sell("alice", "out: 40Gbit")
+    wire.sell("bob", "out: 8kbit")
+    wire.reconcile()
+    shown = wire.inside("tc", "class", "show", "dev", "eth7")
+    assert "rate 40Gbit ceil 40Gbit" in shown
+    assert "rate 8Kbit ceil 8Kbit" in shown
+    assert wire.reconcile().strip() == "nothing to do"
