@@ -18,7 +18,9 @@ from paas_isolate.model.bandwidth import (
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.steps import Step
 from paas_isolate.model.steps.bandwidth import AddRoot, RemoveClass, RemoveRoot, SetBandwidthRules, SetClass
+from paas_isolate.units import format_rate
 
+_NOTHING = BandwidthRules()
 OUT, IN = "network.out", "network.in"
 
 
@@ -36,19 +38,27 @@ def _bytes(limits: Limits, name: str) -> int | None:
     return bits // 8 if isinstance(bits, int) else None
 
 
+def rates_sold(account: Account) -> Iterator[str]:
+    """A sentence, where it is sold bandwidth."""
+    if sells_bandwidth(account.limits):
+        rates = ((verb, account.limits.get(name)) for verb, name in (("sends", OUT), ("receives", IN)))
+        limited = [f"{verb} {format_rate(rate)} at most" for verb, rate in rates if isinstance(rate, int)]
+        yield f"bandwidth: {', '.join(limited)}"
+
+
 def desired_bandwidth(fleet: Fleet) -> Bandwidth:
     """The bandwidth with `sold`."""
     accounts = fleet.accounts.values()
     return Bandwidth({each.directory: _sold(each) for each in accounts if sells_bandwidth(each.limits) and each.uids})
 
 
-def bandwidth_now(desired: Bandwidth, observed: Bandwidth, staying: Collection[str]) -> Bandwidth:
-    """The desired bandwidth with all that follows from the interfaces. While accounts are in `staying`, which have no
-    specification, what is there and no desired account has may be theirs and stays."""
+def bandwidth_now(desired: Bandwidth, observed: Bandwidth, left: BandwidthRules = _NOTHING) -> Bandwidth:
+    """The desired bandwidth with all that follows from the interfaces. `left` are observed rules that stay, with their
+    classes."""
     if observed.interfaces is None:
         return Bandwidth()
     numbers = _numbers(desired.sold)
-    senders, receivers = set[Sender](), set[Receiver]()
+    senders, receivers = set(left.senders), set(left.receivers)
     rates: dict[int, int] = {}
     for directory, number in numbers.items():
         sold = desired.sold[directory]
@@ -57,15 +67,11 @@ def bandwidth_now(desired: Bandwidth, observed: Bandwidth, staying: Collection[s
             senders.update(Sender(uid, number) for uid in sold.uids)
         if sold.into is not None:
             receivers.update(Receiver(uid, number, sold.into) for uid in sold.uids)
-    if staying and observed.rules:
-        known = {uid for sold in desired.sold.values() for uid in sold.uids}
-        senders.update(sender for sender in observed.rules.senders if sender.uid not in known)
-        receivers.update(receiver for receiver in observed.rules.receivers if receiver.uid not in known)
     roots = {name for name, each in observed.interfaces.items() if rates and each.routed and not each.foreign}
     classes = {ClassKey(name, number): rate for name in roots for number, rate in rates.items()}
-    if staying:
-        roots.update(name for name, each in observed.interfaces.items() if each.has_root)
-        classes = {**{key: rate for key, rate in observed.classes.items() if key.number not in rates}, **classes}
+    staying = {sender.number for sender in left.senders} - rates.keys()
+    classes |= {key: rate for key, rate in observed.classes.items() if key.number in staying}
+    roots |= {key.interface for key in classes}
     rules = BandwidthRules(frozenset(senders), frozenset(receivers))
     return Bandwidth(
         sold=desired.sold,
@@ -74,6 +80,18 @@ def bandwidth_now(desired: Bandwidth, observed: Bandwidth, staying: Collection[s
         owners={number: directory for directory, number in numbers.items()},
         rules=rules if senders or receivers else None,
         has_rules=bool(senders or receivers),
+    )
+
+
+def left_rules(fleet: Fleet, observed: Bandwidth, staying: Collection[str]) -> BandwidthRules:
+    """The observed rules of uids that no account has. They may be of accounts in `staying`, which have no
+    specification."""
+    if not staying or observed.rules is None:
+        return _NOTHING
+    known = {uid for account in fleet.accounts.values() for uid in account.uids.values()}
+    return BandwidthRules(
+        frozenset(sender for sender in observed.rules.senders if sender.uid not in known),
+        frozenset(receiver for receiver in observed.rules.receivers if receiver.uid not in known),
     )
 
 
@@ -98,19 +116,17 @@ def unmet_bandwidth(desired: Bandwidth, observed: Bandwidth) -> dict[str, str]:
     if not any(sold.out is not None for sold in desired.sold.values()):
         return {}
     return {
-        f"{tree.USERS} {OUT} {name}": foreign_root(name, each.foreign)
+        f"{tree.USERS} {OUT} {name}": "{}; to give that up: {}".format(*foreign_root(name, each.foreign))
         for name, each in (observed.interfaces or {}).items()
         if each.foreign
     }
 
 
-def foreign_root(interface: str, kind: str) -> str:
-    """What is wrong with an interface whose root qdisc is not replaced, and what to do."""
+def foreign_root(interface: str, kind: str) -> tuple[str, str]:
+    """What is wrong with an interface whose root qdisc is not replaced, and the command that gives it up."""
     reason = "which has a queue for each CPU or ring" if kind == "mq" else "which somebody has set"
-    return (
-        f"what accounts send by {interface} cannot be limited: its root qdisc is {kind}, {reason}; to give it up: "
-        f"tc qdisc replace dev {interface} root handle {MAJOR:x}: htb"
-    )
+    text = f"what accounts send by {interface} cannot be limited: its root qdisc is {kind}, {reason}"
+    return text, f"tc qdisc replace dev {interface} root handle {MAJOR:x}: htb"
 
 
 def bandwidth_steps(desired: Bandwidth, observed: Bandwidth) -> Iterator[Step]:

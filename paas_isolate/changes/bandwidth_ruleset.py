@@ -72,8 +72,8 @@ def _added(wanted: BandwidthRules, found: BandwidthRules) -> Iterator[str]:
 
 
 def _removed(found: BandwidthRules, wanted: BandwidthRules) -> Iterator[str]:
-    yield from _elements("delete", "senders", map(_sender, found.senders - wanted.senders))
-    yield from _elements("delete", "receivers", map(_receiver, found.receivers - wanted.receivers))
+    yield from _elements("delete", "senders", [str(each.uid) for each in found.senders - wanted.senders])
+    yield from _elements("delete", "receivers", [str(each.uid) for each in found.receivers - wanted.receivers])
 
 
 def _limits_removed(found: BandwidthRules, wanted: BandwidthRules) -> Iterator[str]:

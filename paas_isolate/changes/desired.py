@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from paas_isolate.changes.bandwidth import bandwidth_now, desired_bandwidth, unmet_bandwidth
+from paas_isolate.changes.bandwidth import bandwidth_now, desired_bandwidth, left_rules, unmet_bandwidth
 from paas_isolate.changes.doors import desired_doors, preserved_doors
 from paas_isolate.changes.knob_compiler import DeviceOf, KnobCompiler
 from paas_isolate.changes.network import desired_network, drop_ports_in_use, preserved_addresses
@@ -106,7 +106,7 @@ def desired_state(
         network=network,
         views=views,
         quotas=quotas,
-        bandwidth=bandwidth_now(static.bandwidth, observed.bandwidth, staying),
+        bandwidth=bandwidth_now(static.bandwidth, observed.bandwidth, left_rules(fleet, observed.bandwidth, staying)),
         revoked=frozenset(_revoked(fleet, observed)) if fleet.revoked else frozenset(),
     )
 

@@ -86,11 +86,8 @@ class BandwidthPort(Protocol):
     def observe(self) -> Bandwidth:
         """Reads only."""
 
-    def begin(self) -> None:
-        """Note that there may be something of ours from now on."""
-
     def end(self) -> None:
-        """Forget that, where nothing of ours is left."""
+        """Forget that there is something of ours, where nothing is left."""
 
     def add_roots(self, interfaces: Iterable[str]) -> list[str]: ...
 

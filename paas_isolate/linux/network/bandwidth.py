@@ -27,17 +27,13 @@ class HostBandwidth:
             has_rules=listing is not None,
         )
 
-    def begin(self) -> None:
-        """OSError where the file cannot be made."""
-        os.close(os.open(self._mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
     def end(self) -> None:
-        now = self.observe()
-        if not now.has_rules and not any(each.has_root for each in (now.interfaces or {}).values()):
-            with suppress(FileNotFoundError):
+        with suppress(OSError):
+            if bandwidth_table.observe() is None and not any(each.has_root for each in self._htb.interfaces().values()):
                 os.unlink(self._mark)
 
     def add_roots(self, interfaces: Iterable[str]) -> list[str]:
+        self._begin()
         return self._htb.add_roots(interfaces)
 
     def remove_roots(self, interfaces: Iterable[str]) -> list[str]:
@@ -50,4 +46,9 @@ class HostBandwidth:
         return self._htb.remove_classes(classes)
 
     def set_rules(self, wanted: BandwidthRules | None, found: BandwidthRules | None) -> None:
+        self._begin()
         bandwidth_table.set_rules(wanted, found)
+
+    def _begin(self) -> None:
+        """Make the file before anything else. OSError where that is not possible."""
+        os.close(os.open(self._mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

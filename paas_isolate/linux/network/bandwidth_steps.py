@@ -19,7 +19,6 @@ from paas_isolate.model.steps.bandwidth import (
 def apply_bandwidth_steps(bandwidth: BandwidthPort, steps: Sequence[BandwidthStep]) -> Iterator[Outcome]:
     """Carry out the steps and yield their outcomes: qdiscs, their classes, the rules that send packets to them; then
     what is to go."""
-    bandwidth.begin()
     roots = [step for step in steps if isinstance(step, AddRoot)]
     yield from carry_out_many(roots, lambda part: bandwidth.add_roots([step.interface for step in part]))
     classes = [step for step in steps if isinstance(step, SetClass)]

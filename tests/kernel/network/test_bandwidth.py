@@ -208,13 +208,13 @@ def test_one_direction_needs_no_more_than_its_own(wire: Wire) -> None:
 
 
 def test_a_root_qdisc_that_somebody_has_set_stays_until_it_is_given_up(wire: Wire) -> None:
-    wire.inside("tc", "qdisc", "add", "dev", "eth7", "root", "handle", "5:", "prio")
+    wire.inside("tc", "qdisc", "add", "dev", "eth7", "root", "handle", "5:", "pfifo")
     wire.sell("alice", "out: 20Mbit")
     done = wire.network.run("reconcile")
-    assert done.returncode == 4
-    assert "its root qdisc is prio, which somebody has set" in done.stderr
-    assert "prio 5:" in wire.inside("tc", "qdisc", "show", "dev", "eth7")
-    wire.inside(*"tc qdisc replace dev eth7 root handle 7061: htb".split())
+    assert done.returncode == 1
+    assert "its root qdisc is pfifo, which somebody has set" in done.stderr
+    assert "pfifo 5:" in wire.inside("tc", "qdisc", "show", "dev", "eth7")
+    wire.inside("tc", "qdisc", "replace", "dev", "eth7", "root", "handle", "7061:", "htb")
     assert "limit what alice sends by eth7" in wire.reconcile()
 
 
