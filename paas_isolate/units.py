@@ -38,7 +38,7 @@ def parse_size(text: str) -> int:
 def parse_rate(text: str) -> int:
     """Bits a second from `100Mbit`, `1.5Gbit`, `64kbit`: powers of 1000, as network interfaces are sold."""
     if not (found := _RATE.fullmatch(text)):
-        hint = " (bits; 100M could be bytes)" if _SIZE.fullmatch(text) else ""
+        hint = f" (bits; {text} could be bytes)" if _SIZE.fullmatch(text) else ""
         raise ValueError(f"a rate such as 100Mbit{hint}")
     return int(Decimal(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
 

@@ -42,7 +42,7 @@ class LimitsShape(NamedTuple):
         for group, (place, value) in _entries(node, key, diagnostics).items():
             if group == NETWORK and not self.account:
                 diagnostics.error(
-                    place, below(key, group), "is of a whole account; write it in the account's or plan's `limits`"
+                    place, below(key, group), "is of whole accounts; write it in the `limits` of account or plan"
                 )
             elif group in GROUPS:
                 limits.update(self._read_group(value, group, below(key, group), diagnostics))
