@@ -1,5 +1,6 @@
 """The desired bandwidth, and the steps to it."""
 
+from bisect import bisect
 from collections.abc import Collection, Iterator, Mapping
 
 from paas_isolate.model import tree
@@ -14,6 +15,7 @@ from paas_isolate.model.bandwidth import (
     Receiver,
     Sender,
     SoldBandwidth,
+    UidRange,
 )
 from paas_isolate.model.limits import Limits
 from paas_isolate.model.steps import Step
@@ -21,6 +23,7 @@ from paas_isolate.model.steps.bandwidth import AddRoot, RemoveClass, RemoveRoot,
 from paas_isolate.units import format_rate
 
 _NOTHING = BandwidthRules()
+_HIGHEST = 2**32
 OUT, IN = "network.out", "network.in"
 
 
@@ -30,7 +33,7 @@ def sells_bandwidth(limits: Limits) -> bool:
 
 
 def _sold(account: Account) -> SoldBandwidth:
-    return SoldBandwidth(tuple(sorted(account.uids.values())), _bytes(account.limits, OUT), _bytes(account.limits, IN))
+    return SoldBandwidth(account.uids, _bytes(account.limits, OUT), _bytes(account.limits, IN))
 
 
 def _bytes(limits: Limits, name: str) -> int | None:
@@ -58,15 +61,17 @@ def bandwidth_now(desired: Bandwidth, observed: Bandwidth, left: BandwidthRules 
     if observed.interfaces is None:
         return Bandwidth()
     numbers = _numbers(desired.sold)
+    rates = {number: rate for directory, number in numbers.items() if (rate := desired.sold[directory].out) is not None}
     senders, receivers = set(left.senders), set(left.receivers)
-    rates: dict[int, int] = {}
-    for directory, number in numbers.items():
+    of_left = {each.uids for each in left.senders} | {each.uids for each in left.receivers}
+    for uids, directory in _uids(desired.sold, observed.subordinate, of_left):
+        if (number := numbers.get(directory)) is None:
+            continue
         sold = desired.sold[directory]
         if sold.out is not None:
-            rates[number] = sold.out
-            senders.update(Sender(uid, number) for uid in sold.uids)
+            senders.add(Sender(uids, number))
         if sold.into is not None:
-            receivers.update(Receiver(uid, number, sold.into) for uid in sold.uids)
+            receivers.add(Receiver(uids, number, sold.into))
     roots = {name for name, each in observed.interfaces.items() if rates and each.routed and not each.foreign}
     classes = {ClassKey(name, number): rate for name in roots for number, rate in rates.items()}
     staying = {sender.number for sender in left.senders} - rates.keys()
@@ -89,20 +94,43 @@ def left_rules(fleet: Fleet, observed: Bandwidth, staying: Collection[str]) -> B
     if not staying or observed.rules is None:
         return _NOTHING
     known = {uid for account in fleet.accounts.values() for uid in account.uids.values()}
+    senders, receivers = observed.rules
+    numbers = {each.number for each in senders if each.uids.first in known}
+    numbers |= {each.number for each in receivers if each.uids.first in known}
     return BandwidthRules(
-        frozenset(sender for sender in observed.rules.senders if sender.uid not in known),
-        frozenset(receiver for receiver in observed.rules.receivers if receiver.uid not in known),
+        frozenset(each for each in senders if each.number not in numbers),
+        frozenset(each for each in receivers if each.number not in numbers),
     )
+
+
+def _uids(
+    sold: Mapping[str, SoldBandwidth], subordinate: Mapping[str, tuple[UidRange, ...]], left: Collection[UidRange]
+) -> Iterator[tuple[UidRange, str]]:
+    """The uids of each account: of its users, then their subordinate ones. No uid is in two of the ranges, nor in one
+    of `left`: nftables would refuse all of them."""
+    own = [(UidRange(uid, uid), directory) for directory, each in sold.items() for uid in each.users.values()]
+    more = [
+        (uids, directory)
+        for directory, each in sold.items()
+        for name, uid in each.users.items()
+        for uids in (*subordinate.get(name, ()), *subordinate.get(str(uid), ()))
+    ]
+    taken = sorted(left)
+    for uids, directory in (*sorted(own), *sorted(more)):
+        before = bisect(taken, (uids.last, _HIGHEST))
+        if before == 0 or taken[before - 1].last < uids.first:
+            taken.insert(before, uids)
+            yield uids, directory
 
 
 def _numbers(sold: Mapping[str, SoldBandwidth]) -> dict[str, int]:
     """A number of each account, which is the same at every look: from its lowest uid, or the next that is free."""
     numbers: dict[str, int] = {}
     taken: set[int] = set()
-    for uids, directory in sorted((each.uids, directory) for directory, each in sold.items()):
+    for uid, directory in sorted((min(each.users.values()), directory) for directory, each in sold.items()):
         if len(taken) == CLASSES:
             break
-        number = uids[0] % CLASSES
+        number = uid % CLASSES
         while number in taken:
             number = (number + 1) % CLASSES
         taken.add(number)

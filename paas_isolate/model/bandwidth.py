@@ -12,10 +12,20 @@ CLASSES = 0xFFFE
 """Numbers of classes: from 1 to this. 0 is the qdisc itself, and tc(8) reserves 0xffff."""
 
 
-class SoldBandwidth(NamedTuple):
-    """What an account may send and receive; None: any rate."""
+class UidRange(NamedTuple):
+    """Uids from `first` to `last`: one user's own, or the subordinate ones that subuid(5) gives."""
 
-    uids: tuple[int, ...]
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+class SoldBandwidth(NamedTuple):
+    """What an account may send and receive; None: any rate. `users` are its uids by name."""
+
+    users: Mapping[str, int]
     out: int | None
     into: int | None
 
@@ -40,16 +50,16 @@ class ClassKey(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """What this uid sends goes to the class of this number."""
+    """What these uids send goes to the class of this number."""
 
-    uid: int
+    uids: UidRange
     number: int
 
 
 class Receiver(NamedTuple):
-    """What this uid receives counts to the limit of this number, which is `rate`."""
+    """What these uids receive counts to the limit of this number, which is `rate`."""
 
-    uid: int
+    uids: UidRange
     number: int
     rate: int
 
@@ -69,6 +79,8 @@ class Bandwidth(NamedTuple):
     interfaces: Mapping[str, Interface] | None = None
     """Observed, by name; None where nothing was observed, and nothing is desired then. Desired: those with a root qdisc
     of ours."""
+    subordinate: Mapping[str, tuple[UidRange, ...]] = MappingProxyType({})
+    """Observed: the subordinate uids of users, by name or by uid as text."""
     classes: Mapping[ClassKey, int] = MappingProxyType({})
     """The rates. Observed: 0 where a class is not as we make it."""
     owners: Mapping[int, str] = MappingProxyType({})

@@ -26,11 +26,18 @@ from paas_isolate.model.bandwidth import (
     Interface,
     Receiver,
     Sender,
+    UidRange,
 )
 from paas_isolate.model.limits import UNLIMITED
 from paas_isolate.model.steps.bandwidth import SetBandwidthRules, SetClass
 
 MBIT = 1_000_000
+
+
+def one(uid: int) -> UidRange:
+    return UidRange(uid, uid)
+
+
 EMPTY = Bandwidth(interfaces={"eth0": Interface()})
 
 
@@ -149,8 +156,22 @@ def test_an_account_without_a_specification_keeps_what_it_has() -> None:
 def test_accounts_whose_numbers_would_be_the_same_have_different_ones() -> None:
     desired = now(account("alice", 1000, out=MBIT), account("bob", 1000 + CLASSES, out=2 * MBIT))
     assert desired.rules
-    assert desired.rules.senders == {Sender(1000, 1001), Sender(1000 + CLASSES, 1002)}
+    assert desired.rules.senders == {Sender(one(1000), 1001), Sender(one(1000 + CLASSES), 1002)}
     assert desired.classes == {ClassKey("eth0", 1001): MBIT // 8, ClassKey("eth0", 1002): 2 * MBIT // 8}
+
+
+def test_subordinate_uids_count_to_their_account_unless_another_has_them() -> None:
+    carol = account("carol", 1003, out=MBIT)
+    given = {"u1000": (UidRange(100_000, 165_535),), "1001": (UidRange(300_000, 300_009),)}
+    overlapping = {"u1003": (UidRange(165_535, 200_000), UidRange(900, 1100), UidRange(400_000, 400_000))}
+    observed = EMPTY._replace(subordinate={**given, **overlapping, "other": (UidRange(7, 8),)})
+    rules = now(ALICE, carol, observed=observed).rules
+    assert rules
+    by_number = {number: {str(each.uids) for each in rules.senders if each.number == number} for number in (1001, 1004)}
+    assert by_number == {1001: {"1000", "1001", "100000-165535", "300000-300009"}, 1004: {"1003", "400000"}}
+    assert "map senders { type uid : classid; flags interval;" in replacement(rules)
+    lifted = left_rules(fleet(account("alice", 1000, 1001)), as_observed(now(ALICE, carol, observed=observed)), {"x"})
+    assert {str(sender.uids) for sender in lifted.senders} == {"1003", "400000"}
 
 
 def test_an_account_whose_users_are_all_exempt_has_no_class() -> None:
@@ -165,17 +186,17 @@ def test_steps_change_no_cgroup_and_belong_to_their_account() -> None:
 
 
 def test_the_ruleset_has_the_chains_that_it_needs() -> None:
-    sent = BandwidthRules(frozenset({Sender(1000, 1)}))
-    received = BandwidthRules(receivers=frozenset({Receiver(1000, 1, 125)}))
+    sent = BandwidthRules(frozenset({Sender(one(1000), 1)}))
+    received = BandwidthRules(receivers=frozenset({Receiver(one(1000), 1, 125)}))
     assert "hook input" not in replacement(sent)
     assert "postrouting" not in replacement(received)
     assert not same_table(sent, received)
-    assert same_table(sent, BandwidthRules(frozenset({Sender(5, 9)})))
+    assert same_table(sent, BandwidthRules(frozenset({Sender(one(5), 9)})))
 
 
 def test_a_change_of_the_ruleset_adds_limits_before_they_are_used_and_removes_them_after() -> None:
-    old = BandwidthRules(receivers=frozenset({Receiver(1000, 1, 125), Receiver(1001, 1, 125)}))
-    new = BandwidthRules(receivers=frozenset({Receiver(1000, 1, 250), Receiver(1001, 1, 250)}))
+    old = BandwidthRules(receivers=frozenset({Receiver(one(1000), 1, 125), Receiver(one(1001), 1, 125)}))
+    new = BandwidthRules(receivers=frozenset({Receiver(one(1000), 1, 250), Receiver(one(1001), 1, 250)}))
     table = "inet paas_isolate_bandwidth"
     assert change(new, old).splitlines() == [
         f"delete element {table} receivers {{ 1000, 1001 }}",

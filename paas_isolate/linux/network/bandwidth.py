@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from paas_isolate.linux.network import bandwidth_table
 from paas_isolate.linux.network.htb import HtbClasses
+from paas_isolate.linux.system.subordinate import subordinate_uids
 from paas_isolate.model.bandwidth import Bandwidth, BandwidthRules, ClassKey
 
 
@@ -22,6 +23,7 @@ class HostBandwidth:
         listing = bandwidth_table.observe()
         return Bandwidth(
             interfaces=interfaces,
+            subordinate=subordinate_uids(),
             classes=self._htb.classes(name for name, each in interfaces.items() if each.has_root),
             rules=listing.rules if listing and listing.whole else None,
             has_rules=listing is not None,

@@ -15,7 +15,7 @@ from paas_isolate.changes.bandwidth_ruleset import (
 )
 from paas_isolate.errors import HostError
 from paas_isolate.linux.network import nft
-from paas_isolate.model.bandwidth import MAJOR, BandwidthRules, Receiver, Sender
+from paas_isolate.model.bandwidth import MAJOR, BandwidthRules, Receiver, Sender, UidRange
 
 _JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON (nftables/libnftables.h)
 _UNITS = {"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20}
@@ -36,8 +36,8 @@ def observe() -> BandwidthListing | None:
         return None
     maps = {part["name"]: part.get("elem", []) for part in _of(listing, "map")}
     limits = {part["name"]: part for part in _of(listing, "limit")}
-    senders = [Sender(uid, _number(classid)) for uid, classid in maps.get("senders", [])]
-    receivers = [_receiver(uid, name) for uid, name in maps.get("receivers", [])]
+    senders = [Sender(_range(uids), _number(classid)) for uids, classid in maps.get("senders", [])]
+    receivers = [_receiver(_range(uids), name) for uids, name in maps.get("receivers", [])]
     rules = BandwidthRules(frozenset(senders), frozenset(receivers))
     whole = (
         dict(maps.get("made", [])) == _made(rules, listing)
@@ -56,7 +56,7 @@ def install(rules: BandwidthRules) -> None:
 
 
 def set_rules(wanted: BandwidthRules | None, found: BandwidthRules | None) -> None:
-    """By element where `found` is what the table holds and needs the same chains, else the whole table anew. HostError
+    """By element where `found` is what the table holds and needs the same table, else the whole table anew. HostError
     with nft's own words."""
     if wanted is None:
         nft.run(f"table {TABLE}\ndelete table {TABLE}\n")
@@ -89,12 +89,16 @@ def _number(classid: str) -> int:
     return int(minor, 16) if major == f"{MAJOR:x}" and minor else 0
 
 
-def _receiver(uid: int, name: str) -> Receiver:
+def _range(uids: int | dict[str, list[int]]) -> UidRange:
+    return UidRange(uids, uids) if isinstance(uids, int) else UidRange(*uids["range"])
+
+
+def _receiver(uids: UidRange, name: str) -> Receiver:
     """With 0 where the limit's name is none of ours."""
     match name.split("_"):
         case ["receives", number, rate] if number.isdecimal() and rate.isdecimal():
-            return Receiver(uid, int(number), int(rate))
-    return Receiver(uid, 0, 0)
+            return Receiver(uids, int(number), int(rate))
+    return Receiver(uids, 0, 0)
 
 
 def _intact(limit: dict[str, Any] | None, rate: int) -> bool:

@@ -93,8 +93,8 @@ class SetBandwidthRules(NamedTuple):
 
 
 def _sentences(rules: BandwidthRules) -> set[str]:
-    sent = {f"uid {uid} sends in class {number:x}" for uid, number in rules.senders}
-    return sent | {f"uid {uid} receives {format_rate(8 * rate)}" for uid, _, rate in rules.receivers}
+    sent = {f"uid {uids} sends in class {number:x}" for uids, number in rules.senders}
+    return sent | {f"uid {uids} receives {format_rate(8 * rate)}" for uids, _, rate in rules.receivers}
 
 
 BandwidthStep = AddRoot | RemoveRoot | SetClass | RemoveClass | SetBandwidthRules

@@ -1,5 +1,6 @@
 """Bandwidth that accounts are sold, between two network namespaces of the test's own: the rates that arrive."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,6 +197,23 @@ def test_when_nothing_is_sold_any_more_nothing_is_left(wire: Wire) -> None:
     assert wire.reconcile().strip() == "nothing to do"
 
 
+def test_subordinate_uids_are_ranges_in_the_table(space: NetworkNamespace) -> None:
+    program = """
+from paas_isolate.linux.network import bandwidth_table as table
+from paas_isolate.model.bandwidth import *
+one, more = UidRange(1000, 1000), UidRange(100000, 165535)
+received = frozenset({Receiver(one, 9, 125), Receiver(more, 9, 125)})
+old = BandwidthRules(frozenset({Sender(one, 9), Sender(more, 9)}), received)
+new = BandwidthRules(frozenset({Sender(one, 9), Sender(more, 5)}), frozenset({Receiver(more, 9, 250)}))
+for rules, was in ((old, None), (new, old), (old, new), (BandwidthRules(frozenset({Sender(one, 9)})), old)):
+    table.set_rules(rules, was)
+    assert table.observe() == (True, rules), table.observe()
+table.set_rules(None, None)
+assert table.observe() is None
+"""
+    space.inside(sys.executable, "-c", program)
+
+
 def test_one_direction_needs_no_more_than_its_own(wire: Wire) -> None:
     wire.sell("alice", "in: 30Mbit")
     wire.reconcile()
@@ -223,7 +241,7 @@ def test_an_account_whose_file_is_wrong_keeps_its_rate(wire: Wire) -> None:
     wire.reconcile()
     before = state(wire)
     wire.sell("alice", "out: 20M")
-    assert "expected a rate such as 100Mbit (bits; 100M could be bytes)" in wire.network.run("reconcile").stderr
+    assert "expected a rate such as 100Mbit (bits; 20M could be bytes)" in wire.network.run("reconcile").stderr
     assert state(wire) == before
 
 

@@ -6,47 +6,55 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _PROGRAM = """
-import json, os, signal, socket, sys, time
-def become(uid):
-    os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
-def opened(address, kind):
-    return socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, kind)
-def send(address, port, kind, size):
-    client = opened(address, kind)
-    client.connect((address, port))
-    while True:
-        try: client.send(bytes(size))
-        except ConnectionRefusedError: pass
-def receive(server, kind, warm, seconds):
-    if kind == socket.SOCK_STREAM: server, _ = server.accept()
-    else: server.connect(server.recvfrom(1 << 16)[1])  # the kernel knows the socket of what is connected alone
-    count, begin = 0, 0.0
-    end = time.monotonic() + warm
-    while True:
-        got, now = len(server.recv(1 << 18)), time.monotonic()
-        if now >= end and begin: return count * 8 / (now - begin)
-        if now >= end: count, begin, end = 0, now, now + seconds
-        else: count += got
+import json, os, selectors, signal, socket, sys, time
 role, streams, warm, seconds = json.loads(sys.argv[1])
-pipes = []
-for address, port, kind, size, sender, receiver in streams:
-    if role == 'send':
-        if os.fork() == 0:
-            signal.alarm(60); become(sender); send(address, port, kind, size)
-        continue
-    r, w = os.pipe()
-    ready, there = os.pipe()
-    if os.fork() == 0:
-        signal.alarm(60); become(receiver)  # first: a socket is its maker's
-        server = opened(address, kind); server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((address, port))
-        if kind == socket.SOCK_STREAM: server.listen()
-        os.write(there, b'!')
-        os.write(w, str(receive(server, kind, warm, seconds)).encode()); os._exit(0)
-    os.close(w); os.read(ready, 1); pipes.append(r)
+signal.alarm(120)
+watched = selectors.DefaultSelector()
+def opened(address, kind, uid):
+    os.seteuid(uid)  # a socket is its maker's, and one that is accepted is that of who accepts it
+    made = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, kind)
+    os.seteuid(0)
+    return made
+if role == 'send':
+    for address, port, kind, size, sender, _ in streams:
+        client = opened(address, kind, sender)
+        client.connect((address, port)); client.setblocking(False)
+        watched.register(client, selectors.EVENT_WRITE, bytes(size))
+    while True:
+        for key, _ in watched.select():
+            try: key.fileobj.send(key.data)
+            except (BlockingIOError, ConnectionRefusedError): pass
+def accept(server, number, uid):
+    os.seteuid(uid)
+    client, _ = server.accept()
+    os.seteuid(0)
+    client.setblocking(False)
+    watched.unregister(server)
+    watched.register(client, selectors.EVENT_READ, (number, None))
+def first(server, number, _):
+    server.connect(server.recvfrom(1 << 16)[1])  # the kernel knows the socket of what is connected alone
+    watched.modify(server, selectors.EVENT_READ, (number, None))
+for number, (address, port, kind, _, _, receiver) in enumerate(streams):
+    server = opened(address, kind, receiver)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind((address, port)); server.setblocking(False)
+    if kind == socket.SOCK_STREAM: server.listen()
+    how = accept if kind == socket.SOCK_STREAM else first
+    watched.register(server, selectors.EVENT_READ, (number, lambda *words, how=how, uid=receiver: how(*words, uid)))
 print(flush=True)
-if role == 'receive': print(json.dumps([float(os.read(r, 99) or 0) for r in pipes]), flush=True)
-else: sys.stdin.read(); os.killpg(0, 9)
+waiting, counts, buffer = len(streams), [0] * len(streams), bytearray(1 << 18)
+begin = end = 0.0
+while not end or time.monotonic() < end:
+    for key, _ in watched.select(0.1):
+        number, begins = key.data
+        if begins: begins(key.fileobj, number); waiting -= 1
+        else: counts[number] += key.fileobj.recv_into(buffer)
+    if not waiting and not begin:
+        begin = time.monotonic() + warm
+    if begin and not end and time.monotonic() >= begin:
+        begin = time.monotonic(); end = begin + seconds; counts = [0] * len(streams)
+took = time.monotonic() - begin
+print(json.dumps([count * 8 / took for count in counts]), flush=True)
 """
 TCP, UDP = 1, 2
 _UDP_SIZE = 1400
@@ -87,13 +95,10 @@ def rates(
     def words(role: str) -> list[str]:
         return ["/usr/bin/python3", "-c", _PROGRAM, json.dumps((role, sizes, warm, seconds))]
 
-    with subprocess.Popen([*at_receiver, *words("receive")], stdout=subprocess.PIPE) as receivers:
-        assert receivers.stdout and receivers.stdout.readline()
-        with subprocess.Popen(
-            [*at_sender, *words("send")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        ) as senders:
+    with subprocess.Popen([*at_receiver, *words("receive")], stdout=subprocess.PIPE) as receiver:
+        assert receiver.stdout and receiver.stdout.readline()
+        with subprocess.Popen([*at_sender, *words("send")]) as sender:
             try:
-                return [rate / 1e6 for rate in json.loads(receivers.stdout.readline())]
+                return [rate / 1e6 for rate in json.loads(receiver.stdout.readline())]
             finally:
-                assert senders.stdin
-                senders.stdin.close()
+                sender.kill()
