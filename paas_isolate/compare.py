@@ -90,6 +90,7 @@ def desired_world(reconciler: Reconciler) -> DesiredWorld:
         weight_cgroup=kernel.weight_cgroup,
         with_doors=kernel.doors is not None,
         with_views=kernel.namespaces is not None,
+        with_bandwidth=kernel.bandwidth is not None,
     )
 
 

@@ -29,7 +29,7 @@ _RECEIVED = """
 
 
 def table(rules: BandwidthRules, *, elements: bool = False) -> str:
-    """The table, with or without elements. A chain that no uid needs is left out: it would cost time for each packet."""
+    """The table, with or without elements. A chain that no uid needs is left out: each packet would take longer."""
     limits = "".join(f"  limit {name} {_over(rate)}\n" for name, rate in _limits(rules.receivers).items())
     maps = "  map made { type mark : mark; }\n"
     maps += _map("senders", "classid", [(each.uids, _sender(each)) for each in rules.senders], elements=elements)

@@ -12,6 +12,7 @@ from paas_isolate.changes.refusals import as_refused
 from paas_isolate.changes.views import desired_views, preserved_views
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
+from paas_isolate.model.bandwidth import Bandwidth
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, LimitContext, knobs
 from paas_isolate.model.limits import Percent
@@ -27,11 +28,12 @@ def desired_static(
     weight_cgroup: str = tree.ROOT,
     with_doors: bool = True,
     with_views: bool = True,
+    with_bandwidth: bool = True,
 ) -> DesiredWorld:
     """The part of the desired state that follows from the specifications alone. It is the same during a whole pass.
 
     `device_of` returns the device of a path for io.max (`8:0`). `weight_cgroup` is the cgroup whose cpu.weight weighs
-    all customers together against the rest of the machine. Without doors or views, none are desired.
+    all customers together against the rest of the machine. Without doors, views or bandwidth, none are desired.
     """
     fleet, machine, frozen = intent.fleet, intent.machine, intent.frozen
     control = " ".join(name for name in CONTROLLERS if name in intent.controllers)
@@ -54,7 +56,7 @@ def desired_static(
         network=desired_network(fleet),
         views=desired_views(fleet) if with_views else Views(),
         quotas=desired_quotas(fleet),
-        bandwidth=desired_bandwidth(fleet),
+        bandwidth=desired_bandwidth(fleet) if with_bandwidth else Bandwidth(),
     )
 
 
