@@ -8,6 +8,8 @@ from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.bandwidth import (
     CLASSES,
     MAJOR,
+    REST,
+    REST_RATE,
     Bandwidth,
     BandwidthRules,
     ClassKey,
@@ -77,6 +79,7 @@ def bandwidth_now(desired: Bandwidth, observed: Bandwidth, left: BandwidthRules 
     staying = {sender.number for sender in left.senders} - rates.keys()
     classes |= {key: rate for key, rate in observed.classes.items() if key.number in staying}
     roots |= {key.interface for key in classes}
+    classes |= {ClassKey(name, REST): REST_RATE for name in roots}
     rules = BandwidthRules(frozenset(senders), frozenset(receivers))
     return Bandwidth(
         sold=desired.sold,
@@ -154,7 +157,7 @@ def foreign_root(interface: str, kind: str) -> tuple[str, str]:
     """What is wrong with an interface whose root qdisc is not replaced, and the command that gives it up."""
     reason = "which has a queue for each CPU or ring" if kind == "mq" else "which somebody has set"
     text = f"what accounts send by {interface} cannot be limited: its root qdisc is {kind}, {reason}"
-    return text, f"tc qdisc replace dev {interface} root handle {MAJOR:x}: htb"
+    return text, f"tc qdisc replace dev {interface} root handle {MAJOR:x}: htb default {REST:x}"
 
 
 def bandwidth_steps(desired: Bandwidth, observed: Bandwidth) -> Iterator[Step]:

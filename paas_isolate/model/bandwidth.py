@@ -9,7 +9,12 @@ from typing import NamedTuple, Protocol
 MAJOR = 0x7061
 """The major number of our root qdiscs: `7061:`, and `7061:NUMBER` for the class of an account."""
 CLASSES = 0xFFFE
-"""Numbers of classes: from 1 to this. 0 is the qdisc itself, and tc(8) reserves 0xffff."""
+"""Numbers of accounts' classes: from 1 to this. 0 is the qdisc itself."""
+REST = 0xFFFF
+"""The class of all that is in no account's class. Without one HTB would send that before any class, so that an account
+with a limit would get nothing while the others fill the interface."""
+REST_RATE = 12_500_000_000
+"""Bytes a second: no interface with a single queue is faster."""
 
 
 class UidRange(NamedTuple):

@@ -20,6 +20,8 @@ from paas_isolate.doctor.bandwidth import of_interfaces
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.bandwidth import (
     CLASSES,
+    REST,
+    REST_RATE,
     Bandwidth,
     BandwidthRules,
     ClassKey,
@@ -72,6 +74,7 @@ def test_from_nothing() -> None:
     assert sentences(now(ALICE, BOB), EMPTY) == [
         "add an HTB qdisc to eth0",
         "limit what alice sends by eth0 to 100Mbit (was unlimited)",
+        "let all others send by eth0 in a class without a limit",
         "make the ruleset of bandwidth: 'uid 1000 receives 200Mbit', 'uid 1000 sends in class 3e9', "
         "'uid 1001 receives 200Mbit', 'uid 1001 sends in class 3e9'",
     ]
@@ -108,7 +111,7 @@ def test_one_that_goes_beside_one_that_stays() -> None:
 
 def test_what_was_changed_by_hand() -> None:
     observed = as_observed(now(ALICE))
-    damaged = observed._replace(classes={ClassKey("eth0", 1001): 0}, rules=None)
+    damaged = observed._replace(classes={**observed.classes, ClassKey("eth0", 1001): 0}, rules=None)
     first, second = sentences(now(ALICE, observed=damaged), damaged)
     assert first == "limit what alice sends by eth0 to 100Mbit (was changed by hand)"
     assert second.startswith("make the ruleset of bandwidth")
@@ -131,7 +134,7 @@ def test_every_interface_that_leads_to_others_but_no_foreign_one() -> None:
     (text,) = unmet_bandwidth(desired_bandwidth(fleet(ALICE)), observed).values()
     assert "by eth1 cannot be limited: its root qdisc is mq" in text
     (check,) = of_interfaces(desired_bandwidth(fleet(ALICE)), observed)
-    assert check.mend == "tc qdisc replace dev eth1 root handle 7061: htb"
+    assert check.mend == "tc qdisc replace dev eth1 root handle 7061: htb default ffff"
     only_in = desired_bandwidth(fleet(account("alice", 1000, into=MBIT)))
     assert not unmet_bandwidth(only_in, observed)
     assert not list(of_interfaces(only_in, observed))
@@ -157,7 +160,11 @@ def test_accounts_whose_numbers_would_be_the_same_have_different_ones() -> None:
     desired = now(account("alice", 1000, out=MBIT), account("bob", 1000 + CLASSES, out=2 * MBIT))
     assert desired.rules
     assert desired.rules.senders == {Sender(one(1000), 1001), Sender(one(1000 + CLASSES), 1002)}
-    assert desired.classes == {ClassKey("eth0", 1001): MBIT // 8, ClassKey("eth0", 1002): 2 * MBIT // 8}
+    assert desired.classes == {
+        ClassKey("eth0", 1001): MBIT // 8,
+        ClassKey("eth0", 1002): 2 * MBIT // 8,
+        ClassKey("eth0", REST): REST_RATE,
+    }
 
 
 def test_subordinate_uids_count_to_their_account_unless_another_has_them() -> None:

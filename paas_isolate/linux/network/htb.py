@@ -1,7 +1,6 @@
 """HTB qdiscs and classes by rtnetlink(7): those of ours, on the interfaces that lead to other machines.
 
-See linux/pkt_sched.h, linux/rtnetlink.h and net/sched/sch_htb.c. A packet in no class is sent at once (`default 0`), so
-that accounts without a limit are not slowed. HTB counts the bytes of the link layer.
+See linux/pkt_sched.h, linux/rtnetlink.h and net/sched/sch_htb.c. HTB counts the bytes of the link layer.
 """
 
 import errno
@@ -13,7 +12,7 @@ from socket import AF_INET, AF_INET6, if_indextoname, if_nametoindex
 
 from paas_isolate.linux.network.netlink import CREATE, EXCL, KIND_MASK, Message, attribute, attributes
 from paas_isolate.linux.network.rtnetlink import Rtnetlink
-from paas_isolate.model.bandwidth import MAJOR, ClassKey, Interface
+from paas_isolate.model.bandwidth import MAJOR, REST, ClassKey, Interface
 from paas_isolate.model.network import LINK
 
 _GETROUTE = 26
@@ -34,11 +33,13 @@ _TABLE_MAIN, _UNICAST = 254, 1
 _ROOT = 0xFFFFFFFF
 _OURS = MAJOR << 16
 _ETHERNET = 1  # TC_LINKLAYER_ETHERNET: else the kernel wants a table of rates
+_FAIR = attribute(_KIND, b"fq_codel\0")
 _LINK_LOCAL = (0xFE, 0x80)
 _TICK = 64
 """Nanoseconds in which the kernel has buffers (PSCHED_SHIFT, net/pkt_sched.h)."""
-_QUANTUM = 15_000
-"""Bytes that a class sends in its turn when several may send. Not derived from the rate, of which the kernel warns."""
+_QUANTUM, _QUANTUM_OF_REST = 15_000, 200_000
+"""Bytes that a class sends in its turn when several may send. Derived from the rate, they would be too many or too few,
+of which the kernel warns: it allows 1,000 to 200,000."""
 _MORE_THAN_32_BITS = (1 << 32) - 1
 _THERE, _GONE = (errno.EEXIST,), (errno.ENOENT, errno.EINVAL, errno.ENODEV)
 
@@ -71,12 +72,12 @@ class HtbClasses:
                 for answer in socket.dump(_GETTCLASS, _TC.pack(0, index, 0, 0, 0)) if index else ():
                     handle, known = _TC.unpack_from(answer)[2], _attributes(answer, _TC.size)
                     if handle >> 16 == MAJOR and known.get(_KIND) == b"htb\0":
-                        found[ClassKey(name, handle & 0xFFFF)] = _rate(known.get(_OPTIONS, b""))
+                        found[ClassKey(name, handle & 0xFFFF)] = _rate(handle & 0xFFFF, known.get(_OPTIONS, b""))
         return found
 
     def add_roots(self, interfaces: Iterable[str]) -> list[str]:
         """Of each interface, in order, what went wrong with it, '' where it has our root qdisc now."""
-        options = attribute(_OPTIONS, attribute(_INIT, _GLOBAL.pack(3, 10, 0, 0, 0)))
+        options = attribute(_OPTIONS, attribute(_INIT, _GLOBAL.pack(3, 10, REST, 0, 0)))
         body = attribute(_KIND, b"htb\0") + options
         # EXCL: never in place of a root qdisc that somebody has set meanwhile
         return _ask([(name, _NEWQDISC, CREATE | EXCL, _OURS, _ROOT, body) for name in interfaces], _root_error)
@@ -85,14 +86,18 @@ class HtbClasses:
         return _ask([(name, _DELQDISC, 0, _OURS, _ROOT, b"") for name in interfaces], _removal_error)
 
     def set_classes(self, classes: Mapping[ClassKey, int]) -> list[str]:
-        """Make or change classes of these rates, in bytes a second."""
-        return _ask(
+        """Make or change classes of these rates, in bytes a second. In that of all others, flows have fair shares where
+        the kernel has fq_codel, which is its own default in most distributions."""
+        ends = _ask(
             [
-                (key.interface, _NEWTCLASS, CREATE, _OURS | key.number, _OURS, _class(rate))
+                (key.interface, _NEWTCLASS, CREATE, _OURS | key.number, _OURS, _class(key.number, rate))
                 for key, rate in classes.items()
             ],
             _error,
         )
+        rests = [key.interface for key in classes if key.number == REST]
+        _ask([(name, _NEWQDISC, CREATE | EXCL, 0, _OURS | REST, _FAIR) for name in rests], _error)
+        return ends
 
     def remove_classes(self, classes: Iterable[ClassKey]) -> list[str]:
         return _ask([(key.interface, _DELTCLASS, 0, _OURS | key.number, 0, b"") for key in classes], _removal_error)
@@ -126,11 +131,11 @@ def _removal_error(number: int) -> str:
     return "" if number in _GONE else _error(number)
 
 
-def _class(rate: int) -> bytes:
+def _class(number: int, rate: int) -> bytes:
     """The attributes of a class."""
     plain = (0, _ETHERNET, 0, 0, 0, min(rate, _MORE_THAN_32_BITS))
     ticks = _buffer(rate)
-    parameters = _PARAMETERS.pack(*plain, *plain, ticks, ticks, _QUANTUM, 0, 0)
+    parameters = _PARAMETERS.pack(*plain, *plain, ticks, ticks, _quantum(number), 0, 0)
     exact = struct.pack("=Q", rate)
     options = attribute(_PARMS, parameters) + attribute(_RATE64, exact) + attribute(_CEIL64, exact)
     return attribute(_KIND, b"htb\0") + attribute(_OPTIONS, options)
@@ -142,7 +147,11 @@ def _buffer(rate: int) -> int:
     return (2_000_000 + 1600 * 1_000_000_000 // rate) // _TICK
 
 
-def _rate(options: bytes) -> int:
+def _quantum(number: int) -> int:
+    return _QUANTUM_OF_REST if number == REST else _QUANTUM
+
+
+def _rate(number: int, options: bytes) -> int:
     """Of TCA_OPTIONS; 0 for a class that we would make otherwise."""
     known = _attributes(options, 0)
     values = _PARAMETERS.unpack_from(known[_PARMS])
@@ -151,7 +160,7 @@ def _rate(options: bytes) -> int:
     ceil = int.from_bytes(known[_CEIL64], "little") if _CEIL64 in known else ceil
     if not rate:
         return 0
-    expected = (rate, _buffer(rate), _buffer(rate), _QUANTUM, 0)
+    expected = (rate, _buffer(rate), _buffer(rate), _quantum(number), 0)
     return rate if (ceil, buffer, cbuffer, quantum, prio) == expected else 0
 
 
@@ -173,7 +182,7 @@ def _routed(socket: Rtnetlink) -> set[int]:
     addresses of IPv6: those do not count."""
     found: set[int] = set()
     for family in (AF_INET, AF_INET6):
-        for answer in socket.dump(_GETROUTE, _ROUTE.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, _UNICAST, 0)):
+        for answer in _routes(socket, family):
             known = _attributes(answer, _ROUTE.size)
             if family == AF_INET6 and tuple(known.get(_RTA_DST, b"")[:2]) == _LINK_LOCAL:
                 continue
@@ -181,6 +190,14 @@ def _routed(socket: Rtnetlink) -> set[int]:
                 found.add(*_INDEX.unpack(known[_RTA_OIF]))
             found.update(_hops(known.get(_RTA_MULTIPATH, b"")))
     return found
+
+
+def _routes(socket: Rtnetlink, family: int) -> Iterator[bytes]:
+    try:
+        yield from socket.dump(_GETROUTE, _ROUTE.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, _UNICAST, 0))
+    except OSError as error:  # a kernel without IPv6 (ipv6.disable=1)
+        if error.errno not in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
+            raise
 
 
 def _hops(data: bytes) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from paas_isolate.model.bandwidth import BandwidthRules, ClassKey
+from paas_isolate.model.bandwidth import REST, BandwidthRules, ClassKey
 from paas_isolate.model.steps.base import step
 from paas_isolate.text import abbreviated
 from paas_isolate.units import format_rate
@@ -51,6 +51,8 @@ class SetClass(NamedTuple):
         return self.directory
 
     def __str__(self) -> str:
+        if self.key.number == REST:
+            return f"let all others send by {self.key.interface} in a class without a limit"
         was = "unlimited" if self.was is None else format_rate(8 * self.was) if self.was else "changed by hand"
         return f"limit what {self.directory} sends by {self.key.interface} to {format_rate(8 * self.rate)} (was {was})"
 

@@ -99,6 +99,8 @@ def rates(
         assert receiver.stdout and receiver.stdout.readline()
         with subprocess.Popen([*at_sender, *words("send")]) as sender:
             try:
-                return [rate / 1e6 for rate in json.loads(receiver.stdout.readline())]
+                arrived = [rate / 1e6 for rate in json.loads(receiver.stdout.readline())]
             finally:
                 sender.kill()
+    print("Mbit a second:", *(f"{rate:.4g}" for rate in arrived))  # noqa: T201  (for pytest -s)
+    return arrived
