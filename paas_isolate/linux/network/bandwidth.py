@@ -51,6 +51,15 @@ class HostBandwidth:
         self._begin()
         bandwidth_table.set_rules(wanted, found)
 
+    def clear(self) -> list[str]:
+        """Remove all that is ours, for an installation that goes; the interfaces that had limits. HostError with nft's
+        own words."""
+        shaped = [name for name, each in self._htb.interfaces().items() if each.has_root]
+        self._htb.remove_roots(shaped)
+        bandwidth_table.set_rules(None, None)
+        self.end()
+        return shaped
+
     def _begin(self) -> None:
         """Make the file before anything else. OSError where that is not possible."""
         os.close(os.open(self._mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

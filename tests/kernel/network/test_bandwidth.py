@@ -224,6 +224,18 @@ def test_when_nothing_is_sold_any_more_nothing_is_left(wire: Wire) -> None:
     assert wire.reconcile().strip() == "nothing to do"
 
 
+def test_an_installation_that_goes_leaves_nothing(wire: Wire) -> None:
+    untouched = wire.inside("tc", "qdisc", "show", "dev", "eth7")
+    wire.sell("alice", "out: 20Mbit, in: 30Mbit")
+    wire.reconcile()
+    mark = wire.host.place / "run" / "bandwidth"
+    port = f"__import__('paas_isolate.linux.network.bandwidth', fromlist=['_']).HostBandwidth({str(mark)!r})"
+    assert wire.inside(sys.executable, "-c", f"print(*{port}.clear())") == "eth7\n"
+    assert wire.inside("tc", "qdisc", "show", "dev", "eth7") == untouched
+    assert wire.network.inside(*TABLE).returncode != 0
+    assert not mark.exists()
+
+
 def test_subordinate_uids_are_ranges_in_the_table(space: NetworkNamespace) -> None:
     program = """
 from paas_isolate.linux.network import bandwidth_table as table
