@@ -30,12 +30,13 @@ _RECEIVED = """
 
 def table(rules: BandwidthRules, *, elements: bool = False) -> str:
     """The table, with or without elements. A chain that no uid needs is left out: each packet would take longer."""
-    limits = "".join(f"  limit {name} {_over(rate)}\n" for name, rate in _limits(rules.receivers).items())
+    sold = _limits(rules.receivers) if elements else {}
+    limits = "".join(f"  limit {name} {_over(rate)}\n" for name, rate in sold.items())
     maps = "  map made { type mark : mark; }\n"
     maps += _map("senders", "classid", [(each.uids, _sender(each)) for each in rules.senders], elements=elements)
     maps += _map("receivers", "limit", [(each.uids, _receiver(each)) for each in rules.receivers], elements=elements)
     chains = (_SENT if rules.senders else "") + (_RECEIVED if rules.receivers else "")
-    return f"table {TABLE} {{\n{limits if elements else ''}{maps}{chains}}}\n"
+    return f"table {TABLE} {{\n{limits}{maps}{chains}}}\n"
 
 
 def _map(name: str, kind: str, rows: Sequence[tuple[UidRange, str]], *, elements: bool) -> str:

@@ -184,6 +184,22 @@ def test_what_was_changed_by_hand_is_put_back(wire: Wire, damage: str) -> None:
     assert wire.reconcile().strip() == "nothing to do"
 
 
+def test_status_doctor_and_diff_tell_of_it(wire: Wire) -> None:
+    wire.sell("alice", "out: 20Mbit, in: unlimited")
+    assert "limit what alice sends by eth7 to 20Mbit (was unlimited)" in wire.network.run("diff").stdout
+
+    def told_by_doctor() -> list[str]:
+        return [line for line in wire.network.run("doctor").stdout.splitlines() if "bandwidth" in line]
+
+    (line,) = told_by_doctor()
+    assert "FAILED" in line
+    wire.reconcile()
+    (line,) = told_by_doctor()
+    assert "OK" in line
+    assert "of 1 account, on eth7" in line
+    assert "bandwidth: sends 20Mbit at most" in wire.network.run("status", "alice").stdout
+
+
 def test_an_interface_that_comes_back_is_limited_again(wire: Wire) -> None:
     wire.sell("alice", "out: 20Mbit, in: 30Mbit")
     wire.reconcile()
