@@ -166,17 +166,21 @@ class Installation(NamedTuple):
 
         return QuotaStore(self.applied_quotas)
 
+    @property
+    def bandwidth_mark(self) -> str:
+        """The file that exists while bandwidth of an account is limited."""
+        return os.path.join(self.run, "bandwidth")
+
     def _bandwidth(self, fleet: Fleet) -> BandwidthPort | None:
         """None where no account is sold bandwidth and nothing is left of earlier limits. None without root."""
-        mark = os.path.join(self.run, "bandwidth")
         sold = any(map(sells_bandwidth, distinct(account.limits for account in fleet.accounts.values())))
-        if os.geteuid() or not (sold or os.path.exists(mark)):
+        if os.geteuid() or not (sold or os.path.exists(self.bandwidth_mark)):
             return None
         from paas_isolate.linux.network.bandwidth import (
             HostBandwidth,  # a machine without bandwidth does not pay for it
         )
 
-        return HostBandwidth(mark)
+        return HostBandwidth(self.bandwidth_mark)
 
     @contextmanager
     def locked(self, *, wait: float = 0, waits: Callable[[str], None] | None = None) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+from paas_isolate.installation import Installation
 from paas_isolate.linux.bpf.gate.gate import PINS
 from paas_isolate.linux.network.hosts import HOSTS
 from paas_isolate.source import decisions
@@ -11,10 +12,23 @@ PEOPLE = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 """The files that say who has which uid. They are watched too, but a watch may be lost."""
 
 
-def fingerprint(root: str, doors: str, state: str) -> tuple[object, ...]:
-    """How many cgroups are below `root`; when a door, a pin of the gate, a decision, a name or a user
-    came or went."""
-    return (_cgroups(root), *_changed((doors, PINS, HOSTS, os.path.join(state, decisions.FILE), *PEOPLE)))
+def fingerprint(root: str, installation: Installation) -> tuple[object, ...]:
+    """How many cgroups are below `root`; when a door, a pin of the gate, a decision, a name or a user came or went; and
+    the interfaces, where bandwidth is limited."""
+    decided = os.path.join(installation.state, decisions.FILE)
+    return (
+        _cgroups(root),
+        *_changed((installation.doors, PINS, HOSTS, decided, *PEOPLE)),
+        *_bandwidth(installation.bandwidth_mark),
+    )
+
+
+def _bandwidth(mark: str) -> tuple[object, ...]:
+    if not os.path.exists(mark):
+        return ()
+    from paas_isolate.linux.network.bandwidth import HostBandwidth  # a machine without bandwidth does not pay for it
+
+    return HostBandwidth(mark).glance()
 
 
 def _cgroups(root: str) -> str:

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from paas_isolate.linux.network import bandwidth_table
+from paas_isolate.changes.bandwidth_ruleset import TABLE
+from paas_isolate.linux.network import bandwidth_table, nfnetlink
 from paas_isolate.linux.network.htb import HtbClasses
 from paas_isolate.linux.system.subordinate import subordinate_uids
 from paas_isolate.model.bandwidth import Bandwidth, BandwidthRules, ClassKey
@@ -28,6 +29,13 @@ class HostBandwidth:
             rules=listing.rules if listing and listing.whole else None,
             has_rules=listing is not None,
         )
+
+    def glance(self) -> tuple[object, ...]:
+        """What changes when an interface comes or goes, or our table or a root qdisc of ours is removed: as `observe`,
+        but without classes and elements, of which there may be thousands. () where that cannot be read."""
+        with suppress(OSError):
+            return (*self._htb.interfaces().items(), nfnetlink.has_table(TABLE))
+        return ()
 
     def end(self) -> None:
         with suppress(OSError):

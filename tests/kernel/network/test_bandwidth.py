@@ -44,6 +44,12 @@ class Wire:
         arrived = rates(self.at_here, self.at_there, streams, warm=warm, seconds=seconds)
         return [rate * stream.frame_share for rate, stream in zip(arrived, streams, strict=True)]
 
+    def port(self, call: str) -> str:
+        """What a method of the port returns, in the machine's network namespace."""
+        mark = str(self.host.place / "run" / "bandwidth")
+        begin = "from paas_isolate.linux.network.bandwidth import HostBandwidth"
+        return self.inside(sys.executable, "-c", f"{begin}; print(HostBandwidth({mark!r}).{call})")
+
     def received(self, *streams: Stream) -> list[float]:
         """Mbit a second of payload, from which IP packets that the receive offload has put together differ by less than
         3 %. The bucket of a second is empty after the first two."""
@@ -240,13 +246,26 @@ def test_when_nothing_is_sold_any_more_nothing_is_left(wire: Wire) -> None:
     assert wire.reconcile().strip() == "nothing to do"
 
 
+@pytest.mark.parametrize(
+    "damage",
+    ["tc qdisc del dev eth7 root", "ip link del eth7", "nft delete table inet paas_isolate_bandwidth"],
+)
+def test_the_daemon_notices_within_a_minute(wire: Wire, damage: str) -> None:
+    """By a glance that is part of its fingerprint of the machine."""
+    wire.sell("alice", "out: 20Mbit, in: 30Mbit")
+    wire.reconcile()
+    before = wire.port("glance()")
+    assert wire.port("glance()") == before
+    wire.inside(*damage.split())
+    assert wire.port("glance()") != before
+
+
 def test_an_installation_that_goes_leaves_nothing(wire: Wire) -> None:
     untouched = wire.inside("tc", "qdisc", "show", "dev", "eth7")
     wire.sell("alice", "out: 20Mbit, in: 30Mbit")
     wire.reconcile()
     mark = wire.host.place / "run" / "bandwidth"
-    port = f"__import__('paas_isolate.linux.network.bandwidth', fromlist=['_']).HostBandwidth({str(mark)!r})"
-    assert wire.inside(sys.executable, "-c", f"print(*{port}.clear())") == "eth7\n"
+    assert wire.port("clear()") == "['eth7']\n"
     assert wire.inside("tc", "qdisc", "show", "dev", "eth7") == untouched
     assert wire.network.inside(*TABLE).returncode != 0
     assert not mark.exists()
