@@ -12,6 +12,7 @@ from paas_isolate.linux.cgroup.lowering import StillInUse
 from paas_isolate.linux.cgroup.steps import apply_cgroup_step
 from paas_isolate.linux.kernel import Kernel
 from paas_isolate.linux.namespaces.steps import apply_namespace_steps
+from paas_isolate.linux.network.bandwidth_steps import apply_bandwidth_steps
 from paas_isolate.linux.network.steps import apply_network_steps
 from paas_isolate.linux.pam.steps import apply_door_step
 from paas_isolate.linux.process import fork, pidfd
@@ -19,6 +20,7 @@ from paas_isolate.linux.quota.steps import apply_quota_steps
 from paas_isolate.linux.services.steps import apply_service_step
 from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.steps import CgroupStep, Changes, DoorStep, Step
+from paas_isolate.model.steps.bandwidth import BandwidthStep
 from paas_isolate.model.steps.cgroup import CreateCgroup, EnableControllers, LowerMemory, RemoveCgroup, SetKnob
 from paas_isolate.model.steps.door import SetDoor
 from paas_isolate.model.steps.namespace import NamespaceStep
@@ -39,7 +41,7 @@ _Broken = dict[str, Step]
 """Account directory -> the step after which nothing more is done to the account: it could not make the cgroups ready,
 or has raised an unexpected exception."""
 
-BatchStep = NetworkStep | NamespaceStep | SetQuota
+BatchStep = NetworkStep | NamespaceStep | SetQuota | BandwidthStep
 """Steps of which a port carries out many at once."""
 
 
@@ -70,6 +72,8 @@ def _kind(step: Step) -> int:
         return 1
     if isinstance(step, NamespaceStep):
         return 2
+    if isinstance(step, BandwidthStep):
+        return 4
     return 3 if isinstance(step, SetQuota) else 0
 
 
@@ -81,6 +85,8 @@ def _in_batches(kernel: Kernel, broken: _Broken, steps: Sequence[Step]) -> Itera
         yield from apply_namespace_steps(_required(kernel.namespaces, "namespaces"), broken, views)
     elif quotas := [step for step in steps if isinstance(step, SetQuota)]:
         yield from apply_quota_steps(_required(kernel.quotas, "quotas"), quotas)
+    elif rates := [step for step in steps if isinstance(step, BandwidthStep)]:
+        yield from apply_bandwidth_steps(_required(kernel.bandwidth, "bandwidth"), rates)
     else:
         yield from _in_order(kernel, broken, steps)
 

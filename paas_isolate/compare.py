@@ -15,10 +15,11 @@ from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.steps import Changes, DoorStep, Step
+from paas_isolate.model.steps.bandwidth import BandwidthStep
 from paas_isolate.model.steps.namespace import NamespaceStep
 from paas_isolate.model.steps.network import NetworkStep
 from paas_isolate.model.world import DesiredWorld, ObservedWorld
-from paas_isolate.observe import DOORS, NETWORK, VIEWS, observe
+from paas_isolate.observe import BANDWIDTH, DOORS, NETWORK, VIEWS, observe
 from paas_isolate.service_state import Managed, services_now, services_to_manage
 
 NO_ACCOUNT = "paas-isolate"
@@ -89,6 +90,7 @@ def desired_world(reconciler: Reconciler) -> DesiredWorld:
         weight_cgroup=kernel.weight_cgroup,
         with_doors=kernel.doors is not None,
         with_views=kernel.namespaces is not None,
+        with_bandwidth=kernel.bandwidth is not None,
     )
 
 
@@ -169,6 +171,8 @@ def _part_of(step: Step) -> str:
         return DOORS
     if isinstance(step, NetworkStep):
         return NETWORK
+    if isinstance(step, BandwidthStep):
+        return BANDWIDTH
     return VIEWS if isinstance(step, NamespaceStep) else ""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from paas_isolate.changes.bandwidth import sells_bandwidth
 from paas_isolate.changes.supervision import scaled
 from paas_isolate.compare import EVERYTHING, Reconciler, Scope
 from paas_isolate.errors import HostError, PaasError
@@ -22,6 +23,7 @@ from paas_isolate.linux.system.machine import machine
 from paas_isolate.linux.system.users import HostUsers
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, NetworkConfig
+from paas_isolate.model.bandwidth import BandwidthPort
 from paas_isolate.model.identity import distinct
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import CONTROLLERS
@@ -98,6 +100,7 @@ class Installation(NamedTuple):
                 network=self._network(fleet, location) if networked else None,
                 namespaces=self._namespaces(fleet, location),
                 quotas=self._quotas(fleet),
+                bandwidth=self._bandwidth(fleet) if with_network else None,
                 records=self.records if self._keeps(fleet) else None,
                 commands=self.commands,
                 device_of=BlockDevices().device_of,
@@ -169,6 +172,22 @@ class Installation(NamedTuple):
         from paas_isolate.linux.quota.store import QuotaStore  # a machine without quotas of ours does not pay for it
 
         return QuotaStore(self.applied_quotas)
+
+    @property
+    def bandwidth_mark(self) -> str:
+        """The file that exists while bandwidth of an account is limited."""
+        return os.path.join(self.run, "bandwidth")
+
+    def _bandwidth(self, fleet: Fleet) -> BandwidthPort | None:
+        """None where no account is sold bandwidth and nothing is left of earlier limits. None without root."""
+        sold = any(map(sells_bandwidth, distinct(account.limits for account in fleet.accounts.values())))
+        if os.geteuid() or not (sold or os.path.exists(self.bandwidth_mark)):
+            return None
+        from paas_isolate.linux.network.bandwidth import (
+            HostBandwidth,  # a machine without bandwidth does not pay for it
+        )
+
+        return HostBandwidth(self.bandwidth_mark)
 
     @contextmanager
     def locked(self, *, wait: float = 0, waits: Callable[[str], None] | None = None) -> Iterator[None]:

@@ -17,6 +17,7 @@ from paas_isolate.linux.process.commands import CommandKey, CommandReader
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.bandwidth import Bandwidth
 from paas_isolate.model.identity import IdentityCache
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.network import Network
@@ -26,7 +27,7 @@ from paas_isolate.model.world import Knobs, ObservedWorld, Process
 
 Broken = dict[str, Trouble]
 Part = TypeVar("Part")
-DOORS, NETWORK, VIEWS = "the doors", "the network", "the views"
+DOORS, NETWORK, VIEWS, BANDWIDTH = "the doors", "the network", "the views", "the bandwidth"
 """Parts that are observed for all accounts at once; no account directory has such a name."""
 
 WORTH_A_PROCESS = 100
@@ -44,7 +45,7 @@ def observe(
 
     `since` is an earlier look of the same run with the account directories that were worked on after it: of the
     other accounts its cgroups are taken over. `broken` receives unexpected exceptions, by account directory
-    (or DOORS, NETWORK, VIEWS): what is seen of that is not whole.
+    (or DOORS, NETWORK, VIEWS, BANDWIDTH): what is seen of that is not whole.
     """
     cgroups = kernel.cgroups
     broken = {} if broken is None else broken
@@ -63,6 +64,7 @@ def observe(
         runs=runs(cgroups, kernel.records, seen.members, broken=broken) if kernel.records else {},
         views=_part(kernel.namespaces.observe, Views(), VIEWS, broken) if kernel.namespaces else Views(),
         quotas=_quotas(kernel.quotas, desired_quotas(fleet), broken) if kernel.quotas else Quotas(),
+        bandwidth=_part(kernel.bandwidth.observe, Bandwidth(), BANDWIDTH, broken) if kernel.bandwidth else Bandwidth(),
     )
 
 

@@ -13,6 +13,7 @@ CPU_PERIOD = 100_000
 
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGTP]?)(?:i?B)?", re.ASCII)
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?([kMGT]?)bit", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?%", re.ASCII)
 _CORES = re.compile(r"\d{1,5}(?:\.\d{1,3})?", re.ASCII)
 _RUN = re.compile(r" *(\d{1,4})(?:-(\d{1,4}))? *", re.ASCII)
@@ -32,6 +33,14 @@ def parse_size(text: str) -> int:
     if size >= SIZE_LIMIT:
         raise ValueError("a size below 4096P (or the word unlimited)")
     return size
+
+
+def parse_rate(text: str) -> int:
+    """Bits a second from `100Mbit`, `1.5Gbit`, `64kbit`: powers of 1000, as network interfaces are sold."""
+    if not (found := _RATE.fullmatch(text)):
+        hint = f" (bits; {text} could be bytes)" if _SIZE.fullmatch(text) else ""
+        raise ValueError(f"a rate such as 100Mbit{hint}")
+    return int(Decimal(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
 
 
 def parse_percent(text: str) -> Decimal:
@@ -112,6 +121,14 @@ def format_size(size: int) -> str:
         if size >= whole:
             return f"{size // whole}{unit}" if size % whole == 0 else f"{size / whole:.1f}{unit}"
     return "0"
+
+
+def format_rate(rate: int) -> str:
+    """Bits a second in the largest unit that is not above: `100Mbit`, `1.5Gbit`."""
+    for unit, power in (("T", 4), ("G", 3), ("M", 2), ("k", 1)):
+        if rate >= 1000**power:
+            return f"{Decimal(rate) / 1000**power:.10g}{unit}bit"
+    return f"{rate}bit"
 
 
 def format_cpu(quota: int) -> str:

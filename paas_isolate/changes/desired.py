@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
+from paas_isolate.changes.bandwidth import bandwidth_now, desired_bandwidth, left_rules, unmet_bandwidth
 from paas_isolate.changes.doors import desired_doors, preserved_doors
 from paas_isolate.changes.knob_compiler import DeviceOf, KnobCompiler
 from paas_isolate.changes.network import (
@@ -17,6 +18,7 @@ from paas_isolate.changes.refusals import as_refused
 from paas_isolate.changes.views import desired_views, preserved_views
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
+from paas_isolate.model.bandwidth import Bandwidth
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import CONTROLLERS, FREEZE, SUBTREE_CONTROL, LimitContext, knobs
 from paas_isolate.model.limits import Percent
@@ -32,11 +34,12 @@ def desired_static(
     weight_cgroup: str = tree.ROOT,
     with_doors: bool = True,
     with_views: bool = True,
+    with_bandwidth: bool = True,
 ) -> DesiredWorld:
     """The part of the desired state that follows from the specifications alone. It is the same during a whole pass.
 
     `device_of` returns the device of a path for io.max (`8:0`). `weight_cgroup` is the cgroup whose cpu.weight weighs
-    all customers together against the rest of the machine. Without doors or views, none are desired.
+    all customers together against the rest of the machine. Without doors, views or bandwidth, none are desired.
     """
     fleet, machine, frozen = intent.fleet, intent.machine, intent.frozen
     control = " ".join(name for name in CONTROLLERS if name in intent.controllers)
@@ -59,6 +62,7 @@ def desired_static(
         network=desired_network(fleet),
         views=desired_views(fleet) if with_views else Views(),
         quotas=desired_quotas(fleet),
+        bandwidth=desired_bandwidth(fleet) if with_bandwidth else Bandwidth(),
     )
 
 
@@ -99,7 +103,8 @@ def desired_state(
     network = with_subordinates(network, observed.network, fleet)
     network = preserved_addresses(network, observed.network, staying_uids(fleet, observed, staying))
     views = preserved_views(static.views, observed.views, staying)
-    unmet = {**static.unmet, **refused, **unmet_quotas(observed.quotas)}
+    slow = unmet_bandwidth(static.bandwidth, observed.bandwidth)
+    unmet = {**static.unmet, **refused, **unmet_quotas(observed.quotas), **slow}
     quotas = quotas_now(static.quotas, observed.quotas, staying)
     return DesiredWorld(
         cgroups,
@@ -110,6 +115,7 @@ def desired_state(
         network=network,
         views=views,
         quotas=quotas,
+        bandwidth=bandwidth_now(static.bandwidth, observed.bandwidth, left_rules(fleet, observed.bandwidth, staying)),
         revoked=frozenset(_revoked(fleet, observed)) if fleet.revoked else frozenset(),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Set
 
+from paas_isolate.changes.bandwidth import bandwidth_steps
 from paas_isolate.changes.doors import door_steps
 from paas_isolate.changes.network import network_steps
 from paas_isolate.changes.order import rank
@@ -48,6 +49,7 @@ def diff(desired: DesiredWorld, observed: ObservedWorld, now: float = 0.0) -> Ch
     steps += view_steps(desired.views, observed.views, desired.cgroups)
     steps += quota_steps(desired.quotas, observed.quotas)
     steps += network_steps(desired.network, observed.network)
+    steps += bandwidth_steps(desired.bandwidth, observed.bandwidth)
     if matched < len(existing):
         steps += [RemoveCgroup(path) for path in existing if path not in desired.cgroups]
     by_pid = {process.pid: process for process in observed.processes} if desired.moves else {}

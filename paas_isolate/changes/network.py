@@ -93,7 +93,7 @@ def with_subordinates(wanted: Network, observed: Network, fleet: Fleet) -> Netwo
         _disjoint((first, last, directory) for first, last, directory in claims if first > fleet.host.last_uid)
     )
     rules = wanted.rules._replace(
-        subordinates=frozenset((first, last) for first, last, _ in disjoint),
+        subordinates=frozenset(UidRange(first, last) for first, last, _ in disjoint),
         range_egress=frozenset(
             RangeEgress(first, last, accounts[directory].egress)
             for first, last, directory in disjoint

@@ -5,6 +5,7 @@ from enum import IntEnum
 from paas_isolate.model import tree
 from paas_isolate.model.knobs import FREEZE, amount
 from paas_isolate.model.steps import Step
+from paas_isolate.model.steps.bandwidth import AddRoot, RemoveClass, RemoveRoot, SetBandwidthRules, SetClass
 from paas_isolate.model.steps.cgroup import (
     CreateCgroup,
     EnableControllers,
@@ -73,6 +74,16 @@ def rank(step: Step) -> tuple[int, int, int, str]:
             return Rank.NETWORK, 1, 0, ""
         case AddPool():
             return Rank.NETWORK, 2, 0, step.pool
+        case AddRoot():
+            return Rank.NETWORK, 3, 0, step.interface
+        case SetClass():  # before the rules that send packets to it
+            return Rank.NETWORK, 4, 0, str(step.key)
+        case SetBandwidthRules():
+            return Rank.NETWORK, 5, 0, ""
+        case RemoveClass():
+            return Rank.NETWORK, 6, 0, str(step.key)
+        case RemoveRoot():
+            return Rank.NETWORK, 6, 0, step.interface
         case MoveProcess():
             return Rank.MOVE, 0, step.process.pid, step.to
         case EndRevoked():

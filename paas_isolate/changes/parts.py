@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 class Parts:
-    """The parts have no network and no quotas, which cannot be divided by account."""
+    """The parts have no network, no quotas and no bandwidth, which cannot be divided by account."""
 
     def __init__(self, observed: ObservedWorld, fleet: Fleet) -> None:
         places = Placement(fleet)

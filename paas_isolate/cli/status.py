@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import click
 
+from paas_isolate.changes.bandwidth import rates_sold
 from paas_isolate.changes.conditions import Condition
 from paas_isolate.changes.knob_compiler import leaves
 from paas_isolate.changes.quotas import waiting
@@ -179,7 +180,9 @@ def _notes(
         numbers = abbreviated([str(pid) for pid in pids])
         notes.setdefault(directory, []).append(f"processes that keep another view until they end: {numbers}")
     if account in fleet.accounts:
-        notes.setdefault(account, []).extend(disk_uses(fleet.accounts[account]))
+        notes.setdefault(account, []).extend(
+            (*disk_uses(fleet.accounts[account]), *rates_sold(fleet.accounts[account]))
+        )
     for name, keys in fleet.not_enforced().items():
         if account in ("", name):
             notes.setdefault(name, []).append(f"not enforced by this version: {', '.join(keys)}")

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.apply import apply
+from paas_isolate.changes.bandwidth import IN, OUT, sells_bandwidth
 from paas_isolate.changes.desired import desired_state
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.doors import desired_doors
@@ -16,6 +17,7 @@ from paas_isolate.linux.cgroup.tree import PROCS
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
+from paas_isolate.model.bandwidth import Bandwidth
 from paas_isolate.model.network import Network
 from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.quota import Quotas
@@ -41,10 +43,10 @@ class AccountChange(NamedTuple):
         return _network_inputs(self.before, names=names) != _network_inputs(self.account, names=names)
 
     @property
-    def changes_view_or_quota(self) -> bool:
-        """Whether its view or a user's disk quota changes: both are observed for all accounts at once."""
-        before = _view_and_quota(self.before) if self.before else (None, None)
-        return before != _view_and_quota(self.account)
+    def changes_more_than_cgroups(self) -> bool:
+        """Whether its view, a disk quota or its bandwidth changes: they are observed for all accounts at once."""
+        before = _beside_cgroups(self.before) if self.before else (None, None, None)
+        return before != _beside_cgroups(self.account)
 
     @property
     def newcomers(self) -> frozenset[int]:
@@ -53,9 +55,11 @@ class AccountChange(NamedTuple):
         return frozenset(self.account.uids.values()) - frozenset(before)
 
 
-def _view_and_quota(account: Account) -> tuple[object, object]:
-    """The inputs of the account's view and of its users' quotas."""
-    return account.view, (account.disk, account.uids, account.home) if account.disk else None
+def _beside_cgroups(account: Account) -> tuple[object, object, object]:
+    """The inputs of the account's view, of its users' quotas and of its bandwidth."""
+    quota = (account.disk, account.uids, account.home) if account.disk else None
+    rates = (account.limits.get(OUT), account.limits.get(IN), account.uids) if sells_bandwidth(account.limits) else None
+    return account.view, quota, rates
 
 
 def _network_inputs(account: Account, *, names: bool) -> object:
@@ -88,7 +92,8 @@ def account_world(reconciler: Reconciler, account: Account) -> DesiredWorld:
     world = desired_world(reconciler)
     cgroups = {path: knobs for path, knobs in world.cgroups.items() if tree.directory_of(path) == account.directory}
     doors = {name: target for name, target in world.doors.items() if name != COMPLETE}
-    return world._replace(cgroups=cgroups, doors=doors, network=Network(), views=Views(), quotas=Quotas())
+    world = world._replace(network=Network(), views=Views(), quotas=Quotas(), bandwidth=Bandwidth())
+    return world._replace(cgroups=cgroups, doors=doors)
 
 
 def can_reconcile(reconciler: Reconciler, edit: AccountChange) -> bool:
@@ -96,7 +101,7 @@ def can_reconcile(reconciler: Reconciler, edit: AccountChange) -> bool:
     account = edit.account
     if account.directory in reconciler.intent.removal_accepted or not reconciler.kernel.cgroups.exists(tree.USERS):
         return False
-    if edit.changes_view_or_quota:
+    if edit.changes_more_than_cgroups:
         return False
     if edit.before is None and reconciler.kernel.cgroups.exists(tree.account(account.directory)):
         return False

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+from paas_isolate.changes.bandwidth import rates_sold
 from paas_isolate.changes.knob_compiler import leaves
 from paas_isolate.compare import Reconciler
 from paas_isolate.daemon.account_pass import restricted_to, runs_of
@@ -50,7 +51,7 @@ def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
         hits.take(account.directory, counters(reconciler.kernel.cgroups, account), int(time.time()))
     since, lately = hits.of(account.directory)
     recent = [hit._asdict() for hit in lately]
-    notes = *_notes(fleet, account), *_of_services(cgroups), *disk_uses(account)
+    notes = *_notes(fleet, account), *_of_services(cgroups), *disk_uses(account), *rates_sold(account)
     return AccountReport(account.name, account.plan, account.addresses, cgroups, since, recent, notes)._asdict()
 
 

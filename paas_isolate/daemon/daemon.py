@@ -136,7 +136,7 @@ class Daemon:
             if self.sources.knobs:
                 self.sources.knobs.root = location.root
             empty = self.sources.emptying.rewatch([f"{location.root}/{tree.account(each)}" for each in directories])
-            self._fingerprint = fingerprint(location.root, self._installation.doors, self._installation.state)
+            self._fingerprint = fingerprint(location.root, self._installation)
         self._repairer.make_ready(fleet, report.last)
         return empty
 
@@ -153,10 +153,10 @@ class Daemon:
 
     def _looks(self, fleet: Fleet) -> tuple[object, ...]:
         with self._installation.tree(fleet) as (_, location):
-            return fingerprint(location.root, self._installation.doors, self._installation.state)
+            return fingerprint(location.root, self._installation)
 
     def _note(self, cgroups: CgroupTree) -> None:
-        self._fingerprint = fingerprint(cgroups.root, self._installation.doors, self._installation.state)
+        self._fingerprint = fingerprint(cgroups.root, self._installation)
 
     def _tell(self, news: str, report: Callable[[], None]) -> None:
         """Report `news` where it differs from what was reported last."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+from paas_isolate.installation import Installation
 from paas_isolate.linux.network.hosts import HOSTS
 from paas_isolate.linux.network.links import NONLOCAL_BIND
 from paas_isolate.model.network import PINS
@@ -12,11 +13,24 @@ PEOPLE = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 """The files that say who has which uid. They are watched too, but a watch may be lost."""
 
 
-def fingerprint(root: str, doors: str, state: str) -> tuple[object, ...]:
-    """How many cgroups are below `root`; the sysctl of the network; when a door, a pin of the gate, a decision, a name
-    or a user came or went."""
-    files = f"{root}/users/cgroup.stat", NONLOCAL_BIND
-    return (*map(_first_line, files), *_changed((doors, PINS, HOSTS, os.path.join(state, decisions.FILE), *PEOPLE)))
+def fingerprint(root: str, installation: Installation) -> tuple[object, ...]:
+    """How many cgroups are below `root`; the sysctl of the network;
+    when a door, a pin of the gate, a decision, a name or a user came or went; and the interfaces, where bandwidth is
+    limited."""
+    decided = os.path.join(installation.state, decisions.FILE)
+    return (
+        *map(_first_line, (f"{root}/users/cgroup.stat", NONLOCAL_BIND)),
+        *_changed((installation.doors, PINS, HOSTS, decided, *PEOPLE)),
+        *_bandwidth(installation.bandwidth_mark),
+    )
+
+
+def _bandwidth(mark: str) -> tuple[object, ...]:
+    if not os.path.exists(mark):
+        return ()
+    from paas_isolate.linux.network.bandwidth import HostBandwidth  # a machine without bandwidth does not pay for it
+
+    return HostBandwidth(mark).glance()
 
 
 def _first_line(path: str) -> str:

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from paas_isolate.doctor.check import Check, Verdict
+from paas_isolate.linux.system.subordinates import SUBUID_FILE, subordinate_uids
 from paas_isolate.model.account import Fleet
 
-SUBUID = "/etc/subuid"
 _SHOWN = 5
 _MEND = "usermod --del-subuids FIRST-LAST USER; for new users SUB_UID_COUNT 0 in /etc/login.defs"
 
 
-def examine(fleet: Fleet, path: str = SUBUID) -> Iterator[Check]:
+def examine(fleet: Fleet, path: str = SUBUID_FILE) -> Iterator[Check]:
     """Nothing where neither `network:` nor `disk:` is in use."""
     sells_disk = any(account.disk for account in fleet.accounts.values())
     if not sells_disk and not fleet.host.network:
@@ -35,9 +35,7 @@ def examine(fleet: Fleet, path: str = SUBUID) -> Iterator[Check]:
 
 
 def _with_subuids(fleet: Fleet, path: str) -> Iterator[str]:
-    """Lines are NAME:FIRST:COUNT; a uid may stand for the name."""
     users = {name: name for account in fleet.accounts.values() for name in account.uids}
     users |= {str(uid): name for account in fleet.accounts.values() for name, uid in account.uids.items()}
-    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as lines:
-        owners = {line.split(":")[0] for line in lines if line.rstrip().count(":") == 2 and not line.startswith("#")}
-        yield from {users[owner] for owner in owners if owner in users}
+    with suppress(OSError):
+        yield from {users[owner] for owner in subordinate_uids(path) if owner in users}

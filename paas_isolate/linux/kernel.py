@@ -8,6 +8,7 @@ from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.linux.process.commands import CommandReader
 from paas_isolate.linux.services.records import RunRecords
 from paas_isolate.model import tree
+from paas_isolate.model.bandwidth import BandwidthPort
 from paas_isolate.model.network import NetworkPort
 from paas_isolate.model.quota import QuotaPort
 from paas_isolate.model.view import NamespacePort
@@ -30,6 +31,7 @@ class Kernel(NamedTuple):
     network: NetworkPort | None = None
     namespaces: NamespacePort | None = None
     quotas: QuotaPort | None = None
+    bandwidth: BandwidthPort | None = None
     records: RunRecords | None = None
     commands: CommandReader | None = None
     device_of: DeviceOf = _no_device

@@ -36,7 +36,7 @@ class Percent(NamedTuple):
 
 
 Value = int | str | Percent | Unlimited
-"""int in the limit's unit; str for cpu.set, memory.kill and io.of."""
+"""int in the limit's unit (a rate: bits a second); str for cpu.set, memory.kill and io.of."""
 
 Limits = Mapping[str, Value]
 """Values by the limit's name (`memory.max`), from one place of the YAML or merged. A missing name sets nothing."""
@@ -51,6 +51,7 @@ class Unit(StrEnum):
     CORES = "cores such as 0-3,8"
     WEIGHT = "a weight from 1 to 10000"
     SIZE = "a size such as 512M"
+    RATE = "a rate such as 100Mbit"
     COUNT = "a whole number such as 200"
     KILL = "leaf or process"
     PATH = "an absolute path or ~/PATH"
@@ -78,6 +79,10 @@ class Limit(NamedTuple):
 
 _SELF = "the effective memory.max"
 _DEVICE = "the path whose device the io limits are for (default: the owner's home)"
+_SENT = "bits a second sent to other machines (accounts only)"
+_RECEIVED = "bits a second received from other machines (accounts only)"
+_FASTEST = 100 * 1000**3
+"""Bits a second. The kernel multiplies bytes a second by 10^9 in 64 bits (net/netfilter/nft_limit.c)."""
 
 _PIDS = 1 << 22
 """PID_MAX_LIMIT of a 64-bit kernel: pids.max refuses more (kernel/cgroup/pids.c)."""
@@ -130,6 +135,8 @@ LIMITS: tuple[Limit, ...] = (
         unlimited=False,
     ),
     Limit("io.of", "io.max", Unit.PATH, _DEVICE, unlimited=False),
+    Limit("network.out", "tc-htb(8)", Unit.RATE, _SENT, least=8000, most=_FASTEST),
+    Limit("network.in", "nft(8) limit", Unit.RATE, _RECEIVED, least=8000, most=_FASTEST),
 )
 # fmt: on
 

@@ -80,8 +80,14 @@ class RangeEgress(NamedTuple):
     egress: tuple[str, ...]
 
 
-UidRange = tuple[int, int]
-"""First and last uid."""
+class UidRange(NamedTuple):
+    """Uids from `first` to `last`: one user's own, or the subordinate ones that subuid(5) gives."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
 class Rules(NamedTuple):

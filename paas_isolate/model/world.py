@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.model import tree
+from paas_isolate.model.bandwidth import Bandwidth
 from paas_isolate.model.network import Network
 from paas_isolate.model.quota import Quotas
 from paas_isolate.model.run import NO_WISH, DesiredServices, Run
@@ -61,7 +62,8 @@ class ObservedWorld(NamedTuple):
 
     `cgroups` are those of the tree, with their knobs. `processes` are those of customers' uids. `members` are the pids
     in each populated leaf, root's too: the privileged sshd of a connection is in its customer's leaf. `runs` are the
-    last runs of services, by leaf. Of `network`, `views` and `quotas` the observed fields are set.
+    last runs of services, by leaf. Of `network`, `views`, `quotas` and `bandwidth` the observed
+    fields are set.
     """
 
     cgroups: Mapping[str, Knobs] = MappingProxyType({})
@@ -72,6 +74,7 @@ class ObservedWorld(NamedTuple):
     runs: Mapping[str, Run] = MappingProxyType({})
     views: Views = Views()
     quotas: Quotas = Quotas()
+    bandwidth: Bandwidth = Bandwidth()
 
     def populated(self) -> frozenset[str]:
         """The cgroups in which, or below which, a process lives."""
@@ -89,8 +92,8 @@ class DesiredWorld(NamedTuple):
     `moves` are processes that should be in another cgroup, with that one as their `cgroup`. `unmet` says which limits
     this machine cannot enforce, `late` which processes could not be inspected in time and stay where they are; both are
     texts by cgroup. `services` are the programs that should run. `revoked` are pairs of a cgroup and a uid that is
-    another account's now: processes of that uid in that cgroup should end. Of `network`, `views` and `quotas` the
-    desired fields are set.
+    another account's now: processes of that uid in that cgroup should end. Of `network`, `views`,
+    `quotas` and `bandwidth` the desired fields are set.
     """
 
     cgroups: Mapping[str, Knobs] = MappingProxyType({})
@@ -102,4 +105,5 @@ class DesiredWorld(NamedTuple):
     services: DesiredServices = NO_WISH
     views: Views = Views()
     quotas: Quotas = Quotas()
+    bandwidth: Bandwidth = Bandwidth()
     revoked: frozenset[tuple[str, int]] = frozenset()

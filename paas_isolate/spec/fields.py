@@ -290,7 +290,7 @@ class _Raw(AnyShape):
         return node
 
 
-LIMITS = Field("limits", LimitsShape(_SELF), "limits of the whole account")
+LIMITS = Field("limits", LimitsShape(_SELF, account=True), "limits of the whole account")
 SERVICES = Field("services", ServicesShape(), "the services of the account, by name")
 PRIVATE = Table(
     (

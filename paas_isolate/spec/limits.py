@@ -19,31 +19,46 @@ from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.read import Node, Pairs, Scalar
 from paas_isolate.spec.scalars import exact
 from paas_isolate.spec.shapes import Schema, pairs
-from paas_isolate.units import parse_count, parse_cpu, parse_cpu_set, parse_percent, parse_size
+from paas_isolate.units import format_rate, parse_count, parse_cpu, parse_cpu_set, parse_percent, parse_rate, parse_size
 
 GROUPS = tuple(dict.fromkeys(limit.name.partition(".")[0] for limit in LIMITS))
+NETWORK = "network"
+"""The group that has no short form: `network: 100Mbit` does not say which direction."""
+_RATES = "a mapping such as {out: 100Mbit, in: 200Mbit}"
 NO_LIMIT = ("unlimited", "max", "infinity")
 _SELF = frozenset({"memory.high", "memory.low", "memory.min"})
 """They may be percentages of the same cgroup's memory.max."""
 
 
 class LimitsShape(NamedTuple):
-    """The limits of one kind of cgroup. `percent` are those that may be given in percent there."""
+    """The limits of one kind of cgroup. `percent` are those that may be given in percent there. `account`: also those
+    that only a whole account can have."""
 
     percent: frozenset[str] = _SELF
+    account: bool = False
 
     def read(self, node: Node, key: str, diagnostics: Diagnostics) -> Limits:
         limits: dict[str, Value] = {}
         for group, (place, value) in _entries(node, key, diagnostics).items():
-            if group in GROUPS:
+            if group == NETWORK and not self.account:
+                diagnostics.error(
+                    place, below(key, group), "is of whole accounts; write it in the `limits` of account or plan"
+                )
+            elif group in GROUPS:
                 limits.update(self._read_group(value, group, below(key, group), diagnostics))
             else:
-                diagnostics.error_key(place, key, group, list(GROUPS))
+                diagnostics.error_key(place, key, group, self._groups())
         return limits
+
+    def _groups(self) -> list[str]:
+        return [group for group in GROUPS if group != NETWORK or self.account]
 
     def _read_group(self, node: Node, group: str, key: str, diagnostics: Diagnostics) -> Limits:
         names = {name.partition(".")[2]: name for name in BY_NAME if name.startswith(f"{group}.")}
         limits: dict[str, Value] = {}
+        if group == NETWORK and not isinstance(node, Pairs):
+            diagnostics.error_value(node, key, _RATES)
+            return limits
         if not names or not isinstance(node, Pairs):
             for name in SHORT.get(group, (group,)):
                 limits.update(limit := self.read_limit(node, name, key, diagnostics))
@@ -75,12 +90,15 @@ class LimitsShape(NamedTuple):
 
     def schema(self) -> Schema:
         properties: dict[str, Any] = {}
-        for group in GROUPS:
-            whole = self.limit_schema(SHORT.get(group, (group,))[0])
+        for group in self._groups():
             knobs = {
                 name.partition(".")[2]: self.limit_schema(name) for name in BY_NAME if name.startswith(f"{group}.")
             }
-            properties[group] = {"anyOf": [whole, _object(knobs)]} if knobs else whole
+            if group == NETWORK:
+                properties[group] = _object(knobs)
+            else:
+                whole = self.limit_schema(SHORT.get(group, (group,))[0])
+                properties[group] = {"anyOf": [whole, _object(knobs)]} if knobs else whole
         return _object(properties)
 
 
@@ -110,7 +128,8 @@ def parse_limit(limit: Limit, text: str, *, percent: bool) -> Value:
     if isinstance(value, int) and value < limit.least:
         raise ValueError(f"{limit.unit}, at least {_least(limit)}")
     if limit.most and isinstance(value, int) and value > limit.most:
-        raise ValueError(f"{limit.unit}, at most {limit.most} (or the word unlimited)")
+        most = format_rate(limit.most) if limit.unit is Unit.RATE else limit.most
+        raise ValueError(f"{limit.unit}, at most {most} (or the word unlimited)")
     return value
 
 
@@ -125,6 +144,8 @@ def _parse(unit: Unit, text: str) -> Value:
             return _weight(text)
         case Unit.SIZE:
             return parse_size(exact(text))
+        case Unit.RATE:
+            return parse_rate(exact(text))
         case Unit.COUNT:
             return parse_count(exact(text))
         case Unit.KILL if text in ("leaf", "process"):
@@ -170,6 +191,8 @@ def _least(limit: Limit) -> str:
             return "1%"
         case Unit.SIZE:
             return "1M" if limit.least == 1 << 20 else "4K"
+        case Unit.RATE:
+            return format_rate(limit.least)
     return str(limit.least)
 
 
@@ -184,6 +207,7 @@ _FORMS: dict[Unit, tuple[Schema, ...]] = {
         {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,6})? ?[KMGTP]?(i?B)?$"},
         {"type": "integer", "minimum": 0},
     ),
+    Unit.RATE: ({"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,6})? ?[kMGT]?bit$"},),
     Unit.COUNT: ({"type": "integer", "minimum": 0},),
     Unit.KILL: ({"enum": ["leaf", "process"]},),
     Unit.PATH: ({"type": "string", "pattern": "^(/|~)"},),

@@ -9,6 +9,7 @@ remove_all() {
     if [[ ! $destdir ]]; then
         empty_trees
         clear_network
+        clear_bandwidth
         clear_views
         clear_quotas
     fi
@@ -95,6 +96,20 @@ END
     [[ ! $found ]] || changed "takes $found out of the network"
     rm -f /var/lib/paas-isolate/ruleset
     ! grep -qs '^# BEGIN paas-isolate' /etc/hosts || say 'take the lines of paas-isolate out of /etc/hosts by hand'
+}
+
+# No run makes it again, as above.
+clear_bandwidth() {
+    local found
+    [[ -x $venv/bin/python && -f /run/paas-isolate/bandwidth ]] || return 0
+    found=$(
+        in_venv - 2>/dev/null <<'END'
+from paas_isolate.linux.network.bandwidth import HostBandwidth
+
+print(*HostBandwidth("/run/paas-isolate/bandwidth").clear())
+END
+    ) || return 0
+    changed "lifts the limits of bandwidth${found:+ on $found}"
 }
 
 # Processes in a view stay in it.

@@ -15,6 +15,7 @@ from paas_isolate.model.network import (
     Rules,
     Subordinates,
     UidAddresses,
+    UidRange,
 )
 from paas_isolate.model.world import DesiredWorld, ObservedWorld, Process
 from tests.support.fleets import fleet, sold
@@ -127,7 +128,11 @@ def test_the_uids_of_an_account_without_a_file_are_those_of_its_processes_and_do
     assert found == {"gone": {1009, 1010}, "idle": set(), "left": {1005}}
 
 
-RANGES = {"alice": ((100_000, 165_535),), "1002": ((165_000, 231_071), (400_000, 400_009)), "root": ((1, 9),)}
+RANGES = {
+    "alice": (UidRange(100_000, 165_535),),
+    "1002": (UidRange(165_000, 231_071), UidRange(400_000, 400_009)),
+    "root": (UidRange(1, 9),),
+}
 
 
 def test_subordinate_uids_are_those_of_their_account() -> None:
@@ -140,10 +145,14 @@ def test_subordinate_uids_are_those_of_their_account() -> None:
     observed = Network(subordinates=RANGES, account_cgroups=frozenset({"bob", "alice", "gone"}))
     found = with_subordinates(desired_network(accounts), observed, accounts)
     assert found.gate and found.gate.subordinates == {
-        "alice": Subordinates(1001, ((100_000, 165_535),)),
-        "bob": Subordinates(1002, ((165_000, 231_071), (400_000, 400_009))),
+        "alice": Subordinates(1001, (UidRange(100_000, 165_535),)),
+        "bob": Subordinates(1002, (UidRange(165_000, 231_071), UidRange(400_000, 400_009))),
     }
-    assert found.rules and found.rules.subordinates == {(100_000, 165_535), (165_536, 231_071), (400_000, 400_009)}
+    assert found.rules and found.rules.subordinates == {
+        UidRange(100_000, 165_535),
+        UidRange(165_536, 231_071),
+        UidRange(400_000, 400_009),
+    }
     assert found.rules.range_egress == {(100_000, 165_535, ("deny smtp",))}
     assert found.rules.owners == desired_network(accounts).rules.owners  # type: ignore[union-attr]
     early = with_subordinates(desired_network(accounts), observed._replace(account_cgroups=frozenset()), accounts)
@@ -153,16 +162,16 @@ def test_subordinate_uids_are_those_of_their_account() -> None:
 
 
 def test_subordinate_uids_stay_while_their_account_does() -> None:
-    own = {"gone": Subordinates(1009, ((100_000, 100_009), (200_000, 200_009)))}
+    own = {"gone": Subordinates(1009, (UidRange(100_000, 100_009), UidRange(200_000, 200_009)))}
     rules = Rules(
-        subordinates=frozenset({(100_000, 100_009), (200_000, 200_009), (300_000, 300_009)}),
+        subordinates=frozenset({UidRange(100_000, 100_009), UidRange(200_000, 200_009), UidRange(300_000, 300_009)}),
         range_egress=frozenset({RangeEgress(200_000, 200_009, ("deny all",)), RangeEgress(300_000, 300_009, ())}),
     )
     observed = Network({}, rules, True, Gate(subordinates=own), has_gate=True)
-    wanted = Network({}, Rules(subordinates=frozenset({(100_005, 100_020)})), True, Gate(), has_gate=True)
+    wanted = Network({}, Rules(subordinates=frozenset({UidRange(100_005, 100_020)})), True, Gate(), has_gate=True)
     found = preserved_addresses(wanted, observed, {"gone": {1009}})
     assert found.gate and found.gate.subordinates == own
-    assert found.rules and found.rules.subordinates == {(100_005, 100_020), (200_000, 200_009)}
+    assert found.rules and found.rules.subordinates == {UidRange(100_005, 100_020), UidRange(200_000, 200_009)}
     assert found.rules.range_egress == {(200_000, 200_009, ("deny all",))}
 
 

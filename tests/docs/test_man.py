@@ -54,6 +54,7 @@ UNITS = {
     "CORES": "cores",
     "WEIGHT": "A weight",
     "SIZE": "A size",
+    "RATE": "A rate",
     "COUNT": "A count",
     "KILL": "leaf, all processes",
     "PATH": "A path",

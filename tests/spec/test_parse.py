@@ -54,6 +54,8 @@ LIMITS = {
         "io.weight": 10_000,
         "io.of": "/srv",
     },
+    "{network: {out: 100Mbit, in: 1.5Gbit}}": {"network.out": 100_000_000, "network.in": 1_500_000_000},
+    "{network: {out: unlimited, in: 64 kbit}}": {"network.out": UNLIMITED, "network.in": 64_000},
     "{memory: unlimited, cpu: max, pids: infinity, io: unlimited}": {
         "memory.max": UNLIMITED,
         "cpu.max": UNLIMITED,
@@ -111,6 +113,14 @@ WRONG_LIMITS = {
     "pids: {max: 3}": "limits.pids is a mapping; expected a whole number such as 200",
     "io: 3%": f"limits.io is '3%'; {SIZE}",
     "io: {of: data}": "limits.io.of is 'data'; expected an absolute path or ~/PATH",
+    "network: 100Mbit": "limits.network is '100Mbit'; expected a mapping such as {out: 100Mbit, in: 200Mbit}",
+    "network: {out: 100M}": "limits.network.out is '100M'; expected a rate such as 100Mbit (bits; 100M could be bytes)",
+    "network: {out: 100}": "limits.network.out is '100'; expected a rate such as 100Mbit (bits; 100 could be bytes)",
+    "network: {out: 100mbit}": "limits.network.out is '100mbit'; expected a rate such as 100Mbit",
+    "network: {out: 100MB}": "limits.network.out is '100MB'; expected a rate such as 100Mbit (bits; 100MB could be",
+    "network: {in: 0bit}": "limits.network.in is '0bit'; expected a rate such as 100Mbit, at least 8kbit",
+    "network: {in: 101Gbit}": "limits.network.in is '101Gbit'; expected a rate such as 100Mbit, at most 100Gbit",
+    "network: {up: 1Mbit}": "limits.network.up is not a key of this place",
     "memroy: 1G": "limits.memroy is not a key of this place; did you mean memory?",
 }
 
@@ -122,6 +132,9 @@ def test_wrong_limits(text: str) -> None:
 
 
 WRONG = {
+    "services: {web: {limits: {network: {out: 1Mbit}}}}": [
+        "2:27: services.web.limits.network is of whole accounts; write it in the `limits` of account or plan"
+    ],
     "users: alice": ["2:8: users is 'alice'; expected a list of users"],
     "users: []": ["2:8: users is an empty list; expected at least one user"],
     "users: [a, b]": ["1:1: owner is missing; expected one of a, b, for none is named like the account"],

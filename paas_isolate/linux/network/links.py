@@ -165,7 +165,7 @@ def _routes(socket: Rtnetlink, family: int) -> Iterator[tuple[str, bool]]:
 def _routes_into(socket: Rtnetlink, network: str) -> list[str]:
     """The networks of the main table that are a part of this one, but for those of the machine's own addresses."""
     family, packed, length = _parsed(network)
-    own = {_INDEX.pack(_index(link)) for link in ("lo", _OLD_LINK)}
+    own = {_INDEX.pack(_index(link)) for link in ("lo", OLD_LINK)}
     there = []
     for answer in socket.dump(_GETROUTE, _ROUTE.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, _TYPE_UNICAST, 0)):
         known = dict(attributes(answer, _ROUTE.size))

@@ -11,7 +11,7 @@ from paas_isolate.changes import egress
 from paas_isolate.changes.ruleset import LOCAL_PORTS, TABLE, chains, change, number, replacement, table
 from paas_isolate.errors import HostError
 from paas_isolate.linux.process.child import run_forked
-from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published, RangeEgress, Rules
+from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published, RangeEgress, Rules, UidRange
 
 LIBRARY = "libnftables.so.1"
 _JSON, _TERSE = 1 << 4, 1 << 11  # nftables/libnftables.h: NFT_CTX_OUTPUT_…
@@ -235,14 +235,13 @@ def _egress(listing: list[dict[str, Any]]) -> tuple[frozenset[EgressAssignment],
 
     return (
         frozenset([EgressAssignment(uid, own) for uid, own in assigned("egress")]),
-        frozenset([RangeEgress(*_range(key), own) for key, own in assigned("range_egress")]),
+        frozenset([RangeEgress(*uid_range(key), own) for key, own in assigned("range_egress")]),
     )
 
 
-def _range(element: Any) -> tuple[int, int]:
-    """First and last of an element of an interval set, which is a number where both are the same."""
-    first, last = element["range"] if isinstance(element, dict) else (element, element)
-    return first, last
+def uid_range(element: Any) -> UidRange:
+    """An element of an interval set in nft's JSON, which is a number where first and last are the same."""
+    return UidRange(element, element) if isinstance(element, int) else UidRange(*element["range"])
 
 
 def _rules(listing: list[dict[str, Any]]) -> Rules:
@@ -259,7 +258,7 @@ def _rules(listing: list[dict[str, Any]]) -> Rules:
         frontends=frozenset(sets.get("frontends", [])),
         published=_published(listing),
         egress=by_uid,
-        subordinates=frozenset(map(_range, sets.get("subordinates", []))),
+        subordinates=frozenset(map(uid_range, sets.get("subordinates", []))),
         range_egress=by_range,
     )
 

@@ -2,11 +2,11 @@
 
 from paas_isolate.model.network import UidRange
 
-FILE = "/etc/subuid"
+SUBUID_FILE = "/etc/subuid"
 _LARGEST = 2**32 - 2
 
 
-def subordinate_uids(path: str = FILE) -> dict[str, tuple[UidRange, ...]]:
+def subordinate_uids(path: str = SUBUID_FILE) -> dict[str, tuple[UidRange, ...]]:
     """The ranges of each user, by login name or by uid in digits, as the file has it. Empty where there is no such
     file. Lines that cannot be read are left out, as newuidmap(1) leaves them out."""
     ranges: dict[str, list[UidRange]] = {}
@@ -17,7 +17,7 @@ def subordinate_uids(path: str = FILE) -> dict[str, tuple[UidRange, ...]]:
                 first, _, count = numbers.partition(":")
                 if user and first.isdecimal() and count.isdecimal() and int(count):
                     last = min(int(first) + int(count) - 1, _LARGEST)
-                    ranges.setdefault(user, []).append((int(first), last))
+                    ranges.setdefault(user, []).append(UidRange(int(first), last))
     except FileNotFoundError:
         return {}
     return {user: tuple(own) for user, own in ranges.items()}

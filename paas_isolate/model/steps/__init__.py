@@ -3,6 +3,7 @@
 A new step needs a class in the module of its port, its name here, a rank in changes/order.py, and code in its port.
 """
 
+from paas_isolate.model.steps.bandwidth import BandwidthStep
 from paas_isolate.model.steps.cgroup import (
     CreateCgroup,
     EnableControllers,
@@ -20,5 +21,5 @@ from paas_isolate.model.steps.service import ServiceStep
 
 CgroupStep = CreateCgroup | EnableControllers | SetKnob | LowerMemory | MoveProcess | EndRevoked | RemoveCgroup
 DoorStep = SetDoor | RemoveDoor | CompleteDoors
-Step = CgroupStep | DoorStep | NetworkStep | ServiceStep | NamespaceStep | SetQuota
+Step = CgroupStep | DoorStep | NetworkStep | ServiceStep | NamespaceStep | SetQuota | BandwidthStep
 Changes = tuple[Step, ...]

@@ -10,7 +10,7 @@ import types
 
 from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network.links import Links
-from paas_isolate.model.network import PINS, Gate, Grant, Pools, Subordinates, UidAddresses
+from paas_isolate.model.network import PINS, Gate, Grant, Pools, Subordinates, UidAddresses, UidRange
 
 NAMES = {48_301: "alice", 48_302: "bob", 48_303: "carol"}
 LEAVES = {**NAMES, 165_636: "alice", 48_306: "alice"}
@@ -31,7 +31,7 @@ def main(root: str) -> None:
     keeper = BpfGate(Pools("10.77.0.0/16", "fd77:7061:6173::/64"), AttachPoints(PINS, root, f"{root}/users"))
     homes = {48_301: UidAddresses(A4, A6), 48_302: UidAddresses(B4, B6), 48_303: UidAddresses(C4, C6, shared=True)}
     gate = Gate(homes, frozenset({Grant(48_303, A4), Grant(48_303, A6)}), frozenset({48_304}))
-    gate = gate._replace(subordinates={"alice": Subordinates(48_301, ((165_536, 231_071),))})
+    gate = gate._replace(subordinates={"alice": Subordinates(48_301, (UidRange(165_536, 231_071),))})
     keeper.set(gate, None)
     helpers: dict[int, tuple[int, int]] = {}
     for line in sys.stdin:

@@ -6,7 +6,7 @@ from enum import IntFlag
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from paas_isolate.model.network import SUBORDINATE_RANGES as RANGES
-from paas_isolate.model.network import Gate, Grant, Subordinates, UidAddresses
+from paas_isolate.model.network import Gate, Grant, Subordinates, UidAddresses, UidRange
 
 _HOME = struct.Struct("=4sI16s")
 _UID = struct.Struct("=I")
@@ -49,7 +49,7 @@ def subordinates_of(value: bytes) -> Subordinates:
     """What `account` made this value of."""
     uid, *numbers = _ACCOUNT.unpack(value)
     ranges = zip(numbers[:RANGES], numbers[RANGES:], strict=True)
-    return Subordinates(uid, tuple((first, last) for first, last in ranges if last))
+    return Subordinates(uid, tuple(UidRange(first, last) for first, last in ranges if last))
 
 
 def differing(wanted: Gate, found: Gate) -> tuple[Gate, Gate]:

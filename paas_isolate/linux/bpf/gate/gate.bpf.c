@@ -613,7 +613,8 @@ static __always_inline bool meets_neighbour(struct bpf_sock_addr *ctx, const str
 	if (is_mapped(address))
 		return meets_neighbour4(ctx, caller,
 					address->word[3] == ANY4 ? LOOPBACK4 : address->word[3]);
-	return (same6(address, &LOOPBACK6) || same6(address, &ANY6)) && meets_neighbour6(ctx, caller);
+	return (same6(address, &LOOPBACK6) || same6(address, &ANY6)) &&
+	       meets_neighbour6(ctx, caller);
 }
 
 // A TCP socket without a file is the kernel's own, such as the one inside a socket of AF_SMC. Its
