@@ -136,3 +136,59 @@ def test_what_an_egress_denies_does_not_leave_and_is_counted(
     assert not subprocess.run([*drop, send.format("127.0.0.1")], capture_output=True, text=True).stderr
     told = json.loads(paas("net", "show", "carol", "--json").out)["accounts"]["carol"]
     assert told["traffic"]["packets_denied"] == 1
+
+
+SCTP, SMC = "socket.AF_INET, socket.SOCK_STREAM, 132", "43, socket.SOCK_STREAM, 0"
+
+
+@pytest.mark.parametrize(
+    ("module", "made"), [pytest.param("sctp", SCTP, id="SCTP"), pytest.param("smc", SMC, id="AF_SMC")]
+)
+def test_a_protocol_whose_packets_no_rule_matches_is_no_way_out(alice: Customer, module: str, made: str) -> None:
+    """SCTP binds without asking the gate; the socket inside one of AF_SMC has no uid."""
+    run("modprobe", module)
+    machine = run("hostname", "-I").split()[0]
+    drop = ("setpriv", f"--reuid={alice.uid}", f"--regid={alice.uid}", "--clear-groups", "python3", "-c")
+    come = f"import socket; socket.socket({made}).connect(({machine!r}, 22)); print('came')"
+    if module == "smc":
+        assert run("python3", "-c", come) == "came\n"  # root's, to sshd by plain TCP
+    refused = subprocess.run([*drop, come], capture_output=True, text=True)
+    assert "PermissionError" in refused.stderr, refused
+
+
+SUBORDINATE = """
+import ctypes, os, socket, subprocess, sys
+inside, outside = os.pipe(), os.pipe()
+if (pid := os.fork()) == 0:
+    ctypes.CDLL(None).unshare(0x10000000)  # CLONE_NEWUSER
+    os.write(inside[1], b"1"); os.read(outside[0], 1)
+    os.setresuid(7, 7, 7)
+    for address in ("0.0.0.0", sys.argv[3], sys.argv[4]):
+        try:
+            with socket.create_server((address, 8099)) as server: print("bound", address, server.getsockname()[0])
+        except OSError as error: print(error.strerror)
+    try: socket.socket(type=socket.SOCK_DGRAM).sendto(b"", (sys.argv[5], 9)); print("sent")
+    except OSError as error: print(error.strerror)
+    sys.stdout.flush(); os._exit(0)
+os.read(inside[0], 1)
+subprocess.run(["newuidmap", str(pid), "0", sys.argv[1], "1", "1", sys.argv[2], "60000"], check=True)
+os.write(outside[1], b"1"); os.waitpid(pid, 0)
+"""
+
+
+def test_a_subordinate_uid_gets_no_further_than_its_account(
+    alice: Customer, sell: Callable[..., Customer], paas: Paas
+) -> None:
+    assert alice.uid  # who switches the network on
+    carol = sell("carol", egress={"deny": ["private"]})
+    with open("/etc/subuid", "a", encoding="ascii") as file:
+        file.write(f"{carol.name}:3000000:65536\n")
+    paas("reconcile")
+    assert paas("reconcile").out == "nothing to do\n"
+    machine = run("hostname", "-I").split()[0]
+    own, other = addresses(carol)[0], addresses(alice)[0]
+    script = ("python3", "-c", SUBORDINATE, str(carol.uid), "3000000", own, other, f"{machine.rpartition('.')[0]}.77")
+    process = carol.runs(*script, leaf=f"users/{carol.name}/other")
+    answers = process.communicate(timeout=60)[0].splitlines()
+    assert answers == ["bound 0.0.0.0 0.0.0.0", f"bound {own} {own}", *["Operation not permitted"] * 2]
+    assert "subordinate uids" in paas("doctor", code=None).out
