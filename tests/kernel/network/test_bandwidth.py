@@ -1,5 +1,6 @@
 """Bandwidth that accounts are sold, between two network namespaces of the test's own: the rates that arrive."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.support.kernel.host import ALICE, BOB, CAROL, TestHost, many
 from tests.support.kernel.network_host import NetworkHost
 from tests.support.kernel.network_namespaces import NetworkNamespace, neighbour_of, opened
 from tests.support.kernel.streams import TCP, UDP, Stream, rates
+from tests.support.paths import SUPPORT
 
 pytestmark = pytest.mark.kernel
 HERE, HERE6 = "192.0.2.1", "2001:db8::1"
@@ -86,6 +88,33 @@ def test_what_an_account_receives_is_what_it_was_sold(wire: Wire, address: str, 
     wire.sell("alice", "in: 50Mbit")
     wire.reconcile()
     assert wire.received(Stream(address, 9000, kind, receiver=ALICE)) == [about(50, 0.1)]
+
+
+@pytest.fixture
+def far(wire: Wire) -> Iterator[Wire]:
+    """With a second interface, eth9, whose round trip is 50 ms."""
+    names = wire.network.name, wire.beside.name
+    program = ["/usr/bin/python3", str(SUPPORT / "kernel" / "delayed_link.py"), *names, "eth9", "50"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as link:
+        assert link.stdout and link.stdout.readline()
+        try:
+            for inside, last in ((wire.inside, 1), (wire.beside.inside, 2)):
+                inside("ip", "address", "add", f"198.51.100.{last}/24", "dev", "eth9")
+                inside("ip", "link", "set", "eth9", "up")
+            yield wire
+        finally:
+            link.kill()
+
+
+@pytest.mark.parametrize("kind", [TCP, UDP])
+def test_far_away_it_is_the_same(far: Wire, kind: int) -> None:
+    far.sell("alice", "out: 20Mbit")
+    far.reconcile()
+    stream = Stream("198.51.100.2", 9000, kind, ALICE)
+    assert far.sent(stream, warm=2) == [about(20, 0.05)]  # a TUN device has no Ethernet header, which is 1 %
+    far.sell("alice", "in: 20Mbit")
+    far.reconcile()
+    assert far.received(Stream("198.51.100.1", 9000, kind, receiver=ALICE)) == [about(20, 0.1)]
 
 
 @pytest.mark.parametrize(
