@@ -16,6 +16,9 @@ REST = 1.0
 a core and no more."""
 
 
+_QUIET, _PUT_OFF = 1.0, 60.0
+"""Seconds without a saved file that a full pass waits for which only the time asks for, and for how long at the most:
+who saves several files would wait for all of it."""
 _SOON = 0.005
 """Seconds to the next try of what could not be settled, doubled each time."""
 _SMALL = (EventKind.KNOB, EventKind.PROCESS, EventKind.SPECS, EventKind.NETWORK, EventKind.SERVICE)
@@ -94,6 +97,8 @@ class Loop:
         self._due = self._rested = 0.0
         """When the next full pass is due, and when it may be at the earliest, by the monotonic clock."""
         self._glance_due = 0.0
+        self._saved = float("-inf")
+        """When a file was saved last, by the monotonic clock."""
         self._asked = False
         """Whether an event waits for the next full pass."""
         self._warm, self._warm_due = False, 0.0
@@ -116,7 +121,7 @@ class Loop:
 
     def _on_time(self) -> None:
         now = time.monotonic()
-        if now >= self._due:
+        if now >= self._pass_due():
             self._full_pass()
         elif now >= self._glance_due:
             self._glance_due = now + self._glancing
@@ -134,10 +139,15 @@ class Loop:
         self._warm_due = time.monotonic() + self._warming
 
     def _patience(self) -> float:
-        left = max(0.0, min(self._due, self._glance_due) - time.monotonic())
+        left = max(0.0, min(self._pass_due(), self._glance_due) - time.monotonic())
         left = max(0.0, min(left, self._actions.until_services(), self._actions.until_strays()))
         left = min(left, self._warming) if self._warm else left
         return min(left, self._pulse) if self._pulse else left
+
+    def _pass_due(self) -> float:
+        if self._asked or self._unsettled:
+            return self._due
+        return min(max(self._due, self._saved + _QUIET), self._due + _PUT_OFF)
 
     def _full_pass(self) -> None:
         self._asked = False
@@ -176,6 +186,8 @@ class Loop:
                 self._pass_in(0)
             self._keep_warm()
         files = {event.place for event in events if event.kind is EventKind.SPECS}
+        if files:
+            self._saved = time.monotonic()
         if files and (seconds := self._actions.apply_files(files)) is not None:
             self._pass_in(seconds)
         network = [event for event in events if event.kind is EventKind.NETWORK]
