@@ -138,6 +138,8 @@ class Daemon:
             empty = self.sources.emptying.rewatch([f"{location.root}/{tree.account(each)}" for each in directories])
             self._fingerprint = fingerprint(location.root, self._installation)
         self._repairer.make_ready(fleet, report.last)
+        if self.sources.listeners:
+            self.sources.listeners.watch(self._repairer.ports_in_use, report.last.observed.network.ports_in_use)
         return empty
 
     def grace(self) -> float:

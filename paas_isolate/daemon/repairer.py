@@ -52,14 +52,18 @@ class Repairer:
 
     def __init__(self, installation: Installation, limits: RepairLimits, reporter: Reporter) -> None:
         self._installation, self._limits, self._reporter = installation, limits, reporter
+        self.ports_in_use: Callable[[], frozenset[int]] | None = None
+        """Looks on which of the ports to publish the machine itself listens; None where none is to be published."""
         self._ready: PreparedRuleset | None = None
         """The ruleset of the last full pass; an edit that changes nothing in the network leaves it valid."""
 
     def make_ready(self, fleet: Fleet, last: Comparison) -> None:
         """Prepare the ruleset after a full pass. Where that fails, none is ready."""
-        self._ready = None
-        if last.desired.network.rules is not None:
+        self._ready = self.ports_in_use = None
+        if (rules := last.desired.network.rules) is not None:
             with self._installation.open(fleet) as reconciler, suppress(HostError):
+                if reconciler.kernel.network and (rules.published or last.observed.network.ports_in_use):
+                    self.ports_in_use = reconciler.kernel.network.ports_in_use
                 self._ready = prepared(reconciler, last)
 
     def repair_knob(self, fleet: Fleet, places: Placement, heard: Event) -> bool:

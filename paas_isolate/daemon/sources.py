@@ -11,6 +11,7 @@ from paas_isolate.installation import Installation
 from paas_isolate.linux.events.cgroup_empty import CgroupEmptySource
 from paas_isolate.linux.events.cgroup_writes import CgroupWriteSource
 from paas_isolate.linux.events.event import Event
+from paas_isolate.linux.events.listeners import ListenerSource
 from paas_isolate.linux.events.mount_table import MountTableSource
 from paas_isolate.linux.events.netlink import NetlinkSource
 from paas_isolate.linux.events.proc_connector import ProcConnectorSource
@@ -33,6 +34,7 @@ class EventSources:
         )
         self.emptying = CgroupEmptySource()
         self.netlinks = NetlinkSource()
+        self.listeners = _listeners(reporter)
         self.knobs, self.processes = _knobs(reporter), _processes(reporter)
         self.records = RunRecordSource(installation.records.directory)
         of_machine = _of_machine(reporter)
@@ -42,6 +44,7 @@ class EventSources:
             self.records,
             self.knobs,
             self.netlinks,
+            self.listeners,
             self.emptying,
             *of_machine,
         )
@@ -77,6 +80,15 @@ def _of_machine(reporter: Reporter) -> tuple[MountTableSource, ClockChangeSource
         what = "a disk that is mounted, and a clock that is set, are seen at the next look only"
         reporter.warning(f"{what}: {error.strerror}")
         return ()
+
+
+def _listeners(reporter: Reporter) -> ListenerSource | None:
+    try:
+        return ListenerSource()
+    except OSError as error:
+        what = "a service of the machine at a port that is to be published is seen at the next look only"
+        reporter.warning(f"{what}: {error.strerror}")
+        return None
 
 
 def _knobs(reporter: Reporter) -> CgroupWriteSource | None:

@@ -601,6 +601,27 @@ def test_a_port_is_published_unless_the_machine_listens_there(wired: NetworkHost
     assert "8300" in wired.inside(*shown).stdout
 
 
+def test_the_daemon_sees_in_a_moment_that_the_machine_listens_on_a_published_port(
+    wired: NetworkHost, tmp_path: Path
+) -> None:
+    """For clients of the machine itself: those of outside are not led away even before."""
+    wired.host.account("alice", "services: {web: {listen: 8080, publish: 8300, limits: {memory: {kill: process}}}}\n")
+    shown = ("nft", "list", "map", "inet", "paas_isolate", "published4")
+    with open(tmp_path / "log", "wb") as log:
+        daemon = subprocess.Popen(wired.command(*wired.host.command("daemon")), stdout=log, stderr=log)
+    command = ["nsenter", f"--net=/run/netns/{wired.name}", "/usr/bin/python3", "-c", LISTEN]
+    try:
+        wait_for(lambda: "8300" in wired.inside(*shown).stdout, what="it is published")
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+            assert server.stdout and server.stdout.readline()
+            wait_for(lambda: "8300" not in wired.inside(*shown).stdout, what="it is no longer published", deadline=5)
+            server.kill()
+        wait_for(lambda: "8300" in wired.inside(*shown).stdout, what="it is published again", deadline=5)
+    finally:
+        daemon.terminate()
+        assert daemon.wait(20) == 0
+
+
 @pytest.mark.hostile
 def test_a_customer_who_listens_on_a_published_port_takes_it_from_nobody(wired: NetworkHost) -> None:
     """By a port that the kernel handed out, on the address of the machine."""
