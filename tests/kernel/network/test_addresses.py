@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -612,10 +613,14 @@ def test_the_daemon_sees_in_a_moment_that_the_machine_listens_on_a_published_por
     command = ["nsenter", f"--net=/run/netns/{wired.name}", "/usr/bin/python3", "-c", LISTEN]
     try:
         wait_for(lambda: "8300" in wired.inside(*shown).stdout, what="it is published")
+        time.sleep(3)  # the first passes of the daemon are over: what it sees from here on, it has looked for
         with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
-            assert server.stdout and server.stdout.readline()
-            wait_for(lambda: "8300" not in wired.inside(*shown).stdout, what="it is no longer published", deadline=5)
-            server.kill()
+            try:
+                assert server.stdout and server.stdout.readline()
+                gone = "it is no longer published"
+                wait_for(lambda: "8300" not in wired.inside(*shown).stdout, what=gone, deadline=5)
+            finally:
+                server.kill()
         wait_for(lambda: "8300" in wired.inside(*shown).stdout, what="it is published again", deadline=5)
     finally:
         daemon.terminate()
