@@ -30,6 +30,9 @@ def test_modules_that_anybody_can_load_are_named_with_the_lines_that_forbid_them
     assert found.verdict is Verdict.WARNING
     assert named(found) == ["smc", "sctp", "l2tp_ip", "l2tp_ip6", "vsock"]
     assert found.mend == f"printf 'install %s /bin/false\\n' {' '.join(named(found))} >> {modules.CONF}"
+    gated = check(Kernel(DEBIAN, frozenset(), frozenset({"SCTP", "SMC"}), has_gate=True))
+    assert named(gated) == ["vsock"]
+    assert "remove" not in gated.mend
 
 
 def test_what_is_forbidden_or_cannot_be_loaded_is_no_gap() -> None:

@@ -350,15 +350,17 @@ def test_a_published_port_leads_nowhere_while_the_machine_listens_there(
 
 
 @pytest.mark.hostile
-@pytest.mark.parametrize(("kind", "link"), [("SOCK_STREAM", "lo"), ("SOCK_DGRAM", "")])
+@pytest.mark.parametrize(("kind", "mark"), [("SOCK_STREAM", LISTENER_MARK), ("SOCK_DGRAM", 0)])
 def test_a_customer_who_has_an_ephemeral_port_takes_none_that_is_published(
-    lan: NetworkNamespace, guarded: NetworkNamespace, kind: str, link: str
+    lan: NetworkNamespace, guarded: NetworkNamespace, kind: str, mark: int
 ) -> None:
-    """The gate binds a TCP listener at a port of the kernel's choice to lo; by UDP, a socket gets one by sending."""
+    """The gate marks a TCP listener at a port of the kernel's choice, here root does; by UDP, a socket gets a port by
+    sending."""
     guarded.inside("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001")
     guarded.nft("assert not line.observe().whole; line.install(rules); assert line.observe().whole")
     guarded.nft(f"line.change(rules._replace(published=frozenset([Published(40001, {A4!r}, 8080)])), rules)")
-    with guarded.serving(f"{ALICE}, {A4!r}, socket.{kind}", f"{BOB}, '0.0.0.0', socket.{kind}, 40001, {link!r}"):
+    listener = f"{0 if mark else BOB}, '0.0.0.0', socket.{kind}, 40001, mark={mark}"
+    with guarded.serving(f"{ALICE}, {A4!r}, socket.{kind}", listener):
         ask = "connect" if kind == "SOCK_STREAM" else "datagram"
         assert lan.play(f'print({ask}("192.0.2.1", 40001))') == [str(ALICE)]
 
