@@ -218,7 +218,7 @@ def _edited(made: Bench, number: int) -> float:
 
 def _peered(made: Bench, number: int) -> float:
     """The file cannot be judged alone: it names a peer that does not exist, about which the daemon complains."""
-    return _toggled(made, number, f"peers: [new{number}]\n")
+    return _toggled(made, 2 * number, f"peers: [new{number}]\n")
 
 
 def _flushed() -> float:
