@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,7 +55,7 @@ class Wire:
     def received(self, *streams: Stream) -> list[float]:
         """Mbit a second of payload, from which IP packets that the receive offload has put together differ by less than
         3 %. The bucket of a second is empty after the first two."""
-        return rates(self.at_there, self.at_here, streams, warm=2.5, seconds=4)
+        return rates(self.at_there, self.at_here, streams, warm=2.5, seconds=3)
 
 
 @pytest.fixture
@@ -74,12 +74,20 @@ def about(rate: float, share: float) -> object:
     return pytest.approx(rate, rel=share)
 
 
+def comes_to(measure: Callable[[], list[float]], *expected: object) -> None:
+    """One of three measurements: a machine that is busy otherwise may be too slow for what it measures."""
+    for _ in range(2):
+        if measure() == list(expected):
+            return
+    assert measure() == list(expected)
+
+
 @pytest.mark.parametrize("address", [THERE, THERE6])
 @pytest.mark.parametrize("kind", [TCP, UDP])
 def test_what_an_account_sends_is_what_it_was_sold(wire: Wire, address: str, kind: int) -> None:
     wire.sell("alice", "out: 50Mbit")
     assert "limit what alice sends by eth7 to 50Mbit (was unlimited)" in wire.reconcile()
-    assert wire.sent(Stream(address, 9000, kind, ALICE)) == [about(50, 0.05)]
+    comes_to(lambda: wire.sent(Stream(address, 9000, kind, ALICE)), about(50, 0.05))
 
 
 @pytest.mark.parametrize("address", [HERE, HERE6])
@@ -87,7 +95,7 @@ def test_what_an_account_sends_is_what_it_was_sold(wire: Wire, address: str, kin
 def test_what_an_account_receives_is_what_it_was_sold(wire: Wire, address: str, kind: int) -> None:
     wire.sell("alice", "in: 50Mbit")
     wire.reconcile()
-    assert wire.received(Stream(address, 9000, kind, receiver=ALICE)) == [about(50, 0.1)]
+    comes_to(lambda: wire.received(Stream(address, 9000, kind, receiver=ALICE)), about(50, 0.1))
 
 
 @pytest.fixture
@@ -106,15 +114,15 @@ def far(wire: Wire) -> Iterator[Wire]:
             link.kill()
 
 
-@pytest.mark.parametrize("kind", [TCP, UDP])
+@pytest.mark.parametrize("kind", [TCP, pytest.param(UDP, marks=pytest.mark.long)])
 def test_far_away_it_is_the_same(far: Wire, kind: int) -> None:
     far.sell("alice", "out: 20Mbit")
     far.reconcile()
     stream = Stream("198.51.100.2", 9000, kind, ALICE)
-    assert far.sent(stream, warm=2) == [about(20, 0.05)]  # a TUN device has no Ethernet header, which is 1 %
+    comes_to(lambda: far.sent(stream, warm=2), about(20, 0.05))  # a TUN device has no Ethernet header, which is 1 %
     far.sell("alice", "in: 20Mbit")
     far.reconcile()
-    assert far.received(Stream("198.51.100.1", 9000, kind, receiver=ALICE)) == [about(20, 0.1)]
+    comes_to(lambda: far.received(Stream("198.51.100.1", 9000, kind, receiver=ALICE)), about(20, 0.1))
 
 
 @pytest.mark.parametrize(
@@ -127,14 +135,14 @@ def test_far_away_it_is_the_same(far: Wire, kind: int) -> None:
 def test_slow_and_fast(wire: Wire, sold: str, expected: float, share: float) -> None:
     wire.sell("alice", f"out: {sold}")
     wire.reconcile()
-    assert wire.sent(Stream(THERE, 9000, TCP, ALICE), warm=2, seconds=4) == [about(expected, share)]
+    comes_to(lambda: wire.sent(Stream(THERE, 9000, TCP, ALICE), warm=2, seconds=4), about(expected, share))
 
 
 def test_hundred_streams_of_an_account_share_its_rate(wire: Wire) -> None:
     wire.sell("alice", "out: 50Mbit")
     wire.reconcile()
     streams = [Stream(THERE, 9000 + n, TCP, ALICE) for n in range(100)]
-    assert sum(wire.sent(*streams, warm=2)) == about(50, 0.05)
+    comes_to(lambda: [sum(wire.sent(*streams, warm=2))], about(50, 0.05))
 
 
 def test_twenty_accounts_at_once_have_each_their_own(wire: Wire) -> None:
@@ -143,17 +151,23 @@ def test_twenty_accounts_at_once_have_each_their_own(wire: Wire) -> None:
         wire.host.account(f"a{n}", f"users: [u{n}]\n{LOCAL}, network: {{out: {5 + n}Mbit}}}}\n")
     wire.reconcile()
     streams = [Stream(THERE, 9000 + n, TCP, ALICE + 3 + n) for n in range(20)]
-    for n, rate in enumerate(wire.sent(*streams)):
-        assert rate == about(5 + n, 0.05), f"a{n}"
+    comes_to(lambda: wire.sent(*streams), *(about(5 + n, 0.05) for n in range(20)))
 
 
 def test_a_neighbour_without_a_limit_is_not_slowed(wire: Wire) -> None:
-    """Beside alice, who fills her class: as fast as with no limits on the machine."""
+    """Beside alice, who fills her class: as fast as with no limits on the machine. The best of each, taken in turns:
+    other processes of the machine slow single ones."""
     alice, bob = Stream(THERE, 9000, TCP, ALICE), Stream(THERE, 9001, TCP, BOB)
-    alone = max(wire.sent(bob)[0] for _ in range(3))
-    wire.sell("alice", "out: 10Mbit, in: 10Mbit")
-    wire.reconcile()
-    beside = max(wire.sent(alice, bob)[1] for _ in range(3))
+    alone = beside = 0.0
+    for turn in range(8):
+        wire.host.account("alice", f"{LOCAL}}}\n")
+        wire.reconcile()
+        alone = max(alone, wire.sent(bob, seconds=1)[0])
+        wire.sell("alice", "out: 10Mbit, in: 10Mbit")
+        wire.reconcile()
+        beside = max(beside, wire.sent(alice, bob, seconds=1)[1])
+        if turn and beside >= 0.95 * alone:
+            break
     assert beside >= 0.95 * alone
 
 
@@ -257,10 +271,8 @@ def test_a_changed_rate_changes_one_class_and_one_limit(wire: Wire) -> None:
     assert "limit what alice sends by eth7 to 40Mbit (was 20Mbit)" in told
     assert f"add 'uid {ALICE} receives 50Mbit', remove 'uid {ALICE} receives 30Mbit'" in told
     assert "2 changes made" in told
-    assert wire.sent(Stream(THERE, 9000, TCP, ALICE), Stream(THERE, 9001, TCP, BOB)) == [
-        about(40, 0.05),
-        about(20, 0.05),
-    ]
+    streams = Stream(THERE, 9000, TCP, ALICE), Stream(THERE, 9001, TCP, BOB)
+    comes_to(lambda: wire.sent(*streams), about(40, 0.05), about(20, 0.05))
 
 
 def test_when_nothing_is_sold_any_more_nothing_is_left(wire: Wire) -> None:

@@ -39,6 +39,7 @@ for number, (address, port, kind, _, _, receiver) in enumerate(streams):
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind((address, port)); server.setblocking(False)
     if kind == socket.SOCK_STREAM: server.listen()
+    else: server.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE: a busy machine reads late
     how = accept if kind == socket.SOCK_STREAM else first
     watched.register(server, selectors.EVENT_READ, (number, lambda *words, how=how, uid=receiver: how(*words, uid)))
 print(flush=True)
