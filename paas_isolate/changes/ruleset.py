@@ -23,9 +23,17 @@ def table(pools: Pools, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
     """The table with empty sets. `local_ports` is the range of ephemeral ports."""
     from jinja2 import Environment, StrictUndefined  # slow to import: needed only where there is no table yet
 
-    template = files(__package__).joinpath("ruleset.nft.j2").read_text(encoding="utf-8")
     plain = Environment(undefined=StrictUndefined, trim_blocks=True, autoescape=False)  # noqa: S701  (no HTML)
-    return plain.from_string(template).render(pools=pools, local_ports=local_ports, mark=LISTENER_MARK)
+    return plain.from_string(_template()).render(pools=pools, local_ports=local_ports, mark=LISTENER_MARK)
+
+
+def table_version() -> str:
+    """Differs between versions of the table without its elements."""
+    return sha256(_template().encode()).hexdigest()[:16]
+
+
+def _template() -> str:
+    return files(__package__).joinpath("ruleset.nft.j2").read_text(encoding="utf-8")
 
 
 def replacement(pools: Pools, rules: Rules, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:

@@ -161,6 +161,17 @@ def test_subordinate_uids_are_those_of_their_account() -> None:
     assert with_subordinates(desired_network(accounts), unsupported, accounts) == desired_network(accounts)
 
 
+def test_steps_name_subordinate_uids() -> None:
+    ranges = Rules(subordinates=frozenset({UidRange(100_000, 165_535)}))
+    gate = Gate(subordinates={"alice": Subordinates(1001, (UidRange(100_000, 165_535),))})
+    desired = DesiredWorld(network=Network({}, ranges, True, gate, has_gate=True))
+    observed = ObservedWorld(network=Network({}, Rules(), True, Gate(), has_gate=True))
+    assert [str(step) for step in diff(desired, observed)] == [
+        "change the ruleset of the network: add 'subordinate uids 100000-165535'",
+        "change the gate: add '100000-165535 as 1001 in alice'",
+    ]
+
+
 def test_subordinate_uids_stay_while_their_account_does() -> None:
     own = {"gone": Subordinates(1009, (UidRange(100_000, 100_009), UidRange(200_000, 200_009)))}
     rules = Rules(

@@ -12,7 +12,7 @@ from paas_isolate.linux.namespaces.syscalls import FileId
 from paas_isolate.linux.network import ruleset_cache
 from paas_isolate.linux.network.ruleset_cache import CacheKey
 from paas_isolate.linux.system import checked
-from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published, Rules
+from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published, RangeEgress, Rules, UidRange
 from paas_isolate.model.view import View
 
 RULES = Rules(
@@ -21,6 +21,8 @@ RULES = Rules(
     frontends=frozenset({33}),
     published=frozenset({Published(8300, "10.77.0.1", 8080)}),
     egress=frozenset({EgressAssignment(1001, ("allow dns", "deny private"))}),
+    subordinates=frozenset({UidRange(100_000, 165_535)}),
+    range_egress=frozenset({RangeEgress(100_000, 165_535, ("deny private",))}),
 )
 KEY = CacheKey("0.2.0", Pools("10.77.0.0/16", "fd77::/64"), 4026531840, 7)
 RECORD = ViewRecord(

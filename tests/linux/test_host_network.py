@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate import __version__
+from paas_isolate.changes.ruleset import table_version
 from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network import host, nfnetlink, nft, ruleset_cache
 from paas_isolate.linux.network.hosts import HostsFile
@@ -200,4 +200,4 @@ def test_a_damaged_copy_for_the_next_boot_is_written_anew_after_a_listing(machin
     copy.write_bytes(copy.read_bytes()[:-1])
     machine.kernel.transaction()
     passed(machine, ALICE)
-    assert ruleset_cache.load(str(copy)) == (ruleset_cache.CacheKey(__version__, POOLS), ALICE)
+    assert ruleset_cache.load(str(copy)) == (ruleset_cache.CacheKey(table_version(), POOLS), ALICE)

@@ -4,8 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from paas_isolate import __version__
-from paas_isolate.changes.ruleset import TABLE
+from paas_isolate.changes.ruleset import TABLE, table_version
 from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network import nfnetlink, nft, ruleset_cache
 from paas_isolate.linux.network.hosts import HostsFile
@@ -151,7 +150,7 @@ class HostNetwork:
             ruleset_cache.save(self._cache, self._key(self._generation), rules)
 
     def _save_boot_copy(self, rules: Rules) -> None:
-        ruleset_cache.save(self._boot_copy, ruleset_cache.CacheKey(__version__, self._pools), rules, durable=True)
+        ruleset_cache.save(self._boot_copy, ruleset_cache.CacheKey(table_version(), self._pools), rules, durable=True)
 
     def _key(self, generation: int) -> ruleset_cache.CacheKey:
-        return ruleset_cache.CacheKey(__version__, self._pools, os.stat(_NAMESPACE).st_ino, generation)
+        return ruleset_cache.CacheKey(table_version(), self._pools, os.stat(_NAMESPACE).st_ino, generation)

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 from paas_isolate.linux.network.nft import Nft
 from paas_isolate.linux.system import checked
-from paas_isolate.model.network import EgressAssignment, Pools, Published, Rules
+from paas_isolate.model.network import EgressAssignment, Pools, Published, RangeEgress, Rules, UidRange
 from paas_isolate.replace_file import Durability, replace_file
 
-_FORMAT = "ruleset 1"
+_FORMAT = "ruleset 2"
 
 
 class CacheKey(NamedTuple):
-    """`version` is that of paas_isolate, `namespace` the inode of the network namespace, `generation` the number of its
-    last transaction; both are 0 in the file for the next boot."""
+    """`version` is that of the table without its elements, `namespace` the inode of the network namespace, `generation`
+    the number of its last transaction; both are 0 in the file for the next boot."""
 
     version: str
     pools: Pools
@@ -26,7 +26,9 @@ def load(path: str) -> tuple[CacheKey, Rules] | None:
     """None where there is no file, or one that is damaged or of another format."""
     try:
         with open(path, "rb") as file:
-            key, owners, peers, frontends, published, egress = checked.loads(_FORMAT, file.read())
+            key, owners, peers, frontends, published, egress, subordinates, range_egress = checked.loads(
+                _FORMAT, file.read()
+            )
         version, pools, namespace, generation = key
         rules = Rules(
             owners,
@@ -34,6 +36,8 @@ def load(path: str) -> tuple[CacheKey, Rules] | None:
             frontends,
             frozenset([Published(*row) for row in published]),
             frozenset([EgressAssignment(*row) for row in egress]),
+            frozenset([UidRange(*row) for row in subordinates]),
+            frozenset([RangeEgress(*row) for row in range_egress]),
         )
         return CacheKey(version, Pools(*pools), namespace, generation), rules
     except (OSError, ValueError, TypeError):
@@ -50,6 +54,8 @@ def save(path: str, key: CacheKey, rules: Rules, *, durable: bool = False) -> No
         rules.frontends,
         _plain(rules.published),
         _plain(rules.egress),
+        _plain(rules.subordinates),
+        _plain(rules.range_egress),
     )
     replace_file(path, checked.dumps(_FORMAT, plain), Durability.CONTENT if durable else Durability.NONE)
 

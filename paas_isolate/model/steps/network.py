@@ -109,7 +109,11 @@ class SetNames(NamedTuple):
 def _facts(gate: Gate) -> set[str]:
     homes = {f"{uid} at {home.v4}{' with shared loopback' * home.shared}" for uid, home in gate.homes.items()}
     peers = {f"{uid} to {address}" for uid, address in gate.peers}
-    return homes | peers | {f"{uid} to all" for uid in gate.frontends}
+    subordinates = {
+        f"{', '.join(map(str, each.ranges))} as {each.uid} in {directory}"
+        for directory, each in gate.subordinates.items()
+    }
+    return homes | peers | subordinates | {f"{uid} to all" for uid in gate.frontends}
 
 
 def _pairs(rules: Rules) -> set[str]:
@@ -117,7 +121,9 @@ def _pairs(rules: Rules) -> set[str]:
     peers = {f"{uid} to {address}" for uid, address in rules.peers}
     ports = {f"port {entry.port} to {entry.address} port {entry.to}" for entry in rules.published}
     egress = {f"{uid} {', '.join(sentences)}" for uid, sentences in rules.egress}
-    return grants | peers | ports | egress | {f"{uid} to all" for uid in rules.frontends}
+    subordinates = {f"subordinate uids {first}-{last}" for first, last in rules.subordinates}
+    egress |= {f"{first}-{last} {', '.join(sentences)}" for first, last, sentences in rules.range_egress}
+    return grants | peers | ports | egress | subordinates | {f"{uid} to all" for uid in rules.frontends}
 
 
 NetworkStep = AddPool | RemoveAddress | SetRules | SetGate | SetNames
