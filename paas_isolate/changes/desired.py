@@ -10,11 +10,11 @@ from paas_isolate.changes.network import (
     drop_ports_in_use,
     preserved_addresses,
     staying_uids,
-    with_subordinates,
 )
 from paas_isolate.changes.placement import Placement
 from paas_isolate.changes.quotas import desired_quotas, quotas_now, unmet_quotas
 from paas_isolate.changes.refusals import as_refused
+from paas_isolate.changes.subordinates import with_subordinates
 from paas_isolate.changes.views import desired_views, preserved_views
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host

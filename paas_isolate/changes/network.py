@@ -1,25 +1,22 @@
 """The desired network: addresses, rules, gate and names; and the steps to it."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from paas_isolate.changes.doors import uid_of
+from paas_isolate.changes.subordinates import subordinates_left, with_ranges_left
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
 from paas_isolate.model.network import (
     DOMAIN,
     SOURCE6,
-    SUBORDINATE_RANGES,
     Address,
     EgressAssignment,
     Gate,
     Grant,
     Network,
     Published,
-    RangeEgress,
     Rules,
-    Subordinates,
     UidAddresses,
-    UidRange,
 )
 from paas_isolate.model.steps import Step
 from paas_isolate.model.steps.network import AddPool, RemoveAddress, SetGate, SetNames, SetRules
@@ -76,51 +73,6 @@ def _published(fleet: Fleet) -> Iterator[Published]:
                 yield from (Published(port, address, service.listen or port) for address in account.addresses)
 
 
-def with_subordinates(wanted: Network, observed: Network, fleet: Fleet) -> Network:
-    """The desired network with the subordinate uids of the accounts' users. Without a gate they stay refused: in the
-    ruleset alone nothing would keep one account's from another's addresses."""
-    if not observed.subordinates or observed.gate_unsupported or wanted.rules is None or wanted.gate is None:
-        return wanted
-    by_account = {account.directory: own for account in fleet.accounts.values() if (own := _ranges(account, observed))}
-    accounts = {account.directory: account for account in fleet.accounts.values() if account.directory in by_account}
-    gate = {
-        directory: Subordinates(min(accounts[directory].uids.values()), own[:SUBORDINATE_RANGES])
-        for directory, own in by_account.items()
-        if directory in observed.account_cgroups
-    }
-    claims = sorted((*each, directory) for directory, own in by_account.items() for each in own[:SUBORDINATE_RANGES])
-    disjoint = tuple(
-        _disjoint((first, last, directory) for first, last, directory in claims if first > fleet.host.last_uid)
-    )
-    rules = wanted.rules._replace(
-        subordinates=frozenset(UidRange(first, last) for first, last, _ in disjoint),
-        range_egress=frozenset(
-            RangeEgress(first, last, accounts[directory].egress)
-            for first, last, directory in disjoint
-            if accounts[directory].egress
-        ),
-    )
-    return wanted._replace(rules=rules, gate=wanted.gate._replace(subordinates=gate))
-
-
-def _ranges(account: Account, observed: Network) -> tuple[UidRange, ...]:
-    if not account.addresses:
-        return ()
-    known = observed.subordinates
-    return tuple(
-        each for name, uid in account.uids.items() for each in (*known.get(name, ()), *known.get(str(uid), ()))
-    )
-
-
-def _disjoint(claims: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
-    """Sorted ranges without what an earlier one has: nft(8) refuses a set whose ranges overlap."""
-    free = 0
-    for first, last, directory in claims:
-        if last >= free:
-            yield max(first, free), last, directory
-            free = last + 1
-
-
 def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict[str, str]]:
     """The desired network without the published ports on which the machine itself listens; and a text for each of
     these, by `users/ACCOUNT port PORT`."""
@@ -163,13 +115,14 @@ def preserved_addresses(wanted: Network, observed: Network, staying: Mapping[str
     kept = _addresses_of(staying, observed)
     owners = observed.rules.owners if observed.rules else frozenset[Grant]()
     left = frozenset([grant for grant in owners if grant.address not in wanted.addresses and grant.address in kept])
-    own = observed.gate.subordinates if observed.gate else {}
-    subordinates = {directory: known for directory, known in own.items() if directory in staying}
-    ranges = {each for known in subordinates.values() for each in known.ranges}
-    rules = _with_left(wanted.rules, observed.rules or Rules(), left, ranges)
+    rules = with_ranges_left(_with_left(wanted.rules, observed.rules or Rules(), left), observed, staying)
     homes = {**_left(wanted, observed, kept), **wanted.gate.homes} if wanted.gate else {}
     gate = (
-        wanted.gate._replace(homes=homes, peers=rules.peers, subordinates={**subordinates, **wanted.gate.subordinates})
+        wanted.gate._replace(
+            homes=homes,
+            peers=rules.peers,
+            subordinates={**subordinates_left(observed, staying), **wanted.gate.subordinates},
+        )
         if wanted.gate
         else None
     )
@@ -202,13 +155,10 @@ def _grants(gate: Gate | None) -> Iterator[Grant]:
         yield from (Grant(uid, home.v4), Grant(uid, home.v6))
 
 
-def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant], ranges: Collection[UidRange]) -> Rules:
+def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant]) -> Rules:
     """The rules with the observed ones of the grants in `left`: their peers, published ports and egress, except for
-    ports and uids that a desired account has now. `ranges` are their subordinate uids."""
+    ports and uids that a desired account has now."""
     uids = {grant.uid for grant in left} - {grant.uid for grant in rules.owners}
-    free = {
-        each for each in ranges if not any(each[0] <= last and first <= each[1] for first, last in rules.subordinates)
-    }
     addresses, ports = {grant.address for grant in left}, {entry.port for entry in rules.published}
     published = {entry for entry in observed.published if entry.address in addresses and entry.port not in ports}
     return rules._replace(
@@ -216,8 +166,6 @@ def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant], ranges: Co
         peers=rules.peers | {peer for peer in observed.peers if peer.address in addresses},
         published=rules.published | published,
         egress=rules.egress | {assignment for assignment in observed.egress if assignment.uid in uids},
-        subordinates=rules.subordinates | (observed.subordinates & free),
-        range_egress=rules.range_egress | {each for each in observed.range_egress if (each.first, each.last) in free},
     )
 
 

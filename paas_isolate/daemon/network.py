@@ -5,7 +5,8 @@ from functools import cache
 
 from paas_isolate.apply import apply
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.network import desired_network, drop_ports_in_use, with_subordinates
+from paas_isolate.changes.network import desired_network, drop_ports_in_use
+from paas_isolate.changes.subordinates import with_subordinates
 from paas_isolate.compare import Comparison, Reconciler
 from paas_isolate.errors import HostError
 from paas_isolate.model.network import Network, PreparedRuleset, Rules

@@ -3,7 +3,7 @@
 import pytest
 
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.network import desired_network, preserved_addresses, staying_uids, with_subordinates
+from paas_isolate.changes.network import desired_network, preserved_addresses, staying_uids
 from paas_isolate.model.account import Host, NetworkConfig, Service
 from paas_isolate.model.network import (
     SOURCE6,
@@ -11,11 +11,8 @@ from paas_isolate.model.network import (
     Grant,
     Network,
     Published,
-    RangeEgress,
     Rules,
-    Subordinates,
     UidAddresses,
-    UidRange,
 )
 from paas_isolate.model.world import DesiredWorld, ObservedWorld, Process
 from tests.support.fleets import fleet, sold
@@ -126,64 +123,6 @@ def test_the_uids_of_an_account_without_a_file_are_those_of_its_processes_and_do
     )
     found = staying_uids(accounts, observed, {"alice", "gone", "idle", "left"})
     assert found == {"gone": {1009, 1010}, "idle": set(), "left": {1005}}
-
-
-RANGES = {
-    "alice": (UidRange(100_000, 165_535),),
-    "1002": (UidRange(165_000, 231_071), UidRange(400_000, 400_009)),
-    "root": (UidRange(1, 9),),
-}
-
-
-def test_subordinate_uids_are_those_of_their_account() -> None:
-    """Ranges that overlap are made disjoint, for nft refuses others; those of no account, and low ones, are left."""
-    accounts = fleet(
-        sold("alice", uid=1001, addresses=("10.77.0.2", "fd77::2"), egress=("deny smtp",)),
-        sold("bob", uid=1002, addresses=("10.77.0.3", "fd77::3")),
-        host=Host(network=NetworkConfig()),
-    )
-    observed = Network(subordinates=RANGES, account_cgroups=frozenset({"bob", "alice", "gone"}))
-    found = with_subordinates(desired_network(accounts), observed, accounts)
-    assert found.gate and found.gate.subordinates == {
-        "alice": Subordinates(1001, (UidRange(100_000, 165_535),)),
-        "bob": Subordinates(1002, (UidRange(165_000, 231_071), UidRange(400_000, 400_009))),
-    }
-    assert found.rules and found.rules.subordinates == {
-        UidRange(100_000, 165_535),
-        UidRange(165_536, 231_071),
-        UidRange(400_000, 400_009),
-    }
-    assert found.rules.range_egress == {(100_000, 165_535, ("deny smtp",))}
-    assert found.rules.owners == desired_network(accounts).rules.owners  # type: ignore[union-attr]
-    early = with_subordinates(desired_network(accounts), observed._replace(account_cgroups=frozenset()), accounts)
-    assert early.gate and not early.gate.subordinates
-    unsupported = observed._replace(gate_unsupported="too old")
-    assert with_subordinates(desired_network(accounts), unsupported, accounts) == desired_network(accounts)
-
-
-def test_steps_name_subordinate_uids() -> None:
-    ranges = Rules(subordinates=frozenset({UidRange(100_000, 165_535)}))
-    gate = Gate(subordinates={"alice": Subordinates(1001, (UidRange(100_000, 165_535),))})
-    desired = DesiredWorld(network=Network({}, ranges, True, gate, has_gate=True))
-    observed = ObservedWorld(network=Network({}, Rules(), True, Gate(), has_gate=True))
-    assert [str(step) for step in diff(desired, observed)] == [
-        "change the ruleset of the network: add 'subordinate uids 100000-165535'",
-        "change the gate: add '100000-165535 as 1001 in alice'",
-    ]
-
-
-def test_subordinate_uids_stay_while_their_account_does() -> None:
-    own = {"gone": Subordinates(1009, (UidRange(100_000, 100_009), UidRange(200_000, 200_009)))}
-    rules = Rules(
-        subordinates=frozenset({UidRange(100_000, 100_009), UidRange(200_000, 200_009), UidRange(300_000, 300_009)}),
-        range_egress=frozenset({RangeEgress(200_000, 200_009, ("deny all",)), RangeEgress(300_000, 300_009, ())}),
-    )
-    observed = Network({}, rules, True, Gate(subordinates=own), has_gate=True)
-    wanted = Network({}, Rules(subordinates=frozenset({UidRange(100_005, 100_020)})), True, Gate(), has_gate=True)
-    found = preserved_addresses(wanted, observed, {"gone": {1009}})
-    assert found.gate and found.gate.subordinates == own
-    assert found.rules and found.rules.subordinates == {UidRange(100_005, 100_020), UidRange(200_000, 200_009)}
-    assert found.rules.range_egress == {(200_000, 200_009, ("deny all",))}
 
 
 def test_peers_are_the_users_of_other_accounts_and_front_ends_reach_all() -> None:

@@ -142,6 +142,13 @@ def test_subordinate_uids_have_the_egress_of_their_account(lan: NetworkNamespace
         assert reached(guarded, SUBORDINATE, PLACES) == [REFUSED, "0", REFUSED, "0"]
         assert reached(guarded, 165_536, PLACES) == ["0"] * 4
         assert guarded.nft(f"found = line.observe(); print(found.whole, found.rules == {ranges})") == "True True"
+        wider = ranges.replace("165_535", "231_071")
+        guarded.nft(f"line.change({wider}, {ranges})")  # the same neighbour's range and the next as one
+        assert reached(guarded, SUBORDINATE, PLACES) == [REFUSED, "0", REFUSED, "0"]
+        assert reached(guarded, 165_536, PLACES) == [REFUSED, "0", REFUSED, "0"]
+        assert guarded.nft(f"found = line.observe(); print(found.whole, found.rules == {wider})") == "True True"
+        guarded.nft(f"line.change({ranges}, {wider})")
+        assert reached(guarded, 165_536, PLACES) == ["0"] * 4
         guarded.nft(f"line.change(rules, {ranges})")
         assert reached(guarded, SUBORDINATE, PLACES) == ["0"] * 4
     assert guarded.nft("found = line.observe(); print(found.whole, found.rules == rules)") == "True True"
