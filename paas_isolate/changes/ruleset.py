@@ -12,7 +12,7 @@ from paas_isolate.model.network import Grant, Pools, Published, Rules
 
 TABLE = "inet paas_isolate"
 
-LISTENER_MARK = 0x70616173
+LISTENER_MARK = 0x50000000
 """The mark (SO_MARK) that the gate gives a customer's listener on the wildcard, as in gate.bpf.c."""
 
 LOCAL_PORTS = 32_768, 60_999

@@ -74,6 +74,7 @@ PROTOCOLS = (
         ("AF_VSOCK",),
         "users of this machine reach each other and the hypervisor without an IP address (its agent may need it)",
     ),
+    Protocol("rxrpc", ("net-pf-33",), ("RXRPC",), "its UDP packets are the kernel's own and have no uid"),
     Protocol("qrtr", ("net-pf-42",), ("QIPCRTR",), "users of this machine reach each other without an IP address"),
 )
 

@@ -205,6 +205,7 @@ RANGE = (
         pytest.param(PORT_0.format("0.0.0.0", "AF_INET"), id="port 0, IPv4"),
         pytest.param(PORT_0.format("::", "AF_INET6"), id="port 0, IPv6"),
         pytest.param(RANGE, id="IP_LOCAL_PORT_RANGE"),
+        pytest.param(PORT_0.format("::ffff:0.0.0.0", "AF_INET6"), id="port 0, mapped"),
     ],
 )
 def test_a_listener_at_a_port_that_the_kernel_chose_answers_no_neighbour(host: GateHost, listen: str) -> None:
@@ -216,7 +217,7 @@ def test_a_listener_at_a_port_that_the_kernel_chose_answers_no_neighbour(host: G
             "0.0.0.0",
             "::ffff:127.0.0.1",
             "127.8.8.8",
-            *(("::1", "::") if "INET6" in listen else ()),
+            *(("::1", "::") if "'::'" in listen or ("AF_INET6);" in listen and "bind" not in listen) else ()),
         ):
             come = f"socket.create_connection(({name!r}, {port}), 3); answer = 'came'"
             assert host.ask(BOB, come) == "PermissionError", name
@@ -231,11 +232,34 @@ def test_listeners_of_others_keep_no_mark(host: GateHost) -> None:
     mark = "s = socket.create_server(('0.0.0.0', 0)); answer = s.getsockopt(SOL_SOCKET, SO_MARK)"
     for uid in (SYSTEM, STRANGER, FRONT, 0):
         assert host.ask(uid, mark) == 0
+    inside = f"open({host.root + '/users/alice/cgroup.procs'!r}, 'w').write('0'); {mark}"
+    assert host.ask(0, inside) == 0  # root in a customer's cgroup is root
     bound = "s = socket.create_server(('0.0.0.0', 8080)); answer = s.getsockopt(SOL_SOCKET, SO_MARK)"
     assert host.ask(ALICE, bound) == 0
     assert (
         host.ask(ALICE, "c = socket.socket(); c.bind(('0.0.0.0', 0)); answer = c.getsockopt(SOL_SOCKET, SO_MARK)") == 0
     )
+
+
+def test_a_mapped_socket_that_connects_to_the_wildcard_meets_no_neighbour(host: GateHost) -> None:
+    """The kernel makes :: of such a socket 127.0.0.1."""
+    port = host.ask(ALICE, PORT_0.format("0.0.0.0", "AF_INET"))
+    come = f"c = socket.socket(AF_INET6); c.bind(('::ffff:{B4}', 0)); c.connect(('::', {port})); answer = 1"
+    assert host.ask(BOB, come) == "PermissionError"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("at", "name"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::", "127.0.0.1")])
+def test_a_listener_that_is_bound_to_lo_answers_no_neighbour(host: GateHost, when: str, at: str, name: str) -> None:
+    """The gate's connect does not find it; its first packet does not arrive."""
+    device = "s.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, b'lo');"
+    family = "AF_INET6" if at == "::" else "AF_INET"
+    listen = PORT_0.format(at, family)
+    listen = listen.replace("s.listen();", f"{device} s.listen();" if when == "before" else f"s.listen(); {device}")
+    port = host.ask(ALICE, listen)
+    come = f"socket.create_connection(({name!r}, {port}), 1); answer = 'came'"
+    assert host.ask(BOB, come) == "TimeoutError"
+    assert host.ask(ALICE, come) == host.ask(STRANGER, come) == host.ask(0, come) == "came"
 
 
 def test_a_listener_of_shared_localhost_answers_there(host: GateHost) -> None:
@@ -245,9 +269,11 @@ def test_a_listener_of_shared_localhost_answers_there(host: GateHost) -> None:
 
 def test_the_kinds_of_sockets_that_a_customer_may_make(host: GateHost) -> None:
     """SCTP and AF_SMC need modules that this kernel may not have: tests/guest tries them."""
-    for kind, protocol in (("STREAM", 6), ("STREAM", 262), ("DGRAM", 17), ("DGRAM", 136)):
+    for kind, protocol in (("STREAM", 6), ("STREAM", 262), ("DGRAM", 17)):
         made = f"socket.socket(AF_INET, SOCK_{kind}, {protocol}); answer = 1"
         assert host.ask(ALICE, made) == host.ask(0, made) == 1, protocol
+    lite = "socket.socket(AF_INET, SOCK_DGRAM, 136); answer = 1"
+    assert (host.ask(ALICE, lite), host.ask(0, lite)) == ("PermissionError", 1)
     meet = "s = socket.create_server(('127.0.0.1', 8080)); c = socket.socket(AF_INET, SOCK_STREAM, 262);"
     assert host.ask(ALICE, meet + "c.connect(('127.0.0.1', 8080)); answer = s.accept()[1][0]") == "127.0.0.1"
 

@@ -96,6 +96,15 @@ def test_who_connects_from_outside_is_answered(guarded: NetworkNamespace, lan: N
         assert lan.play('print(connect("192.0.2.1", 8300))') == [str(ALICE)]
 
 
+@pytest.mark.hostile
+def test_a_datagram_from_outside_opens_no_way_out(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
+    guarded.nft(f"line.change({told('deny all')}, rules)")
+    with guarded.serving(f"{ALICE}, '0.0.0.0', socket.SOCK_DGRAM, 9001", f"{BOB}, '0.0.0.0', socket.SOCK_DGRAM, 9002"):
+        ask = "try: print(datagram('192.0.2.1', {}))\nexcept OSError: print('nothing')"
+        assert lan.play(ask.format(9002)) == [str(BOB)]
+        assert lan.play(ask.format(9001)) == ["nothing"]
+
+
 def test_refusals_are_counted_by_uid_and_the_count_lives_on(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
     assert lan.name
     guarded.nft(f"line.change({told('deny all')}, rules)")

@@ -350,6 +350,28 @@ def test_a_published_port_leads_nowhere_while_the_machine_listens_there(
 
 
 @pytest.mark.hostile
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_nobody_comes_to_what_is_published_as_if_from_its_own_localhost(guarded: NetworkNamespace, kind: str) -> None:
+    guarded.nft(f"line.change(rules._replace(published=frozenset([Published(8300, {A4!r}, 8080)])), rules)")
+    guarded.inside("ip", "address", "add", "192.0.2.1/32", "dev", "lo")
+    program = f"""
+servers = [serving({ALICE}, {A4!r}, socket.{kind})]
+def ask(source, at):
+    with socket.socket(socket.AF_INET, socket.{kind}) as client:
+        client.settimeout(1); client.bind((source, 0)); client.connect(at)
+        if {kind!r} == "SOCK_DGRAM": client.send(b'?')
+        return client.recv(99).decode()
+for uid, source, at in (
+    ({BOB}, "192.0.2.1", ("192.0.2.1", 8300)), ({BOB}, "127.0.0.1", ("192.0.2.1", 8300)),
+    ({PEER}, "127.0.0.1", ({A4!r}, 8080)), ({ALICE}, "127.0.0.1", ({A4!r}, 8080)),
+): print(child(uid, lambda: ask(source, at)))
+"""
+    came, *refused, own = guarded.play(program)
+    assert (came, own) == (str(ALICE), str(ALICE))
+    assert not set(refused) & {str(ALICE)}, refused
+
+
+@pytest.mark.hostile
 @pytest.mark.parametrize(("kind", "mark"), [("SOCK_STREAM", LISTENER_MARK), ("SOCK_DGRAM", 0)])
 def test_a_customer_who_has_an_ephemeral_port_takes_none_that_is_published(
     lan: NetworkNamespace, guarded: NetworkNamespace, kind: str, mark: int

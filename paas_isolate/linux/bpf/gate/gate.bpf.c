@@ -13,8 +13,12 @@
 // network byte order.
 
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/in6.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_core_read.h>
@@ -24,6 +28,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define SOCK_RAW 3
+#define LOOPBACK_IFINDEX 1
 #define SOL_SOCKET 1
 #define SO_MARK 36
 #define MAX_ENTRIES 131072
@@ -37,7 +42,7 @@ enum verdict {
 
 // The mark of a customer's listener on the wildcard (SO_MARK), which the ruleset's input chain
 // refuses to connect to from outside; LISTENER_MARK of changes/ruleset.py.
-#define LISTENER_MARK 0x70616173
+#define LISTENER_MARK 0x50000000
 
 // What is read of the kernel's own structures; libbpf puts in the offsets of the running kernel.
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -248,7 +253,7 @@ static __always_inline __u32 account_uid(__u32 uid, __u64 cgroup)
 {
 	struct account *account = bpf_map_lookup_elem(&accounts, &cgroup);
 	for (int i = 0; account && i < RANGES; i++)
-		if (account->first[i] <= uid && uid <= account->last[i])
+		if (account->last[i] && account->first[i] <= uid && uid <= account->last[i])
 			return account->uid;
 	return uid;
 }
@@ -276,6 +281,8 @@ static __always_inline struct caller caller_of(struct bpf_sock_addr *ctx)
 static __always_inline struct home *home_of_socket(const struct sock *sk)
 {
 	__u32 uid = sk->sk_uid.val;
+	if (!uid)
+		return NULL;
 	struct home *home = bpf_map_lookup_elem(&homes, &uid);
 	if (home || !bpf_core_field_exists(struct cgroup, ancestors))
 		return home;
@@ -613,8 +620,10 @@ static __always_inline bool meets_neighbour(struct bpf_sock_addr *ctx, const str
 	if (is_mapped(address))
 		return meets_neighbour4(ctx, caller,
 					address->word[3] == ANY4 ? LOOPBACK4 : address->word[3]);
-	return (same6(address, &LOOPBACK6) || same6(address, &ANY6)) &&
-	       meets_neighbour6(ctx, caller);
+	if (same6(address, &ANY6)) // of a socket that is bound to a mapped address, the kernel
+				   // makes it 127.0.0.1
+		return meets_neighbour6(ctx, caller) || meets_neighbour4(ctx, caller, LOOPBACK4);
+	return same6(address, &LOOPBACK6) && meets_neighbour6(ctx, caller);
 }
 
 // A TCP socket without a file is the kernel's own, such as the one inside a socket of AF_SMC. Its
@@ -843,11 +852,11 @@ int create(struct bpf_sock *ctx)
 	switch (ctx->protocol) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
-	case IPPROTO_UDPLITE:
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
 	case IPPROTO_MPTCP:
 		return PASS;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6: // ping sockets; the ruleset knows a customer's own uid alone
+		return caller.uid == (__u32)bpf_get_current_uid_gid() ? PASS : REFUSE;
 	}
 	// ping(8) of Debian and others with capabilities; without them the kernel refuses raw
 	// sockets itself.
@@ -862,9 +871,9 @@ int listens(struct bpf_sock_ops *ctx)
 {
 	if (ctx->op != BPF_SOCK_OPS_TCP_LISTEN_CB || bpf_get_netns_cookie(ctx) != constants.netns)
 		return PASS;
-	if (ctx->family == AF_INET
-		    ? ctx->local_ip4
-		    : ctx->local_ip6[0] | ctx->local_ip6[1] | ctx->local_ip6[2] | ctx->local_ip6[3])
+	if (ctx->family == AF_INET ? ctx->local_ip4
+				   : ctx->local_ip6[0] | ctx->local_ip6[1] | ctx->local_ip6[3] |
+					     (ctx->local_ip6[2] & ~MAPPED)) // :: and ::ffff:0.0.0.0
 		return PASS;
 	struct bpf_sock *listener = ctx->sk;
 	const struct sock *sk =
@@ -893,9 +902,67 @@ static __always_inline struct traffic *traffic_of(struct __sk_buff *skb)
 	return bpf_map_lookup_elem(&traffic, &cgroup);
 }
 
+// Whether this is a neighbour's first packet for a customer's listener at localhost. The connect
+// hook answers at once, but does not find a listener that is bound to the device lo, nor one that
+// began to listen after connect(2).
+static __always_inline bool from_neighbour(struct __sk_buff *skb)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct tcphdr *tcp;
+	struct bpf_sock *own = skb->sk, *other;
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	bool v4 = skb->protocol == bpf_htons(ETH_P_IP);
+	if (skb->ifindex != LOOPBACK_IFINDEX || !own)
+		return false;
+	if (v4) {
+		struct iphdr *ip = data;
+		if ((void *)(ip + 1) > end || ip->protocol != IPPROTO_TCP ||
+		    !in_loopback4(ip->daddr))
+			return false;
+		tuple.ipv4.saddr = ip->daddr; // the listener is the remote end of the socket that
+					      // is looked for
+		tuple.ipv4.daddr = ip->saddr;
+		tcp = data + ip->ihl * 4;
+	} else {
+		struct ipv6hdr *ip = data;
+		if ((void *)(ip + 1) > end || ip->nexthdr != IPPROTO_TCP)
+			return false;
+		__builtin_memcpy(tuple.ipv6.saddr, &ip->daddr, sizeof(ip->daddr));
+		__builtin_memcpy(tuple.ipv6.daddr, &ip->saddr, sizeof(ip->saddr));
+		if (tuple.ipv6.saddr[0] || tuple.ipv6.saddr[1] || tuple.ipv6.saddr[2] ||
+		    tuple.ipv6.saddr[3] != bpf_htonl(1))
+			return false;
+		tcp = (void *)(ip + 1);
+	}
+	if ((void *)(tcp + 1) > end || !tcp->syn || tcp->ack)
+		return false;
+	const struct sock *server = (const struct sock *)bpf_skc_to_tcp_sock(own);
+	struct home *to = server ? home_of_socket(server) : NULL;
+	if (!to || !to->v4 || to->flags & SHARED)
+		return false;
+	if (v4) {
+		tuple.ipv4.sport = tcp->dest;
+		tuple.ipv4.dport = tcp->source;
+		other = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		tuple.ipv6.sport = tcp->dest;
+		tuple.ipv6.dport = tcp->source;
+		other = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (!other)
+		return false;
+	const struct sock *client = (const struct sock *)bpf_skc_to_tcp_sock(other);
+	struct home *from = client ? home_of_socket(client) : NULL;
+	bool refused = from && from->v4 && from->v4 != to->v4;
+	bpf_sk_release(other);
+	return refused;
+}
+
 SEC("cgroup_skb/ingress")
 int ingress(struct __sk_buff *skb)
 {
+	if (from_neighbour(skb))
+		return REFUSE;
 	struct traffic *counted = traffic_of(skb);
 	if (counted) {
 		__sync_fetch_and_add(&counted->bytes_in, skb->len);
