@@ -55,7 +55,7 @@ def _shell(run: Run) -> bool:
 
 def _c(run: Run) -> bool:
     """The BPF programs are not among gcc's sources: opening the tool environment compiles them by clang."""
-    bpf = sorted(SOURCE.glob("paas_isolate/**/*.bpf.c"))
+    bpf = sorted(SOURCE.glob("paas_isolate/**/*.bpf.[ch]"))
     sources = [str(path) for path in sorted(SOURCE.glob("**/*.c")) if path not in bpf]
     formatted = [str(path) for path in sorted((*SOURCE.glob("pam/*/*.[ch]"), *SOURCE.glob("benchmarks/*.c"), *bpf))]
     return run.call(run.tool("clang-format"), _STYLE, "--dry-run", "--Werror", *formatted) and all(

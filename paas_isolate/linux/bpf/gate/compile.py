@@ -25,9 +25,10 @@ def compile_gate(target: str = OBJECT) -> None:
 
 
 def is_stale() -> bool:
-    """Whether the object beside the source is missing or older."""
+    """Whether the object beside the sources is missing or older."""
     try:
-        return os.stat(OBJECT).st_mtime_ns < os.stat(SOURCE).st_mtime_ns
+        sources = SOURCE, *glob(os.path.join(os.path.dirname(SOURCE), "*.bpf.h"))
+        return os.stat(OBJECT).st_mtime_ns < max(os.stat(path).st_mtime_ns for path in sources)
     except FileNotFoundError:
         return True
 
