@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from paas_isolate.changes.doors import uid_of
+from paas_isolate.changes.egress import for_subordinates
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
 from paas_isolate.model.network import (
@@ -81,7 +82,11 @@ def with_subordinates(wanted: Network, observed: Network, fleet: Fleet) -> Netwo
     ruleset alone nothing would keep one account's from another's addresses."""
     if not observed.subordinates or observed.gate_unsupported or wanted.rules is None or wanted.gate is None:
         return wanted
-    by_account = {account.directory: own for account in fleet.accounts.values() if (own := _ranges(account, observed))}
+    by_account = {
+        account.directory: own
+        for account in fleet.accounts.values()
+        if (own := subordinate_ranges(account, observed.subordinates))
+    }
     accounts = {account.directory: account for account in fleet.accounts.values() if account.directory in by_account}
     gate = {
         directory: Subordinates(min(accounts[directory].uids.values()), own[:SUBORDINATE_RANGES])
@@ -95,7 +100,7 @@ def with_subordinates(wanted: Network, observed: Network, fleet: Fleet) -> Netwo
     rules = wanted.rules._replace(
         subordinates=frozenset(UidRange(first, last) for first, last, _ in disjoint),
         range_egress=frozenset(
-            RangeEgress(first, last, accounts[directory].egress)
+            RangeEgress(first, last, for_subordinates(accounts[directory].egress))
             for first, last, directory in disjoint
             if accounts[directory].egress
         ),
@@ -103,10 +108,11 @@ def with_subordinates(wanted: Network, observed: Network, fleet: Fleet) -> Netwo
     return wanted._replace(rules=rules, gate=wanted.gate._replace(subordinates=gate))
 
 
-def _ranges(account: Account, observed: Network) -> tuple[UidRange, ...]:
+def subordinate_ranges(account: Account, known: Mapping[str, tuple[UidRange, ...]]) -> tuple[UidRange, ...]:
+    """The subordinate uids of the account's users; `known` has those of each user by login name or by uid in digits.
+    Empty for an account without an address."""
     if not account.addresses:
         return ()
-    known = observed.subordinates
     return tuple(
         each for name, uid in account.uids.items() for each in (*known.get(name, ()), *known.get(str(uid), ()))
     )
