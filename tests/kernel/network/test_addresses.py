@@ -1,5 +1,6 @@
 """Addresses of accounts in a network namespace of the test's own, set by the command itself."""
 
+import errno
 import json
 import os
 import re
@@ -434,6 +435,19 @@ def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: NetworkH
     assert json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]["traffic"][
         "packets_denied"
     ]
+    wired.host.account("alice", "egress: {limit: {smtp: 2/d}}\n")
+    assert wired.run("reconcile").returncode == 0
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    os.unlink(wired.host.place / "run/ruleset")
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    connect = f"import os, socket; os.setresuid(*[{ALICE}] * 3)\nfor _ in range(3): "
+    connect += "s = socket.socket(); s.settimeout(0.3); print(s.connect_ex(('192.0.2.9', 587)))"
+    answers = [int(each) for each in wired.inside("/usr/bin/python3", "-c", connect).stdout.split()]
+    assert answers == [errno.EAGAIN, errno.EAGAIN, errno.ECONNREFUSED]  # nobody has that address
+    told = json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]
+    assert told["egress"] == ["limit smtp 2/d"]
+    assert (told["traffic"]["packets_denied"], told["traffic"]["mail_connections"]) == (2, 2)
+    assert wired.run("net", "show").stdout.splitlines()[1].split()[-2:] == ["2", "2"]
     for account in ("alice", "bob"):
         wired.host.account(account)
     assert wired.run("reconcile").returncode == 0
