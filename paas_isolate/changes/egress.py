@@ -66,15 +66,6 @@ def limit_rules(rate: str) -> Iterator[str]:
     yield f"{MAIL} update @{limit_chain(rate)} {{ meta skuid {limit} }} goto withhold"
 
 
-def for_subordinates(egress: Egress) -> Egress:
-    """The egress for subordinate uids: a bucket for each of 65,536 would be no limit, so that they are denied what is
-    limited."""
-    if not mail_rate(egress):
-        return egress
-    others = (sentence for sentence in egress if not sentence.startswith(_LIMIT_MAIL))
-    return "deny port 25", "deny port 465", "deny port 587", *others
-
-
 def _matches(target: str) -> Iterator[str]:
     network, _, ports = f" {target}".partition(" port ")
     place = f"{'ip6' if ':' in network else 'ip'} daddr {network.strip()}" if network else ""

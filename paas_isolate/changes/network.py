@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from paas_isolate.changes.doors import uid_of
-from paas_isolate.changes.egress import for_subordinates
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
 from paas_isolate.model.network import (
@@ -100,12 +99,18 @@ def with_subordinates(wanted: Network, observed: Network, fleet: Fleet) -> Netwo
     rules = wanted.rules._replace(
         subordinates=frozenset(UidRange(first, last) for first, last, _ in disjoint),
         range_egress=frozenset(
-            RangeEgress(first, last, for_subordinates(accounts[directory].egress))
+            RangeEgress(first, last, _subordinate_egress(accounts[directory].egress))
             for first, last, directory in disjoint
             if accounts[directory].egress
         ),
     )
     return wanted._replace(rules=rules, gate=wanted.gate._replace(subordinates=gate))
+
+
+def _subordinate_egress(egress: tuple[str, ...]) -> tuple[str, ...]:
+    """A limit for each of 65,536 uids would be none: they are denied what is limited."""
+    others = tuple(sentence for sentence in egress if not sentence.startswith("limit smtp "))
+    return egress if others == egress else ("deny port 25", "deny port 465", "deny port 587", *others)
 
 
 def subordinate_ranges(account: Account, known: Mapping[str, tuple[UidRange, ...]]) -> tuple[UidRange, ...]:
