@@ -21,6 +21,8 @@ DNS = Destination("203.0.113.1", 53, "udp")
         (("deny 10.0.0.0/8 port 25-30",), 2),
         (("deny 2001:db8::1",), 2),
         (("deny port 443",), 4),
+        (("limit smtp 1/d",), 0),
+        (("deny smtp", "limit smtp 1/d"), 2),
     ],
 )
 def test_the_examples_are_denied(egress: tuple[str, ...], count: int) -> None:

@@ -1,6 +1,7 @@
 """Egress in the ruleset: one chain for all accounts with the same sentences. Each rule has its sentence as comment.
 
-The name of a chain is a hash of its sentences, so that a chain of that name need not be compared.
+The name of a chain is a hash of its sentences, so that a chain of that name need not be compared. What an egress with a
+limit allows goes on to the chain of that limit, which all accounts with the same rate have in common, with one set.
 """
 
 from collections.abc import Iterator
@@ -8,8 +9,18 @@ from hashlib import sha256
 
 Egress = tuple[str, ...]
 
-PREFIX = "egress_"
-_VERDICTS = {"allow": "return", "deny": "goto withhold"}
+PREFIX, LIMIT = "egress_", "limit_"
+PREFIXES = PREFIX, LIMIT
+"""How the names of the chains begin. The set of a limit has the name of its chain."""
+
+MAIL = "tcp flags & (syn | ack) == syn tcp dport { 25, 465, 587 }"
+"""New connections to mail servers: by SMTP, by submission over TLS, and by submission (RFC 5321, 8314, 6409)."""
+
+LIMITED_UIDS = 131_072
+"""How many uids a limit can be for. Only those of accounts are: their subordinate uids are denied instead."""
+
+_LIMIT_MAIL = "limit smtp "
+_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 NAMED = {
     "all": ("",),
     "smtp": ("tcp dport 25",),
@@ -27,10 +38,32 @@ def chain(egress: Egress) -> str:
 
 def rules(egress: Egress) -> Iterator[str]:
     """The rules of one chain, in the syntax of nft(8)."""
+    rate = mail_rate(egress)
+    allowed = f"goto {limit_chain(rate)}" if rate else "return"
     for sentence in egress:
         verb, _, target = sentence.partition(" ")
-        for match in NAMED.get(target) or _matches(target):
-            yield f'{match} {_VERDICTS[verb]} comment "{sentence}"'.lstrip()
+        verdict = "goto withhold" if verb == "deny" else allowed
+        for match in ("",) if verb == "limit" else NAMED.get(target) or _matches(target):
+            yield f'{match} {verdict} comment "{sentence}"'.lstrip()
+
+
+def mail_rate(egress: Egress) -> str:
+    """How many new connections to mail servers it allows, such as `100/h`; "" without a limit."""
+    return next((each.removeprefix(_LIMIT_MAIL) for each in egress if each.startswith(_LIMIT_MAIL)), "")
+
+
+def limit_chain(rate: str) -> str:
+    """The name of the chain and of the set of a limit."""
+    return LIMIT + rate.replace("/", "_")
+
+
+def limit_rules(rate: str) -> Iterator[str]:
+    """The rules of the chain of a limit. Each uid has a token bucket of its own, full at first. Conntrack has confirmed
+    the SYN that is sent again: it is no new connection."""
+    count, _, unit = rate.partition("/")
+    limit = f"limit rate over {count}/{_UNITS[unit]} burst {count} packets"
+    yield "ct status confirmed return"
+    yield f"{MAIL} update @{limit_chain(rate)} {{ meta skuid {limit} }} goto withhold"
 
 
 def _matches(target: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ The text is made only of networks, addresses and numbers that were parsed, and o
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from importlib.resources import files
 
@@ -24,7 +25,9 @@ def table(pools: Pools, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
     from jinja2 import Environment, StrictUndefined  # slow to import: needed only where there is no table yet
 
     plain = Environment(undefined=StrictUndefined, trim_blocks=True, autoescape=False)  # noqa: S701  (no HTML)
-    return plain.from_string(_template()).render(pools=pools, local_ports=local_ports, mark=LISTENER_MARK)
+    return plain.from_string(_template()).render(
+        pools=pools, local_ports=local_ports, mark=LISTENER_MARK, mail=egress.MAIL
+    )
 
 
 def table_version() -> str:
@@ -48,16 +51,20 @@ def change(wanted: Rules, found: Rules) -> str:
     new, old = chains(wanted), chains(found)
     return "".join(
         (
-            *(line for name in sorted(new.keys() - old.keys()) for line in _chain(name, new[name])),
+            *(line for name in _limits_first(new.keys() - old.keys()) for line in _chain(name, new[name])),
             *(line for (name, added), (_, removed) in pairs for line in _lines(name, added, removed)),
-            *(line for name in sorted(old.keys() - new.keys()) for line in _no_chain(name)),
+            *(line for name in reversed(_limits_first(old.keys() - new.keys())) for line in _no_chain(name)),
         )
     )
 
 
 def chains(rules: Rules) -> dict[str, tuple[str, ...]]:
-    """The names of the egress chains, with the sentences of each."""
-    return {egress.chain(sentences): sentences for sentences in _egresses(rules)}
+    """The names of the chains of egress and of its limits, with the rules of each."""
+    egresses = _egresses(rules)
+    limits = {rate for sentences in egresses if (rate := egress.mail_rate(sentences))}
+    return {egress.chain(sentences): tuple(egress.rules(sentences)) for sentences in egresses} | {
+        egress.limit_chain(rate): tuple(egress.limit_rules(rate)) for rate in limits
+    }
 
 
 def _egresses(rules: Rules) -> set[egress.Egress]:
@@ -69,13 +76,22 @@ def number(text: str) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:4], "big") or 1
 
 
-def _chain(name: str, sentences: tuple[str, ...]) -> Iterator[str]:
+def _limits_first(names: AbstractSet[str]) -> list[str]:
+    """A chain of egress needs that of its limit: it is made after it, and deleted before."""
+    return sorted(names, key=lambda name: (not name.startswith(egress.LIMIT), name))
+
+
+def _chain(name: str, rules: tuple[str, ...]) -> Iterator[str]:
+    if name.startswith(egress.LIMIT):
+        yield f"add set {TABLE} {name} {{ type uid; size {egress.LIMITED_UIDS}; flags dynamic; }}\n"
     yield f"add chain {TABLE} {name}\n"
-    yield from (f"add rule {TABLE} {name} {rule}\n" for rule in egress.rules(sentences))
+    yield from (f"add rule {TABLE} {name} {rule}\n" for rule in rules)
 
 
 def _no_chain(name: str) -> Iterator[str]:
     yield f"delete chain {TABLE} {name}\n"
+    if name.startswith(egress.LIMIT):
+        yield f"delete set {TABLE} {name}\n"
     yield f"delete element {TABLE} made {{ {number(name)} }}\n"
 
 

@@ -5,7 +5,7 @@ it changes any other. So neighbouring ranges become one: tools give them out wit
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.network import (
@@ -28,13 +28,19 @@ def with_subordinates(wanted: Network, observed: Network, fleet: Fleet) -> Netwo
     if not observed.subordinates or observed.gate_unsupported or wanted.rules is None or wanted.gate is None:
         return wanted
     accounts = [account for account in fleet.accounts.values() if account.addresses]
-    own = {account.directory: ranges for account in accounts if (ranges := _ranges(account, observed, fleet))}
+    own = {
+        account.directory: ranges
+        for account in accounts
+        if (ranges := _governed(subordinate_ranges(account, observed.subordinates), fleet))
+    }
     gate = {
         account.directory: Subordinates(min(account.uids.values()), own[account.directory])
         for account in accounts
         if account.directory in own and account.directory in observed.account_cgroups
     }
-    claims = list(_disjoint((uids, each.egress) for each in accounts for uids in own.get(each.directory, ())))
+    claims = list(
+        _disjoint((uids, _subordinate_egress(each.egress)) for each in accounts for uids in own.get(each.directory, ()))
+    )
     rules = _with_ranges(wanted.rules, claims, claims)
     return wanted._replace(rules=rules, gate=wanted.gate._replace(subordinates=gate))
 
@@ -57,10 +63,25 @@ def with_ranges_left(rules: Rules, observed: Network, staying: Collection[str]) 
     return _with_ranges(rules, [(uids, ()) for uids in rules.subordinates] + claims, own + claims)
 
 
-def _ranges(account: Account, observed: Network, fleet: Fleet) -> tuple[UidRange, ...]:
-    known = observed.subordinates
-    named = ((*known.get(name, ()), *known.get(str(uid), ())) for name, uid in account.uids.items())
-    return tuple(uids for own in named for uids in own if uids.first > fleet.host.last_uid)[:SUBORDINATE_RANGES]
+def subordinate_ranges(account: Account, known: Mapping[str, tuple[UidRange, ...]]) -> tuple[UidRange, ...]:
+    """The subordinate uids of the account's users; `known` has those of each user by login name or by uid in digits.
+    Empty for an account without an address."""
+    if not account.addresses:
+        return ()
+    return tuple(
+        uids for name, uid in account.uids.items() for uids in (*known.get(name, ()), *known.get(str(uid), ()))
+    )
+
+
+def _governed(ranges: Sequence[UidRange], fleet: Fleet) -> tuple[UidRange, ...]:
+    """The first ones above the uids of customers, as many as the gate holds."""
+    return tuple(uids for uids in ranges if uids.first > fleet.host.last_uid)[:SUBORDINATE_RANGES]
+
+
+def _subordinate_egress(egress: Egress) -> Egress:
+    """A limit for each of 65,536 uids would be none: they are denied what is limited."""
+    others = tuple(sentence for sentence in egress if not sentence.startswith("limit smtp "))
+    return egress if others == egress else ("deny port 25", "deny port 465", "deny port 587", *others)
 
 
 def _with_ranges(rules: Rules, every: Iterable[Claim], limited: Iterable[Claim]) -> Rules:

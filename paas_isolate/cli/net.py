@@ -1,11 +1,15 @@
 """net: shows the addresses and traffic of accounts, tests the network, and restores its ruleset at boot."""
 
 import os
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import click
 
 from paas_isolate.changes.network import desired_network
+from paas_isolate.changes.subordinates import subordinate_ranges
 from paas_isolate.cli import options, output
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.network import examine
@@ -15,6 +19,7 @@ from paas_isolate.installation import Installation, need_root, unknown
 from paas_isolate.linux.bpf.gate.gate import BpfGate, Traffic, attach_points
 from paas_isolate.linux.network import ruleset_cache
 from paas_isolate.linux.network.nft import Nft
+from paas_isolate.linux.system.subordinates import subordinate_uids
 from paas_isolate.model import tree
 from paas_isolate.model.account import OTHER, Account, Fleet
 from paas_isolate.model.network import RULESET, Pools, Rules
@@ -34,6 +39,14 @@ _TESTED = 2
 """Accounts that are tested when none is named."""
 
 
+class Counters(NamedTuple):
+    """`traffic` is by the account's directory. Packets denied, and new connections to mail servers, are by its name."""
+
+    traffic: dict[str, Traffic]
+    denied: Counter[str]
+    mail: Counter[str]
+
+
 @click.group()
 def net() -> None:
     """Show and test the network of the accounts."""
@@ -44,21 +57,32 @@ def net() -> None:
 @options.as_json
 @click.pass_obj
 def show(installation: Installation, account: str | None, as_json: bool) -> int:
-    """Show addresses, who may connect to them, and traffic: bytes and packets since the account's first packet, and
-    packets that its egress rules denied.
+    """Show addresses, who may connect to them, and traffic: bytes and packets since the account's first packet, packets
+    that its egress rules denied, and new connections to ports 25, 465 and 587 of other machines (MAIL).
 
     What a customer sends to their own localhost counts as sent and as received. With loopback "shared" the account
     has no 127.0.0.1 of its own: it uses the machine's.
     """
     fleet = _fleet(installation)
     shown = _named(fleet, (account,)) if account else list(fleet.accounts.values())
-    traffic = _traffic(installation, fleet)
-    denied = _denied(fleet)
+    counters = _counters(installation, fleet)
     if as_json:
-        output.print_json({"accounts": {each.name: _data(each, traffic, denied) for each in shown}})
+        output.print_json({"accounts": {each.name: _data(each, counters) for each in shown}})
         return Exit.CONVERGED
-    titles = ("ACCOUNT", "IPV4", "IPV6", "LOOPBACK", "PEERS", "IN", "OUT", "PACKETS IN", "PACKETS OUT", "DENIED")
-    output.table(titles, [_row(each, traffic, denied) for each in shown], right=titles[5:])
+    titles = (
+        "ACCOUNT",
+        "IPV4",
+        "IPV6",
+        "LOOPBACK",
+        "PEERS",
+        "IN",
+        "OUT",
+        "PACKETS IN",
+        "PACKETS OUT",
+        "DENIED",
+        "MAIL",
+    )
+    output.table(titles, [_row(each, counters) for each in shown], right=titles[5:])
     if account:
         output.line(f"egress: {', '.join(shown[0].egress) or 'allow all'}")
     return Exit.CONVERGED
@@ -161,34 +185,52 @@ def _traffic(installation: Installation, fleet: Fleet) -> dict[str, Traffic]:
         return {} if gate.unable() else gate.traffic()
 
 
-def _denied(fleet: Fleet) -> dict[str, int]:
-    """Packets that the egress rules have denied, by the account's name."""
+def _counters(installation: Installation, fleet: Fleet) -> Counters:
     network = fleet.host.network
     assert network is not None  # _fleet has raised otherwise
-    by_uid = Nft(Pools(network.pool, network.pool6)).denied()
-    return {
-        account.name: sum(by_uid.get(uid, 0) for uid in account.uids.values()) for account in fleet.accounts.values()
-    }
+    nft, owner = Nft(Pools(network.pool, network.pool6)), _owners(fleet)
+    denied, mail = (_by_account(counted, owner) for counted in (nft.denied(), nft.mail_connections()))
+    return Counters(_traffic(installation, fleet), denied, mail)
 
 
-def _row(account: Account, traffic: dict[str, Traffic], denied: dict[str, int]) -> tuple[str, ...]:
-    counters = traffic.get(account.directory, _NO_TRAFFIC)
+def _owners(fleet: Fleet) -> Callable[[int], str]:
+    """Gives the name of the account of a uid, which may be a subordinate one; "" for those of nobody."""
+    accounts, known = fleet.accounts.values(), subordinate_uids()
+    by_uid = {uid: account.name for account in accounts for uid in account.uids.values()}
+    ranges = sorted((*each, account.name) for account in accounts for each in subordinate_ranges(account, known))
+
+    def owner(uid: int) -> str:
+        if uid in by_uid:
+            return by_uid[uid]
+        at = bisect_right(ranges, uid, key=lambda each: each[0]) - 1
+        return ranges[at][2] if at >= 0 and uid <= ranges[at][1] else ""
+
+    return owner
+
+
+def _by_account(counted: dict[int, int], owner: Callable[[int], str]) -> Counter[str]:
+    found = Counter[str]()
+    for uid, count in counted.items():
+        found[owner(uid)] += count
+    return found
+
+
+def _row(account: Account, counters: Counters) -> tuple[str, ...]:
+    traffic = counters.traffic.get(account.directory, _NO_TRAFFIC)
     peers = ", ".join(account.peers) or "-"
-    sizes = (
-        format_size(counters.bytes_in),
-        format_size(counters.bytes_out),
-        str(counters.packets_in),
-        str(counters.packets_out),
-        str(denied[account.name]),
-    )
-    return account.name, *(account.addresses or ("-", "-")), account.loopback or "own", peers, *sizes
+    sizes = format_size(traffic.bytes_in), format_size(traffic.bytes_out)
+    counts = traffic.packets_in, traffic.packets_out, counters.denied[account.name], counters.mail[account.name]
+    addresses = account.addresses or ("-", "-")
+    return account.name, *addresses, account.loopback or "own", peers, *sizes, *map(str, counts)
 
 
-def _data(account: Account, traffic: dict[str, Traffic], denied: dict[str, int]) -> dict[str, object]:
+def _data(account: Account, counters: Counters) -> dict[str, object]:
+    traffic = counters.traffic.get(account.directory, _NO_TRAFFIC)._asdict()
+    counts = {"packets_denied": counters.denied[account.name], "mail_connections": counters.mail[account.name]}
     return {
         "addresses": list(account.addresses),
         "loopback": account.loopback or "own",
         "peers": list(account.peers),
         "egress": list(account.egress),
-        "traffic": traffic.get(account.directory, _NO_TRAFFIC)._asdict() | {"packets_denied": denied[account.name]},
+        "traffic": traffic | counts,
     }

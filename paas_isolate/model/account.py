@@ -137,7 +137,8 @@ class Account(NamedTuple):
     `uids` maps the account's user names to their uids on this machine. `peers` are the accounts that may connect to
     this one. `loopback` is `shared` where 127.0.0.1 is the machine's, '' where it is the account's own address.
     `egress` says which packets may leave the machine, in sentences such as `allow dns`, `deny 10.0.0.0/8 port 25` and
-    `deny all`. The first sentence that matches decides; a packet that none matches may leave.
+    `deny all`. The first sentence that matches decides; a packet that none matches may leave. `limit smtp 100/h`, the
+    last, says how many new connections of those allowed each user may make.
     """
 
     name: str

@@ -36,8 +36,10 @@ def denied_examples(egress: Egress) -> list[Destination]:
 
 
 def is_denied(egress: Egress, to: Destination) -> bool:
-    """What the first sentence that covers the destination says; what none covers is allowed."""
-    return next((sentence.startswith("deny ") for sentence in egress if _covers(sentence.partition(" ")[2], to)), False)
+    """What the first sentence that covers the destination says; what none covers is allowed. A limit denies only
+    what is over it, and only where the rest allows it."""
+    sentences = [sentence.split(" ", 1) for sentence in egress if not sentence.startswith("limit ")]
+    return next((verb == "deny" for verb, target in sentences if _covers(target, to)), False)
 
 
 def _examples(target: str) -> list[tuple[str, int]]:

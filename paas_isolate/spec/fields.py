@@ -322,7 +322,12 @@ LOOPBACK = Field(
     "own",
 )
 
-EGRESS = Field("egress", EgressShape(), "where the account may connect to outside the machine", "allow")
+EGRESS = Field(
+    "egress",
+    EgressShape(),
+    "where the account may connect to outside the machine, and how often to mail servers (`limit: {smtp: 100/h}`)",
+    "allow",
+)
 
 PLAN_ALLOW = Field("allow", _ALLOW, "replaces the `allow` of config.yaml for accounts with this plan")
 

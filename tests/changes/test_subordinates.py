@@ -37,6 +37,15 @@ def test_subordinate_uids_are_those_of_their_account() -> None:
     assert with_subordinates(desired_network(accounts), unsupported, accounts) == desired_network(accounts)
 
 
+def test_subordinate_uids_are_denied_what_their_account_has_a_limit_of() -> None:
+    limited = sold("alice", uid=1001, addresses=("10.77.0.2", "fd77::2"), egress=("deny dns", "limit smtp 5/h"))
+    accounts = fleet(limited, host=Host(network=NetworkConfig()))
+    found = with_subordinates(desired_network(accounts), Network(subordinates=RANGES), accounts)
+    denied = ("deny port 25", "deny port 465", "deny port 587", "deny dns")
+    assert found.rules and found.rules.range_egress == {(100_000, 165_535, denied)}
+    assert found.rules.egress == {(1001, ("deny dns", "limit smtp 5/h"))}
+
+
 def test_steps_name_subordinate_uids() -> None:
     ranges = Rules(subordinates=frozenset({UidRange(100_000, 165_535)}))
     gate = Gate(subordinates={"alice": Subordinates(1001, (UidRange(100_000, 165_535),))})

@@ -3,7 +3,9 @@
 import pytest
 
 from paas_isolate.changes import egress
+from paas_isolate.changes.ruleset import change
 from paas_isolate.errors import SpecError
+from paas_isolate.model.network import EgressAssignment, Rules
 from paas_isolate.spec.parse import parse_account
 from tests.support.crowd import fleet
 
@@ -27,6 +29,9 @@ def sold(text: str) -> tuple[str, ...]:
         ("{allow: [443, 8000-8100]}", ("allow port 443", "allow port 8000-8100", "deny all")),
         ("{deny: [203.0.113.0/24, 203.0.113.9:25]}", ("deny 203.0.113.0/24", "deny 203.0.113.9 port 25")),
         ("{deny: ['2001:db8::/32', '[2001:DB8::1]:25-26']}", ("deny 2001:db8::/32", "deny 2001:db8::1 port 25-26")),
+        ("{limit: {smtp: 100/h}}", ("limit smtp 100/h",)),
+        ("{limit: {smtp: 1/s}, deny: [smtp]}", ("deny smtp", "limit smtp 1/s")),
+        ("{limit: {smtp: 999999/d}, allow: [587]}", ("allow port 587", "deny all", "limit smtp 999999/d")),
         ("{deny: ['[2001:db8::1]', 203.0.113.9/32]}", ("deny 2001:db8::1", "deny 203.0.113.9")),
     ],
 )
@@ -40,6 +45,17 @@ def test_what_is_written_is_asked_in_this_order(written: str, meant: tuple[str, 
         ("denied", "egress is 'denied'; expected allow, deny, or a mapping"),
         ("[smtp]", "expected allow, deny, or a mapping"),
         ("{}", "egress is empty; expected allow: or deny:"),
+        ("{limit: {}}", "alice.yaml:2:17: egress.limit is empty; expected a mapping such as {smtp: 100/h}"),
+        ("{limit: 100/h}", "egress.limit is '100/h'; expected a mapping such as {smtp: 100/h}"),
+        ("{limit: {mail: 100/h}}", "egress.limit.mail"),
+        *(
+            (
+                f"{{limit: {{smtp: {rate}}}}}",
+                f"alice.yaml:2:24: egress.limit.smtp is '{rate}'; expected new connections",
+            )
+            for rate in ("100", "0/h", "-1/h", "1000000/d", "010/h", "1.5/h", "100/w", "100/hour", "100 /h", "\u0661/h")
+        ),
+        ("{limit: {smtp: }}", "by s, m, h or d, such as 100/h"),
         ("{deny: []}", "egress.deny is an empty list; expected a place"),
         ("{denny: [smtp]}", "egress.denny"),
         ("{deny: [stmp]}", "egress.deny[0] is 'stmp'; expected smtp, dns, metadata, private, a port"),
@@ -85,3 +101,38 @@ def test_what_is_sold_is_rules_of_one_chain() -> None:
         'goto withhold comment "deny all"',
     ]
     assert egress.chain(some) != egress.chain(some[1:])
+
+
+def test_what_a_limited_egress_allows_goes_on_to_the_limit() -> None:
+    assert list(egress.rules(("allow port 587", "deny smtp", "limit smtp 100/h"))) == [
+        'tcp dport 587 goto limit_100_h comment "allow port 587"',
+        'udp dport 587 goto limit_100_h comment "allow port 587"',
+        'tcp dport 25 goto withhold comment "deny smtp"',
+        'goto limit_100_h comment "limit smtp 100/h"',
+    ]
+    assert list(egress.limit_rules("20/m")) == [
+        "ct status confirmed return",
+        "tcp flags & (syn | ack) == syn tcp dport { 25, 465, 587 } "
+        "update @limit_20_m { meta skuid limit rate over 20/minute burst 20 packets } goto withhold",
+    ]
+
+
+def test_egresses_with_one_rate_have_one_limit() -> None:
+    sentences = ("limit smtp 5/h",), ("deny dns", "limit smtp 5/h"), ("deny dns",)
+    rules = [
+        Rules(egress=frozenset(EgressAssignment(n, each) for n, each in enumerate(some)))
+        for some in (sentences, sentences[:1])
+    ]
+    made = change(rules[0], Rules())
+    assert made.count("add set inet paas_isolate limit_5_h {") == 1
+    assert (
+        made.index("add set")
+        < made.index("add chain inet paas_isolate limit_5_h")
+        < made.index("add chain inet paas_isolate egress_")
+    )
+    assert "limit_5_h" not in change(rules[1], rules[0])
+    gone = change(Rules(), rules[0])
+    assert gone.rindex("delete chain inet paas_isolate egress_") < gone.index(
+        "delete chain inet paas_isolate limit_5_h"
+    )
+    assert gone.index("delete chain inet paas_isolate limit_5_h") < gone.index("delete set inet paas_isolate limit_5_h")

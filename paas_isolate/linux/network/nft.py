@@ -68,7 +68,9 @@ class Nft:
         if text:
             run(text)
         new = chains(wanted).keys() - chains(found).keys()
-        return bool(text) + self._store_fingerprint({number(name): _chain_fingerprint(name) for name in new})
+        return bool(text) + self._store_fingerprint(
+            {number(name): _chain_fingerprint(_chain_listing(name), name) for name in new}
+        )
 
     def _store_fingerprint(self, fingerprints: dict[int, int]) -> int:
         if fingerprints:
@@ -78,21 +80,31 @@ class Nft:
     def _expected(self, listing: list[dict[str, Any]]) -> dict[int, int]:
         """What the map `made` should hold for this listing: the fingerprint of the table without the chains of egress,
         and that of each of those chains."""
-        rest = [part for part in listing if not _of_egress(part)]
-        of_chains = {number(name): number(_canonical(_in_chain(listing, name))) for name in _chains(listing)}
+        names = _chains(listing)
+        rest = [part for part in listing if not _of_chains(part, names)]
+        of_chains = {number(name): _chain_fingerprint(listing, name) for name in names}
         return {number(table(self._pools, self._local_ports)): number(_canonical(rest))} | of_chains
 
     def denied(self) -> dict[int, int]:
         """Packets that an egress has denied since the table was installed, by uid; empty where there is no table."""
-        try:
-            elements = _of(_listing(f"list set {TABLE} withheld"), "set")[0].get("elem", [])
-        except HostError:
-            return {}
-        return {element["elem"]["val"]: element["elem"]["counter"]["packets"] for element in elements}
+        return _counted("withheld")
+
+    def mail_connections(self) -> dict[int, int]:
+        """New connections to mail servers elsewhere since the table was installed, by uid, without those that an egress
+        has denied; empty where there is no table."""
+        return _counted("mail")
 
     def remove(self) -> None:
         """Remove our table, in one transaction. One that is missing is no error. HostError with nft's own words."""
         run(f"table {TABLE}\ndelete table {TABLE}\n")
+
+
+def _counted(name: str) -> dict[int, int]:
+    try:
+        elements = _of(_listing(f"list set {TABLE} {name}"), "set")[0].get("elem", [])
+    except HostError:
+        return {}
+    return {element["elem"]["val"]: element["elem"]["counter"]["packets"] for element in elements}
 
 
 def _local_ports() -> tuple[int, int]:
@@ -201,21 +213,29 @@ def _fingerprints(listing: list[dict[str, Any]]) -> dict[int, int]:
 
 
 def _chains(listing: list[dict[str, Any]]) -> set[str]:
-    """The names of the chains of egress."""
-    return {chain["name"] for chain in _of(listing, "chain") if chain["name"].startswith(egress.PREFIX)}
+    """The names of the chains of egress and of its limits."""
+    return {chain["name"] for chain in _of(listing, "chain") if chain["name"].startswith(egress.PREFIXES)}
 
 
-def _of_egress(part: dict[str, Any]) -> bool:
-    chain = part.get("chain", {}).get("name") or part.get("rule", {}).get("chain") or ""
-    return bool(chain.startswith(egress.PREFIX))
+def _of_chains(part: dict[str, Any], names: set[str]) -> bool:
+    return any(
+        part.get(kind, {}).get(key) in names for kind, key in (("chain", "name"), ("rule", "chain"), ("set", "name"))
+    )
 
 
 def _in_chain(listing: list[dict[str, Any]], chain: str) -> list[dict[str, Any]]:
     return [rule for rule in _of(listing, "rule") if rule["chain"] == chain]
 
 
-def _chain_fingerprint(chain: str) -> int:
-    return number(_canonical(_in_chain(_listing(f"list chain {TABLE} {chain}", terse=True), chain)))
+def _chain_listing(chain: str) -> list[dict[str, Any]]:
+    sets = _listing(f"list set {TABLE} {chain}", terse=True) if chain.startswith(egress.LIMIT) else []
+    return _listing(f"list chain {TABLE} {chain}", terse=True) + sets
+
+
+def _chain_fingerprint(listing: list[dict[str, Any]], chain: str) -> int:
+    """That of its rules and, for a limit, of its set."""
+    sets = [part for part in _of(listing, "set") if part["name"] == chain]
+    return number(_canonical([*_in_chain(listing, chain), *sets]))
 
 
 def _egress(listing: list[dict[str, Any]]) -> tuple[frozenset[EgressAssignment], frozenset[RangeEgress]]:

@@ -1,5 +1,6 @@
 """Addresses of accounts in a network namespace of the test's own, set by the command itself."""
 
+import errno
 import json
 import os
 import re
@@ -437,6 +438,23 @@ def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: NetworkH
     assert f"change the ruleset of the network: add '{BOB} allow dns, deny private'" in change
     assert json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]["traffic"][
         "packets_denied"
+    ]
+    wired.host.account("alice", "egress: {limit: {smtp: 2/d}}\n")
+    assert wired.run("reconcile").returncode == 0
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    os.unlink(wired.host.place / "run/ruleset")
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    connect = f"import os, socket; os.setresuid(*[{ALICE}] * 3)\nfor _ in range(3): "
+    connect += "s = socket.socket(); s.settimeout(0.3); print(s.connect_ex(('192.0.2.9', 587)))"
+    answers = [int(each) for each in wired.inside("/usr/bin/python3", "-c", connect).stdout.split()]
+    assert answers == [errno.EAGAIN, errno.EAGAIN, errno.ECONNREFUSED]  # nobody has that address
+    told = json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]
+    assert told["egress"] == ["limit smtp 2/d"]
+    assert (told["traffic"]["packets_denied"], told["traffic"]["mail_connections"]) == (2, 2)
+    shown = wired.run("net", "show").stdout.splitlines()
+    assert [line.split()[-2:] for line in shown if line.startswith(("ACCOUNT", "alice"))] == [
+        ["DENIED", "MAIL"],
+        ["2", "2"],
     ]
     for account in ("alice", "bob"):
         wired.host.account(account)

@@ -161,3 +161,83 @@ def test_subordinate_uids_have_the_egress_of_their_account(lan: NetworkNamespace
         guarded.nft(f"line.change(rules, {ranges})")
         assert reached(guarded, SUBORDINATE, PLACES) == ["0"] * 4
     assert guarded.nft("found = line.observe(); print(found.whole, found.rules == rules)") == "True True"
+
+
+MAIL = [(THERE, 25), (THERE6, 587), (THERE, 465)]
+FIVE = ("deny 192.0.2.2 port 587", "limit smtp 5/h")
+
+
+def test_more_mail_than_the_limit_is_refused_at_once(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
+    """What the egress denies anyway takes nothing of the limit, which begins full and is each uid's own."""
+    ten, denied = [MAIL[i % 3] for i in range(10)], [(THERE, 587)]
+    guarded.nft(f"line.change({told(*FIVE)}, rules)")
+    with listening(lan, *MAIL, *denied, (THERE, 443)):
+        assert reached(guarded, ALICE, denied * 6) == [REFUSED] * 6
+        assert reached(guarded, ALICE, ten) == ["0"] * 5 + [REFUSED] * 5
+        assert reached(guarded, ALICE, [(THERE, 443)] * 6) == ["0"] * 6
+        assert reached(guarded, ALICE, MAIL, "datagram") == ["0"] * 3
+        assert reached(guarded, BOB, ten) == ["0"] * 10
+        assert guarded.nft("print(line.mail_connections())") == f"{{{ALICE}: 5, {BOB}: 10}}"
+        assert guarded.nft("print(line.denied())") == f"{{{ALICE}: 11}}"
+        other = told("deny dns", FIVE[1])
+        guarded.nft(f"line.change({other}, {told(*FIVE)})")
+        assert reached(guarded, ALICE, ten[:2]) == [REFUSED] * 2  # the same limit, so its bucket is still empty
+        guarded.nft(f"line.change({told('limit smtp 100/s')}, {other})")
+        assert reached(guarded, ALICE, ten) == ["0"] * 10
+        guarded.nft(f"line.change(rules, {told('limit smtp 100/s')})")
+    assert "limit_" not in guarded.inside("nft", "list", "table", "inet", "paas_isolate")
+    assert guarded.nft("found = line.observe(); print(found.whole, found.rules == rules)") == "True True"
+
+
+def test_a_limit_fills_again(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
+    guarded.nft(f"line.change({told('limit smtp 1/s')}, rules)")
+    with listening(lan, *MAIL):
+        two = f"print(child({ALICE}, lambda: connect({THERE!r}, 25)))\n" * 2
+        assert guarded.play(f"{two}time.sleep(1.2)\n{two}") == ["0", REFUSED] * 2
+
+
+def test_a_syn_that_is_sent_again_counts_once(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
+    """The machine there drops the first two, so that the connection is made by the third, after 3 s."""
+    lan.inside("nft", "add table inet lossy; add chain inet lossy in { type filter hook input priority 0; }")
+    lan.inside("nft", "add rule inet lossy in tcp dport 25 tcp flags syn limit rate 1/day burst 2 packets drop")
+    guarded.nft(f"line.change({told('limit smtp 1/d')}, rules)")
+    late = f"""
+def job():
+    with socket.create_connection(({THERE!r}, 25), 9) as client: return client.recv(99).decode()
+print(child({ALICE}, job))
+"""
+    with listening(lan, *MAIL):
+        assert guarded.play(late) == ["0"]
+        assert reached(guarded, ALICE, MAIL) == [REFUSED] * 3
+    assert guarded.nft("print(line.mail_connections(), line.denied())") == f"{{{ALICE}: 1}} {{{ALICE}: 3}}"
+
+
+def test_a_limit_is_seen_again_and_what_spoils_it_too(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
+    limited = told("allow dns", "deny private", "limit smtp 20/m")
+    look = f"found = line.observe(); print(found.whole, found.rules == {limited})"
+    guarded.nft(f"line.change({limited}, rules)")
+    assert guarded.nft(look) == "True True"
+    with listening(lan, *MAIL):
+        assert reached(guarded, ALICE, MAIL) == ["0"] * 3
+    assert guarded.nft(look) == "True True"  # with elements in its set
+    guarded.nft(f"rendered = line.render({limited}); line.remove(); line.install_rendered(rendered)")
+    assert guarded.nft(look) == "True True"
+    for text in (
+        "insert rule inet paas_isolate limit_20_m return",
+        "flush chain inet paas_isolate limit_20_m",
+        "add chain inet paas_isolate limit_7_h",
+        "add set inet paas_isolate limit_7_h { type uid; }",
+    ):
+        guarded.inside("nft", text)
+        assert guarded.nft(look).startswith("False"), text
+        guarded.nft(f"line.install({limited})")
+        assert guarded.nft(look) == "True True"
+
+
+def test_mail_within_the_machine_is_not_counted(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
+    guarded.nft(f"line.change({told('limit smtp 1/d')}, rules)")
+    here = [("127.0.0.1", 25), ("192.0.2.1", 587)]
+    with listening(guarded, *here):
+        assert reached(guarded, ALICE, here * 3) == ["0"] * 6
+    assert lan.name
+    assert guarded.nft("print(line.mail_connections())") == "{}"
