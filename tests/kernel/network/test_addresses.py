@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ ALICES = ("10.77.0.1", "fd77:7061:6173::1")
 POOLS = ("10.77.0.0/16", "fd77:7061:6173::/64")
 BOBS = ("10.77.0.2", "fd77:7061:6173::2")
 ADD = (
-    "import os, sys; sys.path.insert(0, os.getcwd()); from paas_isolate.linux.network import links, netlink;"
+    "import sys; from paas_isolate.linux.network import links, netlink;"
     "from paas_isolate.linux.network.rtnetlink import Rtnetlink; at = sys.argv[1];"
     "message = netlink.Message(20, netlink.CREATE, links._address(at, 1)) if ':' in at else"
     " netlink.Message(24, netlink.CREATE, links._route(at, 1)); print(Rtnetlink().ask([message]))"
@@ -68,7 +69,7 @@ def test_what_was_removed_by_hand_comes_back(wired: NetworkHost, words: tuple[st
 
 def test_addresses_of_version_0_1_are_replaced_by_the_pools(wired: NetworkHost) -> None:
     for address in ALICES:
-        wired.inside("/usr/bin/python3", "-c", ADD, address)
+        wired.inside(sys.executable, "-c", ADD, address)
     done = wired.run("reconcile")
     assert f"remove the address {ALICES[0]}" in done.stdout
     assert f"remove the address {ALICES[1]}" in done.stdout
