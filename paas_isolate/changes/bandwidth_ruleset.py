@@ -33,7 +33,7 @@ def table(rules: BandwidthRules, *, elements: bool = False) -> str:
     """The table, with or without elements. A chain that no uid needs is left out: each packet would take longer."""
     sold = _limits(rules.receivers) if elements else {}
     limits = "".join(f"  limit {name} {_over(rate)}\n" for name, rate in sold.items())
-    maps = "  map made { type mark : mark; }\n"
+    maps = "  map fingerprints { type mark : mark; }\n"
     maps += _map("senders", "classid", [(each.uids, _sender(each)) for each in rules.senders], elements=elements)
     maps += _map("receivers", "limit", [(each.uids, _receiver(each)) for each in rules.receivers], elements=elements)
     chains = (_SENT if rules.senders else "") + (_RECEIVED if rules.receivers else "")
@@ -58,7 +58,7 @@ def same_table(rules: BandwidthRules, others: BandwidthRules) -> bool:
 
 
 def fingerprint(text: str) -> int:
-    """What the map `made` knows a text by."""
+    """What the map `fingerprints` knows a text by."""
     return int.from_bytes(sha256(text.encode()).digest()[:4], "big") or 1
 
 

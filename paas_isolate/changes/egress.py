@@ -42,7 +42,7 @@ def rules(egress: Egress) -> Iterator[str]:
     allowed = f"goto {limit_chain(rate)}" if rate else "return"
     for sentence in egress:
         verb, _, target = sentence.partition(" ")
-        verdict = "goto withhold" if verb == "deny" else allowed
+        verdict = "goto deny" if verb == "deny" else allowed
         for match in ("",) if verb == "limit" else NAMED.get(target) or _matches(target):
             yield f'{match} {verdict} comment "{sentence}"'.lstrip()
 
@@ -63,7 +63,7 @@ def limit_rules(rate: str) -> Iterator[str]:
     count, _, unit = rate.partition("/")
     limit = f"limit rate over {count}/{_UNITS[unit]} burst {count} packets"
     yield "ct status confirmed return"
-    yield f"{MAIL} update @{limit_chain(rate)} {{ meta skuid {limit} }} goto withhold"
+    yield f"{MAIL} update @{limit_chain(rate)} {{ meta skuid {limit} }} goto deny"
 
 
 def _matches(target: str) -> Iterator[str]:

@@ -72,7 +72,7 @@ def _egresses(rules: Rules) -> set[egress.Egress]:
 
 
 def number(text: str) -> int:
-    """What the map `made` knows a text by."""
+    """What the map `fingerprints` knows a text by."""
     return int.from_bytes(sha256(text.encode()).digest()[:4], "big") or 1
 
 
@@ -92,7 +92,7 @@ def _no_chain(name: str) -> Iterator[str]:
     yield f"delete chain {TABLE} {name}\n"
     if name.startswith(egress.LIMIT):
         yield f"delete set {TABLE} {name}\n"
-    yield f"delete element {TABLE} made {{ {number(name)} }}\n"
+    yield f"delete element {TABLE} fingerprints {{ {number(name)} }}\n"
 
 
 def _lines(name: str, new: frozenset[str], old: frozenset[str]) -> Iterator[str]:

@@ -95,10 +95,10 @@ def test_what_is_sold_is_rules_of_one_chain() -> None:
     assert list(egress.rules(some)) == [
         'ip6 daddr 2001:db8::1 tcp dport 25-26 return comment "allow 2001:db8::1 port 25-26"',
         'ip6 daddr 2001:db8::1 udp dport 25-26 return comment "allow 2001:db8::1 port 25-26"',
-        'tcp dport 443 goto withhold comment "deny port 443"',
-        'udp dport 443 goto withhold comment "deny port 443"',
-        'ip daddr 10.0.0.0/8 goto withhold comment "deny 10.0.0.0/8"',
-        'goto withhold comment "deny all"',
+        'tcp dport 443 goto deny comment "deny port 443"',
+        'udp dport 443 goto deny comment "deny port 443"',
+        'ip daddr 10.0.0.0/8 goto deny comment "deny 10.0.0.0/8"',
+        'goto deny comment "deny all"',
     ]
     assert egress.chain(some) != egress.chain(some[1:])
 
@@ -107,13 +107,13 @@ def test_what_a_limited_egress_allows_goes_on_to_the_limit() -> None:
     assert list(egress.rules(("allow port 587", "deny smtp", "limit smtp 100/h"))) == [
         'tcp dport 587 goto limit_100_h comment "allow port 587"',
         'udp dport 587 goto limit_100_h comment "allow port 587"',
-        'tcp dport 25 goto withhold comment "deny smtp"',
+        'tcp dport 25 goto deny comment "deny smtp"',
         'goto limit_100_h comment "limit smtp 100/h"',
     ]
     assert list(egress.limit_rules("20/m")) == [
         "ct status confirmed return",
         "tcp flags & (syn | ack) == syn tcp dport { 25, 465, 587 } "
-        "update @limit_20_m { meta skuid limit rate over 20/minute burst 20 packets } goto withhold",
+        "update @limit_20_m { meta skuid limit rate over 20/minute burst 20 packets } goto deny",
     ]
 
 

@@ -42,7 +42,7 @@ def observe() -> BandwidthListing | None:
     receivers = [_receiver(uid_range(uids), name) for uids, name in maps.get("receivers", [])]
     rules = BandwidthRules(frozenset(senders), frozenset(receivers))
     whole = (
-        dict(maps.get("made", [])) == _made(rules, listing)
+        dict(maps.get("fingerprints", [])) == _made(rules, listing)
         and all(_intact(limits.get(limit_name(each)), each.rate) for each in rules.receivers)
         and limits.keys() == {limit_name(each) for each in rules.receivers}
     )
@@ -54,7 +54,7 @@ def install(rules: BandwidthRules) -> None:
     HostError with nft's own words."""
     nft.run(replacement(rules))
     ((name, made),) = _made(rules, _listing()).items()
-    nft.run(f"add element {TABLE} made {{ {name} : {made} }}\n")
+    nft.run(f"add element {TABLE} fingerprints {{ {name} : {made} }}\n")
 
 
 def set_rules(wanted: BandwidthRules | None, found: BandwidthRules | None) -> None:
@@ -79,7 +79,7 @@ def _of(listing: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def _made(rules: BandwidthRules, listing: list[dict[str, Any]]) -> dict[int, int]:
-    """What the map `made` should hold: the fingerprint of the chains and rules as they are listed."""
+    """What the map `fingerprints` should hold: the fingerprint of the chains and rules as they are listed."""
     parts = [*_of(listing, "chain"), *_of(listing, "rule")]
     constant = [{key: value for key, value in part.items() if key != "handle"} for part in parts]
     return {fingerprint(table(rules)): fingerprint(json.dumps(constant, sort_keys=True))}

@@ -54,7 +54,7 @@ class Nft:
     def render(self, rules: Rules) -> bytes:
         """Compressed text for `install_rendered`: what `install` says for these rules, and the fingerprints that the
         table has now, which must hold these rules already. HostError with nft's own words."""
-        stored = _fingerprints(_listing(f"list map {TABLE} made"))
+        stored = _fingerprints(_listing(f"list map {TABLE} fingerprints"))
         return zlib.compress((replacement(self._pools, rules, self._local_ports) + _storing(stored)).encode(), 1)
 
     def install_rendered(self, rendered: bytes) -> None:
@@ -78,8 +78,8 @@ class Nft:
         return bool(fingerprints)
 
     def _expected(self, listing: list[dict[str, Any]]) -> dict[int, int]:
-        """What the map `made` should hold for this listing: the fingerprint of the table without the chains of egress,
-        and that of each of those chains."""
+        """What the map `fingerprints` should hold for this listing: that of the table without the chains of egress, and
+        those of these chains."""
         names = _chains(listing)
         rest = [part for part in listing if not _of_chains(part, names)]
         of_chains = {number(name): _chain_fingerprint(listing, name) for name in names}
@@ -87,7 +87,7 @@ class Nft:
 
     def denied(self) -> dict[int, int]:
         """Packets that an egress has denied since the table was installed, by uid; empty where there is no table."""
-        return _counted("withheld")
+        return _counted("denied")
 
     def mail_connections(self) -> dict[int, int]:
         """New connections to mail servers elsewhere since the table was installed, by uid, without those that an egress
@@ -118,7 +118,7 @@ def _local_ports() -> tuple[int, int]:
 
 def _storing(fingerprints: dict[int, int]) -> str:
     elements = ", ".join(f"{name} : {fingerprint}" for name, fingerprint in fingerprints.items())
-    return f"add element {TABLE} made {{ {elements} }}\n"
+    return f"add element {TABLE} fingerprints {{ {elements} }}\n"
 
 
 def run(text: str, *, flags: int = 0) -> str:
@@ -208,8 +208,8 @@ def _of(listing: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def _fingerprints(listing: list[dict[str, Any]]) -> dict[int, int]:
-    """What the map `made` holds."""
-    return next((dict(part.get("elem", [])) for part in _of(listing, "map") if part["name"] == "made"), {})
+    """What the map `fingerprints` holds."""
+    return next((dict(part.get("elem", [])) for part in _of(listing, "map") if part["name"] == "fingerprints"), {})
 
 
 def _chains(listing: list[dict[str, Any]]) -> set[str]:
