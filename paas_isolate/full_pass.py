@@ -13,6 +13,7 @@ from paas_isolate.errors import Complaint
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
 from paas_isolate.linux.cgroup.location import make_tree
+from paas_isolate.linux.network import traces
 from paas_isolate.linux.services.records import path_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
@@ -44,6 +45,8 @@ def full_pass(
     _remember_quotas(installation, report.last)
     if not fleet.host.network and not report.remaining:
         _remember_network(installation, False)
+        if traces.of_installation(installation.run, installation.state):  # a ruleset that somebody else has removed
+            traces.forget_installation(installation.run, installation.state)
     return fleet, report
 
 

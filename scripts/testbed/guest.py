@@ -200,8 +200,11 @@ class Guest:
                 self.run(["sh", "-c", product.UNPACK], stdin=tree.tarball(), check=True)
             self._remember(replace(self.state, tree=digest))
         installed = tree.installed()
-        if installed.digest() == self.state.product:
-            return
+        if installed.digest() != self.state.product:
+            self._install(tree, installed)
+        self.run(["sh", "-c", product.COMPILED], check=True)
+
+    def _install(self, tree: product.Product, installed: product.Product) -> None:
         # Where the installation fails, the next start tries it again.
         self._remember(replace(self.state, product=""))
         with tempfile.TemporaryDirectory() as place:

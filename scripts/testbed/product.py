@@ -17,6 +17,9 @@ TREE = "/root/paas-isolate"
 WHEELS = "/root/wheels"
 UNPACK = f"rm -rf {TREE}; tar -C /root -xzf -"
 # The wheels that ours depends on are links, which the image has; ours is the file.
+# The tests in the guest use the tree, where the BPF programs are not compiled: those of the installed product.
+_GATE = "paas_isolate/linux/bpf/gate"
+COMPILED = f"cp /opt/paas-isolate/venv/lib/python3*/site-packages/{_GATE}/gate.bpf.o {TREE}/{_GATE}/"
 DROP_WHEEL = f"find {WHEELS} -type f -name '*.whl' -delete"
 
 # For those who work on the tree: after a change here it is copied into the guest again, and nothing is installed.

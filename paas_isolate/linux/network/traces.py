@@ -4,6 +4,7 @@ It imports nothing of the network: a machine without `network:` asks it at each 
 """
 
 import os
+from contextlib import suppress
 
 from paas_isolate.linux.network.hosts import HostsFile
 from paas_isolate.model.network import OLD_LINK, PINS, RULESET
@@ -13,6 +14,14 @@ def of_installation(run: str, state: str) -> bool:
     """Whether a ruleset of the installation with these directories is saved: it is saved when it is installed, and
     deleted when it is removed."""
     return any(os.path.exists(os.path.join(directory, RULESET)) for directory in (run, state))
+
+
+def forget_installation(run: str, state: str) -> None:
+    """Delete the saved rulesets, for an installation that has no network: what is restored at boot, and what a later
+    pass would look for. OSError where that is not allowed."""
+    for directory in (run, state):
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(directory, RULESET))
 
 
 def of_machine(pins: str = PINS, links: str = "/sys/class/net") -> bool:
