@@ -3,6 +3,7 @@
 from bisect import bisect
 from collections.abc import Collection, Iterator, Mapping
 
+from paas_isolate.changes.subordinates import ranges_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.bandwidth import (
@@ -112,12 +113,7 @@ def _uids(
     """The uids of each account: of its users, then their subordinate ones. No uid is in two of the ranges, nor in one
     of `left`: nftables would refuse all of them."""
     own = [(UidRange(uid, uid), directory) for directory, each in sold.items() for uid in each.users.values()]
-    more = [
-        (uids, directory)
-        for directory, each in sold.items()
-        for name, uid in each.users.items()
-        for uids in (*subordinate.get(name, ()), *subordinate.get(str(uid), ()))
-    ]
+    more = [(uids, directory) for directory, each in sold.items() for uids in ranges_of(each.users, subordinate)]
     taken = sorted(left)
     for uids, directory in (*sorted(own), *sorted(more)):
         before = bisect(taken, (uids.last, _HIGHEST))

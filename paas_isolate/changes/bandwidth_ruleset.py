@@ -4,7 +4,6 @@ Postrouting, not the egress hook of an interface: the table stays whole when an 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
 
 from paas_isolate.model.bandwidth import MAJOR, BandwidthRules, Receiver, Sender
 from paas_isolate.model.network import UidRange
@@ -55,11 +54,6 @@ def _over(rate: int) -> str:
 def same_table(rules: BandwidthRules, others: BandwidthRules) -> bool:
     """Whether both need the same maps and chains."""
     return table(rules) == table(others)
-
-
-def fingerprint(text: str) -> int:
-    """What the map `fingerprints` knows a text by."""
-    return int.from_bytes(sha256(text.encode()).digest()[:4], "big") or 1
 
 
 def replacement(rules: BandwidthRules) -> str:

@@ -68,9 +68,12 @@ def subordinate_ranges(account: Account, known: Mapping[str, tuple[UidRange, ...
     Empty for an account without an address."""
     if not account.addresses:
         return ()
-    return tuple(
-        uids for name, uid in account.uids.items() for uids in (*known.get(name, ()), *known.get(str(uid), ()))
-    )
+    return ranges_of(account.uids, known)
+
+
+def ranges_of(users: Mapping[str, int], known: Mapping[str, tuple[UidRange, ...]]) -> tuple[UidRange, ...]:
+    """The subordinate uids of users, who are given as login names with their uids."""
+    return tuple(uids for name, uid in users.items() for uids in (*known.get(name, ()), *known.get(str(uid), ())))
 
 
 def _governed(ranges: Sequence[UidRange], fleet: Fleet) -> tuple[UidRange, ...]:

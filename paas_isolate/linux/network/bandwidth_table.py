@@ -7,19 +7,18 @@ from paas_isolate.changes.bandwidth_ruleset import (
     BURST,
     TABLE,
     change,
-    fingerprint,
     limit_name,
     replacement,
     same_table,
     table,
 )
+from paas_isolate.changes.ruleset import number
 from paas_isolate.errors import HostError
 from paas_isolate.linux.network import nft
-from paas_isolate.linux.network.nft import uid_range
+from paas_isolate.linux.network.nft import listing_of, parts_of, uid_range
 from paas_isolate.model.bandwidth import MAJOR, BandwidthRules, Receiver, Sender
 from paas_isolate.model.network import UidRange
 
-_JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON (nftables/libnftables.h)
 _UNITS = {"bytes": 1, "kbytes": 1 << 10, "mbytes": 1 << 20}
 
 
@@ -33,11 +32,11 @@ class BandwidthListing(NamedTuple):
 def observe() -> BandwidthListing | None:
     """What the table holds; None when there is no such table, or nft cannot list it."""
     try:
-        listing = _listing()
+        listing = listing_of(f"list table {TABLE}")
     except HostError:
         return None
-    maps = {part["name"]: part.get("elem", []) for part in _of(listing, "map")}
-    limits = {part["name"]: part for part in _of(listing, "limit")}
+    maps = {part["name"]: part.get("elem", []) for part in parts_of(listing, "map")}
+    limits = {part["name"]: part for part in parts_of(listing, "limit")}
     senders = [Sender(uid_range(uids), _number(classid)) for uids, classid in maps.get("senders", [])]
     receivers = [_receiver(uid_range(uids), name) for uids, name in maps.get("receivers", [])]
     rules = BandwidthRules(frozenset(senders), frozenset(receivers))
@@ -53,7 +52,7 @@ def install(rules: BandwidthRules) -> None:
     """Replace the whole table in one transaction; a second stores in it the fingerprint of what nft lists then.
     HostError with nft's own words."""
     nft.run(replacement(rules))
-    ((name, made),) = _made(rules, _listing()).items()
+    ((name, made),) = _made(rules, listing_of(f"list table {TABLE}")).items()
     nft.run(f"add element {TABLE} fingerprints {{ {name} : {made} }}\n")
 
 
@@ -68,21 +67,11 @@ def set_rules(wanted: BandwidthRules | None, found: BandwidthRules | None) -> No
         nft.run(text)
 
 
-def _listing() -> list[dict[str, Any]]:
-    """The parts of nft's JSON (libnftables-json(5)), without the first, which tells its version."""
-    listing: list[dict[str, Any]] = json.loads(nft.run(f"list table {TABLE}", flags=_JSON))["nftables"]
-    return listing[1:]
-
-
-def _of(listing: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [part[kind] for part in listing if kind in part]
-
-
 def _made(rules: BandwidthRules, listing: list[dict[str, Any]]) -> dict[int, int]:
     """What the map `fingerprints` should hold: the fingerprint of the chains and rules as they are listed."""
-    parts = [*_of(listing, "chain"), *_of(listing, "rule")]
+    parts = [*parts_of(listing, "chain"), *parts_of(listing, "rule")]
     constant = [{key: value for key, value in part.items() if key != "handle"} for part in parts]
-    return {fingerprint(table(rules)): fingerprint(json.dumps(constant, sort_keys=True))}
+    return {number(table(rules)): number(json.dumps(constant, sort_keys=True))}
 
 
 def _number(classid: str) -> int:

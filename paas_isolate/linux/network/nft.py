@@ -38,7 +38,7 @@ class Nft:
     def observe(self) -> Listing | None:
         """What the table holds; None when there is no such table, or nft cannot list it."""
         try:
-            listing = _listing(f"list table {TABLE}")
+            listing = listing_of(f"list table {TABLE}")
         except HostError:
             return None
         rules = _rules(listing)
@@ -49,12 +49,12 @@ class Nft:
         """Replace the whole table in one transaction; a second stores in it the fingerprints of what nft lists then.
         The number of transactions. HostError with nft's own words."""
         run(replacement(self._pools, rules, self._local_ports))
-        return 1 + self._store_fingerprint(self._expected(_listing(f"list table {TABLE}", terse=True)))
+        return 1 + self._store_fingerprint(self._expected(listing_of(f"list table {TABLE}", terse=True)))
 
     def render(self, rules: Rules) -> bytes:
         """Compressed text for `install_rendered`: what `install` says for these rules, and the fingerprints that the
         table has now, which must hold these rules already. HostError with nft's own words."""
-        stored = _fingerprints(_listing(f"list map {TABLE} fingerprints"))
+        stored = _fingerprints(listing_of(f"list map {TABLE} fingerprints"))
         return zlib.compress((replacement(self._pools, rules, self._local_ports) + _storing(stored)).encode(), 1)
 
     def install_rendered(self, rendered: bytes) -> None:
@@ -101,7 +101,7 @@ class Nft:
 
 def _counted(name: str) -> dict[int, int]:
     try:
-        elements = _of(_listing(f"list set {TABLE} {name}"), "set")[0].get("elem", [])
+        elements = parts_of(listing_of(f"list set {TABLE} {name}"), "set")[0].get("elem", [])
     except HostError:
         return {}
     return {element["elem"]["val"]: element["elem"]["counter"]["packets"] for element in elements}
@@ -196,25 +196,26 @@ def _refused(complaint: str) -> HostError:
     return HostError(f"nft: {complaint.strip().partition(chr(10))[0]}")
 
 
-def _listing(command: str, *, terse: bool = False) -> list[dict[str, Any]]:
+def listing_of(command: str, *, terse: bool = False) -> list[dict[str, Any]]:
     """The parts of nft's JSON (libnftables-json(5)), without the first, which tells its version."""
     output = run(command, flags=_JSON | (_TERSE if terse else 0))
     listing: list[dict[str, Any]] = json.loads(output)["nftables"]
     return listing[1:]
 
 
-def _of(listing: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+def parts_of(listing: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The parts of one kind, such as `map` or `rule`."""
     return [part[kind] for part in listing if kind in part]
 
 
 def _fingerprints(listing: list[dict[str, Any]]) -> dict[int, int]:
     """What the map `fingerprints` holds."""
-    return next((dict(part.get("elem", [])) for part in _of(listing, "map") if part["name"] == "fingerprints"), {})
+    return next((dict(part.get("elem", [])) for part in parts_of(listing, "map") if part["name"] == "fingerprints"), {})
 
 
 def _chains(listing: list[dict[str, Any]]) -> set[str]:
     """The names of the chains of egress and of its limits."""
-    return {chain["name"] for chain in _of(listing, "chain") if chain["name"].startswith(egress.PREFIXES)}
+    return {chain["name"] for chain in parts_of(listing, "chain") if chain["name"].startswith(egress.PREFIXES)}
 
 
 def _of_chains(part: dict[str, Any], names: set[str]) -> bool:
@@ -224,17 +225,17 @@ def _of_chains(part: dict[str, Any], names: set[str]) -> bool:
 
 
 def _in_chain(listing: list[dict[str, Any]], chain: str) -> list[dict[str, Any]]:
-    return [rule for rule in _of(listing, "rule") if rule["chain"] == chain]
+    return [rule for rule in parts_of(listing, "rule") if rule["chain"] == chain]
 
 
 def _chain_listing(chain: str) -> list[dict[str, Any]]:
-    sets = _listing(f"list set {TABLE} {chain}", terse=True) if chain.startswith(egress.LIMIT) else []
-    return _listing(f"list chain {TABLE} {chain}", terse=True) + sets
+    sets = listing_of(f"list set {TABLE} {chain}", terse=True) if chain.startswith(egress.LIMIT) else []
+    return listing_of(f"list chain {TABLE} {chain}", terse=True) + sets
 
 
 def _chain_fingerprint(listing: list[dict[str, Any]], chain: str) -> int:
     """That of its rules and, for a limit, of its set."""
-    sets = [part for part in _of(listing, "set") if part["name"] == chain]
+    sets = [part for part in parts_of(listing, "set") if part["name"] == chain]
     return number(_canonical([*_in_chain(listing, chain), *sets]))
 
 
@@ -245,7 +246,7 @@ def _egress(listing: list[dict[str, Any]]) -> tuple[frozenset[EgressAssignment],
         name: tuple(dict.fromkeys([rule.get("comment", "") for rule in _in_chain(listing, name)]))
         for name in _chains(listing)
     }
-    maps = {part["name"]: part.get("elem", []) for part in _of(listing, "map")}
+    maps = {part["name"]: part.get("elem", []) for part in parts_of(listing, "map")}
 
     def assigned(name: str) -> Iterator[tuple[Any, tuple[str, ...]]]:
         for key, verdict in maps.get(name, []):
@@ -265,7 +266,7 @@ def uid_range(element: Any) -> UidRange:
 
 
 def _rules(listing: list[dict[str, Any]]) -> Rules:
-    sets = {part["name"]: part.get("elem", []) for part in _of(listing, "set")}
+    sets = {part["name"]: part.get("elem", []) for part in parts_of(listing, "set")}
 
     def grants(name: str) -> frozenset[Grant]:
         both = sets.get(f"{name}4", []) + sets.get(f"{name}6", [])
@@ -285,7 +286,7 @@ def _rules(listing: list[dict[str, Any]]) -> Rules:
 
 def _published(listing: list[dict[str, Any]]) -> frozenset[Published]:
     """Ports that are published for TCP and for UDP: one that has lost either is no longer as it was made."""
-    maps = [part for part in _of(listing, "map") if part["name"].startswith("published")]
+    maps = [part for part in parts_of(listing, "map") if part["name"].startswith("published")]
     elements = [(key["concat"], value["concat"]) for part in maps for key, value in part.get("elem", [])]
     by_protocol = {
         wanted: {Published(port, *to) for (protocol, port), to in elements if protocol == wanted}
