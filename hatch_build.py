@@ -8,7 +8,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 sys.path.insert(0, str(Path(__file__).parent))
-from paas_isolate.linux.bpf.gate.compile import OBJECT, compile_gate  # noqa: E402
+from paas_isolate.linux.bpf.gate.compile import OBJECT, compile_gate
 
 
 class GateBuildHook(BuildHookInterface[Any]):
@@ -21,6 +21,6 @@ class GateBuildHook(BuildHookInterface[Any]):
         compile_gate(str(target))
         build_data["force_include"][str(target)] = str(Path(OBJECT).relative_to(self.root))
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002  (hatchling's)
         if version != "editable":
             self._place.cleanup()

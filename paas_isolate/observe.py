@@ -17,7 +17,7 @@ from paas_isolate.linux.process.commands import CommandKey, CommandReader
 from paas_isolate.linux.services.steps import runs
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
-from paas_isolate.model.bandwidth import Bandwidth
+from paas_isolate.model.bandwidth import Bandwidth, BandwidthPort
 from paas_isolate.model.identity import IdentityCache
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.network import Network
@@ -55,17 +55,23 @@ def observe(
         _observe_all(seen, fleet, kernel.weight_cgroup, None)
     places = Placement(fleet)
     processes = tuple(_processes(cgroups, places, seen.members, procfs.effective_uids(), broken))
+    network = _part(kernel.network.observe, Network(), NETWORK, broken) if kernel.network else Network()
     return ObservedWorld(
         seen.cgroups,
         with_commands(places, processes, kernel.commands or CommandReader()),
         seen.members,
         doors=_part(kernel.doors.observe, {}, DOORS, broken) if kernel.doors else {},
-        network=_part(kernel.network.observe, Network(), NETWORK, broken) if kernel.network else Network(),
+        network=network,
         runs=runs(cgroups, kernel.records, seen.members, broken=broken) if kernel.records else {},
         views=_part(kernel.namespaces.observe, Views(), VIEWS, broken) if kernel.namespaces else Views(),
         quotas=_quotas(kernel.quotas, desired_quotas(fleet), broken) if kernel.quotas else Quotas(),
-        bandwidth=_part(kernel.bandwidth.observe, Bandwidth(), BANDWIDTH, broken) if kernel.bandwidth else Bandwidth(),
+        bandwidth=_bandwidth(kernel.bandwidth, network, broken) if kernel.bandwidth else Bandwidth(),
     )
+
+
+def _bandwidth(port: BandwidthPort, network: Network, broken: Broken) -> Bandwidth:
+    """/etc/subuid, which may have a line for each customer, is read again only where the network has none of it."""
+    return _part(lambda: port.observe(network.subordinates or None), Bandwidth(), BANDWIDTH, broken)
 
 
 def _part(look: Callable[[], Part], nothing: Part, name: str, broken: Broken) -> Part:

@@ -5,16 +5,10 @@ from collections.abc import Collection, Iterator
 from paas_isolate.changes.bandwidth import bandwidth_now, desired_bandwidth, left_rules, unmet_bandwidth
 from paas_isolate.changes.doors import desired_doors, preserved_doors
 from paas_isolate.changes.knob_compiler import DeviceOf, KnobCompiler
-from paas_isolate.changes.network import (
-    desired_network,
-    drop_ports_in_use,
-    preserved_addresses,
-    staying_uids,
-)
+from paas_isolate.changes.network import desired_network, network_now, staying_uids
 from paas_isolate.changes.placement import Placement
 from paas_isolate.changes.quotas import desired_quotas, quotas_now, unmet_quotas
 from paas_isolate.changes.refusals import as_refused
-from paas_isolate.changes.subordinates import with_subordinates
 from paas_isolate.changes.views import desired_views, preserved_views
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet, Host
@@ -99,9 +93,8 @@ def desired_state(
     doors = static.doors
     if staying and doors:
         doors = {**preserved_doors(fleet, observed.doors, staying), **doors}
-    network, refused = drop_ports_in_use(static.network, observed.network)
-    network = with_subordinates(network, observed.network, fleet)
-    network = preserved_addresses(network, observed.network, staying_uids(fleet, observed, staying))
+    left = staying_uids(fleet, observed, staying)
+    network, refused = network_now(static.network, observed.network, fleet, left)
     views = preserved_views(static.views, observed.views, staying)
     slow = unmet_bandwidth(static.bandwidth, observed.bandwidth)
     unmet = {**static.unmet, **refused, **unmet_quotas(observed.quotas), **slow}

@@ -1,9 +1,10 @@
 """The desired network: addresses, rules, gate and names; and the steps to it."""
 
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
 from paas_isolate.changes.doors import uid_of
-from paas_isolate.changes.subordinates import subordinates_left, with_ranges_left
+from paas_isolate.changes.subordinates import subordinates_left, with_ranges_left, with_subordinates
 from paas_isolate.model import tree
 from paas_isolate.model.account import LOGIN, OTHER, Account, Fleet
 from paas_isolate.model.network import (
@@ -71,6 +72,16 @@ def _published(fleet: Fleet) -> Iterator[Published]:
             port = service.publish
             if port and not account.suspended:
                 yield from (Published(port, address, service.listen or port) for address in account.addresses)
+
+
+def network_now(
+    desired: Network, observed: Network, fleet: Fleet, staying: Mapping[str, Collection[int]] = MappingProxyType({})
+) -> tuple[Network, dict[str, str]]:
+    """The desired network of the fleet with all that follows from what is observed, and the texts of
+    `drop_ports_in_use`. `staying` is as for `preserved_addresses`. Where it is empty, the rules follow from the fields
+    of `observed` that NetworkPort.rule_inputs sets."""
+    wanted, refused = drop_ports_in_use(desired, observed)
+    return preserved_addresses(with_subordinates(wanted, observed, fleet), observed, staying), refused
 
 
 def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict[str, str]]:

@@ -1,15 +1,13 @@
 """Looks at the network alone: a ruleset, an address or a gate that was taken away is put back at once."""
 
 from contextlib import suppress
-from functools import cache
 
 from paas_isolate.apply import apply
 from paas_isolate.changes.diff import diff
-from paas_isolate.changes.network import desired_network, drop_ports_in_use
-from paas_isolate.changes.subordinates import with_subordinates
+from paas_isolate.changes.network import desired_network, network_now
 from paas_isolate.compare import Comparison, Reconciler
 from paas_isolate.errors import HostError
-from paas_isolate.model.network import Network, PreparedRuleset, Rules
+from paas_isolate.model.network import Network, PreparedRuleset
 from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.steps.network import SetRules
@@ -35,17 +33,11 @@ def reinstall_ruleset(reconciler: Reconciler, ready: PreparedRuleset | None) -> 
     fleet is as for `network_changes`."""
     network = reconciler.kernel.network
     assert network is not None  # its ruleset is gone
-    in_use = network.ports_in_use()
-
-    @cache
-    def wanted() -> Rules | None:
-        return drop_ports_in_use(desired_network(reconciler.intent.fleet), Network(ports_in_use=in_use))[0].rules
-
-    if ready and ready.ports_in_use == in_use:
+    if ready and ready.ports_in_use == network.ports_in_use():
         with suppress(HostError):  # what is wrong with it, the ordinary way reports
-            network.install_prepared(ready, wanted)
-            return (Outcome(SetRules(wanted(), None), Status.DONE),)
-    return tuple(apply(reconciler.kernel, (SetRules(wanted(), None),)))
+            network.install_prepared(ready)
+            return (Outcome(SetRules(ready.rules, None), Status.DONE),)
+    return tuple(apply(reconciler.kernel, (SetRules(_wanted(reconciler, network.rule_inputs()).rules, None),)))
 
 
 def network_changes(reconciler: Reconciler) -> Changes:
@@ -53,6 +45,9 @@ def network_changes(reconciler: Reconciler) -> Changes:
     if reconciler.kernel.network is None:
         return ()
     observed = reconciler.kernel.network.observe()
+    return diff(DesiredWorld(network=_wanted(reconciler, observed)), ObservedWorld(network=observed))
+
+
+def _wanted(reconciler: Reconciler, observed: Network) -> Network:
     fleet = reconciler.intent.fleet
-    wanted, _ = drop_ports_in_use(with_subordinates(desired_network(fleet), observed, fleet), observed)
-    return diff(DesiredWorld(network=wanted), ObservedWorld(network=observed))
+    return network_now(desired_network(fleet), observed, fleet)[0]

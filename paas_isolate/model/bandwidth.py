@@ -92,8 +92,8 @@ class BandwidthPort(Protocol):
     """Changes the bandwidth. linux/network implements it; a machine where none is sold does not import that. The
     methods with several return one text for each: the error, or ''. `set_rules` raises HostError."""
 
-    def observe(self) -> Bandwidth:
-        """Reads only."""
+    def observe(self, subordinate: Mapping[str, tuple[UidRange, ...]] | None = None) -> Bandwidth:
+        """Reads only. `subordinate` is the field of the result, where the caller has it."""
 
     def end(self) -> None:
         """Forget that there is something of ours, where nothing is left."""

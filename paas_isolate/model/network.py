@@ -3,7 +3,7 @@
 An address is text as inet_ntop(3) writes it, so each has one text only. IPv6 has a colon in it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -170,16 +170,19 @@ class Network(NamedTuple):
     subordinates: Mapping[str, tuple[UidRange, ...]] = MappingProxyType({})
     """Observed only: the subordinate uids of each user of the machine, by login name or by uid in digits."""
     account_cgroups: frozenset[str] = frozenset()
-    """Observed only: the account directories that have a cgroup; empty where no user has subordinate uids."""
+    """Observed only: the account directories that have a cgroup; empty where no user has subordinate uids, or where
+    this machine cannot have a gate."""
     local: Mapping[str, bool] = MappingProxyType({})
     """The networks of ours that are local to this machine, and whether all is there that they need. Desired: both
     pools. Observed: also single addresses, of which version 0.1 had one for each account."""
 
 
 class PreparedRuleset(NamedTuple):
-    """A ruleset as text for nft(8), to install it again quickly. `ports_in_use` as it was when the text was made."""
+    """A ruleset as text for nft(8), to install it again quickly, and the rules in it. `ports_in_use` as it was when the
+    text was made."""
 
     rendered: bytes
+    rules: Rules
     ports_in_use: frozenset[int]
 
 
@@ -200,11 +203,15 @@ class NetworkPort(Protocol):
     def ports_in_use(self) -> frozenset[int]:
         """The ports to publish on which the machine itself listens."""
 
+    def rule_inputs(self) -> Network:
+        """What the rules follow from beside the fleet: `ports_in_use`, `subordinates` and `gate_unsupported`. The
+        other fields are empty. Faster than `observe`, and works where the gate cannot be observed."""
+
     def prepare(self, rules: Rules) -> PreparedRuleset:
         """The text of these rules, which are installed now."""
 
-    def install_prepared(self, prepared: PreparedRuleset, rules: Callable[[], Rules | None]) -> None:
-        """Install a prepared ruleset where there is none. `rules` returns its rules; it is called after the install."""
+    def install_prepared(self, prepared: PreparedRuleset) -> None:
+        """Install a prepared ruleset where there is none."""
 
     def add(self, networks: Iterable[str]) -> list[str]: ...
 

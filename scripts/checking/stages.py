@@ -12,7 +12,7 @@ from checking.guests import guest, in_guest, inside, marked
 from checking.running import Run, Stage
 from checking.tool_env import ToolEnvError, open_fuzz_env
 
-PYTHON = ("paas_isolate", "scripts", "benchmarks", "tests")
+PYTHON = ("hatch_build.py", "paas_isolate", "scripts", "benchmarks", "tests")
 _SITE = {"NO_MKDOCS_2_WARNING": "1"}
 """Without mkdocs-material's notice about its successor."""
 FUZZING = 3600

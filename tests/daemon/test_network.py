@@ -1,20 +1,43 @@
 """A ruleset that is gone is installed again: as prepared, or else worked out anew."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from paas_isolate.changes.network import desired_network, network_now
 from paas_isolate.daemon import network
 from paas_isolate.errors import HostError
 from paas_isolate.linux.kernel import Kernel
-from paas_isolate.model.network import Grant, Network, PreparedRuleset, Rules
+from paas_isolate.model.account import Host, NetworkConfig
+from paas_isolate.model.network import Network, PreparedRuleset, RangeEgress, Rules, UidRange
 from paas_isolate.model.outcome import Status
+from paas_isolate.model.steps.network import SetRules
 from paas_isolate.model.world import DesiredWorld, ObservedWorld
+from tests.support.fleets import fleet, service, sold
 
-RULES = Rules(owners=frozenset({Grant(1001, "10.77.0.2")}))
-READY = PreparedRuleset(b"spelled", frozenset())
+ALICE = sold(
+    "alice",
+    None,
+    service("web", publish=8300),
+    uid=1001,
+    addresses=("10.77.0.2", "fd77::2"),
+    egress=("deny smtp",),
+)
+FLEET = fleet(ALICE, host=Host(network=NetworkConfig()))
+SUBORDINATES = {"alice": (UidRange(100_000, 165_535),)}
+OBSERVED = Network(subordinates=SUBORDINATES)
+
+
+def rules_at(observed: Network) -> Rules:
+    rules = network_now(desired_network(FLEET), observed, FLEET)[0].rules
+    assert rules is not None
+    return rules
+
+
+RULES = rules_at(OBSERVED)
+READY = PreparedRuleset(b"spelled", RULES, frozenset())
 
 
 class FakeNetwork:
@@ -27,14 +50,22 @@ class FakeNetwork:
     def ports_in_use(self) -> frozenset[int]:
         return self._taken
 
+    def rule_inputs(self) -> Network:
+        return OBSERVED._replace(ports_in_use=self._taken)
+
+    def observe(self) -> Network:
+        """The machine with the ruleset that was installed last."""
+        (_, installed, *_) = cast("tuple[str, Rules]", self.done[-1])
+        return self.rule_inputs()._replace(rules=installed, has_ruleset=True)
+
     def prepare(self, rules: Rules) -> PreparedRuleset:
         self.done.append(("prepare", rules))
         return READY
 
-    def install_prepared(self, prepared: PreparedRuleset, rules: Callable[[], Rules | None]) -> None:
+    def install_prepared(self, prepared: PreparedRuleset) -> None:
         if self._refuses:
             raise HostError("nft: no")
-        self.done.append(("lay", prepared, rules()))
+        self.done.append(("install", prepared.rules))
 
     def add(self, addresses: Iterable[str]) -> list[str]:
         assert not list(addresses)
@@ -48,20 +79,15 @@ class FakeNetwork:
 
 def state(fake: FakeNetwork) -> Any:
     return SimpleNamespace(
-        kernel=Kernel(cast("Any", None), network=cast("Any", fake)), intent=SimpleNamespace(fleet=None)
+        kernel=Kernel(cast("Any", None), network=cast("Any", fake)), intent=SimpleNamespace(fleet=FLEET)
     )
-
-
-@pytest.fixture(autouse=True)
-def bought(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "desired_network", lambda _: Network(rules=RULES))
 
 
 def test_a_prepared_ruleset_is_installed_at_once() -> None:
     fake = FakeNetwork()
     (outcome,) = network.reinstall_ruleset(state(fake), READY)
-    assert fake.done == [("lay", READY, RULES)]
-    assert str(outcome.step) == "make the ruleset of the network, for 1 addresses and uids"
+    assert fake.done == [("install", RULES)]
+    assert str(outcome.step) == "make the ruleset of the network, for 2 addresses and uids"
     assert outcome.status is Status.DONE
 
 
@@ -75,8 +101,19 @@ def test_a_prepared_ruleset_is_installed_at_once() -> None:
 )
 def test_otherwise_the_ruleset_is_worked_out_anew(fake: FakeNetwork, ready: PreparedRuleset | None) -> None:
     (outcome,) = network.reinstall_ruleset(state(fake), ready)
-    assert fake.done == [("set", RULES, None)]
+    wanted = rules_at(fake.rule_inputs())
+    assert fake.done == [("set", wanted, None)]
     assert outcome.status is Status.DONE
+    assert wanted.subordinates == {UidRange(100_000, 165_535)}
+    assert wanted.range_egress == {RangeEgress(100_000, 165_535, ("deny smtp",))}
+    assert bool(wanted.published) is not bool(fake.ports_in_use())
+
+
+@pytest.mark.parametrize("ready", [None, READY])
+def test_the_look_after_it_finds_no_rules_that_differ(ready: PreparedRuleset | None) -> None:
+    fake = FakeNetwork()
+    network.reinstall_ruleset(state(fake), ready)
+    assert not [step for step in network.network_changes(state(fake)) if isinstance(step, SetRules)]
 
 
 @pytest.mark.parametrize("found", [None, Rules()])

@@ -1,6 +1,6 @@
 """What is remembered of the ruleset: a look writes nothing, and what may be stale is never believed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network import host, nfnetlink, nft, ruleset_cache
 from paas_isolate.linux.network.hosts import HostsFile
 from paas_isolate.linux.network.links import Links
-from paas_isolate.model.network import Grant, Pools, PreparedRuleset, Rules
+from paas_isolate.model.network import Gate, Grant, Pools, PreparedRuleset, Rules, UidRange
 
 POOLS = Pools("10.77.0.0/16", "fd77:7061:6173::/64")
 ALICE = Rules(owners=frozenset({Grant(1001, "10.77.0.1")}))
@@ -173,9 +173,35 @@ def test_a_change_of_what_somebody_changed_after_the_look_is_not_believed(machin
 
 
 def test_what_was_prepared_is_known_when_it_is_installed(machine: Machine) -> None:
-    machine.port().install_prepared(PreparedRuleset(b"", frozenset()), lambda: ALICE)
+    machine.port().install_prepared(PreparedRuleset(b"", ALICE, frozenset()))
     assert machine.look() == ALICE
     assert machine.kernel.lists == 0
+
+
+def test_the_gate_is_observed_with_the_cgroups_that_were_listed_for_the_accounts(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cgroups of accounts are listed only where a user has subordinate uids and there can be a gate."""
+    given: list[Mapping[bytes, str] | None] = []
+
+    def observe(_: BpfGate, cgroups: Mapping[bytes, str] | None) -> Gate:
+        given.append(cgroups)
+        return Gate()
+
+    known = {"alice": (UidRange(100_000, 165_535),)}
+    (Path(machine.spots.users) / "alice").mkdir()
+    monkeypatch.setattr(host, "subordinate_uids", lambda: known)
+    assert not machine.port().observe().account_cgroups
+    monkeypatch.setattr(BpfGate, "unable", lambda self: "")
+    monkeypatch.setattr(BpfGate, "observe", observe)
+    found = machine.port().observe()
+    assert found.account_cgroups == {"alice", "run", "state"}
+    assert found.subordinates == known
+    assert given[0] is not None
+    assert {*given[0].values()} == found.account_cgroups
+    monkeypatch.setattr(host, "subordinate_uids", dict)
+    assert not machine.port().observe().account_cgroups
+    assert given[1:] == [None]
 
 
 def test_without_nftables_nothing_is_remembered(machine: Machine) -> None:

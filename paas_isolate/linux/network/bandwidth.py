@@ -9,6 +9,7 @@ from paas_isolate.linux.network import bandwidth_table, nfnetlink
 from paas_isolate.linux.network.htb import HtbClasses
 from paas_isolate.linux.system.subordinates import subordinate_uids
 from paas_isolate.model.bandwidth import Bandwidth, BandwidthRules, ClassKey
+from paas_isolate.model.network import UidRange
 
 
 class HostBandwidth:
@@ -19,12 +20,12 @@ class HostBandwidth:
         self._mark = mark
         self._htb = HtbClasses()
 
-    def observe(self) -> Bandwidth:
+    def observe(self, subordinate: Mapping[str, tuple[UidRange, ...]] | None = None) -> Bandwidth:
         interfaces = self._htb.interfaces()
         listing = bandwidth_table.observe()
         return Bandwidth(
             interfaces=interfaces,
-            subordinate=subordinate_uids(),
+            subordinate=subordinate_uids() if subordinate is None else subordinate,
             classes=self._htb.classes(name for name, each in interfaces.items() if each.has_root),
             rules=listing.rules if listing and listing.whole else None,
             has_rules=listing is not None,

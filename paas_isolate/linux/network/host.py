@@ -46,19 +46,15 @@ class HostNetwork:
     def observe(self) -> Network:
         """What is there now. Reads only: `remember` saves what had to be listed."""
         has_ruleset, rules = self._ruleset()
-        unsupported = self._gate.unable()
-        subordinates = subordinate_uids()
-        gate = None if unsupported else self._gate.observe()
-        return Network(
+        found = self.rule_inputs()
+        accounts = self._gate.accounts() if found.subordinates and not found.gate_unsupported else None
+        return found._replace(
             rules=rules,
             has_ruleset=has_ruleset,
-            gate=gate,
+            gate=None if found.gate_unsupported else self._gate.observe(accounts),
             has_gate=self._gate.there(),
-            gate_unsupported=unsupported,
             names=self._hosts.observe(),
-            ports_in_use=self.ports_in_use(),
-            subordinates=subordinates,
-            account_cgroups=self._gate.account_cgroups() if subordinates else frozenset(),
+            account_cgroups=frozenset(accounts.values()) if accounts else frozenset(),
             local=self._links.observe(),
         )
 
@@ -79,15 +75,20 @@ class HostNetwork:
         return False
 
     def prepare(self, rules: Rules) -> PreparedRuleset:
-        return PreparedRuleset(self._nft.render(rules), self.ports_in_use())
+        return PreparedRuleset(self._nft.render(rules), rules, self.ports_in_use())
 
-    def install_prepared(self, prepared: PreparedRuleset, rules: Callable[[], Rules | None]) -> None:
+    def install_prepared(self, prepared: PreparedRuleset) -> None:
         before = nfnetlink.generation()
         self._nft.install_rendered(prepared.rendered)
-        self._applied(rules(), before, 1)
+        self._applied(prepared.rules, before, 1)
 
     def ports_in_use(self) -> frozenset[int]:
         return listening(self._ports, self._pools, self._customers) if self._ports else frozenset()
+
+    def rule_inputs(self) -> Network:
+        return Network(
+            gate_unsupported=self._gate.unable(), ports_in_use=self.ports_in_use(), subordinates=subordinate_uids()
+        )
 
     def add(self, networks: Iterable[str]) -> list[str]:
         return self._links.add(networks)

@@ -179,6 +179,7 @@ def test_a_subordinate_uid_is_its_accounts(host: GateHost) -> None:
         assert host.ask(SUBORDINATE, bind(other)) == "PermissionError"
     assert host.ask(SUBORDINATE, f"socket.create_connection(({B4!r}, 8080), 3); answer = 1") == "PermissionError"
     fewer = "fewer = gate._replace(subordinates={}); keeper.set(fewer, gate); answer = keeper.observe() == fewer"
+    assert host.ask(0, "answer = keeper.observe(keeper.accounts()) == keeper.observe() == gate") is True
     assert host.ask(0, fewer) is True
     assert host.ask(SUBORDINATE, bind("192.0.2.1")) == "192.0.2.1"
 

@@ -80,16 +80,17 @@ class BpfGate:
         """Whether anything of a gate is there, whole or not."""
         return os.path.isdir(self._spots.pins)
 
-    def observe(self) -> Gate | None:
+    def observe(self, cgroups: Mapping[bytes, str] | None = None) -> Gate | None:
         """What the gate holds; None when there is none, or one that is incomplete, of another version or of other
-        pools. Reads only."""
+        pools. `cgroups` is what `accounts` returns, where the caller has it. Reads only."""
         if self._stored_fingerprint() != self._constants().fingerprint() or not self._attached():
             return None
         with self._opened("homes") as homes, self._opened("peers") as peers, self._opened("accounts") as accounts:
             if not homes or not peers or not accounts:
                 return None
             found = accounts.items()
-            by_directory = {name: found[key] for key, name in self._accounts() if key in found} if found else {}
+            known = self.accounts() if found and cgroups is None else cgroups or {}
+            by_directory = {name: found[key] for key, name in known.items() if key in found}
             return content.gate_of(homes.items(), peers.items(), by_directory)
 
     def set(self, wanted: Gate, found: Gate | None) -> None:
@@ -122,9 +123,9 @@ class BpfGate:
             counted = table.items() if table else {}
         return {name: Traffic(*_TRAFFIC.unpack(counted[key])) for key, name in self._accounts() if key in counted}
 
-    def account_cgroups(self) -> frozenset[str]:
-        """The account directories that have a cgroup."""
-        return frozenset([name for _, name in self._accounts()])
+    def accounts(self) -> dict[bytes, str]:
+        """The directory of each account that has a cgroup, by its key in the maps of the gate."""
+        return dict(self._accounts())
 
     def _subordinates(self, wanted: Gate) -> dict[bytes, bytes]:
         """The entries of the map of accounts, for those whose cgroup exists now."""
