@@ -16,6 +16,12 @@ PREFIXES = PREFIX, LIMIT
 MAIL = "tcp flags & (syn | ack) == syn tcp dport { 25, 465, 587 }"
 """New connections to mail servers: by SMTP, by submission over TLS, and by submission (RFC 5321, 8314, 6409)."""
 
+RETRANSMITTED = tuple(
+    f"{family} saddr . {family} daddr . tcp sport . tcp dport @mail_syns{number} return"
+    for family, number in (("ip", 4), ("ip6", 6))
+)
+"""A SYN to a mail server that was let pass before."""
+
 LIMITED_UIDS = 131_072
 """How many uids a limit can be for. Only those of accounts are: their subordinate uids are denied instead."""
 
@@ -58,11 +64,11 @@ def limit_chain(rate: str) -> str:
 
 
 def limit_rules(rate: str) -> Iterator[str]:
-    """The rules of the chain of a limit. Each uid has a token bucket of its own, full at first. Conntrack has confirmed
-    the SYN that is sent again: it is no new connection."""
+    """The rules of the chain of a limit. Each uid has a token bucket of its own, full at first. A SYN that is sent
+    again is no new connection: the chain `leave` has noted it."""
     count, _, unit = rate.partition("/")
     limit = f"limit rate over {count}/{_UNITS[unit]} burst {count} packets"
-    yield "ct status confirmed return"
+    yield from RETRANSMITTED
     yield f"{MAIL} update @{limit_chain(rate)} {{ meta skuid {limit} }} goto deny"
 
 

@@ -36,10 +36,12 @@ def desired_network(fleet: Fleet) -> Network:
     egress = frozenset(
         [EgressAssignment(uid, each.egress) for each in accounts if each.egress for uid in each.uids.values()]
     )
-    rules = Rules(owners, frozenset(_peers(fleet)), fleet.frontends, frozenset(_published(fleet)), egress)
+    published = frozenset(_published(fleet))
+    peers, translates = frozenset(_peers(fleet)), bool(published)
+    rules = Rules(owners, peers, fleet.frontends, published, egress, translates=translates)
     homes = {uid: _home(each) for each in accounts if each.addresses for uid in each.uids.values()}
     names = tuple(_names(fleet)) if fleet.host.network.names else ()
-    gate = Gate(homes, rules.peers, rules.frontends)
+    gate = Gate(homes, rules.peers, rules.frontends, translates=translates)
     local = dict.fromkeys((fleet.host.network.pool, fleet.host.network.pool6), True)
     return Network(addresses, rules, True, gate, has_gate=True, names=names, local=local)
 
@@ -79,9 +81,16 @@ def network_now(
 ) -> tuple[Network, dict[str, str]]:
     """The desired network of the fleet with all that follows from what is observed, and the texts of
     `drop_ports_in_use`. `staying` is as for `preserved_addresses`. Where it is empty, the rules follow from the fields
-    of `observed` that NetworkPort.rule_inputs sets."""
+    of `observed` that NetworkPort.rule_inputs sets. Without a gate, nobody would report that something leaves the
+    machine."""
     wanted, refused = drop_ports_in_use(desired, observed)
-    return preserved_addresses(with_subordinates(wanted, observed, fleet), observed, staying), refused
+    wanted = preserved_addresses(with_subordinates(wanted, observed, fleet), observed, staying)
+    if wanted.rules is None or wanted.gate is None:
+        return wanted, refused
+    if wanted.rules.published or observed.leaves or observed.gate_unsupported:
+        rules, gate = wanted.rules._replace(translates=True), wanted.gate._replace(translates=True)
+        return wanted._replace(rules=rules, gate=gate), refused
+    return wanted, refused
 
 
 def drop_ports_in_use(wanted: Network, observed: Network) -> tuple[Network, dict[str, str]]:
@@ -125,7 +134,7 @@ def preserved_addresses(wanted: Network, observed: Network, staying: Mapping[str
         return wanted
     kept = _addresses_of(staying, observed)
     owners = observed.rules.owners if observed.rules else frozenset[Grant]()
-    left = frozenset([grant for grant in owners if grant.address not in wanted.addresses and grant.address in kept])
+    left = frozenset([Grant(uid, at) for uid, at in owners if at not in wanted.addresses and at in kept])
     rules = with_ranges_left(_with_left(wanted.rules, observed.rules or Rules(), left), observed, staying)
     homes = {**_left(wanted, observed, kept), **wanted.gate.homes} if wanted.gate else {}
     gate = (
@@ -154,10 +163,10 @@ def _addresses_of(staying: Mapping[str, Collection[int]], observed: Network) -> 
     """The observed addresses of these accounts; all that are observed where those of one account are not known."""
     grants = {*(observed.rules.owners if observed.rules else ()), *_grants(observed.gate)}
     by_uid: dict[int, set[Address]] = {}
-    for grant in grants:
-        by_uid.setdefault(grant.uid, set()).add(grant.address)
+    for uid, address in grants:
+        by_uid.setdefault(uid, set()).add(address)
     found = [{address for uid in uids for address in by_uid.get(uid, ())} for uids in staying.values()]
-    every = {*(network for network in observed.local if "/" not in network), *(grant.address for grant in grants)}
+    every = {*(network for network in observed.local if "/" not in network), *(address for _, address in grants)}
     return set[Address]().union(*found) if all(found) else every
 
 
@@ -174,7 +183,7 @@ def _with_left(rules: Rules, observed: Rules, left: frozenset[Grant]) -> Rules:
     published = {entry for entry in observed.published if entry.address in addresses and entry.port not in ports}
     return rules._replace(
         owners=rules.owners | left,
-        peers=rules.peers | {peer for peer in observed.peers if peer.address in addresses},
+        peers=rules.peers | {Grant(uid, address) for uid, address in observed.peers if address in addresses},
         published=rules.published | published,
         egress=rules.egress | {assignment for assignment in observed.egress if assignment.uid in uids},
     )

@@ -13,20 +13,21 @@ from paas_isolate.model.network import Grant, Pools, Published, Rules
 
 TABLE = "inet paas_isolate"
 
-LISTENER_MARK = 0x50000000
-"""The mark (SO_MARK) that the gate gives a customer's listener on the wildcard, as in gate.bpf.c."""
-
 LOCAL_PORTS = 32_768, 60_999
 """The kernel's default range of ephemeral ports, first and last (ip-sysctl.rst, ip_local_port_range)."""
 
 
-def table(pools: Pools, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
-    """The table with empty sets. `local_ports` is the range of ephemeral ports."""
+def table(pools: Pools, local_ports: tuple[int, int] = LOCAL_PORTS, *, translates: bool = False) -> str:
+    """The table with empty sets. `local_ports` is the range of ephemeral ports, `translates` as in Rules."""
     from jinja2 import Environment, StrictUndefined  # slow to import: needed only where there is no table yet
 
     plain = Environment(undefined=StrictUndefined, trim_blocks=True, autoescape=False)  # noqa: S701  (no HTML)
     return plain.from_string(_template()).render(
-        pools=pools, local_ports=local_ports, mark=LISTENER_MARK, mail=egress.MAIL
+        pools=pools,
+        local_ports=local_ports,
+        translates=translates,
+        mail=egress.MAIL,
+        retransmitted=egress.RETRANSMITTED,
     )
 
 
@@ -41,7 +42,8 @@ def _template() -> str:
 
 def replacement(pools: Pools, rules: Rules, local_ports: tuple[int, int] = LOCAL_PORTS) -> str:
     """The whole ruleset. One transaction deletes the table that may be there and makes the new one."""
-    return f"table {TABLE}\ndelete table {TABLE}\n{table(pools, local_ports)}\n{change(rules, Rules())}"
+    made = table(pools, local_ports, translates=rules.translates)
+    return f"table {TABLE}\ndelete table {TABLE}\n{made}\n{change(rules, Rules())}"
 
 
 def change(wanted: Rules, found: Rules) -> str:

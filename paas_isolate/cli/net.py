@@ -40,11 +40,13 @@ _TESTED = 2
 
 
 class Counters(NamedTuple):
-    """`traffic` is by the account's directory. Packets denied, and new connections to mail servers, are by its name."""
+    """`traffic` is by the account's directory. By its name are packets denied, new connections to mail servers, and the
+    bytes of UDP to other machines."""
 
     traffic: dict[str, Traffic]
     denied: Counter[str]
     mail: Counter[str]
+    datagrams: Counter[str]
 
 
 @click.group()
@@ -57,11 +59,12 @@ def net() -> None:
 @options.as_json
 @click.pass_obj
 def show(installation: Installation, account: str | None, as_json: bool) -> int:
-    """Show addresses, who may connect to them, and traffic: bytes and packets since the account's first packet, packets
-    that its egress rules denied, and new connections to ports 25, 465 and 587 of other machines (MAIL).
+    """Show addresses, who may connect to them, and traffic: payload and segments of TCP since the account's first
+    connection, bytes of UDP to other machines (UDP OUT), packets that its egress rules denied, and new connections to
+    ports 25, 465 and 587 of other machines (MAIL).
 
-    What a customer sends to their own localhost counts as sent and as received. With loopback "shared" the account
-    has no 127.0.0.1 of its own: it uses the machine's.
+    What a customer sends by TCP to their own localhost counts as sent and as received. With loopback "shared" the
+    account has no 127.0.0.1 of its own: it uses the machine's.
     """
     fleet = _fleet(installation)
     shown = _named(fleet, (account,)) if account else list(fleet.accounts.values())
@@ -79,6 +82,7 @@ def show(installation: Installation, account: str | None, as_json: bool) -> int:
         "OUT",
         "PACKETS IN",
         "PACKETS OUT",
+        "UDP OUT",
         "DENIED",
         "MAIL",
     )
@@ -189,8 +193,9 @@ def _counters(installation: Installation, fleet: Fleet) -> Counters:
     network = fleet.host.network
     assert network is not None  # _fleet has raised otherwise
     nft, owner = Nft(Pools(network.pool, network.pool6)), _owners(fleet)
-    denied, mail = (_by_account(counted, owner) for counted in (nft.denied(), nft.mail_connections()))
-    return Counters(_traffic(installation, fleet), denied, mail)
+    counted = nft.denied(), nft.mail_connections(), nft.datagram_bytes()
+    denied, mail, datagrams = (_by_account(each, owner) for each in counted)
+    return Counters(_traffic(installation, fleet), denied, mail, datagrams)
 
 
 def _owners(fleet: Fleet) -> Callable[[int], str]:
@@ -216,17 +221,23 @@ def _by_account(counted: dict[int, int], owner: Callable[[int], str]) -> Counter
 
 
 def _row(account: Account, counters: Counters) -> tuple[str, ...]:
+    name = account.name
     traffic = counters.traffic.get(account.directory, _NO_TRAFFIC)
     peers = ", ".join(account.peers) or "-"
     sizes = format_size(traffic.bytes_in), format_size(traffic.bytes_out)
-    counts = traffic.packets_in, traffic.packets_out, counters.denied[account.name], counters.mail[account.name]
+    packets = f"{traffic.packets_in}", f"{traffic.packets_out}"
+    others = format_size(counters.datagrams[name]), f"{counters.denied[name]}", f"{counters.mail[name]}"
     addresses = account.addresses or ("-", "-")
-    return account.name, *addresses, account.loopback or "own", peers, *sizes, *map(str, counts)
+    return name, *addresses, account.loopback or "own", peers, *sizes, *packets, *others
 
 
 def _data(account: Account, counters: Counters) -> dict[str, object]:
     traffic = counters.traffic.get(account.directory, _NO_TRAFFIC)._asdict()
-    counts = {"packets_denied": counters.denied[account.name], "mail_connections": counters.mail[account.name]}
+    counts = {
+        "udp_bytes_out": counters.datagrams[account.name],
+        "packets_denied": counters.denied[account.name],
+        "mail_connections": counters.mail[account.name],
+    }
     return {
         "addresses": list(account.addresses),
         "loopback": account.loopback or "own",

@@ -25,6 +25,7 @@ from paas_isolate.linux.system.machine import machine, zone
 from paas_isolate.linux.system.notify import notify, watchdog
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet, Service
+from paas_isolate.model.network import Polled
 from paas_isolate.model.steps.cgroup import MoveProcess
 from paas_isolate.reconcile import Report
 from paas_isolate.text import counted
@@ -138,8 +139,9 @@ class Daemon:
             empty = self.sources.emptying.rewatch([f"{location.root}/{tree.account(each)}" for each in directories])
             self._fingerprint = fingerprint(location.root, self._installation)
         self._repairer.make_ready(fleet, report.last)
-        if self.sources.listeners:
-            self.sources.listeners.watch(self._repairer.ports_in_use, report.last.observed.network.ports_in_use)
+        if self.sources.polled_network:
+            network = report.last.observed.network
+            self.sources.polled_network.watch(self._repairer.polled, Polled(network.ports_in_use, network.leaves))
         return empty
 
     def grace(self) -> float:

@@ -33,7 +33,7 @@ def reinstall_ruleset(reconciler: Reconciler, ready: PreparedRuleset | None) -> 
     fleet is as for `network_changes`."""
     network = reconciler.kernel.network
     assert network is not None  # its ruleset is gone
-    if ready and ready.ports_in_use == network.ports_in_use():
+    if ready and ready.polled == network.polled():
         with suppress(HostError):  # what is wrong with it, the ordinary way reports
             network.install_prepared(ready)
             return (Outcome(SetRules(ready.rules, None), Status.DONE),)

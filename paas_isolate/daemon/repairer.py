@@ -20,7 +20,7 @@ from paas_isolate.linux.events.event import Event
 from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
-from paas_isolate.model.network import PreparedRuleset
+from paas_isolate.model.network import Polled, PreparedRuleset
 from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.steps import Changes
 from paas_isolate.model.steps.cgroup import LowerMemory, SetKnob
@@ -52,18 +52,17 @@ class Repairer:
 
     def __init__(self, installation: Installation, limits: RepairLimits, reporter: Reporter) -> None:
         self._installation, self._limits, self._reporter = installation, limits, reporter
-        self.ports_in_use: Callable[[], frozenset[int]] | None = None
-        """Looks on which of the ports to publish the machine itself listens; None where none is to be published."""
+        self.polled: Callable[[], Polled] | None = None
+        """Looks at what the rules follow from and no event tells; None without a network."""
         self._ready: PreparedRuleset | None = None
         """The ruleset of the last full pass; an edit that changes nothing in the network leaves it valid."""
 
     def make_ready(self, fleet: Fleet, last: Comparison) -> None:
         """Prepare the ruleset after a full pass. Where that fails, none is ready."""
-        self._ready = self.ports_in_use = None
-        if (rules := last.desired.network.rules) is not None:
+        self._ready = self.polled = None
+        if last.desired.network.rules is not None:
             with self._installation.open(fleet) as reconciler, suppress(HostError):
-                if reconciler.kernel.network and (rules.published or last.observed.network.ports_in_use):
-                    self.ports_in_use = reconciler.kernel.network.ports_in_use
+                self.polled = reconciler.kernel.network.polled if reconciler.kernel.network else None
                 self._ready = prepared(reconciler, last)
 
     def repair_knob(self, fleet: Fleet, places: Placement, heard: Event) -> bool:

@@ -11,9 +11,9 @@ from paas_isolate.installation import Installation
 from paas_isolate.linux.events.cgroup_empty import CgroupEmptySource
 from paas_isolate.linux.events.cgroup_writes import CgroupWriteSource
 from paas_isolate.linux.events.event import Event
-from paas_isolate.linux.events.listeners import ListenerSource
 from paas_isolate.linux.events.mount_table import MountTableSource
 from paas_isolate.linux.events.netlink import NetlinkSource
+from paas_isolate.linux.events.polled_network import PolledNetworkSource
 from paas_isolate.linux.events.proc_connector import ProcConnectorSource
 from paas_isolate.linux.events.run_records import RunRecordSource
 from paas_isolate.linux.events.spec_files import SpecFileSource
@@ -34,7 +34,7 @@ class EventSources:
         )
         self.emptying = CgroupEmptySource()
         self.netlinks = NetlinkSource()
-        self.listeners = _listeners(reporter)
+        self.polled_network = _polled_network(reporter)
         self.knobs, self.processes = _knobs(reporter), _processes(reporter)
         self.records = RunRecordSource(installation.records.directory)
         of_machine = _of_machine(reporter)
@@ -44,7 +44,7 @@ class EventSources:
             self.records,
             self.knobs,
             self.netlinks,
-            self.listeners,
+            self.polled_network,
             self.emptying,
             *of_machine,
         )
@@ -82,11 +82,11 @@ def _of_machine(reporter: Reporter) -> tuple[MountTableSource, ClockChangeSource
         return ()
 
 
-def _listeners(reporter: Reporter) -> ListenerSource | None:
+def _polled_network(reporter: Reporter) -> PolledNetworkSource | None:
     try:
-        return ListenerSource()
+        return PolledNetworkSource()
     except OSError as error:
-        what = "a service of the machine at a port that is to be published is seen at the next look only"
+        what = "what no event tells of the network is seen at the next look only"
         reporter.warning(f"{what}: {error.strerror}")
         return None
 

@@ -94,7 +94,8 @@ class Rules(NamedTuple):
     """What the ruleset allows and redirects. `owners` may bind their addresses and connect to them, `peers` may only
     connect. `frontends` are uids that may connect to all addresses. `published` are the ports that are redirected.
     `egress` has the uids whose outgoing packets are restricted, `range_egress` the subordinate ones. What of
-    `subordinates` may connect, and to which address, only the gate decides."""
+    `subordinates` may connect, and to which address, only the gate decides. `translates`: the table has the chains of
+    NAT, which slow down each packet."""
 
     owners: frozenset[Grant] = frozenset()
     peers: frozenset[Grant] = frozenset()
@@ -103,9 +104,10 @@ class Rules(NamedTuple):
     egress: frozenset[EgressAssignment] = frozenset()
     subordinates: frozenset[UidRange] = frozenset()
     range_egress: frozenset[RangeEgress] = frozenset()
+    translates: bool = False
 
     def without(self, others: "Rules") -> "Rules":
-        """The difference: what is in these rules and not in the others."""
+        """The difference: which elements are in these rules and not in the others."""
         return Rules(
             self.owners - others.owners,
             self.peers - others.peers,
@@ -114,6 +116,7 @@ class Rules(NamedTuple):
             self.egress - others.egress,
             self.subordinates - others.subordinates,
             self.range_egress - others.range_egress,
+            self.translates,
         )
 
 
@@ -138,16 +141,18 @@ class Subordinates(NamedTuple):
 
 class Gate(NamedTuple):
     """The maps of the BPF programs. `homes` are the addresses of each customer's uid; `peers` and `frontends` as in
-    Rules. `subordinates` are those of accounts whose cgroup exists, by account directory."""
+    Rules. `subordinates` are those of accounts whose cgroup exists, by account directory. `translates` as in
+    Rules: packets from outside may be for an account."""
 
     homes: Mapping[int, UidAddresses] = MappingProxyType({})
     peers: frozenset[Grant] = frozenset()
     frontends: frozenset[int] = frozenset()
     subordinates: Mapping[str, Subordinates] = MappingProxyType({})
+    translates: bool = False
 
 
 class Network(NamedTuple):
-    """The network, desired or observed. One field is desired only, two are observed only; the others are set on both
+    """The network, desired or observed. One field is desired only, some are observed only; the others are set on both
     sides and compared."""
 
     addresses: Mapping[Address, str] = MappingProxyType({})
@@ -167,6 +172,8 @@ class Network(NamedTuple):
     """Our lines of hosts(5). Observed: None where the marks around them are damaged."""
     ports_in_use: frozenset[int] = frozenset()
     """Observed only: the ports to publish on which the machine itself listens."""
+    leaves: bool = False
+    """Observed only: whether a socket that is bound to an address of the pools has sent to another machine."""
     subordinates: Mapping[str, tuple[UidRange, ...]] = MappingProxyType({})
     """Observed only: the subordinate uids of each user of the machine, by login name or by uid in digits."""
     account_cgroups: frozenset[str] = frozenset()
@@ -177,13 +184,20 @@ class Network(NamedTuple):
     pools. Observed: also single addresses, of which version 0.1 had one for each account."""
 
 
+class Polled(NamedTuple):
+    """What the rules follow from, and no event tells: the fields of Network."""
+
+    ports_in_use: frozenset[int] = frozenset()
+    leaves: bool = False
+
+
 class PreparedRuleset(NamedTuple):
-    """A ruleset as text for nft(8), to install it again quickly, and the rules in it. `ports_in_use` as it was when the
-    text was made."""
+    """A ruleset as text for nft(8), to install it again quickly, and the rules in it. `polled` as it was when the text
+    was made."""
 
     rendered: bytes
     rules: Rules
-    ports_in_use: frozenset[int]
+    polled: Polled
 
 
 class NetworkPort(Protocol):
@@ -200,11 +214,11 @@ class NetworkPort(Protocol):
     def has_ruleset(self) -> bool:
         """Whether there is a ruleset of ours, whatever is in it. Faster than `observe`."""
 
-    def ports_in_use(self) -> frozenset[int]:
-        """The ports to publish on which the machine itself listens."""
+    def polled(self) -> Polled:
+        """What is to be looked at often. Faster than `rule_inputs`."""
 
     def rule_inputs(self) -> Network:
-        """What the rules follow from beside the fleet: `ports_in_use`, `subordinates` and `gate_unsupported`. The
+        """What the rules follow from beside the fleet: what is polled, `subordinates` and `gate_unsupported`. The
         other fields are empty. Faster than `observe`, and works where the gate cannot be observed."""
 
     def prepare(self, rules: Rules) -> PreparedRuleset:

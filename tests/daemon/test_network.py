@@ -11,7 +11,7 @@ from paas_isolate.daemon import network
 from paas_isolate.errors import HostError
 from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model.account import Host, NetworkConfig
-from paas_isolate.model.network import Network, PreparedRuleset, RangeEgress, Rules, UidRange
+from paas_isolate.model.network import Network, Polled, PreparedRuleset, RangeEgress, Rules, UidRange
 from paas_isolate.model.outcome import Status
 from paas_isolate.model.steps.network import SetRules
 from paas_isolate.model.world import DesiredWorld, ObservedWorld
@@ -37,7 +37,7 @@ def rules_at(observed: Network) -> Rules:
 
 
 RULES = rules_at(OBSERVED)
-READY = PreparedRuleset(b"spelled", RULES, frozenset())
+READY = PreparedRuleset(b"spelled", RULES, Polled())
 
 
 class FakeNetwork:
@@ -47,8 +47,8 @@ class FakeNetwork:
         self._taken, self._refuses = taken, refuses
         self.done: list[object] = []
 
-    def ports_in_use(self) -> frozenset[int]:
-        return self._taken
+    def polled(self) -> Polled:
+        return Polled(self._taken)
 
     def rule_inputs(self) -> Network:
         return OBSERVED._replace(ports_in_use=self._taken)
@@ -106,7 +106,7 @@ def test_otherwise_the_ruleset_is_worked_out_anew(fake: FakeNetwork, ready: Prep
     assert outcome.status is Status.DONE
     assert wanted.subordinates == {UidRange(100_000, 165_535)}
     assert wanted.range_egress == {RangeEgress(100_000, 165_535, ("deny smtp",))}
-    assert bool(wanted.published) is not bool(fake.ports_in_use())
+    assert bool(wanted.published) is not bool(fake.polled().ports_in_use)
 
 
 @pytest.mark.parametrize("ready", [None, READY])

@@ -10,7 +10,7 @@ from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network import host, nfnetlink, nft, ruleset_cache
 from paas_isolate.linux.network.hosts import HostsFile
 from paas_isolate.linux.network.links import Links
-from paas_isolate.model.network import Gate, Grant, Pools, PreparedRuleset, Rules, UidRange
+from paas_isolate.model.network import Gate, Grant, Polled, Pools, PreparedRuleset, Rules, UidRange
 
 POOLS = Pools("10.77.0.0/16", "fd77:7061:6173::/64")
 ALICE = Rules(owners=frozenset({Grant(1001, "10.77.0.1")}))
@@ -173,7 +173,7 @@ def test_a_change_of_what_somebody_changed_after_the_look_is_not_believed(machin
 
 
 def test_what_was_prepared_is_known_when_it_is_installed(machine: Machine) -> None:
-    machine.port().install_prepared(PreparedRuleset(b"", ALICE, frozenset()))
+    machine.port().install_prepared(PreparedRuleset(b"", ALICE, Polled()))
     assert machine.look() == ALICE
     assert machine.kernel.lists == 0
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from paas_isolate.linux.events.event import Event, EventKind
-from paas_isolate.linux.events.listeners import ListenerSource
+from paas_isolate.linux.events.polled_network import PolledNetworkSource
 from paas_isolate.linux.network import traces
+from paas_isolate.model.network import Polled
 
 
 def test_a_saved_ruleset_pins_and_our_link_are_traces(tmp_path: Path) -> None:
@@ -20,11 +21,12 @@ def test_a_saved_ruleset_pins_and_our_link_are_traces(tmp_path: Path) -> None:
 
 
 def test_a_port_that_comes_or_goes_is_reported_once() -> None:
-    source, ports = ListenerSource(), frozenset({8300})
-    source.watch(lambda: ports, frozenset())
+    source, found = PolledNetworkSource(), Polled(frozenset({8300}))
+    source.watch(lambda: found, Polled())
     event = Event(EventKind.NETWORK, "a port that is to be published")
     assert [list(source.read()), list(source.read())] == [[event], []]
-    ports = frozenset()
-    assert list(source.read()) == [event]
-    source.watch(None, frozenset({8300}))
+    found = Polled(leaves=True)
+    leaves = Event(EventKind.NETWORK, "a packet for another machine from an account's address")
+    assert list(source.read()) == [event, leaves]
+    source.watch(None, found)
     source.close()

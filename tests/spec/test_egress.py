@@ -111,7 +111,8 @@ def test_what_a_limited_egress_allows_goes_on_to_the_limit() -> None:
         'goto limit_100_h comment "limit smtp 100/h"',
     ]
     assert list(egress.limit_rules("20/m")) == [
-        "ct status confirmed return",
+        "ip saddr . ip daddr . tcp sport . tcp dport @mail_syns4 return",
+        "ip6 saddr . ip6 daddr . tcp sport . tcp dport @mail_syns6 return",
         "tcp flags & (syn | ack) == syn tcp dport { 25, 465, 587 } "
         "update @limit_20_m { meta skuid limit rate over 20/minute burst 20 packets } goto deny",
     ]

@@ -16,6 +16,7 @@ from paas_isolate.errors import HostError
 _NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361, "s390x": 351}
 _NUMBER = _NUMBERS.get(platform.machine())
 _libc = ctypes.CDLL(None, use_errno=True)
+_CGROUP, _NETNS = 3, 5  # enum bpf_link_type
 Buffer: TypeAlias = "ctypes.Array[ctypes.c_char]"
 
 
@@ -31,6 +32,7 @@ class Command(IntEnum):
     UPDATE_BATCH = 26
     LINK_CREATE = 28
     LINK_UPDATE = 29
+    ITER_CREATE = 33
 
 
 class Layout(NamedTuple):
@@ -44,11 +46,11 @@ class Layout(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A program that is attached to a cgroup: its id, the cgroup's id (0 when that was removed), the attach type."""
+    """A program that is attached: its id; the id of the cgroup, or the inode of the network namespace, that it is
+    attached to (0 when that was removed, and for an iterator, which is attached to nothing)."""
 
     program: int
-    cgroup: int
-    attach: int
+    target: int
 
 
 def bpf(command: Command, *fields: object, form: str) -> int:
@@ -91,9 +93,10 @@ def get(path: str) -> int | None:
         return None
 
 
-def link(program: int, cgroup: int, attach: int) -> int:
-    """Attach a program to the cgroup of a directory's descriptor; the link's descriptor (kernel 5.7)."""
-    return bpf(Command.LINK_CREATE, program, cgroup, attach, 0, form="4I")
+def link(program: int, target: int, attach: int) -> int:
+    """Attach a program to what a descriptor is of: the directory of a cgroup, or a network namespace; 0 for an
+    iterator. The link's descriptor (kernel 5.7)."""
+    return bpf(Command.LINK_CREATE, program, target, attach, 0, form="4I")
 
 
 def replace(linked: int, program: int) -> None:
@@ -113,7 +116,15 @@ def layout_of(descriptor: int) -> Layout:
     return Layout(kind, key, value, entries, flags)
 
 
+def iterate(linked: int) -> bytes:
+    """Run the program of an iterator's link; what it has written (kernel 5.8)."""
+    with open(bpf(Command.ITER_CREATE, linked, 0, form="2I"), "rb") as output:
+        return output.read()
+
+
 def link_of(descriptor: int) -> Link:
-    """Of a link to a cgroup (struct bpf_link_info)."""
-    program, cgroup, attach = struct.unpack_from("=8xI4xQI", _info(descriptor, 48))
-    return Link(program, cgroup, attach)
+    """Of a link (struct bpf_link_info)."""
+    info = _info(descriptor, 48)
+    kind, _, program = struct.unpack_from("=3I", info)
+    target = {_CGROUP: "=Q", _NETNS: "=I"}.get(kind)
+    return Link(program, *(struct.unpack_from(target, info, 16) if target else (0,)))

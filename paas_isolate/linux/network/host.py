@@ -1,17 +1,20 @@
 """The network port: links, ruleset, gate and names of this network namespace."""
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from paas_isolate.changes.connections import ended_connections, may_end_connections
 from paas_isolate.changes.ruleset import TABLE, table_version
+from paas_isolate.errors import HostError
 from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
-from paas_isolate.linux.network import nfnetlink, nft, ruleset_cache
+from paas_isolate.linux.network import inet_diag, nfnetlink, nft, ruleset_cache
 from paas_isolate.linux.network.hosts import HostsFile
 from paas_isolate.linux.network.links import WAS_OFF, Links
 from paas_isolate.linux.network.sockets import listening
 from paas_isolate.linux.system.subordinates import subordinate_uids
-from paas_isolate.model.network import RULESET, Gate, Network, Pools, PreparedRuleset, Rules
+from paas_isolate.model.network import RULESET, Gate, Network, Polled, Pools, PreparedRuleset, Rules
 
 _NAMESPACE = "/proc/self/ns/net"
 
@@ -75,19 +78,24 @@ class HostNetwork:
         return False
 
     def prepare(self, rules: Rules) -> PreparedRuleset:
-        return PreparedRuleset(self._nft.render(rules), rules, self.ports_in_use())
+        return PreparedRuleset(self._nft.render(rules), rules, self.polled())
 
     def install_prepared(self, prepared: PreparedRuleset) -> None:
         before = nfnetlink.generation()
         self._nft.install_rendered(prepared.rendered)
         self._applied(prepared.rules, before, 1)
 
-    def ports_in_use(self) -> frozenset[int]:
-        return listening(self._ports, self._pools, self._customers) if self._ports else frozenset()
+    def polled(self) -> Polled:
+        in_use = listening(self._ports, self._pools, self._customers) if self._ports else frozenset[int]()
+        return Polled(in_use, self._gate.leaves())
 
     def rule_inputs(self) -> Network:
+        in_use, leaves = self.polled()
         return Network(
-            gate_unsupported=self._gate.unable(), ports_in_use=self.ports_in_use(), subordinates=subordinate_uids()
+            gate_unsupported=self._gate.unable(),
+            ports_in_use=in_use,
+            leaves=leaves,
+            subordinates=subordinate_uids(),
         )
 
     def add(self, networks: Iterable[str]) -> list[str]:
@@ -104,7 +112,7 @@ class HostNetwork:
         if wanted is None:
             self._nft.remove()
             transactions = 1
-        elif found is None:
+        elif found is None or found.translates != wanted.translates:
             transactions = self._nft.install(wanted)
         else:
             certain = before == self._generation  # else somebody may have changed elements since `found`
@@ -114,6 +122,7 @@ class HostNetwork:
             ruleset_cache.forget(self._boot_copy)
         else:
             self._save_boot_copy(wanted)
+            self._end_connections(wanted, found)
 
     def set_gate(self, wanted: Gate | None, found: Gate | None) -> None:
         """By element where `found` is a whole gate, else all of it anew. OSError, or HostError with the verifier's
@@ -149,6 +158,21 @@ class HostNetwork:
             return
         with suppress(OSError):  # the next run lists it
             ruleset_cache.save(self._cache, self._key(self._generation), rules)
+
+    def _end_connections(self, wanted: Rules, found: Rules | None) -> None:
+        """Those that these rules do not allow any more. HostError where the kernel ends none."""
+        if not may_end_connections(wanted, found):
+            return
+        try:
+            ending = list(ended_connections(inet_diag.connections(), wanted, found, self._pools))
+            refused = next(filter(None, inet_diag.end(ending)), 0)
+        except OSError as error:
+            refused = error.errno or errno.EIO
+        if refused:
+            raise HostError(
+                f"the ruleset has changed, but running connections cannot be ended: {os.strerror(refused)}",
+                hint="ss --kill ends connections where the kernel has CONFIG_INET_DIAG_DESTROY",
+            )
 
     def _save_boot_copy(self, rules: Rules) -> None:
         ruleset_cache.save(self._boot_copy, ruleset_cache.CacheKey(table_version(), self._pools), rules, durable=True)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from socket import AF_INET, AF_INET6, if_indextoname, if_nametoindex
 
 from paas_isolate.linux.network.netlink import CREATE, EXCL, KIND_MASK, Message, attribute, attributes
-from paas_isolate.linux.network.rtnetlink import Rtnetlink
+from paas_isolate.linux.network.netlink_socket import NetlinkSocket
 from paas_isolate.model.bandwidth import MAJOR, REST, ClassKey, Interface
 from paas_isolate.model.network import OLD_LINK
 
@@ -50,7 +50,7 @@ class HtbClasses:
     def interfaces(self) -> dict[str, Interface]:
         """Those that a route of the main table leads to, but for loopback and our own link; and those with a root qdisc
         of ours. OSError where netlink refuses."""
-        with Rtnetlink() as socket:
+        with NetlinkSocket() as socket:
             routed = _routed(socket)
             roots = dict(_roots(socket))
         found = {}
@@ -66,7 +66,7 @@ class HtbClasses:
     def classes(self, interfaces: Iterable[str]) -> dict[ClassKey, int]:
         """The rates of our classes on these interfaces, in bytes a second; 0 for one that is not as we make it."""
         found: dict[ClassKey, int] = {}
-        with Rtnetlink() as socket:
+        with NetlinkSocket() as socket:
             for name in interfaces:
                 index = _index(name)
                 for answer in socket.dump(_GETTCLASS, _TC.pack(0, index, 0, 0, 0)) if index else ():
@@ -113,7 +113,7 @@ def _ask(requests: Iterable[_Request], explain: Callable[[int], str]) -> list[st
     for name, kind, flags, handle, parent, body in requests:
         index = indexes[name] if name in indexes else indexes.setdefault(name, _index(name))
         messages.append(Message(kind, flags, _TC.pack(0, index or -1, handle, parent, 0) + body))
-    with Rtnetlink() as socket:
+    with NetlinkSocket() as socket:
         return [explain(end) for end in socket.ask(messages)]
 
 
@@ -168,7 +168,7 @@ def _is_ours(handle: int, kind: str) -> bool:
     return handle == _OURS and kind == "htb"
 
 
-def _roots(socket: Rtnetlink) -> Iterator[tuple[int, tuple[int, str]]]:
+def _roots(socket: NetlinkSocket) -> Iterator[tuple[int, tuple[int, str]]]:
     """Handle and kind of the root qdisc, by interface."""
     for answer in socket.dump(_GETQDISC, _TC.pack(0, 0, 0, 0, 0)):
         _, index, handle, parent, _ = _TC.unpack_from(answer)
@@ -177,7 +177,7 @@ def _roots(socket: Rtnetlink) -> Iterator[tuple[int, tuple[int, str]]]:
             yield index, (handle, kind)
 
 
-def _routed(socket: Rtnetlink) -> set[int]:
+def _routed(socket: NetlinkSocket) -> set[int]:
     """The interfaces of the unicast routes of the main table. Every interface that is up has a route for the link-local
     addresses of IPv6: those do not count."""
     found: set[int] = set()
@@ -192,7 +192,7 @@ def _routed(socket: Rtnetlink) -> set[int]:
     return found
 
 
-def _routes(socket: Rtnetlink, family: int) -> Iterator[bytes]:
+def _routes(socket: NetlinkSocket, family: int) -> Iterator[bytes]:
     try:
         yield from socket.dump(_GETROUTE, _ROUTE.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, _UNICAST, 0))
     except OSError as error:  # a kernel without IPv6 (ipv6.disable=1)

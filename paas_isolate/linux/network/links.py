@@ -22,7 +22,7 @@ from contextlib import suppress
 from socket import AF_INET, AF_INET6, if_nametoindex, inet_ntop, inet_pton
 
 from paas_isolate.linux.network.netlink import CREATE, EXCL, REPLACE, Message, attribute, attributes
-from paas_isolate.linux.network.rtnetlink import Rtnetlink
+from paas_isolate.linux.network.netlink_socket import NetlinkSocket
 from paas_isolate.model.network import OLD_LINK, SOURCE6
 
 PROTOCOL = 119
@@ -60,7 +60,7 @@ class Links:
     def observe(self) -> dict[str, bool]:
         """Every network of ours, and whether it is complete: an IPv6 one needs SOURCE6 and NONLOCAL_BIND. Single
         addresses are there too, and SOURCE6 where no network needs it. OSError where netlink refuses."""
-        with Rtnetlink() as socket:
+        with NetlinkSocket() as socket:
             routes = dict(_routes(socket, AF_INET))
             routes6 = dict(_routes(socket, AF_INET6))
             addresses = dict.fromkeys([address for address, _ in _addresses(socket)], True)
@@ -74,7 +74,7 @@ class Links:
         a route of the machine leads is left: what is there would be cut off."""
         wanted = list(networks)
         lo = if_nametoindex("lo")
-        with Rtnetlink() as socket:
+        with NetlinkSocket() as socket:
             wrong = {network: self._unfit(socket, network, lo) for network in wanted}
             fit = [network for network in wanted if not wrong[network]]
             ends = socket.ask(Message(_NEWROUTE, CREATE | REPLACE, _route(network, lo)) for network in fit)
@@ -85,7 +85,7 @@ class Links:
         """Remove networks, and with the last IPv6 one what it needed. For each, in order, what went wrong with it, ''
         where it is gone now."""
         unwanted = list(networks)
-        with Rtnetlink() as socket:
+        with NetlinkSocket() as socket:
             there = dict(_addresses(socket))
             if there.keys() <= {SOURCE6, *unwanted} and (index := _index(OLD_LINK)):
                 socket.ask([Message(_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0))])  # takes all its addresses at once
@@ -95,18 +95,18 @@ class Links:
                 else Message(_DELROUTE, 0, _route(network))
                 for network in unwanted
             )
-        with Rtnetlink() as socket:
+        with NetlinkSocket() as socket:
             if next(_routes(socket, AF_INET6), None) is None:
                 self._undo_ipv6()
         return [_wrong(end, _GONE) for end in ends]
 
-    def _unfit(self, socket: Rtnetlink, network: str, lo: int) -> str:
+    def _unfit(self, socket: NetlinkSocket, network: str, lo: int) -> str:
         """Why a network cannot be made local; '' where it can. An IPv6 one has what it needs then."""
         for inside in _routes_into(socket, network):
             return f"this machine has a route to {inside}: choose another pool"
         return self._prepare_ipv6(socket, lo) if ":" in network else ""
 
-    def _prepare_ipv6(self, socket: Rtnetlink, lo: int) -> str:
+    def _prepare_ipv6(self, socket: NetlinkSocket, lo: int) -> str:
         """Make what an IPv6 network needs; '' where it is there now, else what went wrong."""
         (end,) = socket.ask([Message(_NEWADDR, CREATE | EXCL, _address(SOURCE6, lo))])
         if wrong := _wrong(end, (errno.EEXIST,)):
@@ -121,7 +121,7 @@ class Links:
         return ""
 
     def _undo_ipv6(self) -> None:
-        with Rtnetlink() as socket:
+        with NetlinkSocket() as socket:
             socket.ask([Message(_DELADDR, 0, _address(SOURCE6, if_nametoindex("lo")))])
         with suppress(OSError):  # where it was not set by us, there is no such file
             if self._was_off:
@@ -142,7 +142,7 @@ def _set_may_bind(value: str) -> None:
         file.write(value)
 
 
-def _addresses(socket: Rtnetlink) -> Iterator[tuple[str, int]]:
+def _addresses(socket: NetlinkSocket) -> Iterator[tuple[str, int]]:
     """IPv6 addresses of ours, with the index of their link; SOURCE6 whoever has added it."""
     for link in ("lo", OLD_LINK):
         if index := _index(link):
@@ -152,7 +152,7 @@ def _addresses(socket: Rtnetlink) -> Iterator[tuple[str, int]]:
                     yield inet_ntop(AF_INET6, known[_IFA_ADDRESS]), index
 
 
-def _routes(socket: Rtnetlink, family: int) -> Iterator[tuple[str, bool]]:
+def _routes(socket: NetlinkSocket, family: int) -> Iterator[tuple[str, bool]]:
     """Networks of ours, and whether the route has the source address that it should have."""
     wanted = _ROUTE.pack(family, 0, 0, 0, _TABLE_LOCAL, PROTOCOL, 0, _TYPE_LOCAL, 0)
     source = _SOURCE6 if family == AF_INET6 else None
@@ -162,7 +162,7 @@ def _routes(socket: Rtnetlink, family: int) -> Iterator[tuple[str, bool]]:
             yield _text(known[_RTA_DST], answer[1]), known.get(_RTA_PREFSRC) == source
 
 
-def _routes_into(socket: Rtnetlink, network: str) -> list[str]:
+def _routes_into(socket: NetlinkSocket, network: str) -> list[str]:
     """The networks of the main table that are a part of this one, but for those of the machine's own addresses."""
     family, packed, length = _parsed(network)
     own = {_INDEX.pack(_index(link)) for link in ("lo", OLD_LINK)}

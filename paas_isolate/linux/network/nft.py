@@ -83,7 +83,8 @@ class Nft:
         names = _chains(listing)
         rest = [part for part in listing if not _of_chains(part, names)]
         of_chains = {number(name): _chain_fingerprint(listing, name) for name in names}
-        return {number(table(self._pools, self._local_ports)): number(_canonical(rest))} | of_chains
+        made = table(self._pools, self._local_ports, translates=_translates(listing))
+        return {number(made): number(_canonical(rest))} | of_chains
 
     def denied(self) -> dict[int, int]:
         """Packets that an egress has denied since the table was installed, by uid; empty where there is no table."""
@@ -94,17 +95,23 @@ class Nft:
         has denied; empty where there is no table."""
         return _counted("mail")
 
+    def datagram_bytes(self) -> dict[int, int]:
+        """Bytes, with IP headers, of the UDP packets to other machines since the table was installed, by uid; empty
+        where there is no table."""
+        return _counted("datagrams", "bytes")
+
     def remove(self) -> None:
         """Remove our table, in one transaction. One that is missing is no error. HostError with nft's own words."""
         run(f"table {TABLE}\ndelete table {TABLE}\n")
 
 
-def _counted(name: str) -> dict[int, int]:
+def _counted(name: str, what: str = "packets") -> dict[int, int]:
+    """The counters of a set by uid: "packets" or "bytes"."""
     try:
         elements = parts_of(listing_of(f"list set {TABLE} {name}"), "set")[0].get("elem", [])
     except HostError:
         return {}
-    return {element["elem"]["val"]: element["elem"]["counter"]["packets"] for element in elements}
+    return {element["elem"]["val"]: element["elem"]["counter"][what] for element in elements}
 
 
 def _local_ports() -> tuple[int, int]:
@@ -218,6 +225,11 @@ def _chains(listing: list[dict[str, Any]]) -> set[str]:
     return {chain["name"] for chain in parts_of(listing, "chain") if chain["name"].startswith(egress.PREFIXES)}
 
 
+def _translates(listing: list[dict[str, Any]]) -> bool:
+    """Whether the table has chains of NAT."""
+    return any(chain.get("type") == "nat" for chain in parts_of(listing, "chain"))
+
+
 def _of_chains(part: dict[str, Any], names: set[str]) -> bool:
     return any(
         part.get(kind, {}).get(key) in names for kind, key in (("chain", "name"), ("rule", "chain"), ("set", "name"))
@@ -281,6 +293,7 @@ def _rules(listing: list[dict[str, Any]]) -> Rules:
         egress=by_uid,
         subordinates=frozenset(map(uid_range, sets.get("subordinates", []))),
         range_egress=by_range,
+        translates=_translates(listing),
     )
 
 

@@ -9,7 +9,7 @@ from paas_isolate.linux.system import checked
 from paas_isolate.model.network import EgressAssignment, Pools, Published, RangeEgress, Rules, UidRange
 from paas_isolate.replace_file import Durability, replace_file
 
-_FORMAT = "ruleset 2"
+_FORMAT = "ruleset 3"
 
 
 class CacheKey(NamedTuple):
@@ -26,7 +26,7 @@ def load(path: str) -> tuple[CacheKey, Rules] | None:
     """None where there is no file, or one that is damaged or of another format."""
     try:
         with open(path, "rb") as file:
-            key, owners, peers, frontends, published, egress, subordinates, range_egress = checked.loads(
+            key, owners, peers, frontends, published, egress, subordinates, range_egress, translates = checked.loads(
                 _FORMAT, file.read()
             )
         version, pools, namespace, generation = key
@@ -38,6 +38,7 @@ def load(path: str) -> tuple[CacheKey, Rules] | None:
             frozenset([EgressAssignment(*row) for row in egress]),
             frozenset([UidRange(*row) for row in subordinates]),
             frozenset([RangeEgress(*row) for row in range_egress]),
+            translates,
         )
         return CacheKey(version, Pools(*pools), namespace, generation), rules
     except (OSError, ValueError, TypeError):
@@ -56,6 +57,7 @@ def save(path: str, key: CacheKey, rules: Rules, *, durable: bool = False) -> No
         _plain(rules.egress),
         _plain(rules.subordinates),
         _plain(rules.range_egress),
+        rules.translates,
     )
     replace_file(path, checked.dumps(_FORMAT, plain), Durability.CONTENT if durable else Durability.NONE)
 

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from paas_isolate.changes.ruleset import LISTENER_MARK
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from tests.support.paths import SUPPORT
 
 pytestmark = pytest.mark.kernel
 HOST = SUPPORT / "kernel" / "gate_host.py"
 ALICE, BOB, CAROL, FRONT, STRANGER = 48_301, 48_302, 48_303, 48_304, 48_305
-SUBORDINATE, SYSTEM = 165_636, 48_306
+SUBORDINATE, SYSTEM, OUTSIDE = 165_636, 48_306, -1
 A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"
 C4, C6 = "10.77.0.3", "fd77:7061:6173::3"
 
@@ -225,21 +224,97 @@ def test_a_listener_at_a_port_that_the_kernel_chose_answers_no_neighbour(host: G
             assert host.ask(CAROL, come) == "PermissionError", name
             for own in (ALICE, SUBORDINATE, STRANGER, 0):
                 assert host.ask(own, come) == "came", name
-        assert host.ask(server, "answer = keep[1].getsockopt(SOL_SOCKET, SO_MARK)") == LISTENER_MARK
+        for uid, name in (
+            (ALICE, "192.0.2.1"),
+            (0, "2001:db8::1"),
+            (OUTSIDE, "198.51.100.1"),
+            (OUTSIDE, "2001:db8:1::1"),
+        ):
+            come = f"socket.create_connection(({name!r}, {port}), 3); answer = 'came'"
+            assert host.ask(uid, come) == "ConnectionRefusedError", name
         assert host.ask(server, "keep.clear(); s.close(); answer = 1") == 1
 
 
-def test_listeners_of_others_keep_no_mark(host: GateHost) -> None:
-    mark = "s = socket.create_server(('0.0.0.0', 0)); answer = s.getsockopt(SOL_SOCKET, SO_MARK)"
-    for uid in (SYSTEM, STRANGER, FRONT, 0):
-        assert host.ask(uid, mark) == 0
-    inside = f"open({host.root + '/users/alice/cgroup.procs'!r}, 'w').write('0'); {mark}"
-    assert host.ask(0, inside) == 0  # root in a customer's cgroup is root
-    bound = "s = socket.create_server(('0.0.0.0', 8080)); answer = s.getsockopt(SOL_SOCKET, SO_MARK)"
-    assert host.ask(ALICE, bound) == 0
-    assert (
-        host.ask(ALICE, "c = socket.socket(); c.bind(('0.0.0.0', 0)); answer = c.getsockopt(SOL_SOCKET, SO_MARK)") == 0
-    )
+def test_listeners_of_others_stay_open_to_all(host: GateHost) -> None:
+    """Root's in a customer's cgroup, too, and at a port that a customer's listener has had."""
+    for uid, begin in (
+        *((uid, "") for uid in (SYSTEM, STRANGER, FRONT, 0)),
+        (0, f"open({host.root + '/users/alice/cgroup.procs'!r}, 'w').write('0');"),
+    ):
+        assert host.ask(ALICE, f"{RANGE}; s.close(); keep.clear()") == 40_000
+        serve = "keep[1] = s = socket.create_server(('', 40_000)); answer = s.getsockname()[1]"
+        port = host.ask(uid, begin + serve)
+        assert port == 40_000
+        for who, name in ((BOB, "127.0.0.1"), (ALICE, "192.0.2.1"), (OUTSIDE, "198.51.100.1")):
+            come = f"socket.create_connection(({name!r}, {port}), 3); answer = 'came'"
+            assert host.ask(who, come) == "came", (uid, name)
+        assert host.ask(uid, "s.close(); keep.clear(); answer = 1") == 1
+
+
+def test_a_port_is_open_again_when_its_listener_has_ended(host: GateHost) -> None:
+    come = "socket.create_connection(('127.0.0.1', 40_000), 3); answer = 'came'"
+    for end in ("s.close()", "s.shutdown(SHUT_RDWR)"):
+        assert host.ask(ALICE, RANGE) == 40_000
+        assert host.ask(BOB, come) == "PermissionError"
+        assert host.ask(ALICE, f"keep.clear(); {end}; answer = 1") == 1
+        assert host.ask(BOB, come) == "ConnectionRefusedError"
+
+
+@pytest.mark.hostile
+def test_who_has_connected_before_a_neighbour_listens_is_refused(host: GateHost) -> None:
+    """TCP Fast Open sends the first packet with the first data, long after the gate's connect."""
+    for uid, end in ((BOB, "ConnectionRefusedError"), (ALICE, "came"), (0, "came")):
+        assert host.ask(0, "open('/proc/sys/net/ipv4/tcp_fastopen', 'w').write('5'); answer = 1") == 1
+        early = "keep[2] = c = socket.socket(); c.setsockopt(IPPROTO_TCP, 30, 1); c.connect(('127.0.0.1', 40_000))"
+        assert host.ask(uid, f"{early}; c.settimeout(3); answer = 1") == 1
+        assert host.ask(ALICE, RANGE) == 40_000
+        late = "c.send(b'x'); c.send(b'x'); answer = 'came'"
+        assert host.ask(uid, late) == end
+        assert host.ask(uid, "keep.pop(2).close(); answer = 1") == 1
+        assert host.ask(ALICE, "keep.clear(); s.close(); answer = 1") == 1
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_nothing_comes_to_an_account_from_outside(host: GateHost, kind: str) -> None:
+    """Another machine may have a route to the pools. Only where the ruleset translates addresses, the gate lets pass
+    what the ruleset has led there."""
+    for at in (A4, A6):
+        family = "AF_INET6" if ":" in at else "AF_INET"
+        serve = f"keep[{at!r}] = s = socket.socket({family}, {kind}); s.bind(({at!r}, 8080)); s.settimeout(1);"
+        assert host.ask(ALICE, serve + ("s.listen();" if kind == "SOCK_STREAM" else "") + "answer = 1") == 1
+        come = (
+            f"c = socket.socket({family}, {kind}); c.settimeout(1); c.connect(({at!r}, 8080)); c.send(b'x'); answer = 1"
+        )
+        taken = f"answer = (keep[{at!r}].{'accept' if kind == 'SOCK_STREAM' else 'recvfrom'}(9) and 'came')".replace(
+            "accept(9)", "accept()"
+        )
+        closed = host.ask(OUTSIDE, come)
+        assert closed == ("ConnectionRefusedError" if kind == "SOCK_STREAM" else 1)
+        assert host.ask(ALICE, taken) == "TimeoutError"
+    nat = "nat = gate._replace(translates=True); keeper.set(nat, gate); answer = keeper.observe() == nat"
+    assert host.ask(0, nat) is True
+    assert host.ask(OUTSIDE, come) == 1
+    assert host.ask(ALICE, taken) == "came"
+
+
+def test_the_gate_reports_what_needs_translation(host: GateHost) -> None:
+    """A socket that is bound to an account's address and sends to another machine."""
+    assert host.ask(0, "answer = keeper.leaves()") is False
+    for kind, go in (("SOCK_STREAM", "connect(('127.0.0.1', 9))"), ("SOCK_DGRAM", f"sendto(b'x', ({A4!r}, 9))")):
+        host.ask(ALICE, f"c = socket.socket(AF_INET, {kind}); c.bind(({A4!r}, 0)); c.{go}; answer = 1")
+    host.ask(ALICE, "c = socket.socket(AF_INET, SOCK_DGRAM); c.sendto(b'x', ('198.51.100.2', 9)); answer = 1")
+    assert host.ask(0, "answer = keeper.leaves()") is False
+    for family, kind, at, go in (
+        ("AF_INET", "SOCK_STREAM", A4, "connect(('198.51.100.2', 9))"),
+        ("AF_INET6", "SOCK_STREAM", A6, "connect(('2001:db8:1::2', 9))"),
+        ("AF_INET6", "SOCK_STREAM", f"::ffff:{A4}", "connect(('::ffff:198.51.100.2', 9))"),
+        ("AF_INET", "SOCK_DGRAM", "0.0.0.0", "sendto(b'x', ('198.51.100.2', 9))"),
+        ("AF_INET6", "SOCK_DGRAM", A6, "sendto(b'x', ('2001:db8:1::2', 9))"),
+    ):
+        come = f"c = socket.socket({family}, {kind}); c.settimeout(0); c.bind(({at!r}, 4000)); c.{go}; answer = 1"
+        host.ask(ALICE, come)
+        assert host.ask(0, "answer = keeper.leaves()") is True, (family, kind)
+        assert host.ask(0, "keeper.remove(); keeper.set(gate, None); answer = keeper.leaves()") is False
 
 
 def test_a_mapped_socket_that_connects_to_the_wildcard_meets_no_neighbour(host: GateHost) -> None:
@@ -252,14 +327,13 @@ def test_a_mapped_socket_that_connects_to_the_wildcard_meets_no_neighbour(host: 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("at", "name"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::", "127.0.0.1")])
 def test_a_listener_that_is_bound_to_lo_answers_no_neighbour(host: GateHost, when: str, at: str, name: str) -> None:
-    """The gate's connect does not find it; its first packet does not arrive."""
     device = "s.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, b'lo');"
     family = "AF_INET6" if at == "::" else "AF_INET"
     listen = PORT_0.format(at, family)
     listen = listen.replace("s.listen();", f"{device} s.listen();" if when == "before" else f"s.listen(); {device}")
     port = host.ask(ALICE, listen)
     come = f"socket.create_connection(({name!r}, {port}), 1); answer = 'came'"
-    assert host.ask(BOB, come) == "TimeoutError"
+    assert host.ask(BOB, come) == "PermissionError"
     assert host.ask(ALICE, come) == host.ask(STRANGER, come) == host.ask(0, come) == "came"
 
 
@@ -279,30 +353,67 @@ def test_the_kinds_of_sockets_that_a_customer_may_make(host: GateHost) -> None:
     assert host.ask(ALICE, meet + "c.connect(('127.0.0.1', 8080)); answer = s.accept()[1][0]") == "127.0.0.1"
 
 
-def test_bytes_are_counted_exactly(host: GateHost) -> None:
-    """A datagram of n bytes is n + 28 at the IP layer; on lo it goes out and comes in."""
-    before = host.ask(0, "answer = keeper.traffic().get('alice', [0] * 4)")
-    send = (
-        "c = socket.socket(AF_INET, SOCK_DGRAM); s = socket.socket(AF_INET, SOCK_DGRAM); s.bind(('127.0.0.1', 4000));"
-    )
-    assert host.ask(ALICE, send + "answer = [c.sendto(b'x' * n, ('127.0.0.1', 4000)) for n in (1, 1000, 1400)]") == [
-        1,
-        1000,
-        1400,
-    ]
-    after = host.ask(0, "answer = keeper.traffic()['alice']")
-    assert [new - old for new, old in zip(after, before, strict=True)] == [2485, 3, 2485, 3]  # type: ignore[call-overload]
+EXCHANGE = """
+keep['server'] = server = socket.create_server(({0!r}, 8080), family={1})
+keep['client'] = client = socket.create_connection(({0!r}, 8080))
+keep['served'] = served = server.accept()[0]
+def send(there, here, count):
+    there.sendall(bytes(count))
+    while count: count -= len(here.recv(65536))
+send(client, served, 1000); send(served, client, 300_000); answer = 1
+"""
+TRAFFIC = "answer = list(keeper.traffic().get('alice', [0] * 4))"
+
+
+def traffic(host: GateHost) -> list[int]:
+    counted = host.ask(0, TRAFFIC)
+    assert isinstance(counted, list)
+    return counted
+
+
+@pytest.mark.parametrize(("at", "family"), [("127.0.0.1", "AF_INET"), ("::1", "AF_INET6"), (A4, "AF_INET")])
+def test_payload_is_counted_exactly_while_a_connection_lives_and_when_it_has_ended(
+    host: GateHost, at: str, family: str
+) -> None:
+    """Both ends are alice's, so each byte counts on both sides. SYN and FIN may count as a byte each (RFC 4898)."""
+    host.ask(ALICE, EXCHANGE.format(at, family))
+    received, _, sent, segments = traffic(host)
+    assert (received, sent) == (301_000, 301_001)
+    assert segments > 8
+    assert traffic(host) == traffic(host)
+    assert host.ask(ALICE, "send(client, served, 5000); client.close(); served.close(); answer = 1") == 1
+    received, _, sent, _ = traffic(host)
+    assert received - 306_000 in (0, 1, 2)
+    assert sent - 306_001 in (0, 1, 2)
+    for _ in range(20):  # connections of which nobody reads the counters while they live
+        assert host.ask(ALICE, EXCHANGE.format(at, family).replace("8080", "8081") + "keep.clear();") == 1
+        assert host.ask(ALICE, "server.close(); client.close(); served.close(); answer = 1") == 1
+    assert traffic(host)[0] - (306_000 + 20 * 301_000) in range(43)
+
+
+def test_what_is_sent_by_others_in_another_place_does_not_count(host: GateHost) -> None:
+    for uid in (STRANGER, 0):
+        assert host.ask(uid, EXCHANGE.format("127.0.0.1", "AF_INET").replace("8080", f"{8080 + bool(uid)}")) == 1
+    assert traffic(host) == [0] * 4
 
 
 def test_a_changed_program_replaces_the_old_one_and_nothing_is_forgotten(host: GateHost) -> None:
-    host.ask(ALICE, "socket.socket(AF_INET, SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 4000)); answer = 1")
-    before = host.ask(0, "answer = keeper.traffic()['alice']")
-    assert before[3] == 1  # type: ignore[index]
+    host.ask(ALICE, EXCHANGE.format("127.0.0.1", "AF_INET"))
+    before = traffic(host)
+    assert before[0] == 301_000
     spoil = "keeper._pins.drop('bind4'); answer = keeper.observe() is None"
     assert host.ask(0, spoil) is True
     assert host.ask(0, "keeper.set(gate, None); answer = keeper.observe() == gate") is True
     assert host.ask(ALICE, bind(B4)) == "PermissionError"
-    assert host.ask(0, "answer = keeper.traffic()['alice']") == before
+    assert traffic(host) == before
+    assert host.ask(ALICE, "send(client, served, 1000); answer = 1") == 1
+    assert traffic(host)[0] == 302_000
+
+
+@pytest.mark.parametrize("name", ["connection", "arrives", "flush"])
+def test_a_program_that_is_taken_away_is_missed(host: GateHost, name: str) -> None:
+    assert host.ask(0, f"keeper._pins.drop({name!r}); answer = keeper.observe() is None") is True
+    assert host.ask(0, "keeper.set(gate, None); answer = keeper.observe() == gate") is True
 
 
 def test_elements_change_alone(host: GateHost) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,9 @@ POOLS = ("10.77.0.0/16", "fd77:7061:6173::/64")
 BOBS = ("10.77.0.2", "fd77:7061:6173::2")
 ADD = (
     "import sys; from paas_isolate.linux.network import links, netlink;"
-    "from paas_isolate.linux.network.rtnetlink import Rtnetlink; at = sys.argv[1];"
+    "from paas_isolate.linux.network.netlink_socket import NetlinkSocket; at = sys.argv[1];"
     "message = netlink.Message(20, netlink.CREATE, links._address(at, 1)) if ':' in at else"
-    " netlink.Message(24, netlink.CREATE, links._route(at, 1)); print(Rtnetlink().ask([message]))"
+    " netlink.Message(24, netlink.CREATE, links._route(at, 1)); print(NetlinkSocket().ask([message]))"
 )
 """What version 0.1 did for an account."""
 SERVE = (
@@ -260,7 +261,7 @@ def test_doctor_tells_what_is_missing(wired: NetworkHost) -> None:
     wired.inside("nft", "flush", "ruleset")
     assert "it is gone" in wired.run("doctor").stdout
     wired.run("reconcile")
-    wired.inside("nft", "flush chain inet paas_isolate input")
+    wired.inside("nft", "flush chain inet paas_isolate output")
     assert "somebody has changed it" in wired.run("doctor").stdout
 
 
@@ -400,14 +401,22 @@ def test_the_gate_goes_with_the_network(wired: NetworkHost) -> None:
 def test_net_show_tells_addresses_and_traffic(wired: NetworkHost) -> None:
     wired.host.account("alice", "peers: [bob]\n")
     wired.run("reconcile")
+    wired.inside("sh", "-c", "ip link add here type veth peer name there && ip address add 192.0.2.1/24 dev here")
+    wired.inside("sh", "-c", "ip link set here up && ip link set there up")
     send = BIND.partition("s = socket")[0]
-    send += "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'x' * 72, (sys.argv[1], 9))"
+    send += (
+        "s = socket.create_server((sys.argv[1], 8080)); c = socket.create_connection((sys.argv[1], 8080));"
+        "c.sendall(b'x' * 72); c.close(); s.accept()[0].recv(72, socket.MSG_WAITALL);"
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x' * 72, ('192.0.2.99', 9))"
+    )
     leaf = f"{wired.host.cgroups.root}/users/alice/login"
     assert not wired.inside("/usr/bin/python3", "-c", send, ALICES[0], str(ALICE), leaf).stderr
     told = json.loads(wired.run("net", "show", "alice", "--json").stdout)["accounts"]["alice"]
     assert told["addresses"] == list(ALICES)
     assert told["peers"] == ["bob"]
-    assert told["traffic"]["bytes_out"] == 100 and told["traffic"]["packets_out"] == 1
+    assert 72 <= told["traffic"]["bytes_in"] <= 74 and 72 <= told["traffic"]["bytes_out"] <= 76
+    assert told["traffic"]["packets_out"] >= 6
+    assert told["traffic"]["udp_bytes_out"] == 100
     assert "10.77.0.1" in wired.run("net", "show").stdout
 
 
@@ -662,3 +671,88 @@ def test_a_customer_who_listens_on_a_published_port_takes_it_from_nobody(wired: 
         server.kill()
     assert done.returncode == 0, done.stderr
     assert "8300" in wired.inside("nft", "list", "map", "inet", "paas_isolate", "published4").stdout
+
+
+CONVERSE = """
+import os, socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+here, there = os.pipe()
+if os.fork() == 0:
+    os.setresuid(*[int(sys.argv[2])] * 3)
+    server = socket.create_server((sys.argv[1], 8080), family=family); os.write(there, b"."); os.close(there)
+    peer = server.accept()[0]; peer.settimeout(20)
+    while data := peer.recv(9): peer.send(data)
+    os._exit(0)
+os.close(there); os.read(here, 1); os.setresuid(*[int(sys.argv[3])] * 3)
+client = socket.create_connection((sys.argv[1], 8080), 5)
+for line in sys.stdin:
+    try: client.send(b"hello"); print(client.recv(9).decode(), flush=True)
+    except OSError as error: print(type(error).__name__, flush=True)
+"""
+
+
+def test_who_loses_a_right_loses_the_connections_too(wired: NetworkHost) -> None:
+    """Others keep theirs."""
+    wired.host.account("alice", "peers: [carol, bob]\n")
+    wired.host.account("carol")
+    assert wired.run("reconcile").returncode == 0
+    with ExitStack() as stack:
+        talks = []
+        for server, client in ((ALICES[0], CAROL), (BOBS[0], BOB), (ALICES[1], BOB)):
+            uid = ALICE if server in ALICES else BOB
+            command = wired.command("/usr/bin/python3", "-c", CONVERSE, server, str(uid), str(client))
+            talks.append(
+                stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            )
+
+        def said() -> list[str]:
+            answers = []
+            for talk in talks:
+                assert talk.stdin and talk.stdout
+                talk.stdin.write("\n")
+                talk.stdin.flush()
+                answers.append(talk.stdout.readline().strip())
+            return answers
+
+        assert said() == ["hello"] * 3
+        wired.host.account("alice", "peers: [carol]\n")
+        assert wired.run("reconcile").returncode == 0
+        assert said() == ["hello", "hello", "ConnectionAbortedError"]
+        wired.host.account("alice", "peers: []\n")
+        assert wired.run("reconcile").returncode == 0
+        first, second, _ = said()
+        assert (first, second) == ("ConnectionAbortedError", "hello")
+
+
+LEAVE = """
+import os, socket, sys
+open(sys.argv[3] + "/cgroup.procs", "w").write("0")
+os.setresuid(*[int(sys.argv[1])] * 3); client = socket.socket(); client.settimeout(0.2)
+if sys.argv[2]: client.bind((sys.argv[2], 0))
+try: client.connect(("198.51.100.2", 9)); print("came")
+except OSError as error: print(type(error).__name__)
+"""
+
+
+def test_translation_begins_when_an_accounts_address_sends_to_another_machine(wired: NetworkHost) -> None:
+    """Until then no packet pays for it, and none leaves with such an address. A link to nowhere stands for the other
+    machine."""
+    for command in (
+        "ip link add here type veth peer name there",
+        "ip address add 198.51.100.1/24 dev here",
+        "ip link set here up",
+        "ip link set there up",
+    ):
+        assert wired.inside(*command.split()).returncode == 0
+    assert wired.run("reconcile").returncode == 0
+    nat = ("nft", "list", "chain", "inet", "paas_isolate", "postrouting")
+    assert wired.inside(*nat).returncode != 0
+    leave = ("/usr/bin/python3", "-c", LEAVE, str(ALICE))
+    leaf = f"{wired.host.cgroups.root}/users/alice/login"
+    assert wired.inside(*leave, "", leaf).stdout.strip() == "TimeoutError"
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"
+    assert wired.inside(*leave, ALICES[0], leaf).stdout.strip() == "TimeoutError"
+    assert "packets 0 " not in wired.inside("nft", "list", "counter", "inet", "paas_isolate", "unmasked").stdout
+    assert wired.run("reconcile").returncode == 0
+    assert "masquerade" in wired.inside(*nat).stdout
+    assert wired.run("reconcile").stdout.strip() == "nothing to do"

@@ -4,7 +4,6 @@ import subprocess
 
 import pytest
 
-from paas_isolate.changes.ruleset import LISTENER_MARK
 from tests.support.kernel.network_namespaces import A4, A6, ALICE, B4, B6, BOB, FRONT, PEER, PRELUDE, NetworkNamespace
 
 pytestmark = pytest.mark.kernel
@@ -372,19 +371,15 @@ for uid, source, at in (
 
 
 @pytest.mark.hostile
-@pytest.mark.parametrize(("kind", "mark"), [("SOCK_STREAM", LISTENER_MARK), ("SOCK_DGRAM", 0)])
 def test_a_customer_who_has_an_ephemeral_port_takes_none_that_is_published(
-    lan: NetworkNamespace, guarded: NetworkNamespace, kind: str, mark: int
+    lan: NetworkNamespace, guarded: NetworkNamespace
 ) -> None:
-    """The gate marks a TCP listener at a port of the kernel's choice, here root does; by UDP, a socket gets a port by
-    sending."""
+    """By UDP, a socket gets a port by sending; by TCP, the gate hides the listener (tests/kernel/bpf)."""
     guarded.inside("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001")
     guarded.nft("assert not line.observe().whole; line.install(rules); assert line.observe().whole")
     guarded.nft(f"line.change(rules._replace(published=frozenset([Published(40001, {A4!r}, 8080)])), rules)")
-    listener = f"{0 if mark else BOB}, '0.0.0.0', socket.{kind}, 40001, mark={mark}"
-    with guarded.serving(f"{ALICE}, {A4!r}, socket.{kind}", listener):
-        ask = "connect" if kind == "SOCK_STREAM" else "datagram"
-        assert lan.play(f'print({ask}("192.0.2.1", 40001))') == [str(ALICE)]
+    with guarded.serving(f"{ALICE}, {A4!r}, socket.SOCK_DGRAM", f"{BOB}, '0.0.0.0', socket.SOCK_DGRAM, 40001"):
+        assert lan.play('print(datagram("192.0.2.1", 40001))') == [str(ALICE)]
 
 
 def test_what_is_published_is_seen_again(guarded: NetworkNamespace) -> None:
@@ -438,44 +433,6 @@ with socket.create_connection(({A4!r}, 8080), 5) as client:
     except ConnectionResetError: got = 400000
     print(got, time.monotonic() - begin < 2)
 """) == ["400000 True"]
-
-
-LISTENER = """
-server = socket.socket(family({at!r})); server.bind(({at!r}, 0)); server.listen()
-server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, {mark})
-port = server.getsockname()[1]
-with open({file!r}, "w") as file: file.write(str(port))
-print(*(connect(at, port) if at in {local} else connect(at, port) for at in {tried}), sep="\\n")
-"""
-
-
-@pytest.mark.parametrize("at", ["0.0.0.0", "::"])
-def test_a_marked_listener_on_the_wildcard_is_for_localhost_alone(
-    guarded: NetworkNamespace, lan: NetworkNamespace, at: str
-) -> None:
-    """The gate sets the mark; here root does."""
-    listen = f"""
-server = socket.socket(family({at!r})); server.bind(({at!r}, 0)); server.listen(); port = server.getsockname()[1]
-server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, {{mark}})
-print(port, flush=True)
-for at in ("127.0.0.1", "::1", "192.0.2.1", "2001:db8::1"):
-    try: socket.create_connection((at, port), 2); print("came")
-    except OSError as error: print(error.strerror)
-"""
-    both = at == "::"
-    came = guarded.play(listen.format(mark=0))
-    assert came[1:] == ["came", "came" if both else "Connection refused"] * 2
-    came = guarded.play(listen.format(mark=LISTENER_MARK))
-    assert came[1:] == ["came", "came" if both else "Connection refused", *["Connection refused"] * 2]
-    assert lan.name
-
-
-def test_a_marked_listener_refuses_other_machines_at_once(guarded: NetworkNamespace, lan: NetworkNamespace) -> None:
-    with guarded.serving("0, '::', 1, 45_000"):
-        assert lan.play("print(connect('192.0.2.1', 45_000), connect('2001:db8::1', 45_000))") == ["0 0"]
-    with guarded.serving(f"0, '::', 1, 45_000, mark={LISTENER_MARK}"):
-        refused = "ConnectionRefusedError at once"
-        assert lan.play("print(connect('192.0.2.1', 45_000)); print(connect('2001:db8::1', 45_000))") == [refused] * 2
 
 
 def test_a_peer_sends_from_no_address_of_a_third(guarded: NetworkNamespace) -> None:

@@ -34,13 +34,12 @@ def child(uid, job):
     os.waitpid(pid, 0)
     return answer
 def family(address): return socket.AF_INET6 if ':' in address else socket.AF_INET
-def serving(uid, address, kind=socket.SOCK_STREAM, port=8080, mark=0):
+def serving(uid, address, kind=socket.SOCK_STREAM, port=8080):
     ready, there = os.pipe()
     if (pid := os.fork()) == 0:
         become(uid)  # first: a socket is its maker's
         server = socket.socket(family(address), kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if mark: server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
         server.bind((address, port))
         if kind == socket.SOCK_DGRAM:
             os.close(there)
@@ -105,7 +104,7 @@ class NetworkNamespace:
             "from paas_isolate.linux.network import nfnetlink, nft\n"
             "from paas_isolate.model.network import Grant, Pools, Published, EgressAssignment, RangeEgress, Rules\n"
             f"line = nft.Nft(Pools{POOLS})\n"
-            f"rules = Rules(frozenset({OWNERS}), frozenset({PEERS}), frozenset([{FRONT}]))\n"
+            f"rules = Rules(frozenset({OWNERS}), frozenset({PEERS}), frozenset([{FRONT}]), translates=True)\n"
         )
         return self.inside(sys.executable, "-c", begin + program).strip()
 

@@ -40,7 +40,22 @@ static __always_inline bool is_mapped(const struct address6 *address)
 	return !address->word[0] && !address->word[1] && address->word[2] == MAPPED;
 }
 
-// The context takes loads and stores of single words only.
+static __always_inline bool is_localhost(const struct address6 *address)
+{
+	return is_mapped(address) ? in_loopback4(address->word[3]) : same6(address, &LOOPBACK6);
+}
+
+static __always_inline bool is_wildcard(const struct address6 *address)
+{
+	return !address->word[3] && (same6(address, &ANY6) || is_mapped(address));
+}
+
+static __always_inline bool in_pools(const struct address6 *address)
+{
+	return is_mapped(address) ? in_pool4(address->word[3]) : in_pool6(address);
+}
+
+// The context takes loads and stores of single words only, at offsets that are constants.
 static __always_inline struct address6 address6_of(struct bpf_sock_addr *ctx)
 {
 	struct address6 address;
@@ -58,3 +73,22 @@ static __always_inline void set_address6(struct bpf_sock_addr *ctx, const struct
 	ctx->user_ip6[2] = address->word[2];
 	ctx->user_ip6[3] = address->word[3];
 }
+
+// An end of a connection, in the context of programs that see both families. The barriers keep the
+// compiler from making one load of two.
+#define END_OF(ctx, v4, v6)                         \
+	({                                          \
+		struct address6 end;                \
+		if ((ctx)->family == AF_INET) {     \
+			__be32 single = (ctx)->v4;  \
+			barrier_var(single);        \
+			end = mapped(single);       \
+		} else {                            \
+			end.word[0] = (ctx)->v6[0]; \
+			end.word[1] = (ctx)->v6[1]; \
+			end.word[2] = (ctx)->v6[2]; \
+			end.word[3] = (ctx)->v6[3]; \
+			barrier_var(end.word[3]);   \
+		}                                   \
+		end;                                \
+	})

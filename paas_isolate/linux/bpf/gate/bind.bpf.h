@@ -45,22 +45,6 @@ static __always_inline int claim4(struct bpf_sock_addr *ctx, const struct caller
 	return PASS_LOW;
 }
 
-// Whether a socket is of IPv6 only. No helper answers that, so the byte behind family and state is
-// read, where struct sock_common has had skc_ipv6only since Linux 4.4 (include/net/sock.h).
-static __always_inline bool is_ipv6_only(struct bpf_sock_addr *ctx)
-{
-	const int offset = 19;
-	const __u8 bit = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 1 << 5 : 1 << 2;
-	struct bpf_sock *sk = ctx->sk;
-	if (!sk)
-		return false;
-	const __u8 *bytes = (const __u8 *)bpf_skc_to_tcp6_sock(sk);
-	if (bytes && bytes[offset] & bit)
-		return true;
-	bytes = (const __u8 *)bpf_skc_to_udp6_sock(sk);
-	return bytes && bytes[offset] & bit;
-}
-
 static __always_inline int bind_to_home6(struct bpf_sock_addr *ctx, const struct caller *caller)
 {
 	struct address6 home = caller->home->v6;
@@ -111,7 +95,7 @@ int bind6(struct bpf_sock_addr *ctx)
 	if (!ctx->user_port)
 		return plain(ctx);
 	remember_bound(ctx, &ANY6);
-	if (is_ipv6_only(ctx))
+	if (is_ipv6_only(ctx->sk))
 		return bind_to_home6(ctx, &caller);
 	// IPv4 clients reach a socket on ::, so it becomes the mapped IPv4 address.
 	struct address6 home = mapped(caller.home->v4);

@@ -46,27 +46,38 @@ static __always_inline struct caller caller_of(struct bpf_sock_addr *ctx)
 	return caller_in(bpf_get_netns_cookie(ctx));
 }
 
-// The home of the account that made a socket; NULL where no account did.
-static __always_inline struct home *home_of_socket(const struct sock *sk)
+// The id of the account's cgroup that a socket was made in; 0 where it was made elsewhere.
+static __always_inline __u64 account_of_socket(const struct sock *sk)
+{
+	struct cgroup *above[2] = {}; // `users` and the account
+	struct cgroup *own = sk->sk_cgrp_data.cgroup;
+	__u64 offset = bpf_core_field_offset(struct cgroup, ancestors) +
+		       (constants.level - 1) * sizeof(own);
+	if (!constants.users || own->level < (int)constants.level)
+		return 0;
+	bpf_probe_read_kernel(above, sizeof(above), (const char *)own + offset);
+	if (BPF_CORE_READ(above[0], kn, id) != constants.users)
+		return 0;
+	return BPF_CORE_READ(above[1], kn, id);
+}
+
+// The uid of the account that made a socket, or of no account.
+static __always_inline __u32 uid_of_socket(const struct sock *sk)
 {
 	__u32 uid = sk->sk_uid.val;
-	if (!uid)
-		return NULL;
-	struct home *home = bpf_map_lookup_elem(&homes, &uid);
-	if (home || !bpf_core_field_exists(struct cgroup, ancestors))
-		return home;
-	struct cgroup *account = NULL;
-	struct cgroup *own = sk->sk_cgrp_data.cgroup;
-	__u64 offset =
-		bpf_core_field_offset(struct cgroup, ancestors) + constants.level * sizeof(account);
-	bpf_probe_read_kernel(&account, sizeof(account), (const char *)own + offset);
-	uid = account_uid(uid, BPF_CORE_READ(account, kn, id));
-	return bpf_map_lookup_elem(&homes, &uid);
+	if (!uid || bpf_map_lookup_elem(&homes, &uid))
+		return uid;
+	return account_uid(uid, account_of_socket(sk));
+}
+
+static __always_inline bool is_customers(struct home *home)
+{
+	return home && home->v4;
 }
 
 static __always_inline bool is_customer(const struct caller *caller)
 {
-	return caller->home && caller->home->v4;
+	return is_customers(caller->home);
 }
 
 static __always_inline bool is_granted(const struct caller *caller, const struct address6 *address)

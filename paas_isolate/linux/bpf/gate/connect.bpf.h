@@ -10,6 +10,37 @@
 
 #include "listeners.bpf.h"
 
+// The socket that a connection from localhost to this address and the port of `ctx` would reach;
+// released by the caller.
+static __always_inline struct bpf_sock *server4(struct bpf_sock_addr *ctx, __be32 address)
+{
+	struct bpf_sock_tuple tuple = {
+		.ipv4 = {
+			.saddr = LOOPBACK4,
+			.daddr = address,
+			.dport = (__u16)ctx->user_port, // the remote port 0 fits no connection
+		}};
+	if (ctx->protocol == IPPROTO_TCP)
+		return bpf_sk_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (ctx->protocol == IPPROTO_UDP)
+		return bpf_sk_lookup_udp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	return NULL;
+}
+
+static __always_inline struct bpf_sock *server6(struct bpf_sock_addr *ctx,
+						const struct address6 *address)
+{
+	struct bpf_sock_tuple tuple = {};
+	tuple.ipv6.saddr[3] = bpf_htonl(1);
+	__builtin_memcpy(tuple.ipv6.daddr, address, sizeof(*address));
+	tuple.ipv6.dport = (__u16)ctx->user_port;
+	if (ctx->protocol == IPPROTO_TCP)
+		return bpf_sk_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (ctx->protocol == IPPROTO_UDP)
+		return bpf_sk_lookup_udp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	return NULL;
+}
+
 static __always_inline bool serves4(struct bpf_sock_addr *ctx, const struct caller *caller)
 {
 	struct bpf_sock *server = server4(ctx, caller->home->v4);
@@ -103,6 +134,31 @@ static __always_inline bool is_kernels(struct bpf_sock_addr *ctx)
 	return tcp && !tcp->sk_socket->file;
 }
 
+// A socket that is bound to an address of the pools sends to another machine: this needs
+// masquerading, which the ruleset begins when it is needed first (changes/network.py).
+static __always_inline void note_leaving(const struct address6 *source,
+					 const struct address6 *destination)
+{
+	if (!in_pools(source) || in_pools(destination) || is_localhost(destination))
+		return;
+	__u32 key = LEAVES, *leaves = bpf_map_lookup_elem(&states, &key);
+	if (leaves && !*leaves)
+		*leaves = 1;
+}
+
+static __always_inline struct address6 bound_of(struct bpf_sock_addr *ctx)
+{
+	struct address6 address = {};
+	struct bpf_sock *sk = ctx->sk;
+	if (!sk)
+		return address;
+	address.word[0] = sk->src_ip6[0];
+	address.word[1] = sk->src_ip6[1];
+	address.word[2] = sk->src_ip6[2];
+	address.word[3] = sk->src_ip6[3];
+	return address;
+}
+
 SEC("cgroup/connect4")
 int connect4(struct bpf_sock_addr *ctx)
 {
@@ -113,12 +169,15 @@ int connect4(struct bpf_sock_addr *ctx)
 		return REFUSE;
 	__be32 address = ctx->user_ip4;
 	enum route route = route4(ctx, &caller, &address);
-	if (route == ROUTE_AS_ASKED &&
-	    meets_neighbour4(ctx, &caller, address == ANY4 ? LOOPBACK4 : address))
+	if (route == ROUTE_REFUSED)
 		return REFUSE;
-	if (route != ROUTE_HOME4)
-		return route == ROUTE_REFUSED ? REFUSE : PASS;
-	struct address6 asked = mapped(address), home = mapped(caller.home->v4);
+	struct address6 asked = mapped(address);
+	if (route == ROUTE_AS_ASKED) {
+		struct address6 source = mapped(ctx->sk ? ctx->sk->src_ip4 : ANY4);
+		note_leaving(&source, &asked);
+		return meets_neighbour(ctx, &caller, &asked) ? REFUSE : PASS;
+	}
+	struct address6 home = mapped(caller.home->v4);
 	remember_connected(ctx, &asked, &home);
 	come_from4(ctx);
 	ctx->user_ip4 = caller.home->v4;
@@ -147,8 +206,11 @@ int connect6(struct bpf_sock_addr *ctx)
 	}
 	if (route == ROUTE_REFUSED)
 		return REFUSE;
-	if (route == ROUTE_AS_ASKED)
+	if (route == ROUTE_AS_ASKED) {
+		struct address6 source = bound_of(ctx);
+		note_leaving(&source, &address);
 		return meets_neighbour(ctx, &caller, &address) ? REFUSE : PASS;
+	}
 	struct address6 source = route == ROUTE_HOME6 ? LOOPBACK6 : mapped(LOOPBACK4);
 	struct address6 home = route == ROUTE_HOME6 ? caller.home->v6 : mapped(caller.home->v4);
 	remember_connected(ctx, &asked, &home);
@@ -169,9 +231,12 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 		return REFUSE;
 	__be32 address = ctx->user_ip4;
 	enum route route = route4(ctx, &caller, &address);
-	if (route != ROUTE_HOME4)
+	struct address6 asked = mapped(address), from = mapped(source);
+	if (route != ROUTE_HOME4) {
+		note_leaving(&from, &asked);
 		return route == ROUTE_REFUSED ? REFUSE : PASS;
-	struct address6 asked = mapped(address), home = mapped(caller.home->v4);
+	}
+	struct address6 home = mapped(caller.home->v4);
 	remember_connected(ctx, &asked, &home);
 	if (!source)
 		ctx->msg_src_ip4 = LOOPBACK4;
@@ -194,8 +259,10 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	if (in_pool6(&source) && !(is_customer(&caller) && same6(&source, &caller.home->v6)))
 		return REFUSE;
 	enum route route = is_mapped(&address) ? ROUTE_AS_ASKED : route6(&caller, &address);
-	if (route != ROUTE_HOME6)
+	if (route != ROUTE_HOME6) {
+		note_leaving(&source, &address);
 		return route == ROUTE_REFUSED ? REFUSE : PASS;
+	}
 	if (!serves6(ctx, &caller))
 		return PASS;
 	struct address6 home = caller.home->v6;

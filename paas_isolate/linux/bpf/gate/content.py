@@ -65,7 +65,7 @@ def differing(wanted: Gate, found: Gate) -> tuple[Gate, Gate]:
     return other(wanted, found), other(found, wanted)
 
 
-def gate_of(homes: Entries, peers: Entries, accounts: Mapping[str, bytes]) -> Gate:
+def gate_of(homes: Entries, peers: Entries, accounts: Mapping[str, bytes], translates: bool) -> Gate:
     """The Gate of which `homes` and `peers` make these entries, and `account` these values, by account directory."""
     found, frontends = dict[int, UidAddresses](), set[int]()
     for key, value in homes.items():
@@ -75,7 +75,7 @@ def gate_of(homes: Entries, peers: Entries, accounts: Mapping[str, bytes]) -> Ga
         if (v4, v6) != _NOWHERE:
             found[uid] = UidAddresses(inet_ntop(AF_INET, v4), inet_ntop(AF_INET6, v6), bool(flags & Flag.SHARED))
     subordinates = {directory: subordinates_of(value) for directory, value in accounts.items()}
-    return Gate(found, frozenset(_grants(peers)), frozenset(frontends), subordinates)
+    return Gate(found, frozenset(_grants(peers)), frozenset(frontends), subordinates, translates)
 
 
 def packed(address: str) -> bytes:

@@ -12,8 +12,10 @@
 // The programs are attached to a cgroup (struct bpf_sock_addr, linux/bpf.h). Addresses are in
 // network byte order.
 
+#include "arrive.bpf.h"
 #include "bind.bpf.h"
 #include "connect.bpf.h"
-#include "count.bpf.h"
+#include "connection.bpf.h"
+#include "create.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

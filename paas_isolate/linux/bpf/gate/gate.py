@@ -9,7 +9,7 @@ from typing import NamedTuple
 from paas_isolate.linux.bpf import call
 from paas_isolate.linux.bpf.gate import content
 from paas_isolate.linux.bpf.gate import programs as compiled
-from paas_isolate.linux.bpf.gate.hooks import HOOKS, Hook
+from paas_isolate.linux.bpf.gate.hooks import FLUSH, HOOKS, Hook, Place
 from paas_isolate.linux.bpf.gate.pins import MAPS, Pins
 from paas_isolate.linux.bpf.gate.programs import Constants, netns_cookie
 from paas_isolate.linux.bpf.gate.selftest import check_refusal
@@ -26,12 +26,17 @@ _TYPES = "/sys/kernel/btf/vmlinux"
 _FIRST = bytes(4)
 _TRAFFIC = struct.Struct("=4Q")
 _ID = struct.Struct("=Q")
-_SINCE = (5, 15)
-"""The first Linux whose sockops programs know the network namespace; SO_NETNS_COOKIE is of 5.14."""
+_U32 = struct.Struct("=I")
+_TRANSLATES, _LEAVES = map(_U32.pack, range(2))
+"""enum state of gate.bpf.c."""
+_NAMESPACE = "/proc/self/ns/net"
+_SINCE = (6, 1)
+"""The first Linux with cgroup.ancestors; sk_lookup programs know the interface since 5.17."""
 
 
 class Traffic(NamedTuple):
-    """Bytes and packets of an account's cgroup since its first packet, with IP headers, without those of the link."""
+    """Bytes and segments of an account's TCP connections since its cgroup was made. Bytes are payload: without headers,
+    and without what was sent again."""
 
     bytes_in: int
     packets_in: int
@@ -40,8 +45,8 @@ class Traffic(NamedTuple):
 
 
 class AttachPoints(NamedTuple):
-    """Where the gate is attached: its pins are in the directory `pins` of a bpffs; its programs are on `cgroup`, those
-    that count on `users`, whose children are the accounts' cgroups. Absolute paths."""
+    """Where the gate is attached: its pins are in the directory `pins` of a bpffs; its programs are on `cgroup`;
+    the children of `users` are the accounts' cgroups. Absolute paths."""
 
     pins: str
     cgroup: str
@@ -91,7 +96,7 @@ class BpfGate:
             found = accounts.items()
             known = self.accounts() if found and cgroups is None else cgroups or {}
             by_directory = {name: found[key] for key, name in known.items() if key in found}
-            return content.gate_of(homes.items(), peers.items(), by_directory)
+            return content.gate_of(homes.items(), peers.items(), by_directory, self._state(_TRANSLATES))
 
     def set(self, wanted: Gate, found: Gate | None) -> None:
         """Change the gate by element where `found` is what it holds, else (None) make all of it anew. A gate that is
@@ -110,6 +115,10 @@ class BpfGate:
                 _change(peers, content.peers(wanted), content.peers(found))
                 if wanted.subordinates != found.subordinates:
                     _change(accounts, self._subordinates(wanted), accounts.items())
+        if wanted.translates != found.translates:
+            with self._opened("states") as states:
+                if states:
+                    states.put(_TRANSLATES, _U32.pack(wanted.translates))
         if found.homes.keys() - wanted.homes.keys():
             self._drop_counters()
 
@@ -117,11 +126,22 @@ class BpfGate:
         """Detach the programs and drop the maps. A gate that is not there is no error."""
         self._pins.clear()
 
+    def leaves(self) -> bool:
+        """Whether a socket that is bound to an address of the pools has sent to another machine since the gate was
+        there first."""
+        return self._state(_LEAVES)
+
     def traffic(self) -> dict[str, Traffic]:
-        """The traffic of each account by its directory's name; empty where there is no gate."""
+        """The traffic of each account by its directory's name; empty where there is no gate. It walks all connections
+        of this network namespace."""
+        with self._pins.opened(FLUSH) as flush:
+            if flush is not None:
+                call.iterate(flush)
         with self._opened("traffic") as table:
             counted = table.items() if table else {}
-        return {name: Traffic(*_TRAFFIC.unpack(counted[key])) for key, name in self._accounts() if key in counted}
+        return {
+            name: Traffic(*_TRAFFIC.unpack(counted[key])) for key, name in self.accounts().items() if key in counted
+        }
 
     def accounts(self) -> dict[bytes, str]:
         """The directory of each account that has a cgroup, by its key in the maps of the gate."""
@@ -173,6 +193,7 @@ class BpfGate:
         for name, own in entries.items():
             table = BpfMap(programs.map_descriptor(name))
             _change(table, own, table.items())
+        BpfMap(programs.map_descriptor("states")).put(_TRANSLATES, _U32.pack(wanted.translates))
 
     def _attach(self, programs: BpfObject) -> None:
         """Attach all programs. The stored fingerprint is valid only when all of them are attached and refuse."""
@@ -185,43 +206,54 @@ class BpfGate:
 
     def _attach_one(self, hook: Hook, path: str, program: int) -> None:
         """Attach the program of a hook in the place of the one before."""
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        target = os.open(path, os.O_RDONLY) if path else 0
         try:
             with self._pins.opened(hook.name) as link:
-                if link is not None and call.link_of(link).cgroup == os.fstat(directory).st_ino:
+                if link is not None and hook.place is not Place.NOTHING and call.link_of(link).target == _inode(path):
                     call.replace(link, program)
                     return
-            new = call.link(program, directory, hook.attach)
+            new = call.link(program, target, hook.attach)
             try:
                 self._pins.keep(hook.name, new)
             finally:
                 os.close(new)
         finally:
-            os.close(directory)
+            if path:
+                os.close(target)
 
     def _attached(self) -> bool:
         return all(self._is_attached(hook, path) for hook, path in self._hooks())
 
     def _is_attached(self, hook: Hook, path: str) -> bool:
         with self._pins.opened(hook.name) as link:
-            return link is not None and call.link_of(link).cgroup == os.stat(path).st_ino
+            return link is not None and call.link_of(link).target == _inode(path)
 
     def _hooks(self) -> list[tuple[Hook, str]]:
-        """Each hook with its cgroup. Nothing counts while there is no cgroup for the accounts."""
-        places = [(hook, self._spots.users if hook.counts else self._spots.cgroup) for hook in HOOKS]
-        return [(hook, path) for hook, path in places if os.path.isdir(path)]
+        """Each hook with the path of what it is attached to."""
+        paths = {Place.CGROUP: self._spots.cgroup, Place.NAMESPACE: _NAMESPACE, Place.NOTHING: ""}
+        return [(hook, paths[hook.place]) for hook in HOOKS]
+
+    def _state(self, key: bytes) -> bool:
+        with self._opened("states") as states:
+            return bool(states and any(states.get(key) or b""))
 
     def _stored_fingerprint(self) -> bytes | None:
         with self._opened("laid") as stored:
             return stored.get(_FIRST) if stored else None
 
     def _constants(self) -> Constants:
-        return Constants(self._pools, _depth(self._spots.users) + 1, netns_cookie())
+        users = self._spots.users
+        return Constants(self._pools, _depth(users) + 1, netns_cookie(), _inode(users) if os.path.isdir(users) else 0)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[BpfMap | None]:
         with self._pins.opened(name) as descriptor:
             yield BpfMap(descriptor) if descriptor is not None else None
+
+
+def _inode(path: str) -> int:
+    """0 for no path."""
+    return os.stat(path).st_ino if path else 0
 
 
 def _change(table: BpfMap, wanted: Mapping[bytes, bytes], found: Mapping[bytes, bytes]) -> None:

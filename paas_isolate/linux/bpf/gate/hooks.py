@@ -1,16 +1,30 @@
 """Which program is attached at which hook. Numbers are those of `enum bpf_attach_type` (linux/bpf.h)."""
 
+from enum import Enum, auto
 from typing import NamedTuple
 
 
+class Place(Enum):
+    """What a program is attached to."""
+
+    CGROUP = auto()
+    """A cgroup around all processes that are checked."""
+    NAMESPACE = auto()
+    """The network namespace."""
+    NOTHING = auto()
+    """It runs when it is read (bpf_iter)."""
+
+
 class Hook(NamedTuple):
-    """`name` is that of the program in gate.bpf.c, and of the pin of its link. Programs that count traffic are attached
-    to the cgroup whose children are the accounts' cgroups; the others check addresses."""
+    """`name` is that of the program in gate.bpf.c, and of the pin of its link."""
 
     name: str
     attach: int
-    counts: bool = False
+    place: Place = Place.CGROUP
 
+
+FLUSH = "flush"
+"""The program that adds what live connections have carried to the counters."""
 
 HOOKS = (
     Hook("getsockname4", 31),
@@ -26,7 +40,7 @@ HOOKS = (
     Hook("sendmsg4", 14),
     Hook("sendmsg6", 15),
     Hook("create", 2),
-    Hook("listens", 3),
-    Hook("ingress", 0, counts=True),
-    Hook("egress", 1, counts=True),
+    Hook("connection", 3),
+    Hook("arrives", 36, Place.NAMESPACE),
+    Hook(FLUSH, 28, Place.NOTHING),
 )

@@ -4,12 +4,8 @@
 #pragma once
 
 #include <linux/bpf.h>
-#include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/in6.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <linux/tcp.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_core_read.h>
@@ -20,8 +16,6 @@
 #define AF_INET6 10
 #define SOCK_RAW 3
 #define LOOPBACK_IFINDEX 1
-#define SOL_SOCKET 1
-#define SO_MARK 36
 #define MAX_ENTRIES 131072
 
 enum verdict {
@@ -31,16 +25,13 @@ enum verdict {
 		      // Linux 5.12
 };
 
-// The mark of a customer's listener on the wildcard (SO_MARK), which the ruleset's input chain
-// refuses to connect to from outside; LISTENER_MARK of changes/ruleset.py.
-#define LISTENER_MARK 0x50000000
-
 // What is read of the kernel's own structures; libbpf puts in the offsets of the running kernel.
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct kernfs_node {
 	__u64 id;
 };
 struct cgroup {
+	int level;
 	struct kernfs_node *kn;
 	struct cgroup *ancestors[1]; // Linux 6.1
 };
@@ -58,5 +49,13 @@ struct sock {
 	struct socket *sk_socket;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
+};
+struct tcp_sock {
+	__u64 bytes_received, bytes_acked;
+	__u32 segs_in, segs_out;
+};
+struct sock_common;
+struct bpf_iter__tcp {
+	struct sock_common *sk_common;
 };
 #pragma clang attribute pop

@@ -1,185 +1,116 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// Listeners at localhost, whose port the kernel chose, and sockets that the other programs do not
-// see.
+// Listeners on the wildcard whose port the kernel chose: bind(2) with port 0, or listen(2) without
+// bind(2), which no program of ours sees. They are for the account's own localhost: neighbours
+// would reach them there, and other machines at the machine's address.
 
 #pragma once
 
 #include "names.bpf.h"
 
-// The socket that a connection from localhost to this address and the port of `ctx` would reach;
-// released by the caller.
-static __always_inline struct bpf_sock *server4(struct bpf_sock_addr *ctx, __be32 address)
+// Whether a socket is of IPv6 only. No helper answers that, so the byte behind family and state is
+// read, where struct sock_common has had skc_ipv6only since Linux 4.4 (include/net/sock.h).
+static __always_inline bool is_ipv6_only(struct bpf_sock *sk)
 {
-	struct bpf_sock_tuple tuple = {
-		.ipv4 = {
-			.saddr = LOOPBACK4,
-			.daddr = address,
-			.dport = (__u16)ctx->user_port, // the remote port 0 fits no connection
-		}};
-	if (ctx->protocol == IPPROTO_TCP)
-		return bpf_sk_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	if (ctx->protocol == IPPROTO_UDP)
-		return bpf_sk_lookup_udp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	return NULL;
+	const int offset = 19;
+	const __u8 bit = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 1 << 5 : 1 << 2;
+	if (!sk)
+		return false;
+	const __u8 *bytes = (const __u8 *)bpf_skc_to_tcp6_sock(sk);
+	if (bytes && bytes[offset] & bit)
+		return true;
+	bytes = (const __u8 *)bpf_skc_to_udp6_sock(sk);
+	return bytes && bytes[offset] & bit;
 }
 
-static __always_inline struct bpf_sock *server6(struct bpf_sock_addr *ctx,
-						const struct address6 *address)
+// A listener of an account begins (1) or ends (-1) at a port, or one of nobody's begins (0).
+static __always_inline void note(__u32 family, __u32 number, __u32 uid, int change)
 {
-	struct bpf_sock_tuple tuple = {};
-	tuple.ipv6.saddr[3] = bpf_htonl(1);
-	__builtin_memcpy(tuple.ipv6.daddr, address, sizeof(*address));
-	tuple.ipv6.dport = (__u16)ctx->user_port;
-	if (ctx->protocol == IPPROTO_TCP)
-		return bpf_sk_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	if (ctx->protocol == IPPROTO_UDP)
-		return bpf_sk_lookup_udp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	return NULL;
+	struct port port = {.family = family, .number = number};
+	struct sealed *known = bpf_map_lookup_elem(&sealed, &port);
+	if (!known && change > 0) {
+		struct sealed none = {.uid = uid};
+		bpf_map_update_elem(&sealed, &port, &none, BPF_NOEXIST);
+		known = bpf_map_lookup_elem(&sealed, &port);
+	}
+	if (!known)
+		return;
+	if (!change) {
+		known->listeners = 0;
+		return;
+	}
+	if (change > 0)
+		known->uid = known->listeners && known->uid != uid ? 0 : uid;
+	if (change > 0 || known->listeners)
+		__sync_fetch_and_add(&known->listeners, change);
 }
 
-// A customer's listener on the wildcard has a port that the kernel chose: bind(2) with port 0, or
-// listen(2) without bind(2), which no program of ours sees. Neighbours would reach it at localhost.
-static __always_inline bool is_neighbours(const struct caller *caller, struct bpf_sock *server)
+static __always_inline void note_listener(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+					  const struct tcp_sock *tcp, bool begins)
 {
-	const struct sock *sk = (const struct sock *)bpf_skc_to_tcp_sock(server);
-	struct home *home = sk ? home_of_socket(sk) : NULL;
-	return home && home->v4 && home->v4 != caller->home->v4 && !(home->flags & SHARED);
+	__u32 uid = uid_of_socket((const struct sock *)tcp);
+	struct address6 local = END_OF(ctx, local_ip4, local_ip6);
+	bool customers = is_customers(bpf_map_lookup_elem(&homes, &uid));
+	if (customers && !is_wildcard(&local))
+		return;
+	int change = !customers ? 0 : begins ? 1 : -1;
+	bool v6 = ctx->family == AF_INET6 && !is_mapped(&local);
+	if (v6)
+		note(AF_INET6, ctx->local_port, uid, change);
+	if (!v6 || !is_ipv6_only(sk))
+		note(AF_INET, ctx->local_port, uid, change);
+	if (begins && customers)
+		bpf_sock_ops_cb_flags_set(ctx,
+					  ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
-static __always_inline bool meets_neighbour4(struct bpf_sock_addr *ctx, const struct caller *caller,
-					     __be32 address)
+// Who connects to localhost: the programs that see the packet arrive do not see its sender.
+static __always_inline void note_client(struct bpf_sock_ops *ctx, const struct tcp_sock *tcp)
 {
-	if (!is_customer(caller) || !in_loopback4(address))
-		return false;
-	struct bpf_sock *server = server4(ctx, address);
-	if (!server)
-		return false;
-	bool meets = is_neighbours(caller, server);
-	bpf_sk_release(server);
-	return meets;
+	struct address6 remote = END_OF(ctx, remote_ip4, remote_ip6);
+	if (!is_localhost(&remote))
+		return;
+	__u32 uid = uid_of_socket((const struct sock *)tcp);
+	struct client client = {.address = END_OF(ctx, local_ip4, local_ip6),
+				.port = ctx->local_port};
+	bpf_map_update_elem(&clients, &client, &uid, BPF_ANY);
 }
 
-static __always_inline bool meets_neighbour6(struct bpf_sock_addr *ctx, const struct caller *caller)
+static __always_inline bool are_neighbours(const struct home *one, const struct home *other)
 {
-	if (!is_customer(caller))
-		return false;
-	struct bpf_sock *server = server6(ctx, &LOOPBACK6);
-	if (!server)
-		return false;
-	bool meets = is_neighbours(caller, server);
-	bpf_sk_release(server);
-	return meets;
+	return one && one->v4 && other && other->v4 && one->v4 != other->v4;
+}
+
+// The home of the account whose listeners on the wildcard have this port; `is_sealed` says whether
+// there are any.
+static __always_inline struct home *sealed_for(__u32 family, __u32 number, bool *is_sealed)
+{
+	struct port port = {.family = family, .number = number};
+	struct sealed *known = bpf_map_lookup_elem(&sealed, &port);
+	*is_sealed = known && known->listeners;
+	if (!*is_sealed)
+		return NULL;
+	__u32 uid = known->uid;
+	return bpf_map_lookup_elem(&homes, &uid);
+}
+
+// Whether a connect would come to a neighbour's listener at localhost.
+static __always_inline bool meets(struct bpf_sock_addr *ctx, const struct caller *caller,
+				  __u32 family)
+{
+	bool is_sealed;
+	struct home *home = sealed_for(family, bpf_ntohs((__u16)ctx->user_port), &is_sealed);
+	return are_neighbours(caller->home, home) && !(home->flags & SHARED);
 }
 
 static __always_inline bool meets_neighbour(struct bpf_sock_addr *ctx, const struct caller *caller,
 					    const struct address6 *address)
 {
-	if (is_mapped(address))
-		return meets_neighbour4(ctx, caller,
-					address->word[3] == ANY4 ? LOOPBACK4 : address->word[3]);
+	if (!is_customer(caller) || ctx->protocol != IPPROTO_TCP)
+		return false;
 	if (same6(address, &ANY6)) // of a socket that is bound to a mapped address, the kernel
 				   // makes it 127.0.0.1
-		return meets_neighbour6(ctx, caller) || meets_neighbour4(ctx, caller, LOOPBACK4);
-	return same6(address, &LOOPBACK6) && meets_neighbour6(ctx, caller);
-}
-
-// Whether this is a neighbour's first packet for a customer's listener at localhost. The connect
-// hook answers at once, but does not find a listener that is bound to the device lo, nor one that
-// began to listen after connect(2).
-static __always_inline bool from_neighbour(struct __sk_buff *skb)
-{
-	struct bpf_sock_tuple tuple = {};
-	struct tcphdr *tcp;
-	struct bpf_sock *own = skb->sk, *other;
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	bool v4 = skb->protocol == bpf_htons(ETH_P_IP);
-	if (skb->ifindex != LOOPBACK_IFINDEX || !own)
-		return false;
-	if (v4) {
-		struct iphdr *ip = data;
-		if ((void *)(ip + 1) > end || ip->protocol != IPPROTO_TCP ||
-		    !in_loopback4(ip->daddr))
-			return false;
-		tuple.ipv4.saddr = ip->daddr; // the listener is the remote end of the socket that
-					      // is looked for
-		tuple.ipv4.daddr = ip->saddr;
-		tcp = data + ip->ihl * 4;
-	} else {
-		struct ipv6hdr *ip = data;
-		if ((void *)(ip + 1) > end || ip->nexthdr != IPPROTO_TCP)
-			return false;
-		__builtin_memcpy(tuple.ipv6.saddr, &ip->daddr, sizeof(ip->daddr));
-		__builtin_memcpy(tuple.ipv6.daddr, &ip->saddr, sizeof(ip->saddr));
-		if (tuple.ipv6.saddr[0] || tuple.ipv6.saddr[1] || tuple.ipv6.saddr[2] ||
-		    tuple.ipv6.saddr[3] != bpf_htonl(1))
-			return false;
-		tcp = (void *)(ip + 1);
-	}
-	if ((void *)(tcp + 1) > end || !tcp->syn || tcp->ack)
-		return false;
-	const struct sock *server = (const struct sock *)bpf_skc_to_tcp_sock(own);
-	struct home *to = server ? home_of_socket(server) : NULL;
-	if (!to || !to->v4 || to->flags & SHARED)
-		return false;
-	if (v4) {
-		tuple.ipv4.sport = tcp->dest;
-		tuple.ipv4.dport = tcp->source;
-		other = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	} else {
-		tuple.ipv6.sport = tcp->dest;
-		tuple.ipv6.dport = tcp->source;
-		other = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	}
-	if (!other)
-		return false;
-	const struct sock *client = (const struct sock *)bpf_skc_to_tcp_sock(other);
-	struct home *from = client ? home_of_socket(client) : NULL;
-	bool refused = from && from->v4 && from->v4 != to->v4;
-	bpf_sk_release(other);
-	return refused;
-}
-
-// Sockets of protocols whose bind(2) and sending the programs above do not see, such as SCTP, are
-// refused.
-
-SEC("cgroup/sock_create")
-int create(struct bpf_sock *ctx)
-{
-	struct caller caller = caller_in(bpf_get_netns_cookie(ctx));
-	if (!caller.governed || !is_customer(&caller))
-		return PASS;
-	switch (ctx->protocol) {
-	case IPPROTO_TCP:
-	case IPPROTO_UDP:
-	case IPPROTO_MPTCP:
-		return PASS;
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6: // ping sockets; the ruleset knows a customer's own uid alone
-		return caller.uid == (__u32)bpf_get_current_uid_gid() ? PASS : REFUSE;
-	}
-	// ping(8) of Debian and others with capabilities; without them the kernel refuses raw
-	// sockets itself.
-	return ctx->type == SOCK_RAW ? PASS : REFUSE;
-}
-
-// A customer's listener on the wildcard gets a mark, by which the ruleset keeps it from other
-// machines.
-
-SEC("sockops")
-int listens(struct bpf_sock_ops *ctx)
-{
-	if (ctx->op != BPF_SOCK_OPS_TCP_LISTEN_CB || bpf_get_netns_cookie(ctx) != constants.netns)
-		return PASS;
-	if (ctx->family == AF_INET ? ctx->local_ip4
-				   : ctx->local_ip6[0] | ctx->local_ip6[1] | ctx->local_ip6[3] |
-					     (ctx->local_ip6[2] & ~MAPPED)) // :: and ::ffff:0.0.0.0
-		return PASS;
-	struct bpf_sock *listener = ctx->sk;
-	const struct sock *sk =
-		listener ? (const struct sock *)bpf_skc_to_tcp_sock(listener) : NULL;
-	struct home *home = sk ? home_of_socket(sk) : NULL;
-	__u32 mark = LISTENER_MARK;
-	if (home && home->v4)
-		bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
-	return PASS;
+		return meets(ctx, caller, AF_INET6) || meets(ctx, caller, AF_INET);
+	if (is_wildcard(address) || is_localhost(address))
+		return meets(ctx, caller, is_mapped(address) ? AF_INET : AF_INET6);
+	return false;
 }

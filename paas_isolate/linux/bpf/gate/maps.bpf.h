@@ -27,6 +27,7 @@ struct constants {
 	struct address6 pool6, mask6;
 	__u32 level; // depth of the accounts' cgroups below the root of the hierarchy
 	__u32 unused;
+	__u64 users; // id of the cgroup whose children they are; 0 while there is none
 };
 
 const volatile struct constants constants SEC(".rodata.gate") = {};
@@ -59,6 +60,29 @@ struct names {
 
 struct traffic {
 	__u64 bytes_in, packets_in, bytes_out, packets_out;
+};
+
+// The port that customers' listeners on the wildcard have. An entry stays when they are closed.
+struct port {
+	__u32 family;
+	__u32 number; // in the machine's byte order
+};
+
+struct sealed {
+	__u32 uid; // of the account; 0 for several, which only listeners bound to devices can be
+	__u32 listeners;
+};
+
+struct client {
+	struct address6 address; // IPv4 as an IPv6 address that maps it
+	__u32 port;              // in the machine's byte order
+};
+
+enum state {
+	TRANSLATES, // the ruleset translates addresses: packets from outside may be for an address
+		    // of the pools
+	LEAVES,     // a socket bound to such an address has sent to another machine
+	STATES,
 };
 
 struct {
@@ -100,6 +124,35 @@ struct {
 	__type(key, __u64); // id of the account's cgroup
 	__type(value, struct traffic);
 } traffic SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct traffic); // what of this connection is in `traffic` already
+} counted SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENTRIES); // each port in two families
+	__type(key, struct port);
+	__type(value, struct sealed);
+} sealed SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct client);
+	__type(value, __u32); // uid of the account, or of no account
+} clients SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STATES);
+	__type(key, __u32);
+	__type(value, __u32);
+} states SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

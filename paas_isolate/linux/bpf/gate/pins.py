@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from paas_isolate.errors import HostError
 from paas_isolate.linux.bpf import call
 
-MAPS = ("homes", "accounts", "peers", "names", "traffic", "laid")
+MAPS = ("homes", "accounts", "peers", "names", "traffic", "counted", "sealed", "clients", "states", "laid")
 """The maps of gate.bpf.c. Each is pinned by its name."""
 
 

@@ -16,7 +16,7 @@ from paas_isolate.model.network import Pools
 from paas_isolate.model.network import network as network_of
 
 FILE = os.path.join(os.path.dirname(__file__), "gate.bpf.o")
-_CONSTANTS = struct.Struct("=Q4s4s16s16sI4x")
+_CONSTANTS = struct.Struct("=Q4s4s16s16sI4xQ")
 """struct constants of gate.bpf.c."""
 _SECTION = ".rodata.gate"
 _SO_NETNS_COOKIE = 71
@@ -24,15 +24,17 @@ _SO_NETNS_COOKIE = 71
 
 class Constants(NamedTuple):
     """What the programs are loaded with. `level` is the depth of the accounts' cgroups below the hierarchy's root,
-    `netns` the cookie of the network namespace that the gate is for."""
+    `netns` the cookie of the network namespace that the gate is for, `users` the id of the cgroup whose children the
+    accounts' cgroups are; 0 where there is none."""
 
     pools: Pools
     level: int
     netns: int
+    users: int
 
     def pack(self) -> bytes:
         (network4, mask4), (network6, mask6) = network_of(self.pools.v4), network_of(self.pools.v6)
-        return _CONSTANTS.pack(self.netns, network4, mask4, network6, mask6, self.level)
+        return _CONSTANTS.pack(self.netns, network4, mask4, network6, mask6, self.level, self.users)
 
     def fingerprint(self) -> bytes:
         """A digest of programs and constants: those of another version or of other pools have another. HostError where

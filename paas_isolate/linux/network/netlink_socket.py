@@ -1,4 +1,4 @@
-"""Just enough of rtnetlink(7) for tens of thousands of addresses: requests out, many at a time, and answers in."""
+"""Requests by netlink(7), many at a time, and their answers."""
 
 import errno
 import os
@@ -15,18 +15,22 @@ _BUFFER = 4 << 20
 """Bytes."""
 
 
-class Rtnetlink:
-    """A socket to the addresses, routes and links of this network namespace. The flag NLM_F_REQUEST and the sequence
+_ROUTE = 0  # NETLINK_ROUTE
+
+
+class NetlinkSocket:
+    """A socket of the family `protocol` in this network namespace; NETLINK_ROUTE has addresses, routes, links and
+    qdiscs (rtnetlink(7)). The flag NLM_F_REQUEST and the sequence
     numbers of messages are set here."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    def __init__(self, protocol: int = _ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         # so that a dump can be of one link alone (Linux 4.20)
         self._socket.setsockopt(netlink.SOL_NETLINK, netlink.GET_STRICT_CHK, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._number = 0
 
-    def __enter__(self) -> "Rtnetlink":
+    def __enter__(self) -> "NetlinkSocket":
         return self
 
     def __exit__(self, *_: object) -> None:
