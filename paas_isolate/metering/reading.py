@@ -1,0 +1,156 @@
+"""The counters of a cgroup at one moment, from the text of the kernel's files (cgroup-v2.rst, psi.rst).
+
+A file, a line or a number that is missing or torn gives None for its own fields only.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+Number = int | None
+
+
+class Counters(NamedTuple):
+    """What only grows while the cgroup exists. Times are in microseconds, `read` and `written` in bytes.
+
+    `throttled` is the time that cpu.max made it wait, `frozen` the time in the freezer (cgroup.stat.local, Linux 6.18).
+    The fields `..._some` and `..._full` are pressure: the time that some or all of its tasks waited. `killed`, `slowed`
+    and `refused` count what its own limits did, not those of cgroups below: memory.events.local oom_kill and high,
+    pids.events.local max.
+    """
+
+    user: Number = None
+    system: Number = None
+    throttled: Number = None
+    read: Number = None
+    written: Number = None
+    read_ops: Number = None
+    write_ops: Number = None
+    frozen: Number = None
+    cpu_some: Number = None
+    cpu_full: Number = None
+    memory_some: Number = None
+    memory_full: Number = None
+    io_some: Number = None
+    io_full: Number = None
+    killed: Number = None
+    slowed: Number = None
+    refused: Number = None
+
+
+class Levels(NamedTuple):
+    """What rises and falls. Bytes, and a number of processes and threads. `own` is anon + shmem of memory.stat: memory
+    without the cache, which the kernel takes back when somebody needs it."""
+
+    memory: Number = None
+    swap: Number = None
+    pids: Number = None
+    peak: Number = None
+    own: Number = None
+
+
+class Reading(NamedTuple):
+    """One reading of the cgroup `path`, relative to the accounts' directory: `alice` or `alice/web`. `inode` is its
+    directory's: a cgroup of the same name that was made anew has another one."""
+
+    path: str
+    inode: int
+    counters: Counters
+    levels: Levels
+
+
+FAST = ("cpu.stat", "memory.current", "memory.swap.current", "pids.current", "io.stat")
+"""Files of every sample."""
+SLOW = (
+    "memory.peak",
+    "memory.stat",
+    "cpu.pressure",
+    "memory.pressure",
+    "io.pressure",
+    "cgroup.stat.local",
+    "memory.events.local",
+    "pids.events.local",
+)
+"""Files that are read once a minute and before a cgroup is removed: what they count is not lost in between."""
+
+
+def parse(texts: Mapping[str, bytes], device: str) -> tuple[Counters, Levels]:
+    """The counters and levels in the text of files, by name. `device` is the `major:minor` whose IO counts, '' for
+    none: the sum over all devices would count stacked ones (LVM, LUKS, md) twice."""
+    get = texts.get
+    cpu = keyed(get("cpu.stat"))
+    frozen = keyed(get("cgroup.stat.local"))
+    memory = keyed(get("memory.events.local"))
+    stat = keyed(get("memory.stat"))
+    anon, shmem = stat.get("anon"), stat.get("shmem")
+    counters = Counters(
+        cpu.get("user_usec"),
+        cpu.get("system_usec"),
+        cpu.get("throttled_usec"),
+        *io_of(get("io.stat"), device),
+        frozen.get("frozen_usec"),
+        *pressure(get("cpu.pressure")),
+        *pressure(get("memory.pressure")),
+        *pressure(get("io.pressure")),
+        memory.get("oom_kill"),
+        memory.get("high"),
+        keyed(get("pids.events.local")).get("max"),
+    )
+    levels = Levels(
+        number(get("memory.current")),
+        number(get("memory.swap.current")),
+        number(get("pids.current")),
+        number(get("memory.peak")),
+        None if anon is None or shmem is None else anon + shmem,
+    )
+    return counters, levels
+
+
+def number(text: bytes | None) -> Number:
+    """A file with one number; `max` and torn text are None."""
+    return int(text) if text and text.strip().isdigit() else None
+
+
+def keyed(text: bytes | None) -> dict[str, int]:
+    """The lines `KEY VALUE` of a flat keyed file; lines of another form are left out."""
+    if not text:
+        return {}
+    words = text.decode("ascii", "replace").split()
+    try:
+        return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+    except ValueError:
+        rows = (line.split() for line in text.decode("ascii", "replace").splitlines())
+        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+_NO_IO = (None, None, None, None)
+
+
+def io_of(text: bytes | None, device: str) -> tuple[Number, Number, Number, Number]:
+    """Bytes and operations, read and written, of one device in io.stat.
+
+    The kernel prints no line for a device that the cgroup has not used: zeros. A line that is empty or torn (`252:0 `)
+    is None.
+    """
+    if text is None or not device:
+        return _NO_IO
+    words = text.decode("ascii", "replace").split()
+    if device not in words:
+        return 0, 0, 0, 0
+    found: dict[str, int] = {}
+    for word in words[words.index(device) + 1 :]:
+        name, equals, value = word.partition("=")
+        if not equals:
+            break  # the next device
+        if value.isdigit():
+            found[name] = int(value)
+    return found.get("rbytes"), found.get("wbytes"), found.get("rios"), found.get("wios")
+
+
+def pressure(text: bytes | None) -> tuple[Number, Number]:
+    """The totals of the lines `some` and `full` of a pressure file, in microseconds."""
+    found: dict[bytes, int] = {}
+    for line in (text or b"").splitlines():
+        total = line.rpartition(b" total=")[2]
+        if total.isdigit():
+            found[line[:4]] = int(total)
+    return found.get(b"some"), found.get(b"full")
