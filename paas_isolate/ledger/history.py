@@ -1,0 +1,93 @@
+"""Samples of the last day and minutes of two weeks, one compressed block for each series and hour.
+
+Samples are written as chunks when they are a minute old, so that a killed program loses no more; when the hour has
+ended, its chunks become one block of samples and one of minutes. The moments of all samples are a series of their own
+(TIMES): a series without a row at such a moment did nothing then, and what no moment covers was not measured.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from paas_isolate.metering.blocks import Row, minutes, pack, unpack
+from paas_isolate.metering.calendar import HOUR
+from paas_isolate.metering.tally import Moment, Sample
+
+TIMES = 0
+SAMPLES, MINUTES = 10, 60
+"""The values of the column `seconds`."""
+_KEPT = {SAMPLES: 24, MINUTES: 14 * 24}
+"""Hours."""
+_AT_ONCE = 100
+"""Blocks that are made in one go: some 0.1 s at the most."""
+GROWING = 7
+"""Columns of a sample, after its time, that are growth; the others are levels."""
+
+
+def add(connection: sqlite3.Connection, series: int, boot: int, now: Moment, samples: Sequence[Sample]) -> None:
+    """Write the samples of a series as a chunk."""
+    if samples:
+        begin = samples[0].at
+        wall = now.wall - (now.at - begin)
+        chunk = wall // 1000 // HOUR, series, boot, begin, wall, pack(samples)
+        connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", chunk)
+
+
+def add_times(connection: sqlite3.Connection, boot: int, times: Sequence[Moment]) -> None:
+    """Write when samples were taken."""
+    if times:
+        rows = [(time.at,) for time in times]
+        chunk = times[0].wall // 1000 // HOUR, TIMES, boot, times[0].at, times[0].wall, pack(rows)
+        connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", chunk)
+
+
+def compact(connection: sqlite3.Connection, hour: int) -> None:
+    """Make blocks of chunks of hours before `hour`. A chunk that cannot be read is left out."""
+    ended = connection.execute(
+        "SELECT DISTINCT hour, series, boot FROM chunks WHERE hour < ? LIMIT ?", (hour, _AT_ONCE)
+    ).fetchall()
+    for key in ended:
+        chunks = connection.execute(
+            "SELECT begin, wall, data FROM chunks WHERE hour = ? AND series = ? AND boot = ? ORDER BY begin", key
+        ).fetchall()
+        rows = [row for *_, data in chunks for row in _readable(data)]
+        growing = 0 if key[1] == TIMES else GROWING
+        for seconds, those in ((SAMPLES, rows), (MINUTES, minutes(rows, growing))):
+            block = (seconds, *key, *chunks[0][:2], pack(those))
+            connection.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?)", block)
+        connection.execute("DELETE FROM chunks WHERE hour = ? AND series = ? AND boot = ?", key)
+
+
+def prune(connection: sqlite3.Connection, hour: int) -> None:
+    """Delete what is older than is kept."""
+    for seconds, hours in _KEPT.items():
+        connection.execute("DELETE FROM blocks WHERE seconds = ? AND hour < ?", (seconds, hour - hours))
+
+
+def drop_oldest(connection: sqlite3.Connection) -> bool:
+    """Delete the oldest hour of samples, or of minutes where there are no samples; whether there was one."""
+    for seconds in (SAMPLES, MINUTES):
+        (oldest,) = connection.execute("SELECT min(hour) FROM blocks WHERE seconds = ?", (seconds,)).fetchone()
+        if oldest is not None:
+            connection.execute("DELETE FROM blocks WHERE seconds = ? AND hour = ?", (seconds, oldest))
+            return True
+    return False
+
+
+def read(connection: sqlite3.Connection, series: int, first: int, last: int, seconds: int) -> list[tuple[int, Row]]:
+    """Rows of a series in the hours `first` to `last`, which is included, each with its moment (ms since 1970). Those
+    of the current hour are samples, whatever `seconds` says."""
+    found: list[tuple[int, Row]] = []
+    for table, where in (("blocks", f"seconds = {int(seconds)} AND"), ("chunks", "")):
+        for begin, wall, data in connection.execute(
+            f"SELECT begin, wall, data FROM {table} WHERE {where} series = ? AND hour BETWEEN ? AND ? ORDER BY wall",  # noqa: S608
+            (series, first, last),
+        ):
+            found += ((wall + (row[0] or 0) - begin, row[1:]) for row in _readable(data))
+    return found
+
+
+def _readable(data: bytes) -> list[Row]:
+    try:
+        return unpack(data)
+    except ValueError:
+        return []
