@@ -7,6 +7,7 @@ from typing import NamedTuple
 from paas_isolate.errors import Complaint, Trouble
 from paas_isolate.model.left import LEAVE
 from paas_isolate.model.limits import NO_LIMITS, Limits
+from paas_isolate.model.metering import MeteringConfig
 from paas_isolate.model.service_program import NO_WORK, ServiceProgram
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig, View
 
@@ -128,6 +129,8 @@ class Host(NamedTuple):
     """Which of the keys that can affect others an account's file may use: publish, rlimits, hide, users."""
     publish_ports: tuple[tuple[int, int], ...] = ((1024, 65535),)
     """The ports of the machine that an account's file may publish: first and last port of each range."""
+    metering: MeteringConfig | None = None
+    """None: nothing is measured."""
 
 
 class Account(NamedTuple):

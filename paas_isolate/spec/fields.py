@@ -8,6 +8,7 @@ from typing import Any
 
 from paas_isolate.model.account import LOGIN, OTHER, Host, NetworkConfig, Tree
 from paas_isolate.model.limits import Value
+from paas_isolate.model.metering import PRICED, MeteringConfig
 from paas_isolate.model.service_program import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig
 from paas_isolate.spec import scalars
@@ -123,6 +124,34 @@ UPKEEP = Table(
     )
 )
 
+_PRICE_OF = {
+    "core_hour": "an hour of one core",
+    "gb_hour": "1 GB of memory, held for an hour",
+    "gb_read": "1 GB read from the disk of the home",
+    "gb_written": "1 GB written to the disk of the home",
+    "suspended_hour": "an hour in which the account was frozen",
+}
+_PRICES = Table(tuple(Field(name, scalars.PRICE, f"the price of {_PRICE_OF[name]}") for name in PRICED))
+
+METERING = Table(
+    (
+        Field(
+            "every",
+            scalars.SAMPLED,
+            "the time between two samples of the daemon; without it each reconcile takes one",
+            format_duration(MeteringConfig().every),
+        ),
+        Field(
+            "keep",
+            scalars.KEPT,
+            "the size that the ledger may have; above it the oldest values are deleted, but never days",
+            format_size(MeteringConfig().keep),
+        ),
+        Field("time_zone", scalars.TIME_ZONE, "the time zone of days and months", MeteringConfig().time_zone),
+        Field("prices", _PRICES, "prices for the bill; without one there are quantities only"),
+    )
+)
+
 _ALLOW = ListOf(scalars.choice(*WORDS), f"a list of {', '.join(WORDS)}")
 
 HOST = Table(
@@ -152,6 +181,7 @@ HOST = Table(
             "the ports of the machine that an account's file may publish; a plan may publish any",
             "1024-65535",
         ),
+        Field("metering", METERING, "what is used is measured; without this key nothing is"),
         Field("default_plan", scalars.NAME, "the plan of an account that names none (default: no plan)"),
     )
 )

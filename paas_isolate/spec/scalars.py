@@ -147,6 +147,16 @@ def _schedule(text: str) -> str:
     return schedule
 
 
+def _time_zone(text: str) -> str:
+    from zoneinfo import ZoneInfo  # imported for a file that has the key
+
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):  # OSError: `Europe` is a directory of tzdata
+        raise ValueError("a time zone such as Europe/Berlin") from None
+    return text
+
+
 NEVER = "a date that exists: this one never comes"
 
 
@@ -230,6 +240,18 @@ EVERY = ScalarShape(_least(_duration, 100, _EVERY), _EVERY, DURATION.form)
 _LOG_SIZE = "a size of at least 1K, such as 10M"
 LOG_SIZE = ScalarShape(
     _least(lambda text: parse_size(exact(text)), 1024, _LOG_SIZE), _LOG_SIZE, {"type": ["integer", "string"]}
+)
+_SAMPLED = "a duration of at least 1s, such as 10s"
+SAMPLED = ScalarShape(_least(_duration, 1000, _SAMPLED), _SAMPLED, DURATION.form)
+_KEPT = "a size of at least 64M, such as 4G"
+KEPT = ScalarShape(
+    _least(lambda text: parse_size(exact(text)), 64 << 20, _KEPT), _KEPT, {"type": ["integer", "string"]}
+)
+TIME_ZONE = ScalarShape(_time_zone, "a time zone such as Europe/Berlin", {"type": "string"})
+PRICE = ScalarShape(
+    fits(r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?", "a price such as 0.01"),
+    "a price such as 0.01",
+    {"type": ["number", "string"], "minimum": 0},
 )
 UMASK = _word(r"[0-7]{3,4}", "three octal digits such as 027")
 MAIL = _word(r"[A-Za-z0-9_.+%-]{1,64}(?:@[A-Za-z0-9.-]{1,190})?", "a mail address such as me@example.org")

@@ -9,6 +9,7 @@ from typing import Any
 
 from paas_isolate.model.account import Account, AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import NO_LIMITS, UNLIMITED, Cores, Limits, Percent, Value
+from paas_isolate.model.metering import MeteringConfig
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig, View
 
@@ -58,6 +59,7 @@ def plain_host(host: Host) -> Plain:
         "leave": host.leave,
         "allow": host.allow,
         "publish_ports": host.publish_ports,
+        "metering": {**host.metering._asdict(), "prices": dict(host.metering.prices)} if host.metering else None,
         "tree": {"unit": host.tree.unit, "root": host.tree.root},
         "penalty": _plain_limits(host.penalty),
         "ceiling": _plain_limits(host.ceiling),
@@ -67,7 +69,7 @@ def plain_host(host: Host) -> Plain:
 def host_from(row: Plain) -> Host:
     """The reverse of `plain_host`. Keys that an older copy does not have get their defaults."""
     known = {key: value for key, value in row.items() if key in Host._fields}  # an older copy may have others
-    network = row.get("network")
+    network, metering = row.get("network"), row.get("metering")
     return Host(
         **{
             **known,
@@ -79,6 +81,7 @@ def host_from(row: Plain) -> Host:
             "allow": tuple(row.get("allow", Host().allow)),
             "publish_ports": tuple((first, last) for first, last in row.get("publish_ports", Host().publish_ports)),
             "network": NetworkConfig(**{**network, "frontends": tuple(network["frontends"])}) if network else None,
+            "metering": MeteringConfig(**metering) if metering else None,
             "penalty": _limits_from(row["penalty"]),
             "ceiling": _limits_from(row["ceiling"]),
         }
