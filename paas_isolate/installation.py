@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 
 from paas_isolate.changes.bandwidth import sells_bandwidth
@@ -45,6 +46,8 @@ class Installation(NamedTuple):
     etc: str = "/etc/paas-isolate"
     state: str = "/var/lib/paas-isolate"
     run: str = "/run/paas-isolate"
+    removing: Callable[[Fleet, str], None] | None = None
+    """Called with the path of each cgroup that is about to be removed. It must not raise."""
 
     @property
     def commands(self) -> CommandReader:
@@ -72,6 +75,8 @@ class Installation(NamedTuple):
     def tree(self, fleet: Fleet) -> Iterator[tuple[CgroupTree, TreeLocation]]:
         location = find_tree(fleet.host.tree)
         with CgroupTree(location.mount, location.root) as cgroups:
+            if self.removing is not None:
+                cgroups.removing = partial(self.removing, fleet)
             yield cgroups, location
 
     @contextmanager
@@ -116,6 +121,11 @@ class Installation(NamedTuple):
             )
             account = directory_of(cgroups, fleet, scope.account) if scope.account else ""
             yield Reconciler(kernel, intent, scope._replace(account=account))
+
+    @property
+    def ledger(self) -> str:
+        """The directory of what was used."""
+        return os.path.join(self.state, "ledger")
 
     @property
     def records(self) -> RunRecords:

@@ -13,6 +13,7 @@ from paas_isolate.cli.run import reconcile as run
 from paas_isolate.daemon.contained import ContainedActions, ContainedSource
 from paas_isolate.daemon.daemon import PATIENCE, Daemon
 from paas_isolate.daemon.loop import Loop
+from paas_isolate.daemon.metering import MeterSource
 from paas_isolate.daemon.sources import EventSources
 from paas_isolate.daemon.verbs import ControlVerbs
 from paas_isolate.exits import Exit
@@ -46,10 +47,14 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
     cast("object", sys.stdout).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
     with ExitStack() as stack:
         reporter = TerminalReporter()
+        meter = MeterSource(installation, reporter.warning)
+        installation = installation._replace(removing=meter.removing)
         actions = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
         tell = actions.troubles.tell
+        meter.customers = actions.fleet
+        stack.callback(meter.close)
         verbs = ControlVerbs(installation, actions.customers, actions.order, actions.troubles, reporter)
-        sources = [ContainedSource(source, tell) for source in (*actions.sources.all, *verbs.sources(stack))]
+        sources = [ContainedSource(source, tell) for source in (*actions.sources.all, *verbs.sources(stack), meter)]
         actions.sources.following.append(verbs.follow)
         Loop(ContainedActions(actions, tell), sources, pulse=watchdog() / 2, alive=actions.alive).run()
     notify("STOPPING=1")

@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from paas_isolate.errors import PaasError, in_words
 from paas_isolate.exits import Exit, exit_of
@@ -77,7 +77,7 @@ def _run(words: list[str]) -> int:
     return invoke(words)
 
 
-def _directories(words: list[str]) -> tuple[dict[str, str], list[str]]:
+def _directories(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The directories given by leading global options (`--etc DIR`, not `--etc=DIR`), and the remaining words."""
     directories, rest = {}, list(words)
     while len(rest) > 2 and rest[0] in ("--etc", "--state", "--run"):

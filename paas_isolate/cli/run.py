@@ -16,6 +16,7 @@ from paas_isolate.model.account import Fleet
 from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.model.steps.service import Kill
 from paas_isolate.reconcile import Report
+from paas_isolate.run_meter import RunMeter
 from paas_isolate.source import decisions
 from paas_isolate.text import counted
 
@@ -47,6 +48,8 @@ def reconcile(installation: Installation, options: RunOptions) -> Exit:
     read or applied. With `options.cron` neither is raised where cron must stay silent: the exit status says it.
     """
     wait = options.wait if options.wait is not None else 0 if options.cron else WAIT
+    meter = RunMeter(installation, warn)
+    installation = installation._replace(removing=meter.removing)
     try:
         with installation.locked(wait=wait, waits=None if options.quiet else _tell_waiting):
             fleet, report = full_pass(
@@ -55,6 +58,7 @@ def reconcile(installation: Installation, options: RunOptions) -> Exit:
                 warn,
                 Scope(options.account, confirm_removal=options.remove, grace=PATIENCE),
             )
+            meter.end(fleet)
             if options.as_json:
                 output.print_json(report_data(fleet, report))
             elif not options.cron or _is_news(installation, complaints(fleet, report)):

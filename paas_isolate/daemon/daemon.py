@@ -68,6 +68,10 @@ class Daemon:
         """The accounts of the last full pass, for the control socket. None before the first pass."""
         return Customers(self._known.fleet, self._known.places) if self._known else None
 
+    def fleet(self) -> Fleet | None:
+        """The accounts of the last full pass; None before the first."""
+        return self._known.fleet if self._known else None
+
     def alive(self) -> None:
         if not self._ready:
             notify("READY=1\nSTATUS=watches for events; the first full pass is running")

@@ -76,6 +76,15 @@ class LedgerWriter:
                 connection.execute("COMMIT")
         return None
 
+    def plan_of(self, directory: str) -> str:
+        """The plan under which an account was counted last; '' where it never was."""
+        with self._whole():
+            found = self._connection.execute(
+                "SELECT plan FROM series WHERE directory = ? ORDER BY id DESC LIMIT 1", (directory,)
+            ).fetchone()
+            return found[0] if found else ""
+        return ""
+
     def write(
         self,
         boot: str,
@@ -127,7 +136,8 @@ class LedgerWriter:
         self._generation = generation
 
     def tidy(self, now: Moment) -> None:
-        """Make blocks of the hours that have ended, and delete what is too old or too much; a little each time."""
+        """Make blocks of the hours that have ended, and delete what is too old or too much; a little each time.
+        LedgerError and Outdated as `write`."""
         hour = now.wall // 1000 // HOUR
         with self._whole(), self._transaction():
             history.compact(self._connection, hour)

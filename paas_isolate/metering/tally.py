@@ -95,9 +95,6 @@ class Tally:
     def __len__(self) -> int:
         return len(self._cgroups)
 
-    def paths(self) -> Iterator[str]:
-        return iter(self._cgroups)
-
     def take(self, now: Moment, moved: Iterable[Reading], gone: Collection[str] = ()) -> None:
         """Add a sample: the readings of those that did something since the sample before, and the paths of those that
         are no longer there. All others have done nothing."""
@@ -117,6 +114,24 @@ class Tally:
         for reading in readings:
             self._read(reading, now, self.sampled)
             self._leave(reading.path)
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """These cgroups are gone since the last sample."""
+        for path in paths:
+            self._leave(path)
+
+    def end(self) -> None:
+        """All cgroups are gone: the machine was booted since."""
+        for path in list(self._cgroups):
+            self._leave(path)
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether a cgroup that is gone is not written yet."""
+        return bool(self._gone)
+
+    def bases(self) -> Iterator[Base]:
+        return (cgroup.base for cgroup in self._cgroups.values())
 
     def _close(self, before: Moment, now: Moment) -> None:
         """End the hour or the day that `before` lies in, where `now` lies in another one. After a gap nobody is known

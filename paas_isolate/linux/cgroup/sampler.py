@@ -97,6 +97,18 @@ class Sampler:
                     self._links = -1  # one of the same name may be there already
         return readings, gone
 
+    def missing(self, inodes: Iterable[tuple[str, int]]) -> list[str]:
+        """Those of these paths, each with its inode, that are gone or were made anew."""
+        missing = []
+        for path, inode in inodes:
+            try:
+                same = os.stat(path, dir_fd=self._users, follow_symlinks=False).st_ino == inode
+            except (FileNotFoundError, NotADirectoryError):
+                same = False
+            if not same:
+                missing.append(path)
+        return missing
+
     def whole(self, path: str) -> list[Reading]:
         """All files of the cgroup `path` and of those below it, now: for the last reading before it is removed. []
         where it does not exist."""

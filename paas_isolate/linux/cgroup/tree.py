@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -39,6 +39,8 @@ class CgroupTree:
     def __init__(self, mount: str, root: str) -> None:
         self.mount = mount
         self.root = root
+        self.removing: Callable[[str], None] | None = None
+        """Called with the path of each cgroup that is about to be removed. It must not raise."""
         self._known: dict[tuple[tuple[str, ...], bytes], Mapping[str, str]] = {}
         self._mount = os.open(mount, _DIRECTORY)
         try:
@@ -197,6 +199,8 @@ class CgroupTree:
     def remove(self, path: str) -> None:
         """Remove a cgroup; nothing happens when it does not exist. OSError with EBUSY when a process or another cgroup
         is still in it."""
+        if self.removing is not None:
+            self.removing(path)
         base, relative = self._at(path)
         for attempt in range(REMOVAL_TRIES):
             try:

@@ -1,0 +1,78 @@
+"""Takes a sample of what accounts use, again and again."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from paas_isolate.errors import PaasError, trouble
+from paas_isolate.installation import Installation
+from paas_isolate.linux.cgroup.location import find_tree
+from paas_isolate.linux.events.event import Event
+from paas_isolate.linux.events.timer import Timer
+from paas_isolate.model.account import Fleet
+from paas_isolate.model.metering import MeteringConfig
+
+if TYPE_CHECKING:
+    from paas_isolate.meter import Meter
+
+
+class MeterSource:
+    """An event source of the loop that only has a timer. `customers` returns None before the first full pass. SQLite is
+    imported only while metering is on. OSError where there is no timer."""
+
+    def __init__(self, installation: Installation, warn: Callable[[str], None]) -> None:
+        self._installation, self._warn = installation, warn
+        self.customers: Callable[[], Fleet | None] = lambda: None
+        self._meter: Meter | None = None
+        self._every = 0
+        self._clock = Timer()
+        self._arm(MeteringConfig().every)
+
+    def fileno(self) -> int:
+        return self._clock.fileno()
+
+    def close(self) -> None:
+        """Take a last sample, and write it."""
+        fleet = self.customers()
+        if self._meter is not None and fleet is not None:
+            self._sample(fleet, self._meter)
+            self._meter.close()
+        self._clock.close()
+
+    def read(self) -> Iterator[Event]:
+        self._clock.read()
+        fleet = self.customers()
+        if fleet is not None and fleet.host.metering is not None:
+            self._arm(fleet.host.metering.every)
+            self._sample(fleet, self._opened())
+        elif self._meter is not None:
+            self._meter.close()
+            self._meter = None
+        return iter(())
+
+    def removing(self, fleet: Fleet, path: str) -> None:
+        """Take the last reading of a cgroup that is about to be removed. Nothing is raised: the pass goes on."""
+        if fleet.host.metering is None:
+            return
+        try:
+            self._opened().removing(fleet, find_tree(fleet.host.tree).root, path)
+        except Exception as error:  # noqa: BLE001  (see above)
+            self._warn(f"the last reading of {path} is missing: {trouble(error).what}")
+
+    def _opened(self) -> "Meter":
+        if self._meter is None:
+            from paas_isolate.meter import Meter
+
+            self._meter = Meter(self._installation.ledger, self._installation.run, self._warn, daemon=True)
+        return self._meter
+
+    def _sample(self, fleet: Fleet, meter: "Meter") -> None:
+        try:
+            root = find_tree(fleet.host.tree).root
+        except PaasError:
+            return  # there is no tree now: the full pass says so
+        meter.sample(fleet, root)
+
+    def _arm(self, every: int) -> None:
+        if every != self._every:
+            self._clock.arm(every / 1000)
+            self._every = every
