@@ -89,9 +89,13 @@ def _make(connection: sqlite3.Connection) -> None:
 def reading(directory: str) -> Iterator[sqlite3.Connection]:
     """The file, to be read only. LedgerError where there is none, or it cannot be read."""
     path = os.path.join(directory, NAME)
-    if not os.path.exists(path):
+    try:
+        os.stat(path)
+    except PermissionError as error:
+        raise LedgerError(f"{path} cannot be read: {error.strerror}", hint="sudo paas-isolate …") from error
+    except OSError as error:
         hint = "`metering: {}` in config.yaml begins one; see paas-isolate.yaml(5)"
-        raise LedgerError(f"there is no ledger yet: {path}", hint=hint)
+        raise LedgerError(f"there is no ledger yet: {path}", hint=hint) from error
     try:
         with translated(path), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT)) as connection:
             yield connection

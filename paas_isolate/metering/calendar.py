@@ -29,13 +29,13 @@ class Calendar:
     def __init__(self, zone: str) -> None:
         """KeyError for a zone that tzdata does not know (zoneinfo.ZoneInfoNotFoundError)."""
         self.name = zone
-        self._zone: tzinfo = UTC if zone == "UTC" else ZoneInfo(zone)
+        self.zone: tzinfo = UTC if zone == "UTC" else ZoneInfo(zone)
         self._day, self._begin, self._end = "", 1, 0
 
     def label(self, wall: int) -> Label:
         """`wall`: milliseconds since 1970."""
         if not self._begin <= wall < self._end:
-            found = datetime.fromtimestamp(wall // 1000, self._zone).date()
+            found = datetime.fromtimestamp(wall // 1000, self.zone).date()
             self._day, self._begin, self._end = str(found), self.midnight(found), self.midnight(found + _DAY)
         return Label(wall // 1000 // HOUR, self._day)
 
@@ -53,7 +53,7 @@ class Calendar:
     def midnight(self, day: date) -> int:
         """When a day begins, in milliseconds since 1970. Where midnight is skipped by a clock change, when the clock
         shows the first time of the day."""
-        return int(datetime(day.year, day.month, day.day, tzinfo=self._zone).timestamp()) * 1000
+        return int(datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()) * 1000
 
     def seconds_of(self, first: date, last: date) -> int:
         """The length of the days from `first` to `last`, which is included: 90,000 s for a day on which clocks are set

@@ -69,6 +69,10 @@ class SpecDirectory:
         fleet = fleet.with_broken(broken | {_account_or_file(file): error for file, error in reader.broken.items()})
         return self._remember(fleet, reader, cached, remembered) if remember else fleet
 
+    def host(self) -> Host:
+        """config.yaml alone; its last good copy where it is wrong. SpecError where there is neither."""
+        return self._host(SpecReader({}, {}))
+
     def _host(self, reader: SpecReader) -> Host:
         try:
             with self.opened("") as files:

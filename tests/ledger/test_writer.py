@@ -4,7 +4,6 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,62 +11,8 @@ import pytest
 from paas_isolate.ledger import history
 from paas_isolate.ledger.database import NAME, LedgerError, reading
 from paas_isolate.ledger.writer import LedgerWriter, Outdated, Owner
-from paas_isolate.metering.calendar import Calendar
-from paas_isolate.metering.reading import Counters, Levels, Reading
-from paas_isolate.metering.tally import Moment, Tally
-
-WALL = 1_790_000_000_000  # 2026-09-21T14:13:20Z
-HOUR = WALL // 3_600_000
-MB = 1 << 20
-
-
-class Metered:
-    """A ledger with a tally that is written to it."""
-
-    def __init__(self, place: Path, boot: str = "b1", keep: int = 1 << 40) -> None:
-        self.place, self.boot = place / "ledger", boot
-        self.warnings: list[str] = []
-        self.writer = LedgerWriter(str(self.place), keep, self.warnings.append)
-        self.begin()
-
-    def begin(self) -> None:
-        written = self.writer.read()
-        if written is not None and written.boot == self.boot:
-            self.tally = Tally(Calendar("UTC"), written.bases, written.sampled)
-        else:
-            self.tally = Tally(Calendar("UTC"))
-
-    def take(self, seconds: int, *readings: Reading, gone: tuple[str, ...] = (), step: int = 0) -> Moment:
-        now = Moment(seconds * 1000, WALL + (seconds + step) * 1000)
-        self.tally.take(now, readings, gone)
-        return now
-
-    def write(self, now: Moment) -> None:
-        names = {"alice": "alice"}
-        self.writer.write(self.boot, now, "UTC", self.tally.unwritten(), owner, names, self.tally.times)
-        self.tally.wrote()
-
-    def sampled(self, seconds: int, *readings: Reading, step: int = 0) -> None:
-        self.write(self.take(seconds, *readings, step=step))
-
-    def rows(self, query: str) -> list[tuple[object, ...]]:
-        with closing(sqlite3.connect(self.place / NAME)) as connection:
-            return connection.execute(query).fetchall()
-
-    def users(self, kind: str = "day") -> list[tuple[object, ...]]:
-        return self.rows(
-            "SELECT label, leaf, user FROM uses JOIN spans ON spans.id = span JOIN series ON series.id = series "
-            f"WHERE kind = '{kind}' AND user IS NOT NULL ORDER BY span, leaf"
-        )
-
-
-def owner(path: str) -> Owner:
-    directory, _, leaf = path.partition("/")
-    return Owner(directory, leaf, "small")
-
-
-def web(user: int, memory: int = MB, inode: int = 7) -> Reading:
-    return Reading("alice/web", inode, Counters(user=user, system=0), Levels(memory=memory, pids=3))
+from paas_isolate.metering.tally import Moment
+from tests.support.ledger import HOUR, MB, WALL, Metered, web
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""Questions about what was used. Each is one statement on a connection that reads only."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from paas_isolate.ledger.schema import SUMS
+from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.reading import Counters, Levels
+from paas_isolate.metering.tally import Base, Moment, until_now
+from paas_isolate.metering.use import Use, total
+
+
+class Total(NamedTuple):
+    """What an account ('' as leaf) or a leaf used while it had one plan. `label` is the hour (since 1970), the day or
+    the month, '' for all together. `account` is the name that the account had last."""
+
+    account: str
+    directory: str
+    leaf: str
+    plan: str
+    label: int | str
+    use: Use
+
+
+class Question(NamedTuple):
+    """Which use: of the `kind` ('hour' or 'day'), with labels from `first` to `last`, which is included; of one account
+    ('': all), with its leaves or alone; by hour or day (LABEL), by MONTH, or ('') all together."""
+
+    kind: str
+    first: int | str
+    last: int | str
+    account: str = ""
+    leaves: bool = False
+    by: str = ""
+
+
+LABEL, MONTH = "label", "month"
+_LABELS = {LABEL: "spans.label", MONTH: "substr(spans.label, 1, 7)", "": "''"}
+
+
+def totals(connection: sqlite3.Connection, asked: Question, calendar: Calendar) -> list[Total]:
+    """The use that was asked for, by account, leaf and plan, in this order. Of days, with what cgroups that did nothing
+    have held since they were written last."""
+    label = _LABELS[asked.by]
+    where = "spans.kind = ? AND spans.label BETWEEN ? AND ?"
+    words: list[object] = [asked.kind, asked.first, asked.last]
+    if asked.account:
+        where += " AND coalesce(names.name, series.directory) = ?"
+        words.append(asked.account)
+    if not asked.leaves:
+        where += " AND series.leaf = ''"
+    rows = connection.execute(
+        f"SELECT coalesce(names.name, series.directory), series.directory, series.leaf, series.plan, {label}, {SUMS} "  # noqa: S608
+        "FROM spans JOIN uses ON uses.span = spans.id JOIN series ON series.id = uses.series "
+        f"LEFT JOIN names ON names.directory = series.directory WHERE {where} "
+        "GROUP BY series.directory, series.leaf, series.plan, 5 ORDER BY 1, 3, 4, 5",
+        words,
+    )
+    found = {row[:5]: Use(*row[5:]) for row in rows}
+    if asked.kind == "day":
+        _add_held(connection, asked, calendar, found)
+    return [
+        Total(account, directory, leaf, plan, label, use)
+        for (account, directory, leaf, plan, label), use in sorted(found.items(), key=_by_account)
+    ]
+
+
+def _by_account(item: tuple[tuple[str, str, str, str, int | str], Use]) -> tuple[object, ...]:
+    return item[0]
+
+
+_LABELLED: Mapping[str, Callable[[str], str]] = {LABEL: str, MONTH: lambda day: day[:7], "": lambda _: ""}
+
+
+def _add_held(
+    connection: sqlite3.Connection,
+    asked: Question,
+    calendar: Calendar,
+    found: dict[tuple[str, str, str, str, int | str], Use],
+) -> None:
+    sampled = last_sample(connection)
+    if sampled is None:
+        return
+    names = dict(connection.execute("SELECT directory, name FROM names"))
+    plans = dict(connection.execute("SELECT directory, plan FROM series ORDER BY id"))  # the newest of each wins
+    for base in _bases(connection, asked.leaves):
+        directory, _, leaf = base.path.partition("/")
+        name = names.get(directory, directory)
+        if asked.account in ("", name):
+            for day, use in until_now(base, sampled, calendar):
+                if str(asked.first) <= day <= str(asked.last):
+                    key = name, directory, leaf, plans.get(directory, ""), _LABELLED[asked.by](day)
+                    found[key] = total(found[key], use) if key in found else use
+
+
+def last_sample(connection: sqlite3.Connection) -> Moment | None:
+    """When the last sample was written; None in a new ledger."""
+    found = connection.execute("SELECT at, wall FROM state").fetchone()
+    return Moment(*found) if found else None
+
+
+def _bases(connection: sqlite3.Connection, leaves: bool) -> Iterator[Base]:
+    where = "" if leaves else "WHERE instr(path, '/') = 0"
+    columns = ", ".join(f'"{name}"' for name in Levels._fields)
+    for path, inode, at, *levels in connection.execute(f"SELECT path, inode, at, {columns} FROM bases {where}"):  # noqa: S608
+        yield Base(path, inode, at, Counters(), Levels(*levels))
+
+
+def known(connection: sqlite3.Connection, account: str) -> bool:
+    """Whether an account of this name was ever counted."""
+    query = (
+        "SELECT 1 FROM series LEFT JOIN names ON names.directory = series.directory "
+        "WHERE coalesce(names.name, series.directory) = ? LIMIT 1"
+    )
+    return connection.execute(query, (account,)).fetchone() is not None

@@ -1,0 +1,149 @@
+"""usage, bill and faults, on a ledger of September 2026."""
+
+import csv
+import io
+from decimal import Decimal
+
+import pytest
+
+from paas_isolate.metering.bill import Line
+from paas_isolate.metering.report import TOPS, plain
+from paas_isolate.metering.use import Use
+from tests.support.command_line import CommandLine, document
+from tests.support.ledger import MB, Metered, web
+
+PRICES = "metering: {prices: {core_hour: 0.5, gb_hour: 2}}\n"
+
+
+@pytest.fixture
+def counted(place: CommandLine) -> CommandLine:
+    """alice has used one core for two hours, half of it in her web; one process was killed, in web."""
+    place.person(root=True)
+    metered = Metered(place.state)
+    for minute in range(121):
+        own = web(minute * 60_000_000, memory=512 * MB)
+        leaf = web(minute * 30_000_000, memory=256 * MB)
+        leaf = leaf._replace(counters=leaf.counters._replace(killed=int(minute > 90)))
+        metered.sampled(minute * 60, own._replace(path="alice", inode=3), leaf)
+    metered.writer.close()
+    place.config(PRICES)
+    return place
+
+
+def test_usage_in_json(counted: CommandLine) -> None:
+    data = document(counted("usage --period 2026-09 --json"))
+    assert (data["from"], data["to"], data["time_zone"]) == ("2026-09-01", "2026-09-30", "UTC")
+    (row,) = data["rows"]
+    assert row.keys() == {"account", "leaf", "plan", "time"} | plain(Use()).keys()
+    assert (row["account"], row["leaf"], row["plan"], row["time"]) == ("alice", "", "small", "")
+    assert (row["cpu_seconds"], row["measured_seconds"], row["memory_gb_hours"]) == (7200, 7200, 1)
+    assert row["read"] is row["frozen_seconds"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "times"),
+    [
+        ("--by hour", ["2026-09-21T14:00+00:00", "2026-09-21T15:00+00:00", "2026-09-21T16:00+00:00"]),
+        ("--by day", ["2026-09-21"]),
+        ("--by month", ["2026-09"]),
+        ("--by leaf", ["", ""]),
+        ("--top cpu", [""]),
+        ("--top killed", []),
+    ],
+)
+def test_usage_by(words: str, times: list[str], counted: CommandLine) -> None:
+    rows = document(counted(f"usage --period 2026-09-21 {words} --json"))["rows"]
+    assert [row["time"] for row in rows] == times
+
+
+@pytest.mark.parametrize("top", TOPS)
+def test_usage_top_of_everything(top: str, counted: CommandLine) -> None:
+    assert counted(f"usage --from 2026-09-01 --to 2026-09-30 --top {top}").exit_code == 0
+
+
+def test_usage_as_text_and_csv(counted: CommandLine) -> None:
+    shown = counted("usage alice --period 2026-09 --by leaf").stdout.splitlines()
+    assert shown[0].split()[:5] == ["ACCOUNT", "LEAF", "PLAN", "CPU", "TIME"]
+    assert shown[3].split()[:5] == ["alice", "web", "small", "1.0h", "256M"]
+    assert shown[3].rstrip().endswith("1 memory killed")
+    rows = list(csv.DictReader(io.StringIO(counted("usage --period 2026-09 --csv").stdout)))
+    assert [(row["account"], row["cpu_seconds"], row["read"]) for row in rows] == [("alice", "7200.0", "")]
+
+
+def test_usage_of_today_is_empty(counted: CommandLine) -> None:
+    assert counted("usage").stdout == "nothing was measured in this time\n"
+
+
+def test_bill(counted: CommandLine) -> None:
+    data = document(counted("bill --month 2026-09 --json"))
+    assert {name: data[name] for name in data if name != "lines"} == {
+        "month": "2026-09",
+        "time_zone": "UTC",
+        "hours": 720,
+        "prices": {"core_hour": "0.5", "gb_hour": "2"},
+        "amount": "3.00",
+    }
+    (line,) = data["lines"]
+    assert tuple(line) == Line._fields
+    assert line["core_hours"] == "2.0000"
+    assert line["gb_hours"] == "1.0000"
+    assert line["gb_read"] is None
+    assert Decimal(line["measured"]) == Decimal("0.0028")
+
+
+@pytest.mark.parametrize("form", ["", "--csv", "--json"])
+def test_a_bill_is_the_same_each_time(form: str, counted: CommandLine) -> None:
+    first = counted(f"bill --month 2026-09 {form}")
+    assert first.exit_code == 0
+    assert counted(f"bill --month 2026-09 {form}").stdout == first.stdout
+    assert "3.00" in first.stdout or form == "--csv"
+
+
+def test_a_bill_as_csv_has_a_line_an_account(counted: CommandLine) -> None:
+    assert counted("bill --month 2026-09 --csv").stdout == (
+        "account,plan,core_hours,gb_hours,gb_read,gb_written,suspended_hours,measured,amount\n"
+        "alice,small,2.0000,1.0000,,,,0.0028,3.00\n"
+    )
+
+
+def test_a_month_without_anything(counted: CommandLine) -> None:
+    assert counted("bill --month 2025-01").stdout == "nothing was measured in this month\n"
+
+
+def test_faults(counted: CommandLine) -> None:
+    (fault,) = document(counted("faults --since 2026-09-01 --json"))
+    assert fault == {
+        "time": "2026-09-21T15:00+00:00",
+        "account": "alice",
+        "leaf": "web",
+        "kind": "killed",
+        "number": 1,
+    }
+    assert "memory killed" in counted("faults alice --since 2026-09-01").stdout
+    assert counted("faults --since 2026-09-01 --kind refused").stdout == "no limit was hit in this time\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("usage bob", "no account bob was measured"),
+        ("faults bob", "no account bob was measured"),
+        ("usage --period 2026-13", "--period is 2026-13; expected today, yesterday"),
+        ("usage --from 21.9.2026", "21.9.2026 is no day; expected one such as 2026-10-25."),
+        ("usage --period week --from 2026-09-01", "expected --period, or --from and --to"),
+        ("bill --month september", "september is no month; expected one such as 2026-10."),
+        ("bill", "Missing option '--month'"),
+    ],
+)
+def test_wrong_words(words: str, said: str, counted: CommandLine) -> None:
+    result = counted(words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("words", ["usage", "bill --month 2026-09", "faults"])
+def test_there_is_no_ledger(words: str, place: CommandLine) -> None:
+    place.person(root=True)
+    result = place(words)
+    assert result.exit_code == 5
+    assert "there is no ledger yet" in result.stderr
