@@ -3,7 +3,7 @@
 import csv
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -18,7 +18,7 @@ from paas_isolate.ledger.database import reading
 from paas_isolate.ledger.queries import LABEL, MONTH, Question, Total
 from paas_isolate.metering import bill as bills
 from paas_isolate.metering import report
-from paas_isolate.metering.calendar import HOUR, Calendar, month
+from paas_isolate.metering.calendar import HOUR, Calendar, days_of
 from paas_isolate.metering.reading import Number
 from paas_isolate.metering.use import Use
 from paas_isolate.model.account import Host
@@ -49,7 +49,7 @@ class Month(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            month(value)
+            days_of(value)
         except ValueError:
             self.fail(f"{value} is no month; expected one such as 2026-10.", param, ctx)
         return str(value)
@@ -85,7 +85,7 @@ def usage(
     """
     need_root()
     calendar = _calendar(installation.directory.host())
-    today = date.fromisoformat(calendar.label(time.time_ns() // 1_000_000).day)
+    today = _today(calendar)
     if period and (first or last):
         raise click.UsageError("expected --period, or --from and --to")
     try:
@@ -128,6 +128,10 @@ def _ask(installation: Installation, calendar: Calendar, question: Question) -> 
         if question.account and not queries.known(connection, question.account):
             raise click.UsageError(f"no account {question.account} was measured")
         return queries.totals(connection, question, calendar)
+
+
+def _today(calendar: Calendar) -> date:
+    return date.fromisoformat(calendar.label(time.time_ns() // 1_000_000).day)
 
 
 def _calendar(host: Host) -> Calendar:
@@ -184,11 +188,11 @@ def _hits(use: Mapping[str, Number]) -> str:
 
 
 @click.command()
-@click.option("--month", "which", type=Month(), required=True, metavar="MONTH", help="Such as 2026-10.")
+@click.option("--month", type=Month(), metavar="MONTH", help="Such as 2026-10 (the last one that has ended).")
 @as_json
 @as_csv
 @click.pass_obj
-def bill(installation: Installation, which: str, as_json: bool, as_csv: bool) -> int:
+def bill(installation: Installation, month: str | None, as_json: bool, as_csv: bool) -> int:
     """Show what each account used in a month, which share of it was measured, and the amount at the prices of
     config.yaml.
 
@@ -197,7 +201,8 @@ def bill(installation: Installation, which: str, as_json: bool, as_csv: bool) ->
     need_root()
     host = installation.directory.host()
     calendar = _calendar(host)
-    first, last = month(which)
+    which = month or str(_today(calendar).replace(day=1) - timedelta(days=1))[:7]
+    first, last = days_of(which)
     seconds = calendar.seconds_of(first, last)
     prices = dict((host.metering or MeteringConfig()).prices)
     found = _ask(installation, calendar, Question("day", str(first), str(last)))

@@ -65,8 +65,8 @@ _DAY = timedelta(days=1)
 
 
 @lru_cache(8)
-def month(text: str) -> tuple[date, date]:
-    """First and last day of `2026-10`. ValueError for other text."""
+def days_of(text: str) -> tuple[date, date]:
+    """First and last day of a month, `2026-10`. ValueError for other text."""
     if len(text) != 7:
         raise ValueError("a month such as 2026-10")
     first = date.fromisoformat(f"{text}-01")

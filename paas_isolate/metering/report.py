@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from paas_isolate.metering.bill import quantity
-from paas_isolate.metering.calendar import month
+from paas_isolate.metering.calendar import days_of
 from paas_isolate.metering.reading import Number
 from paas_isolate.metering.use import Use
 
@@ -36,7 +36,7 @@ def period(text: str, today: date) -> tuple[date, date]:
         case "month":
             return today.replace(day=1), today
     try:
-        return month(text) if len(text) == 7 else (date.fromisoformat(text), date.fromisoformat(text))
+        return days_of(text) if len(text) == 7 else (date.fromisoformat(text), date.fromisoformat(text))
     except ValueError:
         raise ValueError(f"{', '.join(PERIODS)}, a month such as 2026-10, or a day such as 2026-10-25") from None
 

@@ -158,6 +158,9 @@ KERNEL = ["diff", "status", "coverage", "pam status", "me", "doctor"]
 ROOT = {
     "reconcile": "",
     "daemon --once": "",
+    "usage": "",
+    "bill --month 2026-09": "",
+    "faults": "",
     "freeze alice": "",
     "thaw alice": "",
     "kill alice": "",
@@ -233,7 +236,18 @@ LOCKED = [
     words
     for words in ROOT
     if words
-    not in ("freeze alice", "stop alice/web", "kill alice", "kill --all", "net show", "net test", "daemon --once")
+    not in (
+        "usage",
+        "bill --month 2026-09",
+        "faults",
+        "freeze alice",
+        "stop alice/web",
+        "kill alice",
+        "kill --all",
+        "net show",
+        "net test",
+        "daemon --once",
+    )
     and not words.startswith(("logs", "exec"))
 ]
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -106,6 +107,11 @@ def test_a_bill_as_csv_has_a_line_an_account(counted: CommandLine) -> None:
     )
 
 
+def test_the_bill_is_that_of_the_month_that_has_ended_last(counted: CommandLine) -> None:
+    last = date.today().replace(day=1) - timedelta(days=1)
+    assert document(counted("bill --json"))["month"] == str(last)[:7]
+
+
 def test_a_month_without_anything(counted: CommandLine) -> None:
     assert counted("bill --month 2025-01").stdout == "nothing was measured in this month\n"
 
@@ -132,7 +138,6 @@ def test_faults(counted: CommandLine) -> None:
         ("usage --from 21.9.2026", "21.9.2026 is no day; expected one such as 2026-10-25."),
         ("usage --period week --from 2026-09-01", "expected --period, or --from and --to"),
         ("bill --month september", "september is no month; expected one such as 2026-10."),
-        ("bill", "Missing option '--month'"),
     ],
 )
 def test_wrong_words(words: str, said: str, counted: CommandLine) -> None:

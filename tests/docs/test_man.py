@@ -29,6 +29,9 @@ from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import Complaint
 from paas_isolate.exits import Exit
 from paas_isolate.linux.pam.profile import SERVICES
+from paas_isolate.metering import report
+from paas_isolate.metering.bill import Line
+from paas_isolate.metering.use import Use
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
 from paas_isolate.model.limits import LIMITS
@@ -208,6 +211,8 @@ def test_json_of_each_command_is_told_whole() -> None:
     assert json_keys("me") == [*AccountReport._fields, *LimitEvent._fields]
     assert json_keys("status")[:2] == ["cgroups", "notes"]
     assert json_keys("coverage") == ["confined", "total", "left", "processes", *process]
+    assert json_keys("usage")[4:] == ["account", "leaf", "plan", "time", *report.plain(Use())]
+    assert json_keys("bill")[6:] == [*Line._fields]
     assert json_keys("doctor") == [field.name for field in fields(Check)]
 
 

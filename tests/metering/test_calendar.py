@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
-from paas_isolate.metering.calendar import Calendar, Label, month
+from paas_isolate.metering.calendar import Calendar, Label, days_of
 
 HOUR = 3_600_000
 
@@ -49,11 +49,11 @@ def test_a_midnight_that_does_not_exist_is_the_first_time_of_the_day() -> None:
 
 
 def test_months() -> None:
-    assert month("2026-02") == (date(2026, 2, 1), date(2026, 2, 28))
-    assert month("2026-12") == (date(2026, 12, 1), date(2026, 12, 31))
+    assert days_of("2026-02") == (date(2026, 2, 1), date(2026, 2, 28))
+    assert days_of("2026-12") == (date(2026, 12, 1), date(2026, 12, 31))
     for wrong in ("2026-13", "2026", "2026-1", "2026-1-", "october"):
         with pytest.raises(ValueError):
-            month(wrong)
+            days_of(wrong)
 
 
 def test_a_zone_that_does_not_exist() -> None:
