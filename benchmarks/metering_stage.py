@@ -1,0 +1,146 @@
+"""Measures samples and a bill, and prints seconds of CPU time as JSON.
+
+usage: metering_stage.py ROOT PLACE ROUNDS
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from paas_isolate.ledger.database import NAME, reading
+from paas_isolate.ledger.queries import Question, totals
+from paas_isolate.ledger.writer import LedgerWriter, Owner
+from paas_isolate.linux.cgroup.sampler import Sampler
+from paas_isolate.linux.system.mounts import cgroup2
+from paas_isolate.metering import bill, report
+from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.reading import Counters, Levels, Reading
+from paas_isolate.metering.tally import Moment, Tally
+
+BEGIN = 1_790_812_800_000  # 2026-10-01T00:00Z
+DAY = 86_400_000
+FEW = 20
+"""One account in so many is active: 5 %."""
+
+
+class Clock:
+    """Samples ten seconds apart, without waiting for them."""
+
+    def __init__(self) -> None:
+        self.at = 0
+
+    def next(self) -> Moment:
+        self.at += 10_000
+        return Moment(self.at, BEGIN + self.at)
+
+
+def owner(path: str) -> Owner:
+    directory, _, leaf = path.partition("/")
+    return Owner(directory, leaf, "small")
+
+
+def spent(work: Callable[[], object]) -> float:
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def stir(root: Path, every: int) -> None:
+    """Use some CPU time in the leaves of every so many accounts: this process goes through them."""
+    home = Path("/proc/self/cgroup").read_text().partition("0::")[2].split("\n")[0]
+    leaves = [path for number, path in enumerate(sorted(root.glob("users/a*"))) if not number % every]
+    for account in leaves:
+        for leaf in account.iterdir():
+            if leaf.is_dir():
+                (leaf / "cgroup.procs").write_text("0")
+                sum(range(2000))
+    Path(f"{cgroup2().point.rstrip('/')}{home}/cgroup.procs").write_text("0")
+
+
+def samples(root: Path, place: Path, rounds: int) -> dict[str, float]:
+    found: dict[str, list[float]] = {"all": [], "all, counted": [], "few": [], "none": [], "write": []}
+    clock, calendar = Clock(), Calendar("UTC")
+    writer = LedgerWriter(str(place / "samples"), 1 << 40, print)
+    with Sampler(str(root / "users"), lambda _: "", {}) as sampler:
+        tally = Tally(calendar)
+
+        def taken(name: str) -> None:
+            begin = time.process_time()
+            readings, gone = sampler.sample(slow=False)
+            read = time.process_time()
+            now = clock.next()
+            tally.take(now, readings, gone)
+            if name:
+                found[name].append(read - begin)
+            if name == "all":
+                found["all, counted"].append(time.process_time() - begin)
+                write = spent(lambda: writer.write("b", now, "UTC", tally.unwritten(), owner, {}, tally.times))
+                found["write"].append(write)
+                tally.wrote()
+
+        taken("")
+        for name, every in (("all", 1), ("few", FEW), ("none", 0)):
+            for turn in range(rounds + 1):
+                if every:
+                    stir(root, every)
+                taken(name if turn else "")  # in the first round files are opened
+            if name == "all":
+                files = len(os.listdir("/proc/self/fd"))
+    writer.close()
+    figures = {name: min(values) for name, values in found.items()}
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {**figures, "files": files, "memory": memory, "begin": spent(lambda: begun(root, place, calendar))}
+
+
+def begun(root: Path, place: Path, calendar: Calendar) -> None:
+    writer = LedgerWriter(str(place / "samples"), 1 << 40, print)
+    written = writer.read()
+    assert written is not None
+    tally = Tally(calendar, written.bases, written.sampled)
+    known = {base.path: base.counters for base in tally.bases()}
+    with Sampler(str(root / "users"), lambda _: "", known) as sampler:
+        tally.forget(sampler.missing((base.path, base.inode) for base in tally.bases()))
+        tally.take(Moment(10**9, BEGIN + 10**9), *sampler.sample(slow=False))
+    writer.close()
+
+
+def month(place: Path) -> dict[str, float]:
+    """A bill for a month in which 1,000 accounts with two leaves each did something every day."""
+    calendar = Calendar("UTC")
+    tally = Tally(calendar)
+    paths = [f"a{number}{leaf}" for number in range(1000) for leaf in ("", "/web", "/login")]
+    writer = LedgerWriter(str(place / "month"), 1 << 40, print)
+    for day in range(31):
+        for second in (0, 10):
+            counters = Counters(*[day * 1000 + second] * len(Counters._fields))
+            levels = Levels(1 << 28, 0, 7, 1 << 29, 1 << 27)
+            now = Moment(day * DAY + second * 1000, BEGIN + day * DAY + second * 1000)
+            tally.take(now, [Reading(path, 1, counters, levels) for path in paths])
+            writer.write("b", now, "UTC", tally.unwritten(), owner, {}, ())
+            tally.wrote()
+    writer.close()
+
+    def asked() -> None:
+        with reading(str(place / "month")) as connection:
+            found = totals(connection, Question("day", "2026-10-01", "2026-10-31"), calendar)
+        assert (
+            len([bill.line(each.account, each.plan, each.use, 31 * 86_400, {"core_hour": "1"}) for each in found])
+            == 1000
+        )
+
+    def used() -> None:
+        with reading(str(place / "month")) as connection:
+            found = totals(connection, Question("day", "2026-10-01", "2026-10-31"), calendar)
+        assert len([report.plain(each.use) for each in found]) == 1000
+
+    size = (place / "month" / NAME).stat().st_size
+    return {"bill": min(spent(asked) for _ in range(3)), "usage": min(spent(used) for _ in range(3)), "size": size}
+
+
+if __name__ == "__main__":
+    root, place, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    print(json.dumps({**samples(root, place, rounds), **month(place)}))
