@@ -4,6 +4,7 @@ A file, a line or a number that is missing or torn gives None for its own fields
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 Number = int | None
@@ -71,38 +72,47 @@ SLOW = (
     "pids.events.local",
 )
 """Files that are read once a minute and before a cgroup is removed: what they count is not lost in between."""
+_SLOW = frozenset(SLOW)
 
 
 def parse(texts: Mapping[str, bytes], device: str) -> tuple[Counters, Levels]:
     """The counters and levels in the text of files, by name. `device` is the `major:minor` whose IO counts, '' for
     none: the sum over all devices would count stacked ones (LVM, LUKS, md) twice."""
     get = texts.get
-    cpu = keyed(get("cpu.stat"))
-    frozen = keyed(get("cgroup.stat.local"))
-    memory = keyed(get("memory.events.local"))
+    user, system, throttled = cpu_of(get("cpu.stat", b""))
+    io = io_of(get("io.stat"), device)
+    memory, swap, pids = number(get("memory.current")), number(get("memory.swap.current")), number(get("pids.current"))
+    if _SLOW.isdisjoint(texts):
+        return Counters(user, system, throttled, *io), Levels(memory, swap, pids)
+    events = keyed(get("memory.events.local"))
     stat = keyed(get("memory.stat"))
     anon, shmem = stat.get("anon"), stat.get("shmem")
     counters = Counters(
-        cpu.get("user_usec"),
-        cpu.get("system_usec"),
-        cpu.get("throttled_usec"),
-        *io_of(get("io.stat"), device),
-        frozen.get("frozen_usec"),
+        user,
+        system,
+        throttled,
+        *io,
+        keyed(get("cgroup.stat.local")).get("frozen_usec"),
         *pressure(get("cpu.pressure")),
         *pressure(get("memory.pressure")),
         *pressure(get("io.pressure")),
-        memory.get("oom_kill"),
-        memory.get("high"),
+        events.get("oom_kill"),
+        events.get("high"),
         keyed(get("pids.events.local")).get("max"),
     )
-    levels = Levels(
-        number(get("memory.current")),
-        number(get("memory.swap.current")),
-        number(get("pids.current")),
-        number(get("memory.peak")),
-        None if anon is None or shmem is None else anon + shmem,
-    )
-    return counters, levels
+    own = None if anon is None or shmem is None else anon + shmem
+    return counters, Levels(memory, swap, pids, number(get("memory.peak")), own)
+
+
+def cpu_of(text: bytes) -> tuple[Number, Number, Number]:
+    """CPU time in programs and in the kernel, and time throttled, of cpu.stat. All kernels begin it alike."""
+    words = text.split()
+    if words[2:5:2] == [b"user_usec", b"system_usec"]:
+        with suppress(ValueError, IndexError):
+            throttled = int(words[words.index(b"throttled_usec") + 1]) if b"throttled_usec" in words else None
+            return int(words[3]), int(words[5]), throttled
+    found = keyed(text)
+    return found.get("user_usec"), found.get("system_usec"), found.get("throttled_usec")
 
 
 def number(text: bytes | None) -> Number:

@@ -16,20 +16,22 @@ OPEN_FILES = 4096
 LOOK_ANYWAY = 60
 _SIZE = 8192
 """Bytes: memory.stat is the longest, with some 1,500."""
-_CPU = FAST[0]
+_CPU, *_OTHERS = FAST
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _GONE = (errno.ENOENT, errno.ENODEV)
 
 
 class _Cgroup:
-    """A cgroup that is sampled. `file` is its open cpu.stat, -1 while it is not open. `others` are the other open files
-    of FAST, -1 for those that the kernel does not have; () while none is open."""
+    """A cgroup that is sampled. `file` is its open cpu.stat, -1 while it is not open. `names` are the other files of
+    FAST that it has, `others` their descriptors; () while none is open."""
 
-    __slots__ = ("children", "cpu", "file", "inode", "links", "others", "path")
+    __slots__ = ("children", "cpu", "file", "inode", "links", "name", "names", "others", "path")
 
     def __init__(self, path: str, inode: int) -> None:
         self.path, self.inode = path, inode
+        self.name = path.rpartition("/")[2]
+        self.names: tuple[str, ...] = ()
         self.cpu = b""
         self.links = 0
         self.file = -1
@@ -60,6 +62,7 @@ class Sampler:
         self._accounts: dict[str, _Cgroup] = {}
         self._links = -1
         self._turn = 0
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._room = open_files
         self._reserved = open_files // 2
         """Of the room, what is not for cpu.stat of accounts."""
@@ -120,7 +123,7 @@ class Sampler:
         try:
             inode = os.fstat(directory).st_ino
             texts = {name: text for name in (*FAST, *SLOW) if (text := _read(directory, name)) is not None}
-            found.append(Reading(path, inode, *parse(texts, self._device(path))))
+            found.append(Reading(path, inode, *parse(texts, self._device_of(path.partition("/")[0]))))
             names = _directories(directory) if "/" not in path else ()
         finally:
             os.close(directory)
@@ -149,7 +152,7 @@ class Sampler:
             cgroups[name] = _Cgroup(f"{above}{name}", inode)
 
     def _drop(self, cgroups: dict[str, _Cgroup], cgroup: _Cgroup, gone: list[str]) -> None:
-        del cgroups[cgroup.path.rpartition("/")[2]]
+        del cgroups[cgroup.name]
         for child in list(cgroup.children.values()):
             self._drop(cgroup.children, child, gone)
         self._close(cgroup)
@@ -193,14 +196,14 @@ class Sampler:
             os.close(directory)
 
     def _leaf(self, leaf: _Cgroup, above: int, slow: bool, anyway: bool, readings: list[Reading]) -> None:
-        if leaf.file >= 0 and not slow:
+        if leaf.file >= 0 and not slow and len(leaf.others) == len(leaf.names):
             cpu = os.pread(leaf.file, _SIZE, 0)
             if cpu != leaf.cpu or anyway:
                 self._read_into(leaf, cpu, -1, slow, readings)
             else:
                 self._close(leaf)
             return
-        directory = os.open(leaf.path.rpartition("/")[2], _DIRECTORY, dir_fd=above)
+        directory = os.open(leaf.name, _DIRECTORY, dir_fd=above)
         try:
             if os.fstat(directory).st_ino != leaf.inode:
                 raise FileNotFoundError(errno.ENOENT, leaf.path)
@@ -238,40 +241,47 @@ class Sampler:
     def _read_into(self, cgroup: _Cgroup, cpu: bytes, directory: int, slow: bool, readings: list[Reading]) -> None:
         """Read the other files. `directory` may be -1 where those of FAST are open and `slow` is not set."""
         first = not cgroup.cpu
-        if not cgroup.others and not first and self._room >= len(FAST):
-            self._open(cgroup, directory)
-        texts = {_CPU: cpu}
-        if cgroup.others:
-            pread = os.pread
-            for name, file in zip(FAST[1:], cgroup.others, strict=True):
-                if file >= 0:
-                    texts[name] = pread(file, _SIZE, 0)
-        else:
-            texts |= {name: text for name in FAST[1:] if (text := _read(directory, name)) is not None}
-        if slow or first:
-            texts |= {name: text for name in SLOW if (text := _read(directory, name)) is not None}
         cgroup.cpu = cpu
-        readings.append(Reading(cgroup.path, cgroup.inode, *parse(texts, self._device(cgroup.path))))
-
-    def _device(self, path: str) -> str:
-        return self._device_of(path.partition("/")[0])
+        texts = {_CPU: cpu}
+        if slow or first:  # which files a cgroup has depends on the controllers of the one above, which may change
+            there = {name: text for name in (*_OTHERS, *SLOW) if (text := _read(directory, name)) is not None}
+            names = tuple(name for name in _OTHERS if name in there)
+            if names != cgroup.names:
+                self._close_others(cgroup)
+                cgroup.names = self._names.setdefault(names, names)
+            texts |= there
+        elif cgroup.others:
+            pread = os.pread
+            for name, file in zip(cgroup.names, cgroup.others, strict=True):
+                texts[name] = pread(file, _SIZE, 0)
+        else:
+            if cgroup.file < 0 or cgroup.names:
+                self._open(cgroup, directory)
+            for name in cgroup.names:
+                if (text := _read(directory, name)) is not None:
+                    texts[name] = text
+        path = cgroup.path
+        device = self._device_of(path.partition("/")[0]) if "io.stat" in texts else ""
+        readings.append(Reading(path, cgroup.inode, *parse(texts, device)))
 
     def _open(self, cgroup: _Cgroup, directory: int) -> None:
         """Open the files of FAST: all, or none where there are no more descriptors."""
+        names = cgroup.names if cgroup.file >= 0 else (_CPU, *cgroup.names)
+        if self._room < len(names):
+            return
         files: list[int] = []
         try:
-            for name in FAST if cgroup.file < 0 else FAST[1:]:
-                files.append(_opened(directory, name))
+            for name in names:
+                files.append(os.open(name, _READ, dir_fd=directory))
         except OSError as error:
             _close_all(files)
-            if error.errno in _GONE:
+            if error.errno == errno.ENODEV:
                 raise
             return
+        self._room -= len(files)
         if cgroup.file < 0:
             cgroup.file = files.pop(0)
-            self._room -= 1
         cgroup.others = tuple(files)
-        self._room -= len(files)
 
     def _close(self, cgroup: _Cgroup) -> None:
         self._close_others(cgroup)
@@ -288,16 +298,7 @@ class Sampler:
 
 def _close_all(files: Iterable[int]) -> None:
     for file in files:
-        if file >= 0:
-            os.close(file)
-
-
-def _opened(directory: int, name: str) -> int:
-    """A descriptor; -1 where this cgroup does not have the file."""
-    try:
-        return os.open(name, _READ, dir_fd=directory)
-    except FileNotFoundError:
-        return -1
+        os.close(file)
 
 
 def _directories(directory: int) -> list[str]:
