@@ -70,7 +70,7 @@ class Meter:
             self._close()
         except (HostError, OSError) as error:
             if isinstance(error, OSError):
-                self._close()  # the tree is gone, or was made anew
+                self.close()  # the tree is gone, or was made anew
             if str(error) != self._told:
                 self._told = str(error)
                 self._warn(f"what accounts use is not measured: {error}")
@@ -83,7 +83,8 @@ class Meter:
         opened.slow = now.at if slow else opened.slow
         opened.tally.take(now, readings, gone)
         opened.sampled = now.at
-        sampled.note(self._run, daemon=self._daemon)
+        with suppress(OSError):  # else a run of reconcile takes a sample, too: nothing is counted twice
+            sampled.note(self._run, daemon=self._daemon)
         if not self._daemon or now.at - opened.written >= WRITING or opened.tally.has_gone:
             self._write(opened)
             opened.written = now.at

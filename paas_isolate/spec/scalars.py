@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from math import inf
 
 from paas_isolate.model import left
 from paas_isolate.model.limits import UNLIMITED, Value
@@ -84,13 +85,17 @@ def _duration(text: str) -> int:
     return parse_duration(exact(text))
 
 
-def _least(parse: Callable[[str], int], least: int, expected: str) -> Callable[[str], int]:
+def _between(parse: Callable[[str], int], least: int, most: float, expected: str) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if (number := parse(text)) < least:
+        if not least <= (number := parse(text)) <= most:
             raise ValueError(expected)
         return number
 
     return read
+
+
+def _least(parse: Callable[[str], int], least: int, expected: str) -> Callable[[str], int]:
+    return _between(parse, least, inf, expected)
 
 
 def _without_account(text: str) -> str:
@@ -241,8 +246,8 @@ _LOG_SIZE = "a size of at least 1K, such as 10M"
 LOG_SIZE = ScalarShape(
     _least(lambda text: parse_size(exact(text)), 1024, _LOG_SIZE), _LOG_SIZE, {"type": ["integer", "string"]}
 )
-_SAMPLED = "a duration of at least 1s, such as 10s"
-SAMPLED = ScalarShape(_least(_duration, 1000, _SAMPLED), _SAMPLED, DURATION.form)
+_SAMPLED = "a duration from 1s to 1m, such as 10s"
+SAMPLED = ScalarShape(_between(_duration, 1000, 60_000, _SAMPLED), _SAMPLED, DURATION.form)
 _KEPT = "a size of at least 64M, such as 4G"
 KEPT = ScalarShape(
     _least(lambda text: parse_size(exact(text)), 64 << 20, _KEPT), _KEPT, {"type": ["integer", "string"]}
