@@ -7,12 +7,13 @@ some 6 kB. An idle account is read nevertheless once in LOOK_ANYWAY samples, for
 
 import errno
 import os
+import resource
 from collections.abc import Callable, Iterable, Mapping
 
 from paas_isolate.metering.reading import FAST, SLOW, Counters, Reading, keyed, parse
 
 OPEN_FILES = 4096
-"""Descriptors that one sampler keeps open."""
+"""Descriptors that one sampler keeps open, and half of those that the process may have (getrlimit(2)) at the most."""
 LOOK_ANYWAY = 60
 _SIZE = 8192
 """Bytes: memory.stat is the longest, with some 1,500."""
@@ -63,8 +64,8 @@ class Sampler:
         self._links = -1
         self._turn = 0
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._room = open_files
-        self._reserved = open_files // 2
+        self._room = min(open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._reserved = self._room // 2
         """Of the room, what is not for cpu.stat of accounts."""
 
     def close(self) -> None:

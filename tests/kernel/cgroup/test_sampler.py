@@ -1,6 +1,7 @@
 """The sampler on the kernel's own files."""
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,6 +110,21 @@ def test_no_descriptor_is_left_open(users: CgroupTree) -> None:
         users.remove("users/alice/web")
         sampler.sample(slow=True)
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_half_of_the_descriptors_are_left_to_others(users: CgroupTree) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before + 8, hard))
+    try:
+        with opened(users, files=10_000) as sampler:
+            for _ in range(3):
+                burn(users, "users/alice/web", 0.01)
+                burn(users, "users/bob/web", 0.01)
+                sampler.sample(slow=False)
+            assert len(os.listdir("/proc/self/fd")) <= before + (before + 8) // 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_tree_that_is_gone(users: CgroupTree) -> None:
