@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from paas_isolate.changes.egress import denies
 from paas_isolate.model.network import Address, Grant, Pools, Rules
 
 
@@ -14,6 +15,8 @@ class Connection(NamedTuple):
     local_port: int
     remote: Address
     remote_port: int
+    identity: bytes = b""
+    """What the kernel tells this socket by from others with the same ends, such as the listener."""
 
 
 def may_end_connections(wanted: Rules, found: Rules | None) -> bool:
@@ -36,7 +39,7 @@ def ended_connections(
     connections: Sequence[Connection], wanted: Rules, found: Rules | None, pools: Pools
 ) -> Iterator[Connection]:
     """Those that are not allowed any more: within the pools by what is wanted; to other machines those of uids whose
-    egress has changed, except for connections that came from there."""
+    egress has changed, where the new one denies them; except for connections that came to published ports."""
     judge = _Judge(connections, wanted, found or Rules(), pools)
     return filter(judge.ends, connections)
 
@@ -48,11 +51,12 @@ class _Judge:
         self._here = {each.local for each in connections}
         taken = (found.owners - wanted.owners) | (found.peers - wanted.peers)
         self._addresses_taken = {address for _, address in taken}
-        self._limited = {each.uid for each in wanted.egress - found.egress}
+        self._served = {(each.address, each.to) for each in wanted.published | found.published}
+        self._limited = {each.uid: each.egress for each in wanted.egress - found.egress}
         self._limited_ranges = wanted.range_egress - found.range_egress
 
     def ends(self, connection: Connection) -> bool:
-        uid, local, local_port, remote, remote_port = connection
+        uid, local, local_port, remote, remote_port, _ = connection
         if not uid:
             return False
         own = self._in_pools(local)
@@ -64,7 +68,9 @@ class _Judge:
             return True
         if remote in self._here:
             return False
-        return (own and not self._wanted.translates) or (self._is_limited(uid) and not own)
+        if own and not self._wanted.translates:
+            return True
+        return (local, local_port) not in self._served and self._is_denied(uid, remote, remote_port)
 
     def _may_reach(self, uid: int, address: Address) -> bool:
         """Of subordinate uids, only the gate knows whose they are: they lose an address with anybody who does."""
@@ -79,8 +85,9 @@ class _Judge:
     def _is_subordinate(self, uid: int) -> bool:
         return any(first <= uid <= last for first, last in self._wanted.subordinates)
 
-    def _is_limited(self, uid: int) -> bool:
-        return uid in self._limited or any(each.first <= uid <= each.last for each in self._limited_ranges)
+    def _is_denied(self, uid: int, address: Address, port: int) -> bool:
+        of_ranges = [each.egress for each in self._limited_ranges if each.first <= uid <= each.last]
+        return any(denies(each, address, port) for each in (self._limited.get(uid, ()), *of_ranges))
 
     def _in_pools(self, address: Address) -> bool:
         from socket import AF_INET, AF_INET6, inet_pton
@@ -89,4 +96,4 @@ class _Judge:
 
 
 def _ends(connection: Connection) -> tuple[Address, int, Address, int]:
-    return connection[1:]
+    return connection[1:5]
