@@ -1,6 +1,7 @@
 """Which TCP connections end with a change of the rules: the ruleset judges only the first packet of each side."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from paas_isolate.changes.egress import denies
@@ -46,7 +47,8 @@ def ended_connections(
 
 class _Judge:
     def __init__(self, connections: Sequence[Connection], wanted: Rules, found: Rules, pools: Pools) -> None:
-        self._wanted, self._pools = wanted, pools
+        self._wanted = wanted
+        self._in_pools = cache(lambda address: _has(pools, address))
         self._uids = {_ends(each): each.uid for each in connections}
         self._here = {each.local for each in connections}
         taken = (found.owners - wanted.owners) | (found.peers - wanted.peers)
@@ -89,10 +91,11 @@ class _Judge:
         of_ranges = [each.egress for each in self._limited_ranges if each.first <= uid <= each.last]
         return any(denies(each, address, port) for each in (self._limited.get(uid, ()), *of_ranges))
 
-    def _in_pools(self, address: Address) -> bool:
-        from socket import AF_INET, AF_INET6, inet_pton
 
-        return self._pools.has(inet_pton(AF_INET6 if ":" in address else AF_INET, address))
+def _has(pools: Pools, address: Address) -> bool:
+    from socket import AF_INET, AF_INET6, inet_pton
+
+    return pools.has(inet_pton(AF_INET6 if ":" in address else AF_INET, address))
 
 
 def _ends(connection: Connection) -> tuple[Address, int, Address, int]:

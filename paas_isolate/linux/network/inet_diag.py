@@ -3,6 +3,7 @@
 import errno
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, inet_ntop, inet_pton
 
 from paas_isolate.changes.connections import Connection
@@ -56,6 +57,7 @@ def _connection(answer: bytes) -> Connection:
     return Connection(uid, _text(answer[0], local), local_port, _text(answer[0], remote), remote_port, identity)
 
 
+@lru_cache(4096)
 def _text(family: int, address: bytes) -> str:
     if family == AF_INET:
         return inet_ntop(AF_INET, address[:4])
