@@ -1,11 +1,14 @@
 """Which TCP connections end with a change of the rules: the ruleset judges only the first packet of each side."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from paas_isolate.changes.egress import denies
-from paas_isolate.model.network import Address, Grant, Pools, Rules
+from paas_isolate.model.network import Address, Grant, Pools, RangeEgress, Rules, UidRange
+
+Range = TypeVar("Range", RangeEgress, UidRange)
 
 
 class Connection(NamedTuple):
@@ -45,6 +48,18 @@ def ended_connections(
     return filter(judge.ends, connections)
 
 
+class _Ranges(Generic[Range]):
+    """Ranges of uids of which no two overlap."""
+
+    def __init__(self, ranges: Iterable[Range]) -> None:
+        self._ranges = sorted(ranges, key=lambda each: each.first)
+        self._firsts = [each.first for each in self._ranges]
+
+    def around(self, uid: int) -> Range | None:
+        at = bisect_right(self._firsts, uid) - 1
+        return self._ranges[at] if at >= 0 and uid <= self._ranges[at].last else None
+
+
 class _Judge:
     def __init__(self, connections: Sequence[Connection], wanted: Rules, found: Rules, pools: Pools) -> None:
         self._wanted = wanted
@@ -55,7 +70,8 @@ class _Judge:
         self._addresses_taken = {address for _, address in taken}
         self._served = {(each.address, each.to) for each in wanted.published | found.published}
         self._limited = {each.uid: each.egress for each in wanted.egress - found.egress}
-        self._limited_ranges = wanted.range_egress - found.range_egress
+        self._limited_ranges = _Ranges(wanted.range_egress - found.range_egress)
+        self._subordinates = _Ranges(wanted.subordinates)
 
     def ends(self, connection: Connection) -> bool:
         uid, local, local_port, remote, remote_port, _ = connection
@@ -85,11 +101,13 @@ class _Judge:
         return Grant(uid, address) in self._wanted.owners or self._is_subordinate(uid)
 
     def _is_subordinate(self, uid: int) -> bool:
-        return any(first <= uid <= last for first, last in self._wanted.subordinates)
+        return self._subordinates.around(uid) is not None
 
     def _is_denied(self, uid: int, address: Address, port: int) -> bool:
-        of_ranges = [each.egress for each in self._limited_ranges if each.first <= uid <= each.last]
-        return any(denies(each, address, port) for each in (self._limited.get(uid, ()), *of_ranges))
+        around = self._limited_ranges.around(uid)
+        return any(
+            denies(each, address, port) for each in (self._limited.get(uid, ()), around.egress if around else ())
+        )
 
 
 def _has(pools: Pools, address: Address) -> bool:
