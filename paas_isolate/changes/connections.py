@@ -52,8 +52,8 @@ class _Ranges(Generic[Range]):
     """Ranges of uids of which no two overlap."""
 
     def __init__(self, ranges: Iterable[Range]) -> None:
-        self._ranges = sorted(ranges, key=lambda each: each.first)
-        self._firsts = [each.first for each in self._ranges]
+        self._ranges: list[Range] = sorted(ranges, key=lambda each: each.first)
+        self._firsts: list[int] = [each.first for each in self._ranges]
 
     def around(self, uid: int) -> Range | None:
         at = bisect_right(self._firsts, uid) - 1
