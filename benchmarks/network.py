@@ -46,16 +46,16 @@ class Making:
 
 @dataclass(frozen=True)
 class Unit:
-    """`amount` in a nanosecond: a rate; None: the microseconds of an act."""
+    """`rate` is that of an act that takes a nanosecond. None: the figure is the act's microseconds."""
 
     name: str
-    amount: float | None = None
+    rate: float | None = None
 
     def figure(self, nanoseconds: float) -> float:
-        return self.amount / nanoseconds if self.amount else nanoseconds / 1e3
+        return self.rate / nanoseconds if self.rate else nanoseconds / 1e3
 
     def ratio(self, of_times: float) -> float:
-        return 1 / of_times if self.amount else of_times
+        return 1 / of_times if self.rate else of_times
 
 
 TIME, RATE = Unit("µs"), Unit("/s", 1e9)

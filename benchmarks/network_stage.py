@@ -74,10 +74,12 @@ class Acts:
     def measure(self, column: str, *, published: bool) -> None:
         """Both ends are the customer's, then a server in `lan`, then, where it is `published`, a client there."""
         lan = ("/run/netns/lan", self.procs["none"])
-        for version in (0, 1):
-            local, outgoing, incoming = [], [], []
+        for version, own in enumerate((home(1).v4, home(1).v6)):
+            local: list[str] = []
+            outgoing: list[str] = []
+            incoming: list[str] = []
             for name, procs in self.procs.items():
-                own, (machine, neighbour) = home(1)[version], LAN[name][version]
+                machine, neighbour = LAN[name][version]
                 here = (f"/run/netns/{name}", procs)
                 local += [*here, own] * 2
                 outgoing += [*lan, neighbour, *here, neighbour]
