@@ -58,14 +58,15 @@ class Unit:
         return 1 / of_times if self.rate else of_times
 
 
+LEAST = "at least 0.95, with NAT 0.87"
 TIME, RATE = Unit("µs"), Unit("/s", 1e9)
 ACTS = {
     "bind": ("bind of the own address", TIME, ""),
     "localhost": ("bind of localhost", TIME, ""),
     "connect": ("connect, accept, close", TIME, "at most 1.08"),
     "short": ("connect, one request, close", TIME, ""),
-    "requests": ("requests on one connection", RATE, "at least 0.95, with NAT 0.87"),
-    "bulk": ("bulk", Unit("MB/s", 32768e3), "at least 0.95, with NAT 0.87"),
+    "requests": ("requests on one connection", RATE, LEAST),
+    "bulk": ("bulk", Unit("MB/s", 32768e3), LEAST),
     "udp": ("UDP request and answer", RATE, ""),
 }
 """By the names of network_packets.c: what it is, its unit and the target."""
