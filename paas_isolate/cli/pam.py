@@ -1,6 +1,5 @@
 """pam: switches the PAM module on and off for logins, shows its state, and tests sessions."""
 
-import os
 import pwd
 import shutil
 import sys
@@ -67,7 +66,7 @@ def install(installation: Installation, confirm: float | None, on_failure: str) 
                 _tell(trial)
                 pam_rollout.check(trial)
             if confirm:
-                command = f"{_program()} {_directories(installation)} pam remove"
+                command = f"{sys.executable} -I -m paas_isolate {_directories(installation)} pam remove"
                 output.line(f"switched off again at {revert.arm(confirm, command)} unless: paas-isolate pam confirm")
             try:
                 pam_rollout.switch_on(machine, tool, _tell)
@@ -259,13 +258,6 @@ def _tell_status(shown: Status, difference: str) -> None:
         )
     if shown.waits_for_confirmation:
         output.line("switched off again soon unless: paas-isolate pam confirm", fg="yellow")
-
-
-def _program() -> str:
-    """What starts this program again. The command of a package may know where packages of Python lie that Python itself
-    does not find."""
-    own = os.path.abspath(sys.argv[0])
-    return own if os.path.basename(own) == "paas-isolate" else f"{sys.executable} -I -m paas_isolate"
 
 
 def _directories(installation: Installation) -> str:
