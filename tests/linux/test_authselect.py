@@ -172,8 +172,18 @@ def test_what_was_edited_by_hand_is_not_overwritten(machine: Path, act: Callable
     with (machine / "system-auth").open("a") as file:
         file.write("session optional pam_env.so\n")
     before = everything(machine.parent)
-    with pytest.raises(HostError, match="system-auth is not what authselect makes of local"):
+    with pytest.raises(HostError, match="is not what authselect makes of local"):
         act()
+    assert everything(machine.parent) == before
+
+
+def test_the_module_can_be_taken_out_of_stacks_that_were_edited(machine: Path) -> None:
+    """Who is locked out must not be kept out by a line of somebody else's."""
+    before = everything(machine.parent)
+    authselect.switch_on(LINES)
+    with (machine / "system-auth").open("a") as file:
+        file.write("session optional pam_env.so\n")
+    authselect.switch_off()
     assert everything(machine.parent) == before
 
 

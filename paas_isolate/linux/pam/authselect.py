@@ -71,11 +71,13 @@ def switch_on(lines: Sequence[str]) -> None:
 
 
 def switch_off() -> None:
-    """Select the profile that ours was made of, with the features that are on now, and remove ours. HostError when
-    authselect fails, or when our lines are still there."""
+    """Select the profile that ours was made of, with the features that are on now, and remove ours. Stacks that were
+    edited by hand are overwritten, for who takes the module out may be locked out by it; authselect keeps a backup of
+    them. HostError when authselect fails, or when our lines are still there."""
     if is_on():
-        selected = _selected()
-        _run("select", _origin(selected), *selected.features, "--quiet")
+        selected = _current()
+        force = () if _is_untouched(selected) else ("--force",)
+        _run("select", _origin(selected), *selected.features, "--quiet", *force)
     left = [name for name in STACKS if MODULE in stack_files.text(f"{CONFIG}/{name}")]
     if left:
         files = " and ".join(f"{CONFIG}/{name}" for name in left)
@@ -128,14 +130,26 @@ def with_lines(template: str, lines: Sequence[str]) -> str:
 
 def _selected() -> Selection:
     """What is selected now. HostError when nothing is, or when a stack was edited by hand: authselect would overwrite
-    it. Its own check ignores the content since 1.4."""
-    _run("check", hint=_BY_HAND)
-    profile, *features = _run("current", "--raw", hint="authselect select PROFILE --force").split()
-    selected = Selection(profile, tuple(features))
-    for name in STACKS:
-        if _calls(stack_files.text(f"{CONFIG}/{name}")) != _calls(_generated(name, selected)):
-            raise HostError(f"{CONFIG}/{name} is not what authselect makes of {profile}", hint=_BY_HAND)
+    it."""
+    selected = _current()
+    if not _is_untouched(selected):
+        stacks = " or ".join(f"{CONFIG}/{name}" for name in STACKS)
+        raise HostError(f"{stacks} is not what authselect makes of {selected.profile}", hint=_BY_HAND)
     return selected
+
+
+def _current() -> Selection:
+    profile, *features = _run("current", "--raw", hint="authselect select PROFILE --force").split()
+    return Selection(profile, tuple(features))
+
+
+def _is_untouched(selected: Selection) -> bool:
+    """Whether files and links are as authselect makes them. Its own check ignores the content since 1.4."""
+    try:
+        _run("check")
+    except HostError:
+        return False
+    return all(_calls(stack_files.text(f"{CONFIG}/{name}")) == _calls(_generated(name, selected)) for name in STACKS)
 
 
 def _generated(stack: str, of: Selection) -> str:
