@@ -56,17 +56,21 @@ def switch_on(lines: Sequence[str]) -> None:
 def switch_off() -> None:
     """Remove our lines from the stacks, then the profile. HostError when the lines are still there."""
     output = _run("--remove", NAME)
-    left = [name for name in STACKS if MODULE in stack_files.text(f"{CONFIG}/{name}")]
-    if left:
-        files = " and ".join(f"{CONFIG}/{name}" for name in left)
-        raise HostError(f"{MODULE} is still in {files}: {output}", hint="remove its lines by hand, then run this again")
+    if left := stack_files.with_module(_stacks()):
+        raise HostError(
+            f"{MODULE} is still in {' and '.join(left)}: {output}", hint="remove its lines by hand, then run this again"
+        )
     with suppress(FileNotFoundError):
         os.unlink(f"{PROFILES}/{NAME}")
 
 
 def is_on() -> bool:
     """Whether one of STACKS has a line of ours."""
-    return any(MODULE in stack_files.text(f"{CONFIG}/{name}") for name in STACKS)
+    return bool(stack_files.with_module(_stacks()))
+
+
+def _stacks() -> list[str]:
+    return [f"{CONFIG}/{name}" for name in STACKS]
 
 
 def keep() -> Files:

@@ -78,17 +78,21 @@ def switch_off() -> None:
         selected = _current()
         force = () if _is_untouched(selected) else ("--force",)
         _run("select", _origin(selected), *selected.features, "--quiet", *force)
-    left = [name for name in STACKS if MODULE in stack_files.text(f"{CONFIG}/{name}")]
-    if left:
-        files = " and ".join(f"{CONFIG}/{name}" for name in left)
-        raise HostError(f"{MODULE} is still in {files}", hint="authselect select PROFILE; then run this again")
+    if left := stack_files.with_module(_stacks()):
+        raise HostError(
+            f"{MODULE} is still in {' and '.join(left)}", hint="authselect select PROFILE; then run this again"
+        )
     with suppress(FileNotFoundError):
         shutil.rmtree(f"{CUSTOM}/{NAME}")
 
 
 def is_on() -> bool:
     """Whether one of STACKS has a line of ours."""
-    return any(MODULE in stack_files.text(f"{CONFIG}/{name}") for name in STACKS)
+    return bool(stack_files.with_module(_stacks()))
+
+
+def _stacks() -> list[str]:
+    return [f"{CONFIG}/{name}" for name in STACKS]
 
 
 def keep() -> Files:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from paas_isolate.linux.pam.profile import MODULE
 from paas_isolate.replace_file import Durability, replace_file
 
 CONFIG = "/etc/pam.d"
@@ -39,6 +40,11 @@ def read(path: str) -> bytes | None:
 def text(path: str) -> str:
     """'' where there is no file."""
     return (read(path) or b"").decode(errors="replace")
+
+
+def with_module(paths: Iterable[str]) -> list[str]:
+    """Those of the stacks that have a line of ours."""
+    return [path for path in paths if MODULE in text(path)]
 
 
 def write(path: str, content: bytes) -> None:
