@@ -1,103 +1,101 @@
 """The stage of the network's benchmark: one round, in network and mount namespaces of its own.
 
-Arguments: a cgroup with users/customer, and the number of accounts. Prints JSON: for each kind (none, one, all, linear)
-the figures of a customer's acts; in `made` the milliseconds that the product takes, and those in the kernel.
+Arguments: a cgroup with users/customer below `tree`, and `bare`; the number of accounts; the compiled
+network_packets.c. Prints JSON: `acts` as Acts.figures, in `made` the milliseconds that the product takes, and those in
+the kernel.
 """
 
-import encodings.idna  # noqa: F401  (imported before the process becomes a customer, who may not read it)
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 
 from paas_isolate.linux.bpf.gate.gate import AttachPoints, BpfGate
 from paas_isolate.linux.network.links import Links
-from paas_isolate.linux.network.nft import Nft, run
-from paas_isolate.model.network import PINS, Gate, Grant, Pools, Rules, UidAddresses
+from paas_isolate.linux.network.nft import Nft
+from paas_isolate.model.network import PINS, Gate, Grant, Pools, Published, Rules, UidAddresses
 
 POOLS = Pools("10.77.0.0/16", "fd77:7061:6173::/64")
 FIRST = 1_000_000
 """The first of a range of uids that no user has."""
-TIMES, SHARES = 2000, 9
 MORE = 30
-CHUNK = bytes(32 << 10)
+PORT = 7000
+SECONDS = 0.4
+FIREWALL = """table inet firewall {
+    chain input { type filter hook input priority filter; ct state established,related accept; }
+}"""
+"""A host's own rules, as most have them: with them every packet meets conntrack."""
+LAN = {
+    "none": (("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")),
+    "ours": (("198.51.100.1", "198.51.100.2"), ("2001:db8:1::1", "2001:db8:1::2")),
+}
+"""Of each namespace, by IPv4 and by IPv6: the machine, and its neighbour in the namespace `lan`."""
+LOCAL_ACTS = ("bind", "localhost", "connect", "short", "requests", "bulk", "udp")
+LAN_ACTS = ("short", "requests", "bulk", "udp")
 
 
 def home(number: int) -> UidAddresses:
     return UidAddresses(f"10.77.{number >> 8}.{number & 255}", f"fd77:7061:6173::{number:x}")
 
 
-def least(act: Callable[[], object], times: int = TIMES) -> list[float]:
-    """Microseconds of one call, in the best of several series."""
-    best = float("inf")
-    for _ in range(SHARES):
-        begin = time.perf_counter()
-        for _ in range(times):
-            act()
-        best = min(best, time.perf_counter() - begin)
-    return [best / times * 1e6]
+def namespaces() -> None:
+    """This one is `ours`; `none` has the pools' addresses only; each has a link to `lan`."""
+    commands = ["mount -t bpf bpf /sys/fs/bpf", "mount -t tmpfs tmpfs /run", f"ip netns attach ours {os.getpid()}"]
+    commands += [f"ip netns add {name}" for name in ("none", "lan")]
+    for name, versions in LAN.items():
+        commands.append(f"ip -n {name} link add lan type veth peer name {name} netns lan")
+        for namespace, link, (v4, v6) in zip((name, "lan"), ("lan", name), zip(*versions, strict=True), strict=True):
+            commands.append(f"ip -n {namespace} address add {v4}/24 dev {link}")
+            commands.append(f"ip -n {namespace} address add {v6}/64 dev {link} nodad")
+            commands.append(f"ip -n {namespace} link set {link} up")
+    for name in ("ours", "none", "lan"):
+        commands.append(f"ip -n {name} link set lo up")
+        # without TIME_WAIT, so that no connection takes longer than the one before
+        commands.append(f"ip netns exec {name} sysctl -qw net.ipv4.tcp_max_tw_buckets=0 net.ipv6.ip_nonlocal_bind=1")
+    commands += [f"ip -n none route add local {pool} dev lo" for pool in POOLS]
+    for command in commands:
+        subprocess.run(command.split(), check=True)
 
 
-def customer(root: str) -> dict[str, list[float]]:
-    """What a customer measures, in a process with their uid and in their cgroup."""
-    reading, writing = os.pipe()
-    if (pid := os.fork()) == 0:
-        with open(f"{root}/users/customer/cgroup.procs", "w") as procs:
-            procs.write("0")
-        os.setresuid(FIRST + 1, FIRST + 1, FIRST + 1)
-        os.write(writing, json.dumps(acts()).encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        figures: dict[str, list[float]] = json.load(pipe)
-    os.waitpid(pid, 0)
-    return figures
+class Acts:
+    """What a customer does, in the namespaces `none` and `ours`. `figures`: by act and column, for IPv4 and then IPv6
+    its nanoseconds without network, and the ratio with it to that."""
 
+    def __init__(self, root: str, program: str) -> None:
+        self.procs = {"none": f"{root}/bare/cgroup.procs", "ours": f"{root}/tree/users/customer/cgroup.procs"}
+        self.program = program
+        self.figures: dict[str, dict[str, list[float]]] = {}
 
-def acts() -> dict[str, list[float]]:
-    own = home(1).v4
+    def measure(self, column: str, *, published: bool) -> None:
+        """Both ends are the customer's, then a server in `lan`, then, where it is `published`, a client there."""
+        lan = ("/run/netns/lan", self.procs["none"])
+        for version, own in enumerate((home(1).v4, home(1).v6)):
+            local: list[str] = []
+            outgoing: list[str] = []
+            incoming: list[str] = []
+            for name, procs in self.procs.items():
+                machine, neighbour = LAN[name][version]
+                here = (f"/run/netns/{name}", procs)
+                local += [*here, own] * 2
+                outgoing += [*lan, neighbour, *here, neighbour]
+                incoming += [*here, own if name == "ours" else machine, *lan, machine]
+            self._measure("", column, local, LOCAL_ACTS)
+            self._measure("to the LAN: ", column, outgoing, LAN_ACTS)
+            if published:
+                self._measure("from the LAN, published: ", column, incoming, LAN_ACTS)
 
-    def bind(address: str) -> None:
-        with socket.socket() as bound:
-            bound.bind((address, 0))
-
-    with socket.create_server((own, 0), backlog=16) as server:
-        place = server.getsockname()
-
-        def connect() -> None:
-            with socket.create_connection(place):
-                server.accept()[0].close()
-
-        taken = {
-            "bind of the own address": least(lambda: bind(own)),
-            "bind of localhost": least(lambda: bind("127.0.0.1")),
-            "connect, accept, close": least(connect, TIMES // 2),
-        }
-        with socket.create_connection(place) as client, server.accept()[0] as serving:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            serving.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            question, answer = bytes(100), bytes(1000)
-
-            def request() -> None:
-                client.sendall(question)
-                serving.recv(4096)
-                serving.sendall(answer)
-                client.recv(4096)
-
-            def much() -> None:
-                client.sendall(CHUNK)
-                left = len(CHUNK)
-                while left:
-                    left -= len(serving.recv(left))
-
-            taken["requests on one connection"] = [1e6 / least(request)[0]]
-            taken["bulk"] = [len(CHUNK) / least(much)[0]]
-    return taken
+    def _measure(self, path: str, column: str, sides: Sequence[str], acts: Sequence[str]) -> None:
+        words = (self.program, str(SECONDS), str(PORT), str(FIRST + 1), *sides, *acts)
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+        for line in done.stdout.splitlines():
+            act, none, ratio = line.split()
+            by_column = self.figures.setdefault(f"{path}{act}", {})
+            by_column.setdefault(column, []).extend((float(none), float(ratio)))
 
 
 class Ours:
@@ -105,22 +103,26 @@ class Ours:
 
     def __init__(self, root: str, accounts: int) -> None:
         self.table, self.links = Nft(POOLS), Links()
-        self.gate = BpfGate(POOLS, AttachPoints(PINS, root, f"{root}/users"))
+        self.gate = BpfGate(POOLS, AttachPoints(PINS, f"{root}/tree", f"{root}/tree/users"))
         self.homes = {FIRST + number: home(number) for number in range(1, accounts + 1)}
         self.made: dict[str, list[float]] = {}
 
-    def rules(self, homes: dict[int, UidAddresses]) -> Rules:
-        return Rules(frozenset(Grant(uid, address) for uid, addresses in homes.items() for address in addresses[:2]))
+    def rules(self, homes: dict[int, UidAddresses], *, translates: bool = False) -> Rules:
+        """With NAT, one port is published."""
+        owners = frozenset(Grant(uid, address) for uid, addresses in homes.items() for address in addresses[:2])
+        published = frozenset(Published(PORT, address, PORT) for address in home(1)[:2] if translates)
+        return Rules(owners, published=published, translates=translates)
 
-    def make_one(self) -> None:
-        only = {FIRST + 1: self.homes[FIRST + 1]}
-        self.table.install(self.rules(only))
-        self.gate.set(Gate(only), None)
+    def install(self, accounts: int, *, translates: bool) -> None:
+        homes = {FIRST + number: self.homes[FIRST + number] for number in range(1, accounts + 1)}
+        self.table.install(self.rules(homes, translates=translates))
+        self.gate.set(Gate(homes, translates=translates), None)
 
-    def make(self) -> None:
+    def uninstall(self) -> None:
         self.table.remove()
         self.gate.remove()
-        self.links.remove(POOLS)
+
+    def make(self) -> None:
         rules = self.rules(self.homes)
         self._timed("addresses", lambda: self.links.add(POOLS))
         self._timed("ruleset", lambda: self.table.install(rules))
@@ -155,31 +157,36 @@ class Ours:
         self.made[name] = [took / len(acts) * 1e3, system / len(acts) * 1e3]
 
 
-def linear(accounts: int) -> str:
-    """A ruleset as one writes it by hand: a line an account; established connections pass before."""
-    lines = ("table inet linear {", "chain output {", "type filter hook output priority filter;")
-    each = (f"ip daddr {home(number).v4} meta skuid != {FIRST + number} reject" for number in range(1, accounts + 1))
-    return "\n".join((*lines, "ct state established accept", *each, "}", "}"))
+def nft(text: str) -> None:
+    """Beside the network and without it."""
+    for namespace in ("none", "ours"):
+        subprocess.run(("ip", "netns", "exec", namespace, "nft", "-f", "-"), input=text, text=True, check=True)
 
 
-def main(root: str, accounts: int) -> None:
-    for command in ("ip link set lo up", "mount -t bpf bpf /sys/fs/bpf"):
-        subprocess.run(command.split(), check=True)
-    ours = Ours(root, accounts)
-    ours.links.add(POOLS)
-    figures = {"none": customer(root)}
-    ours.make_one()
-    figures["one"] = customer(root)
+def measure(ours: Ours, acts: Acts, accounts: int) -> None:
+    """Without a firewall of the host and with one, where nothing needs NAT and where something does."""
+    for translates, firewall in product((False, True), ("", FIREWALL)):
+        nft(firewall)
+        for number in (1, accounts):
+            ours.install(number, translates=translates)
+            column = f"{'NAT' if translates else 'no NAT'}{', firewall' if firewall else ''}, {number:,}"
+            try:
+                acts.measure(column, published=translates)
+            finally:
+                ours.uninstall()
+        nft("flush ruleset")
+
+
+def main(root: str, accounts: int, program: str) -> None:
+    namespaces()
+    ours, acts = Ours(root, accounts), Acts(root, program)
     ours.make()
     try:
-        figures["all"] = customer(root)
         ours.one_more()
     finally:
-        ours.gate.remove()
-        ours.table.remove()
-    run(linear(accounts))
-    figures["linear"] = customer(root)
-    json.dump({**figures, "made": ours.made}, sys.stdout)
+        ours.uninstall()
+    measure(ours, acts, accounts)
+    json.dump({"acts": acts.figures, "made": ours.made}, sys.stdout)
 
 
-main(sys.argv[1], int(sys.argv[2]))
+main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

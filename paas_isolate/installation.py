@@ -145,17 +145,23 @@ class Installation(NamedTuple):
         return traces.of_installation(self.run, self.state) or (own and traces.of_machine())
 
     def _network(self, fleet: Fleet, location: TreeLocation) -> NetworkPort:
+        from paas_isolate.changes.subordinates import is_subordinate
         from paas_isolate.linux.bpf.gate.gate import attach_points
         from paas_isolate.linux.network.host import (
             HostNetwork,  # a machine without a network of ours does not pay for it
         )
+        from paas_isolate.linux.system.subordinates import subordinate_uids
 
         network = fleet.host.network or NetworkConfig()
         ports = frozenset(
             service.publish for account in fleet.accounts.values() for service in account.services if service.publish
         )
         pools = Pools(network.pool, network.pool6)
-        return HostNetwork(pools, self.run, self.state, attach_points(fleet.host.tree, location), ports, fleet.governs)
+
+        def is_customers(uid: int) -> bool:
+            return fleet.governs(uid) or is_subordinate(uid, fleet, subordinate_uids())
+
+        return HostNetwork(pools, self.run, self.state, attach_points(fleet.host.tree, location), ports, is_customers)
 
     def _namespaces(self, fleet: Fleet, location: TreeLocation) -> NamespacePort | None:
         """None where no account has a view and none is left of earlier ones, and for users other than root."""

@@ -1,15 +1,16 @@
 """Switches the PAM module on for logins. Sessions are tried before and after; a failure restores the old files."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from paas_isolate.changes.doors import desired_doors
 from paas_isolate.errors import HostError
-from paas_isolate.linux.pam import auth_update, profile, session
+from paas_isolate.linux.pam import profile, session, stack_files
 from paas_isolate.linux.pam.session import Session
+from paas_isolate.linux.pam.stack_tool import StackTool
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import Doors
@@ -40,8 +41,8 @@ class TrialContext:
     fleet: Fleet
     inside: Callable[[str], str]
     doors: Doors
-    text: str
-    """The pam-auth-update profile."""
+    lines: Sequence[str]
+    """Our session lines, as `profile.lines` makes them."""
 
 
 def trial_context(
@@ -56,8 +57,8 @@ def trial_context(
     """`root` is the absolute path of the tree, `doors` the directory of the doors; `held` names the frozen accounts and
     services by directory."""
     options = profile.options(fleet, root, doors, open_on_failure=open_on_failure)
-    text = profile.text(profile.lines(options, fleet.host.exempt))
-    return TrialContext(fleet, inside, desired_doors(fleet, held), text)
+    lines = profile.lines(options, fleet.host.exempt)
+    return TrialContext(fleet, inside, desired_doors(fleet, held), lines)
 
 
 def check_administrators(fleet: Fleet, name_of: Callable[[int], str]) -> None:
@@ -90,29 +91,29 @@ def customer(context: TrialContext) -> tuple[int, str] | None:
     return None
 
 
-def try_candidate(context: TrialContext) -> Iterator[Trial]:
-    """Try sessions with the new stacks before they are installed: the interactive one and the other."""
-    for name, text in auth_update.rehearse(context.text).items():
+def try_candidate(context: TrialContext, tool: StackTool) -> Iterator[Trial]:
+    """Try sessions with each of the new stacks before they are installed."""
+    for name, text in tool.rehearse(context.lines).items():
         yield from _sessions(context, f"the new {name}", session.only_sessions(text))
 
 
-def try_live(context: TrialContext) -> Iterator[Trial]:
+def try_live(context: TrialContext, tool: StackTool) -> Iterator[Trial]:
     """Try sessions with the stacks that are installed now."""
-    for name in auth_update.STACKS:
-        yield from _sessions(context, name, f"@include {auth_update.CONFIG}/{name}\n")
+    for name in tool.STACKS:
+        yield from _sessions(context, name, f"session include {stack_files.CONFIG}/{name}\n")
 
 
-def switch_on(context: TrialContext, tell: Callable[[Trial], None]) -> None:
+def switch_on(context: TrialContext, tool: StackTool, tell: Callable[[Trial], None]) -> None:
     """Install the new stacks and try them; `tell` is called with each trial. Raises HostError when a session is wrong.
     After any exception the old files are back."""
-    before = auth_update.keep()
+    before = tool.keep()
     try:
-        auth_update.switch_on(context.text)
-        for trial in try_live(context):
+        tool.switch_on(context.lines)
+        for trial in try_live(context, tool):
             tell(trial)
             check(trial)
     except BaseException:
-        auth_update.put_back(before)
+        tool.put_back(before)
         raise
 
 

@@ -16,16 +16,14 @@ PREFIXES = PREFIX, LIMIT
 MAIL = "tcp flags & (syn | ack) == syn tcp dport { 25, 465, 587 }"
 """New connections to mail servers: by SMTP, by submission over TLS, and by submission (RFC 5321, 8314, 6409)."""
 
-RETRANSMITTED = tuple(
-    f"{family} saddr . {family} daddr . tcp sport . tcp dport @mail_syns{number} return"
-    for family, number in (("ip", 4), ("ip6", 6))
-)
-"""A SYN to a mail server that was let pass before."""
+RETRANSMITTED = "tcp sequence @mail_syns return"
+"""A SYN to a mail server that was let pass before. Addresses and ports do not tell: a customer can take the same for
+another connection, but cannot choose its first sequence number. nft 1.0.6 cannot list a set with both."""
 
 LIMITED_UIDS = 131_072
 """How many uids a limit can be for. Only those of accounts are: their subordinate uids are denied instead."""
 
-_LIMIT_MAIL = "limit smtp "
+_DENY, _LIMIT_MAIL = "deny ", "limit smtp "
 _UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 NAMED = {
     "all": ("",),
@@ -47,10 +45,15 @@ def rules(egress: Egress) -> Iterator[str]:
     rate = mail_rate(egress)
     allowed = f"goto {limit_chain(rate)}" if rate else "return"
     for sentence in egress:
-        verb, _, target = sentence.partition(" ")
-        verdict = "goto deny" if verb == "deny" else allowed
-        for match in ("",) if verb == "limit" else NAMED.get(target) or _matches(target):
+        verdict = "goto deny" if sentence.startswith(_DENY) else allowed
+        for match in _matches(sentence):
             yield f'{match} {verdict} comment "{sentence}"'.lstrip()
+
+
+def denies(egress: Egress, address: str, port: int) -> bool:
+    """Whether it denies TCP connections to this address and port. A limit denies none."""
+    deciding = (each for each in egress if any(_fits(match, address, port) for match in _matches(each)))
+    return next(deciding, "").startswith(_DENY)
 
 
 def mail_rate(egress: Egress) -> str:
@@ -68,14 +71,37 @@ def limit_rules(rate: str) -> Iterator[str]:
     again is no new connection: the chain `leave` has noted it."""
     count, _, unit = rate.partition("/")
     limit = f"limit rate over {count}/{_UNITS[unit]} burst {count} packets"
-    yield from RETRANSMITTED
+    yield RETRANSMITTED
     yield f"{MAIL} update @{limit_chain(rate)} {{ meta skuid {limit} }} goto deny"
 
 
-def _matches(target: str) -> Iterator[str]:
+def _matches(sentence: str) -> Iterator[str]:
+    verb, _, target = sentence.partition(" ")
+    if verb == "limit":
+        yield ""
+        return
+    if target in NAMED:
+        yield from NAMED[target]
+        return
     network, _, ports = f" {target}".partition(" port ")
     place = f"{'ip6' if ':' in network else 'ip'} daddr {network.strip()}" if network else ""
     if not ports:
         yield place
     else:
         yield from (f"{place} {protocol} dport {ports}".lstrip() for protocol in ("tcp", "udp"))
+
+
+def _fits(match: str, address: str, port: int) -> bool:
+    """Whether a TCP connection to this address and port fits a match that `_matches` made."""
+    from ipaddress import ip_address, ip_network  # slow to import
+
+    words = match.split()
+    for kind, value in zip(words[::3], words[2::3], strict=True):
+        if kind in ("ip", "ip6"):
+            if (kind == "ip6") != (":" in address) or ip_address(address) not in ip_network(value, strict=False):
+                return False
+        else:
+            first, _, last = value.partition("-")
+            if kind != "tcp" or not int(first) <= port <= int(last or first):
+                return False
+    return True

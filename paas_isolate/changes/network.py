@@ -200,10 +200,14 @@ def _left(wanted: Network, observed: Network, kept: Collection[Address]) -> dict
 
 
 def network_steps(desired: Network, observed: Network) -> Iterator[Step]:
+    steps: list[Step] = []
     if (desired.rules, desired.has_ruleset) != (observed.rules, observed.has_ruleset):
-        yield SetRules(desired.rules, observed.rules)
+        steps.append(SetRules(desired.rules, observed.rules))
     if not observed.gate_unsupported and (desired.gate, desired.has_gate) != (observed.gate, observed.has_gate):
-        yield SetGate(desired.gate, observed.gate)
+        steps.append(SetGate(desired.gate, observed.gate))
+    # Either the ruleset or the gate refuses what comes from outside, at each moment.
+    closes = observed.gate and observed.gate.translates and desired.gate and not desired.gate.translates
+    yield from reversed(steps) if closes else steps
     for pool in desired.local:
         if not observed.local.get(pool):
             yield AddPool(pool)

@@ -71,6 +71,15 @@ def subordinate_ranges(account: Account, known: Mapping[str, tuple[UidRange, ...
     return ranges_of(account.uids, known)
 
 
+def is_subordinate(uid: int, fleet: Fleet, known: Mapping[str, tuple[UidRange, ...]]) -> bool:
+    """Whether it is a subordinate uid of an account with an address; `known` is as for `subordinate_ranges`."""
+    return uid > fleet.host.last_uid and any(
+        first <= uid <= last
+        for account in fleet.accounts.values()
+        for first, last in subordinate_ranges(account, known)
+    )
+
+
 def ranges_of(users: Mapping[str, int], known: Mapping[str, tuple[UidRange, ...]]) -> tuple[UidRange, ...]:
     """The subordinate uids of users, who are given as login names with their uids."""
     return tuple(uids for name, uid in users.items() for uids in (*known.get(name, ()), *known.get(str(uid), ())))

@@ -11,20 +11,30 @@ from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.doctor.examine import examine
+from paas_isolate.doctor.selftest.run import run
 from paas_isolate.errors import SpecError
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
 from paas_isolate.model.account import Fleet, Host
 
+_PATIENCE = 60
+"""Seconds to wait for another run's lock."""
+
 _COLOURS = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.WARNING: "yellow", Verdict.SKIPPED: "yellow"}
 
 
 @click.command()
+@click.option("--selftest", is_flag=True, help="Try each limit, the PAM module and the gate in a cgroup of its own.")
 @as_json
 @click.pass_obj
-def doctor(installation: Installation, as_json: bool) -> int:
-    """Examine this host: kernel, controllers, delegation, units, mounts, schedule, logins. Exit status 5 when unfit."""
-    checks = _examined(installation)
+def doctor(installation: Installation, selftest: bool, as_json: bool) -> int:
+    """Examine this host: kernel, controllers, delegation, units, mounts, schedule, logins. Exit status 5 when unfit.
+
+    With --selftest, try instead whether the kernel keeps what is promised: a few seconds, as root. A process is killed
+    at its memory limit, forks are refused, CPU time is throttled; a session passes the PAM module; the gate refuses.
+    Accounts and logins are not touched, and nothing stays behind.
+    """
+    checks = _tried(installation) if selftest else _examined(installation)
     if as_json:
         output.print_json([asdict(check) for check in checks])
     else:
@@ -46,6 +56,16 @@ def _examined(installation: Installation) -> list[Check]:
     except SpecError as error:
         wrong = Check("config.yaml", Verdict.FAILED, str(error), "paas-isolate check")
         return [wrong, *examined(Fleet(Host(), {}))]
+
+
+def _tried(installation: Installation) -> list[Check]:
+    """All trials. When config.yaml cannot be used, the tree is where its defaults say."""
+    with installation.locked(wait=_PATIENCE):
+        try:
+            wanted = installation.fleet().host.tree
+        except SpecError:
+            wanted = Host().tree
+        return list(run(wanted, installation.state))
 
 
 @click.command()

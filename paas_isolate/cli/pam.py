@@ -19,6 +19,7 @@ from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
 from paas_isolate.linux.pam import auth_update, profile, revert, session, stacks
 from paas_isolate.linux.pam.doors import DoorDirectory
+from paas_isolate.linux.pam.stack_tool import stack_names, stack_tool
 from paas_isolate.linux.system.users import login_of
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import COMPLETE
@@ -52,7 +53,7 @@ def pam() -> None:
 def install(installation: Installation, confirm: float | None, on_failure: str) -> int:
     """Switch the module on for all logins. Sessions are tried before and after; when one fails, all is undone."""
     with installation.locked(wait=60):
-        auth_update.check_supported()
+        tool = stack_tool()
         if not auth_update.module_file():
             raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again, which builds it")
         fleet = installation.fleet(remember=True)
@@ -61,14 +62,14 @@ def install(installation: Installation, confirm: float | None, on_failure: str) 
         _tell_exempt(fleet)
         _make_doors(installation, fleet)
         with _machine(installation, fleet, open_on_failure=on_failure == "open") as machine:
-            for trial in pam_rollout.try_candidate(machine):
+            for trial in pam_rollout.try_candidate(machine, tool):
                 _tell(trial)
                 pam_rollout.check(trial)
             if confirm:
                 command = f"{sys.executable} -I -m paas_isolate {_directories(installation)} pam remove"
                 output.line(f"switched off again at {revert.arm(confirm, command)} unless: paas-isolate pam confirm")
             try:
-                pam_rollout.switch_on(machine, _tell)
+                pam_rollout.switch_on(machine, tool, _tell)
             except BaseException:
                 revert.disarm()
                 raise
@@ -81,9 +82,9 @@ def install(installation: Installation, confirm: float | None, on_failure: str) 
 def remove(installation: Installation) -> int:
     """Switch the module off for all logins. Open sessions stay where they are."""
     with installation.locked(wait=60):
-        auth_update.check_supported()
-        was_on = auth_update.is_on()
-        auth_update.switch_off()
+        tool = stack_tool()
+        was_on = tool.is_on()
+        tool.switch_off()
         revert.disarm()
         decided = decisions.load(installation.state)
         if decided.doors:
@@ -131,10 +132,9 @@ def status(installation: Installation, as_json: bool) -> int:
     with installation.open(fleet) as reconciler:
         root = reconciler.kernel.cgroups.root
         doors = DoorDirectory(installation.doors, root).observe()
-    module_lines = {name: line for name in auth_update.STACKS if (line := _module_line(name))}
-    options_check = check_options(
-        {name: stacks.lines(name) for name in auth_update.STACKS}, fleet, root, installation.doors
-    )
+    names = stack_names()
+    module_lines = {name: line for name in names if (line := _module_line(name))}
+    options_check = check_options({name: stacks.lines(name) for name in names}, fleet, root, installation.doors)
     shown = Status(
         module=auth_update.module_file(),
         stacks={name: f"{line.file}:{line.number}: {' '.join(line.arguments)}" for name, line in module_lines.items()},
@@ -148,7 +148,7 @@ def status(installation: Installation, as_json: bool) -> int:
         output.print_json(asdict(shown))
     else:
         _tell_status(shown, options_check.found)
-    return Exit.CONVERGED if len(module_lines) == len(auth_update.STACKS) and shown.options_agree else Exit.DIFFERS
+    return Exit.CONVERGED if len(module_lines) == len(names) and shown.options_agree else Exit.DIFFERS
 
 
 @pam.command()

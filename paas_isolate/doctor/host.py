@@ -40,7 +40,8 @@ def _distribution() -> Check:
     name = release.get("PRETTY_NAME", "unknown")
     if release.get("VERSION_ID") in SUPPORTED.get(release.get("ID", ""), ()):
         return Check("distribution", Verdict.OK, name)
-    return Check("distribution", Verdict.SKIPPED, f"{name}: only Debian 12 and 13 are tested")
+    found = f"{name}: only Debian 12 and 13 are tested; to try what this machine keeps:"
+    return Check("distribution", Verdict.SKIPPED, found, "paas-isolate doctor --selftest")
 
 
 def _os_release() -> dict[str, str]:

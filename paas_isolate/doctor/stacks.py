@@ -5,16 +5,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from paas_isolate.doctor.check import Check, Verdict
-from paas_isolate.linux.pam import profile, stacks
-from paas_isolate.linux.pam.auth_update import STACKS
+from paas_isolate.linux.pam import auth_update, authselect, profile, stacks
 from paas_isolate.linux.pam.evaluate import SUCCESS, called
+from paas_isolate.linux.pam.stack_tool import TOOLS
 from paas_isolate.linux.pam.stacks import Line
 from paas_isolate.model.account import Fleet
 
-SERVICES = ("sshd", "login", "su", "sudo", "cron", "atd")
-_INTERACTIVE, _NONINTERACTIVE = STACKS
+SERVICES = ("sshd", "login", "su", "sudo", "cron", "crond", "atd")
+"""`cron` on Debian is `crond` on RHEL."""
+
+STACKS = tuple(name for tool in TOOLS for name in tool.STACKS)
 _WITHOUT_TERMINAL = ("sudo", "cron", "atd")
 """Services that include common-session-noninteractive on Debian."""
+_REMOTE = ("sshd", "atd")
+"""Services that include password-auth on RHEL; the others include system-auth."""
 
 _SYSTEMD = "pam_systemd.so"
 _OF_OURS = (profile.MODULE, "pam_permit.so", "pam_echo.so", "pam_deny.so", "pam_succeed_if.so")
@@ -52,10 +56,11 @@ def _mend(service: str, found: Stacks) -> str:
     stack = found[service]
     if _ours(stack):
         return f"remove {[*_walked(stack)][-1].place}, after which {service} does not call {profile.MODULE}"
-    common = _NONINTERACTIVE if service in _WITHOUT_TERMINAL else _INTERACTIVE
-    if not _ours(found.get(common, ())):
-        return INSTALL
-    return f"echo '@include {common}' >>{os.path.dirname(found[common][0].file)}/{service}"
+    debian, rhel = auth_update.STACKS[service in _WITHOUT_TERMINAL], authselect.STACKS[service in _REMOTE]
+    for common, include in ((debian, "@include"), (rhel, "session include")):
+        if _ours(found.get(common, ())):
+            return f"echo '{include} {common}' >>{os.path.dirname(found[common][0].file)}/{service}"
+    return INSTALL
 
 
 def options(found: Stacks, fleet: Fleet, root: str, doors: str) -> Check:
@@ -86,7 +91,7 @@ def _differs(stack: Sequence[Line], line: Line, fleet: Fleet, root: str, doors: 
 
 
 def _same(wish: str, fact: str) -> bool:
-    """pam-auth-update has put a number for `end`."""
+    """The tool that made the stack has put a number for `end`."""
     return wish == (re.sub(r"success=\d+", "success=end", fact) if "success=end" in wish else fact)
 
 
@@ -108,9 +113,9 @@ def systemd(found: Stacks) -> Check:
 
 
 def _without(line: Line) -> str:
-    """In a stack that pam-auth-update makes, somebody's own line has made our jump too short."""
-    made = os.path.basename(line.file) in STACKS
-    return "pam-auth-update --force" if made else f"sed -i '{line.number}s/^/#/' {line.file}"
+    """In a stack that a tool makes, somebody's own line has made our jump too short."""
+    made = (tool.REMAKE for tool in TOOLS if os.path.basename(line.file) in tool.STACKS)
+    return next(made, f"sed -i '{line.number}s/^/#/' {line.file}")
 
 
 def _walked(stack: Sequence[Line]) -> Iterator[Line]:

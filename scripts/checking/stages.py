@@ -48,6 +48,7 @@ def _shell(run: Run) -> bool:
             *sorted(SOURCE.glob("scripts/**/*.sh")),
             *sorted(SOURCE.glob("tests/**/*.sh")),
             *sorted(SOURCE.glob("config/hooks/*")),
+            *sorted(SOURCE.glob("packaging/rpm/build")),
         )
     ]
     return run.call("shellcheck", "--external-sources", *scripts, str(SOURCE / ".ci" / "run"))

@@ -14,6 +14,7 @@ from paas_isolate.model.network import (
     Rules,
     UidAddresses,
 )
+from paas_isolate.model.steps.network import SetGate, SetRules
 from paas_isolate.model.world import DesiredWorld, ObservedWorld, Process
 from tests.support.fleets import fleet, sold
 
@@ -237,3 +238,15 @@ def test_names_are_changed_when_they_differ(
 ) -> None:
     steps = diff(DesiredWorld(network=Network(names=wanted)), ObservedWorld(network=Network(names=found)))
     assert "".join(map(str, steps)) == sentence
+
+
+def test_what_comes_from_outside_is_refused_at_each_moment_of_a_change() -> None:
+    """Without translation by the gate, with it by the ruleset."""
+    without = Network({}, Rules(), True, Gate(), has_gate=True)
+    translates = without._replace(rules=Rules(translates=True), gate=Gate(translates=True))
+    for desired, observed, order in (
+        (translates, without, [SetRules, SetGate]),
+        (without, translates, [SetGate, SetRules]),
+    ):
+        steps = diff(DesiredWorld(network=desired), ObservedWorld(network=observed))
+        assert [type(step) for step in steps] == order

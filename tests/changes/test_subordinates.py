@@ -2,7 +2,7 @@
 
 from paas_isolate.changes.diff import diff
 from paas_isolate.changes.network import desired_network, preserved_addresses
-from paas_isolate.changes.subordinates import with_subordinates
+from paas_isolate.changes.subordinates import is_subordinate, with_subordinates
 from paas_isolate.model.account import Host, NetworkConfig
 from paas_isolate.model.network import Gate, Network, RangeEgress, Rules, Subordinates, UidRange
 from paas_isolate.model.world import DesiredWorld, ObservedWorld
@@ -69,3 +69,9 @@ def test_subordinate_uids_stay_while_their_account_does() -> None:
     assert found.gate and found.gate.subordinates == own
     assert found.rules and found.rules.subordinates == {UidRange(100_000, 100_020), UidRange(200_000, 200_009)}
     assert found.rules.range_egress == {(200_000, 200_009, ("deny all",))}
+
+
+def test_which_uids_are_subordinate_ones() -> None:
+    accounts = fleet(sold("alice", uid=1001, addresses=("10.77.0.2", "fd77::2")), host=Host(network=NetworkConfig()))
+    asked = (0, 5, 1001, 100_000, 165_535, 165_536)
+    assert [is_subordinate(uid, accounts, RANGES) for uid in asked] == [False, False, False, True, True, False]

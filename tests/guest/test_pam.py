@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.pam import auth_update
+from paas_isolate.linux.pam.stack_files import Files
 from tests.support.guest.machine import ETC, TREE
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import Customer, Customers, Specs
@@ -18,7 +19,7 @@ REFUSED = "Logins are not possible at the moment"
 
 
 @pytest.fixture(autouse=True)
-def pam_files(empty: None) -> Iterator[auth_update.Files]:
+def pam_files(empty: None) -> Iterator[Files]:
     """The files that logins depend on, which are as they were after every test."""
     before = auth_update.keep()
     yield before
@@ -43,7 +44,7 @@ def where(user: str) -> str:
 
 
 def test_logins_land_in_the_account_and_the_way_back_leaves_nothing(
-    alice: Customer, paas: Paas, pam_files: auth_update.Files
+    alice: Customer, paas: Paas, pam_files: Files
 ) -> None:
     paas("pam", "status", code=DIFFERS)
     assert not where(alice.name).startswith("users/")
@@ -157,7 +158,7 @@ def test_a_stack_that_was_changed_by_hand_stays_as_it_is(alice: Customer, paas: 
 
 
 def test_what_does_not_work_afterwards_is_put_back(
-    alice: Customer, paas: Paas, pam_files: auth_update.Files, monkeypatch: pytest.MonkeyPatch
+    alice: Customer, paas: Paas, pam_files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tool that makes other stacks of the machine than it made in rehearsal: root's session does not open."""
     tool = Path("/root/fake/pam-auth-update")
@@ -172,7 +173,7 @@ def test_what_does_not_work_afterwards_is_put_back(
     assert auth_update.keep() == pam_files
 
 
-def test_what_nobody_confirms_takes_itself_back(alice: Customer, paas: Paas, pam_files: auth_update.Files) -> None:
+def test_what_nobody_confirms_takes_itself_back(alice: Customer, paas: Paas, pam_files: Files) -> None:
     done = paas.installed("pam", "install", "--confirm", "0.5")  # it is what the timer runs
     assert done.code == 0, done.err
     assert "paas-isolate pam confirm" in done.out

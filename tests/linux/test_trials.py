@@ -18,7 +18,7 @@ def sold(name: str, uid: int, **more: object) -> Account:
 
 def machine(*held: str, **more: object) -> TrialContext:
     fleet = Fleet(Host(), {"alice": sold("alice", ALICE, **more), "bob": sold("bob", BOB)})
-    return TrialContext(fleet, lambda cgroup: cgroup, desired_doors(fleet, held), "")
+    return TrialContext(fleet, lambda cgroup: cgroup, desired_doors(fleet, held), ())
 
 
 def landed(cgroup: str) -> Session:

@@ -111,8 +111,7 @@ def test_what_a_limited_egress_allows_goes_on_to_the_limit() -> None:
         'goto limit_100_h comment "limit smtp 100/h"',
     ]
     assert list(egress.limit_rules("20/m")) == [
-        "ip saddr . ip daddr . tcp sport . tcp dport @mail_syns4 return",
-        "ip6 saddr . ip6 daddr . tcp sport . tcp dport @mail_syns6 return",
+        "tcp sequence @mail_syns return",
         "tcp flags & (syn | ack) == syn tcp dport { 25, 465, 587 } "
         "update @limit_20_m { meta skuid limit rate over 20/minute burst 20 packets } goto deny",
     ]
@@ -137,3 +136,24 @@ def test_egresses_with_one_rate_have_one_limit() -> None:
         "delete chain inet paas_isolate limit_5_h"
     )
     assert gone.index("delete chain inet paas_isolate limit_5_h") < gone.index("delete set inet paas_isolate limit_5_h")
+
+
+@pytest.mark.parametrize(
+    ("sentences", "address", "port", "denied"),
+    [
+        ((), "192.0.2.1", 25, False),
+        (("deny all",), "192.0.2.1", 443, True),
+        (("allow port 443", "deny all"), "192.0.2.1", 443, False),
+        (("allow port 400-450", "deny all"), "2001:db8::1", 451, True),
+        (("allow dns", "deny all"), "192.0.2.1", 53, False),
+        (("deny private",), "10.1.2.3", 80, True),
+        (("deny private",), "2001:db8::1", 80, False),
+        (("deny 192.0.2.0/24 port 25",), "192.0.2.7", 25, True),
+        (("deny 192.0.2.0/24 port 25",), "192.0.2.7", 26, False),
+        (("deny 2001:db8::1",), "2001:db8::1", 26, True),
+        (("limit smtp 5/h",), "192.0.2.7", 25, False),
+        (("deny smtp", "limit smtp 5/h"), "192.0.2.7", 25, True),
+    ],
+)
+def test_which_connections_an_egress_denies(sentences: tuple[str, ...], address: str, port: int, denied: bool) -> None:
+    assert egress.denies(sentences, address, port) is denied

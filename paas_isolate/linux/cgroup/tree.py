@@ -279,6 +279,16 @@ class CgroupTree:
             os.close(fd)
 
 
+def enter(directory: str) -> None:
+    """Move this process into the cgroup with this absolute path: for a child, which has closed the tree's
+    descriptors. OSError: what the kernel answers."""
+    fd = os.open(f"{directory}/{PROCS}", _WRITE)
+    try:
+        os.write(fd, b"0")
+    finally:
+        os.close(fd)
+
+
 def _texts(directory: int, names: tuple[str, ...]) -> tuple[tuple[str, ...], list[bytes]]:
     """Names and texts of those files `names` that the cgroup has. Closes `directory`."""
     # A reconcile with nothing to do spends most of its time here, at some fifteen files a cgroup, so there are few

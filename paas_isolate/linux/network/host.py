@@ -84,6 +84,7 @@ class HostNetwork:
         before = nfnetlink.generation()
         self._nft.install_rendered(prepared.rendered)
         self._applied(prepared.rules, before, 1)
+        self._end_connections(prepared.rules, None)
 
     def polled(self) -> Polled:
         in_use = listening(self._ports, self._pools, self._customers) if self._ports else frozenset[int]()

@@ -3,6 +3,7 @@
 import errno
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, inet_ntop, inet_pton
 
 from paas_isolate.changes.connections import Connection
@@ -19,8 +20,6 @@ _ID = struct.Struct(">HH16s16s12s")
 """struct inet_diag_sockid: ports and addresses in network byte order; interface and cookie."""
 _ID_AT, _UID = 4, struct.Struct("=I")
 """struct inet_diag_msg: `id` is behind four bytes, the uid behind it and three numbers."""
-_ANY_COOKIE = bytes(4) + b"\xff" * 8
-"""No interface; INET_DIAG_NOCOOKIE."""
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -44,19 +43,21 @@ def _all(family: int) -> bytes:
 
 
 def _one(connection: Connection) -> bytes:
-    """The kernel finds a socket of IPv6 with IPv4 addresses by these, too."""
-    _, local, local_port, remote, remote_port = connection
+    """The kernel finds a socket of IPv6 with IPv4 addresses by these, too; one that is bound to an interface, with it
+    only. Where there is none any more, it finds the listener, which has another cookie."""
+    _, local, local_port, remote, remote_port, identity = connection
     family = AF_INET6 if ":" in local else AF_INET
     ends = (inet_pton(family, address).ljust(16, b"\0") for address in (local, remote))
-    return _REQUEST.pack(family, IPPROTO_TCP, 0, 0, _STATES) + _ID.pack(local_port, remote_port, *ends, _ANY_COOKIE)
+    return _REQUEST.pack(family, IPPROTO_TCP, 0, 0, _STATES) + _ID.pack(local_port, remote_port, *ends, identity)
 
 
 def _connection(answer: bytes) -> Connection:
-    local_port, remote_port, local, remote, _ = _ID.unpack_from(answer, _ID_AT)
+    local_port, remote_port, local, remote, identity = _ID.unpack_from(answer, _ID_AT)
     (uid,) = _UID.unpack_from(answer, _ID_AT + _ID.size + 12)
-    return Connection(uid, _text(answer[0], local), local_port, _text(answer[0], remote), remote_port)
+    return Connection(uid, _text(answer[0], local), local_port, _text(answer[0], remote), remote_port, identity)
 
 
+@lru_cache(4096)
 def _text(family: int, address: bytes) -> str:
     if family == AF_INET:
         return inet_ntop(AF_INET, address[:4])

@@ -12,7 +12,7 @@ from paas_isolate.model.steps.network import AddPool, NetworkStep, RemoveAddress
 def apply_network_steps(network: NetworkPort, steps: Sequence[NetworkStep]) -> Iterator[Outcome]:
     """Carry out the steps and yield their outcomes. A pool goes before the rules that protect it are changed, and comes
     after them: at no moment can a neighbour reach an address of it. Single addresses go when their pool is there, so
-    that there is always one of the two."""
+    that there is always one of the two. Rules and gate are changed in the order of the steps."""
     added = [step for step in steps if isinstance(step, AddPool)]
     removed = [step for step in steps if isinstance(step, RemoveAddress)]
     replaced = [step for step in removed if added and "/" not in step.address]
@@ -21,8 +21,7 @@ def apply_network_steps(network: NetworkPort, steps: Sequence[NetworkStep]) -> I
     for step in steps:
         if isinstance(step, SetRules):
             yield from carry_out_one(step, partial(network.set_rules, step.rules, step.was))
-    for step in steps:
-        if isinstance(step, SetGate):
+        elif isinstance(step, SetGate):
             yield from carry_out_one(step, partial(network.set_gate, step.gate, step.was))
     failed = False
     for outcome in carry_out_many(added, lambda part: network.add(step.pool for step in part)):

@@ -4,30 +4,25 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from glob import glob
 
 from paas_isolate.errors import HostError
+from paas_isolate.linux.pam import profile, stack_files
 from paas_isolate.linux.pam.profile import MODULE, NAME
-from paas_isolate.replace_file import Durability, replace_file
+from paas_isolate.linux.pam.stack_files import CONFIG, Files
 
-CONFIG = "/etc/pam.d"
 SAVED = "/var/lib/pam"
 PROFILES = "/usr/share/pam-configs"
 STACKS = ("common-session", "common-session-noninteractive")
+REMAKE = "pam-auth-update --force"
 _TOOL = "pam-auth-update"
 
-Files = dict[str, bytes | None]
-"""Contents by path; None where there is no file."""
 
-
-def check_supported() -> None:
-    """HostError when pam-auth-update does not make the stacks of this machine: only Debian's are supported yet."""
-    if shutil.which(_TOOL) is None or not os.path.exists(f"{CONFIG}/{STACKS[0]}"):
-        raise HostError(
-            "there is no pam-auth-update here; only the PAM stacks of Debian are supported yet",
-            hint="without the module, the next reconcile moves logins into their accounts",
-        )
+def is_here() -> bool:
+    """Whether pam-auth-update makes the stacks of this machine."""
+    return shutil.which(_TOOL) is not None and os.path.exists(f"{CONFIG}/{STACKS[0]}")
 
 
 def module_file() -> str:
@@ -41,58 +36,55 @@ def _unix_modules() -> list[str]:
     return [path for directory in directories for path in glob(f"{directory}/pam_unix.so")]
 
 
-def rehearse(profile: str) -> dict[str, str]:
-    """The text of each of STACKS, by name, as the tool would make it with this profile. It works on a copy; the machine
-    is unchanged. HostError when the tool fails or leaves our lines out, as it does when a stack was edited by hand."""
+def rehearse(lines: Sequence[str]) -> dict[str, str]:
+    """The text of each of STACKS, by name, as the tool would make it with our lines. It works on a copy; the machine is
+    unchanged. HostError when the tool fails or leaves our lines out, as it does when a stack was edited by hand."""
     with tempfile.TemporaryDirectory(prefix="paas-isolate-") as root:
         for directory in (CONFIG, SAVED, PROFILES):
             shutil.copytree(directory, root + directory, symlinks=True)
-        _write(f"{root}{PROFILES}/{NAME}", profile.encode())
+        stack_files.write(f"{root}{PROFILES}/{NAME}", profile.text(lines).encode())
         output = _run("--root", root, "--enable", NAME, database=f"{root}/debconf")
         return _stacks_with_our_lines(root, output)
 
 
-def switch_on(profile: str) -> None:
+def switch_on(lines: Sequence[str]) -> None:
     """Write the profile and enable it. HostError as `rehearse`."""
-    _write(f"{PROFILES}/{NAME}", profile.encode())
+    stack_files.write(f"{PROFILES}/{NAME}", profile.text(lines).encode())
     _stacks_with_our_lines("", _run("--enable", NAME))
 
 
 def switch_off() -> None:
     """Remove our lines from the stacks, then the profile. HostError when the lines are still there."""
     output = _run("--remove", NAME)
-    left = [name for name in STACKS if MODULE in _text(f"{CONFIG}/{name}")]
-    if left:
-        files = " and ".join(f"{CONFIG}/{name}" for name in left)
-        raise HostError(f"{MODULE} is still in {files}: {output}", hint="remove its lines by hand, then run this again")
+    if left := stack_files.with_module(_stacks()):
+        raise HostError(
+            f"{MODULE} is still in {' and '.join(left)}: {output}", hint="remove its lines by hand, then run this again"
+        )
     with suppress(FileNotFoundError):
         os.unlink(f"{PROFILES}/{NAME}")
 
 
 def is_on() -> bool:
     """Whether one of STACKS has a line of ours."""
-    return any(MODULE in _text(f"{CONFIG}/{name}") for name in STACKS)
+    return bool(stack_files.with_module(_stacks()))
+
+
+def _stacks() -> list[str]:
+    return [f"{CONFIG}/{name}" for name in STACKS]
 
 
 def keep() -> Files:
     """The content of every file that the tool may change, for `put_back`."""
-    paths = {*glob(f"{CONFIG}/common-*"), *glob(f"{SAVED}/*"), f"{SAVED}/seen", f"{PROFILES}/{NAME}"}
-    return {path: _read(path) for path in sorted(paths) if not os.path.isdir(path)}
+    return stack_files.keep([*glob(f"{CONFIG}/common-*"), *glob(f"{SAVED}/*"), f"{SAVED}/seen", f"{PROFILES}/{NAME}"])
 
 
 def put_back(files: Files) -> None:
-    """Restore the files that `keep` has read, byte for byte, each in one step."""
-    for path, content in files.items():
-        if content is None:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-        elif _read(path) != content:
-            _write(path, content)
+    stack_files.put_back(files)
 
 
 def _stacks_with_our_lines(root: str, output: str) -> dict[str, str]:
     """`output` is what the tool has printed."""
-    stacks = {name: _text(f"{root}{CONFIG}/{name}") for name in STACKS}
+    stacks = {name: stack_files.text(f"{root}{CONFIG}/{name}") for name in STACKS}
     missing = [name for name, text in stacks.items() if MODULE not in text]
     if missing:
         raise HostError(
@@ -115,20 +107,3 @@ def _run(*words: str, database: str = "") -> str:
     if done.returncode:
         raise HostError(f"pam-auth-update {' '.join(words)} failed: {output}")
     return output
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-
-
-def _text(path: str) -> str:
-    return (_read(path) or b"").decode(errors="replace")
-
-
-def _write(path: str, content: bytes) -> None:
-    """Readable for all. The content is on the disk before the name is: nobody can log in with an empty file."""
-    replace_file(path, content, Durability.CONTENT, mode=0o644)

@@ -9,7 +9,7 @@ occurs with another number, and it writes 0, which libpam refuses, when no line 
 line of its own, and one more line follows it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from paas_isolate.errors import HostError
@@ -117,7 +117,7 @@ def _joined(between: str, names: Iterable[str], most: int) -> list[str]:
     return texts
 
 
-def text(session: list[str]) -> str:
+def text(session: Sequence[str]) -> str:
     """The profile's file. `Default: no`, because the installation of another package must not switch it on."""
     between = "".join(f"\t{line}\n" for line in session)
     return (

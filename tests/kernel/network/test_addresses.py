@@ -432,6 +432,7 @@ def test_an_egress_is_kept_by_element_and_what_it_denies_counted(wired: NetworkH
         "link set eth8 up",
         "link set eth7 up",
         "address add 192.0.2.1/24 dev eth7",
+        "neighbour add 192.0.2.9 lladdr 02:00:00:00:00:09 dev eth7",  # nobody has it, and nobody waits for ARP
     ):
         wired.inside("ip", *words.split())
     wired.inside("ip", "route", "add", "default", "dev", "eth7")

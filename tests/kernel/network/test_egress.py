@@ -1,11 +1,13 @@
 """Egress rules in network namespaces of the test's own: which packets leave, as a machine of the LAN sees it."""
 
+import errno
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
-from tests.support.kernel.network_namespaces import A4, ALICE, BOB, PEER, NetworkNamespace
+from tests.support.kernel.network_namespaces import A4, ALICE, BOB, PEER, POOLS, NetworkNamespace
 
 pytestmark = pytest.mark.kernel
 THERE, THERE6 = "192.0.2.2", "2001:db8::2"
@@ -241,3 +243,61 @@ def test_mail_within_the_machine_is_not_counted(guarded: NetworkNamespace, lan: 
         assert reached(guarded, ALICE, here * 3) == ["0"] * 6
     assert lan.name
     assert guarded.nft("print(line.mail_connections())") == "{}"
+
+
+@pytest.mark.hostile
+def test_a_new_connection_with_the_ports_of_the_last_counts(lan: NetworkNamespace, guarded: NetworkNamespace) -> None:
+    guarded.nft(f"line.change({told('limit smtp 2/d')}, rules)")
+    same = f"""
+def job():
+    said = []
+    for _ in range(4):
+        client = socket.socket(); client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind(("", 4000)); client.settimeout(2)
+        try: client.connect(({THERE!r}, 25)); said.append(client.recv(99).decode())
+        except OSError as error: said.append(type(error).__name__)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\0\\0\\0\\0"); client.close()
+    return said
+print(child({ALICE}, job))
+"""
+    with listening(lan, *MAIL):
+        assert guarded.play(same) == ["['0', '0', 'ConnectionRefusedError', 'ConnectionRefusedError']"]
+    assert guarded.nft("print(line.mail_connections(), line.denied())") == f"{{{ALICE}: 2}} {{{ALICE}: 2}}"
+
+
+@pytest.mark.hostile
+def test_who_listens_answers_no_other_machine_that_the_egress_denies(
+    lan: NetworkNamespace, guarded: NetworkNamespace
+) -> None:
+    """The gate hears of a listener after its first packets may have come: a customer may try it a million times."""
+    guarded.nft(f"line.change({told('deny all')}, rules)")
+    servers = [f"{uid}, {at!r}, port={port}" for at in ("0.0.0.0", "::") for uid, port in ((ALICE, 9001), (BOB, 9002))]
+    for pair, at in ((servers[:2], "192.0.2.1"), (servers[2:], "2001:db8::1")):
+        with guarded.serving(*pair):
+            assert lan.play(f"print(connect({at!r}, 9002))") == [str(BOB)]
+            assert str(ALICE) not in lan.play(f"print(connect({at!r}, 9001))")[0]
+
+
+@pytest.mark.hostile
+def test_what_connected_while_the_ruleset_was_gone_ends_when_it_is_back(
+    lan: NetworkNamespace, guarded: NetworkNamespace, tmp_path: Path
+) -> None:
+    """Only what the egress denies: a firewall that is loaded again should cost nobody else's connections."""
+    limited = told("allow port 443", "deny all")
+    guarded.nft(f"line.install({limited})")
+    begin = f"""
+from paas_isolate.linux.bpf.gate.gate import AttachPoints
+from paas_isolate.linux.network.host import HostNetwork
+import encodings.idna, os, socket
+host = HostNetwork(Pools{POOLS}, {str(tmp_path)!r}, {str(tmp_path)!r}, AttachPoints("", "", ""), frozenset(), bool)
+host.polled = lambda: None
+ready = host.prepare({limited})
+line.remove()
+os.seteuid({ALICE})
+denied, allowed = (socket.create_connection(({THERE!r}, port), 2) for port in (8080, 443))
+os.seteuid(0)
+host.install_prepared(ready)
+print([each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for each in (denied, allowed)])
+"""
+    with listening(lan, (THERE, 8080), (THERE, 443)):
+        assert guarded.nft(begin) == f"[{errno.ECONNABORTED}, 0]"

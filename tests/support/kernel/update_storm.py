@@ -21,9 +21,11 @@ from paas_isolate.model.network import PINS, EgressAssignment, Gate, Grant, Pool
 ALICE, BOB, FRONT = 48_301, 48_302, 48_304
 A4, A6, B4, B6 = "10.77.0.1", "fd77:7061:6173::1", "10.77.0.2", "fd77:7061:6173::2"
 RULES = Rules(
-    frozenset({Grant(ALICE, A4), Grant(ALICE, A6), Grant(BOB, B4), Grant(BOB, B6)}), frontends=frozenset({FRONT})
+    frozenset({Grant(ALICE, A4), Grant(ALICE, A6), Grant(BOB, B4), Grant(BOB, B6)}),
+    frontends=frozenset({FRONT}),
+    translates=True,
 )
-GATE = Gate({ALICE: UidAddresses(A4, A6), BOB: UidAddresses(B4, B6)}, frontends=RULES.frontends)
+GATE = Gate({ALICE: UidAddresses(A4, A6), BOB: UidAddresses(B4, B6)}, frontends=RULES.frontends, translates=True)
 
 
 def reached() -> bool:

@@ -34,6 +34,8 @@ static __always_inline void count_ended(struct bpf_sock *sk, struct tcp_sock *tc
 	struct traffic *total = account ? bpf_map_lookup_elem(&traffic, &account) : NULL;
 	if (total)
 		add(total, tcp, bpf_sk_storage_get(&counted, sk, NULL, 0));
+	// A socket that connects again begins at 0 (tcp_disconnect, net/ipv4/tcp.c).
+	bpf_sk_storage_delete(&counted, sk);
 }
 
 // Has the kernel tell when a connection of an account ends.

@@ -5,6 +5,7 @@ import socket
 from contextlib import suppress
 
 from paas_isolate.errors import HostError
+from paas_isolate.linux.cgroup.tree import enter
 from paas_isolate.linux.process.child import run_forked
 from paas_isolate.model.network import Pools
 
@@ -31,8 +32,7 @@ def check_refusal(pools: Pools, cgroup: str) -> None:
 def _bound(pools: Pools, cgroup: str) -> list[str]:
     """The addresses, one of each pool, that a process of no customer could bind, or failed to bind for another reason
     than the gate: its programs run before the kernel looks whether the address is this machine's."""
-    with open(os.path.join(cgroup, "cgroup.procs"), "w", encoding="ascii") as file:
-        file.write("0")
+    enter(cgroup)
     os.setgroups([])
     os.setresgid(_NOBODY, _NOBODY, _NOBODY)
     os.setresuid(_NOBODY, _NOBODY, _NOBODY)
