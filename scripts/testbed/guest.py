@@ -199,7 +199,7 @@ class Guest:
             with self.progress.stage("working tree into the guest"):
                 self.run(["sh", "-c", product.UNPACK], stdin=tree.tarball(), check=True)
             self._remember(replace(self.state, tree=digest))
-        installed = tree.installed()
+        installed = tree.packaged()
         if installed.digest() != self.state.product:
             self._install(tree, installed)
         self.run(["sh", "-c", product.COMPILED], check=True)

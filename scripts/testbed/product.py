@@ -22,8 +22,9 @@ _GATE = "paas_isolate/linux/bpf/gate"
 COMPILED = f"cp /opt/paas-isolate/venv/lib/python3*/site-packages/{_GATE}/gate.bpf.o {TREE}/{_GATE}/"
 DROP_WHEEL = f"find {WHEELS} -type f -name '*.whl' -delete"
 
-# For those who work on the tree: after a change here it is copied into the guest again, and nothing is installed.
-WORKSHOP = {"tests", "benchmarks", ".ci", ".github"}
+# What the packages are made of: after a change elsewhere the tree is copied into the guest again, and nothing is
+# installed.
+PACKAGED = {"paas_isolate", "pam", "systemd", "config", "man", "packaging", "CHANGELOG.md", "README.md", "SECURITY.md"}
 # What may lie beside the source where the tree is no git checkout.
 NOT_SOURCE = {".git", "__pycache__", ".venv", "build", "dist", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
@@ -58,9 +59,9 @@ class Product:
             digest.update(file.content)
         return digest.hexdigest()[:12]
 
-    def installed(self) -> "Product":
-        """The part that scripts/install installs: without a change in it, nothing is to be installed again."""
-        return Product(tuple(file for file in self.files if _is_installed(Path(file.path))))
+    def packaged(self) -> "Product":
+        """The part that the packages are made of: without a change in it, nothing is to be installed again."""
+        return Product(tuple(file for file in self.files if Path(file.path).parts[0] in PACKAGED))
 
     def tarball(self) -> bytes:
         packed = io.BytesIO()
@@ -84,13 +85,6 @@ def _read(source: Path, path: str) -> Source | None:
     except (FileNotFoundError, IsADirectoryError):
         # Deleted without git rm; or a submodule.
         return None
-
-
-def _is_installed(file: Path) -> bool:
-    """In scripts/, only the installer and what it reads."""
-    if file.parts[0] == "scripts":
-        return file.parts[1].startswith("install")
-    return file.parts[0] not in WORKSHOP
 
 
 def _listed(source: Path) -> list[str]:
