@@ -8,7 +8,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 sys.path.insert(0, str(Path(__file__).parent))
-from paas_isolate.linux.bpf.gate.compile import OBJECT, compile_gate  # noqa: E402
+from paas_isolate.linux.bpf.gate.compile import OBJECT, compile_gate
 
 
 class GateBuildHook(BuildHookInterface[Any]):

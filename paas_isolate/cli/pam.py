@@ -54,7 +54,9 @@ def install(installation: Installation, confirm: float | None, on_failure: str) 
     with installation.locked(wait=60):
         auth_update.check_supported()
         if not auth_update.module_file():
-            raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again, which builds it")
+            raise HostError(
+                f"{profile.MODULE} is not installed", hint="apt-get install --reinstall libpam-paas-isolate"
+            )
         fleet = installation.fleet(remember=True)
         pam_rollout.check_administrators(fleet, login_of)
         output.complain(fleet)

@@ -41,7 +41,7 @@ def _module(file: str) -> Check:
     if file:
         return Check("pam module", Verdict.OK, file)
     found = f"{profile.MODULE} is missing: customers are refused, or log in outside their tree (on_failure=open)"
-    return Check("pam module", Verdict.FAILED, found, "scripts/install")
+    return Check("pam module", Verdict.FAILED, found, "apt-get install --reinstall libpam-paas-isolate")
 
 
 def _options(found: stacks.Stacks, fleet: Fleet, doors: str) -> Check:

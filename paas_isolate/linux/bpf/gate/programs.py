@@ -64,7 +64,7 @@ def _content() -> bytes:
         with open(FILE, "rb") as file:
             return file.read()
     except OSError as error:
-        raise HostError(f"{FILE}: {error.strerror}", hint="scripts/install compiles it with clang") from error
+        raise HostError(f"{FILE}: {error.strerror}", hint="apt-get install --reinstall paas-isolate") from error
 
 
 def netns_cookie() -> int:
