@@ -68,10 +68,8 @@ def _start(*units: str) -> None:
 
 def _check_cron() -> None:
     if not os.path.exists(CRON_FILE):
-        raise HostError(
-            f"{CRON_FILE} is missing",
-            hint="apt-get install --reinstall -o DPkg::Options::=--force-confmiss paas-isolate",
-        )
+        mend = "apt-get install --reinstall -o DPkg::Options::=--force-confmiss paas-isolate"
+        raise HostError(f"{CRON_FILE} is missing", hint=mend)
     if not any(shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin") for name in ("cron", "crond")):
         raise HostError("no cron is installed here", hint="apt-get install cron")
 
