@@ -105,7 +105,7 @@ def _figure(number: float) -> str:
 
 
 def _round(where: Place, root: Path, accounts: int) -> dict[str, dict[str, list[float]]]:
-    words = ("unshare", "--net", "--mount", "--propagation", "private", str(where.product / "python"), str(STAGE))
+    words = ("unshare", "--net", "--mount", "--propagation", "private", str(where.product / "python3"), str(STAGE))
     done = subprocess.run([*words, str(root), str(accounts)], stdout=subprocess.PIPE, stderr=sys.stderr)
     if done.returncode:
         raise RuntimeError("the network cannot be measured here")

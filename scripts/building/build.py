@@ -11,11 +11,9 @@ from pathlib import Path
 from testbed import host, product
 from testbed.errors import VmError
 from testbed.progress import Progress
+from testbed.recipe import VENDORED
 
 from building import chroot, version
-
-VENDORED = {"bookworm": ("cronsim.txt",)}
-"""Release -> the lists, in packaging/vendor, of what it has no package for."""
 
 _LINTIAN = ("lintian", "--fail-on=error,warning", "--tag-display-limit=0")
 

@@ -46,11 +46,8 @@ mkdir -p "$root/etc/systemd/system-generators"
 ln -s /dev/null "$root/etc/systemd/system-generators/systemd-ssh-generator"
 
 # Dependencies go in now, at the speed of this machine: an emulated Python is thirty times slower.
-mkdir -p "$root/opt/wheels" "$root/root/wheels"
+mkdir -p "$root/opt/wheels"
 cp "$wheels"/* "$root/opt/wheels/"
-for wheel in "$root"/opt/wheels/*.whl; do
-    ln -s "/opt/wheels/${wheel##*/}" "$root/root/wheels/"
-done
 install_wheels() { # VENV LIST...
     venv=$1
     shift
@@ -60,11 +57,7 @@ install_wheels() { # VENV LIST...
             --root-user-action=ignore --find-links /opt/wheels --requirement "/opt/wheels/$list"
     done
 }
-# The manifest is as scripts/install would have left it, had it broken off here, so that --remove takes it all.
-mkdir "$root/opt/paas-isolate"
-printf '%s\n' 'dir /opt/paas-isolate' 'tree /opt/paas-isolate/venv' >"$root/opt/paas-isolate/manifest"
-install_wheels /opt/paas-isolate/venv product.txt
-# What runs the tests in the guest (tests/guest): the same and more, beside the product and not in it.
+# What runs the tests in the guest (tests/guest): what the product needs and more, beside the packages that it uses.
 install_wheels /opt/testvenv product.txt tests.txt
 # A command like every other; its wheel leaves it to root to make it executable.
 wasmtime=$(chroot "$root" find /opt/testvenv/lib -path '*/wasmtime_cli/wasmtime')
