@@ -34,7 +34,7 @@ VERBS = {
     "plan": "panel",
     "pam": "pam",
     "net": "net",
-    "leave": "schedule",
+    "leave": "leave",
     "doctor": "doctor",
     "version": "doctor",
 }
