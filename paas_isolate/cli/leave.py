@@ -9,6 +9,7 @@ from paas_isolate.cli import output, pam
 from paas_isolate.errors import HostError
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
+from paas_isolate.linux.pam import auth_update
 
 ANYWAY = "leave-anyway"
 """A file in the run directory: whoever removes the package cannot give an option to `leave`."""
@@ -23,13 +24,14 @@ def leave(context: click.Context, even_frozen: bool) -> int:
     installation: Installation = context.obj
     need_root()
     _check_frozen(installation, even_frozen)
-    if leaving.passes_module():
-        context.invoke(pam.remove)
-    if files := leaving.passes_module():
+    passing = leaving.passes_module()
+    if by_hand := [path for path in passing if os.path.basename(path) not in auth_update.STACKS]:
         raise HostError(
-            f"a login that passes a missing module is refused, and {' and '.join(files)} names it",
+            f"logins that pass a missing module are refused, and {' and '.join(by_hand)} names ours",
             hint="take the lines with pam_paas_isolate out, then run this again",
         )
+    if passing:
+        context.invoke(pam.remove)  # HostError where the lines stay
     with installation.locked(wait=60):
         for sentence in leaving.leave(installation):
             output.line(sentence)
