@@ -72,7 +72,7 @@ def _trees(installation: Installation) -> Iterator[CgroupTree]:
     """Every tree that there may be: that of the unit, and the one that config.yaml names. Each is open for the caller's
     turn."""
     wanted = [Tree()]
-    with suppress(PaasError):
+    with suppress(PaasError, OSError):  # it cannot be read, or this is a chroot without /sys
         wanted.append(installation.fleet().host.tree)
     seen = set()
     for each in wanted:
