@@ -20,6 +20,7 @@ from paas_isolate.installation import Installation
 from paas_isolate.linux.pam import auth_update, profile, revert, session, stacks
 from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.linux.pam.stack_tool import stack_names, stack_tool
+from paas_isolate.linux.system import packages
 from paas_isolate.linux.system.users import login_of
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import COMPLETE
@@ -55,7 +56,7 @@ def install(installation: Installation, confirm: float | None, on_failure: str) 
     with installation.locked(wait=60):
         tool = stack_tool()
         if not auth_update.module_file():
-            raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again, which builds it")
+            raise HostError(f"{profile.MODULE} is not installed", hint=packages.reinstall("libpam-paas-isolate"))
         fleet = installation.fleet(remember=True)
         pam_rollout.check_administrators(fleet, login_of)
         output.complain(fleet)

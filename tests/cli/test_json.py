@@ -26,6 +26,7 @@ SHOW = [
     "status",
     "me",
     "coverage",
+    "enable",
     "pam status",
     "pam test",
     "net show",
@@ -33,7 +34,7 @@ SHOW = [
     "doctor",
     "version",
 ]
-DO = ["reconcile"]
+DO = ["reconcile", "disable"]
 """These do something, and tell it."""
 NO_DOCUMENT = {
     "schema": "is JSON already",
@@ -53,6 +54,7 @@ NO_DOCUMENT = {
     "pam install": "acts",
     "pam remove": "acts",
     "pam confirm": "acts",
+    "leave": "acts",
     "net restore": "acts",
 }
 
