@@ -17,11 +17,10 @@ ANYWAY = "leave-anyway"
 
 @click.command()
 @click.option("--even-frozen", is_flag=True, help="Also where accounts are frozen or suspended: they run again.")
-@click.pass_context
-def leave(context: click.Context, even_frozen: bool) -> int:
+@click.pass_obj
+def leave(installation: Installation, even_frozen: bool) -> int:
     """Take everything off this running machine, as the removal of the package does. Logins pass the PAM module no more,
     customers' processes go on without limits, and nothing reconciles. Files stay."""
-    installation: Installation = context.obj
     need_root()
     _check_frozen(installation, even_frozen)
     passing = leaving.passes_module()
@@ -30,8 +29,8 @@ def leave(context: click.Context, even_frozen: bool) -> int:
             f"logins that pass a missing module are refused, and {' and '.join(by_hand)} names ours",
             hint="take the lines with pam_paas_isolate out, then run this again",
         )
-    if passing:
-        context.invoke(pam.remove)  # HostError where the lines stay
+    if passing and pam.switch_off(installation):
+        output.line("logins do not pass the PAM module any more")
     with installation.locked(wait=60):
         for sentence in leaving.leave(installation):
             output.line(sentence)

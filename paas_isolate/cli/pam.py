@@ -82,6 +82,16 @@ def install(installation: Installation, confirm: float | None, on_failure: str) 
 @click.pass_obj
 def remove(installation: Installation) -> int:
     """Switch the module off for all logins. Open sessions stay where they are."""
+    output.line(
+        "logins do not pass the module any more; reconcile moves them into their accounts"
+        if switch_off(installation)
+        else "the module was not switched on"
+    )
+    return Exit.CONVERGED
+
+
+def switch_off(installation: Installation) -> bool:
+    """Take the module out of the stacks; whether it was there. HostError where its lines stay."""
     with installation.locked(wait=60):
         tool = stack_tool()
         was_on = tool.is_on()
@@ -92,12 +102,7 @@ def remove(installation: Installation) -> int:
             decisions.save(installation.state, decided._replace(doors=False))
         if not decided.launcher:
             shutil.rmtree(installation.doors, ignore_errors=True)
-    output.line(
-        "logins do not pass the module any more; reconcile moves them into their accounts"
-        if was_on
-        else "the module was not switched on"
-    )
-    return Exit.CONVERGED
+    return was_on
 
 
 @pam.command()
