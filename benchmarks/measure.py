@@ -46,7 +46,7 @@ def measure(where: Place, accounts: int, say: Callable[[str], None]) -> list[Row
     cold_list, idle_list = recorded(where)
     with bench(where, accounts) as made:
         spent(made.command("reconcile", "--cron"))  # compiles the specifications, once for all that follows
-        start = least([spent([str(where.product / "python"), "-I", "-c", "pass"]) for _ in range(ROUNDS)])
+        start = least([spent([str(where.product / "python3"), "-I", "-c", "pass"]) for _ in range(ROUNDS)])
         say(f"the interpreter's start: {start.wall:.2f} s ({start.cpu:.2f} of CPU time)")
         idle, idle_floor = _pairs(made, "nothing to do", idle_list, say)
         cold, cold_floor = _pairs(made, "cold", cold_list, say, prepare=made.clear)

@@ -122,7 +122,7 @@ def _figure(number: float) -> str:
 
 
 def _round(where: Place, root: Path, accounts: int, program: Path) -> dict[str, Any]:
-    words = ("unshare", "--net", "--mount", "--propagation", "private", str(where.product / "python"), str(STAGE))
+    words = ("unshare", "--net", "--mount", "--propagation", "private", str(where.product / "python3"), str(STAGE))
     done = subprocess.run([*words, root, str(accounts), program], stdout=subprocess.PIPE, stderr=sys.stderr)
     if done.returncode:
         raise RuntimeError("the network cannot be measured here")

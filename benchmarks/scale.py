@@ -49,7 +49,7 @@ def _point(where: Place, accounts: int, idle_list: list[str], say: Callable[[str
         run = made.command("reconcile", "--cron")
         spent(run)  # compiles the specifications
         made.clear()
-        start = least([spent([str(where.product / "python"), "-I", "-c", "pass"]) for _ in range(ROUNDS)]).wall
+        start = least([spent([str(where.product / "python3"), "-I", "-c", "pass"]) for _ in range(ROUNDS)]).wall
         cold = spent(run)
         operations = made.multiplied(idle_list)
         idle, edit, reading = [], [], []

@@ -138,7 +138,7 @@ def _by_us(place: Path, user: pwd.struct_passwd, leaf: Path, program: Path) -> B
     from paas_isolate.linux.services import launch
     from paas_isolate.model.service_program import Launch
 
-    launch.LAUNCHERS = (str(place / "build/paas-run"),)
+    launch.LAUNCHER = str(place / "build/paas-run")
     log = place / "logs"
     log.mkdir()
     os.chown(log, user.pw_uid, user.pw_gid)

@@ -38,7 +38,7 @@ def report(where: Place, say: Callable[[str], None]) -> table.Report:
 
 def _stage(where: Place, root: Path, place: str, program: Path) -> dict[str, float]:
     own = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --make-rshared / && exec "$@"', "sh"]
-    line = [*own, str(where.product / "python"), str(STAGE), str(root), place, str(program), str(ACCOUNTS)]
+    line = [*own, str(where.product / "python3"), str(STAGE), str(root), place, str(program), str(ACCOUNTS)]
     path = {**os.environ, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run(line, capture_output=True, text=True, env=path)
     if done.returncode:

@@ -96,7 +96,7 @@ class Installation(NamedTuple):
         self.commands.forget()
         decided = decided if decided is not None else self.decided()
         fleet = scaled(fleet, decided.scaled)
-        networked = with_network and (fleet.host.network or decided.network or self._traces_of_network())
+        networked = with_network and (fleet.host.network or decided.network or self.traces_of_network())
         with self.tree(fleet) as (cgroups, location):
             offered = (cgroups.read("", "cgroup.controllers") or "").split()
             kernel = Kernel(
@@ -138,7 +138,7 @@ class Installation(NamedTuple):
         runs = any(service.work.run for each in services for service in each)
         return runs or os.path.isdir(self.records.directory)
 
-    def _traces_of_network(self) -> bool:
+    def traces_of_network(self) -> bool:
         """Whether the network has something of ours though nothing says so: decisions.json may have been deleted. Gate,
         link and hosts(5) have no mark of their installation: the one in /run/paas-isolate takes them for its own."""
         own = self.run == self._field_defaults["run"]

@@ -16,6 +16,8 @@ VERBS = {
     "diff": "reconcile",
     "reconcile": "reconcile",
     "daemon": "daemon",
+    "enable": "schedule",
+    "disable": "schedule",
     "status": "status",
     "me": "me",
     "coverage": "coverage",
@@ -35,6 +37,7 @@ VERBS = {
     "plan": "panel",
     "pam": "pam",
     "net": "net",
+    "leave": "leave",
     "doctor": "doctor",
     "version": "doctor",
 }

@@ -16,8 +16,7 @@ from paas_isolate.model.outcome import Outcome
 from paas_isolate.reconcile import reconcile
 from paas_isolate.source import decisions
 
-LAUNCHERS = ("/usr/local/sbin/paas-enter", "/usr/sbin/paas-enter")
-"""Where scripts/install and a distribution's package put paas-enter."""
+LAUNCHER = "/usr/sbin/paas-enter"
 
 WAIT = 60
 """Seconds to wait for another run's lock when a door has to be made."""
@@ -44,7 +43,7 @@ def exec(
     entered. After an error nothing runs outside the leaf.
     """
     need_root()
-    launcher = installed(LAUNCHERS)
+    launcher = installed(LAUNCHER)
     fleet = installation.fleet()
     account, service = _named(fleet, target)
     user = user or account.owner

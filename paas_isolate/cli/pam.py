@@ -20,6 +20,7 @@ from paas_isolate.installation import Installation
 from paas_isolate.linux.pam import auth_update, profile, revert, session, stacks
 from paas_isolate.linux.pam.doors import DoorDirectory
 from paas_isolate.linux.pam.stack_tool import stack_names, stack_tool
+from paas_isolate.linux.system import packages
 from paas_isolate.linux.system.users import login_of
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import COMPLETE
@@ -55,7 +56,7 @@ def install(installation: Installation, confirm: float | None, on_failure: str) 
     with installation.locked(wait=60):
         tool = stack_tool()
         if not auth_update.module_file():
-            raise HostError(f"{profile.MODULE} is not installed", hint="run scripts/install again, which builds it")
+            raise HostError(f"{profile.MODULE} is not installed", hint=packages.reinstall("libpam-paas-isolate"))
         fleet = installation.fleet(remember=True)
         pam_rollout.check_administrators(fleet, login_of)
         output.complain(fleet)
@@ -81,6 +82,16 @@ def install(installation: Installation, confirm: float | None, on_failure: str) 
 @click.pass_obj
 def remove(installation: Installation) -> int:
     """Switch the module off for all logins. Open sessions stay where they are."""
+    output.line(
+        "logins do not pass the module any more; reconcile moves them into their accounts"
+        if switch_off(installation)
+        else "the module was not switched on"
+    )
+    return Exit.CONVERGED
+
+
+def switch_off(installation: Installation) -> bool:
+    """Take the module out of the stacks; whether it was there. HostError where its lines stay."""
     with installation.locked(wait=60):
         tool = stack_tool()
         was_on = tool.is_on()
@@ -91,12 +102,7 @@ def remove(installation: Installation) -> int:
             decisions.save(installation.state, decided._replace(doors=False))
         if not decided.launcher:
             shutil.rmtree(installation.doors, ignore_errors=True)
-    output.line(
-        "logins do not pass the module any more; reconcile moves them into their accounts"
-        if was_on
-        else "the module was not switched on"
-    )
-    return Exit.CONVERGED
+    return was_on
 
 
 @pam.command()

@@ -11,7 +11,7 @@ from paas_isolate.source import decisions
 
 def examine(fleet: Fleet, *, etc: str, state: str, doors: str) -> Iterator[Check]:
     """Run all checks. `etc`, `state` and `doors` are directories."""
-    yield from host.examine(fleet, etc)
+    yield from host.examine(fleet, etc, state)
     yield from damage(state)
     yield from logins.examine(fleet, state, doors)
     yield from network.examine(fleet)

@@ -8,7 +8,8 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.location import find_tree
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
-from paas_isolate.linux.system import mounts, systemd
+from paas_isolate.linux.system import mounts, schedule, systemd
+from paas_isolate.linux.system.schedule import Way
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.knobs import CONTROLLERS, DEFAULTS
@@ -23,13 +24,13 @@ _SHOWN = 5
 SUPPORTED = {"debian": ("12", "13")}
 
 
-def examine(fleet: Fleet, etc: str) -> Iterator[Check]:
+def examine(fleet: Fleet, etc: str, state: str) -> Iterator[Check]:
     yield _distribution()
     yield _kernel()
     yield from _hierarchy()
     yield from _tree(fleet)
     yield from _units(fleet)
-    yield from _schedule()
+    yield from _schedule(state)
     yield _specifications(etc)
     yield from _limits_in_use(fleet)
     yield from _left(fleet)
@@ -144,30 +145,18 @@ def _mend_of_tree(fleet: Fleet) -> str:
     return "limits hold and reconcile works; the unit comes back when no customer is left in the tree, or by a reboot"
 
 
-def _schedule() -> Iterator[Check]:
-    """Whether cron or the timer reconciles; both are harmless (one lock)."""
-    by = [name for name, is_on in (("timer", _timer_is_on()), ("cron", _cron_is_on())) if is_on]
+def _schedule(state: str) -> Iterator[Check]:
+    """Whether anything reconciles; all three together are harmless (one lock)."""
+    by = [way for way in Way if (schedule.cron_is_on(state) if way is Way.CRON else _is_active(schedule.UNITS[way]))]
     if by:
         yield Check("schedule", Verdict.OK, f"reconcile runs by {' and '.join(by)}")
     else:
-        yield Check(
-            "schedule",
-            Verdict.FAILED,
-            "neither cron nor the timer runs reconcile",
-            "systemctl enable --now paas-isolate.timer",
-        )
+        found = "neither the timer nor cron nor the daemon runs reconcile"
+        yield Check("schedule", Verdict.FAILED, found, "paas-isolate enable timer")
 
 
-def _timer_is_on() -> bool:
-    return systemd.running() and systemd.properties("paas-isolate.timer", "ActiveState")["ActiveState"] == "active"
-
-
-def _cron_is_on() -> bool:
-    try:
-        with open("/etc/cron.d/paas-isolate", encoding="utf-8") as lines:
-            return any("reconcile" in line and not line.lstrip().startswith("#") for line in lines)
-    except FileNotFoundError:
-        return False
+def _is_active(unit: str) -> bool:
+    return systemd.running() and systemd.properties(unit, "ActiveState")["ActiveState"] == "active"
 
 
 def _specifications(etc: str) -> Check:

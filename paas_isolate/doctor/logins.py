@@ -10,7 +10,7 @@ from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup.location import find_tree
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.pam import auth_update, profile, sshd
-from paas_isolate.linux.system import mounts
+from paas_isolate.linux.system import mounts, packages
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.world import COMPLETE
 from paas_isolate.source import decisions
@@ -41,7 +41,7 @@ def _module(file: str) -> Check:
     if file:
         return Check("pam module", Verdict.OK, file)
     found = f"{profile.MODULE} is missing: customers are refused, or log in outside their tree (on_failure=open)"
-    return Check("pam module", Verdict.FAILED, found, "scripts/install")
+    return Check("pam module", Verdict.FAILED, found, packages.reinstall("libpam-paas-isolate"))
 
 
 def _options(found: stacks.Stacks, fleet: Fleet, doors: str) -> Check:

@@ -12,7 +12,7 @@ from checking.guests import guest, in_guest, inside, marked
 from checking.running import Run, Stage
 from checking.tool_env import ToolEnvError, open_fuzz_env
 
-PYTHON = ("hatch_build.py", "paas_isolate", "scripts", "benchmarks", "tests")
+PYTHON = ("hatch_build.py", "paas_isolate", "scripts", "benchmarks", "tests", "packaging")
 _SITE = {"NO_MKDOCS_2_WARNING": "1"}
 """Without mkdocs-material's notice about its successor."""
 FUZZING = 3600
@@ -49,6 +49,7 @@ def _shell(run: Run) -> bool:
             *sorted(SOURCE.glob("tests/**/*.sh")),
             *sorted(SOURCE.glob("config/hooks/*")),
             *sorted(SOURCE.glob("packaging/rpm/build")),
+            *sorted(SOURCE.glob("packaging/debian/*.p[or]*")),
         )
     ]
     return run.call("shellcheck", "--external-sources", *scripts, str(SOURCE / ".ci" / "run"))
@@ -89,6 +90,26 @@ def _hostile(run: Run, *, long: bool = False) -> bool:
     here = _as_root(run) and run.pytest_twice("-m", marked("kernel and hostile", long=long), "tests/kernel")
     there = in_guest(run, "test", "trixie", inside("guest and hostile", "tests/guest", long=long))
     return there and here
+
+
+def _packages(run: Run, *, long: bool = False) -> bool:
+    """Built twice, in other surroundings, to the same bytes; lintian finds nothing."""
+    if not _as_root(run):
+        return False
+    wanted = [("trixie", "amd64"), *([("bookworm", "amd64"), ("trixie", "arm64")] if long else [])]
+    return all(_package(run, release, architecture) for release, architecture in wanted)
+
+
+def _package(run: Run, release: str, architecture: str) -> bool:
+    words = (sys.executable, str(SOURCE / "scripts" / "package"), "--release", release, "--arch", architecture)
+    with tempfile.TemporaryDirectory() as place:
+        first, second = Path(place, "first"), Path(place, "second")
+        if not run.call(*words, "--output", str(first), "--lint"):
+            return False
+        other = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": "/"}
+        if not run.call("sh", "-c", 'umask 077; exec "$@"', "sh", *words, "--output", str(second), environment=other):
+            return False
+        return all(run.call("cmp", str(path), str(second / path.name)) for path in sorted(first.glob("*.deb")))
 
 
 def _try(run: Run) -> bool:
@@ -150,11 +171,13 @@ QUICK = (
 WHOLE = (
     *QUICK,
     Stage("kernel", "on this kernel, in a subtree of our own", _kernel),
+    Stage("packages", "packages for Debian 13: lintian, the same bytes twice", _packages),
     Stage("guest", "in throwaway Debian 13s", _guest),
 )
 LONG = (
     *QUICK,
     Stage("kernel", "on this kernel, long tests too", partial(_kernel, long=True)),
+    Stage("packages", "packages for both Debians and for arm64", partial(_packages, long=True)),
     Stage("thorough", "many more generated cases", _thorough),
     Stage("fuzz", "an hour of fuzzing (atheris)", _fuzz),
     Stage("guest", "in throwaway Debian 13s, long tests too", partial(_guest, long=True)),

@@ -24,7 +24,7 @@ class Throwaway(Target):
     tree = "/sys/fs/cgroup/paas.slice/paas-tree.service"
     etc = "/etc/paas-isolate"
     lock = "/run/paas-isolate/lock"
-    paas = ("/usr/local/bin/paas-isolate",)
+    paas = ("/usr/bin/paas-isolate",)
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from building import build
+
 from testbed import image, power, product, ssh, state
 from testbed.errors import CommandError, VmError
 from testbed.progress import Progress
@@ -193,28 +195,28 @@ class Guest:
             power.forget(self.place)
 
     def install_product(self) -> None:
-        """Brings in the working tree if it changed, and runs its scripts/install if the product did."""
+        """Brings in the working tree if it changed, and installs its packages if what they are made of did."""
         tree = product.product()
         if (digest := tree.digest()) != self.state.tree:
             with self.progress.stage("working tree into the guest"):
                 self.run(["sh", "-c", product.UNPACK], stdin=tree.tarball(), check=True)
             self._remember(replace(self.state, tree=digest))
-        installed = tree.installed()
-        if installed.digest() != self.state.product:
-            self._install(tree, installed)
+        packaged = tree.packaged().digest()
+        if packaged != self.state.product:
+            self._install(packaged)
         self.run(["sh", "-c", product.COMPILED], check=True)
 
-    def _install(self, tree: product.Product, installed: product.Product) -> None:
+    def _install(self, digest: str) -> None:
         # Where the installation fails, the next start tries it again.
         self._remember(replace(self.state, product=""))
         with tempfile.TemporaryDirectory() as place:
-            with self.progress.stage("wheel of the working tree"):
-                wheel = product.build_wheel(tree, Path(place), self.state.image_used().wheels)
-            self.run(["sh", "-c", product.DROP_WHEEL], check=True)
-            self.push(wheel, f"{product.WHEELS}/{wheel.name}")
+            packages = Path(place, "packages")
+            build.build(self.state.release, "amd64", packages, progress=self.progress)
+            self.run(["rm", "-rf", product.PACKAGES], check=True)
+            self.push(packages, product.PACKAGES)
         with self.progress.stage("scripts/install"):
-            self.run([f"{product.TREE}/scripts/install", "--wheels", product.WHEELS], check=True)
-        self._remember(replace(self.state, product=installed.digest()))
+            self.run([f"{product.TREE}/scripts/install", "--packages", product.PACKAGES], check=True)
+        self._remember(replace(self.state, product=digest))
 
     def _remember(self, known: State) -> None:
         self.state = known

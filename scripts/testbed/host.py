@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -62,11 +62,14 @@ def require_root() -> None:
         raise VmError("sudo asks for a password", hint="sudo --validate, and then again")
 
 
-def require_programs(progress: Progress) -> None:
-    """Installs the Debian packages that are missing. VmError where that is not possible."""
+def require_amd64() -> None:
     if platform.machine() != "x86_64":
         raise VmError(f"the test machine is amd64, this one is {platform.machine()}")
-    missing = {package for name, package in PROGRAMS.items() if not Path(program(name)).is_absolute()}
+
+
+def require_programs(progress: Progress, names: Iterable[str] = PROGRAMS) -> None:
+    """Installs the Debian packages of these programs that are missing. VmError where that is not possible."""
+    missing = {PROGRAMS[name] for name in names if not Path(program(name)).is_absolute()}
     if not KEYRING.exists():
         missing.add("debian-archive-keyring")
     # Debian's Python has none, and it downloads and builds the guest's wheels.
@@ -74,17 +77,17 @@ def require_programs(progress: Progress) -> None:
         missing.add("python3-pip")
     if not missing:
         return
-    names = sorted(missing)
+    packages = sorted(missing)
     if shutil.which("apt-get") is None:
-        raise VmError(f"missing here: {' '.join(names)}", hint="install what these Debian packages contain")
+        raise VmError(f"missing here: {' '.join(packages)}", hint="install what these Debian packages contain")
     log = cache() / "apt.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     require_root()
     apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes"]
-    with progress.stage(f"apt-get install {' '.join(names)}"):
+    with progress.stage(f"apt-get install {' '.join(packages)}"):
         # One unreachable source of several is no failure; stale lists fail below, with apt's own message.
         logged(as_root([*apt, "update"]), log=log, check=False)
-        logged(as_root([*apt, "install", "--no-install-recommends", *names]), log=log)
+        logged(as_root([*apt, "install", "--no-install-recommends", *packages]), log=log)
 
 
 def logged(argv: Sequence[str], *, log: Path, check: bool = True, hint: str = "") -> None:

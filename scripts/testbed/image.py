@@ -65,6 +65,7 @@ def ensure(release: str, *, progress: Progress, force: bool = False) -> Image:
     image = find(release)
     if image.directory.exists() and not force:
         return image
+    host.require_amd64()
     host.require_root()
     host.require_programs(progress)
     with _only_builder(progress):

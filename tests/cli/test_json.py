@@ -29,6 +29,7 @@ SHOW = [
     "usage",
     "bill",
     "faults",
+    "enable",
     "pam status",
     "pam test",
     "net show",
@@ -36,7 +37,7 @@ SHOW = [
     "doctor",
     "version",
 ]
-DO = ["reconcile"]
+DO = ["reconcile", "disable"]
 """These do something, and tell it."""
 NO_DOCUMENT = {
     "schema": "is JSON already",
@@ -56,6 +57,7 @@ NO_DOCUMENT = {
     "pam install": "acts",
     "pam remove": "acts",
     "pam confirm": "acts",
+    "leave": "acts",
     "net restore": "acts",
 }
 

@@ -49,6 +49,10 @@ def test_a_word_too_many_is_named(words: str, place: CommandLine) -> None:
     given = (
         ["alice/web", "1"][: len(places)] if "put" not in words and "remove" not in words else ["alice"] * len(places)
     )
+    given = [
+        place.type.choices[0] if isinstance(place.type, click.Choice) else word
+        for place, word in zip(places, given, strict=True)
+    ]
     assert_refused(place(" ".join([words, *given, "superfluous"])), words, "superfluous")
 
 

@@ -6,7 +6,6 @@ that a test asks for.
 
 import importlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -16,13 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from paas_isolate.linux.system.schedule import CRON_MARK
 from tests.support.guest.machine import ETC, HOSTNAME, STATE, TREE, comes_to_rest, run, systemctl
 from tests.support.guest.paas import INSTALLED, Paas
 from tests.support.guest.people import Customer, Customers, Specs
 from tests.support.guest.scene import GuestScene, set_up
 from tests.support.waiting import wait_for
-
-CRON = Path("/etc/cron.d/paas-isolate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -134,12 +132,10 @@ def running(empty: None) -> Iterator[Callable[[str], None]]:
 
 @pytest.fixture
 def cron_line(empty: None) -> Iterator[None]:
-    """The line of our cron file is active, as if cron had been chosen at installation."""
-    told = CRON.read_text()
-    CRON.write_text(re.sub(r"^#(?=\* \* \* \* \* root .*paas-isolate reconcile)", "", told, flags=re.M))
-    assert CRON.read_text() != told
+    """As after `paas-isolate enable cron`."""
+    (STATE / CRON_MARK).touch()
     yield
-    CRON.write_text(told)
+    (STATE / CRON_MARK).unlink()
     idle_service()
 
 

@@ -121,7 +121,7 @@ def test_without_the_module_customers_are_refused_and_root_is_not(alice: Custome
         tried = paas("pam", "test", alice.name, code=1)
         assert REFUSED in tried.out
         paas("pam", "remove")  # a package that is half removed
-        assert "run scripts/install" in paas("pam", "install", code=UNFIT).err
+        assert "apt-get install --reinstall libpam-paas-isolate" in paas("pam", "install", code=UNFIT).err
         assert not auth_update.is_on()
     finally:
         aside.rename(module)

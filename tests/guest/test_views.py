@@ -209,7 +209,7 @@ def test_a_pool_of_php_fpm(two: tuple[Customer, Customer], tmp_path: Path) -> No
     pool = "[global]\nerror_log=/tmp/fpm.log\npid=/tmp/fpm.pid\ndaemonize=no\n"
     pool += "[www]\nlisten=/tmp/fpm.sock\npm=static\npm.max_children=1\n"
     (alice.home / "fpm.conf").write_text(pool)
-    line = ("/usr/local/sbin/paas-enter", "alice/login", "--", str(program), "-n", "-y", f"{alice.home}/fpm.conf", "-F")
+    line = ("/usr/sbin/paas-enter", "alice/login", "--", str(program), "-n", "-y", f"{alice.home}/fpm.conf", "-F")
     with subprocess.Popen(line, stderr=subprocess.PIPE) as fpm:
         try:
             wait_for(lambda: says(alice, "test -S /tmp/fpm.sock && echo there") == "there", what="the pool listens")
@@ -236,7 +236,7 @@ def test_every_way_of_a_session_sees_the_same(two: tuple[Customer, Customer]) ->
     alice, bob = two
     says(alice, "echo alices >/tmp/whose")
     says(bob, "echo bobs >/tmp/whose")
-    enter = ("/usr/local/sbin/paas-enter", "alice/other", "--", "cat", "/tmp/whose")
+    enter = ("/usr/sbin/paas-enter", "alice/other", "--", "cat", "/tmp/whose")
     ways = {
         "su": ("su", "alice", "-c", "cat /tmp/whose"),
         "sudo": ("sudo", "-u", "alice", "cat", "/tmp/whose"),
@@ -274,7 +274,7 @@ def test_files_that_nobody_uses_go(spec: Specs, paas: Paas) -> None:
     spec.config(private={"age": "1s"})
     spec.sell("carol", private=PRIVATE)
     paas("reconcile")
-    enter = ("/usr/local/sbin/paas-enter", "carol/login", "--", "sh", "-c")
+    enter = ("/usr/sbin/paas-enter", "carol/login", "--", "sh", "-c")
     paas("exec", "carol/login", "--", "touch", "/tmp/old")
     assert Path("/var/lib/paas-isolate/private/carol/tmp/old").exists()
     time.sleep(1.5)  # the age at which files are removed

@@ -16,7 +16,7 @@ from tests.support.guest.paas import Paas
 from tests.support.guest.people import Customer, Sell, Specs
 from tests.support.waiting import wait_for
 
-EXAMPLES = Path("/usr/local/share/doc/paas-isolate/examples")
+EXAMPLES = Path("/usr/share/doc/paas-isolate/examples")
 DOORS = Path("/run/paas-isolate/doors")
 UNITS = Path("/etc/systemd/system")
 PHP_13 = "8.4"

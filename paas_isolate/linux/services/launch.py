@@ -9,15 +9,15 @@ import fcntl
 import os
 import resource
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.process.pidfd import has_ended
+from paas_isolate.linux.system import packages
 from paas_isolate.model.service_program import Launch
 
-LAUNCHERS: tuple[str, ...] = ("/usr/local/sbin/paas-run", "/usr/sbin/paas-run")
-"""Where scripts/install puts paas-run, and where a distribution's package would."""
+LAUNCHER = "/usr/sbin/paas-run"
 
 PATIENCE = 5.0
 """Seconds that paas-run may take: it waits for nothing but the name service (nsswitch.conf(5))."""
@@ -62,17 +62,14 @@ def launch(of: Launch, leaf: int, record: int, views: str, *, ended: str = "") -
 
 def launcher() -> str:
     """The path of paas-run. HostError where it is not installed."""
-    return installed(LAUNCHERS)
+    return installed(LAUNCHER)
 
 
-def installed(paths: Sequence[str]) -> str:
-    """The first of these paths that is an executable file. HostError where none is."""
-    for path in paths:
-        if os.access(path, os.X_OK):
-            return path
-    raise HostError(
-        f"{os.path.basename(paths[0])} is not installed", hint="scripts/install puts it into /usr/local/sbin"
-    )
+def installed(path: str) -> str:
+    """The path. HostError where it is no executable file."""
+    if not os.access(path, os.X_OK):
+        raise HostError(f"{path} is not installed", hint=packages.reinstall("libpam-paas-isolate"))
+    return path
 
 
 def _request_file(of: Launch, views: str, ended: str) -> int:

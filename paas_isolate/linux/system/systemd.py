@@ -36,9 +36,29 @@ def enable(unit: str) -> None:
     _systemctl("--quiet", "enable", "--now", unit)
 
 
-def disable(unit: str) -> None:
-    """Stop the unit, and do not start it at boot."""
-    _systemctl("--quiet", "disable", "--now", unit)
+def disable(*units: str) -> None:
+    """Stop the units, and do not start them at boot."""
+    _systemctl("--quiet", "disable", "--now", *units)
+
+
+def enable_at_boot(*units: str) -> None:
+    """Start the units at boot, and not now."""
+    _systemctl("--quiet", "enable", *units)
+
+
+def disable_at_boot(*units: str) -> None:
+    """Do not start the units at boot. Those that run go on."""
+    _systemctl("--quiet", "disable", *units)
+
+
+def start(*units: str) -> None:
+    """Start the units now. One that runs goes on."""
+    _systemctl("start", *units)
+
+
+def stop(*units: str) -> None:
+    """Stop the units now."""
+    _systemctl("stop", *units)
 
 
 def _systemctl(*words: str) -> str:

@@ -1,13 +1,14 @@
 """`paas-isolate exec`: a command runs in an account's service, as the customer."""
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from paas_isolate.source import decisions
-from tests.support.kernel.host import NO_LIMIT, TestHost
+from tests.support.kernel.host import NO_LIMIT, TestHost, over_sbin
 from tests.support.kernel.pam_session import STRICT
 from tests.support.kernel.pam_sources import ENTER
 
@@ -24,13 +25,13 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Counter:
-    """The command, on a machine that has the launcher where scripts/install puts it."""
+    """The command, on a machine that has the launcher where its package puts it."""
 
     def __init__(self, host: TestHost, launcher: Path) -> None:
         self.host, self.launcher = host, launcher
 
     def __call__(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        bind = f'mount --bind {self.launcher.parent} /usr/local/sbin && exec "$@"'
+        bind = f'{shlex.join(over_sbin(self.launcher.parent))} && exec "$@"'
         line = self.host.inside("sh", "-c", bind, "sh", *self.host.command("exec", *words))
         done = subprocess.run(line, capture_output=True, text=True, timeout=60, env={**os.environ, "HUE": "blue"})
         assert done.returncode == code, done.stderr
@@ -120,4 +121,4 @@ def test_a_command_that_may_not_run_now_is_refused_with_the_reason(counter: Coun
 
 def test_without_the_launcher_it_says_where_that_comes_from(counter: Counter, tmp_path: Path) -> None:
     counter.launcher = tmp_path / "paas-enter"
-    assert "scripts/install" in counter.refused("alice/web", code=5)
+    assert "apt-get install" in counter.refused("alice/web", code=5)

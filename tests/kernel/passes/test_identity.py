@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.linux.process import procfs
+from tests.support.kernel.host import over_sbin
 from tests.support.kernel.pam_session import ENTERS, REFUSED
 from tests.support.kernel.view_host import PRIVATE, PYTHON, ViewHost
 from tests.support.paths import HOSTILE
@@ -123,7 +124,7 @@ def town(view_host: ViewHost, keeper: Path) -> Iterator[IdentityHost]:
     programs.mkdir()
     for program in (keeper, view_host.launcher):
         shutil.copy(program, programs)
-    view_host.inside("mount", "--bind", str(programs), "/usr/local/sbin")
+    view_host.inside(*over_sbin(programs))
     view_host.become(f"alice:{view_host.alice}:alice", gone="alice")
     view_host.write("alice", PRIVATE + WORKER)
     view_host.paas("reconcile")

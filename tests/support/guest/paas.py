@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from tests.support.waiting import wait_for
 
-INSTALLED = "/usr/local/bin/paas-isolate"
+INSTALLED = "/usr/bin/paas-isolate"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ PRELUDE = Path(__file__).with_name("ways.sh")
 PASSWORD = "Correct-Horse-7"
 ACCOUNT, GROUP = "inn", "guests"
 FIRST, SECOND, OTHER, ADMINISTRATOR = "anna", "emil", "otto", "boss"
-LAUNCHER = "/usr/local/sbin/paas-enter"
+LAUNCHER = "/usr/sbin/paas-enter"
 DAEMON = "ways-daemon.service"
 SERVICES = {"web": {}, "jobs": {"entry": ["cron", "atd"]}}
 

@@ -15,6 +15,12 @@ BOB, CAROL = ALICE + 1, ALICE + 2
 NO_LIMIT = "limits: {memory: {kill: process}}"  # a service's own default needs the memory controller
 
 
+def over_sbin(programs: Path) -> list[str]:
+    """A command that puts the programs in a directory over those of /usr/sbin, in a mount namespace of a test's own."""
+    programs.chmod(0o755)
+    return ["mount", "-t", "overlay", "-o", f"lowerdir={programs}:/usr/sbin", "overlay", "/usr/sbin"]
+
+
 class TestHost:
     """A small hosting machine: its own configuration, its own users (in a passwd of its own), its own tree.
 

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
-from tests.support.kernel.host import NO_LIMIT, TestHost
+from tests.support.kernel.host import NO_LIMIT, TestHost, over_sbin
 from tests.support.kernel.pam_session import STRICT
 from tests.support.kernel.pam_sources import RUN
 from tests.support.waiting import wait_for
@@ -24,7 +25,7 @@ ALICE = 300_000 + secrets.randbelow(100_000) * 3
 
 
 def build(place: Path) -> Path:
-    """paas-run, in a directory that stands for /usr/local/sbin."""
+    """paas-run, in a directory that is put over /usr/sbin."""
     program = place / "paas-run"
     subprocess.run(["gcc", *STRICT, "-O2", "-o", program, *RUN], check=True)
     return program
@@ -43,7 +44,7 @@ class ServiceHost:
         passwd.write_text(passwd.read_text().replace(line, line.replace(str(host.place), str(self.home))))
 
     def command(self, *words: str) -> list[str]:
-        bind = f'mount --bind {self.keeper.parent} /usr/local/sbin && exec "$@"'
+        bind = f'{shlex.join(over_sbin(self.keeper.parent))} && exec "$@"'
         return self.host.inside("sh", "-c", bind, "sh", *self.host.command(*words))
 
     def __call__(self, *words: str, code: int | None = 0) -> str:

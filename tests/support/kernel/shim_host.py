@@ -83,7 +83,7 @@ class ShimHost:
     def _begin(self, command: str, before: Callable[[], None], ended: str, more: dict[str, object]) -> str:
         try:
             before()
-            launch.LAUNCHERS = (str(self.program),)  # this process ends with it
+            launch.LAUNCHER = str(self.program)  # this process ends with it
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
             with self.cgroups.directory(LEAF) as leaf:
                 launch.launch(self.of(command, **more), leaf, os.open(self.record, flags, 0o600), "", ended=ended)

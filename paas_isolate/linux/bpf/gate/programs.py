@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.bpf import libbpf
+from paas_isolate.linux.system import packages
 from paas_isolate.model.network import Pools
 from paas_isolate.model.network import network as network_of
 
@@ -66,7 +67,7 @@ def _content() -> bytes:
         with open(FILE, "rb") as file:
             return file.read()
     except OSError as error:
-        raise HostError(f"{FILE}: {error.strerror}", hint="scripts/install compiles it with clang") from error
+        raise HostError(f"{FILE}: {error.strerror}", hint=packages.reinstall("paas-isolate")) from error
 
 
 def netns_cookie() -> int:

@@ -1,0 +1,87 @@
+"""What runs reconcile on this machine: the timer, cron or the daemon. The package enables none of them."""
+
+import os
+import shutil
+from contextlib import suppress
+from enum import StrEnum
+
+from paas_isolate.errors import HostError
+from paas_isolate.linux.system import packages, systemd
+
+TREE = "paas-tree.service"
+_SHUTDOWN = "paas-isolate-shutdown.service"
+ALWAYS = (TREE, "paas-isolate-network.service", "paas-isolate-boot.service", _SHUTDOWN)
+"""Units that each of the three needs: the tree, its ruleset and accounts at boot, their end at shutdown."""
+
+CRON_FILE = "/etc/cron.d/paas-isolate"
+CRON_MARK = "cron"
+"""A file in the state directory. The line of CRON_FILE, which is never edited for it, does nothing without it."""
+
+
+class Way(StrEnum):
+    TIMER = "timer"
+    CRON = "cron"
+    DAEMON = "daemon"
+
+
+UNITS = {Way.TIMER: "paas-isolate.timer", Way.DAEMON: "paas-isolate-daemon.service"}
+
+
+def enabled(state: str) -> dict[Way, bool]:
+    """Whether each is enabled; `state` is the state directory. HostError when systemctl fails."""
+    return {way: cron_is_on(state) if way is Way.CRON else _unit_is_on(UNITS[way]) for way in Way}
+
+
+def enable(way: Way, state: str) -> None:
+    """Let it reconcile from now on and after each boot. The timer and cron replace each other, since both run once a
+    minute; the daemon goes beside either. HostError where systemd or cron does not run here, or systemctl fails."""
+    if way is Way.CRON:
+        _check_cron()
+        if systemd.running():
+            _start()
+            systemd.disable(UNITS[Way.TIMER])
+        os.close(os.open(_mark(state), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return
+    if not systemd.running():
+        raise HostError(f"systemd does not run here, so there is no {way}", hint="paas-isolate enable cron")
+    _start(UNITS[way])
+    if way is Way.TIMER:
+        disable(Way.CRON, state)
+
+
+def disable(way: Way, state: str) -> None:
+    """Let it reconcile no more. What is in the kernel stays. HostError when systemctl fails."""
+    if way is not Way.CRON:
+        if systemd.running():
+            systemd.disable(UNITS[way])
+        return
+    with suppress(FileNotFoundError):
+        os.unlink(_mark(state))
+
+
+def _start(*units: str) -> None:
+    """Enable and start units, with those that are needed always. The boot's reconcile is only enabled: the timer's,
+    cron's or the daemon's first pass comes at once."""
+    systemd.enable_at_boot(*ALWAYS, *units)
+    systemd.start(TREE, _SHUTDOWN, *units)
+
+
+def _check_cron() -> None:
+    if not os.path.exists(CRON_FILE):
+        mend = packages.reinstall("paas-isolate", missing_configuration=True)
+        raise HostError(f"{CRON_FILE} is missing", hint=mend)
+    if not any(shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin") for name in ("cron", "crond")):
+        raise HostError("no cron is installed here", hint=packages.install("cron"))
+
+
+def _mark(state: str) -> str:
+    return os.path.join(state, CRON_MARK)
+
+
+def cron_is_on(state: str) -> bool:
+    """Whether cron's line does anything."""
+    return os.path.exists(CRON_FILE) and os.path.exists(_mark(state))
+
+
+def _unit_is_on(unit: str) -> bool:
+    return systemd.running() and systemd.properties(unit, "UnitFileState").get("UnitFileState") == "enabled"

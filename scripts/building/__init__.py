@@ -1,0 +1,1 @@
+"""scripts/package: the version, a clean chroot, and the build of Debian packages in it."""
