@@ -22,6 +22,7 @@ VERBS = {
     "usage": "metering",
     "bill": "metering",
     "faults": "metering",
+    "metrics": "metrics",
     "freeze": "freeze",
     "thaw": "freeze",
     "kill": "freeze",

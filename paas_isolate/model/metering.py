@@ -9,6 +9,13 @@ PRICED = ("core_hour", "gb_hour", "gb_read", "gb_written", "suspended_hour")
 1024 MB."""
 
 
+class MetricsConfig(NamedTuple):
+    """config.yaml's `metering.metrics:`."""
+
+    leaves: bool = False
+    """Whether leaves have series of their own, beside those of their account."""
+
+
 class MeteringConfig(NamedTuple):
     """config.yaml's `metering:`."""
 
@@ -20,3 +27,4 @@ class MeteringConfig(NamedTuple):
     """The zone of days and months, a name of tzdata."""
     prices: Mapping[str, str] = MappingProxyType({})
     """Decimal numbers by the names in PRICED."""
+    metrics: MetricsConfig = MetricsConfig()

@@ -8,7 +8,7 @@ from typing import Any
 
 from paas_isolate.model.account import LOGIN, OTHER, Host, NetworkConfig, Tree
 from paas_isolate.model.limits import Value
-from paas_isolate.model.metering import PRICED, MeteringConfig
+from paas_isolate.model.metering import PRICED, MeteringConfig, MetricsConfig
 from paas_isolate.model.service_program import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig
 from paas_isolate.spec import scalars
@@ -133,6 +133,11 @@ _PRICE_OF = {
 }
 _PRICES = Table(tuple(Field(name, scalars.PRICE, f"the price of {_PRICE_OF[name]}") for name in PRICED))
 
+METRICS = Table(
+    (Field("leaves", scalars.FLAG, "whether services have series of their own", MetricsConfig().leaves),),
+    expected="a mapping such as {leaves: true}",
+)
+
 METERING = Table(
     (
         Field(
@@ -149,6 +154,7 @@ METERING = Table(
         ),
         Field("time_zone", scalars.TIME_ZONE, "the time zone of days and months", MeteringConfig().time_zone),
         Field("prices", _PRICES, "prices for the bill; without one there are quantities only"),
+        Field("metrics", METRICS, "what `paas-isolate metrics` serves"),
     )
 )
 

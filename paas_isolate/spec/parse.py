@@ -9,7 +9,7 @@ from typing import Any
 
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
-from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.model.metering import MeteringConfig, MetricsConfig
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig
 from paas_isolate.spec import fields
@@ -40,7 +40,7 @@ def parse_host(data: bytes, file: str) -> Host:
         network=NetworkConfig(**values["network"]) if "network" in values else None,
         suspension=values.get("suspension") or "freeze",
         private=PrivateTmpConfig(**values.get("private", {})),
-        metering=MeteringConfig(**values["metering"]) if "metering" in values else None,
+        metering=_metering(values["metering"]) if "metering" in values else None,
         **{key: values[key] for key in ("hide", "allow", "publish_ports") if key in values},
     )
     if not diagnostics.errors and host.first_uid > host.last_uid:
@@ -96,6 +96,13 @@ def parse_account(data: bytes, file: str) -> AccountSpec:
         diagnostics.error_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
     diagnostics.raise_errors()
     return account
+
+
+def _metering(values: Values) -> MeteringConfig:
+    given = {key: value for key, value in values.items() if value is not None}
+    if "metrics" in given:
+        given["metrics"] = MetricsConfig(**given["metrics"])
+    return MeteringConfig(**given)
 
 
 def _values(root: Node | None, table: Table, diagnostics: Diagnostics) -> dict[str, Any]:

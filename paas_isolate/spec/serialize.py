@@ -9,7 +9,7 @@ from typing import Any
 
 from paas_isolate.model.account import Account, AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import NO_LIMITS, UNLIMITED, Cores, Limits, Percent, Value
-from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.model.metering import MeteringConfig, MetricsConfig
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig, View
 
@@ -59,7 +59,7 @@ def plain_host(host: Host) -> Plain:
         "leave": host.leave,
         "allow": host.allow,
         "publish_ports": host.publish_ports,
-        "metering": {**host.metering._asdict(), "prices": dict(host.metering.prices)} if host.metering else None,
+        "metering": _plain_metering(host.metering) if host.metering else None,
         "tree": {"unit": host.tree.unit, "root": host.tree.root},
         "penalty": _plain_limits(host.penalty),
         "ceiling": _plain_limits(host.ceiling),
@@ -81,11 +81,20 @@ def host_from(row: Plain) -> Host:
             "allow": tuple(row.get("allow", Host().allow)),
             "publish_ports": tuple((first, last) for first, last in row.get("publish_ports", Host().publish_ports)),
             "network": NetworkConfig(**{**network, "frontends": tuple(network["frontends"])}) if network else None,
-            "metering": MeteringConfig(**metering) if metering else None,
+            "metering": _metering_from(metering) if metering else None,
             "penalty": _limits_from(row["penalty"]),
             "ceiling": _limits_from(row["ceiling"]),
         }
     )
+
+
+def _plain_metering(metering: MeteringConfig) -> Plain:
+    return {**metering._asdict(), "prices": dict(metering.prices), "metrics": metering.metrics._asdict()}
+
+
+def _metering_from(row: Plain) -> MeteringConfig:
+    known = {key: value for key, value in row.items() if key in MeteringConfig._fields}
+    return MeteringConfig(**{**known, "metrics": MetricsConfig(**row.get("metrics", {}))})
 
 
 def plain_sold(account: Account) -> Plain:
