@@ -4,6 +4,7 @@ No scraper holds it for longer than RECEIVING and SENDING together. On a port of
 yes to are answered: every customer can connect there.
 """
 
+import errno
 import os
 import socket
 import stat
@@ -67,15 +68,14 @@ def listening(at: Place, *, group: int = -1) -> Iterator[socket.socket]:
     with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as server:
         try:
             if at.path:
-                _bind_path(server, at.path, group)
+                _listen_at(server, at.path, group)
             else:
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 server.bind((at.address, at.port))
-            server.listen(_BACKLOG)
+                server.listen(_BACKLOG)
         except OSError as error:
-            raise HostError(
-                f"{at.path or f'port {at.port} of {at.address}'} cannot be used: {error.strerror}"
-            ) from error
+            where = at.path or f"port {at.port} of {at.address}"
+            raise HostError(f"{where} cannot be used: {error.strerror}") from error
         try:
             yield server
         finally:
@@ -84,18 +84,28 @@ def listening(at: Place, *, group: int = -1) -> Iterator[socket.socket]:
                     os.unlink(at.path)
 
 
-def _bind_path(server: socket.socket, path: str, group: int) -> None:
+def _listen_at(server: socket.socket, path: str, group: int) -> None:
+    """Under another name first, so that nobody finds it before it listens."""
     with suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.lstat(path).st_mode):
-            os.unlink(path)
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise FileExistsError(errno.EEXIST, "another file is there", path)
+    new = f"{path}.{os.getpid()}"
+    with suppress(FileNotFoundError):
+        os.unlink(new)
     before = os.umask(0o177)  # at no moment may others connect
     try:
-        server.bind(path)
+        server.bind(new)
     finally:
         os.umask(before)
-    if group >= 0:
-        os.chown(path, -1, group)
-        os.chmod(path, 0o660)
+    try:
+        if group >= 0:
+            os.chown(new, -1, group)
+            os.chmod(new, 0o660)
+        server.listen(_BACKLOG)
+        os.rename(new, path)
+    except BaseException:
+        os.unlink(new)
+        raise
 
 
 def serve(server: socket.socket, answer: Callable[[bool], Reply], may: Callable[[int], bool]) -> None:
