@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from paas_isolate.model.notices import MailConfig, NoticeRule
+
 PRICED = ("core_hour", "gb_hour", "gb_read", "gb_written", "suspended_hour")
 """What may have a price: an hour of one core, an hour of 1 GB of memory, 1 GB read or written, an hour frozen. A GB is
 1024 MB."""
@@ -28,3 +30,5 @@ class MeteringConfig(NamedTuple):
     prices: Mapping[str, str] = MappingProxyType({})
     """Decimal numbers by the names in PRICED."""
     metrics: MetricsConfig = MetricsConfig()
+    notices: tuple[NoticeRule, ...] = ()
+    mail: MailConfig = MailConfig()

@@ -9,6 +9,7 @@ from typing import Any
 from paas_isolate.model.account import LOGIN, OTHER, Host, NetworkConfig, Tree
 from paas_isolate.model.limits import Value
 from paas_isolate.model.metering import PRICED, MeteringConfig, MetricsConfig
+from paas_isolate.model.notices import MailConfig
 from paas_isolate.model.service_program import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig
 from paas_isolate.spec import scalars
@@ -17,6 +18,7 @@ from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.egress import EgressShape
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name
+from paas_isolate.spec.notices import SERVER, NoticesShape
 from paas_isolate.spec.process_settings import EnvironmentShape, RlimitsShape
 from paas_isolate.spec.read import Items, Node, Pairs
 from paas_isolate.spec.shapes import AnyShape, Field, ListOf, MapOf, OneOrList, Schema, Table
@@ -138,6 +140,14 @@ METRICS = Table(
     expected="a mapping such as {leaves: true}",
 )
 
+MAIL = Table(
+    (
+        Field("server", SERVER, "the SMTP server", MailConfig().server),
+        Field("from", scalars.MAIL, "the sender's address", MailConfig().sender),
+        Field("administrator", scalars.MAIL, "who gets the mails to `administrator`", MailConfig().administrator),
+    )
+)
+
 METERING = Table(
     (
         Field(
@@ -155,6 +165,8 @@ METERING = Table(
         Field("time_zone", scalars.TIME_ZONE, "the time zone of days and months", MeteringConfig().time_zone),
         Field("prices", _PRICES, "prices for the bill; without one there are quantities only"),
         Field("metrics", METRICS, "what `paas-isolate metrics` serves"),
+        Field("notices", NoticesShape(), "rules: when somebody is told something about an account"),
+        Field("mail", MAIL, "how notices are mailed"),
     )
 )
 
@@ -400,6 +412,12 @@ ACCOUNT = Table(
             "its private address, or one of each family, from the pools (default: by the owner's uid)",
         ),
         Field("peers", ListOf(scalars.NAME, "a list of accounts"), "accounts that may connect to this one"),
+        Field("mail", scalars.MAIL, "where notices to the customer are mailed (default: the owner's mailbox)"),
+        Field(
+            "on_high",
+            scalars.LINE,
+            "a command that runs as the owner, in the leaf `other`, when memory.high is reached; once a minute at most",
+        ),
         LOOPBACK,
         EGRESS,
         *SEEN,

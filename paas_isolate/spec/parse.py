@@ -10,12 +10,14 @@ from typing import Any
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
 from paas_isolate.model.metering import MeteringConfig, MetricsConfig
+from paas_isolate.model.notices import MailConfig
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig
 from paas_isolate.spec import fields
 from paas_isolate.spec.diagnostics import Diagnostics
 from paas_isolate.spec.limits import parse_limit
 from paas_isolate.spec.names import NAME_EXPECTED, is_name
+from paas_isolate.spec.notices import mail_of
 from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
 from paas_isolate.text import abbreviated, excerpt, printable
@@ -90,6 +92,8 @@ def parse_account(data: bytes, file: str) -> AccountSpec:
         peers=values.get("peers") or (),
         loopback=values.get("loopback") or "",
         egress=values.get("egress") or (),
+        mail=values.get("mail") or "",
+        on_high=values.get("on_high") or "",
         **_view(values),
     )
     if name and account.renamed_from == name:
@@ -102,6 +106,8 @@ def _metering(values: Values) -> MeteringConfig:
     given = {key: value for key, value in values.items() if value is not None}
     if "metrics" in given:
         given["metrics"] = MetricsConfig(**given["metrics"])
+    if "mail" in given:
+        given["mail"] = MailConfig(**mail_of(given["mail"]))
     return MeteringConfig(**given)
 
 

@@ -91,7 +91,7 @@ def test_the_unit_tells_the_limits_and_the_disk(sell: Sell, paas: Paas, unit: No
 def test_a_customer_is_refused(sell: Sell, paas: Paas, unit: None) -> None:
     alice = sell("alice")
     paas("reconcile")
-    program = "import urllib.request as u\ntry: u.urlopen('http://127.0.0.1:9753/metrics', timeout=9)\nexcept OSError: exit(7)"
+    program = f"import urllib.request as u\ntry: u.urlopen('http://{SCRAPED}', timeout=9)\nexcept OSError: exit(7)"
     assert alice.python(program, "users/alice/other").wait(60) == 7
 
 
