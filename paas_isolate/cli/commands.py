@@ -23,6 +23,7 @@ VERBS = {
     "bill": "metering",
     "faults": "metering",
     "metrics": "metrics",
+    "notices": "notices",
     "freeze": "freeze",
     "thaw": "freeze",
     "kill": "freeze",
