@@ -14,6 +14,7 @@ from paas_isolate.daemon.contained import ContainedActions, ContainedSource
 from paas_isolate.daemon.daemon import PATIENCE, Daemon
 from paas_isolate.daemon.loop import Loop
 from paas_isolate.daemon.metering import MeterSource
+from paas_isolate.daemon.notices import NoticeSource
 from paas_isolate.daemon.sources import EventSources
 from paas_isolate.daemon.verbs import ControlVerbs
 from paas_isolate.exits import Exit
@@ -53,8 +54,13 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
         tell = actions.troubles.tell
         meter.customers = actions.fleet
         stack.callback(meter.close)
+        rounds = NoticeSource(installation, reporter.warning)
+        rounds.customers = actions.fleet
+        stack.callback(rounds.close)
         verbs = ControlVerbs(installation, actions.customers, actions.order, actions.troubles, reporter)
-        sources = [ContainedSource(source, tell) for source in (*actions.sources.all, *verbs.sources(stack), meter)]
+        sources = [
+            ContainedSource(source, tell) for source in (*actions.sources.all, *verbs.sources(stack), meter, rounds)
+        ]
         actions.sources.following.append(verbs.follow)
         Loop(ContainedActions(actions, tell), sources, pulse=watchdog() / 2, alive=actions.alive).run()
     notify("STOPPING=1")

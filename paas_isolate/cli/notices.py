@@ -1,6 +1,7 @@
 """notices: which rules of config.yaml hold now, and the round that tells it."""
 
 import os
+import time
 from contextlib import suppress
 
 import click
@@ -13,7 +14,6 @@ from paas_isolate.installation import Installation, need_root
 from paas_isolate.linux.cgroup.location import find_tree
 from paas_isolate.metering.notices import Due, sentences
 from paas_isolate.notices.facts import Place
-from paas_isolate.notices.letter import now_ms
 from paas_isolate.notices.round import Directories, Round, alone
 
 
@@ -41,9 +41,9 @@ def notices(installation: Installation, send: bool, as_json: bool) -> int:
             raise BusyError("another round of notices is at work")
         work = Round(fleet, directories, place, lambda why: output.line(why, fg="yellow", err=True))
         if not send:
-            return _show(work.looked(now_ms())[0], "no notice is due", as_json=as_json)
+            return _show(work.looked(_now())[0], "no notice is due", as_json=as_json)
         try:
-            ended = work.send(now_ms())
+            ended = work.send(_now())
         except OSError as error:
             raise PaasError(f"what was told cannot be remembered, so nothing more is sent: {error}") from error
     _show(list(ended.sent), "", as_json=as_json, quiet=True)
@@ -72,6 +72,10 @@ def _show(found: list[Due], nothing: str, *, as_json: bool, quiet: bool = False)
             said = ", ".join(sentences(each))
             output.line(f"{said} -> {each.rule.to.kind} {' '.join(each.rule.to.words)}")
     return Exit.CONVERGED
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _become_ordinary() -> None:

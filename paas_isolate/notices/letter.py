@@ -1,7 +1,6 @@
 """A notice as data for programs, and as a mail in the reader's words, by templates that root may replace."""
 
 import os
-import time
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import Any, NamedTuple
@@ -104,7 +103,3 @@ def _when(seconds: int, zone: str) -> str:
     except (KeyError, ValueError, OSError):
         moment = datetime.fromtimestamp(seconds, UTC)
     return moment.strftime("%Y-%m-%d %H:%M %Z")
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from paas_isolate.errors import PaasError
-from paas_isolate.metering.notices import Due, due
+from paas_isolate.metering.notices import Due, Told, due
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.metering import MeteringConfig
 from paas_isolate.model.notices import COMMAND, CUSTOMER, MAIL, WEBHOOK
@@ -63,9 +63,9 @@ class Round:
         self._config = fleet.host.metering or MeteringConfig()
         self._remembered = memory.load(where.state, where.run)
         self._failures: dict[str, str] = {}
-        self._look = Look(fleet, place, self._remembered.cpu, lambda why: self._fail("", why))
+        self._look = Look(fleet, place, self._remembered.cpu, lambda why: self._fail(why, why))
 
-    def looked(self, now: int) -> tuple[list[Due], dict[str, dict[str, memory.Told]]]:
+    def looked(self, now: int) -> tuple[list[Due], dict[str, dict[str, Told]]]:
         """The notices that are due at `now` (ms since 1970), without those that a customer does not want, and what is
         to be remembered. Nothing is sent or written."""
         found = self._look.find(self._config.notices, now)
@@ -92,7 +92,7 @@ class Round:
             self._save(after, now, lasting=True)
         return Ended(tuple(sent), tuple(unsent))
 
-    def _save(self, told: dict[str, dict[str, memory.Told]], now: int, *, lasting: bool) -> None:
+    def _save(self, told: dict[str, dict[str, Told]], now: int, *, lasting: bool) -> None:
         cpu = self._look.cpu_times
         memory.save(
             self._where.state, self._where.run, Remembered(told, now, now, self._failures, cpu), lasting=lasting
@@ -132,7 +132,7 @@ class Round:
             self._fail(error.target, f"a notice is not sent, and will be tried again: {error}")
             return str(error)
         except PaasError as error:
-            self._fail("", str(error))
+            self._fail(str(error), str(error))
             return str(error)
         return ""
 

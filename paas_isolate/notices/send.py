@@ -20,6 +20,8 @@ from paas_isolate.errors import in_words
 from paas_isolate.model.notices import MailConfig
 
 SECONDS = 10.0
+_FAREWELL = 2.0
+"""Seconds for whatever is done after the time limit."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -107,12 +109,15 @@ def _within(seconds: float) -> Iterator[None]:
     """TimeoutError when the block takes longer. A time limit of a socket holds for each of its answers, and who sends
     a byte now and then is never late."""
     before = signal.signal(signal.SIGALRM, _late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _FAREWELL)  # smtplib says goodbye, and waits for an answer again
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
 
 
 def _late(*_: object) -> NoReturn:
