@@ -32,7 +32,7 @@ _DISK_AGAIN = 240_000
 
 
 class FaultFinder:
-    """`users` is the directory of the accounts' cgroups, `seen` are the events that are in the ledger, `base_of` returns
+    """`users` is the directory of the accounts' cgroups, `seen` are the events in the ledger, `base_of` returns
     the reading up to which a cgroup is counted, `account_of` the account of a directory (None: no file names it)."""
 
     def __init__(
