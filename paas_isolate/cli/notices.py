@@ -39,7 +39,7 @@ def notices(installation: Installation, send: bool, as_json: bool) -> int:
     with alone(installation.run) as is_alone:
         if not is_alone and send:
             raise BusyError("another round of notices is at work")
-        work = Round(fleet, directories, place, lambda why: output.line(why, fg="yellow", err=True))
+        work = Round(fleet, directories, place, lambda why: output.lines(why, fg="yellow", err=True))
         if not send:
             return _show(work.looked(_now())[0], "no notice is due", as_json=as_json)
         try:

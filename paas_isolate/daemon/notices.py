@@ -16,6 +16,8 @@ from paas_isolate.model.account import Fleet
 
 LONGEST = 600.0
 """Seconds after which a round is killed. Each notice has a time limit of its own."""
+_SOON = 2.0
+"""Seconds between two tries before the first full pass."""
 _OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 """Variables for the daemon alone (sd_notify(3))."""
 
@@ -30,8 +32,9 @@ class NoticeSource:
         self._round: subprocess.Popen[bytes] | None = None
         self._begun = 0.0
         self._told = ""
+        self._looks = False
         self._clock = Timer()
-        self._clock.arm(LOOK / 1000)
+        self._clock.arm(_SOON)
 
     def fileno(self) -> int:
         return self._clock.fileno()
@@ -45,6 +48,9 @@ class NoticeSource:
     def read(self) -> Iterator[Event]:
         self._clock.read()
         fleet = self.customers()
+        if fleet is not None and not self._looks:
+            self._looks = True
+            self._clock.arm(LOOK / 1000)
         if not self._is_at_work() and fleet is not None and _has_rules(fleet):
             self._begin()
         return iter(())

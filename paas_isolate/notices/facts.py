@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from paas_isolate.changes.placement import Placement
 from paas_isolate.errors import HostError, PaasError
-from paas_isolate.ledger.database import reading
+from paas_isolate.ledger.database import NAME, reading
 from paas_isolate.ledger.faults import faults
 from paas_isolate.linux.cgroup.files import texts_of
 from paas_isolate.linux.process import procfs
@@ -75,6 +75,8 @@ class Look:
         return dict(zip(SHARES, by_name, strict=True))
 
     def _read_faults(self, since: int) -> bool:
+        if not os.path.exists(os.path.join(self._place.ledger, NAME)):
+            return False  # the first sample makes it
         try:
             with reading(self._place.ledger) as connection:
                 self.faults = tuple(faults(connection, since=since))

@@ -8,7 +8,7 @@ from typing import Any
 
 from paas_isolate.model.account import LOGIN, OTHER, Host, NetworkConfig, Tree
 from paas_isolate.model.limits import Value
-from paas_isolate.model.metering import PRICED, MeteringConfig, MetricsConfig
+from paas_isolate.model.metering import PRICED, FaultSettings, MeteringConfig, MetricsConfig
 from paas_isolate.model.notices import MailConfig
 from paas_isolate.model.service_program import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig
@@ -148,6 +148,24 @@ MAIL = Table(
     )
 )
 
+_FAULTS = Table(
+    (
+        Field(
+            "throttled",
+            scalars.PART,
+            "CPU throttled: the part of the time that the limit made it wait",
+            f"{FaultSettings().throttled}%",
+        ),
+        Field("used", scalars.PART, "CPU throttled: the part of its limit that it used", f"{FaultSettings().used}%"),
+        Field(
+            "waited",
+            scalars.PART,
+            "IO waited: the part of the time that all its work waited for the disk",
+            f"{FaultSettings().waited}%",
+        ),
+    )
+)
+
 METERING = Table(
     (
         Field(
@@ -164,6 +182,13 @@ METERING = Table(
         ),
         Field("time_zone", scalars.TIME_ZONE, "the time zone of days and months", MeteringConfig().time_zone),
         Field("prices", _PRICES, "prices for the bill; without one there are quantities only"),
+        Field("faults", _FAULTS, "what counts as a fault"),
+        Field(
+            "command_lines",
+            scalars.FLAG,
+            "whether pictures of processes have their arguments, which may hold secrets",
+            MeteringConfig().command_lines,
+        ),
         Field("metrics", METRICS, "what `paas-isolate metrics` serves"),
         Field("notices", NoticesShape(), "rules: when somebody is told something about an account"),
         Field("mail", MAIL, "how notices are mailed"),

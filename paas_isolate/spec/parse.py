@@ -9,7 +9,7 @@ from typing import Any
 
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
-from paas_isolate.model.metering import MeteringConfig, MetricsConfig
+from paas_isolate.model.metering import FaultSettings, MeteringConfig, MetricsConfig
 from paas_isolate.model.notices import MailConfig
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig
@@ -104,6 +104,8 @@ def parse_account(data: bytes, file: str) -> AccountSpec:
 
 def _metering(values: Values) -> MeteringConfig:
     given = {key: value for key, value in values.items() if value is not None}
+    if "faults" in given:
+        given["faults"] = FaultSettings(**given["faults"])
     if "metrics" in given:
         given["metrics"] = MetricsConfig(**given["metrics"])
     if "mail" in given:

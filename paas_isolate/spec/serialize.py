@@ -9,7 +9,7 @@ from typing import Any
 
 from paas_isolate.model.account import Account, AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import NO_LIMITS, UNLIMITED, Cores, Limits, Percent, Value
-from paas_isolate.model.metering import MeteringConfig, MetricsConfig
+from paas_isolate.model.metering import FaultSettings, MeteringConfig, MetricsConfig
 from paas_isolate.model.notices import MailConfig, NoticeRule, Target, Trigger
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig, View
@@ -94,6 +94,7 @@ def _plain_metering(metering: MeteringConfig) -> Plain:
     return {
         **metering._asdict(),
         "prices": dict(metering.prices),
+        "faults": tuple(metering.faults),
         "metrics": metering.metrics._asdict(),
         "notices": [(rule.when, tuple(rule.trigger), tuple(rule.to), rule.every) for rule in metering.notices],
         "mail": metering.mail._asdict(),
@@ -107,7 +108,8 @@ def _metering_from(row: Plain) -> MeteringConfig:
         for when, trigger, (kind, words), every in row.get("notices", ())
     ]
     parts = {"metrics": MetricsConfig(**row.get("metrics", {})), "mail": MailConfig(**row.get("mail", {}))}
-    return MeteringConfig(**{**known, **parts, "notices": tuple(rules)})
+    faults = FaultSettings(*row.get("faults", ()))
+    return MeteringConfig(**{**known, **parts, "faults": faults, "notices": tuple(rules)})
 
 
 def plain_sold(account: Account) -> Plain:

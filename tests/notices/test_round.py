@@ -148,7 +148,7 @@ def test_where_nothing_can_be_remembered_nothing_is_sent(tmp_path: Path, server:
 def test_without_a_ledger_rules_about_faults_wait_and_others_do_not(tmp_path: Path, server: MailServer) -> None:
     rule = NoticeRule("memory above 90%", Trigger("memory", 0, percent=90), Target("mail", ("administrator",)))
     scene = Scene(tmp_path, server, killed("mail", "customer"), rule)
-    (tmp_path / "ledger" / NAME).unlink()
+    (tmp_path / "ledger" / NAME).write_text("no database")
     leaf = tmp_path / "tree/users/alice"
     (leaf / "memory.max").write_text("1000\n")
     (leaf / "memory.stat").write_text("anon 900\nfile 100\nshmem 50\n")
