@@ -107,7 +107,7 @@ def _metering_from(row: Plain) -> MeteringConfig:
         NoticeRule(when, Trigger(*trigger), Target(kind, tuple(words)), every)
         for when, trigger, (kind, words), every in row.get("notices", ())
     ]
-    parts = {"metrics": MetricsConfig(**row.get("metrics", {})), "mail": MailConfig(**row.get("mail", {}))}
+    parts: Plain = {"metrics": MetricsConfig(**row.get("metrics", {})), "mail": MailConfig(**row.get("mail", {}))}
     faults = FaultSettings(*row.get("faults", ()))
     return MeteringConfig(**{**known, **parts, "faults": faults, "notices": tuple(rules)})
 

@@ -43,7 +43,7 @@ stop_units() {
         changed "disables $unit"
         systemctl --quiet disable "$unit"
     done
-    systemctl stop "$timer" "$daemon" paas-isolate.service paas-isolate-{network,boot,shutdown}.service 2>/dev/null || true
+    systemctl stop "$timer" "$daemon" paas-isolate.service paas-isolate-{network,boot,shutdown,metrics}.service 2>/dev/null || true
 }
 
 # The cron file is removed first, and a run that has begun may end, so that no process is moved in again.

@@ -29,6 +29,7 @@ SHOW = [
     "usage",
     "bill",
     "faults",
+    "notices",
     "pam status",
     "pam test",
     "net show",
@@ -41,6 +42,7 @@ DO = ["reconcile"]
 NO_DOCUMENT = {
     "schema": "is JSON already",
     "daemon": "stays",
+    "metrics": "has a format of its own",
     "logs": "shows a program's bytes",
     "exec": "is the command that it runs",
     "freeze": "acts",

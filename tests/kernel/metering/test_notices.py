@@ -70,7 +70,7 @@ def test_the_daemon_has_rules_looked_at_by_another_process(
 ) -> None:
     host = TestHost(tmp_path_factory.mktemp("noticed"), cgroups, FIRST)
     program, told = tmp_path / "program", tmp_path / "told"
-    program.write_text(f"#!/bin/sh\ncat >>{told}\necho $PPID >>{tmp_path}/parents\n")
+    program.write_text(f"#!/bin/sh\necho $PPID >>{tmp_path}/parents\ncat >>{told}\n")
     program.chmod(0o755)
     metering(host, f"  every: 1s\n  notices: [{{when: memory killed, to: {{command: [{program}]}}}}]\n")
     host.account("alice", WEB)
