@@ -40,8 +40,8 @@ class Listen(click.ParamType[Place]):
 def metrics(installation: Installation, listen: Place | None, group: str, once: bool, plain: bool) -> int:
     """Serve what each account uses and which limits it has hit, as OpenMetrics, to be scraped by Prometheus.
 
-    Each scrape reads the kernel once. On a port, users that paas-isolate confines are refused: the names and figures of
-    others are not theirs to read. `metering: {metrics: {leaves: true}}` in config.yaml adds series of services.
+    Each scrape reads the kernel once. On a port, the users of customers are refused: the names and figures of others
+    are not theirs to read. `metering: {metrics: {leaves: true}}` in config.yaml adds series of services.
     """
     need_root()
     exporter = _Exporter(installation)

@@ -12,8 +12,11 @@ from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
 from paas_isolate.linux.cgroup.location import find_tree
+from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.metering.notices import Due, sentences
+from paas_isolate.model.account import Fleet
 from paas_isolate.notices.facts import Place
+from paas_isolate.notices.on_high import Commands
 from paas_isolate.notices.round import Directories, Round, alone
 
 
@@ -31,15 +34,24 @@ def notices(installation: Installation, send: bool, as_json: bool) -> int:
     if send:
         _become_ordinary()
     fleet = installation.fleet()
-    if fleet.host.metering is None or not fleet.host.metering.notices:
+    wanted = fleet.host.metering is not None and (fleet.host.metering.notices or (send and _on_high(fleet)))
+    if not wanted:
         return _show([], "config.yaml has no rules: `metering: {notices: [...]}`", as_json=as_json, quiet=send)
     location = find_tree(fleet.host.tree)
     directories = Directories(installation.etc, installation.state, installation.run)
     place = Place(location.mount, location.root, installation.ledger)
-    with alone(installation.run) as is_alone:
+    with alone(installation.run) as is_alone, CgroupTree(location.mount, location.root) as cgroups:
         if not is_alone and send:
             raise BusyError("another round of notices is at work")
-        work = Round(fleet, directories, place, lambda why: output.lines(why, fg="yellow", err=True))
+        commands = Commands(
+            fleet,
+            cgroups,
+            os.path.join(installation.run, "on-high"),
+            installation.records.views,
+            installation.decided().frozen if send else (),
+            _warn,
+        )
+        work = Round(fleet, directories, place, _warn, commands if send else None)
         if not send:
             return _show(work.looked(_now())[0], "no notice is due", as_json=as_json)
         try:
@@ -72,6 +84,14 @@ def _show(found: list[Due], nothing: str, *, as_json: bool, quiet: bool = False)
             said = ", ".join(sentences(each))
             output.line(f"{said} -> {each.rule.to.kind} {' '.join(each.rule.to.words)}")
     return Exit.CONVERGED
+
+
+def _on_high(fleet: Fleet) -> bool:
+    return any(account.on_high for account in fleet.accounts.values())
+
+
+def _warn(why: str) -> None:
+    output.lines(why, fg="yellow", err=True)
 
 
 def _now() -> int:

@@ -43,8 +43,8 @@ class Look:
         self.faults: tuple[Fault, ...] = ()
 
     def find(self, rules: Iterable[NoticeRule], now: int, *, since: int = 0) -> dict[str, Found]:
-        """What holds, by the rule's key. `now` is ms since 1970; `faults` are read from `since` on at least, where that
-        is not 0."""
+        """What holds, by the rule's key. `now` is ms since 1970. `faults` are then those from `since` on at least, where
+        that is not 0."""
         asked = list(rules)
         shares = {what: self._tried(what, shares) for what, shares in self._shares().items() if _asks(asked, what)}
         longest = max((rule.trigger.within for rule in asked if rule.trigger.number), default=0)

@@ -14,6 +14,7 @@ from paas_isolate.model.notices import COMMAND, CUSTOMER, MAIL, WEBHOOK
 from paas_isolate.notices import memory
 from paas_isolate.notices.facts import Look, Place
 from paas_isolate.notices.memory import Remembered
+from paas_isolate.notices.on_high import RECENT, Commands
 
 
 class Directories(NamedTuple):
@@ -56,19 +57,29 @@ def alone(run: str) -> Iterator[bool]:
 
 
 class Round:
-    """A round for a fleet whose config.yaml has `metering:`. `warn` is told what is wrong, once while it lasts."""
+    """A round for a fleet whose config.yaml has `metering:`. `warn` is told what is wrong, once while it lasts.
+    `commands` starts those of `on_high`."""
 
-    def __init__(self, fleet: Fleet, where: Directories, place: Place, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        where: Directories,
+        place: Place,
+        warn: Callable[[str], None],
+        commands: Commands | None = None,
+    ) -> None:
         self._fleet, self._where, self._warn = fleet, where, warn
         self._config = fleet.host.metering or MeteringConfig()
         self._remembered = memory.load(where.state, where.run)
         self._failures: dict[str, str] = {}
+        self._commands = commands if commands and commands.are_wanted else None
         self._look = Look(fleet, place, self._remembered.cpu, lambda why: self._fail(why, why))
 
     def looked(self, now: int) -> tuple[list[Due], dict[str, dict[str, Told]]]:
         """The notices that are due at `now` (ms since 1970), without those that a customer does not want, and what is
         to be remembered. Nothing is sent or written."""
-        found = self._look.find(self._config.notices, now)
+        since = now - RECENT if self._commands else 0
+        found = self._look.find(self._config.notices, now, since=since)
         notices, after = due(self._config.notices, found, self._remembered.told, now, self._remembered.looked)
         off = memory.switched_off(self._where.state)
         return [each for each in notices if not _is_unwanted(each, off)], after
@@ -76,6 +87,8 @@ class Round:
     def send(self, now: int) -> Ended:
         """Do it all. OSError where nothing can be remembered: then nothing more is sent."""
         notices, after = self.looked(now)
+        if self._commands:
+            self._commands.start(self._look.faults, now)
         memory.forget_all_but(self._where.state, {*self._fleet.accounts, *self._fleet.on_last_good})
         sent: list[Due] = []
         unsent: list[Unsent] = []

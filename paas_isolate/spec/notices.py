@@ -16,6 +16,8 @@ _SHARE = rf"({'|'.join(SHARES)}) above ([0-9]+)%(?: for ([0-9.]+[a-z]+))?"
 _STRAY = rf"{STRAY}(?: for ([0-9.]+[a-z]+))?"
 _HOUR, _MINUTE = 3_600_000, 60_000
 _LONGEST = 24 * _HOUR
+_WRITTEN = 5 * _MINUTE
+"""A fault may be in the ledger a minute after it happened, and a round comes each minute."""
 _WHEN = "a condition such as `memory killed 3 times in 1h`, `cpu above 90% for 15m`, `disk above 95%` or `stray for 5m`"
 
 
@@ -24,7 +26,7 @@ def _trigger(text: str) -> Trigger:
         number = int(found[2] or 1) if len(found[2] or "") < 8 else 0
         if not 1 <= number <= 1_000_000:
             raise ValueError("a number of times from 1 to 1000000")
-        return Trigger(FAULTS[found[1]], _within(found[3] or "1h"), number=number)
+        return Trigger(FAULTS[found[1]], _within(found[3] or "1h", least=_WRITTEN), number=number)
     if found := re.fullmatch(_SHARE, text, re.ASCII):
         percent = int(found[2]) if len(found[2]) < 4 else 0
         if not 1 <= percent <= 100:
@@ -35,7 +37,7 @@ def _trigger(text: str) -> Trigger:
     raise ValueError(_WHEN)
 
 
-def _within(text: str, *, least: int = _MINUTE) -> int:
+def _within(text: str, *, least: int) -> int:
     milliseconds = parse_duration(scalars.exact(text))
     if not least <= milliseconds <= _LONGEST:
         raise ValueError(f"a time from {format_duration(least)} to 24h in the condition")

@@ -58,7 +58,7 @@ def test_conditions(when: str, trigger: Trigger) -> None:
         ("Memory killed", "expected a condition such as"),
         ("memory killed 0 times in 1h", "expected a number of times from 1 to 1000000"),
         ("memory killed 99999999999 times in 1h", "expected a number of times"),
-        ("memory killed 3 times in 1s", "expected a time from 1m to 24h"),
+        ("memory killed 3 times in 1s", "expected a time from 5m to 24h"),
         ("memory killed 3 times in 25h", "expected a time from"),
         ("memory killed 3 times in 1y", "expected a duration such as 10s"),
         ("cpu above 0%", "expected a share of the limit from 1% to 100%"),

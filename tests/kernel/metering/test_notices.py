@@ -1,5 +1,6 @@
 """Notices of a running daemon, and of processes of customers that are outside the tree."""
 
+import fcntl
 import json
 import os
 import sqlite3
@@ -10,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.ledger import faults
+from paas_isolate.ledger.database import open_for_writing
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.metering.faults import Fault, Kind, Level
+from tests.support.kernel import service_host
 from tests.support.kernel.host import ALICE, NO_LIMIT, TestHost
 from tests.support.kernel.running_daemon import RunningDaemon, stray
+from tests.support.kernel.service_host import ServiceHost
 from tests.support.receivers import mails
 from tests.support.waiting import wait_for
 
@@ -94,3 +98,64 @@ def test_the_daemon_has_rules_looked_at_by_another_process(
     assert "notice" not in (tmp_path / "log").read_text()
     assert host.run("notices", "--send").returncode == 0
     assert len(told.read_text().splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return service_host.build(tmp_path_factory.mktemp("sbin"))
+
+
+def slowed(work: ServiceHost, seconds_ago: float = 1) -> None:
+    place = work.host.place / "state/ledger"
+    open_for_writing(str(place), print).close()
+    with closing(sqlite3.connect(place / "ledger.db", timeout=10)) as connection, connection:
+        wall = time.time_ns() // 1_000_000 - int(seconds_ago * 1000)
+        faults.add(connection, 1, [Fault(Kind.SLOWED, Level.LEAF, "alice", "web", "", 1, wall)])
+
+
+def test_a_command_of_the_customers_runs_as_them_in_their_leaf_once_a_minute(
+    tmp_path_factory: pytest.TempPathFactory, cgroups: CgroupTree, keeper: Path
+) -> None:
+    with service_host.opened(ServiceHost, tmp_path_factory, cgroups, keeper) as work:
+        metering(work.host, "  every: 1s\n")
+        work.services(
+            "web: {}", f"on_high: 'id -un; sed -n s/^0:://p /proc/self/cgroup; echo x >>{work.home}/ran; sleep 3'\n"
+        )
+        work.reconcile()
+        ran = work.home / "ran"
+        slowed(work, 400)
+        begin = time.monotonic()
+        work("notices", "--send")
+        assert not ran.exists()  # that was long ago
+        slowed(work)
+        for _ in range(3):
+            work("notices", "--send")
+        assert time.monotonic() - begin < 60
+        wait_for(lambda: work.log("on_high").count("\n") >= 2, what=lambda: work.log("on_high"))
+        user, leaf = work.log("on_high").split("\n")[:2]
+        assert user.endswith("alice")
+        assert cgroups.path_of(leaf.split()[-1]) == "users/alice/other"
+        assert ran.read_text() == "x\n"
+        file = work.host.place / "run/on-high/alice"
+        os.utime(file, (0, 0))  # more than a minute ago
+        slowed(work, 0.5)
+        wait_for(lambda: not _locked(file), what="it has ended")
+        work("notices", "--send")
+        wait_for(lambda: ran.read_text() == "x\nx\n", what="it runs again")
+        os.utime(file, (0, 0))
+        work("notices", "--send")
+        assert ran.read_text() == "x\nx\n"  # it still runs
+        work.services("web: {}", f"on_high: echo x >>{ran}\nsuspended: true\n")
+        wait_for(lambda: not _locked(file), what="it has ended")
+        slowed(work, 0.1)
+        work("notices", "--send")
+        assert ran.read_text() == "x\nx\n"
+
+
+def _locked(file: Path) -> bool:
+    with file.open() as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
