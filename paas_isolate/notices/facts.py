@@ -43,7 +43,7 @@ class Look:
         self.faults: tuple[Fault, ...] = ()
 
     def find(self, rules: Iterable[NoticeRule], now: int, *, since: int = 0) -> dict[str, Found]:
-        """What holds, by the rule's key. `now` is ms since 1970. `faults` are then those from `since` on at least, where
+        """What holds, by the rule's key. `now` is ms since 1970. `faults` has those from `since` on afterwards, where
         that is not 0."""
         asked = list(rules)
         shares = {what: self._tried(what, shares) for what, shares in self._shares().items() if _asks(asked, what)}

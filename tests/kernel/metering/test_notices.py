@@ -119,7 +119,8 @@ def test_a_command_of_the_customers_runs_as_them_in_their_leaf_once_a_minute(
     with service_host.opened(ServiceHost, tmp_path_factory, cgroups, keeper) as work:
         metering(work.host, "  every: 1s\n")
         work.services(
-            "web: {}", f"on_high: 'id -un; sed -n s/^0:://p /proc/self/cgroup; echo x >>{work.home}/ran; sleep 3'\n"
+            "web: {priority: 1}",
+            f"on_high: 'id -un; sed -n s/^0:://p /proc/self/cgroup; echo x >>{work.home}/ran; sleep 3'\n",
         )
         work.reconcile()
         ran = work.home / "ran"
@@ -145,7 +146,7 @@ def test_a_command_of_the_customers_runs_as_them_in_their_leaf_once_a_minute(
         os.utime(file, (0, 0))
         work("notices", "--send")
         assert ran.read_text() == "x\nx\n"  # it still runs
-        work.services("web: {}", f"on_high: echo x >>{ran}\nsuspended: true\n")
+        work.services("web: {priority: 1}", f"on_high: echo x >>{ran}\nsuspended: true\n")
         wait_for(lambda: not _locked(file), what="it has ended")
         slowed(work, 0.1)
         work("notices", "--send")
