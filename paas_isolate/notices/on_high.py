@@ -1,12 +1,12 @@
 """`on_high:` of an account: a command of the customer's, in their leaf, as them, when memory.high was reached.
 
 paas-run starts it, as it starts services: nothing here waits for the leaf. The file of an account in /run is locked by
-its keeper process, so that a command that still runs is not started again, and its time is that of the last start.
+its keeper process, so that a command that still runs is not started again. Its first line is when the last one was started, in ms since
+1970; the keeper writes how it began and ended behind it.
 """
 
 import fcntl
 import os
-import time
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
@@ -66,10 +66,9 @@ class Commands(NamedTuple):
     def _start(self, account: Account, fault: int, now: int) -> bool:
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         path = os.path.join(self.directory, account.directory)
-        is_new = not os.path.lexists(path)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            last = 0 if is_new else os.fstat(file).st_mtime_ns // 1_000_000
+            last = _first_number(os.pread(file, 64, 0))
             if fault <= last or 0 <= now - last < PAUSE:
                 return False
             try:
@@ -77,11 +76,10 @@ class Commands(NamedTuple):
             except BlockingIOError:
                 return False  # the last one still runs
             os.ftruncate(file, 0)
-            os.utime(file, ns=(time.time_ns(), now * 1_000_000))
+            os.write(file, b"%d\n" % now)
             leaf = tree.leaf(account.directory, OTHER)
             with self.cgroups.directory(leaf) as descriptor:
                 launch(self._launch(account), descriptor, file, self.views)
-            os.utime(file, ns=(time.time_ns(), now * 1_000_000))
             return True
         finally:
             os.close(file)
@@ -101,3 +99,8 @@ class Commands(NamedTuple):
             called=self.fleet.renamed.get(account.owner, ""),
             is_job=True,
         )
+
+
+def _first_number(text: bytes) -> int:
+    word = text.split(b"\n")[0]
+    return int(word) if word.isdigit() else 0
