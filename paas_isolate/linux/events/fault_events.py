@@ -39,6 +39,8 @@ class FaultEventSource:
         """By watch: the account and the file."""
         self._watched: dict[str, dict[str, int]] = {}
         """By account: the watch of each file."""
+        self._fired: set[str] = set()
+        """Accounts of which a file is no longer watched."""
         self._triggers: dict[str, int] = {}
         self._waiting: dict[int, str] = {}
 
@@ -60,14 +62,16 @@ class FaultEventSource:
             self._leaves = not os.path.exists(os.path.join(users, "pids.events.local"))
         idle = [directory for directory in self._watched if directory and directory not in active]
         for directory in idle[: max(0, len(idle) + len(active) - ACCOUNTS)]:
+            self._fired.discard(directory)
             for watch in self._watched.pop(directory).values():
                 self._watches.pop(watch, None)
                 self._libc.inotify_rm_watch(self._inotify, watch)
-        room = ACCOUNTS - len(self._watched)
-        for directory in ("", *active):
-            if directory in self._watched or room > 0:
-                room -= directory not in self._watched
+        for directory in ("", *self._fired, *active):
+            watched = self._watched.get(directory)
+            whole = watched is not None and len(watched) >= len(_FILES) and directory not in self._fired
+            if not whole and (watched is not None or not directory or len(self._watched) <= ACCOUNTS):
                 self._watch(directory)
+        self._fired.clear()
         for directory in self._triggers.keys() - set(active):
             self._drop_trigger(directory)
         for directory in active:
@@ -96,7 +100,9 @@ class FaultEventSource:
                 continue
             if mask & _IGNORED:
                 directory, file = self._watches.pop(watch)
-                self._watched.get(directory, {}).pop(file, None)
+                if directory in self._watched:
+                    del self._watched[directory][file]
+                    self._fired.add(directory)
             else:
                 yield known[0]
 
@@ -109,6 +115,8 @@ class FaultEventSource:
                 if watch >= 0:  # else the controller is not there, or the cgroup is gone
                     watched[file] = watch
                     self._watches[watch] = directory, file
+        if not watched:
+            del self._watched[directory]
 
     def _files(self, directory: str) -> Iterator[str]:
         yield from _FILES
@@ -119,8 +127,8 @@ class FaultEventSource:
     def _forget_all(self) -> None:
         for watch in self._watches:
             self._libc.inotify_rm_watch(self._inotify, watch)
-        self._watches.clear()
-        self._watched.clear()
+        for known in (self._watches, self._watched, self._fired):
+            known.clear()
         for directory in list(self._triggers):
             self._drop_trigger(directory)
 
