@@ -30,10 +30,23 @@ def counted(place: CommandLine) -> CommandLine:
 
 def test_an_incident_a_line(counted: CommandLine) -> None:
     titles, _, killed, throttled = counted("faults --since 2026-09-01").stdout.splitlines()
-    assert titles.split() == "WHEN FOR ACCOUNT LEAF WHAT LIMIT OF LIMIT NUMBER PROCESS".split()
+    assert titles.split() == ["WHEN", "FOR", "ACCOUNT", "LEAF", "WHAT", "LIMIT", "OF", "LIMIT", "NUMBER", "PROCESS"]
     words = "2026-09-21 16:13:20 2m alice web memory killed account 512M 2 php hog.php --token=\\x1b[31mx (1234)"
     assert killed.split() == words.split()
-    assert throttled.split() == "2026-09-21 16:13:20 0s alice web CPU throttled leaf 50% 1 (45.2s) -".split()
+    assert throttled.split() == [
+        "2026-09-21",
+        "16:13:20",
+        "0s",
+        "alice",
+        "web",
+        "CPU",
+        "throttled",
+        "leaf",
+        "50%",
+        "1",
+        "(45.2s)",
+        "-",
+    ]
 
 
 def test_faults_in_json(counted: CommandLine) -> None:
