@@ -21,7 +21,7 @@ VERBS = {
     "coverage": "coverage",
     "usage": "metering",
     "bill": "metering",
-    "faults": "metering",
+    "faults": "faults",
     "metrics": "metrics",
     "notices": "notices",
     "freeze": "freeze",

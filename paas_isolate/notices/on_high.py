@@ -1,8 +1,8 @@
 """`on_high:` of an account: a command of the customer's, in their leaf, as them, when memory.high was reached.
 
 paas-run starts it, as it starts services: nothing here waits for the leaf. The file of an account in /run is locked by
-its keeper process, so that a command that still runs is not started again. Its first line is when the last one was started, in ms since
-1970; the keeper writes how it began and ended behind it.
+its keeper process, so that a command that still runs is not started again. Its first line is when the last one was
+started, in ms since 1970; the keeper writes how it began and ended behind it.
 """
 
 import fcntl

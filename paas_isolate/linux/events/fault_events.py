@@ -9,8 +9,10 @@ import os
 import select
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from paas_isolate.linux.events import inotify_raw
+from paas_isolate.metering.reading import pressure
 
 ACCOUNTS = 4096
 """Accounts whose files are watched: those that were active last. A watch takes 1 kB of the kernel's memory."""
@@ -39,8 +41,9 @@ class FaultEventSource:
         """By watch: the account and the file."""
         self._watched: dict[str, dict[str, int]] = {}
         """By account: the watch of each file."""
-        self._triggers: dict[str, int] = {}
-        self._waiting: dict[int, str] = {}
+        self._fired: set[str] = set()
+        """Accounts of which a file is no longer watched."""
+        self._triggers: dict[str, _Trigger] = {}
 
     def fileno(self) -> int:
         return self._poll.fileno()
@@ -60,35 +63,43 @@ class FaultEventSource:
             self._leaves = not os.path.exists(os.path.join(users, "pids.events.local"))
         idle = [directory for directory in self._watched if directory and directory not in active]
         for directory in idle[: max(0, len(idle) + len(active) - ACCOUNTS)]:
+            self._fired.discard(directory)
             for watch in self._watched.pop(directory).values():
                 self._watches.pop(watch, None)
                 self._libc.inotify_rm_watch(self._inotify, watch)
-        room = ACCOUNTS - len(self._watched)
-        for directory in ("", *active):
-            if directory in self._watched or room > 0:
-                room -= directory not in self._watched
+        for directory in ("", *self._fired, *active):
+            watched = self._watched.get(directory)
+            whole = watched is not None and len(watched) >= len(_FILES) and directory not in self._fired
+            if not whole and (watched is not None or not directory or len(self._watched) <= ACCOUNTS):
                 self._watch(directory)
+        self._fired.clear()
         for directory in self._triggers.keys() - set(active):
             self._drop_trigger(directory)
+        self.waiting()  # so that the next look compares with now
         for directory in active:
             if len(self._triggers) >= TRIGGERS:
                 break
             if directory not in self._triggers:
                 self._add_trigger(directory, waited * WINDOW // 100)
 
-    def read(self) -> tuple[set[str], set[str]]:
-        """The accounts that have hit a limit ('': perhaps one of all together), and those that wait for IO."""
-        hit: set[str] = set()
-        waiting: set[str] = set()
-        for descriptor, what in self._poll.poll(0):
-            if descriptor == self._inotify:
-                hit |= set(self._hit())
-            elif (directory := self._waiting.get(descriptor)) is not None:
-                if what & select.EPOLLERR:  # the cgroup is gone
-                    self._drop_trigger(directory)
-                else:
-                    waiting.add(directory)
-        return hit, waiting
+    def hit(self) -> set[str]:
+        """The accounts that have hit a limit; '': perhaps one of all together."""
+        return set(self._hit())
+
+    def waiting(self) -> set[str]:
+        """The accounts that have waited for IO, by the kernel's own totals since the last look. Which one woke us is
+        unknown: a poll of our `fileno` has asked the thresholds already, and each answers once (psi_trigger_poll)."""
+        waiting = set()
+        for directory, trigger in list(self._triggers.items()):
+            try:
+                total = _total(trigger.file)
+            except OSError:  # the cgroup is gone
+                self._drop_trigger(directory)
+                continue
+            if total - trigger.total >= trigger.stall:
+                waiting.add(directory)
+            self._triggers[directory] = trigger._replace(total=total)
+        return waiting
 
     def _hit(self) -> Iterator[str]:
         for watch, mask, _ in inotify_raw.read(self._inotify):
@@ -96,7 +107,9 @@ class FaultEventSource:
                 continue
             if mask & _IGNORED:
                 directory, file = self._watches.pop(watch)
-                self._watched.get(directory, {}).pop(file, None)
+                if directory in self._watched:
+                    del self._watched[directory][file]
+                    self._fired.add(directory)
             else:
                 yield known[0]
 
@@ -109,6 +122,8 @@ class FaultEventSource:
                 if watch >= 0:  # else the controller is not there, or the cgroup is gone
                     watched[file] = watch
                     self._watches[watch] = directory, file
+        if not watched:
+            del self._watched[directory]
 
     def _files(self, directory: str) -> Iterator[str]:
         yield from _FILES
@@ -119,8 +134,8 @@ class FaultEventSource:
     def _forget_all(self) -> None:
         for watch in self._watches:
             self._libc.inotify_rm_watch(self._inotify, watch)
-        self._watches.clear()
-        self._watched.clear()
+        for known in (self._watches, self._watched, self._fired):
+            known.clear()
         for directory in list(self._triggers):
             self._drop_trigger(directory)
 
@@ -133,13 +148,23 @@ class FaultEventSource:
             return
         try:
             os.write(file, b"full %d %d\0" % (stall, WINDOW))
+            self._triggers[directory] = _Trigger(file, stall, _total(file))
             self._poll.register(file, select.EPOLLPRI)
         except OSError:  # no PSI, or none for IO
+            self._triggers.pop(directory, None)
             os.close(file)
-            return
-        self._triggers[directory], self._waiting[file] = file, directory
 
     def _drop_trigger(self, directory: str) -> None:
-        file = self._triggers.pop(directory)
-        del self._waiting[file]
-        os.close(file)
+        os.close(self._triggers.pop(directory).file)
+
+
+class _Trigger(NamedTuple):
+    """A threshold of `stall` microseconds, and the time that all work of the account had waited when we last looked."""
+
+    file: int
+    stall: int
+    total: int
+
+
+def _total(file: int) -> int:
+    return pressure(os.pread(file, 4096, 0))[1] or 0
