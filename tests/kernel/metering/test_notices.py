@@ -118,12 +118,11 @@ def test_a_command_of_the_customers_runs_as_them_in_their_leaf_once_a_minute(
 ) -> None:
     with service_host.opened(ServiceHost, tmp_path_factory, cgroups, keeper) as work:
         metering(work.host, "  every: 1s\n")
-        work.services(
-            "web: {priority: 1}",
-            f"on_high: 'id -un; sed -n s/^0:://p /proc/self/cgroup; echo x >>{work.home}/ran; while [ -e {work.home}/hold ]; do sleep 0.1; done'\n",
-        )
+        ran, hold = work.home / "ran", work.home / "hold"
+        waits = f"while [ -e {hold} ]; do sleep 0.1; done"
+        command = f"id -un; sed -n s/^0:://p /proc/self/cgroup; echo x >>{ran}; {waits}"
+        work.services("web: {priority: 1}", f"on_high: '{command}'\n")
         work.reconcile()
-        ran = work.home / "ran"
         slowed(work, 400)
         begin = time.monotonic()
         work("notices", "--send")
@@ -141,13 +140,13 @@ def test_a_command_of_the_customers_runs_as_them_in_their_leaf_once_a_minute(
         wait_for(lambda: not _locked(file), what="it has ended")
         file.write_text("1\n")  # more than a minute ago
         slowed(work, 0.5)
-        (work.home / "hold").touch()
+        hold.touch()
         work("notices", "--send")
         wait_for(lambda: ran.read_text() == "x\nx\n", what="it runs again")
         file.write_text("1\n")
         work("notices", "--send")
         assert ran.read_text() == "x\nx\n"  # it still runs
-        (work.home / "hold").unlink()
+        hold.unlink()
         work.services("web: {priority: 1}", f"on_high: echo x >>{ran}\nsuspended: true\n")
         wait_for(lambda: not _locked(file), what="it has ended")
         slowed(work, 0.1)
