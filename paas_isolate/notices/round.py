@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -80,9 +80,15 @@ class Round:
         to be remembered. Nothing is sent or written."""
         since = now - RECENT if self._commands else 0
         found = self._look.find(self._config.notices, now, since=since)
-        notices, after = due(self._config.notices, found, self._remembered.told, now, self._remembered.looked)
+        told = {key: self._of_accounts(those) for key, those in self._remembered.told.items()}
+        notices, after = due(self._config.notices, found, told, now, self._remembered.looked)
         off = memory.switched_off(self._where.state)
         return [each for each in notices if not _is_unwanted(each, off)], after
+
+    def _of_accounts(self, told: Mapping[str, Told]) -> dict[str, Told]:
+        """Without accounts that are gone: nobody is told of their end."""
+        fleet = self._fleet
+        return {name: each for name, each in told.items() if name in fleet.accounts or name in fleet.on_last_good}
 
     def send(self, now: int) -> Ended:
         """Do it all. OSError where nothing can be remembered: then nothing more is sent."""
@@ -137,7 +143,9 @@ class Round:
                 config = self._config.mail
                 to = letter.address_of(words[0], account, config)
                 if not to:
-                    return "the customer has no mail address: `mail:` in the account's file names one"
+                    why = f"{notice.account} has no mail address: `mail:` in the account's file names one"
+                    self._fail(notice.account, why)
+                    return why
                 message = letter.Letters(self._where.etc).mail(said, words[0], to, config, machine)
                 send.by_mail(message, to, config, machine.name)
         except send.UnsentError as error:

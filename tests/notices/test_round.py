@@ -58,6 +58,7 @@ class Scene:
         self.rule(*rules)
 
     def rule(self, *rules: NoticeRule) -> None:
+        self.rules = rules
         metering = MeteringConfig(notices=rules, mail=self.mail)
         self.fleet = self.fleet._replace(host=Host(metering=metering))
 
@@ -120,6 +121,25 @@ def test_a_failure_is_said_once_and_tried_again(tmp_path: Path, server: MailServ
     hook.status = 503
     scene.round(HOUR)
     assert len(scene.warnings) == 2
+
+
+def test_nobody_is_told_of_an_account_that_is_gone(tmp_path: Path, server: MailServer) -> None:
+    scene = Scene(tmp_path, server, killed("mail", "customer"), killed("mail", "administrator"))
+    scene.fault("bob", 2)
+    assert len(scene.round().sent) == 2
+    scene.fleet = scene.fleet._replace(accounts={"alice": account("alice")})
+    assert scene.round(MINUTE) == Ended()
+    assert memory.load(str(tmp_path / "state"), str(tmp_path / "run")).told == {rule.key: {} for rule in scene.rules}
+
+
+def test_a_customer_without_an_address_is_said_once(tmp_path: Path, server: MailServer) -> None:
+    scene = Scene(tmp_path, server, killed("mail", "customer"))
+    odd = account("alice")._replace(owner="DOMAIN\\alice")
+    scene.fleet = scene.fleet._replace(accounts={"alice": odd})
+    scene.fault("alice", 2)
+    for _ in range(2):
+        assert len(scene.round(MINUTE).unsent) == 1
+    assert len(scene.warnings) == 1 and "has no mail address" in scene.warnings[0]
 
 
 def test_one_address_that_is_refused_holds_nobody_else(tmp_path: Path, server: MailServer) -> None:
