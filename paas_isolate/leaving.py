@@ -86,11 +86,11 @@ def _trees(installation: Installation) -> Iterator[CgroupTree]:
 
 def _stop_units() -> None:
     """No customer's process ends by this: paas-isolate-shutdown.service acts only when the machine goes down."""
-    others = (*schedule.UNITS.values(), "paas-isolate.service", *schedule.ALWAYS[1:])
+    others = (*schedule.UNITS.values(), schedule.METRICS, "paas-isolate.service", *schedule.ALWAYS[1:])
     with suppress(HostError):  # a unit is missing
         systemd.stop(*others)
     with suppress(HostError):
-        systemd.disable_at_boot(*schedule.UNITS.values(), *schedule.ALWAYS)
+        systemd.disable_at_boot(*schedule.UNITS.values(), schedule.METRICS, *schedule.ALWAYS)
 
 
 def _stop_tree() -> None:

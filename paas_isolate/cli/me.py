@@ -35,7 +35,7 @@ _WORDS = {
     "refused": "{} refused by the limit of processes",
     "throttled": "throttled {} times for want of CPU time",
 }
-_VERBS = ("start", "stop", "restart")
+_VERBS = ("start", "stop", "restart", "notices")
 _WORK = 60.0
 """Seconds to wait after an order: a service may take long to end."""
 
@@ -51,7 +51,8 @@ def me(context: click.Context, as_json: bool) -> int:
     """Show your own account: limits and use, in all and of each service, and which limits were hit lately.
 
     Needs no root. Without the daemon it shows what the kernel has. `me start SERVICE`, `me stop SERVICE` and
-    `me restart SERVICE` control a service of yours.
+    `me restart SERVICE` control a service of yours. `me notices off` stops mails to you when a limit is hit, and
+    `me notices on` allows them again.
     """
     installation: Installation = context.obj
     if context.args:

@@ -27,6 +27,7 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.system import control_socket
 from paas_isolate.model.account import Account, Fleet, Service
 from paas_isolate.model.outcome import Status
+from paas_isolate.notices import memory
 
 _PAUSE = 1.0
 """Seconds between two orders for one account."""
@@ -120,6 +121,7 @@ def verbs(here: ControlVerbs) -> list[Verb]:
         Verb("ping", Access.ANYBODY, lambda _: {"version": __version__}),
         Verb("me", Access.OWNER, lambda request: me(request, here.open_reconciler, here.hits)),
         *(Verb(name, Access.OWNER, partial(_order, here, name)) for name in ("start", "stop", "restart")),
+        Verb("notices", Access.OWNER, partial(_notices, here)),
         Verb("reconcile", Access.ROOT, partial(_reconcile, here)),
     ]
 
@@ -140,6 +142,21 @@ def _order(here: ControlVerbs, verb: str, request: Request) -> Reply:
         raise RefusedError("the machine is at work: try again", Exit.BUSY) from error
     here.reporter.info(f"{verb} of {account.name}/{name} was ordered by uid {request.uid}")
     return {"said": lines or ("nothing to do",), "status": int(Exit.CONVERGED)}
+
+
+def _notices(here: ControlVerbs, request: Request) -> Reply:
+    """`notices [on|off]`: whether the customer gets mails when a limit is hit."""
+    _, account = request.account
+    state = here.installation.state
+    if request.words[:1] not in ((), ("on",), ("off",)) or len(request.words) > 1:
+        raise RefusedError("expected on or off", Exit.WRONG)
+    if request.words:
+        if not here.may_order(account.directory):
+            raise RefusedError("one order a second: try again", Exit.BUSY)
+        memory.switch(state, account.name, on=request.words[0] == "on")
+        here.reporter.info(f"mails to {account.name} were switched {request.words[0]} by uid {request.uid}")
+    word = "off" if memory.is_off(state, account.name) else "on"
+    return {"said": (f"mails about limits of {account.name} are {word}",), "status": int(Exit.CONVERGED)}
 
 
 def _reconcile(here: ControlVerbs, request: Request) -> Reply:

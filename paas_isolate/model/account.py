@@ -84,6 +84,8 @@ class AccountSpec(NamedTuple):
     private: Mapping[str, bool] = MappingProxyType({})
     hide: tuple[str, ...] = ()
     disk: Limits = NO_LIMITS
+    mail: str = ""
+    on_high: str = ""
 
 
 class Tree(NamedTuple):
@@ -162,6 +164,10 @@ class Account(NamedTuple):
     """None: the account sees the host's mount namespace."""
     disk: Limits = NO_LIMITS
     """`max` in bytes and `files`, for each of its users."""
+    mail: str = ""
+    """Where notices to the customer go; '': the owner's mailbox."""
+    on_high: str = ""
+    """A command of the customer's for when memory.high is reached; '': none."""
 
 
 class User(NamedTuple):

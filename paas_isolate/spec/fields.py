@@ -8,7 +8,8 @@ from typing import Any
 
 from paas_isolate.model.account import LOGIN, OTHER, Host, NetworkConfig, Tree
 from paas_isolate.model.limits import Value
-from paas_isolate.model.metering import PRICED, MeteringConfig
+from paas_isolate.model.metering import PRICED, FaultSettings, MeteringConfig, MetricsConfig
+from paas_isolate.model.notices import MailConfig
 from paas_isolate.model.service_program import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig
 from paas_isolate.spec import scalars
@@ -17,6 +18,7 @@ from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.egress import EgressShape
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name
+from paas_isolate.spec.notices import SERVER, NoticesShape
 from paas_isolate.spec.process_settings import EnvironmentShape, RlimitsShape
 from paas_isolate.spec.read import Items, Node, Pairs
 from paas_isolate.spec.shapes import AnyShape, Field, ListOf, MapOf, OneOrList, Schema, Table
@@ -133,6 +135,37 @@ _PRICE_OF = {
 }
 _PRICES = Table(tuple(Field(name, scalars.PRICE, f"the price of {_PRICE_OF[name]}") for name in PRICED))
 
+METRICS = Table(
+    (Field("leaves", scalars.FLAG, "whether services have series of their own", MetricsConfig().leaves),),
+    expected="a mapping such as {leaves: true}",
+)
+
+MAIL = Table(
+    (
+        Field("server", SERVER, "the SMTP server", MailConfig().server),
+        Field("from", scalars.MAIL, "the sender's address", MailConfig().sender),
+        Field("administrator", scalars.MAIL, "who gets the mails to `administrator`", MailConfig().administrator),
+    )
+)
+
+_FAULTS = Table(
+    (
+        Field(
+            "throttled",
+            scalars.PART,
+            "CPU throttled: the part of the time that the limit made it wait",
+            f"{FaultSettings().throttled}%",
+        ),
+        Field("used", scalars.PART, "CPU throttled: the part of its limit that it used", f"{FaultSettings().used}%"),
+        Field(
+            "waited",
+            scalars.PART,
+            "IO waited: the part of the time that all its work waited for the disk",
+            f"{FaultSettings().waited}%",
+        ),
+    )
+)
+
 METERING = Table(
     (
         Field(
@@ -149,6 +182,16 @@ METERING = Table(
         ),
         Field("time_zone", scalars.TIME_ZONE, "the time zone of days and months", MeteringConfig().time_zone),
         Field("prices", _PRICES, "prices for the bill; without one there are quantities only"),
+        Field("faults", _FAULTS, "what counts as a fault"),
+        Field(
+            "command_lines",
+            scalars.FLAG,
+            "whether pictures of processes have their arguments, which may hold secrets",
+            MeteringConfig().command_lines,
+        ),
+        Field("metrics", METRICS, "what `paas-isolate metrics` serves"),
+        Field("notices", NoticesShape(), "rules: when somebody is told something about an account"),
+        Field("mail", MAIL, "how notices are mailed"),
     )
 )
 
@@ -394,6 +437,12 @@ ACCOUNT = Table(
             "its private address, or one of each family, from the pools (default: by the owner's uid)",
         ),
         Field("peers", ListOf(scalars.NAME, "a list of accounts"), "accounts that may connect to this one"),
+        Field("mail", scalars.MAIL, "where notices to the customer are mailed (default: the owner's mailbox)"),
+        Field(
+            "on_high",
+            scalars.LINE,
+            "a command that runs as the owner, in the leaf `other`, when memory.high is reached; once a minute at most",
+        ),
         LOOPBACK,
         EGRESS,
         *SEEN,

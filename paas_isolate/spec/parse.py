@@ -9,13 +9,15 @@ from typing import Any
 
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
-from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.model.metering import FaultSettings, MeteringConfig, MetricsConfig
+from paas_isolate.model.notices import MailConfig
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig
 from paas_isolate.spec import fields
 from paas_isolate.spec.diagnostics import Diagnostics
 from paas_isolate.spec.limits import parse_limit
 from paas_isolate.spec.names import NAME_EXPECTED, is_name
+from paas_isolate.spec.notices import mail_of
 from paas_isolate.spec.read import Node, Pairs, Scalar, read, refuse
 from paas_isolate.spec.shapes import Table
 from paas_isolate.text import abbreviated, excerpt, printable
@@ -40,7 +42,7 @@ def parse_host(data: bytes, file: str) -> Host:
         network=NetworkConfig(**values["network"]) if "network" in values else None,
         suspension=values.get("suspension") or "freeze",
         private=PrivateTmpConfig(**values.get("private", {})),
-        metering=MeteringConfig(**values["metering"]) if "metering" in values else None,
+        metering=_metering(values["metering"]) if "metering" in values else None,
         **{key: values[key] for key in ("hide", "allow", "publish_ports") if key in values},
     )
     if not diagnostics.errors and host.first_uid > host.last_uid:
@@ -90,12 +92,25 @@ def parse_account(data: bytes, file: str) -> AccountSpec:
         peers=values.get("peers") or (),
         loopback=values.get("loopback") or "",
         egress=values.get("egress") or (),
+        mail=values.get("mail") or "",
+        on_high=values.get("on_high") or "",
         **_view(values),
     )
     if name and account.renamed_from == name:
         diagnostics.error_value(_node(root, "renamed_from"), "renamed_from", "the name that it had before")
     diagnostics.raise_errors()
     return account
+
+
+def _metering(values: Values) -> MeteringConfig:
+    given = {key: value for key, value in values.items() if value is not None}
+    if "faults" in given:
+        given["faults"] = FaultSettings(**given["faults"])
+    if "metrics" in given:
+        given["metrics"] = MetricsConfig(**given["metrics"])
+    if "mail" in given:
+        given["mail"] = MailConfig(**mail_of(given["mail"]))
+    return MeteringConfig(**given)
 
 
 def _values(root: Node | None, table: Table, diagnostics: Diagnostics) -> dict[str, Any]:

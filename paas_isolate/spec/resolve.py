@@ -133,6 +133,8 @@ class Resolver:
             egress=_egress(plan, account),
             view=view,
             disk=disk,
+            mail=account.mail,
+            on_high=account.on_high,
         )
         if bare and not merged.personal and view is None and not host.network:
             self._bare[name] = resolved[_PLAN:]

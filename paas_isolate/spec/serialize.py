@@ -9,7 +9,8 @@ from typing import Any
 
 from paas_isolate.model.account import Account, AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import NO_LIMITS, UNLIMITED, Cores, Limits, Percent, Value
-from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.model.metering import FaultSettings, MeteringConfig, MetricsConfig
+from paas_isolate.model.notices import MailConfig, NoticeRule, Target, Trigger
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig, View
 
@@ -17,6 +18,7 @@ VERSION = 1
 Plain = dict[str, Any]
 
 _WIRED = ("address", "peers", "loopback", "egress")
+_TOLD = ("mail", "on_high")
 _SEEN = ("private", "hide")
 _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 
@@ -24,7 +26,7 @@ _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 def plain_account(account: AccountSpec) -> Plain:
     """For the cache of parsed files."""
     return _row(
-        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, *_SEEN
+        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_TOLD, *_WIRED, *_SEEN
     ) | _parts(account.limits, account.services, account.disk)
 
 
@@ -59,7 +61,7 @@ def plain_host(host: Host) -> Plain:
         "leave": host.leave,
         "allow": host.allow,
         "publish_ports": host.publish_ports,
-        "metering": {**host.metering._asdict(), "prices": dict(host.metering.prices)} if host.metering else None,
+        "metering": _plain_metering(host.metering) if host.metering else None,
         "tree": {"unit": host.tree.unit, "root": host.tree.root},
         "penalty": _plain_limits(host.penalty),
         "ceiling": _plain_limits(host.ceiling),
@@ -81,17 +83,39 @@ def host_from(row: Plain) -> Host:
             "allow": tuple(row.get("allow", Host().allow)),
             "publish_ports": tuple((first, last) for first, last in row.get("publish_ports", Host().publish_ports)),
             "network": NetworkConfig(**{**network, "frontends": tuple(network["frontends"])}) if network else None,
-            "metering": MeteringConfig(**metering) if metering else None,
+            "metering": _metering_from(metering) if metering else None,
             "penalty": _limits_from(row["penalty"]),
             "ceiling": _limits_from(row["ceiling"]),
         }
     )
 
 
+def _plain_metering(metering: MeteringConfig) -> Plain:
+    return {
+        **metering._asdict(),
+        "prices": dict(metering.prices),
+        "faults": tuple(metering.faults),
+        "metrics": metering.metrics._asdict(),
+        "notices": [(rule.when, tuple(rule.trigger), tuple(rule.to), rule.every) for rule in metering.notices],
+        "mail": metering.mail._asdict(),
+    }
+
+
+def _metering_from(row: Plain) -> MeteringConfig:
+    known = {key: value for key, value in row.items() if key in MeteringConfig._fields}
+    rules = [
+        NoticeRule(when, Trigger(*trigger), Target(kind, tuple(words)), every)
+        for when, trigger, (kind, words), every in row.get("notices", ())
+    ]
+    parts: Plain = {"metrics": MetricsConfig(**row.get("metrics", {})), "mail": MailConfig(**row.get("mail", {}))}
+    faults = FaultSettings(*row.get("faults", ()))
+    return MeteringConfig(**{**known, **parts, "faults": faults, "notices": tuple(rules)})
+
+
 def plain_sold(account: Account) -> Plain:
     """For the last good copy."""
     wired = ("addresses", "peers", "loopback", "egress")
-    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", *wired)
+    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", *_TOLD, *wired)
     if account.view:
         row["view"] = account.view._asdict()
     return row | {"uids": dict(account.uids)} | _parts(account.limits, account.services, account.disk)

@@ -30,6 +30,7 @@ SHOW = [
     "bill",
     "faults",
     "enable",
+    "notices",
     "pam status",
     "pam test",
     "net show",
@@ -42,6 +43,7 @@ DO = ["reconcile", "disable"]
 NO_DOCUMENT = {
     "schema": "is JSON already",
     "daemon": "stays",
+    "metrics": "has a format of its own",
     "logs": "shows a program's bytes",
     "exec": "is the command that it runs",
     "freeze": "acts",

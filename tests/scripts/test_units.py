@@ -15,7 +15,7 @@ STARTS_SERVICES = ("paas-isolate-boot.service", "paas-isolate-daemon.service", "
 """They start the customers' services, look at all processes and other mount namespaces, and write cgroups and /run."""
 SEES_NO_MOUNTS = ("paas-isolate-shutdown.service", "paas-tree.service")
 """No mount namespace for them."""
-SERVICES = (*STARTS_SERVICES, *SEES_NO_MOUNTS, "paas-isolate-network.service")
+SERVICES = (*STARTS_SERVICES, *SEES_NO_MOUNTS, "paas-isolate-network.service", "paas-isolate-metrics.service")
 
 # systemd.exec(5), by what they do.
 MOUNTS = (

@@ -29,6 +29,15 @@ def note(run: str, *, daemon: bool) -> None:
         os.close(descriptor)
 
 
+def last(run: str) -> int | None:
+    """When the last sample was taken, as `boottime` has it; None where none was in this boot, or nobody knows."""
+    try:
+        with open(os.path.join(run, _NAME), encoding="ascii") as file:
+            return int(file.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def is_due(run: str, every: int) -> bool:
     """Whether a run of reconcile is to take a sample: no daemon has taken its last three, and no run has just done
     so. `every` is in milliseconds."""

@@ -30,6 +30,20 @@ def connections() -> list[Connection]:
         return [_connection(answer) for family in (AF_INET, AF_INET6) for answer in diag.dump(_BY_FAMILY, _all(family))]
 
 
+def uid_of(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
+    """The uid of the socket of this network namespace that is connected from `local` to `remote`, both as address and
+    port; None where there is none. The kernel compares the ports, so others' connections cost nothing. OSError where
+    it does not list them."""
+    ends = _ID.pack(local[1], remote[1], bytes(16), bytes(16), bytes(12))
+    with NetlinkSocket(_SOCK_DIAG) as diag:
+        for family in (AF_INET, AF_INET6):  # a socket of IPv6 may be connected to an address of IPv4
+            for answer in diag.dump(_BY_FAMILY, _REQUEST.pack(family, IPPROTO_TCP, 0, 0, _STATES) + ends):
+                found = _connection(answer)
+                if (found.local, found.remote) == (local[0], remote[0]):
+                    return found.uid
+    return None
+
+
 def end(ending: Iterable[Connection]) -> list[int]:
     """End them: their programs see ECONNABORTED, the other end a reset. The error number of each, 0 where it was ended;
     those that are gone are no error. EOPNOTSUPP where the kernel has no CONFIG_INET_DIAG_DESTROY."""

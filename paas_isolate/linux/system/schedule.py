@@ -10,6 +10,8 @@ from paas_isolate.linux.system import packages, systemd
 
 TREE = "paas-tree.service"
 _SHUTDOWN = "paas-isolate-shutdown.service"
+METRICS = "paas-isolate-metrics.service"
+"""Administrators enable it with systemctl."""
 ALWAYS = (TREE, "paas-isolate-network.service", "paas-isolate-boot.service", _SHUTDOWN)
 """Units that each of the three needs: the tree, its ruleset and accounts at boot, their end at shutdown."""
 

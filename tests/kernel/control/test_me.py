@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,19 @@ def test_without_the_daemon_the_kernels_files_are_read(
     outside = me(host, ALICE)
     assert outside.returncode == 5
     assert "in no account" in outside.stderr
+
+
+def test_customers_switch_their_own_mails_off_and_on(daemon: RunningDaemon, host: TestHost) -> None:
+    off = host.place / "state/notices-off"
+    assert me(host, ALICE, "notices").stdout == "mails about limits of alice are on\n"
+    done = me(host, ALICE, "notices", "off")
+    assert (done.returncode, done.stdout) == (0, "mails about limits of alice are off\n"), done.stderr
+    assert [path.name for path in off.iterdir()] == ["alice"]
+    assert (off.stat().st_mode & 0o777, (off / "alice").stat().st_uid) == (0o700, 0)
+    time.sleep(1.1)  # an order a second
+    assert me(host, ALICE, "notices", "on").stdout == "mails about limits of alice are on\n"
+    assert [*off.iterdir()] == []
+    for words in (("bob", "off"), ("../bob",), ("off", "bob")):
+        assert me(host, ALICE, "notices", *words).returncode == 2
+    assert me(host, CAROL, "notices", "off").returncode == 1
+    assert [*off.iterdir()] == []
