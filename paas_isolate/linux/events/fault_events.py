@@ -9,6 +9,7 @@ import os
 import select
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 from paas_isolate.linux.events import inotify_raw
@@ -77,10 +78,8 @@ class FaultEventSource:
         for directory in self._triggers.keys() - set(active):
             self._drop_trigger(directory)
         self.waiting()  # so that the next look compares with now
-        for directory in active:
-            if len(self._triggers) >= TRIGGERS:
-                break
-            if directory not in self._triggers:
+        for directory in islice(active, 2 * TRIGGERS):  # without PSI each try is in vain
+            if directory not in self._triggers and len(self._triggers) < TRIGGERS:
                 self._add_trigger(directory, waited * WINDOW // 100)
 
     def _others(self) -> list[str]:
