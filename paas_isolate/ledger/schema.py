@@ -35,6 +35,9 @@ CREATE TABLE chunks (hour INTEGER NOT NULL, series INTEGER NOT NULL, boot INTEGE
 CREATE TABLE blocks (seconds INTEGER NOT NULL, hour INTEGER NOT NULL, series INTEGER NOT NULL, boot INTEGER NOT NULL,
     begin INTEGER NOT NULL, wall INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (seconds, hour, series, boot, begin));
+CREATE TABLE steps (id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, at INTEGER NOT NULL, wall INTEGER NOT NULL,
+    directory TEXT NOT NULL, leaf TEXT NOT NULL, kind TEXT NOT NULL, was TEXT, value TEXT, sentence TEXT NOT NULL);
+CREATE INDEX steps_by_account ON steps (directory, wall);
 PRAGMA user_version = {VERSION};
 """
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from paas_isolate.ledger import history
+from paas_isolate.ledger import history, steps
 from paas_isolate.ledger.database import NAME, DamagedError, open_for_writing, set_aside, translated
 from paas_isolate.ledger.schema import ADD_USE, PUT_BASE
 from paas_isolate.metering.calendar import HOUR
@@ -162,6 +162,7 @@ class LedgerWriter:
         old = "SELECT id FROM spans WHERE kind = 'hour' AND label < ?"
         self._connection.execute(f"DELETE FROM uses WHERE span IN ({old})", (before,))  # noqa: S608
         self._connection.execute("DELETE FROM spans WHERE kind = 'hour' AND label < ?", (before,))
+        steps.prune(self._connection, before * HOUR * 1000)
 
     def _size(self) -> int:
         pages, free, size = (
