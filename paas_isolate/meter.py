@@ -12,7 +12,9 @@ from paas_isolate.ledger.writer import LedgerWriter, Outdated, Owner
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.sampler import Sampler
 from paas_isolate.linux.quota.devices import BlockDevices
+from paas_isolate.linux.system.pressure import host_pressure
 from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.host import HostReading
 from paas_isolate.metering.tally import Moment, Tally
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
@@ -80,7 +82,9 @@ class Meter:
         now = _now()
         slow = opened.sampled == 0 or now.at - opened.slow >= WRITING
         readings, gone = opened.sampler.sample(slow=slow)
-        opened.slow = now.at if slow else opened.slow
+        if slow:
+            opened.slow = now.at
+            opened.host.append(host_pressure(now.at))
         opened.tally.take(now, readings, gone)
         opened.sampled = now.at
         with suppress(OSError):  # else a run of reconcile takes a sample, too: nothing is counted twice
@@ -114,9 +118,10 @@ class Meter:
     def _write(self, opened: "_Opened") -> None:
         tally, owners, zone = opened.tally, self._owners, opened.calendar.name
         if tally.sampled is not None:
-            uses = tally.unwritten()
-            opened.ledger.write(self._boot, tally.sampled, zone, uses, owners.of, owners.names, tally.times)
+            uses, host = tally.unwritten(), opened.host
+            opened.ledger.write(self._boot, tally.sampled, zone, uses, owners.of, owners.names, tally.times, host=host)
             tally.wrote()
+            host.clear()
 
     def device_of(self, directory: str) -> str:
         return self._owners.device_of(directory)
@@ -143,6 +148,8 @@ class _Opened:
 
     def __init__(self, meter: Meter, users: str, config: MeteringConfig) -> None:
         self.settings = users, config
+        self.host: list[HostReading] = []
+        """Readings of the machine's pressure that are not written yet."""
         self.calendar = Calendar(config.time_zone)
         self.ledger = meter.ledger(config.keep)
         try:

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from paas_isolate.ledger import history, steps
 from paas_isolate.ledger.database import NAME, DamagedError, open_for_writing, set_aside, translated
 from paas_isolate.ledger.schema import ADD_USE, PUT_BASE
 from paas_isolate.metering.calendar import HOUR
+from paas_isolate.metering.host import HostReading
 from paas_isolate.metering.reading import Counters, Levels
 from paas_isolate.metering.tally import Base, Moment, Unwritten
 from paas_isolate.metering.use import Use
@@ -95,9 +96,10 @@ class LedgerWriter:
         names: Mapping[str, str],
         times: Iterable[Moment] = (),
         *,
+        host: Sequence[HostReading] = (),
         ends: bool = False,
     ) -> None:
-        """Write what was used until `now`, in one transaction. `times` are the samples; with `ends` the boot is over,
+        """Write what was used until `now`, in one transaction. `times` are the samples, `host` readings of the machine's pressure; with `ends` the boot is over,
         and no base of it is kept.
 
         Outdated where somebody else has written since; LedgerError where the disk is full. Then nothing was written.
@@ -125,6 +127,7 @@ class LedgerWriter:
                     bases.append((path, base.inode, base.at, *base.counters, *base.levels))
                 history.add(connection, series, boot_id, now, samples)
             history.add_times(connection, boot_id, tuple(times))
+            history.add_host(connection, boot_id, now, host)
             connection.executemany(ADD_USE, uses)
             connection.executemany("DELETE FROM bases WHERE path = ?", gone)  # first: it may be there anew
             connection.executemany(PUT_BASE, bases)
