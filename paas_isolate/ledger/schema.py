@@ -3,7 +3,8 @@
 `spans` are hours and days. There are several of the same hour or day where the machine was rebooted or the clock was
 set back: what was written once keeps its meaning. `label` is an hour since 1970 (UTC) or a date in `zone`; `begin` is
 CLOCK_BOOTTIME in ms. `series` are what is counted: an account ('' as leaf) or a leaf, while it has one plan. `chunks`
-are samples of a minute, `blocks` of an hour (see metering.blocks).
+are samples of a minute, `blocks` of an hour (see metering.blocks). `incidents` join `faults` (see metering.faults);
+`allowed` is the limit. Columns named `wall` are ms since 1970, `at`, `begin` and `end` CLOCK_BOOTTIME.
 """
 
 from paas_isolate.metering.reading import Counters, Levels
@@ -35,6 +36,18 @@ CREATE TABLE chunks (hour INTEGER NOT NULL, series INTEGER NOT NULL, boot INTEGE
 CREATE TABLE blocks (seconds INTEGER NOT NULL, hour INTEGER NOT NULL, series INTEGER NOT NULL, boot INTEGER NOT NULL,
     begin INTEGER NOT NULL, wall INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (seconds, hour, series, boot, begin));
+CREATE TABLE incidents (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, level TEXT NOT NULL, directory TEXT NOT NULL,
+    leaf TEXT NOT NULL, boot INTEGER NOT NULL, plan TEXT NOT NULL, begin INTEGER NOT NULL, end INTEGER NOT NULL,
+    begin_wall INTEGER NOT NULL, end_wall INTEGER NOT NULL);
+CREATE INDEX incidents_by_account ON incidents (directory, kind, level, leaf, end);
+CREATE INDEX incidents_by_wall ON incidents (end_wall);
+CREATE TABLE faults (incident INTEGER NOT NULL, at INTEGER NOT NULL, wall INTEGER NOT NULL, leaf TEXT NOT NULL,
+    number INTEGER NOT NULL, amount INTEGER, allowed TEXT NOT NULL);
+CREATE INDEX faults_by_incident ON faults (incident, at);
+CREATE INDEX faults_by_wall ON faults (wall);
+CREATE TABLE pictures (incident INTEGER NOT NULL, directory TEXT NOT NULL, wall INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX pictures_by_incident ON pictures (incident);
+CREATE INDEX pictures_by_account ON pictures (directory);
 CREATE TABLE steps (id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, at INTEGER NOT NULL, wall INTEGER NOT NULL,
     directory TEXT NOT NULL, leaf TEXT NOT NULL, kind TEXT NOT NULL, was TEXT, value TEXT, sentence TEXT NOT NULL);
 CREATE INDEX steps_by_account ON steps (directory, wall);

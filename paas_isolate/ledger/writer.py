@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from paas_isolate.ledger import faults as fault_rows
 from paas_isolate.ledger import history, steps
 from paas_isolate.ledger.database import NAME, DamagedError, open_for_writing, set_aside, translated
 from paas_isolate.ledger.schema import ADD_USE, PUT_BASE
 from paas_isolate.metering.calendar import HOUR
+from paas_isolate.metering.faults import Fault, Taken
 from paas_isolate.metering.host import HostReading
 from paas_isolate.metering.reading import Counters, Levels
 from paas_isolate.metering.tally import Base, Moment, Unwritten
@@ -95,12 +97,14 @@ class LedgerWriter:
         owner_of: Callable[[str], Owner],
         names: Mapping[str, str],
         times: Iterable[Moment] = (),
+        faults: Iterable[Fault] = (),
+        pictures: Iterable[Taken] = (),
         *,
         host: Sequence[HostReading] = (),
         ends: bool = False,
     ) -> None:
-        """Write what was used until `now`, in one transaction. `times` are the samples, `host` readings of the machine's pressure; with `ends` the boot is over,
-        and no base of it is kept.
+        """Write what was used until `now`, in one transaction. `times` are the samples, `host` is the machine's
+        pressure. With `ends` the boot is over, and no base of it is kept.
 
         Outdated where somebody else has written since; LedgerError where the disk is full. Then nothing was written.
         """
@@ -127,6 +131,8 @@ class LedgerWriter:
                     bases.append((path, base.inode, base.at, *base.counters, *base.levels))
                 history.add(connection, series, boot_id, now, samples)
             history.add_times(connection, boot_id, tuple(times))
+            fault_rows.add(connection, boot_id, faults)
+            fault_rows.add_pictures(connection, boot_id, pictures)
             history.add_host(connection, boot_id, now, host)
             connection.executemany(ADD_USE, uses)
             connection.executemany("DELETE FROM bases WHERE path = ?", gone)  # first: it may be there anew
@@ -147,6 +153,7 @@ class LedgerWriter:
             if hour != self._pruned:
                 history.prune(self._connection, hour)
                 self._prune_hours(hour - HOURS_KEPT)
+                fault_rows.prune(self._connection, now.wall)
                 self._pruned = hour
         with self._whole():
             if self._size() > self._keep:
