@@ -23,6 +23,7 @@ VERBS = {
     "usage": "metering",
     "bill": "metering",
     "faults": "metering",
+    "explain": "explain",
     "freeze": "freeze",
     "thaw": "freeze",
     "kill": "freeze",

@@ -11,8 +11,8 @@ LONGEST = 150_000
 
 
 class HostReading(NamedTuple):
-    """The totals of /proc/pressure at `at` (CLOCK_BOOTTIME, ms): microseconds since boot in which some or all tasks
-    that had work waited. None: unknown."""
+    """The totals of /proc/pressure at `at`: microseconds since boot in which some or all tasks that had work waited.
+    `at` is in ms, of CLOCK_BOOTTIME when it is written, of the wall clock when it is read. None: unknown."""
 
     at: int
     cpu_some: Number = None
@@ -34,11 +34,10 @@ class Pressure(NamedTuple):
     io: float | None
 
 
-def pressures(readings: Sequence[tuple[int, HostReading]]) -> list[Pressure]:
-    """What lies between readings, each with its wall clock (ms since 1970), in the order of time. Across a boot, and
-    across a gap, nothing is known."""
+def pressures(readings: Sequence[HostReading]) -> list[Pressure]:
+    """What lies between readings, in the order of time. Across a boot, and across a gap, nothing is known."""
     found = []
-    for (_, before), (wall, now) in pairwise(readings):
+    for before, now in pairwise(readings):
         milliseconds = now.at - before.at
         if 0 < milliseconds <= LONGEST:
             shares = (
@@ -46,7 +45,7 @@ def pressures(readings: Sequence[tuple[int, HostReading]]) -> list[Pressure]:
                 _share(before.memory_some, now.memory_some, milliseconds),
                 _share(before.io_some, now.io_some, milliseconds),
             )
-            found.append(Pressure(wall, milliseconds, *shares))
+            found.append(Pressure(now.at, milliseconds, *shares))
     return found
 
 
