@@ -106,6 +106,8 @@ class _Gatherer:
 
     def _waits(self) -> Iterable[Wait]:
         """Hours in which the account waited though no limit held it."""
+        if not measured(self._taken, self._window.begin, self._window.end):
+            return
         first, last = self._window.begin // 1000 // HOUR, self._window.end // 1000 // HOUR
         question = Question("hour", first, last, self._account, by=LABEL)
         for each in totals(self._connection, question, self._calendar):
@@ -116,11 +118,15 @@ class _Gatherer:
                 for incident in self._incidents
                 if incident.begin < end and incident.end > begin
             }
-            waited = {"cpu": each.use.cpu_some, "memory": each.use.memory_some, "io": each.use.io_some}
+            by_limit = each.use.throttled or 0  # which is pressure too
+            waited = {
+                "cpu": (each.use.cpu_some or 0) - by_limit,
+                "memory": each.use.memory_some or 0,
+                "io": each.use.io_some or 0,
+            }
             for resource, microseconds in waited.items():
-                share = (microseconds or 0) / ((each.use.measured or 0) * 1000 or 1)
-                throttled = resource == "cpu" and (each.use.throttled or 0) * 2 > (microseconds or 0)
-                if share >= SHORT and resource not in held and not throttled:
+                share = microseconds / ((each.use.measured or 0) * 1000 or 1)
+                if share >= SHORT and resource not in held:
                     machine = machine_share(resource, self._within(begin, end))
                     yield Wait(resource, begin, end, min(share, 1.0), machine, self._neighbours(resource, begin, end))
 

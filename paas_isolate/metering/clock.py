@@ -25,7 +25,9 @@ class Clock:
         """`14:02 and 14:09`; the day is named once where it is the same."""
         one, other = self.at(begin), self.at(end)
         day, _, time = other.rpartition(" ")
-        return f"{one} and {time if day and one.startswith(day) else other}"
+        if day:
+            return f"{one} and {time if one.startswith(day) else other}"
+        return f"{one} and {other}{' today' if ' ' in one else ''}"
 
     def when(self, begin: int, end: int) -> str:
         """`at 14:02`, or `between 14:02 and 14:09` where they are not the same minute."""

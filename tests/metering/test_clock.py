@@ -37,4 +37,4 @@ def test_the_day_is_named_where_it_is_another_one() -> None:
     assert clock.when(NOON - HOUR, NOON) == "between 13:00 and 14:00"
     assert clock.when(NOON, NOON + 1000) == "at 14:00"
     assert clock.when(NOON - 24 * HOUR, NOON - 23 * HOUR) == "between 2026-09-21 14:00 and 15:00"
-    assert clock.when(NOON - 24 * HOUR, NOON) == "between 2026-09-21 14:00 and 14:00"
+    assert clock.when(NOON - 24 * HOUR, NOON) == "between 2026-09-21 14:00 and 14:00 today"

@@ -177,7 +177,7 @@ def test_another_day_is_named() -> None:
 def test_nothing_was_found() -> None:
     found = told()
     assert found.summary == (
-        "Nothing was found: no limit was hit, and alice did not have to wait, between 2026-09-21 12:00 and 12:00."
+        "Nothing was found: no limit was hit, and alice did not have to wait, between 2026-09-21 12:00 and 12:00 today."
     )
     assert found.findings == ()
     assert found.notes == ()
