@@ -109,8 +109,12 @@ class _Gatherer:
         if not measured(self._taken, self._window.begin, self._window.end):
             return
         first, last = self._window.begin // 1000 // HOUR, self._window.end // 1000 // HOUR
-        question = Question("hour", first, last, self._account, by=LABEL)
-        for each in totals(self._connection, question, self._calendar):
+        question = Question("hour", first, last, self._account, leaves=True, by=LABEL)
+        found = totals(self._connection, question, self._calendar)
+        by_limits: dict[object, int] = {}  # waiting for a limit is pressure too, for that of a leaf as well
+        for each in found:
+            by_limits[each.label] = by_limits.get(each.label, 0) + (each.use.throttled or 0)
+        for each in (total for total in found if not total.leaf):
             begin = int(each.label) * HOUR * 1000
             end = begin + HOUR * 1000
             held = {
@@ -118,9 +122,8 @@ class _Gatherer:
                 for incident in self._incidents
                 if incident.begin < end and incident.end > begin
             }
-            by_limit = each.use.throttled or 0  # which is pressure too
             waited = {
-                "cpu": (each.use.cpu_some or 0) - by_limit,
+                "cpu": (each.use.cpu_some or 0) - by_limits[each.label],
                 "memory": each.use.memory_some or 0,
                 "io": each.use.io_some or 0,
             }

@@ -24,6 +24,7 @@ VERBS = {
     "bill": "metering",
     "faults": "metering",
     "explain": "explain",
+    "advise": "advise",
     "freeze": "freeze",
     "thaw": "freeze",
     "kill": "freeze",

@@ -84,5 +84,16 @@ def heaviest(
     return [(name, directory) for name, directory, _ in found]
 
 
+def highest(connection: sqlite3.Connection, begin: int, end: int) -> dict[str, tuple[int | None, int | None]]:
+    """By directory of an account: its highest hour of memory without the cache, on average in bytes, and the most
+    processes; of the hours from `begin` to `end` (ms since 1970)."""
+    query = (
+        "SELECT series.directory, max(own * 1024000 / nullif(measured, 0)), max(pids) FROM spans "
+        "JOIN uses ON uses.span = spans.id JOIN series ON series.id = uses.series "
+        "WHERE kind = 'hour' AND label BETWEEN ? AND ? AND leaf = '' GROUP BY series.directory"
+    )
+    return {directory: (own, pids) for directory, own, pids in connection.execute(query, (_hour(begin), _hour(end)))}
+
+
 def _hour(wall: int) -> int:
     return wall // 1000 // HOUR
