@@ -38,7 +38,8 @@ def test_who_uses_what_he_is_sold_fits() -> None:
     assert (found.verdict, found.fitting, found.measured) == ("fits", "small", 1)
     assert found.sentences == (
         "It needs 80 % CPU in 95 of 100 minutes (80 % in all of them), "
-        "100M of memory without cache (the highest hour), 30 processes and threads (the highest); 100% of 14 days was measured.",
+        "100M of memory without cache (the highest hour), "
+        "30 processes and threads (the highest); 100% of 14 days was measured.",
         "The smallest plan that fits is the one that it has: small.",
     )
 
