@@ -3,17 +3,19 @@ taken: it brings SQLite."""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from paas_isolate.errors import HostError
+from paas_isolate.fault_finder import FaultFinder
 from paas_isolate.ledger.database import LedgerError
-from paas_isolate.ledger.writer import LedgerWriter, Outdated, Owner
+from paas_isolate.ledger.writer import FaultNews, LedgerWriter, Outdated, Owner
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.sampler import Sampler
 from paas_isolate.linux.quota.devices import BlockDevices
 from paas_isolate.linux.system.pressure import host_pressure
 from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.faults import Fault, Taken
 from paas_isolate.metering.host import HostReading
 from paas_isolate.metering.tally import Moment, Tally
 from paas_isolate.model import tree
@@ -38,6 +40,11 @@ class Meter:
         self._opened: _Opened | None = None
         self._fleet: Fleet | None = None
         self._owners = _Owners(lambda _: "")
+        self._pictures: list[Taken] = []
+        self.told: Callable[[Sequence[Fault]], None] = lambda _: None
+        """Called with faults as they are found."""
+        self.active: set[str] = set()
+        """The directories of the accounts that did something until the last sample."""
 
     def sample(self, fleet: Fleet, root: str) -> None:
         """Take a sample. `root` is the path of the tree. Nothing happens where metering is off."""
@@ -47,6 +54,15 @@ class Meter:
         """Take the last reading of a cgroup of the tree that is about to be removed."""
         if path.startswith(_BELOW):
             self._do(lambda config: self._last(fleet, root, path[len(_BELOW) :], config), fleet)
+
+    def look(self, fleet: Fleet, root: str, hit: Collection[str], waiting: Collection[str]) -> None:
+        """Look for faults in accounts, by directory: in those that the kernel says have hit a limit ('': all together),
+        and in those that are waiting for IO."""
+        self._do(lambda config: self._look(fleet, root, hit, waiting, config), fleet)
+
+    def keep(self, pictures: Collection[Taken]) -> None:
+        """Write these pictures with the next faults."""
+        self._pictures += pictures
 
     def close(self) -> None:
         """Write what is not written, and close all files."""
@@ -85,18 +101,39 @@ class Meter:
         if slow:
             opened.slow = now.at
             opened.host.append(host_pressure(now.at))
+        self.active = {reading.path.partition("/")[0] for reading in readings}
+        opened.finder.sample(now, opened.tally.sampled, readings, gone)
+        self.told(opened.finder.untold())
         opened.tally.take(now, readings, gone)
         opened.sampled = now.at
         with suppress(OSError):  # else a run of reconcile takes a sample, too: nothing is counted twice
             sampled.note(self._run, daemon=self._daemon)
-        if not self._daemon or now.at - opened.written >= WRITING or opened.tally.has_gone:
+        soon = opened.tally.has_gone or opened.finder.is_urgent or self._pictures
+        if not self._daemon or now.at - opened.written >= WRITING or soon:
             self._write(opened)
             opened.written = now.at
+        if slow:
+            opened.ledger.forget_pictures(self._owners.exists(root))
         opened.ledger.tidy(now)
+
+    def _look(
+        self, fleet: Fleet, root: str, hit: Collection[str], waiting: Collection[str], config: MeteringConfig
+    ) -> None:
+        opened = self._open(fleet, root, config)
+        now = _now()
+        opened.finder.look(now, opened.tally.sampled, [directory for directory in hit if directory])
+        for directory in waiting:
+            opened.finder.waiting(now, directory)
+        self.told(opened.finder.untold())
 
     def _last(self, fleet: Fleet, root: str, path: str, config: MeteringConfig) -> None:
         opened = self._open(fleet, root, config)
-        opened.tally.last(_now(), opened.sampler.whole(path))
+        now = _now()
+        opened.finder.look(now, opened.tally.sampled, [path.partition("/")[0]])
+        self.told(opened.finder.untold())
+        readings = opened.sampler.whole(path)
+        opened.tally.last(now, readings)
+        opened.finder.forget(reading.path for reading in readings)
 
     def _open(self, fleet: Fleet, root: str, config: MeteringConfig) -> "_Opened":
         users = os.path.join(root, tree.USERS)
@@ -114,14 +151,21 @@ class Meter:
     def _adopt(self, fleet: Fleet, opened: "_Opened") -> None:
         self._fleet = fleet
         self._owners = _Owners(opened.ledger.plan_of, fleet)
+        opened.finder.account_of = self._owners.account_of
 
     def _write(self, opened: "_Opened") -> None:
         tally, owners, zone = opened.tally, self._owners, opened.calendar.name
         if tally.sampled is not None:
             uses, host = tally.unwritten(), opened.host
-            opened.ledger.write(self._boot, tally.sampled, zone, uses, owners.of, owners.names, tally.times, host=host)
+            faults, seen = opened.finder.unwritten()
+            news = FaultNews(faults, self._pictures, seen)
+            opened.ledger.write(
+                self._boot, tally.sampled, zone, uses, owners.of, owners.names, tally.times, news, host=host
+            )
             tally.wrote()
             host.clear()
+            opened.finder.wrote()
+            self._pictures = []
 
     def device_of(self, directory: str) -> str:
         return self._owners.device_of(directory)
@@ -156,7 +200,10 @@ class _Opened:
             self.tally = meter.begun(self.ledger, self.calendar)
             bases = list(self.tally.bases())
             self.sampler = Sampler(users, meter.device_of, {base.path: base.counters for base in bases})
-            self.tally.forget(self.sampler.missing((base.path, base.inode) for base in bases))
+            self.finder = FaultFinder(users, config.faults, self.ledger.seen(), self.tally.base)
+            missing = self.sampler.missing((base.path, base.inode) for base in bases)
+            self.tally.forget(missing)
+            self.finder.forget(missing)
         except BaseException:
             self.ledger.close()
             raise
@@ -193,6 +240,14 @@ class _Owners:
         if (plan := self._plans.get(directory)) is None:
             plan = self._plans[directory] = self._plan_of(directory)
         return Owner(directory, leaf, plan)
+
+    def account_of(self, directory: str) -> Account | None:
+        return self._accounts.get(directory)
+
+    def exists(self, root: str) -> Callable[[str], bool]:
+        """Whether an account is sold, or has a cgroup."""
+        users = os.path.join(root, tree.USERS)
+        return lambda directory: directory in self._accounts or os.path.isdir(os.path.join(users, directory))
 
     def device_of(self, directory: str) -> str:
         """The disk that the owner's home lies on; '' where there is none of this machine."""

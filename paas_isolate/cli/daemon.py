@@ -12,6 +12,7 @@ from paas_isolate.cli.run import RunOptions
 from paas_isolate.cli.run import reconcile as run
 from paas_isolate.daemon.contained import ContainedActions, ContainedSource
 from paas_isolate.daemon.daemon import PATIENCE, Daemon
+from paas_isolate.daemon.faults import FaultSource
 from paas_isolate.daemon.loop import Loop
 from paas_isolate.daemon.metering import MeterSource
 from paas_isolate.daemon.sources import EventSources
@@ -53,10 +54,23 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
         actions = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
         tell = actions.troubles.tell
         meter.customers = actions.fleet
+        faults = _faults(meter, stack, reporter)
         stack.callback(meter.close)
         verbs = ControlVerbs(installation, actions.customers, actions.order, actions.troubles, reporter)
-        sources = [ContainedSource(source, tell) for source in (*actions.sources.all, *verbs.sources(stack), meter)]
+        sources = [
+            ContainedSource(source, tell) for source in (*actions.sources.all, *verbs.sources(stack), meter, *faults)
+        ]
         actions.sources.following.append(verbs.follow)
         Loop(ContainedActions(actions, tell), sources, pulse=watchdog() / 2, alive=actions.alive).run()
     notify("STOPPING=1")
     return Exit.CONVERGED
+
+
+def _faults(meter: MeterSource, stack: ExitStack, reporter: TerminalReporter) -> list[FaultSource]:
+    try:
+        source = FaultSource(meter)
+    except OSError as error:
+        reporter.warning(f"a limit that was hit is seen at the next sample only: {error.strerror}")
+        return []
+    stack.callback(source.close)
+    return [source]

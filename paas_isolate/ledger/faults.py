@@ -7,9 +7,10 @@ the cgroup and the account, but pictures: they may show arguments, and are erase
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from paas_isolate.metering.calendar import HOUR
+from paas_isolate.metering.detection import Events
 from paas_isolate.metering.faults import (
     JOINED,
     PICTURES,
@@ -23,9 +24,11 @@ from paas_isolate.metering.faults import (
     joined_leaf,
 )
 
-DAYS_KEPT = 366
-PICTURE_DAYS_KEPT = 30
+INCIDENT_DAYS_KEPT = 366
+DAYS_KEPT = 30
+"""Of faults and pictures. Their incident has the sums."""
 _DAY = 24 * HOUR * 1000
+_SUM, _HIGHEST = "amount + ?", "max(amount, ?)"
 _OF_INCIDENT = "kind = ? AND level = ? AND incidents.directory = ? AND leaf = ? AND boot = ?"
 
 
@@ -39,14 +42,17 @@ def add(connection: sqlite3.Connection, boot: int, faults: Iterable[Fault]) -> N
         ).fetchone()
         if row is None:
             incident = connection.execute(
-                "INSERT INTO incidents (kind, level, directory, leaf, boot, plan, begin, end, begin_wall, end_wall) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, fault.plan, fault.at, fault.at, fault.wall, fault.wall),
+                "INSERT INTO incidents (kind, level, directory, leaf, boot, plan, begin, end, begin_wall, end_wall, "
+                "number, amount, allowed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, fault.plan, fault.at, fault.at, fault.wall, fault.wall, *fault[-3:]),
             ).lastrowid
         else:
             incident = row[0]
+            amount = _HIGHEST if fault.kind is Kind.DISK else _SUM
             connection.execute(
-                "UPDATE incidents SET end = max(end, ?), end_wall = ? WHERE id = ?", (fault.at, fault.wall, incident)
+                "UPDATE incidents SET end = max(end, ?), end_wall = ?, number = number + ?, "  # noqa: S608
+                f"amount = {amount}, allowed = ? WHERE id = ?",
+                (fault.at, fault.wall, fault.number, fault.amount, fault.limit, incident),
             )
         connection.execute(
             "INSERT INTO faults VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -70,24 +76,46 @@ def add_pictures(connection: sqlite3.Connection, boot: int, pictures: Iterable[T
             )
 
 
-def forget(connection: sqlite3.Connection, directory: str) -> None:
-    """Erase the pictures of an account."""
-    connection.execute("DELETE FROM pictures WHERE directory = ?", (directory,))
+def seen(connection: sqlite3.Connection) -> dict[str, Events]:
+    """Up to which events of this boot there are faults, by the path of the cgroup."""
+    return {path: Events(*events) for path, *events in connection.execute("SELECT * FROM seen")}
 
 
-def pictured(connection: sqlite3.Connection) -> list[str]:
-    """The directories of the accounts that have pictures."""
-    return [row[0] for row in connection.execute("SELECT DISTINCT directory FROM pictures")]
+def see(connection: sqlite3.Connection, changed: Mapping[str, Events | None]) -> None:
+    """Write what is seen now; None: the cgroup is gone."""
+    connection.executemany("DELETE FROM seen WHERE path = ?", ((path,) for path in changed))
+    rows = [(path, *events) for path, events in changed.items() if events is not None]
+    connection.executemany(f"INSERT INTO seen VALUES (?{', ?' * len(Events._fields)})", rows)  # noqa: S608
+
+
+def forget(connection: sqlite3.Connection, exists: Callable[[str], bool]) -> None:
+    """Erase the pictures of accounts that do not exist any more; '' stands for all accounts."""
+    for (directory,) in connection.execute("SELECT DISTINCT directory FROM pictures").fetchall():
+        if directory and not exists(directory):
+            connection.execute("DELETE FROM pictures WHERE directory = ?", (directory,))
 
 
 def prune(connection: sqlite3.Connection, wall: int) -> None:
     """Delete what is older than is kept."""
-    connection.execute("DELETE FROM pictures WHERE wall < ?", (wall - PICTURE_DAYS_KEPT * _DAY,))
-    old = "SELECT id FROM incidents WHERE end_wall < ?"
-    words = (wall - DAYS_KEPT * _DAY,)
-    for table in ("faults", "pictures"):
-        connection.execute(f"DELETE FROM {table} WHERE incident IN ({old})", words)  # noqa: S608
-    connection.execute("DELETE FROM incidents WHERE end_wall < ?", words)
+    _delete_until(connection, wall - DAYS_KEPT * _DAY)
+    old = "(SELECT id FROM incidents WHERE end_wall < ?)"
+    until = (wall - INCIDENT_DAYS_KEPT * _DAY,)
+    connection.execute(f"DELETE FROM pictures WHERE incident IN {old}", until)  # noqa: S608
+    connection.execute(f"DELETE FROM faults WHERE incident IN {old}", until)  # noqa: S608
+    connection.execute("DELETE FROM incidents WHERE end_wall < ?", until)
+
+
+def drop_oldest(connection: sqlite3.Connection) -> bool:
+    """Delete the faults and pictures of the oldest day; whether there was one. The incidents stay."""
+    (oldest,) = connection.execute("SELECT min(wall) FROM faults").fetchone()
+    if oldest is not None:
+        _delete_until(connection, oldest + _DAY)
+    return oldest is not None
+
+
+def _delete_until(connection: sqlite3.Connection, wall: int) -> None:
+    connection.execute("DELETE FROM pictures WHERE wall < ?", (wall,))
+    connection.execute("DELETE FROM faults WHERE wall < ?", (wall,))
 
 
 _NAMED = "LEFT JOIN names ON names.directory = incidents.directory"
@@ -99,7 +127,8 @@ def faults(
 ) -> list[Fault]:
     """The faults of an account ('': of all) and of a kind (None: all), from `since` to `until` (ms since 1970)."""
     rows = connection.execute(
-        "SELECT kind, level, incidents.directory, faults.leaf, plan, at, wall, number, amount, allowed "  # noqa: S608
+        "SELECT kind, level, incidents.directory, faults.leaf, plan, at, wall, faults.number, faults.amount, "  # noqa: S608
+        "faults.allowed "
         f"FROM faults JOIN incidents ON incidents.id = incident {_NAMED} WHERE wall BETWEEN ? AND ? "
         f"AND ? IN ('', {_ACCOUNT}) AND ? IN ('', kind) ORDER BY wall, faults.rowid",
         (since, until, account, kind or ""),
@@ -113,12 +142,9 @@ def incidents(
     """The incidents of which a part lies between `since` and `until`, as `faults`; the first to begin first."""
     rows = connection.execute(
         f"SELECT incidents.id, kind, level, {_ACCOUNT}, incidents.directory, incidents.leaf, plan, "  # noqa: S608
-        "begin_wall, end_wall, "
-        "sum(number), CASE kind WHEN 'disk' THEN max(amount) ELSE sum(amount) END, "
-        "(SELECT allowed FROM faults AS last WHERE last.incident = incidents.id ORDER BY at DESC LIMIT 1) "
-        f"FROM incidents JOIN faults ON faults.incident = incidents.id {_NAMED} "
+        f"begin_wall, end_wall, number, amount, allowed FROM incidents {_NAMED} "
         f"WHERE end_wall >= ? AND begin_wall <= ? AND ? IN ('', {_ACCOUNT}) AND ? IN ('', kind) "
-        "GROUP BY incidents.id ORDER BY begin_wall, incidents.id",
+        "ORDER BY begin_wall, incidents.id",
         (since, until, account, kind or ""),
     )
     return [Incident(number, Kind(kind), Level(level), *rest) for number, kind, level, *rest in rows]

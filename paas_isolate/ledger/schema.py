@@ -3,10 +3,12 @@
 `spans` are hours and days. There are several of the same hour or day where the machine was rebooted or the clock was
 set back: what was written once keeps its meaning. `label` is an hour since 1970 (UTC) or a date in `zone`; `begin` is
 CLOCK_BOOTTIME in ms. `series` are what is counted: an account ('' as leaf) or a leaf, while it has one plan. `chunks`
-are samples of a minute, `blocks` of an hour (see metering.blocks). `incidents` join `faults` (see metering.faults);
-`allowed` is the limit. Columns named `wall` are ms since 1970, `at`, `begin` and `end` CLOCK_BOOTTIME.
+are samples of a minute, `blocks` of an hour (see metering.blocks). `incidents` join `faults` (see metering.faults), and
+outlive them; `allowed` is the limit; `seen` is what of the counters of this boot is in them. Columns named `wall` are
+ms since 1970; `at`, `begin` and `end` are CLOCK_BOOTTIME.
 """
 
+from paas_isolate.metering.detection import Events
 from paas_isolate.metering.reading import Counters, Levels
 from paas_isolate.metering.use import HIGHEST, SUMMED, Use
 
@@ -36,9 +38,11 @@ CREATE TABLE chunks (hour INTEGER NOT NULL, series INTEGER NOT NULL, boot INTEGE
 CREATE TABLE blocks (seconds INTEGER NOT NULL, hour INTEGER NOT NULL, series INTEGER NOT NULL, boot INTEGER NOT NULL,
     begin INTEGER NOT NULL, wall INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (seconds, hour, series, boot, begin));
+CREATE TABLE seen (path TEXT PRIMARY KEY, {_columns(Events._fields)}) WITHOUT ROWID;
 CREATE TABLE incidents (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, level TEXT NOT NULL, directory TEXT NOT NULL,
     leaf TEXT NOT NULL, boot INTEGER NOT NULL, plan TEXT NOT NULL, begin INTEGER NOT NULL, end INTEGER NOT NULL,
-    begin_wall INTEGER NOT NULL, end_wall INTEGER NOT NULL);
+    begin_wall INTEGER NOT NULL, end_wall INTEGER NOT NULL, number INTEGER NOT NULL, amount INTEGER,
+    allowed TEXT NOT NULL);
 CREATE INDEX incidents_by_account ON incidents (directory, kind, level, leaf, end);
 CREATE INDEX incidents_by_wall ON incidents (end_wall);
 CREATE TABLE faults (incident INTEGER NOT NULL, at INTEGER NOT NULL, wall INTEGER NOT NULL, leaf TEXT NOT NULL,

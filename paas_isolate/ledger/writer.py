@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.ledger import faults as fault_rows
@@ -11,6 +12,7 @@ from paas_isolate.ledger import history, steps
 from paas_isolate.ledger.database import NAME, DamagedError, open_for_writing, set_aside, translated
 from paas_isolate.ledger.schema import ADD_USE, PUT_BASE
 from paas_isolate.metering.calendar import HOUR
+from paas_isolate.metering.detection import Events
 from paas_isolate.metering.faults import Fault, Taken
 from paas_isolate.metering.host import HostReading
 from paas_isolate.metering.reading import Counters, Levels
@@ -38,6 +40,14 @@ class Owner(NamedTuple):
     directory: str
     leaf: str
     plan: str
+
+
+class FaultNews(NamedTuple):
+    """Faults and pictures to write, and what is seen of the cgroups' events from then on (None: the cgroup is gone)."""
+
+    faults: Sequence[Fault] = ()
+    pictures: Sequence[Taken] = ()
+    seen: Mapping[str, Events | None] = MappingProxyType({})
 
 
 class LedgerWriter:
@@ -79,6 +89,17 @@ class LedgerWriter:
                 connection.execute("COMMIT")
         return None
 
+    def seen(self) -> dict[str, Events]:
+        """Up to which events there are faults, by the path of the cgroup."""
+        with self._whole():
+            return fault_rows.seen(self._connection)
+        return {}
+
+    def forget_pictures(self, exists: Callable[[str], bool]) -> None:
+        """Erase the pictures of accounts that do not exist any more. LedgerError and Outdated as `write`."""
+        with self._whole(), self._transaction():
+            fault_rows.forget(self._connection, exists)
+
     def plan_of(self, directory: str) -> str:
         """The plan under which an account was counted last; '' where it never was."""
         with self._whole():
@@ -97,8 +118,7 @@ class LedgerWriter:
         owner_of: Callable[[str], Owner],
         names: Mapping[str, str],
         times: Iterable[Moment] = (),
-        faults: Iterable[Fault] = (),
-        pictures: Iterable[Taken] = (),
+        faults: FaultNews | None = None,
         *,
         host: Sequence[HostReading] = (),
         ends: bool = False,
@@ -131,14 +151,17 @@ class LedgerWriter:
                     bases.append((path, base.inode, base.at, *base.counters, *base.levels))
                 history.add(connection, series, boot_id, now, samples)
             history.add_times(connection, boot_id, tuple(times))
-            fault_rows.add(connection, boot_id, faults)
-            fault_rows.add_pictures(connection, boot_id, pictures)
             history.add_host(connection, boot_id, now, host)
+            if faults is not None:
+                fault_rows.add(connection, boot_id, faults.faults)
+                fault_rows.add_pictures(connection, boot_id, faults.pictures)
+                fault_rows.see(connection, faults.seen)
             connection.executemany(ADD_USE, uses)
             connection.executemany("DELETE FROM bases WHERE path = ?", gone)  # first: it may be there anew
             connection.executemany(PUT_BASE, bases)
             if ends:
                 connection.execute("DELETE FROM bases")
+                connection.execute("DELETE FROM seen")
             self._name(names)
             generation = self._generation + 1
             connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?)", (generation, boot_id, *now))
@@ -162,7 +185,7 @@ class LedgerWriter:
     def _shrink(self) -> None:
         """Delete the oldest values, the finest first; days are never deleted."""
         with self._transaction():
-            if not history.drop_oldest(self._connection):
+            if not history.drop_oldest(self._connection) and not fault_rows.drop_oldest(self._connection):
                 oldest = self._connection.execute("SELECT min(label) FROM spans WHERE kind = 'hour'").fetchone()[0]
                 if oldest is not None:
                     self._prune_hours(oldest + 1)

@@ -130,6 +130,10 @@ class Tally:
         """Whether a cgroup that is gone is not written yet."""
         return bool(self._gone)
 
+    def base(self, path: str) -> Base | None:
+        cgroup = self._cgroups.get(path)
+        return cgroup.base if cgroup else None
+
     def bases(self) -> Iterator[Base]:
         return (cgroup.base for cgroup in self._cgroups.values())
 

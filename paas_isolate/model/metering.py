@@ -9,6 +9,17 @@ PRICED = ("core_hour", "gb_hour", "gb_read", "gb_written", "suspended_hour")
 1024 MB."""
 
 
+class FaultSettings(NamedTuple):
+    """What makes a fault of waiting, in percent."""
+
+    throttled: int = 10
+    """Of the time between two samples: how long cpu.max made a cgroup wait …"""
+    used: int = 80
+    """… while it used so much of its limit."""
+    waited: int = 50
+    """Of the time: how long all tasks of an account that were not idle waited for IO."""
+
+
 class MeteringConfig(NamedTuple):
     """config.yaml's `metering:`."""
 
@@ -20,3 +31,6 @@ class MeteringConfig(NamedTuple):
     """The zone of days and months, a name of tzdata."""
     prices: Mapping[str, str] = MappingProxyType({})
     """Decimal numbers by the names in PRICED."""
+    faults: FaultSettings = FaultSettings()
+    command_lines: bool = True
+    """Whether pictures of processes have their arguments, which may hold secrets."""

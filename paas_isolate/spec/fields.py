@@ -8,7 +8,7 @@ from typing import Any
 
 from paas_isolate.model.account import LOGIN, OTHER, Host, NetworkConfig, Tree
 from paas_isolate.model.limits import Value
-from paas_isolate.model.metering import PRICED, MeteringConfig
+from paas_isolate.model.metering import PRICED, FaultSettings, MeteringConfig
 from paas_isolate.model.service_program import DEFAULT, LOG_KEEP, LOG_MAX
 from paas_isolate.model.view import HIDDEN, PrivateTmpConfig
 from paas_isolate.spec import scalars
@@ -133,6 +133,24 @@ _PRICE_OF = {
 }
 _PRICES = Table(tuple(Field(name, scalars.PRICE, f"the price of {_PRICE_OF[name]}") for name in PRICED))
 
+_FAULTS = Table(
+    (
+        Field(
+            "throttled",
+            scalars.PART,
+            "CPU throttled: the part of the time that the limit made it wait",
+            f"{FaultSettings().throttled}%",
+        ),
+        Field("used", scalars.PART, "CPU throttled: the part of its limit that it used", f"{FaultSettings().used}%"),
+        Field(
+            "waited",
+            scalars.PART,
+            "IO waited: the part of the time that all its work waited for the disk",
+            f"{FaultSettings().waited}%",
+        ),
+    )
+)
+
 METERING = Table(
     (
         Field(
@@ -149,6 +167,13 @@ METERING = Table(
         ),
         Field("time_zone", scalars.TIME_ZONE, "the time zone of days and months", MeteringConfig().time_zone),
         Field("prices", _PRICES, "prices for the bill; without one there are quantities only"),
+        Field("faults", _FAULTS, "what counts as a fault"),
+        Field(
+            "command_lines",
+            scalars.FLAG,
+            "whether pictures of processes have their arguments, which may hold secrets",
+            MeteringConfig().command_lines,
+        ),
     )
 )
 

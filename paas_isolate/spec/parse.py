@@ -9,7 +9,7 @@ from typing import Any
 
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import BY_NAME, Limits
-from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.model.metering import FaultSettings, MeteringConfig
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig
 from paas_isolate.spec import fields
@@ -40,7 +40,7 @@ def parse_host(data: bytes, file: str) -> Host:
         network=NetworkConfig(**values["network"]) if "network" in values else None,
         suspension=values.get("suspension") or "freeze",
         private=PrivateTmpConfig(**values.get("private", {})),
-        metering=MeteringConfig(**values["metering"]) if "metering" in values else None,
+        metering=_metering(values["metering"]) if "metering" in values else None,
         **{key: values[key] for key in ("hide", "allow", "publish_ports") if key in values},
     )
     if not diagnostics.errors and host.first_uid > host.last_uid:
@@ -48,6 +48,10 @@ def parse_host(data: bytes, file: str) -> Host:
         diagnostics.error(_node(root, "users"), "users", text)
     diagnostics.raise_errors()
     return host
+
+
+def _metering(values: Values) -> MeteringConfig:
+    return MeteringConfig(**{**values, "faults": FaultSettings(**values.get("faults", {}))})
 
 
 def parse_plan(data: bytes, file: str) -> Plan:

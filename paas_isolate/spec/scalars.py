@@ -98,6 +98,10 @@ def _least(parse: Callable[[str], int], least: int, expected: str) -> Callable[[
     return _between(parse, least, inf, expected)
 
 
+def _part(text: str) -> int:
+    return int(fits("(?:100|[1-9][0-9]?)%", _PART)(text)[:-1])
+
+
 def _without_account(text: str) -> str:
     name = text.removeprefix("plan ")
     if text in ("leave", "penalty") or (name != text and names.is_name(name)):
@@ -252,6 +256,8 @@ _KEPT = "a size of at least 64M, such as 4G"
 KEPT = ScalarShape(
     _least(lambda text: parse_size(exact(text)), 64 << 20, _KEPT), _KEPT, {"type": ["integer", "string"]}
 )
+_PART = "a percentage from 1% to 100%, such as 10%"
+PART = ScalarShape(_part, _PART, {"type": "string", "pattern": "^(100|[1-9][0-9]?)%$"})
 TIME_ZONE = ScalarShape(_time_zone, "a time zone such as Europe/Berlin", {"type": "string"})
 PRICE = ScalarShape(
     fits(r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?", "a price such as 0.01"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from paas_isolate.model.account import Account, AccountSpec, Host, Match, NetworkConfig, Plan, Service, Tree
 from paas_isolate.model.limits import NO_LIMITS, UNLIMITED, Cores, Limits, Percent, Value
-from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.model.metering import FaultSettings, MeteringConfig
 from paas_isolate.model.service_program import NO_WORK, Failure, Health, Log, ServiceProgram
 from paas_isolate.model.view import PrivateTmpConfig, View
 
@@ -81,11 +81,15 @@ def host_from(row: Plain) -> Host:
             "allow": tuple(row.get("allow", Host().allow)),
             "publish_ports": tuple((first, last) for first, last in row.get("publish_ports", Host().publish_ports)),
             "network": NetworkConfig(**{**network, "frontends": tuple(network["frontends"])}) if network else None,
-            "metering": MeteringConfig(**metering) if metering else None,
+            "metering": _metering_from(metering) if metering else None,
             "penalty": _limits_from(row["penalty"]),
             "ceiling": _limits_from(row["ceiling"]),
         }
     )
+
+
+def _metering_from(row: Plain) -> MeteringConfig:
+    return MeteringConfig(**{**row, "faults": FaultSettings(*row.get("faults", ()))})
 
 
 def plain_sold(account: Account) -> Plain:

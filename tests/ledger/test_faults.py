@@ -8,6 +8,7 @@ import pytest
 
 from paas_isolate.ledger import faults
 from paas_isolate.ledger.schema import SCHEMA
+from paas_isolate.metering.detection import Events
 from paas_isolate.metering.faults import Fault, Kind, Level, Picture, Process, Taken
 
 WALL = 1_800_000_000_000
@@ -37,6 +38,16 @@ def picture(seconds: float, command: str = "php") -> Taken:
 
 def numbers(connection: sqlite3.Connection, **asked: object) -> list[int]:
     return [each.number for each in faults.incidents(connection, **asked)]  # type: ignore[arg-type]
+
+
+def pictured(connection: sqlite3.Connection) -> list[str]:
+    return [directory for (directory,) in connection.execute("SELECT directory FROM pictures")]
+
+
+def test_what_is_seen(ledger: sqlite3.Connection) -> None:
+    faults.see(ledger, {"alice": Events(1, 2, 3, 4), "bob": Events(killed=1)})
+    faults.see(ledger, {"alice": Events(killed=9), "bob": None})
+    assert faults.seen(ledger) == {"alice": Events(killed=9)}
 
 
 def test_faults_of_five_minutes_are_one_incident(ledger: sqlite3.Connection) -> None:
@@ -104,9 +115,10 @@ def test_a_command_line_of_any_bytes(ledger: sqlite3.Connection) -> None:
 def test_pictures_are_erased_with_the_account_and_faults_are_not(ledger: sqlite3.Connection) -> None:
     faults.add(ledger, 1, [fault(0)])
     faults.add_pictures(ledger, 1, [picture(0)])
-    assert faults.pictured(ledger) == ["alice"]
-    faults.forget(ledger, "alice")
-    assert faults.pictured(ledger) == []
+    faults.forget(ledger, lambda directory: directory == "alice")
+    assert pictured(ledger) == ["alice"]
+    faults.forget(ledger, lambda directory: False)
+    assert pictured(ledger) == []
     assert numbers(ledger) == [1]
 
 
@@ -114,6 +126,21 @@ def test_what_is_old_is_deleted(ledger: sqlite3.Connection) -> None:
     faults.add(ledger, 1, [fault(0)])
     faults.add_pictures(ledger, 1, [picture(0)])
     faults.prune(ledger, WALL + 31 * DAY)
-    assert (faults.pictured(ledger), numbers(ledger)) == ([], [1])
+    assert (pictured(ledger), faults.faults(ledger), numbers(ledger)) == ([], [], [1])
     faults.prune(ledger, WALL + 367 * DAY)
-    assert (numbers(ledger), faults.faults(ledger)) == ([], [])
+    assert numbers(ledger) == []
+
+
+def test_a_ledger_that_is_too_large_keeps_incidents_longer_than_faults(ledger: sqlite3.Connection) -> None:
+    faults.add(ledger, 1, [fault(0), fault(200), fault(2 * 86400)])
+    assert faults.drop_oldest(ledger)
+    assert len(faults.faults(ledger)) == 1
+    assert faults.drop_oldest(ledger)
+    assert not faults.drop_oldest(ledger)
+    assert numbers(ledger) == [2, 1]
+
+
+def test_amounts_are_sums_and_of_a_disk_the_highest(ledger: sqlite3.Connection) -> None:
+    for kind in (Kind.THROTTLED, Kind.DISK):
+        faults.add(ledger, 1, [fault(0, kind)._replace(amount=5), fault(1, kind)._replace(amount=3, limit="9")])
+    assert [(each.amount, each.limit) for each in faults.incidents(ledger)] == [(8, "9"), (5, "9")]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from paas_isolate.errors import SpecError
 from paas_isolate.model.account import AccountSpec, Host, Match, NetworkConfig, Service, Tree
 from paas_isolate.model.limits import UNLIMITED, Cores, Percent
-from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.model.metering import FaultSettings, MeteringConfig
 from paas_isolate.model.service_program import Health, Log, ServiceProgram
 from paas_isolate.spec.parse import DEFAULT, parse_account, parse_host, parse_plan
 from paas_isolate.spec.serialize import account_from, host_from, plain_account, plain_host, plain_plan, plan_from
@@ -279,7 +279,8 @@ users: {first_uid: 2000, exempt: [root, "@staff"], without_account: plan small, 
 penalty: {pids: 10}
 ceiling: {memory: 8G, pids: unlimited}
 network: {pool: 10.1.0.0/16, frontends: [nginx]}
-metering: {every: 30s, keep: 1G, time_zone: Europe/Berlin, prices: {core_hour: 0.01, gb_hour: 2}}
+metering: {every: 30s, keep: 1G, time_zone: Europe/Berlin, prices: {core_hour: 0.01, gb_hour: 2},
+  faults: {throttled: 5%, waited: 100%}, command_lines: false}
 """
     host = parse_host(text, "config.yaml")
     assert host == Host(
@@ -291,7 +292,14 @@ metering: {every: 30s, keep: 1G, time_zone: Europe/Berlin, prices: {core_hour: 0
         penalty={**DEFAULT.penalty, "pids": 10},
         ceiling={**DEFAULT.ceiling, "memory.max": 8 << 30, "pids": UNLIMITED},
         network=NetworkConfig("10.1.0.0/16", frontends=("nginx",)),
-        metering=MeteringConfig(30_000, 1 << 30, "Europe/Berlin", {"core_hour": "0.01", "gb_hour": "2"}),
+        metering=MeteringConfig(
+            30_000,
+            1 << 30,
+            "Europe/Berlin",
+            {"core_hour": "0.01", "gb_hour": "2"},
+            faults=FaultSettings(throttled=5, waited=100),
+            command_lines=False,
+        ),
     )
     assert host_from(plain_host(host)) == host
 
@@ -317,6 +325,8 @@ metering: {every: 30s, keep: 1G, time_zone: Europe/Berlin, prices: {core_hour: 0
         ("metering: {time_zone: /etc/passwd}", "expected a time zone such as Europe/Berlin"),
         ("metering: {prices: {core_hour: -1}}", "prices.core_hour is '-1'; expected a price such as 0.01"),
         ("metering: {prices: {core_hour: 1e3}}", "prices.core_hour is '1e3'; expected a price such as 0.01"),
+        ("metering: {faults: {used: 0%}}", "faults.used is '0%'; expected a percentage from 1% to 100%, such as 10%"),
+        ("metering: {faults: {used: 80}}", "faults.used is '80'; expected a percentage from 1% to 100%, such as 10%"),
         ("metering: {prices: {cpu: 1}}", "metering.prices.cpu is not a key of this place"),
         ("ceiling: {memory: 120%}", "ceiling.memory is '120%'; expected a percentage from 1% to 100%"),
         ("ceiling: {cpu: 50%}", "ceiling.cpu is not a key of this place; did you mean cpu_weight?"),
