@@ -47,7 +47,7 @@ def _is_kept(step: Step, new: set[str]) -> bool:
         case SetKnob(path=path, was=was):
             return was is not None and path not in new and _is_users(path)
         case CreateCgroup(path=path) | RemoveCgroup(path=path):
-            return bool(step.owner) and tree.parent(path) not in new
+            return bool(step.owner) and (tree.is_account(path) or tree.parent(path) not in new)
         case Start(launch=launch):
             return not launch.is_job
         case Stop(tidy=tidy):

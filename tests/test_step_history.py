@@ -59,7 +59,7 @@ def test_left_out(step: Step) -> None:
 def test_a_new_account_is_one_step() -> None:
     new = CreateCgroup("users/carol")
     rest = CreateCgroup("users/carol/web"), SetKnob("users/carol", "pids.max", "9", "8")
-    assert worth_keeping(done(new, *rest)) == [new]
+    assert worth_keeping(done(CreateCgroup("users"), new, *rest)) == [new]
 
 
 def test_they_are_read_back(tmp_path: Path) -> None:

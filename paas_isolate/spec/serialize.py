@@ -59,7 +59,7 @@ def plain_host(host: Host) -> Plain:
         "leave": host.leave,
         "allow": host.allow,
         "publish_ports": host.publish_ports,
-        "metering": {**host.metering._asdict(), "prices": dict(host.metering.prices)} if host.metering else None,
+        "metering": _plain_metering(host.metering) if host.metering else None,
         "tree": {"unit": host.tree.unit, "root": host.tree.root},
         "penalty": _plain_limits(host.penalty),
         "ceiling": _plain_limits(host.ceiling),
@@ -86,6 +86,10 @@ def host_from(row: Plain) -> Host:
             "ceiling": _limits_from(row["ceiling"]),
         }
     )
+
+
+def _plain_metering(metering: MeteringConfig) -> Plain:
+    return {**metering._asdict(), "prices": dict(metering.prices), "faults": tuple(metering.faults)}
 
 
 def _metering_from(row: Plain) -> MeteringConfig:
