@@ -22,7 +22,7 @@ VERBS = {
     "coverage": "coverage",
     "usage": "metering",
     "bill": "metering",
-    "faults": "metering",
+    "faults": "faults",
     "explain": "explain",
     "advise": "advise",
     "freeze": "freeze",

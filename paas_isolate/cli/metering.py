@@ -1,4 +1,4 @@
-"""usage, bill, faults: what accounts used, what it costs, and which limits they have hit."""
+"""usage, bill: what accounts used, and what it costs."""
 
 import csv
 import time
@@ -229,46 +229,6 @@ def _bill_row(line: bills.Line) -> tuple[str, ...]:
     quantities = ("-" if value is None else str(value) for value in line[2:-2])
     amount = "-" if line.amount is None else str(line.amount)
     return (line.account, line.plan or "-", *quantities, f"{line.measured:.2%}", amount)
-
-
-@click.command()
-@click.argument("account", default="")
-@click.option("--kind", type=click.Choice(list(_KINDS)), help="Only faults of this kind.")
-@click.option("--since", type=Day(), metavar="DAY", help="The first day (the day before yesterday).")
-@as_json
-@click.pass_obj
-def faults(installation: Installation, account: str, kind: str | None, since: date | None, as_json: bool) -> int:
-    """Show which limits of accounts and leaves were hit, hour by hour: processes killed for memory, slowed down by
-    memory.high, and forks refused by the limit of processes. They are kept for a year, also of what is gone."""
-    need_root()
-    calendar = _calendar(installation.directory.host())
-    now = time.time_ns() // 1_000_000
-    begin = calendar.midnight(since) if since else now - 2 * 24 * HOUR * 1000
-    question = Question("hour", begin // 1000 // HOUR, now // 1000 // HOUR, account, leaves=True, by=LABEL)
-    rows = [
-        {
-            "time": _time(each, calendar),
-            "account": each.account,
-            "leaf": each.leaf,
-            "kind": name,
-            "number": number,
-        }
-        for each in _ask(installation, calendar, question)
-        for name in _KINDS
-        if (number := getattr(each.use, name)) and kind in (None, name)
-    ]
-    rows.sort(key=lambda row: (row["time"], row["account"], row["leaf"]))
-    if as_json:
-        output.print_json(rows)
-    elif not rows:
-        output.line("no limit was hit in this time")
-    else:
-        titles = ("HOUR", "ACCOUNT", "LEAF", "WHAT", "NUMBER")
-        shown = (
-            (row["time"], row["account"], row["leaf"] or "-", _KINDS[row["kind"]], str(row["number"])) for row in rows
-        )
-        output.table(titles, shown, right=("NUMBER",))
-    return Exit.CONVERGED
 
 
 def _csv(titles: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -123,7 +123,8 @@ class FaultSource:
 
     def read(self) -> Iterator[Event]:
         self._clock.read()
-        hit, waiting = self._events.read()
+        hit = self._events.hit()
+        waiting = self._events.waiting() if not hit and self._child is None else set()  # else we know what woke us
         if hit or waiting:
             self._meter.look(hit, waiting)
         self._go_on()

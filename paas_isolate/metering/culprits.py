@@ -4,27 +4,39 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from paas_isolate.metering.clock import Clock
 from paas_isolate.metering.faults import Incident, Kind, Picture, Process
+from paas_isolate.metering.guilty import guilty
 from paas_isolate.units import format_size
 
 _LISTED = 3
 """Programs that are named."""
+_INTERPRETERS = ("python", "perl", "ruby", "node", "php", "php-cgi", "sh", "bash", "dash")
 _LONGEST = 60
 """Characters of a program's name."""
 
 
 def command_of(process: Process) -> str:
-    """The program's name, without its directory and its arguments."""
-    words = process.command.split()
-    first = words[0] if words else "?"
-    name = first.rstrip(":").rpartition("/")[2] or first
+    """The program's name, without its directory and its arguments; of an interpreter, with that of its script."""
+    first, *rest = process.command.split() or ("?",)
+    name = _base(first.rstrip(":"))
+    if name.rstrip("0123456789.") in _INTERPRETERS and rest and not rest[0].startswith("-"):
+        name = f"{name} {_base(rest[0])}"
     return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+
+
+def _base(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2] or path
 
 
 def _costs(incident: Incident, pictures: Sequence[Picture]) -> dict[str, float]:
     """What each program used: CPU seconds between the first and the last picture (of one picture: since it began), or
     bytes in the picture in which it held most, or the number of its processes."""
     own = [
-        [process for process in picture.processes if process.account in ("", incident.directory)]
+        [
+            process
+            for process in picture.processes
+            if process.account in ("", incident.directory)
+            and (not incident.leaf or process.leaf in ("", incident.leaf))
+        ]
         for picture in pictures
     ]
     if incident.kind is Kind.REFUSED:
@@ -52,14 +64,18 @@ def _highest(each: Iterable[dict[str, float]]) -> dict[str, float]:
     return found
 
 
-def guilty(incident: Incident, pictures: Sequence[Picture]) -> str:
-    """The process that did it, or was killed, as a part of a sentence; '' where it is unknown."""
-    killed = _killed(pictures)
-    if incident.kind is Kind.KILLED and killed:
-        return f"{command_of(killed[0])} was killed"
+def blame(incident: Incident, pictures: Sequence[Picture]) -> str:
+    """Which program did it, or was killed, as a part of a sentence; '' where it is unknown."""
+    process = guilty(incident, pictures)
+    if process is None or incident.kind is Kind.DISK:
+        return ""
+    if incident.kind is Kind.WAITED:
+        return f"{command_of(process)} waited for it" if process.state == "disk-sleep" else ""
+    if incident.kind is Kind.KILLED and process.state == "killed":
+        return f"{command_of(process)} was killed"
     costs = _costs(incident, pictures)
     whole = sum(costs.values())
-    if not whole or incident.kind in (Kind.DISK, Kind.WAITED):
+    if not whole:
         return ""
     name, most = max(costs.items(), key=lambda item: item[1])
     if incident.kind is Kind.REFUSED:

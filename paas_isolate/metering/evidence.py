@@ -51,8 +51,8 @@ class Case(NamedTuple):
         """What happened, when, which limit did it, and which process."""
         incident = self.incident
         what = f"{_what(incident, clock)}: {_reason(incident)}"
-        guilty = culprits.guilty(incident, self.pictures)
-        return f"{what}; {guilty}." if guilty else f"{what}."
+        blamed = culprits.blame(incident, self.pictures)
+        return f"{what}; {blamed}." if blamed else f"{what}."
 
     def details(self, clock: Clock) -> Iterator[str]:
         """The sentences after the summary."""

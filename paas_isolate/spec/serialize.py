@@ -88,8 +88,8 @@ def host_from(row: Plain) -> Host:
     )
 
 
-def _plain_metering(metering: MeteringConfig) -> Plain:
-    return {**metering._asdict(), "prices": dict(metering.prices), "faults": tuple(metering.faults)}
+def _plain_metering(config: MeteringConfig) -> Plain:
+    return {**config._asdict(), "prices": dict(config.prices), "faults": tuple(config.faults)}
 
 
 def _metering_from(row: Plain) -> MeteringConfig:

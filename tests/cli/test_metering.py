@@ -1,4 +1,4 @@
-"""usage, bill and faults, on a ledger of September 2026."""
+"""usage and bill, on a ledger of September 2026."""
 
 import csv
 import io
@@ -116,24 +116,10 @@ def test_a_month_without_anything(counted: CommandLine) -> None:
     assert counted("bill --month 2025-01").stdout == "nothing was measured in this month\n"
 
 
-def test_faults(counted: CommandLine) -> None:
-    (fault,) = document(counted("faults --since 2026-09-01 --json"))
-    assert fault == {
-        "time": "2026-09-21T15:00+00:00",
-        "account": "alice",
-        "leaf": "web",
-        "kind": "killed",
-        "number": 1,
-    }
-    assert "memory killed" in counted("faults alice --since 2026-09-01").stdout
-    assert counted("faults --since 2026-09-01 --kind refused").stdout == "no limit was hit in this time\n"
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ("usage bob", "no account bob was measured"),
-        ("faults bob", "no account bob was measured"),
         ("usage --period 2026-13", "--period is 2026-13; expected today, yesterday"),
         ("usage --from 21.9.2026", "21.9.2026 is no day; expected one such as 2026-10-25."),
         ("usage --period week --from 2026-09-01", "expected --period, or --from and --to"),
@@ -146,7 +132,7 @@ def test_wrong_words(words: str, said: str, counted: CommandLine) -> None:
     assert said in result.stderr
 
 
-@pytest.mark.parametrize("words", ["usage", "bill --month 2026-09", "faults"])
+@pytest.mark.parametrize("words", ["usage", "bill --month 2026-09"])
 def test_there_is_no_ledger(words: str, place: CommandLine) -> None:
     place.person(root=True)
     result = place(words)

@@ -60,14 +60,14 @@ def test_who_hit_a_limit_is_told_once_until_the_next_sample(cgroups: FakeCgroups
         source.watch(users, {"alice", "gone"}, 50)
         cgroups.write("alice", "memory.events", "oom_kill 1")
         cgroups.write("bob", "memory.events", "oom_kill 1")
-        assert source.read() == ({"alice"}, set())
+        assert source.hit() == {"alice"}
         cgroups.write("alice", "memory.events", "oom_kill 2")
-        assert source.read() == (set(), set())
+        assert source.hit() == set()
         source.watch(users, {"bob"}, 50)
         cgroups.write("alice", "memory.events", "oom_kill 3")
         cgroups.write("bob", "pids.events", "max 1")
         cgroups.write("", "pids.events", "max 1")
-        assert source.read() == ({"alice", "bob", ""}, set())
+        assert source.hit() == {"alice", "bob", ""}
 
 
 def test_those_that_were_active_last_are_watched(cgroups: FakeCgroups, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +77,7 @@ def test_those_that_were_active_last_are_watched(cgroups: FakeCgroups, monkeypat
         source.watch(str(cgroups.users), {"bob"}, 50)
         for name in ("alice", "bob"):
             cgroups.events(name, Events(refused=1))
-        assert source.read() == ({"bob"}, set())
+        assert source.hit() == {"bob"}
 
 
 @pytest.fixture

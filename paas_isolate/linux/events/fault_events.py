@@ -9,8 +9,10 @@ import os
 import select
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from paas_isolate.linux.events import inotify_raw
+from paas_isolate.metering.reading import pressure
 
 ACCOUNTS = 4096
 """Accounts whose files are watched: those that were active last. A watch takes 1 kB of the kernel's memory."""
@@ -41,8 +43,7 @@ class FaultEventSource:
         """By account: the watch of each file."""
         self._fired: set[str] = set()
         """Accounts of which a file is no longer watched."""
-        self._triggers: dict[str, int] = {}
-        self._waiting: dict[int, str] = {}
+        self._triggers: dict[str, _Trigger] = {}
 
     def fileno(self) -> int:
         return self._poll.fileno()
@@ -74,25 +75,31 @@ class FaultEventSource:
         self._fired.clear()
         for directory in self._triggers.keys() - set(active):
             self._drop_trigger(directory)
+        self.waiting()  # so that the next look compares with now
         for directory in active:
             if len(self._triggers) >= TRIGGERS:
                 break
             if directory not in self._triggers:
                 self._add_trigger(directory, waited * WINDOW // 100)
 
-    def read(self) -> tuple[set[str], set[str]]:
-        """The accounts that have hit a limit ('': perhaps one of all together), and those that wait for IO."""
-        hit: set[str] = set()
-        waiting: set[str] = set()
-        for descriptor, what in self._poll.poll(0):
-            if descriptor == self._inotify:
-                hit |= set(self._hit())
-            elif (directory := self._waiting.get(descriptor)) is not None:
-                if what & select.EPOLLERR:  # the cgroup is gone
-                    self._drop_trigger(directory)
-                else:
-                    waiting.add(directory)
-        return hit, waiting
+    def hit(self) -> set[str]:
+        """The accounts that have hit a limit; '': perhaps one of all together."""
+        return set(self._hit())
+
+    def waiting(self) -> set[str]:
+        """The accounts that have waited for IO, by the kernel's own totals since the last look. Which one woke us is
+        unknown: a poll of our `fileno` has asked the thresholds already, and each answers once (psi_trigger_poll)."""
+        waiting = set()
+        for directory, trigger in list(self._triggers.items()):
+            try:
+                total = _total(trigger.file)
+            except OSError:  # the cgroup is gone
+                self._drop_trigger(directory)
+                continue
+            if total - trigger.total >= trigger.stall:
+                waiting.add(directory)
+            self._triggers[directory] = trigger._replace(total=total)
+        return waiting
 
     def _hit(self) -> Iterator[str]:
         for watch, mask, _ in inotify_raw.read(self._inotify):
@@ -141,13 +148,23 @@ class FaultEventSource:
             return
         try:
             os.write(file, b"full %d %d\0" % (stall, WINDOW))
+            self._triggers[directory] = _Trigger(file, stall, _total(file))
             self._poll.register(file, select.EPOLLPRI)
         except OSError:  # no PSI, or none for IO
+            self._triggers.pop(directory, None)
             os.close(file)
-            return
-        self._triggers[directory], self._waiting[file] = file, directory
 
     def _drop_trigger(self, directory: str) -> None:
-        file = self._triggers.pop(directory)
-        del self._waiting[file]
-        os.close(file)
+        os.close(self._triggers.pop(directory).file)
+
+
+class _Trigger(NamedTuple):
+    """A threshold of `stall` microseconds, and the time that all work of the account had waited when we last looked."""
+
+    file: int
+    stall: int
+    total: int
+
+
+def _total(file: int) -> int:
+    return pressure(os.pread(file, 4096, 0))[1] or 0
