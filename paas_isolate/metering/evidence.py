@@ -89,6 +89,8 @@ def _what(incident: Incident, clock: Clock) -> str:
 def _reason(incident: Incident) -> str:
     limit = limit_text(incident.kind, incident.limit)
     owner = _owner(incident)
+    if incident.level is Level.ALL:
+        limit = limit.replace("its ", "their ", 1)
     if incident.level is Level.MACHINE:
         return f"the machine itself had no {_NAMES[RESOURCES.get(incident.kind, 'memory')]} left"
     match incident.kind:

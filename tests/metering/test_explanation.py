@@ -3,6 +3,7 @@
 import pytest
 
 from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.culprits import command_of
 from paas_isolate.metering.evidence import Case, Neighbour
 from paas_isolate.metering.explanation import Explanation, Facts, Wait, explain
 from paas_isolate.metering.faults import Incident, Kind, Level, Picture, Process
@@ -78,7 +79,7 @@ def test_cpu_of_all_customers_names_the_neighbours() -> None:
     throttled = incident(Kind.THROTTLED, Level.ALL, "400000 100000", directory="", account="")
     case = Case(throttled, minutes(100), machine=0.5, neighbours=neighbours)
     assert sentences(case) == (
-        "Slow between 10:02 and 10:09: all customers together used all of its 400 % CPU.",
+        "Slow between 10:02 and 10:09: all customers together used all of their 400 % CPU.",
         "The limit is that of all customers together: `ceiling` in config.yaml (cpu.max).",
         "Which processes did it is not known: there is no picture of that time.",
         "The machine itself was short of CPU time: some of its programs waited for 50% of the time.",
@@ -91,13 +92,13 @@ def test_memory_that_was_killed() -> None:
     case = Case(
         incident(Kind.KILLED, Level.LEAF, str(512 * MB), begin=END, number=1),
         minutes(1, memory=511 * MB),
-        [picture(bash(), minute=7, before=(killed,))],
+        [picture(php(8, memory=MB), bash(), minute=7, before=(killed,))],
     )
     assert sentences(case) == (
         "1 process was killed at 10:09 in web: web needed more memory than its 512M; php-fpm was killed.",
         "The limit is that of the service web (memory.max).",
         "Killed: php-fpm (pid 7, 505M).",
-        "Its processes at 10:09: -bash 1M.",
+        "Its processes at 10:09: php-fpm 1M.",
         "Whether the machine itself was short of memory is not known.",
         "Enough would have been more than 512M; how much is not known, for what was refused is not counted. "
         "It held 511M at most in a sample.",
@@ -221,3 +222,18 @@ def test_of_many_incidents_the_gravest_are_told_in_the_order_of_time() -> None:
 def test_of_a_moment_the_nearest_incident_is_the_summary() -> None:
     cases = Case(incident(Kind.KILLED)), Case(incident(Kind.THROTTLED, begin=NOON - 2 * MINUTE, end=NOON - MINUTE))
     assert told(*cases, at=NOON).summary.startswith("Slow between 11:58 and 11:59")
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("/usr/sbin/php-fpm: pool www", "php-fpm"),
+        ("/usr/bin/python3.11 /home/alice/hog.py --secret", "python3.11 hog.py"),
+        ("python3 -c 'while True: pass'", "python3"),
+        ("nginx: worker process", "nginx"),
+        ("x" * 100, "x" * 60 + "…"),
+        ("", "?"),
+    ],
+)
+def test_a_program_is_named_without_its_arguments(command: str, name: str) -> None:
+    assert command_of(php()._replace(command=command)) == name
