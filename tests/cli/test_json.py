@@ -29,6 +29,8 @@ SHOW = [
     "usage",
     "bill",
     "faults",
+    "explain",
+    "advise",
     "pam status",
     "pam test",
     "net show",
