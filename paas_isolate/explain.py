@@ -16,6 +16,8 @@ from paas_isolate.metering.past import MINUTE, Row, by_minute, measured
 from paas_isolate.metering.use import GAP
 
 DAY = 24 * HOUR * 1000
+_SAMPLE = 10_000
+"""Milliseconds: an incident begins with the sample that found it."""
 AROUND = 15 * MINUTE
 """Milliseconds before and after a moment that is asked about."""
 _BEFORE = DAY
@@ -79,7 +81,7 @@ class _Gatherer:
         resource = RESOURCES.get(incident.kind, "")
         begin, end = incident.begin - MINUTE, incident.end + MINUTE
         leaf = incident.leaf if incident.level is Level.LEAF else ""
-        share = machine_share(resource, self._within(begin, end)) if resource else None
+        share = machine_share(resource, self._within(incident.begin - _SAMPLE, incident.end)) if resource else None
         crowded = resource and (incident.level in (Level.ALL, Level.MACHINE) or (share or 0) >= SHORT)
         return Case(
             incident,

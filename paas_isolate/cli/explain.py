@@ -45,11 +45,12 @@ def explain(installation: Installation, account: str, at: str | None, as_json: b
         if not queries.known(connection, account):
             raise click.UsageError(f"no account {account} was measured")
         facts = gather(connection, account, around(moment, now), now, calendar)
-    found = explained(facts, calendar)
+    clock = Clock(calendar, now)
+    found = explained(facts, clock)
     if as_json:
         output.print_json(_data(facts, found, calendar))
     else:
-        _tell(facts, found, calendar)
+        _tell(facts, found, clock, calendar.name)
     return Exit.CONVERGED
 
 
@@ -74,8 +75,7 @@ def _iso(wall: int, calendar: Calendar) -> str:
     return datetime.fromtimestamp(wall // 1000, calendar.zone).isoformat(timespec="seconds")
 
 
-def _tell(facts: Facts, found: Explanation, calendar: Calendar) -> None:
-    clock = Clock(calendar, facts.end)
+def _tell(facts: Facts, found: Explanation, clock: Clock, zone: str) -> None:
     output.line(found.summary, fg="green" if not found.findings else "yellow")
     for finding in found.findings:
         output.line("")
@@ -86,4 +86,4 @@ def _tell(facts: Facts, found: Explanation, calendar: Calendar) -> None:
         output.line("")
     for note in found.notes:
         output.line(note)
-    output.line(f"Looked at: {facts.account}, from {clock.at(facts.begin)} to {clock.at(facts.end)} ({calendar.name}).")
+    output.line(f"Looked at: {facts.account}, from {clock.at(facts.begin)} to {clock.at(facts.end)} ({zone}).")

@@ -13,6 +13,9 @@ _COLUMNS = "wall, directory, leaf, kind, was, value, sentence"
 def keep(directory: str, boot: str, at: int, changes: Iterable[Change], warn: Callable[[str], None]) -> None:
     """Write changes that were just made. `at` is CLOCK_BOOTTIME in ms. LedgerError where that is impossible."""
     with closing(open_for_writing(directory, warn)) as connection:
+        connection.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # a power cut may cost the last ones: a pass waits for no disk
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute("INSERT OR IGNORE INTO boots (boot) VALUES (?)", (boot,))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from paas_isolate.metering import evidence
-from paas_isolate.metering.calendar import Calendar
 from paas_isolate.metering.clock import Clock
 from paas_isolate.metering.evidence import Case
 from paas_isolate.metering.faults import Kind, Level
@@ -63,9 +62,8 @@ class Explanation(NamedTuple):
     notes: tuple[str, ...]
 
 
-def explain(facts: Facts, calendar: Calendar) -> Explanation:
-    """`calendar` names the times."""
-    clock = Clock(calendar, facts.end)
+def explain(facts: Facts, clock: Clock) -> Explanation:
+    """`clock` names the times."""
     chosen = _chosen(facts.cases)
     findings = [*(_of_case(case, clock) for case in chosen), *(_of_wait(wait, clock) for wait in facts.waits)]
     findings.sort(key=lambda finding: finding.begin)

@@ -3,6 +3,7 @@
 import pytest
 
 from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.clock import Clock
 from paas_isolate.metering.culprits import command_of
 from paas_isolate.metering.evidence import Case, Neighbour
 from paas_isolate.metering.explanation import Explanation, Facts, Wait, explain
@@ -13,7 +14,7 @@ NOON = 1_790_078_400_000  # 2026-09-22T12:00:00Z
 MINUTE = 60_000
 MB = 1 << 20
 BEGIN, END = NOON - 118 * MINUTE, NOON - 111 * MINUTE  # 10:02 and 10:09
-UTC = Calendar("UTC")
+CLOCK = Clock(Calendar("UTC"), NOON)
 
 
 def incident(kind: Kind, level: Level = Level.ACCOUNT, limit: str = "", **other: object) -> Incident:
@@ -24,7 +25,7 @@ def incident(kind: Kind, level: Level = Level.ACCOUNT, limit: str = "", **other:
 
 def told(*cases: Case, **other: object) -> Explanation:
     facts = Facts("alice", NOON - 24 * 60 * MINUTE, NOON, 24 * 60 * MINUTE, cases)
-    return explain(facts._replace(**other), UTC)  # type: ignore[arg-type]
+    return explain(facts._replace(**other), CLOCK)  # type: ignore[arg-type]
 
 
 def sentences(case: Case) -> tuple[str, ...]:
