@@ -25,6 +25,7 @@ from paas_isolate.model.metering import MeteringConfig
 WRITING = 60_000
 """Milliseconds between two writings. What a killed program has not written is not lost: the kernel's counters go on.
 Of a cgroup that is removed in that time, or when the power fails, so much is lost at the most."""
+PICTURES = 100
 _BELOW = f"{tree.USERS}/"
 
 
@@ -61,8 +62,8 @@ class Meter:
         self._do(lambda config: self._look(fleet, root, hit, waiting, config), fleet)
 
     def keep(self, pictures: Collection[Taken]) -> None:
-        """Write these pictures with the next faults."""
-        self._pictures += pictures
+        """Write these pictures with the next sample. A ledger that cannot be written holds up PICTURES of them."""
+        self._pictures = [*self._pictures, *pictures][-PICTURES:]
 
     def close(self) -> None:
         """Write what is not written, and close all files."""
