@@ -78,8 +78,9 @@ def _iso(wall: int, calendar: Calendar) -> str:
 def _tell(facts: Facts, found: Explanation, clock: Clock, zone: str) -> None:
     output.line(found.summary, fg="green" if not found.findings else "yellow")
     for finding in found.findings:
-        output.line("")
-        output.line(finding.sentences[0])
+        if len(found.findings) > 1:  # the summary is the first sentence of one of them
+            output.line("")
+            output.line(finding.sentences[0])
         for sentence in finding.sentences[1:]:
             output.line(f"  {sentence}")
     if found.notes:
