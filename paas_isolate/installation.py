@@ -1,7 +1,7 @@
 """What every command works with: the directories, the fleet, the tree, the reconciler, the lock."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
@@ -29,6 +29,7 @@ from paas_isolate.model.identity import distinct
 from paas_isolate.model.intent import Intent
 from paas_isolate.model.knobs import CONTROLLERS
 from paas_isolate.model.network import NetworkPort, Pools
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.quota import QuotaPort
 from paas_isolate.model.view import NamespacePort
 from paas_isolate.source import decisions
@@ -48,6 +49,8 @@ class Installation(NamedTuple):
     run: str = "/run/paas-isolate"
     removing: Callable[[Fleet, str], None] | None = None
     """Called with the path of each cgroup that is about to be removed. It must not raise."""
+    applied: Callable[[Sequence[Outcome]], None] | None = None
+    """Called with what a pass has done, where metering is on. It must not raise."""
 
     @property
     def commands(self) -> CommandReader:
@@ -110,6 +113,7 @@ class Installation(NamedTuple):
                 commands=self.commands,
                 device_of=BlockDevices().device_of,
                 weight_cgroup=location.weight_cgroup,
+                applied=self.applied if fleet.host.metering is not None else None,
             )
             intent = Intent(
                 fleet,

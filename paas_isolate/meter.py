@@ -13,8 +13,10 @@ from paas_isolate.ledger.writer import FaultNews, LedgerWriter, Outdated, Owner
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.sampler import Sampler
 from paas_isolate.linux.quota.devices import BlockDevices
+from paas_isolate.linux.system.pressure import host_pressure
 from paas_isolate.metering.calendar import Calendar
 from paas_isolate.metering.faults import Fault, Taken
+from paas_isolate.metering.host import HostReading
 from paas_isolate.metering.tally import Moment, Tally
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
@@ -97,7 +99,9 @@ class Meter:
         now = _now()
         slow = opened.sampled == 0 or now.at - opened.slow >= WRITING
         readings, gone = opened.sampler.sample(slow=slow)
-        opened.slow = now.at if slow else opened.slow
+        if slow:
+            opened.slow = now.at
+            opened.host.append(host_pressure(now.at))
         self.active = {reading.path.partition("/")[0] for reading in readings}
         opened.finder.sample(now, opened.tally.sampled, readings, gone)
         self.told(opened.finder.untold())
@@ -153,11 +157,14 @@ class Meter:
     def _write(self, opened: "_Opened") -> None:
         tally, owners, zone = opened.tally, self._owners, opened.calendar.name
         if tally.sampled is not None:
-            uses = tally.unwritten()
+            uses, host = tally.unwritten(), opened.host
             faults, seen = opened.finder.unwritten()
             news = FaultNews(faults, self._pictures, seen)
-            opened.ledger.write(self._boot, tally.sampled, zone, uses, owners.of, owners.names, tally.times, news)
+            opened.ledger.write(
+                self._boot, tally.sampled, zone, uses, owners.of, owners.names, tally.times, news, host=host
+            )
             tally.wrote()
+            host.clear()
             opened.finder.wrote()
             self._pictures = []
 
@@ -186,6 +193,8 @@ class _Opened:
 
     def __init__(self, meter: Meter, users: str, config: MeteringConfig) -> None:
         self.settings = users, config
+        self.host: list[HostReading] = []
+        """Readings of the machine's pressure that are not written yet."""
         self.calendar = Calendar(config.time_zone)
         self.ledger = meter.ledger(config.keep)
         try:

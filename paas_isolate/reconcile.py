@@ -84,6 +84,7 @@ def reconcile(reconciler: Reconciler, report: Callable[[Outcome], None]) -> Repo
     looks = _Looks(reconciler)
     rounds = run_rounds(looks.look, partial(apply, reconciler.kernel), report, wait=looks.wait)
     assert looks.last is not None  # a pass has a round at least
+    reconciler.kernel.tell(rounds.outcomes)
     if reconciler.kernel.network:
         reconciler.kernel.network.remember()
     names = reconciler.intent.fleet.names_by_directory()

@@ -9,6 +9,7 @@ from paas_isolate import __version__
 from paas_isolate.cli import output
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
+from paas_isolate.step_history import with_history
 
 VERBS = {
     "check": "check",
@@ -26,6 +27,8 @@ VERBS = {
     "faults": "faults",
     "metrics": "metrics",
     "notices": "notices",
+    "explain": "explain",
+    "advise": "advise",
     "freeze": "freeze",
     "thaw": "freeze",
     "kill": "freeze",
@@ -72,7 +75,7 @@ def paas_isolate(ctx: click.Context, etc: str, state: str, run: str) -> None:
     Exit status: 0 converged; 1 error; 2 wrong usage or specification; 3 differences remain; 4 partly applied;
     5 this host is unfit; 75 another run holds the lock.
     """
-    ctx.obj = Installation(etc, state, run)
+    ctx.obj = with_history(Installation(etc, state, run), lambda text: output.line(text, err=True))
 
 
 def invoke(words: list[str]) -> int:

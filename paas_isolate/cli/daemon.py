@@ -21,6 +21,7 @@ from paas_isolate.daemon.verbs import ControlVerbs
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
 from paas_isolate.linux.system.notify import notify, watchdog
+from paas_isolate.step_history import with_history
 
 HOUR = 3600.0
 
@@ -50,7 +51,7 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
     with ExitStack() as stack:
         reporter = TerminalReporter()
         meter = MeterSource(installation, reporter.warning)
-        installation = installation._replace(removing=meter.removing)
+        installation = with_history(installation._replace(removing=meter.removing), reporter.warning)
         actions = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
         tell = actions.troubles.tell
         meter.customers = actions.fleet

@@ -71,7 +71,11 @@ class Emergency:
             self.fail("the doors cannot be closed", error)
         was = cgroups.read(path, FREEZE)
         knobs = [SetKnob(path, FREEZE, "1", was)] if was != "1" else []
-        ended = [self._tell(outcome) for outcome in apply(Kernel(cgroups, doors), (*steps, *knobs))]
+        applied = self._installation.applied if self.fleet.host.metering is not None else None
+        kernel = Kernel(cgroups, doors, applied=applied)
+        outcomes = tuple(apply(kernel, (*steps, *knobs)))
+        ended = [self._tell(outcome) for outcome in outcomes]
+        kernel.tell(outcomes)
         return all(ended)
 
     def _tell(self, outcome: Outcome) -> bool:

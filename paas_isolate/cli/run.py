@@ -18,6 +18,7 @@ from paas_isolate.model.steps.service import Kill
 from paas_isolate.reconcile import Report
 from paas_isolate.run_meter import RunMeter
 from paas_isolate.source import decisions
+from paas_isolate.step_history import with_history
 from paas_isolate.text import counted
 
 MANY = 20
@@ -49,7 +50,7 @@ def reconcile(installation: Installation, options: RunOptions) -> Exit:
     """
     wait = options.wait if options.wait is not None else 0 if options.cron else WAIT
     meter = RunMeter(installation, warn)
-    installation = installation._replace(removing=meter.removing)
+    installation = with_history(installation._replace(removing=meter.removing), warn)
     try:
         with installation.locked(wait=wait, waits=None if options.quiet else _tell_waiting):
             fleet, report = full_pass(

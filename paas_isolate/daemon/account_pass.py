@@ -125,6 +125,7 @@ def reconcile_account(
     """Reconcile one account with `world`, its desired state. `places` must know the account as it is now."""
     looks = _AccountLooks(reconciler, world, edit, places)
     rounds = run_rounds(looks.look, partial(apply, reconciler.kernel), report)
+    reconciler.kernel.tell(rounds.outcomes)
     return AccountResult(not rounds.last, looks.due_times)
 
 

@@ -15,7 +15,6 @@ from paas_isolate.daemon.sources import writer_of
 from paas_isolate.daemon.strays import RepairLimits
 from paas_isolate.errors import BusyError, HostError, PaasError
 from paas_isolate.installation import Installation
-from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.events.event import Event
 from paas_isolate.linux.kernel import Kernel
 from paas_isolate.model import tree
@@ -77,7 +76,7 @@ class Repairer:
                     restricted_to(fleet, *filter(None, [account])), with_network=False
                 ) as reconciler,
             ):
-                return self._repair_cgroup(reconciler.kernel.cgroups, desired_world(reconciler), heard.place, by)
+                return self._repair_cgroup(reconciler.kernel, desired_world(reconciler), heard.place, by)
         except BusyError:
             return False
         except (PaasError, OSError) as error:
@@ -109,18 +108,19 @@ class Repairer:
             return False
         return True
 
-    def _repair_cgroup(self, cgroups: CgroupTree, desired: DesiredWorld, place: str, by: str) -> bool:
+    def _repair_cgroup(self, kernel: Kernel, desired: DesiredWorld, place: str, by: str) -> bool:
         """Whether the cgroup could be looked at."""
         there = True
 
         def look(_: Changes) -> Changes:
             nonlocal there
-            steps = differing(cgroups, desired, place)
+            steps = differing(kernel.cgroups, desired, place)
             there = steps is not None
             return steps if steps and self._limits.may_repair(place, by) else ()
 
-        self._run_rounds(Kernel(cgroups), look, by)
+        self._run_rounds(Kernel(kernel.cgroups, applied=kernel.applied), look, by)
         return there
 
     def _run_rounds(self, kernel: Kernel, look: Callable[[Changes], Changes], by: str) -> None:
-        run_rounds(look, partial(apply, kernel), lambda outcome: self._reporter.outcome(outcome, by))
+        rounds = run_rounds(look, partial(apply, kernel), lambda outcome: self._reporter.outcome(outcome, by))
+        kernel.tell(rounds.outcomes)

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 from paas_isolate.metering.blocks import Row, minutes, pack, unpack
 from paas_isolate.metering.calendar import HOUR
+from paas_isolate.metering.host import HostReading
 from paas_isolate.metering.tally import Moment, Sample
 
-TIMES = 0
+TIMES, HOST = 0, -1
+"""Series that are no account's: the moments of samples, and readings of the machine's pressure."""
 SAMPLES, MINUTES = 10, 60
 """The values of the column `seconds`."""
 _KEPT = {SAMPLES: 24, MINUTES: 14 * 24}
@@ -40,6 +42,15 @@ def add_times(connection: sqlite3.Connection, boot: int, times: Sequence[Moment]
         connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", chunk)
 
 
+def add_host(connection: sqlite3.Connection, boot: int, now: Moment, readings: Sequence[HostReading]) -> None:
+    """Write readings of the machine's pressure, until `now`."""
+    if readings:
+        begin = readings[0].at
+        wall = now.wall - (now.at - begin)
+        chunk = wall // 1000 // HOUR, HOST, boot, begin, wall, pack(readings)
+        connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", chunk)
+
+
 def compact(connection: sqlite3.Connection, hour: int) -> None:
     """Make blocks of chunks of hours before `hour`. A chunk that cannot be read is left out."""
     ended = connection.execute(
@@ -51,7 +62,8 @@ def compact(connection: sqlite3.Connection, hour: int) -> None:
         ).fetchall()
         rows = [row for *_, data in chunks for row in _readable(data)]
         growing = 0 if key[1] == TIMES else GROWING
-        for seconds, those in ((SAMPLES, rows), (MINUTES, minutes(rows, growing))):
+        by_minute = rows if key[1] == HOST else minutes(rows, growing)  # totals, which are read once a minute
+        for seconds, those in ((SAMPLES, rows), (MINUTES, by_minute)):
             block = (seconds, *key, *chunks[0][:2], pack(those))
             connection.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?)", block)
         connection.execute("DELETE FROM chunks WHERE hour = ? AND series = ? AND boot = ?", key)

@@ -52,6 +52,9 @@ CREATE INDEX faults_by_wall ON faults (wall);
 CREATE TABLE pictures (incident INTEGER NOT NULL, directory TEXT NOT NULL, wall INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE INDEX pictures_by_incident ON pictures (incident);
 CREATE INDEX pictures_by_account ON pictures (directory);
+CREATE TABLE steps (id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, at INTEGER NOT NULL, wall INTEGER NOT NULL,
+    directory TEXT NOT NULL, leaf TEXT NOT NULL, kind TEXT NOT NULL, was TEXT, value TEXT, sentence TEXT NOT NULL);
+CREATE INDEX steps_by_account ON steps (directory, wall);
 PRAGMA user_version = {VERSION};
 """
 

@@ -8,12 +8,13 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paas_isolate.ledger import faults as fault_rows
-from paas_isolate.ledger import history
+from paas_isolate.ledger import history, steps
 from paas_isolate.ledger.database import NAME, DamagedError, open_for_writing, set_aside, translated
 from paas_isolate.ledger.schema import ADD_USE, PUT_BASE
 from paas_isolate.metering.calendar import HOUR
 from paas_isolate.metering.detection import Events
 from paas_isolate.metering.faults import Fault, Taken
+from paas_isolate.metering.host import HostReading
 from paas_isolate.metering.reading import Counters, Levels
 from paas_isolate.metering.tally import Base, Moment, Unwritten
 from paas_isolate.metering.use import Use
@@ -119,10 +120,11 @@ class LedgerWriter:
         times: Iterable[Moment] = (),
         faults: FaultNews | None = None,
         *,
+        host: Sequence[HostReading] = (),
         ends: bool = False,
     ) -> None:
-        """Write what was used until `now`, in one transaction. `times` are the samples. With `ends` the boot is over,
-        and no base of it is kept.
+        """Write what was used until `now`, in one transaction. `times` are the samples, `host` is the machine's
+        pressure. With `ends` the boot is over, and no base of it is kept.
 
         Outdated where somebody else has written since; LedgerError where the disk is full. Then nothing was written.
         """
@@ -149,6 +151,7 @@ class LedgerWriter:
                     bases.append((path, base.inode, base.at, *base.counters, *base.levels))
                 history.add(connection, series, boot_id, now, samples)
             history.add_times(connection, boot_id, tuple(times))
+            history.add_host(connection, boot_id, now, host)
             if faults is not None:
                 fault_rows.add(connection, boot_id, faults.faults)
                 fault_rows.add_pictures(connection, boot_id, faults.pictures)
@@ -192,6 +195,7 @@ class LedgerWriter:
         old = "SELECT id FROM spans WHERE kind = 'hour' AND label < ?"
         self._connection.execute(f"DELETE FROM uses WHERE span IN ({old})", (before,))  # noqa: S608
         self._connection.execute("DELETE FROM spans WHERE kind = 'hour' AND label < ?", (before,))
+        steps.prune(self._connection, before * HOUR * 1000)
 
     def _size(self) -> int:
         pages, free, size = (

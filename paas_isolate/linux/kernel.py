@@ -1,5 +1,6 @@
 """The ports to the kernel that one pass works with, opened once."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from paas_isolate.changes.knob_compiler import DeviceOf
@@ -10,6 +11,7 @@ from paas_isolate.linux.services.records import RunRecords
 from paas_isolate.model import tree
 from paas_isolate.model.bandwidth import BandwidthPort
 from paas_isolate.model.network import NetworkPort
+from paas_isolate.model.outcome import Outcome
 from paas_isolate.model.quota import QuotaPort
 from paas_isolate.model.view import NamespacePort
 
@@ -23,7 +25,8 @@ class Kernel(NamedTuple):
     through it. The cgroups are always there.
 
     `weight_cgroup` is the cgroup whose cpu.weight sets all customers together against the rest of the machine.
-    `records` is where the runs of services are recorded. `commands` reads command lines.
+    `records` is where the runs of services are recorded. `commands` reads command lines. `applied` is told what a pass
+    has done, where that is kept.
     """
 
     cgroups: CgroupTree
@@ -36,3 +39,9 @@ class Kernel(NamedTuple):
     commands: CommandReader | None = None
     device_of: DeviceOf = _no_device
     weight_cgroup: str = tree.ROOT
+    applied: Callable[[Sequence[Outcome]], None] | None = None
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell `applied` what was done, if anything."""
+        if outcomes and self.applied:
+            self.applied(outcomes)

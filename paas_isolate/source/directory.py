@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from paas_isolate.errors import Complaint, SpecError, trouble, without_broken
-from paas_isolate.model.account import Account, Fleet, Host
+from paas_isolate.model.account import Account, Fleet, Host, Plan
 from paas_isolate.model.machine import Machine
 from paas_isolate.source import cache
 from paas_isolate.source.cache import SpecCache
@@ -72,6 +72,10 @@ class SpecDirectory:
     def host(self) -> Host:
         """config.yaml alone; its last good copy where it is wrong. SpecError where there is neither."""
         return self._host(SpecReader({}, {}))
+
+    def plans(self) -> dict[str, Plan]:
+        """The plans of plans.d that can be used."""
+        return self._plans(SpecReader({}, {}))[0]
 
     def _host(self, reader: SpecReader) -> Host:
         try:

@@ -31,6 +31,8 @@ SHOW = [
     "faults",
     "enable",
     "notices",
+    "explain",
+    "advise",
     "pam status",
     "pam test",
     "net show",

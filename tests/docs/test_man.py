@@ -30,7 +30,9 @@ from paas_isolate.errors import Complaint
 from paas_isolate.exits import Exit
 from paas_isolate.linux.pam.profile import SERVICES
 from paas_isolate.metering import report
+from paas_isolate.metering.advice import Advice, Hurt, Need
 from paas_isolate.metering.bill import Line
+from paas_isolate.metering.explanation import Finding
 from paas_isolate.metering.use import Use
 from paas_isolate.model.account import Fleet, Host
 from paas_isolate.model.knobs import DEFAULTS, SUBTREE_CONTROL
@@ -213,6 +215,10 @@ def test_json_of_each_command_is_told_whole() -> None:
     assert json_keys("coverage") == ["confined", "total", "left", "processes", *process]
     assert json_keys("usage")[4:] == ["account", "leaf", "plan", "time", *report.plain(Use())]
     assert json_keys("bill")[6:] == [*Line._fields]
+    assert json_keys("explain")[8:] == [*Finding._fields]
+    assert json_keys("advise")[:7] == [*Advice._fields]
+    assert json_keys("advise")[7:13] == [*Need._fields]
+    assert {*json_keys("advise")[13:]} == {*Hurt._fields, "hurt"}
     assert json_keys("doctor") == [field.name for field in fields(Check)]
 
 

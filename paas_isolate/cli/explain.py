@@ -1,0 +1,90 @@
+"""explain: why an account was slow, or something of it was killed."""
+
+import time
+from datetime import datetime
+
+import click
+
+from paas_isolate.cli import output
+from paas_isolate.cli.options import as_json
+from paas_isolate.exits import Exit
+from paas_isolate.explain import around, gather
+from paas_isolate.installation import Installation, need_root
+from paas_isolate.ledger import queries
+from paas_isolate.ledger.database import reading
+from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.clock import Clock, moment_of
+from paas_isolate.metering.explanation import Explanation, Facts
+from paas_isolate.metering.explanation import explain as explained
+from paas_isolate.model.metering import MeteringConfig
+
+
+@click.command()
+@click.argument("account")
+@click.option("--at", "at", metavar="TIME", help="Around this time, such as 14:05 or '2026-11-28 14:05'.")
+@as_json
+@click.pass_obj
+def explain(installation: Installation, account: str, at: str | None, as_json: bool) -> int:
+    """Say why an account was slow, or why something of it was killed, in the last 24 hours or around a time: which
+    limit did it, which processes, what was changed before, whether the machine itself was short and who else used it,
+    and which limit would have been enough, as far as that is known.
+
+    Times are in the time zone of config.yaml. `14:05` is the last time that the clock showed it.
+    """
+    need_root()
+    calendar = Calendar((installation.directory.host().metering or MeteringConfig()).time_zone)
+    now = time.time_ns() // 1_000_000
+    try:
+        moment = moment_of(at, calendar, now) if at else None
+    except ValueError as error:
+        raise click.UsageError(f"--at is {at}; expected {error}") from None
+    if moment is not None and moment > now:
+        raise click.UsageError(f"--at is {at}; expected a time that has passed")
+    with reading(installation.ledger) as connection:
+        connection.execute("BEGIN")  # one state of the ledger for all of it
+        if not queries.known(connection, account):
+            raise click.UsageError(f"no account {account} was measured")
+        facts = gather(connection, account, around(moment, now), now, calendar)
+    clock = Clock(calendar, now)
+    found = explained(facts, clock)
+    if as_json:
+        output.print_json(_data(facts, found, calendar))
+    else:
+        _tell(facts, found, clock, calendar.name)
+    return Exit.CONVERGED
+
+
+def _data(facts: Facts, found: Explanation, calendar: Calendar) -> dict[str, object]:
+    findings = [
+        {**each._asdict(), "begin": _iso(each.begin, calendar), "end": _iso(each.end, calendar)}
+        for each in found.findings
+    ]
+    return {
+        "account": facts.account,
+        "from": _iso(facts.begin, calendar),
+        "to": _iso(facts.end, calendar),
+        "time_zone": calendar.name,
+        "measured_seconds": facts.measured / 1000,
+        "summary": found.summary,
+        "findings": findings,
+        "notes": found.notes,
+    }
+
+
+def _iso(wall: int, calendar: Calendar) -> str:
+    return datetime.fromtimestamp(wall // 1000, calendar.zone).isoformat(timespec="seconds")
+
+
+def _tell(facts: Facts, found: Explanation, clock: Clock, zone: str) -> None:
+    output.line(found.summary, fg="green" if not found.findings else "yellow")
+    for finding in found.findings:
+        if len(found.findings) > 1:  # the summary is the first sentence of one of them
+            output.line("")
+            output.line(finding.sentences[0])
+        for sentence in finding.sentences[1:]:
+            output.line(f"  {sentence}")
+    if found.notes:
+        output.line("")
+    for note in found.notes:
+        output.line(note)
+    output.line(f"Looked at: {facts.account}, from {clock.at(facts.begin)} to {clock.at(facts.end)} ({zone}).")
