@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from paas_isolate.errors import HostError
 from paas_isolate.ledger.database import LedgerError
@@ -13,11 +14,18 @@ from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.sampler import Sampler
 from paas_isolate.linux.quota.devices import BlockDevices
 from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.reading import Reading
 from paas_isolate.metering.tally import Moment, Tally
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.model.network import PINS
 
+if TYPE_CHECKING:
+    from paas_isolate.linux.bpf.gate.traffic import Counted
+
+_COUNTING = 1000
+"""Milliseconds between two walks through all connections, where accounts are removed."""
 WRITING = 60_000
 """Milliseconds between two writings. What a killed program has not written is not lost: the kernel's counters go on.
 Of a cgroup that is removed in that time, or when the power fails, so much is lost at the most."""
@@ -80,6 +88,8 @@ class Meter:
         now = _now()
         slow = opened.sampled == 0 or now.at - opened.slow >= WRITING
         readings, gone = opened.sampler.sample(slow=slow)
+        if fleet.host.network is not None and (slow or any(is_new(reading, opened.tally) for reading in readings)):
+            readings = with_traffic(readings, opened.traffic(now))
         opened.slow = now.at if slow else opened.slow
         opened.tally.take(now, readings, gone)
         opened.sampled = now.at
@@ -92,7 +102,10 @@ class Meter:
 
     def _last(self, fleet: Fleet, root: str, path: str, config: MeteringConfig) -> None:
         opened = self._open(fleet, root, config)
-        opened.tally.last(_now(), opened.sampler.whole(path))
+        now, readings = _now(), opened.sampler.whole(path)
+        if fleet.host.network is not None and "/" not in path:
+            readings = with_traffic(readings, opened.traffic(now))
+        opened.tally.last(now, readings)
 
     def _open(self, fleet: Fleet, root: str, config: MeteringConfig) -> "_Opened":
         users = os.path.join(root, tree.USERS)
@@ -155,6 +168,20 @@ class _Opened:
             raise
         self.sampled = self.slow = self.written = 0
         """Milliseconds (CLOCK_BOOTTIME): when this was done last; 0: not yet."""
+        self._counted: tuple[int, Counted | None] = -_COUNTING, None
+
+    def traffic(self, now: Moment) -> "Counted | None":
+        """What the gate has counted; None where there is none, or it cannot be read. It may be a second old: of
+        thousands of accounts that are removed at once each asks."""
+        if now.at - self._counted[0] >= _COUNTING:
+            from paas_isolate.linux.bpf.gate.pins import Pins
+            from paas_isolate.linux.bpf.gate.traffic import counted
+
+            try:
+                self._counted = now.at, counted(Pins(PINS))
+            except (HostError, OSError):
+                self._counted = now.at, None
+        return self._counted[1]
 
     def close(self) -> None:
         self.sampler.close()
@@ -199,6 +226,24 @@ class _Owners:
             except (HostError, OSError):
                 self._devices[home] = ""
         return self._devices[home]
+
+
+def is_new(reading: Reading, tally: Tally) -> bool:
+    """Whether an account is read for the first time: what it has sent from now on is its use."""
+    return "/" not in reading.path and reading.path not in tally
+
+
+def with_traffic(readings: list[Reading], counted: "Counted | None") -> list[Reading]:
+    """The readings with what the accounts among them have received and sent."""
+    if counted is None:
+        return readings
+    return [_with_traffic(reading, counted) if "/" not in reading.path else reading for reading in readings]
+
+
+def _with_traffic(reading: Reading, counted: "Counted") -> Reading:
+    found = counted.traffic.get(reading.inode)
+    received, sent = (found.bytes_in, found.bytes_out) if found else (0, 0)
+    return reading._replace(counters=reading.counters._replace(received=received, sent=sent), traffic_map=counted.map)
 
 
 def _now() -> Moment:

@@ -78,8 +78,8 @@ def usage(
     as_json: bool,
     as_csv: bool,
 ) -> int:
-    """Show what accounts used in some days: CPU time, memory, disk, processes; how long that was measured, and which
-    limits were hit.
+    """Show what accounts used in some days: CPU time, memory, disk, network, processes; how long that was measured, and
+    which limits were hit.
 
     Days begin in the time zone of config.yaml. Hours have lines only for who did something in them.
     """
@@ -149,7 +149,9 @@ def _tell_usage(found: Sequence[Total], calendar: Calendar, by: str) -> None:
         output.line("nothing was measured in this time")
         return
     titles = ("ACCOUNT", *(["LEAF"] if by == "leaf" else []), *(["TIME"] if by in ("hour", "day", "month") else []))
-    right = ("CPU TIME", "MEMORY", "PEAK", "PROCESSES", "READ", "WRITTEN", "THROTTLED", "MEASURED")
+    networked = any(each.use.received is not None for each in found)
+    traffic = ("RECEIVED", "SENT") if networked else ()
+    right = ("CPU TIME", "MEMORY", "PEAK", "PROCESSES", "READ", "WRITTEN", *traffic, "THROTTLED", "MEASURED")
     rows = []
     for each in found:
         use = each.use
@@ -162,6 +164,7 @@ def _tell_usage(found: Sequence[Total], calendar: Calendar, by: str) -> None:
             "-" if use.pids is None else str(use.pids),
             _size(use.read),
             _size(use.written),
+            *([_size(use.received), _size(use.sent)] if networked else []),
             _duration(use.throttled),
             _duration((use.measured or 0) * 1000),
         )

@@ -24,7 +24,7 @@ CREATE TABLE names (directory TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWI
 CREATE TABLE series (id INTEGER PRIMARY KEY, directory TEXT NOT NULL, leaf TEXT NOT NULL, plan TEXT NOT NULL,
     UNIQUE (directory, leaf, plan));
 CREATE TABLE bases (path TEXT PRIMARY KEY, inode INTEGER NOT NULL, at INTEGER NOT NULL,
-    {_columns(Counters._fields)}, {_columns(Levels._fields)}) WITHOUT ROWID;
+    {_columns(Counters._fields)}, {_columns(Levels._fields)}, traffic_map INTEGER) WITHOUT ROWID;
 CREATE TABLE spans (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, label NOT NULL, zone TEXT NOT NULL,
     boot INTEGER NOT NULL, begin INTEGER NOT NULL, wall INTEGER NOT NULL);
 CREATE INDEX spans_by_label ON spans (kind, label);
@@ -38,7 +38,7 @@ CREATE TABLE blocks (seconds INTEGER NOT NULL, hour INTEGER NOT NULL, series INT
 PRAGMA user_version = {VERSION};
 """
 
-_BASE_COLUMNS = ("path", "inode", "at", *Counters._fields, *Levels._fields)
+_BASE_COLUMNS = ("path", "inode", "at", *Counters._fields, *Levels._fields, "traffic_map")
 PUT_BASE = f"INSERT OR REPLACE INTO bases VALUES ({', '.join('?' * len(_BASE_COLUMNS))})"  # noqa: S608
 
 _ADDED = [f'"{name}" = coalesce("{name}" + excluded."{name}", "{name}", excluded."{name}")' for name in SUMMED]

@@ -122,7 +122,7 @@ class LedgerWriter:
                 if base is None:
                     gone.append((path,))
                 else:
-                    bases.append((path, base.inode, base.at, *base.counters, *base.levels))
+                    bases.append((path, base.inode, base.at, *base.counters, *base.levels, base.traffic_map))
                 history.add(connection, series, boot_id, now, samples)
             history.add_times(connection, boot_id, tuple(times))
             connection.executemany(ADD_USE, uses)
@@ -247,7 +247,7 @@ _COUNTERS = 3 + len(Counters._fields)
 def _base(row: tuple[object, ...]) -> Base:
     path, inode, at = row[:3]
     assert isinstance(path, str) and isinstance(inode, int) and isinstance(at, int)
-    return Base(path, inode, at, Counters(*row[3:_COUNTERS]), Levels(*row[_COUNTERS:]))  # type: ignore[arg-type]
+    return Base(path, inode, at, Counters(*row[3:_COUNTERS]), Levels(*row[_COUNTERS:-1]), row[-1])  # type: ignore[arg-type]
 
 
 def use_of(row: tuple[object, ...]) -> Use:

@@ -16,7 +16,8 @@ class Counters(NamedTuple):
     `throttled` is the time that cpu.max made it wait, `frozen` the time in the freezer (cgroup.stat.local, Linux 6.18).
     The fields `..._some` and `..._full` are pressure: the time that some or all of its tasks waited. `killed`, `slowed`
     and `refused` count what its own limits did, not those of cgroups below: memory.events.local oom_kill and high,
-    pids.events.local max.
+    pids.events.local max. `received` and `sent` are bytes of TCP's payload. Only accounts have them, and only where
+    there is a gate (docs/guides/network.md, "Counting").
     """
 
     user: Number = None
@@ -36,6 +37,8 @@ class Counters(NamedTuple):
     killed: Number = None
     slowed: Number = None
     refused: Number = None
+    received: Number = None
+    sent: Number = None
 
 
 class Levels(NamedTuple):
@@ -57,6 +60,8 @@ class Reading(NamedTuple):
     inode: int
     counters: Counters
     levels: Levels
+    traffic_map: Number = None
+    """The id of the gate's map that `received` and `sent` are of; None without them."""
 
 
 FAST = ("cpu.stat", "memory.current", "memory.swap.current", "pids.current", "io.stat")

@@ -31,6 +31,8 @@ class Use(NamedTuple):
     killed: Number = None
     slowed: Number = None
     refused: Number = None
+    received: Number = None
+    sent: Number = None
     memory: Number = None
     own: Number = None
     swap: Number = None

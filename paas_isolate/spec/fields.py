@@ -129,6 +129,8 @@ _PRICE_OF = {
     "gb_hour": "1 GB of memory, held for an hour",
     "gb_read": "1 GB read from the disk of the home",
     "gb_written": "1 GB written to the disk of the home",
+    "gb_received": "1 GB received by TCP",
+    "gb_sent": "1 GB sent by TCP",
     "suspended_hour": "an hour in which the account was frozen",
 }
 _PRICES = Table(tuple(Field(name, scalars.PRICE, f"the price of {_PRICE_OF[name]}") for name in PRICED))

@@ -102,8 +102,8 @@ def test_a_bill_is_the_same_each_time(form: str, counted: CommandLine) -> None:
 
 def test_a_bill_as_csv_has_a_line_an_account(counted: CommandLine) -> None:
     assert counted("bill --month 2026-09 --csv").stdout == (
-        "account,plan,core_hours,gb_hours,gb_read,gb_written,suspended_hours,measured,amount\n"
-        "alice,small,2.0000,1.0000,,,,0.0028,3.00\n"
+        "account,plan,core_hours,gb_hours,gb_read,gb_written,gb_received,gb_sent,suspended_hours,measured,amount\n"
+        "alice,small,2.0000,1.0000,,,,,,0.0028,3.00\n"
     )
 
 

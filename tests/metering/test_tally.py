@@ -171,3 +171,35 @@ def test_what_cannot_be_written_does_not_grow_without_end() -> None:
     (each,) = counted.unwritten()
     assert len(each.samples) == len(counted.times) == 60
     assert used(counted).user == 999
+
+
+def wired(received: int | None, traffic_map: int | None) -> Reading:
+    counters = Counters(user=0, system=0, received=received, sent=received)
+    return Reading("alice", 7, counters, Levels(), traffic_map)
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        pytest.param([(100, 5), (None, None), (150, 5)], 50, id="it is not read in each sample"),
+        pytest.param([(100, 5), (150, 5), (170, 6)], 220, id="a map that was made anew begins at 0"),
+        pytest.param([(100, 5), (None, None), (70, 6), (80, 6)], 80, id="also where nobody looked meanwhile"),
+        pytest.param([(None, None), (100, 5), (120, 5)], 20, id="a map that was not seen before may be old"),
+        pytest.param([(None, None), (None, None)], None, id="without a gate nothing is known"),
+    ],
+)
+def test_traffic(readings: list[tuple[int | None, int | None]], expected: int | None) -> None:
+    counted = tally()
+    for number, each in enumerate(readings):
+        counted.take(moment(10 * number), [wired(*each)])
+    use = used(counted, "alice")
+    assert (use.received, use.sent) == (expected, expected)
+
+
+def test_a_traffic_map_that_was_made_anew_costs_no_other_counter() -> None:
+    counted = tally()
+    counted.take(moment(0), [wired(100, 5)])
+    after = wired(3, 6)
+    counted.take(moment(10), [after._replace(counters=after.counters._replace(user=9))])
+    use = used(counted, "alice")
+    assert (use.user, use.received) == (9, 3)
