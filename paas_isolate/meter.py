@@ -128,7 +128,9 @@ class Meter:
         tally, owners, zone = opened.tally, self._owners, opened.calendar.name
         if tally.sampled is not None:
             uses = tally.unwritten()
-            opened.ledger.write(self._boot, tally.sampled, zone, uses, owners.of, owners.names, tally.times)
+            opened.ledger.write(
+                self._boot, tally.sampled, zone, uses, owners.of, owners.names, tally.times, labels=owners.labels
+            )
             tally.wrote()
 
     def device_of(self, directory: str) -> str:
@@ -197,6 +199,7 @@ class _Owners:
             {account.directory: account for account in fleet.accounts.values()} if fleet else {}
         )
         self.names = {directory: account.name for directory, account in self._accounts.items()}
+        self.labels = {directory: account.labels for directory, account in self._accounts.items()}
         self._plans = {directory: account.plan or "" for directory, account in self._accounts.items()}
         self._devices: dict[str, str] = {}
         self._disks = BlockDevices()

@@ -20,7 +20,7 @@ VERBS = {
     "me": "me",
     "coverage": "coverage",
     "usage": "metering",
-    "bill": "metering",
+    "bill": "bill",
     "faults": "metering",
     "freeze": "freeze",
     "thaw": "freeze",

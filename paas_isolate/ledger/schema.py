@@ -3,7 +3,8 @@
 `spans` are hours and days. There are several of the same hour or day where the machine was rebooted or the clock was
 set back: what was written once keeps its meaning. `label` is an hour since 1970 (UTC) or a date in `zone`; `begin` is
 CLOCK_BOOTTIME in ms. `series` are what is counted: an account ('' as leaf) or a leaf, while it has one plan. `chunks`
-are samples of a minute, `blocks` of an hour (see metering.blocks).
+are samples of a minute, `blocks` of an hour (see metering.blocks). `labels` and `names` are those that an account had
+last.
 """
 
 from paas_isolate.metering.reading import Counters, Levels
@@ -21,6 +22,8 @@ CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NO
     at INTEGER NOT NULL, wall INTEGER NOT NULL);
 CREATE TABLE boots (id INTEGER PRIMARY KEY, boot TEXT NOT NULL UNIQUE);
 CREATE TABLE names (directory TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE labels (directory TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (directory, key)) WITHOUT ROWID;
 CREATE TABLE series (id INTEGER PRIMARY KEY, directory TEXT NOT NULL, leaf TEXT NOT NULL, plan TEXT NOT NULL,
     UNIQUE (directory, leaf, plan));
 CREATE TABLE bases (path TEXT PRIMARY KEY, inode INTEGER NOT NULL, at INTEGER NOT NULL,

@@ -15,6 +15,7 @@ from paas_isolate.metering.tally import Base, Moment, Unwritten
 from paas_isolate.metering.use import Use
 
 HOURS_KEPT = 366 * 24
+_NONE: Mapping[str, Mapping[str, str]] = {}
 
 
 class Outdated(Exception):  # noqa: N818  (no mistake of anybody's: it is to be read again)
@@ -51,6 +52,7 @@ class LedgerWriter:
         self._generation = 0
         self._series: dict[Owner, int] = {}
         self._names: dict[str, str] = {}
+        self._labels: dict[str, Mapping[str, str]] = {}
         self._pruned = 0
 
     def close(self) -> None:
@@ -95,10 +97,11 @@ class LedgerWriter:
         names: Mapping[str, str],
         times: Iterable[Moment] = (),
         *,
+        labels: Mapping[str, Mapping[str, str]] = _NONE,
         ends: bool = False,
     ) -> None:
-        """Write what was used until `now`, in one transaction. `times` are the samples; with `ends` the boot is over,
-        and no base of it is kept.
+        """Write what was used until `now`, in one transaction. `names` and `labels` are those of accounts, by
+        directory. `times` are the samples; with `ends` the boot is over, and no base of it is kept.
 
         Outdated where somebody else has written since; LedgerError where the disk is full. Then nothing was written.
         """
@@ -131,6 +134,7 @@ class LedgerWriter:
             if ends:
                 connection.execute("DELETE FROM bases")
             self._name(names)
+            self._label(labels)
             generation = self._generation + 1
             connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?)", (generation, boot_id, *now))
         self._generation = generation
@@ -185,13 +189,13 @@ class LedgerWriter:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        series, names = dict(self._series), dict(self._names)
+        series, names, labels = dict(self._series), dict(self._names), dict(self._labels)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            self._series, self._names = series, names
+            self._series, self._names, self._labels = series, names, labels
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
@@ -239,6 +243,13 @@ class LedgerWriter:
         new = {directory: name for directory, name in names.items() if self._names.get(directory) != name}
         self._connection.executemany("INSERT OR REPLACE INTO names VALUES (?, ?)", new.items())
         self._names |= new
+
+    def _label(self, labels: Mapping[str, Mapping[str, str]]) -> None:
+        new = {directory: those for directory, those in labels.items() if self._labels.get(directory) != those}
+        self._connection.executemany("DELETE FROM labels WHERE directory = ?", ((directory,) for directory in new))
+        rows = ((directory, *pair) for directory, those in new.items() for pair in those.items())
+        self._connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", rows)
+        self._labels |= new
 
 
 _COUNTERS = 3 + len(Counters._fields)

@@ -73,6 +73,7 @@ class AccountSpec(NamedTuple):
     users: tuple[str, ...]
     owner: str
     plan: str | None = None
+    labels: Mapping[str, str] = MappingProxyType({})
     limits: Limits = NO_LIMITS
     services: tuple[Service, ...] = ()
     suspended: bool = False
@@ -162,6 +163,8 @@ class Account(NamedTuple):
     """None: the account sees the host's mount namespace."""
     disk: Limits = NO_LIMITS
     """`max` in bytes and `files`, for each of its users."""
+    labels: Mapping[str, str] = MappingProxyType({})
+    """What it is grouped by in `usage` and `bill`; nothing else depends on them."""
 
 
 class User(NamedTuple):

@@ -15,6 +15,7 @@ from paas_isolate.spec import scalars
 from paas_isolate.spec.allow import WORDS
 from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.egress import EgressShape
+from paas_isolate.spec.labels import LabelsShape
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name
 from paas_isolate.spec.process_settings import EnvironmentShape, RlimitsShape
@@ -386,6 +387,7 @@ ACCOUNT = Table(
             "and none is named like the account",
         ),
         Field("plan", scalars.NAME, "the plan that it inherits limits and services from"),
+        Field("labels", LabelsShape(), "by what `usage` and `bill` can group accounts, such as `reseller: north`"),
         LIMITS,
         SERVICES,
         Field("suspended", scalars.FLAG, "no logins, no services, nothing lost", False),

@@ -24,7 +24,7 @@ _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 def plain_account(account: AccountSpec) -> Plain:
     """For the cache of parsed files."""
     return _row(
-        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_WIRED, *_SEEN
+        account, "name", "file", "users", "owner", "plan", "labels", "suspended", "renamed_from", *_WIRED, *_SEEN
     ) | _parts(account.limits, account.services, account.disk)
 
 
@@ -91,7 +91,7 @@ def host_from(row: Plain) -> Host:
 def plain_sold(account: Account) -> Plain:
     """For the last good copy."""
     wired = ("addresses", "peers", "loopback", "egress")
-    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", *wired)
+    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", "labels", *wired)
     if account.view:
         row["view"] = account.view._asdict()
     return row | {"uids": dict(account.uids)} | _parts(account.limits, account.services, account.disk)

@@ -71,6 +71,57 @@ def test_usage_as_text_and_csv(counted: CommandLine) -> None:
     assert [(row["account"], row["cpu_seconds"], row["read"]) for row in rows] == [("alice", "7200.0", "")]
 
 
+@pytest.fixture
+def labelled(place: CommandLine) -> CommandLine:
+    """alice and carol are of the reseller north, bob is of nobody. All have used a core for an hour."""
+    place.person(root=True)
+    metered = Metered(place.state)
+    metered.labels = {"alice": {"reseller": "north"}, "carol": {"reseller": "north"}, "bob": {"kind": "own"}}
+    for minute in range(61):
+        metered.sampled(
+            minute * 60, *(web(minute * 60_000_000)._replace(path=name) for name in ("alice", "bob", "carol"))
+        )
+    metered.writer.close()
+    place.config(PRICES)
+    return place
+
+
+def test_usage_by_label(labelled: CommandLine) -> None:
+    nobody, north = document(labelled("usage --period 2026-09 --by-label reseller --json"))["rows"]
+    assert {key: north[key] for key in ("label", "value", "accounts", "time", "cpu_seconds")} == {
+        "label": "reseller",
+        "value": "north",
+        "accounts": 2,
+        "time": "",
+        "cpu_seconds": 7200,
+    }
+    assert (nobody["value"], nobody["accounts"], nobody["cpu_seconds"]) == ("", 1, 3600)
+    shown = labelled("usage --period 2026-09 --by-label reseller --by day").stdout.splitlines()
+    assert shown[0].split()[:4] == ["RESELLER", "ACCOUNTS", "TIME", "CPU"]
+    assert shown[3].split()[:4] == ["north", "2", "2026-09-21", "2.0h"]
+    assert labelled("usage --period 2026-09 --by-label reseller --csv").stdout.startswith("label,value,accounts,time,")
+
+
+def test_usage_with_a_label(labelled: CommandLine) -> None:
+    def names(words: str) -> list[str]:
+        return [row["account"] for row in document(labelled(f"usage --period 2026-09 {words} --json"))["rows"]]
+
+    assert names("--label reseller=north") == ["alice", "carol"]
+    assert names("--label reseller=north --label kind=own") == names("--label kind=") == []
+
+
+def test_a_bill_by_label_adds_up_its_lines(labelled: CommandLine) -> None:
+    assert labelled("bill --month 2026-09 --by-label reseller --csv").stdout == (
+        "label,value,accounts,core_hours,gb_hours,gb_read,gb_written,gb_received,gb_sent,suspended_hours,measured,amount\n"
+        "reseller,,1,1.0000,0.0010,,,,,,0.0014,0.50\n"
+        "reseller,north,2,2.0000,0.0020,,,,,,0.0028,1.00\n"
+    )
+    data = document(labelled("bill --month 2026-09 --label reseller=north --json"))
+    assert [line["account"] for line in data["lines"]] == ["alice", "carol"]
+    assert data["amount"] == "1.00"
+    assert "all accounts: 1.50" in labelled("bill --month 2026-09 --by-label reseller").stdout
+
+
 def test_usage_of_today_is_empty(counted: CommandLine) -> None:
     assert counted("usage").stdout == "nothing was measured in this time\n"
 
@@ -136,6 +187,8 @@ def test_faults(counted: CommandLine) -> None:
         ("faults bob", "no account bob was measured"),
         ("usage --period 2026-13", "--period is 2026-13; expected today, yesterday"),
         ("usage --from 21.9.2026", "21.9.2026 is no day; expected one such as 2026-10-25."),
+        ("usage --label north", "north is no label; expected one such as reseller=north."),
+        ("usage --by leaf --by-label reseller", "expected --by-label, or --by leaf"),
         ("usage --period week --from 2026-09-01", "expected --period, or --from and --to"),
         ("bill --month september", "september is no month; expected one such as 2026-10."),
     ],

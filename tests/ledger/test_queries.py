@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.ledger.database import reading
-from paas_isolate.ledger.queries import LABEL, MONTH, Question, Total, known, totals
+from paas_isolate.ledger.queries import LABEL, MONTH, Question, Total, known, labels, totals
 from paas_isolate.metering.calendar import Calendar
 from tests.support.ledger import HOUR, MB, WALL, Metered, web
 
@@ -111,3 +111,20 @@ def test_who_was_ever_counted(name: str, expected: bool, tmp_path: Path) -> None
     busy(metered)
     with reading(str(metered.place)) as connection:
         assert known(connection, name) == expected
+
+
+def test_labels_are_those_that_an_account_had_last(tmp_path: Path) -> None:
+    metered = Metered(tmp_path)
+
+    def written(seconds: int, **of: dict[str, str]) -> dict[str, dict[str, str]]:
+        metered.labels = of
+        metered.sampled(seconds)
+        with reading(str(metered.place)) as connection:
+            return labels(connection)
+
+    assert written(0, alice={"reseller": "north", "kind": "a"}, bob={}) == {"alice": {"reseller": "north", "kind": "a"}}
+    assert written(10, alice={"reseller": "south"}, bob={"reseller": "x"}) == {
+        "alice": {"reseller": "south"},
+        "bob": {"reseller": "x"},
+    }
+    assert written(20, bob={}) == {"alice": {"reseller": "south"}}  # alice was deleted
