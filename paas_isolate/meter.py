@@ -13,6 +13,7 @@ from paas_isolate.ledger.writer import LedgerWriter, Outdated, Owner
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.sampler import Sampler
 from paas_isolate.linux.quota.devices import BlockDevices
+from paas_isolate.linux.system.mounts import cgroup2
 from paas_isolate.metering.calendar import Calendar
 from paas_isolate.metering.reading import Reading
 from paas_isolate.metering.tally import Moment, Tally
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _COUNTING = 1000
 """Milliseconds between two walks through all connections, where accounts are removed."""
+COUNTING = frozenset({"memory_hugetlb_accounting"})
+"""Mount options of cgroup2 that change what the kernel counts: huge pages as memory (cgroup-v2.rst, Linux 6.6). What is
+read here does not depend on memory_localevents and pids_localevents."""
 WRITING = 60_000
 """Milliseconds between two writings. What a killed program has not written is not lost: the kernel's counters go on.
 Of a cgroup that is removed in that time, or when the power fails, so much is lost at the most."""
@@ -97,6 +101,7 @@ class Meter:
             sampled.note(self._run, daemon=self._daemon)
         if not self._daemon or now.at - opened.written >= WRITING or opened.tally.has_gone:
             self._write(opened)
+            opened.ledger.note_mount_options(opened.calendar.label(now.wall).day[:7], opened.mount_options)
             opened.written = now.at
         opened.ledger.tidy(now)
 
@@ -159,6 +164,7 @@ class _Opened:
     def __init__(self, meter: Meter, users: str, config: MeteringConfig) -> None:
         self.settings = users, config
         self.calendar = Calendar(config.time_zone)
+        self.mount_options = COUNTING & cgroup2().options
         self.ledger = meter.ledger(config.keep)
         try:
             self.tally = meter.begun(self.ledger, self.calendar)

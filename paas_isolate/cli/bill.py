@@ -11,11 +11,15 @@ from paas_isolate.cli.metering import as_csv, ask, by_label, calendar_of, print_
 from paas_isolate.cli.options import as_json
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
-from paas_isolate.ledger.queries import Question
+from paas_isolate.ledger.database import reading
+from paas_isolate.ledger.queries import Question, mount_options
 from paas_isolate.metering import bill as bills
 from paas_isolate.metering.calendar import HOUR, days_of
 from paas_isolate.metering.labels import GroupLine, grouped_lines
 from paas_isolate.model.metering import MeteringConfig
+
+_MEANING = {"memory_hugetlb_accounting": "huge pages count as memory"}
+"""By mount option (meter.COUNTING)."""
 
 
 class Month(click.ParamType[str]):
@@ -59,6 +63,8 @@ def bill(
     seconds = calendar.seconds_of(first, last)
     prices = dict((host.metering or MeteringConfig()).prices)
     found, known = ask(installation, calendar, Question("day", str(first), str(last)), labels)
+    with reading(installation.ledger) as connection:
+        options = mount_options(connection, which)
     accounts = [bills.line(each.account, each.plan, each.use, seconds, prices) for each in found]
     amount = bills.amount_of_all(accounts)
     values = (value_of(each, known, by_label) for each in found)
@@ -67,7 +73,7 @@ def bill(
     rows = [({"label": by_label} if by_label else {}) | line._asdict() for line in lines]
     if as_json:
         data = {"month": which, "time_zone": calendar.name, "hours": seconds / HOUR, "prices": prices}
-        output.print_json({**data, "lines": rows, "amount": amount})
+        output.print_json({**data, "mount_options": options, "lines": rows, "amount": amount})
     elif as_csv:
         print_csv([*(["label"] if by_label else []), *form._fields], rows)
     elif not lines:
@@ -77,6 +83,8 @@ def bill(
         output.table(titles, map(_row, lines), right=titles[1 if by_label else 2 :])
         if amount is not None:
             output.line(f"all accounts: {amount}")
+        for option in options:
+            output.line(f"cgroup2 was mounted with {option}, in {which} or a part of it: {_MEANING[option]}")
     if calendar.midnight(last) / 1000 + 86_400 > time.time():
         output.line(f"{which} has not ended: this bill will change", fg="yellow", err=True)
     return Exit.CONVERGED

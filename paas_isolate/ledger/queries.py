@@ -115,6 +115,12 @@ def labels(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
     return found
 
 
+def mount_options(connection: sqlite3.Connection, month: str) -> list[str]:
+    """Mount options of cgroup2 that changed what was counted in a month, or in a part of it."""
+    rows = connection.execute("SELECT option FROM mount_options WHERE month = ? ORDER BY option", (month,))
+    return [option for (option,) in rows]
+
+
 def known(connection: sqlite3.Connection, account: str) -> bool:
     """Whether an account of this name was ever counted."""
     query = (

@@ -4,7 +4,7 @@
 set back: what was written once keeps its meaning. `label` is an hour since 1970 (UTC) or a date in `zone`; `begin` is
 CLOCK_BOOTTIME in ms. `series` are what is counted: an account ('' as leaf) or a leaf, while it has one plan. `chunks`
 are samples of a minute, `blocks` of an hour (see metering.blocks). `labels` and `names` are those that an account had
-last.
+last. `mount_options` are those of cgroup2 that changed what was counted in a month, or in a part of it.
 """
 
 from paas_isolate.metering.reading import Counters, Levels
@@ -22,6 +22,7 @@ CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NO
     at INTEGER NOT NULL, wall INTEGER NOT NULL);
 CREATE TABLE boots (id INTEGER PRIMARY KEY, boot TEXT NOT NULL UNIQUE);
 CREATE TABLE names (directory TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE mount_options (month TEXT NOT NULL, option TEXT NOT NULL, PRIMARY KEY (month, option)) WITHOUT ROWID;
 CREATE TABLE labels (directory TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (directory, key)) WITHOUT ROWID;
 CREATE TABLE series (id INTEGER PRIMARY KEY, directory TEXT NOT NULL, leaf TEXT NOT NULL, plan TEXT NOT NULL,

@@ -53,6 +53,7 @@ class LedgerWriter:
         self._series: dict[Owner, int] = {}
         self._names: dict[str, str] = {}
         self._labels: dict[str, Mapping[str, str]] = {}
+        self._mount_options: set[tuple[str, str]] = set()
         self._pruned = 0
 
     def close(self) -> None:
@@ -138,6 +139,15 @@ class LedgerWriter:
             generation = self._generation + 1
             connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?)", (generation, boot_id, *now))
         self._generation = generation
+
+    def note_mount_options(self, month: str, options: Iterable[str]) -> None:
+        """Remember that cgroup2 was mounted with these options in a month, `2026-10`. LedgerError and Outdated as
+        `write`."""
+        new = {(month, option) for option in options} - self._mount_options
+        if new:
+            with self._whole():
+                self._connection.executemany("INSERT OR IGNORE INTO mount_options VALUES (?, ?)", sorted(new))
+                self._mount_options |= new
 
     def tidy(self, now: Moment) -> None:
         """Make blocks of the hours that have ended, and delete what is too old or too much; a little each time.

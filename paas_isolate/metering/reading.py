@@ -13,7 +13,8 @@ Number = int | None
 class Counters(NamedTuple):
     """What only grows while the cgroup exists. Times are in microseconds, `read` and `written` in bytes.
 
-    `throttled` is the time that cpu.max made it wait, `frozen` the time in the freezer (cgroup.stat.local, Linux 6.18).
+    `throttled` is the time that cpu.max made it wait, `frozen` the time in the freezer (cgroup.stat.local, Linux 6.18;
+    without it see Levels).
     The fields `..._some` and `..._full` are pressure: the time that some or all of its tasks waited. `killed`, `slowed`
     and `refused` count what its own limits did, not those of cgroups below: memory.events.local oom_kill and high,
     pids.events.local max. `received` and `sent` are bytes of TCP's payload. Only accounts have them, and only where
@@ -43,13 +44,15 @@ class Counters(NamedTuple):
 
 class Levels(NamedTuple):
     """What rises and falls. Bytes, and a number of processes and threads. `own` is anon + shmem of memory.stat: memory
-    without the cache, which the kernel takes back when somebody needs it."""
+    without the cache, which the kernel takes back when somebody needs it. `in_freezer` is 1 or 0, where
+    the kernel does not count that time itself (cgroup.events)."""
 
     memory: Number = None
     swap: Number = None
     pids: Number = None
     peak: Number = None
     own: Number = None
+    in_freezer: Number = None
 
 
 class Reading(NamedTuple):
@@ -77,7 +80,9 @@ SLOW = (
     "pids.events.local",
 )
 """Files that are read once a minute and before a cgroup is removed: what they count is not lost in between."""
-_SLOW = frozenset(SLOW)
+FROZEN_TIME, FROZEN_NOW = "cgroup.stat.local", "cgroup.events"
+"""The second is read in the place of the first where the kernel does not have that one."""
+_SLOW = frozenset({*SLOW, FROZEN_NOW})
 
 
 def parse(texts: Mapping[str, bytes], device: str) -> tuple[Counters, Levels]:
@@ -97,7 +102,7 @@ def parse(texts: Mapping[str, bytes], device: str) -> tuple[Counters, Levels]:
         system,
         throttled,
         *io,
-        keyed(get("cgroup.stat.local")).get("frozen_usec"),
+        keyed(get(FROZEN_TIME)).get("frozen_usec"),
         *pressure(get("cpu.pressure")),
         *pressure(get("memory.pressure")),
         *pressure(get("io.pressure")),
@@ -106,7 +111,8 @@ def parse(texts: Mapping[str, bytes], device: str) -> tuple[Counters, Levels]:
         keyed(get("pids.events.local")).get("max"),
     )
     own = None if anon is None or shmem is None else anon + shmem
-    return counters, Levels(memory, swap, pids, number(get("memory.peak")), own)
+    in_freezer = keyed(get(FROZEN_NOW)).get("frozen")
+    return counters, Levels(memory, swap, pids, number(get("memory.peak")), own, in_freezer)
 
 
 def cpu_of(text: bytes) -> tuple[Number, Number, Number]:

@@ -75,9 +75,11 @@ def known(before: Counters, now: Counters) -> Counters:
 
 
 def known_levels(before: Levels, now: Levels) -> Levels:
-    """As `known`, for what is read once a minute: `peak` and `own`."""
+    """As `known`, for what is read once a minute: `peak`, `own` and `in_freezer`."""
     return now._replace(
-        peak=before.peak if now.peak is None else now.peak, own=before.own if now.own is None else now.own
+        peak=before.peak if now.peak is None else now.peak,
+        own=before.own if now.own is None else now.own,
+        in_freezer=before.in_freezer if now.in_freezer is None else now.in_freezer,
     )
 
 
@@ -92,6 +94,8 @@ def between(growth: Counters, before: Levels, now: Levels, milliseconds: int) ->
     """The use between two readings. Beyond GAP only what the kernel has counted."""
     if milliseconds > GAP:
         return Use(*growth, peak=now.peak, pids=now.pids)
+    if growth.frozen is None:
+        growth = growth._replace(frozen=_frozen(before, milliseconds))
     return Use(
         *growth,
         area(before.memory, now.memory, milliseconds),
@@ -106,11 +110,17 @@ def between(growth: Counters, before: Levels, now: Levels, milliseconds: int) ->
 def held(levels: Levels, milliseconds: int) -> Use:
     """The use of a cgroup that did nothing for so long: what it held (a step, for both ends are the same)."""
     return Use(
+        frozen=_frozen(levels, milliseconds),
         memory=area(levels.memory, levels.memory, milliseconds),
         own=area(levels.own, levels.own, milliseconds),
         swap=area(levels.swap, levels.swap, milliseconds),
         measured=milliseconds,
     )
+
+
+def _frozen(levels: Levels, milliseconds: int) -> Number:
+    """Microseconds in the freezer, where the kernel says only whether it is there."""
+    return None if levels.in_freezer is None else levels.in_freezer * milliseconds * 1000
 
 
 def total(one: Sequence[Number], other: Sequence[Number]) -> Use:

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from paas_isolate.cli.bill import _MEANING
+from paas_isolate.meter import COUNTING
 from paas_isolate.metering.bill import Line
 from paas_isolate.metering.report import TOPS, plain
 from paas_isolate.metering.use import Use
@@ -133,6 +135,7 @@ def test_bill(counted: CommandLine) -> None:
         "time_zone": "UTC",
         "hours": 720,
         "prices": {"core_hour": "0.5", "gb_hour": "2"},
+        "mount_options": [],
         "amount": "3.00",
     }
     (line,) = data["lines"]
@@ -156,6 +159,23 @@ def test_a_bill_as_csv_has_a_line_an_account(counted: CommandLine) -> None:
         "account,plan,core_hours,gb_hours,gb_read,gb_written,gb_received,gb_sent,suspended_hours,measured,amount\n"
         "alice,small,2.0000,1.0000,,,,,,0.0028,3.00\n"
     )
+
+
+def test_a_bill_tells_of_mount_options_that_changed_what_was_counted(counted: CommandLine) -> None:
+    metered = Metered(counted.state)
+    for _ in range(2):
+        metered.writer.note_mount_options("2026-09", ["memory_hugetlb_accounting"])
+    metered.writer.close()
+    assert document(counted("bill --month 2026-09 --json"))["mount_options"] == ["memory_hugetlb_accounting"]
+    assert document(counted("bill --month 2026-08 --json"))["mount_options"] == []
+    shown = counted("bill --month 2026-09").stdout.splitlines()[-1]
+    assert shown == (
+        "cgroup2 was mounted with memory_hugetlb_accounting, in 2026-09 or a part of it: huge pages count as memory"
+    )
+
+
+def test_every_mount_option_that_is_kept_has_its_meaning() -> None:
+    assert set(_MEANING) == COUNTING
 
 
 def test_the_bill_is_that_of_the_month_that_has_ended_last(counted: CommandLine) -> None:

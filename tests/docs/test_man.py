@@ -213,7 +213,7 @@ def test_json_of_each_command_is_told_whole() -> None:
     assert json_keys("coverage") == ["confined", "total", "left", "processes", *process]
     keys = ["account", "leaf", "plan", "time", *report.plain(Use()), "label", "value", "accounts"]
     assert json_keys("usage")[4:] == keys
-    assert json_keys("bill")[6:] == [*Line._fields]
+    assert json_keys("bill")[7:] == [*Line._fields]
     assert json_keys("doctor") == [field.name for field in fields(Check)]
 
 

@@ -59,6 +59,12 @@ def test_what_the_kernel_does_not_have_is_unknown_and_not_zero() -> None:
     assert levels == Levels()
 
 
+def test_an_older_kernel_says_whether_a_cgroup_is_in_the_freezer() -> None:
+    texts = {"cpu.stat": CPU_6_12, "cgroup.events": b"populated 1\nfrozen 1\n"}
+    counters, levels = parse(texts, "")
+    assert (counters.frozen, levels.in_freezer) == (None, 1)
+
+
 def test_cache_is_not_memory_of_the_customer_s_own() -> None:
     """cadvisor 2604: a customer who reads a large file is told to use it all."""
     _, levels = parse({"memory.current": b"1060864\n", "memory.stat": MEMORY_STAT}, "")

@@ -203,3 +203,18 @@ def test_a_traffic_map_that_was_made_anew_costs_no_other_counter() -> None:
     counted.take(moment(10), [after._replace(counters=after.counters._replace(user=9))])
     use = used(counted, "alice")
     assert (use.user, use.received) == (9, 3)
+
+
+def test_time_in_the_freezer_where_the_kernel_says_only_whether() -> None:
+    """Linux before 6.18. In the freezer nothing runs, so it is not read."""
+
+    def looked(in_freezer: int | None) -> Reading:
+        return Reading(WEB, 7, Counters(user=0, system=0), Levels(in_freezer=in_freezer))
+
+    counted = tally()
+    for at, each in ((0, looked(0)), (10, looked(None)), (20, looked(1)), (30, None), (4000, None), (4010, looked(0))):
+        gap = [moment(n) for n in range(100, 4000, 100)] if at == 4000 else []
+        for now in gap:
+            counted.take(now, [])
+        counted.take(moment(at), [each] if each else [])
+    assert used(counted).frozen == (4010 - 20) * 1_000_000

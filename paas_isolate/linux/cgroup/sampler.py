@@ -2,7 +2,8 @@
 
 The test for idleness is one read: cpu.stat of the account is as it was, so nothing ran in any of its leaves. Files of
 active cgroups stay open, up to a number: a read of an open file takes a third of the time, but each costs the kernel
-some 6 kB. An idle account is read nevertheless once in LOOK_ANYWAY samples, for others may take its memory.
+some 6 kB. An idle account is read nevertheless once in LOOK_ANYWAY samples: others may take its memory, and the time in
+the freezer goes on.
 """
 
 import errno
@@ -10,7 +11,7 @@ import os
 import resource
 from collections.abc import Callable, Iterable, Mapping
 
-from paas_isolate.metering.reading import FAST, SLOW, Counters, Reading, keyed, parse
+from paas_isolate.metering.reading import FAST, FROZEN_NOW, FROZEN_TIME, SLOW, Counters, Reading, keyed, parse
 
 OPEN_FILES = 4096
 """Descriptors that one sampler keeps open, and half of those that the process may have (getrlimit(2)) at the most."""
@@ -92,7 +93,7 @@ class Sampler:
                 cpu = self._cpu(account)
                 anyway = not (number + self._turn) % LOOK_ANYWAY
                 if cpu != account.cpu or anyway:
-                    self._account(account, cpu, slow, anyway, readings, gone)
+                    self._account(account, cpu, slow or anyway, anyway, readings, gone)
                 elif account.others:
                     self._rest(account)
             except OSError as error:
@@ -123,7 +124,7 @@ class Sampler:
             return found
         try:
             inode = os.fstat(directory).st_ino
-            texts = {name: text for name in (*FAST, *SLOW) if (text := _read(directory, name)) is not None}
+            texts = _all(directory, (*FAST, *SLOW))
             found.append(Reading(path, inode, *parse(texts, self._device_of(path.partition("/")[0]))))
             names = _directories(directory) if "/" not in path else ()
         finally:
@@ -245,7 +246,7 @@ class Sampler:
         cgroup.cpu = cpu
         texts = {_CPU: cpu}
         if slow or first:  # which files a cgroup has depends on the controllers of the one above, which may change
-            there = {name: text for name in (*_OTHERS, *SLOW) if (text := _read(directory, name)) is not None}
+            there = _all(directory, (*_OTHERS, *SLOW))
             names = tuple(name for name in _OTHERS if name in there)
             if names != cgroup.names:
                 self._close_others(cgroup)
@@ -305,6 +306,14 @@ def _close_all(files: Iterable[int]) -> None:
 def _directories(directory: int) -> list[str]:
     with os.scandir(directory) as entries:
         return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _all(directory: int, names: Iterable[str]) -> dict[str, bytes]:
+    """The texts of those of these files that are there."""
+    texts = {name: text for name in names if (text := _read(directory, name)) is not None}
+    if FROZEN_TIME not in texts and (text := _read(directory, FROZEN_NOW)) is not None:
+        texts[FROZEN_NOW] = text
+    return texts
 
 
 def _read(directory: int, name: str) -> bytes | None:

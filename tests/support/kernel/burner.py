@@ -6,11 +6,12 @@ import sys
 from paas_isolate.linux.cgroup.tree import CgroupTree
 
 _PROGRAM = """
-import sys, time
+import os, sys, time
 end = time.monotonic() + float(sys.argv[1])
 while time.monotonic() < end:
     pass
-print(time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID))
+print(time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID), flush=True)
+os._exit(0)
 """
 
 
