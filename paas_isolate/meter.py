@@ -12,7 +12,7 @@ from paas_isolate.ledger.database import LedgerError
 from paas_isolate.ledger.writer import LedgerWriter, Outdated, Owner
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.sampler import Sampler
-from paas_isolate.linux.quota.devices import BlockDevices
+from paas_isolate.linux.quota.devices import BlockDevices, counted_device
 from paas_isolate.linux.system.mounts import cgroup2
 from paas_isolate.metering.calendar import Calendar
 from paas_isolate.metering.reading import Reading
@@ -227,13 +227,8 @@ class _Owners:
         """The disk that the owner's home lies on; '' where there is none of this machine."""
         account = self._accounts.get(directory)
         home = account.home if account else ""
-        if not home:
-            return ""
         if home not in self._devices:
-            try:
-                self._devices[home] = self._disks.device_of(home)
-            except (HostError, OSError):
-                self._devices[home] = ""
+            self._devices[home] = counted_device(home, self._disks.device_of)
         return self._devices[home]
 
 
