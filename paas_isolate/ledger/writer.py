@@ -117,6 +117,7 @@ class LedgerWriter:
             uses: list[tuple[object, ...]] = []
             bases: list[tuple[object, ...]] = []
             gone: list[tuple[str]] = []
+            chunks: list[history.Chunk] = []
             for path, base, slots, samples in rows:
                 series = self._id_of_series(owner_of(path))
                 for slot, use in slots.items():
@@ -127,7 +128,9 @@ class LedgerWriter:
                     gone.append((path,))
                 else:
                     bases.append((path, base.inode, base.at, *base.counters, *base.levels, base.traffic_map))
-                history.add(connection, series, boot_id, now, samples)
+                if samples:
+                    chunks.append(history.chunk(series, boot_id, now, samples))
+            history.add(connection, chunks)
             history.add_times(connection, boot_id, tuple(times))
             connection.executemany(ADD_USE, uses)
             connection.executemany("DELETE FROM bases WHERE path = ?", gone)  # first: it may be there anew

@@ -117,18 +117,22 @@ def parse(texts: Mapping[str, bytes], device: str) -> tuple[Counters, Levels]:
 
 def cpu_of(text: bytes) -> tuple[Number, Number, Number]:
     """CPU time in programs and in the kernel, and time throttled, of cpu.stat. All kernels begin it alike."""
-    words = text.split()
+    words = text.split(None, 6)
     if words[2:5:2] == [b"user_usec", b"system_usec"]:
         with suppress(ValueError, IndexError):
-            throttled = int(words[words.index(b"throttled_usec") + 1]) if b"throttled_usec" in words else None
-            return int(words[3]), int(words[5]), throttled
+            _, there, rest = text.partition(b"\nthrottled_usec ")
+            return int(words[3]), int(words[5]), int(rest.partition(b"\n")[0]) if there else None
     found = keyed(text)
     return found.get("user_usec"), found.get("system_usec"), found.get("throttled_usec")
 
 
 def number(text: bytes | None) -> Number:
     """A file with one number; `max` and torn text are None."""
-    return int(text) if text and text.strip().isdigit() else None
+    try:
+        value = int(text or b"")
+    except ValueError:
+        return None
+    return value if value >= 0 else None
 
 
 def keyed(text: bytes | None) -> dict[str, int]:
@@ -154,17 +158,18 @@ def io_of(text: bytes | None, device: str) -> tuple[Number, Number, Number, Numb
     """
     if text is None or not device:
         return _NO_IO
-    words = text.decode("ascii", "replace").split()
-    if device not in words:
+    words = text.split()
+    name = device.encode()
+    if name not in words:
         return 0, 0, 0, 0
-    found: dict[str, int] = {}
-    for word in words[words.index(device) + 1 :]:
-        name, equals, value = word.partition("=")
+    found: dict[bytes, int] = {}
+    for word in words[words.index(name) + 1 :]:
+        key, equals, value = word.partition(b"=")
         if not equals:
             break  # the next device
         if value.isdigit():
-            found[name] = int(value)
-    return found.get("rbytes"), found.get("wbytes"), found.get("rios"), found.get("wios")
+            found[key] = int(value)
+    return found.get(b"rbytes"), found.get(b"wbytes"), found.get(b"rios"), found.get(b"wios")
 
 
 def pressure(text: bytes | None) -> tuple[Number, Number]:
