@@ -79,7 +79,8 @@ SLOW = (
     "memory.events.local",
     "pids.events.local",
 )
-"""Files that are read once a minute and before a cgroup is removed: what they count is not lost in between."""
+"""Files that are read once a minute, those of leaves once in five, and before a cgroup is removed: what they count is
+not lost in between."""
 FROZEN_TIME, FROZEN_NOW = "cgroup.stat.local", "cgroup.events"
 """The second is read in the place of the first where the kernel does not have that one."""
 _SLOW = frozenset({*SLOW, FROZEN_NOW})

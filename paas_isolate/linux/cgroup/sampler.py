@@ -16,6 +16,8 @@ from paas_isolate.metering.reading import FAST, FROZEN_NOW, FROZEN_TIME, SLOW, C
 OPEN_FILES = 4096
 """Descriptors that one sampler keeps open, and half of those that the process may have (getrlimit(2)) at the most."""
 LOOK_ANYWAY = 60
+SLOW_LEAVES = 5
+"""The files of SLOW of a leaf are read in one of so many samples that read those of accounts."""
 _SIZE = 8192
 """Bytes: memory.stat is the longest, with some 1,500."""
 _CPU, *_OTHERS = FAST
@@ -40,6 +42,11 @@ class _Cgroup:
         self.others: tuple[int, ...] = ()
         self.children: dict[str, _Cgroup] = {}
 
+    @property
+    def is_open(self) -> bool:
+        """Whether all its files of FAST are open."""
+        return self.file >= 0 and len(self.others) == len(self.names)
+
 
 class Sampler:
     """Samples the accounts below `directory` (`.../users`). `device_of` returns the `major:minor` whose IO counts for
@@ -63,7 +70,7 @@ class Sampler:
         self._device_of, self._known = device_of, dict(known)
         self._accounts: dict[str, _Cgroup] = {}
         self._links = -1
-        self._turn = 0
+        self._turn = self._slow_turn = 0
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._room = min(open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._reserved = self._room // 2
@@ -88,6 +95,7 @@ class Sampler:
         gone: list[str] = []
         self._find_accounts(gone)
         self._turn += 1
+        self._slow_turn += slow
         for number, account in enumerate(list(self._accounts.values())):
             try:
                 cpu = self._cpu(account)
@@ -178,27 +186,39 @@ class Sampler:
         if not account.cpu and self._is_known(account, cpu):
             account.cpu = cpu
             return
+        status = os.stat(account.path, dir_fd=self._users, follow_symlinks=False)
+        if status.st_ino != account.inode:
+            raise FileNotFoundError(errno.ENOENT, account.path)
+        everything = account, *account.children.values()
+        if not slow and status.st_nlink == account.links and all(cgroup.is_open for cgroup in everything):
+            self._read_into(account, cpu, -1, slow, readings)
+            self._leaves(account, -1, slow, anyway, readings, gone)
+            return
         directory = os.open(account.path, _DIRECTORY, dir_fd=self._users)
         try:
-            status = os.fstat(directory)
-            if status.st_ino != account.inode:
-                raise FileNotFoundError(errno.ENOENT, account.path)
             self._read_into(account, cpu, directory, slow, readings)
             if status.st_nlink != account.links:
                 self._find(directory, f"{account.path}/", account.children, gone)
                 account.links = status.st_nlink
-            for leaf in list(account.children.values()):
-                try:
-                    self._leaf(leaf, directory, slow, anyway, readings)
-                except OSError as error:
-                    if error.errno in _GONE:
-                        self._drop(account.children, leaf, gone)
-                        account.links = -1
+            self._leaves(account, directory, slow, anyway, readings, gone)
         finally:
             os.close(directory)
 
+    def _leaves(
+        self, account: _Cgroup, directory: int, slow: bool, anyway: bool, readings: list[Reading], gone: list[str]
+    ) -> None:
+        """The leaves of an account. `directory` may be -1 where all of them are open and `slow` is not set."""
+        for leaf in list(account.children.values()):
+            slow_leaf = anyway or (slow and not (leaf.inode + self._slow_turn) % SLOW_LEAVES)
+            try:
+                self._leaf(leaf, directory, slow_leaf, anyway, readings)
+            except OSError as error:
+                if error.errno in _GONE:
+                    self._drop(account.children, leaf, gone)
+                    account.links = -1
+
     def _leaf(self, leaf: _Cgroup, above: int, slow: bool, anyway: bool, readings: list[Reading]) -> None:
-        if leaf.file >= 0 and not slow and len(leaf.others) == len(leaf.names):
+        if leaf.is_open and not slow:
             cpu = os.pread(leaf.file, _SIZE, 0)
             if cpu != leaf.cpu or anyway:
                 self._read_into(leaf, cpu, -1, slow, readings)
