@@ -49,3 +49,12 @@ def test_a_home_without_a_disk_has_no_device() -> None:
 
     assert counted_device("/home/alice", none) == counted_device("", str) == ""
     assert counted_device("/home/alice", lambda _: "8:0") == "8:0"
+
+
+def test_without_a_limit_there_is_no_percentage_of_it() -> None:
+    """netdata 12433."""
+    knobs = {"memory.max": "max", "pids.max": "max", "cpu.max": "max 100000"}
+    use = usage(cgroup(memory_current="4096\n", pids_current="3\n", cpu_stat="usage_usec 5\n"), "users/alice", "")
+    cells = row(CgroupStatus("alice", "users/alice", "ok", knobs, use))
+    assert [cell for title, cell in zip(TITLES, cells, strict=True) if title == "OF"] == ["unlimited"] * 3
+    assert not any("%" in cell for cell in cells)

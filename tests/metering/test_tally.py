@@ -51,7 +51,7 @@ def test_the_first_reading_is_no_use() -> None:
 
 
 def test_another_inode_is_another_cgroup_whatever_its_counters_say() -> None:
-    """metrics-server 745 and 746: a cgroup that was made anew has counted beyond the old one's value."""
+    """metrics-server 745: a cgroup that was made anew has counted beyond the old one's value."""
     counted = tally()
     counted.take(moment(0), [reading(100)])
     counted.take(moment(10), [reading(150)])
@@ -60,8 +60,18 @@ def test_another_inode_is_another_cgroup_whatever_its_counters_say() -> None:
     assert used(counted).user == 60
 
 
+def test_what_a_cgroup_that_was_made_anew_has_counted_is_no_use_of_the_old_one() -> None:
+    """metrics-server 746: it has counted less, and the difference was taken for use."""
+    counted = tally()
+    counted.take(moment(0), [reading(100)])
+    counted.take(moment(10), [reading(40, inode=8)])
+    assert used(counted).user is None
+    counted.take(moment(20), [reading(45, inode=8)])
+    assert used(counted).user == 5
+
+
 def test_a_counter_that_fell_is_never_a_large_figure() -> None:
-    """systemd 749, podman 11469."""
+    """systemd 749: an unsigned difference."""
     counted = tally()
     for at, user in ((0, 100), (10, 150), (20, 3), (30, 5)):
         counted.take(moment(at), [reading(user)])
@@ -69,7 +79,7 @@ def test_a_counter_that_fell_is_never_a_large_figure() -> None:
 
 
 def test_the_reading_before_a_cgroup_is_removed_counts() -> None:
-    """cadvisor 1992, systemd 34754: what was used since the last sample is lost with the cgroup."""
+    """cadvisor 1992: what was used since the last sample is lost with the cgroup."""
     counted = tally()
     counted.take(moment(0), [reading(0)])
     counted.last(moment(7), [reading(6_000_000)])
@@ -79,6 +89,17 @@ def test_the_reading_before_a_cgroup_is_removed_counts() -> None:
     assert used(counted).user == 6_000_000
     counted.wrote()
     assert list(counted.unwritten()) == []
+
+
+def test_a_cgroup_that_ended_unseen_keeps_what_was_read() -> None:
+    """systemd 34754: the value is gone with the cgroup."""
+    counted = tally()
+    counted.take(moment(0), [reading(0)])
+    counted.take(moment(10), [reading(700)])
+    counted.take(moment(20), [], gone=[WEB])
+    (gone,) = counted.unwritten()
+    assert gone.base is None
+    assert used(counted).user == 700
 
 
 def test_who_does_nothing_accrues_what_he_holds() -> None:

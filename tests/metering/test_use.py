@@ -17,7 +17,7 @@ def test_the_growth_of_each_counter() -> None:
 
 
 def test_a_counter_that_fell_drops_the_whole_row() -> None:
-    """systemd 749 and podman 11469: an unsigned difference of 2^64."""
+    """podman 11469: an unsigned difference of 2^64."""
     assert grown(Counters(user=9, system=1, read=7), Counters(user=900, system=1, read=6)) is None
 
 

@@ -25,5 +25,5 @@ def begin(cgroups: CgroupTree, path: str, seconds: float) -> subprocess.Popen[st
 
 def used(burner: subprocess.Popen[str]) -> float:
     """Seconds of CPU time (CLOCK_PROCESS_CPUTIME_ID), once it has ended."""
-    said, _ = burner.communicate(timeout=60)
+    said, _ = burner.communicate(timeout=120)
     return float(said)
