@@ -8,6 +8,7 @@ import pytest
 from paas_isolate.ledger.database import reading
 from paas_isolate.ledger.queries import LABEL, MONTH, Question, Total, known, labels, totals
 from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.reading import Reading
 from tests.support.ledger import HOUR, MB, WALL, Metered, web
 
 SEPTEMBER = Question("day", "2026-09-01", "2026-09-30")
@@ -19,7 +20,7 @@ def asked(metered: Metered, question: Question) -> list[Total]:
         return totals(connection, question, Calendar(metered.zone))
 
 
-def account(user: int, memory: int = MB) -> object:
+def account(user: int, memory: int = MB) -> Reading:
     return web(user, memory)._replace(path="alice", inode=3)
 
 
@@ -73,6 +74,20 @@ def test_a_day_on_which_clocks_are_set_back_has_25_hours(tmp_path: Path) -> None
         ("2026-10-24", 24 * 3_600_000),
         ("2026-10-25", 25 * 3_600_000),
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "hours"), [("2026-10-24", "2026-10-26", 73), ("2026-03-28", "2026-03-30", 71)]
+)
+def test_over_a_change_of_clocks_all_of_the_time_is_measured(first: str, last: str, hours: int, tmp_path: Path) -> None:
+    metered, calendar = Metered(tmp_path, zone="Europe/Berlin"), Calendar("Europe/Berlin")
+    begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    assert calendar.seconds_of(begin, end) == hours * 3600
+    step = (calendar.midnight(begin) - WALL) // 1000
+    for minute in range(0, hours * 60 + 1, 2):
+        metered.sampled(minute * 60, account(minute), step=step)
+    (total,) = asked(metered, Question("day", first, last))
+    assert (total.use.measured, total.use.user) == (hours * 3_600_000, hours * 60)
 
 
 def test_a_reboot_and_a_clock_that_is_set_change_no_sum(tmp_path: Path) -> None:
