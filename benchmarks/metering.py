@@ -14,6 +14,8 @@ from benchmarks.ground import SOURCE, Place, cgroups
 STAGE = Path(__file__).with_name("metering_stage.py")
 PROGRAM = Path(__file__).with_name("meter.c")
 ACCOUNTS, LEAVES = 10_000, 2
+ACTIVE = 1000
+"""Accounts of the daemon whose cost is measured: all of them are active all the time."""
 ROUNDS = 5
 
 
@@ -28,10 +30,11 @@ def report(where: Place, say: Callable[[str], None]) -> table.Report:
     """Needs root and gcc. RuntimeError with the stage's output where it cannot be measured."""
     say(f"samples of {ACCOUNTS:,} accounts ...")
     accounts = [f"users/a{number}" for number in range(ACCOUNTS)]
+    accounts += [f"active/users/a{number}" for number in range(ACTIVE)]
     leaves = [f"{account}/l{number}" for account in accounts for number in range(LEAVES)]
     with (
         tempfile.TemporaryDirectory(dir="/var/tmp") as place,
-        cgroups(where, "metering", "users", *accounts, *leaves) as root,
+        cgroups(where, "metering", "users", "active", "active/users", *accounts, *leaves) as root,
     ):
         program = Path(place) / "meter"
         subprocess.run(["gcc", "-O2", "-o", program, PROGRAM], check=True)
@@ -66,6 +69,12 @@ def _costs(figures: dict[str, float]) -> list[Cost]:
         ),
         Cost("read and parsed, none active", milliseconds("none")),
         Cost("written, all active, once a minute", milliseconds("write")),
+        *([Cost("one iteration of systemd-cgtop", milliseconds("cgtop"))] if "cgtop" in figures else []),
+        Cost(
+            f"the daemon, {ACTIVE:,} accounts active all the time",
+            f"{figures['daemon']:.2%} of a core",
+            "at most 1 %",
+        ),
         Cost("the program begins: what is written is read and compared", milliseconds("begin")),
         Cost("open files", f"{figures['files']:.0f}"),
         Cost("memory of the program", f"{figures['memory'] / 1024:.0f} MB"),

@@ -6,6 +6,7 @@ usage: metering_stage.py ROOT PLACE PROGRAM ROUNDS
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -119,6 +120,45 @@ def begun(root: Path, place: Path, calendar: Calendar, now: Moment) -> None:
     writer.close()
 
 
+def minutes(root: Path, place: Path) -> dict[str, float]:
+    """What the daemon spends on accounts that are active all the time, as a share of one core: two minutes of samples
+    and writings, after one in which files are opened."""
+    clock, tally = Clock(), Tally(Calendar("UTC"))
+    writer = LedgerWriter(str(place / "minutes"), 1 << 40, print)
+    found = 0.0
+    with Sampler(str(root / "users"), lambda _: "", {}) as sampler:
+
+        def sampled(turn: int) -> None:
+            readings, gone = sampler.sample(slow=not turn % 6)
+            now = clock.next()
+            tally.take(now, readings, gone)
+            if not turn % 6:
+                writer.write("b", now, "UTC", tally.unwritten(), owner, {}, tally.times)
+                tally.wrote()
+            writer.tidy(now)
+
+        for turn in range(18):
+            stir(root, 1)
+            seconds = spent(lambda turn=turn: sampled(turn))  # type: ignore[misc]
+            found += seconds if turn >= 6 else 0
+    writer.close()
+    return {"daemon": found / 120}
+
+
+def cgtop(root: Path) -> dict[str, float]:
+    """One iteration of systemd-cgtop over the same cgroups; nothing where it is not installed or does not see them."""
+    if not shutil.which("systemd-cgtop"):
+        return {}
+    group = f"/{root.relative_to(cgroup2().point)}"
+    words = ["systemd-cgtop", "--batch", "--iterations=1", "--depth=9", "--order=path", group]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(words, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if f"{group}/users/a1" not in done.stdout:
+        return {}
+    return {"cgtop": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+
+
 def month(place: Path) -> dict[str, float]:
     """A bill for a month in which 1,000 accounts with two leaves each did something every day."""
     calendar = Calendar("UTC")
@@ -156,4 +196,5 @@ def month(place: Path) -> dict[str, float]:
 
 if __name__ == "__main__":
     root, place, program, rounds = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    print(json.dumps({**samples(root, place, program, rounds), **month(place)}))
+    figures = samples(root, place, program, rounds) | cgtop(root)
+    print(json.dumps(figures | minutes(root / "active", place) | month(place)))

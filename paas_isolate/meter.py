@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from paas_isolate.errors import HostError
 from paas_isolate.fault_finder import FaultFinder
@@ -12,16 +13,27 @@ from paas_isolate.ledger.database import LedgerError
 from paas_isolate.ledger.writer import FaultNews, LedgerWriter, Outdated, Owner
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.sampler import Sampler
-from paas_isolate.linux.quota.devices import BlockDevices
+from paas_isolate.linux.quota.devices import BlockDevices, counted_device
+from paas_isolate.linux.system.mounts import cgroup2
 from paas_isolate.linux.system.pressure import host_pressure
 from paas_isolate.metering.calendar import Calendar
 from paas_isolate.metering.faults import Fault, Taken
 from paas_isolate.metering.host import HostReading
+from paas_isolate.metering.reading import Reading
 from paas_isolate.metering.tally import Moment, Tally
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.model.network import PINS
 
+if TYPE_CHECKING:
+    from paas_isolate.linux.bpf.gate.traffic import Counted
+
+_COUNTING = 1000
+"""Milliseconds between two walks through all connections, where accounts are removed."""
+COUNTING = frozenset({"memory_hugetlb_accounting"})
+"""Mount options of cgroup2 that change what the kernel counts: huge pages as memory (cgroup-v2.rst, Linux 6.6). What is
+read here does not depend on memory_localevents and pids_localevents."""
 WRITING = 60_000
 """Milliseconds between two writings. What a killed program has not written is not lost: the kernel's counters go on.
 Of a cgroup that is removed in that time, or when the power fails, so much is lost at the most."""
@@ -99,6 +111,8 @@ class Meter:
         now = _now()
         slow = opened.sampled == 0 or now.at - opened.slow >= WRITING
         readings, gone = opened.sampler.sample(slow=slow)
+        if fleet.host.network is not None and (slow or any(is_new(reading, opened.tally) for reading in readings)):
+            readings = with_traffic(readings, opened.traffic(now))
         if slow:
             opened.slow = now.at
             opened.host.append(host_pressure(now.at))
@@ -112,6 +126,7 @@ class Meter:
         soon = opened.tally.has_gone or opened.finder.is_urgent or self._pictures
         if not self._daemon or now.at - opened.written >= WRITING or soon:
             self._write(opened)
+            opened.ledger.note_mount_options(opened.calendar.label(now.wall).day[:7], opened.mount_options)
             opened.written = now.at
         if slow:
             opened.ledger.forget_pictures(self._owners.exists(root))
@@ -133,6 +148,8 @@ class Meter:
         opened.finder.look(now, opened.tally.sampled, [path.partition("/")[0]])
         self.told(opened.finder.untold())
         readings = opened.sampler.whole(path)
+        if fleet.host.network is not None and "/" not in path:
+            readings = with_traffic(readings, opened.traffic(now))
         opened.tally.last(now, readings)
         opened.finder.forget(reading.path for reading in readings)
 
@@ -160,8 +177,9 @@ class Meter:
             uses, host = tally.unwritten(), opened.host
             faults, seen = opened.finder.unwritten()
             news = FaultNews(faults, self._pictures, seen)
+            owned = owners.of, owners.names
             opened.ledger.write(
-                self._boot, tally.sampled, zone, uses, owners.of, owners.names, tally.times, news, host=host
+                self._boot, tally.sampled, zone, uses, *owned, tally.times, news, host=host, labels=owners.labels
             )
             tally.wrote()
             host.clear()
@@ -196,6 +214,7 @@ class _Opened:
         self.host: list[HostReading] = []
         """Readings of the machine's pressure that are not written yet."""
         self.calendar = Calendar(config.time_zone)
+        self.mount_options = COUNTING & cgroup2().options
         self.ledger = meter.ledger(config.keep)
         try:
             self.tally = meter.begun(self.ledger, self.calendar)
@@ -210,6 +229,20 @@ class _Opened:
             raise
         self.sampled = self.slow = self.written = 0
         """Milliseconds (CLOCK_BOOTTIME): when this was done last; 0: not yet."""
+        self._counted: tuple[int, Counted | None] = -_COUNTING, None
+
+    def traffic(self, now: Moment) -> "Counted | None":
+        """What the gate has counted; None where there is none, or it cannot be read. It may be a second old: of
+        thousands of accounts that are removed at once each asks."""
+        if now.at - self._counted[0] >= _COUNTING:
+            from paas_isolate.linux.bpf.gate.pins import Pins
+            from paas_isolate.linux.bpf.gate.traffic import counted
+
+            try:
+                self._counted = now.at, counted(Pins(PINS))
+            except (HostError, OSError):
+                self._counted = now.at, None
+        return self._counted[1]
 
     def close(self) -> None:
         self.sampler.close()
@@ -225,6 +258,7 @@ class _Owners:
             {account.directory: account for account in fleet.accounts.values()} if fleet else {}
         )
         self.names = {directory: account.name for directory, account in self._accounts.items()}
+        self.labels = {directory: account.labels for directory, account in self._accounts.items()}
         self._plans = {directory: account.plan or "" for directory, account in self._accounts.items()}
         self._devices: dict[str, str] = {}
         self._disks = BlockDevices()
@@ -254,14 +288,27 @@ class _Owners:
         """The disk that the owner's home lies on; '' where there is none of this machine."""
         account = self._accounts.get(directory)
         home = account.home if account else ""
-        if not home:
-            return ""
         if home not in self._devices:
-            try:
-                self._devices[home] = self._disks.device_of(home)
-            except (HostError, OSError):
-                self._devices[home] = ""
+            self._devices[home] = counted_device(home, self._disks.device_of)
         return self._devices[home]
+
+
+def is_new(reading: Reading, tally: Tally) -> bool:
+    """Whether an account is read for the first time: what it has sent from now on is its use."""
+    return "/" not in reading.path and reading.path not in tally
+
+
+def with_traffic(readings: list[Reading], counted: "Counted | None") -> list[Reading]:
+    """The readings with what the accounts among them have received and sent."""
+    if counted is None:
+        return readings
+    return [_with_traffic(reading, counted) if "/" not in reading.path else reading for reading in readings]
+
+
+def _with_traffic(reading: Reading, counted: "Counted") -> Reading:
+    found = counted.traffic.get(reading.inode)
+    received, sent = (found.bytes_in, found.bytes_out) if found else (0, 0)
+    return reading._replace(counters=reading.counters._replace(received=received, sent=sent), traffic_map=counted.map)
 
 
 def _now() -> Moment:

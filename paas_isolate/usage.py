@@ -11,6 +11,7 @@ from paas_isolate.linux.cgroup.counters import flat_keyed, oom_kills
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.quota.calls import DiskQuotas
+from paas_isolate.metering.reading import io_of
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.knobs import DEFAULTS, FREEZE
@@ -22,7 +23,8 @@ from paas_isolate.units import format_size
 @dataclass(frozen=True, slots=True)
 class Usage:
     """The use of one cgroup. `memory`, `read` and `written` are bytes, `cpu` is microseconds; `memory` and `pids` are
-    of this moment, all others since the cgroup was made. None: the kernel has no such file or entry.
+    of this moment, all others since the cgroup was made. `read` and `written` are those of the disk that holds the
+    home. None: the kernel has no such file or entry, or the home lies on no disk of this machine.
 
     `killed` counts victims of memory.max, `refused` forks above pids.max, `throttled` the periods in which cpu.max made
     it wait (cgroup-v2.rst: memory.events oom_kill, pids.events max, cpu.stat nr_throttled).
@@ -34,8 +36,8 @@ class Usage:
     killed: int
     refused: int
     throttled: int
-    read: int
-    written: int
+    read: int | None
+    written: int | None
     frozen: bool
 
 
@@ -61,12 +63,14 @@ def lines(
     directory: str,
     services: Iterable[str],
     *,
+    device: str = "",
     state: str = "",
     conditions: Mapping[str, Condition] | None = None,
 ) -> Iterator[CgroupStatus]:
     """The account's cgroup and those of its services, as far as they exist.
 
-    Each has the `state` that is given; without one, `frozen`, or the state in `conditions` (by leaf), or `ok`.
+    `device` is the `major:minor` whose IO counts, '' for none. Each has the `state` that is given; without one,
+    `frozen`, or the state in `conditions` (by leaf), or `ok`.
     """
     leaves = {tree.leaf(directory, service): service for service in services}
     frozen = False
@@ -77,7 +81,7 @@ def lines(
         frozen = frozen or (tree.is_account(path) and knobs.get(FREEZE) == "1")
         service = (conditions or {}).get(path)
         own = state or ("frozen" if frozen or knobs.get(FREEZE) == "1" else service.state if service else "ok")
-        yield CgroupStatus(name, path, own, knobs, usage(cgroups, path), service)
+        yield CgroupStatus(name, path, own, knobs, usage(cgroups, path, device), service)
 
 
 def disk_uses(account: Account) -> Iterator[str]:
@@ -120,12 +124,14 @@ def limit_counters(cgroups: CgroupTree, path: str) -> LimitCounters:
     return LimitCounters(memory.get("oom_kill", 0), pids.get("max", 0), cpu.get("nr_throttled", 0))
 
 
-def usage(cgroups: CgroupTree, path: str) -> Usage:
-    """The use of a cgroup and all cgroups below it."""
+def usage(cgroups: CgroupTree, path: str, device: str) -> Usage:
+    """The use of a cgroup and all cgroups below it. `device` is the `major:minor` whose IO counts, '' for none: a sum
+    over all would count the same bytes again for each device in a stack (LVM, LUKS, md)."""
     cpu = flat_keyed(cgroups.read(path, "cpu.stat"))
     memory = cgroups.read(path, "memory.current")
     pids = cgroups.read(path, "pids.current")
-    disks = [_equations(line) for line in (cgroups.read(path, "io.stat") or "").splitlines()]
+    io = cgroups.read(path, "io.stat")
+    read, written, *_ = io_of(io.encode() if io is not None else None, device)
     return Usage(
         memory=int(memory) if memory else None,
         pids=int(pids) if pids else None,
@@ -133,8 +139,8 @@ def usage(cgroups: CgroupTree, path: str) -> Usage:
         killed=oom_kills(cgroups, path),
         refused=flat_keyed(cgroups.read(path, "pids.events")).get("max", 0),
         throttled=cpu.get("nr_throttled", 0),
-        read=sum(disk.get("rbytes", 0) for disk in disks),
-        written=sum(disk.get("wbytes", 0) for disk in disks),
+        read=read,
+        written=written,
         frozen=flat_keyed(cgroups.read(path, "cgroup.events")).get("frozen", 0) == 1,
     )
 
@@ -153,8 +159,3 @@ def processes_in_old_view(fleet: Fleet, observed: ObservedWorld, only: str = "")
 def _is_outside(fleet: Fleet, pid: int, view: int) -> bool:
     uid = procfs.effective_uid(pid)
     return uid is not None and fleet.governs(uid) and procfs.mount_namespace(pid) not in (0, view)
-
-
-def _equations(line: str) -> dict[str, int]:
-    """A nested keyed line, `254:0 rbytes=1 wbytes=2`, without its device (cgroup-v2.rst, "Format")."""
-    return {name: int(value) for name, _, value in (word.partition("=") for word in line.split()[1:])}

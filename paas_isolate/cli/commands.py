@@ -23,7 +23,7 @@ VERBS = {
     "me": "me",
     "coverage": "coverage",
     "usage": "metering",
-    "bill": "metering",
+    "bill": "bill",
     "faults": "faults",
     "metrics": "metrics",
     "notices": "notices",

@@ -19,6 +19,7 @@ from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process.procfs import cgroup
+from paas_isolate.linux.quota.devices import BlockDevices, counted_device
 from paas_isolate.linux.system import control_socket
 from paas_isolate.linux.system.mounts import cgroup2
 from paas_isolate.model import tree
@@ -112,10 +113,18 @@ def _report_from_kernel() -> AccountReport:
         raise HostError(f"{_ALONE}.", hint=f"This session is in no account ({where})")
     with CgroupTree(mount.point, f"{mount.point.rstrip('/')}{above}") as cgroups:
         services = sorted(cgroups.children(tree.account(directory)))
-        readable = [line.data() for line in lines(cgroups, directory, services)]
+        device = counted_device(_own_home(), BlockDevices().device_of)
+        readable = [line.data() for line in lines(cgroups, directory, services, device=device)]
     if not readable:
         raise HostError(f"{_ALONE}.", hint=f"The cgroup of this session cannot be seen from here ({where})")
     return AccountReport(directory, cgroups=readable, notes=(_ALONE, *_own_disk()))
+
+
+def _own_home() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return ""
 
 
 def _own_disk() -> Iterator[str]:

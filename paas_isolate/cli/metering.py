@@ -1,11 +1,11 @@
-"""usage, bill: what accounts used, and what it costs."""
+"""usage: what accounts used."""
 
 import csv
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from io import StringIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -16,9 +16,9 @@ from paas_isolate.installation import Installation, need_root
 from paas_isolate.ledger import queries
 from paas_isolate.ledger.database import reading
 from paas_isolate.ledger.queries import LABEL, MONTH, Question, Total
-from paas_isolate.metering import bill as bills
 from paas_isolate.metering import report
-from paas_isolate.metering.calendar import HOUR, Calendar, days_of
+from paas_isolate.metering.calendar import HOUR, Calendar
+from paas_isolate.metering.labels import Group, Labels, grouped, has
 from paas_isolate.metering.reading import Number
 from paas_isolate.metering.use import Use
 from paas_isolate.model.account import Host
@@ -28,6 +28,24 @@ from paas_isolate.units import format_size
 as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of text.")
 _MOST = 10
 """Accounts that --top lists."""
+
+
+class Label(click.ParamType[tuple[str, str]]):
+    """A label such as reseller=north."""
+
+    name = "label"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        key, equals, text = value.partition("=")
+        if not key or not equals:
+            self.fail(f"{value} is no label; expected one such as reseller=north.", param, ctx)
+        return key, text
+
+
+with_label = click.option(
+    "--label", "labels", type=Label(), multiple=True, metavar="KEY=VALUE", help="Only accounts with this label."
+)
+by_label = click.option("--by-label", default="", metavar="KEY", help="Add accounts up by the value of this label.")
 
 
 class Day(click.ParamType[date]):
@@ -42,19 +60,6 @@ class Day(click.ParamType[date]):
             self.fail(f"{value} is no day; expected one such as 2026-10-25.", param, ctx)
 
 
-class Month(click.ParamType[str]):
-    """A month such as 2026-10."""
-
-    name = "month"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            days_of(value)
-        except ValueError:
-            self.fail(f"{value} is no month; expected one such as 2026-10.", param, ctx)
-        return str(value)
-
-
 @click.command()
 @click.argument("account", default="")
 @click.option("--from", "first", type=Day(), metavar="DAY", help="The first day, such as 2026-10-25.")
@@ -64,6 +69,8 @@ class Month(click.ParamType[str]):
 )
 @click.option("--by", type=click.Choice(["hour", "day", "month", "leaf"]), help="A line for each, not one for all.")
 @click.option("--top", type=click.Choice(list(report.TOPS)), help="The ten accounts with the most of this.")
+@with_label
+@by_label
 @as_json
 @as_csv
 @click.pass_obj
@@ -75,17 +82,19 @@ def usage(
     period: str | None,
     by: str | None,
     top: str | None,
+    labels: tuple[tuple[str, str], ...],
+    by_label: str,
     as_json: bool,
     as_csv: bool,
 ) -> int:
-    """Show what accounts used in some days: CPU time, memory, disk, processes; how long that was measured, and which
-    limits were hit.
+    """Show what accounts used in some days: CPU time, memory, disk, network, processes; how long that was measured, and
+    which limits were hit.
 
     Days begin in the time zone of config.yaml. Hours have lines only for who did something in them.
     """
     need_root()
-    calendar = _calendar(installation.directory.host())
-    today = _today(calendar)
+    calendar = calendar_of(installation.directory.host())
+    today = today_of(calendar)
     if period and (first or last):
         raise click.UsageError("expected --period, or --from and --to")
     try:
@@ -94,23 +103,55 @@ def usage(
         raise click.UsageError(f"--period is {period}; expected {error}") from None
     if first or last:
         begin, end = first or last or today, last or today
-    question = _question(calendar, begin, end, account, by)
-    found = _ask(installation, calendar, question)
+    if by_label and by == "leaf":
+        raise click.UsageError("expected --by-label, or --by leaf")
+    found, known = ask(installation, calendar, _question(calendar, begin, end, account, by), labels)
+    rows: list[_Row] = (
+        [_group_row(each, by_label, calendar) for each in _grouped(found, known, by_label)]
+        if by_label
+        else [_account_row(each, calendar) for each in found]
+    )
     if top:
         most = report.TOPS[top]
-        found = sorted((each for each in found if most(each.use)), key=lambda each: -(most(each.use) or 0))[:_MOST]
-    rows = [
-        {"account": each.account, "leaf": each.leaf, "plan": each.plan, "time": _time(each, calendar)}
-        | report.plain(each.use)
-        for each in found
-    ]
+        rows = sorted((row for row in rows if most(row.use)), key=lambda row: -(most(row.use) or 0))[:_MOST]
+    data = [row.keys | report.plain(row.use) for row in rows]
     if as_json:
-        output.print_json({"from": str(begin), "to": str(end), "time_zone": calendar.name, "rows": rows})
+        output.print_json({"from": str(begin), "to": str(end), "time_zone": calendar.name, "rows": data})
     elif as_csv:
-        _csv(["account", "leaf", "plan", "time", *report.plain(Use())], rows)
+        print_csv([*(_GROUP_KEYS if by_label else _KEYS), *report.plain(Use())], data)
     else:
-        _tell_usage(found, calendar, by or "")
+        _tell_usage(rows, hidden={"leaf": by != "leaf", "time": by not in ("hour", "day", "month"), "label": True})
     return Exit.CONVERGED
+
+
+class _Row(NamedTuple):
+    """A line of `usage`: what it is about, and what was used."""
+
+    keys: dict[str, Any]
+    use: Use
+
+
+_KEYS = ("account", "leaf", "plan", "time")
+_GROUP_KEYS = ("label", "value", "accounts", "time")
+
+
+def _account_row(total: Total, calendar: Calendar) -> _Row:
+    keys = total.account, total.leaf, total.plan, _time(total.label, calendar)
+    return _Row(dict(zip(_KEYS, keys, strict=True)), total.use)
+
+
+def _group_row(group: Group, label: str, calendar: Calendar) -> _Row:
+    keys = label, group.value, group.accounts, _time(group.time, calendar)
+    return _Row(dict(zip(_GROUP_KEYS, keys, strict=True)), group.use)
+
+
+def _grouped(found: Iterable[Total], known: Mapping[str, Labels], label: str) -> list[Group]:
+    return grouped((value_of(each, known, label), each.directory, each.label, each.use) for each in found)
+
+
+def value_of(total: Total, known: Mapping[str, Labels], label: str) -> str:
+    """The value of an account's label; '' where it has none. `known` are the labels by directory."""
+    return known.get(total.directory, {}).get(label, "")
 
 
 def _question(calendar: Calendar, begin: date, end: date, account: str, by: str | None) -> Question:
@@ -122,39 +163,46 @@ def _question(calendar: Calendar, begin: date, end: date, account: str, by: str 
     return Question("day", str(begin), str(end), account, leaves=by == "leaf", by=labels)
 
 
-def _ask(installation: Installation, calendar: Calendar, question: Question) -> list[Total]:
+def ask(
+    installation: Installation,
+    calendar: Calendar,
+    question: Question,
+    labels: Collection[tuple[str, str]] = (),
+) -> tuple[list[Total], Mapping[str, Labels]]:
+    """What was used by accounts with these labels, and the labels of all accounts by directory."""
     with reading(installation.ledger) as connection:
         connection.execute("BEGIN")  # one state of the ledger for all of it
         if question.account and not queries.known(connection, question.account):
             raise click.UsageError(f"no account {question.account} was measured")
-        return queries.totals(connection, question, calendar)
+        found, known = queries.totals(connection, question, calendar), queries.labels(connection)
+    return [each for each in found if has(known.get(each.directory, {}), labels)], known
 
 
-def _today(calendar: Calendar) -> date:
+def today_of(calendar: Calendar) -> date:
     return date.fromisoformat(calendar.label(time.time_ns() // 1_000_000).day)
 
 
-def _calendar(host: Host) -> Calendar:
+def calendar_of(host: Host) -> Calendar:
     return Calendar((host.metering or MeteringConfig()).time_zone)
 
 
-def _time(total: Total, calendar: Calendar) -> str:
-    if isinstance(total.label, int):
-        return datetime.fromtimestamp(total.label * HOUR, UTC).astimezone(calendar.zone).isoformat(timespec="minutes")
-    return total.label
+def _time(label: int | str, calendar: Calendar) -> str:
+    if isinstance(label, int):
+        return datetime.fromtimestamp(label * HOUR, UTC).astimezone(calendar.zone).isoformat(timespec="minutes")
+    return label
 
 
-def _tell_usage(found: Sequence[Total], calendar: Calendar, by: str) -> None:
-    if not found:
+def _tell_usage(rows: Sequence[_Row], hidden: Mapping[str, bool]) -> None:
+    if not rows:
         output.line("nothing was measured in this time")
         return
-    titles = ("ACCOUNT", *(["LEAF"] if by == "leaf" else []), *(["TIME"] if by in ("hour", "day", "month") else []))
-    right = ("CPU TIME", "MEMORY", "PEAK", "PROCESSES", "READ", "WRITTEN", "THROTTLED", "MEASURED")
-    rows = []
-    for each in found:
-        use = each.use
-        keys = [each.account, *([each.leaf] if by == "leaf" else [])]
-        keys += [_time(each, calendar)] if by in ("hour", "day", "month") else []
+    keys = [key for key in rows[0].keys if not hidden.get(key)]
+    networked = any(row.use.received is not None for row in rows)
+    traffic = ("RECEIVED", "SENT") if networked else ()
+    right = ("CPU TIME", "MEMORY", "PEAK", "PROCESSES", "READ", "WRITTEN", *traffic, "THROTTLED", "MEASURED")
+    table = []
+    for row in rows:
+        use = row.use
         figures = (
             _duration(use.cpu),
             _size(report.mean_memory(use)),
@@ -162,11 +210,13 @@ def _tell_usage(found: Sequence[Total], calendar: Calendar, by: str) -> None:
             "-" if use.pids is None else str(use.pids),
             _size(use.read),
             _size(use.written),
+            *([_size(use.received), _size(use.sent)] if networked else []),
             _duration(use.throttled),
             _duration((use.measured or 0) * 1000),
         )
-        rows.append((*keys, each.plan or "-", *figures, _hits(use._asdict())))
-    output.table((*titles, "PLAN", *right, "HITS"), rows, right=right)
+        table.append((*(str(row.keys[key]) or "-" for key in keys), *figures, _hits(use._asdict())))
+    titles = [(row.keys["label"] if key == "value" else key).upper() for key in keys]
+    output.table((*titles, *right, "HITS"), table, right=("ACCOUNTS", *right))
 
 
 def _duration(microseconds: Number) -> str:
@@ -188,50 +238,8 @@ def _hits(use: Mapping[str, Number]) -> str:
 
 
 @click.command()
-@click.option("--month", type=Month(), metavar="MONTH", help="Such as 2026-10 (the last one that has ended).")
-@as_json
-@as_csv
-@click.pass_obj
-def bill(installation: Installation, month: str | None, as_json: bool, as_csv: bool) -> int:
-    """Show what each account used in a month, which share of it was measured, and the amount at the prices of
-    config.yaml.
-
-    An account whose plan changed has a line for each plan. Accounts that were deleted since are there too.
-    """
-    need_root()
-    host = installation.directory.host()
-    calendar = _calendar(host)
-    which = month or str(_today(calendar).replace(day=1) - timedelta(days=1))[:7]
-    first, last = days_of(which)
-    seconds = calendar.seconds_of(first, last)
-    prices = dict((host.metering or MeteringConfig()).prices)
-    found = _ask(installation, calendar, Question("day", str(first), str(last)))
-    lines = [bills.line(each.account, each.plan, each.use, seconds, prices) for each in found]
-    amount = bills.amount_of_all(lines)
-    if as_json:
-        data = {"month": which, "time_zone": calendar.name, "hours": seconds / HOUR, "prices": prices}
-        output.print_json({**data, "lines": [each._asdict() for each in lines], "amount": amount})
-    elif as_csv:
-        _csv(list(bills.Line._fields), [each._asdict() for each in lines])
-    elif not lines:
-        output.line("nothing was measured in this month")
-    else:
-        titles = [name.upper().replace("_", " ") for name in bills.Line._fields]
-        output.table(titles, map(_bill_row, lines), right=titles[2:])
-        if amount is not None:
-            output.line(f"all accounts: {amount}")
-    if calendar.midnight(last) / 1000 + 86_400 > time.time():
-        output.line(f"{which} has not ended: this bill will change", fg="yellow", err=True)
-    return Exit.CONVERGED
-
-
-def _bill_row(line: bills.Line) -> tuple[str, ...]:
-    quantities = ("-" if value is None else str(value) for value in line[2:-2])
-    amount = "-" if line.amount is None else str(line.amount)
-    return (line.account, line.plan or "-", *quantities, f"{line.measured:.2%}", amount)
-
-
-def _csv(titles: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+def print_csv(titles: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Lines of CSV with these columns of the rows; None is empty."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(titles)

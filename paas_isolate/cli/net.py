@@ -16,7 +16,8 @@ from paas_isolate.doctor.network import examine
 from paas_isolate.errors import HostError
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root, unknown
-from paas_isolate.linux.bpf.gate.gate import BpfGate, Traffic, attach_points
+from paas_isolate.linux.bpf.gate.gate import BpfGate, attach_points
+from paas_isolate.linux.bpf.gate.traffic import NONE, Traffic
 from paas_isolate.linux.network import ruleset_cache
 from paas_isolate.linux.network.nft import Nft
 from paas_isolate.linux.system.subordinates import subordinate_uids
@@ -29,8 +30,6 @@ from paas_isolate.units import format_size
 
 _SHOWN = 20
 """Sentences that are printed about one broken promise."""
-
-_NO_TRAFFIC = Traffic(0, 0, 0, 0)
 
 _PATIENCE = 60
 """Seconds to wait for another run's lock."""
@@ -222,7 +221,7 @@ def _by_account(counted: dict[int, int], owner: Callable[[int], str]) -> Counter
 
 def _row(account: Account, counters: Counters) -> tuple[str, ...]:
     name = account.name
-    traffic = counters.traffic.get(account.directory, _NO_TRAFFIC)
+    traffic = counters.traffic.get(account.directory, NONE)
     peers = ", ".join(account.peers) or "-"
     sizes = format_size(traffic.bytes_in), format_size(traffic.bytes_out)
     packets = f"{traffic.packets_in}", f"{traffic.packets_out}"
@@ -232,7 +231,7 @@ def _row(account: Account, counters: Counters) -> tuple[str, ...]:
 
 
 def _data(account: Account, counters: Counters) -> dict[str, object]:
-    traffic = counters.traffic.get(account.directory, _NO_TRAFFIC)._asdict()
+    traffic = counters.traffic.get(account.directory, NONE)._asdict()
     counts = {
         "udp_bytes_out": counters.datagrams[account.name],
         "packets_denied": counters.denied[account.name],

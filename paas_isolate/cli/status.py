@@ -16,7 +16,8 @@ from paas_isolate.compare import Comparison, Reconciler
 from paas_isolate.errors import Trouble, trouble, without_broken
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
-from paas_isolate.linux.cgroup.tree import CgroupTree
+from paas_isolate.linux.kernel import Kernel
+from paas_isolate.linux.quota.devices import counted_device
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.steps import Changes
@@ -125,16 +126,17 @@ def _lines(
         state = _state(path, comparison, reconciler, by_directory)
         state = service.state if service and state in ("ok", "suspended", "frozen") else state
         try:
-            yield replace(_line(reconciler.kernel.cgroups, path, observed[path], state, by_directory), service=service)
+            yield replace(_line(reconciler.kernel, path, observed[path], state, by_directory), service=service)
         except Exception as error:  # noqa: BLE001  (one cgroup that cannot be read hides no other)
             directory = tree.directory_of(path)
             broken[by_directory[directory].name if directory in by_directory else directory] = trouble(error)
 
 
-def _line(cgroups: CgroupTree, path: str, knobs: Knobs, state: str, by_directory: dict[str, Account]) -> CgroupStatus:
+def _line(kernel: Kernel, path: str, knobs: Knobs, state: str, by_directory: dict[str, Account]) -> CgroupStatus:
     account = by_directory.get(tree.directory_of(path))
     name = account.name if account and tree.is_account(path) else path.rpartition("/")[2]
-    return CgroupStatus(name, path, state, knobs, usage(cgroups, path))
+    device = counted_device(account.home if account else "", kernel.device_of)
+    return CgroupStatus(name, path, state, knobs, usage(kernel.cgroups, path, device))
 
 
 def _state(path: str, comparison: Comparison, reconciler: Reconciler, by_directory: dict[str, Account]) -> str:
@@ -210,8 +212,8 @@ def row(line: CgroupStatus) -> tuple[str, ...]:
         _limit(knobs.get("pids.max"), is_size=False),
         "-" if used.cpu is None else f"{used.cpu / 1e6:.1f}s",
         _cpu(knobs.get("cpu.max")),
-        format_size(used.read),
-        format_size(used.written),
+        _size(used.read),
+        _size(used.written),
         ", ".join(f"{number} {what}" for what, number in hits.items() if number) or "-",
     )
 

@@ -12,6 +12,7 @@ from paas_isolate.daemon.account_pass import restricted_to, runs_of
 from paas_isolate.daemon.control import Reply, Request
 from paas_isolate.daemon.counter_poll import counters
 from paas_isolate.daemon.limit_events import LimitEvents
+from paas_isolate.linux.quota.devices import counted_device
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.service_state import conditions
@@ -45,7 +46,12 @@ def me(asked: Request, opened: Opened, hits: LimitEvents) -> Reply:
             runs_of(reconciler, [tree.leaf(account.directory, name) for name in names]),
         )
         statuses = lines(
-            reconciler.kernel.cgroups, account.directory, names, state=_state(fleet, account), conditions=found
+            reconciler.kernel.cgroups,
+            account.directory,
+            names,
+            device=counted_device(account.home, reconciler.kernel.device_of),
+            state=_state(fleet, account),
+            conditions=found,
         )
         cgroups = [status.data() for status in statuses]
         hits.take(account.directory, counters(reconciler.kernel.cgroups, account), int(time.time()))

@@ -6,7 +6,7 @@ ended, its chunks become one block of samples and one of minutes. The moments of
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from paas_isolate.metering.blocks import Row, minutes, pack, unpack
 from paas_isolate.metering.calendar import HOUR
@@ -25,21 +25,28 @@ GROWING = 7
 """Columns of a sample, after its time, that are growth; the others are levels."""
 
 
-def add(connection: sqlite3.Connection, series: int, boot: int, now: Moment, samples: Sequence[Sample]) -> None:
-    """Write the samples of a series as a chunk."""
-    if samples:
-        begin = samples[0].at
-        wall = now.wall - (now.at - begin)
-        chunk = wall // 1000 // HOUR, series, boot, begin, wall, pack(samples)
-        connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", chunk)
+Chunk = tuple[int, int, int, int, int, bytes]
+"""A row of `chunks`."""
+
+
+def chunk(series: int, boot: int, now: Moment, samples: Sequence[Sample]) -> Chunk:
+    """The chunk of samples of a series; there must be one at least."""
+    begin = samples[0].at
+    wall = now.wall - (now.at - begin)
+    return wall // 1000 // HOUR, series, boot, begin, wall, pack(samples, compressed=False)
+
+
+def add(connection: sqlite3.Connection, chunks: Iterable[Chunk]) -> None:
+    """Write chunks."""
+    connection.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", chunks)
 
 
 def add_times(connection: sqlite3.Connection, boot: int, times: Sequence[Moment]) -> None:
     """Write when samples were taken."""
     if times:
         rows = [(time.at,) for time in times]
-        chunk = times[0].wall // 1000 // HOUR, TIMES, boot, times[0].at, times[0].wall, pack(rows)
-        connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", chunk)
+        begin, wall = times[0]
+        add(connection, [(wall // 1000 // HOUR, TIMES, boot, begin, wall, pack(rows, compressed=False))])
 
 
 def add_host(connection: sqlite3.Connection, boot: int, now: Moment, readings: Sequence[HostReading]) -> None:

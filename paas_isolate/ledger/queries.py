@@ -107,6 +107,20 @@ def _bases(connection: sqlite3.Connection, leaves: bool) -> Iterator[Base]:
         yield Base(path, inode, at, Counters(), Levels(*levels))
 
 
+def labels(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
+    """The labels of each account that has some, by its directory; also of accounts that are gone."""
+    found: dict[str, dict[str, str]] = {}
+    for directory, key, value in connection.execute("SELECT directory, key, value FROM labels"):
+        found.setdefault(directory, {})[key] = value
+    return found
+
+
+def mount_options(connection: sqlite3.Connection, month: str) -> list[str]:
+    """Mount options of cgroup2 that changed what was counted in a month, or in a part of it."""
+    rows = connection.execute("SELECT option FROM mount_options WHERE month = ? ORDER BY option", (month,))
+    return [option for (option,) in rows]
+
+
 def known(connection: sqlite3.Connection, account: str) -> bool:
     """Whether an account of this name was ever counted."""
     query = (

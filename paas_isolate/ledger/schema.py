@@ -3,9 +3,10 @@
 `spans` are hours and days. There are several of the same hour or day where the machine was rebooted or the clock was
 set back: what was written once keeps its meaning. `label` is an hour since 1970 (UTC) or a date in `zone`; `begin` is
 CLOCK_BOOTTIME in ms. `series` are what is counted: an account ('' as leaf) or a leaf, while it has one plan. `chunks`
-are samples of a minute, `blocks` of an hour (see metering.blocks). `incidents` join `faults` (see metering.faults), and
-outlive them; `allowed` is the limit; `seen` is what of the counters of this boot is in them. Columns named `wall` are
-ms since 1970; `at`, `begin` and `end` are CLOCK_BOOTTIME.
+are samples of a minute, `blocks` of an hour (see metering.blocks). `labels` and `names` are those that an account had
+last. `mount_options` are those of cgroup2 that changed what was counted in a month, or in a part of it. `incidents` join
+`faults` (see metering.faults), and outlive them; `allowed` is the limit; `seen` is what of the counters of this boot is
+in them. Columns named `wall` are ms since 1970; `at`, `begin` and `end` are CLOCK_BOOTTIME.
 """
 
 from paas_isolate.metering.detection import Events
@@ -24,10 +25,13 @@ CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NO
     at INTEGER NOT NULL, wall INTEGER NOT NULL);
 CREATE TABLE boots (id INTEGER PRIMARY KEY, boot TEXT NOT NULL UNIQUE);
 CREATE TABLE names (directory TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE mount_options (month TEXT NOT NULL, option TEXT NOT NULL, PRIMARY KEY (month, option)) WITHOUT ROWID;
+CREATE TABLE labels (directory TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (directory, key)) WITHOUT ROWID;
 CREATE TABLE series (id INTEGER PRIMARY KEY, directory TEXT NOT NULL, leaf TEXT NOT NULL, plan TEXT NOT NULL,
     UNIQUE (directory, leaf, plan));
 CREATE TABLE bases (path TEXT PRIMARY KEY, inode INTEGER NOT NULL, at INTEGER NOT NULL,
-    {_columns(Counters._fields)}, {_columns(Levels._fields)}) WITHOUT ROWID;
+    {_columns(Counters._fields)}, {_columns(Levels._fields)}, traffic_map INTEGER) WITHOUT ROWID;
 CREATE TABLE spans (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, label NOT NULL, zone TEXT NOT NULL,
     boot INTEGER NOT NULL, begin INTEGER NOT NULL, wall INTEGER NOT NULL);
 CREATE INDEX spans_by_label ON spans (kind, label);
@@ -58,7 +62,7 @@ CREATE INDEX steps_by_account ON steps (directory, wall);
 PRAGMA user_version = {VERSION};
 """
 
-_BASE_COLUMNS = ("path", "inode", "at", *Counters._fields, *Levels._fields)
+_BASE_COLUMNS = ("path", "inode", "at", *Counters._fields, *Levels._fields, "traffic_map")
 PUT_BASE = f"INSERT OR REPLACE INTO bases VALUES ({', '.join('?' * len(_BASE_COLUMNS))})"  # noqa: S608
 
 _ADDED = [f'"{name}" = coalesce("{name}" + excluded."{name}", "{name}", excluded."{name}")' for name in SUMMED]

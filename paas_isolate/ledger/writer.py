@@ -20,6 +20,7 @@ from paas_isolate.metering.tally import Base, Moment, Unwritten
 from paas_isolate.metering.use import Use
 
 HOURS_KEPT = 366 * 24
+_NONE: Mapping[str, Mapping[str, str]] = {}
 
 
 class Outdated(Exception):  # noqa: N818  (no mistake of anybody's: it is to be read again)
@@ -64,6 +65,8 @@ class LedgerWriter:
         self._generation = 0
         self._series: dict[Owner, int] = {}
         self._names: dict[str, str] = {}
+        self._labels: dict[str, Mapping[str, str]] = {}
+        self._mount_options: set[tuple[str, str]] = set()
         self._pruned = 0
 
     def close(self) -> None:
@@ -121,10 +124,12 @@ class LedgerWriter:
         faults: FaultNews | None = None,
         *,
         host: Sequence[HostReading] = (),
+        labels: Mapping[str, Mapping[str, str]] = _NONE,
         ends: bool = False,
     ) -> None:
-        """Write what was used until `now`, in one transaction. `times` are the samples, `host` is the machine's
-        pressure. With `ends` the boot is over, and no base of it is kept.
+        """Write what was used until `now`, in one transaction. `names` and `labels` are those of accounts, by
+        directory. `times` are the samples, `host` is the machine's pressure. With `ends` the boot is over, and no base
+        of it is kept.
 
         Outdated where somebody else has written since; LedgerError where the disk is full. Then nothing was written.
         """
@@ -139,6 +144,7 @@ class LedgerWriter:
             uses: list[tuple[object, ...]] = []
             bases: list[tuple[object, ...]] = []
             gone: list[tuple[str]] = []
+            chunks: list[history.Chunk] = []
             for path, base, slots, samples in rows:
                 series = self._id_of_series(owner_of(path))
                 for slot, use in slots.items():
@@ -148,8 +154,10 @@ class LedgerWriter:
                 if base is None:
                     gone.append((path,))
                 else:
-                    bases.append((path, base.inode, base.at, *base.counters, *base.levels))
-                history.add(connection, series, boot_id, now, samples)
+                    bases.append((path, base.inode, base.at, *base.counters, *base.levels, base.traffic_map))
+                if samples:
+                    chunks.append(history.chunk(series, boot_id, now, samples))
+            history.add(connection, chunks)
             history.add_times(connection, boot_id, tuple(times))
             history.add_host(connection, boot_id, now, host)
             if faults is not None:
@@ -163,9 +171,19 @@ class LedgerWriter:
                 connection.execute("DELETE FROM bases")
                 connection.execute("DELETE FROM seen")
             self._name(names)
+            self._label(labels)
             generation = self._generation + 1
             connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?)", (generation, boot_id, *now))
         self._generation = generation
+
+    def note_mount_options(self, month: str, options: Iterable[str]) -> None:
+        """Remember that cgroup2 was mounted with these options in a month, `2026-10`. LedgerError and Outdated as
+        `write`."""
+        new = {(month, option) for option in options} - self._mount_options
+        if new:
+            with self._whole():
+                self._connection.executemany("INSERT OR IGNORE INTO mount_options VALUES (?, ?)", sorted(new))
+                self._mount_options |= new
 
     def tidy(self, now: Moment) -> None:
         """Make blocks of the hours that have ended, and delete what is too old or too much; a little each time.
@@ -219,13 +237,13 @@ class LedgerWriter:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        series, names = dict(self._series), dict(self._names)
+        series, names, labels = dict(self._series), dict(self._names), dict(self._labels)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            self._series, self._names = series, names
+            self._series, self._names, self._labels = series, names, labels
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
@@ -274,6 +292,13 @@ class LedgerWriter:
         self._connection.executemany("INSERT OR REPLACE INTO names VALUES (?, ?)", new.items())
         self._names |= new
 
+    def _label(self, labels: Mapping[str, Mapping[str, str]]) -> None:
+        new = {directory: those for directory, those in labels.items() if self._labels.get(directory) != those}
+        self._connection.executemany("DELETE FROM labels WHERE directory = ?", ((directory,) for directory in new))
+        rows = ((directory, *pair) for directory, those in new.items() for pair in those.items())
+        self._connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", rows)
+        self._labels |= new
+
 
 _COUNTERS = 3 + len(Counters._fields)
 
@@ -281,7 +306,7 @@ _COUNTERS = 3 + len(Counters._fields)
 def _base(row: tuple[object, ...]) -> Base:
     path, inode, at = row[:3]
     assert isinstance(path, str) and isinstance(inode, int) and isinstance(at, int)
-    return Base(path, inode, at, Counters(*row[3:_COUNTERS]), Levels(*row[_COUNTERS:]))  # type: ignore[arg-type]
+    return Base(path, inode, at, Counters(*row[3:_COUNTERS]), Levels(*row[_COUNTERS:-1]), row[-1])  # type: ignore[arg-type]
 
 
 def use_of(row: tuple[object, ...]) -> Use:

@@ -28,6 +28,8 @@ class Line(NamedTuple):
     gb_hours: Quantity
     gb_read: Quantity
     gb_written: Quantity
+    gb_received: Quantity
+    gb_sent: Quantity
     suspended_hours: Quantity
     measured: Decimal
     amount: Quantity
@@ -38,6 +40,8 @@ PRICE_OF = {
     "gb_hours": "gb_hour",
     "gb_read": "gb_read",
     "gb_written": "gb_written",
+    "gb_received": "gb_received",
+    "gb_sent": "gb_sent",
     "suspended_hours": "suspended_hour",
 }
 """Quantity -> its price in config.yaml (model.metering.PRICED)."""
@@ -50,6 +54,8 @@ def line(account: str, plan: str, use: Use, seconds: int, prices: Mapping[str, s
         "gb_hours": quantity(use.memory, (1 << 20) * HOUR),
         "gb_read": quantity(use.read, GB),
         "gb_written": quantity(use.written, GB),
+        "gb_received": quantity(use.received, GB),
+        "gb_sent": quantity(use.sent, GB),
         "suspended_hours": quantity(use.frozen, 1_000_000 * HOUR),
     }
     measured = quantity(use.measured or 0, seconds * 1000) or Decimal("0.0000")

@@ -13,10 +13,12 @@ Number = int | None
 class Counters(NamedTuple):
     """What only grows while the cgroup exists. Times are in microseconds, `read` and `written` in bytes.
 
-    `throttled` is the time that cpu.max made it wait, `frozen` the time in the freezer (cgroup.stat.local, Linux 6.18).
+    `throttled` is the time that cpu.max made it wait, `frozen` the time in the freezer (cgroup.stat.local, Linux 6.18;
+    without it see Levels).
     The fields `..._some` and `..._full` are pressure: the time that some or all of its tasks waited. `killed`, `slowed`
     and `refused` count what its own limits did, not those of cgroups below: memory.events.local oom_kill and high,
-    pids.events.local max.
+    pids.events.local max. `received` and `sent` are bytes of TCP's payload. Only accounts have them, and only where
+    there is a gate (docs/guides/network.md, "Counting").
     """
 
     user: Number = None
@@ -36,17 +38,21 @@ class Counters(NamedTuple):
     killed: Number = None
     slowed: Number = None
     refused: Number = None
+    received: Number = None
+    sent: Number = None
 
 
 class Levels(NamedTuple):
     """What rises and falls. Bytes, and a number of processes and threads. `own` is anon + shmem of memory.stat: memory
-    without the cache, which the kernel takes back when somebody needs it."""
+    without the cache, which the kernel takes back when somebody needs it. `in_freezer` is 1 or 0, where
+    the kernel does not count that time itself (cgroup.events)."""
 
     memory: Number = None
     swap: Number = None
     pids: Number = None
     peak: Number = None
     own: Number = None
+    in_freezer: Number = None
 
 
 class Reading(NamedTuple):
@@ -57,6 +63,8 @@ class Reading(NamedTuple):
     inode: int
     counters: Counters
     levels: Levels
+    traffic_map: Number = None
+    """The id of the gate's map that `received` and `sent` are of; None without them."""
 
 
 FAST = ("cpu.stat", "memory.current", "memory.swap.current", "pids.current", "io.stat")
@@ -71,8 +79,11 @@ SLOW = (
     "memory.events.local",
     "pids.events.local",
 )
-"""Files that are read once a minute and before a cgroup is removed: what they count is not lost in between."""
-_SLOW = frozenset(SLOW)
+"""Files that are read once a minute, those of leaves once in five, and before a cgroup is removed: what they count is
+not lost in between."""
+FROZEN_TIME, FROZEN_NOW = "cgroup.stat.local", "cgroup.events"
+"""The second is read in the place of the first where the kernel does not have that one."""
+_SLOW = frozenset({*SLOW, FROZEN_NOW})
 
 
 def parse(texts: Mapping[str, bytes], device: str) -> tuple[Counters, Levels]:
@@ -92,7 +103,7 @@ def parse(texts: Mapping[str, bytes], device: str) -> tuple[Counters, Levels]:
         system,
         throttled,
         *io,
-        keyed(get("cgroup.stat.local")).get("frozen_usec"),
+        keyed(get(FROZEN_TIME)).get("frozen_usec"),
         *pressure(get("cpu.pressure")),
         *pressure(get("memory.pressure")),
         *pressure(get("io.pressure")),
@@ -101,23 +112,28 @@ def parse(texts: Mapping[str, bytes], device: str) -> tuple[Counters, Levels]:
         keyed(get("pids.events.local")).get("max"),
     )
     own = None if anon is None or shmem is None else anon + shmem
-    return counters, Levels(memory, swap, pids, number(get("memory.peak")), own)
+    in_freezer = keyed(get(FROZEN_NOW)).get("frozen")
+    return counters, Levels(memory, swap, pids, number(get("memory.peak")), own, in_freezer)
 
 
 def cpu_of(text: bytes) -> tuple[Number, Number, Number]:
     """CPU time in programs and in the kernel, and time throttled, of cpu.stat. All kernels begin it alike."""
-    words = text.split()
+    words = text.split(None, 6)
     if words[2:5:2] == [b"user_usec", b"system_usec"]:
         with suppress(ValueError, IndexError):
-            throttled = int(words[words.index(b"throttled_usec") + 1]) if b"throttled_usec" in words else None
-            return int(words[3]), int(words[5]), throttled
+            _, there, rest = text.partition(b"\nthrottled_usec ")
+            return int(words[3]), int(words[5]), int(rest.partition(b"\n")[0]) if there else None
     found = keyed(text)
     return found.get("user_usec"), found.get("system_usec"), found.get("throttled_usec")
 
 
 def number(text: bytes | None) -> Number:
     """A file with one number; `max` and torn text are None."""
-    return int(text) if text and text.strip().isdigit() else None
+    try:
+        value = int(text or b"")
+    except ValueError:
+        return None
+    return value if value >= 0 else None
 
 
 def keyed(text: bytes | None) -> dict[str, int]:
@@ -143,17 +159,18 @@ def io_of(text: bytes | None, device: str) -> tuple[Number, Number, Number, Numb
     """
     if text is None or not device:
         return _NO_IO
-    words = text.decode("ascii", "replace").split()
-    if device not in words:
+    words = text.split()
+    name = device.encode()
+    if name not in words:
         return 0, 0, 0, 0
-    found: dict[str, int] = {}
-    for word in words[words.index(device) + 1 :]:
-        name, equals, value = word.partition("=")
+    found: dict[bytes, int] = {}
+    for word in words[words.index(name) + 1 :]:
+        key, equals, value = word.partition(b"=")
         if not equals:
             break  # the next device
         if value.isdigit():
-            found[name] = int(value)
-    return found.get("rbytes"), found.get("wbytes"), found.get("rios"), found.get("wios")
+            found[key] = int(value)
+    return found.get(b"rbytes"), found.get(b"wbytes"), found.get(b"rios"), found.get(b"wios")
 
 
 def pressure(text: bytes | None) -> tuple[Number, Number]:

@@ -51,6 +51,7 @@ class Base(NamedTuple):
     at: int
     counters: Counters
     levels: Levels
+    traffic_map: Number = None
 
 
 UNWRITTEN_SAMPLES = 60
@@ -94,6 +95,9 @@ class Tally:
 
     def __len__(self) -> int:
         return len(self._cgroups)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._cgroups
 
     def take(self, now: Moment, moved: Iterable[Reading], gone: Collection[str] = ()) -> None:
         """Add a sample: the readings of those that did something since the sample before, and the paths of those that
@@ -151,14 +155,14 @@ class Tally:
                 cgroup.hour = None
 
     def _read(self, reading: Reading, now: Moment, before: Moment | None) -> None:
-        path, inode, counters, levels = reading
+        path, inode, counters, levels, traffic_map = reading
         cgroup = self._cgroups.get(path)
         if cgroup is None or before is None or cgroup.base.inode != inode:
             self._begin(reading, now)
             return
         base = cgroup.base
         self._hold(cgroup, before)
-        growth = grown(base.counters, counters)
+        growth = grown(_since(base, traffic_map), counters)
         if growth is None:  # another cgroup, whatever its inode: nothing of this row is used
             self._begin(reading, now)
             return
@@ -166,7 +170,8 @@ class Tally:
         begin = max(before.at, base.at) if now.at - before.at <= GAP else before.at
         use = between(growth, base.levels, levels, now.at - begin)
         self._add(cgroup, use, now.wall, now.at - begin, idle=False)
-        cgroup.base = Base(path, inode, now.at, known(base.counters, counters), levels)
+        traffic_map = base.traffic_map if traffic_map is None else traffic_map
+        cgroup.base = Base(path, inode, now.at, known(base.counters, counters), levels, traffic_map)
         cgroup.written = False
         cgroup.samples.append(Sample(now.at, *growth[:7], levels.memory, levels.swap, levels.pids))
         if len(cgroup.samples) > UNWRITTEN_SAMPLES:
@@ -175,7 +180,8 @@ class Tally:
     def _begin(self, reading: Reading, now: Moment) -> None:
         """From here on the cgroup is counted. One that was there under this name is gone."""
         self._leave(reading.path)
-        cgroup = _Metered(Base(reading.path, reading.inode, now.at, reading.counters, reading.levels), written=False)
+        path, inode, counters, levels, traffic_map = reading
+        cgroup = _Metered(Base(path, inode, now.at, counters, levels, traffic_map), written=False)
         cgroup.hour = self._calendar.label(now.wall).hour
         self._cgroups[reading.path] = cgroup
 
@@ -223,6 +229,15 @@ class Tally:
                 cgroup.written = True
                 cgroup.pending = {}
                 cgroup.samples = []
+
+
+def _since(base: Base, traffic_map: Number) -> Counters:
+    """The counters that a reading is compared with. A map that was made since has begun at 0; of one that was there
+    before the base, unseen, nobody knows."""
+    if traffic_map is None or traffic_map == base.traffic_map:
+        return base.counters
+    begun = None if base.traffic_map is None else 0
+    return base.counters._replace(received=begun, sent=begun)
 
 
 def split(parts: list[Part], use: Use) -> Iterator[tuple[Label, Use]]:

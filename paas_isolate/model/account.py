@@ -73,6 +73,7 @@ class AccountSpec(NamedTuple):
     users: tuple[str, ...]
     owner: str
     plan: str | None = None
+    labels: Mapping[str, str] = MappingProxyType({})
     limits: Limits = NO_LIMITS
     services: tuple[Service, ...] = ()
     suspended: bool = False
@@ -168,6 +169,8 @@ class Account(NamedTuple):
     """Where notices to the customer go; '': the owner's mailbox."""
     on_high: str = ""
     """A command of the customer's for when memory.high is reached; '': none."""
+    labels: Mapping[str, str] = MappingProxyType({})
+    """What it is grouped by in `usage` and `bill`; nothing else depends on them."""
 
 
 class User(NamedTuple):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from paas_isolate.model.notices import MailConfig, NoticeRule
 
-PRICED = ("core_hour", "gb_hour", "gb_read", "gb_written", "suspended_hour")
-"""What may have a price: an hour of one core, an hour of 1 GB of memory, 1 GB read or written, an hour frozen. A GB is
-1024 MB."""
+PRICED = ("core_hour", "gb_hour", "gb_read", "gb_written", "gb_received", "gb_sent", "suspended_hour")
+"""What may have a price: an hour of one core, an hour of 1 GB of memory, 1 GB read, written, received or sent, an hour
+frozen. A GB is 1024 MB."""
 
 
 class MetricsConfig(NamedTuple):

@@ -16,6 +16,7 @@ from paas_isolate.spec import scalars
 from paas_isolate.spec.allow import WORDS
 from paas_isolate.spec.diagnostics import Diagnostics, below
 from paas_isolate.spec.egress import EgressShape
+from paas_isolate.spec.labels import LabelsShape
 from paas_isolate.spec.limits import LimitsShape
 from paas_isolate.spec.names import NAME_EXPECTED, is_name
 from paas_isolate.spec.notices import SERVER, NoticesShape
@@ -131,6 +132,8 @@ _PRICE_OF = {
     "gb_hour": "1 GB of memory, held for an hour",
     "gb_read": "1 GB read from the disk of the home",
     "gb_written": "1 GB written to the disk of the home",
+    "gb_received": "1 GB received by TCP",
+    "gb_sent": "1 GB sent by TCP",
     "suspended_hour": "an hour in which the account was frozen",
 }
 _PRICES = Table(tuple(Field(name, scalars.PRICE, f"the price of {_PRICE_OF[name]}") for name in PRICED))
@@ -427,6 +430,7 @@ ACCOUNT = Table(
             "and none is named like the account",
         ),
         Field("plan", scalars.NAME, "the plan that it inherits limits and services from"),
+        Field("labels", LabelsShape(), "by what `usage` and `bill` can group accounts, such as `reseller: north`"),
         LIMITS,
         SERVICES,
         Field("suspended", scalars.FLAG, "no logins, no services, nothing lost", False),

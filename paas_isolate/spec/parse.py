@@ -84,6 +84,7 @@ def parse_account(data: bytes, file: str) -> AccountSpec:
         users=users,
         owner=_owner(root, values, users, name, diagnostics),
         plan=values.get("plan"),
+        labels=values.get("labels") or {},
         limits=values.get("limits", {}),
         services=_services(root, values, diagnostics),
         suspended=values.get("suspended") or False,

@@ -26,10 +26,10 @@ from paas_isolate.text import excerpt
 CONFIG = "config.yaml"
 """The host's file, as complaints name it."""
 
-_OWN = AccountSpec._fields.index("plan") + 1
+_OWN = AccountSpec._fields.index("labels") + 1
 _NOTHING = AccountSpec("", "", (), "")[_OWN:]
-"""The fields behind `plan`, of an account whose file has names and a plan alone. Of 10,000 files most are like that."""
-_PLAN = Account._fields.index("plan")
+"""The fields behind `labels`, of an account whose file has no other keys. Of 10,000 files most are like that."""
+_PLAN, _LABELS = Account._fields.index("plan"), Account._fields.index("labels")
 
 
 class UserDatabase(Protocol):
@@ -87,7 +87,7 @@ class Resolver:
         """The uids of all users in accounts, resolved or refused."""
         self._plain: dict[str | None, _Merged] = {}
         self._bare: dict[str | None, tuple[Any, ...]] = {}
-        """By plan: the fields of Account from `plan` on, of an account whose file has names and a plan alone."""
+        """By plan: the fields of Account from `plan` to `labels`, of an account whose file has no keys of _NOTHING."""
         self._addresses_of: Callable[[tuple[str, ...], int], tuple[str, ...]] | None = None
         self._number: Counter[tuple[str, bool]] = Counter()
         self._open: tuple[str, Any] = "", None
@@ -99,7 +99,8 @@ class Resolver:
         name = account.plan or self.context.host.default_plan
         bare = account[_OWN:] == _NOTHING and account.owner in uids and account.users == (account.name,)
         if bare and (known := self._bare.get(name)):
-            return Account(account.name, account.name, uids, account.owner, self._home(account), *known)
+            own = account.name, account.name, uids, account.owner, self._home(account)
+            return Account._make((*own, *known, account.labels))
         plan = self._plan(account, name) if name else None
         account = self._permitted(account, plan)
         merged = self._merge(account, plan)
@@ -135,9 +136,10 @@ class Resolver:
             disk=disk,
             mail=account.mail,
             on_high=account.on_high,
+            labels=account.labels,
         )
         if bare and not merged.personal and view is None and not host.network:
-            self._bare[name] = resolved[_PLAN:]
+            self._bare[name] = resolved[_PLAN:_LABELS]
         return resolved
 
     def _permitted(self, account: AccountSpec, plan: Plan | None) -> AccountSpec:

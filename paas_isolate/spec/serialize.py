@@ -26,7 +26,7 @@ _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 def plain_account(account: AccountSpec) -> Plain:
     """For the cache of parsed files."""
     return _row(
-        account, "name", "file", "users", "owner", "plan", "suspended", "renamed_from", *_TOLD, *_WIRED, *_SEEN
+        account, "name", "file", "users", "owner", "plan", "labels", "suspended", "renamed_from", *_TOLD, *_WIRED, *_SEEN
     ) | _parts(account.limits, account.services, account.disk)
 
 
@@ -115,7 +115,7 @@ def _metering_from(row: Plain) -> MeteringConfig:
 def plain_sold(account: Account) -> Plain:
     """For the last good copy."""
     wired = ("addresses", "peers", "loopback", "egress")
-    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", *_TOLD, *wired)
+    row = _row(account, "name", "directory", "owner", "home", "plan", "suspended", "labels", *_TOLD, *wired)
     if account.view:
         row["view"] = account.view._asdict()
     return row | {"uids": dict(account.uids)} | _parts(account.limits, account.services, account.disk)

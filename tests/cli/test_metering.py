@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from paas_isolate.cli.bill import _MEANING
+from paas_isolate.meter import COUNTING
 from paas_isolate.metering.bill import Line
 from paas_isolate.metering.report import TOPS, plain
 from paas_isolate.metering.use import Use
@@ -71,6 +73,57 @@ def test_usage_as_text_and_csv(counted: CommandLine) -> None:
     assert [(row["account"], row["cpu_seconds"], row["read"]) for row in rows] == [("alice", "7200.0", "")]
 
 
+@pytest.fixture
+def labelled(place: CommandLine) -> CommandLine:
+    """alice and carol are of the reseller north, bob is of nobody. All have used a core for an hour."""
+    place.person(root=True)
+    metered = Metered(place.state)
+    metered.labels = {"alice": {"reseller": "north"}, "carol": {"reseller": "north"}, "bob": {"kind": "own"}}
+    for minute in range(61):
+        metered.sampled(
+            minute * 60, *(web(minute * 60_000_000)._replace(path=name) for name in ("alice", "bob", "carol"))
+        )
+    metered.writer.close()
+    place.config(PRICES)
+    return place
+
+
+def test_usage_by_label(labelled: CommandLine) -> None:
+    nobody, north = document(labelled("usage --period 2026-09 --by-label reseller --json"))["rows"]
+    assert {key: north[key] for key in ("label", "value", "accounts", "time", "cpu_seconds")} == {
+        "label": "reseller",
+        "value": "north",
+        "accounts": 2,
+        "time": "",
+        "cpu_seconds": 7200,
+    }
+    assert (nobody["value"], nobody["accounts"], nobody["cpu_seconds"]) == ("", 1, 3600)
+    shown = labelled("usage --period 2026-09 --by-label reseller --by day").stdout.splitlines()
+    assert shown[0].split()[:4] == ["RESELLER", "ACCOUNTS", "TIME", "CPU"]
+    assert shown[3].split()[:4] == ["north", "2", "2026-09-21", "2.0h"]
+    assert labelled("usage --period 2026-09 --by-label reseller --csv").stdout.startswith("label,value,accounts,time,")
+
+
+def test_usage_with_a_label(labelled: CommandLine) -> None:
+    def names(words: str) -> list[str]:
+        return [row["account"] for row in document(labelled(f"usage --period 2026-09 {words} --json"))["rows"]]
+
+    assert names("--label reseller=north") == ["alice", "carol"]
+    assert names("--label reseller=north --label kind=own") == names("--label kind=") == []
+
+
+def test_a_bill_by_label_adds_up_its_lines(labelled: CommandLine) -> None:
+    assert labelled("bill --month 2026-09 --by-label reseller --csv").stdout == (
+        "label,value,accounts,core_hours,gb_hours,gb_read,gb_written,gb_received,gb_sent,suspended_hours,measured,amount\n"
+        "reseller,,1,1.0000,0.0010,,,,,,0.0014,0.50\n"
+        "reseller,north,2,2.0000,0.0020,,,,,,0.0028,1.00\n"
+    )
+    data = document(labelled("bill --month 2026-09 --label reseller=north --json"))
+    assert [line["account"] for line in data["lines"]] == ["alice", "carol"]
+    assert data["amount"] == "1.00"
+    assert "all accounts: 1.50" in labelled("bill --month 2026-09 --by-label reseller").stdout
+
+
 def test_usage_of_today_is_empty(counted: CommandLine) -> None:
     assert counted("usage").stdout == "nothing was measured in this time\n"
 
@@ -82,6 +135,7 @@ def test_bill(counted: CommandLine) -> None:
         "time_zone": "UTC",
         "hours": 720,
         "prices": {"core_hour": "0.5", "gb_hour": "2"},
+        "mount_options": [],
         "amount": "3.00",
     }
     (line,) = data["lines"]
@@ -102,9 +156,26 @@ def test_a_bill_is_the_same_each_time(form: str, counted: CommandLine) -> None:
 
 def test_a_bill_as_csv_has_a_line_an_account(counted: CommandLine) -> None:
     assert counted("bill --month 2026-09 --csv").stdout == (
-        "account,plan,core_hours,gb_hours,gb_read,gb_written,suspended_hours,measured,amount\n"
-        "alice,small,2.0000,1.0000,,,,0.0028,3.00\n"
+        "account,plan,core_hours,gb_hours,gb_read,gb_written,gb_received,gb_sent,suspended_hours,measured,amount\n"
+        "alice,small,2.0000,1.0000,,,,,,0.0028,3.00\n"
     )
+
+
+def test_a_bill_tells_of_mount_options_that_changed_what_was_counted(counted: CommandLine) -> None:
+    metered = Metered(counted.state)
+    for _ in range(2):
+        metered.writer.note_mount_options("2026-09", ["memory_hugetlb_accounting"])
+    metered.writer.close()
+    assert document(counted("bill --month 2026-09 --json"))["mount_options"] == ["memory_hugetlb_accounting"]
+    assert document(counted("bill --month 2026-08 --json"))["mount_options"] == []
+    shown = counted("bill --month 2026-09").stdout.splitlines()[-1]
+    assert shown == (
+        "cgroup2 was mounted with memory_hugetlb_accounting, in 2026-09 or a part of it: huge pages count as memory"
+    )
+
+
+def test_every_mount_option_that_is_kept_has_its_meaning() -> None:
+    assert set(_MEANING) == COUNTING
 
 
 def test_the_bill_is_that_of_the_month_that_has_ended_last(counted: CommandLine) -> None:
@@ -122,6 +193,8 @@ def test_a_month_without_anything(counted: CommandLine) -> None:
         ("usage bob", "no account bob was measured"),
         ("usage --period 2026-13", "--period is 2026-13; expected today, yesterday"),
         ("usage --from 21.9.2026", "21.9.2026 is no day; expected one such as 2026-10-25."),
+        ("usage --label north", "north is no label; expected one such as reseller=north."),
+        ("usage --by leaf --by-label reseller", "expected --by-label, or --by leaf"),
         ("usage --period week --from 2026-09-01", "expected --period, or --from and --to"),
         ("bill --month september", "september is no month; expected one such as 2026-10."),
     ],

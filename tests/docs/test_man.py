@@ -213,8 +213,9 @@ def test_json_of_each_command_is_told_whole() -> None:
     assert json_keys("me") == [*AccountReport._fields, *LimitEvent._fields]
     assert json_keys("status")[:2] == ["cgroups", "notes"]
     assert json_keys("coverage") == ["confined", "total", "left", "processes", *process]
-    assert json_keys("usage")[4:] == ["account", "leaf", "plan", "time", *report.plain(Use())]
-    assert json_keys("bill")[6:] == [*Line._fields]
+    keys = ["account", "leaf", "plan", "time", *report.plain(Use()), "label", "value", "accounts"]
+    assert json_keys("usage")[4:] == keys
+    assert json_keys("bill")[7:] == [*Line._fields]
     assert json_keys("explain")[8:] == [*Finding._fields]
     assert json_keys("advise")[:7] == [*Advice._fields]
     assert json_keys("advise")[7:13] == [*Need._fields]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.ledger.database import reading
-from paas_isolate.ledger.queries import LABEL, MONTH, Question, Total, known, totals
+from paas_isolate.ledger.queries import LABEL, MONTH, Question, Total, known, labels, totals
 from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.reading import Reading
 from tests.support.ledger import HOUR, MB, WALL, Metered, web
 
 SEPTEMBER = Question("day", "2026-09-01", "2026-09-30")
@@ -19,7 +20,7 @@ def asked(metered: Metered, question: Question) -> list[Total]:
         return totals(connection, question, Calendar(metered.zone))
 
 
-def account(user: int, memory: int = MB) -> object:
+def account(user: int, memory: int = MB) -> Reading:
     return web(user, memory)._replace(path="alice", inode=3)
 
 
@@ -75,6 +76,20 @@ def test_a_day_on_which_clocks_are_set_back_has_25_hours(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "hours"), [("2026-10-24", "2026-10-26", 73), ("2026-03-28", "2026-03-30", 71)]
+)
+def test_over_a_change_of_clocks_all_of_the_time_is_measured(first: str, last: str, hours: int, tmp_path: Path) -> None:
+    metered, calendar = Metered(tmp_path, zone="Europe/Berlin"), Calendar("Europe/Berlin")
+    begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    assert calendar.seconds_of(begin, end) == hours * 3600
+    step = (calendar.midnight(begin) - WALL) // 1000
+    for minute in range(0, hours * 60 + 1, 2):
+        metered.sampled(minute * 60, account(minute), step=step)
+    (total,) = asked(metered, Question("day", first, last))
+    assert (total.use.measured, total.use.user) == (hours * 3_600_000, hours * 60)
+
+
 def test_a_reboot_and_a_clock_that_is_set_change_no_sum(tmp_path: Path) -> None:
     first = Metered(tmp_path)
     busy(first)
@@ -111,3 +126,20 @@ def test_who_was_ever_counted(name: str, expected: bool, tmp_path: Path) -> None
     busy(metered)
     with reading(str(metered.place)) as connection:
         assert known(connection, name) == expected
+
+
+def test_labels_are_those_that_an_account_had_last(tmp_path: Path) -> None:
+    metered = Metered(tmp_path)
+
+    def written(seconds: int, **of: dict[str, str]) -> dict[str, dict[str, str]]:
+        metered.labels = of
+        metered.sampled(seconds)
+        with reading(str(metered.place)) as connection:
+            return labels(connection)
+
+    assert written(0, alice={"reseller": "north", "kind": "a"}, bob={}) == {"alice": {"reseller": "north", "kind": "a"}}
+    assert written(10, alice={"reseller": "south"}, bob={"reseller": "x"}) == {
+        "alice": {"reseller": "south"},
+        "bob": {"reseller": "x"},
+    }
+    assert written(20, bob={}) == {"alice": {"reseller": "south"}}  # alice was deleted

@@ -19,10 +19,13 @@ def test_quantities_and_amounts() -> None:
         memory=(512 << 10) * 600,
         read=3 << 30,
         written=1 << 20,
+        sent=1 << 29,
         frozen=0,
         measured=SEPTEMBER * 500,
     )
-    line = bill.line("alice", "small", use, SEPTEMBER, {"core_hour": "0.01", "gb_hour": "2", "gb_read": "0.1"})
+    line = bill.line(
+        "alice", "small", use, SEPTEMBER, {"core_hour": "0.01", "gb_hour": "2", "gb_read": "0.1", "gb_sent": "1"}
+    )
     assert line == bill.Line(
         account="alice",
         plan="small",
@@ -30,9 +33,11 @@ def test_quantities_and_amounts() -> None:
         gb_hours=Decimal("0.0833"),
         gb_read=Decimal("3.0000"),
         gb_written=Decimal("0.0010"),
+        gb_received=None,
+        gb_sent=Decimal("0.5000"),
         suspended_hours=Decimal("0.0000"),
         measured=Decimal("0.5000"),
-        amount=Decimal("0.48"),  # 0.015 + 0.1666 + 0.3
+        amount=Decimal("0.98"),  # 0.015 + 0.1666 + 0.3 + 0.5
     )
 
 

@@ -13,7 +13,7 @@ VALUES = st.one_of(st.none(), st.integers(-(2**63), 2**63))
 
 @given(st.integers(1, 6).flatmap(lambda columns: st.lists(st.tuples(*[VALUES] * columns), max_size=20)))
 def test_what_was_packed_comes_back(rows: list[Row]) -> None:
-    assert unpack(pack(rows)) == rows
+    assert unpack(pack(rows)) == unpack(pack(rows, compressed=False)) == rows
 
 
 def test_an_idle_hour_is_small() -> None:
@@ -22,7 +22,16 @@ def test_an_idle_hour_is_small() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"x", pack([(1, 2)])[:-1], zlib.compress(b"\x02\x02\x01"), zlib.compress(b"\xff")]
+    "data",
+    [
+        b"",
+        b"x",
+        pack([(1, 2)])[:-1],
+        pack([(1, 2)], compressed=False)[:-1],
+        pack([(1, 2)], compressed=False) + b"x",
+        zlib.compress(b"\x02\x02\x01"),
+        zlib.compress(b"\xff"),
+    ],
 )
 def test_damaged_data_is_no_row(data: bytes) -> None:
     """atop 34: what follows a broken spot is taken for values."""

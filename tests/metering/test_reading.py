@@ -59,6 +59,12 @@ def test_what_the_kernel_does_not_have_is_unknown_and_not_zero() -> None:
     assert levels == Levels()
 
 
+def test_an_older_kernel_says_whether_a_cgroup_is_in_the_freezer() -> None:
+    texts = {"cpu.stat": CPU_6_12, "cgroup.events": b"populated 1\nfrozen 1\n"}
+    counters, levels = parse(texts, "")
+    assert (counters.frozen, levels.in_freezer) == (None, 1)
+
+
 def test_cache_is_not_memory_of_the_customer_s_own() -> None:
     """cadvisor 2604: a customer who reads a large file is told to use it all."""
     _, levels = parse({"memory.current": b"1060864\n", "memory.stat": MEMORY_STAT}, "")
@@ -90,8 +96,22 @@ def test_one_device_counts_and_not_those_below_it() -> None:
     ],
 )
 def test_a_torn_row_costs_what_is_torn(text: bytes | None, expected: object) -> None:
-    """lxd 18609, green-metrics-tool 1837."""
+    """green-metrics-tool 1837: one torn row was taken for a value, or ended the sample."""
     assert io_of(text, "253:1") == expected
+
+
+def test_an_odd_row_costs_itself_and_no_other_file() -> None:
+    """lxd 18609: a line of io.stat without values, and all figures were missing."""
+    texts = {"cpu.stat": CPU_6_12, "io.stat": b"253:1 \n252:0 rbytes=1\n", "pids.current": b"3\n"}
+    counters, levels = parse(texts, "253:1")
+    assert (counters.user, counters.read, levels.pids) == (2500000, None, 3)
+
+
+def test_no_limit_is_no_number() -> None:
+    """galaxy 6813: `max` was shown as 8 EB."""
+    assert number(b"max\n") is None
+    counters, levels = parse({"cpu.stat": CPU_6_12, "memory.current": b"max\n", "memory.peak": b"max\n"}, "")
+    assert (levels.memory, levels.peak, counters.read) == (None, None, None)
 
 
 def test_a_torn_line_costs_itself() -> None:

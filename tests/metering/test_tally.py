@@ -51,7 +51,7 @@ def test_the_first_reading_is_no_use() -> None:
 
 
 def test_another_inode_is_another_cgroup_whatever_its_counters_say() -> None:
-    """metrics-server 745 and 746: a cgroup that was made anew has counted beyond the old one's value."""
+    """metrics-server 745: a cgroup that was made anew has counted beyond the old one's value."""
     counted = tally()
     counted.take(moment(0), [reading(100)])
     counted.take(moment(10), [reading(150)])
@@ -60,8 +60,18 @@ def test_another_inode_is_another_cgroup_whatever_its_counters_say() -> None:
     assert used(counted).user == 60
 
 
+def test_what_a_cgroup_that_was_made_anew_has_counted_is_no_use_of_the_old_one() -> None:
+    """metrics-server 746: it has counted less, and the difference was taken for use."""
+    counted = tally()
+    counted.take(moment(0), [reading(100)])
+    counted.take(moment(10), [reading(40, inode=8)])
+    assert used(counted).user is None
+    counted.take(moment(20), [reading(45, inode=8)])
+    assert used(counted).user == 5
+
+
 def test_a_counter_that_fell_is_never_a_large_figure() -> None:
-    """systemd 749, podman 11469."""
+    """systemd 749: an unsigned difference."""
     counted = tally()
     for at, user in ((0, 100), (10, 150), (20, 3), (30, 5)):
         counted.take(moment(at), [reading(user)])
@@ -69,7 +79,7 @@ def test_a_counter_that_fell_is_never_a_large_figure() -> None:
 
 
 def test_the_reading_before_a_cgroup_is_removed_counts() -> None:
-    """cadvisor 1992, systemd 34754: what was used since the last sample is lost with the cgroup."""
+    """cadvisor 1992: what was used since the last sample is lost with the cgroup."""
     counted = tally()
     counted.take(moment(0), [reading(0)])
     counted.last(moment(7), [reading(6_000_000)])
@@ -79,6 +89,17 @@ def test_the_reading_before_a_cgroup_is_removed_counts() -> None:
     assert used(counted).user == 6_000_000
     counted.wrote()
     assert list(counted.unwritten()) == []
+
+
+def test_a_cgroup_that_ended_unseen_keeps_what_was_read() -> None:
+    """systemd 34754: the value is gone with the cgroup."""
+    counted = tally()
+    counted.take(moment(0), [reading(0)])
+    counted.take(moment(10), [reading(700)])
+    counted.take(moment(20), [], gone=[WEB])
+    (gone,) = counted.unwritten()
+    assert gone.base is None
+    assert used(counted).user == 700
 
 
 def test_who_does_nothing_accrues_what_he_holds() -> None:
@@ -171,3 +192,50 @@ def test_what_cannot_be_written_does_not_grow_without_end() -> None:
     (each,) = counted.unwritten()
     assert len(each.samples) == len(counted.times) == 60
     assert used(counted).user == 999
+
+
+def wired(received: int | None, traffic_map: int | None) -> Reading:
+    counters = Counters(user=0, system=0, received=received, sent=received)
+    return Reading("alice", 7, counters, Levels(), traffic_map)
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        pytest.param([(100, 5), (None, None), (150, 5)], 50, id="it is not read in each sample"),
+        pytest.param([(100, 5), (150, 5), (170, 6)], 220, id="a map that was made anew begins at 0"),
+        pytest.param([(100, 5), (None, None), (70, 6), (80, 6)], 80, id="also where nobody looked meanwhile"),
+        pytest.param([(None, None), (100, 5), (120, 5)], 20, id="a map that was not seen before may be old"),
+        pytest.param([(None, None), (None, None)], None, id="without a gate nothing is known"),
+    ],
+)
+def test_traffic(readings: list[tuple[int | None, int | None]], expected: int | None) -> None:
+    counted = tally()
+    for number, each in enumerate(readings):
+        counted.take(moment(10 * number), [wired(*each)])
+    use = used(counted, "alice")
+    assert (use.received, use.sent) == (expected, expected)
+
+
+def test_a_traffic_map_that_was_made_anew_costs_no_other_counter() -> None:
+    counted = tally()
+    counted.take(moment(0), [wired(100, 5)])
+    after = wired(3, 6)
+    counted.take(moment(10), [after._replace(counters=after.counters._replace(user=9))])
+    use = used(counted, "alice")
+    assert (use.user, use.received) == (9, 3)
+
+
+def test_time_in_the_freezer_where_the_kernel_says_only_whether() -> None:
+    """Linux before 6.18. In the freezer nothing runs, so it is not read."""
+
+    def looked(in_freezer: int | None) -> Reading:
+        return Reading(WEB, 7, Counters(user=0, system=0), Levels(in_freezer=in_freezer))
+
+    counted = tally()
+    for at, each in ((0, looked(0)), (10, looked(None)), (20, looked(1)), (30, None), (4000, None), (4010, looked(0))):
+        gap = [moment(n) for n in range(100, 4000, 100)] if at == 4000 else []
+        for now in gap:
+            counted.take(now, [])
+        counted.take(moment(at), [each] if each else [])
+    assert used(counted).frozen == (4010 - 20) * 1_000_000

@@ -202,6 +202,7 @@ def test_a_full_account() -> None:
         """
 users: [intranet, intranet-dev]
 plan: medium
+labels: {reseller: north, cost_centre: 4711, x-note: [ignored]}
 suspended: true
 renamed_from: old
 x-customer: 4711
@@ -244,6 +245,7 @@ services:
         users=("intranet", "intranet-dev"),
         owner="intranet",
         plan="medium",
+        labels={"reseller": "north", "cost_centre": "4711"},
         services=(
             Service("nightly", entry=("cron", "atd")),
             Service("other", {"pids": 5}),
@@ -254,6 +256,21 @@ services:
         renamed_from="old",
         peers=("bob", "carol"),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("labels: north", "labels is 'north'; expected a mapping such as {reseller: north}"),
+        ("labels: {Reseller: north}", "labels.Reseller is 'Reseller'; expected a key such as reseller"),
+        ("labels: {reseller: [a]}", "labels.reseller is a list; expected a text of at most 64 printable characters"),
+        ('labels: {reseller: "a\\nb"}', "expected a text of at most 64 printable characters, such as north"),
+        (f"labels: {{reseller: {'x' * 65}}}", "expected a text of at most 64 printable characters, such as north"),
+        (f"labels: {{{', '.join(f'k{n}: v' for n in range(17))}}}", "has 17 labels; expected at most 16"),
+    ],
+)
+def test_wrong_labels(text: str, expected: str) -> None:
+    assert expected in complaints(text)[0]
 
 
 def test_order_means_nothing() -> None:

@@ -21,6 +21,7 @@ class Metered:
     def __init__(self, place: Path, boot: str = "b1", keep: int = 1 << 40, zone: str = "UTC") -> None:
         self.place, self.boot, self.zone = place / "ledger", boot, zone
         self.warnings: list[str] = []
+        self.labels: dict[str, dict[str, str]] = {}
         self.writer = LedgerWriter(str(self.place), keep, self.warnings.append)
         self.begin()
 
@@ -37,8 +38,8 @@ class Metered:
         return now
 
     def write(self, now: Moment) -> None:
-        names = {"alice": "alice"}
-        self.writer.write(self.boot, now, self.zone, self.tally.unwritten(), owner, names, self.tally.times)
+        names, times = {"alice": "alice"}, self.tally.times
+        self.writer.write(self.boot, now, self.zone, self.tally.unwritten(), owner, names, times, labels=self.labels)
         self.tally.wrote()
 
     def sampled(self, seconds: int, *readings: Reading, step: int = 0) -> None:

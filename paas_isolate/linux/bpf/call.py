@@ -116,6 +116,11 @@ def layout_of(descriptor: int) -> Layout:
     return Layout(kind, key, value, entries, flags)
 
 
+def id_of(descriptor: int) -> int:
+    """The id of a map: another number for each map of this boot."""
+    return int(struct.unpack_from("=2I", _info(descriptor, 80))[1])
+
+
 def iterate(linked: int) -> bytes:
     """Run the program of an iterator's link; what it has written (kernel 5.8)."""
     with open(bpf(Command.ITER_CREATE, linked, 0, form="2I"), "rb") as output:

@@ -2,7 +2,8 @@
 
 The test for idleness is one read: cpu.stat of the account is as it was, so nothing ran in any of its leaves. Files of
 active cgroups stay open, up to a number: a read of an open file takes a third of the time, but each costs the kernel
-some 6 kB. An idle account is read nevertheless once in LOOK_ANYWAY samples, for others may take its memory.
+some 6 kB. An idle account is read nevertheless once in LOOK_ANYWAY samples: others may take its memory, and the time in
+the freezer goes on.
 """
 
 import errno
@@ -10,11 +11,13 @@ import os
 import resource
 from collections.abc import Callable, Iterable, Mapping
 
-from paas_isolate.metering.reading import FAST, SLOW, Counters, Reading, keyed, parse
+from paas_isolate.metering.reading import FAST, FROZEN_NOW, FROZEN_TIME, SLOW, Counters, Reading, keyed, parse
 
 OPEN_FILES = 4096
 """Descriptors that one sampler keeps open, and half of those that the process may have (getrlimit(2)) at the most."""
 LOOK_ANYWAY = 60
+SLOW_LEAVES = 5
+"""The files of SLOW of a leaf are read in one of so many samples that read those of accounts."""
 _SIZE = 8192
 """Bytes: memory.stat is the longest, with some 1,500."""
 _CPU, *_OTHERS = FAST
@@ -39,6 +42,11 @@ class _Cgroup:
         self.others: tuple[int, ...] = ()
         self.children: dict[str, _Cgroup] = {}
 
+    @property
+    def is_open(self) -> bool:
+        """Whether all its files of FAST are open."""
+        return self.file >= 0 and len(self.others) == len(self.names)
+
 
 class Sampler:
     """Samples the accounts below `directory` (`.../users`). `device_of` returns the `major:minor` whose IO counts for
@@ -62,7 +70,7 @@ class Sampler:
         self._device_of, self._known = device_of, dict(known)
         self._accounts: dict[str, _Cgroup] = {}
         self._links = -1
-        self._turn = 0
+        self._turn = self._slow_turn = 0
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._room = min(open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._reserved = self._room // 2
@@ -87,12 +95,13 @@ class Sampler:
         gone: list[str] = []
         self._find_accounts(gone)
         self._turn += 1
+        self._slow_turn += slow
         for number, account in enumerate(list(self._accounts.values())):
             try:
                 cpu = self._cpu(account)
                 anyway = not (number + self._turn) % LOOK_ANYWAY
                 if cpu != account.cpu or anyway:
-                    self._account(account, cpu, slow, anyway, readings, gone)
+                    self._account(account, cpu, slow or anyway, anyway, readings, gone)
                 elif account.others:
                     self._rest(account)
             except OSError as error:
@@ -123,7 +132,7 @@ class Sampler:
             return found
         try:
             inode = os.fstat(directory).st_ino
-            texts = {name: text for name in (*FAST, *SLOW) if (text := _read(directory, name)) is not None}
+            texts = _all(directory, (*FAST, *SLOW))
             found.append(Reading(path, inode, *parse(texts, self._device_of(path.partition("/")[0]))))
             names = _directories(directory) if "/" not in path else ()
         finally:
@@ -177,27 +186,39 @@ class Sampler:
         if not account.cpu and self._is_known(account, cpu):
             account.cpu = cpu
             return
+        status = os.stat(account.path, dir_fd=self._users, follow_symlinks=False)
+        if status.st_ino != account.inode:
+            raise FileNotFoundError(errno.ENOENT, account.path)
+        everything = account, *account.children.values()
+        if not slow and status.st_nlink == account.links and all(cgroup.is_open for cgroup in everything):
+            self._read_into(account, cpu, -1, slow, readings)
+            self._leaves(account, -1, slow, anyway, readings, gone)
+            return
         directory = os.open(account.path, _DIRECTORY, dir_fd=self._users)
         try:
-            status = os.fstat(directory)
-            if status.st_ino != account.inode:
-                raise FileNotFoundError(errno.ENOENT, account.path)
             self._read_into(account, cpu, directory, slow, readings)
             if status.st_nlink != account.links:
                 self._find(directory, f"{account.path}/", account.children, gone)
                 account.links = status.st_nlink
-            for leaf in list(account.children.values()):
-                try:
-                    self._leaf(leaf, directory, slow, anyway, readings)
-                except OSError as error:
-                    if error.errno in _GONE:
-                        self._drop(account.children, leaf, gone)
-                        account.links = -1
+            self._leaves(account, directory, slow, anyway, readings, gone)
         finally:
             os.close(directory)
 
+    def _leaves(
+        self, account: _Cgroup, directory: int, slow: bool, anyway: bool, readings: list[Reading], gone: list[str]
+    ) -> None:
+        """The leaves of an account. `directory` may be -1 where all of them are open and `slow` is not set."""
+        for leaf in list(account.children.values()):
+            slow_leaf = anyway or (slow and not (leaf.inode + self._slow_turn) % SLOW_LEAVES)
+            try:
+                self._leaf(leaf, directory, slow_leaf, anyway, readings)
+            except OSError as error:
+                if error.errno in _GONE:
+                    self._drop(account.children, leaf, gone)
+                    account.links = -1
+
     def _leaf(self, leaf: _Cgroup, above: int, slow: bool, anyway: bool, readings: list[Reading]) -> None:
-        if leaf.file >= 0 and not slow and len(leaf.others) == len(leaf.names):
+        if leaf.is_open and not slow:
             cpu = os.pread(leaf.file, _SIZE, 0)
             if cpu != leaf.cpu or anyway:
                 self._read_into(leaf, cpu, -1, slow, readings)
@@ -245,7 +266,7 @@ class Sampler:
         cgroup.cpu = cpu
         texts = {_CPU: cpu}
         if slow or first:  # which files a cgroup has depends on the controllers of the one above, which may change
-            there = {name: text for name in (*_OTHERS, *SLOW) if (text := _read(directory, name)) is not None}
+            there = _all(directory, (*_OTHERS, *SLOW))
             names = tuple(name for name in _OTHERS if name in there)
             if names != cgroup.names:
                 self._close_others(cgroup)
@@ -305,6 +326,14 @@ def _close_all(files: Iterable[int]) -> None:
 def _directories(directory: int) -> list[str]:
     with os.scandir(directory) as entries:
         return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _all(directory: int, names: Iterable[str]) -> dict[str, bytes]:
+    """The texts of those of these files that are there."""
+    texts = {name: text for name in names if (text := _read(directory, name)) is not None}
+    if FROZEN_TIME not in texts and (text := _read(directory, FROZEN_NOW)) is not None:
+        texts[FROZEN_NOW] = text
+    return texts
 
 
 def _read(directory: int, name: str) -> bytes | None:

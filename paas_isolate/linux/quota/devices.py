@@ -7,6 +7,7 @@ server may be down, and stat(2) waits for both without end.
 
 import os
 import sys
+from collections.abc import Callable
 from functools import cached_property
 
 from paas_isolate.errors import HostError
@@ -91,6 +92,17 @@ class BlockDevices:
             known = real, not is_waiting(self._table.of(real)) and _only_root_writes(real)
             self._directories[path] = known
         return known
+
+
+def counted_device(home: str, device_of: Callable[[str], str]) -> str:
+    """`major:minor` of the disk whose IO counts for who lives at `home`, as `device_of` (of a BlockDevices) finds it.
+    '' for no home, or where no disk of this machine is below it."""
+    if not home:
+        return ""
+    try:
+        return device_of(home)
+    except (HostError, OSError):
+        return ""
 
 
 def _absolute(path: str) -> str:

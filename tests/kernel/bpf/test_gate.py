@@ -410,6 +410,22 @@ def test_a_changed_program_replaces_the_old_one_and_nothing_is_forgotten(host: G
     assert traffic(host)[0] == 302_000
 
 
+COUNTED = "found = keeper.counted(); answer = found and [found.map, sorted(map(list, found.traffic.values()))]"
+
+
+def test_counters_are_of_a_map_that_has_another_id_when_it_was_made_anew(host: GateHost) -> None:
+    host.ask(ALICE, EXCHANGE.format("127.0.0.1", "AF_INET"))
+    before = host.ask(0, COUNTED)
+    assert isinstance(before, list)
+    assert before[1][0][0] == traffic(host)[0] == 301_000
+    assert host.ask(0, "keeper.remove(); answer = keeper.counted()") is None
+    assert host.ask(0, "keeper.set(gate, None); answer = 1") == 1
+    after = host.ask(0, COUNTED)
+    assert isinstance(after, list)
+    assert after[0] != before[0]
+    assert after[1] == []  # what began before is not counted
+
+
 @pytest.mark.parametrize("name", ["connection", "arrives", "flush"])
 def test_a_program_that_is_taken_away_is_missed(host: GateHost, name: str) -> None:
     assert host.ask(0, f"keeper._pins.drop({name!r}); answer = keeper.observe() is None") is True

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from paas_isolate.linux.cgroup.sampler import LOOK_ANYWAY, Sampler
+from paas_isolate.linux.cgroup.sampler import LOOK_ANYWAY, SLOW_LEAVES, Sampler
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.metering.reading import Counters, Reading
 
@@ -88,6 +88,18 @@ def test_who_used_nothing_since_an_earlier_program_looked_is_not_read(users: Cgr
     burn(users, "users/alice/web")
     with opened(users, known) as sampler:
         assert paths(sampler.sample(slow=False)[0]) == ["alice", "alice/web"]
+
+
+@pytest.mark.parametrize("files", [0, 100])
+def test_slow_files_of_leaves_are_read_less_often_and_none_is_forgotten(users: CgroupTree, files: int) -> None:
+    with opened(users, files=files) as sampler:
+        sampler.sample(slow=True)
+        slow: dict[str, int] = {"alice": 0, "alice/web": 0}
+        for _ in range(SLOW_LEAVES):
+            burn(users, "users/alice/web", 0.01)
+            for each in sampler.sample(slow=True)[0]:
+                slow[each.path] += each.counters.cpu_some is not None
+    assert slow == {"alice": SLOW_LEAVES, "alice/web": 1}
 
 
 def test_the_last_reading_has_all_files(users: CgroupTree) -> None:

@@ -76,6 +76,19 @@ def test_a_leaf_that_a_run_removes_is_read_before(host: TestHost, cgroups: Cgrou
     assert cpu(host, "web") == pytest.approx(seconds, rel=0.01, abs=0.01)
 
 
+def test_labels_change_nothing_of_the_kernel_and_outlive_their_account(host: TestHost) -> None:
+    metering(host, "{}")
+    host.account("alice", WEB)
+    assert host.run("reconcile").returncode == 0
+    host.account("alice", WEB + "labels: {reseller: north}\n")
+    assert host.run("diff", "--exit-code").returncode == 0
+    (host.place / "run/sampled").unlink()
+    assert host.run("reconcile").stdout == "nothing to do\n"
+    (host.etc / "accounts.d/alice.yaml").unlink()
+    assert host.run("reconcile", "--remove").returncode == 0
+    assert "north" in host.run("usage", "--by-label", "reseller").stdout
+
+
 def test_a_ledger_that_cannot_be_written_keeps_no_account_from_its_limits(host: TestHost, cgroups: CgroupTree) -> None:
     metering(host, "{}")
     host.account("alice", WEB)

@@ -6,11 +6,12 @@ import sys
 from paas_isolate.linux.cgroup.tree import CgroupTree
 
 _PROGRAM = """
-import sys, time
+import os, sys, time
 end = time.monotonic() + float(sys.argv[1])
 while time.monotonic() < end:
     pass
-print(time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID))
+print(time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID), flush=True)
+os._exit(0)
 """
 
 
@@ -24,5 +25,5 @@ def begin(cgroups: CgroupTree, path: str, seconds: float) -> subprocess.Popen[st
 
 def used(burner: subprocess.Popen[str]) -> float:
     """Seconds of CPU time (CLOCK_PROCESS_CPUTIME_ID), once it has ended."""
-    said, _ = burner.communicate(timeout=60)
+    said, _ = burner.communicate(timeout=120)
     return float(said)

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from paas_isolate.linux.bpf import call
 from paas_isolate.linux.bpf.gate import content
 from paas_isolate.linux.bpf.gate import programs as compiled
-from paas_isolate.linux.bpf.gate.hooks import FLUSH, HOOKS, Hook, Place
+from paas_isolate.linux.bpf.gate.hooks import HOOKS, Hook, Place
 from paas_isolate.linux.bpf.gate.pins import MAPS, Pins
 from paas_isolate.linux.bpf.gate.programs import Constants, netns_cookie
 from paas_isolate.linux.bpf.gate.selftest import check_refusal
+from paas_isolate.linux.bpf.gate.traffic import ID, Counted, Traffic, counted
 from paas_isolate.linux.bpf.libbpf import BpfObject
 from paas_isolate.linux.bpf.table import BpfMap
 from paas_isolate.linux.cgroup.location import TreeLocation
@@ -24,24 +25,12 @@ from paas_isolate.model.network import PINS, Gate, Pools
 
 _TYPES = "/sys/kernel/btf/vmlinux"
 _FIRST = bytes(4)
-_TRAFFIC = struct.Struct("=4Q")
-_ID = struct.Struct("=Q")
 _U32 = struct.Struct("=I")
 _TRANSLATES, _LEAVES = map(_U32.pack, range(2))
 """enum state of gate.bpf.c."""
 _NAMESPACE = "/proc/self/ns/net"
 _SINCE = (6, 1)
 """The first Linux with cgroup.ancestors; sk_lookup programs know the interface since 5.17."""
-
-
-class Traffic(NamedTuple):
-    """Bytes and segments of an account's TCP connections since its cgroup was made. Bytes are payload: without headers,
-    and without what was sent again."""
-
-    bytes_in: int
-    packets_in: int
-    bytes_out: int
-    packets_out: int
 
 
 class AttachPoints(NamedTuple):
@@ -131,17 +120,18 @@ class BpfGate:
         there first."""
         return self._state(_LEAVES)
 
+    def counted(self) -> Counted | None:
+        """The traffic of each account by the inode of its cgroup; None where there is no gate. It walks all connections
+        of this network namespace."""
+        return counted(self._pins)
+
     def traffic(self) -> dict[str, Traffic]:
         """The traffic of each account by its directory's name; empty where there is no gate. It walks all connections
         of this network namespace."""
-        with self._pins.opened(FLUSH) as flush:
-            if flush is not None:
-                call.iterate(flush)
-        with self._opened("traffic") as table:
-            counted = table.items() if table else {}
-        return {
-            name: Traffic(*_TRAFFIC.unpack(counted[key])) for key, name in self.accounts().items() if key in counted
-        }
+        found = self.counted()
+        by_inode = found.traffic if found else {}
+        named = ((ID.unpack(key)[0], name) for key, name in self._accounts())
+        return {name: by_inode[inode] for inode, name in named if inode in by_inode}
 
     def accounts(self) -> dict[bytes, str]:
         """The directory of each account that has a cgroup, by its key in the maps of the gate."""
@@ -155,7 +145,7 @@ class BpfGate:
     def _accounts(self) -> Iterator[tuple[bytes, str]]:
         """Key in the map of traffic, and directory, of each account. A cgroup's id is its inode."""
         with suppress(FileNotFoundError), os.scandir(self._spots.users) as entries:
-            yield from ((_ID.pack(entry.inode()), entry.name) for entry in entries if entry.is_dir())
+            yield from ((ID.pack(entry.inode()), entry.name) for entry in entries if entry.is_dir())
 
     def _drop_counters(self) -> None:
         """Those of cgroups that are gone."""
