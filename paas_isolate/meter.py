@@ -171,7 +171,6 @@ class _Owners:
         )
         self.names = {directory: account.name for directory, account in self._accounts.items()}
         self._plans = {directory: account.plan or "" for directory, account in self._accounts.items()}
-        self._devices: dict[str, str] = {}
         self._disks = BlockDevices()
 
     def differ(self, fleet: Fleet) -> bool:
@@ -190,15 +189,7 @@ class _Owners:
     def device_of(self, directory: str) -> str:
         """The disk that the owner's home lies on; '' where there is none of this machine."""
         account = self._accounts.get(directory)
-        home = account.home if account else ""
-        if not home:
-            return ""
-        if home not in self._devices:
-            try:
-                self._devices[home] = self._disks.device_of(home)
-            except (HostError, OSError):
-                self._devices[home] = ""
-        return self._devices[home]
+        return self._disks.known_device_of(account.home) if account else ""
 
 
 def _now() -> Moment:

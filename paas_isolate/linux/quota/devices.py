@@ -31,6 +31,7 @@ class BlockDevices:
     def __init__(self) -> None:
         self._below: dict[str, str] = {}
         self._directories: dict[str, tuple[str, bool]] = {}
+        self._homes: dict[str, str] = {}
 
     @cached_property
     def _table(self) -> mounts.MountTable:
@@ -46,6 +47,15 @@ class BlockDevices:
         if mount.device not in self._below:
             self._below[mount.device] = disk_of(mount.device) or _source_of(path, mount)
         return self._below[mount.device]
+
+    def known_device_of(self, home: str) -> str:
+        """As `device_of`, but '' where there is no disk, and the first answer for a home is that of later calls."""
+        if home not in self._homes:
+            try:
+                self._homes[home] = self.device_of(home) if home else ""
+            except (HostError, OSError):
+                self._homes[home] = ""
+        return self._homes[home]
 
     def mount_of(self, path: str) -> mounts.Mount:
         """The mount that a path lies on. HostError where it has no disk of this machine below it."""
