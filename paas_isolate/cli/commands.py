@@ -23,7 +23,6 @@ VERBS = {
     "usage": "metering",
     "bill": "metering",
     "faults": "metering",
-    "chart": "chart",
     "freeze": "freeze",
     "thaw": "freeze",
     "kill": "freeze",

@@ -37,6 +37,7 @@ class LiveAccounts:
         self._rows: dict[str, Row] = {}
         self._counters: dict[str, tuple[int, Counters]] = {}
         self._active: set[str] = set()
+        self._moved: set[str] = set()
         self._at = 0
         self._entered: dict[str, tuple[int, int, Counters]] = {}
         self._begun: dict[str, int] = {}
@@ -73,11 +74,11 @@ class LiveAccounts:
         for path in gone:
             self._rows.pop(path, None)
             self._counters.pop(path, None)
-            self._active.discard(path)
-        was_active, self._active = self._active, set()
+        moved, self._moved = self._moved, {each.path for each in found}
+        self._active.clear()
         for each in found:
             self._take(each, now - before)
-        for path in was_active - self._active:
+        for path in moved - self._moved:
             if path in self._rows:
                 self._rows[path] = self._rows[path]._replace(rates=idle(self._counters[path][1]))
         self._at = now
