@@ -23,6 +23,7 @@ VERBS = {
     "usage": "metering",
     "bill": "metering",
     "faults": "metering",
+    "chart": "chart",
     "freeze": "freeze",
     "thaw": "freeze",
     "kill": "freeze",

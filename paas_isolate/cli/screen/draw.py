@@ -282,7 +282,10 @@ def account_screen(
     told = Text(f"{number} process{'' if number == 1 else 'es'}", style="bold")
     if not rows:
         told = Text("it has no cgroup", style="yellow")
-    lines: list[RenderableType] = [*head(summary, shown, title, width, glyphs), accounts_table(rows, width, glyphs, of_leaves=True)]
+    lines: list[RenderableType] = [
+        *head(summary, shown, title, width, glyphs),
+        accounts_table(rows, width, glyphs, of_leaves=True),
+    ]
     return Group(*lines, Text(), told, processes_table(processes))
 
 
