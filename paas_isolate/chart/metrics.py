@@ -66,7 +66,7 @@ _KNOWN: dict[str, Metric] = {
         growing=True,
     ),
     "processes": Metric(
-        "Processes", "processes", (Curve("processes", ("pids",), "pids"),), growing=False, of_host=False
+        "Processes", "and threads", (Curve("processes", ("pids",), "pids"),), growing=False, of_host=False
     ),
     "pressure": Metric(
         "Waiting",

@@ -18,6 +18,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 46, 34
 _PLOT = 150
 _PANEL = _TOP + _PLOT + _BOTTOM
 _HEAD = 70
+_NARROW = 3.0
+"""A gap that is narrower is not drawn, such as the samples of the last minute, which are not written yet."""
 _FAR = 4.0
 """A limit that is so many times the highest value is only told: drawn, it would press the curves flat."""
 
@@ -53,9 +55,19 @@ class Panel(NamedTuple):
     gaps: Sequence[tuple[float, float]]
 
 
-def draw(title: str, subtitle: str, values: Sequence[Values], limits: Mapping[str, float], calendar: Calendar) -> str:
-    """The picture, a panel for each metric. `limits` are by the name that Curve.limit has."""
-    panels = [_panel(each, limits, calendar, _HEAD + number * _PANEL) for number, each in enumerate(values)]
+class Frame(NamedTuple):
+    """What all panels share: the time from `begin` to `end` (ms since 1970), the limits by the name that Curve.limit
+    has, and whose local times."""
+
+    begin: int
+    end: int
+    limits: Mapping[str, float]
+    calendar: Calendar
+
+
+def draw(title: str, subtitle: str, values: Sequence[Values], frame: Frame) -> str:
+    """The picture, a panel for each metric."""
+    panels = [_panel(each, frame, _HEAD + number * _PANEL) for number, each in enumerate(values)]
     template = files(__package__).joinpath("chart.svg.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
@@ -71,8 +83,8 @@ def draw(title: str, subtitle: str, values: Sequence[Values], limits: Mapping[st
     )
 
 
-def _panel(values: Values, limits: Mapping[str, float], calendar: Calendar, y: float) -> Panel:
-    metric, span = values.metric, values.span
+def _panel(values: Values, frame: Frame, y: float) -> Panel:
+    metric, limits = values.metric, frame.limits
     highest = max((value for points in values.curves.values() for value in points if value is not None), default=None)
     known = {
         limits[curve.limit]: curve.label
@@ -81,7 +93,7 @@ def _panel(values: Values, limits: Mapping[str, float], calendar: Calendar, y: f
     }
     near = [limit for limit in known if highest is not None and limit <= max(highest, 0.0) * _FAR]
     ends = axis.marks(max([highest or 0.0, *near]), binary=metric.binary)
-    scale = _Scale(span, ends[-1])
+    scale = _Scale(frame, values.span, ends[-1])
     return Panel(
         y,
         metric.title,
@@ -96,20 +108,20 @@ def _panel(values: Values, limits: Mapping[str, float], calendar: Calendar, y: f
             for limit, label in known.items()
         ],
         [(scale.y(mark), metric.say(mark)) for mark in ends],
-        [(scale.x(mark.moment), mark.label, mark.day) for mark in axis.times(span.begin, span.end, calendar)],
-        [scale.between(first, last) for first, last in _runs(values, known=False)],
+        [(scale.x(mark.moment), mark.label, mark.day) for mark in axis.times(frame.begin, frame.end, frame.calendar)],
+        [gap for first, last in _unmeasured(values) if (gap := scale.between(first, last))[1] >= _NARROW],
     )
 
 
 class _Scale:
     """From moments and values to places in a panel."""
 
-    def __init__(self, span: Span, highest: float) -> None:
-        self._span, self._highest = span, highest
+    def __init__(self, frame: Frame, span: Span, highest: float) -> None:
+        self._frame, self._span, self._highest = frame, span, highest
 
     def x(self, moment: float) -> float:
-        share = (moment - self._span.begin) / max(1, self._span.end - self._span.begin)
-        return round(_LEFT + min(1.0, share) * (WIDTH - _LEFT - _RIGHT), 1)
+        share = (moment - self._frame.begin) / max(1, self._frame.end - self._frame.begin)
+        return round(_LEFT + max(0.0, min(1.0, share)) * (WIDTH - _LEFT - _RIGHT), 1)
 
     def y(self, value: float) -> float:
         return round(_TOP + _PLOT * (1 - value / self._highest), 1)
@@ -141,9 +153,9 @@ def _curve(metric: Metric, label: str, points: Sequence[Number], scale: _Scale) 
     )
 
 
-def _runs(values: Values, *, known: bool) -> Iterator[tuple[int, int]]:
-    """The first and last steps in which the first curve is known, or is not."""
-    return _spans(next(iter(values.curves.values()), [None] * values.span.number), known=known)
+def _unmeasured(values: Values) -> Iterator[tuple[int, int]]:
+    """The first and last steps of each time in which the first curve is not known."""
+    return _spans(next(iter(values.curves.values()), [None] * values.span.number), known=False)
 
 
 def _spans(points: Sequence[Number], *, known: bool) -> Iterator[tuple[int, int]]:

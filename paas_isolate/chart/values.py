@@ -144,31 +144,27 @@ def _fill(columns: _Columns, times: Sequence[int], rows: Sequence[tuple[int, Row
         values[:] = [0 if time else None for time in measured]
     levels: list[list[list[int]]] = [[[] for _ in measured] for _ in _LEVELS]
     last: list[Number] = [None] * len(_LEVELS)
-    unknown: set[int] = set()
     for moment, row in rows:
+        found = bisect_left(times, moment - _NEAR)
+        moment = times[found] if found < len(times) else moment
         if moment > span.end:
             break
-        found = bisect_left(times, moment - _NEAR)
         if moment <= span.begin:
-            last = [
-                value if value is not None else old for value, old in zip(row[history.GROWING :], last, strict=True)
-            ]
+            last = [old if value is None else value for value, old in zip(row[history.GROWING :], last, strict=True)]
             continue
         step = columns.place(moment)
-        if found < len(times) and times[found] not in gaps:
-            for number, (values, value) in enumerate(zip(growth, row, strict=False)):
-                if value is None:
-                    unknown.add(number)
-                elif values[step] is not None:
-                    values[step] = (values[step] or 0) + value
+        if moment not in gaps:
+            for values, value in zip(growth, row, strict=False):
+                so_far = values[step]
+                values[step] = None if value is None or so_far is None else so_far + value
         for each, value in zip(levels, row[history.GROWING :], strict=True):
             if value is not None:
                 each[step].append(value)
-    for number in unknown:  # a counter that this account does not have, in all its rows
-        if not any(growth[number]):
-            growth[number][:] = [None] * span.number
-    for name, before, steps in zip(_LEVELS, last, levels, strict=True):
-        columns.column(name)[:] = _held(steps, before, measured)
+    for number, values in enumerate(growth):
+        if all(row[number] is None for _, row in rows):  # the account has no such counter: idle is not 0 of it
+            values[:] = [None] * span.number
+    for name, level, steps in zip(_LEVELS, last, levels, strict=True):
+        columns.column(name)[:] = _held(steps, level, measured)
 
 
 def _held(steps: Sequence[Sequence[int]], before: Number, measured: Sequence[int]) -> list[Number]:

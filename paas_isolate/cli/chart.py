@@ -89,9 +89,10 @@ def chart(
     if as_json:
         output.print_json(_data(asked, found, limits, calendar))
     elif path:
-        from paas_isolate.chart.svg import draw
+        from paas_isolate.chart.svg import Frame, draw
 
-        picture = draw(account or "all accounts", _subtitle(asked, calendar), found, limits, calendar).encode()
+        frame = Frame(asked.begin, asked.end, limits, calendar)
+        picture = draw(account or "all accounts", _subtitle(asked, calendar), found, frame).encode()
         if path == "-":
             output.raw(picture)
         else:
