@@ -135,7 +135,7 @@ _GROWTH, _LEVELS = Sample._fields[1 : history.GROWING + 1], Sample._fields[histo
 def _fill(columns: _Columns, times: Sequence[int], rows: Sequence[tuple[int, Row]]) -> None:
     """Sort samples into steps. A sample without a row did nothing; a row after a gap grew at no known moment."""
     span, measured = columns.span, columns.measured
-    gaps = {now for before, now in pairwise(times) if now - before > GAP}
+    gaps = {times[0], *(now for before, now in pairwise(times) if now - before > GAP)}
     for before, now in pairwise(times):
         if now not in gaps and span.begin < now <= span.end:
             measured[columns.place(now)] += now - before
