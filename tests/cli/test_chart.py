@@ -1,5 +1,6 @@
 """chart, on a ledger of September 2026."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,6 +10,7 @@ from paas_isolate.chart.metrics import METRICS
 from tests.support.command_line import CommandLine, document
 from tests.support.ledger import MB, WALL, Metered, web
 
+PAGE = Path(__file__).resolve().parents[2] / "man" / "paas-isolate.8"
 DAY = "2026-09-21"
 
 
@@ -56,6 +58,13 @@ def test_json(counted: CommandLine) -> None:
     assert values == pytest.approx([0.5] * len(values))
     assert len(values) * cpu["step_seconds"] == pytest.approx(3600, abs=300)
     assert set(data["metrics"]["io"]["values"]["read"]) == {None}
+
+
+def test_json_keys_are_those_of_the_manual(counted: CommandLine) -> None:
+    data = document(counted("chart alice --metric cpu --json"))
+    said = re.split(r"^\.Ss chart$", PAGE.read_text().partition(".Sh JSON OUTPUT")[2], flags=re.MULTILINE)[1]
+    told = re.findall(r"^\.It Li (\S+) Ta ", said.partition(".Ss ")[0], flags=re.MULTILINE)
+    assert told == [*data, *data["metrics"]["cpu"]]
 
 
 def test_the_limit_of_now_is_told(counted: CommandLine) -> None:
