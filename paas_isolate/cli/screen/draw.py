@@ -21,7 +21,9 @@ HEAD = 4
 """Lines above the rows, with the titles of the columns."""
 _BUSY, _FULL = 0.75, 0.9
 """Shares of a limit from which on a bar is yellow, or red."""
-_UNKNOWN = Text("-", style="dim")
+_SOME_WAIT, _MUCH_WAIT = 0.05, 0.25
+"""Shares of the time from which on waiting is yellow, or red."""
+_CURSOR = "bold white on blue"
 
 
 class Glyphs(NamedTuple):
@@ -49,11 +51,11 @@ def glyphs_of(encoding: str) -> Glyphs:
 
 
 def bar(width: int, share: float, glyphs: Glyphs, *, cache: float = 0.0) -> Text:
-    """A bar of so many characters. `share` of it is full, and of that the part `cache`, at its end, is memory that the
-    kernel takes back when somebody needs it."""
+    """A bar of so many characters. `share` of it is full. Of that the part `cache`, at its end, is memory that the
+    kernel takes back when somebody needs it: it is shaded, and the colour is that of the rest."""
     share = max(0.0, min(1.0, share))
-    colour = "red" if share >= _FULL else "yellow" if share >= _BUSY else "green"
     solid = max(0.0, share - max(0.0, cache))
+    colour = "red" if solid >= _FULL else "yellow" if solid >= _BUSY else "green"
     whole, part = divmod(round(solid * width * len(glyphs.parts)), len(glyphs.parts))
     text = glyphs.parts[-1] * whole + (glyphs.parts[part - 1] if part else "")
     shaded = max(0, round(share * width) - len(text)) if cache > 0 else 0
@@ -94,7 +96,7 @@ def _memory(row: Row, width: int, glyphs: Glyphs) -> Text:
 
 
 def _wait(share: float | None) -> Text:
-    style = "" if not share or share < 0.01 else "red" if share >= 0.25 else "yellow"
+    style = "" if not share or share < _SOME_WAIT else "red" if share >= _MUCH_WAIT else "yellow"
     return Text(percent(share), style=style)
 
 
@@ -152,7 +154,7 @@ def accounts_table(
             *map(_wait, (rates.cpu_wait, rates.memory_wait, rates.io_wait) if wide else (rates.wait,)),
             _faults(row.faults),
         ]
-        table.add_row(*cells, style="reverse" if number == chosen else None)
+        table.add_row(*cells, style=_CURSOR if number == chosen else None)
     return table
 
 
