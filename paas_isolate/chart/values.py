@@ -98,14 +98,14 @@ def of_account(
         if fine is not None and {*metric.curves[0].columns} <= fine.columns.keys():
             found.append(fine.values(metric))
         else:
-            hours = hours or _hours(connection, f"series IN ({', '.join(map(str, series))})", begin, end, now)
+            hours = hours or _hours(connection, metrics, f"series IN ({', '.join(map(str, series))})", begin, end, now)
             found.append(hours.values(metric))
     return found
 
 
 def of_host(connection: sqlite3.Connection, metrics: Sequence[Metric], begin: int, end: int, now: int) -> list[Values]:
     """The sums over all accounts, in steps of an hour."""
-    hours = _hours(connection, "series IN (SELECT id FROM series WHERE leaf = '')", begin, end, now)
+    hours = _hours(connection, metrics, "series IN (SELECT id FROM series WHERE leaf = '')", begin, end, now)
     return [hours.values(metric) for metric in metrics]
 
 
@@ -177,10 +177,15 @@ def _held(steps: Sequence[Sequence[int]], before: Number, measured: Sequence[int
     return held
 
 
-def _hours(connection: sqlite3.Connection, where: str, begin: int, end: int, now: int) -> _Columns:
+def _hours(
+    connection: sqlite3.Connection, metrics: Sequence[Metric], where: str, begin: int, end: int, now: int
+) -> _Columns:
+    """The columns of these metrics. `where` says of which series."""
     first, last = begin // _HOUR, (end - 1) // _HOUR
     columns = _Columns(Span(first * _HOUR, (last + 1) * _HOUR, _HOUR))
-    sums = ", ".join(f'sum("{name}")' for name in Use._fields)
+    wanted = {name for metric in metrics for curve in metric.curves for name in curve.columns}
+    names = [name for name in Use._fields if name in wanted]
+    sums = ", ".join(f'sum("{name}")' for name in names)
     rows = connection.execute(
         f'SELECT label, max("measured"), {sums} FROM spans JOIN uses ON uses.span = spans.id '  # noqa: S608
         f"WHERE kind = 'hour' AND label BETWEEN ? AND ? AND {where} GROUP BY spans.id",
@@ -192,8 +197,16 @@ def _hours(connection: sqlite3.Connection, where: str, begin: int, end: int, now
     sampled = {
         row[0]
         for row in connection.execute(
-            "SELECT DISTINCT label FROM spans WHERE kind = 'hour' AND label BETWEEN ? AND ?", (first, last)
+            "SELECT label FROM spans WHERE kind = 'hour' AND label BETWEEN ?1 AND ?2 UNION "
+            "SELECT hour FROM blocks WHERE series = ?3 AND seconds = ?4 AND hour BETWEEN ?1 AND ?2 UNION "
+            "SELECT hour FROM chunks WHERE series = ?3 AND hour BETWEEN ?1 AND ?2",
+            (first, last, TIMES, MINUTES),
         )
+    }
+    counted = {
+        name
+        for number, name in enumerate(names, 1)
+        if any(row[number] is not None for each in found.values() for row in each)
     }
     before: dict[str, Number] = {}
     for step, label in enumerate(range(first, last + 1)):
@@ -207,18 +220,24 @@ def _hours(connection: sqlite3.Connection, where: str, begin: int, end: int, now
         else:
             before = {}
             continue
-        for number, name in enumerate(Use._fields, 1):
-            known = [part[number] for part in parts if part[number] is not None]
-            value = _of_hour(name, sum(value for value in known if value is not None), time) if known else None
-            if not parts:
-                value = before.get(name) if name in _AREAS or name == "pids" else 0
+        for number, name in enumerate(names, 1):
+            known = [value for part in parts if (value := part[number]) is not None]
+            if parts:
+                value = _of_hour(name, known, time) if known else None
+            elif name in _AREAS or name == "pids":
+                value = before.get(name)
+            else:
+                value = 0 if name in counted else None
             columns.column(name)[step] = before[name] = value
     return columns
 
 
 _AREAS = ("memory", "own", "swap")
-"""Columns of a Use that are KiB-seconds."""
+"""Columns of a Use that are KiB-seconds. The number of processes is the highest of the hour."""
 
 
-def _of_hour(name: str, value: float, measured: int) -> float:
-    return value * 1024 * 1000 / measured if name in _AREAS and measured else value
+def _of_hour(name: str, parts: Sequence[float], measured: int) -> float:
+    """What several spans of one hour have together: more than one where the machine was booted in it."""
+    if name == "pids":
+        return max(parts)
+    return sum(parts) * 1024 * 1000 / measured if name in _AREAS and measured else sum(parts)
