@@ -15,7 +15,6 @@ from paas_isolate.chart.metrics import METRICS
 from paas_isolate.chart.sparkline import ASCII, BLOCKS, sparkline
 from paas_isolate.chart.values import Values
 from paas_isolate.cli import output
-from paas_isolate.cli.metering import _calendar as calendar_of
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import PaasError
 from paas_isolate.exits import Exit
@@ -28,6 +27,7 @@ from paas_isolate.metering import report
 from paas_isolate.metering.calendar import Calendar
 from paas_isolate.model import tree
 from paas_isolate.model.account import Host
+from paas_isolate.model.metering import MeteringConfig
 from paas_isolate.replace_file import Durability, replace_file
 
 _DAY = 24 * 60 * 60 * 1000
@@ -73,7 +73,7 @@ def chart(
     if bool(account) == of_host:
         raise click.UsageError("expected an account, or --host")
     host = installation.directory.host()
-    calendar = calendar_of(host)
+    calendar = Calendar((host.metering or MeteringConfig()).time_zone)
     asked = _asked(account, period, calendar)
     metrics = [metric for name, metric in METRICS.items() if not names or name in names]
     with reading(installation.ledger) as connection:
