@@ -11,7 +11,7 @@ from paas_isolate.ledger.database import LedgerError
 from paas_isolate.ledger.writer import LedgerWriter, Outdated, Owner
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.sampler import Sampler
-from paas_isolate.linux.quota.devices import BlockDevices
+from paas_isolate.linux.quota.devices import BlockDevices, counted_device
 from paas_isolate.metering.calendar import Calendar
 from paas_isolate.metering.tally import Moment, Tally
 from paas_isolate.model import tree
@@ -171,6 +171,7 @@ class _Owners:
         )
         self.names = {directory: account.name for directory, account in self._accounts.items()}
         self._plans = {directory: account.plan or "" for directory, account in self._accounts.items()}
+        self._devices: dict[str, str] = {}
         self._disks = BlockDevices()
 
     def differ(self, fleet: Fleet) -> bool:
@@ -189,7 +190,10 @@ class _Owners:
     def device_of(self, directory: str) -> str:
         """The disk that the owner's home lies on; '' where there is none of this machine."""
         account = self._accounts.get(directory)
-        return self._disks.known_device_of(account.home) if account else ""
+        home = account.home if account else ""
+        if home not in self._devices:
+            self._devices[home] = counted_device(home, self._disks.device_of)
+        return self._devices[home]
 
 
 def _now() -> Moment:

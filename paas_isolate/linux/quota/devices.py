@@ -7,6 +7,7 @@ server may be down, and stat(2) waits for both without end.
 
 import os
 import sys
+from collections.abc import Callable
 from functools import cached_property
 
 from paas_isolate.errors import HostError
@@ -31,7 +32,6 @@ class BlockDevices:
     def __init__(self) -> None:
         self._below: dict[str, str] = {}
         self._directories: dict[str, tuple[str, bool]] = {}
-        self._homes: dict[str, str] = {}
 
     @cached_property
     def _table(self) -> mounts.MountTable:
@@ -47,15 +47,6 @@ class BlockDevices:
         if mount.device not in self._below:
             self._below[mount.device] = disk_of(mount.device) or _source_of(path, mount)
         return self._below[mount.device]
-
-    def known_device_of(self, home: str) -> str:
-        """As `device_of`, but '' where there is no disk, and the first answer for a home is that of later calls."""
-        if home not in self._homes:
-            try:
-                self._homes[home] = self.device_of(home) if home else ""
-            except (HostError, OSError):
-                self._homes[home] = ""
-        return self._homes[home]
 
     def mount_of(self, path: str) -> mounts.Mount:
         """The mount that a path lies on. HostError where it has no disk of this machine below it."""
@@ -101,6 +92,17 @@ class BlockDevices:
             known = real, not is_waiting(self._table.of(real)) and _only_root_writes(real)
             self._directories[path] = known
         return known
+
+
+def counted_device(home: str, device_of: Callable[[str], str]) -> str:
+    """`major:minor` of the disk whose IO counts for who lives at `home`, as `device_of` (of a BlockDevices) finds it.
+    '' for no home, or where no disk of this machine is below it."""
+    if not home:
+        return ""
+    try:
+        return device_of(home)
+    except (HostError, OSError):
+        return ""
 
 
 def _absolute(path: str) -> str:
