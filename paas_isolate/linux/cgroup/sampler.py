@@ -60,7 +60,7 @@ class Sampler:
         self._directory = directory
         self._users = os.open(directory, _DIRECTORY)
         self._inode = os.fstat(self._users).st_ino
-        self._device_of, self._known, self._leaves = device_of, dict(known), leaves
+        self._device_of, self._known, self._with_leaves = device_of, dict(known), leaves
         self._accounts: dict[str, _Cgroup] = {}
         self._links = -1
         self._turn = 0
@@ -184,7 +184,7 @@ class Sampler:
             if status.st_ino != account.inode:
                 raise FileNotFoundError(errno.ENOENT, account.path)
             self._read_into(account, cpu, directory, slow, readings)
-            if self._leaves and status.st_nlink != account.links:
+            if self._with_leaves and status.st_nlink != account.links:
                 self._find(directory, f"{account.path}/", account.children, gone)
                 account.links = status.st_nlink
             for leaf in list(account.children.values()):
