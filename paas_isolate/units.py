@@ -123,6 +123,17 @@ def format_size(size: int) -> str:
     return "0"
 
 
+def short_size(size: float) -> str:
+    """Bytes in four letters at the most: `512M`, `1.5G`, `23K`."""
+    value, unit = float(size), 0
+    while value >= 999.5 and unit < len(_LETTERS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.1f}{_LETTERS[unit]}" if 0 < value < 9.95 and unit else f"{value:.0f}{_LETTERS[unit]}"
+
+
+_LETTERS = ("", *"KMGTPE")
+
+
 def format_rate(rate: int) -> str:
     """Bits a second in the largest unit that is not above: `100Mbit`, `1.5Gbit`."""
     for unit, power in (("T", 4), ("G", 3), ("M", 2), ("k", 1)):

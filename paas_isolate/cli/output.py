@@ -7,11 +7,15 @@ nothing: click takes 19 ms, rich another 19, json 1.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from paas_isolate.errors import Trouble
 from paas_isolate.model.account import Fleet
 from paas_isolate.model.outcome import Outcome, Status
 from paas_isolate.text import escaped
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _NAMED = 10
 """How many accounts are named that one error has hit."""
@@ -126,6 +130,17 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterab
         drawn.add_row(*map(escaped, row))
     # On a narrow terminal a line wraps; rich would cut names to `al…` instead. A program called `[/b]` is not markup.
     Console(highlight=False, markup=False, emoji=False, width=10_000).print(drawn)
+
+
+def drawn(picture: "RenderableType", width: int) -> None:
+    """Print what rich draws, of which every text is escaped already. Lines have no blanks at their end."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
+    with console.capture() as capture:
+        console.print(picture)
+    for text in capture.get().splitlines():
+        line(Styled(text.rstrip()))
 
 
 def words(mapping: Mapping[str, str]) -> str:

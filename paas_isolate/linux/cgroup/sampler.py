@@ -51,7 +51,7 @@ class _Cgroup:
 class Sampler:
     """Samples the accounts below `directory` (`.../users`). `device_of` returns the `major:minor` whose IO counts for
     an account, '' for none. `known` are counters by path, from before: a cgroup whose CPU time is still that did
-    nothing.
+    nothing. Without `leaves` only the accounts' own cgroups are read.
 
     OSError where the directory cannot be opened. Close it after use.
     """
@@ -63,11 +63,12 @@ class Sampler:
         known: Mapping[str, Counters],
         *,
         open_files: int = OPEN_FILES,
+        leaves: bool = True,
     ) -> None:
         self._directory = directory
         self._users = os.open(directory, _DIRECTORY)
         self._inode = os.fstat(self._users).st_ino
-        self._device_of, self._known = device_of, dict(known)
+        self._device_of, self._known, self._with_leaves = device_of, dict(known), leaves
         self._accounts: dict[str, _Cgroup] = {}
         self._links = -1
         self._turn = self._slow_turn = 0
@@ -197,7 +198,7 @@ class Sampler:
         directory = os.open(account.path, _DIRECTORY, dir_fd=self._users)
         try:
             self._read_into(account, cpu, directory, slow, readings)
-            if status.st_nlink != account.links:
+            if self._with_leaves and status.st_nlink != account.links:
                 self._find(directory, f"{account.path}/", account.children, gone)
                 account.links = status.st_nlink
             self._leaves(account, directory, slow, anyway, readings, gone)

@@ -126,6 +126,11 @@ def memory(target: Target) -> Iterator[Fact | str]:
         f"a process of {carol}'s in users/{carol}/login went on (oom_kill {kills})",
         "it lives",
     )
+    answer = target.product("top", "--once", "--every", "1", "--sort", "memory", "--limit", "5")
+    seen = sum(f"{name} " in answer.out for name in (carol, bob))
+    said = f"top shows {seen} of the 2 accounts beside their limits:"
+    yield answer.fact("top", answer.code == 0 and seen == 2, said, "exit status 0, both accounts")
+    yield from answer.out.splitlines()
 
 
 def cpu(target: Target) -> Iterator[Fact | str]:
