@@ -4,9 +4,9 @@
 set back: what was written once keeps its meaning. `label` is an hour since 1970 (UTC) or a date in `zone`; `begin` is
 CLOCK_BOOTTIME in ms. `series` are what is counted: an account ('' as leaf) or a leaf, while it has one plan. `chunks`
 are samples of a minute, `blocks` of an hour (see metering.blocks). `labels` and `names` are those that an account had
-last. `mount_options` are those of cgroup2 that changed what was counted in a month, or in a part of it. `incidents` join
-`faults` (see metering.faults), and outlive them; `allowed` is the limit; `seen` is what of the counters of this boot is
-in them. Columns named `wall` are ms since 1970; `at`, `begin` and `end` are CLOCK_BOOTTIME.
+last. `mount_options` are those of cgroup2 that changed what was counted in a month, or in a part of it. `incidents`
+join `faults` (see metering.faults), and outlive them; `allowed` is the limit; `seen` is what of the counters of this
+boot is in them. Columns named `wall` are ms since 1970; `at`, `begin` and `end` are CLOCK_BOOTTIME.
 """
 
 from paas_isolate.metering.detection import Events

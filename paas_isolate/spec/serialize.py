@@ -26,7 +26,18 @@ _EMPTY: tuple[Any, ...] = ((), "", None, False, {}, 0)
 def plain_account(account: AccountSpec) -> Plain:
     """For the cache of parsed files."""
     return _row(
-        account, "name", "file", "users", "owner", "plan", "labels", "suspended", "renamed_from", *_TOLD, *_WIRED, *_SEEN
+        account,
+        "name",
+        "file",
+        "users",
+        "owner",
+        "plan",
+        "labels",
+        "suspended",
+        "renamed_from",
+        *_TOLD,
+        *_WIRED,
+        *_SEEN,
     ) | _parts(account.limits, account.services, account.disk)
 
 
