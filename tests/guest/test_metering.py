@@ -1,13 +1,15 @@
 """Each kind of fault, made on purpose, is found at the level of the limit, with the process that made it."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.guest.machine import TREE, daemon
+from tests.support.guest.machine import STATE, TREE, daemon
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import HOG, Customer, Sell, Specs
 from tests.support.guest.quotas import file_system, living_at, writes
@@ -17,6 +19,7 @@ ONCE_AND_20_TIMES = pytest.mark.parametrize(
     "_", [0, *(pytest.param(number, marks=pytest.mark.long) for number in range(1, 20))]
 )
 LEVELS = pytest.mark.parametrize("level", ["leaf", "account", "all"])
+SAMPLED = Path("/run/paas-isolate/sampled")
 METERING = {"every": "1s"}
 
 
@@ -25,22 +28,17 @@ class Sold:
 
     def __init__(self, spec: Specs, sell: Sell, paas: Paas) -> None:
         self._spec, self._sell, self._paas = spec, sell, paas
-        self.since = 0.0
 
     def begin(self, level: str, limits: dict[str, Any]) -> Customer:
         own: dict[str, Any] = {"memory": {"max": "unlimited"}, "pids": "unlimited", "cpu": "unlimited"}
         web = own | {"io": "unlimited"} | (limits if level == "leaf" else {})
         self._spec.config(metering=METERING, **({"ceiling": limits} if level == "all" else {}))
         account = own | {"io": "unlimited"} | (limits if level == "account" else {})
-        alice = self._sell("alice", limits=account, services={"web": {"limits": web}})
-        self.since = time.time()
-        return alice
+        return self._sell("alice", limits=account, services={"web": {"limits": web}})
 
     def incidents(self, kind: str) -> list[dict[str, Any]]:
-        """Those of this test; the ledger may have older ones."""
         found = self._paas("faults", "--kind", kind, "--json", "--pictures", code=None)
-        begin = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.since))
-        return [each for each in found.json if each["begin"] >= begin] if found.code == 0 else []
+        return list(found.json) if found.code == 0 else []
 
     def found(self, kind: str, level: str) -> dict[str, Any]:
         """The incident, as soon as it has a picture."""
@@ -54,12 +52,23 @@ class Sold:
 
 @pytest.fixture
 def sold(spec: Specs, sell: Sell, paas: Paas) -> Iterator[Sold]:
+    shutil.rmtree(STATE / "ledger", ignore_errors=True)  # else incidents go on that another test has begun
     yield Sold(spec, sell, paas)
+    shutil.rmtree(STATE / "ledger", ignore_errors=True)
+
+
+@contextmanager
+def sampling() -> Iterator[None]:
+    """The daemon, when it has taken its first sample: what happened before is nobody's news."""
+    SAMPLED.unlink(missing_ok=True)
+    with daemon(accounts=1):
+        wait_for(lambda: SAMPLED.exists() and SAMPLED.read_text().endswith(" daemon\n"), what="a sample was taken")
+        yield
 
 
 @pytest.fixture
 def watched() -> Callable[[], Any]:
-    return lambda: daemon(accounts=1)
+    return sampling
 
 
 @ONCE_AND_20_TIMES

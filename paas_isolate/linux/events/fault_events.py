@@ -9,13 +9,14 @@ import os
 import select
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 from paas_isolate.linux.events import inotify_raw
 from paas_isolate.metering.reading import pressure
 
 ACCOUNTS = 4096
-"""Accounts whose files are watched: those that were active last. A watch takes 1 kB of the kernel's memory."""
+"""Accounts whose files are watched. A watch takes 1 kB of the kernel's memory, and no descriptor."""
 TRIGGERS = 64
 """Accounts with a threshold for IO."""
 WINDOW = 2_000_000
@@ -35,7 +36,7 @@ class FaultEventSource:
         self._libc, self._inotify = inotify_raw.instance()
         self._poll = select.epoll()
         self._poll.register(self._inotify, select.EPOLLIN)
-        self._users = ""
+        self._users, self._links = "", 0
         self._leaves = False
         self._watches: dict[int, tuple[str, str]] = {}
         """By watch: the account and the file."""
@@ -56,10 +57,11 @@ class FaultEventSource:
 
     def watch(self, users: str, active: Collection[str], waited: int) -> None:
         """Watch the accounts with these directories below `users`, and all together; and as many others as there is
-        room for that were active before. `waited` is the percentage of WINDOW that all work must have waited for IO."""
+        room for: at first all, later those that were active last. `waited` is the percentage of WINDOW that all work
+        must have waited for IO."""
         if users != self._users:
             self._forget_all()
-            self._users = users
+            self._users, self._links = users, 0
             self._leaves = not os.path.exists(os.path.join(users, "pids.events.local"))
         idle = [directory for directory in self._watched if directory and directory not in active]
         for directory in idle[: max(0, len(idle) + len(active) - ACCOUNTS)]:
@@ -67,7 +69,7 @@ class FaultEventSource:
             for watch in self._watched.pop(directory).values():
                 self._watches.pop(watch, None)
                 self._libc.inotify_rm_watch(self._inotify, watch)
-        for directory in ("", *self._fired, *active):
+        for directory in ("", *self._fired, *active, *self._others()):
             watched = self._watched.get(directory)
             whole = watched is not None and len(watched) >= len(_FILES) and directory not in self._fired
             if not whole and (watched is not None or not directory or len(self._watched) <= ACCOUNTS):
@@ -76,11 +78,21 @@ class FaultEventSource:
         for directory in self._triggers.keys() - set(active):
             self._drop_trigger(directory)
         self.waiting()  # so that the next look compares with now
-        for directory in active:
-            if len(self._triggers) >= TRIGGERS:
-                break
-            if directory not in self._triggers:
+        for directory in islice(active, 2 * TRIGGERS):  # without PSI each try is in vain
+            if directory not in self._triggers and len(self._triggers) < TRIGGERS:
                 self._add_trigger(directory, waited * WINDOW // 100)
+
+    def _others(self) -> list[str]:
+        """All accounts, where there is room and one was made or removed since the last look."""
+        try:
+            links = os.stat(self._users).st_nlink
+            if links == self._links or len(self._watched) > ACCOUNTS:
+                return []
+            self._links = links
+            with os.scandir(self._users) as entries:
+                return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:  # the tree is gone: the full pass says so
+            return []
 
     def hit(self) -> set[str]:
         """The accounts that have hit a limit; '': perhaps one of all together."""
