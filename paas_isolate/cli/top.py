@@ -84,33 +84,31 @@ class _Look:
         self.seen: Sequence[Row] = ()
         """All accounts in their order, or the account that is entered and its leaves."""
         self.running: Sequence[ProcessRow] = ()
+        self.every: Sequence[Row] = ()
         self.summary: Summary
 
     def read(self) -> None:
-        every = list(self.accounts.read())
+        self.every = list(self.accounts.read())
         use = self.machine.read()
         self.summary = Summary(
             datetime.now(), use, self.accounts.number, self.accounts.active, self.accounts.from_ledger
         )
-        self.every = every
+        self._see()
+
+    def _see(self) -> None:
         if self.shown.entered:
             self.seen = self.accounts.enter(self.shown.entered)
             self.running = self.processes.read(self.shown.entered, self.accounts.pids(self.seen))
-        else:
-            self.sort()
-
-    def sort(self) -> None:
+            return
         self.seen = ordered(self.every, self.shown.by, reverse=self.shown.reverse)[: self.limit]
 
     def press(self, key: str, height: int) -> None:
         before = self.shown
         paths = [] if before.entered else [row.path for row in self.seen]
         self.shown = pressed(before, key, paths, _rows(height))
-        if self.shown.entered != before.entered and self.shown.entered:
-            self.seen = self.accounts.enter(self.shown.entered)
-            self.running = self.processes.read(self.shown.entered, self.accounts.pids(self.seen))
-        elif not self.shown.entered and self.shown != before:
-            self.sort()
+        now = self.shown
+        if (now.by, now.reverse, now.entered) != (before.by, before.reverse, before.entered):
+            self._see()
 
     def picture(self, width: int, height: int, glyphs: draw.Glyphs) -> RenderableType:
         """What fits into a window. Only these rows are drawn, and only their limits are read."""
