@@ -93,7 +93,7 @@ def _hostile(run: Run, *, long: bool = False) -> bool:
 
 
 def _packages(run: Run, *, long: bool = False) -> bool:
-    """Built twice, in other surroundings, to the same bytes; lintian finds nothing."""
+    """lintian finds nothing, and the source package makes the same bytes among other surroundings."""
     if not _as_root(run):
         return False
     wanted = [("trixie", "amd64"), *([("bookworm", "amd64"), ("trixie", "arm64")] if long else [])]
@@ -101,15 +101,9 @@ def _packages(run: Run, *, long: bool = False) -> bool:
 
 
 def _package(run: Run, release: str, architecture: str) -> bool:
-    words = (sys.executable, str(SOURCE / "scripts" / "package"), "--release", release, "--arch", architecture)
+    words = ("--release", release, "--arch", architecture, "--lint", "--twice")
     with tempfile.TemporaryDirectory() as place:
-        first, second = Path(place, "first"), Path(place, "second")
-        if not run.call(*words, "--output", str(first), "--lint"):
-            return False
-        other = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": "/"}
-        if not run.call("sh", "-c", 'umask 077; exec "$@"', "sh", *words, "--output", str(second), environment=other):
-            return False
-        return all(run.call("cmp", str(path), str(second / path.name)) for path in sorted(first.glob("*.deb")))
+        return run.call(sys.executable, str(SOURCE / "scripts" / "package"), *words, "--output", place)
 
 
 def _try(run: Run) -> bool:
