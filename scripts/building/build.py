@@ -15,7 +15,6 @@ from testbed.recipe import VENDORED
 
 from building import chroot, version
 
-_AGAIN = "again"
 _LINTIAN = ("lintian", "--fail-on=error,warning", "--tag-display-limit=0")
 
 
@@ -41,7 +40,7 @@ def build(
     log.unlink(missing_ok=True)
     with host.scratch(chroot.chroots(), ".building-") as place, host.scratch(chroot.chroots(), ".building-") as other:
         name = f"paas-isolate-{found.debian(release)}"
-        put_together(tree, place / name, found, release, vendored)
+        _put_together(tree, place / name, found, release, vendored)
         with progress.stage(f"packages for {release}, {architecture}"):
             used.run(place, _building(name, architecture, source=source or twice), log=log)
         if lint:
@@ -50,7 +49,7 @@ def build(
                 used.run(place, [*_LINTIAN, *changes], log=log, hint="the tags are in the log")
         if twice:
             with progress.stage("the source package again, elsewhere"):
-                _build_again(used, place, other, log)
+                _build_again(used, name, place, other, log)
         output.mkdir(parents=True, exist_ok=True)
         made = [path for path in sorted(place.iterdir()) if path.is_file()]
         for path in made:
@@ -67,22 +66,22 @@ def _building(name: str, architecture: str, *, source: bool) -> list[str]:
     return ["env", f"--chdir={name}", "DEB_BUILD_OPTIONS=nocheck noautodbgsym parallel=4", *command]
 
 
-def _build_again(used: chroot.Chroot, first: Path, second: Path, log: Path) -> None:
-    """Build the source package of `first` in `second`. VmError where one of the packages has another byte than there."""
+def _build_again(used: chroot.Chroot, name: str, first: Path, second: Path, log: Path) -> None:
+    """Build the source package of `first`, whose tree is `name`, in `second`. VmError where one of the packages has another byte than there."""
     (dsc,) = first.glob("*.dsc")
     for path in (dsc, *first.glob("*.tar.*")):
         shutil.copyfile(path, second / path.name)
-    used.run(second, ["dpkg-source", "--extract", dsc.name, _AGAIN], log=log, among=chroot.ELSEWHERE)
+    used.run(second, ["dpkg-source", "--extract", dsc.name, name], log=log, among=chroot.ELSEWHERE)
     for path in second.glob("*.tar.*"):
         path.unlink()
-    used.run(second, _building(_AGAIN, used.architecture, source=True), log=log, among=chroot.ELSEWHERE)
+    used.run(second, _building(name, used.architecture, source=True), log=log, among=chroot.ELSEWHERE)
     compared = sorted((*first.glob("*.deb"), *first.glob("*.dsc"), *first.glob("*.tar.*")))
     differing = [path.name for path in compared if path.read_bytes() != (second / path.name).read_bytes()]
     if differing:
         raise VmError(f"another build makes other bytes: {' '.join(differing)}", log=log)
 
 
-def put_together(tree: Path, place: Path, found: version.Version, release: str, vendored: list[Path]) -> None:
+def _put_together(tree: Path, place: Path, found: version.Version, release: str, vendored: list[Path]) -> None:
     """The source tree that dpkg-buildpackage takes: the files of the working tree, packaging/debian as debian, its
     changelog, and vendored libraries."""
     with tarfile.open(fileobj=io.BytesIO(product.product(tree).packaged().tarball())) as archive:
@@ -97,10 +96,7 @@ def put_together(tree: Path, place: Path, found: version.Version, release: str, 
             for member in archive.namelist():
                 if member.endswith((".py", "py.typed")):
                     archive.extract(member, place / "vendor")
-    # dpkg-source(1) takes modes as they are, and the caller's umask is in those of directories.
-    for path in (place, *place.rglob("*")):
-        if path.is_dir():
-            path.chmod(0o755)
+    for path in place.rglob("*"):
         os.utime(path, (found.date.timestamp(),) * 2)
 
 
