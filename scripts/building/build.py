@@ -67,7 +67,8 @@ def _building(name: str, architecture: str, *, source: bool) -> list[str]:
 
 
 def _build_again(used: chroot.Chroot, name: str, first: Path, second: Path, log: Path) -> None:
-    """Build the source package of `first`, whose tree is `name`, in `second`. VmError where one of the packages has another byte than there."""
+    """Build the source package of `first`, whose tree is `name`, in `second`. VmError where one of the packages has
+    another byte than there."""
     (dsc,) = first.glob("*.dsc")
     for path in (dsc, *first.glob("*.tar.*")):
         shutil.copyfile(path, second / path.name)

@@ -42,7 +42,7 @@ class Surroundings:
     user: int | None = None
 
 
-ELSEWHERE = Surroundings("/tmp/another/place", "Asia/Kathmandu", "C", 0o077, 54321)
+ELSEWHERE = Surroundings("/tmp/another/place", "Asia/Kathmandu", "C", 0o077, 54321)  # noqa: S108  (a tmpfs of its own)
 
 
 @dataclass(frozen=True)
