@@ -12,7 +12,7 @@ from pathlib import Path
 
 from building import build
 
-from testbed import image, power, product, ssh, state
+from testbed import archives, image, power, product, ssh, state
 from testbed.errors import CommandError, VmError
 from testbed.progress import Progress
 from testbed.state import Place, State
@@ -130,8 +130,9 @@ class Guest:
     def pull(self, source: str, destination: Path) -> None:
         destination.write_bytes(self.run(["cat", "--", source], check=True).stdout)
 
-    def reboot(self, *, hard: bool = False) -> None:
-        """`hard` is a power cut: nothing is synced, and what the guest has not written is lost.
+    def reboot(self, *, hard: bool = False, append: str | None = None) -> None:
+        """`hard` is a power cut: nothing is synced, and what the guest has not written is lost. `append`: what the
+        kernel's command line has besides, from now on; by default it stays as it is.
 
         Either way a new qemu starts on the same disks: one that has emulated for long takes 250 s of processor time
         for the next boot, with soft lockups in the guest; a new one takes 70 s.
@@ -144,7 +145,8 @@ class Guest:
                 self.run(["systemctl", "reboot"])
                 power.switch_off(self.place, self.state)
             self.way.disconnect()
-            self.state = power.switch_on_again(self.place, self.state)
+            wanted = self.state if append is None else replace(self.state, append=append)
+            self.state = power.switch_on_again(self.place, wanted)
             self._wait_until_up()
 
     def _wait_until_up(self) -> None:
@@ -217,6 +219,16 @@ class Guest:
         with self.progress.stage("scripts/install"):
             self.run([f"{product.TREE}/scripts/install", "--packages", product.PACKAGES], check=True)
         self._remember(replace(self.state, product=digest))
+
+    def install_packages(self, *packages: str) -> None:
+        """Installs packages of Debian, with what they depend on, without those that they recommend."""
+        status = self.run(["cat", "/var/lib/dpkg/status"], check=True).stdout
+        there = "/root/archives"
+        with self.progress.stage(f"apt-get install {' '.join(packages)}"), tempfile.TemporaryDirectory() as place:
+            found = archives.download(self.state.release, packages, status=status, place=Path(place))
+            self.push(found, there)
+            install = f"DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet install {there}/*.deb; code=$?"
+            self.run(script=f"{install}; rm -r {there}; exit $code", check=True)
 
     def _remember(self, known: State) -> None:
         self.state = known

@@ -34,7 +34,7 @@ def switch_on(place: Place, image: Image, progress: Progress) -> State:
 
 def switch_on_again(place: Place, known: State) -> State:
     """Starts a qemu on the disks as they are."""
-    line = qemu.argv(known.image_used(), place, accel=known.accel, port=known.port)
+    line = qemu.argv(known.image_used(), place, accel=known.accel, port=known.port, append=known.append)
     host.logged(line, log=place.qemu_log)
     running = replace(known, pid=int(place.pidfile.read_text()))
     running.save(place)

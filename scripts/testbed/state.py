@@ -78,6 +78,8 @@ class State:
     key: str
     tree: str = ""
     product: str = ""
+    append: str = ""
+    """What the kernel's command line has besides."""
 
     def save(self, place: Place) -> None:
         fresh = place.state.with_suffix(".new")
