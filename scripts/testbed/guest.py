@@ -12,7 +12,7 @@ from pathlib import Path
 
 from building import build
 
-from testbed import archives, image, power, product, ssh, state
+from testbed import image, power, product, ssh, state
 from testbed.errors import CommandError, VmError
 from testbed.progress import Progress
 from testbed.state import Place, State
@@ -49,29 +49,35 @@ class Guest:
 
     @classmethod
     def start(
-        cls, name: str = "", *, release: str = "trixie", bare: bool = False, progress: Progress | None = None
+        cls,
+        name: str = "",
+        *,
+        release: str = "trixie",
+        variant: str = "",
+        bare: bool = False,
+        progress: Progress | None = None,
     ) -> "Guest":
         """The guest of that name, booted if it does not run, with this tree's product (unless `bare`)."""
         progress = progress or Progress()
         place = Place(checked(name or default_name(release)))
         with place.locked():
             known = state.load(place)
-            guest = cls._boot(place, release, progress) if known is None else cls(place, known, progress)
+            guest = cls._boot(place, release, variant, progress) if known is None else cls(place, known, progress)
             if known is not None:
                 # It may still boot: the process that started it may have been interrupted.
                 guest._wait_until_up()
             if guest.state.release != release:
                 hint = "stop it first, or take another --name"
                 raise VmError(f"guest {place.name} runs {guest.state.release}, not {release}", hint=hint)
-            if guest.state.key != image.find(release).key:
+            if guest.state.key != image.find(release, variant).key:
                 progress.say("this guest was made by another recipe than this tree's: stop it, and start it again")
             if not bare:
                 guest.install_product()
         return guest
 
     @classmethod
-    def _boot(cls, place: Place, release: str, progress: Progress) -> "Guest":
-        found = image.ensure(release, progress=progress)
+    def _boot(cls, place: Place, release: str, variant: str, progress: Progress) -> "Guest":
+        found = image.ensure(release, variant=variant, progress=progress)
         guest = cls(place, power.switch_on(place, found, progress), progress)
         with progress.stage("boot"):
             guest._wait_until_up()
@@ -219,16 +225,6 @@ class Guest:
         with self.progress.stage("scripts/install"):
             self.run([f"{product.TREE}/scripts/install", "--packages", product.PACKAGES], check=True)
         self._remember(replace(self.state, product=digest))
-
-    def install_packages(self, *packages: str) -> None:
-        """Installs packages of Debian, with what they depend on, without those that they recommend."""
-        status = self.run(["cat", "/var/lib/dpkg/status"], check=True).stdout
-        there = "/root/archives"
-        with self.progress.stage(f"apt-get install {' '.join(packages)}"), tempfile.TemporaryDirectory() as place:
-            found = archives.download(self.state.release, packages, status=status, place=Path(place))
-            self.push(found, there)
-            install = f"DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet install {there}/*.deb; code=$?"
-            self.run(script=f"{install}; rm -r {there}; exit $code", check=True)
 
     def _remember(self, known: State) -> None:
         self.state = known

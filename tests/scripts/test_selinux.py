@@ -18,7 +18,7 @@ BASE = """\
 (class lnk_file (getattr read))
 (class sock_file (getattr write))
 (class unix_stream_socket (connectto))
-(class filesystem (associate))
+(class filesystem (associate getattr))
 (class capability (sys_admin sys_chroot))
 (class key (link search))
 (classorder (key process dir file lnk_file sock_file unix_stream_socket filesystem capability))
