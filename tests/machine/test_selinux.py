@@ -30,7 +30,7 @@ echo 'network: {}' >>/etc/paas-isolate/config.yaml
 paas-isolate enable daemon
 paas-isolate reconcile --quiet --wait 60
 paas-isolate pam install
-restorecon -R /run/paas-isolate /var/lib/paas-isolate
+restorecon -R -e /run/paas-isolate/views /run/paas-isolate /var/lib/paas-isolate
 """
 
 JOBS = f"""
