@@ -1,5 +1,5 @@
-"""Customers come in, and their services run, on a machine in SELinux's enforcing mode, with the policy of Debian and our
-module; and nothing that we do is denied."""
+"""On a machine in SELinux's enforcing mode, with Debian's policy and our module: customers come in, their services run, and
+nothing that we do is denied."""
 
 import re
 from collections.abc import Iterator
