@@ -1,4 +1,4 @@
-"""On a machine in SELinux's enforcing mode, with Debian's policy and our module: customers come in, their services run, and
+"""In SELinux's enforcing mode, with Debian's policy and our module: customers come in, their services run, and
 nothing that we do is denied."""
 
 import re

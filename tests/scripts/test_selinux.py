@@ -36,6 +36,7 @@ BASE = """\
 (typeattribute mountpoint)
 (type tmpfs_t)
 (type tmp_t)
+(roletype object_r tmp_t)
 (type nsfs_t)
 (type cgroup_t)
 (type kernel_t)
