@@ -1,0 +1,47 @@
+"""Debian's packages for a guest, which reaches no mirror itself: this machine downloads them and pushes them in."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from testbed import host, mirror
+from testbed.guest import Guest
+
+
+def download(guest: Guest, destination: str, *words: str) -> None:
+    """Brings what `apt-get install WORDS` would fetch on that guest into its directory `destination`. Skips the test
+    where no mirror is within reach."""
+    release = guest.state.release
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        for directory in ("lists/partial", "archives/partial", "parts"):
+            (place / directory).mkdir(parents=True)
+        guest.pull("/var/lib/dpkg/status", place / "status")
+        (place / "sources.list").write_text(
+            f"deb [signed-by={host.KEYRING}] {mirror.serving(release)} {release} main\n"
+        )
+        options = {
+            "APT::Architecture": "amd64",
+            "Acquire::Languages": "none",
+            "APT::Sandbox::User": "root",
+            "Debug::NoLocking": "1",
+            "Dir::Etc::sourcelist": f"{place}/sources.list",
+            "Dir::Etc::sourceparts": f"{place}/parts",
+            "Dir::Etc::preferencesparts": f"{place}/parts",
+            "Dir::State": str(place),
+            "Dir::State::lists": f"{place}/lists",
+            "Dir::State::status": f"{place}/status",
+            "Dir::Cache": str(place),
+            "Dir::Cache::archives": f"{place}/archives",
+        }
+        apt = ["apt-get", "--yes", *(f"-o{key}={value}" for key, value in options.items())]
+        fetch = ["install", "--download-only", "--no-install-recommends", *words]
+        for command in (["update"], fetch):
+            done = subprocess.run([*apt, *command], capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"no mirror of {release} gives {' '.join(words)}: {done.stderr[-300:]}")
+        (place / "archives" / "partial").rmdir()
+        (place / "archives" / "lock").unlink(missing_ok=True)
+        guest.run(["rm", "-rf", destination], check=True)
+        guest.push(place / "archives", destination)
