@@ -8,11 +8,27 @@ import pytest
 from testbed import host, mirror
 from testbed.guest import Guest
 
+REPOSITORY = r"""
+repository() { # DIRECTORY ORIGIN: apt-get knows that directory of packages as a repository from then on
+    cd "$1"
+    for file in *.deb; do
+        dpkg-deb --field "$file"
+        printf 'Filename: ./%s\nSize: %s\n' "$file" "$(stat -c %s "$file")"
+        printf 'SHA256: %s\n\n' "$(sha256sum <"$file" | cut -c-64)"
+    done >Packages
+    printf 'Origin: %s\nSuite: %s\nDate: %s\n' "$2" "$2" "$(date -Ru | sed 's/+0000/UTC/')" >Release
+    printf 'SHA256:\n %s %s Packages\n' "$(sha256sum <Packages | cut -c-64)" "$(stat -c %s Packages)" >>Release
+    echo "deb [trusted=yes] file:$1 ./" >"/etc/apt/sources.list.d/$2.list"
+    apt-get --quiet update
+}
+"""
+"""A function of sh(1). The directory must be readable by the user _apt."""
 
-def download(guest: Guest, destination: str, *words: str) -> None:
-    """Brings what `apt-get install WORDS` would fetch on that guest into its directory `destination`. Skips the test
-    where no mirror is within reach."""
-    release = guest.state.release
+
+def download(guest: Guest, destination: str, *words: str, release: str = "") -> None:
+    """Brings what `apt-get WORDS` would fetch on that guest, from its release or another one, into its directory
+    `destination`. Skips the test where no mirror is within reach."""
+    release = release or guest.state.release
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         for directory in ("lists/partial", "archives/partial", "parts"):
@@ -36,7 +52,7 @@ def download(guest: Guest, destination: str, *words: str) -> None:
             "Dir::Cache::archives": f"{place}/archives",
         }
         apt = ["apt-get", "--yes", *(f"-o{key}={value}" for key, value in options.items())]
-        fetch = ["install", "--download-only", "--no-install-recommends", *words]
+        fetch = ["--download-only", "--no-install-recommends", *words]
         for command in (["update"], fetch):
             done = subprocess.run([*apt, *command], capture_output=True, text=True)
             if done.returncode:

@@ -13,7 +13,7 @@ from testbed import host, product
 from testbed.guest import Guest
 
 from tests.machine.at_work import BOTH, INSTALL, SEEN, TREE, WATCH, WATCHED, accounts, apt, installed, unnoticed
-from tests.machine.mirrored import download
+from tests.machine.mirrored import REPOSITORY, download
 
 pytestmark = pytest.mark.long
 
@@ -155,7 +155,7 @@ def test_python_upgraded_beneath_the_daemon(remembered: Guest) -> None:
     pid = "systemctl show --property=MainPID --value paas-isolate-daemon.service"
     version = remembered.run(["python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).out.strip()
     names = ["python3-minimal", *(f"{name}{version}-{part}" for name, part in _PYTHON)]
-    download(remembered, "/root/python", "--reinstall", *names)
+    download(remembered, "/root/python", "install", "--reinstall", *names)
     before = remembered.run(script=pid).out
     replace = f"dpkg -i /root/python/*.deb; rm -rf /usr/lib/python3*/__pycache__ /usr/lib/python3*/*/__pycache__; {pid}"
     assert remembered.run(script=replace, timeout=PATIENCE).out.splitlines()[-1] == before.strip()
@@ -174,27 +174,19 @@ def test_python_upgraded_beneath_the_daemon(remembered: Guest) -> None:
 _PYTHON = (("python", "minimal"), ("libpython", "minimal"), ("libpython", "stdlib"))
 
 # A mirror of its own with the packages of this tree, which unattended-upgrades takes them from (sources.list(5)).
-MIRROR = f"""
-mkdir -p /root/mirror && cd /root/mirror && cp {product.PACKAGES}/*.deb .
-for file in *.deb; do
-    dpkg-deb --field "$file"
-    printf 'Filename: ./%s\\nSize: %s\\n' "$file" "$(stat -c %s "$file")"
-    printf 'SHA256: %s\\n\\n' "$(sha256sum <"$file" | cut -c-64)"
-done >Packages
-printf 'Origin: at-work\\nSuite: at-work\\nDate: %s\\n' "$(date -Ru | sed 's/+0000/UTC/')" >Release
-printf 'SHA256:\\n %s %s Packages\\n' "$(sha256sum <Packages | cut -c-64)" "$(stat -c %s Packages)" >>Release
-echo 'deb [trusted=yes] file:/root/mirror ./' >/etc/apt/sources.list.d/at-work.list
+MIRROR = f"""{REPOSITORY}
+{{ mkdir -p /srv/mirror && cp {product.PACKAGES}/*.deb /srv/mirror/; }} || exit 1
+repository /srv/mirror at-work 2>&1
 echo 'Unattended-Upgrade::Origins-Pattern {{ "origin=at-work"; }};' >/etc/apt/apt.conf.d/99at-work
-apt-get --quiet update 2>&1
 unattended-upgrade --verbose 2>&1
-rm -rf /root/mirror /etc/apt/sources.list.d/at-work.list /etc/apt/apt.conf.d/99at-work
+rm -rf /srv/mirror /etc/apt/sources.list.d/at-work.list /etc/apt/apt.conf.d/99at-work
 """
 
 
 @pytest.fixture(scope="module")
 def restarting(at_work: Guest) -> Iterator[Guest]:
     """needrestart and unattended-upgrades are installed."""
-    download(at_work, "/root/restarting", "needrestart", "unattended-upgrades")
+    download(at_work, "/root/restarting", "install", "needrestart", "unattended-upgrades")
     keep = "DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 dpkg -i /root/restarting/*.deb"
     at_work.run(script=keep, timeout=PATIENCE, check=True)
     yield at_work
@@ -202,7 +194,7 @@ def restarting(at_work: Guest) -> Iterator[Guest]:
 
 
 def test_needrestart_restarts_neither_the_tree_nor_a_customers_program(restarting: Guest, remembered: Guest) -> None:
-    download(remembered, "/root/libc", "--reinstall", "libc6")
+    download(remembered, "/root/libc", "install", "--reinstall", "libc6")
     remembered.run(script="NEEDRESTART_SUSPEND=1 dpkg -i /root/libc/*.deb", timeout=PATIENCE, check=True)
     listed = remembered.run(["needrestart", "-b", "-r", "l"], timeout=PATIENCE, check=True).out
     assert "NEEDRESTART-SVC: " in listed, "something is outdated"
