@@ -11,6 +11,9 @@ from testbed.guest import Guest
 REPOSITORY = r"""
 repository() { # DIRECTORY ORIGIN: apt-get knows that directory of packages as a repository from then on
     cd "$1"
+    for file in *%*.deb; do # apt has written the colon of an epoch so, and would read it as a colon
+        [ ! -e "$file" ] || mv "$file" "$(echo "$file" | tr % _)"
+    done
     for file in *.deb; do
         dpkg-deb --field "$file"
         printf 'Filename: ./%s\nSize: %s\n' "$file" "$(stat -c %s "$file")"
