@@ -7,6 +7,7 @@ import click
 
 from paas_isolate import __version__
 from paas_isolate.cli import output
+from paas_isolate.cli.group import Group
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
 from paas_isolate.step_history import with_history
@@ -51,7 +52,7 @@ VERBS = {
 """Command -> the module of this package that defines it."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports the module of a command only when that command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click passes it by name)

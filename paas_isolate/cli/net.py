@@ -11,6 +11,7 @@ import click
 from paas_isolate.changes.network import desired_network
 from paas_isolate.changes.subordinates import subordinate_ranges
 from paas_isolate.cli import options, output
+from paas_isolate.cli.group import Group
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.network import examine
 from paas_isolate.errors import HostError
@@ -48,7 +49,7 @@ class Counters(NamedTuple):
     datagrams: Counter[str]
 
 
-@click.group()
+@click.group(cls=Group)
 def net() -> None:
     """Show and test the network of the accounts."""
 

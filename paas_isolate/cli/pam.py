@@ -11,6 +11,7 @@ import click
 
 from paas_isolate import pam_rollout
 from paas_isolate.cli import output
+from paas_isolate.cli.group import Group
 from paas_isolate.cli.options import Duration, as_json
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.stacks import options as check_options
@@ -32,7 +33,7 @@ NAMES_SHOWN = 20
 """Names of exempt users that are printed; then their number follows."""
 
 
-@click.group()
+@click.group(cls=Group)
 def pam() -> None:
     """Put logins into their account's cgroup at once, by a PAM module."""
 

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from paas_isolate.cli.group import Group
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
 from paas_isolate.linux.system.machine import machine
@@ -22,12 +23,12 @@ def _name(_: click.Context, __: click.Parameter, value: str) -> str:
 name = click.argument("name", callback=_name)
 
 
-@click.group()
+@click.group(cls=Group)
 def account() -> None:
     """Write or remove the file of one account."""
 
 
-@click.group()
+@click.group(cls=Group)
 def plan() -> None:
     """Write the file of one plan."""
 

@@ -27,34 +27,59 @@ def build(
     fresh: bool = False,
     source: bool = False,
     lint: bool = False,
+    twice: bool = False,
     tree: Path = host.SOURCE,
 ) -> list[Path]:
     """The packages for a release and an architecture in the directory `output`; with `source` the source package too,
-    with `lint` examined by lintian(1). Returns the paths of the binary packages. VmError where anything fails."""
+    with `lint` examined by lintian(1); with `twice` the source package is built again, among other surroundings.
+    Returns the paths of the binary packages. VmError where anything fails, or a byte of the second build differs."""
     found = version.version(tree)
     vendored = [_fetched(tree, name, progress) for name in VENDORED.get(release, ())]
     used = chroot.ensure(release, architecture, progress=progress, fresh=fresh)
     log = chroot.chroots() / f"{release}-{architecture}-build.log"
     log.unlink(missing_ok=True)
-    with host.scratch(chroot.chroots(), ".building-") as place:
+    with host.scratch(chroot.chroots(), ".building-") as place, host.scratch(chroot.chroots(), ".building-") as other:
         name = f"paas-isolate-{found.debian(release)}"
         _put_together(tree, place / name, found, release, vendored)
-        command = ["dpkg-buildpackage", "--unsigned-source", "--unsigned-changes"]
-        command += [] if source else ["--build=binary"]
-        if architecture != chroot.own_architecture():
-            command += [f"--host-arch={architecture}", "--build-profiles=cross,nocheck"]
-        options = "DEB_BUILD_OPTIONS=nocheck noautodbgsym parallel=4"
         with progress.stage(f"packages for {release}, {architecture}"):
-            used.run(place, ["env", f"--chdir={name}", options, *command], log=log)
+            used.run(place, _building(name, architecture, source=source or twice), log=log)
         if lint:
             with progress.stage("lintian"):
                 changes = [path.name for path in place.glob("*.changes")]
                 used.run(place, [*_LINTIAN, *changes], log=log, hint="the tags are in the log")
+        if twice:
+            with progress.stage("the source package again, elsewhere"):
+                _build_again(used, name, place, other, log)
         output.mkdir(parents=True, exist_ok=True)
         made = [path for path in sorted(place.iterdir()) if path.is_file()]
         for path in made:
             shutil.copyfile(path, output / path.name)
     return [output / path.name for path in made if path.suffix == ".deb"]
+
+
+def _building(name: str, architecture: str, *, source: bool) -> list[str]:
+    """The command that builds the source tree in the directory `name`."""
+    command = ["dpkg-buildpackage", "--unsigned-source", "--unsigned-changes"]
+    command += [] if source else ["--build=binary"]
+    if architecture != chroot.own_architecture():
+        command += [f"--host-arch={architecture}", "--build-profiles=cross,nocheck"]
+    return ["env", f"--chdir={name}", "DEB_BUILD_OPTIONS=nocheck noautodbgsym parallel=4", *command]
+
+
+def _build_again(used: chroot.Chroot, name: str, first: Path, second: Path, log: Path) -> None:
+    """Build the source package of `first`, whose tree is `name`, in `second`. VmError where one of the packages has
+    another byte than there."""
+    (dsc,) = first.glob("*.dsc")
+    for path in (dsc, *first.glob("*.tar.*")):
+        shutil.copyfile(path, second / path.name)
+    used.run(second, ["dpkg-source", "--extract", dsc.name, name], log=log, among=chroot.ELSEWHERE)
+    for path in second.glob("*.tar.*"):
+        path.unlink()
+    used.run(second, _building(name, used.architecture, source=True), log=log, among=chroot.ELSEWHERE)
+    compared = sorted((*first.glob("*.deb"), *first.glob("*.dsc"), *first.glob("*.tar.*")))
+    differing = [path.name for path in compared if path.read_bytes() != (second / path.name).read_bytes()]
+    if differing:
+        raise VmError(f"another build makes other bytes: {' '.join(differing)}", log=log)
 
 
 def _put_together(tree: Path, place: Path, found: version.Version, release: str, vendored: list[Path]) -> None:

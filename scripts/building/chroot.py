@@ -1,7 +1,8 @@
 """The clean chroot: a directory in the cache, made once, that builds see read-only.
 
 A build runs as an ordinary user, in namespaces of its own, without a network; it can write to its own directory and to
-/tmp alone, and both go with it. So the next build finds the same, and nothing has to be unpacked for it.
+/tmp alone, and both go with it. So the next build finds the same, and nothing has to be unpacked for it. Where a build
+runs, as whom and with which clock and umask can be chosen, for a build that is to make the same bytes elsewhere.
 """
 
 import fcntl
@@ -30,24 +31,48 @@ _NOBODY = 65534
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What a build must not depend on. `place` is its directory, PLACE or one below /tmp; `user` a uid and gid, None
+    for the caller's (nobody's where that is root)."""
+
+    place: str = PLACE
+    zone: str = "UTC0"
+    locale: str = "C.UTF-8"
+    umask: int = 0o022
+    user: int | None = None
+
+
+ELSEWHERE = Surroundings("/tmp/another/place", "Asia/Kathmandu", "C", 0o077, 54321)  # noqa: S108  (a tmpfs of its own)
+
+
+@dataclass(frozen=True)
 class Chroot:
     directory: Path
     release: str
     architecture: str
     """That of the packages that it builds."""
 
-    def run(self, place: Path, argv: Sequence[str], *, log: Path, hint: str = "") -> None:
-        """Run a command in `place`, which is PLACE there. VmError where its exit status is not 0."""
-        user = os.getuid() or _NOBODY
-        if user == _NOBODY:
-            subprocess.run(["chown", "-R", f"{user}:{user}", str(place)], check=True)
-        clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": PLACE, "LC_ALL": "C.UTF-8", "TZ": "UTC0"}
+    def run(
+        self, place: Path, argv: Sequence[str], *, log: Path, hint: str = "", among: Surroundings = Surroundings()
+    ) -> None:
+        """Run a command in `place`, which has the path `among.place` there. VmError where its exit status is not 0."""
+        user = (os.getuid() or _NOBODY) if among.user is None else among.user
+        if user != os.getuid():
+            subprocess.run(host.as_root(["chown", "-R", f"{user}:{user}", str(place)]), check=True)
+        clean = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": among.place,
+            "LC_ALL": among.locale,
+            "TZ": among.zone,
+        }
         command = shlex.join(["env", "-i", *(f"{name}={value}" for name, value in clean.items()), *argv])
+        inside = shlex.quote(among.place)
         script = _ENTER.format(
             base=shlex.quote(str(self.directory)),
             place=shlex.quote(str(place)),
+            inside=inside,
             user=f"{user}:{user}",
-            command=shlex.quote(f"cd {PLACE} && umask 022 && exec {command}"),
+            command=shlex.quote(f"cd {inside} && umask {among.umask:03o} && exec {command}"),
         )
         host.logged(host.as_root([*ASIDE, "--net", "--ipc", "sh", "-c", script]), log=log, hint=hint)
 
@@ -60,7 +85,8 @@ mount -o remount,bind,ro "$base"
 mount -t proc proc "$base/proc"
 mount --rbind /dev "$base/dev"
 mount -t tmpfs -o mode=1777 tmpfs "$base/tmp"
-mount --bind {place} "$base/build"
+mkdir -p "$base"{inside}
+mount --bind {place} "$base"{inside}
 exec chroot --userspec={user} "$base" sh -c {command}
 """
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from testbed.host import SOURCE
 
 from checking.guests import guest, in_guest, inside, marked
 from checking.running import Run, Stage
-from checking.tool_env import ToolEnvError, open_fuzz_env
+from checking.tool_env import LIBRARIES, ToolEnvError, open_fuzz_env, open_library_env
 
 PYTHON = ("hatch_build.py", "paas_isolate", "scripts", "benchmarks", "tests", "packaging")
 _SITE = {"NO_MKDOCS_2_WARNING": "1"}
@@ -50,6 +51,7 @@ def _shell(run: Run) -> bool:
             *sorted(SOURCE.glob("config/hooks/*")),
             *sorted(SOURCE.glob("packaging/rpm/build")),
             *sorted(SOURCE.glob("packaging/debian/*.p[or]*")),
+            *sorted(SOURCE.glob("packaging/debian/tests/*-*")),
         )
     ]
     return run.call("shellcheck", "--external-sources", *scripts, str(SOURCE / ".ci" / "run"))
@@ -81,6 +83,17 @@ def _unit(run: Run) -> bool:
     return run.pytest("--numprocesses", "auto", "--dist", "worksteal", *others, environment=bytecode)
 
 
+def _libraries(run: Run) -> bool:
+    """The unit tests with the libraries of each release of Debian. Those of the stage unit are the newest of PyPI."""
+    try:
+        shops = [open_library_env(path.stem) for path in sorted(LIBRARIES.glob("*.txt"))]
+    except ToolEnvError as error:
+        run.say(f"{error}\n")
+        return False
+    well = [_unit(replace(run, shop=shop)) for shop in shops]
+    return all(well)
+
+
 def _kernel(run: Run, *, long: bool = False) -> bool:
     return _as_root(run) and run.pytest_twice("-m", marked("kernel", long=long), "tests/kernel")
 
@@ -93,7 +106,7 @@ def _hostile(run: Run, *, long: bool = False) -> bool:
 
 
 def _packages(run: Run, *, long: bool = False) -> bool:
-    """Built twice, in other surroundings, to the same bytes; lintian finds nothing."""
+    """lintian finds nothing, and the source package makes the same bytes among other surroundings."""
     if not _as_root(run):
         return False
     wanted = [("trixie", "amd64"), *([("bookworm", "amd64"), ("trixie", "arm64")] if long else [])]
@@ -101,15 +114,9 @@ def _packages(run: Run, *, long: bool = False) -> bool:
 
 
 def _package(run: Run, release: str, architecture: str) -> bool:
-    words = (sys.executable, str(SOURCE / "scripts" / "package"), "--release", release, "--arch", architecture)
+    words = ("--release", release, "--arch", architecture, "--lint", "--twice")
     with tempfile.TemporaryDirectory() as place:
-        first, second = Path(place, "first"), Path(place, "second")
-        if not run.call(*words, "--output", str(first), "--lint"):
-            return False
-        other = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": "/"}
-        if not run.call("sh", "-c", 'umask 077; exec "$@"', "sh", *words, "--output", str(second), environment=other):
-            return False
-        return all(run.call("cmp", str(path), str(second / path.name)) for path in sorted(first.glob("*.deb")))
+        return run.call(sys.executable, str(SOURCE / "scripts" / "package"), *words, "--output", place)
 
 
 def _try(run: Run) -> bool:
@@ -176,6 +183,7 @@ WHOLE = (
 )
 LONG = (
     *QUICK,
+    Stage("libraries", "the unit tests with the libraries of Debian 12 and 13", _libraries),
     Stage("kernel", "on this kernel, long tests too", partial(_kernel, long=True)),
     Stage("packages", "packages for both Debians and for arm64", partial(_packages, long=True)),
     Stage("thorough", "many more generated cases", _thorough),

@@ -28,6 +28,9 @@ PROGRAMS: Mapping[str, str] = {
 }
 """Program -> its Debian package."""
 
+LIBRARIES = SOURCE / "packaging" / "libraries"
+"""Lists for pip of the versions that the releases of Debian have."""
+
 HEADERS: Mapping[str, str] = {
     "/usr/include/security/pam_modules.h": "libpam0g-dev",
     "/usr/include/bpf/bpf_helpers.h": "libbpf-dev",
@@ -92,8 +95,14 @@ def open_fuzz_env() -> ToolEnv:
         raise ToolEnvError(f"atheris has no wheel for {this}; {hint}") from error
 
 
-def _shop(name: str, extras: str, *options: str) -> ToolEnv:
-    here = cache() / f"{name}-{_key()}"
+def open_library_env(release: str) -> ToolEnv:
+    """The same with the versions of the libraries that a release of Debian has."""
+    constraints = LIBRARIES / f"{release}.txt"
+    return _shop(f"libraries-{release}", "dev", "--constraint", str(constraints), key=constraints.read_text())
+
+
+def _shop(name: str, extras: str, *options: str, key: str = "") -> ToolEnv:
+    here = cache() / f"{name}-{_key(key)}"
     if not (here / "ready").exists():
         _make(here, extras, options)
     return ToolEnv(here / "bin" / "python")
@@ -160,7 +169,7 @@ def _run(command: list[str], environment: Mapping[str, str]) -> None:
         raise ToolEnvError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def _key() -> str:
-    """Another pyproject.toml, Python or directory of the tree makes new tools."""
-    text = (SOURCE / "pyproject.toml").read_text() + sys.version + str(SOURCE)
+def _key(more: str) -> str:
+    """Another pyproject.toml, Python or directory of the tree makes new tools; `more` is what else does."""
+    text = (SOURCE / "pyproject.toml").read_text() + sys.version + str(SOURCE) + more
     return hashlib.sha256(text.encode()).hexdigest()[:12]

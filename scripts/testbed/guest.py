@@ -49,29 +49,35 @@ class Guest:
 
     @classmethod
     def start(
-        cls, name: str = "", *, release: str = "trixie", bare: bool = False, progress: Progress | None = None
+        cls,
+        name: str = "",
+        *,
+        release: str = "trixie",
+        variant: str = "",
+        bare: bool = False,
+        progress: Progress | None = None,
     ) -> "Guest":
         """The guest of that name, booted if it does not run, with this tree's product (unless `bare`)."""
         progress = progress or Progress()
         place = Place(checked(name or default_name(release)))
         with place.locked():
             known = state.load(place)
-            guest = cls._boot(place, release, progress) if known is None else cls(place, known, progress)
+            guest = cls._boot(place, release, variant, progress) if known is None else cls(place, known, progress)
             if known is not None:
                 # It may still boot: the process that started it may have been interrupted.
                 guest._wait_until_up()
             if guest.state.release != release:
                 hint = "stop it first, or take another --name"
                 raise VmError(f"guest {place.name} runs {guest.state.release}, not {release}", hint=hint)
-            if guest.state.key != image.find(release).key:
+            if guest.state.key != image.find(release, variant).key:
                 progress.say("this guest was made by another recipe than this tree's: stop it, and start it again")
             if not bare:
                 guest.install_product()
         return guest
 
     @classmethod
-    def _boot(cls, place: Place, release: str, progress: Progress) -> "Guest":
-        found = image.ensure(release, progress=progress)
+    def _boot(cls, place: Place, release: str, variant: str, progress: Progress) -> "Guest":
+        found = image.ensure(release, variant=variant, progress=progress)
         guest = cls(place, power.switch_on(place, found, progress), progress)
         with progress.stage("boot"):
             guest._wait_until_up()
@@ -130,8 +136,9 @@ class Guest:
     def pull(self, source: str, destination: Path) -> None:
         destination.write_bytes(self.run(["cat", "--", source], check=True).stdout)
 
-    def reboot(self, *, hard: bool = False) -> None:
-        """`hard` is a power cut: nothing is synced, and what the guest has not written is lost.
+    def reboot(self, *, hard: bool = False, append: str | None = None) -> None:
+        """`hard` is a power cut: nothing is synced, and what the guest has not written is lost. `append`: what the
+        kernel's command line has besides, from now on; by default it stays as it is.
 
         Either way a new qemu starts on the same disks: one that has emulated for long takes 250 s of processor time
         for the next boot, with soft lockups in the guest; a new one takes 70 s.
@@ -144,7 +151,8 @@ class Guest:
                 self.run(["systemctl", "reboot"])
                 power.switch_off(self.place, self.state)
             self.way.disconnect()
-            self.state = power.switch_on_again(self.place, self.state)
+            wanted = self.state if append is None else replace(self.state, append=append)
+            self.state = power.switch_on_again(self.place, wanted)
             self._wait_until_up()
 
     def _wait_until_up(self) -> None:

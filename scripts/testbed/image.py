@@ -14,7 +14,7 @@ from pathlib import Path
 from testbed import host, mirror
 from testbed.errors import VmError
 from testbed.progress import Progress
-from testbed.recipe import HERE, Recipe, recipe, wheel_platforms
+from testbed.recipe import HERE, SELINUX, SELINUX_MODULE, Recipe, recipe, wheel_platforms
 
 DISK_SIZE = "6G"
 
@@ -28,6 +28,7 @@ class Image:
     directory: Path
     release: str
     key: str
+    variant: str = ""
 
     @property
     def disk(self) -> Path:
@@ -50,19 +51,23 @@ class Image:
         return self.directory / "wheels"
 
 
-def find(release: str) -> Image:
+def find(release: str, variant: str = "") -> Image:
     """The image of this tree's recipe, whether it has been built or not."""
-    key = recipe(release, host.SOURCE).key()
-    return Image(images() / f"{release}-{key}", release, key)
+    key = recipe(release, host.SOURCE, variant).key()
+    return Image(images() / f"{_kind(release, variant)}-{key}", release, key, variant)
+
+
+def _kind(release: str, variant: str) -> str:
+    return f"{variant}-{release}" if variant else release
 
 
 def images() -> Path:
     return host.cache() / "images"
 
 
-def ensure(release: str, *, progress: Progress, force: bool = False) -> Image:
+def ensure(release: str, *, progress: Progress, variant: str = "", force: bool = False) -> Image:
     """The image of this tree's recipe, built where it is missing, or anew with `force`. VmError where it fails."""
-    image = find(release)
+    image = find(release, variant)
     if image.directory.exists() and not force:
         return image
     host.require_amd64()
@@ -70,7 +75,7 @@ def ensure(release: str, *, progress: Progress, force: bool = False) -> Image:
     host.require_programs(progress)
     with _only_builder(progress):
         if force or not image.directory.exists():
-            _build(image, recipe(release, host.SOURCE), progress)
+            _build(image, recipe(release, host.SOURCE, variant), progress)
             _prune(image, progress)
     return image
 
@@ -91,10 +96,10 @@ def _only_builder(progress: Progress) -> Iterator[None]:
 
 
 def _build(image: Image, wanted: Recipe, progress: Progress) -> None:
-    log = images() / f"{image.release}.log"
+    log = images() / f"{_kind(image.release, image.variant)}.log"
     log.unlink(missing_ok=True)
     with host.scratch(images(), ".building-") as place:
-        made = Image(place / "image", image.release, image.key)
+        made = Image(place / "image", image.release, image.key, image.variant)
         made.wheels.mkdir(parents=True)
         with progress.stage("wheels for the guest's Python"):
             _download_wheels(made.wheels, wanted, log)
@@ -138,6 +143,9 @@ def _bootstrap(tree: Path, made: Image, wanted: Recipe, log: Path) -> None:
     argv = [*ASIDE, "mmdebstrap", "--mode=root", "--variant=minbase", "--skip=cleanup/reproducible"]
     argv += [f"--include={','.join(wanted.packages)}", f"--essential-hook={settings}"]
     argv += [f'--customize-hook={customize} "$1" {inputs}']
+    if made.variant == SELINUX:
+        labels = shlex.join(["sh", str(HERE / "selinux.sh")])
+        argv += [f'--customize-hook={labels} "$1" {shlex.quote(str(host.SOURCE / SELINUX_MODULE))}']
     argv += [f"--aptopt={option}" for option in mirror.transport_options()]
     argv += [wanted.release.name, str(tree), mirror.serving(wanted.release.name)]
     hint = "the host's apt must reach a Debian mirror; the keyring package must know the release"
@@ -162,7 +170,7 @@ def _make_disk(tree: Path, made: Image, log: Path) -> None:
 def _prune(image: Image, progress: Progress) -> None:
     """Removes older images of the release, except one that a guest still runs from."""
     busy = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    for old in images().glob(f"{image.release}-*"):
+    for old in images().glob(f"{_kind(image.release, image.variant)}-*"):
         if old != image.directory and old.is_dir() and str(old) not in busy:
             progress.say(f"removing {old.name}, an older image")
             shutil.rmtree(old, ignore_errors=True)

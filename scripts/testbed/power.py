@@ -10,6 +10,7 @@ from testbed import host, monitor, qemu, ssh
 from testbed.errors import VmError
 from testbed.image import Image
 from testbed.progress import Progress
+from testbed.recipe import VARIANTS
 from testbed.state import Place, State
 from testbed.waiting import until
 
@@ -28,13 +29,22 @@ def switch_on(place: Place, image: Image, progress: Progress) -> State:
     for disk in place.scratch:
         with disk.open("wb") as empty:
             empty.truncate(SCRATCH_SIZE)
-    known = State(0, ssh.free_port(), accel, str(image.directory), image.release, image.key)
+    known = State(
+        pid=0,
+        port=ssh.free_port(),
+        accel=accel,
+        image=str(image.directory),
+        release=image.release,
+        key=image.key,
+        variant=image.variant,
+        append=VARIANTS[image.variant].append,
+    )
     return switch_on_again(place, known)
 
 
 def switch_on_again(place: Place, known: State) -> State:
     """Starts a qemu on the disks as they are."""
-    line = qemu.argv(known.image_used(), place, accel=known.accel, port=known.port)
+    line = qemu.argv(known.image_used(), place, accel=known.accel, port=known.port, append=known.append)
     host.logged(line, log=place.qemu_log)
     running = replace(known, pid=int(place.pidfile.read_text()))
     running.save(place)

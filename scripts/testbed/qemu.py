@@ -27,10 +27,11 @@ CMDLINE = (
 )
 
 
-def argv(image: Image, place: Place, *, accel: str, port: int) -> list[str]:
+def argv(image: Image, place: Place, *, accel: str, port: int, append: str = "") -> list[str]:
+    """`append`: what the kernel's command line has besides."""
     line = ["qemu-system-x86_64", *(KVM if accel == "kvm" else EMULATION)]
     line += ["-smp", str(CPUS), "-m", str(MEMORY), "-nodefaults", "-no-user-config", "-display", "none"]
-    line += ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", CMDLINE]
+    line += ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", f"{CMDLINE} {append}".rstrip()]
     line += _drive(place.overlay, kind="qcow2")
     for disk in place.scratch:
         line += _drive(disk, kind="raw")

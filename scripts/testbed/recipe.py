@@ -36,6 +36,23 @@ RELEASES = {
 
 
 @dataclass(frozen=True)
+class Variant:
+    """An image with more in it, for tests that no other machine will do."""
+
+    packages: tuple[str, ...] = ()
+    append: str = ""
+    """What the kernel's command line has besides."""
+
+
+SELINUX = "selinux"
+SELINUX_MODULE = Path("packaging", "selinux", "paas_isolate.cil")
+VARIANTS = {
+    "": Variant(),
+    SELINUX: Variant(("selinux-basics", "selinux-policy-default", "auditd"), "security=selinux"),
+}
+
+
+@dataclass(frozen=True)
 class Recipe:
     release: Release
     packages: tuple[str, ...]
@@ -45,20 +62,25 @@ class Recipe:
     tests: tuple[str, ...]
     """What its tests in the guest need besides."""
     files: str
-    """Digest of customize.sh and root/."""
+    """Digest of customize.sh and root/, and of what the variant has besides."""
 
     def key(self) -> str:
         text = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def recipe(release: str, source: Path) -> Recipe:
+def recipe(release: str, source: Path, variant: str = "") -> Recipe:
     if release not in RELEASES:
         raise VmError(f"no recipe for release {release!r}", hint=f"one of {', '.join(RELEASES)}")
     product, tests = requirements(source / "pyproject.toml")
     debian = packages((HERE / "packages").read_text())
     needed = dependencies((source / "packaging" / "debian" / "control").read_text(), release)
-    return Recipe(RELEASES[release], tuple(dict.fromkeys((*debian, *needed))), product, tests, digest_of_files())
+    every = tuple(dict.fromkeys((*debian, *needed, *VARIANTS[variant].packages)))
+    files = digest_of_files()
+    if variant == SELINUX:
+        hook = (HERE / "selinux.sh").read_bytes() + (source / SELINUX_MODULE).read_bytes()
+        files += hashlib.sha256(hook).hexdigest()
+    return Recipe(RELEASES[release], every, product, tests, files)
 
 
 def packages(text: str) -> tuple[str, ...]:

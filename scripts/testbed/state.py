@@ -78,6 +78,9 @@ class State:
     key: str
     tree: str = ""
     product: str = ""
+    variant: str = ""
+    append: str = ""
+    """What the kernel's command line has besides."""
 
     def save(self, place: Place) -> None:
         fresh = place.state.with_suffix(".new")
@@ -93,7 +96,7 @@ class State:
         return b"qemu" in command and str(place.overlay).encode() in command
 
     def image_used(self) -> Image:
-        return Image(Path(self.image), self.release, self.key)
+        return Image(Path(self.image), self.release, self.key, self.variant)
 
     def way(self, place: Place) -> Way:
         return Way(self.port, self.image_used().ssh_key, place.control)

@@ -31,6 +31,20 @@ def test_the_packages_depend_on_what_the_program_requires() -> None:
     assert {debian.get(name, name) for name in names} == depends
 
 
+def test_the_oldest_versions_are_those_that_the_tests_run_with() -> None:
+    listed = (SOURCE / "packaging" / "libraries" / "bookworm.txt").read_text()
+    tested = {name.lower(): version for name, version in re.findall(r"^(\w+)==(\S+)$", listed, re.M)}
+    project = (SOURCE / "pyproject.toml").read_text()
+    required = re.findall(r'^    "(\w+)>=([\d.]+)",$', project.partition("[project.optional")[0], re.M)
+    assert len(required) == 6
+    assert all(tested[name.lower()] == version for name, version in required)
+    packaged = re.findall(
+        r"python3-(\w+) \(>= ([\d.]+)\)", (DEBIAN / "control").read_text() + (DEBIAN / "rules").read_text()
+    )
+    assert len(packaged) == 6
+    assert all(tested[name.replace("yaml", "pyyaml")] == version for name, version in packaged)
+
+
 @pytest.mark.parametrize("path", [*SOURCE.glob("systemd/**/*.*"), *SOURCE.glob("config/**/*"), *SOURCE.glob("man/*")])
 def test_paths_are_those_of_the_distribution(path: Path) -> None:
     if path.is_file():

@@ -18,9 +18,10 @@ BASE = """\
 (class lnk_file (getattr read))
 (class sock_file (getattr write))
 (class unix_stream_socket (connectto))
-(class filesystem (associate))
+(class filesystem (associate getattr))
 (class capability (sys_admin sys_chroot))
-(classorder (process dir file lnk_file sock_file unix_stream_socket filesystem capability))
+(class key (link search))
+(classorder (key process dir file lnk_file sock_file unix_stream_socket filesystem capability))
 (user system_u)
 (role object_r)
 (role system_r)
@@ -34,6 +35,8 @@ BASE = """\
 (typeattribute non_security_file_type)
 (typeattribute mountpoint)
 (type tmpfs_t)
+(type tmp_t)
+(roletype object_r tmp_t)
 (type nsfs_t)
 (type cgroup_t)
 (type kernel_t)
@@ -42,7 +45,7 @@ BASE = """\
 (sidcontext kernel (system_u system_r kernel_t ((s0) (s0))))
 (allow kernel_t self (process (dyntransition)))
 """
-DEBIAN = ("sshd_t", "local_login_t", "crond_t", "sysadm_su_t", "initrc_t", "ftpd_t")
+DEBIAN = ("sshd_t", "local_login_t", "crond_t", "sysadm_su_t", "initrc_t", "initrc_runtime_t", "ftpd_t")
 FEDORA = ("sshd_t", "sshd_session_t", "local_login_t", "crond_t", "unconfined_service_t")
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -66,7 +67,15 @@ def commands(command: click.Command | None = None, words: tuple[str, ...] = ()) 
 
 
 ALL = dict(commands())
+# click 8.1 mixes standard output and errors unless told; later ones have no such option.
+SEPARATE: dict[str, Any] = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
 LEAVES = {words: command for words, command in ALL.items() if not isinstance(command, click.Group)}
+
+
+def metavar(parameter: click.Parameter, command: click.Command) -> str:
+    """What the help calls it. click 8.1 takes no context."""
+    make: Any = parameter.make_metavar
+    return str(make(click.Context(command)) if signature(make).parameters else make())
 
 
 def options(command: click.Command) -> list[click.Option]:
@@ -78,7 +87,18 @@ def outcome(words: list[str], stdin: str = "") -> Result:
     program = click.Command("paas-isolate", callback=main)
     ends = mock.patch("paas_isolate.cli.main._end", sys.exit)
     with mock.patch.object(sys, "argv", ["paas-isolate", *words]), mock.patch.object(sys, "excepthook"), ends:
-        return CliRunner().invoke(program, [], input=stdin)
+        result = CliRunner(**SEPARATE).invoke(program, [], input=stdin)
+    if SEPARATE:
+        result.__class__ = _Both
+    return result
+
+
+class _Both(Result):
+    """As of later versions: click 8.1 has standard output alone here."""
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
 
 
 def document(result: Result) -> Any:

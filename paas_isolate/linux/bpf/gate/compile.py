@@ -15,8 +15,9 @@ def compile_gate(target: str = OBJECT) -> None:
     clang = shutil.which("clang")
     if clang is None:
         raise SystemExit("clang is missing: apt-get install clang libbpf-dev")
+    directory, name = os.path.split(SOURCE)
     command = [clang, "-O2", "-g", "-Wall", "-Werror", "--target=bpf", f"-I{_machine_headers(clang)}"]
-    directory, name = os.path.split(SOURCE)  # its path must not be in the object: the same source makes the same bytes
+    command.append(f"-fdebug-prefix-map={directory}=.")  # BTF names the headers: the same source makes the same bytes
     done = subprocess.run([*command, "-c", name, "-o", target], cwd=directory, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{SOURCE} does not compile:\n{done.stderr}")
