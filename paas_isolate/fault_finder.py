@@ -150,7 +150,8 @@ class FaultFinder:
 
     def _has_news(self, reading: Reading) -> bool:
         """Whether the files that are read once a minute count something that is not seen."""
-        killed, slowed, refused = counted = reading.counters[-3:]
+        counters = reading.counters
+        killed, slowed, refused = counted = counters.killed, counters.slowed, counters.refused
         if counted == _UNREAD:
             return False
         if refused is None and not self._files.by_limit:

@@ -61,6 +61,9 @@ class Machine:
                 self.cgroups.write(path, "memory.current", f"{64 << 20}\n")
             self._meter.sample(FLEET, str(self.place))
 
+    def hears_of(self, directory: str) -> None:
+        self._meter.look(FLEET, str(self.place), [directory], [])
+
     def pictured(self, kind: Kind, process: Process) -> None:
         taken = Taken(kind, Level.ACCOUNT, "alice", "", self.seconds * 1000, Picture(self.now, (process,)))
         self._meter.keep([taken])
@@ -100,6 +103,7 @@ def test_who_is_killed(machine: Machine) -> None:
     machine.lives(120, busy=1)
     machine.cgroups.write("alice/web", "memory.max", f"{64 << 20}\n")
     machine.cgroups.events("alice/web", Events(killed=1, ooms=1))
+    machine.hears_of("alice")
     machine.lives(20, busy=1)
     found = machine.explains(around(machine.now - 60_000, machine.now))
     assert found.summary == "1 process was killed at 12:02 in web: web needed more memory than its 64M."

@@ -237,7 +237,6 @@ def _hits(use: Mapping[str, Number]) -> str:
     return ", ".join(f"{use[kind]} {words}" for kind, words in _KINDS.items() if use[kind]) or "-"
 
 
-@click.command()
 def print_csv(titles: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Lines of CSV with these columns of the rows; None is empty."""
     text = StringIO()

@@ -219,7 +219,7 @@ def test_one_picture_where_there_is_no_terminal(words: str, place: Path) -> None
 def test_a_terminal_without_block_characters_has_plain_ones(place: Path) -> None:
     shown = printed(place, "--once", LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
     assert shown.isascii()
-    assert "|||" in shown
+    assert "|:" in shown
 
 
 def test_json(place: Path) -> None:

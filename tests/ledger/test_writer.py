@@ -141,7 +141,7 @@ def test_a_file_that_is_damaged_while_it_is_written_is_set_aside(metered: Metere
     path = metered.place / NAME
     size = path.stat().st_size
     with path.open("r+b") as file:
-        for page in range(30, size // 4096):
+        for page in range(60, size // 4096):
             file.seek(page * 4096)
             file.write(b"\xff" * 4096)
     metered.writer.close()

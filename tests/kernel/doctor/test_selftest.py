@@ -110,7 +110,8 @@ with CgroupTree(*sys.argv[1:]) as cgroups, scratch(cgroups) as place:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing_behind(untouched: CgroupTree, number: signal.Signals) -> None:
-    command = [sys.executable, "-c", ENDLESS, untouched.mount, untouched.root]
+    # A shell's background job ignores SIGINT, and so would all that it starts.
+    command = ["env", "--default-signal=INT", sys.executable, "-c", ENDLESS, untouched.mount, untouched.root]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     try:
         wait_for(lambda: untouched.populated(scratch.NAME), what="a trial runs")
