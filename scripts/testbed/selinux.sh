@@ -4,9 +4,9 @@
 set -eu
 root=$1 module=$2
 
-cp "$module" "$root/root/module.cil"
-chroot "$root" semodule --noreload --install=/root/module.cil
-rm "$root/root/module.cil"
+cp "$module" "$root/root/paas_isolate.cil"
+chroot "$root" semodule --noreload --install=/root/paas_isolate.cil
+rm "$root/root/paas_isolate.cil"
 sed -i 's/^SELINUX=.*/SELINUX=enforcing/' "$root/etc/selinux/config"
 # The policy of Debian 13 forbids atd to take a job away that a user has queued.
 printf '(allow crond_t unconfined_cron_spool_t (file (write link unlink)))\n' >"$root/root/atd.cil"
