@@ -2,6 +2,7 @@
 pivot_root(2), ioctl_ns(2). Each raises OSError with the path or a word for what it was about."""
 
 import ctypes
+import errno
 import fcntl
 import os
 from typing import NamedTuple
@@ -15,8 +16,8 @@ DETACH = 2
 _NEWNS = 0x00020000
 _NS_GET_USERNS, _NS_GET_NSTYPE = 0xB701, 0xB703
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_PIVOT_ROOT = {"x86_64": 155}
-"""The number of the system call; on other machines it is 41 (asm-generic/unistd.h)."""
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
+"""The number of the system call by machine (os.uname)."""
 
 
 class FileId(NamedTuple):
@@ -66,7 +67,8 @@ def enter(namespace: int) -> None:
 
 def become_root(new: str, old: str) -> None:
     """Make the mount at `new` the root; the old root is at `old` then (pivot_root(2))."""
-    number = _PIVOT_ROOT.get(os.uname().machine, 41)
+    if (number := _PIVOT_ROOT.get(os.uname().machine)) is None:
+        raise OSError(errno.ENOSYS, f"pivot_root(2) has no known number on {os.uname().machine}")
     _check(_LIBC.syscall(ctypes.c_long(number), os.fsencode(new), os.fsencode(old)), new)
 
 
