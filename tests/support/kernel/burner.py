@@ -5,6 +5,8 @@ import sys
 
 from paas_isolate.linux.cgroup.tree import CgroupTree
 
+END = 0.03
+"""Seconds of CPU time that the end of the process may take, which its own clock does not count."""
 _PROGRAM = """
 import os, sys, time
 end = time.monotonic() + float(sys.argv[1])
