@@ -268,4 +268,5 @@ def _tell_status(shown: Status, difference: str) -> None:
 
 
 def _directories(installation: Installation) -> str:
-    return " ".join(f"--{name} {path}" for name, path in installation._asdict().items())
+    """As options of the program."""
+    return f"--etc {installation.etc} --state {installation.state} --run {installation.run}"
