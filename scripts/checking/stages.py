@@ -95,9 +95,7 @@ def _libraries(run: Run) -> bool:
 
 
 def _kernel(run: Run, *, long: bool = False) -> bool:
-    """By two processes: half of the time its tests wait."""
-    together = ("--numprocesses", "2", "--dist", "loadfile")
-    return _as_root(run) and run.pytest_twice(*together, "-m", marked("kernel", long=long), "tests/kernel")
+    return _as_root(run) and run.pytest_twice("-m", marked("kernel", long=long), "tests/kernel")
 
 
 def _hostile(run: Run, *, long: bool = False) -> bool:
