@@ -8,7 +8,7 @@ import click
 
 from paas_isolate.cli import output
 from paas_isolate.cli.metering import as_csv, ask, by_label, calendar_of, print_csv, today_of, value_of, with_label
-from paas_isolate.cli.options import as_json
+from paas_isolate.cli.options import ParamType, as_json
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
 from paas_isolate.ledger.database import reading
@@ -22,7 +22,7 @@ _MEANING = {"memory_hugetlb_accounting": "huge pages count as memory"}
 """By mount option (meter.COUNTING)."""
 
 
-class Month(click.ParamType[str]):
+class Month(ParamType[str]):
     """A month such as 2026-10."""
 
     name = "month"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from paas_isolate.cli import output
-from paas_isolate.cli.options import as_json
+from paas_isolate.cli.options import ParamType, as_json
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
 from paas_isolate.ledger import queries
@@ -30,7 +30,7 @@ _MOST = 10
 """Accounts that --top lists."""
 
 
-class Label(click.ParamType[tuple[str, str]]):
+class Label(ParamType[tuple[str, str]]):
     """A label such as reseller=north."""
 
     name = "label"
@@ -48,7 +48,7 @@ with_label = click.option(
 by_label = click.option("--by-label", default="", metavar="KEY", help="Add accounts up by the value of this label.")
 
 
-class Day(click.ParamType[date]):
+class Day(ParamType[date]):
     """A day such as 2026-10-25."""
 
     name = "day"

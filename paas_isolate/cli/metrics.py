@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from paas_isolate.cli import output
+from paas_isolate.cli.options import ParamType
 from paas_isolate.errors import HostError, PaasError, in_words
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
@@ -19,7 +20,7 @@ from paas_isolate.model.account import Fleet
 from paas_isolate.scrape import snapshot
 
 
-class Listen(click.ParamType[Place]):
+class Listen(ParamType[Place]):
     """A port of loopback, or a path."""
 
     name = "listen"

@@ -1,9 +1,19 @@
 """Options that several commands share."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click import ParamType as ParamType
+else:
+
+    class ParamType(click.ParamType):
+        """Before click 8.2 it is not generic."""
+
+        def __class_getitem__(cls, _: object) -> type:
+            return cls
 
 
 class Duration(click.FloatRange):
