@@ -2,10 +2,15 @@
 
 from typing import Any
 
+import pytest
+
 from tests.support.guest.machine import daemon
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import HOG, Sell, Specs
 from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.long
+"""It waits minutes for what the daemon writes."""
 
 
 def finding(paas: Paas, kind: str) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from tests.support.guest.people import HOG, Customer, Sell, Specs
 from tests.support.guest.quotas import file_system, living_at, writes
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.long
+"""Its tests share accounts, and one may find the incident of another."""
+
 ONCE_AND_20_TIMES = pytest.mark.parametrize(
     "_", [0, *(pytest.param(number, marks=pytest.mark.long) for number in range(1, 20))]
 )

@@ -16,6 +16,9 @@ from tests.support.guest.paas import Paas
 from tests.support.guest.people import Sell
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.long
+"""It starts programs that take minutes in emulation."""
+
 UNIT = "paas-isolate-metrics.service"
 WEB = "127.0.0.1:39753"
 SCRAPED = "127.0.0.1:9753"

@@ -9,6 +9,9 @@ from testbed.guest import Guest
 
 from tests.machine.at_work import BOTH, INSTALL, SEEN, TREE, WATCH, accounts, apt, installed, unnoticed
 
+pytestmark = pytest.mark.long
+"""It takes more than three minutes in emulation."""
+
 ACCOUNTS = 5
 
 UPGRADE = f"""
