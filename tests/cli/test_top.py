@@ -96,6 +96,9 @@ class Window:
             if select.select([self.ours], [], [], 0.05)[0]:
                 with suppress(OSError):
                     self.text += os.read(self.ours, 65536).decode(errors="replace")
+        with suppress(OSError):  # EIO at the end of what it wrote last
+            while select.select([self.ours], [], [], 0)[0]:
+                self.text += os.read(self.ours, 65536).decode(errors="replace")
         return self.program.wait(1)
 
     def close(self) -> None:
