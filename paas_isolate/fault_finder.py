@@ -13,7 +13,7 @@ from paas_isolate.linux.quota.calls import DiskQuotas
 from paas_isolate.metering import detection
 from paas_isolate.metering.detection import Events
 from paas_isolate.metering.faults import KNOBS, Fault, Kind, Level
-from paas_isolate.metering.reading import Number, Reading, cpu_of, pressure
+from paas_isolate.metering.reading import Number, Reading, cpu_of, cpu_time, pressure
 from paas_isolate.metering.tally import Base, Moment
 from paas_isolate.metering.use import GAP
 from paas_isolate.model.account import Account
@@ -192,12 +192,11 @@ class FaultFinder:
         if detection.is_long_throttled(throttled, elapsed, self._settings):
             user = _more(base.counters.user, reading.counters.user)
             system = _more(base.counters.system, reading.counters.system)
-            used = None if user is None or system is None else user + system
-            self._add_throttled(now, reading.path, throttled, used, elapsed)
+            self._add_throttled(now, reading.path, throttled, cpu_time(user, system), elapsed)
 
     def _all_throttled(self, now: Moment) -> None:
         user, system, throttled = cpu_of(self._files.read("", "cpu.stat") or b"")
-        used = None if user is None or system is None else user + system
+        used = cpu_time(user, system)
         if self._cpu is not None:
             at, was_used, was_throttled = self._cpu
             more = _more(was_throttled, throttled)

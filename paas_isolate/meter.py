@@ -13,7 +13,7 @@ from paas_isolate.ledger.database import LedgerError
 from paas_isolate.ledger.writer import FaultNews, LedgerWriter, Outdated, Owner
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.sampler import Sampler
-from paas_isolate.linux.quota.devices import BlockDevices, counted_device
+from paas_isolate.linux.quota.devices import HomeDevices
 from paas_isolate.linux.system.mounts import cgroup2
 from paas_isolate.linux.system.pressure import host_pressure
 from paas_isolate.metering.calendar import Calendar
@@ -260,8 +260,7 @@ class _Owners:
         self.names = {directory: account.name for directory, account in self._accounts.items()}
         self.labels = {directory: account.labels for directory, account in self._accounts.items()}
         self._plans = {directory: account.plan or "" for directory, account in self._accounts.items()}
-        self._devices: dict[str, str] = {}
-        self._disks = BlockDevices()
+        self._devices = HomeDevices()
 
     def differ(self, fleet: Fleet) -> bool:
         """Whether an account has another plan in `fleet`."""
@@ -287,10 +286,7 @@ class _Owners:
     def device_of(self, directory: str) -> str:
         """The disk that the owner's home lies on; '' where there is none of this machine."""
         account = self._accounts.get(directory)
-        home = account.home if account else ""
-        if home not in self._devices:
-            self._devices[home] = counted_device(home, self._disks.device_of)
-        return self._devices[home]
+        return self._devices.of(account.home if account else "")
 
 
 def is_new(reading: Reading, tally: Tally) -> bool:

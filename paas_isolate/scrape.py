@@ -5,12 +5,11 @@ import time
 from collections.abc import Iterator, Mapping
 
 from paas_isolate import __version__
-from paas_isolate.errors import HostError
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.linux.cgroup.files import children_of, texts_of
-from paas_isolate.linux.quota.devices import BlockDevices
+from paas_isolate.linux.quota.devices import HomeDevices
 from paas_isolate.metering.exposition import Limited, Measured, Snapshot, Sold
-from paas_isolate.metering.reading import FAST, SLOW, number, parse
+from paas_isolate.metering.reading import FAST, SLOW, cores_of, number, parse
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 
@@ -28,7 +27,7 @@ def snapshot(fleet: Fleet, root: str, run: str) -> Snapshot:
     leaves = fleet.host.metering is not None and fleet.host.metering.metrics.leaves
     sold, measured = [], []
     unreadable = 0
-    devices = _Devices()
+    devices = HomeDevices()
     users = os.open(os.path.join(root, tree.USERS), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for account in fleet.accounts.values():
@@ -41,7 +40,7 @@ def snapshot(fleet: Fleet, root: str, run: str) -> Snapshot:
     return Snapshot(sold, measured, __version__, _last_sample(run), unreadable, time.monotonic() - begin)
 
 
-def _of_account(users: int, account: Account, devices: "_Devices", *, leaves: bool) -> Iterator[Measured]:
+def _of_account(users: int, account: Account, devices: HomeDevices, *, leaves: bool) -> Iterator[Measured]:
     texts = texts_of(users, account.directory, _OF_ACCOUNT)
     if texts is None:
         return
@@ -61,39 +60,12 @@ def _measured(account: str, leaf: str, texts: Mapping[str, bytes], device: str) 
         number(texts.get("memory.max")),
         number(texts.get("memory.high")),
         number(texts.get("memory.swap.max")),
-        _cores(texts.get("cpu.max", b"")),
+        cores_of(texts.get("cpu.max", b"").decode("ascii", "replace")),
         number(texts.get("pids.max")),
     )
     return Measured(account, leaf, *parse(texts, device), limits)
 
 
-def _cores(text: bytes) -> float | None:
-    """The cores of `QUOTA PERIOD`; None for `max PERIOD`."""
-    words = text.split()
-    if len(words) != 2 or not (words[0].isdigit() and words[1].isdigit() and int(words[1])):
-        return None
-    return int(words[0]) / int(words[1])
-
-
 def _last_sample(run: str) -> float | None:
     at = sampled.last(run)
     return None if at is None else time.time() - (sampled.boottime() - at) / 1000
-
-
-class _Devices:
-    """The disk that each home lies on, '' where there is none of this machine. Many homes are in one directory."""
-
-    def __init__(self) -> None:
-        self._devices = BlockDevices()
-        self._known: dict[str, str] = {}
-
-    def of(self, home: str) -> str:
-        if not home:
-            return ""
-        if (known := self._known.get(home)) is None:
-            try:
-                known = self._devices.device_of(home)
-            except (HostError, OSError):
-                known = ""
-            self._known[home] = known
-        return known

@@ -1,7 +1,7 @@
 """Marks of axes: round values, and local times."""
 
 import math
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from paas_isolate.metering.calendar import Calendar
@@ -45,7 +45,7 @@ def times(begin: int, end: int, calendar: Calendar) -> list[TimeMark]:
     minutes = next((each for each in _MINUTES if (end - begin) / 60_000 / each <= _MARKS), _MINUTES[-1])
     found = []
     for moment in range(-(-begin // 300_000) * 300_000, end + 1, 300_000):
-        local = datetime.fromtimestamp(moment / 1000, calendar.zone)
+        local = calendar.time(moment)
         of_day = local.hour * 60 + local.minute
         if not of_day % minutes:
             label = f"{local:%a} {local.day} {local:%b}" if not of_day else f"{local:%H:%M}"

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from paas_isolate.metering.use import Use
 from paas_isolate.units import short_size
 
 
@@ -37,7 +36,7 @@ class Metric(NamedTuple):
         return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
-_KNOWN: dict[str, Metric] = {
+METRICS: dict[str, Metric] = {
     "cpu": Metric(
         "CPU",
         "cores",
@@ -83,9 +82,5 @@ _KNOWN: dict[str, Metric] = {
         growing=True,
         binary=True,
     ),
-}
-
-METRICS: dict[str, Metric] = {
-    name: metric for name, metric in _KNOWN.items() if {*metric.curves[0].columns} <= {*Use._fields}
 }
 """Those that this ledger has."""

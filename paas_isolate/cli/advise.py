@@ -7,16 +7,14 @@ import click
 
 from paas_isolate.advise import pasts, sold_by
 from paas_isolate.cli import output
+from paas_isolate.cli.metering import calendar_of, need_measured
 from paas_isolate.cli.options import as_json
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root, no_such
-from paas_isolate.ledger import queries
 from paas_isolate.ledger.database import reading
 from paas_isolate.metering.advice import Advice, Hurt, Past, Sold, replay
 from paas_isolate.metering.advice import advise as advice_for
-from paas_isolate.metering.calendar import Calendar
 from paas_isolate.model.account import Fleet
-from paas_isolate.model.metering import MeteringConfig
 from paas_isolate.units import format_size
 
 _VERDICTS = {"tight": "too tight", "roomy": "ten times its use", "fits": "fits", "unknown": "too little measured"}
@@ -38,11 +36,10 @@ def advise(installation: Installation, account: str, plan: str | None, as_json: 
     plans = {name: sold_by(each.limits) for name, each in installation.directory.plans().items()}
     if plan is not None and plan not in plans:
         raise no_such("plan", plan, plans)
-    calendar = Calendar((fleet.host.metering or MeteringConfig()).time_zone)
+    calendar = calendar_of(fleet.host)
     with reading(installation.ledger) as connection:
-        connection.execute("BEGIN")  # one state of the ledger for all of it
-        if account and not queries.known(connection, account):
-            raise click.UsageError(f"no account {account} was measured")
+        if account:
+            need_measured(connection, account)
         found = pasts(connection, account, time.time_ns() // 1_000_000, calendar)
         if plan is not None:
             hurt = [

@@ -4,7 +4,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from shutil import get_terminal_size
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from paas_isolate.chart.metrics import METRICS
 from paas_isolate.chart.sparkline import ASCII, BLOCKS, sparkline
 from paas_isolate.chart.values import Values
 from paas_isolate.cli import output
+from paas_isolate.cli.metering import calendar_of
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import PaasError
 from paas_isolate.exits import Exit
@@ -27,7 +28,6 @@ from paas_isolate.metering import report
 from paas_isolate.metering.calendar import Calendar
 from paas_isolate.model import tree
 from paas_isolate.model.account import Host
-from paas_isolate.model.metering import MeteringConfig
 from paas_isolate.replace_file import Durability, replace_file
 
 _DAY = 24 * 60 * 60 * 1000
@@ -73,11 +73,10 @@ def chart(
     if bool(account) == of_host:
         raise click.UsageError("expected an account, or --host")
     host = installation.directory.host()
-    calendar = Calendar((host.metering or MeteringConfig()).time_zone)
+    calendar = calendar_of(host)
     asked = _asked(account, period, calendar)
     metrics = [metric for name, metric in METRICS.items() if not names or name in names]
     with reading(installation.ledger) as connection:
-        connection.execute("BEGIN")
         if of_host:
             some = [metric for metric in metrics if metric.of_host]
             found = charts.of_host(connection, some, asked.begin, asked.end, asked.now)
@@ -141,22 +140,18 @@ def _limits(host: Host, path: str) -> dict[str, float]:
     return {name: limit for name, limit in limits_of(knobs)._asdict().items() if limit is not None}
 
 
-def _local(moment: int, calendar: Calendar) -> datetime:
-    return datetime.fromtimestamp(moment / 1000, UTC).astimezone(calendar.zone)
-
-
 def _subtitle(asked: Asked, calendar: Calendar) -> str:
-    begin, end = (f"{_local(moment, calendar):%a %d %b %Y %H:%M}" for moment in (asked.begin, asked.end))
+    begin, end = (f"{calendar.time(moment):%a %d %b %Y %H:%M}" for moment in (asked.begin, asked.end))
     return f"{begin} to {end}, {calendar.name}"
 
 
 def _data(asked: Asked, found: Sequence[Values], limits: Mapping[str, float], calendar: Calendar) -> dict[str, object]:
     names = {metric: name for name, metric in METRICS.items()}
-    begin, end = (_local(moment, calendar).isoformat(timespec="seconds") for moment in (asked.begin, asked.end))
+    begin, end = (calendar.time(moment).isoformat(timespec="seconds") for moment in (asked.begin, asked.end))
     metrics = {
         names[each.metric]: {
             "unit": each.metric.unit,
-            "begin": _local(each.span.begin, calendar).isoformat(timespec="seconds"),
+            "begin": calendar.time(each.span.begin).isoformat(timespec="seconds"),
             "step_seconds": each.span.step // 1000,
             "limits": {curve.label: limits[curve.limit] for curve in each.metric.curves if curve.limit in limits},
             "values": each.curves,

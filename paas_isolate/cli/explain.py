@@ -1,22 +1,20 @@
 """explain: why an account was slow, or something of it was killed."""
 
 import time
-from datetime import datetime
 
 import click
 
 from paas_isolate.cli import output
+from paas_isolate.cli.metering import calendar_of, need_measured
 from paas_isolate.cli.options import as_json
 from paas_isolate.exits import Exit
 from paas_isolate.explain import around, gather
 from paas_isolate.installation import Installation, need_root
-from paas_isolate.ledger import queries
 from paas_isolate.ledger.database import reading
 from paas_isolate.metering.calendar import Calendar
 from paas_isolate.metering.clock import Clock, moment_of
 from paas_isolate.metering.explanation import Explanation, Facts
 from paas_isolate.metering.explanation import explain as explained
-from paas_isolate.model.metering import MeteringConfig
 
 
 @click.command()
@@ -32,7 +30,7 @@ def explain(installation: Installation, account: str, at: str | None, as_json: b
     Times are in the time zone of config.yaml. `14:05` is the last time that the clock showed it.
     """
     need_root()
-    calendar = Calendar((installation.directory.host().metering or MeteringConfig()).time_zone)
+    calendar = calendar_of(installation.directory.host())
     now = time.time_ns() // 1_000_000
     try:
         moment = moment_of(at, calendar, now) if at else None
@@ -41,9 +39,7 @@ def explain(installation: Installation, account: str, at: str | None, as_json: b
     if moment is not None and moment > now:
         raise click.UsageError(f"--at is {at}; expected a time that has passed")
     with reading(installation.ledger) as connection:
-        connection.execute("BEGIN")  # one state of the ledger for all of it
-        if not queries.known(connection, account):
-            raise click.UsageError(f"no account {account} was measured")
+        need_measured(connection, account)
         facts = gather(connection, account, around(moment, now), now, calendar)
     clock = Clock(calendar, now)
     found = explained(facts, clock)
@@ -72,7 +68,7 @@ def _data(facts: Facts, found: Explanation, calendar: Calendar) -> dict[str, obj
 
 
 def _iso(wall: int, calendar: Calendar) -> str:
-    return datetime.fromtimestamp(wall // 1000, calendar.zone).isoformat(timespec="seconds")
+    return calendar.time(wall).isoformat(timespec="seconds")
 
 
 def _tell(facts: Facts, found: Explanation, clock: Clock, zone: str) -> None:

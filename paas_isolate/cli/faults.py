@@ -2,23 +2,22 @@
 
 import time
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import click
 
 from paas_isolate.cli import output
-from paas_isolate.cli.metering import Day
+from paas_isolate.cli.metering import Day, calendar_of, need_measured
 from paas_isolate.cli.options import as_json
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
 from paas_isolate.ledger import faults as rows
-from paas_isolate.ledger import queries
 from paas_isolate.ledger.database import reading
 from paas_isolate.metering.calendar import HOUR, Calendar
 from paas_isolate.metering.faults import WORDS, Incident, Kind, Level, Picture, Process
 from paas_isolate.metering.guilty import guilty
-from paas_isolate.model.metering import MeteringConfig
+from paas_isolate.metering.reading import cores_of
 from paas_isolate.units import format_size
 
 _SHOWN = 10
@@ -49,13 +48,12 @@ def faults(
     (its quota is full).
     """
     need_root()
-    calendar = Calendar((installation.directory.host().metering or MeteringConfig()).time_zone)
+    calendar = calendar_of(installation.directory.host())
     begin = calendar.midnight(since) if since else time.time_ns() // 1_000_000 - 2 * 24 * HOUR * 1000
     with reading(installation.ledger) as connection:
-        connection.execute("BEGIN")  # one state of the ledger for all of it
         found = rows.incidents(connection, account, Kind(kind) if kind else None, begin)
-        if account and not found and not queries.known(connection, account):
-            raise click.UsageError(f"no account {account} was measured")
+        if account and not found:
+            need_measured(connection, account)
         shown = [(each, rows.pictures(connection, each.id)) for each in found]
     if as_json:
         output.print_json([_plain(each, taken, calendar, pictures=pictures) for each, taken in shown])
@@ -73,8 +71,8 @@ def faults(
 def _plain(incident: Incident, taken: Sequence[Picture], calendar: Calendar, *, pictures: bool) -> dict[str, Any]:
     process = guilty(incident, taken)
     data = incident._asdict() | {
-        "begin": _time(incident.begin, calendar).isoformat(timespec="seconds"),
-        "end": _time(incident.end, calendar).isoformat(timespec="seconds"),
+        "begin": calendar.time(incident.begin).isoformat(timespec="seconds"),
+        "end": calendar.time(incident.end).isoformat(timespec="seconds"),
         "process": process._asdict() if process else None,
     }
     del data["directory"]
@@ -85,14 +83,10 @@ def _plain(incident: Incident, taken: Sequence[Picture], calendar: Calendar, *, 
 
 def _plain_picture(picture: Picture, calendar: Calendar) -> dict[str, Any]:
     return {
-        "time": _time(picture.wall, calendar).isoformat(timespec="seconds"),
+        "time": calendar.time(picture.wall).isoformat(timespec="seconds"),
         "processes": [process._asdict() for process in picture.processes],
         "before": [process._asdict() for process in picture.before],
     }
-
-
-def _time(wall: int, calendar: Calendar) -> datetime:
-    return datetime.fromtimestamp(wall / 1000, calendar.zone)
 
 
 def _tell(shown: Sequence[tuple[Incident, Sequence[Picture]]], calendar: Calendar) -> None:
@@ -103,7 +97,7 @@ def _tell(shown: Sequence[tuple[Incident, Sequence[Picture]]], calendar: Calenda
 def _row(incident: Incident, taken: Sequence[Picture], calendar: Calendar) -> tuple[str, ...]:
     process = guilty(incident, taken)
     return (
-        _time(incident.begin, calendar).isoformat(" ", "seconds")[:19],
+        calendar.time(incident.begin).isoformat(" ", "seconds")[:19],
         _duration((incident.end - incident.begin) / 1000),
         incident.account or "-",
         incident.leaf or (process.leaf if process else "") or "-",
@@ -125,15 +119,14 @@ def limit_words(kind: Kind, limit: str) -> str:
     """A limit as people write it: `512M`, `50%`, `32`; `-` where there is none."""
     if kind in (Kind.KILLED, Kind.SLOWED, Kind.DISK) and limit.isdigit():
         return format_size(int(limit))
-    quota, _, period = limit.partition(" ")
-    if kind is Kind.THROTTLED and quota.isdigit() and period.isdigit() and int(period):
-        return f"{int(quota) * 100 / int(period):.4g}%"
+    if kind is Kind.THROTTLED and (cores := cores_of(limit)) is not None:
+        return f"{cores * 100:.4g}%"
     return "-" if limit in ("", "max") else limit
 
 
 def _tell_pictures(taken: Sequence[Picture], calendar: Calendar) -> None:
     for picture in taken:
-        output.line(f"  processes at {_time(picture.wall, calendar):%H:%M:%S}")
+        output.line(f"  processes at {calendar.time(picture.wall):%H:%M:%S}")
         past = [(process, process.state or "ended") for process in picture.before]
         seen = [*past, *((process, process.state) for process in picture.processes)]
         titles = ("PID", "LEAF", "USER", "MEMORY", "CPU TIME", "STATE", "AGE", "COMMAND")

@@ -1,9 +1,10 @@
 """usage: what accounts used."""
 
 import csv
+import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from io import StringIO
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from paas_isolate.ledger.database import reading
 from paas_isolate.ledger.queries import LABEL, MONTH, Question, Total
 from paas_isolate.metering import report
 from paas_isolate.metering.calendar import HOUR, Calendar
+from paas_isolate.metering.faults import WORDS, Kind
 from paas_isolate.metering.labels import Group, Labels, grouped, has
 from paas_isolate.metering.reading import Number
 from paas_isolate.metering.use import Use
@@ -171,11 +173,16 @@ def ask(
 ) -> tuple[list[Total], Mapping[str, Labels]]:
     """What was used by accounts with these labels, and the labels of all accounts by directory."""
     with reading(installation.ledger) as connection:
-        connection.execute("BEGIN")  # one state of the ledger for all of it
-        if question.account and not queries.known(connection, question.account):
-            raise click.UsageError(f"no account {question.account} was measured")
+        if question.account:
+            need_measured(connection, question.account)
         found, known = queries.totals(connection, question, calendar), queries.labels(connection)
     return [each for each in found if has(known.get(each.directory, {}), labels)], known
+
+
+def need_measured(connection: sqlite3.Connection, account: str) -> None:
+    """UsageError where the ledger has nothing of an account with this name."""
+    if not queries.known(connection, account):
+        raise click.UsageError(f"no account {account} was measured")
 
 
 def today_of(calendar: Calendar) -> date:
@@ -183,12 +190,13 @@ def today_of(calendar: Calendar) -> date:
 
 
 def calendar_of(host: Host) -> Calendar:
+    """In the time zone of config.yaml."""
     return Calendar((host.metering or MeteringConfig()).time_zone)
 
 
 def _time(label: int | str, calendar: Calendar) -> str:
     if isinstance(label, int):
-        return datetime.fromtimestamp(label * HOUR, UTC).astimezone(calendar.zone).isoformat(timespec="minutes")
+        return calendar.time(label * HOUR * 1000).isoformat(timespec="minutes")
     return label
 
 
@@ -230,7 +238,7 @@ def _size(size: Number) -> str:
     return "-" if size is None else format_size(size)
 
 
-_KINDS = {"killed": "memory killed", "slowed": "memory slowed", "refused": "processes refused"}
+_KINDS = {kind.value: WORDS[kind] for kind in (Kind.KILLED, Kind.SLOWED, Kind.REFUSED)}
 
 
 def _hits(use: Mapping[str, Number]) -> str:

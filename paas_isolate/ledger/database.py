@@ -87,7 +87,8 @@ def _make(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def reading(directory: str) -> Iterator[sqlite3.Connection]:
-    """The file, to be read only. LedgerError where there is none, or it cannot be read."""
+    """The file, to be read only; all that is asked is of one state of it. LedgerError where there is none, or it cannot
+    be read."""
     path = os.path.join(directory, NAME)
     try:
         os.stat(path)
@@ -98,6 +99,7 @@ def reading(directory: str) -> Iterator[sqlite3.Connection]:
         raise LedgerError(f"there is no ledger yet: {path}", hint=hint) from error
     try:
         with translated(path), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT)) as connection:
+            connection.execute("BEGIN")
             yield connection
     except DamagedError as damage:
         raise LedgerError(f"{path} is damaged: {damage}") from damage

@@ -11,7 +11,7 @@ from paas_isolate.ledger.recent import faults_of_last_hour
 from paas_isolate.linux.cgroup.sampled import boottime
 from paas_isolate.linux.cgroup.sampler import Sampler
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from paas_isolate.linux.quota.devices import BlockDevices, counted_device
+from paas_isolate.linux.quota.devices import HomeDevices
 from paas_isolate.live.rates import LIMIT_KNOBS, CgroupLimits, Rates, Row, idle, limits_of, rates
 from paas_isolate.metering.reading import Counters, Reading
 from paas_isolate.metering.use import known_levels
@@ -32,8 +32,7 @@ class LiveAccounts:
         self._cgroups, self._ledger = cgroups, ledger
         self._names = fleet.names_by_directory()
         self._homes = {account.directory: account.home for account in fleet.accounts.values()}
-        self._disks = BlockDevices()
-        self._devices: dict[str, str] = {}
+        self._devices = HomeDevices()
         self._sampler = Sampler(os.path.join(cgroups.root, tree.USERS), self._device_of, {}, leaves=False)
         self._rows: dict[str, Row] = {}
         self._counters: dict[str, tuple[int, Counters]] = {}
@@ -50,10 +49,7 @@ class LiveAccounts:
         self._sampler.close()
 
     def _device_of(self, directory: str) -> str:
-        home = self._homes.get(directory, "")
-        if home not in self._devices:
-            self._devices[home] = counted_device(home, self._disks.device_of)
-        return self._devices[home]
+        return self._devices.of(self._homes.get(directory, ""))
 
     @property
     def number(self) -> int:

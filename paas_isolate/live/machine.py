@@ -1,13 +1,12 @@
 """The machine as a whole, beside which accounts are seen."""
 
-import time
 from typing import Any, NamedTuple
 
 import psutil
 
-from paas_isolate.metering.reading import Number, pressure
-
-_RESOURCES = ("cpu", "memory", "io")
+from paas_isolate.linux.cgroup.sampled import boottime
+from paas_isolate.linux.system.pressure import host_pressure
+from paas_isolate.metering.host import HostReading, share
 
 
 class MachineUse(NamedTuple):
@@ -40,30 +39,22 @@ class MachineReader:
     """Remembers the counters from one look to the next."""
 
     def __init__(self) -> None:
-        self._at = 0.0
-        self._waited: dict[str, Number] = {}
+        self._before: HostReading | None = None
 
     def read(self) -> MachineUse:
-        now, first = time.monotonic(), not self._at
+        now, before = host_pressure(boottime()), self._before
         cpu = psutil.cpu_percent(None) / 100
         memory = psutil.virtual_memory()
-        waits = [self._wait(name, now) for name in _RESOURCES]
-        self._at = now
+        self._before = now
         return MachineUse(
             psutil.cpu_count() or 1,
-            None if first else cpu,
+            None if before is None else cpu,
             memory.total - memory.available,
             memory.total,
-            *waits,
+            *([None] * 3 if before is None else _waits(before, now)),
         )
 
-    def _wait(self, name: str, now: float) -> float | None:
-        try:
-            with open(f"/proc/pressure/{name}", "rb") as file:
-                waited, _ = pressure(file.read())
-        except OSError:  # CONFIG_PSI is not set, or psi=0
-            waited = None
-        before, self._waited[name] = self._waited.get(name), waited
-        if before is None or waited is None:
-            return None
-        return min(1.0, (waited - before) / 1e6 / (now - self._at))
+
+def _waits(before: HostReading, now: HostReading) -> list[float | None]:
+    totals = (before.cpu_some, now.cpu_some), (before.memory_some, now.memory_some), (before.io_some, now.io_some)
+    return [share(was, waited, now.at - before.at) if now.at > before.at else None for was, waited in totals]

@@ -6,7 +6,7 @@ None is unknown or unlimited, and never 0: there is no share of a limit that doe
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from paas_isolate.metering.reading import Counters, Levels, Number
+from paas_isolate.metering.reading import Counters, Levels, Number, cores_of, cpu_time, number
 from paas_isolate.metering.use import grown
 
 LIMIT_KNOBS = ("cpu.max", "memory.max", "memory.high", "pids.max", "io.max")
@@ -37,9 +37,8 @@ def rates(before: Counters, now: Counters, milliseconds: int) -> Rates:
     if growth is None:
         return Rates()
     whole = milliseconds * 1000
-    cpu = None if growth.user is None or growth.system is None else growth.user + growth.system
     return Rates(
-        _share(cpu, whole),
+        _share(cpu_time(growth.user, growth.system), whole),
         _share(growth.throttled, whole),
         _share(growth.read, milliseconds / 1000),
         _share(growth.written, milliseconds / 1000),
@@ -71,20 +70,15 @@ class CgroupLimits(NamedTuple):
 
 def limits_of(knobs: Mapping[str, str]) -> CgroupLimits:
     """The limits in the text of LIMIT_KNOBS. Memory is memory.max, or memory.high where that is lower."""
-    quota, _, period = knobs.get("cpu.max", "").partition(" ")
-    memory = [size for name in ("memory.max", "memory.high") if (size := _whole(knobs.get(name))) is not None]
+    memory = [size for name in ("memory.max", "memory.high") if (size := number(knobs.get(name))) is not None]
     io = dict(word.partition("=")[::2] for word in knobs.get("io.max", "").split())
     return CgroupLimits(
-        cpu=int(quota) / int(period) if quota.isdigit() and period.isdigit() else None,
+        cpu=cores_of(knobs.get("cpu.max", "")),
         memory=min(memory, default=None),
-        pids=_whole(knobs.get("pids.max")),
-        read=_whole(io.get("rbps")),
-        written=_whole(io.get("wbps")),
+        pids=number(knobs.get("pids.max")),
+        read=number(io.get("rbps")),
+        written=number(io.get("wbps")),
     )
-
-
-def _whole(text: str | None) -> Number:
-    return int(text) if text and text.isdigit() else None
 
 
 class Row(NamedTuple):

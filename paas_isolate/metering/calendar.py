@@ -32,10 +32,14 @@ class Calendar:
         self.zone: tzinfo = UTC if zone == "UTC" else ZoneInfo(zone)
         self._day, self._begin, self._end = "", 1, 0
 
+    def time(self, wall: int) -> datetime:
+        """A moment (milliseconds since 1970) as the zone's clocks show it."""
+        return datetime.fromtimestamp(wall / 1000, self.zone)
+
     def label(self, wall: int) -> Label:
         """`wall`: milliseconds since 1970."""
         if not self._begin <= wall < self._end:
-            found = datetime.fromtimestamp(wall // 1000, self.zone).date()
+            found = self.time(wall).date()
             self._day, self._begin, self._end = str(found), self.midnight(found), self.midnight(found + _DAY)
         return Label(wall // 1000 // HOUR, self._day)
 

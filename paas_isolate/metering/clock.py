@@ -17,7 +17,7 @@ class Clock:
         self._today = calendar.label(now).day
 
     def at(self, wall: int) -> str:
-        moment = datetime.fromtimestamp(wall // 1000, self._calendar.zone)
+        moment = self._calendar.time(wall)
         same = self._calendar.label(wall).day == self._today
         return moment.strftime("%H:%M" if same else "%Y-%m-%d %H:%M")
 
@@ -48,7 +48,7 @@ def moment_of(text: str, calendar: Calendar, now: int) -> int:
             time = datetime.strptime(text, form).time()
         except ValueError:
             continue
-        today = datetime.fromtimestamp(now // 1000, calendar.zone).date()
+        today = calendar.time(now).date()
         walls = (int(datetime.combine(day, time, calendar.zone).timestamp()) * 1000 for day in (today, today - _DAY))
         return next(wall for wall in walls if wall <= now)
     raise ValueError("a time such as 14:05 or 2026-11-28 14:05")

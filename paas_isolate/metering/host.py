@@ -5,9 +5,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from paas_isolate.metering.reading import Number
-
-LONGEST = 150_000
-"""Milliseconds between two readings above which what lies between is not told: it may have been at any time."""
+from paas_isolate.metering.use import GAP
 
 
 class HostReading(NamedTuple):
@@ -39,17 +37,18 @@ def pressures(readings: Sequence[HostReading]) -> list[Pressure]:
     found = []
     for before, now in pairwise(readings):
         milliseconds = now.at - before.at
-        if 0 < milliseconds <= LONGEST:
+        if 0 < milliseconds <= GAP:
             shares = (
-                _share(before.cpu_some, now.cpu_some, milliseconds),
-                _share(before.memory_some, now.memory_some, milliseconds),
-                _share(before.io_some, now.io_some, milliseconds),
+                share(before.cpu_some, now.cpu_some, milliseconds),
+                share(before.memory_some, now.memory_some, milliseconds),
+                share(before.io_some, now.io_some, milliseconds),
             )
             found.append(Pressure(now.at, milliseconds, *shares))
     return found
 
 
-def _share(before: Number, now: Number, milliseconds: int) -> float | None:
+def share(before: Number, now: Number, milliseconds: int) -> float | None:
+    """The share of the time in which tasks waited, 0 to 1, by two totals. None: unknown."""
     if before is None or now is None or now < before:
         return None
     return min(1.0, (now - before) / (milliseconds * 1000))

@@ -127,10 +127,21 @@ def cpu_of(text: bytes) -> tuple[Number, Number, Number]:
     return found.get("user_usec"), found.get("system_usec"), found.get("throttled_usec")
 
 
-def number(text: bytes | None) -> Number:
+def cpu_time(user: Number, system: Number) -> Number:
+    """Microseconds of CPU time in programs and in the kernel together."""
+    return None if user is None or system is None else user + system
+
+
+def cores_of(cpu_max: str) -> float | None:
+    """The cores of `QUOTA PERIOD` (cpu.max); None for `max PERIOD` and torn text."""
+    quota, _, period = cpu_max.strip().partition(" ")
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+
+
+def number(text: bytes | str | None) -> Number:
     """A file with one number; `max` and torn text are None."""
     try:
-        value = int(text or b"")
+        value = int(text or "")
     except ValueError:
         return None
     return value if value >= 0 else None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from paas_isolate.metering.reading import Counters, Levels, Number
+from paas_isolate.metering.reading import Counters, Levels, Number, cpu_time
 
 GAP = 150_000
 """Milliseconds between two samples above which the time between them was not measured. What the kernel has counted
@@ -44,7 +44,7 @@ class Use(NamedTuple):
     @property
     def cpu(self) -> Number:
         """Microseconds of CPU time."""
-        return None if self.user is None or self.system is None else self.user + self.system
+        return cpu_time(self.user, self.system)
 
 
 SUMMED = Use._fields[:-2]

@@ -14,7 +14,7 @@ from paas_isolate.linux.process import procfs
 from paas_isolate.linux.quota.calls import DiskQuotas
 from paas_isolate.metering.faults import Fault
 from paas_isolate.metering.notices import Found, above, faults_of
-from paas_isolate.metering.reading import keyed, number
+from paas_isolate.metering.reading import cores_of, keyed, number
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.left import compiled
@@ -102,13 +102,14 @@ class Look:
         """The share since the look before."""
         shares = {}
         for account, texts in self._texts("cpu.max", "cpu.stat"):
-            words, used = texts.get("cpu.max", b"").split(), keyed(texts.get("cpu.stat")).get("usage_usec")
-            if used is None or len(words) != 2 or not words[0].isdigit():
+            cores = cores_of(texts.get("cpu.max", b"").decode("ascii", "replace"))
+            used = keyed(texts.get("cpu.stat")).get("usage_usec")
+            if used is None or cores is None:
                 continue
             at = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
             self.cpu_times[account.name] = used, at
             was, then = self._before.get(account.name, (used, at))
-            allowed = (at - then) * 1000 * int(words[0]) / int(words[1])
+            allowed = (at - then) * 1000 * cores
             if used >= was and allowed > 0:
                 shares[account.name] = (used - was) / allowed
         return shares

@@ -180,7 +180,6 @@ def test_a_reader_sees_what_was_written_and_holds_nobody_up(metered: Metered) ->
     metered.sampled(0, web(100))
     metered.sampled(10, web(150))
     with reading(str(metered.place)) as connection:
-        connection.execute("BEGIN")
         assert connection.execute("SELECT sum(user) FROM uses").fetchone() == (100,)
         metered.sampled(20, web(160))
         assert connection.execute("SELECT sum(user) FROM uses").fetchone() == (100,)

@@ -6,10 +6,12 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+Server = TypeVar("Server", bound=socketserver.BaseServer)
 
 
 class Mail(NamedTuple):
@@ -113,19 +115,19 @@ class _Hook(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def mails() -> Iterator[MailServer]:
-    with MailServer() as server:
+def _serving(server: Server) -> Iterator[Server]:
+    with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
 
 
-@contextmanager
-def hooks() -> Iterator[HookServer]:
-    with HookServer() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+def mails() -> AbstractContextManager[MailServer]:
+    return _serving(MailServer())
+
+
+def hooks() -> AbstractContextManager[HookServer]:
+    return _serving(HookServer())
 
 
 @contextmanager

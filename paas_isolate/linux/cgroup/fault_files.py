@@ -5,11 +5,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from paas_isolate.linux.cgroup.files import text_of
 from paas_isolate.metering.detection import Events, events, lineage
 from paas_isolate.metering.reading import number
-
-_SIZE = 8192
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class FaultFiles:
@@ -53,13 +51,4 @@ class FaultFiles:
         return (self.read(path, knob) or b"").decode("ascii", "replace").strip()
 
     def read(self, path: str, name: str) -> bytes | None:
-        try:
-            file = os.open(os.path.join(self._users, path, name), _READ)
-        except OSError:
-            return None
-        try:
-            return os.read(file, _SIZE)
-        except OSError:  # the cgroup was removed, or this file works only where a controller does
-            return None
-        finally:
-            os.close(file)
+        return text_of(os.path.join(self._users, path, name))

@@ -18,19 +18,25 @@ def texts_of(above: int, name: str, files: Iterable[str]) -> dict[str, bytes] | 
     texts: dict[str, bytes] = {}
     try:
         for file in files:
-            try:
-                opened = os.open(file, _READ, dir_fd=directory)
-            except OSError:
-                continue
-            try:
-                texts[file] = os.read(opened, _SIZE)
-            except OSError:  # it is being removed, or has no such counter now (EOPNOTSUPP)
-                continue
-            finally:
-                os.close(opened)
+            if (text := text_of(file, directory)) is not None:
+                texts[file] = text
     finally:
         os.close(directory)
     return texts
+
+
+def text_of(path: str, directory: int | None = None) -> bytes | None:
+    """The text of a file, whose path may begin at a directory. None where it is missing or cannot be read now."""
+    try:
+        opened = os.open(path, _READ, dir_fd=directory)
+    except OSError:
+        return None
+    try:
+        return os.read(opened, _SIZE)
+    except OSError:  # it is being removed, or has no such counter now (EOPNOTSUPP)
+        return None
+    finally:
+        os.close(opened)
 
 
 def children_of(above: int, name: str) -> list[str]:

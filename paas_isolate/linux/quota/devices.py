@@ -105,6 +105,19 @@ def counted_device(home: str, device_of: Callable[[str], str]) -> str:
         return ""
 
 
+class HomeDevices:
+    """counted_device of many homes, each found once."""
+
+    def __init__(self) -> None:
+        self._device_of = BlockDevices().device_of
+        self._known: dict[str, str] = {}
+
+    def of(self, home: str) -> str:
+        if (known := self._known.get(home)) is None:
+            known = self._known[home] = counted_device(home, self._device_of)
+        return known
+
+
 def _absolute(path: str) -> str:
     """The home of an account without one is ''. normpath keeps two leading slashes (path_resolution(7))."""
     return "/" + os.path.normpath(f"/{path}").lstrip("/")
