@@ -170,7 +170,9 @@ def test_files_of_a_fresh_installation(root: Root, release: str, python: str) ->
     assert root.rpm("--verify", "--nodeps", *NAMES).stdout == ""
     lines = root.text(PROGRAM).splitlines()
     assert lines[0].startswith("#!/usr/bin/python3") and lines[0].endswith(" -IB")
-    assert 'sys.path.append("/usr/lib/paas-isolate")  # what the distribution does not have' in lines
+    assert "from paas_isolate.__main__ import main" in lines
+    started = root.text(f"usr/lib/python{python}/site-packages/paas_isolate/__main__.py").splitlines()
+    assert {'VENDORED = "/usr/lib/paas-isolate"', "sys.path.append(VENDORED)"} <= {*started}, "what EL does not have"
 
 
 @pytest.mark.long
