@@ -1,4 +1,5 @@
-"""The server of the control socket: each connection sends one request, gets one answer and is closed. None of them can
+"""The server of the control socket: each connection sends one request, gets one answer and is closed. Lines that narrow
+its rights may come before the request. None of them can
 hold up the loop.
 
 One round of the loop accepts and reads a bounded number of connections. Connections at once and requests a second are
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 
-from paas_isolate.daemon.control import refusal
+from paas_isolate.daemon.control import Caller, refusal
 from paas_isolate.daemon.rate_limit import Rate
 from paas_isolate.exits import Exit
 from paas_isolate.linux.events.event import Event
@@ -35,7 +36,7 @@ REQUESTS_OF_UID, REQUESTS_OF_ALL = Rate(burst=10, a_second=0.5), Rate(burst=100,
 REQUESTS_OF_ACCOUNT = Rate(burst=25, a_second=5)
 """Requests of one account's uids, and of all uids without an account."""
 
-Ask = Callable[[bytes, int, int, Callable[[bytes], None]], bytes | float]
+Ask = Callable[[bytes, Caller, Callable[[bytes], None]], bytes | float | Caller]
 Owner = Callable[[int], str]
 """The account of a uid; '' for one that has none."""
 
@@ -44,12 +45,12 @@ class _Connection:
     """A client: `received` is the part of its request that has come, `unsent` what is left of its answer. `waits` says
     that its answer comes later; at `deadline` (monotonic clock) it is closed."""
 
-    __slots__ = ("account", "connection", "deadline", "peer", "received", "unsent", "waits")
+    __slots__ = ("account", "caller", "connection", "deadline", "received", "unsent", "waits")
 
     def __init__(self, connection: socket.socket, owner: Owner) -> None:
         self.connection = connection
-        self.peer = peer_of(connection)
-        self.account = owner(self.peer.uid) if self.peer.uid else None
+        self.caller = Caller(*peer_of(connection))
+        self.account = owner(self.caller.uid) if self.caller.uid else None
         self.received = b""
         self.unsent = b""
         self.waits = False
@@ -134,7 +135,7 @@ class ControlServer:
         return None
 
     def _add(self, client: _Connection) -> None:
-        uid, fd = client.peer.uid, client.connection.fileno()
+        uid, fd = client.caller.uid, client.connection.fileno()
         full = self._by_uid[uid] >= EACH if uid else self._by_uid[0] >= ALL
         many = uid and self._by_account[client.account] >= TOGETHER
         crowded = uid and len(self._connections) - self._by_uid[0] >= ALL
@@ -186,30 +187,36 @@ class ControlServer:
             self._close(client)
             return
         client.received += more
-        line, end, _ = client.received.partition(b"\n")
-        if end:
-            self._answer(client, line)
-        elif len(client.received) > LONGEST:
+        while b"\n" in client.received:
+            line, _, client.received = client.received.partition(b"\n")
+            if self._answer(client, line):
+                return
+        if len(client.received) > LONGEST:
             self._send(client, refusal(f"a request is a line of {LONGEST} bytes at the most", Exit.WRONG))
         elif not more:
             self._close(client)
 
-    def _answer(self, client: _Connection, line: bytes) -> None:
-        client.received = b""
+    def _answer(self, client: _Connection, line: bytes) -> bool:
+        """Whether that was the request: what comes after it is not read."""
         if self._too_often(client):
-            return self._send(client, refusal("too many questions: ask again in a moment", Exit.BUSY))
-        answer = self._ask(line, *client.peer, partial(self._send_later, client))
+            self._send(client, refusal("too many questions: ask again in a moment", Exit.BUSY))
+            return True
+        answer = self._ask(line, client.caller, partial(self._send_later, client))
+        if isinstance(answer, Caller):
+            client.caller = answer
+            return False
+        client.received = b""
         if isinstance(answer, bytes):
-            return self._send(client, answer)
-        if not client.unsent and client.connection.fileno() in self._connections:
+            self._send(client, answer)
+        elif not client.unsent and client.connection.fileno() in self._connections:
             client.waits, client.deadline = True, time.monotonic() + answer
             self._poll.modify(client.connection.fileno(), 0)
-        return None
+        return True
 
     def _too_often(self, client: _Connection) -> bool:
-        now, account = time.monotonic(), client.account
+        now, account, uid = time.monotonic(), client.account, client.caller.uid
         return account is not None and not (
-            self._asking.take(client.peer.uid, now) and self._together.take(account, now) and self._everybody.take(now)
+            self._asking.take(uid, now) and self._together.take(account, now) and self._everybody.take(now)
         )
 
     def _send_later(self, client: _Connection, line: bytes) -> None:
@@ -236,9 +243,9 @@ class ControlServer:
         fd = client.connection.fileno()
         if self._connections.pop(fd, None) is None:
             return
-        self._by_uid[client.peer.uid] -= 1
-        if not self._by_uid[client.peer.uid]:
-            del self._by_uid[client.peer.uid]
+        self._by_uid[client.caller.uid] -= 1
+        if not self._by_uid[client.caller.uid]:
+            del self._by_uid[client.caller.uid]
         self._by_account[client.account] -= 1
         if not self._by_account[client.account]:
             del self._by_account[client.account]

@@ -9,9 +9,10 @@ from functools import partial
 from click import UsageError
 
 from paas_isolate import __version__
-from paas_isolate.compare import Reconciler, Scope
+from paas_isolate.compare import Reconciler
+from paas_isolate.compare import Scope as PassScope
 from paas_isolate.daemon.account_report import me
-from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Verb
+from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Scope, Verb
 from paas_isolate.daemon.control_server import ControlServer
 from paas_isolate.daemon.counter_poll import CounterPoller
 from paas_isolate.daemon.daemon import PATIENCE
@@ -118,11 +119,14 @@ class ControlVerbs:
 
 def verbs(here: ControlVerbs) -> list[Verb]:
     return [
-        Verb("ping", Access.ANYBODY, lambda _: {"version": __version__}),
-        Verb("me", Access.OWNER, lambda request: me(request, here.open_reconciler, here.hits)),
-        *(Verb(name, Access.OWNER, partial(_order, here, name)) for name in ("start", "stop", "restart")),
-        Verb("notices", Access.OWNER, partial(_notices, here)),
-        Verb("reconcile", Access.ROOT, partial(_reconcile, here)),
+        Verb("ping", Access.ANYBODY, Scope.READ, lambda _: {"version": __version__}),
+        Verb("me", Access.OWNER, Scope.READ, lambda request: me(request, here.open_reconciler, here.hits)),
+        *(
+            Verb(name, Access.OWNER, Scope.OPERATE, partial(_order, here, name))
+            for name in ("start", "stop", "restart")
+        ),
+        Verb("notices", Access.OWNER, Scope.OPERATE, partial(_notices, here)),
+        Verb("reconcile", Access.ADMINISTRATOR, Scope.ADMINISTER, partial(_reconcile, here)),
     ]
 
 
@@ -137,10 +141,10 @@ def _order(here: ControlVerbs, verb: str, request: Request) -> Reply:
     if not here.may_order(account.directory):
         raise RefusedError("one order a second: try again", Exit.BUSY)
     try:
-        lines = here.order(verb, account, ours[name], request.uid != 0)
+        lines = here.order(verb, account, ours[name], request.by_customer)
     except BusyError as error:
         raise RefusedError("the machine is at work: try again", Exit.BUSY) from error
-    here.reporter.info(f"{verb} of {account.name}/{name} was ordered by uid {request.uid}")
+    here.reporter.info(f"{verb} of {account.name}/{name} was ordered by uid {request.caller.uid}")
     return {"said": lines or ("nothing to do",), "status": int(Exit.CONVERGED)}
 
 
@@ -154,7 +158,7 @@ def _notices(here: ControlVerbs, request: Request) -> Reply:
         if not here.may_order(account.directory):
             raise RefusedError("one order a second: try again", Exit.BUSY)
         memory.switch(state, account.name, on=request.words[0] == "on")
-        here.reporter.info(f"mails to {account.name} were switched {request.words[0]} by uid {request.uid}")
+        here.reporter.info(f"mails to {account.name} were switched {request.words[0]} by uid {request.caller.uid}")
     word = "off" if memory.is_off(state, account.name) else "on"
     return {"said": (f"mails about limits of {account.name} are {word}",), "status": int(Exit.CONVERGED)}
 
@@ -163,7 +167,7 @@ def _reconcile(here: ControlVerbs, request: Request) -> Reply:
     """`reconcile [ACCOUNT] [--remove]`: make a full pass now, and answer with its report."""
     account = next((word for word in request.words if not word.startswith("-")), "")
     here.reporter.info(
-        f"a run {f'for {account} ' if account else ''}asked for by pid {request.pid} of uid {request.uid}"
+        f"a run {f'for {account} ' if account else ''}asked for by pid {request.caller.pid} of uid {request.caller.uid}"
     )
     try:
         with here.installation.locked(wait=PATIENCE):
@@ -171,7 +175,7 @@ def _reconcile(here: ControlVerbs, request: Request) -> Reply:
                 here.installation,
                 here.reporter.done,
                 here.reporter.warning,
-                Scope(account, confirm_removal="--remove" in request.words),
+                PassScope(account, confirm_removal="--remove" in request.words),
             )
     except PaasError as error:
         raise RefusedError(str(error), exit_of(error)) from error

@@ -132,6 +132,8 @@ class Host(NamedTuple):
     """Which of the keys that can affect others an account's file may use: publish, rlimits, hide, users."""
     publish_ports: tuple[tuple[int, int], ...] = ((1024, 65535),)
     """The ports of the machine that an account's file may publish: first and last port of each range."""
+    administrators: tuple[str, ...] = ()
+    """Users and @groups that may do through the daemon what root may."""
     metering: MeteringConfig | None = None
     """None: nothing is measured."""
 
@@ -198,6 +200,8 @@ class Fleet(NamedTuple):
     removal_blocked: str = ""
     frontends: frozenset[int] = frozenset()
     """Uids that may connect to every customer."""
+    administrators: frozenset[int] = frozenset()
+    """Uids, beside root, that may do through the daemon what root may. No customer's uid is among them."""
     broken: Mapping[str, Trouble] = MappingProxyType({})
     """Accounts for which paas-isolate itself raised an unexpected exception. They are in `on_last_good` too."""
     left: Mapping[str, tuple[int, ...]] = MappingProxyType({})

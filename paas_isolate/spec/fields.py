@@ -222,6 +222,12 @@ HOST = Table(
         ),
         Field("allow", _ALLOW, "what that may affect others an account's file may ask for", list(_HOST.allow)),
         Field(
+            "administrators",
+            ListOf(scalars.EXEMPT, "a list of users and @groups"),
+            "users and @groups that may do through the daemon what root may; no user of an account is one",
+            list(_HOST.administrators),
+        ),
+        Field(
             "publish_ports",
             OneOrList(scalars.PORTS, "a list of ports and ranges such as 8000-8999"),
             "the ports of the machine that an account's file may publish; a plan may publish any",

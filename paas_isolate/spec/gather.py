@@ -45,7 +45,7 @@ def gather(
     again, for the line of a mistake that shows only between files. `remembered` are all accounts that have a copy,
     with a file or without. Mistakes are in `Fleet.complaints`; nothing is raised for them.
     """
-    exempt = frozenset(_exempt(host, people))
+    exempt = frozenset(_uids(host.exempt, people))
     copies = cache(last_good)
     holders = Holders(people, accounts, copies, wrong.accounts)
     permitted = _permitted(copies, host, plans, machine, wrong)
@@ -72,6 +72,7 @@ def gather(
             on_last_good.setdefault(old, f"it is now {name}, which cannot be used")
     frontends = frozenset(_frontends(resolver))
     resolved = dict(sorted((claims.good | claims.on_last_good).items()))
+    administrators = frozenset(_administrators(resolver, resolved))
     kept = {name: copy for name in on_last_good if name in resolved and (copy := copies(name))}
     _warn_on_last_good(resolver, wrong.accounts, kept, holders)
     without_file = set(remembered).difference(resolved, on_last_good)
@@ -83,6 +84,7 @@ def gather(
         complaints=tuple(resolver.complaints.values()),
         on_last_good=on_last_good,
         frontends=frontends,
+        administrators=administrators,
         renamed=identities.renamed,
         doubtful=identities.doubtful,
         revoked={directory: frozenset(uids) for directory, uids in identities.revoked.items()},
@@ -159,8 +161,9 @@ def _frontends(resolver: Resolver) -> Iterator[int]:
             resolver.complain(CONFIG, "network.frontends", text, warning=True)
 
 
-def _exempt(host: Host, people: UserDatabase) -> Iterator[int]:
-    for name in host.exempt:
+def _uids(names: Iterable[str], people: UserDatabase) -> Iterator[int]:
+    """The uids of users and @groups that exist."""
+    for name in names:
         if name.startswith("@"):
             yield from people.members(name[1:])
         elif user := people.by_name(name):
@@ -227,9 +230,24 @@ def _check_host(resolver: Resolver) -> None:
     for key in ("penalty", "ceiling"):
         for conflict in place_conflicts(key, getattr(host, key), machine, machine.memory):
             resolver.complain(CONFIG, conflict.keys[0], conflict.text, warning=conflict.warning)
-    for name in host.exempt:
-        if not name.startswith("@") and not resolver.context.people.by_name(name):
-            resolver.complain(CONFIG, "users.exempt", f"names {name}, who is no user of this machine", warning=True)
+    for key, names in (("users.exempt", host.exempt), ("administrators", host.administrators)):
+        for name in names:
+            if not name.startswith("@") and not resolver.context.people.by_name(name):
+                resolver.complain(CONFIG, key, f"names {name}, who is no user of this machine", warning=True)
+
+
+def _administrators(resolver: Resolver, accounts: Mapping[str, Account]) -> Iterator[int]:
+    """Without the users of accounts: a program of theirs, such as a web site, would be an administrator."""
+    host, people = resolver.context.host, resolver.context.people
+    if not host.administrators:
+        return
+    customers = {uid: name for name, account in accounts.items() for uid in account.uids.values()}
+    for uid in sorted(set(_uids(host.administrators, people))):
+        if (name := customers.get(uid)) is None:
+            yield uid
+            continue
+        text = f"names uid {uid} of the account {name}, who is no administrator: every program of theirs would be one"
+        resolver.complain(CONFIG, "administrators", text, warning=True)
 
 
 def _resolve(resolver: Resolver, accounts: Iterable[AccountSpec]) -> tuple[dict[str, Account], dict[str, str]]:

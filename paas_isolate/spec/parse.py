@@ -43,7 +43,7 @@ def parse_host(data: bytes, file: str) -> Host:
         suspension=values.get("suspension") or "freeze",
         private=PrivateTmpConfig(**values.get("private", {})),
         metering=_metering(values["metering"]) if "metering" in values else None,
-        **{key: values[key] for key in ("hide", "allow", "publish_ports") if key in values},
+        **{key: values[key] for key in ("hide", "allow", "publish_ports", "administrators") if key in values},
     )
     if not diagnostics.errors and host.first_uid > host.last_uid:
         text = f"begins at {host.first_uid} and ends at {host.last_uid}; expected first_uid below last_uid"

@@ -64,7 +64,7 @@ def plan_from(row: Plain) -> Plan:
 
 def plain_host(host: Host) -> Plain:
     """For the cache and the last good copy. Empty values are not left out here: `exempt: []` is not the default."""
-    names = ("first_uid", "last_uid", "exempt", "without_account", "default_plan", "suspension")
+    names = ("first_uid", "last_uid", "exempt", "without_account", "default_plan", "suspension", "administrators")
     return {name: getattr(host, name) for name in names} | {
         "network": host.network._asdict() if host.network else None,
         "private": host.private._asdict(),
@@ -88,6 +88,7 @@ def host_from(row: Plain) -> Host:
             **known,
             "tree": Tree(**row["tree"]),
             "exempt": tuple(row["exempt"]),
+            "administrators": tuple(row.get("administrators", ())),
             "private": PrivateTmpConfig(**row.get("private", {})),
             "hide": tuple(row.get("hide", Host().hide)),
             "leave": tuple(row.get("leave", Host().leave)),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.daemon import control_server as room
+from paas_isolate.daemon.control import Caller, Scope
 from paas_isolate.daemon.control_server import ControlServer
 from paas_isolate.linux.events.timer import Timer
 from paas_isolate.linux.system import control_socket
@@ -19,8 +20,12 @@ LARGE = b"y" * 3_000_000 + b"\n"
 LATER: list[Callable[[bytes], None]] = []
 
 
-def answer(line: bytes, uid: int, pid: int, later: Callable[[bytes], None]) -> bytes | float:
-    assert (uid, pid) == (os.geteuid(), os.getpid())
+def answer(line: bytes, caller: Caller, later: Callable[[bytes], None]) -> bytes | float | Caller:
+    assert caller[:2] == (os.geteuid(), os.getpid())
+    if line == b"narrow":
+        return caller.narrowed(Scope.READ, None)
+    if line == b"scope":
+        return f"{caller.scope.name}\n".encode()
     if line == b"later":
         LATER.append(later)
         return 0.3
@@ -65,6 +70,22 @@ def fetched(reception: ControlServer, to: socket.socket, *, size: int = 1 << 16,
             return said
         said += more
     raise AssertionError(f"not shown out; told until then: {said[:80]!r}")
+
+
+def test_lines_that_narrow_come_before_the_request(reception: ControlServer, tmp_path: Path) -> None:
+    with come(tmp_path, b"scope\n") as to:
+        assert fetched(reception, to) == b"ADMINISTER\n"
+    for lines in (b"narrow\nscope\n", b"narrow\nnarrow\nscope\nscope\n"):
+        with come(tmp_path, lines) as to:
+            assert fetched(reception, to) == b"READ\n"
+    with come(tmp_path) as to:
+        for byte in b"narrow\nscope\n":
+            to.send(bytes([byte]))
+            list(reception.read())
+        assert fetched(reception, to) == b"READ\n"
+    with come(tmp_path, b"narrow\n") as to:
+        to.shutdown(socket.SHUT_WR)
+        assert fetched(reception, to) == b""
 
 
 def test_a_line_is_answered_however_it_comes(reception: ControlServer, tmp_path: Path) -> None:

@@ -1,17 +1,17 @@
 """Who may ask the daemon for what, and what is answered: without a socket or a daemon."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from paas_isolate.changes.placement import Placement
-from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Verb
+from paas_isolate.daemon.control import Access, Caller, Control, Customers, RefusedError, Reply, Request, Scope, Verb
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import NO_LIMITS
 
-ALICE, SECOND, BOB, EXEMPT, NOBODY, SYSTEM = 1001, 1002, 1003, 1004, 1005, 33
+ALICE, SECOND, BOB, EXEMPT, NOBODY, ADMIN, SYSTEM = 1001, 1002, 1003, 1004, 1005, 1006, 33
 Ask = Callable[..., dict[str, Any]]
 
 
@@ -23,6 +23,7 @@ FLEET = Fleet(
     Host(),
     {"inn": sold("inn", alice=ALICE, second=SECOND, boss=EXEMPT), "bob": sold("bob", bob=BOB, www=SYSTEM)},
     exempt=frozenset({EXEMPT}),
+    administrators=frozenset({ADMIN, BOB}),
 )
 
 
@@ -39,12 +40,12 @@ def broken(_: Request) -> Reply:
 
 
 VERBS = (
-    Verb("ping", Access.ANYBODY, told),
-    Verb("me", Access.OWNER, told),
-    Verb("restart", Access.OWNER, refuse),
-    Verb("reconcile", Access.ROOT, told),
-    Verb("broken", Access.ANYBODY, broken),
-    Verb("later", Access.ANYBODY, lambda asked: None, patience=60),
+    Verb("ping", Access.ANYBODY, Scope.READ, told),
+    Verb("me", Access.OWNER, Scope.READ, told),
+    Verb("restart", Access.OWNER, Scope.OPERATE, refuse),
+    Verb("reconcile", Access.ADMINISTRATOR, Scope.ADMINISTER, told),
+    Verb("broken", Access.ANYBODY, Scope.READ, broken),
+    Verb("later", Access.ANYBODY, Scope.READ, lambda asked: None, patience=60),
 )
 BUGS: list[Exception] = []
 
@@ -53,8 +54,13 @@ BUGS: list[Exception] = []
 def ask() -> Ask:
     control = Control(VERBS, lambda: Customers(FLEET, Placement(FLEET)), BUGS.append)
 
-    def one(uid: int, verb: str, *words: str) -> dict[str, Any]:
-        line = control.ask(json.dumps({"verb": verb, "words": words}).encode(), uid, 1, lambda _: None)
+    def one(uid: int, verb: str, *words: str, narrow: Sequence[object] = ()) -> dict[str, Any]:
+        caller = Caller(uid, 1)
+        for bounds in narrow:
+            narrowed = control.ask(json.dumps({"narrow": bounds}).encode(), caller, lambda _: None)
+            assert isinstance(narrowed, Caller)
+            caller = narrowed
+        line = control.ask(json.dumps({"verb": verb, "words": words}).encode(), caller, lambda _: None)
         assert isinstance(line, bytes)
         assert line.endswith(b"\n")
         assert line.count(b"\n") == 1
@@ -75,9 +81,9 @@ def test_a_user_asks_about_the_own_account(ask: Ask, uid: int, name: str) -> Non
         (EXEMPT, "me", "you are exempt"),
         (NOBODY, "me", "you have no account"),
         (SYSTEM, "me", "you have no account"),
-        (ALICE, "reconcile", "this needs root"),
-        (NOBODY, "reconcile", "this needs root"),
-        (0, "me", "root has no account of its own"),
+        (ALICE, "reconcile", "this needs an administrator"),
+        (NOBODY, "reconcile", "this needs an administrator"),
+        (0, "me", "an administrator has no account"),
         (ALICE, "sudo", "there are: ping, me, restart, broken, later"),
         (0, "sudo", "there are: ping, me, restart, reconcile,"),
     ],
@@ -111,11 +117,69 @@ def test_a_bug_goes_into_the_log_and_not_to_the_customer(ask: Ask) -> None:
 
 def test_before_the_first_pass_no_account_is_known() -> None:
     control = Control(VERBS, lambda: None, BUGS.append)
-    line = control.ask(b'{"verb": "me"}', ALICE, 1, lambda _: None)
+    line = control.ask(b'{"verb": "me"}', Caller(ALICE, 1), lambda _: None)
     assert isinstance(line, bytes)
     assert json.loads(line)["status"] == 75
 
 
 def test_what_comes_later_says_how_late() -> None:
     control = Control(VERBS, lambda: None, BUGS.append)
-    assert control.ask(b'{"verb": "later"}', ALICE, 1, lambda _: None) == 60
+    assert control.ask(b'{"verb": "later"}', Caller(ALICE, 1), lambda _: None) == 60
+
+
+def test_an_administrator_asks_as_root_does(ask: Ask) -> None:
+    assert ask(ADMIN, "me", "inn")["told"] == {"account": "inn", "words": []}
+    assert ask(ADMIN, "reconcile")["told"] == {"account": None, "words": []}
+
+
+def test_no_users_of_an_account_is_an_administrator(ask: Ask) -> None:
+    """The account may have been made after the last full pass."""
+    assert ask(BOB, "reconcile")["error"] == "this needs an administrator"
+    assert ask(BOB, "me", "inn")["told"]["account"] == "bob"
+
+
+READ_INN = {"scope": "read", "accounts": ["inn"]}
+
+
+@pytest.mark.parametrize("uid", [0, ADMIN])
+def test_a_narrow_connection_has_fewer_rights(ask: Ask, uid: int) -> None:
+    assert ask(uid, "me", "inn", narrow=[READ_INN])["told"] == {"account": "inn", "words": []}
+    assert "no account is called" in ask(uid, "me", "bob", narrow=[READ_INN])["error"]
+    assert ask(uid, "restart", "inn/web", narrow=[READ_INN])["error"] == "this needs the scope operate; yours is read"
+    assert "needs the scope" in ask(uid, "reconcile", narrow=[{"scope": "operate"}])["error"]
+    assert "are only some" in ask(uid, "reconcile", narrow=[{"accounts": ["inn"]}])["error"]
+
+
+def test_a_customers_narrow_connection_has_fewer_rights(ask: Ask) -> None:
+    assert ask(ALICE, "me", narrow=[READ_INN])["told"]["account"] == "inn"
+    assert "not one of those" in ask(ALICE, "me", narrow=[{"accounts": ["bob"]}])["error"]
+    assert "needs the scope" in ask(ALICE, "restart", "web", narrow=[{"scope": "read"}])["error"]
+
+
+def test_narrowing_never_gives_rights_back(ask: Ask) -> None:
+    wider = [READ_INN, {"scope": "administer", "accounts": ["inn", "bob"]}, {}]
+    assert "no account is called" in ask(0, "me", "bob", narrow=wider)["error"]
+    assert "needs the scope" in ask(0, "restart", "inn/web", narrow=wider)["error"]
+    assert ask(ALICE, "reconcile", narrow=[{"scope": "administer"}])["error"] == "this needs an administrator"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"narrow": None},
+        {"narrow": []},
+        {"narrow": {"scope": "root"}},
+        {"narrow": {"scope": ["read"]}},
+        {"narrow": {"scope": {}}},
+        {"narrow": {"accounts": "inn"}},
+        {"narrow": {"accounts": [1]}},
+        {"narrow": {"account": ["inn"]}},
+        {"narrow": {"scope": "read"}, "verb": "ping"},
+    ],
+)
+def test_what_cannot_be_read_as_narrow_is_refused(line: object) -> None:
+    """Else the connection would go on with all its rights."""
+    control = Control(VERBS, lambda: Customers(FLEET, Placement(FLEET)), BUGS.append)
+    answer = control.ask(json.dumps(line).encode(), Caller(0, 1), lambda _: None)
+    assert isinstance(answer, bytes)
+    assert json.loads(answer)["status"] == 2

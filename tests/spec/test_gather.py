@@ -216,6 +216,17 @@ def test_the_exempt_are_in_no_account() -> None:
     assert [dict(account.uids) for account in found.accounts.values()] == [{"alice": 1001}, {"bob": 1002}]
 
 
+def test_no_user_of_an_account_is_an_administrator() -> None:
+    """Every program of theirs, such as a web site, would be one. The group sudo has the user admin."""
+    found = fleet({"config.yaml": 'administrators: ["@sudo", bob, ghost]', B: ""})
+    assert found.administrators == {1100}
+    assert [str(complaint) for complaint in found.complaints] == [
+        "config.yaml: warning: administrators names ghost, who is no user of this machine",
+        "config.yaml: warning: administrators names uid 1002 of the account bob, who is no administrator: every "
+        "program of theirs would be one",
+    ]
+
+
 def test_a_user_of_two_accounts_is_of_none() -> None:
     found = fleet({A: "users: [alice, carol]", B: "users: [bob, carol]", C: "users: [admin]"})
     assert [str(complaint) for complaint in found.complaints if not complaint.warning] == [

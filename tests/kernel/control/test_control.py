@@ -38,7 +38,7 @@ def test_a_customer_is_answered_about_the_own_account_alone(guests: ControlClien
 
 def test_anothers_account_is_answered_like_one_that_does_not_exist(guests: ControlClients) -> None:
     assert guests.ask(ALICE, "reconcile", "bob") == guests.ask(ALICE, "reconcile", "nobody")
-    assert guests.ask(ALICE, "reconcile") == {"error": "this needs root", "status": 1}
+    assert guests.ask(ALICE, "reconcile") == {"error": "this needs an administrator", "status": 1}
 
 
 def test_a_user_without_an_account_is_told_so(guests: ControlClients) -> None:
@@ -72,7 +72,7 @@ def test_root_of_a_user_namespace_counts_with_its_uid_outside(guests: ControlCli
     )
     me, reconcile = json.loads(guests.play(ALICE, program))
     assert me["told"]["account"] == "alice"
-    assert reconcile["error"] == "this needs root"
+    assert reconcile["error"] == "this needs an administrator"
 
 
 def test_a_connection_belongs_to_the_uid_that_opened_it(guests: ControlClients) -> None:
