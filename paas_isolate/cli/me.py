@@ -90,18 +90,33 @@ def _report(installation: Installation) -> AccountReport:
     return AccountReport(**{key: answer.told[key] for key in AccountReport._fields})  # a newer daemon may send more
 
 
-def _order(installation: Installation, verb: str, words: Sequence[str]) -> int:
+def _order(installation: Installation, word: str, rest: Sequence[str]) -> int:
     """Send a command to the daemon, which alone can carry it out, print its sentences, and return its exit status."""
-    answer = control_socket.ask(installation.run, verb, words, seconds=_WORK)
-    if answer is None and verb not in _VERBS:
-        raise click.UsageError(f"no verb is called {verb!r}; there are: {', '.join(_VERBS)}")
+    verb, options = _as_request(word, rest)
+    answer = control_socket.ask(installation.run, verb, options, seconds=_WORK)
     if answer is None:
-        raise HostError(f"the daemon does not answer, and only it can {verb}")
+        raise HostError(f"the daemon does not answer, and only it can {word}")
     if answer.error:
         output.lines(f"paas-isolate: {answer.error}", err=True)
     for line in answer.told.get("said", ()):
         output.line(line)
     return answer.status or int(answer.told.get("status", Exit.CONVERGED))
+
+
+def _as_request(word: str, rest: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """The verb and its options. UsageError where the words are none of `me`."""
+    match word, tuple(rest):
+        case "notices", ():
+            return "notices", {}
+        case "notices", ("on" | "off" as state,):
+            return "switch-notices", {"state": state}
+        case "notices", _:
+            raise click.UsageError("expected me notices, me notices on or me notices off")
+        case (("start" | "stop" | "restart"), (service,)):
+            return word, {"service": service}
+        case (("start" | "stop" | "restart"), _):
+            raise click.UsageError(f"expected me {word} SERVICE")
+    raise click.UsageError(f"no verb is called {word!r}; there are: {', '.join(_VERBS)}")
 
 
 def _report_from_kernel() -> AccountReport:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from paas_isolate.changes.bandwidth import rates_sold
 from paas_isolate.changes.knob_compiler import leaves
 from paas_isolate.compare import Reconciler
+from paas_isolate.control.request import Reply
 from paas_isolate.daemon.account_pass import restricted_to, runs_of
-from paas_isolate.daemon.control import Reply, Request
+from paas_isolate.daemon.control import Request
 from paas_isolate.daemon.counter_poll import counters
 from paas_isolate.daemon.limit_events import LimitEvents
 from paas_isolate.linux.quota.devices import counted_device

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from paas_isolate.changes.knob_compiler import replicas
 from paas_isolate.changes.placement import Placement
+from paas_isolate.control.refusal import RefusedError
 from paas_isolate.daemon.account_pass import (
     AccountChange,
     AccountResult,
@@ -13,7 +14,6 @@ from paas_isolate.daemon.account_pass import (
     reconcile_account,
     restricted_to,
 )
-from paas_isolate.daemon.control import RefusedError
 from paas_isolate.daemon.reporter import Reporter
 from paas_isolate.daemon.troubles import Troubles
 from paas_isolate.errors import BusyError, PaasError, trouble

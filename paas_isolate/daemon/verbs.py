@@ -1,4 +1,4 @@
-"""The verbs of the control socket. A new verb is a line in `verbs`."""
+"""What the daemon does for the verbs that it answers itself."""
 
 import socket
 import time
@@ -9,13 +9,15 @@ from functools import partial
 from click import UsageError
 
 from paas_isolate import __version__
-from paas_isolate.compare import Reconciler
-from paas_isolate.compare import Scope as PassScope
+from paas_isolate.compare import Reconciler, Scope
+from paas_isolate.control.refusal import RefusedError
+from paas_isolate.control.request import Reply
 from paas_isolate.daemon.account_report import me
-from paas_isolate.daemon.control import Access, Control, Customers, RefusedError, Reply, Request, Scope, Verb
+from paas_isolate.daemon.control import Answering, Control, Customers, Request
 from paas_isolate.daemon.control_server import ControlServer
 from paas_isolate.daemon.counter_poll import CounterPoller
 from paas_isolate.daemon.daemon import PATIENCE
+from paas_isolate.daemon.event_hub import EventHub
 from paas_isolate.daemon.limit_events import LimitEvents
 from paas_isolate.daemon.loop import EventSource
 from paas_isolate.daemon.reporter import Reporter
@@ -55,6 +57,8 @@ class ControlVerbs:
         self.reporter = reporter
         self.installation, self.customers, self.order, self._troubles = installation, customers, order, troubles
         self.hits = LimitEvents()
+        self.control = Control(functions(self), self.work, customers, troubles.bug)
+        self.events = EventHub(self.control.may_hear)
         self._ordered: dict[str, float] = {}
         self._bound = ExitStack()
         self._place: tuple[int, int] | None = None
@@ -69,6 +73,10 @@ class ControlVerbs:
             return False
         self._ordered[directory] = now
         return True
+
+    def work(self, request: Request) -> Reply | None:
+        """Have the worker process answer."""
+        raise RefusedError(f"{request.verb.name} cannot be asked yet")
 
     def fleet(self) -> Fleet | None:
         customers = self.customers()
@@ -93,8 +101,7 @@ class ControlVerbs:
         socket."""
         try:
             listening = self._bind(stack.enter_context(self._bound))
-            ask = Control(verbs(self), self.customers, self._troubles.bug).ask
-            self._server = ControlServer(listening, ask, self._owner)
+            self._server = ControlServer(listening, self.control.ask, self._owner)
             stack.callback(self._server.close)
             poller = CounterPoller(self.hits, self.fleet, self.opened, self._troubles.tell)
             stack.callback(poller.close)
@@ -117,24 +124,25 @@ class ControlVerbs:
         return listening
 
 
-def verbs(here: ControlVerbs) -> list[Verb]:
-    return [
-        Verb("ping", Access.ANYBODY, Scope.READ, lambda _: {"version": __version__}),
-        Verb("me", Access.OWNER, Scope.READ, lambda request: me(request, here.open_reconciler, here.hits)),
-        *(
-            Verb(name, Access.OWNER, Scope.OPERATE, partial(_order, here, name))
-            for name in ("start", "stop", "restart")
-        ),
-        Verb("notices", Access.OWNER, Scope.OPERATE, partial(_notices, here)),
-        Verb("reconcile", Access.ADMINISTRATOR, Scope.ADMINISTER, partial(_reconcile, here)),
-    ]
+def functions(here: ControlVerbs) -> dict[str, Answering]:
+    """Verb -> what answers it."""
+    return {
+        "ping": lambda _: {"version": __version__},
+        "who": lambda request: here.control.who(request),
+        "events": lambda request: here.events.subscribe(request),
+        "me": lambda request: me(request, here.open_reconciler, here.hits),
+        **{verb: partial(_order, here, verb) for verb in ("start", "stop", "restart")},
+        "notices": partial(_notices, here),
+        "switch-notices": partial(_switch_notices, here),
+        "reconcile": partial(_reconcile, here),
+    }
 
 
 def _order(here: ControlVerbs, verb: str, request: Request) -> Reply:
-    """`restart SERVICE`: begin at once, and answer how far that went."""
+    """Begin at once, and answer how far that went."""
     _, account = request.account
     ours = {service.name: service for service in account.services if service.work.run}
-    name = request.words[0] if request.words else ""
+    name = request.options["service"]
     if name not in ours:
         known = ", ".join(sorted(ours)) or "none"
         raise RefusedError(f"no service of yours that is run is called {name[:64]!r}; there are: {known}", Exit.WRONG)
@@ -144,30 +152,31 @@ def _order(here: ControlVerbs, verb: str, request: Request) -> Reply:
         lines = here.order(verb, account, ours[name], request.by_customer)
     except BusyError as error:
         raise RefusedError("the machine is at work: try again", Exit.BUSY) from error
-    here.reporter.info(f"{verb} of {account.name}/{name} was ordered by uid {request.caller.uid}")
+    here.reporter.info(f"{verb} of {account.name}/{name} was ordered by {request.caller}")
     return {"said": lines or ("nothing to do",), "status": int(Exit.CONVERGED)}
 
 
 def _notices(here: ControlVerbs, request: Request) -> Reply:
-    """`notices [on|off]`: whether the customer gets mails when a limit is hit."""
     _, account = request.account
-    state = here.installation.state
-    if request.words[:1] not in ((), ("on",), ("off",)) or len(request.words) > 1:
-        raise RefusedError("expected on or off", Exit.WRONG)
-    if request.words:
-        if not here.may_order(account.directory):
-            raise RefusedError("one order a second: try again", Exit.BUSY)
-        memory.switch(state, account.name, on=request.words[0] == "on")
-        here.reporter.info(f"mails to {account.name} were switched {request.words[0]} by uid {request.caller.uid}")
-    word = "off" if memory.is_off(state, account.name) else "on"
-    return {"said": (f"mails about limits of {account.name} are {word}",), "status": int(Exit.CONVERGED)}
+    word = "off" if memory.is_off(here.installation.state, account.name) else "on"
+    return {"said": (f"mails about limits of {account.name} are {word}",), "state": word, "status": int(Exit.CONVERGED)}
+
+
+def _switch_notices(here: ControlVerbs, request: Request) -> Reply:
+    _, account = request.account
+    state = request.options["state"]
+    if not here.may_order(account.directory):
+        raise RefusedError("one order a second: try again", Exit.BUSY)
+    memory.switch(here.installation.state, account.name, on=state == "on")
+    here.reporter.info(f"mails to {account.name} were switched {state} by {request.caller}")
+    return _notices(here, request)
 
 
 def _reconcile(here: ControlVerbs, request: Request) -> Reply:
-    """`reconcile [ACCOUNT] [--remove]`: make a full pass now, and answer with its report."""
-    account = next((word for word in request.words if not word.startswith("-")), "")
+    """Make a full pass now, and answer with its report."""
+    account = request.options.get("account", "")
     here.reporter.info(
-        f"a run {f'for {account} ' if account else ''}asked for by pid {request.caller.pid} of uid {request.caller.uid}"
+        f"a run {f'for {account} ' if account else ''}asked for by pid {request.caller.pid} of {request.caller}"
     )
     try:
         with here.installation.locked(wait=PATIENCE):
@@ -175,7 +184,7 @@ def _reconcile(here: ControlVerbs, request: Request) -> Reply:
                 here.installation,
                 here.reporter.done,
                 here.reporter.warning,
-                PassScope(account, confirm_removal="--remove" in request.words),
+                Scope(account, confirm_removal="remove" in request.options),
             )
     except PaasError as error:
         raise RefusedError(str(error), exit_of(error)) from error

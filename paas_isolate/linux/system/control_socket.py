@@ -1,14 +1,13 @@
 """The control socket: how the daemon listens, and how a command asks it. See unix(7).
 
-A request is one line of JSON, `{"verb": "me", "words": []}`. The answer is one line too: `{"told": {...}}`, or
-`{"error": "a sentence", "status": 1}`. Then the daemon closes the connection.
+What is written there is described in control/request.py.
 """
 
 import os
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -82,11 +81,13 @@ def peer_of(connection: socket.socket) -> Peer:
     return Peer(uid, pid)
 
 
-def ask(run: str, verb: str, words: Sequence[str] = (), *, seconds: float) -> Answer | None:
+def ask(
+    run: str, verb: str, options: Mapping[str, str] | None = None, *, about: str = "", seconds: float
+) -> Answer | None:
     """The daemon's answer. None when no daemon listens, or when it does not answer within `seconds`."""
     import json  # commands that do not ask the daemon do not pay for it
 
-    request = json.dumps({"verb": verb, "words": list(words)}).encode() + b"\n"
+    request = json.dumps({"verb": verb, "about": about, "options": options or {}}).encode() + b"\n"
     deadline = time.monotonic() + seconds
     try:
         with socket.socket(socket.AF_UNIX, _KIND) as client:
