@@ -22,12 +22,24 @@ def drop(uid: int, gid: int) -> None:
     os.setresuid(uid, uid, uid)
     if {*os.getresuid()} != {uid} or {*os.getresgid()} != {gid} or os.getgroups() or _ROOT in (uid, gid):
         raise RuntimeError("it is still another user")
-    for back, to in ((os.seteuid, _ROOT), (os.setegid, _ROOT), (os.setgroups, [_ROOT])):
+    for back in (_become_root, _join_root, _join_groups):
         try:
-            back(to)  # type: ignore[operator]
+            back()
         except PermissionError:
             continue
         raise RuntimeError("it can become root again")
+
+
+def _become_root() -> None:
+    os.setresuid(-1, _ROOT, -1)
+
+
+def _join_root() -> None:
+    os.setresgid(-1, _ROOT, -1)
+
+
+def _join_groups() -> None:
+    os.setgroups([_ROOT])
 
 
 class _Way:

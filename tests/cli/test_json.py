@@ -41,6 +41,7 @@ SHOW = [
     "net test",
     "doctor",
     "version",
+    "token list",
 ]
 DO = ["reconcile", "disable"]
 """These do something, and tell it."""
@@ -60,6 +61,8 @@ NO_DOCUMENT = {
     "account put": "acts",
     "account remove": "acts",
     "plan put": "acts",
+    "token create": "acts",
+    "token revoke": "acts",
     "pam install": "acts",
     "pam remove": "acts",
     "pam confirm": "acts",

@@ -18,7 +18,14 @@ from tests.support.paths import SOURCE
 RELAY = ALICE + 9
 PASSWORD = "correct horse: Ünïcode"
 ADDRESS = "192.0.2.7"
-USERS = {"root": 0, "alice": ALICE, "bob": ALICE + 1, "carol": ALICE + 2, "expired": ALICE + 3, "paas-isolate-login": RELAY}
+USERS = {
+    "root": 0,
+    "alice": ALICE,
+    "bob": ALICE + 1,
+    "carol": ALICE + 2,
+    "expired": ALICE + 3,
+    "paas-isolate-login": RELAY,
+}
 _BINDS = """
 mount -t tmpfs tmpfs /mnt && mkdir /mnt/pam.d && cp "$0"/pam.d/* /mnt/pam.d/ && mount --bind /mnt/pam.d /etc/pam.d &&
 for file in passwd shadow nsswitch.conf; do mount --bind "$0/$file" "/etc/$file" || exit 1; done
@@ -38,7 +45,9 @@ class PageLogins:
         people = [f"{name}:x:{uid}:{uid}::/:/bin/sh\n" for name, uid in USERS.items()]
         (place / "passwd").write_text("".join(people) + "empty:x:4242:4242::/:/bin/sh\n")
         days = dict.fromkeys(USERS, "19000:0:99999:7:::") | {"expired": "19000:0:1:7:0:19002:"}
-        (place / "shadow").write_text("".join(f"{name}:{hashed}:{days[name]}\n" for name in USERS) + "empty::19000::::::\n")
+        (place / "shadow").write_text(
+            "".join(f"{name}:{hashed}:{days[name]}\n" for name in USERS) + "empty::19000::::::\n"
+        )
         (place / "nsswitch.conf").write_text("passwd: files\ngroup: files\nshadow: files\n")
         shutil.copy(SOURCE / "config" / "pam.d" / "paas-isolate-web", place / "pam.d")
         (place / "pam.d" / "other").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
@@ -46,10 +55,13 @@ class PageLogins:
     def start(self) -> tuple[socket.socket, subprocess.Popen[str]]:
         """The web's end of a connection, and the helper that serves it."""
         web, theirs = socket.socketpair()
-        words = [sys.executable, "-IB", "-m", "paas_isolate.login", self.etc, self.state, self.run]
-        inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _BINDS, self.place, *words]
+        words = [sys.executable, "-IB", "-m", "paas_isolate.login", *map(str, (self.etc, self.state, self.run))]
+        inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _BINDS]
+        words = [*inside, str(self.place), *words]
         with theirs:
-            helper = subprocess.Popen(inside, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            helper = subprocess.Popen(
+                words, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
         web.settimeout(30)
         return web, helper
 
