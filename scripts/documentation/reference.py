@@ -139,7 +139,7 @@ def control() -> str:
     parts = [
         _NOTE,
         "# Control socket and HTTP interface\n",
-        "`/run/paas-isolate/control.sock` is where the daemon answers. The HTTP interface hands its requests on to it.\n",
+        "`/run/paas-isolate/control.sock` is where the daemon answers. The HTTP interface hands requests on to it.\n",
         (request.__doc__ or "").partition("\n\n")[2],
         "| verb | over HTTP | who may ask | scope | options | what it does |",
         "| --- | --- | --- | --- | --- | --- |",
