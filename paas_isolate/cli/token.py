@@ -52,7 +52,9 @@ def token() -> None:
 
 
 @token.command()
-@click.option("--scope", type=click.Choice(_SCOPES), required=True, help="What it may do; each has those before it.")
+@click.option(
+    "--scope", type=click.Choice(_SCOPES), default=_SCOPES[0], help="What it may do (read); each has those before it."
+)
 @click.option(
     "--account",
     "accounts",
