@@ -30,12 +30,12 @@ def _accounts(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> 
     return names or None
 
 
-def _seconds(_: click.Context, __: click.Parameter, text: str) -> float | None:
+def _seconds(_: click.Context, __: click.Parameter, text: str) -> int | None:
     """None: never. BadParameter where it is no duration."""
     if text == _NEVER:
         return None
     try:
-        return parse_duration(text) / 1000
+        return parse_duration(text) // 1000
     except ValueError as error:
         raise click.BadParameter(f"{text!r}; expected {error}, or {_NEVER}") from None
 
@@ -74,11 +74,11 @@ def token() -> None:
 @click.option("--name", default="", metavar="TEXT", callback=_printable, help="What it is for, to tell it from others.")
 @click.pass_obj
 def create(
-    installation: Installation, scope: str, accounts: tuple[str, ...] | None, seconds: float | None, name: str
+    installation: Installation, scope: str, accounts: tuple[str, ...] | None, seconds: int | None, name: str
 ) -> int:
     """Make a token and print it, once: only its hash is kept. It acts as root, within its scope and accounts."""
     need_root()
-    now = time.time()
+    now = int(time.time())
     with lock.held(_lock(installation), wait=10):
         known = [each for each in tokens.load(installation.state) if not each.expired(now)]
         if len(known) >= tokens.MOST:
@@ -123,13 +123,13 @@ def _shown(each: Token) -> dict[str, object]:
         "name": each.name,
         "scope": each.scope,
         "accounts": None if each.accounts is None else [*each.accounts],
-        "created": int(each.created),
-        "expires": None if each.expires is None else int(each.expires),
+        "created": each.created,
+        "expires": each.expires,
         "expired": each.expired(time.time()),
     }
 
 
-def _day(when: float | None) -> str:
+def _day(when: int | None) -> str:
     return _NEVER if when is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
 
 

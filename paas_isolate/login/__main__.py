@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from paas_isolate.control.refusal import RefusedError
@@ -62,11 +63,17 @@ def main() -> None:
         del asked
         daemon, who = connect.connect(places.run, identity)
     except RefusedError as error:
-        web.sendall(refusal(str(error), error.status))
+        _tell(web, refusal(str(error), error.status))
         return
     _log(f"{identity.name} logs in{_from(str(identity.bounds['from']))}")
-    web.sendall(answer({"user": identity.name, **who}))
+    _tell(web, answer({"user": identity.name, **who}))
     _become_relay(web, daemon, seconds)
+
+
+def _tell(web: socket.socket, line: bytes) -> None:
+    """Unless it has gone; the relay notices that, too."""
+    with suppress(OSError):
+        web.sendall(line)
 
 
 def _taken(asked: Password | Token, run: str) -> Tries:

@@ -31,8 +31,8 @@ class Token(NamedTuple):
     name: str
     scope: str
     accounts: tuple[str, ...] | None
-    created: float
-    expires: float | None
+    created: int
+    expires: int | None
     digest: str
 
     def expired(self, now: float) -> bool:
@@ -40,7 +40,7 @@ class Token(NamedTuple):
 
 
 def made(
-    *, name: str, scope: str, accounts: tuple[str, ...] | None, now: float, expires: float | None, ids: Iterable[str]
+    *, name: str, scope: str, accounts: tuple[str, ...] | None, now: int, expires: int | None, ids: Iterable[str]
 ) -> tuple[Token, str]:
     """A new token, and its secret, which is shown once. Its id is none of `ids`."""
     secret = PREFIX + secrets.token_urlsafe(_BYTES)

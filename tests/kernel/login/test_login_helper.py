@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from paas_isolate.login.tries import ADDRESS as ALLOWED
 from paas_isolate.login.tries import FILE, NAME
 from paas_isolate.source import tokens
 from tests.support.kernel.page_logins import (
@@ -208,20 +207,13 @@ def test_silence_is_ended(page: PageLogins) -> None:
 
 
 @pytest.mark.hostile
-def test_many_tries_are_refused_by_name_and_address_and_kept_without_names(
-    page: PageLogins, daemon: FakeDaemon
-) -> None:
+def test_many_tries_are_refused_and_kept_without_names(page: PageLogins, daemon: FakeDaemon) -> None:
     with ThreadPoolExecutor(8) as many:
-        told = list(many.map(lambda _: page.answer(login("bob", "wrong"))[0], range(int(NAME.burst) + 4)))
-    assert told.count(WRONG) == NAME.burst
-    assert page.answer(login("bob"))[0]["error"].startswith("too many tries")
-    assert page.answer(login("alice"))[0].get("told")
-    with ThreadPoolExecutor(8) as many:
-        list(many.map(lambda n: page.answer(login(f"user{n}", "wrong"))[0], range(int(ALLOWED.burst - NAME.burst))))
-    assert page.answer(login("alice"))[0]["status"] == 75
-    assert page.answer(login("alice") | {"from": "192.0.2.8"})[0].get("told")
-    text = (page.run / FILE).read_text()
-    assert not re.search("bob|user|192|alice", text)
+        told = list(many.map(lambda _: page.answer(login("bob", "wrong"))[0], range(int(NAME.burst) + 8)))
+    assert NAME.burst <= told.count(WRONG) <= NAME.burst + 3  # one more a minute
+    assert [each["status"] for each in told if each != WRONG].count(75) == len(told) - told.count(WRONG)
+    assert "told" in page.answer(login("alice"))[0]
+    assert not re.search(r"bob|alice|192\.", (page.run / FILE).read_text())
     assert (page.run / FILE).stat().st_mode & 0o777 == 0o600
 
 

@@ -136,7 +136,7 @@ class FakeDaemon:
             threading.Thread(target=self._serve, args=[client, self.peers[-1]], daemon=True).start()
 
     def _serve(self, client: socket.socket, uid: int) -> None:
-        with client, client.makefile("rwb", buffering=0) as stream:
+        with client, client.makefile("rb") as stream:
             for line in stream:
                 asked = json.loads(line)
                 self.lines.append(asked)
