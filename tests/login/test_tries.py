@@ -12,7 +12,7 @@ from paas_isolate.login.tries import ADDRESS, ALL, FILE, NAME, Tries
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr(tries.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     return now
 
 

@@ -15,11 +15,11 @@ import pytest
 
 from paas_isolate.login.tries import FILE, NAME
 from paas_isolate.source import tokens
+from tests.support.kernel.host import ALICE
 from tests.support.kernel.page_logins import (
     ADDRESS,
     PASSWORD,
     RELAY,
-    USERS,
     FakeDaemon,
     PageLogins,
     login,
@@ -59,12 +59,12 @@ def test_a_right_password_makes_a_connection_of_that_user(page: PageLogins, daem
     with page.logged_in() as (web, told, _):
         assert told["told"] == {
             "user": "alice",
-            "uid": USERS["alice"],
+            "uid": ALICE,
             "administrator": False,
             "account": "alice",
             "suspended": True,
         }
-        assert daemon.peers == [USERS["alice"]]
+        assert daemon.peers == [ALICE]
         assert daemon.lines == [{"narrow": {"from": ADDRESS}}, {"keep": True}, {"verb": "who", "id": 0}]
         send(web, {"verb": "me", "id": 7})
         assert receive(web) == {"id": 7, "error": "you have no account on this machine", "status": 1}

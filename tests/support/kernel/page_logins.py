@@ -18,14 +18,6 @@ from tests.support.paths import SOURCE
 RELAY = ALICE + 9
 PASSWORD = "correct horse: Ünïcode"
 ADDRESS = "192.0.2.7"
-USERS = {
-    "root": 0,
-    "alice": ALICE,
-    "bob": ALICE + 1,
-    "carol": ALICE + 2,
-    "expired": ALICE + 3,
-    "paas-isolate-login": RELAY,
-}
 _BINDS = """
 mount -t tmpfs tmpfs /mnt && mkdir /mnt/pam.d && cp "$0"/pam.d/* /mnt/pam.d/ && mount --bind /mnt/pam.d /etc/pam.d &&
 for file in passwd shadow nsswitch.conf; do mount --bind "$0/$file" "/etc/$file" || exit 1; done
@@ -36,17 +28,20 @@ exec "$@"
 class PageLogins:
     """`place` becomes the three directories of the product, and the files that stand in the place of those of /etc."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, first: int = ALICE) -> None:
+        """`first` is alice's uid."""
         self.place, self.run, self.state, self.etc = place, place / "run", place / "state", place / "etc"
         for directory in (self.run, self.state, self.etc, place / "pam.d"):
             directory.mkdir(parents=True, exist_ok=True)
         crypt = ["openssl", "passwd", "-6", "-salt", "saltsalt", "-stdin"]
         hashed = subprocess.run(crypt, input=PASSWORD + "\n", text=True, capture_output=True, check=True).stdout.strip()
-        people = [f"{name}:x:{uid}:{uid}::/:/bin/sh\n" for name, uid in USERS.items()]
+        users = {name: first + number for number, name in enumerate(("alice", "bob", "carol", "expired"))}
+        self.users = {"root": 0, "paas-isolate-login": RELAY, **users}
+        people = [f"{name}:x:{uid}:{uid}::/:/bin/sh\n" for name, uid in self.users.items()]
         (place / "passwd").write_text("".join(people) + "empty:x:4242:4242::/:/bin/sh\n")
-        days = dict.fromkeys(USERS, "19000:0:99999:7:::") | {"expired": "19000:0:1:7:0:19002:"}
+        days = dict.fromkeys(self.users, "19000:0:99999:7:::") | {"expired": "19000:0:1:7:0:19002:"}
         (place / "shadow").write_text(
-            "".join(f"{name}:{hashed}:{days[name]}\n" for name in USERS) + "empty::19000::::::\n"
+            "".join(f"{name}:{hashed}:{days[name]}\n" for name in self.users) + "empty::19000::::::\n"
         )
         (place / "nsswitch.conf").write_text("passwd: files\ngroup: files\nshadow: files\n")
         shutil.copy(SOURCE / "config" / "pam.d" / "paas-isolate-web", place / "pam.d")
