@@ -145,6 +145,22 @@ def test_what_is_wrong_is_answered_alike_and_after_the_same_time(
     assert user in ("", "root") or user not in log
 
 
+def test_pam_hears_the_address_and_opens_no_session(page: PageLogins, daemon: FakeDaemon) -> None:
+    script = page.place / "heard.sh"
+    script.write_text(f'#!/bin/sh\necho "$PAM_TYPE $PAM_SERVICE $PAM_USER $PAM_RHOST" >>{page.place}/heard\n')
+    script.chmod(0o755)
+    stack = page.place / "pam.d" / "paas-isolate-web"
+    with stack.open("a") as file:
+        file.writelines(
+            f"{kind} optional pam_exec.so {script}\n" for kind in ("auth", "account", "session", "password")
+        )
+    assert "told" in page.answer(login())[0]
+    assert (page.place / "heard").read_text().splitlines() == [
+        f"auth paas-isolate-web alice {ADDRESS}",
+        f"account paas-isolate-web alice {ADDRESS}",
+    ]
+
+
 def test_root_is_let_in_where_config_says_so(page: PageLogins, daemon: FakeDaemon) -> None:
     (page.etc / "config.yaml").write_text("web: {root: true}\n")
     with page.logged_in(user="root") as (_, told, helper):
