@@ -23,8 +23,14 @@ from paas_isolate.control.request import refusal
 from paas_isolate.daemon.frames import framed, taken
 from paas_isolate.exits import Exit
 
-PRELOADED = ("usage", "chart", "faults", "explain", "account")
-"""Commands that pages ask for all the time; the modules of the others are imported by the child that runs them."""
+PRELOADED = (
+    *(f"paas_isolate.cli.{COMMANDS[command]}" for command in ("usage", "chart", "faults", "explain", "account")),
+    "paas_isolate.spec.parse",
+    "paas_isolate.spec.diagnostics",
+    "yaml",
+)
+"""Modules of the commands that pages ask for all the time. Those of the others are imported by the child that runs
+them."""
 _LONGEST = 2 << 20
 """Bytes of an answer."""
 _PR_SET_PDEATHSIG = 1
@@ -180,8 +186,8 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    for command in PRELOADED:
-        importlib.import_module(f"paas_isolate.cli.{COMMANDS[command]}")
+    for module in PRELOADED:
+        importlib.import_module(module)
     gc.freeze()  # the children do not copy what is never collected
     Worker(connection, ["--etc", etc, "--state", state, "--run", run]).run()
 

@@ -12,7 +12,6 @@ from paas_isolate import __version__
 from paas_isolate.compare import Reconciler, Scope
 from paas_isolate.control.refusal import RefusedError
 from paas_isolate.control.request import Reply
-from paas_isolate.control.table import Scope as Needs
 from paas_isolate.daemon.account_report import me
 from paas_isolate.daemon.control import Answering, Control, Customers, Request
 from paas_isolate.daemon.control_server import ControlServer
@@ -84,7 +83,7 @@ class ControlVerbs:
         if self._worker is None:
             raise RefusedError("this cannot be answered now: ask again in a moment", Exit.BUSY)
         self._worker.ask(request)
-        if request.verb.needs > Needs.READ:
+        if request.verb.method != "GET":
             about = f" of {request.about}" if request.about else ""
             self.reporter.info(f"{request.verb.name}{about} was ordered by {request.caller}")
         return None
