@@ -116,7 +116,7 @@ def usage(
     if top:
         most = report.TOPS[top]
         rows = sorted((row for row in rows if most(row.use)), key=lambda row: -(most(row.use) or 0))[:_MOST]
-    data = [row.keys | report.plain(row.use) | {"memory_mean": report.mean_memory(row.use)} for row in rows]
+    data = [row.keys | report.plain(row.use) for row in rows]
     if as_json:
         output.print_json({"from": str(begin), "to": str(end), "time_zone": calendar.name, "rows": data})
     elif as_csv:

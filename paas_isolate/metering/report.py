@@ -69,6 +69,7 @@ def plain(use: Use) -> dict[str, Any]:
         "cpu_pressure_seconds": seconds(use.cpu_some),
         "memory_pressure_seconds": seconds(use.memory_some),
         "io_pressure_seconds": seconds(use.io_some),
+        "memory_mean": mean_memory(use),
     }
 
 

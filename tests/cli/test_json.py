@@ -37,12 +37,16 @@ SHOW = [
     "chart",
     "pam status",
     "pam test",
+    "account list",
+    "account show",
+    "plan list",
+    "plan show",
     "net show",
     "net test",
     "doctor",
     "version",
 ]
-DO = ["reconcile", "disable"]
+DO = ["reconcile", "disable", "account put", "account remove", "plan put"]
 """These do something, and tell it."""
 NO_DOCUMENT = {
     "schema": "is JSON already",
@@ -57,9 +61,6 @@ NO_DOCUMENT = {
     "stop": "acts",
     "restart": "acts",
     "scale": "acts",
-    "account put": "acts",
-    "account remove": "acts",
-    "plan put": "acts",
     "pam install": "acts",
     "pam remove": "acts",
     "pam confirm": "acts",
