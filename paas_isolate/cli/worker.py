@@ -188,7 +188,7 @@ def main() -> None:
     os.close(null)
     for module in PRELOADED:
         importlib.import_module(module)
-    gc.freeze()  # the children do not copy what is never collected
+    gc.disable()  # a child makes no cycles worth collecting, and ends soon
     Worker(connection, ["--etc", etc, "--state", state, "--run", run]).run()
 
 
