@@ -39,10 +39,18 @@ def printing(data: object, status: int = 0) -> Callable[[], int]:
 def saying(text: str, status: int = 0, errors: str = "") -> Callable[[], int]:
     def command() -> int:
         if text:
-            output.line(text)
+            output.lines(text)
         if errors:
             output.line(errors, err=True)
         return status
+
+    return command
+
+
+def shouting(data: bytes) -> Callable[[], int]:
+    def command() -> int:
+        output.raw(data)
+        return 0
 
     return command
 
@@ -62,9 +70,9 @@ def test_json_is_told_with_its_exit_status(run: Callable[..., dict[str, Any]]) -
 
 
 def test_text_is_told_as_lines(run: Callable[..., dict[str, Any]]) -> None:
-    assert run(lambda: output.lines("done a\ndone b") or 0) == {"told": {"lines": ["done a", "done b"]}}
+    assert run(saying("done a\ndone b")) == {"told": {"lines": ["done a", "done b"]}}
     assert run(saying("")) == {"told": {"lines": []}}
-    assert run(lambda: output.raw(b"\xff<script>\n") or 0) == {"told": {"lines": ["�<script>"]}}
+    assert run(shouting(b"\xff<script>\n")) == {"told": {"lines": ["�<script>"]}}
 
 
 def test_text_of_a_failure_is_an_error(run: Callable[..., dict[str, Any]]) -> None:
