@@ -29,7 +29,7 @@ TOPS: dict[str, Callable[[Use], Number]] = {
 def period(text: str, today: date) -> tuple[date, date]:
     """First and last day of a word of PERIODS, a month `2026-10` or a day `2026-10-25`. ValueError for other text."""
     match text:
-        case "today":
+        case "today" | "day":
             return today, today
         case "yesterday":
             return today - timedelta(days=1), today - timedelta(days=1)

@@ -1,5 +1,6 @@
 """explain, on a ledger that a test makes up."""
 
+import re
 import time
 from contextlib import closing
 
@@ -104,7 +105,7 @@ def test_a_customer_learns_nothing_of_others(slow: CommandLine) -> None:
     for secret in ("bob", "perl", "config.yaml", "of users to 2"):
         assert secret in whole
         assert secret not in own
-    assert "Other accounts used much of it: 30 % CPU." in own
+    assert re.search(r"Other accounts used much of it: \d+ % CPU\.", own)
     assert "php-cgi" in own
 
 
