@@ -43,6 +43,7 @@ VERBS = {
     "logs": "services",
     "account": "panel",
     "plan": "panel",
+    "token": "token",
     "pam": "pam",
     "net": "net",
     "leave": "leave",

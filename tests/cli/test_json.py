@@ -47,6 +47,7 @@ SHOW = [
     "net test",
     "doctor",
     "version",
+    "token list",
 ]
 DO = ["reconcile", "disable", "account put", "account remove", "plan put"]
 """These do something, and tell it."""
@@ -63,6 +64,8 @@ NO_DOCUMENT = {
     "stop": "acts",
     "restart": "acts",
     "scale": "acts",
+    "token create": "acts",
+    "token revoke": "acts",
     "pam install": "acts",
     "pam remove": "acts",
     "pam confirm": "acts",
