@@ -49,7 +49,8 @@ class EventStream(Response):
         try:
             while True:
                 coming = coming or asyncio.ensure_future(anext(self._events))
-                await asyncio.wait({coming, gone}, timeout=PAUSE, return_when=asyncio.FIRST_COMPLETED)
+                either: set[asyncio.Future[Any]] = {coming, gone}
+                await asyncio.wait(either, timeout=PAUSE, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     return
                 if not coming.done():

@@ -8,7 +8,7 @@ from typing import Any
 from paas_isolate.changes.placement import Placement
 from paas_isolate.control.refusal import RefusedError
 from paas_isolate.control.request import Caller, Narrow, Reply, refusal
-from paas_isolate.daemon.control import Control, Customers, Later, Outcome, Request, Stream, WantsBody
+from paas_isolate.daemon.control import Answering, Control, Customers, Later, Outcome, Request, Stream, WantsBody
 from paas_isolate.daemon.event_hub import EventHub
 from paas_isolate.errors import Complaint
 from paas_isolate.model.account import Account, Fleet, Host
@@ -35,13 +35,19 @@ class FakeDaemon:
         self.asked: list[Request] = []
         self.answers: dict[str, Callable[[Request], Reply | None]] = {"put": self._put, "file": self._file}
         self.files = {"alice": b"plan: small\n"}
-        functions = {"who": lambda request: self.control.who(request), "events": lambda each: self.hub.subscribe(each)}
+        functions: dict[str, Answering] = {"who": self._who, "events": self._events}
         self.control = Control(functions, self._work, lambda: Customers(_FLEET, Placement(_FLEET)), self.bugs.append)
         self.hub = EventHub(self.control.may_hear)
 
     def link(self, uid: int, narrow: Narrow | None = None) -> "ControlLink":
         caller = Caller(uid, 1)
         return ControlLink(self.control, caller.narrowed(narrow) if narrow else caller)
+
+    def _who(self, request: Request) -> Reply:
+        return self.control.who(request)
+
+    def _events(self, request: Request) -> Reply:
+        return self.hub.subscribe(request)
 
     def _work(self, request: Request) -> Reply | None:
         self.asked.append(request)
@@ -75,7 +81,12 @@ class ControlLink:
         self, verb: str, about: str = "", options: Mapping[str, str] | None = None, body: bytes = b""
     ) -> dict[str, Any]:
         coming: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        outcome = self._outcome(verb, about, options, body, lambda line: (coming.set_result(line), True)[1])
+
+        def send(line: bytes) -> bool:
+            coming.set_result(line)
+            return True
+
+        outcome = self._outcome(verb, about, options, body, send)
         if isinstance(outcome, Later):
             return _told(await coming)
         assert isinstance(outcome, bytes), outcome
@@ -87,14 +98,19 @@ class ControlLink:
             _told(outcome)
         assert isinstance(outcome, Stream), outcome
         lines: asyncio.Queue[bytes] = asyncio.Queue()
-        listening = [True]
-        outcome.begin(lambda line: listening[0] and (lines.put_nowait(line), True)[1])
+        listening = True
+
+        def put(line: bytes) -> bool:
+            lines.put_nowait(line)
+            return listening
+
+        outcome.begin(put)
         try:
             yield _told(outcome.line)
             while True:
                 yield json.loads(await lines.get())["event"]
         finally:
-            listening[0] = False
+            listening = False
 
     async def close(self) -> None:
         self.closed = True
