@@ -37,8 +37,8 @@ MEDIA_TYPES = ("", "application/yaml", "application/x-yaml", "text/yaml", "text/
 STREAMS_EACH, STREAMS_ALL = 16, 2000
 """Event streams at once of one login, and of all."""
 HEADERS: Mapping[tuple[str, str], str] = {
-    ("events", "after"): "last-event-id",
-    **{(verb.name, name): name for verb in VERBS for name in ("if-match", "if-none-match")},
+    ("events", "after"): "Last-Event-ID",
+    **{(verb.name, name.lower()): name for verb in VERBS for name in ("If-Match", "If-None-Match")},
 }
 """Verb and parameter -> the header that it is. Only `after` may stand in the query, too."""
 _PARAMETERS = 32

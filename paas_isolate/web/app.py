@@ -46,7 +46,12 @@ def app(open_link: OpenLink, *, secure: bool, trusts_proxy: bool = False) -> Sta
 def routes(site: Site) -> list[BaseRoute]:
     """All of them. Parts E (administrator) and D (api) are there when their modules are."""
     found: list[BaseRoute] = [*assets.routes(), *login.routes(), *customer.routes()]
-    for module, arguments in (("pages.administrator", ()), ("api", (site.find_link,))):
+    for module, arguments in (
+        ("pages.administrator", ()),
+        ("pages.docs", ()),
+        ("openapi", ()),
+        ("api", (site.find_link,)),
+    ):
         with suppress(ModuleNotFoundError):
             made: Callable[..., list[BaseRoute]] = importlib.import_module(f"paas_isolate.web.{module}").routes
             found += made(*arguments)

@@ -13,10 +13,21 @@ from paas_isolate.daemon.event_hub import EventHub
 from paas_isolate.errors import Complaint
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import NO_LIMITS
+from paas_isolate.web.answers import ANSWERS
 from paas_isolate.web.link import AskError, LinkClosedError
 
 ALICE, BOB, NOBODY, ADMIN = 1001, 1003, 1005, 1006
 TAG = '"00112233445566778899aabbccddeeff"'
+
+_SAMPLES = {
+    "string": "",
+    "integer": 0,
+    "number": 0.5,
+    "boolean": False,
+    "array": [],
+    "object": {},
+    **dict.fromkeys(("string?", "array?", "object?")),
+}
 
 
 def _sold(name: str, uid: int) -> Account:
@@ -27,7 +38,7 @@ _FLEET = Fleet(Host(), {"alice": _sold("alice", ALICE), "bob": _sold("bob", BOB)
 
 
 class FakeDaemon:
-    """Each verb that another process answers says what it was asked; `answers` has what some answer instead, or raise.
+    """Each verb answers the keys that the description has, and what it was asked; `answers` has what some answer instead, or raise.
     `files` are the account's files, by name. `bugs` are exceptions that no verb should raise."""
 
     def __init__(self) -> None:
@@ -53,7 +64,8 @@ class FakeDaemon:
         self.asked.append(request)
         if answer := self.answers.get(request.verb.name):
             return answer(request)
-        return {"verb": request.verb.name, "about": request.about, "options": dict(request.options)}
+        keys = {key: _SAMPLES[kind] for key, kind in ANSWERS.get(request.verb.name, {}).items()}
+        return {**keys, "verb": request.verb.name, "about": request.about, "options": dict(request.options)}
 
     def _file(self, request: Request) -> Reply:
         if request.about not in self.files:
