@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from paas_isolate.control.refusal import RefusedError
-from paas_isolate.control.table import VERBS, About, Verb, checked
+from paas_isolate.control.table import VERBS, About, Parameter, Verb, checked
 from paas_isolate.spec.names import NAME_EXPECTED, is_name
 from paas_isolate.web import problem
 from paas_isolate.web.answers import json_bytes
@@ -41,6 +41,7 @@ HEADERS: Mapping[tuple[str, str], str] = {
     **{(verb.name, name.lower()): name for verb in VERBS for name in ("If-Match", "If-None-Match")},
 }
 """Verb and parameter -> the header that it is. Only `after` may stand in the query, too."""
+_NO_TAG = f'"{"0" * 16}"'
 _PARAMETERS = 32
 _BODY_PATIENCE = 30.0
 
@@ -186,7 +187,7 @@ def options_of(verb: Verb, request: Request) -> dict[str, str]:
                 raise ProblemError(problem.UNKNOWN, f"no {parameter.name} can be called so; {parameter.expected}")
             options[parameter.name] = value
         if (header := HEADERS.get((verb.name, parameter.name))) and (values := request.headers.getlist(header)):
-            options[parameter.name] = _tag(", ".join(values))
+            options[parameter.name] = _condition(parameter, ", ".join(values))
     try:
         checked(verb, options)
     except RefusedError as error:
@@ -207,6 +208,13 @@ def _query(request: Request) -> dict[str, str]:
     if wrong := elsewhere & options.keys():
         raise ProblemError(problem.WRONG_REQUEST, f"{min(wrong)} is no parameter of the query")
     return options
+
+
+def _condition(parameter: Parameter, value: str) -> str:
+    """A tag that is not ours is that of no file: the daemon looks at the rights first, and then refuses it."""
+    tag = _tag(value)
+    is_wrong = parameter.name == "if-match" and not re.fullmatch(parameter.pattern, tag, re.ASCII)
+    return _NO_TAG if is_wrong else tag
 
 
 def _tag(value: str) -> str:

@@ -89,7 +89,8 @@ def parameters_of(verb: Verb) -> list[Json]:
         if each.name not in names and header.lower() != each.name:
             made.append(_parameter(each, "query"))
         if header:
-            made.append(_parameter(each, "header", header))
+            pattern = "" if header == "If-Match" else each.pattern  # a tag of others is one that does not match: 412
+            made.append(_parameter(each._replace(pattern=pattern), "header", header))
     return made
 
 
@@ -133,7 +134,9 @@ def _parameter(parameter: Parameter, place: str, name: str = "") -> Json:
 
 
 def schema_of(pattern: str) -> Json:
-    """A pattern of the table, which is to match as a whole. One that only lists words is an enum."""
+    """A pattern of the table, which is to match as a whole; '': any text. One that only lists words is an enum."""
+    if not pattern:
+        return {"type": "string"}
     if _WORDS.fullmatch(pattern.replace(r"\*", "*")):
         return {"type": "string", "enum": pattern.replace(r"\*", "*").split("|")}
     return {"type": "string", "pattern": f"^(?:{pattern})$"}

@@ -134,9 +134,10 @@ def test_a_file_is_written_where_it_is_the_one_that_was_read(client: ApiClient, 
     assert client.put(FILE, content=b"plan: x\n", headers={**YAML, "If-Match": f"W/{tag}"}).status_code == 200
     other = client.put(FILE, content=b"plan: y\n", headers={**YAML, "If-Match": TAG.replace("0", "1")})
     assert other.status_code == 412
-    assert daemon.files["alice"] == b"plan: x\n"
     assert client.delete(FILE, headers={"If-Match": TAG}).json()["options"] == {"if-match": TAG}
-    assert client.put(FILE, content=b"plan: z\n", headers={**YAML, "If-Match": '"a", "b"'}).status_code == 400
+    assert client.put(FILE, content=b"plan: z\n", headers={**YAML, "If-Match": '"a", "b"'}).status_code == 412
+    assert client.put(FILE, content=b"plan: z\n", headers={**YAML, "If-None-Match": TAG}).status_code == 400
+    assert daemon.files["alice"] == b"plan: x\n"
 
 
 def test_without_a_tag_a_file_is_written_as_the_command_does(client: ApiClient, daemon: FakeDaemon) -> None:

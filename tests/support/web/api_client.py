@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from paas_isolate.control.request import Narrow
 from paas_isolate.control.table import BY_NAME, Scope, Verb
-from paas_isolate.web import api
+from paas_isolate.web import api, openapi
 from paas_isolate.web.link import Link
 from tests.support.web.control_link import ADMIN, ALICE, BOB, NOBODY, FakeDaemon
 
@@ -43,7 +43,7 @@ def app_of(daemon: FakeDaemon) -> Starlette:
             raise HTTPException(401, "log in")
         return links[token]
 
-    return Starlette(routes=api.routes(find_link))
+    return Starlette(routes=[*openapi.routes(), *api.routes(find_link)])
 
 
 class ApiClient(TestClient):

@@ -19,7 +19,7 @@ from paas_isolate.web.link import AskError, LinkClosedError
 ALICE, BOB, NOBODY, ADMIN = 1001, 1003, 1005, 1006
 TAG = '"00112233445566778899aabbccddeeff"'
 
-_SAMPLES = {
+_SAMPLES: Mapping[str, object] = {
     "string": "",
     "integer": 0,
     "number": 0.5,
