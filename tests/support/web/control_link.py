@@ -38,8 +38,8 @@ _FLEET = Fleet(Host(), {"alice": _sold("alice", ALICE), "bob": _sold("bob", BOB)
 
 
 class FakeDaemon:
-    """Each verb answers the keys that the description has, and what it was asked; `answers` has what some answer instead, or raise.
-    `files` are the account's files, by name. `bugs` are exceptions that no verb should raise."""
+    """Each verb answers the keys that the description has, and what it was asked; `answers` has what some answer
+    instead, or raise. `files` are the account's files, by name. `bugs` are exceptions that no verb should raise."""
 
     def __init__(self) -> None:
         self.bugs: list[Exception] = []
