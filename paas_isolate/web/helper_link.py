@@ -150,6 +150,7 @@ class HelperLink:
                 line = await _line(self._reader)
                 if isinstance(event := line.get("event"), dict):
                     self._fan_out.publish(event)
+                    await asyncio.sleep(0)  # lines that are here already are read without a pause: listeners need one
                     continue
                 number = line.get("id")
                 if number == self._subscription and isinstance(told := line.get("told"), dict):
