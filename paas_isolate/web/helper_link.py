@@ -14,9 +14,9 @@ from paas_isolate.control.table import BY_NAME
 from paas_isolate.exits import Exit
 from paas_isolate.web.fan_out import FanOut
 from paas_isolate.web.link import AskError, LinkClosedError
+from paas_isolate.web.setting import SOCKET
 from paas_isolate.web.site import Password, Token, TooOftenError, WrongError
 
-SOCKET = "/run/paas-isolate-session.sock"
 LONGEST = 2 << 20
 """Bytes of an answer."""
 _FIRST = 4096
