@@ -1,6 +1,6 @@
 """The machine: pressure, what it lacks, processes outside, what differs, addresses, and what happens."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -8,12 +8,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from paas_isolate.text import counted
-from paas_isolate.web.filters import size
+from paas_isolate.web.filters import moment, size
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages.administrator import figures
-from paas_isolate.web.pages.administrator.figures import Bar
 from paas_isolate.web.pages.administrator.tables import part_of
-from paas_isolate.web.pages.base import get, render
+from paas_isolate.web.pages.base import get, post, redirect, render
 
 SHOWN = 500
 """Processes and sentences that a page shows."""
@@ -30,9 +29,27 @@ _PARTS = {
 """Key of the answer -> heading. The values are sentences by the name of an account or a path."""
 
 
+async def host(request: Request, login: Login) -> Response:
+    told = await login.link.ask("host")
+    machine = told["machine"]
+    return render(
+        request,
+        "administrator/host.html",
+        figures=[
+            ("CPU", figures.of_share(machine["cpu_share"])),
+            ("Memory", figures.of_size(machine["memory"], machine["memory_total"])),
+            ("Waited for CPU time", figures.of_share(machine["cpu_pressure"])),
+            ("Waited for memory", figures.of_share(machine["memory_pressure"])),
+            ("Waited for the disk", figures.of_share(machine["io_pressure"])),
+        ],
+        counts=[],
+        at_limit=told["at_limit"],
+    )
+
+
 async def doctor(request: Request, login: Login) -> Response:
     told = await login.link.ask("doctor")
-    checks = sorted(told["checks"], key=lambda check: _rank(check["verdict"]))
+    checks = sorted(told["rows"], key=lambda check: _rank(check["verdict"]))
     wrong = [check for check in checks if check["verdict"] in ("FAILED", "WARNING")]
     return render(
         request,
@@ -111,3 +128,27 @@ def _traffic(name: str, account: Mapping[str, Any]) -> dict[str, Any]:
         "denied": traffic["packets_denied"],
         "mail": traffic["mail_connections"],
     }
+
+
+async def events(request: Request, login: Login) -> Response:
+    """The last ones; the page's script adds those that come."""
+    follow = login.link.events()
+    first = await anext(follow)
+    shown = [shown_event(event) for event in reversed(first["events"])]
+    return render(request, "administrator/events.html", events=shown[:SHOWN])
+
+
+def shown_event(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {**event, "at": moment(event["time"])}
+
+
+def routes() -> list[BaseRoute]:
+    return [
+        get("/host", host, administrator=True),
+        get("/doctor", doctor, administrator=True),
+        get("/coverage", coverage, administrator=True),
+        get("/differences", differences, administrator=True),
+        get("/network", network, administrator=True),
+        get("/events", events, administrator=True),
+        post("/reconcile", reconcile, administrator=True),
+    ]

@@ -98,7 +98,7 @@ async def advice(request: Request, login: Login) -> Response:
     options = options_of("advise", request.query_params, "plan")
     told = await login.link.ask("advise", options=options)
     plan = options.get("plan", "")
-    found = told["accounts"]
+    found = told["accounts"] if plan else told["rows"]
     if plan:
         hurt = [each for each in found if each["hurt"]]
         heading = f"Whom {plan} would have hurt"
