@@ -32,7 +32,7 @@ def app(open_link: OpenLink, *, secure: bool, trusts_proxy: bool = False) -> Sta
         sweep.cancel()
         with suppress(asyncio.CancelledError):
             await sweep
-        await site.logins.end_all()
+        await site.end_all()
 
     made = Starlette(
         routes=routes(site),
@@ -56,7 +56,7 @@ def routes(site: Site) -> list[BaseRoute]:
 async def _end_old(site: Site) -> None:
     while True:
         await asyncio.sleep(_SWEEP)
-        await site.logins.end_old()
+        await site.end_old()
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -222,7 +222,7 @@ def daemon(place: CommandLine, answer: dict[str, Any]) -> Iterator[list[dict[str
 def test_me_is_what_the_daemon_tells(place: CommandLine) -> None:
     with daemon(place, {"told": {**OWN, "of a later version": 1}}) as asked:
         result = place("me --json")
-    assert asked == [{"verb": "me", "words": []}]
+    assert asked == [{"verb": "me", "about": "", "options": {}}]
     assert document(result) == OWN
     assert OWN.keys() == told("me")
 
@@ -246,7 +246,7 @@ def test_an_order_ends_as_the_daemon_says(
 ) -> None:
     with daemon(place, answer) as asked:
         result = place("me restart web")
-    assert asked == [{"verb": "restart", "words": ["web"]}]
+    assert asked == [{"verb": "restart", "about": "", "options": {"service": "web"}}]
     assert (result.exit_code, result.stdout, result.stderr) == (status, output, errors)
 
 

@@ -37,7 +37,9 @@ def test_a_customer_is_answered_about_the_own_account_alone(guests: ControlClien
 
 
 def test_anothers_account_is_answered_like_one_that_does_not_exist(guests: ControlClients) -> None:
-    assert guests.ask(ALICE, "reconcile", "bob") == guests.ask(ALICE, "reconcile", "nobody")
+    for verb in ("me", "usage", "file", "put"):
+        about_bob = json.dumps(guests.ask(ALICE, verb, "bob"))
+        assert about_bob == json.dumps(guests.ask(ALICE, verb, "nob")).replace("nob'", "bob'")
     assert guests.ask(ALICE, "reconcile") == {"error": "this needs an administrator", "status": 1}
 
 
@@ -52,11 +54,11 @@ def test_root_has_all_of_it(guests: ControlClients, daemon: RunningDaemon, host:
     assert "bo'" in guests.ask(0, "me", "bo")["error"]
     assert "name one" in guests.ask(0, "me")["error"]
     os.rmdir(f"{host.cgroups.root}/users/bob/other")
-    done = guests.ask(0, "reconcile", "bob")["told"]
+    done = guests.ask(0, "reconcile", account="bob")["told"]
     assert (done["done"], done["status"], done["remaining"]) == (1, 0, [])
     assert "bob/other" in host.tree()
     daemon.says(r"a run for bob asked for by pid \d+ of uid 0")
-    assert guests.ask(0, "reconcile", "bo") == {
+    assert guests.ask(0, "reconcile", account="bo") == {
         "error": "no account is called 'bo'; did you mean bob?",
         "status": 2,
     }
@@ -94,8 +96,9 @@ NONSENSE = {
     "no utf-8": 'b\'{"verb": "\\xff\\xfe"}\\n\'',
     "half a surrogate": 'b\'{"verb": "\\\\ud800"}\\n\'',
     "another kind": 'b"[]\\n"',
-    "words are none": 'b\'{"verb": "me", "words": 7}\\n\'',
-    "a word is none": 'b\'{"verb": "me", "words": [["x"]]}\\n\'',
+    "options are none": 'b\'{"verb": "me", "options": 7}\\n\'',
+    "an option is none": 'b\'{"verb": "me", "options": {"x": ["x"]}}\\n\'',
+    "a key of no meaning": 'b\'{"verb": "me", "words": []}\\n\'',
     "brackets": 'b"[" * 4000 + b"\\n"',
     "a number": 'b"9" * 4000 + b"\\n"',
     "too long": 'b"x" * 5000',

@@ -51,11 +51,7 @@ def test_a_customer_sees_the_own_account(daemon: RunningDaemon, host: TestHost) 
     assert "wrong in line 3 (suspended)" in done.stdout
 
 
-def test_unknown_verbs_are_left_to_the_daemon(daemon: RunningDaemon, host: TestHost) -> None:
-    """Those that there are; and they are not in the help before."""
-    done = me(host, ALICE, "fly", "web")
-    assert done.returncode == 2
-    assert "no verb is called 'fly'; there are: ping, me" in done.stderr
+def test_what_is_none_of_its_words_is_wrong_usage(daemon: RunningDaemon, host: TestHost) -> None:
     assert daemon.end() == 0
     done = me(host, ALICE, "stop", "web")
     assert done.returncode == 5

@@ -29,7 +29,8 @@ def ask(data):
         try: s.sendall(data)
         except BrokenPipeError: pass
         return json.loads(rest(s))
-def verb(name, *words): return ask(json.dumps({"verb": name, "words": words}).encode() + b"\\n")
+def verb(name, about="", **options):
+    return ask(json.dumps({"verb": name, "about": about, "options": options}).encode() + b"\\n")
 """
 
 
@@ -48,6 +49,6 @@ class ControlClients:
         assert process.returncode == 0
         return said
 
-    def ask(self, uid: int, *words: str) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(self.play(uid, f"print(json.dumps(verb(*{words})))"))
+    def ask(self, uid: int, verb: str, about: str = "", **options: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self.play(uid, f"print(json.dumps(verb(*{(verb, about)}, **{options})))"))
         return said

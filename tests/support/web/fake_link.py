@@ -69,12 +69,12 @@ class FakeLink:
         self.answers: dict[str, Answer] = dict(ANSWERS)
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
         self.queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self.closed = False
+        self.is_closed = False
 
     async def ask(
         self, verb: str, about: str = "", options: Mapping[str, str] | None = None, body: bytes = b""
     ) -> dict[str, Any]:
-        if self.closed:
+        if self.is_closed:
             raise LinkClosedError
         if verb == "who":
             return self.who()
@@ -103,7 +103,7 @@ class FakeLink:
         raise LinkClosedError
 
     async def close(self) -> None:
-        self.closed = True
+        self.is_closed = True
         self.queue.put_nowait(None)
 
     def _permitted(self, name: str, about: str, options: Mapping[str, str]) -> str:
@@ -134,6 +134,7 @@ class FakeHelper:
     def __init__(self, tokens: Mapping[str, FakeLink] | None = None) -> None:
         self.tokens = tokens or {}
         self.links: list[FakeLink] = []
+        self.make = FakeLink
         self.addresses: list[str] = []
 
     async def __call__(self, credentials: Password | Token, address: str) -> tuple[str, FakeLink]:
@@ -145,6 +146,6 @@ class FakeHelper:
         elif credentials.password != PASSWORDS.get(credentials.user, ""):
             raise WrongError("user or password is wrong")
         else:
-            link = FakeLink(credentials.user)
+            link = self.make(credentials.user)
         self.links.append(link)
         return link.user, link
