@@ -5,9 +5,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from paas_isolate.web.logins import Login
-from paas_isolate.web.pages.administrator.asking import name_in, options_of
-from paas_isolate.web.pages.administrator.done import done, said
-from paas_isolate.web.pages.base import form, get, post, render
+from paas_isolate.web.pages.administrator.asking import name_in, options_of, said
+from paas_isolate.web.pages.base import done, form, get, post, render
 
 _OF = "/accounts/{account}"
 
@@ -33,13 +32,13 @@ async def ask_to_freeze(request: Request, login: Login) -> Response:
 async def freeze(request: Request, login: Login) -> Response:
     account = name_in(request)
     told = await login.link.ask("freeze", account)
-    return done(request, f"/accounts/{account}", f"{account} is frozen.", *said(told))
+    return done(login, f"/accounts/{account}", f"{account} is frozen.", *said(told))
 
 
 async def thaw(request: Request, login: Login) -> Response:
     account = name_in(request)
     told = await login.link.ask("thaw", account)
-    return done(request, f"/accounts/{account}", f"{account} goes on.", *said(told))
+    return done(login, f"/accounts/{account}", f"{account} goes on.", *said(told))
 
 
 async def scale(request: Request, login: Login) -> Response:
@@ -47,7 +46,7 @@ async def scale(request: Request, login: Login) -> Response:
     options = options_of("scale", form(request), "service", "replicas")
     told = await login.link.ask("scale", account, options)
     words = f"{options.get('service')}: {options.get('replicas')} replicas are wanted."
-    return done(request, f"/accounts/{account}", words, *said(told))
+    return done(login, f"/accounts/{account}", words, *said(told))
 
 
 async def ask_to_remove(request: Request, login: Login) -> Response:
@@ -65,16 +64,21 @@ async def ask_to_remove(request: Request, login: Login) -> Response:
             "What it used stays in the bill.",
         ],
         action=f"/accounts/{account}/remove",
-        fields={"tag": told["tag"]},
+        fields={"tag": told["etag"]},
         button="Remove",
         back=f"/accounts/{account}",
     )
 
 
 async def remove(request: Request, login: Login) -> Response:
+    """Where the file was changed since the page was shown, it is shown again."""
     account = name_in(request)
-    told = await login.link.ask("remove", account, {"if-match": form(request).get("tag", "")})
-    return done(request, "/accounts", f"The file of {account} was removed.", *said(told))
+    tag = form(request).get("tag", "")
+    told = await login.link.ask("remove", account, {"if-match": tag or "*"})
+    if told["conflict"]:
+        words = f"Somebody has changed the file of {account} meanwhile. Nothing was removed."
+        return done(login, f"/accounts/{account}/remove", words)
+    return done(login, "/accounts", f"The file of {account} was removed.")
 
 
 def routes() -> list[BaseRoute]:

@@ -48,17 +48,17 @@ class Row(NamedTuple):
     plan: str
     state: str
     tone: str
+    note: str
     bars: tuple[tuple[str, Bar], ...]
     faults: str
 
 
 async def accounts(request: Request, login: Login) -> Response:
-    """A search that the daemon would refuse finds nothing."""
     options = options_of("accounts", request.query_params, "search", "sort", "after")
     wanted = {name: options.get(name, "") for name in ("search", "sort")}
     told = await login.link.ask("accounts", options={"limit": str(ROWS), **options})
-    rows = [row_of(each) for each in told["accounts"]]
-    following = address(PATH, **wanted, after=told["next"]) if told.get("next") else ""
+    rows = [row_of(each) for each in told["rows"]]
+    following = address(PATH, **wanted, after=told["next"]) if told["next"] else ""
     return render(
         request,
         "administrator/accounts.html",
@@ -66,6 +66,7 @@ async def accounts(request: Request, login: Login) -> Response:
         rows=rows,
         heading=_heading(told, len(rows), wanted["search"]),
         columns=list(columns(wanted["sort"], wanted["search"])),
+        sampled=told["sampled"],
         first=address(PATH, **wanted) if "after" in options else "",
         next=following,
     )
@@ -92,13 +93,14 @@ def row_of(account: Mapping[str, Any]) -> Row:
         account["plan"] or NONE,
         state,
         TONES.get(state, ""),
+        account["note"],
         bars,
         NONE if faults is None else str(faults),
     )
 
 
 def _heading(told: Mapping[str, Any], shown: int, search: str) -> str:
-    found = told["found"]
+    found: int = told["total"]
     if not found:
         return f"No account whose name, plan or owner contains {search}." if search else "There is no account yet."
     return f"{found} accounts" if shown == found else f"{shown} of {found} accounts"

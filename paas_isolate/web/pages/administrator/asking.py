@@ -27,3 +27,8 @@ def name_in(request: Request, parameter: str = "account") -> str:
     if not is_name(name):
         raise HTTPException(404, "There is no such page.")
     return name
+
+
+def said(told: Mapping[str, Any]) -> list[str]:
+    """The sentences of an answer that says what was done."""
+    return [str(line) for line in (told.get("lines") or told.get("said") or ())]

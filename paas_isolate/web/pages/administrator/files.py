@@ -20,13 +20,13 @@ from paas_isolate.spec.names import NAME_EXPECTED, SIZE_CAP, is_name
 from paas_isolate.web.link import AskError
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages.administrator.asking import name_in
-from paas_isolate.web.pages.administrator.done import done, said
-from paas_isolate.web.pages.base import Page, form, get, http_status, post, render
+from paas_isolate.web.pages.base import Page, done, form, get, http_status, post, render
 
 _SPARE = 5
 """Lines of the editor below the last one of the text."""
 _MOST = 1000
 """Lines of the editor at the most; it scrolls then."""
+_WRONG = "Nothing was written: this is wrong"
 _KINDS = {"+": "added", "-": "removed", "@": "place"}
 
 
@@ -85,7 +85,7 @@ class Shown(NamedTuple):
 async def _edit(kind: Kind, request: Request, login: Login) -> Response:
     name = name_in(request, kind.what)
     told = await login.link.ask(kind.file, name)
-    return _page(request, kind, Draft(name, told["text"], told["tag"]))
+    return _page(request, kind, Draft(name, told["text"], told["etag"]))
 
 
 async def _new(kind: Kind, request: Request, login: Login) -> Response:
@@ -121,35 +121,44 @@ async def _checked_or_saved(
     try:
         told = await login.link.ask(kind.put, draft.name, options, draft.text.encode())
     except AskError as error:
-        return await _refused(kind, draft, error, request, login, is_new=is_new)
-    if saves:
-        words = f"{kind.file_name(draft.name)} was saved. The next run applies it."
-        return done(request, _home(kind, draft.name), words, *said(told))
-    return _page(request, kind, draft._replace(checked=draft.hash), is_new=is_new, plan=told["changes"])
-
-
-async def _refused(
-    kind: Kind, draft: Draft, error: AskError, request: Request, login: Login, *, is_new: bool
-) -> Response:
-    if error.status == Exit.DIFFERS:
+        return _refused(kind, draft, error, request, is_new=is_new)
+    if told["conflict"]:
         return await _changed_meanwhile(kind, draft, request, login)
+    if saves:
+        return done(login, _home(kind, draft.name), f"{kind.file_name(draft.name)} was saved. The next run applies it.")
+    more = f"and {told['more']} more" if told["more"] else ""
+    return _page(
+        request,
+        kind,
+        draft._replace(checked=draft.hash),
+        is_new=is_new,
+        plan=[*told["steps"], *([more] if more else [])],
+        complaints=list(_shown(kind.file_name(draft.name), draft.text, told["complaints"])),
+    )
+
+
+def _refused(kind: Kind, draft: Draft, error: AskError, request: Request, *, is_new: bool) -> Response:
     if not error.complaints:
         return _page(request, kind, draft, is_new=is_new, status=http_status(error), refused=error.words)
     shown = list(_shown(kind.file_name(draft.name), draft.text, error.complaints))
-    refused = "Nothing was written: this is wrong"
-    return _page(request, kind, draft, is_new=is_new, status=422, refused=refused, complaints=shown)
+    return _page(request, kind, draft, is_new=is_new, status=422, refused=_WRONG, complaints=shown)
 
 
 async def _changed_meanwhile(kind: Kind, draft: Draft, request: Request, login: Login) -> Response:
     """Both texts, and what differs. The form has the tag of theirs: saving replaces it, if it stays as it is."""
-    told = await login.link.ask(kind.file, draft.name)
+    try:
+        told = await login.link.ask(kind.file, draft.name)
+    except AskError as error:
+        if error.status != Exit.WRONG:
+            raise
+        told = {"text": "", "etag": ""}  # they have removed it
     theirs = told["text"]
     differing = [
         (_KINDS.get(line[:1], ""), line)
         for line in unified_diff(theirs.splitlines(), draft.text.splitlines(), lineterm="", n=2)
         if not line.startswith(("--- ", "+++ "))
     ]
-    now = draft._replace(tag=told["tag"], checked="")
+    now = draft._replace(tag=told["etag"], checked="")
     return _page(request, kind, now, status=412, theirs=theirs, differing=differing)
 
 
@@ -159,7 +168,9 @@ def _shown(file: str, text: str, complaints: Iterable[Mapping[str, Any]]) -> Ite
         line, here = each["line"], each["file"] == file
         place = f"{each['file']}:{line}" if line else each["file"]
         quoted = lines[line - 1] if here and 0 < line <= len(lines) else ""
-        yield Shown(here and bool(line), place, line, each["column"], each["key"], each["text"], each["warning"], quoted)
+        yield Shown(
+            here and bool(line), place, line, each["column"], each["key"], each["text"], each["warning"], quoted
+        )
 
 
 def _page(

@@ -1,6 +1,7 @@
 """The machine: pressure, what it lacks, processes outside, what differs, addresses, and what happens."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
@@ -12,10 +13,14 @@ from paas_isolate.web.filters import moment, size
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages.administrator import figures
 from paas_isolate.web.pages.administrator.tables import part_of
-from paas_isolate.web.pages.base import get, post, redirect, render
+from paas_isolate.web.pages.base import done, get, post, render
 
+_BEFORE_ALL = "0.0"
+"""No event has this id: the daemon tells all that it remembers."""
 SHOWN = 500
 """Processes and sentences that a page shows."""
+REPAIRED = "changed"
+"""Kind of the events that say what a run has changed."""
 _ORDER = ("FAILED", "WARNING", "SKIPPED", "OK")
 _TONES = {"FAILED": "bad", "WARNING": "warn", "SKIPPED": "warn", "OK": "good"}
 _PARTS = {
@@ -87,8 +92,13 @@ async def differences(request: Request, login: Login) -> Response:
         "administrator/differences.html",
         changes=changes[:SHOWN],
         more=max(0, len(changes) - SHOWN),
+        repaired=[_repair(event) for event in await _events(login) if event["kind"] == REPAIRED],
         parts=[("Wrong in the files", mistakes), *listed],
     )
+
+
+def _repair(event: Mapping[str, Any]) -> str:
+    return f"{event['at']} {event['words']}"
 
 
 def _complaint(told: Mapping[str, Any]) -> str:
@@ -99,6 +109,15 @@ def _complaint(told: Mapping[str, Any]) -> str:
 def _sentences(told: Mapping[str, Any]) -> Iterator[str]:
     for name, words in told.items():
         yield f"{name}: {', '.join(words) if isinstance(words, list) else str(words).splitlines()[-1]}"
+
+
+async def reconcile(_: Request, login: Login) -> Response:
+    told = await login.link.ask("reconcile")
+    left = len(told["remaining"])
+    words = (
+        f"{counted(told['done'], 'step')} done; {left} remain." if left else f"{counted(told['done'], 'step')} done."
+    )
+    return done(login, "/differences", words)
 
 
 async def network(request: Request, login: Login) -> Response:
@@ -131,15 +150,15 @@ def _traffic(name: str, account: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def events(request: Request, login: Login) -> Response:
-    """The last ones; the page's script adds those that come."""
-    follow = login.link.events()
-    first = await anext(follow)
-    shown = [shown_event(event) for event in reversed(first["events"])]
-    return render(request, "administrator/events.html", events=shown[:SHOWN])
+    """Those of the last hours; the page's script adds what comes."""
+    return render(request, "administrator/events.html", events=await _events(login))
 
 
-def shown_event(event: Mapping[str, Any]) -> dict[str, Any]:
-    return {**event, "at": moment(event["time"])}
+async def _events(login: Login) -> list[dict[str, Any]]:
+    """The events that the daemon remembers, the newest first."""
+    async with aclosing(login.link.events(_BEFORE_ALL)) as following:
+        told = await anext(following)
+    return [{**event, "at": moment(event["time"])} for event in reversed(told["events"])][:SHOWN]
 
 
 def routes() -> list[BaseRoute]:

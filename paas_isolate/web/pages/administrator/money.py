@@ -39,7 +39,7 @@ VERDICTS = {
 
 async def plans(request: Request, login: Login) -> Response:
     told = await login.link.ask("plans")
-    return render(request, "administrator/plans.html", rows=told["plans"])
+    return render(request, "administrator/plans.html", rows=told["plans"], without=told["without"])
 
 
 async def bill(request: Request, login: Login) -> Response:

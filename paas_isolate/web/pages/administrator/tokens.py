@@ -9,8 +9,7 @@ from starlette.routing import BaseRoute
 
 from paas_isolate.control.table import BY_NAME
 from paas_isolate.web.logins import Login
-from paas_isolate.web.pages.administrator.done import done
-from paas_isolate.web.pages.base import get, post, render
+from paas_isolate.web.pages.base import done, get, post, render
 
 PATH = "/tokens"
 (_ID,) = (parameter for parameter in BY_NAME["revoke"].parameters if parameter.name == "token")
@@ -27,7 +26,10 @@ async def ask_to_revoke(request: Request, login: Login) -> Response:
         request,
         "administrator/confirm.html",
         heading=f"Revoke token {token}",
-        consequences=["Whoever uses it is refused from now on.", "It cannot be had back: a new one has another secret."],
+        consequences=[
+            "Whoever uses it is refused from now on.",
+            "It cannot be had back: a new one has another secret.",
+        ],
         action=f"{PATH}/{token}/revoke",
         fields={},
         button="Revoke",
@@ -38,7 +40,7 @@ async def ask_to_revoke(request: Request, login: Login) -> Response:
 async def revoke(request: Request, login: Login) -> Response:
     token = _id_in(request)
     await login.link.ask("revoke", options={"token": token})
-    return done(request, PATH, f"Token {token} was revoked.")
+    return done(login, PATH, f"Token {token} was revoked.")
 
 
 def _id_in(request: Request) -> str:
