@@ -172,4 +172,5 @@ class AdministratorsHelper(FakeHelper):
     async def __call__(self, credentials: Password | Token, address: str) -> tuple[str, FakeLink]:
         user, link = await super().__call__(credentials, address)
         link.answers |= self.machine.answers()
+        link.happened = self.machine.happened
         return user, link

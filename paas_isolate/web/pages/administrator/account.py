@@ -11,7 +11,7 @@ from paas_isolate.web.pages.base import done, form, get, post, render
 _OF = "/accounts/{account}"
 
 
-async def ask_to_freeze(request: Request, login: Login) -> Response:
+async def ask_to_freeze(request: Request, _: Login) -> Response:
     account = name_in(request)
     return render(
         request,

@@ -55,19 +55,20 @@ class Row(NamedTuple):
 
 async def accounts(request: Request, login: Login) -> Response:
     options = options_of("accounts", request.query_params, "search", "sort", "after")
-    wanted = {name: options.get(name, "") for name in ("search", "sort")}
+    search, sort = options.get("search", ""), options.get("sort", "")
     told = await login.link.ask("accounts", options={"limit": str(ROWS), **options})
     rows = [row_of(each) for each in told["rows"]]
-    following = address(PATH, **wanted, after=told["next"]) if told["next"] else ""
+    following = address(PATH, search=search, sort=sort, after=told["next"]) if told["next"] else ""
     return render(
         request,
         "administrator/accounts.html",
-        **wanted,
+        search=search,
+        sort=sort,
         rows=rows,
-        heading=_heading(told, len(rows), wanted["search"]),
-        columns=list(columns(wanted["sort"], wanted["search"])),
+        heading=_heading(told, len(rows), search),
+        columns=list(columns(sort, search)),
         sampled=told["sampled"],
-        first=address(PATH, **wanted) if "after" in options else "",
+        first=address(PATH, search=search, sort=sort) if "after" in options else "",
         next=following,
     )
 

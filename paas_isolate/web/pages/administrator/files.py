@@ -88,7 +88,7 @@ async def _edit(kind: Kind, request: Request, login: Login) -> Response:
     return _page(request, kind, Draft(name, told["text"], told["etag"]))
 
 
-async def _new(kind: Kind, request: Request, login: Login) -> Response:
+async def _new(kind: Kind, request: Request, _: Login) -> Response:
     return _page(request, kind, Draft("", kind.example), is_new=True)
 
 
@@ -189,7 +189,7 @@ def _page(
         "wrong": {complaint.line for complaint in complaints if complaint.here and not complaint.warning},
         "action": kind.new if is_new else kind.page_of(draft.name),
         "naming": f"Name of the {kind.what}" if is_new else "",
-        "name": draft.name,
+        "named": draft.name,
         "label": f"The {kind.what}'s file (YAML)",
         "text": draft.text,
         "tag": draft.tag,

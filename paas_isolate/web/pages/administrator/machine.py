@@ -1,7 +1,6 @@
 """The machine: pressure, what it lacks, processes outside, what differs, addresses, and what happens."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
@@ -9,7 +8,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from paas_isolate.text import counted
-from paas_isolate.web.filters import moment, size
+from paas_isolate.web.event_stream import close
+from paas_isolate.web.filters import iso, moment, size
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages.administrator import figures
 from paas_isolate.web.pages.administrator.tables import part_of
@@ -98,7 +98,7 @@ async def differences(request: Request, login: Login) -> Response:
 
 
 def _repair(event: Mapping[str, Any]) -> str:
-    return f"{event['at']} {event['words']}"
+    return f"{event['at']} {event['sentence']}"
 
 
 def _complaint(told: Mapping[str, Any]) -> str:
@@ -156,9 +156,12 @@ async def events(request: Request, login: Login) -> Response:
 
 async def _events(login: Login) -> list[dict[str, Any]]:
     """The events that the daemon remembers, the newest first."""
-    async with aclosing(login.link.events(_BEFORE_ALL)) as following:
+    following = login.link.events(_BEFORE_ALL)
+    try:
         told = await anext(following)
-    return [{**event, "at": moment(event["time"])} for event in reversed(told["events"])][:SHOWN]
+    finally:
+        await close(following)
+    return [{**event, "at": moment(event["time"]), "datetime": iso(event["time"])} for event in reversed(told["events"])][:SHOWN]
 
 
 def routes() -> list[BaseRoute]:

@@ -1,6 +1,8 @@
 """The tokens of the interface: who has which, and their end. They are made by a command, which prints the secret."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -8,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from paas_isolate.control.table import BY_NAME
+from paas_isolate.web.filters import moment
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages.base import done, get, post, render
 
@@ -17,10 +20,22 @@ PATH = "/tokens"
 
 async def tokens(request: Request, login: Login) -> Response:
     told = await login.link.ask("tokens")
-    return render(request, "administrator/tokens.html", rows=told["rows"])
+    return render(request, "administrator/tokens.html", rows=[_row(token) for token in told["rows"]])
 
 
-async def ask_to_revoke(request: Request, login: Login) -> Response:
+def _row(token: Mapping[str, Any]) -> dict[str, Any]:
+    accounts, ends = token["accounts"], token["expires"]
+    return {
+        "id": token["id"],
+        "name": token["name"],
+        "scope": token["scope"],
+        "accounts": "all" if accounts is None else ", ".join(accounts),
+        "made": moment(token["created"]),
+        "ends": "never" if ends is None else moment(ends),
+    }
+
+
+async def ask_to_revoke(request: Request, _: Login) -> Response:
     token = _id_in(request)
     return render(
         request,
