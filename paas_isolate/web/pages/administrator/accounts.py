@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from paas_isolate.text import counted
 from paas_isolate.web.filters import NONE
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages.administrator import figures
-from paas_isolate.web.pages.administrator.asking import options_of
+from paas_isolate.web.pages.administrator.asking import mistake, options_of
 from paas_isolate.web.pages.administrator.figures import Bar
 from paas_isolate.web.pages.administrator.tables import ROWS, address
 from paas_isolate.web.pages.base import get, render
@@ -29,6 +30,7 @@ TITLES = {
 }
 """By what the daemon sorts ('': by name), or a name of our own -> the title of the column."""
 _NOT_SORTED = ("plan", "state")
+_NOTHING: Mapping[str, Any] = {"total": 0, "next": None, "sampled": None, "rows": ()}
 TONES = {"ok": "good", "frozen": "bad", "suspended": "bad", "kept": "warn", "pending": "warn", "leaving": "warn"}
 
 
@@ -54,9 +56,11 @@ class Row(NamedTuple):
 
 
 async def accounts(request: Request, login: Login) -> Response:
-    options = options_of("accounts", request.query_params, "search", "sort", "after")
-    search, sort = options.get("search", ""), options.get("sort", "")
-    told = await login.link.ask("accounts", options={"limit": str(ROWS), **options})
+    """A search that no name can match is said beside the field, while it is being typed."""
+    options = options_of("accounts", request.query_params, "sort", "after")
+    search, sort = request.query_params.get("search", "").strip(), options.get("sort", "")
+    wrong = mistake("accounts", "search", search) if search else ""
+    told = _NOTHING if wrong else await _asked(login, search, options)
     rows = [row_of(each) for each in told["rows"]]
     following = address(PATH, search=search, sort=sort, after=told["next"]) if told["next"] else ""
     return render(
@@ -65,12 +69,17 @@ async def accounts(request: Request, login: Login) -> Response:
         search=search,
         sort=sort,
         rows=rows,
-        heading=_heading(told, len(rows), search),
+        heading=wrong or _heading(told, len(rows), search),
         columns=list(columns(sort, search)),
         sampled=told["sampled"],
         first=address(PATH, search=search, sort=sort) if "after" in options else "",
         next=following,
     )
+
+
+async def _asked(login: Login, search: str, options: Mapping[str, str]) -> Mapping[str, Any]:
+    wanted = {"search": search} if search else {}
+    return await login.link.ask("accounts", options={"limit": str(ROWS), **wanted, **options})
 
 
 def columns(sort: str, search: str) -> Iterator[Column]:
@@ -104,7 +113,7 @@ def _heading(told: Mapping[str, Any], shown: int, search: str) -> str:
     found: int = told["total"]
     if not found:
         return f"No account whose name, plan or owner contains {search}." if search else "There is no account yet."
-    return f"{found} accounts" if shown == found else f"{shown} of {found} accounts"
+    return f"{counted(found, 'account')}." if shown == found else f"{shown} of {found} accounts."
 
 
 def routes() -> list[BaseRoute]:

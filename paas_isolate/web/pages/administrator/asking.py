@@ -9,16 +9,25 @@ from starlette.requests import Request
 
 from paas_isolate.control.table import BY_NAME
 from paas_isolate.spec.names import is_name
+from paas_isolate.text import shortened
 
 
 def options_of(verb: str, query: Mapping[str, str], *names: str) -> dict[str, str]:
-    """Those options of the verb that the query has. HTTPException 400 where a value is none that the verb takes."""
-    known = {parameter.name: parameter for parameter in BY_NAME[verb].parameters}
+    """Those options of the verb that the query has. HTTPException 400 where one is missing that the verb needs, or a
+    value is none that it takes."""
     given = {name: query[name].strip() for name in names if query.get(name, "").strip()}
-    for name, value in given.items():
-        if not re.fullmatch(known[name].pattern, value, re.ASCII):
-            raise HTTPException(400, f"{name} is not {known[name].expected}.")
+    needed = {parameter.name: "" for parameter in BY_NAME[verb].parameters if parameter.required}
+    for name, value in (needed | given).items():
+        if wrong := mistake(verb, name, value):
+            raise HTTPException(400, wrong)
     return given
+
+
+def mistake(verb: str, name: str, value: str) -> str:
+    """What is wrong with the value of an option, '' where it is right."""
+    parameter = next(each for each in BY_NAME[verb].parameters if each.name == name)
+    right = re.fullmatch(parameter.pattern, value, re.ASCII)
+    return "" if right else f"{shortened(value) or 'nothing'} is no {name}: expected {parameter.expected}."
 
 
 def name_in(request: Request, parameter: str = "account") -> str:

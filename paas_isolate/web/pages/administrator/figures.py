@@ -1,7 +1,9 @@
 """A use beside its limit, as a table shows it."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
+from paas_isolate.units import format_size
 from paas_isolate.web.filters import NONE, size
 
 
@@ -16,7 +18,8 @@ class Bar(NamedTuple):
 
 def of_size(used: float | None, limit: float | None, unit: str = "") -> Bar:
     """Bytes, or with the unit `/s` bytes a second."""
-    return _bar(used, limit, lambda value: f"{size(value)}{unit}")
+    sold = f"{format_size(int(limit))}{unit}" if limit else ""
+    return _bar(used, limit, lambda value: f"{size(value)}{unit}", sold)
 
 
 def of_cores(used: float | None, limit: float | None) -> Bar:
@@ -33,9 +36,8 @@ def of_share(share: float | None) -> Bar:
     return Bar(NONE) if share is None else Bar(f"{share * 100:.0f} %", percent=round(share * 100))
 
 
-def _bar(used: float | None, limit: float | None, words: Any) -> Bar:
+def _bar(used: float | None, limit: float | None, words: Callable[[float], str], sold: str = "") -> Bar:
+    sold = sold or (words(limit) if limit else "")
     if used is None:
-        return Bar(NONE, words(limit) if limit else "")
-    if not limit:
-        return Bar(words(used))
-    return Bar(words(used), words(limit), round(used / limit * 100))
+        return Bar(NONE, sold)
+    return Bar(words(used), sold, round(used / limit * 100) if limit else None)

@@ -161,7 +161,9 @@ async def _events(login: Login) -> list[dict[str, Any]]:
         told = await anext(following)
     finally:
         await close(following)
-    return [{**event, "at": moment(event["time"]), "datetime": iso(event["time"])} for event in reversed(told["events"])][:SHOWN]
+    return [
+        {**event, "at": moment(event["time"]), "datetime": iso(event["time"])} for event in reversed(told["events"])
+    ][:SHOWN]
 
 
 def routes() -> list[BaseRoute]:
