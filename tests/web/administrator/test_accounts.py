@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from paas_isolate.web.filters import NONE
 from paas_isolate.web.pages.administrator.accounts import columns
 from tests.support.web.administrator import AdministratorsHelper, Machine
 from tests.web.administrator.conftest import Send
@@ -78,7 +79,7 @@ def test_a_use_is_shown_beside_its_limit_in_words_and_as_a_bar(ann: TestClient, 
     assert '84 % <span class="of">of 100 %</span>' in page
     assert '<meter min="0" max="100" high="90" optimum="0" value="84" aria-label="CPU of alice">84 %</meter>' in page
     assert re.search(r'data-title="Memory">300M</td>', page)
-    assert re.search(r'data-title="Processes">– <span class="of">of \d+</span></td>', page)
+    assert re.search(rf'data-title="Processes">{NONE} <span class="of">of \d+</span></td>', page)
 
 
 def test_names_plans_and_notes_are_text(ann: TestClient, machine: Machine) -> None:

@@ -7,11 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from paas_isolate.exits import Exit
+from paas_isolate.metering.faults import WORDS, Kind
 from paas_isolate.text import counted
 from paas_isolate.web.event_stream import close
 from paas_isolate.web.filters import iso, moment, size
+from paas_isolate.web.link import AskError
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages.administrator import figures
+from paas_isolate.web.pages.administrator.accounts import TONES
 from paas_isolate.web.pages.administrator.tables import part_of
 from paas_isolate.web.pages.base import done, get, post, render
 
@@ -19,8 +23,11 @@ _BEFORE_ALL = "0.0"
 """No event has this id: the daemon tells all that it remembers."""
 SHOWN = 500
 """Processes and sentences that a page shows."""
-REPAIRED = "changed"
+CHANGED = "changed"
 """Kind of the events that say what a run has changed."""
+KINDS = (CHANGED, *(kind.value for kind in Kind), "service", "login")
+_HITS = {kind.value: words for kind, words in WORDS.items()}
+_COUNTS = {"total": "Accounts", "active": "Active since the hour before"}
 _ORDER = ("FAILED", "WARNING", "SKIPPED", "OK")
 _TONES = {"FAILED": "bad", "WARNING": "warn", "SKIPPED": "warn", "OK": "good"}
 _PARTS = {
@@ -36,20 +43,40 @@ _PARTS = {
 
 async def host(request: Request, login: Login) -> Response:
     told = await login.link.ask("host")
-    machine = told["machine"]
+    machine, customers = told["machine"], told["customers"]
+    bars = [
+        ("CPU of the machine", figures.of_share(machine["cpu_share"])),
+        ("Memory of the machine", figures.of_size(machine["memory"], machine["memory_total"])),
+        ("Waited for CPU time", figures.of_share(machine["cpu_pressure"])),
+        ("Waited for memory", figures.of_share(machine["memory_pressure"])),
+        ("Waited for the disk", figures.of_share(machine["io_pressure"])),
+        ("Memory of all customers", figures.of_size(customers.get("memory"), customers.get("memory_limit"))),
+        ("Processes of all customers", figures.of_count(customers.get("pids"), customers.get("pids_limit"))),
+    ]
     return render(
         request,
         "administrator/host.html",
-        figures=[
-            ("CPU", figures.of_share(machine["cpu_share"])),
-            ("Memory", figures.of_size(machine["memory"], machine["memory_total"])),
-            ("Waited for CPU time", figures.of_share(machine["cpu_pressure"])),
-            ("Waited for memory", figures.of_share(machine["memory_pressure"])),
-            ("Waited for the disk", figures.of_share(machine["io_pressure"])),
-        ],
-        counts=[],
-        at_limit=told["at_limit"],
+        figures=bars,
+        counts=list(_counts(told["accounts"])),
+        at_limit=[_at_limit(each) for each in told["at_limit"]],
+        more=told["accounts_at_limit"] - len(told["at_limit"]),
+        mistakes=told["complaints"],
+        sampled=told["sampled"],
+        last_run=told["last_run"],
+        kinds=KINDS,
     )
+
+
+def _counts(accounts: Mapping[str, int | None]) -> Iterator[tuple[str, str, str]]:
+    """Title, number, and what a state means for whoever looks."""
+    for key, number in accounts.items():
+        if number is not None:
+            yield _COUNTS.get(key, key), str(number), TONES.get(key, "")
+
+
+def _at_limit(told: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = ", ".join(f"{number} {_HITS.get(kind, kind)}" for kind, number in told["kinds"].items())
+    return {"account": told["account"], "number": told["number"], "kinds": kinds, "last": told["last"]}
 
 
 async def doctor(request: Request, login: Login) -> Response:
@@ -92,13 +119,19 @@ async def differences(request: Request, login: Login) -> Response:
         "administrator/differences.html",
         changes=changes[:SHOWN],
         more=max(0, len(changes) - SHOWN),
-        repaired=[_repair(event) for event in await _events(login) if event["kind"] == REPAIRED],
+        repaired=await _changed_lately(login),
         parts=[("Wrong in the files", mistakes), *listed],
     )
 
 
-def _repair(event: Mapping[str, Any]) -> str:
-    return f"{event['at']} {event['sentence']}"
+async def _changed_lately(login: Login) -> list[str]:
+    told = await _remembered(login)
+    changes = [event for event in told["events"] if event["kind"] == CHANGED][-SHOWN:]
+    return [f"{moment(event['time'])} {_with_account(event)}" for event in reversed(changes)]
+
+
+def _with_account(event: Mapping[str, Any]) -> str:
+    return f"{event['account']}: {event['sentence']}" if event["account"] else str(event["sentence"])
 
 
 def _complaint(told: Mapping[str, Any]) -> str:
@@ -121,14 +154,19 @@ async def reconcile(_: Request, login: Login) -> Response:
 
 
 async def network(request: Request, login: Login) -> Response:
-    told = await login.link.ask("network")
-    found = sorted(told["accounts"].items())
+    try:
+        found = sorted((await login.link.ask("network"))["accounts"].items())
+        nothing = "There is no account."
+    except AskError as error:
+        if error.status != Exit.UNFIT:
+            raise
+        found, nothing = [], error.words  # this machine has no network of accounts
     rows, part = part_of(found, "/network", request.query_params)
     return render(
         request,
         "administrator/network.html",
         rows=[_traffic(name, account) for name, account in rows],
-        nothing="No account has an address.",
+        nothing=nothing,
         first=part.first,
         next=part.next,
     )
@@ -150,20 +188,27 @@ def _traffic(name: str, account: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def events(request: Request, login: Login) -> Response:
-    """Those of the last hours; the page's script adds what comes."""
-    return render(request, "administrator/events.html", events=await _events(login))
+    """Those that the daemon remembers; the page's script adds those that come after the last one."""
+    told = await _remembered(login)
+    return render(
+        request,
+        "administrator/events.html",
+        events=[shown(event) for event in reversed(told["events"][-SHOWN:])],
+        last=told["last"],
+        kinds=KINDS,
+    )
 
 
-async def _events(login: Login) -> list[dict[str, Any]]:
-    """The events that the daemon remembers, the newest first."""
+async def _remembered(login: Login) -> Mapping[str, Any]:
     following = login.link.events(_BEFORE_ALL)
     try:
-        told = await anext(following)
+        return await anext(following)
     finally:
         await close(following)
-    return [
-        {**event, "at": moment(event["time"]), "datetime": iso(event["time"])} for event in reversed(told["events"])
-    ][:SHOWN]
+
+
+def shown(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {**event, "at": moment(event["time"]), "datetime": iso(event["time"])}
 
 
 def routes() -> list[BaseRoute]:
