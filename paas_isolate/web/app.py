@@ -72,5 +72,5 @@ def _error(request: Request, status: int, words: str, headers: dict[str, str]) -
     if request.url.path.startswith("/v1"):  # RFC 9457
         problem = {"type": "about:blank", "title": words, "status": status}
         return JSONResponse(problem, status, headers, media_type="application/problem+json")
-    text = environment().get_template("error.html").render(login=None, path="", words=words)
+    text = environment().get_template("error.html").render(login=None, path="", said=(), words=words)
     return HTMLResponse(text, status, headers)

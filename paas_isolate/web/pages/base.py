@@ -110,8 +110,17 @@ def render(request: Request, name: str, status: int = 200, **context: Any) -> Re
     """A page from a template of templates/."""
     site = site_of(request)
     login = site.login_of(request)
-    text = environment().get_template(name).render(login=login, path=request.url.path, **context)
+    said: tuple[str, ...] = ()
+    if login is not None and not is_part(request):
+        said, login.said = login.said, ()
+    text = environment().get_template(name).render(login=login, path=request.url.path, said=said, **context)
     return HTMLResponse(text, status)
+
+
+def done(login: Login, path: str, *sentences: str) -> Response:
+    """The browser gets this page next, and it says what was done."""
+    login.said = sentences
+    return redirect(path)
 
 
 def redirect(path: str) -> Response:

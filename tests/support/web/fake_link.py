@@ -68,6 +68,7 @@ class FakeLink:
         self.administrator = user in ADMINISTRATORS
         self.answers: dict[str, Answer] = dict(ANSWERS)
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.happened: list[dict[str, Any]] = []
         self.queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.is_closed = False
 
@@ -96,8 +97,8 @@ class FakeLink:
         }
 
     async def events(self, after: str = "") -> AsyncIterator[dict[str, Any]]:
-        """What is put into `queue`, until None."""
-        yield {"events": [], "last": "0000000a.1", "missing": False}
+        """What has `happened`, where `after` is given; then what is put into `queue`, until None."""
+        yield {"events": self.happened if after else [], "last": "0000000a.1", "missing": False}
         while (event := await self.queue.get()) is not None:
             yield event
         raise LinkClosedError
