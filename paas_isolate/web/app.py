@@ -32,7 +32,7 @@ def app(open_link: OpenLink, *, secure: bool, trusts_proxy: bool = False) -> Sta
         sweep.cancel()
         with suppress(asyncio.CancelledError):
             await sweep
-        await site.logins.end_all()
+        await site.end_all()
 
     made = Starlette(
         routes=routes(site),
@@ -61,7 +61,7 @@ def routes(site: Site) -> list[BaseRoute]:
 async def _end_old(site: Site) -> None:
     while True:
         await asyncio.sleep(_SWEEP)
-        await site.logins.end_old()
+        await site.end_old()
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -77,5 +77,5 @@ def _error(request: Request, status: int, words: str, headers: dict[str, str]) -
     if request.url.path.startswith("/v1"):  # RFC 9457
         problem = {"type": "about:blank", "title": words, "status": status}
         return JSONResponse(problem, status, headers, media_type="application/problem+json")
-    text = environment().get_template("error.html").render(login=None, path="", words=words)
+    text = environment().get_template("error.html").render(login=None, path="", said=(), words=words)
     return HTMLResponse(text, status, headers)

@@ -37,6 +37,11 @@ def moment(seconds: float) -> str:
     return time.strftime("%H:%M:%S" if then[:3] == now[:3] else "%Y-%m-%d %H:%M", then)
 
 
+def iso(seconds: float) -> str:
+    """As `datetime` of HTML's <time> has it, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 def stamp(text: str) -> str:
     """An ISO time as people read it: `2026-09-21 16:13:20`."""
     return text[:19].replace("T", " ")

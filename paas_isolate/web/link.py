@@ -22,6 +22,9 @@ class LinkClosedError(Exception):
 class Link(Protocol):
     """The connection of one login."""
 
+    @property
+    def is_closed(self) -> bool: ...
+
     async def ask(
         self, verb: str, about: str = "", options: Mapping[str, str] | None = None, body: bytes = b""
     ) -> dict[str, Any]:

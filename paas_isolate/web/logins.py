@@ -37,6 +37,8 @@ class Login:
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     started: float = 0.0
     seen: float = 0.0
+    said: tuple[str, ...] = ()
+    """What was done, for the next page to say."""
 
     def is_forged(self, token: str) -> bool:
         """Whether a request with this token was not made by a page of this login."""

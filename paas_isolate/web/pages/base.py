@@ -22,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from paas_isolate.control.refusal import Reason
+from paas_isolate.exits import Exit
 from paas_isolate.web.link import AskError, LinkClosedError
 from paas_isolate.web.logins import Login
 from paas_isolate.web.site import CSRF_HEADER, Site, site_of
@@ -76,7 +78,9 @@ async def _answered(site: Site, request: Request, login: Login, page: Page, *, a
 
 def http_status(error: AskError) -> int:
     """The HTTP status for an exit status of the daemon's (exits.py)."""
-    return {1: 403, 2: 404 if "is called" in error.words else 400, 75: 503}.get(error.status, 500)
+    if error.reason:
+        return 404 if error.reason == Reason.UNKNOWN else 403
+    return {int(Exit.WRONG): 400, int(Exit.BUSY): 503}.get(error.status, 500)
 
 
 async def read_form(request: Request) -> Mapping[str, str]:
@@ -106,8 +110,17 @@ def render(request: Request, name: str, status: int = 200, **context: Any) -> Re
     """A page from a template of templates/."""
     site = site_of(request)
     login = site.login_of(request)
-    text = environment().get_template(name).render(login=login, path=request.url.path, **context)
+    said: tuple[str, ...] = ()
+    if login is not None and not is_part(request):
+        said, login.said = login.said, ()
+    text = environment().get_template(name).render(login=login, path=request.url.path, said=said, **context)
     return HTMLResponse(text, status)
+
+
+def done(login: Login, path: str, *sentences: str) -> Response:
+    """The browser gets this page next, and it says what was done."""
+    login.said = sentences
+    return redirect(path)
 
 
 def redirect(path: str) -> Response:

@@ -89,6 +89,10 @@ class ControlLink:
         self._control, self._caller = control, caller
         self.closed = False
 
+    @property
+    def is_closed(self) -> bool:
+        return self.closed
+
     async def ask(
         self, verb: str, about: str = "", options: Mapping[str, str] | None = None, body: bytes = b""
     ) -> dict[str, Any]:

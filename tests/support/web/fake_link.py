@@ -49,7 +49,7 @@ ANSWERS: Mapping[str, Answer] = {
     "faults": lambda *_: {"rows": canned("faults")},
     "explain": lambda *_: canned("explain"),
     "usage": lambda *_: canned("usage"),
-    "logs": {"text": "2026-11-29 12:00:00 ready\n2026-11-29 12:00:01 GET / 200\n"},
+    "logs": {"lines": ["2026-11-29 12:00:00 ready", "2026-11-29 12:00:01 GET / 200"]},
     "notices": {"said": ["mails about limits of alice are on"], "state": "on", "status": 0},
     "switch-notices": lambda _, options, __: {
         "said": [f"mails about limits of alice are {options['state']}"],
@@ -68,13 +68,14 @@ class FakeLink:
         self.administrator = user in ADMINISTRATORS
         self.answers: dict[str, Answer] = dict(ANSWERS)
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.happened: list[dict[str, Any]] = []
         self.queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self.closed = False
+        self.is_closed = False
 
     async def ask(
         self, verb: str, about: str = "", options: Mapping[str, str] | None = None, body: bytes = b""
     ) -> dict[str, Any]:
-        if self.closed:
+        if self.is_closed:
             raise LinkClosedError
         if verb == "who":
             return self.who()
@@ -96,14 +97,14 @@ class FakeLink:
         }
 
     async def events(self, after: str = "") -> AsyncIterator[dict[str, Any]]:
-        """What is put into `queue`, until None."""
-        yield {"events": [], "last": "0000000a.1", "missing": False}
+        """What has `happened`, where `after` is given; then what is put into `queue`, until None."""
+        yield {"events": self.happened if after else [], "last": "0000000a.1", "missing": False}
         while (event := await self.queue.get()) is not None:
             yield event
         raise LinkClosedError
 
     async def close(self) -> None:
-        self.closed = True
+        self.is_closed = True
         self.queue.put_nowait(None)
 
     def _permitted(self, name: str, about: str, options: Mapping[str, str]) -> str:
@@ -134,6 +135,7 @@ class FakeHelper:
     def __init__(self, tokens: Mapping[str, FakeLink] | None = None) -> None:
         self.tokens = tokens or {}
         self.links: list[FakeLink] = []
+        self.make = FakeLink
         self.addresses: list[str] = []
 
     async def __call__(self, credentials: Password | Token, address: str) -> tuple[str, FakeLink]:
@@ -145,6 +147,6 @@ class FakeHelper:
         elif credentials.password != PASSWORDS.get(credentials.user, ""):
             raise WrongError("user or password is wrong")
         else:
-            link = FakeLink(credentials.user)
+            link = self.make(credentials.user)
         self.links.append(link)
         return link.user, link
