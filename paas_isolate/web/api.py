@@ -223,7 +223,8 @@ def _tag(value: str) -> str:
 
 
 async def _body(verb: Verb, request: Request) -> bytes:
-    """ProblemError where it is longer than the table allows, is no YAML by its media type, or comes too slowly."""
+    """ProblemError where it is longer than the table allows, empty where there must be one, no YAML by its media type,
+    or too slow."""
     cap = verb.body_cap if verb.body else 0
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if verb.body and (kind not in MEDIA_TYPES or "content-encoding" in request.headers):
@@ -238,6 +239,8 @@ async def _body(verb: Verb, request: Request) -> bytes:
                     raise _too_large(verb)
     except TimeoutError:
         raise ProblemError(problem.SLOW, f"it must be here within {_BODY_PATIENCE:g} seconds") from None
+    if verb.body and not body:
+        raise ProblemError(problem.WRONG_REQUEST, "there is no body")
     return bytes(body)
 
 

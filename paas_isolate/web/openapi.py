@@ -79,9 +79,14 @@ def document() -> Json:
     }
 
 
+def names_of(verb: Verb) -> list[str]:
+    """What the path names."""
+    return re.findall(r"\{([a-z]+)\}", verb.path)
+
+
 def parameters_of(verb: Verb) -> list[Json]:
     """Path, query and headers of a row, the path first."""
-    names = re.findall(r"\{([a-z]+)\}", verb.path)
+    names = names_of(verb)
     known = {parameter.name: parameter for parameter in verb.parameters}
     made = [_parameter(known.get(name) or _about(name), "path") for name in names]
     for each in verb.parameters:
@@ -105,7 +110,7 @@ def _operation(verb: Verb) -> Json:
         "security": [{"bearer": [_scope(verb)]}, {"cookie": []}],
     }
     if verb.body:
-        schema = {"type": "string", "maxLength": verb.body_cap}
+        schema = {"type": "string", "minLength": 1, "maxLength": verb.body_cap}
         content = {kind: {"schema": schema, "example": "plan: small\n"} for kind in MEDIA_TYPES[1:3]}
         made["requestBody"] = {"description": verb.body, "required": True, "content": content}
     return made

@@ -14,7 +14,7 @@ from paas_isolate.daemon.account_report import AccountReport
 from paas_isolate.web import openapi
 from paas_isolate.web.answers import ANSWERS
 from paas_isolate.web.problem import PROBLEMS
-from tests.support.web.api_client import ApiClient, path_of
+from tests.support.web.api_client import ApiClient
 from tests.support.web.control_link import FakeDaemon
 from tests.support.web.fake_link import canned
 
@@ -73,6 +73,6 @@ def test_answers_have_the_keys_that_are_said() -> None:
 def test_each_problem_that_is_answered_is_described() -> None:
     client = ApiClient(FakeDaemon(), "nobody")
     for verb in VERBS:
-        status = client.request(verb.method, path_of(verb)).status_code
+        status = client.ask(verb).status_code
         assert str(status) in operation(verb)["responses"]
     assert {each.slug for each in PROBLEMS} == DOCUMENT["components"]["responses"].keys()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from httpx import Response
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -52,3 +53,8 @@ class ApiClient(TestClient):
     def __init__(self, daemon: FakeDaemon, login: str = "root") -> None:
         headers = {"Authorization": f"Bearer {login}"} if login else {}
         super().__init__(app_of(daemon), headers=headers)
+
+    def ask(self, verb: str | Verb, **names: str) -> Response:
+        """What the row asks of alice, with all that it needs."""
+        row = BY_NAME[verb] if isinstance(verb, str) else verb
+        return self.request(row.method, path_of(row, **names), content=b"plan: small\n" if row.body else None)

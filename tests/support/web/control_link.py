@@ -65,6 +65,8 @@ class FakeDaemon:
         if answer := self.answers.get(request.verb.name):
             return answer(request)
         keys = {key: _SAMPLES[kind] for key, kind in ANSWERS.get(request.verb.name, {}).items()}
+        if "account" in keys:
+            keys["account"] = request.about
         return {**keys, "verb": request.verb.name, "about": request.about, "options": dict(request.options)}
 
     def _file(self, request: Request) -> Reply:
