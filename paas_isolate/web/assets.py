@@ -17,7 +17,8 @@ _KEEP = "public, max-age=31536000, immutable"
 @cache
 def _files() -> dict[str, tuple[str, bytes, str]]:
     """Name -> version, bytes, type."""
-    found = {path.name: path.read_bytes() for path in sorted(_HERE.iterdir()) if path.suffix in _TYPES}
+    paths = sorted((*_HERE.iterdir(), *(_HERE / "vendored").iterdir()))
+    found = {path.name: path.read_bytes() for path in paths if path.suffix in _TYPES}
     return {name: (sha256(data).hexdigest()[:12], data, _TYPES[Path(name).suffix]) for name, data in found.items()}
 
 

@@ -14,9 +14,9 @@ from paas_isolate.control.table import BY_NAME
 from paas_isolate.exits import Exit
 from paas_isolate.web.fan_out import FanOut
 from paas_isolate.web.link import AskError, LinkClosedError
+from paas_isolate.web.setting import SOCKET
 from paas_isolate.web.site import Password, Token, TooOftenError, WrongError
 
-SOCKET = "/run/paas-isolate-session.sock"
 LONGEST = 2 << 20
 """Bytes of an answer."""
 _FIRST = 4096
@@ -150,6 +150,7 @@ class HelperLink:
                 line = await _line(self._reader)
                 if isinstance(event := line.get("event"), dict):
                     self._fan_out.publish(event)
+                    await asyncio.sleep(0)  # lines that are here already are read without a pause: listeners need one
                     continue
                 number = line.get("id")
                 if number == self._subscription and isinstance(told := line.get("told"), dict):

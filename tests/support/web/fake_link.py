@@ -49,7 +49,7 @@ ANSWERS: Mapping[str, Answer] = {
     "faults": lambda *_: {"rows": canned("faults")},
     "explain": lambda *_: canned("explain"),
     "usage": lambda *_: canned("usage"),
-    "logs": {"text": "2026-11-29 12:00:00 ready\n2026-11-29 12:00:01 GET / 200\n"},
+    "logs": {"lines": ["2026-11-29 12:00:00 ready", "2026-11-29 12:00:01 GET / 200"]},
     "notices": {"said": ["mails about limits of alice are on"], "state": "on", "status": 0},
     "switch-notices": lambda _, options, __: {
         "said": [f"mails about limits of alice are {options['state']}"],
