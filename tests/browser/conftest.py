@@ -1,9 +1,9 @@
 """A real browser, at a page that runs elsewhere. Playwright's Python and a Chromium are needed, and in the environment:
 
-    PAAS_ISOLATE_PAGE        the page, such as http://127.0.0.1:8421
-    PAAS_ISOLATE_CUSTOMER    name:password of a customer, whose account has a service that is run
-    PAAS_ISOLATE_ADMINISTRATOR    name:password
-    PAAS_ISOLATE_BROWSER     the program (Playwright's own Chromium without it)
+PAAS_ISOLATE_PAGE        the page, such as http://127.0.0.1:8421
+PAAS_ISOLATE_CUSTOMER    name:password of a customer, whose account has a service that is run
+PAAS_ISOLATE_ADMINISTRATOR    name:password
+PAAS_ISOLATE_BROWSER     the program (Playwright's own Chromium without it)
 """
 
 import os

@@ -29,7 +29,8 @@ _PHONE = {"width": 360, "height": 740}
 
 
 def _heading(page: "Page") -> str:
-    return page.get_by_role("heading", level=1).inner_text()
+    words: str = page.get_by_role("heading", level=1).inner_text()
+    return words
 
 
 def test_a_customer_logs_in_and_out(log_in: LogIn, customer: Person) -> None:
