@@ -16,6 +16,9 @@ Keys = Mapping[str, str]
 _SAID: Keys = {"said": "array", "status": "integer"}
 _LINES: Keys = {"lines": "array"}
 _ROWS: Keys = {"rows": "array"}
+_FILE: Keys = {"name": "string", "file": "string", "text": "string", "etag": "string"}
+_REMOVED: Keys = {"name": "string", "file": "string", "changed": "boolean", "conflict": "boolean", "etag": "string?"}
+_WRITTEN: Keys = {**_REMOVED, "dry_run": "boolean", "steps": "array", "more": "integer", "complaints": "array"}
 _NOTICES: Keys = {**_SAID, "state": "string"}
 _REMAINS: Keys = {
     "complaints": "array",
@@ -67,12 +70,15 @@ ANSWERS: Mapping[str, Keys] = MappingProxyType(
             "findings": "array",
             "notes": "array",
         },
-        "accounts": _ROWS,
-        "file": {"text": "string", "etag": "string"},
+        "accounts": {"total": "integer", "next": "string?", "sampled": "string?", **_ROWS},
+        "file": _FILE,
+        "put": _WRITTEN,
+        "remove": _REMOVED,
         "freeze": _LINES,
         "thaw": _LINES,
-        "plans": _ROWS,
-        "plan-file": {"text": "string", "etag": "string"},
+        "plans": {"plans": "array", "without": "integer"},
+        "plan-file": _FILE,
+        "put-plan": _WRITTEN,
         "bill": {
             "month": "string",
             "time_zone": "string",
@@ -81,6 +87,17 @@ ANSWERS: Mapping[str, Keys] = MappingProxyType(
             "mount_options": "array",
             "lines": "array",
             "amount": "string?",
+        },
+        "host": {
+            "time": "string",
+            "machine": "object",
+            "customers": "object",
+            "accounts": "object",
+            "complaints": "integer",
+            "at_limit": "array",
+            "accounts_at_limit": "integer",
+            "sampled": "string?",
+            "last_run": "string?",
         },
         "doctor": _ROWS,
         "coverage": {"confined": "integer", "total": "integer", "left": "integer", "processes": "array"},

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from paas_isolate.control.refusal import RefusedError
 from paas_isolate.control.table import VERBS, About, Parameter, Verb, checked
+from paas_isolate.exits import Exit
 from paas_isolate.spec.names import NAME_EXPECTED, is_name
 from paas_isolate.web import problem
 from paas_isolate.web.answers import json_bytes
@@ -141,6 +142,8 @@ class _Resource(_Endpoint):
             told = await link.ask(verb.name, about, options, body)
         except AskError as error:
             raise problem.of_refusal(error, verb) from error
+        if told.get("conflict") is True:
+            raise ProblemError(problem.CONFLICT, "somebody has changed it since; nothing was done", Exit.DIFFERS)
         return _answered(request, told)
 
     async def _events(self, link: Link, options: Mapping[str, str]) -> Response:
@@ -253,7 +256,7 @@ def _too_large(verb: Verb) -> ProblemError:
 def _answered(request: Request, told: Mapping[str, Any]) -> Response:
     headers = {}
     etag = told.get("etag")
-    if isinstance(etag, str) and re.fullmatch(r'"[0-9a-f]{16,64}"', etag, re.ASCII):
+    if not told.get("dry_run") and isinstance(etag, str) and re.fullmatch(r'"[0-9a-f]{16,64}"', etag, re.ASCII):
         headers["ETag"] = etag
         known = [_tag(each) for each in request.headers.get("if-none-match", "").split(",")]
         if request.method in ("GET", "HEAD") and (etag in known or "*" in known):

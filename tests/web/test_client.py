@@ -62,7 +62,7 @@ def test_it_knows_each_verb(client: Callable[[str], Any]) -> None:
 def test_a_file_is_read_and_written(client: Callable[[str], Any], module: ModuleType, daemon: FakeDaemon) -> None:
     root = client("root")
     tag = root.ask("file", account="alice")["etag"]
-    assert root.ask("put", b"plan: big\n", account="alice", if_match=tag, dry_run="1")["said"]
+    assert root.ask("put", b"plan: big\n", account="alice", if_match=tag, dry_run="1")["steps"]
     assert root.ask("put", b"plan: big\n", account="alice", if_match=tag)
     assert daemon.files["alice"] == b"plan: big\n"
     with pytest.raises(module.RefusedError, match="412") as refused:

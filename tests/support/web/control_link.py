@@ -71,19 +71,26 @@ class FakeDaemon:
 
     def _file(self, request: Request) -> Reply:
         if request.about not in self.files:
-            raise RefusedError(f"no file of {request.about}", 2)
-        return {"account": request.about, "text": self.files[request.about].decode(), "etag": TAG}
+            raise RefusedError(f"no account is called {request.about!r}", 2)
+        return {**_named(request), "text": self.files[request.about].decode(), "etag": TAG}
 
     def _put(self, request: Request) -> Reply | None:
-        if request.options.get("if-match", TAG) != TAG:
-            raise RefusedError("the file has changed since", 3)
+        written = {**_named(request), "changed": True, "conflict": False, "etag": TAG}
+        if request.options.get("if-match", TAG) not in (TAG, "*"):
+            return {**written, "changed": False, "conflict": True, "status": 3}
         if b"\t" in request.body:
             complaint = Complaint("accounts.d/alice.yaml", "found a tab; expected spaces", 2, 1, "limits")
             request.send(refusal("the file is wrong", 2, None, (complaint,)))
             return None
-        if "dry-run" not in request.options:
+        dry_run = "dry-run" in request.options
+        if not dry_run:
             self.files[request.about] = request.body
-        return {"said": ["alice: memory 1 GiB -> 2 GiB"], "status": 0, "etag": TAG}
+        steps = ["alice: memory.max 1G -> 2G"] if dry_run else []
+        return {**written, "dry_run": dry_run, "steps": steps, "more": 0, "complaints": []}
+
+
+def _named(request: Request) -> dict[str, object]:
+    return {"name": request.about, "file": f"accounts.d/{request.about}.yaml"}
 
 
 class ControlLink:

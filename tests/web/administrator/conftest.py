@@ -37,7 +37,8 @@ def send(ann: TestClient) -> Send:
     def post(path: str, fields: Mapping[str, str] | None = None) -> httpx.Response:
         token = hidden(ann.get("/new-account").text, "csrf")
         form = {"csrf": token, **(fields or {})}
-        return ann.post(path, data=form, headers={"origin": ORIGIN}, follow_redirects=False)
+        answer: httpx.Response = ann.post(path, data=form, headers={"origin": ORIGIN}, follow_redirects=False)
+        return answer
 
     return post
 

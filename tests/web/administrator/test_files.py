@@ -1,5 +1,7 @@
 """The file of an account or a plan, edited in the page."""
 
+from html import unescape
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -110,6 +112,16 @@ def test_text_of_a_file_is_text_of_the_page(ann: TestClient, machine: Machine) -
     page = ann.get(PATH).text
     assert "<script>alert" not in page
     assert "&lt;/textarea&gt;&lt;script&gt;" in page
+
+
+def test_characters_that_are_not_seen_are_saved_as_they_were(ann: TestClient, send: Send, machine: Machine) -> None:
+    machine.files[FILE] = text = "account: alice  #\ttab, \u202e and \u00ad\n"
+    page = ann.get(PATH).text
+    shown = unescape(page[page.index("<textarea") : page.index("</textarea>")].partition(">\n")[2])
+    assert shown == text
+    checked = send(PATH, {"text": f"{shown}#", "tag": tag_of(text), "do": "check"})
+    send(PATH, {"text": f"{shown}#", "tag": tag_of(text), "checked": hidden(checked.text, "checked"), "do": "save"})
+    assert machine.files[FILE] == f"{text}#"
 
 
 def test_an_empty_first_line_is_kept(ann: TestClient, machine: Machine) -> None:

@@ -10,6 +10,7 @@ from difflib import unified_diff
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from markupsafe import escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -191,7 +192,7 @@ def _page(
         "naming": f"Name of the {kind.what}" if is_new else "",
         "named": draft.name,
         "label": f"The {kind.what}'s file (YAML)",
-        "text": draft.text,
+        "text": escape(draft.text),  # with all its characters: what is shown is what will be saved
         "tag": draft.tag,
         "checked": draft.checked,
         "rows": min(draft.text.count("\n") + 1 + _SPARE, _MOST),

@@ -1,6 +1,7 @@
 """What is sold: the plans, the bill of a month, and advice."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from io import StringIO
@@ -65,9 +66,15 @@ async def bill_as_csv(request: Request, login: Login) -> Response:
     text = StringIO()
     writer = csv.writer(text)
     writer.writerow(["account", "plan", *QUANTITIES])
-    writer.writerows([line["account"], line["plan"], *_values(line)] for line in told["lines"])
-    file = {"content-disposition": f'attachment; filename="bill-{told["month"]}.csv"'}
+    writer.writerows([*map(_harmless, (line["account"], line["plan"])), *_values(line)] for line in told["lines"])
+    month = f"-{told['month']}" if re.fullmatch("[0-9]{4}-[0-9]{2}", told["month"], re.ASCII) else ""
+    file = {"content-disposition": f'attachment; filename="bill{month}.csv"'}
     return Response(text.getvalue(), media_type="text/csv", headers=file)
+
+
+def _harmless(word: str) -> str:
+    """A word that a spreadsheet would take for a formula gets a quote before it (OWASP, CSV Injection)."""
+    return f"'{word}" if word[:1] in ("=", "+", "-", "@", "\t", "\r") else word
 
 
 async def _bill(request: Request, login: Login) -> Mapping[str, Any]:
