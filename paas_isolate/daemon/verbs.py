@@ -53,12 +53,14 @@ class ControlVerbs:
         order: Order,
         troubles: Troubles,
         reporter: Reporter,
+        events: EventHub,
     ) -> None:
         self.reporter = reporter
         self.installation, self.customers, self.order, self._troubles = installation, customers, order, troubles
         self.hits = LimitEvents()
         self.control = Control(functions(self), self.work, customers, troubles.bug)
-        self.events = EventHub(self.control.may_hear)
+        self.events = events
+        events.may_hear, events.customers = self.control.may_hear, customers
         self._ordered: dict[str, float] = {}
         self._bound = ExitStack()
         self._place: tuple[int, int] | None = None
