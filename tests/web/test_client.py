@@ -84,7 +84,7 @@ def test_events_go_on_after_a_break(client: Callable[[str], Any], daemon: FakeDa
     daemon.hub.publish("fault", "bob", "another's")
     daemon.hub.publish("fault", "alice", "third")
     events = client("alice").events(after=first)
-    assert [next(events)["words"], next(events)["words"]] == ["second", "third"]
+    assert [next(events)["sentence"], next(events)["sentence"]] == ["second", "third"]
     events.close()
 
 

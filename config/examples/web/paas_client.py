@@ -5,7 +5,7 @@
     file = client.ask("file", account="alice")
     client.ask("put", b"plan: big\\n", account="alice", if_match=file["etag"])
     for event in client.events():
-        print(event["account"], event["words"])
+        print(event["account"], event["sentence"])
 
 The verbs and their parameters are those of /v1/openapi.json (operationId); - in a name becomes _.
 """

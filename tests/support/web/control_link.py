@@ -48,7 +48,8 @@ class FakeDaemon:
         self.files = {"alice": b"plan: small\n"}
         functions: dict[str, Answering] = {"who": self._who, "events": self._events}
         self.control = Control(functions, self._work, lambda: Customers(_FLEET, Placement(_FLEET)), self.bugs.append)
-        self.hub = EventHub(self.control.may_hear)
+        self.hub = EventHub()
+        self.hub.may_hear = self.control.may_hear
 
     def link(self, uid: int, narrow: Narrow | None = None) -> "ControlLink":
         caller = Caller(uid, 1)
