@@ -28,6 +28,7 @@ VERBS = {
     "bill": "bill",
     "faults": "faults",
     "metrics": "metrics",
+    "web": "web",
     "notices": "notices",
     "explain": "explain",
     "advise": "advise",

@@ -10,7 +10,7 @@ from click import UsageError
 
 from paas_isolate import __version__
 from paas_isolate.compare import Reconciler, Scope
-from paas_isolate.control.refusal import RefusedError
+from paas_isolate.control.refusal import Reason, RefusedError
 from paas_isolate.control.request import Reply
 from paas_isolate.daemon.account_report import me
 from paas_isolate.daemon.control import Answering, Control, Customers, Request
@@ -157,7 +157,8 @@ def _order(here: ControlVerbs, verb: str, request: Request) -> Reply:
     name = request.options["service"]
     if name not in ours:
         known = ", ".join(sorted(ours)) or "none"
-        raise RefusedError(f"no service of yours that is run is called {name[:64]!r}; there are: {known}", Exit.WRONG)
+        words = f"no service of yours that is run is called {name[:64]!r}; there are: {known}"
+        raise RefusedError(words, Exit.WRONG, Reason.UNKNOWN)
     if not here.may_order(account.directory):
         raise RefusedError("one order a second: try again", Exit.BUSY)
     try:

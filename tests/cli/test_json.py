@@ -55,6 +55,7 @@ NO_DOCUMENT = {
     "schema": "is JSON already",
     "daemon": "stays",
     "metrics": "has a format of its own",
+    "web": "stays",
     "logs": "shows a program's bytes",
     "exec": "is the command that it runs",
     "freeze": "acts",
