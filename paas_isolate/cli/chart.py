@@ -158,7 +158,8 @@ def _data(asked: Asked, found: Sequence[Values], limits: Mapping[str, float], ca
         }
         for each in found
     }
-    return {"account": asked.account, "leaf": asked.leaf, "from": begin, "to": end, "metrics": metrics}
+    whose = {"account": asked.account, "leaf": asked.leaf}
+    return {**whose, "from": begin, "to": end, "time_zone": calendar.name, "metrics": metrics}
 
 
 def _tell(asked: Asked, found: Sequence[Values], limits: Mapping[str, float], calendar: Calendar) -> None:

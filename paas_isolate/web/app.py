@@ -1,8 +1,7 @@
 """The application: its routes, what each answer carries, and what happens to errors."""
 
 import asyncio
-import importlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
@@ -11,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from paas_isolate.web import assets
-from paas_isolate.web.pages import customer, login
+from paas_isolate.web import api, assets
+from paas_isolate.web.pages import administrator, customer, login
 from paas_isolate.web.site import OpenLink, Site
 from paas_isolate.web.templates import environment
 
@@ -44,13 +43,13 @@ def app(open_link: OpenLink, *, secure: bool, trusts_proxy: bool = False) -> Sta
 
 
 def routes(site: Site) -> list[BaseRoute]:
-    """All of them. Parts E (administrator) and D (api) are there when their modules are."""
-    found: list[BaseRoute] = [*assets.routes(), *login.routes(), *customer.routes()]
-    for module, arguments in (("pages.administrator", ()), ("api", (site.find_link,))):
-        with suppress(ModuleNotFoundError):
-            made: Callable[..., list[BaseRoute]] = importlib.import_module(f"paas_isolate.web.{module}").routes
-            found += made(*arguments)
-    return found
+    return [
+        *assets.routes(),
+        *login.routes(),
+        *administrator.routes(),
+        *customer.routes(),
+        *api.routes(site.find_link),
+    ]
 
 
 async def _end_old(site: Site) -> None:

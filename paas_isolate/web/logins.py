@@ -39,6 +39,8 @@ class Login:
     seen: float = 0.0
     said: tuple[str, ...] = ()
     """What was done, for the next page to say."""
+    looked: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """By account: when this login looked last (monotonic clock), and its CPU time then (microseconds)."""
 
     def is_forged(self, token: str) -> bool:
         """Whether a request with this token was not made by a page of this login."""

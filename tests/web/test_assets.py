@@ -11,7 +11,8 @@ VENDORED = Path(assets.__file__).parent / "static" / "vendored"
 
 
 def test_files_of_others_are_unchanged_and_have_their_licences() -> None:
-    sums = dict(reversed(line.split("  ")) for line in (VENDORED / "SHA256SUMS").read_text().splitlines())
+    lines = [line.split("  ") for line in (VENDORED / "SHA256SUMS").read_text().splitlines()]
+    sums = {name: digest for digest, name in lines}
     assert sums == {
         path.name: sha256(path.read_bytes()).hexdigest()
         for path in VENDORED.iterdir()

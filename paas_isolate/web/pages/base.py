@@ -106,14 +106,14 @@ def is_part(request: Request) -> bool:
     return "hx-request" in request.headers
 
 
-def render(request: Request, name: str, status: int = 200, **context: Any) -> Response:
+def render(request: Request, template: str, /, status: int = 200, **context: Any) -> Response:
     """A page from a template of templates/."""
     site = site_of(request)
     login = site.login_of(request)
     said: tuple[str, ...] = ()
     if login is not None and not is_part(request):
         said, login.said = login.said, ()
-    text = environment().get_template(name).render(login=login, path=request.url.path, said=said, **context)
+    text = environment().get_template(template).render(login=login, path=request.url.path, said=said, **context)
     return HTMLResponse(text, status)
 
 
