@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_CAP = 300 * 1024
@@ -48,13 +49,7 @@ class Guard:
         if wrong := self._wrong(scope):
             await _refuse(sending, *wrong)
             return
-        body = _Body(receive)
-        try:
-            await self._app(scope, body, sending)
-        except (_TooLargeError, _TooSlowError) as error:
-            if sending.begun:
-                raise
-            await _refuse(sending, *error.args)
+        await self._app(scope, _Body(receive), sending)
 
     def _wrong(self, scope: Scope) -> tuple[int, str] | None:
         values: dict[bytes, list[bytes]] = {}
@@ -74,16 +69,8 @@ class Guard:
         return None
 
 
-class _TooLargeError(Exception):
-    pass
-
-
-class _TooSlowError(Exception):
-    pass
-
-
 class _Body:
-    """`receive`, for a body that is not too large and comes in time."""
+    """`receive`, for a body that is not too large and comes in time; else starlette's HTTPException."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -97,11 +84,11 @@ class _Body:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            raise _TooSlowError(408, "The body came too slowly.") from None
+            raise HTTPException(408, "The body came too slowly.") from None
         self._size += len(message.get("body", b""))
         self._is_here = not message.get("more_body", False)
         if self._size > BODY_CAP:
-            raise _TooLargeError(413, f"A body may have {BODY_CAP} bytes.")
+            raise HTTPException(413, f"A body may have {BODY_CAP} bytes.")
         return message
 
 
@@ -109,11 +96,10 @@ class _Sending:
     """`send`, with the headers that each answer has; an answer may have its own."""
 
     def __init__(self, send: Send) -> None:
-        self._send, self.begun = send, False
+        self._send = send
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.begun = True
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)

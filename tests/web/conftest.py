@@ -6,10 +6,18 @@ import pytest
 from starlette.testclient import TestClient
 
 from paas_isolate.web.app import app
+from paas_isolate.web.guard import Guard
+from paas_isolate.web.pages import login
 from tests.support.web.fake_link import FakeHelper
 
 ORIGIN = "http://testserver"
 Browser = Callable[[str], TestClient]
+"""Logs this user in."""
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login, "PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -20,7 +28,7 @@ def helper() -> FakeHelper:
 @pytest.fixture
 def stranger(helper: FakeHelper) -> Iterator[TestClient]:
     """A browser without a login."""
-    with TestClient(app(helper, secure=False), base_url=ORIGIN) as client:
+    with TestClient(Guard(app(helper, secure=False)), base_url=ORIGIN) as client:
         yield client
 
 

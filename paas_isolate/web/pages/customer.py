@@ -145,8 +145,10 @@ async def explain(request: Request, login: Login) -> Response:
     try:
         told = await login.link.ask("explain", name, {"at": at} if at else {})
     except AskError as error:
-        words = error.words
-    return render(request, "explain.html", name=name, at=at, told=told, words=words)
+        if not at or error.reason:
+            raise
+        words = error.words  # what was typed is no time, or one that has not come
+    return render(request, "explain.html", 400 if words else 200, name=name, at=at, told=told, words=words)
 
 
 async def faults(request: Request, login: Login) -> Response:
