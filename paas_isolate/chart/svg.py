@@ -7,8 +7,8 @@ from typing import NamedTuple
 from jinja2 import Environment, StrictUndefined
 
 from paas_isolate.chart import axis
+from paas_isolate.chart.curves import Number, Span, Values
 from paas_isolate.chart.metrics import Metric
-from paas_isolate.chart.values import Number, Span, Values
 from paas_isolate.metering.calendar import Calendar
 from paas_isolate.text import escaped
 

@@ -2,10 +2,12 @@
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
+from paas_isolate.chart.curves import Number as Number
+from paas_isolate.chart.curves import Span as Span
+from paas_isolate.chart.curves import Values as Values
 from paas_isolate.chart.metrics import Metric
 from paas_isolate.ledger import history
 from paas_isolate.ledger.history import MINUTES, SAMPLES, TIMES
@@ -22,29 +24,6 @@ _DAY, _WEEKS = 24 * HOUR * 1000, 14 * 24 * HOUR * 1000
 _HOUR = HOUR * 1000
 _NEAR = 1500
 """Milliseconds that the moments of one sample may differ by, for each series rounds its own."""
-
-Number = float | None
-
-
-class Span(NamedTuple):
-    """From `begin` to `end`, milliseconds since 1970, in steps of `step` milliseconds."""
-
-    begin: int
-    end: int
-    step: int
-
-    @property
-    def number(self) -> int:
-        return max(1, -(-(self.end - self.begin) // self.step))
-
-
-class Values(NamedTuple):
-    """The curves of a metric, by label: a value for each step of the span, None where it was not measured. The first is
-    there in any case, others where they are not 0 all the time. The last step may be a part of one."""
-
-    metric: Metric
-    span: Span
-    curves: Mapping[str, Sequence[Number]]
 
 
 class _Columns:

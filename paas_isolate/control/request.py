@@ -1,8 +1,9 @@
 """Requests and answers of the control socket, as lines of JSON.
 
 A request is `{"verb": "usage", "about": "alice", "options": {"period": "day"}}`. Its answer is one line, `{"told": …}`,
-or `{"error": "a sentence", "status": 2}`, with `"complaints"` where a specification is wrong. Then the connection is
-closed, unless its lines before the request said otherwise:
+or `{"error": "a sentence", "status": 2}`, with `"complaints"` where a specification is wrong, and `"reason"` where
+rights are missing (`denied`) or what is named does not exist (`unknown`). Then the connection is closed, unless its
+lines before the request said otherwise:
 
 - `{"narrow": {"scope": "read", "accounts": ["alice"], "from": "192.0.2.7"}}` takes rights away for the rest of the
   connection; nothing gives rights. `from` is where the person is who asks, for the log.
@@ -17,7 +18,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from paas_isolate.control.refusal import RefusedError
+from paas_isolate.control.refusal import Reason, RefusedError
 from paas_isolate.control.table import Scope
 from paas_isolate.errors import Complaint
 from paas_isolate.exits import Exit
@@ -132,9 +133,16 @@ def answer(reply: Reply, number: int | None = None) -> bytes:
     return _line({"told": reply}, number)
 
 
-def refusal(words: str, status: int, number: int | None = None, complaints: tuple[Complaint, ...] = ()) -> bytes:
+def refusal(
+    words: str,
+    status: int,
+    number: int | None = None,
+    complaints: tuple[Complaint, ...] = (),
+    reason: Reason = Reason.OTHER,
+) -> bytes:
     listed = {"complaints": [complaint._asdict() for complaint in complaints]} if complaints else {}
-    return _line({"error": words, "status": status, **listed}, number)
+    because = {"reason": reason.value} if reason else {}
+    return _line({"error": words, "status": status, **because, **listed}, number)
 
 
 def event(data: Reply, number: int | None = None) -> bytes:

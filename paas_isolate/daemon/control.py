@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from paas_isolate.changes.placement import Placement
 from paas_isolate.control import request as lines
-from paas_isolate.control.refusal import RefusedError
+from paas_isolate.control.refusal import Reason, RefusedError
 from paas_isolate.control.request import Asked, Caller, Keep, Narrow, Reply
 from paas_isolate.control.table import BY_NAME, About, Access, Scope, Verb, checked
 from paas_isolate.errors import PaasError
@@ -148,7 +148,7 @@ class Control:
     def _refusal(self, error: Exception, caller: Caller, number: int | None) -> bytes:
         match error:
             case RefusedError():
-                return lines.refusal(str(error), error.status, number)
+                return lines.refusal(str(error), error.status, number, reason=error.reason)
             case PaasError() | OSError():
                 words = str(error) if self._administers(caller) else "that cannot be had now"
                 return lines.refusal(words, Exit.ERROR, number)
@@ -205,7 +205,7 @@ class Control:
         if verb.about in (About.NAME, About.PLAN):
             self._nameable(asked.about, verb, caller)
         if found and found[1].suspended and verb.needs > Scope.READ and not administers:
-            raise RefusedError("your account is suspended: ask your provider")
+            raise _denied("your account is suspended: ask your provider")
         checked(verb, asked.options)
         if asked.body > (verb.body_cap if verb.body else 0):
             raise RefusedError(f"{verb.name} takes a body of {verb.body_cap if verb.body else 0} bytes at the most", 2)
@@ -220,12 +220,12 @@ class Control:
             )
             raise RefusedError(f"no verb is called {name[:32]!r}; there are: {', '.join(known)}", Exit.WRONG)
         if verb.access is Access.ADMINISTRATOR and not administers:
-            raise RefusedError("this needs an administrator")
+            raise _denied("this needs an administrator")
         if caller.scope < verb.needs:
-            raise RefusedError(f"this needs the scope {verb.needs.name.lower()}; yours is {caller.scope.name.lower()}")
+            raise _denied(f"this needs the scope {verb.needs.name.lower()}; yours is {caller.scope.name.lower()}")
         everybody = verb.access is Access.ADMINISTRATOR and verb.about in (About.NOTHING, About.PLAN)
         if everybody and caller.accounts is not None:
-            raise RefusedError("this is about all accounts, and yours are only some")
+            raise _denied("this is about all accounts, and yours are only some")
         return verb
 
     def _found(self, name: str, caller: Caller, administers: bool) -> tuple[Fleet, Account]:
@@ -237,7 +237,7 @@ class Control:
         if not administers and name not in ("", account.name):
             raise _no_such(name)
         if not caller.may_ask_about(account.name):
-            raise RefusedError("your account is not one of those that this connection may ask about")
+            raise _denied("your account is not one of those that this connection may ask about")
         return customers.fleet, account
 
     @staticmethod
@@ -254,8 +254,8 @@ def account_of_caller(customers: Customers, uid: int) -> Account:
     if account is not None and uid not in customers.fleet.doubtful:
         return account
     if uid in customers.fleet.exempt:
-        raise RefusedError("you are exempt: no account of this machine holds you, and no limit of it")
-    raise RefusedError("you have no account on this machine")
+        raise _denied("you are exempt: no account of this machine holds you, and no limit of it")
+    raise _denied("you have no account on this machine")
 
 
 def _named(fleet: Fleet, name: str, caller: Caller) -> Account:
@@ -267,4 +267,8 @@ def _named(fleet: Fleet, name: str, caller: Caller) -> Account:
 
 
 def _no_such(name: str) -> RefusedError:
-    return RefusedError(f"no account is called {name[:64]!r}", Exit.WRONG)
+    return RefusedError(f"no account is called {name[:64]!r}", Exit.WRONG, Reason.UNKNOWN)
+
+
+def _denied(words: str) -> RefusedError:
+    return RefusedError(words, Exit.ERROR, Reason.DENIED)

@@ -10,7 +10,7 @@ from click import UsageError
 
 from paas_isolate import __version__
 from paas_isolate.compare import Reconciler, Scope
-from paas_isolate.control.refusal import RefusedError
+from paas_isolate.control.refusal import Reason, RefusedError
 from paas_isolate.control.request import Reply
 from paas_isolate.daemon.account_report import me
 from paas_isolate.daemon.control import Answering, Control, Customers, Request
@@ -22,6 +22,7 @@ from paas_isolate.daemon.limit_events import LimitEvents
 from paas_isolate.daemon.loop import EventSource
 from paas_isolate.daemon.reporter import Reporter
 from paas_isolate.daemon.troubles import Troubles
+from paas_isolate.daemon.worker import WorkerSource
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.exits import Exit, exit_of
 from paas_isolate.full_pass import exit_after, full_pass, report_data
@@ -65,6 +66,7 @@ class ControlVerbs:
         self._bound = ExitStack()
         self._place: tuple[int, int] | None = None
         self._server: ControlServer | None = None
+        self._worker: WorkerSource | None = None
 
     def may_order(self, directory: str) -> bool:
         """Whether an order for this account is allowed now: one a second, for each costs the daemon some
@@ -78,7 +80,13 @@ class ControlVerbs:
 
     def work(self, request: Request) -> Reply | None:
         """Have the worker process answer."""
-        raise RefusedError(f"{request.verb.name} cannot be asked yet")
+        if self._worker is None:
+            raise RefusedError("this cannot be answered now: ask again in a moment", Exit.BUSY)
+        self._worker.ask(request)
+        if request.verb.method != "GET":
+            about = f" of {request.about}" if request.about else ""
+            self.reporter.info(f"{request.verb.name}{about} was ordered by {request.caller}")
+        return None
 
     def fleet(self) -> Fleet | None:
         customers = self.customers()
@@ -99,18 +107,20 @@ class ControlVerbs:
             yield reconciler
 
     def sources(self, stack: ExitStack) -> list[EventSource]:
-        """The event sources of the socket, and of the timer that polls the limit counters. None where there is no
-        socket."""
+        """The event sources of the socket, of the timer that polls the limit counters, and of the worker. None where
+        there is no socket."""
         try:
             listening = self._bind(stack.enter_context(self._bound))
             self._server = ControlServer(listening, self.control.ask, self._owner)
             stack.callback(self._server.close)
             poller = CounterPoller(self.hits, self.fleet, self.opened, self._troubles.tell)
             stack.callback(poller.close)
+            self._worker = WorkerSource(self.installation, self.reporter.warning)
+            stack.callback(self._worker.close)
         except OSError as error:
             self.reporter.failure(f"nobody can ask the daemon: {control_socket.NAME}", error, warning=True)
             return []
-        return [self._server, poller]
+        return [self._server, poller, self._worker]
 
     def follow(self) -> None:
         """Listen again where the socket was removed or replaced. OSError where that is impossible."""
@@ -147,7 +157,8 @@ def _order(here: ControlVerbs, verb: str, request: Request) -> Reply:
     name = request.options["service"]
     if name not in ours:
         known = ", ".join(sorted(ours)) or "none"
-        raise RefusedError(f"no service of yours that is run is called {name[:64]!r}; there are: {known}", Exit.WRONG)
+        words = f"no service of yours that is run is called {name[:64]!r}; there are: {known}"
+        raise RefusedError(words, Exit.WRONG, Reason.UNKNOWN)
     if not here.may_order(account.directory):
         raise RefusedError("one order a second: try again", Exit.BUSY)
     try:

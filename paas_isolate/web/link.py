@@ -6,11 +6,13 @@ from typing import Any, Protocol
 
 class AskError(Exception):
     """The daemon refuses. `status` is an exit status (exits.py), `complaints` are the mistakes of a specification:
-    file, text, line, column, key, warning."""
+    file, text, line, column, key, warning. `reason` is one of refusal.Reason, as a word."""
 
-    def __init__(self, words: str, status: int, complaints: tuple[Mapping[str, Any], ...] = ()) -> None:
+    def __init__(
+        self, words: str, status: int, complaints: tuple[Mapping[str, Any], ...] = (), reason: str = ""
+    ) -> None:
         super().__init__(words)
-        self.words, self.status, self.complaints = words, status, complaints
+        self.words, self.status, self.complaints, self.reason = words, status, complaints, reason
 
 
 class LinkClosedError(Exception):
@@ -19,6 +21,9 @@ class LinkClosedError(Exception):
 
 class Link(Protocol):
     """The connection of one login."""
+
+    @property
+    def is_closed(self) -> bool: ...
 
     async def ask(
         self, verb: str, about: str = "", options: Mapping[str, str] | None = None, body: bytes = b""

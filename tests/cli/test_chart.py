@@ -49,7 +49,7 @@ def test_lines_of_characters(counted: CommandLine) -> None:
 
 def test_json(counted: CommandLine) -> None:
     data = document(counted(f"chart alice --period {DAY} --json"))
-    assert [*data] == ["account", "leaf", "from", "to", "metrics"]
+    assert [*data] == ["account", "leaf", "from", "to", "time_zone", "metrics"]
     assert (data["from"], data["to"]) == ("2026-09-21T00:00:00+02:00", "2026-09-21T17:13:20+02:00")
     assert [*data["metrics"]] == [*METRICS]
     cpu = data["metrics"]["cpu"]

@@ -1,0 +1,66 @@
+"""How often a login may be tried before the login helper is started: each try starts a Python as root.
+
+The helper counts, too, by name and address, in a file that outlives this process. Here it is only about the machine's
+time: strangers get a small part of it.
+"""
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+MOST = 4096
+"""Addresses that are counted; the one that was seen longest ago is forgotten first."""
+
+
+class Allowance(NamedTuple):
+    """So many tries at once, and so many a second in the long run."""
+
+    burst: float
+    a_second: float
+
+
+ADDRESS, ALL = Allowance(10, 1 / 6), Allowance(40, 2)
+
+
+class Tries:
+    """Token buckets: of each address (an IPv6 network of 64 bits counts as one), and of all. `clock` is in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._all = (0.0, clock())
+
+    def take(self, address: str) -> bool:
+        """Whether one more is allowed; it is counted then."""
+        key, now = _network(address), self._clock()
+        of_address, of_all = _level(self._used.get(key), ADDRESS, now), _level(self._all, ALL, now)
+        if of_address + 1 > ADDRESS.burst or of_all + 1 > ALL.burst:
+            return False
+        self._all = of_all + 1, now
+        self._used[key] = of_address + 1, now
+        self._used.move_to_end(key)
+        while len(self._used) > MOST:
+            self._used.popitem(last=False)
+        return True
+
+    def give_back(self, address: str) -> None:
+        """A login that succeeds was no try."""
+        if used := self._used.get(key := _network(address)):
+            self._used[key] = max(0.0, used[0] - 1), used[1]
+        self._all = max(0.0, self._all[0] - 1), self._all[1]
+
+
+def _level(used: tuple[float, float] | None, allowance: Allowance, now: float) -> float:
+    return max(0.0, used[0] - (now - used[1]) * allowance.a_second) if used else 0.0
+
+
+def _network(address: str) -> str:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
