@@ -1,6 +1,7 @@
 """The command line as click parses it: global options, and the commands, each imported only when it is called."""
 
 import importlib
+from importlib.util import find_spec
 from io import StringIO
 
 import click
@@ -8,8 +9,10 @@ import click
 from paas_isolate import __version__
 from paas_isolate.cli import output
 from paas_isolate.cli.group import Group
+from paas_isolate.errors import HostError
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation
+from paas_isolate.linux.system import packages
 from paas_isolate.step_history import with_history
 
 VERBS = {
@@ -54,15 +57,25 @@ VERBS = {
 """Command -> the module of this package that defines it."""
 
 
+_PAGE = "web"
+
+
+def _has_page() -> bool:
+    """The page is a package of its own."""
+    return find_spec("paas_isolate.web") is not None
+
+
 class LazyGroup(Group):
     """A group that imports the module of a command only when that command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click passes it by name)
-        return list(VERBS)
+        return [verb for verb in VERBS if verb != _PAGE or _has_page()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
+        if cmd_name == _PAGE and not _has_page():
+            raise HostError("the page is not installed", hint=packages.install("paas-isolate-web"))
         module = importlib.import_module(f"paas_isolate.cli.{VERBS[cmd_name]}")
         command: click.Command = getattr(module, cmd_name)
         return command

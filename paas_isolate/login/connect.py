@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from paas_isolate.control.refusal import RefusedError
-from paas_isolate.exits import Exit
 from paas_isolate.linux.system import control_socket
 
 PATIENCE = 20.0
@@ -36,7 +35,7 @@ def connect(run: str, identity: Identity) -> tuple[socket.socket, dict[str, Any]
     try:
         daemon = _connected(run, identity.uid, identity.gid)
     except OSError:
-        raise RefusedError("the daemon of paas-isolate does not answer: try again", Exit.BUSY) from None
+        raise RefusedError("the daemon of paas-isolate does not answer: try again") from None
     try:
         _send(daemon, {"narrow": identity.bounds}, {"keep": True})
         who = _asked(daemon, "who")
@@ -46,7 +45,7 @@ def connect(run: str, identity: Identity) -> tuple[socket.socket, dict[str, Any]
     except BaseException as error:
         daemon.close()
         if isinstance(error, OSError | ValueError | KeyError):
-            raise RefusedError("the daemon of paas-isolate does not answer: try again", Exit.BUSY) from None
+            raise RefusedError("the daemon of paas-isolate does not answer: try again") from None
         raise
 
 

@@ -178,7 +178,7 @@ def test_who_knows_the_password_learns_why_not(page: PageLogins, daemon: FakeDae
 
 
 def test_without_a_daemon_it_says_so(page: PageLogins) -> None:
-    assert page.answer(login())[0] == {"error": "the daemon of paas-isolate does not answer: try again", "status": 75}
+    assert page.answer(login())[0] == {"error": "the daemon of paas-isolate does not answer: try again", "status": 1}
 
 
 @pytest.mark.hostile
