@@ -25,7 +25,7 @@ SHOWN = 500
 """Processes and sentences that a page shows."""
 CHANGED = "changed"
 """Kind of the events that say what a run has changed."""
-KINDS = (CHANGED, *(kind.value for kind in Kind), "service", "login")
+KINDS = (CHANGED, *(kind.value for kind in Kind))
 _HITS = {kind.value: words for kind, words in WORDS.items()}
 _COUNTS = {"total": "Accounts", "active": "Active since the hour before"}
 _ORDER = ("FAILED", "WARNING", "SKIPPED", "OK")
