@@ -58,7 +58,14 @@ ANSWERS: Mapping[str, Keys] = MappingProxyType(
         "notices": _NOTICES,
         "switch-notices": _NOTICES,
         "usage": {"from": "string", "to": "string", "time_zone": "string", **_ROWS},
-        "history": {"account": "string", "leaf": "string", "from": "string", "to": "string", "metrics": "object"},
+        "history": {
+            "account": "string",
+            "leaf": "string",
+            "from": "string",
+            "to": "string",
+            "time_zone": "string",
+            "metrics": "object",
+        },
         "faults": _ROWS,
         "explain": {
             "account": "string",

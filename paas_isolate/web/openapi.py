@@ -110,7 +110,7 @@ def _operation(verb: Verb) -> Json:
         "security": [{"bearer": [_scope(verb)]}, {"cookie": []}],
     }
     if verb.body:
-        schema = {"type": "string", "minLength": 1, "maxLength": verb.body_cap}
+        schema = {"type": "string", "maxLength": verb.body_cap}
         content = {kind: {"schema": schema, "example": "plan: small\n"} for kind in MEDIA_TYPES[1:3]}
         made["requestBody"] = {"description": verb.body, "required": True, "content": content}
     return made

@@ -57,4 +57,6 @@ class ApiClient(TestClient):
     def ask(self, verb: str | Verb, **names: str) -> Response:
         """What the row asks of alice, with all that it needs."""
         row = BY_NAME[verb] if isinstance(verb, str) else verb
-        return self.request(row.method, path_of(row, **names), content=b"plan: small\n" if row.body else None)
+        body = b"plan: small\n" if row.body else None
+        answer: Response = self.request(row.method, path_of(row, **names), content=body)
+        return answer
