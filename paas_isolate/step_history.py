@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from paas_isolate.metering.past import Change
 
 
-def with_history(installation: Installation, warn: Callable[[str], None]) -> Installation:
-    """An installation whose passes keep what they have changed. `warn` is told what is wrong; nothing is raised: a pass
-    confines accounts whatever becomes of its record."""
+def with_history(
+    installation: Installation,
+    warn: Callable[[str], None],
+    kept: Callable[[Sequence[Step]], None] = lambda _: None,
+) -> Installation:
+    """An installation whose passes keep what they have changed, while metering is on. `kept` is called with it. `warn`
+    is told what is wrong; nothing is raised: a pass confines accounts whatever becomes of its record."""
 
     def applied(outcomes: Sequence[Outcome]) -> None:
         try:
-            if kept := worth_keeping(outcomes):
-                _keep(installation.ledger, kept, warn)
+            if steps := worth_keeping(outcomes):
+                kept(steps)
+                _keep(installation.ledger, steps, warn)
         except Exception as error:  # noqa: BLE001  (see above)
             warn(f"what was changed is not remembered: {trouble(error).what}")
 

@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from shutil import get_terminal_size
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from paas_isolate.chart import values as charts
-from paas_isolate.chart.metrics import METRICS
+from paas_isolate.chart.metrics import METRICS, Metric
 from paas_isolate.chart.sparkline import ASCII, BLOCKS, sparkline
 from paas_isolate.chart.values import Values
 from paas_isolate.cli import output
@@ -97,7 +97,7 @@ def chart(
         else:
             replace_file(path, picture, Durability.NONE, mode=0o644)
     else:
-        _tell(asked, found, limits, calendar)
+        tell(_data(asked, found, limits, calendar), _subtitle(asked, calendar))
     return Exit.CONVERGED
 
 
@@ -145,7 +145,7 @@ def _subtitle(asked: Asked, calendar: Calendar) -> str:
     return f"{begin} to {end}, {calendar.name}"
 
 
-def _data(asked: Asked, found: Sequence[Values], limits: Mapping[str, float], calendar: Calendar) -> dict[str, object]:
+def _data(asked: Asked, found: Sequence[Values], limits: Mapping[str, float], calendar: Calendar) -> dict[str, Any]:
     names = {metric: name for name, metric in METRICS.items()}
     begin, end = (calendar.time(moment).isoformat(timespec="seconds") for moment in (asked.begin, asked.end))
     metrics = {
@@ -162,28 +162,30 @@ def _data(asked: Asked, found: Sequence[Values], limits: Mapping[str, float], ca
     return {**whose, "from": begin, "to": end, "time_zone": calendar.name, "metrics": metrics}
 
 
-def _tell(asked: Asked, found: Sequence[Values], limits: Mapping[str, float], calendar: Calendar) -> None:
-    output.line(f"{asked.account or 'all accounts'}: {_subtitle(asked, calendar)}")
-    for each in found:
-        lines(each, limits)
+def tell(data: Mapping[str, Any], subtitle: str) -> None:
+    """Print a chart that was written as JSON."""
+    output.line(f"{data['account'] or 'all accounts'}: {subtitle}")
+    for name, each in data["metrics"].items():
+        if name in METRICS:  # a newer daemon may have more
+            _lines(METRICS[name], each["values"], each["limits"])
 
 
-def lines(values: Values, limits: Mapping[str, float]) -> None:
-    """Print a metric, a line for each curve."""
+def _lines(metric: Metric, curves: Mapping[str, Sequence[float | None]], limits: Mapping[str, float]) -> None:
+    """Print a metric, a line for each curve. `limits` are by the curve's label."""
     try:
         BLOCKS.encode(sys.stdout.encoding)
         letters = BLOCKS
     except UnicodeEncodeError:
         letters = ASCII
-    metric, width = values.metric, get_terminal_size((100, 24)).columns
+    width = get_terminal_size((100, 24)).columns
     title = f"{metric.title}, {metric.unit}"
-    if not any(value is not None for points in values.curves.values() for value in points):
+    if not any(value is not None for points in curves.values() for value in points):
         output.line(f"{title}: not measured")
         return
     output.line(title)
-    told = {curve.label: f" of {metric.say(limits[curve.limit])}" for curve in metric.curves if curve.limit in limits}
-    for label, points in values.curves.items():
+    for label, points in curves.items():
         known = [value for value in points if value is not None]
-        highest = f"highest {metric.say(max(known))}{told.get(label, '')}" if known else "not measured"
+        of = f" of {metric.say(limits[label])}" if label in limits else ""
+        highest = f"highest {metric.say(max(known))}{of}" if known else "not measured"
         line = sparkline(points, max(10, width - 14 - _LABEL), letters)
         output.line(f"  {label:<13.13} {line} {highest}")

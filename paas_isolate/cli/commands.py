@@ -44,6 +44,7 @@ VERBS = {
     "logs": "services",
     "account": "panel",
     "plan": "panel",
+    "token": "token",
     "pam": "pam",
     "net": "net",
     "leave": "leave",
@@ -88,9 +89,7 @@ def invoke(words: list[str]) -> int:
     Other errors (PaasError, OSError) are the caller's.
     """
     try:
-        status = paas_isolate.main(words, prog_name="paas-isolate", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
+        return invoked(words)
     except click.ClickException as error:
         message = StringIO()
         error.show(file=message)
@@ -98,4 +97,12 @@ def invoke(words: list[str]) -> int:
         return Exit.WRONG
     except click.Abort:
         return 130
+
+
+def invoked(words: list[str]) -> int:
+    """As `invoke`, but wrong usage (click.ClickException) is the caller's, too."""
+    try:
+        status = paas_isolate.main(words, prog_name="paas-isolate", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
     return int(status or Exit.CONVERGED)

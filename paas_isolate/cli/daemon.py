@@ -12,6 +12,7 @@ from paas_isolate.cli.run import RunOptions
 from paas_isolate.cli.run import reconcile as run
 from paas_isolate.daemon.contained import ContainedActions, ContainedSource
 from paas_isolate.daemon.daemon import PATIENCE, Daemon
+from paas_isolate.daemon.event_hub import EventHub
 from paas_isolate.daemon.faults import FaultSource
 from paas_isolate.daemon.loop import Loop
 from paas_isolate.daemon.metering import MeterSource
@@ -51,7 +52,9 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
     with ExitStack() as stack:
         reporter = TerminalReporter()
         meter = MeterSource(installation, reporter.warning)
-        installation = with_history(installation._replace(removing=meter.removing), reporter.warning)
+        events = EventHub()
+        meter.listeners.append(events.hear_faults)
+        installation = with_history(installation._replace(removing=meter.removing), reporter.warning, events.hear_steps)
         actions = Daemon(installation, EventSources(installation, stack, reporter), interval, reporter)
         tell = actions.troubles.tell
         meter.customers = actions.fleet
@@ -60,7 +63,7 @@ def daemon(installation: Installation, once: bool, interval: float) -> int:
         rounds = NoticeSource(installation, reporter.warning)
         rounds.customers = actions.fleet
         stack.callback(rounds.close)
-        verbs = ControlVerbs(installation, actions.customers, actions.order, actions.troubles, reporter)
+        verbs = ControlVerbs(installation, actions.customers, actions.order, actions.troubles, reporter, events)
         sources = [
             ContainedSource(source, tell)
             for source in (*actions.sources.all, *verbs.sources(stack), meter, *faults, rounds)

@@ -1,21 +1,22 @@
 """faults: which limits accounts have hit, and which processes did it."""
 
 import time
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import click
 
 from paas_isolate.cli import output
 from paas_isolate.cli.metering import Day, calendar_of, need_measured
-from paas_isolate.cli.options import as_json
+from paas_isolate.cli.options import as_json, no_command_lines
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
 from paas_isolate.ledger import faults as rows
 from paas_isolate.ledger.database import reading
 from paas_isolate.metering.calendar import HOUR, Calendar
-from paas_isolate.metering.faults import WORDS, Incident, Kind, Level, Picture, Process
+from paas_isolate.metering.culprits import without_arguments
+from paas_isolate.metering.faults import WORDS, Incident, Kind, Level, Picture
 from paas_isolate.metering.guilty import guilty
 from paas_isolate.metering.reading import cores_of
 from paas_isolate.units import format_size
@@ -35,10 +36,17 @@ _LEVELS = {
 @click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="Only faults of this kind.")
 @click.option("--since", type=Day(), metavar="DAY", help="The first day (two days back).")
 @click.option("--pictures", is_flag=True, help="Show the processes of each incident, too.")
+@no_command_lines
 @as_json
 @click.pass_obj
 def faults(
-    installation: Installation, account: str, kind: str | None, since: date | None, pictures: bool, as_json: bool
+    installation: Installation,
+    account: str,
+    kind: str | None,
+    since: date | None,
+    pictures: bool,
+    no_command_lines: bool,
+    as_json: bool,
 ) -> int:
     """Show which limits were hit, an incident a line: when, by whom, whose limit it was, how often, and which process
     was it most likely. Faults at most five minutes apart are one incident. They are kept for a year, also of what is
@@ -55,17 +63,26 @@ def faults(
         if account and not found:
             need_measured(connection, account)
         shown = [(each, rows.pictures(connection, each.id)) for each in found]
+    if no_command_lines:
+        shown = [(each, [without_arguments(picture) for picture in taken]) for each, taken in shown]
+    data = [_plain(each, taken, calendar, pictures=pictures) for each, taken in shown]
     if as_json:
-        output.print_json([_plain(each, taken, calendar, pictures=pictures) for each, taken in shown])
-    elif not shown:
-        output.line("no limit was hit in this time")
-    elif pictures:
-        for each, taken in shown:
-            _tell([(each, taken)], calendar)
-            _tell_pictures(taken, calendar)
+        output.print_json(data)
     else:
-        _tell(shown, calendar)
+        tell(data)
     return Exit.CONVERGED
+
+
+def tell(data: Sequence[Mapping[str, Any]]) -> None:
+    """Print incidents that were written as JSON."""
+    if not data:
+        output.line("no limit was hit in this time")
+    elif any("pictures" in each for each in data):
+        for each in data:
+            _tell([each])
+            _tell_pictures(each["pictures"])
+    else:
+        _tell(data)
 
 
 def _plain(incident: Incident, taken: Sequence[Picture], calendar: Calendar, *, pictures: bool) -> dict[str, Any]:
@@ -89,30 +106,31 @@ def _plain_picture(picture: Picture, calendar: Calendar) -> dict[str, Any]:
     }
 
 
-def _tell(shown: Sequence[tuple[Incident, Sequence[Picture]]], calendar: Calendar) -> None:
+def _tell(shown: Sequence[Mapping[str, Any]]) -> None:
     titles = ("WHEN", "FOR", "ACCOUNT", "LEAF", "WHAT", "LIMIT OF", "LIMIT", "NUMBER", "PROCESS")
-    output.table(titles, (_row(each, taken, calendar) for each, taken in shown), right=("FOR", "NUMBER"))
+    output.table(titles, map(_row, shown), right=("FOR", "NUMBER"))
 
 
-def _row(incident: Incident, taken: Sequence[Picture], calendar: Calendar) -> tuple[str, ...]:
-    process = guilty(incident, taken)
+def _row(incident: Mapping[str, Any]) -> tuple[str, ...]:
+    process, kind = incident["process"], Kind(incident["kind"])
+    begin, end = (datetime.fromisoformat(incident[key]) for key in ("begin", "end"))
     return (
-        calendar.time(incident.begin).isoformat(" ", "seconds")[:19],
-        _duration((incident.end - incident.begin) / 1000),
-        incident.account or "-",
-        incident.leaf or (process.leaf if process else "") or "-",
-        WORDS[incident.kind],
-        _LEVELS[incident.level],
-        limit_words(incident.kind, incident.limit),
-        _number(incident),
-        f"{process.command} ({process.pid})" if process else "-",
+        begin.isoformat(" ", "seconds")[:19],
+        _duration((end - begin).total_seconds()),
+        incident["account"] or "-",
+        incident["leaf"] or (process["leaf"] if process else "") or "-",
+        WORDS[kind],
+        _LEVELS[Level(incident["level"])],
+        limit_words(kind, incident["limit"]),
+        _number(kind, incident["number"], incident["amount"]),
+        f"{process['command']} ({process['pid']})" if process else "-",
     )
 
 
-def _number(incident: Incident) -> str:
-    if incident.kind in (Kind.THROTTLED, Kind.WAITED) and incident.amount is not None:
-        return f"{incident.number} ({_duration(incident.amount / 1e6)})"
-    return str(incident.number)
+def _number(kind: Kind, number: int, amount: int | None) -> str:
+    if kind in (Kind.THROTTLED, Kind.WAITED) and amount is not None:
+        return f"{number} ({_duration(amount / 1e6)})"
+    return str(number)
 
 
 def limit_words(kind: Kind, limit: str) -> str:
@@ -124,28 +142,29 @@ def limit_words(kind: Kind, limit: str) -> str:
     return "-" if limit in ("", "max") else limit
 
 
-def _tell_pictures(taken: Sequence[Picture], calendar: Calendar) -> None:
+def _tell_pictures(taken: Sequence[Mapping[str, Any]]) -> None:
     for picture in taken:
-        output.line(f"  processes at {calendar.time(picture.wall):%H:%M:%S}")
-        past = [(process, process.state or "ended") for process in picture.before]
-        seen = [*past, *((process, process.state) for process in picture.processes)]
+        output.line(f"  processes at {picture['time'][11:19]}")
+        past = [{**process, "state": process["state"] or "ended"} for process in picture["before"]]
+        seen = [*past, *picture["processes"]]
         titles = ("PID", "LEAF", "USER", "MEMORY", "CPU TIME", "STATE", "AGE", "COMMAND")
-        output.table(titles, [_process(*each) for each in seen[:_SHOWN]], right=("PID", "MEMORY", "CPU TIME", "AGE"))
+        output.table(titles, map(_process, seen[:_SHOWN]), right=("PID", "MEMORY", "CPU TIME", "AGE"))
         if len(seen) > _SHOWN:
             output.line(f"  and {len(seen) - _SHOWN} more (--json has them)")
     output.line("")
 
 
-def _process(process: Process, state: str) -> tuple[str, ...]:
+def _process(process: Mapping[str, Any]) -> tuple[str, ...]:
+    memory, cpu, age = process["memory"], process["cpu"], process["age"]
     return (
-        str(process.pid),
-        process.leaf or "-",
-        process.user or "-",
-        "-" if process.memory is None else format_size(process.memory),
-        "-" if process.cpu is None else _duration(process.cpu),
-        state or "-",
-        "-" if process.age is None else _duration(process.age),
-        process.command,
+        str(process["pid"]),
+        process["leaf"] or "-",
+        process["user"] or "-",
+        "-" if memory is None else format_size(memory),
+        "-" if cpu is None else _duration(cpu),
+        process["state"] or "-",
+        "-" if age is None else _duration(age),
+        process["command"],
     )
 
 

@@ -13,6 +13,8 @@ from paas_isolate.changes.conditions import Condition
 from paas_isolate.cli import output
 from paas_isolate.cli.options import as_json
 from paas_isolate.cli.status import RIGHT, TITLES, row
+from paas_isolate.control.refusal import RefusedError
+from paas_isolate.control.table import BY_NAME, Verb, checked
 from paas_isolate.daemon.account_report import AccountReport
 from paas_isolate.errors import HostError, PaasError
 from paas_isolate.exits import Exit
@@ -36,7 +38,9 @@ _WORDS = {
     "refused": "{} refused by the limit of processes",
     "throttled": "throttled {} times for want of CPU time",
 }
-_VERBS = ("start", "stop", "restart", "notices")
+_SHOWN = ("usage", "faults", "explain", "history")
+"""Verbs whose answer is shown; each takes the options of the control socket's table."""
+_VERBS = ("start", "stop", "restart", "notices", *_SHOWN)
 _WORK = 60.0
 """Seconds to wait after an order: a service may take long to end."""
 
@@ -45,7 +49,7 @@ class _RefusedError(PaasError):
     """The daemon has refused the request."""
 
 
-@click.command(context_settings={"allow_extra_args": True})
+@click.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 @as_json
 @click.pass_context
 def me(context: click.Context, as_json: bool) -> int:
@@ -53,9 +57,15 @@ def me(context: click.Context, as_json: bool) -> int:
 
     Needs no root. Without the daemon it shows what the kernel has. `me start SERVICE`, `me stop SERVICE` and
     `me restart SERVICE` control a service of yours. `me notices off` stops mails to you when a limit is hit, and
-    `me notices on` allows them again.
+    `me notices on` allows them again. `me usage`, `me faults`, `me explain` and `me history` show what you used, which
+    limits were hit, why it was slow, and charts, as the commands of the same names do (history: chart) for root; with
+    --from, --to, --period and --by; --kind and --since; --at; --period and --metric.
     """
     installation: Installation = context.obj
+    if context.args and context.args[0].startswith("-"):
+        raise click.NoSuchOption(context.args[0])
+    if context.args and context.args[0] in _SHOWN:
+        return _show(installation, BY_NAME[context.args[0]], context.args[1:], as_json=as_json)
     if context.args:
         return _order(installation, context.args[0], context.args[1:])
     report = _report(installation)
@@ -101,6 +111,50 @@ def _order(installation: Installation, word: str, rest: Sequence[str]) -> int:
     for line in answer.told.get("said", ()):
         output.line(line)
     return answer.status or int(answer.told.get("status", Exit.CONVERGED))
+
+
+def _show(installation: Installation, verb: Verb, words: Sequence[str], *, as_json: bool) -> int:
+    """Ask the daemon, and print its answer as root's command prints it."""
+    options = _options(verb, words)
+    answer = control_socket.ask(installation.run, verb.name, options, seconds=verb.patience + _PATIENCE)
+    if answer is None:
+        raise HostError("the daemon does not answer, and only it knows that")
+    if answer.error:
+        output.lines(f"paas-isolate: {answer.error}", err=True)
+        return answer.status
+    told = answer.told
+    if as_json:
+        output.print_json(told)
+        return Exit.CONVERGED
+    from paas_isolate.cli import chart, explain, faults, metering  # a plain `me` does not pay for them
+
+    match verb.name:
+        case "usage":
+            metering.tell(told["rows"], options.get("by"))
+        case "faults":
+            faults.tell([{key: value for key, value in row.items() if key != "pictures"} for row in told["rows"]])
+        case "explain":
+            explain.tell(told)
+        case "history":
+            chart.tell(told, " to ".join(told[key][:16].replace("T", " ") for key in ("from", "to")))
+    return Exit.CONVERGED
+
+
+def _options(verb: Verb, words: Sequence[str]) -> dict[str, str]:
+    """The options of `--period day` or `--period=day`. UsageError where they are none of the verb's."""
+    options, rest = {}, list(words)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--") or not (equals or rest):
+            raise click.UsageError(
+                f"expected me {verb.name}{''.join(f' [--{each.name} …]' for each in verb.parameters)}"
+            )
+        options[name[2:]] = value if equals else rest.pop(0)
+    try:
+        checked(verb, options)
+    except RefusedError as error:
+        raise click.UsageError(str(error)) from None
+    return options
 
 
 def _as_request(word: str, rest: Sequence[str]) -> tuple[str, dict[str, str]]:

@@ -122,7 +122,7 @@ def usage(
     elif as_csv:
         print_csv([*(_GROUP_KEYS if by_label else _KEYS), *report.plain(Use())], data)
     else:
-        _tell_usage(rows, hidden={"leaf": by != "leaf", "time": by not in ("hour", "day", "month"), "label": True})
+        tell(data, by)
     return Exit.CONVERGED
 
 
@@ -200,37 +200,37 @@ def _time(label: int | str, calendar: Calendar) -> str:
     return label
 
 
-def _tell_usage(rows: Sequence[_Row], hidden: Mapping[str, bool]) -> None:
+def tell(rows: Sequence[Mapping[str, Any]], by: str | None) -> None:
+    """Print the rows of `usage --json`, which was asked with this --by."""
     if not rows:
         output.line("nothing was measured in this time")
         return
-    keys = [key for key in rows[0].keys if not hidden.get(key)]
-    networked = any(row.use.received is not None for row in rows)
+    hidden = {"leaf": by != "leaf", "time": by not in ("hour", "day", "month"), "label": True}
+    keys = [key for key in rows[0] if key in {*_KEYS, *_GROUP_KEYS} and not hidden.get(key)]
+    networked = any(row["received"] is not None for row in rows)
     traffic = ("RECEIVED", "SENT") if networked else ()
     right = ("CPU TIME", "MEMORY", "PEAK", "PROCESSES", "READ", "WRITTEN", *traffic, "THROTTLED", "MEASURED")
     table = []
     for row in rows:
-        use = row.use
         figures = (
-            _duration(use.cpu),
-            _size(report.mean_memory(use)),
-            _size(use.peak),
-            "-" if use.pids is None else str(use.pids),
-            _size(use.read),
-            _size(use.written),
-            *([_size(use.received), _size(use.sent)] if networked else []),
-            _duration(use.throttled),
-            _duration((use.measured or 0) * 1000),
+            _duration(row["cpu_seconds"]),
+            _size(row["memory_mean"]),
+            _size(row["memory_peak"]),
+            "-" if row["pids_peak"] is None else str(row["pids_peak"]),
+            _size(row["read"]),
+            _size(row["written"]),
+            *([_size(row["received"]), _size(row["sent"])] if networked else []),
+            _duration(row["throttled_seconds"]),
+            _duration(row["measured_seconds"]),
         )
-        table.append((*(str(row.keys[key]) or "-" for key in keys), *figures, _hits(use._asdict())))
-    titles = [(row.keys["label"] if key == "value" else key).upper() for key in keys]
+        table.append((*(str(row[key]) or "-" for key in keys), *figures, _hits(row)))
+    titles = [(rows[0]["label"] if key == "value" else key).upper() for key in keys]
     output.table((*titles, *right, "HITS"), table, right=("ACCOUNTS", *right))
 
 
-def _duration(microseconds: Number) -> str:
-    if microseconds is None:
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
         return "-"
-    seconds = microseconds / 1e6
     return f"{seconds:.1f}s" if seconds < 3600 else f"{seconds / 3600:.1f}h"
 
 
@@ -241,8 +241,8 @@ def _size(size: Number) -> str:
 _KINDS = {kind.value: WORDS[kind] for kind in (Kind.KILLED, Kind.SLOWED, Kind.REFUSED)}
 
 
-def _hits(use: Mapping[str, Number]) -> str:
-    return ", ".join(f"{use[kind]} {words}" for kind, words in _KINDS.items() if use[kind]) or "-"
+def _hits(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{row[kind]} {words}" for kind, words in _KINDS.items() if row[kind]) or "-"
 
 
 def print_csv(titles: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -28,3 +28,6 @@ class Duration(click.FloatRange):
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 only_account = click.option("--account", default="", metavar="NAME", help="Only this account.")
+no_command_lines = click.option(
+    "--no-command-lines", is_flag=True, help="Name programs without their arguments, which may be secret."
+)

@@ -33,13 +33,20 @@ RIGHT = ("MEMORY", "PROCESSES", "CPU TIME", "READ", "WRITTEN")
 
 @click.command()
 @click.argument("account", default="")
+@click.option("--host", "of_host", is_flag=True, help="The machine: pressure, memory, numbers of accounts, limits hit.")
 @as_json
 @click.pass_obj
-def status(installation: Installation, account: str, as_json: bool) -> int:
+def status(installation: Installation, account: str, of_host: bool, as_json: bool) -> int:
     """Show limits and use of every account, or of one with all its leaves; what is pending, and why.
 
     Exit status 4 when decisions.json is damaged: all that does not depend on it is shown.
     """
+    if of_host:
+        if account:
+            raise click.UsageError("expected an account, or --host")
+        from paas_isolate.cli.host import host  # it brings SQLite and psutil
+
+        return host(installation, as_json=as_json)
     fleet = installation.fleet()
     with view(installation, fleet, account) as seen:
         reconciler, comparison = seen.reconciler, seen.comparison

@@ -179,7 +179,7 @@ VERBS: tuple[Verb, ...] = (
         _CUSTOMER,
         _NOTHING,
         _READ,
-        "What happens, as it happens: faults, services, differences repaired, logins refused.",
+        "Faults, and what passes have changed, as it happens.",
         "GET",
         "/v1/events",
         (_EVENTS_AFTER,),

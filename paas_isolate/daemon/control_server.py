@@ -358,7 +358,7 @@ class ControlServer:
         self._send(client, line)
 
     def _send_later(self, client: _Connection, number: int, line: bytes) -> bool:
-        """Send the answer of a request that waits for one. Nothing is sent to a connection that was closed, or twice."""
+        """Send the answer of a request that waits for one. Nothing is sent twice, or to a closed connection."""
         if client.waiting.pop(number, None) is None or not self._is_open(client):
             return False
         self._send(client, line)

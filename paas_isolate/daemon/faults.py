@@ -104,7 +104,8 @@ class FaultSource:
 
     def __init__(self, meter: MeterSource) -> None:
         self._meter = meter
-        meter.sampled, meter.told = self._sampled, self._told
+        meter.sampled = self._sampled
+        meter.listeners.append(self._told)
         self._events, self._clock, self._poll = FaultEventSource(), Timer(), epoll()
         self._recent, self._limits = RecentProcesses(), PictureLimits()
         self._waiting: deque[tuple[str, list[Fault]]] = deque()

@@ -29,8 +29,8 @@ class MeterSource:
         self.customers: Callable[[], Fleet | None] = lambda: None
         self.sampled: Callable[[str, Collection[str], int], None] = lambda *_: None
         """Called after a sample: the directory of the accounts' cgroups, those that were active, `faults.waited`."""
-        self.told: Callable[[Sequence[Fault]], None] = lambda _: None
-        """Called with faults as they are found."""
+        self.listeners: list[Callable[[Sequence[Fault]], None]] = []
+        """Each is called with faults as they are found."""
         self._meter: Meter | None = None
         self._every = 0
         self._clock = Timer()
@@ -103,12 +103,16 @@ class MeterSource:
             users = os.path.join(find_tree(fleet.host.tree).root, tree.USERS)
             self.sampled(users, meter.active, config.faults.waited)
 
+    def _found(self, faults: Sequence[Fault]) -> None:
+        for listener in self.listeners:
+            listener(faults)
+
     def _opened(self) -> "Meter":
         if self._meter is None:
             from paas_isolate.meter import Meter
 
             self._meter = Meter(self._installation.ledger, self._installation.run, self._warn, daemon=True)
-            self._meter.told = lambda faults: self.told(faults)
+            self._meter.told = self._found
         return self._meter
 
     def _sample(self, fleet: Fleet, meter: "Meter") -> None:

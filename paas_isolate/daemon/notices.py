@@ -18,7 +18,7 @@ LONGEST = 600.0
 """Seconds after which a round is killed. Each notice has a time limit of its own."""
 _SOON = 2.0
 """Seconds between two tries before the first full pass."""
-_OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 """Variables for the daemon alone (sd_notify(3))."""
 
 
@@ -68,7 +68,7 @@ class NoticeSource:
         here = self._installation
         words = [sys.executable, "-P", "-m", "paas_isolate"]
         words += ["--etc", here.etc, "--state", here.state, "--run", here.run, "notices", "--send"]
-        environment = {name: value for name, value in os.environ.items() if name not in _OURS}
+        environment = {name: value for name, value in os.environ.items() if name not in OURS}
         try:
             self._round = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=environment, cwd="/", close_fds=False)
         except OSError as error:

@@ -22,6 +22,7 @@ from paas_isolate.daemon.limit_events import LimitEvents
 from paas_isolate.daemon.loop import EventSource
 from paas_isolate.daemon.reporter import Reporter
 from paas_isolate.daemon.troubles import Troubles
+from paas_isolate.daemon.worker import WorkerSource
 from paas_isolate.errors import BusyError, PaasError
 from paas_isolate.exits import Exit, exit_of
 from paas_isolate.full_pass import exit_after, full_pass, report_data
@@ -53,16 +54,19 @@ class ControlVerbs:
         order: Order,
         troubles: Troubles,
         reporter: Reporter,
+        events: EventHub,
     ) -> None:
         self.reporter = reporter
         self.installation, self.customers, self.order, self._troubles = installation, customers, order, troubles
         self.hits = LimitEvents()
         self.control = Control(functions(self), self.work, customers, troubles.bug)
-        self.events = EventHub(self.control.may_hear)
+        self.events = events
+        events.may_hear, events.customers = self.control.may_hear, customers
         self._ordered: dict[str, float] = {}
         self._bound = ExitStack()
         self._place: tuple[int, int] | None = None
         self._server: ControlServer | None = None
+        self._worker: WorkerSource | None = None
 
     def may_order(self, directory: str) -> bool:
         """Whether an order for this account is allowed now: one a second, for each costs the daemon some
@@ -76,7 +80,13 @@ class ControlVerbs:
 
     def work(self, request: Request) -> Reply | None:
         """Have the worker process answer."""
-        raise RefusedError(f"{request.verb.name} cannot be asked yet")
+        if self._worker is None:
+            raise RefusedError("this cannot be answered now: ask again in a moment", Exit.BUSY)
+        self._worker.ask(request)
+        if request.verb.method != "GET":
+            about = f" of {request.about}" if request.about else ""
+            self.reporter.info(f"{request.verb.name}{about} was ordered by {request.caller}")
+        return None
 
     def fleet(self) -> Fleet | None:
         customers = self.customers()
@@ -97,18 +107,20 @@ class ControlVerbs:
             yield reconciler
 
     def sources(self, stack: ExitStack) -> list[EventSource]:
-        """The event sources of the socket, and of the timer that polls the limit counters. None where there is no
-        socket."""
+        """The event sources of the socket, of the timer that polls the limit counters, and of the worker. None where
+        there is no socket."""
         try:
             listening = self._bind(stack.enter_context(self._bound))
             self._server = ControlServer(listening, self.control.ask, self._owner)
             stack.callback(self._server.close)
             poller = CounterPoller(self.hits, self.fleet, self.opened, self._troubles.tell)
             stack.callback(poller.close)
+            self._worker = WorkerSource(self.installation, self.reporter.warning)
+            stack.callback(self._worker.close)
         except OSError as error:
             self.reporter.failure(f"nobody can ask the daemon: {control_socket.NAME}", error, warning=True)
             return []
-        return [self._server, poller]
+        return [self._server, poller, self._worker]
 
     def follow(self) -> None:
         """Listen again where the socket was removed or replaced. OSError where that is impossible."""

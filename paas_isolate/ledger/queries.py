@@ -1,7 +1,7 @@
 """Questions about what was used. Each is one statement on a connection that reads only."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from paas_isolate.ledger.schema import SUMS
@@ -82,16 +82,22 @@ def _add_held(
     sampled = last_sample(connection)
     if sampled is None:
         return
-    names = dict(connection.execute("SELECT directory, name FROM names"))
-    plans = dict(connection.execute("SELECT directory, plan FROM series ORDER BY id"))  # the newest of each wins
-    for base in _bases(connection, asked.leaves):
+    of, words = ("WHERE coalesce(names.name, series.directory) = ?", [asked.account]) if asked.account else ("", [])
+    owners = {  # the newest plan of each wins
+        directory: (name, plan)
+        for directory, name, plan in connection.execute(
+            "SELECT series.directory, coalesce(names.name, series.directory), plan FROM series "  # noqa: S608
+            f"LEFT JOIN names ON names.directory = series.directory {of} ORDER BY id",
+            words,
+        )
+    }
+    for base in _bases(connection, asked.leaves, list(owners) if asked.account else None):
         directory, _, leaf = base.path.partition("/")
-        name = names.get(directory, directory)
-        if asked.account in ("", name):
-            for day, use in until_now(base, sampled, calendar):
-                if str(asked.first) <= day <= str(asked.last):
-                    key = name, directory, leaf, plans.get(directory, ""), _LABELLED[asked.by](day)
-                    found[key] = total(found[key], use) if key in found else use
+        name, plan = owners.get(directory, (directory, ""))
+        for day, use in until_now(base, sampled, calendar):
+            if str(asked.first) <= day <= str(asked.last):
+                key = name, directory, leaf, plan, _LABELLED[asked.by](day)
+                found[key] = total(found[key], use) if key in found else use
 
 
 def last_sample(connection: sqlite3.Connection) -> Moment | None:
@@ -100,11 +106,25 @@ def last_sample(connection: sqlite3.Connection) -> Moment | None:
     return Moment(*found) if found else None
 
 
-def _bases(connection: sqlite3.Connection, leaves: bool) -> Iterator[Base]:
-    where = "" if leaves else "WHERE instr(path, '/') = 0"
+def _bases(connection: sqlite3.Connection, leaves: bool, directories: Sequence[str] | None) -> Iterator[Base]:
+    """Those of accounts, or of their leaves too; None: of all."""
     columns = ", ".join(f'"{name}"' for name in Levels._fields)
-    for path, inode, at, *levels in connection.execute(f"SELECT path, inode, at, {columns} FROM bases {where}"):  # noqa: S608
-        yield Base(path, inode, at, Counters(), Levels(*levels))
+    every = f"SELECT path, inode, at, {columns} FROM bases"  # noqa: S608
+    rows = (
+        connection.execute(every)
+        if directories is None
+        else (
+            row
+            for directory in directories
+            for row in connection.execute(
+                f"{every} WHERE path = ? OR path BETWEEN ? AND ?",
+                (directory, f"{directory}/", f"{directory}/\U0010ffff"),
+            )
+        )
+    )
+    for path, inode, at, *levels in rows:
+        if leaves or "/" not in path:
+            yield Base(path, inode, at, Counters(), Levels(*levels))
 
 
 def labels(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:

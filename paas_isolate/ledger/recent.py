@@ -1,6 +1,8 @@
-"""What was hit lately, by account."""
+"""What was used and hit lately, by account: answered without a look at the kernel, for lists of many accounts."""
 
 import sqlite3
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from paas_isolate.ledger.queries import last_sample
 from paas_isolate.metering.calendar import HOUR
@@ -20,3 +22,74 @@ def faults_of_last_hour(connection: sqlite3.Connection, wall: int) -> dict[str, 
         (wall // 1000 // HOUR - 1,),
     )
     return dict(rows)
+
+
+class Lately(NamedTuple):
+    """What an account held when it was sampled last (bytes; `own` without the cache), and its means since the hour
+    before this one began: `cpu` in cores, `read` and `written` in bytes a second, the others as shares of the time.
+    `faults` are processes killed for memory and forks refused in that time. None: unknown."""
+
+    memory: int | None = None
+    own: int | None = None
+    swap: int | None = None
+    pids: int | None = None
+    cpu: float | None = None
+    throttled: float | None = None
+    read: float | None = None
+    written: float | None = None
+    cpu_wait: float | None = None
+    memory_wait: float | None = None
+    io_wait: float | None = None
+    faults: int | None = None
+
+    @property
+    def wait(self) -> float | None:
+        """The highest pressure."""
+        return max((each for each in (self.cpu_wait, self.memory_wait, self.io_wait) if each is not None), default=None)
+
+
+class Recent(NamedTuple):
+    """`accounts` by directory, and when the last sample was written (ms since 1970)."""
+
+    sampled: int
+    accounts: Mapping[str, Lately]
+
+
+_GROWN = (
+    "sum(coalesce(user, 0) + coalesce(system, 0))",
+    "sum(throttled)",
+    "sum(read) * 1000000",
+    "sum(written) * 1000000",
+    "sum(cpu_some)",
+    "sum(memory_some)",
+    "sum(io_some)",
+)
+"""In the unit of microseconds, so that all are divided by the time."""
+
+
+def recent(connection: sqlite3.Connection, wall: int) -> Recent | None:
+    """What all accounts used lately. None where nothing is measured now."""
+    sampled = last_sample(connection)
+    if sampled is None or wall - sampled.wall > GAP:
+        return None
+    held = {
+        path: levels
+        for path, *levels in connection.execute(
+            "SELECT path, memory, own, swap, pids FROM bases WHERE instr(path, '/') = 0"
+        )
+    }
+    rows = connection.execute(
+        f"SELECT series.directory, {', '.join(_GROWN)}, sum(coalesce(killed, 0) + coalesce(refused, 0)), "  # noqa: S608
+        "sum(measured) FROM spans JOIN uses ON uses.span = spans.id JOIN series ON series.id = uses.series "
+        "WHERE spans.kind = 'hour' AND spans.label >= ? AND leaf = '' GROUP BY series.directory",
+        (wall // 1000 // HOUR - 1,),
+    ).fetchall()
+    # Who did nothing for a while has no row for it: the longest time is that of the ledger.
+    whole = max((row[-1] or 0 for row in rows), default=0) * 1000
+    idle = (*[0.0] * len(_GROWN), 0) if whole else (None,) * (len(_GROWN) + 1)
+    accounts = {path: Lately._make((*levels, *idle)) for path, levels in held.items()}
+    for directory, *grown, faults, _ in rows:
+        if whole and directory in held:
+            shares = (None if each is None else each / whole for each in grown)
+            accounts[directory] = Lately._make((*held[directory], *shares, faults))
+    return Recent(sampled.wall, accounts)

@@ -10,6 +10,8 @@ from paas_isolate.units import format_size
 _LISTED = 3
 """Programs that are named."""
 _INTERPRETERS = ("python", "perl", "ruby", "node", "php", "php-cgi", "sh", "bash", "dash")
+_NAME = 15
+"""Characters of what the kernel calls a program (comm in proc_pid_stat(5))."""
 _LONGEST = 60
 """Characters of a program's name."""
 
@@ -21,6 +23,18 @@ def command_of(process: Process) -> str:
     if name.rstrip("0123456789.") in _INTERPRETERS and rest and not rest[0].startswith("-"):
         name = f"{name} {_base(rest[0])}"
     return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+
+
+def without_arguments(picture: Picture) -> Picture:
+    """The picture with the names of programs alone."""
+    return picture._replace(
+        processes=tuple(each._replace(command=_program(each.command)) for each in picture.processes),
+        before=tuple(each._replace(command=_program(each.command)) for each in picture.before),
+    )
+
+
+def _program(command: str) -> str:
+    return _base((command.split() or [""])[0])[:_NAME]
 
 
 def _base(path: str) -> str:

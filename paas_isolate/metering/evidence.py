@@ -38,7 +38,7 @@ class Neighbour(NamedTuple):
 class Case(NamedTuple):
     """An incident, and what is known about its time. `rows` are minutes of the cgroup whose limit was hit, as far as
     it is the account's; `machine` is the share of the time that programs waited for the resource (None: unknown);
-    `changes` were made before its end, the oldest first."""
+    `changes` were made before its end, the oldest first. `by_customer`: no file of the machine is named."""
 
     incident: Incident
     rows: Sequence[Row] = ()
@@ -46,6 +46,27 @@ class Case(NamedTuple):
     machine: float | None = None
     neighbours: Sequence[Neighbour] = ()
     changes: Sequence[Change] = ()
+    by_customer: bool = False
+
+    def for_customer(self, directory: str) -> "Case":
+        """Without what is about other accounts, or about the machine's configuration."""
+        own = [
+            picture._replace(
+                processes=tuple(each for each in picture.processes if each.account == directory),
+                before=tuple(each for each in picture.before if each.account == directory),
+            )
+            for picture in self.pictures
+        ]
+        mine = self.incident.directory == directory
+        return self._replace(
+            pictures=self.pictures if mine else [picture for picture in own if picture.processes or picture.before],
+            neighbours=together(RESOURCES.get(self.incident.kind, ""), self.neighbours),
+            changes=[change for change in self.changes if change.directory == directory],
+            by_customer=True,
+        )
+
+    def without_arguments(self) -> "Case":
+        return self._replace(pictures=[culprits.without_arguments(picture) for picture in self.pictures])
 
     def summary(self, clock: Clock) -> str:
         """What happened, when, which limit did it, and which process."""
@@ -57,7 +78,7 @@ class Case(NamedTuple):
     def details(self, clock: Clock) -> Iterator[str]:
         """The sentences after the summary."""
         incident = self.incident
-        yield _whose(incident)
+        yield _whose(incident, by_customer=self.by_customer)
         yield from culprits.sentences(incident, self.pictures, clock)
         yield from self._machine()
         yield from _enough(incident, self.rows)
@@ -120,7 +141,7 @@ def _owner(incident: Incident) -> str:
     return "it"
 
 
-def _whose(incident: Incident) -> str:
+def _whose(incident: Incident, *, by_customer: bool) -> str:
     knob = KNOBS.get(incident.kind, "")
     named = f" ({knob})" if knob else ""
     match incident.level:
@@ -129,7 +150,8 @@ def _whose(incident: Incident) -> str:
         case Level.ACCOUNT:
             return f"The limit is that of the whole account{named}."
         case Level.ALL:
-            return f"The limit is that of all customers together: `ceiling` in config.yaml{named}."
+            where = "" if by_customer else ": `ceiling` in config.yaml"
+            return f"The limit is that of all customers together{where}{named}."
     return "No limit of ours did it."
 
 
@@ -172,8 +194,19 @@ def machine_sentence(resource: str, share: float | None) -> str:
     return f"The machine itself {short} short of {name}: some of its programs waited for {share:.0%} of the time."
 
 
+OTHERS = "others"
+"""What customers get instead of the names of other accounts."""
+
+
+def together(resource: str, neighbours: Sequence[Neighbour]) -> tuple[Neighbour, ...]:
+    """All of them as one, without their names."""
+    return (Neighbour(OTHERS, sum(each.amount for each in neighbours)),) if resource and neighbours else ()
+
+
 def neighbour_sentences(resource: str, neighbours: Sequence[Neighbour]) -> Iterator[str]:
-    if neighbours:
+    if [each.account for each in neighbours] == [OTHERS]:
+        yield f"Other accounts used much of it: {_amount(resource, neighbours[0].amount)}."
+    elif neighbours:
         listed = ", ".join(f"{each.account} {_amount(resource, each.amount)}" for each in neighbours)
         yield f"Of the other accounts these used most of it: {listed}."
 

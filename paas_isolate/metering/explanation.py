@@ -28,7 +28,8 @@ class Wait(NamedTuple):
 
 class Facts(NamedTuple):
     """What is known of an account from `begin` to `end`, in ms since 1970. `measured` are milliseconds. `changes` are
-    all that were made in that time. `at` is the moment that was asked about, if one was."""
+    all that were made in that time. `at` is the moment that was asked about, if one was. `by_customer`: for them the
+    commands of `me` are named."""
 
     account: str
     begin: int
@@ -38,6 +39,24 @@ class Facts(NamedTuple):
     waits: tuple[Wait, ...] = ()
     changes: tuple[Change, ...] = ()
     at: int | None = None
+    by_customer: bool = False
+
+
+def for_customer(facts: Facts, directory: str) -> Facts:
+    """The facts without what is about other accounts, or about the machine's configuration."""
+    return facts._replace(
+        cases=tuple(case.for_customer(directory) for case in facts.cases),
+        waits=tuple(
+            wait._replace(neighbours=evidence.together(wait.resource, wait.neighbours)) for wait in facts.waits
+        ),
+        changes=tuple(change for change in facts.changes if change.directory == directory),
+        by_customer=True,
+    )
+
+
+def without_arguments(facts: Facts) -> Facts:
+    """The facts with the names of programs alone: what stands behind them may be secret."""
+    return facts._replace(cases=tuple(case.without_arguments() for case in facts.cases))
 
 
 class Finding(NamedTuple):
@@ -132,7 +151,8 @@ def _notes(facts: Facts, told: int, clock: Clock) -> list[str]:
     if not facts.measured and facts.cases:
         notes.append("Samples of that time are not kept any more: what was used is not known.")
     if len(facts.cases) > told:
-        notes.append(f"{len(facts.cases) - told} more incidents are not told here: `paas-isolate faults` lists them.")
+        command = "paas-isolate me faults" if facts.by_customer else "paas-isolate faults"
+        notes.append(f"{len(facts.cases) - told} more incidents are not told here: `{command}` lists them.")
     if not facts.cases and facts.changes:
         notes += evidence.change_sentences(facts.changes, clock)
     return notes

@@ -29,7 +29,7 @@ TOPS: dict[str, Callable[[Use], Number]] = {
 def period(text: str, today: date) -> tuple[date, date]:
     """First and last day of a word of PERIODS, a month `2026-10` or a day `2026-10-25`. ValueError for other text."""
     match text:
-        case "today":
+        case "today" | "day":
             return today, today
         case "yesterday":
             return today - timedelta(days=1), today - timedelta(days=1)
@@ -69,6 +69,7 @@ def plain(use: Use) -> dict[str, Any]:
         "cpu_pressure_seconds": seconds(use.cpu_some),
         "memory_pressure_seconds": seconds(use.memory_some),
         "io_pressure_seconds": seconds(use.io_some),
+        "memory_mean": mean_memory(use),
     }
 
 

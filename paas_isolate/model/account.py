@@ -134,6 +134,8 @@ class Host(NamedTuple):
     """The ports of the machine that an account's file may publish: first and last port of each range."""
     administrators: tuple[str, ...] = ()
     """Users and @groups that may do through the daemon what root may."""
+    web_root: bool = False
+    """Whether root may log in to the page with a password."""
     metering: MeteringConfig | None = None
     """None: nothing is measured."""
 

@@ -198,6 +198,11 @@ METERING = Table(
     )
 )
 
+WEB = Table(
+    (Field("root", scalars.FLAG, "whether root may log in to the page with a password", _HOST.web_root),),
+    expected="a mapping such as {root: true}",
+)
+
 _ALLOW = ListOf(scalars.choice(*WORDS), f"a list of {', '.join(WORDS)}")
 
 HOST = Table(
@@ -227,6 +232,7 @@ HOST = Table(
             "users and @groups that may do through the daemon what root may; no user of an account is one",
             list(_HOST.administrators),
         ),
+        Field("web", WEB, "the page"),
         Field(
             "publish_ports",
             OneOrList(scalars.PORTS, "a list of ports and ranges such as 8000-8999"),

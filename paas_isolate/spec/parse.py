@@ -43,6 +43,7 @@ def parse_host(data: bytes, file: str) -> Host:
         suspension=values.get("suspension") or "freeze",
         private=PrivateTmpConfig(**values.get("private", {})),
         metering=_metering(values["metering"]) if "metering" in values else None,
+        web_root=values.get("web", {}).get("root", False),
         **{key: values[key] for key in ("hide", "allow", "publish_ports", "administrators") if key in values},
     )
     if not diagnostics.errors and host.first_uid > host.last_uid:

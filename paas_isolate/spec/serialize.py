@@ -72,6 +72,7 @@ def plain_host(host: Host) -> Plain:
         "leave": host.leave,
         "allow": host.allow,
         "publish_ports": host.publish_ports,
+        "web_root": host.web_root,
         "metering": _plain_metering(host.metering) if host.metering else None,
         "tree": {"unit": host.tree.unit, "root": host.tree.root},
         "penalty": _plain_limits(host.penalty),

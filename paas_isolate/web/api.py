@@ -19,7 +19,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from paas_isolate.control.refusal import RefusedError
-from paas_isolate.control.table import VERBS, About, Verb, checked
+from paas_isolate.control.table import VERBS, About, Parameter, Verb, checked
+from paas_isolate.exits import Exit
 from paas_isolate.spec.names import NAME_EXPECTED, is_name
 from paas_isolate.web import problem
 from paas_isolate.web.answers import json_bytes
@@ -37,10 +38,11 @@ MEDIA_TYPES = ("", "application/yaml", "application/x-yaml", "text/yaml", "text/
 STREAMS_EACH, STREAMS_ALL = 16, 2000
 """Event streams at once of one login, and of all."""
 HEADERS: Mapping[tuple[str, str], str] = {
-    ("events", "after"): "last-event-id",
-    **{(verb.name, name): name for verb in VERBS for name in ("if-match", "if-none-match")},
+    ("events", "after"): "Last-Event-ID",
+    **{(verb.name, name.lower()): name for verb in VERBS for name in ("If-Match", "If-None-Match")},
 }
 """Verb and parameter -> the header that it is. Only `after` may stand in the query, too."""
+_NO_TAG = f'"{"0" * 16}"'
 _PARAMETERS = 32
 _BODY_PATIENCE = 30.0
 
@@ -140,6 +142,8 @@ class _Resource(_Endpoint):
             told = await link.ask(verb.name, about, options, body)
         except AskError as error:
             raise problem.of_refusal(error, verb) from error
+        if told.get("conflict") is True:
+            raise ProblemError(problem.CONFLICT, "somebody has changed it since; nothing was done", Exit.DIFFERS)
         return _answered(request, told)
 
     async def _events(self, link: Link, options: Mapping[str, str]) -> Response:
@@ -186,7 +190,7 @@ def options_of(verb: Verb, request: Request) -> dict[str, str]:
                 raise ProblemError(problem.UNKNOWN, f"no {parameter.name} can be called so; {parameter.expected}")
             options[parameter.name] = value
         if (header := HEADERS.get((verb.name, parameter.name))) and (values := request.headers.getlist(header)):
-            options[parameter.name] = _tag(", ".join(values))
+            options[parameter.name] = _condition(parameter, ", ".join(values))
     try:
         checked(verb, options)
     except RefusedError as error:
@@ -209,13 +213,21 @@ def _query(request: Request) -> dict[str, str]:
     return options
 
 
+def _condition(parameter: Parameter, value: str) -> str:
+    """A tag that is not ours is that of no file: the daemon looks at the rights first, and then refuses it."""
+    tag = _tag(value)
+    is_wrong = parameter.name == "if-match" and not re.fullmatch(parameter.pattern, tag, re.ASCII)
+    return _NO_TAG if is_wrong else tag
+
+
 def _tag(value: str) -> str:
     """nginx makes a tag weak when it compresses; the file is the same."""
     return value.strip().removeprefix("W/")
 
 
 async def _body(verb: Verb, request: Request) -> bytes:
-    """ProblemError where it is longer than the table allows, is no YAML by its media type, or comes too slowly."""
+    """ProblemError where it is longer than the table allows, empty where there must be one, no YAML by its media type,
+    or too slow."""
     cap = verb.body_cap if verb.body else 0
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if verb.body and (kind not in MEDIA_TYPES or "content-encoding" in request.headers):
@@ -230,6 +242,8 @@ async def _body(verb: Verb, request: Request) -> bytes:
                     raise _too_large(verb)
     except TimeoutError:
         raise ProblemError(problem.SLOW, f"it must be here within {_BODY_PATIENCE:g} seconds") from None
+    if verb.body and not body:
+        raise ProblemError(problem.WRONG_REQUEST, "there is no body")
     return bytes(body)
 
 
@@ -242,7 +256,7 @@ def _too_large(verb: Verb) -> ProblemError:
 def _answered(request: Request, told: Mapping[str, Any]) -> Response:
     headers = {}
     etag = told.get("etag")
-    if isinstance(etag, str) and re.fullmatch(r'"[0-9a-f]{16,64}"', etag, re.ASCII):
+    if not told.get("dry_run") and isinstance(etag, str) and re.fullmatch(r'"[0-9a-f]{16,64}"', etag, re.ASCII):
         headers["ETag"] = etag
         known = [_tag(each) for each in request.headers.get("if-none-match", "").split(",")]
         if request.method in ("GET", "HEAD") and (etag in known or "*" in known):

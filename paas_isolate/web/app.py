@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from paas_isolate.web import api, assets
-from paas_isolate.web.pages import administrator, customer, login
+from paas_isolate.web import api, assets, openapi
+from paas_isolate.web.pages import administrator, customer, docs, login
 from paas_isolate.web.site import OpenLink, Site
 from paas_isolate.web.templates import environment
 
@@ -48,6 +48,8 @@ def routes(site: Site) -> list[BaseRoute]:
         *login.routes(),
         *administrator.routes(),
         *customer.routes(),
+        *docs.routes(),
+        *openapi.routes(),
         *api.routes(site.find_link),
     ]
 

@@ -116,8 +116,6 @@ def _kind(error: AskError, verb: Verb) -> Problem:
             return WRONG_FILE
         case Exit.WRONG:
             return UNKNOWN if _names_more(verb) else WRONG_REQUEST
-        case Exit.DIFFERS if verb.body or verb.method == "DELETE":
-            return CONFLICT
         case Exit.BUSY:
             return BUSY
     return FAILED

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from paas_isolate.cli.commands import VERBS, paas_isolate
+from paas_isolate.control import request
+from paas_isolate.control import table as control_table
 from paas_isolate.model.limits import LIMITS, SHORT
 from paas_isolate.spec.schema import schema
 
@@ -19,7 +21,7 @@ _OPEN_ENDED = ("limits", "penalty", "services")
 
 def pages() -> dict[str, str]:
     """Path below docs/ -> its text."""
-    return {"reference/yaml.md": yaml_keys(), "reference/commands.md": commands()}
+    return {"reference/yaml.md": yaml_keys(), "reference/commands.md": commands(), "reference/control.md": control()}
 
 
 def yaml_keys() -> str:
@@ -131,3 +133,28 @@ def _cell(text: str) -> str:
 
 def _and(names: tuple[str, ...]) -> str:
     return " and ".join(f"`{name}`" for name in names)
+
+
+def control() -> str:
+    parts = [
+        _NOTE,
+        "# Control socket and HTTP interface\n",
+        "`/run/paas-isolate/control.sock` is where the daemon answers. The HTTP interface hands requests on to it.\n",
+        (request.__doc__ or "").partition("\n\n")[2],
+        "| verb | over HTTP | who may ask | scope | options | what it does |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for verb in control_table.VERBS:
+        options = ", ".join(f"`{each.name}`{'' if each.required else '?'}" for each in verb.parameters) or "-"
+        parts.append(
+            f"| `{verb.name}` | `{verb.method} {verb.path}` | {verb.access.value} | {verb.needs.name.lower()} "
+            f"| {options} | {verb.summary} |"
+        )
+    parts += [
+        "\nOptions marked ? may be left out. They are strings:\n",
+        "| option | meaning | expected |",
+        "| --- | --- | --- |",
+    ]
+    known = {(each.name, each.meaning): each for verb in control_table.VERBS for each in verb.parameters}
+    parts += [f"| `{each.name}` | {each.meaning} | {each.expected} |" for each in known.values()]
+    return "\n".join(parts) + "\n"

@@ -1,5 +1,6 @@
 """explain, on a ledger that a test makes up."""
 
+import re
 import time
 from contextlib import closing
 
@@ -87,6 +88,40 @@ def test_as_text(slow: CommandLine) -> None:
     assert shown.exit_code == 0
     assert "Slow between " in shown.stdout.splitlines()[0]
     assert shown.stdout.splitlines()[-1].startswith("Looked at: alice, from ")
+
+
+def test_a_customer_learns_nothing_of_others(slow: CommandLine) -> None:
+    """Neither of their names and processes, nor of what is configured for all."""
+    throttled(slow)
+    with closing(open_for_writing(str(slow.state / "ledger"), pytest.fail)) as connection:
+        at = ledger.WALL + 50 * 60_000
+        faults.add(connection, 1, [Fault(Kind.KILLED, Level.ALL, "", "", "", 50 * 60_000, at, 1, None, "8589934592")])
+        theirs = Process(8, "/usr/bin/perl secret", "bob", "web", "bob", MB, 9.0, "killed", 10.0)
+        picture = Picture(at, (), (theirs,))
+        faults.add_pictures(connection, 1, [Taken(Kind.KILLED, Level.ALL, "", "", 50 * 60_000, picture)])
+    change = Change(at - 1000, "", "", "memory.max", "1", "2", "set memory.max of users to 2")
+    steps.keep(str(slow.state / "ledger"), "b1", 0, [change], pytest.fail)
+    whole, own = slow("explain alice --json").stdout, slow("explain alice --json --for-customer").stdout
+    for secret in ("bob", "perl", "config.yaml", "of users to 2"):
+        assert secret in whole
+        assert secret not in own
+    assert re.search(r"Other accounts used much of it: \d+ % CPU\.", own)
+    assert "php-cgi" in own
+
+
+def test_arguments_are_left_out(slow: CommandLine) -> None:
+    with closing(open_for_writing(str(slow.state / "ledger"), pytest.fail)) as connection:
+        at = ledger.WALL + 50 * 60_000
+        fault = Fault(Kind.KILLED, Level.ACCOUNT, "alice", "", "small", 50 * 60_000, at, 1, None, str(MB))
+        faults.add(connection, 1, [fault])
+        process = Process(8, "/usr/bin/php secret --password=hunter2", "alice", "web", "alice", MB, 9.0, "killed", 10.0)
+        taken = Taken(Kind.KILLED, Level.ACCOUNT, "alice", "", 50 * 60_000, Picture(at, (process,), (process,)))
+        faults.add_pictures(connection, 1, [taken])
+    assert "hunter2" in slow("faults alice --json --pictures").stdout
+    for words in ("faults alice --json --pictures", "faults alice --pictures", "explain alice --json"):
+        shown = slow(f"{words} --no-command-lines").stdout
+        assert "secret" not in shown
+        assert "php" in shown
 
 
 def test_around_a_time(slow: CommandLine) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from paas_isolate.metering import report
+from paas_isolate.metering.use import Use
 from tests.support.command_line import FIRST, LEAVES, CommandLine, document, options
 
 PAGE = Path(__file__).resolve().parents[2] / "man" / "paas-isolate.8"
@@ -37,12 +39,17 @@ SHOW = [
     "chart",
     "pam status",
     "pam test",
+    "account list",
+    "account show",
+    "plan list",
+    "plan show",
     "net show",
     "net test",
     "doctor",
     "version",
+    "token list",
 ]
-DO = ["reconcile", "disable"]
+DO = ["reconcile", "disable", "account put", "account remove", "plan put"]
 """These do something, and tell it."""
 NO_DOCUMENT = {
     "schema": "is JSON already",
@@ -58,9 +65,8 @@ NO_DOCUMENT = {
     "stop": "acts",
     "restart": "acts",
     "scale": "acts",
-    "account put": "acts",
-    "account remove": "acts",
-    "plan put": "acts",
+    "token create": "acts",
+    "token revoke": "acts",
     "pam install": "acts",
     "pam remove": "acts",
     "pam confirm": "acts",
@@ -249,6 +255,75 @@ def test_an_order_ends_as_the_daemon_says(
         result = place("me restart web")
     assert asked == [{"verb": "restart", "about": "", "options": {"service": "web"}}]
     assert (result.exit_code, result.stdout, result.stderr) == (status, output, errors)
+
+
+USAGE = {
+    "rows": [dict.fromkeys(["account", "leaf", "plan", "time"], "alice") | report.plain(Use(user=5_000_000, system=0))]
+}
+EXPLAINED = {
+    **dict.fromkeys(("account", "from", "to", "time_zone"), "2026-10-25T14:05:00"),
+    "summary": "Slow at 14:05: it used all.",
+    "findings": [],
+    "notes": ["A note."],
+    "measured_seconds": 1.0,
+}
+INCIDENT = {
+    "id": 1,
+    "kind": "killed",
+    "level": "leaf",
+    "account": "alice",
+    "leaf": "web",
+    "plan": "small",
+    "number": 2,
+    "begin": "2026-10-25T14:05:00+00:00",
+    "end": "2026-10-25T14:05:10+00:00",
+    "amount": None,
+    "limit": "1048576",
+    "process": {"leaf": "web", "command": "php", "pid": 7},
+    "pictures": [],
+}
+CHART = {
+    "account": "alice",
+    "leaf": "",
+    "from": "2026-10-25T14:05:00",
+    "to": "2026-10-25T15:05:00",
+    "metrics": {"cpu": {"unit": "cores", "limits": {"used": 1.0}, "values": {"used": [0.5, None]}}, "new": {}},
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "answer", "said"),
+    [
+        ("usage --period day --by=leaf", {"period": "day", "by": "leaf"}, USAGE, "5.0s"),
+        ("faults --kind killed", {"kind": "killed"}, {"rows": [INCIDENT]}, "php (7)"),
+        ("explain --at 14:05", {"at": "14:05"}, EXPLAINED, "Slow at 14:05: it used all.\n"),
+        ("history", {}, CHART, "highest 0.5 of 1"),
+    ],
+)
+def test_me_shows_what_the_worker_tells_as_root_sees_it(
+    words: str, options: dict[str, str], answer: dict[str, Any], said: str, place: CommandLine
+) -> None:
+    for as_json in ("", " --json"):
+        with daemon(place, {"told": answer}) as asked:
+            result = place(f"me {words}{as_json}")
+        assert asked == [{"verb": words.partition(" ")[0], "about": "", "options": options}]
+        assert result.exit_code == 0, result.output
+        assert document(result) == answer if as_json else said in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("usage alice", "expected me usage [--from …] [--to …] [--period …] [--by …]"),
+        ("usage --top cpu", "usage has no option 'top'; there are: from, to, period, by"),
+        ("faults --kind all", "expected killed, slowed"),
+        ("--frobnicate", "No such option"),
+    ],
+)
+def test_me_takes_only_options_of_the_verb(words: str, said: str, place: CommandLine) -> None:
+    result = place(f"me {words}")
+    assert result.exit_code == 2
+    assert said in result.stderr
 
 
 def test_me_of_somebody_without_an_account(place: CommandLine) -> None:

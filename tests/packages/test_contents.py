@@ -88,3 +88,17 @@ def test_no_conffile_but_what_an_administrator_edits() -> None:
 @pytest.mark.parametrize("script", sorted(DEBIAN.glob("*.p*[tm]")))
 def test_no_maintainer_script_stops_or_restarts_the_tree(script: Path) -> None:
     assert not re.search(r"(?:stop|restart) \S*paas(?:-tree|\.slice)", script.read_text())
+
+
+def test_the_page_is_a_package_of_its_own() -> None:
+    rules, listed = (DEBIAN / "rules").read_text(), lines("paas-isolate-web.install")
+    apart = re.search(r"PACKAGES_OF_WEB := (.*)", rules)
+    assert apart
+    assert [f"paas_isolate/{name}" for name in apart[1].split()] == listed[::2]
+    control = (DEBIAN / "control").read_text().partition("Package: paas-isolate-web\n")[2].partition("\n\n")[0]
+    assert all(f"python3-{name}" in control for name in ("starlette", "uvicorn", "pampy", "six"))
+
+
+def test_nothing_of_the_page_starts_by_itself() -> None:
+    scripts = "".join(path.read_text() for path in DEBIAN.glob("paas-isolate-web.p*"))
+    assert not re.search(r"systemctl[^\n]* (enable|start|preset)\b", scripts)

@@ -62,6 +62,14 @@ def test_disabling_stops_what_runs(told: list[str], tmp_path: Path) -> None:
     assert not schedule.cron_is_on(str(tmp_path))
 
 
+def test_the_page_is_its_socket_and_its_service(told: list[str]) -> None:
+    with pytest.raises(HostError, match="apt-get install paas-isolate-web"):
+        schedule.enable_page()
+    told.clear()
+    schedule.disable_page()
+    assert [line for line in told if not line.startswith("show")] == []
+
+
 def test_without_systemd_there_is_cron_alone(told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(systemd, "running", lambda: False)
     with pytest.raises(HostError, match="paas-isolate enable cron"):

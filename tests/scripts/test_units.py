@@ -15,6 +15,7 @@ STARTS_SERVICES = ("paas-isolate-boot.service", "paas-isolate-daemon.service", "
 """They start the customers' services, look at all processes and other mount namespaces, and write cgroups and /run."""
 SEES_NO_MOUNTS = ("paas-isolate-shutdown.service", "paas-tree.service")
 """No mount namespace for them."""
+PAGE = ("paas-isolate-web.service", "paas-isolate-session@.service")
 SERVICES = (*STARTS_SERVICES, *SEES_NO_MOUNTS, "paas-isolate-network.service", "paas-isolate-metrics.service")
 
 # systemd.exec(5), by what they do.
@@ -44,7 +45,27 @@ def breaking(name: str, *patterns: str) -> set[str]:
 
 
 def test_all_services_are_examined() -> None:
-    assert {file.name for file in UNITS.glob("*.service")} == set(SERVICES)
+    assert {file.name for file in UNITS.glob("*.service")} == {*SERVICES, *PAGE}
+
+
+def test_the_page_has_no_rights() -> None:
+    text = (UNITS / PAGE[0]).read_text()
+    for line in ("DynamicUser=yes", "CapabilityBoundingSet=", "ProtectHome=yes", "NoNewPrivileges=yes"):
+        assert f"\n{line}\n" in text
+    closed = " ".join(re.findall(r"^InaccessiblePaths=(.*)$", text, re.MULTILINE)).split()
+    assert {"-/etc/paas-isolate", "-/var/lib/paas-isolate", "-/run/paas-isolate", "-/etc/shadow"} <= {*closed}
+
+
+def test_the_page_alone_reaches_the_logins() -> None:
+    text = (UNITS / "paas-isolate-session.socket").read_text()
+    assert {"SocketMode=0660", "SocketUser=root", "SocketGroup=paas-isolate-web"} <= {*text.splitlines()}
+    assert "SupplementaryGroups=paas-isolate-web" in (UNITS / PAGE[0]).read_text()
+    assert "g paas-isolate-web " in (UNITS / "paas-isolate-web.sysusers.conf").read_text()
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_exposure_of_the_page() -> None:
+    assert exposure(PAGE[0]) <= 1.5
 
 
 @pytest.mark.parametrize("name", STARTS_SERVICES)
@@ -82,14 +103,19 @@ def test_customers_can_be_ended() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", (*SERVICES, *PAGE))
 def test_the_exposure_is_that_of_the_docs(name: str) -> None:
     """Versions of systemd differ by some tenths."""
+    found = exposure(name)
+    row = re.search(rf"^\| `{re.escape(name)}` \| ([0-9.]+) \|", SECURITY.read_text(), re.MULTILINE)
+    assert row
+    assert abs(found - float(row[1])) <= 0.5
+
+
+def exposure(name: str) -> float:
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / name)]
     done = subprocess.run(command, capture_output=True, text=True, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"})
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     if not found:
         pytest.skip(f"this systemd-analyze cannot tell it: {done.stderr}")
-    row = re.search(rf"^\| `{re.escape(name)}` \| ([0-9.]+) \|", SECURITY.read_text(), re.MULTILINE)
-    assert row
-    assert abs(float(found[1]) - float(row[1])) <= 0.5
+    return float(found[1])

@@ -55,7 +55,7 @@ SMALLER = [
 
 @pytest.mark.parametrize(("verb", "login"), SMALLER)
 def test_a_scope_that_is_too_small_is_refused(daemon: FakeDaemon, verb: Verb, login: str) -> None:
-    answer = ApiClient(daemon, login).request(verb.method, path_of(verb))
+    answer = ApiClient(daemon, login).ask(verb)
     assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
 
 
@@ -64,7 +64,7 @@ def test_a_scope_that_is_too_small_is_refused(daemon: FakeDaemon, verb: Verb, lo
 )
 def test_a_customer_asks_for_nothing_of_an_administrator(daemon: FakeDaemon, verb: Verb) -> None:
     for login in ("alice", "bob", "nobody"):
-        assert ApiClient(daemon, login).request(verb.method, path_of(verb)).status_code == 403
+        assert ApiClient(daemon, login).ask(verb).status_code == 403
 
 
 OF_ACCOUNT = [verb for verb in VERBS if verb.about in (About.ACCOUNT, About.NAME)]
@@ -75,15 +75,15 @@ OF_ACCOUNT = [verb for verb in VERBS if verb.about in (About.ACCOUNT, About.NAME
 )
 def test_another_customers_account_looks_like_none(daemon: FakeDaemon, verb: Verb) -> None:
     client = ApiClient(daemon, "bob")
-    theirs = client.request(verb.method, path_of(verb))
-    nobodys = client.request(verb.method, path_of(verb, account="clice"))
+    theirs = client.ask(verb)
+    nobodys = client.ask(verb, account="clice")
     assert theirs.status_code == nobodys.status_code == 404
     assert theirs.text.replace("alice", "clice") == nobodys.text
 
 
 @pytest.mark.parametrize("verb", OF_ACCOUNT, ids=lambda verb: verb.name)
 def test_a_token_of_some_accounts_finds_no_other(daemon: FakeDaemon, verb: Verb) -> None:
-    assert ApiClient(daemon, "root-bob").request(verb.method, path_of(verb)).status_code == 404
+    assert ApiClient(daemon, "root-bob").ask(verb).status_code == 404
 
 
 EVERYBODY = [verb for verb in VERBS if verb.access is Access.ADMINISTRATOR and verb not in OF_ACCOUNT]
@@ -91,7 +91,7 @@ EVERYBODY = [verb for verb in VERBS if verb.access is Access.ADMINISTRATOR and v
 
 @pytest.mark.parametrize("verb", EVERYBODY, ids=lambda verb: verb.name)
 def test_a_token_of_some_accounts_asks_nothing_about_all(daemon: FakeDaemon, verb: Verb) -> None:
-    assert ApiClient(daemon, "root-bob").request(verb.method, path_of(verb)).status_code == 403
+    assert ApiClient(daemon, "root-bob").ask(verb).status_code == 403
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -31,7 +31,7 @@ def test_an_event_comes_as_it_happens() -> None:
         assert (kind, end) == ("event: fault", "")
         event = json.loads(data.removeprefix("data: "))
         assert number == f"id: {event['id']}"
-        assert event["words"].startswith("<script>")
+        assert event["sentence"].startswith("<script>")
         await stream.leave()
 
     run(test)

@@ -90,17 +90,27 @@ def ask(
     request = json.dumps({"verb": verb, "about": about, "options": options or {}}).encode() + b"\n"
     deadline = time.monotonic() + seconds
     try:
-        with socket.socket(socket.AF_UNIX, _KIND) as client:
-            timeout = struct.pack("@ll", *divmod(int(seconds * 1e6), 10**6))  # struct timeval
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
-            client.connect(os.path.join(run, NAME))  # with settimeout() a full backlog would be an error at once
-            client.settimeout(seconds)
+        with connected(run, seconds) as client:
             with suppress(BrokenPipeError):  # the daemon has refused without reading; its answer says why
                 client.sendall(request)
             answer = json.loads(_read_all(client, deadline))
     except (OSError, ValueError):  # refused, no socket, too late, or cut off
         return None
     return Answer(answer.get("told") or {}, answer.get("error", ""), answer.get("status", 0))
+
+
+def connected(run: str, seconds: float) -> socket.socket:
+    """A connection to the daemon, with this timeout. OSError when it does not accept within `seconds`."""
+    client = socket.socket(socket.AF_UNIX, _KIND)
+    try:
+        timeout = struct.pack("@ll", *divmod(int(seconds * 1e6), 10**6))  # struct timeval
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+        client.connect(os.path.join(run, NAME))  # with settimeout() a full backlog would be an error at once
+        client.settimeout(seconds)
+    except BaseException:
+        client.close()
+        raise
+    return client
 
 
 def _read_all(connection: socket.socket, deadline: float) -> bytes:

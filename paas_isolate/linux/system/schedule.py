@@ -1,4 +1,5 @@
-"""What runs reconcile on this machine: the timer, cron or the daemon. The package enables none of them."""
+"""What runs on this machine: the timer, cron or the daemon, which reconcile, and the page. The package enables none of
+them."""
 
 import os
 import shutil
@@ -25,6 +26,9 @@ class Way(StrEnum):
     CRON = "cron"
     DAEMON = "daemon"
 
+
+PAGE = "web"
+_PAGE_UNITS = ("paas-isolate-session.socket", "paas-isolate-web.service")
 
 UNITS = {Way.TIMER: "paas-isolate.timer", Way.DAEMON: "paas-isolate-daemon.service"}
 
@@ -59,6 +63,27 @@ def disable(way: Way, state: str) -> None:
         return
     with suppress(FileNotFoundError):
         os.unlink(_mark(state))
+
+
+def page_is_on() -> bool:
+    return all(map(_unit_is_on, _PAGE_UNITS))
+
+
+def enable_page() -> None:
+    """Serve the page from now on and after each boot. HostError where it is not installed, systemd does not run here,
+    or systemctl fails."""
+    if not systemd.running():
+        raise HostError("systemd does not run here, so there is no page")
+    if systemd.properties(_PAGE_UNITS[-1], "LoadState").get("LoadState") != "loaded":
+        raise HostError("the page is not installed", hint=packages.install("paas-isolate-web"))
+    systemd.enable_at_boot(*_PAGE_UNITS)
+    systemd.start(*_PAGE_UNITS)
+
+
+def disable_page() -> None:
+    """Serve it no more: who is logged in is no longer. HostError when systemctl fails."""
+    if systemd.running() and page_is_on():
+        systemd.disable(*_PAGE_UNITS)
 
 
 def _start(*units: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from httpx import Response
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -9,7 +10,7 @@ from starlette.testclient import TestClient
 
 from paas_isolate.control.request import Narrow
 from paas_isolate.control.table import BY_NAME, Scope, Verb
-from paas_isolate.web import api
+from paas_isolate.web import api, openapi
 from paas_isolate.web.link import Link
 from tests.support.web.control_link import ADMIN, ALICE, BOB, NOBODY, FakeDaemon
 
@@ -43,7 +44,7 @@ def app_of(daemon: FakeDaemon) -> Starlette:
             raise HTTPException(401, "log in")
         return links[token]
 
-    return Starlette(routes=api.routes(find_link))
+    return Starlette(routes=[*openapi.routes(), *api.routes(find_link)])
 
 
 class ApiClient(TestClient):
@@ -52,3 +53,10 @@ class ApiClient(TestClient):
     def __init__(self, daemon: FakeDaemon, login: str = "root") -> None:
         headers = {"Authorization": f"Bearer {login}"} if login else {}
         super().__init__(app_of(daemon), headers=headers)
+
+    def ask(self, verb: str | Verb, **names: str) -> Response:
+        """What the row asks of alice, with all that it needs."""
+        row = BY_NAME[verb] if isinstance(verb, str) else verb
+        body = b"plan: small\n" if row.body else None
+        answer: Response = self.request(row.method, path_of(row, **names), content=body)
+        return answer

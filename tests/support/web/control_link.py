@@ -13,10 +13,21 @@ from paas_isolate.daemon.event_hub import EventHub
 from paas_isolate.errors import Complaint
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import NO_LIMITS
+from paas_isolate.web.answers import ANSWERS
 from paas_isolate.web.link import AskError, LinkClosedError
 
 ALICE, BOB, NOBODY, ADMIN = 1001, 1003, 1005, 1006
 TAG = '"00112233445566778899aabbccddeeff"'
+
+_SAMPLES: Mapping[str, object] = {
+    "string": "",
+    "integer": 0,
+    "number": 0.5,
+    "boolean": False,
+    "array": [],
+    "object": {},
+    **dict.fromkeys(("string?", "array?", "object?")),
+}
 
 
 def _sold(name: str, uid: int) -> Account:
@@ -27,8 +38,8 @@ _FLEET = Fleet(Host(), {"alice": _sold("alice", ALICE), "bob": _sold("bob", BOB)
 
 
 class FakeDaemon:
-    """Each verb that another process answers says what it was asked; `answers` has what some answer instead, or raise.
-    `files` are the account's files, by name. `bugs` are exceptions that no verb should raise."""
+    """Each verb answers the keys that the description has, and what it was asked; `answers` has what some answer
+    instead, or raise. `files` are the account's files, by name. `bugs` are exceptions that no verb should raise."""
 
     def __init__(self) -> None:
         self.bugs: list[Exception] = []
@@ -37,7 +48,8 @@ class FakeDaemon:
         self.files = {"alice": b"plan: small\n"}
         functions: dict[str, Answering] = {"who": self._who, "events": self._events}
         self.control = Control(functions, self._work, lambda: Customers(_FLEET, Placement(_FLEET)), self.bugs.append)
-        self.hub = EventHub(self.control.may_hear)
+        self.hub = EventHub()
+        self.hub.may_hear = self.control.may_hear
 
     def link(self, uid: int, narrow: Narrow | None = None) -> "ControlLink":
         caller = Caller(uid, 1)
@@ -53,23 +65,33 @@ class FakeDaemon:
         self.asked.append(request)
         if answer := self.answers.get(request.verb.name):
             return answer(request)
-        return {"verb": request.verb.name, "about": request.about, "options": dict(request.options)}
+        keys = {key: _SAMPLES[kind] for key, kind in ANSWERS.get(request.verb.name, {}).items()}
+        if "account" in keys:
+            keys["account"] = request.about
+        return {**keys, "verb": request.verb.name, "about": request.about, "options": dict(request.options)}
 
     def _file(self, request: Request) -> Reply:
         if request.about not in self.files:
-            raise RefusedError(f"no file of {request.about}", 2)
-        return {"account": request.about, "text": self.files[request.about].decode(), "etag": TAG}
+            raise RefusedError(f"no account is called {request.about!r}", 2)
+        return {**_named(request), "text": self.files[request.about].decode(), "etag": TAG}
 
     def _put(self, request: Request) -> Reply | None:
-        if request.options.get("if-match", TAG) != TAG:
-            raise RefusedError("the file has changed since", 3)
+        written = {**_named(request), "changed": True, "conflict": False, "etag": TAG}
+        if request.options.get("if-match", TAG) not in (TAG, "*"):
+            return {**written, "changed": False, "conflict": True, "status": 3}
         if b"\t" in request.body:
             complaint = Complaint("accounts.d/alice.yaml", "found a tab; expected spaces", 2, 1, "limits")
             request.send(refusal("the file is wrong", 2, None, (complaint,)))
             return None
-        if "dry-run" not in request.options:
+        dry_run = "dry-run" in request.options
+        if not dry_run:
             self.files[request.about] = request.body
-        return {"said": ["alice: memory 1 GiB -> 2 GiB"], "status": 0, "etag": TAG}
+        steps = ["alice: memory.max 1G -> 2G"] if dry_run else []
+        return {**written, "dry_run": dry_run, "steps": steps, "more": 0, "complaints": []}
+
+
+def _named(request: Request) -> dict[str, object]:
+    return {"name": request.about, "file": f"accounts.d/{request.about}.yaml"}
 
 
 class ControlLink:

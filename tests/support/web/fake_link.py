@@ -113,15 +113,16 @@ class FakeLink:
         if verb is None:
             raise AskError(f"no verb is called {name!r}", 2)
         if verb.access is Access.ADMINISTRATOR and not self.administrator:
-            raise AskError("this needs an administrator", 1)
+            raise AskError("this needs an administrator", 1, reason="denied")
         if self.scope < verb.needs:
-            raise AskError(f"this needs the scope {verb.needs.name.lower()}; yours is {self.scope.name.lower()}", 1)
+            words = f"this needs the scope {verb.needs.name.lower()}; yours is {self.scope.name.lower()}"
+            raise AskError(words, 1, reason="denied")
         if self.suspended and verb.needs > Scope.READ:
-            raise AskError("your account is suspended: ask your provider", 1)
+            raise AskError("your account is suspended: ask your provider", 1, reason="denied")
         if verb.about is About.ACCOUNT:
             about = about or ("" if self.administrator else self.user)
             if about not in ACCOUNTS or not (self.administrator or about == self.user):
-                raise AskError(f"no account is called {about!r}", 2)
+                raise AskError(f"no account is called {about!r}", 2, reason="unknown")
         try:
             checked(verb, options)
         except RefusedError as error:
