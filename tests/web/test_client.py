@@ -61,6 +61,7 @@ def test_it_knows_each_verb(client: Callable[[str], Any]) -> None:
 
 def test_a_file_is_read_and_written(client: Callable[[str], Any], module: ModuleType, daemon: FakeDaemon) -> None:
     root = client("root")
+    assert root.ask("usage", account="alice", from_="2026-10-01")["options"] == {"from": "2026-10-01"}
     tag = root.ask("file", account="alice")["etag"]
     assert root.ask("put", b"plan: big\n", account="alice", if_match=tag, dry_run="1")["steps"]
     assert root.ask("put", b"plan: big\n", account="alice", if_match=tag)

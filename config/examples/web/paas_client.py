@@ -1,13 +1,14 @@
 """A client of paas_isolate's HTTP interface, for programs of your own. It needs Python 3.11 and nothing else.
 
-    client = Client("https://host.example.org:8443", token)
+    client = Client("https://host.example.org", token)
     client.ask("usage", account="alice", period="month")
     file = client.ask("file", account="alice")
     client.ask("put", b"plan: big\\n", account="alice", if_match=file["etag"])
     for event in client.events():
         print(event["account"], event["sentence"])
 
-The verbs and their parameters are those of /v1/openapi.json (operationId); - in a name becomes _.
+The verbs and their parameters are those of /v1/openapi.json (operationId). In a name - becomes _, and what Python
+keeps for itself ends with one: from_="2026-10-01".
 """
 
 import json
@@ -87,7 +88,7 @@ class Client:
         places = {each["name"].lower().replace("-", "_"): each for each in parameters}
         of: dict[str, dict[str, str]] = {"path": {}, "query": {}, "header": {}}
         for name, value in names.items():
-            parameter = places[name]
+            parameter = places[name.rstrip("_")]
             of[parameter["in"]][parameter["name"]] = value
         filled = path.format(**{name: quote(value, safe="") for name, value in of["path"].items()})
         return method, f"{filled}?{urlencode(of['query'])}" if of["query"] else filled, of["header"]

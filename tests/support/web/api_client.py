@@ -35,8 +35,8 @@ def path_of(verb: str | Verb, **names: str) -> str:
     return row.path.format(**{**FILLED, **names}) + QUERY.get(row.name, "")
 
 
-def app_of(daemon: FakeDaemon) -> Starlette:
-    links: dict[str, Link] = {name: daemon.link(*login) for name, login in LOGINS.items()}
+def app_of(daemon: FakeDaemon, logins: Mapping[str, tuple[int, Narrow | None]] = LOGINS) -> Starlette:
+    links: dict[str, Link] = {name: daemon.link(*login) for name, login in logins.items()}
 
     async def find_link(request: Request) -> Link:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
