@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_CAP = 300 * 1024
 """Bytes: a specification (256 KiB), and what else a form holds."""
+HEADERS_CAP = 16 * 1024
+"""Bytes of all headers. The bound of uvicorn is for headers that come in pieces."""
 BODY_PATIENCE = 30.0
 """Seconds within which a body must be here."""
 HEADERS = {
@@ -28,6 +30,8 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
+_CLOSE = {"connection": "close"}
+"""Else the rest of the body would be waited for."""
 _HOST = re.compile(r"([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
 _PATH = re.compile(r"/[^\x00-\x20\x7f\\]*")
 
@@ -55,6 +59,9 @@ class Guard:
         values: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
             values.setdefault(name, []).append(value)
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size + len(scope["path"]) + len(scope["query_string"]) > HEADERS_CAP:
+            return 431, "The headers are too long."
         found = _HOST.fullmatch(b",".join(values.get(b"host", [])).decode("latin-1"))
         if not found:
             return 400, "The request has no host."
@@ -63,8 +70,8 @@ class Guard:
         path: str = scope["path"]
         if not _PATH.fullmatch(path) or ".." in path.split("/") or "//" in path:
             return 404, "There is no such page."
-        size = b",".join(values.get(b"content-length", [b"0"]))
-        if not size.isdigit() or int(size[:20]) > BODY_CAP:
+        length = b",".join(values.get(b"content-length", [b"0"]))
+        if not length.isdigit() or int(length[:20]) > BODY_CAP:
             return 413, f"A body may have {BODY_CAP} bytes."
         return None
 
@@ -84,11 +91,11 @@ class _Body:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408, "The body came too slowly.") from None
+            raise HTTPException(408, "The body came too slowly.", _CLOSE) from None
         self._size += len(message.get("body", b""))
         self._is_here = not message.get("more_body", False)
         if self._size > BODY_CAP:
-            raise HTTPException(413, f"A body may have {BODY_CAP} bytes.")
+            raise HTTPException(413, f"A body may have {BODY_CAP} bytes.", _CLOSE)
         return message
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from paas_isolate.web.app import app
@@ -13,6 +14,14 @@ from tests.support.web.fake_link import FakeHelper
 ORIGIN = "http://testserver"
 Browser = Callable[[str], TestClient]
 """Logs this user in."""
+
+
+class Guarded(Guard):
+    """The application as it is served; its `state` is there for tests."""
+
+    def __init__(self, made: Starlette) -> None:
+        super().__init__(made)
+        self.state = made.state
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +37,7 @@ def helper() -> FakeHelper:
 @pytest.fixture
 def stranger(helper: FakeHelper) -> Iterator[TestClient]:
     """A browser without a login."""
-    with TestClient(Guard(app(helper, secure=False)), base_url=ORIGIN) as client:
+    with TestClient(Guarded(app(helper, secure=False)), base_url=ORIGIN) as client:
         yield client
 
 

@@ -97,8 +97,8 @@ class FakeLink:
         }
 
     async def events(self, after: str = "") -> AsyncIterator[dict[str, Any]]:
-        """What has `happened`, where `after` is given; then what is put into `queue`, until None."""
-        yield {"events": self.happened if after else [], "last": "0000000a.1", "missing": False}
+        """What has `happened`, after 0.0; then what is put into `queue`, until None."""
+        yield {"events": self.happened if after == "0.0" else [], "last": "0000000a.1", "missing": False}
         while (event := await self.queue.get()) is not None:
             yield event
         raise LinkClosedError

@@ -26,7 +26,7 @@ QUANTITIES = {
     "gb_received": "GB received",
     "gb_sent": "GB sent",
     "suspended_hours": "Suspended, h",
-    "measured": "Measured",
+    "measured": "Measured, %",
     "amount": "Amount",
 }
 """Key of a line of the bill -> the title of its column."""
@@ -82,7 +82,8 @@ async def _bill(request: Request, login: Login) -> Mapping[str, Any]:
 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {"account": line["account"], "plan": line["plan"], "cells": [_figure(value) for value in _values(line)]}
+    cells = [_figure(value) for value in _values({**line, "measured": 100 * Decimal(line["measured"])})]
+    return {"account": line["account"], "plan": line["plan"], "cells": cells}
 
 
 def _values(line: Mapping[str, Any]) -> list[Any]:
@@ -91,14 +92,14 @@ def _values(line: Mapping[str, Any]) -> list[Any]:
 
 def _totals(lines: Sequence[Mapping[str, Any]], amount: Any) -> list[str]:
     """The sums of the quantities. Shares are not added up."""
-    sums = [sum(Decimal(str(line[name])) for line in lines if line[name] is not None) for name in QUANTITIES]
-    known = dict(zip(QUANTITIES, map(_figure, sums), strict=True))
-    return list((known | {"measured": "", "amount": _figure(amount)}).values())
+    known = {name: [Decimal(line[name]) for line in lines if line[name] is not None] for name in QUANTITIES}
+    sums = {name: _figure(sum(values) if values else None) for name, values in known.items()}
+    return list((sums | {"measured": "", "amount": _figure(amount)}).values())
 
 
 def _figure(value: Any) -> str:
     """Two decimals; the CSV has all."""
-    return NONE if value is None else f"{Decimal(str(value)):.2f}"
+    return NONE if value is None else f"{Decimal(value):.2f}"
 
 
 async def advice(request: Request, login: Login) -> Response:
