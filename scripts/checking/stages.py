@@ -95,7 +95,9 @@ def _libraries(run: Run) -> bool:
 
 
 def _kernel(run: Run, *, long: bool = False) -> bool:
-    return _as_root(run) and run.pytest_twice("-m", marked("kernel", long=long), "tests/kernel")
+    """By two processes: half of the time its tests wait."""
+    together = ("--numprocesses", "2", "--dist", "loadfile")
+    return _as_root(run) and run.pytest_twice(*together, "-m", marked("kernel", long=long), "tests/kernel")
 
 
 def _hostile(run: Run, *, long: bool = False) -> bool:
