@@ -27,7 +27,7 @@ state() { # FILE
     {
         find etc -path etc/paas-isolate -prune -o -type f -print0 | xargs -0 sha256sum
         find usr opt var/lib -xdev \( -path var/lib/dpkg -o -path var/lib/apt -o -path var/lib/systemd \
-            -o -path opt/testvenv -o -name __pycache__ \) -prune -o -type f -printf '%p %s %m\n' -o -type l -printf '%p -> %l\n'
+            -o -path opt/testvenv -o -name __pycache__ \) -prune -o ! -type d -printf '%p %s %m %l\n'
         find etc -type l -printf '%p -> %l\n'
         cat /sys/fs/cgroup/cgroup.subtree_control
     } | LC_ALL=C sort >"$1"
