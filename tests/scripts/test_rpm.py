@@ -89,14 +89,15 @@ class Root:
             (place / "bin" / applet).symlink_to("busybox")
         for name in ("systemctl", "systemd-tmpfiles"):
             self.fake(f"usr/bin/{name}")
-        subprocess.run(["rpm", "--root", place, "--initdb"], check=True)
+        assert self.rpm("--initdb").returncode == 0
 
     def fake(self, path: str) -> None:
         (self.place / path).write_text(FAKE)
         (self.place / path).chmod(0o755)
 
     def rpm(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = ["rpm", "--root", str(self.place), *words]
+        # Where EL has it; Debian 12's rpm would take the caller's home.
+        command = ["rpm", "--root", str(self.place), "--dbpath", "/var/lib/rpm", *words]
         return subprocess.run(command, capture_output=True, text=True)
 
     def put(self, release: str, *words: str) -> None:
