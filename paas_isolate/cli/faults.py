@@ -77,15 +77,17 @@ def _plain(incident: Incident, taken: Sequence[Picture], calendar: Calendar, *, 
     }
     del data["directory"]
     if pictures:
-        data["pictures"] = [_plain_picture(picture, calendar) for picture in taken]
+        data["pictures"] = [_plain_picture(incident, picture, calendar) for picture in taken]
     return data
 
 
-def _plain_picture(picture: Picture, calendar: Calendar) -> dict[str, Any]:
+def _plain_picture(incident: Incident, picture: Picture, calendar: Calendar) -> dict[str, Any]:
+    process = guilty(incident, [picture])
     return {
         "time": calendar.time(picture.wall).isoformat(timespec="seconds"),
-        "processes": [process._asdict() for process in picture.processes],
-        "before": [process._asdict() for process in picture.before],
+        "process": process._asdict() if process else None,
+        "processes": [each._asdict() for each in picture.processes],
+        "before": [each._asdict() for each in picture.before],
     }
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.process.child import Child
 from paas_isolate.linux.process.commands import CommandKey, CommandReader
-from paas_isolate.metering.faults import Picture, Process
+from paas_isolate.metering.faults import KILLED, RECENT, Picture, Process
 
 MOST = 100
 """Processes in a picture: those with the most memory."""
@@ -22,13 +22,10 @@ _COMMAND = 1000
 """Characters of a command line that are kept."""
 _LARGEST = 3
 """Accounts that are in the picture where the limit is that of all together."""
-RECENT = 30.0
-"""Seconds that `before` goes back."""
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _STATES = {"R": "running", "S": "sleeping", "D": "disk-sleep", "Z": "zombie", "T": "stopped", "t": "tracing-stop"}
 """psutil's words for those of proc_pid_stat(5)."""
-KILLED = "killed"
 
 
 class Subject(NamedTuple):
@@ -72,15 +69,16 @@ class PictureChild:
 
 
 def _take(subject: Subject, before: Sequence[Process], to: int) -> None:
-    found = list(_processes(subject))
+    looks = {process.pid: process for process in before}
+    found = [(_since(process, looks.get(process.pid)), key) for process, key in _processes(subject)]
     alive = {process.pid for process, _ in found}
     killed = {process.pid: process for process in _killed(subject)}
     earlier = {process.pid: process for process in before if process.pid not in alive and process.pid not in killed}
     for pid, process in killed.items():
-        known = next((each for each in before if each.pid == pid), None)
-        if known:
+        if known := looks.get(pid):
             killed[pid] = known._replace(state=KILLED, memory=process.memory)
-    past = [*killed.values(), *earlier.values()][:MOST]
+    past = [*killed.values()][-MOST:]
+    past += [*earlier.values()][: MOST - len(past)]
     found.sort(key=lambda each: -(each[0].memory or 0))
     del found[MOST:]
     _answer(to, [process for process, _ in found], past)
@@ -89,6 +87,15 @@ def _take(subject: Subject, before: Sequence[Process], to: int) -> None:
         commands = CommandReader().read({str(number): [key] for number, key in enumerate(keys)})
         named = [process._replace(command=commands.get(key) or process.command) for process, key in found]
         _answer(to, named, past)
+
+
+def _since(process: Process, look: Process | None) -> Process:
+    """A process with what it has burnt; `look` is how it was seen before, if it was."""
+    if process.cpu is None or process.age is None:
+        return process
+    if look is not None and look.cpu is not None and look.burnt is not None:
+        return process._replace(burnt=round(max(0.0, process.cpu - look.cpu + look.burnt), 2))
+    return process._replace(burnt=process.cpu) if process.age <= RECENT else process
 
 
 def _answer(to: int, processes: Sequence[Process], before: Sequence[Process]) -> None:
