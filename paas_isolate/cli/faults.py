@@ -49,7 +49,10 @@ def faults(
     """
     need_root()
     calendar = calendar_of(installation.directory.host())
-    begin = calendar.midnight(since) if since else time.time_ns() // 1_000_000 - 2 * 24 * HOUR * 1000
+    now = time.time_ns() // 1_000_000
+    begin = calendar.midnight(since) if since else now - 2 * 24 * HOUR * 1000
+    if begin > now:
+        raise click.UsageError(f"--since is {since}, which has not begun")
     with reading(installation.ledger) as connection:
         found = rows.incidents(connection, account, Kind(kind) if kind else None, begin)
         if account and not found:
