@@ -12,7 +12,7 @@ from paas_isolate.linux.events.fault_events import FaultEventSource
 from paas_isolate.linux.events.timer import Timer
 from paas_isolate.linux.process import pictures
 from paas_isolate.linux.process.pictures import PictureChild, Subject
-from paas_isolate.metering.faults import JOINED, PICTURES, Fault, Kind, Process, Taken, joined_leaf
+from paas_isolate.metering.faults import ENDED, JOINED, PICTURES, RECENT, Fault, Kind, Process, Taken, joined_leaf
 
 PATIENCE = 2.0
 """Seconds that a picture may take."""
@@ -46,23 +46,35 @@ class RecentProcesses:
                 pictures.glance(pid, directory, leaf, now) for pid, _, leaf in pictures.members(users, [directory])
             ]
             self._seen.setdefault(directory, deque(maxlen=4)).append((now, [look for look in looks if look]))
-        self._seen = {each: looks for each, looks in self._seen.items() if looks[-1][0] >= now - 2 * pictures.RECENT}
+        self._seen = {each: looks for each, looks in self._seen.items() if looks[-1][0] >= now - 2 * RECENT}
 
     def of(self, directory: str) -> list[Process]:
-        """Those of the last 30 s, each as it was last seen."""
-        since = time.clock_gettime(time.CLOCK_BOOTTIME) - pictures.RECENT - 5  # a sample may come late
+        """Those of the last RECENT seconds, each as it was last seen: ENDED where the last look did not find it."""
+        since = time.clock_gettime(time.CLOCK_BOOTTIME) - RECENT - 5  # a sample may come late
         looks = [processes for at, processes in self._seen.get(directory, ()) if at >= since]
-        return list({process.pid: process for processes in looks for process in processes}.values())
+        first = {process.pid: process for processes in reversed(looks) for process in processes}
+        last = {process.pid: process for processes in looks for process in processes}
+        there = {process.pid for processes in looks[-1:] for process in processes}
+        return [
+            process._replace(burnt=_burnt(first[pid], process), state=process.state if pid in there else ENDED)
+            for pid, process in last.items()
+        ]
+
+
+def _burnt(first: Process, last: Process) -> float:
+    """CPU seconds that a process used in RECENT seconds; the two are its first and its last look of that time."""
+    before = 0.0 if (first.age or 0.0) <= RECENT else first.cpu or 0.0
+    return round(max(0.0, (last.cpu or 0.0) - before), 2)
 
 
 class PictureLimits:
-    """Which faults get a picture: at most two a minute of one account, one a minute and PICTURES of one incident.
-    Pure."""
+    """Which faults get a picture: at most two a minute of one account, and two of processes that were killed; one a
+    minute and PICTURES of one incident. Pure."""
 
     def __init__(self) -> None:
         self._incidents: dict[_Key, _Pictured] = {}
-        self._last: dict[str, tuple[int, int]] = {}
-        """By account: when the last two pictures were."""
+        self._last: dict[tuple[str, bool], tuple[int, int]] = {}
+        """By account, and whether it was for a kill: when the last two pictures were."""
 
     def wanted(self, faults: Sequence[Fault]) -> dict[str, list[Fault]]:
         """By account, the faults of incidents that a picture is to be taken for."""
@@ -78,7 +90,8 @@ class PictureLimits:
                 known = known._replace(number=known.number + 1, last=fault.at)
             self._incidents[key] = known
         for directory, those in wanted.items():
-            self._last[directory] = self._last.get(directory, (-MINUTE, -MINUTE))[1], those[0].at
+            counted = directory, any(fault.kind is Kind.KILLED for fault in those)
+            self._last[counted] = self._last.get(counted, (-MINUTE, -MINUTE))[1], those[0].at
         if len(self._incidents) > _INCIDENTS:
             self._incidents.clear()
             self._last.clear()
@@ -87,7 +100,8 @@ class PictureLimits:
     def _may(self, fault: Fault, known: "_Pictured", is_taken: bool) -> bool:
         if fault.kind is Kind.DISK or known.number >= PICTURES or fault.at - known.last < MINUTE:
             return False
-        return is_taken or fault.at - self._last.get(fault.directory, (-MINUTE, -MINUTE))[0] >= MINUTE
+        counted = fault.directory, fault.kind is Kind.KILLED
+        return is_taken or fault.at - self._last.get(counted, (-MINUTE, -MINUTE))[0] >= MINUTE
 
 
 class _Pictured(NamedTuple):

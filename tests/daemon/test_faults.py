@@ -14,9 +14,9 @@ from paas_isolate.daemon.faults import PictureLimits, RecentProcesses
 from paas_isolate.linux.events import fault_events
 from paas_isolate.linux.events.fault_events import FaultEventSource
 from paas_isolate.linux.process import pictures
-from paas_isolate.linux.process.pictures import KILLED, PictureChild, Subject
+from paas_isolate.linux.process.pictures import PictureChild, Subject
 from paas_isolate.metering.detection import Events
-from paas_isolate.metering.faults import Fault, Kind, Level, Picture, Process
+from paas_isolate.metering.faults import ENDED, KILLED, Fault, Kind, Level, Picture, Process
 from tests.support.fake_cgroups import FakeCgroups
 
 
@@ -34,10 +34,19 @@ def test_one_picture_a_minute_of_an_incident_and_ten_in_all() -> None:
 
 def test_two_pictures_a_minute_of_an_account() -> None:
     limits = PictureLimits()
-    kinds = (Kind.KILLED, Kind.REFUSED, Kind.THROTTLED)
+    kinds = (Kind.WAITED, Kind.REFUSED, Kind.THROTTLED)
     taken = [kind for number, kind in enumerate(kinds) if limits.wanted([fault(number, kind)])]
-    assert taken == [Kind.KILLED, Kind.REFUSED]
+    assert taken == [Kind.WAITED, Kind.REFUSED]
     assert limits.wanted([fault(5, Kind.THROTTLED, "bob")])
+
+
+def test_lesser_faults_do_not_take_the_picture_of_a_kill() -> None:
+    limits = PictureLimits()
+    kinds = (Kind.REFUSED, Kind.THROTTLED, Kind.SLOWED, Kind.KILLED)
+    taken = [kind for number, kind in enumerate(kinds) if limits.wanted([fault(number, kind)])]
+    assert taken == [Kind.REFUSED, Kind.THROTTLED, Kind.KILLED]
+    killed = [fault(10 + number)._replace(leaf=f"web{number}") for number in range(5)]
+    assert len([each for each in killed if limits.wanted([each])]) == 1
     assert limits.wanted([fault(65, Kind.THROTTLED)])
 
 
@@ -148,10 +157,25 @@ def test_command_lines_that_do_not_come_leave_names(
 
     monkeypatch.setattr(pictures, "CommandReader", Blocked)
     child = PictureChild(subject(cgroups), [])
-    assert child.read()
+    while child._text.count(b"\n") < 2:
+        assert child.read()
     picture = child.end()
     assert picture is not None
     assert picture.processes[0].command.startswith("python")
+
+
+def test_a_picture_without_psutil_that_does_not_come(
+    cgroups: FakeCgroups, member: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files may have to be read from a disk that has much to do."""
+    monkeypatch.setattr(pictures, "_described", lambda *_: time.sleep(60))
+    child = PictureChild(subject(cgroups), [])
+    assert child.read()
+    picture = child.end()
+    assert picture is not None
+    (process,) = picture.processes
+    assert (process.pid, process.leaf) == (member.pid, "web")
+    assert process.memory and process.state in ("sleeping", "running")
 
 
 def test_the_daemon_itself_does_not_import_psutil(cgroups: FakeCgroups, member: subprocess.Popen[str]) -> None:
@@ -172,7 +196,17 @@ def test_recent_processes(cgroups: FakeCgroups, member: subprocess.Popen[str]) -
     assert (process.pid, process.command, process.leaf) == (member.pid, name, "web")
     assert process.state in ("sleeping", "running")
     assert process.memory and process.age is not None and process.age < 60
+    assert process.burnt == process.cpu
     assert recent.of("bob") == []
+    (cgroups.users / "alice/web/cgroup.procs").write_text("")
+    recent.glance(str(cgroups.users), ["alice"])
+    assert recent.of("alice") == [process._replace(state=ENDED)]
+
+
+def test_what_a_process_burnt_since_it_was_seen_first(cgroups: FakeCgroups, member: subprocess.Popen[str]) -> None:
+    seen = Process(member.pid, "python", "alice", "web", cpu=-100.0, age=900.0, burnt=7.0)
+    (process,) = take(subject(cgroups), [seen]).processes
+    assert process.cpu is not None and process.burnt == pytest.approx(process.cpu + 107.0)
 
 
 LOG = [

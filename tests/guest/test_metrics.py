@@ -94,8 +94,9 @@ def test_the_unit_tells_the_limits_and_the_disk(sell: Sell, paas: Paas, unit: No
 def test_a_customer_is_refused(sell: Sell, paas: Paas, unit: None) -> None:
     alice = sell("alice")
     paas("reconcile")
-    program = f"import urllib.request as u\ntry: u.urlopen('http://{SCRAPED}', timeout=9)\nexcept OSError: exit(7)"
-    assert alice.python(program, "users/alice/other").wait(60) == 7
+    program = f"import urllib.request as u\ntry: u.urlopen('http://{SCRAPED}')\nexcept u.HTTPError as e: print(e.code)"
+    said, _ = alice.python(program, "users/alice/other").communicate(timeout=60)
+    assert said == "403\n"
 
 
 def test_prometheus_sees_what_the_kernel_counts(sell: Sell, paas: Paas, prometheus: None) -> None:
