@@ -8,7 +8,7 @@ import pytest
 from testbed import product
 from testbed.guest import Guest
 
-from tests.machine.at_work import BOTH, INSTALL, SEEN, TREE, WATCH, accounts, apt, installed, unnoticed
+from tests.machine.at_work import BOTH, INSTALL, PATIENCE, SEEN, TREE, WATCH, accounts, apt, installed, unnoticed
 
 ACCOUNTS = 5
 
@@ -62,7 +62,7 @@ def at_work(guest: Guest, before: None) -> Iterator[Guest]:
 
 
 def test_an_upgrade_ends_no_process_and_no_limit_is_wider(at_work: Guest) -> None:
-    said = at_work.run(script=UPGRADE, timeout=300, check=True).out
+    said = at_work.run(script=UPGRADE, timeout=PATIENCE, check=True).out
     assert unnoticed(said, logins=5) == ["active", "inactive"], "the timer was stopped before"
 
 

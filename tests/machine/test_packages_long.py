@@ -12,7 +12,19 @@ import pytest
 from testbed import host, product
 from testbed.guest import Guest
 
-from tests.machine.at_work import BOTH, INSTALL, SEEN, TREE, WATCH, WATCHED, accounts, apt, installed, unnoticed
+from tests.machine.at_work import (
+    BOTH,
+    INSTALL,
+    PATIENCE,
+    SEEN,
+    TREE,
+    WATCH,
+    WATCHED,
+    accounts,
+    apt,
+    installed,
+    unnoticed,
+)
 from tests.machine.mirrored import REPOSITORY, download
 
 pytestmark = pytest.mark.long
@@ -21,7 +33,6 @@ ACCOUNTS = 50
 KILLS = 20
 SESSIONS = 100
 EARLIER = "/root/packages-before"
-PATIENCE = 1800
 
 # Ten tries a second, while less than eight are under way: an emulated machine would only pile them up.
 KEY = """
