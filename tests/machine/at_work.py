@@ -32,7 +32,8 @@ tree() {{ systemctl show --property=MainPID --value paas-tree.service; }}
 customers() {{ pgrep -f '^sleep 100000' | sort | tr '\\n' ' '; }}
 """
 
-# A login, and a look at every account's limits, again and again; what is seen goes to /run/watch/seen.
+# A login, and a look at every account's limits, again and again until there is /run/watch/over; what is seen goes to
+# /run/watch/seen.
 WATCH = f"""
 {WATCHED}
 mkdir -p /run/watch
@@ -50,6 +51,8 @@ echo "$(tree) $(customers)" >/run/watch/alive
 ) </dev/null >/dev/null 2>&1 &
 """
 
+FAILED = "{ touch /run/watch/over; cat /run/apt; exit 1; }"
+
 SEEN = f"""
 {WATCHED}
 touch /run/watch/over
@@ -59,6 +62,7 @@ sort /run/watch/seen | uniq -c
 """
 
 _GONE = r"""
+touch /run/watch/over
 systemctl stop paas-isolate.timer paas-isolate-daemon.service 2>/dev/null
 pkill -f '^sleep 100000'
 rm -rf /etc/paas-isolate/accounts.d/at*.yaml

@@ -8,13 +8,25 @@ import pytest
 from testbed import product
 from testbed.guest import Guest
 
-from tests.machine.at_work import BOTH, INSTALL, PATIENCE, SEEN, TREE, WATCH, accounts, apt, installed, unnoticed
+from tests.machine.at_work import (
+    BOTH,
+    FAILED,
+    INSTALL,
+    PATIENCE,
+    SEEN,
+    TREE,
+    WATCH,
+    accounts,
+    apt,
+    installed,
+    unnoticed,
+)
 
 ACCOUNTS = 5
 
 UPGRADE = f"""
 {WATCH}
-{INSTALL} {product.PACKAGES}/*.deb >/run/apt 2>&1 || {{ cat /run/apt; exit 1; }}
+{INSTALL} {product.PACKAGES}/*.deb >/run/apt 2>&1 || {FAILED}
 {SEEN}
 systemctl is-active paas-isolate-daemon.service paas-isolate.timer
 """
