@@ -31,7 +31,7 @@ UPGRADE = f"""
 systemctl is-active paas-isolate-daemon.service paas-isolate.timer
 """
 
-# What is on the host, as lines of a file. A checksum of everything takes minutes in emulation. States are megabytes:
+# The files of the host, as lines of another. A checksum of everything takes minutes in emulation. States are megabytes:
 # they are compared in the guest.
 STATE = r"""
 state() { # FILE
@@ -41,7 +41,6 @@ state() { # FILE
         find usr opt var/lib -xdev \( -path var/lib/dpkg -o -path var/lib/apt -o -path var/lib/systemd \
             -o -path opt/testvenv -o -name __pycache__ \) -prune -o ! -type d -printf '%p %s %m %l\n'
         find etc -type l -printf '%p -> %l\n'
-        cat /sys/fs/cgroup/cgroup.subtree_control
     } | LC_ALL=C sort >"$1"
 }
 """
