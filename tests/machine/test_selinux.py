@@ -15,20 +15,6 @@ pytestmark = pytest.mark.long
 SHELL = "unconfined_u:unconfined_r:unconfined_t"
 LABELS = "restorecon -R -e /run/paas-isolate/views /run/paas-isolate /var/lib/paas-isolate\n"
 
-# Without our module, and without the rule that scripts/testbed/selinux.sh adds to the policy: a job of somebody who
-# is no customer.
-STRANGER = """
-set -eu
-paas-isolate pam remove >/dev/null
-semodule --remove=atd --remove=paas_isolate
-useradd --system --create-home --shell /bin/bash stranger
-echo ==== >>/var/log/audit/audit.log
-su -l stranger -c 'echo touch ran | at now' 2>&1
-sleep 20
-ls /home/stranger
-sed '1,/^====$/d' /var/log/audit/audit.log | grep 'avc: *denied.* comm="atd"'
-"""
-
 # The first are of what customers and administrators start; the others of our own programs.
 OURS = re.compile(
     r'paas|comm="(sshd|sshd-session|sftp-server|cron|atd|at|su|login|sudo)"|nsfs|cgroup_t|bpf_t|initrc_runtime_t'
@@ -62,10 +48,3 @@ def test_a_service_runs(enforcing: Guest) -> None:
 def test_nothing_of_ours_was_denied(enforcing: Guest) -> None:
     denied = enforcing.run(script="(journalctl -b -o cat; cat /var/log/audit/audit.log) | grep 'avc: *denied'").out
     assert [line for line in denied.splitlines() if OURS.search(line)] == []
-
-
-def test_at_is_denied_by_debians_policy_alone(enforcing: Guest) -> None:
-    """The last one: it takes our module away."""
-    said = enforcing.run(script=STRANGER, check=True, timeout=600).out
-    assert "\nran\n" not in said
-    assert "tcontext=unconfined_u:object_r:unconfined_cron_spool_t" in said

@@ -46,6 +46,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     host.logged([*argv, "trixie", str(tree), mirror.serving("trixie")], log=log)
     for package in packages:
         host.logged(["dpkg-deb", "--extract", str(package), str(tree)], log=log)
+    (tree / "lib").symlink_to("usr/lib")  # base-files, which is not among them, has it
+    for directory in ("accounts.d", "plans.d"):
+        (tree / "etc/paas-isolate" / directory).mkdir(mode=0o700)  # postinst makes them
     return tree
 
 
@@ -57,7 +60,7 @@ def emulated(root: Path) -> Emulated:
     def run(program: str, *words: str) -> subprocess.CompletedProcess[str]:
         line = [str(qemu), "-L", str(root), str(root / program), *words]
         locale = {"LC_ALL": "C.UTF-8"}
-        return subprocess.run(line, env=locale, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+        return subprocess.run(line, env=locale, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
 
     return run
 

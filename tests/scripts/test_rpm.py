@@ -138,8 +138,9 @@ def installed(root: Root) -> Root:
 
 
 @pytest.mark.long
-def test_rpmlint_has_nothing_to_say(packages: Path) -> None:
-    files = [RPM / "rpmlint.toml", *packages.glob("*.rpm"), RPM / "paas-isolate.spec"]
+@pytest.mark.parametrize("release", ["9", "10"])
+def test_rpmlint_has_nothing_to_say(packages: Path, release: str) -> None:
+    files = [RPM / "rpmlint.toml", *packages.glob(f"*.el{release}.*.rpm"), RPM / "paas-isolate.spec"]
     command = ["rpmlint", "--config", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert " 0 errors, 0 warnings" in done.stdout, done.stdout
