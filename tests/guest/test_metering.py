@@ -74,9 +74,8 @@ class Metered:
 
     def incidents(self, kind: Kind) -> list[dict[str, Any]]:
         """Those of the account, and of all customers together."""
-        found = self._paas("faults", "--kind", kind, "--json", "--pictures", code=None)
-        those = list(found.json) if found.code == 0 else []
-        return [each for each in those if each["account"] in (self.account, "")]
+        found = self._paas("faults", "--kind", kind.value, "--json", "--pictures")
+        return [each for each in found.json if each["account"] in (self.account, "")]
 
     def found(self, kind: Kind, level: str) -> dict[str, Any]:
         """The incident, as soon as it has a picture."""
@@ -137,7 +136,7 @@ def test_disk_full(_: int, spec: Specs, sell: Sell, paas: Paas, tmp_path: Path) 
             alice.burns("users/alice/web", for_a_moment=True)
             time.sleep(2)
             paas("reconcile")
-            (found,) = paas("faults", "alice", "--kind", Kind.DISK, "--json").json
+            (found,) = paas("faults", "alice", "--kind", Kind.DISK.value, "--json").json
     assert (found["level"], found["limit"]) == ("account", str(4 << 20))
     assert (4 << 20) - 8192 < found["amount"] <= 4 << 20
 
