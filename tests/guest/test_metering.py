@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from paas_isolate.metering.faults import KNOBS, Kind
-from tests.support.guest.machine import DAEMON, STATE, TREE, knob, systemctl
+from tests.support.guest.machine import DAEMON, STATE, TREE, knob, sampled, systemctl
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import HOG, Customer, Customers, Sell, Specs
 from tests.support.guest.quotas import file_system, living_at, writes
@@ -26,7 +26,6 @@ ONCE_AND_20_TIMES = pytest.mark.parametrize(
 )
 LEVELS = pytest.mark.parametrize("level", ["leaf", "account", "all"])
 OWN_LEVELS = pytest.mark.parametrize("level", ["leaf", "account"])
-SAMPLED = Path("/run/paas-isolate/sampled")
 METERING = {"every": "1s"}
 UNLIMITED = {"memory": {"max": "unlimited"}, "pids": "unlimited", "cpu": "unlimited", "io": "unlimited"}
 
@@ -52,7 +51,7 @@ class Metered:
         where = {"leaf": self.path("web"), "account": self.path(), "all": "users"}[level]
         wait_for(lambda: self._has(where, KNOBS[kind], text), what=f"{KNOBS[kind]} of {where} is {text}")
         wait_for(lambda: self._has(self.path("web"), "cgroup.procs", ""), what="there is a leaf")
-        self.sampled()
+        sampled()
         return alice
 
     def path(self, leaf: str = "") -> str:
@@ -89,20 +88,11 @@ class Metered:
 
         return wait_for(pictured, what=what, deadline=60)
 
-    def sampled(self) -> None:
-        """Wait until the daemon has taken a sample: what happened before is nobody's news."""
-        SAMPLED.unlink(missing_ok=True)
-        wait_for(
-            lambda: SAMPLED.exists() and SAMPLED.read_text().endswith(" daemon\n"),
-            what="a sample was taken",
-            deadline=60,
-        )
-
     def _begin_ledger(self) -> None:
         systemctl("stop", DAEMON)
         shutil.rmtree(STATE / "ledger")
         systemctl("start", DAEMON)
-        self.sampled()
+        sampled()
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +102,7 @@ def daemon(scene: tuple[Specs, Paas], people: Customers) -> Iterator[Metered]:
     systemctl("start", DAEMON)
     try:
         metered = Metered(spec, paas, people)
-        metered.sampled()
+        sampled()
         yield metered
     finally:
         systemctl("stop", DAEMON)
