@@ -16,9 +16,6 @@ from tests.support.guest.paas import Paas
 from tests.support.guest.people import Sell
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.long
-"""It starts programs that take minutes in emulation."""
-
 UNIT = "paas-isolate-metrics.service"
 WEB = "127.0.0.1:39753"
 SCRAPED = "127.0.0.1:9753"
@@ -30,8 +27,9 @@ scrape_configs: [{job_name: paas-isolate, static_configs: [{targets: ['%s']}]}]
 """
 
 
-@pytest.fixture
-def unit() -> Iterator[None]:
+@pytest.fixture(scope="module")
+def unit(machine: Path) -> Iterator[None]:
+    """For all tests: it reads specifications and cgroups at each scrape."""
     systemctl("start", UNIT)
     try:
         wait_for(lambda: scraped(SCRAPED) is not None, what="the unit serves", deadline=90)
@@ -99,6 +97,7 @@ def test_a_customer_is_refused(sell: Sell, paas: Paas, unit: None) -> None:
     assert said == "403\n"
 
 
+@pytest.mark.long  # Prometheus takes minutes to start in emulation
 def test_prometheus_sees_what_the_kernel_counts(sell: Sell, paas: Paas, prometheus: None) -> None:
     alice = sell("alice", limits={"memory": "64M"})
     paas("reconcile")
