@@ -112,6 +112,13 @@ class _Pictured(NamedTuple):
     fault: int = 0
 
 
+class _Wanted(NamedTuple):
+    """Faults of one account that a picture is to be taken for; `is_again` where one did not come in time."""
+
+    faults: list[Fault]
+    is_again: bool = False
+
+
 class FaultSource:
     """An event source of the loop. `meter` is told what was heard, and keeps the pictures. OSError where the kernel has
     no more descriptors of the kinds that this takes."""
@@ -121,8 +128,8 @@ class FaultSource:
         meter.sampled, meter.told = self._sampled, self._told
         self._events, self._clock, self._poll = FaultEventSource(), Timer(), epoll()
         self._recent, self._limits = RecentProcesses(), PictureLimits()
-        self._waiting: deque[tuple[str, list[Fault]]] = deque()
-        self._child: tuple[PictureChild, list[Fault], float] | None = None
+        self._waiting: deque[_Wanted] = deque()
+        self._child: tuple[PictureChild, _Wanted, float] | None = None
         for source in (self._events, self._clock):
             self._poll.register(source.fileno(), EPOLLIN)
 
@@ -149,15 +156,18 @@ class FaultSource:
         self._recent.glance(users, sorted(active))
 
     def _told(self, faults: Sequence[Fault]) -> None:
-        for directory, those in self._limits.wanted(faults).items():
-            if len(self._waiting) < _WAITING:
-                self._waiting.append((directory, those))
+        for those in self._limits.wanted(faults).values():
+            self._wait(_Wanted(those))
         self._go_on()
+
+    def _wait(self, wanted: _Wanted) -> None:
+        if len(self._waiting) < _WAITING:
+            self._waiting.append(wanted)
 
     def _go_on(self) -> None:
         """Read the picture that is being taken, and have the next one taken."""
         if self._child is not None:
-            child, faults, until = self._child
+            child, wanted, until = self._child
             while (more := _is_readable(child)) and child.read():
                 pass
             if not more and time.monotonic() < until:
@@ -165,21 +175,23 @@ class FaultSource:
             self._poll.unregister(child.fileno())
             self._child = None
             if (picture := child.end()) is not None:
-                self._meter.keep([Taken(*fault[:4], fault.at, picture) for fault in faults])
+                self._meter.keep([Taken(*fault[:4], fault.at, picture) for fault in wanted.faults])
+            elif not wanted.is_again:
+                self._wait(_Wanted(wanted.faults, is_again=True))
         if not self._waiting:
             self._clock.arm(0)
             return
-        directory, faults = self._waiting.popleft()
-        subject = self._meter.subject(directory, faults[0].kind)
+        wanted = self._waiting.popleft()
+        subject = self._meter.subject(wanted.faults[0].directory, wanted.faults[0].kind)
         if subject is not None:
-            self._begin(subject, faults)
+            self._begin(subject, wanted)
 
-    def _begin(self, subject: Subject, faults: list[Fault]) -> None:
+    def _begin(self, subject: Subject, wanted: _Wanted) -> None:
         try:
             child = PictureChild(subject, self._recent.of(subject.directory))
         except OSError:  # no more processes are possible here
             return
-        self._child = child, faults, time.monotonic() + PATIENCE
+        self._child = child, wanted, time.monotonic() + PATIENCE
         self._poll.register(child.fileno(), EPOLLIN)
         self._clock.arm(PATIENCE)
 

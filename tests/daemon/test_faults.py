@@ -4,19 +4,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from paas_isolate.daemon.faults import PictureLimits, RecentProcesses
+from paas_isolate.daemon.faults import FaultSource, PictureLimits, RecentProcesses
+from paas_isolate.daemon.metering import MeterSource
 from paas_isolate.linux.events import fault_events
 from paas_isolate.linux.events.fault_events import FaultEventSource
 from paas_isolate.linux.process import pictures
 from paas_isolate.linux.process.pictures import PictureChild, Subject
 from paas_isolate.metering.detection import Events
-from paas_isolate.metering.faults import ENDED, KILLED, Fault, Kind, Level, Picture, Process
+from paas_isolate.metering.faults import ENDED, KILLED, Fault, Kind, Level, Picture, Process, Taken
 from tests.support.fake_cgroups import FakeCgroups
 
 
@@ -176,6 +178,48 @@ def test_a_picture_without_psutil_that_does_not_come(
     (process,) = picture.processes
     assert (process.pid, process.leaf) == (member.pid, "web")
     assert process.memory and process.state in ("sleeping", "running")
+
+
+class Meter:
+    """What FaultSource needs of one."""
+
+    def __init__(self, asked: Subject) -> None:
+        self.asked, self.kept = asked, list[Taken]()
+        self.sampled: Callable[..., None] = lambda *_: None
+        self.told: Callable[[list[Fault]], None] = lambda _: None
+
+    def subject(self, directory: str, kind: Kind) -> Subject:
+        return self.asked
+
+    def keep(self, taken: list[Taken]) -> None:
+        self.kept += taken
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_picture_that_does_not_come_is_taken_again_once(
+    cgroups: FakeCgroups, member: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    take, tries = pictures._take, tmp_path / "tries"
+
+    def takes(*words: Any) -> None:
+        with tries.open("a+") as file:
+            file.write(".")
+            number = file.tell()
+        if number <= late:
+            time.sleep(60)
+        take(*words)
+
+    monkeypatch.setattr(pictures, "_take", takes)
+    monkeypatch.setattr("paas_isolate.daemon.faults.PATIENCE", 0.5)
+    meter = Meter(subject(cgroups, command_lines=False))
+    with closing(FaultSource(cast(MeterSource, meter))) as source:
+        meter.told([fault(0)])
+        until = time.monotonic() + 10
+        while source._child is not None and time.monotonic() < until:
+            list(source.read())
+            time.sleep(0.01)
+    assert len(meter.kept) == (late == 1)
+    assert tries.read_text() == ".."
 
 
 def test_the_daemon_itself_does_not_import_psutil(cgroups: FakeCgroups, member: subprocess.Popen[str]) -> None:
