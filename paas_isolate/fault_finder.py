@@ -52,8 +52,8 @@ class FaultFinder:
         """Of all accounts together: when, CPU time, time throttled."""
         self._waited: dict[str, tuple[int, int]] = {}
         """By account: when, and `full` IO pressure until then, in microseconds."""
-        self._oom_of_all = -_REASON - 1
-        """When the limit of all accounts together last had a process killed."""
+        self._ooms: dict[str, int] = {}
+        """By cgroup: when its limit last had a process killed."""
         self._full: dict[str, int] = {}
         """By account: when its disk was last found full."""
         self._quotas = DiskQuotas()
@@ -93,13 +93,10 @@ class FaultFinder:
         # The kernel counts the reason before the kill, so who may be the reason is read after who may be the victim.
         everybody = self._files.events("")
         more = self._grown(everybody, known=False).get("", _NONE)
-        if more.ooms:
-            self._oom_of_all = now.at
-        ooms = int(now.at - self._oom_of_all <= _REASON)
-        self._tell(now, {"": more._replace(ooms=0)}, everybody, at_sample=at_sample)
+        self._tell(now, {"": more}, everybody, at_sample=at_sample)
         measured = before is not None and now.at - before.at <= GAP
         for events in read.values():
-            more_of = self._grown(events, known=measured) | {"": Events(ooms=ooms)}
+            more_of = self._grown(events, known=measured) | {"": Events(ooms=more.ooms)}
             self._tell(now, more_of, events, at_sample=at_sample)
 
     def waiting(self, now: Moment, directory: str) -> None:
@@ -142,6 +139,7 @@ class FaultFinder:
                 self._changed.add(path)
             self._waited.pop(path, None)
             self._full.pop(path, None)
+            self._ooms.pop(path, None)
 
     def _see(self, path: str, events: Events) -> None:
         if events != self._seen.get(path, None if not path else _NONE):
@@ -174,7 +172,9 @@ class FaultFinder:
         refused = [path for path, each in more.items() if each.refused]
         full = self._files.full(refused) if refused and not self._files.by_limit else None
         undecided: dict[str, int] = {}
-        for found in detection.found(more, full):
+        self._ooms |= {path: now.at for path, each in more.items() if each.ooms}
+        reasons = {path for path, at in self._ooms.items() if now.at - at <= _REASON} if self._ooms else ()
+        for found in detection.found(more, full, reasons):
             directory, _, leaf = found.path.partition("/")
             if found.kind is Kind.SLOWED and not detection.stalls(self._files.read(found.path, "memory.pressure")):
                 if not at_sample:  # the averages are up to two seconds old: the next sample decides

@@ -50,6 +50,7 @@ def leave(installation: Installation) -> Iterator[str]:
     HostError where a part fails; those before it are done then."""
     if systemd.running():
         _stop_units()
+    _disable_at_boot()
     schedule.disable(schedule.Way.CRON, installation.state)
     for cgroups in _trees(installation):
         if moved := emptying.let_out(cgroups):
@@ -89,7 +90,11 @@ def _stop_units() -> None:
     others = (*schedule.UNITS.values(), schedule.METRICS, "paas-isolate.service", *schedule.ALWAYS[1:])
     with suppress(HostError):  # a unit is missing
         systemd.stop(*others)
-    with suppress(HostError):
+
+
+def _disable_at_boot() -> None:
+    """In a chroot too, where the package has enabled the tree. There may be no systemctl."""
+    with suppress(HostError, FileNotFoundError):
         systemd.disable_at_boot(*schedule.UNITS.values(), schedule.METRICS, *schedule.ALWAYS)
 
 

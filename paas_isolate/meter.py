@@ -49,6 +49,7 @@ class Meter:
     def __init__(self, directory: str, run: str, warn: Callable[[str], None], *, daemon: bool) -> None:
         self._directory, self._run, self._warn, self._daemon = directory, run, warn, daemon
         self._told = ""
+        """The warning that was given last; '' once something was written since."""
         self._boot = sampled.boot()
         self._opened: _Opened | None = None
         self._fleet: Fleet | None = None
@@ -96,7 +97,6 @@ class Meter:
             return
         try:
             work(config)
-            self._told = ""
         except Outdated:  # somebody else has written: the next sample begins with what he wrote
             self._close()
         except (HostError, OSError) as error:
@@ -104,7 +104,9 @@ class Meter:
                 self.close()  # the tree is gone, or was made anew
             if str(error) != self._told:
                 self._told = str(error)
-                self._warn(f"what accounts use is not measured: {error}")
+                waits = isinstance(error, LedgerError) and self._opened is not None
+                what = "is measured, but not written until this ends" if waits else "is not measured"
+                self._warn(f"what accounts use {what}: {error}")
 
     def _sample(self, fleet: Fleet, root: str, config: MeteringConfig) -> None:
         opened = self._open(fleet, root, config)
@@ -185,6 +187,7 @@ class Meter:
             host.clear()
             opened.finder.wrote()
             self._pictures = []
+            self._told = ""
 
     def device_of(self, directory: str) -> str:
         return self._owners.device_of(directory)

@@ -60,6 +60,8 @@ def bill(
     calendar = calendar_of(host)
     which = month or str(today_of(calendar).replace(day=1) - timedelta(days=1))[:7]
     first, last = days_of(which)
+    if first > today_of(calendar):
+        raise click.UsageError(f"--month is {which}, which has not begun")
     seconds = calendar.seconds_of(first, last)
     prices = dict((host.metering or MeteringConfig()).prices)
     found, known = ask(installation, calendar, Question("day", str(first), str(last)), labels)

@@ -15,7 +15,7 @@ from paas_isolate.chart.metrics import METRICS, Metric
 from paas_isolate.chart.sparkline import ASCII, BLOCKS, sparkline
 from paas_isolate.chart.values import Values
 from paas_isolate.cli import output
-from paas_isolate.cli.metering import calendar_of
+from paas_isolate.cli.metering import calendar_of, need_measured
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import PaasError
 from paas_isolate.exits import Exit
@@ -124,8 +124,8 @@ def _directory(connection: sqlite3.Connection, asked: Asked) -> str:
         (asked.account, asked.leaf),
     ).fetchone()
     if found is None:
-        which = f"leaf {asked.leaf} of {asked.account}" if asked.leaf else f"account {asked.account}"
-        raise click.UsageError(f"no {which} was measured")
+        need_measured(connection, asked.account)
+        raise click.UsageError(f"no leaf {asked.leaf} of {asked.account} was measured")
     return str(found[0])
 
 

@@ -57,7 +57,10 @@ def faults(
     """
     need_root()
     calendar = calendar_of(installation.directory.host())
-    begin = calendar.midnight(since) if since else time.time_ns() // 1_000_000 - 2 * 24 * HOUR * 1000
+    now = time.time_ns() // 1_000_000
+    begin = calendar.midnight(since) if since else now - 2 * 24 * HOUR * 1000
+    if begin > now:
+        raise click.UsageError(f"--since is {since}, which has not begun")
     with reading(installation.ledger) as connection:
         found = rows.incidents(connection, account, Kind(kind) if kind else None, begin)
         if account and not found:
@@ -94,15 +97,17 @@ def _plain(incident: Incident, taken: Sequence[Picture], calendar: Calendar, *, 
     }
     del data["directory"]
     if pictures:
-        data["pictures"] = [_plain_picture(picture, calendar) for picture in taken]
+        data["pictures"] = [_plain_picture(incident, picture, calendar) for picture in taken]
     return data
 
 
-def _plain_picture(picture: Picture, calendar: Calendar) -> dict[str, Any]:
+def _plain_picture(incident: Incident, picture: Picture, calendar: Calendar) -> dict[str, Any]:
+    process = guilty(incident, [picture])
     return {
         "time": calendar.time(picture.wall).isoformat(timespec="seconds"),
-        "processes": [process._asdict() for process in picture.processes],
-        "before": [process._asdict() for process in picture.before],
+        "process": process._asdict() if process else None,
+        "processes": [each._asdict() for each in picture.processes],
+        "before": [each._asdict() for each in picture.before],
     }
 
 

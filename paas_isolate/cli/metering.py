@@ -105,6 +105,10 @@ def usage(
         raise click.UsageError(f"--period is {period}; expected {error}") from None
     if first or last:
         begin, end = first or last or today, last or today
+    if begin > end:
+        raise click.UsageError(f"--from is {begin}, which is after {end}")
+    if begin > today:
+        raise click.UsageError(f"{begin} has not begun")
     if by_label and by == "leaf":
         raise click.UsageError("expected --by-label, or --by leaf")
     found, known = ask(installation, calendar, _question(calendar, begin, end, account, by), labels)
@@ -182,7 +186,10 @@ def ask(
 def need_measured(connection: sqlite3.Connection, account: str) -> None:
     """UsageError where the ledger has nothing of an account with this name."""
     if not queries.known(connection, account):
-        raise click.UsageError(f"no account {account} was measured")
+        from difflib import get_close_matches  # imported for mistyped names only
+
+        nearest = get_close_matches(account, queries.accounts(connection), n=1)
+        raise click.UsageError(f"no account {account} was measured{f'; did you mean {nearest[0]}?' if nearest else ''}")
 
 
 def today_of(calendar: Calendar) -> date:

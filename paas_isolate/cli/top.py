@@ -19,8 +19,9 @@ from paas_isolate.cli.screen import draw
 from paas_isolate.cli.screen.draw import Summary
 from paas_isolate.cli.screen.state import Shown, keys_of, position, pressed, scrolled
 from paas_isolate.cli.screen.terminal import Terminal
+from paas_isolate.errors import HostError
 from paas_isolate.exits import Exit
-from paas_isolate.installation import Installation, need_root
+from paas_isolate.installation import Installation, need_root, unknown
 from paas_isolate.live import machine, processes, rates
 from paas_isolate.live.accounts import LiveAccounts
 from paas_isolate.live.machine import MachineReader
@@ -59,8 +60,10 @@ def top(
             look = _Look(accounts, Shown(by=by), limit)
             if account:
                 directory = accounts.directory_of(account)
+                if not directory and account not in fleet.accounts:
+                    raise unknown(account, fleet)
                 if not directory:
-                    raise click.UsageError(f"{account} has no cgroup")
+                    raise HostError(f"{account} has no cgroup", hint="paas-isolate reconcile makes it")
                 look.shown = look.shown._replace(entered=directory, selected=directory)
             if as_json or once or not _is_screen():
                 look.limit = limit or _ONCE

@@ -12,7 +12,7 @@ from paas_isolate.linux.events.fault_events import FaultEventSource
 from paas_isolate.linux.events.timer import Timer
 from paas_isolate.linux.process import pictures
 from paas_isolate.linux.process.pictures import PictureChild, Subject
-from paas_isolate.metering.faults import JOINED, PICTURES, Fault, Kind, Process, Taken, joined_leaf
+from paas_isolate.metering.faults import ENDED, JOINED, PICTURES, RECENT, Fault, Kind, Process, Taken, joined_leaf
 
 PATIENCE = 2.0
 """Seconds that a picture may take."""
@@ -46,23 +46,35 @@ class RecentProcesses:
                 pictures.glance(pid, directory, leaf, now) for pid, _, leaf in pictures.members(users, [directory])
             ]
             self._seen.setdefault(directory, deque(maxlen=4)).append((now, [look for look in looks if look]))
-        self._seen = {each: looks for each, looks in self._seen.items() if looks[-1][0] >= now - 2 * pictures.RECENT}
+        self._seen = {each: looks for each, looks in self._seen.items() if looks[-1][0] >= now - 2 * RECENT}
 
     def of(self, directory: str) -> list[Process]:
-        """Those of the last 30 s, each as it was last seen."""
-        since = time.clock_gettime(time.CLOCK_BOOTTIME) - pictures.RECENT - 5  # a sample may come late
+        """Those of the last RECENT seconds, each as it was last seen: ENDED where the last look did not find it."""
+        since = time.clock_gettime(time.CLOCK_BOOTTIME) - RECENT - 5  # a sample may come late
         looks = [processes for at, processes in self._seen.get(directory, ()) if at >= since]
-        return list({process.pid: process for processes in looks for process in processes}.values())
+        first = {process.pid: process for processes in reversed(looks) for process in processes}
+        last = {process.pid: process for processes in looks for process in processes}
+        there = {process.pid for processes in looks[-1:] for process in processes}
+        return [
+            process._replace(burnt=_burnt(first[pid], process), state=process.state if pid in there else ENDED)
+            for pid, process in last.items()
+        ]
+
+
+def _burnt(first: Process, last: Process) -> float:
+    """CPU seconds that a process used in RECENT seconds; the two are its first and its last look of that time."""
+    before = 0.0 if (first.age or 0.0) <= RECENT else first.cpu or 0.0
+    return round(max(0.0, (last.cpu or 0.0) - before), 2)
 
 
 class PictureLimits:
-    """Which faults get a picture: at most two a minute of one account, one a minute and PICTURES of one incident.
-    Pure."""
+    """Which faults get a picture: at most two a minute of one account, and two of processes that were killed; one a
+    minute and PICTURES of one incident. Pure."""
 
     def __init__(self) -> None:
         self._incidents: dict[_Key, _Pictured] = {}
-        self._last: dict[str, tuple[int, int]] = {}
-        """By account: when the last two pictures were."""
+        self._last: dict[tuple[str, bool], tuple[int, int]] = {}
+        """By account, and whether it was for a kill: when the last two pictures were."""
 
     def wanted(self, faults: Sequence[Fault]) -> dict[str, list[Fault]]:
         """By account, the faults of incidents that a picture is to be taken for."""
@@ -78,7 +90,8 @@ class PictureLimits:
                 known = known._replace(number=known.number + 1, last=fault.at)
             self._incidents[key] = known
         for directory, those in wanted.items():
-            self._last[directory] = self._last.get(directory, (-MINUTE, -MINUTE))[1], those[0].at
+            counted = directory, any(fault.kind is Kind.KILLED for fault in those)
+            self._last[counted] = self._last.get(counted, (-MINUTE, -MINUTE))[1], those[0].at
         if len(self._incidents) > _INCIDENTS:
             self._incidents.clear()
             self._last.clear()
@@ -87,7 +100,8 @@ class PictureLimits:
     def _may(self, fault: Fault, known: "_Pictured", is_taken: bool) -> bool:
         if fault.kind is Kind.DISK or known.number >= PICTURES or fault.at - known.last < MINUTE:
             return False
-        return is_taken or fault.at - self._last.get(fault.directory, (-MINUTE, -MINUTE))[0] >= MINUTE
+        counted = fault.directory, fault.kind is Kind.KILLED
+        return is_taken or fault.at - self._last.get(counted, (-MINUTE, -MINUTE))[0] >= MINUTE
 
 
 class _Pictured(NamedTuple):
@@ -96,6 +110,13 @@ class _Pictured(NamedTuple):
     number: int = 0
     last: int = -MINUTE
     fault: int = 0
+
+
+class _Wanted(NamedTuple):
+    """Faults of one account that a picture is to be taken for; `is_again` where one did not come in time."""
+
+    faults: list[Fault]
+    is_again: bool = False
 
 
 class FaultSource:
@@ -108,8 +129,8 @@ class FaultSource:
         meter.listeners.append(self._told)
         self._events, self._clock, self._poll = FaultEventSource(), Timer(), epoll()
         self._recent, self._limits = RecentProcesses(), PictureLimits()
-        self._waiting: deque[tuple[str, list[Fault]]] = deque()
-        self._child: tuple[PictureChild, list[Fault], float] | None = None
+        self._waiting: deque[_Wanted] = deque()
+        self._child: tuple[PictureChild, _Wanted, float] | None = None
         for source in (self._events, self._clock):
             self._poll.register(source.fileno(), EPOLLIN)
 
@@ -136,15 +157,18 @@ class FaultSource:
         self._recent.glance(users, sorted(active))
 
     def _told(self, faults: Sequence[Fault]) -> None:
-        for directory, those in self._limits.wanted(faults).items():
-            if len(self._waiting) < _WAITING:
-                self._waiting.append((directory, those))
+        for those in self._limits.wanted(faults).values():
+            self._wait(_Wanted(those))
         self._go_on()
+
+    def _wait(self, wanted: _Wanted) -> None:
+        if len(self._waiting) < _WAITING:
+            self._waiting.append(wanted)
 
     def _go_on(self) -> None:
         """Read the picture that is being taken, and have the next one taken."""
         if self._child is not None:
-            child, faults, until = self._child
+            child, wanted, until = self._child
             while (more := _is_readable(child)) and child.read():
                 pass
             if not more and time.monotonic() < until:
@@ -152,21 +176,23 @@ class FaultSource:
             self._poll.unregister(child.fileno())
             self._child = None
             if (picture := child.end()) is not None:
-                self._meter.keep([Taken(*fault[:4], fault.at, picture) for fault in faults])
+                self._meter.keep([Taken(*fault[:4], fault.at, picture) for fault in wanted.faults])
+            elif not wanted.is_again:
+                self._wait(_Wanted(wanted.faults, is_again=True))
         if not self._waiting:
             self._clock.arm(0)
             return
-        directory, faults = self._waiting.popleft()
-        subject = self._meter.subject(directory, faults[0].kind)
+        wanted = self._waiting.popleft()
+        subject = self._meter.subject(wanted.faults[0].directory, wanted.faults[0].kind)
         if subject is not None:
-            self._begin(subject, faults)
+            self._begin(subject, wanted)
 
-    def _begin(self, subject: Subject, faults: list[Fault]) -> None:
+    def _begin(self, subject: Subject, wanted: _Wanted) -> None:
         try:
             child = PictureChild(subject, self._recent.of(subject.directory))
         except OSError:  # no more processes are possible here
             return
-        self._child = child, faults, time.monotonic() + PATIENCE
+        self._child = child, wanted, time.monotonic() + PATIENCE
         self._poll.register(child.fileno(), EPOLLIN)
         self._clock.arm(PATIENCE)
 

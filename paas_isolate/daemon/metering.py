@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from paas_isolate.meter import Meter
 
 
+_FIRST = 1000
+"""Milliseconds between two looks whether the first full pass is over: before the first sample no fault is found."""
+
+
 class MeterSource:
     """An event source of the loop that only has a timer. `customers` returns None before the first full pass. SQLite is
     imported only while metering is on. OSError where there is no timer."""
@@ -34,7 +38,7 @@ class MeterSource:
         self._meter: Meter | None = None
         self._every = 0
         self._clock = Timer()
-        self._arm(MeteringConfig().every)
+        self._arm(_FIRST)
 
     def fileno(self) -> int:
         return self._clock.fileno()
@@ -50,8 +54,10 @@ class MeterSource:
     def read(self) -> Iterator[Event]:
         self._clock.read()
         fleet = self.customers()
-        if fleet is not None and fleet.host.metering is not None:
-            self._arm(fleet.host.metering.every)
+        if fleet is None:
+            return iter(())
+        self._arm((fleet.host.metering or MeteringConfig()).every)
+        if fleet.host.metering is not None:
             meter = self._opened()
             self._sample(fleet, meter)
             self._tell(fleet, meter, fleet.host.metering)

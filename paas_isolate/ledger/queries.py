@@ -141,6 +141,17 @@ def mount_options(connection: sqlite3.Connection, month: str) -> list[str]:
     return [option for (option,) in rows]
 
 
+def accounts(connection: sqlite3.Connection) -> list[str]:
+    """The names of all accounts that were ever counted."""
+    return [
+        name
+        for (name,) in connection.execute(
+            "SELECT DISTINCT coalesce(names.name, series.directory) FROM series "
+            "LEFT JOIN names ON names.directory = series.directory ORDER BY 1"
+        )
+    ]
+
+
 def known(connection: sqlite3.Connection, account: str) -> bool:
     """Whether an account of this name was ever counted."""
     query = (

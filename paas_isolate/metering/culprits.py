@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from paas_isolate.metering.clock import Clock
-from paas_isolate.metering.faults import Incident, Kind, Picture, Process
+from paas_isolate.metering.faults import KILLED, Incident, Kind, Picture, Process
 from paas_isolate.metering.guilty import guilty
 from paas_isolate.units import format_size
 
@@ -85,7 +85,7 @@ def blame(incident: Incident, pictures: Sequence[Picture]) -> str:
         return ""
     if incident.kind is Kind.WAITED:
         return f"{command_of(process)} waited for it" if process.state == "disk-sleep" else ""
-    if incident.kind is Kind.KILLED and process.state == "killed":
+    if incident.kind is Kind.KILLED and process.state == KILLED:
         return f"{command_of(process)} was killed"
     costs = _costs(incident, pictures)
     whole = sum(costs.values())
@@ -100,10 +100,7 @@ def blame(incident: Incident, pictures: Sequence[Picture]) -> str:
 
 def _killed(pictures: Sequence[Picture]) -> list[Process]:
     return [
-        process
-        for picture in pictures
-        for process in (*picture.before, *picture.processes)
-        if process.state == "killed"
+        process for picture in pictures for process in (*picture.before, *picture.processes) if process.state == KILLED
     ]
 
 

@@ -66,12 +66,16 @@ def lineage(path: str) -> tuple[str, ...]:
     return (path, *lineage(above)) if path else ("",)
 
 
-def found(more: Mapping[str, Events], full: Collection[str] | None = None) -> Iterator[Found]:
+def found(
+    more: Mapping[str, Events], full: Collection[str] | None = None, ooms: Collection[str] = ()
+) -> Iterator[Found]:
     """The faults of one account. `more` is the growth of the events of its cgroups and of ''. `full` are the cgroups
-    that have as many processes as they may: given on kernels that count a refused fork where it was asked for."""
+    that have as many processes as they may: given on kernels that count a refused fork where it was asked for. `ooms`
+    are those whose limit was to have a process killed a moment before: the kernel counts that first."""
     for path, growth in more.items():
         if growth.killed:
-            limited = next((each for each in lineage(path) if each in more and more[each].ooms), None)
+            now = next((each for each in lineage(path) if each in more and more[each].ooms), None)
+            limited = now if now is not None else next((each for each in lineage(path) if each in ooms), None)
             yield Found(Kind.KILLED, path, limited, growth.killed)
         if growth.slowed:
             yield Found(Kind.SLOWED, path, path, growth.slowed)

@@ -11,6 +11,10 @@ JOINED = 300_000
 """Milliseconds: a fault that comes no later after another one belongs to the same incident."""
 PICTURES = 10
 """Pictures of one incident, at most."""
+RECENT = 30.0
+"""Seconds that a picture goes back."""
+KILLED, ENDED = "killed", "ended"
+"""States of a process that is gone: the kernel has killed it, or it had ended before the last sample."""
 
 
 class Kind(StrEnum):
@@ -98,8 +102,9 @@ class Incident(NamedTuple):
 
 class Process(NamedTuple):
     """A process in a picture. `memory` is resident bytes; `cpu` seconds of CPU time and `age` seconds since its start;
-    `state` as psutil has it (`running`, `sleeping`, `disk-sleep` …), `killed` where the kernel has just killed it.
-    `account` is a directory. None and '': unknown."""
+    `state` as psutil has it (`running`, `sleeping`, `disk-sleep` …), of one that is gone as it was at the last sample,
+    or KILLED or ENDED. `burnt` is what of `cpu` was used in the last RECENT seconds. `account` is a directory. None and
+    '': unknown."""
 
     pid: int
     command: str
@@ -110,11 +115,12 @@ class Process(NamedTuple):
     cpu: float | None = None
     state: str = ""
     age: float | None = None
+    burnt: float | None = None
 
 
 class Picture(NamedTuple):
     """The processes of an account at `wall` (ms since 1970), those with the most memory first; and in `before` those of
-    the last 30 s before that have ended since, or were killed."""
+    the last RECENT seconds that have ended since, or were killed, in the order of their deaths."""
 
     wall: int
     processes: tuple[Process, ...]

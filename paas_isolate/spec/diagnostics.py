@@ -25,9 +25,10 @@ class Diagnostics:
         """A value that is not as expected."""
         self._add(node, key, lambda: f"is {found(node)}; expected {expected}")
 
-    def error_key(self, node: Node, place: str, name: str, known: list[str]) -> None:
-        """A key that does not exist. `place` is the key path above it, `known` are the keys that exist there."""
-        self._add(node, below(place, printable(name)), lambda: _unknown(name, known))
+    def error_key(self, node: Node, place: str, name: str, known: list[str], above: str = "") -> None:
+        """A key that does not exist. `place` is the key path above it, `known` are the keys that exist there; `above`
+        is the one of them below which there is such a key, if there is one."""
+        self._add(node, below(place, printable(name)), lambda: _unknown(name, known, above))
 
     def raise_errors(self) -> None:
         """Raises SpecError with all errors in the order of the file; returns where there is none."""
@@ -61,7 +62,9 @@ def below(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
-def _unknown(name: str, known: list[str]) -> str:
+def _unknown(name: str, known: list[str], above: str) -> str:
+    if above:
+        return f"is not a key of this place; it belongs below {above}"
     from difflib import get_close_matches  # imported for a wrong key alone
 
     if near := get_close_matches(name, known, n=1) or [key for key in known if name and key.startswith(name)]:

@@ -121,8 +121,13 @@ class Table(NamedTuple):
             if field := known.get(name):
                 values[name] = field.shape.read(value, below(key, name), diagnostics)
             else:
-                diagnostics.error_key(place, key, name, list(known))
+                diagnostics.error_key(place, key, name, list(known), self._above(name))
         return values
+
+    def _above(self, name: str) -> str:
+        """The field below which there is a key of this name; '' where there is none."""
+        tables = ((field.name, field.shape) for field in self.fields if isinstance(field.shape, Table))
+        return next((above for above, table in tables if any(field.name == name for field in table.fields)), "")
 
     def schema(self) -> Schema:
         return {

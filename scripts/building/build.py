@@ -58,12 +58,13 @@ def build(
 
 
 def _building(name: str, architecture: str, *, source: bool) -> list[str]:
-    """The command that builds the source tree in the directory `name`."""
+    """The command that builds the source tree in the directory `name`. A warning of the C compiler ends it."""
     command = ["dpkg-buildpackage", "--unsigned-source", "--unsigned-changes"]
     command += [] if source else ["--build=binary"]
     if architecture != chroot.own_architecture():
         command += [f"--host-arch={architecture}", "--build-profiles=cross,nocheck"]
-    return ["env", f"--chdir={name}", "DEB_BUILD_OPTIONS=nocheck noautodbgsym parallel=4", *command]
+    strict = "DEB_CFLAGS_APPEND=-Werror"
+    return ["env", f"--chdir={name}", "DEB_BUILD_OPTIONS=nocheck noautodbgsym parallel=4", strict, *command]
 
 
 def _build_again(used: chroot.Chroot, name: str, first: Path, second: Path, log: Path) -> None:

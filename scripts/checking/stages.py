@@ -95,7 +95,9 @@ def _libraries(run: Run) -> bool:
 
 
 def _kernel(run: Run, *, long: bool = False) -> bool:
-    return _as_root(run) and run.pytest_twice("-m", marked("kernel", long=long), "tests/kernel")
+    """By two processes: half of the time its tests wait."""
+    together = ("--numprocesses", "2", "--dist", "loadfile")
+    return _as_root(run) and run.pytest_twice(*together, "-m", marked("kernel", long=long), "tests/kernel")
 
 
 def _hostile(run: Run, *, long: bool = False) -> bool:
@@ -109,8 +111,10 @@ def _packages(run: Run, *, long: bool = False) -> bool:
     """lintian finds nothing, and the source package makes the same bytes among other surroundings."""
     if not _as_root(run):
         return False
-    wanted = [("trixie", "amd64"), *([("bookworm", "amd64"), ("trixie", "arm64")] if long else [])]
-    return all(_package(run, release, architecture) for release, architecture in wanted)
+    if not long:
+        return _package(run, "trixie", "amd64")
+    well = [_package(run, *wanted) for wanted in (("trixie", "amd64"), ("bookworm", "amd64"), ("trixie", "arm64"))]
+    return run.pytest("-m", "long", "tests/packages", "tests/scripts") and all(well)
 
 
 def _package(run: Run, release: str, architecture: str) -> bool:
@@ -185,7 +189,7 @@ LONG = (
     *QUICK,
     Stage("libraries", "the unit tests with the libraries of Debian 12 and 13", _libraries),
     Stage("kernel", "on this kernel, long tests too", partial(_kernel, long=True)),
-    Stage("packages", "packages for both Debians and for arm64", partial(_packages, long=True)),
+    Stage("packages", "packages for both Debians and for arm64, and RPMs", partial(_packages, long=True)),
     Stage("thorough", "many more generated cases", _thorough),
     Stage("fuzz", "an hour of fuzzing (atheris)", _fuzz),
     Stage("guest", "in throwaway Debian 13s, long tests too", partial(_guest, long=True)),

@@ -82,6 +82,8 @@ def test_nothing(counted: CommandLine) -> None:
     assert counted("faults").stdout == "no limit was hit in this time\n"
     result = counted("faults bob")
     assert (result.exit_code, "no account bob was measured" in result.stderr) == (2, True)
+    result = counted("faults --since 2999-01-01")
+    assert (result.exit_code, "--since is 2999-01-01, which has not begun" in result.stderr) == (2, True)
 
 
 def test_there_is_no_ledger(place: CommandLine) -> None:

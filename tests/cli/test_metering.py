@@ -191,6 +191,10 @@ def test_a_month_without_anything(counted: CommandLine) -> None:
     ("words", "said"),
     [
         ("usage bob", "no account bob was measured"),
+        ("usage alicia", "no account alicia was measured; did you mean alice?"),
+        ("usage --period 2999-01", "2999-01-01 has not begun"),
+        ("usage --from 2026-09-02 --to 2026-09-01", "--from is 2026-09-02, which is after 2026-09-01"),
+        ("bill --month 2999-01", "--month is 2999-01, which has not begun"),
         ("usage --period 2026-13", "--period is 2026-13; expected today, yesterday"),
         ("usage --from 21.9.2026", "21.9.2026 is no day; expected one such as 2026-10-25."),
         ("usage --label north", "north is no label; expected one such as reseller=north."),

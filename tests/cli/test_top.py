@@ -255,7 +255,7 @@ def test_json_of_one_account(place: Path) -> None:
 def test_of_an_account_without_a_cgroup(place: Path) -> None:
     done = subprocess.run(command(place, "nobody"), cwd=SOURCE, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert "nobody has no cgroup" in done.stderr
+    assert "no account is called 'nobody'" in done.stderr
 
 
 def test_json_keys_are_those_of_the_manual() -> None:

@@ -4,19 +4,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from paas_isolate.daemon.faults import PictureLimits, RecentProcesses
+from paas_isolate.daemon.faults import FaultSource, PictureLimits, RecentProcesses
+from paas_isolate.daemon.metering import MeterSource
 from paas_isolate.linux.events import fault_events
 from paas_isolate.linux.events.fault_events import FaultEventSource
 from paas_isolate.linux.process import pictures
-from paas_isolate.linux.process.pictures import KILLED, PictureChild, Subject
+from paas_isolate.linux.process.pictures import PictureChild, Subject
 from paas_isolate.metering.detection import Events
-from paas_isolate.metering.faults import Fault, Kind, Level, Picture, Process
+from paas_isolate.metering.faults import ENDED, KILLED, Fault, Kind, Level, Picture, Process, Taken
 from tests.support.fake_cgroups import FakeCgroups
 
 
@@ -34,10 +36,19 @@ def test_one_picture_a_minute_of_an_incident_and_ten_in_all() -> None:
 
 def test_two_pictures_a_minute_of_an_account() -> None:
     limits = PictureLimits()
-    kinds = (Kind.KILLED, Kind.REFUSED, Kind.THROTTLED)
+    kinds = (Kind.WAITED, Kind.REFUSED, Kind.THROTTLED)
     taken = [kind for number, kind in enumerate(kinds) if limits.wanted([fault(number, kind)])]
-    assert taken == [Kind.KILLED, Kind.REFUSED]
+    assert taken == [Kind.WAITED, Kind.REFUSED]
     assert limits.wanted([fault(5, Kind.THROTTLED, "bob")])
+
+
+def test_lesser_faults_do_not_take_the_picture_of_a_kill() -> None:
+    limits = PictureLimits()
+    kinds = (Kind.REFUSED, Kind.THROTTLED, Kind.SLOWED, Kind.KILLED)
+    taken = [kind for number, kind in enumerate(kinds) if limits.wanted([fault(number, kind)])]
+    assert taken == [Kind.REFUSED, Kind.THROTTLED, Kind.KILLED]
+    killed = [fault(10 + number)._replace(leaf=f"web{number}") for number in range(5)]
+    assert len([each for each in killed if limits.wanted([each])]) == 1
     assert limits.wanted([fault(65, Kind.THROTTLED)])
 
 
@@ -148,10 +159,67 @@ def test_command_lines_that_do_not_come_leave_names(
 
     monkeypatch.setattr(pictures, "CommandReader", Blocked)
     child = PictureChild(subject(cgroups), [])
-    assert child.read()
+    while child._text.count(b"\n") < 2:
+        assert child.read()
     picture = child.end()
     assert picture is not None
     assert picture.processes[0].command.startswith("python")
+
+
+def test_a_picture_without_psutil_that_does_not_come(
+    cgroups: FakeCgroups, member: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files may have to be read from a disk that has much to do."""
+    monkeypatch.setattr(pictures, "_described", lambda *_: time.sleep(60))
+    child = PictureChild(subject(cgroups), [])
+    assert child.read()
+    picture = child.end()
+    assert picture is not None
+    (process,) = picture.processes
+    assert (process.pid, process.leaf) == (member.pid, "web")
+    assert process.memory and process.state in ("sleeping", "running")
+
+
+class Meter:
+    """What FaultSource needs of one."""
+
+    def __init__(self, asked: Subject) -> None:
+        self.asked, self.kept = asked, list[Taken]()
+        self.sampled: Callable[..., None] = lambda *_: None
+        self.told: Callable[[list[Fault]], None] = lambda _: None
+
+    def subject(self, directory: str, kind: Kind) -> Subject:
+        return self.asked
+
+    def keep(self, taken: list[Taken]) -> None:
+        self.kept += taken
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_picture_that_does_not_come_is_taken_again_once(
+    cgroups: FakeCgroups, member: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    take, tries = pictures._take, tmp_path / "tries"
+
+    def takes(*words: Any) -> None:
+        with tries.open("a+") as file:
+            file.write(".")
+            number = file.tell()
+        if number <= late:
+            time.sleep(60)
+        take(*words)
+
+    monkeypatch.setattr(pictures, "_take", takes)
+    monkeypatch.setattr("paas_isolate.daemon.faults.PATIENCE", 0.5)
+    meter = Meter(subject(cgroups, command_lines=False))
+    with closing(FaultSource(cast(MeterSource, meter))) as source:
+        meter.told([fault(0)])
+        until = time.monotonic() + 10
+        while source._child is not None and time.monotonic() < until:
+            list(source.read())
+            time.sleep(0.01)
+    assert len(meter.kept) == (late == 1)
+    assert tries.read_text() == ".."
 
 
 def test_the_daemon_itself_does_not_import_psutil(cgroups: FakeCgroups, member: subprocess.Popen[str]) -> None:
@@ -172,7 +240,17 @@ def test_recent_processes(cgroups: FakeCgroups, member: subprocess.Popen[str]) -
     assert (process.pid, process.command, process.leaf) == (member.pid, name, "web")
     assert process.state in ("sleeping", "running")
     assert process.memory and process.age is not None and process.age < 60
+    assert process.burnt == process.cpu
     assert recent.of("bob") == []
+    (cgroups.users / "alice/web/cgroup.procs").write_text("")
+    recent.glance(str(cgroups.users), ["alice"])
+    assert recent.of("alice") == [process._replace(state=ENDED)]
+
+
+def test_what_a_process_burnt_since_it_was_seen_first(cgroups: FakeCgroups, member: subprocess.Popen[str]) -> None:
+    seen = Process(member.pid, "python", "alice", "web", cpu=-100.0, age=900.0, burnt=7.0)
+    (process,) = take(subject(cgroups), [seen]).processes
+    assert process.cpu is not None and process.burnt == pytest.approx(process.cpu + 107.0)
 
 
 LOG = [

@@ -2,15 +2,10 @@
 
 from typing import Any
 
-import pytest
-
-from tests.support.guest.machine import daemon
+from tests.support.guest.machine import daemon, sampled
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import HOG, Sell, Specs
 from tests.support.waiting import wait_for
-
-pytestmark = pytest.mark.long
-"""It waits minutes for what the daemon writes."""
 
 
 def finding(paas: Paas, kind: str) -> dict[str, Any]:
@@ -29,6 +24,7 @@ def test_a_memory_hog_and_a_cpu_burner_are_named(spec: Specs, sell: Sell, paas: 
     spec.config(metering={"every": "1s"})
     alice = sell("alice", limits={"memory": "64M", "cpu": "30%"}, services={"web": {"limits": {"memory": "unlimited"}}})
     with daemon(accounts=1):
+        sampled()
         hog = alice.python(HOG, "users/alice/web")
         assert hog.wait(60) == -9
         killed = finding(paas, "killed")

@@ -8,6 +8,8 @@ from testbed.guest import Guest
 
 TREE = "/sys/fs/cgroup/paas.slice/paas-tree.service"
 BOTH = "libpam-paas-isolate paas-isolate"
+PATIENCE = 1800.0
+"""Seconds. It takes one in ten of them in emulation on a machine that does nothing else."""
 APT = "DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --allow-downgrades"
 INSTALL = f"{APT} install --reinstall"
 
@@ -30,7 +32,8 @@ tree() {{ systemctl show --property=MainPID --value paas-tree.service; }}
 customers() {{ pgrep -f '^sleep 100000' | sort | tr '\\n' ' '; }}
 """
 
-# A login, and a look at every account's limits, again and again; what is seen goes to /run/watch/seen.
+# A login, and a look at every account's limits, again and again until there is /run/watch/over; what is seen goes to
+# /run/watch/seen.
 WATCH = f"""
 {WATCHED}
 mkdir -p /run/watch
@@ -42,10 +45,13 @@ echo "$(tree) $(customers)" >/run/watch/alive
         su -l at001 -c 'cat /proc/self/cgroup' 2>&1
         limits >/run/watch/now
         cmp -s /run/watch/now /run/watch/before || echo 'a limit has changed'
+        sleep 0.5 # a login takes as long in emulation, from apt
     done >/run/watch/seen
     touch /run/watch/ended
 ) </dev/null >/dev/null 2>&1 &
 """
+
+FAILED = "{ touch /run/watch/over; cat /run/apt; exit 1; }"
 
 SEEN = f"""
 {WATCHED}
@@ -56,6 +62,7 @@ sort /run/watch/seen | uniq -c
 """
 
 _GONE = r"""
+touch /run/watch/over
 systemctl stop paas-isolate.timer paas-isolate-daemon.service 2>/dev/null
 pkill -f '^sleep 100000'
 rm -rf /etc/paas-isolate/accounts.d/at*.yaml
@@ -81,7 +88,7 @@ def installed(guest: Guest) -> None:
     guest.run(script=f"[ -e /usr/bin/paas-isolate ] || {install}; paas-isolate enable timer >/dev/null", check=True)
 
 
-def apt(guest: Guest, *words: str, code: int = 0, timeout: float = 300) -> str:
+def apt(guest: Guest, *words: str, code: int = 0, timeout: float = PATIENCE) -> str:
     done = guest.run(script=f"{APT} {' '.join(words)} 2>&1", timeout=timeout)
     assert done.code == code, done.out
     return done.out

@@ -8,6 +8,7 @@ import pytest
 from building import build
 from testbed.guest import Guest
 from testbed.progress import Progress
+from testbed.recipe import FEW
 
 from tests.machine.at_work import APT, SEEN, TREE, WATCH, accounts
 from tests.machine.mirrored import REPOSITORY, download
@@ -39,7 +40,7 @@ cat {TREE}/users/at001/memory.max
 
 @pytest.fixture
 def old() -> Iterator[Guest]:
-    guest = Guest.start("upgraded", release="bookworm")
+    guest = Guest.start("upgraded", release="bookworm", variant=FEW)
     try:
         yield guest
     finally:

@@ -12,7 +12,20 @@ import pytest
 from testbed import host, product
 from testbed.guest import Guest
 
-from tests.machine.at_work import BOTH, INSTALL, SEEN, TREE, WATCH, WATCHED, accounts, apt, installed, unnoticed
+from tests.machine.at_work import (
+    BOTH,
+    FAILED,
+    INSTALL,
+    PATIENCE,
+    SEEN,
+    TREE,
+    WATCH,
+    WATCHED,
+    accounts,
+    apt,
+    installed,
+    unnoticed,
+)
 from tests.machine.mirrored import REPOSITORY, download
 
 pytestmark = pytest.mark.long
@@ -21,7 +34,6 @@ ACCOUNTS = 50
 KILLS = 20
 SESSIONS = 100
 EARLIER = "/root/packages-before"
-PATIENCE = 1800
 
 # Ten tries a second, while less than eight are under way: an emulated machine would only pile them up.
 KEY = """
@@ -86,7 +98,7 @@ def earlier(at_work: Guest) -> str:
 
 def change(guest: Guest, packages: str) -> None:
     """Installs them under the eyes of whoever notices most."""
-    script = f"{WATCH}{TRIES}{INSTALL} {packages}/*.deb >/run/apt 2>&1 || {{ cat /run/apt; exit 1; }}\n{SEEN}{TRIED}"
+    script = f"{WATCH}{TRIES}{INSTALL} {packages}/*.deb >/run/apt 2>&1 || {FAILED}\n{SEEN}{TRIED}"
     said = unnoticed(guest.run(script=script, timeout=PATIENCE, check=True).out, logins=10)
     entered = [line.split(maxsplit=1) for line in said]
     assert [text for _, text in entered] == [f"0::{TREE.removeprefix('/sys/fs/cgroup')}/users/at002/login"], said

@@ -84,6 +84,19 @@ def test_a_kill_by_the_limit_of_all_that_two_samples_find(found: Found) -> None:
     assert [each[:3] for each in told(found.look(50, "bob"))] == [(Kind.KILLED, Level.ALL, "bob")]
 
 
+@pytest.mark.parametrize(("path", "level"), [("alice/web", Level.LEAF), ("alice", Level.ACCOUNT)])
+def test_a_look_between_the_reason_and_the_kill(path: str, level: Level, found: Found) -> None:
+    """The kernel counts `oom` before it kills, and wakes us."""
+    found.cgroups.events(path, Events(ooms=1))
+    assert found.look(3, "alice") == []
+    found.cgroups.events("alice/web", Events(killed=1, ooms=int(path == "alice/web")))
+    assert [each[:4] for each in told(found.look(3.1, "alice"))] == [(Kind.KILLED, level, "alice", "web")]
+    found.cgroups.events("alice/login", Events(killed=1, ooms=1))
+    assert [each[:4] for each in told(found.look(4, "alice"))] == [(Kind.KILLED, Level.LEAF, "alice", "login")]
+    found.cgroups.events("bob/web", Events(killed=1))
+    assert [each[:4] for each in told(found.look(5, "bob"))] == [(Kind.KILLED, Level.MACHINE, "bob", "web")]
+
+
 def test_a_kill_for_the_machines_memory(found: Found) -> None:
     found.cgroups.events("alice/web", Events(killed=1))
     assert told(found.look(3, "alice")) == [(Kind.KILLED, Level.MACHINE, "alice", "web", 1, "")]

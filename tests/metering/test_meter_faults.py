@@ -7,7 +7,8 @@ import pytest
 
 import paas_isolate.meter
 from paas_isolate.ledger import faults
-from paas_isolate.ledger.database import reading
+from paas_isolate.ledger.database import LedgerError, reading
+from paas_isolate.ledger.writer import LedgerWriter
 from paas_isolate.linux.cgroup import sampled
 from paas_isolate.meter import Meter
 from paas_isolate.metering.detection import Events
@@ -145,6 +146,30 @@ def test_a_daemon_that_is_killed_loses_no_fault_and_writes_none_twice(machine: M
     machine.sample(again, 60)
     again.close()
     assert sum(machine.numbers) == 3
+
+
+def test_a_full_disk_is_told_once_and_costs_no_fault(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    meter = machine.meter()
+    machine.sample(meter, 0)
+
+    def is_full(*_: object, **__: object) -> None:
+        raise LedgerError("ledger.db: database or disk is full")
+
+    for number in (1, 2):
+        with monkeypatch.context() as full:
+            full.setattr(LedgerWriter, "write", is_full)
+            for _ in range(3):
+                machine.kills("alice/web", number)
+                meter.look(FLEET, str(machine.place), {"", "alice"}, set())
+                machine.sample(meter, 70)
+        assert (
+            machine.warnings
+            == ["what accounts use is measured, but not written until this ends: ledger.db: database or disk is full"]
+            * number
+        )
+        machine.sample(meter, 70)
+    meter.close()
+    assert sum(machine.numbers) == 2
 
 
 def test_after_a_reboot_counters_begin_anew(machine: Machine) -> None:

@@ -89,14 +89,15 @@ class Root:
             (place / "bin" / applet).symlink_to("busybox")
         for name in ("systemctl", "systemd-tmpfiles"):
             self.fake(f"usr/bin/{name}")
-        subprocess.run(["rpm", "--root", place, "--initdb"], check=True)
+        assert self.rpm("--initdb").returncode == 0
 
     def fake(self, path: str) -> None:
         (self.place / path).write_text(FAKE)
         (self.place / path).chmod(0o755)
 
     def rpm(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = ["rpm", "--root", str(self.place), *words]
+        # Where EL has it; Debian 12's rpm would take the caller's home.
+        command = ["rpm", "--root", str(self.place), "--dbpath", "/var/lib/rpm", *words]
         return subprocess.run(command, capture_output=True, text=True)
 
     def put(self, release: str, *words: str) -> None:
@@ -137,8 +138,9 @@ def installed(root: Root) -> Root:
 
 
 @pytest.mark.long
-def test_rpmlint_has_nothing_to_say(packages: Path) -> None:
-    files = [RPM / "rpmlint.toml", *packages.glob("*.rpm"), RPM / "paas-isolate.spec"]
+@pytest.mark.parametrize("release", ["9", "10"])
+def test_rpmlint_has_nothing_to_say(packages: Path, release: str) -> None:
+    files = [RPM / "rpmlint.toml", *packages.glob(f"*.el{release}.*.rpm"), RPM / "paas-isolate.spec"]
     command = ["rpmlint", "--config", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert " 0 errors, 0 warnings" in done.stdout, done.stdout

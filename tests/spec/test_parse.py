@@ -344,6 +344,8 @@ metering: {every: 30s, keep: 1G, time_zone: Europe/Berlin, prices: {core_hour: 0
         ("metering: {prices: {core_hour: 1e3}}", "prices.core_hour is '1e3'; expected a price such as 0.01"),
         ("metering: {faults: {used: 0%}}", "faults.used is '0%'; expected a percentage from 1% to 100%, such as 10%"),
         ("metering: {faults: {used: 80}}", "faults.used is '80'; expected a percentage from 1% to 100%, such as 10%"),
+        ("prices: {core_hour: 1}", "prices is not a key of this place; it belongs below metering"),
+        ("notices: []", "notices is not a key of this place; it belongs below metering"),
         ("metering: {prices: {cpu: 1}}", "metering.prices.cpu is not a key of this place"),
         ("ceiling: {memory: 120%}", "ceiling.memory is '120%'; expected a percentage from 1% to 100%"),
         ("ceiling: {cpu: 50%}", "ceiling.cpu is not a key of this place; did you mean cpu_weight?"),

@@ -5,14 +5,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.process.child import Child
 from paas_isolate.linux.process.commands import CommandKey, CommandReader
-from paas_isolate.metering.faults import Picture, Process
+from paas_isolate.metering.faults import KILLED, RECENT, Picture, Process
 
 MOST = 100
 """Processes in a picture: those with the most memory."""
@@ -22,13 +22,10 @@ _COMMAND = 1000
 """Characters of a command line that are kept."""
 _LARGEST = 3
 """Accounts that are in the picture where the limit is that of all together."""
-RECENT = 30.0
-"""Seconds that `before` goes back."""
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _STATES = {"R": "running", "S": "sleeping", "D": "disk-sleep", "Z": "zombie", "T": "stopped", "t": "tracing-stop"}
 """psutil's words for those of proc_pid_stat(5)."""
-KILLED = "killed"
 
 
 class Subject(NamedTuple):
@@ -72,23 +69,40 @@ class PictureChild:
 
 
 def _take(subject: Subject, before: Sequence[Process], to: int) -> None:
-    found = list(_processes(subject))
-    alive = {process.pid for process, _ in found}
-    killed = {process.pid: process for process in _killed(subject)}
-    earlier = {process.pid: process for process in before if process.pid not in alive and process.pid not in killed}
-    for pid, process in killed.items():
-        known = next((each for each in before if each.pid == pid), None)
-        if known:
-            killed[pid] = known._replace(state=KILLED, memory=process.memory)
-    past = [*killed.values(), *earlier.values()][:MOST]
-    found.sort(key=lambda each: -(each[0].memory or 0))
-    del found[MOST:]
-    _answer(to, [process for process, _ in found], past)
+    """Answer what takes least time first: psutil may have to be read from a busy disk, and a command line may wait. The
+    kernel's log takes 10 ms."""
+    directories = [subject.directory] if subject.directory else _largest(subject)
+    members_now = list(members(subject.users, directories))[:_LOOKED_AT]
+    looks = {process.pid: process for process in before}
+    killed: list[Process] = []
+
+    def answer(processes: Iterable[Process]) -> None:
+        found = sorted((_since(each, looks.get(each.pid)) for each in processes), key=lambda each: -(each.memory or 0))
+        there = {process.pid for process in (*found, *killed)}
+        past = killed[-MOST:] + [process for process in before if process.pid not in there]
+        _answer(to, found[:MOST], past[:MOST])
+
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    answer(look for pid, directory, leaf in members_now if (look := glance(pid, directory, leaf, now)))
+    killed += [_known(process, looks.get(process.pid)) for process in _killed(subject)]
+    described = dict(_described(subject, members_now))
+    answer(described.values())
     if subject.command_lines:
-        keys = [key for _, key in found]
-        commands = CommandReader().read({str(number): [key] for number, key in enumerate(keys)})
-        named = [process._replace(command=commands.get(key) or process.command) for process, key in found]
-        _answer(to, named, past)
+        commands = CommandReader().read({str(number): [key] for number, key in enumerate(described)})
+        answer(each._replace(command=commands.get(key) or each.command) for key, each in described.items())
+
+
+def _known(killed: Process, look: Process | None) -> Process:
+    return look._replace(state=KILLED, memory=killed.memory) if look else killed
+
+
+def _since(process: Process, look: Process | None) -> Process:
+    """A process with what it has burnt; `look` is how it was seen before, if it was."""
+    if process.cpu is None or process.age is None:
+        return process
+    if look is not None and look.cpu is not None and look.burnt is not None:
+        return process._replace(burnt=round(max(0.0, process.cpu - look.cpu + look.burnt), 2))
+    return process._replace(burnt=process.cpu) if process.age <= RECENT else process
 
 
 def _answer(to: int, processes: Sequence[Process], before: Sequence[Process]) -> None:
@@ -97,12 +111,11 @@ def _answer(to: int, processes: Sequence[Process], before: Sequence[Process]) ->
         answer.write(json.dumps(rows).encode() + b"\n")
 
 
-def _processes(subject: Subject) -> Iterator[tuple[Process, CommandKey]]:
+def _described(subject: Subject, members_now: Iterable[tuple[int, str, str]]) -> Iterator[tuple[CommandKey, Process]]:
     import psutil  # here alone: the daemon has not loaded it
 
-    directories = [subject.directory] if subject.directory else _largest(subject)
     now = time.time()
-    for pid, directory, leaf in list(members(subject.users, directories))[:_LOOKED_AT]:
+    for pid, directory, leaf in members_now:
         with suppress(psutil.Error, OSError):
             process = psutil.Process(pid)
             with process.oneshot():
@@ -121,7 +134,7 @@ def _processes(subject: Subject) -> Iterator[tuple[Process, CommandKey]]:
                 )
             identity = procfs.identity(pid)
             if identity is not None:
-                yield described, CommandKey(pid, identity.start)
+                yield CommandKey(pid, identity.start), described
 
 
 def _largest(subject: Subject) -> list[str]:

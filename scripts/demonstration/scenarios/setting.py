@@ -27,6 +27,10 @@ for path in "$TREE"/users "$TREE"/users/*/ "$TREE"/users/*/*/; do
 done
 """
 
+METERING = """
+grep -q '^metering:' "$ETC/config.yaml" || echo 'metering: {}' >>"$ETC/config.yaml"
+"""
+
 PIDS = "\n".join(f'tell {account} "$(pgrep -u "${account}" | tr "\\n" " ")"' for account in PROGRAMS)
 
 
@@ -53,6 +57,7 @@ def accounts(target: Target) -> Iterator[Fact | str]:
     texts = {name: target.example(name) for name in examples.accounts()}
     target.add_users(list(examples.all_users(texts)))
     target.write({target.spec(name): text for name, text in texts.items()})
+    target.measure(METERING)
     answer = target.product("check")
     yield answer.fact("check", answer.code == 0, answer.last_line(), "exit status 0")
     yield from _programs(target)

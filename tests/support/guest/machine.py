@@ -14,6 +14,7 @@ DAEMON = "paas-isolate-daemon.service"
 TREE = Path("/sys/fs/cgroup/paas.slice/paas-tree.service")
 ETC = Path("/etc/paas-isolate")
 STATE = Path("/var/lib/paas-isolate")
+SAMPLED = Path("/run/paas-isolate/sampled")
 
 
 def knob(path: str, name: str) -> str:
@@ -136,6 +137,14 @@ def daemon(*, accounts: int) -> Iterator[None]:
         yield
     finally:
         systemctl("stop", DAEMON)
+
+
+def sampled() -> None:
+    """Waits until the daemon has taken a sample: what limits were hit before the first one is nobody's news."""
+    SAMPLED.unlink(missing_ok=True)
+    wait_for(
+        lambda: SAMPLED.exists() and SAMPLED.read_text().endswith(" daemon\n"), what="a sample was taken", deadline=90
+    )
 
 
 def has_looked(accounts: int) -> bool:

@@ -6,7 +6,7 @@ import select
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +98,19 @@ def tell(process: Program, line: str = "") -> None:
     process.stdin.flush()
 
 
+def ends(uids: Collection[int]) -> None:
+    """Ends every process of these users, however many come after."""
+
+    def none_left() -> bool:
+        left = pids_of(*uids)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not left
+
+    wait_for(none_left, what="no process of a customer is left")
+
+
 class Customers:
     """`customer("alice")` is a Unix user, made when first asked for, removed at the end of the session."""
 
@@ -122,16 +135,7 @@ class Customers:
     def end(self) -> None:
         """Ends every process of theirs, however many come after."""
         customers = [*self._there.values(), *self._forgotten]
-        uids = [customer.uid for customer in customers]
-
-        def none_left() -> bool:
-            left = pids_of(*uids)
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            return not left
-
-        wait_for(none_left, what="no process of a customer is left")
+        ends([customer.uid for customer in customers])
         for customer in customers:
             for process in customer.started:
                 process.communicate()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.guest.machine import run
-from tests.support.guest.people import Customer
+from tests.support.guest.people import Customer, ends
 
 MAKE = {"ext4": ("mkfs.ext4", "-q", "-O", "quota"), "xfs": ("mkfs.xfs", "-q")}
 SIZE = {"ext4": 64 << 20, "xfs": 320 << 20}
@@ -51,11 +51,12 @@ def writes(customer: Customer, place: Path, megabytes: int, name: str = "file") 
 
 @contextmanager
 def living_at(place: Path, *customers: Customer) -> Iterator[None]:
-    """Their homes are there meanwhile."""
+    """Their homes are there meanwhile. Their programs end with that: usermod(8) refuses users with processes."""
     for customer in customers:
         run("usermod", "--home", str(place), customer.name)
     try:
         yield
     finally:
+        ends([customer.uid for customer in customers])
         for customer in customers:
             run("usermod", "--home", str(customer.home), customer.name)

@@ -9,8 +9,10 @@ from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from tests.support.waiting import wait_for
 
-ALICE = int(os.environ.get("PAAS_ISOLATE_TEST_UID", "48201"))
-"""Several checkouts that are tested at once have uids of their own: what sweeps one's leaves the other's alone."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+ALICE = int(os.environ.get("PAAS_ISOLATE_TEST_UID", "48201")) + 1000 * _WORKER
+"""Tests that run at the same time, of one checkout or of several, have uids of their own: what sweeps one's leaves the
+other's alone."""
 BOB, CAROL = ALICE + 1, ALICE + 2
 NO_LIMIT = "limits: {memory: {kill: process}}"  # a service's own default needs the memory controller
 

@@ -36,7 +36,9 @@ class ViewHost:
         passwd.write_text(text.replace(str(CAROL), str(first + 2)) + "".join(users))
         config.write_text(f"{config.read_text()}private: {{tmp: {host.place}/private}}\nhide: [{host.place}/secret]\n")
         decisions.save(str(host.place / "state"), Decisions(launcher=True))
-        waits = f"mount --make-rshared / && mount --bind {host.place}/passwd /etc/passwd && mkdir -p /var/tmp"
+        # Another test removes its network namespaces at any time, and with them these mounts.
+        waits = "umount -l /run/netns/* 2>/dev/null;"
+        waits += f"mount --make-rshared / && mount --bind {host.place}/passwd /etc/passwd && mkdir -p /var/tmp"
         own = ("--mount", "--propagation", "private", "--mount-proc", "--pid", "--fork", "--kill-child")
         script = f"{waits} && echo && exec sleep infinity"
         self.holder = subprocess.Popen(["unshare", *own, "sh", "-c", script], stdout=subprocess.PIPE)
