@@ -12,6 +12,7 @@ import click
 from paas_isolate.cli import output
 from paas_isolate.cli.commands import invoked
 from paas_isolate.control import request as lines
+from paas_isolate.control.refusal import Reason
 from paas_isolate.errors import PaasError, SpecError, in_words
 from paas_isolate.exits import Exit, exit_of
 
@@ -25,6 +26,8 @@ _HIDDEN = "that cannot be had now"
 """What a customer gets of errors that may name other accounts, or files of the machine."""
 _OTHERS = "no account is called"
 """The beginning of wrong usage that goes on with the name of another account (installation.unknown)."""
+
+_MISSING = _OTHERS, "no plan is called"
 
 
 class _TooLongError(Exception):
@@ -76,7 +79,9 @@ def _refused(error: Exception, before: tuple[Any, Any], *, for_customer: bool) -
             return lines.refusal("the answer is too long: ask for less", Exit.ERROR)
         case click.ClickException():
             words = error.format_message()
-            return lines.refusal(_HIDDEN if for_customer and words.startswith(_OTHERS) else words, Exit.WRONG)
+            reason = Reason.UNKNOWN if words.startswith(_MISSING) else Reason.OTHER
+            words = _HIDDEN if for_customer and words.startswith(_OTHERS) else words
+            return lines.refusal(words, Exit.WRONG, reason=reason)
         case SpecError() if not for_customer:
             return lines.refusal(str(error), exit_of(error), complaints=error.complaints)
         case PaasError() | OSError():

@@ -102,7 +102,7 @@ def test_a_customer_learns_of_nothing_but_their_own_options(run: Callable[..., d
         assert run(raising(error), for_customer=True) == HIDDEN
     assert run(raising(BusyError("bob's")), for_customer=True) == {**HIDDEN, "status": 75}
     hint = click.UsageError("no account is called 'alice'; did you mean bob?")
-    assert run(raising(hint), for_customer=True) == {**HIDDEN, "status": 2}
+    assert run(raising(hint), for_customer=True) == {**HIDDEN, "status": 2, "reason": "unknown"}
     usage = run(raising(click.UsageError("--period is x; expected week")), for_customer=True)
     assert usage == {"error": "--period is x; expected week", "status": 2}
 
