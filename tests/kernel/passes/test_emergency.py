@@ -211,7 +211,7 @@ def test_the_daemon_leaves_frozen_what_the_disk_does_not_have(work: ServiceHost,
         )
     try:
         wait_for(
-            lambda: (answer := control_socket.ask(run, "me", ("alice",), seconds=5)) and answer.told,
+            lambda: (answer := control_socket.ask(run, "me", about="alice", seconds=5)) and answer.told,
             what="it answers",
             deadline=30,
         )
@@ -220,7 +220,7 @@ def test_the_daemon_leaves_frozen_what_the_disk_does_not_have(work: ServiceHost,
         time.sleep(1)  # long enough for what must not come
         assert frozen(work.host), log.read_text()
         assert disk.notes() == ["held.alice"]
-        answer = control_socket.ask(run, "stop", ("alice", "worker"), seconds=20)
+        answer = control_socket.ask(run, "stop", {"service": "worker"}, about="alice", seconds=20)
         assert answer is not None
         assert answer.status == 4, answer
         assert disk.notes() == ["held.alice", "stopped.alice.worker"]

@@ -429,7 +429,7 @@ def test_an_order_does_not_wait_and_writes_only_what_it_changes(work: ServiceHos
 
     def order(verb: str) -> control_socket.Answer:
         time.sleep(1)  # one a second
-        answer = control_socket.ask(run, verb, ("alice", "worker"), seconds=30)
+        answer = control_socket.ask(run, verb, {"service": "worker"}, about="alice", seconds=30)
         assert answer
         return answer
 
