@@ -9,7 +9,6 @@ from tests.support.guest.paas import Paas
 from tests.support.guest.people import HOG, Sell, Specs
 from tests.support.waiting import wait_for
 
-
 pytestmark = pytest.mark.long
 """Not yet seen to pass since it waits for the first sample."""
 
