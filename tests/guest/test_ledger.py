@@ -12,6 +12,9 @@ from tests.support.guest.paas import Paas
 from tests.support.guest.people import Customer, Sell, Specs
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.long
+"""Not yet seen to pass, and the ledger is written once a minute."""
+
 LEDGER = STATE / "ledger/ledger.db"
 FILLER = STATE / "filler"
 
@@ -64,7 +67,6 @@ def fill() -> None:
             file.write(bytes(4096))
 
 
-@pytest.mark.long
 def test_a_full_disk_costs_no_limit_and_no_second(small_disk: None, busy: Customer, sell: Sell, paas: Paas) -> None:
     fill()
     sell("alice", limits={"cpu": "30%", "pids": 41}, services={"web": {}})
@@ -75,7 +77,6 @@ def test_a_full_disk_costs_no_limit_and_no_second(small_disk: None, busy: Custom
     wait_for(lambda: agree(paas), what="the ledger has caught up", deadline=90)
 
 
-@pytest.mark.long
 def test_a_damaged_file_is_set_aside_and_a_new_one_begun(busy: Customer, paas: Paas) -> None:
     wait_for(lambda: agree(paas), what="there is something in the ledger", deadline=90)
     with LEDGER.open("r+b") as file:

@@ -16,6 +16,9 @@ from tests.support.guest.paas import Paas
 from tests.support.guest.people import Sell
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.long
+"""Not yet seen to pass: on a machine at work the unit takes a minute to serve in emulation, and Prometheus several."""
+
 UNIT = "paas-isolate-metrics.service"
 WEB = "127.0.0.1:39753"
 SCRAPED = "127.0.0.1:9753"
@@ -97,7 +100,6 @@ def test_a_customer_is_refused(sell: Sell, paas: Paas, unit: None) -> None:
     assert said == "403\n"
 
 
-@pytest.mark.long  # Prometheus takes minutes to start in emulation
 def test_prometheus_sees_what_the_kernel_counts(sell: Sell, paas: Paas, prometheus: None) -> None:
     alice = sell("alice", limits={"memory": "64M"})
     paas("reconcile")
