@@ -20,15 +20,17 @@ class Pulse:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def say(self, line: str) -> None:
-        self._stage = line if line.endswith("...") else ""
-        self._since = time.monotonic()
+        self._stage = ""
         self._tell(line)
+        self._since = time.monotonic()
+        self._stage = line if line.endswith("...") else ""  # the last: the other thread reads it first
 
     def _beat(self) -> None:
         while not self._is_over.wait(self._every):
+            stage = self._stage
             lasted = time.monotonic() - self._since
-            if self._stage and lasted >= self._every:
-                self._tell(f"{self._stage} {lasted:.0f} s")
+            if stage and lasted >= self._every:
+                self._tell(f"{stage} {lasted:.0f} s")
 
     def __enter__(self) -> "Pulse":
         self._thread.start()
