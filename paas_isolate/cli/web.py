@@ -31,9 +31,7 @@ class Listen(ParamType[Place]):
 @click.command()
 @click.option("--listen", type=Listen(), default=DEFAULT, metavar="PLACE", help=f"{DEFAULT} or unix:/PATH.")
 @click.option("--name", "names", multiple=True, metavar="HOST", help="This machine's name in URLs; may be repeated.")
-@click.option(
-    "--certificate", default="", metavar="FILE", help="Certificate and chain, PEM. SIGHUP reads it again."
-)
+@click.option("--certificate", default="", metavar="FILE", help="Certificate and chain, PEM. SIGHUP reads it again.")
 @click.option("--key", default="", metavar="FILE", help="The certificate's private key, PEM.")
 @click.option("--behind-proxy", is_flag=True, help="With unix:/PATH: trust the last address of X-Forwarded-For.")
 @click.option("--secure", is_flag=True, help="Browsers reach the proxy by TLS: cookies are for TLS alone.")
