@@ -186,7 +186,7 @@ class Meter:
     def __init__(self, asked: Subject) -> None:
         self.asked, self.kept = asked, list[Taken]()
         self.sampled: Callable[..., None] = lambda *_: None
-        self.told: Callable[[list[Fault]], None] = lambda _: None
+        self.listeners: list[Callable[[list[Fault]], None]] = []
 
     def subject(self, directory: str, kind: Kind) -> Subject:
         return self.asked
@@ -213,7 +213,8 @@ def test_a_picture_that_does_not_come_is_taken_again_once(
     monkeypatch.setattr("paas_isolate.daemon.faults.PATIENCE", 0.5)
     meter = Meter(subject(cgroups, command_lines=False))
     with closing(FaultSource(cast(MeterSource, meter))) as source:
-        meter.told([fault(0)])
+        (listener,) = meter.listeners
+        listener([fault(0)])
         until = time.monotonic() + 10
         while source._child is not None and time.monotonic() < until:
             list(source.read())

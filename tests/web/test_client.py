@@ -4,9 +4,10 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,7 +95,8 @@ def test_what_takes_long_is_waited_for(
 ) -> None:
     held: list[Request] = []
     monkeypatch.setitem(daemon.answers, "reconcile", held.append)
-    monkeypatch.setattr(module.time, "sleep", lambda _: held[0].send(b'{"told":{"done":3}}\n'))
+    done = lambda _: held[0].send(b'{"told":{"done":3}}\n')  # noqa: E731
+    monkeypatch.setattr(module, "time", SimpleNamespace(**{**vars(time), "sleep": done}))
     assert client("root").ask("reconcile") == {"done": 3}
 
 
