@@ -223,7 +223,7 @@ class Guest:
             self.run(["rm", "-rf", product.PACKAGES], check=True)
             self.push(packages, product.PACKAGES)
         with self.progress.stage("scripts/install"):
-            self.run([f"{product.TREE}/scripts/install", "--packages", product.PACKAGES], check=True)
+            self.run([f"{product.TREE}/scripts/install", "--web", "--packages", product.PACKAGES], check=True)
         self._remember(replace(self.state, product=digest))
 
     def _remember(self, known: State) -> None:

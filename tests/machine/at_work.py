@@ -7,7 +7,7 @@ from testbed import product
 from testbed.guest import Guest
 
 TREE = "/sys/fs/cgroup/paas.slice/paas-tree.service"
-BOTH = "libpam-paas-isolate paas-isolate"
+ALL = "paas-isolate-web libpam-paas-isolate paas-isolate"
 PATIENCE = 1800.0
 """Seconds. It takes one in ten of them in emulation on a machine that does nothing else."""
 APT = "DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --allow-downgrades"
@@ -84,7 +84,7 @@ def accounts(guest: Guest, number: int) -> Iterator[Guest]:
 
 def installed(guest: Guest) -> None:
     """As a guest is after its start."""
-    install = f"{product.TREE}/scripts/install --packages {product.PACKAGES}"
+    install = f"{product.TREE}/scripts/install --web --packages {product.PACKAGES}"
     guest.run(script=f"[ -e /usr/bin/paas-isolate ] || {install}; paas-isolate enable timer >/dev/null", check=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 from testbed import product
 from testbed.guest import Guest
 
-from tests.machine.at_work import BOTH, apt, installed
+from tests.machine.at_work import ALL, apt, installed
 
 pytestmark = pytest.mark.long
 
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.long
 def without(guest: Guest) -> Iterator[Guest]:
     """The product is purged."""
     guest.run(["paas-isolate", "pam", "remove"])
-    apt(guest, "purge", BOTH)
+    apt(guest, "purge", ALL)
     yield guest
-    apt(guest, "purge", BOTH)
+    apt(guest, "purge", ALL)
     installed(guest)
 
 

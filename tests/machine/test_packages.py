@@ -9,7 +9,7 @@ from testbed import product
 from testbed.guest import Guest
 
 from tests.machine.at_work import (
-    BOTH,
+    ALL,
     FAILED,
     INSTALL,
     PATIENCE,
@@ -80,11 +80,11 @@ def test_an_upgrade_ends_no_process_and_no_limit_is_wider(at_work: Guest) -> Non
 def test_it_is_not_removed_while_an_account_is_frozen_or_a_line_by_hand_names_the_module(at_work: Guest) -> None:
     at_work.run(["paas-isolate", "freeze", "at002"], check=True)
     # dpkg alone: apt-get would take ten seconds more in emulation.
-    refused = at_work.run(script=f"dpkg --remove {BOTH} 2>&1")
+    refused = at_work.run(script=f"dpkg --remove {ALL} 2>&1")
     assert (refused.code, "would run again: at002" in refused.out) == (1, True), refused.out
     at_work.run(["paas-isolate", "thaw", "at002"], check=True)
     at_work.run(script="echo 'session optional pam_paas_isolate.so' >/etc/pam.d/by-hand", check=True)
-    refused = at_work.run(script=f"dpkg --remove {BOTH} 2>&1")
+    refused = at_work.run(script=f"dpkg --remove {ALL} 2>&1")
     assert (refused.code, "/etc/pam.d/by-hand names ours" in refused.out) == (1, True), refused.out
     at_work.run(["rm", "/etc/pam.d/by-hand"], check=True)
     still = "paas-isolate pam status >/dev/null && systemctl is-active paas-isolate-daemon.service"
@@ -92,7 +92,7 @@ def test_it_is_not_removed_while_an_account_is_frozen_or_a_line_by_hand_names_th
 
 
 def test_removed_it_lets_everybody_go_on(at_work: Guest) -> None:
-    said = apt(at_work, "remove", BOTH)
+    said = apt(at_work, "remove", ALL)
     assert f"{ACCOUNTS} processes of customers are out of the tree" in said
     assert at_work.run(script="pgrep -c -f '^sleep 100000'").out == f"{ACCOUNTS}\n"
     assert at_work.run(script=f"grep -l pam_paas_isolate /etc/pam.d/*; ls -d {TREE} /run/paas-isolate").out == ""
@@ -101,7 +101,7 @@ def test_removed_it_lets_everybody_go_on(at_work: Guest) -> None:
 
 def test_purged_it_leaves_the_accounts_files_and_the_ledger_and_else_the_host_as_it_was(at_work: Guest) -> None:
     at_work.run(script=f"mkdir -p {LEDGER}; touch {LEDGER}/bill", check=True)
-    said = apt(at_work, "purge", BOTH)
+    said = apt(at_work, "purge", ALL)
     assert "rm -r /etc/paas-isolate" in said
     assert "rm -r /var/lib/paas-isolate" in said
     assert at_work.run(script="ls /etc/paas-isolate /var/lib/paas-isolate").out.split() == [

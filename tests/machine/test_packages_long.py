@@ -13,7 +13,7 @@ from testbed import host, product
 from testbed.guest import Guest
 
 from tests.machine.at_work import (
-    BOTH,
+    ALL,
     FAILED,
     INSTALL,
     PATIENCE,
@@ -119,7 +119,7 @@ def mended(guest: Guest) -> None:
         timeout=PATIENCE,
         check=True,
     )
-    assert guest.run(["dpkg", "--audit", *BOTH.split()], check=True).out == ""
+    assert guest.run(["dpkg", "--audit", *ALL.split()], check=True).out == ""
     assert guest.run(["systemctl", "is-active", "paas-isolate-daemon.service"]).out == "active\n"
     guest.run(["paas-isolate", "reconcile", "--wait", "60", "--quiet"], check=True)
     intact(guest)
@@ -238,11 +238,11 @@ def test_removed_with_a_hundred_sessions_open_they_go_on(at_work: Guest) -> None
     pgrep -c -f '^sleep 200000'
     """
     assert at_work.run(script=open_, timeout=PATIENCE).out == f"{SESSIONS}\n"
-    said = apt(at_work, "remove", BOTH, timeout=PATIENCE)
+    said = apt(at_work, "remove", ALL, timeout=PATIENCE)
     assert "processes of customers are out of the tree; they go on, without limits" in said
     where = "pgrep -f '^sleep 200000' | sed 's|.*|/proc/&/cgroup|' | xargs cat | sort | uniq -c"
     assert at_work.run(script=where).out.split() == [str(SESSIONS), "0::/"]
-    apt(at_work, "purge", BOTH, timeout=PATIENCE)
+    apt(at_work, "purge", ALL, timeout=PATIENCE)
     apt(at_work, "install", f"{product.PACKAGES}/*.deb", timeout=PATIENCE)
     at_work.run(["paas-isolate", "reconcile", "--wait", "60"], check=True)
     assert TREE.removeprefix("/sys/fs/cgroup") in at_work.run(script=where).out
