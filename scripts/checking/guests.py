@@ -23,6 +23,8 @@ FIRST = (
     "test_limits.py",
     "test_locked_out.py",
     "test_lower_memory.py",
+    "test_metering.py",
+    "test_metrics.py",
     "test_network.py",
     "test_own.py",
     "test_own_localhost.py",
@@ -31,6 +33,7 @@ FIRST = (
     "test_quotas_lifted.py",
     "test_removal.py",
     "test_views.py",
+    "test_web.py",
 )
 """Files of tests/guest that take as long in all as the others, and the tests from outside, do."""
 
