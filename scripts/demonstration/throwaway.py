@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from demonstration import examples
 from demonstration.facts import DemonstrationError
 from demonstration.target import PATIENCE, Answer, Target
 
+CUSTOMER, ADMINISTRATOR = "alice", "chief"
+PORT = 8421
+"""Of the page (paas-isolate web)."""
 DISK = 3
 """GB: the packages, the tree while it is built, the image, what the guest writes."""
 
@@ -58,6 +62,20 @@ class Throwaway(Target):
 
     def add_users(self, users: list[str]) -> None:
         self.measure("set -e\n" + "\n".join(f"useradd --create-home --shell /bin/bash {user}" for user in users))
+
+    def open_page(self) -> str:
+        """Start the page, with a customer and an administrator who can log in. Returns their password."""
+        password = secrets.token_urlsafe(9)
+        self.measure(
+            f"""set -e
+            id {ADMINISTRATOR} >/dev/null 2>&1 || useradd --system --create-home {ADMINISTRATOR}
+            printf '%s:{password}\\n' {CUSTOMER} {ADMINISTRATOR} | chpasswd
+            grep -q '^administrators:' {self.etc}/config.yaml ||
+                echo 'administrators: [{ADMINISTRATOR}]' >>{self.etc}/config.yaml
+            paas-isolate enable daemon >/dev/null
+            paas-isolate enable web >/dev/null"""
+        )
+        return password
 
     def reboot(self) -> float:
         begin = time.monotonic()

@@ -31,6 +31,10 @@ class Way:
     def login(self, user: str) -> list[str]:
         return [*self._argv(user, shared=False), ADDRESS]
 
+    def forward(self, port: int) -> list[str]:
+        """The command line that has this port of the guest's at ours, as long as it runs."""
+        return [*self._argv("root", shared=False), "-N", "-L", f"{ADDRESS}:{port}:{ADDRESS}:{port}", ADDRESS]
+
     def _argv(self, user: str, *, shared: bool) -> list[str]:
         return ["ssh", *self._options(shared=shared), "-p", str(self.port), "-l", user]
 
