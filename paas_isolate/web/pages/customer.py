@@ -21,9 +21,9 @@ from paas_isolate.units import format_size
 from paas_isolate.web.link import AskError
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages import picture
-from paas_isolate.web.pages.administrator.asking import name_in, options_of, said
-from paas_isolate.web.pages.administrator.figures import Bar, of_cores, of_count, of_size
+from paas_isolate.web.pages.asking import name_in, options_of, said
 from paas_isolate.web.pages.base import done, form, get, post, redirect, render
+from paas_isolate.web.pages.figures import Bar, of_cores, of_count, of_size
 
 OF = "/accounts/{account}"
 _OF_SERVICE = f"{OF}/services/{{service}}"

@@ -7,8 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from paas_isolate.web.link import AskError
-from paas_isolate.web.pages.administrator.figures import Bar, of_cores, of_count, of_share, of_size
 from paas_isolate.web.pages.administrator.tables import Part, part_of
+from paas_isolate.web.pages.figures import Bar, of_cores, of_count, of_share, of_size
 from tests.support.web.administrator import AdministratorsHelper
 from tests.support.web.fake_link import canned
 from tests.web.administrator.conftest import Send

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from paas_isolate.web.logins import Login
-from paas_isolate.web.pages.administrator.asking import name_in, options_of, said
+from paas_isolate.web.pages.asking import name_in, options_of, said
 from paas_isolate.web.pages.base import done, form, get, post, render
 
 _OF = "/accounts/{account}"

@@ -10,11 +10,11 @@ from starlette.routing import BaseRoute
 from paas_isolate.text import counted
 from paas_isolate.web.filters import NONE
 from paas_isolate.web.logins import Login
-from paas_isolate.web.pages.administrator import figures
-from paas_isolate.web.pages.administrator.asking import mistake, options_of
-from paas_isolate.web.pages.administrator.figures import Bar
+from paas_isolate.web.pages import figures
 from paas_isolate.web.pages.administrator.tables import ROWS, address
+from paas_isolate.web.pages.asking import mistake, options_of
 from paas_isolate.web.pages.base import get, render
+from paas_isolate.web.pages.figures import Bar
 
 PATH = "/accounts"
 TITLES = {

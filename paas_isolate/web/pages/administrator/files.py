@@ -20,7 +20,7 @@ from paas_isolate.exits import Exit
 from paas_isolate.spec.names import NAME_EXPECTED, SIZE_CAP, is_name
 from paas_isolate.web.link import AskError
 from paas_isolate.web.logins import Login
-from paas_isolate.web.pages.administrator.asking import name_in
+from paas_isolate.web.pages.asking import name_in
 from paas_isolate.web.pages.base import Page, done, form, get, http_status, post, render
 
 _SPARE = 5

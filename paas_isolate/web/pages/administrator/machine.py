@@ -14,7 +14,7 @@ from paas_isolate.web.event_stream import close
 from paas_isolate.web.filters import iso, moment, size
 from paas_isolate.web.link import AskError
 from paas_isolate.web.logins import Login
-from paas_isolate.web.pages.administrator import figures
+from paas_isolate.web.pages import figures
 from paas_isolate.web.pages.administrator.accounts import TONES
 from paas_isolate.web.pages.administrator.tables import part_of
 from paas_isolate.web.pages.base import done, get, post, render

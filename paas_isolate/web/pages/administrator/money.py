@@ -14,8 +14,8 @@ from starlette.routing import BaseRoute
 from paas_isolate.text import counted
 from paas_isolate.web.filters import NONE
 from paas_isolate.web.logins import Login
-from paas_isolate.web.pages.administrator.asking import options_of
 from paas_isolate.web.pages.administrator.tables import part_of
+from paas_isolate.web.pages.asking import options_of
 from paas_isolate.web.pages.base import get, render
 
 QUANTITIES = {
