@@ -10,6 +10,7 @@ from tests.support.kernel.host import TestHost
 
 ALICE = 1_000_000 + secrets.randbelow(1000) * 1000
 BOB, CAROL = ALICE + 1, ALICE + 2
+DENIED = {"error": "this needs an administrator", "status": 1, "reason": "denied"}
 PLAY = """
 import json, os, socket, struct, sys, time
 path, uid = sys.argv[1], int(sys.argv[2])
