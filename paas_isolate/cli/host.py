@@ -1,6 +1,5 @@
 """status --host: the machine as a whole."""
 
-import os
 import time
 from collections import Counter
 from contextlib import suppress
@@ -52,7 +51,6 @@ def host(installation: Installation, *, as_json: bool) -> int:
         "at_limit": at_limit[:_LISTED],
         "accounts_at_limit": len(at_limit),
         "sampled": sampled,
-        "last_run": _last_run(installation, calendar),
     }
     if as_json:
         output.print_json(data)
@@ -95,14 +93,6 @@ def _from_ledger(installation: Installation, calendar: Calendar, now: int) -> tu
     return [], None, None
 
 
-def _last_run(installation: Installation, calendar: Calendar) -> str | None:
-    """When a run took the lock last."""
-    with suppress(OSError):
-        taken = os.stat(os.path.join(installation.run, "lock")).st_mtime_ns // 1_000_000
-        return calendar.time(taken).isoformat(timespec="seconds")
-    return None
-
-
 def _tell(data: dict[str, Any]) -> None:
     use = data["machine"]
     output.line(f"{counted(use['cores'], 'core')}, {_share(use['cpu_share'])} used")
@@ -116,7 +106,7 @@ def _tell(data: dict[str, Any]) -> None:
         output.line(f"{active} did something since the hour before this one began")
     if data["complaints"]:
         output.line(f"{counted(data['complaints'], 'mistake')} in the specifications: paas-isolate check", fg="yellow")
-    output.line(f"last run: {data['last_run'] or 'unknown'}; last sample: {data['sampled'] or 'none'}")
+    output.line(f"last sample: {data['sampled'] or 'none'}")
     if data["at_limit"]:
         output.table(("AT A LIMIT", "NUMBER", "WHAT", "LAST"), map(_row, data["at_limit"]), right=("NUMBER",))
 

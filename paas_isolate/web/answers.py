@@ -104,7 +104,6 @@ ANSWERS: Mapping[str, Keys] = MappingProxyType(
             "at_limit": "array",
             "accounts_at_limit": "integer",
             "sampled": "string?",
-            "last_run": "string?",
         },
         "doctor": _ROWS,
         "coverage": {"confined": "integer", "total": "integer", "left": "integer", "processes": "array"},

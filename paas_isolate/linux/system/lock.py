@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from paas_isolate.errors import BusyError
 from paas_isolate.linux.process import procfs
@@ -16,13 +16,10 @@ _PAUSE = 0.1
 @contextmanager
 def held(path: str, *, wait: float = 0, waits: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold the lock of the file `path` while the block runs. `waits` is called once with a sentence that names the
-    holder when there is one to wait for. BusyError when the lock is not free within `wait` seconds. The file's time
-    says when it was taken last."""
+    holder when there is one to wait for. BusyError when the lock is not free within `wait` seconds."""
     fd = _open(path)
     try:
         _acquire(fd, time.monotonic() + wait, waits if wait > 0 else None)
-        with suppress(OSError):
-            os.utime(fd)
         yield
     finally:
         os.close(fd)

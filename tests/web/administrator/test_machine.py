@@ -29,7 +29,7 @@ def test_the_machine_says_who_stands_at_a_limit(ann: TestClient) -> None:
 def test_what_is_not_measured_is_said_to_be_unknown(ann: TestClient, helper: AdministratorsHelper) -> None:
     told = canned("host")
     told["machine"] = dict.fromkeys(told["machine"])
-    told |= {"customers": {}, "sampled": None, "last_run": None, "at_limit": [], "accounts_at_limit": 0}
+    told |= {"customers": {}, "sampled": None, "at_limit": [], "accounts_at_limit": 0}
     told["accounts"]["active"] = None
     helper.links[0].answers["host"] = told
     page = _text(ann.get("/host").text)

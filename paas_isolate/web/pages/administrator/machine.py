@@ -62,7 +62,6 @@ async def host(request: Request, login: Login) -> Response:
         more=told["accounts_at_limit"] - len(told["at_limit"]),
         mistakes=told["complaints"],
         sampled=told["sampled"],
-        last_run=told["last_run"],
         kinds=KINDS,
     )
 
