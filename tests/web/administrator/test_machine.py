@@ -33,7 +33,7 @@ def test_what_is_not_measured_is_said_to_be_unknown(ann: TestClient, helper: Adm
     told["accounts"]["active"] = None
     helper.links[0].answers["host"] = told
     page = _text(ann.get("/host").text)
-    assert "Last run unknown; last sample none." in page
+    assert "Last sample none." in page
     assert "Nobody stood at a limit." in page
 
 
