@@ -95,7 +95,9 @@ def test_removed_it_lets_everybody_go_on(at_work: Guest) -> None:
     said = apt(at_work, "remove", ALL)
     assert f"{ACCOUNTS} processes of customers are out of the tree" in said
     assert at_work.run(script="pgrep -c -f '^sleep 100000'").out == f"{ACCOUNTS}\n"
-    assert at_work.run(script=f"grep -l '^[^#]*pam_paas_isolate' /etc/pam.d/*; ls -d {TREE} /run/paas-isolate").out == ""
+    assert (
+        at_work.run(script=f"grep -l '^[^#]*pam_paas_isolate' /etc/pam.d/*; ls -d {TREE} /run/paas-isolate").out == ""
+    )
     assert at_work.run(script="su -l at001 -c true").code == 0
 
 
