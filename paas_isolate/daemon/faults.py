@@ -12,7 +12,19 @@ from paas_isolate.linux.events.fault_events import FaultEventSource
 from paas_isolate.linux.events.timer import Timer
 from paas_isolate.linux.process import pictures
 from paas_isolate.linux.process.pictures import PictureChild, Subject
-from paas_isolate.metering.faults import ENDED, JOINED, PICTURES, RECENT, Fault, Kind, Process, Taken, joined_leaf
+from paas_isolate.metering.faults import (
+    ENDED,
+    JOINED,
+    KILLED,
+    PICTURES,
+    RECENT,
+    Fault,
+    Kind,
+    Picture,
+    Process,
+    Taken,
+    joined_leaf,
+)
 
 PATIENCE = 2.0
 """Seconds that a picture may take."""
@@ -113,10 +125,12 @@ class _Pictured(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """Faults of one account that a picture is to be taken for; `is_again` where one did not come in time."""
+    """Faults of one account that a picture is to be taken for; `is_again` where one did not come in time, or
+    `first` did without whom the kernel killed."""
 
     faults: list[Fault]
     is_again: bool = False
+    first: Picture | None = None
 
 
 class FaultSource:
@@ -175,10 +189,11 @@ class FaultSource:
                 return
             self._poll.unregister(child.fileno())
             self._child = None
-            if (picture := child.end()) is not None:
+            picture = child.end() or wanted.first
+            if not wanted.is_again and _lacks(picture, wanted.faults):
+                self._wait(_Wanted(wanted.faults, True, picture))
+            elif picture is not None:
                 self._meter.keep([Taken(*fault[:4], fault.at, picture) for fault in wanted.faults])
-            elif not wanted.is_again:
-                self._wait(_Wanted(wanted.faults, is_again=True))
         if not self._waiting:
             self._clock.arm(0)
             return
@@ -195,6 +210,14 @@ class FaultSource:
         self._child = child, wanted, time.monotonic() + PATIENCE
         self._poll.register(child.fileno(), EPOLLIN)
         self._clock.arm(PATIENCE)
+
+
+def _lacks(picture: Picture | None, faults: Sequence[Fault]) -> bool:
+    """Whether it should be taken again: nothing came, or the kernel had not logged yet whom it killed."""
+    if picture is None:
+        return True
+    killed = any(fault.kind is Kind.KILLED for fault in faults)
+    return killed and all(process.state != KILLED for process in picture.before)
 
 
 def _is_readable(child: PictureChild) -> bool:

@@ -83,8 +83,11 @@ def _take(subject: Subject, before: Sequence[Process], to: int) -> None:
         _answer(to, found[:MOST], past[:MOST])
 
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    answer(look for pid, directory, leaf in members_now if (look := glance(pid, directory, leaf, now)))
+    glances = [look for pid, directory, leaf in members_now if (look := glance(pid, directory, leaf, now))]
+    answer(glances)
     killed += [_known(process, looks.get(process.pid)) for process in _killed(subject)]
+    if killed:
+        answer(glances)
     described = dict(_described(subject, members_now))
     answer(described.values())
     if subject.command_lines:
