@@ -4,36 +4,25 @@ import grp
 import signal
 import sys
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from paas_isolate.cli import output
-from paas_isolate.cli.options import ParamType
+from paas_isolate.cli.options import Listen
 from paas_isolate.errors import HostError, PaasError, in_words
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
 from paas_isolate.linux.cgroup.location import find_tree
-from paas_isolate.linux.system.scrape_server import Place, Reply, listening, place, serve
+from paas_isolate.linux.system.scrape_server import Reply, listening, serve
+from paas_isolate.listening import Place
 from paas_isolate.metering.exposition import OPENMETRICS, PROMETHEUS, text
 from paas_isolate.model.account import Fleet
 from paas_isolate.scrape import snapshot
 
 
-class Listen(ParamType[Place]):
-    """A port of loopback, or a path."""
-
-    name = "listen"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
-        try:
-            return value if isinstance(value, Place) else place(value)
-        except ValueError as error:
-            self.fail(f"{value} is no place to listen; expected {error}", param, ctx)
-
-
 @click.command()
-@click.option("--listen", type=Listen(), metavar="PLACE", help="127.0.0.1:PORT, [::1]:PORT or unix:/PATH.")
+@click.option("--listen", type=Listen(loopback=True), metavar="PLACE", help="127.0.0.1:PORT, [::1]:PORT or unix:/PATH.")
 @click.option("--group", default="", metavar="GROUP", help="With unix:/PATH: this group may connect, beside root.")
 @click.option("--once", is_flag=True, help="Print the metrics and exit.")
 @click.option("--plain", is_flag=True, help="With --once: the older text format of Prometheus.")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from paas_isolate.listening import Place, place
+
 if TYPE_CHECKING:
     from click import ParamType as ParamType
 else:
@@ -14,6 +16,21 @@ else:
 
         def __class_getitem__(cls, _: object) -> type:
             return cls
+
+
+class Listen(ParamType[Place]):
+    """An address and port, or a path; with `loopback` no port of another address."""
+
+    name = "listen"
+
+    def __init__(self, *, loopback: bool = False) -> None:
+        self._loopback = loopback
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        try:
+            return value if isinstance(value, Place) else place(value, loopback=self._loopback)
+        except ValueError as error:
+            self.fail(f"{value} is no place to listen; expected {error}", param, ctx)
 
 
 class Duration(click.FloatRange):

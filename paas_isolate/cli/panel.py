@@ -138,7 +138,7 @@ def account_remove(installation: Installation, name: str, if_match: str, as_json
             return _conflict(name, file, now, as_json=as_json)
         write.remove(installation.directory, file)
     if as_json:
-        output.print_json({"name": name, "file": file, "changed": True, "conflict": False, "etag": None})
+        output.print_json(_result(name, file, True, None))
     return Exit.CONVERGED
 
 

@@ -4,28 +4,16 @@ import json
 import os
 import sys
 from importlib.util import find_spec
-from typing import Any
 
 import click
 
-from paas_isolate.cli.options import ParamType
+from paas_isolate.cli.options import Listen
 from paas_isolate.errors import HostError
-from paas_isolate.web.setting import SOCKET, Place, Setting, complaint, place
+from paas_isolate.listening import Place
+from paas_isolate.web.setting import SOCKET, Setting, complaint
 
 _NEEDED = ("starlette", "uvicorn")
 DEFAULT = "127.0.0.1:8421"
-
-
-class Listen(ParamType[Place]):
-    """An address and port, or a path."""
-
-    name = "listen"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
-        try:
-            return value if isinstance(value, Place) else place(value)
-        except ValueError as error:
-            self.fail(f"{value} is no place to listen; expected {error}", param, ctx)
 
 
 @click.command()

@@ -13,11 +13,11 @@ lines before the request said otherwise:
 A request with `"body": 1234` is followed by so many bytes. The verb `events` answers with a line for each event.
 """
 
-import ipaddress
 import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from paas_isolate.control.address import is_address
 from paas_isolate.control.refusal import Reason, RefusedError
 from paas_isolate.control.table import Scope
 from paas_isolate.errors import Complaint
@@ -115,18 +115,10 @@ def _narrow(request: dict[str, object]) -> Narrow:
     if len(request) == 1 and isinstance(bounds, dict) and bounds.keys() <= {"scope", "accounts", "from"}:
         scope, accounts, address = bounds.get("scope", "administer"), bounds.get("accounts"), bounds.get("from", "")
         names = isinstance(accounts, list) and all(isinstance(name, str) for name in accounts)
-        if isinstance(scope, str) and scope in _SCOPES and (accounts is None or names) and _is_address(address):
+        if isinstance(scope, str) and scope in _SCOPES and (accounts is None or names) and is_address(address):
             return Narrow(_SCOPES[scope], None if accounts is None else frozenset(accounts), str(address))
     expected = '{"narrow": {"scope": "read|operate|administer", "accounts": ["…"], "from": "ADDRESS"}}'
     raise RefusedError(f"expected {expected}", Exit.WRONG)
-
-
-def _is_address(text: object) -> bool:
-    """Whether it is an IP address, or ''. It is written into the log."""
-    try:
-        return text == "" or (isinstance(text, str) and "%" not in text and bool(ipaddress.ip_address(text)))
-    except ValueError:
-        return False
 
 
 def answer(reply: Reply, number: int | None = None) -> bytes:

@@ -12,8 +12,7 @@ from paas_isolate.metering.use import GAP
 def faults_of_last_hour(connection: sqlite3.Connection, wall: int) -> dict[str, int] | None:
     """Processes killed for memory and forks refused, by account directory, in the hour of `wall` (ms since 1970) and
     the one before. None where nothing is measured now."""
-    sampled = last_sample(connection)
-    if sampled is None or wall - sampled.wall > GAP:
+    if _sampled(connection, wall) is None:
         return None
     rows = connection.execute(
         "SELECT series.directory, sum(coalesce(killed, 0) + coalesce(refused, 0)) FROM spans "
@@ -69,8 +68,8 @@ _GROWN = (
 
 def recent(connection: sqlite3.Connection, wall: int) -> Recent | None:
     """What all accounts used lately. None where nothing is measured now."""
-    sampled = last_sample(connection)
-    if sampled is None or wall - sampled.wall > GAP:
+    sampled = _sampled(connection, wall)
+    if sampled is None:
         return None
     held = {
         path: levels
@@ -92,4 +91,10 @@ def recent(connection: sqlite3.Connection, wall: int) -> Recent | None:
         if whole and directory in held:
             shares = (None if each is None else each / whole for each in grown)
             accounts[directory] = Lately._make((*held[directory], *shares, faults))
-    return Recent(sampled.wall, accounts)
+    return Recent(sampled, accounts)
+
+
+def _sampled(connection: sqlite3.Connection, wall: int) -> int | None:
+    """When the last sample was written (ms since 1970); None where that is too long ago to be of now."""
+    sampled = last_sample(connection)
+    return None if sampled is None or wall - sampled.wall > GAP else sampled.wall

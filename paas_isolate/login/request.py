@@ -4,12 +4,12 @@
 address of who asks, or "" where that is not known.
 """
 
-import ipaddress
 import json
 import socket
 import time
 from typing import NamedTuple
 
+from paas_isolate.control.address import is_address
 from paas_isolate.control.refusal import RefusedError
 from paas_isolate.exits import Exit
 
@@ -73,7 +73,7 @@ def parse(line: bytes) -> Password | Token:
         raise RefusedError(_EXPECTED, Exit.WRONG) from None
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise RefusedError(_EXPECTED, Exit.WRONG)
-    if not _is_address(given.get("from")):
+    if not is_address(given.get("from")):
         raise RefusedError("from is no IP address", Exit.WRONG)
     if given.keys() == {"token", "from"}:
         return Token(given["token"], given["from"])
@@ -88,10 +88,3 @@ def is_user(name: str) -> bool:
     return (
         0 < len(name) <= NAME_LONGEST and name.isprintable() and name[0] not in "-." and not any(map(name.count, "/: "))
     )
-
-
-def _is_address(text: object) -> bool:
-    try:
-        return text == "" or (isinstance(text, str) and "%" not in text and bool(ipaddress.ip_address(text)))
-    except ValueError:
-        return False

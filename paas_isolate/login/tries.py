@@ -7,26 +7,19 @@ with the next boot.
 
 import fcntl
 import hashlib
-import ipaddress
 import json
 import os
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
+
+from paas_isolate.control.address import Allowance, network_of
 
 FILE = "web-tries"
 MOST = 2048
 """Names and addresses that are counted. Further ones are counted as if they were one."""
-
-
-class Allowance(NamedTuple):
-    """So many tries at once, and so many a second in the long run."""
-
-    burst: float
-    a_second: float
-
 
 NAME = Allowance(10, 1 / 60)
 ADDRESS = Allowance(30, 1 / 10)
@@ -44,7 +37,7 @@ class Tries:
     def __init__(self, run: str, name: str, address: str) -> None:
         """`name` is '' for a token: nobody guesses one of 32 random bytes."""
         self._path = os.path.join(run, FILE)
-        self._kinds = {"all": ALL, f"address {_network(address)}": ADDRESS}
+        self._kinds = {"all": ALL, f"address {network_of(address)}": ADDRESS}
         if name:
             self._kinds[f"name {name}"] = NAME
 
@@ -55,7 +48,7 @@ class Tries:
             used: _Used = counts["used"]
             _forget(used, now)
             found = {_key(used, counts["key"], kind): allowance for kind, allowance in self._kinds.items()}
-            level = {key: _level(used, key, allowance, now) for key, allowance in found.items()}
+            level = {key: allowance.level(used.get(key), now) for key, allowance in found.items()}
             if any(level[key] + 1 > allowance.burst for key, allowance in found.items()):
                 return False
             used |= {key: (level[key] + 1, now) for key in found}
@@ -93,25 +86,8 @@ def _key(used: _Used, secret: str, kind: str) -> str:
     return key if key in used or len(used) < MOST else word
 
 
-def _level(used: _Used, key: str, allowance: Allowance, now: float) -> float:
-    level, since = used.get(key, (0.0, now))
-    return max(0.0, level - (now - since) * allowance.a_second)
-
-
 def _forget(used: _Used, now: float) -> None:
     """Drop what has run out."""
     rates = {"n": NAME, "a": ADDRESS}
-    for key in [key for key in used if len(key) > len("address") and _level(used, key, rates[key[0]], now) <= 0]:
+    for key in [key for key in used if len(key) > len("address") and rates[key[0]].level(used[key], now) <= 0]:
         del used[key]
-
-
-def _network(address: str) -> str:
-    """Who has one IPv6 address has 2**64 of them."""
-    if not address:
-        return ""
-    found = ipaddress.ip_address(address)
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)

@@ -5,8 +5,9 @@ import sys
 
 from paas_isolate.errors import PaasError
 from paas_isolate.exits import exit_of
+from paas_isolate.listening import Place
 from paas_isolate.web.serve import serve
-from paas_isolate.web.setting import Place, Setting
+from paas_isolate.web.setting import Setting
 
 
 def _ready(where: str) -> None:

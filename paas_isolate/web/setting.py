@@ -1,20 +1,12 @@
 """Where the page listens, and by which names. Pure, and without the libraries of the page."""
 
-import re
-from ipaddress import ip_address
 from typing import NamedTuple
+
+from paas_isolate.listening import Place
 
 SOCKET = "/run/paas-isolate-session.sock"
 """Of the login helper."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-
-class Place(NamedTuple):
-    """A port of an address, or a path."""
-
-    address: str = ""
-    port: int = 0
-    path: str = ""
 
 
 class Setting(NamedTuple):
@@ -31,23 +23,6 @@ class Setting(NamedTuple):
     helper: str = SOCKET
 
 
-def place(text: str) -> Place:
-    """`127.0.0.1:8421`, `[::1]:8421` or `unix:/PATH`. ValueError with what was expected."""
-    expected = ValueError("127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
-    if text.startswith("unix:/"):
-        return Place(path=text.removeprefix("unix:"))
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})", text, re.ASCII)
-    if not found or int(found[3]) > 65535:
-        raise expected
-    try:
-        address = ip_address(found[1] or found[2])
-    except ValueError:
-        raise expected from None
-    if bool(found[1]) != (address.version == 6):
-        raise expected
-    return Place(str(address), int(found[3]))
-
-
 def complaint(setting: Setting) -> str:
     """What is wrong with the options together; '' where nothing is."""
     at = setting.listen
@@ -57,7 +32,7 @@ def complaint(setting: Setting) -> str:
         return "--behind-proxy needs --listen unix:/PATH: whoever else connects could say where they come from"
     if setting.group and not at.path:
         return "--group goes with --listen unix:/PATH"
-    if not at.path and not setting.certificate and not ip_address(at.address).is_loopback:
+    if not at.path and not setting.certificate and not at.is_loopback:
         return "passwords would be sent in the clear: --certificate and --key, or a proxy in front"
     return ""
 
@@ -68,4 +43,4 @@ def hosts(setting: Setting) -> frozenset[str]:
     if setting.names:
         return frozenset(setting.names)
     at = setting.listen
-    return LOOPBACK if at.address and ip_address(at.address).is_loopback else frozenset()
+    return LOOPBACK if at.is_loopback else frozenset()

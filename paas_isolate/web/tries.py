@@ -4,22 +4,14 @@ The helper counts, too, by name and address, in a file that outlives this proces
 time: strangers get a small part of it.
 """
 
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+
+from paas_isolate.control.address import Allowance, network_of
 
 MOST = 4096
 """Addresses that are counted; the one that was seen longest ago is forgotten first."""
-
-
-class Allowance(NamedTuple):
-    """So many tries at once, and so many a second in the long run."""
-
-    burst: float
-    a_second: float
-
 
 ADDRESS, ALL = Allowance(10, 1 / 6), Allowance(40, 2)
 
@@ -34,8 +26,8 @@ class Tries:
 
     def take(self, address: str) -> bool:
         """Whether one more is allowed; it is counted then."""
-        key, now = _network(address), self._clock()
-        of_address, of_all = _level(self._used.get(key), ADDRESS, now), _level(self._all, ALL, now)
+        key, now = network_of(address), self._clock()
+        of_address, of_all = ADDRESS.level(self._used.get(key), now), ALL.level(self._all, now)
         if of_address + 1 > ADDRESS.burst or of_all + 1 > ALL.burst:
             return False
         self._all = of_all + 1, now
@@ -47,20 +39,6 @@ class Tries:
 
     def give_back(self, address: str) -> None:
         """A login that succeeds was no try."""
-        if used := self._used.get(key := _network(address)):
+        if used := self._used.get(key := network_of(address)):
             self._used[key] = max(0.0, used[0] - 1), used[1]
         self._all = max(0.0, self._all[0] - 1), self._all[1]
-
-
-def _level(used: tuple[float, float] | None, allowance: Allowance, now: float) -> float:
-    return max(0.0, used[0] - (now - used[1]) * allowance.a_second) if used else 0.0
-
-
-def _network(address: str) -> str:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))

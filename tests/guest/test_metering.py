@@ -134,7 +134,7 @@ def test_disk_full(_: int, spec: Specs, sell: Sell, paas: Paas, tmp_path: Path) 
 @ONCE_AND_20_TIMES
 @pytest.mark.parametrize(
     "level",
-    # The first kill after a boot in emulation has a picture without its victim.
+    # In a leaf that was idle before it is found up to a minute later: too late for a picture with its victim.
     [pytest.param("leaf", marks=pytest.mark.long), "account", "all"],
 )
 def test_memory_killed(_: int, level: str, metered: Metered) -> None:

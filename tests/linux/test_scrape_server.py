@@ -14,7 +14,8 @@ import pytest
 from paas_isolate.errors import HostError
 from paas_isolate.linux.network import inet_diag
 from paas_isolate.linux.system import scrape_server
-from paas_isolate.linux.system.scrape_server import Place, Reply, listening, place, serve
+from paas_isolate.linux.system.scrape_server import Reply, listening, serve
+from paas_isolate.listening import Place, place
 
 Ask = Callable[[bytes], bytes]
 
@@ -119,7 +120,7 @@ def test_a_path_is_for_root_alone_and_is_removed(tmp_path: Path) -> None:
     ],
 )
 def test_places(text: str, expected: Place) -> None:
-    assert place(text) == expected
+    assert place(text, loopback=True) == expected
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_places(text: str, expected: Place) -> None:
 )
 def test_others_machines_are_no_place(text: str) -> None:
     with pytest.raises(ValueError, match=r"127\.0\.0\.1:PORT"):
-        place(text)
+        place(text, loopback=True)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
-from paas_isolate.web.setting import Place, Setting
+from paas_isolate.listening import Place
+from paas_isolate.web.setting import Setting
 from tests.support.web.fake_helper import Connection, with_helper
 from tests.support.web.fake_link import FakeLink
 

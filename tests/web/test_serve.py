@@ -12,10 +12,11 @@ import pytest
 import uvicorn
 
 from paas_isolate.errors import HostError
+from paas_isolate.listening import Place, place
 from paas_isolate.web import connection, guard, serve, setting
 from paas_isolate.web.app import app
 from paas_isolate.web.guard import Guard
-from paas_isolate.web.setting import LOOPBACK, Place, Setting, complaint, hosts, place
+from paas_isolate.web.setting import LOOPBACK, Setting, complaint, hosts
 from tests.support.web.fake_link import FakeHelper
 
 pytestmark = pytest.mark.hostile

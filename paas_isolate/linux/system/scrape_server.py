@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from paas_isolate.errors import HostError
 from paas_isolate.linux.network import inet_diag
+from paas_isolate.listening import Place
 
 RECEIVING, SENDING = 2.0, 20.0
 """Seconds in which a request must come, and its answer must be taken."""
@@ -27,37 +27,12 @@ _END = b"\r\n\r\n"
 _PATHS = ("/metrics", "/")
 
 
-class Place(NamedTuple):
-    """Where it listens: a `port` of the loopback `address`, or the `path` of a unix socket, '' where it is a port."""
-
-    address: str = ""
-    port: int = 0
-    path: str = ""
-
-
 class Reply(NamedTuple):
     """What is answered to a scrape. `kind` is the Content-Type."""
 
     body: bytes
     kind: str
     status: HTTPStatus = HTTPStatus.OK
-
-
-def place(text: str) -> Place:
-    """`127.0.0.1:9753`, `[::1]:9753` or `unix:/PATH`. ValueError with what was expected."""
-    expected = ValueError("127.0.0.1:PORT, [::1]:PORT or unix:/PATH")
-    if text.startswith("unix:/"):
-        return Place(path=text.removeprefix("unix:"))
-    address, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise expected
-    try:
-        loopback = ip_address(address.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        raise expected from None
-    if not loopback.is_loopback or (loopback.version == 6) != address.startswith("["):
-        raise expected
-    return Place(str(loopback), int(port))
 
 
 @contextmanager

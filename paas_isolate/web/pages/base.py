@@ -36,32 +36,33 @@ FIELDS = 64
 
 def get(path: str, page: Page, *, administrator: bool = False) -> Route:
     """Who has not logged in is sent to the login. `administrator`: others are told that there is no such page."""
-
-    async def answer(request: Request) -> Response:
-        site = site_of(request)
-        login = site.login_of(request)
-        if login is None:
-            return to_login(request)
-        return await _answered(site, request, login, page, administrator=administrator)
-
-    return Route(path, answer, methods=["GET"])
+    return _route("GET", path, page, administrator)
 
 
 def post(path: str, page: Page, *, administrator: bool = False) -> Route:
     """For what changes something: the form must be one of this login's pages. `form(request)` has its fields."""
+    return _route("POST", path, page, administrator)
 
+
+def _route(method: str, path: str, page: Page, administrator: bool) -> Route:
     async def answer(request: Request) -> Response:
         site = site_of(request)
         login = site.login_of(request)
         if login is None:
             return to_login(request)
-        fields = await read_form(request)
-        token = request.headers.get(CSRF_HEADER) or fields.get("csrf", "")
-        if site.is_foreign(request) or login.is_forged(token):
-            raise HTTPException(403, "This form is not of a page of this login. Open the page again.")
+        if method == "POST":
+            await _read_own_form(site, request, login)
         return await _answered(site, request, login, page, administrator=administrator)
 
-    return Route(path, answer, methods=["POST"])
+    return Route(path, answer, methods=[method])
+
+
+async def _read_own_form(site: Site, request: Request, login: Login) -> None:
+    """HTTPException 403 where another site, or a page of another login, may have made it."""
+    fields = await read_form(request)
+    token = request.headers.get(CSRF_HEADER) or fields.get("csrf", "")
+    if site.is_foreign(request) or login.is_forged(token):
+        raise HTTPException(403, "This form is not of a page of this login. Open the page again.")
 
 
 async def _answered(site: Site, request: Request, login: Login, page: Page, *, administrator: bool) -> Response:
