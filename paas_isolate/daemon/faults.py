@@ -167,7 +167,9 @@ class FaultSource:
         return iter(())
 
     def _sampled(self, users: str, active: Collection[str], waited: int) -> None:
-        self._events.watch(users, active, waited)
+        # The kernel counts that a limit was reached before it counts the kill, and reports the first of both alone.
+        if fired := self._events.watch(users, active, waited):
+            self._meter.look(fired, ())
         self._recent.glance(users, sorted(active))
 
     def _told(self, faults: Sequence[Fault]) -> None:

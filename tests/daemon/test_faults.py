@@ -74,7 +74,7 @@ def test_who_hit_a_limit_is_told_once_until_the_next_sample(cgroups: FakeCgroups
         assert source.hit() == {"alice", "bob"}  # bob is not active, but there is room
         cgroups.write("alice", "memory.events", "oom_kill 2")
         assert source.hit() == set()
-        source.watch(users, {"bob"}, 50)
+        assert source.watch(users, {"bob"}, 50) == {"alice", "bob"}  # the second kill is found now
         cgroups.write("alice", "memory.events", "oom_kill 3")
         cgroups.write("bob", "pids.events", "max 1")
         cgroups.write("", "pids.events", "max 1")

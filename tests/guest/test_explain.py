@@ -2,15 +2,10 @@
 
 from typing import Any
 
-import pytest
-
 from tests.support.guest.machine import daemon, sampled
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import HOG, Sell, Specs
 from tests.support.waiting import wait_for
-
-pytestmark = pytest.mark.long
-"""Not yet seen to pass since it waits for the first sample."""
 
 
 def finding(paas: Paas, kind: str) -> dict[str, Any]:

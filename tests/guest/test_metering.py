@@ -132,11 +132,7 @@ def test_disk_full(_: int, spec: Specs, sell: Sell, paas: Paas, tmp_path: Path) 
 
 
 @ONCE_AND_20_TIMES
-@pytest.mark.parametrize(
-    "level",
-    # In a leaf that was idle before it is found up to a minute later: too late for a picture with its victim.
-    [pytest.param("leaf", marks=pytest.mark.long), "account", "all"],
-)
+@LEVELS
 def test_memory_killed(_: int, level: str, metered: Metered) -> None:
     alice = metered.begin(level, Kind.KILLED, {"memory": "64M"}, limit := str(64 << 20))
     hog = alice.python(HOG, metered.path("web"))
@@ -198,7 +194,6 @@ def test_io_waited(_: int, level: str, metered: Metered) -> None:
     assert "wbps=262144" in found["limit"]
 
 
-@pytest.mark.long  # not yet seen to pass; tests/metering/test_meter_faults.py has the same
 @pytest.mark.parametrize("level", ["leaf"])
 def test_faults_outlive_their_cgroup(level: str, metered: Metered) -> None:
     """cadvisor 3015."""

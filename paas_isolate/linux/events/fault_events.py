@@ -55,10 +55,11 @@ class FaultEventSource:
         self._poll.close()
         os.close(self._inotify)
 
-    def watch(self, users: str, active: Collection[str], waited: int) -> None:
+    def watch(self, users: str, active: Collection[str], waited: int) -> set[str]:
         """Watch the accounts with these directories below `users`, and all together; and as many others as there is
         room for: at first all, later those that were active last. `waited` is the percentage of WINDOW that all work
-        must have waited for IO."""
+        must have waited for IO. Returns the accounts that had hit a limit since the last `watch`: what they have hit
+        since `hit` named them has not been reported."""
         if users != self._users:
             self._forget_all()
             self._users, self._links = users, 0
@@ -74,13 +75,14 @@ class FaultEventSource:
             whole = watched is not None and len(watched) >= len(_FILES) and directory not in self._fired
             if not whole and (watched is not None or not directory or len(self._watched) <= ACCOUNTS):
                 self._watch(directory)
-        self._fired.clear()
+        fired, self._fired = self._fired, set()
         for directory in self._triggers.keys() - set(active):
             self._drop_trigger(directory)
         self.waiting()  # so that the next look compares with now
         for directory in islice(active, 2 * TRIGGERS):  # without PSI each try is in vain
             if directory not in self._triggers and len(self._triggers) < TRIGGERS:
                 self._add_trigger(directory, waited * WINDOW // 100)
+        return fired
 
     def _others(self) -> list[str]:
         """All accounts, where there is room and one was made or removed since the last look."""
