@@ -47,7 +47,7 @@ def test_a_customer_comes_in_by_ssh_and_su(confined: Guest, account: str) -> Non
 
 
 def test_a_customer_comes_in_by_cron_and_at(confined: Guest) -> None:
-    ways_in.by_cron_and_at(confined, "unconfined")
+    ways_in.by_job(confined, "unconfined")
 
 
 def test_a_service_runs(confined: Guest) -> None:
