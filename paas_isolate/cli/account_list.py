@@ -65,8 +65,8 @@ _Rank = tuple[float, str]
 def account_list(installation: Installation, limit: int, after: str, search: str, by: str | None, as_json: bool) -> int:
     """List accounts: plan, state, and use beside limits.
 
-    Memory and processes are those of the last sample; CPU time, disk and faults are of this hour and the one before, on
-    average. Without metering they are not known, and memory and processes are those of now.
+    Memory and processes are those of the last sample; CPU time and disk are of this hour and the one before, on
+    average; faults are of the last hour. Without metering they are not known, and memory and processes are those of now.
     """
     need_root()
     place = _place(after, by)

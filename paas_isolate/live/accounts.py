@@ -98,9 +98,8 @@ class LiveAccounts:
         self._rows[path] = Row(path, self._names.get(path, path), grown, levels, self._faults_of(path))
 
     def _faults_of(self, path: str) -> int | None:
-        directory, _, leaf = path.partition("/")
-        if self._faults is not None and not leaf:
-            return self._faults.get(directory, 0)
+        if self._faults is not None:
+            return self._faults.get(path, 0)
         with suppress(OSError):
             found = limit_counters(self._cgroups, f"{tree.USERS}/{path}")
             number = found.killed + found.refused
