@@ -26,8 +26,8 @@ class Usage:
     of this moment, all others since the cgroup was made. `read` and `written` are those of the disk that holds the
     home. None: the kernel has no such file or entry, or the home lies on no disk of this machine.
 
-    `killed` counts processes killed for memory, `refused` forks above pids.max, `throttled` the periods in which cpu.max made
-    it wait (cgroup-v2.rst: memory.events oom_kill, pids.events max, cpu.stat nr_throttled).
+    `killed` counts processes killed for memory (metering.reading), `refused` forks above pids.max, `throttled` the
+    periods in which cpu.max made it wait (cgroup-v2.rst: pids.events max, cpu.stat nr_throttled).
     """
 
     memory: int | None

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from paas_isolate.ledger.queries import last_sample
 from paas_isolate.metering.calendar import HOUR
 from paas_isolate.metering.faults import Kind
+from paas_isolate.metering.rates import Rates
+from paas_isolate.metering.reading import Levels
 from paas_isolate.metering.use import GAP
-
 
 _HOUR = HOUR * 1000
 _COUNTED = (Kind.KILLED, Kind.REFUSED)
@@ -35,27 +36,12 @@ def _faults(connection: sqlite3.Connection, wall: int) -> dict[str, int]:
 
 
 class Lately(NamedTuple):
-    """What an account held when it was sampled last (bytes; `own` without the cache), and its means since the hour
-    before this one began: `cpu` in cores, `read` and `written` in bytes a second, the others as shares of the time.
-    `faults` are processes killed for memory and forks refused in the last hour. None: unknown."""
+    """What an account held when it was sampled last, its means since the hour before this one began, and the processes
+    killed for memory and forks refused in the last hour. None: unknown."""
 
-    memory: int | None = None
-    own: int | None = None
-    swap: int | None = None
-    pids: int | None = None
-    cpu: float | None = None
-    throttled: float | None = None
-    read: float | None = None
-    written: float | None = None
-    cpu_wait: float | None = None
-    memory_wait: float | None = None
-    io_wait: float | None = None
+    levels: Levels = Levels()
+    rates: Rates = Rates()
     faults: int | None = None
-
-    @property
-    def wait(self) -> float | None:
-        """The highest pressure."""
-        return max((each for each in (self.cpu_wait, self.memory_wait, self.io_wait) if each is not None), default=None)
 
 
 class Recent(NamedTuple):
@@ -74,7 +60,7 @@ _GROWN = (
     "sum(memory_some)",
     "sum(io_some)",
 )
-"""In the unit of microseconds, so that all are divided by the time."""
+"""Rates times the microseconds."""
 
 
 def recent(connection: sqlite3.Connection, wall: int) -> Recent | None:
@@ -83,9 +69,9 @@ def recent(connection: sqlite3.Connection, wall: int) -> Recent | None:
     if sampled is None:
         return None
     held = {
-        path: levels
-        for path, *levels in connection.execute(
-            "SELECT path, memory, own, swap, pids FROM bases WHERE instr(path, '/') = 0"
+        path: Levels(memory, swap, pids, own=own)
+        for path, memory, swap, pids, own in connection.execute(
+            "SELECT path, memory, swap, pids, own FROM bases WHERE instr(path, '/') = 0"
         )
     }
     rows = connection.execute(
@@ -96,13 +82,14 @@ def recent(connection: sqlite3.Connection, wall: int) -> Recent | None:
     ).fetchall()
     # Who did nothing for a while has no row for it: the longest time is that of the ledger.
     whole = max((row[-1] or 0 for row in rows), default=0) * 1000
+    idle = Rates._make([0.0 if whole else None] * len(_GROWN))
+    did = {
+        directory: Rates._make(None if each is None else each / whole for each in grown)
+        for directory, *grown, _ in rows
+        if whole
+    }
     faults = _faults(connection, wall)
-    idle = [0.0 if whole else None] * len(_GROWN)
-    accounts = {path: Lately._make((*levels, *idle, faults.get(path, 0))) for path, levels in held.items()}
-    for directory, *grown, _ in rows:
-        if whole and directory in held:
-            shares = (None if each is None else each / whole for each in grown)
-            accounts[directory] = Lately._make((*held[directory], *shares, faults.get(directory, 0)))
+    accounts = {path: Lately(levels, did.get(path, idle), faults.get(path, 0)) for path, levels in held.items()}
     return Recent(sampled, accounts)
 
 

@@ -12,7 +12,8 @@ from paas_isolate.linux.cgroup.sampled import boottime
 from paas_isolate.linux.cgroup.sampler import Sampler
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.quota.devices import HomeDevices
-from paas_isolate.live.rates import LIMIT_KNOBS, CgroupLimits, Rates, Row, idle, limits_of, rates
+from paas_isolate.live.rates import LIMIT_KNOBS, CgroupLimits, Row, limits_of
+from paas_isolate.metering.rates import Rates, idle, rates
 from paas_isolate.metering.reading import Counters, Reading
 from paas_isolate.metering.use import known_levels
 from paas_isolate.model import tree

@@ -17,8 +17,8 @@ class Counters(NamedTuple):
     without it see Levels).
     The fields `..._some` and `..._full` are pressure: the time that some or all of its tasks waited. `killed`, `slowed`
     and `refused` count what its own limits did, not those of cgroups below: memory.events.local oom_kill and high,
-    pids.events.local max (see `killed`). `received` and `sent` are bytes of TCP's payload. Only accounts have them, and only where
-    there is a gate (docs/guides/network.md, "Counting").
+    pids.events.local max (see `killed`). `received` and `sent` are bytes of TCP's payload. Only accounts have them, and
+    only where there is a gate (docs/guides/network.md, "Counting").
     """
 
     user: Number = None

@@ -9,8 +9,9 @@ import pytest
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.live import accounts as live
 from paas_isolate.live.accounts import LiveAccounts
-from paas_isolate.live.rates import CgroupLimits, Rates, Row
+from paas_isolate.live.rates import CgroupLimits, Row
 from paas_isolate.metering.faults import Kind
+from paas_isolate.metering.rates import Rates
 from paas_isolate.model.account import Fleet, Host
 from tests.support.ledger import WALL, Metered, fault, web
 from tests.support.live_tree import MB, cgroup
