@@ -12,7 +12,7 @@ import click
 
 from paas_isolate.chart import values as charts
 from paas_isolate.chart.metrics import METRICS, Metric
-from paas_isolate.chart.sparkline import ASCII, BLOCKS, sparkline
+from paas_isolate.chart.sparkline import letters_in, sparkline
 from paas_isolate.chart.values import Values
 from paas_isolate.cli import output
 from paas_isolate.cli.metering import calendar_of, need_measured
@@ -177,11 +177,7 @@ def tell(data: Mapping[str, Any], subtitle: str) -> None:
 
 def _lines(metric: Metric, curves: Mapping[str, Sequence[float | None]], limits: Mapping[str, float]) -> None:
     """Print a metric, a line for each curve. `limits` are by the curve's label."""
-    try:
-        BLOCKS.encode(sys.stdout.encoding)
-        letters = BLOCKS
-    except UnicodeEncodeError:
-        letters = ASCII
+    letters = letters_in(sys.stdout.encoding)
     width = get_terminal_size((100, 24)).columns
     title = f"{metric.title}, {metric.unit}"
     if not any(value is not None for points in curves.values() for value in points):
