@@ -31,7 +31,7 @@ def pasts(connection: sqlite3.Connection, account: str, now: int, calendar: Cale
     """The last days of an account, or of all ('') that were counted in them, by name. `now` is in ms since 1970."""
     begin = now - DAYS * 24 * HOUR * 1000
     taken = past.moments(connection, begin - GAP, now, MINUTES)
-    minutes = len(minutes_of(taken))
+    minutes, lengths = len(minutes_of(taken)), past.lengths_of(taken)
     measured = _measured(connection, account, begin, now, calendar)
     highest = past.highest(connection, begin, now)
     hits: dict[str, list[Incident]] = {}
@@ -40,9 +40,9 @@ def pasts(connection: sqlite3.Connection, account: str, now: int, calendar: Cale
     for name, directory, plan in past.accounts(connection):
         if account in ("", name) and (account or directory in highest):
             own, pids = highest.get(directory, (None, None))
-            rows = past.rows(connection, directory, "", begin, now, taken, MINUTES)
+            busy = past.busy(connection, directory, begin, now, taken, lengths)
             known = min(minutes, measured.get(directory, 0))
-            yield Past(name, plan, known, rows, own, pids, _by_kind(hits.get(directory, []), calendar))
+            yield Past(name, plan, known, busy, own, pids, _by_kind(hits.get(directory, []), calendar))
 
 
 def _measured(

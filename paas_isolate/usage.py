@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from paas_isolate.changes.conditions import Condition
 from paas_isolate.errors import HostError
-from paas_isolate.linux.cgroup.counters import flat_keyed, oom_kills
+from paas_isolate.linux.cgroup.counters import flat_keyed
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.process import procfs
 from paas_isolate.linux.quota.calls import DiskQuotas
-from paas_isolate.metering.reading import io_of
+from paas_isolate.metering.reading import io_of, killed
 from paas_isolate.model import tree
 from paas_isolate.model.account import Account, Fleet
 from paas_isolate.model.knobs import DEFAULTS, FREEZE
@@ -26,8 +26,8 @@ class Usage:
     of this moment, all others since the cgroup was made. `read` and `written` are those of the disk that holds the
     home. None: the kernel has no such file or entry, or the home lies on no disk of this machine.
 
-    `killed` counts victims of memory.max, `refused` forks above pids.max, `throttled` the periods in which cpu.max made
-    it wait (cgroup-v2.rst: memory.events oom_kill, pids.events max, cpu.stat nr_throttled).
+    `killed` counts processes killed for memory (metering.reading), `refused` forks above pids.max, `throttled` the
+    periods in which cpu.max made it wait (cgroup-v2.rst: pids.events max, cpu.stat nr_throttled).
     """
 
     memory: int | None
@@ -121,7 +121,7 @@ def limit_counters(cgroups: CgroupTree, path: str) -> LimitCounters:
     """The counters of a cgroup; 0 when the cgroup or the kernel's file does not exist."""
     texts, _ = cgroups.look(path, _COUNTER_FILES) or ({}, ())
     memory, pids, cpu = (flat_keyed(texts.get(name)) for name in _COUNTER_FILES)
-    return LimitCounters(memory.get("oom_kill", 0), pids.get("max", 0), cpu.get("nr_throttled", 0))
+    return LimitCounters(killed(memory) or 0, pids.get("max", 0), cpu.get("nr_throttled", 0))
 
 
 def usage(cgroups: CgroupTree, path: str, device: str) -> Usage:
@@ -136,7 +136,7 @@ def usage(cgroups: CgroupTree, path: str, device: str) -> Usage:
         memory=int(memory) if memory else None,
         pids=int(pids) if pids else None,
         cpu=cpu.get("usage_usec"),
-        killed=oom_kills(cgroups, path),
+        killed=killed(flat_keyed(cgroups.read(path, "memory.events"))) or 0,
         refused=flat_keyed(cgroups.read(path, "pids.events")).get("max", 0),
         throttled=cpu.get("nr_throttled", 0),
         read=read,

@@ -43,6 +43,11 @@ def test_what_is_not_counted_is_no_zero() -> None:
     assert [cells[title] for title in RIGHT] == ["-", "-", "0.0s", "-", "-"]
 
 
+def test_a_group_that_is_killed_counts_each_process_once() -> None:
+    events = "low 0\nhigh 0\nmax 9\noom 1\noom_kill 4\noom_group_kill 1\n"
+    assert usage(cgroup(memory_events=events), "users/alice", "").killed == 3
+
+
 def test_a_home_without_a_disk_has_no_device() -> None:
     def none(path: str) -> str:
         raise HostError(f"{path} lies on tmpfs")

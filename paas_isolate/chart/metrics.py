@@ -17,7 +17,7 @@ class Curve(NamedTuple):
 class Metric(NamedTuple):
     """`growing`: its columns count what grew, and a value is that divided by the time and by `divisor`. Else they are
     levels, and a value is an average. `binary`: the axis has powers of 1024. `of_host`: the sum over all accounts means
-    something."""
+    something. `of_machine`: that of the machine stands for it, by the columns of a HostReading."""
 
     title: str
     unit: str
@@ -26,6 +26,7 @@ class Metric(NamedTuple):
     divisor: float = 1.0
     binary: bool = False
     of_host: bool = True
+    of_machine: bool = False
 
     def say(self, value: float) -> str:
         """A value in a few letters, without the unit of the axis."""
@@ -73,7 +74,7 @@ METRICS: dict[str, Metric] = {
         (Curve("for CPU", ("cpu_some",)), Curve("for memory", ("memory_some",)), Curve("for the disk", ("io_some",))),
         growing=True,
         divisor=1e4,
-        of_host=False,
+        of_machine=True,
     ),
     "network": Metric(
         "Network",

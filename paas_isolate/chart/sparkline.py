@@ -7,6 +7,15 @@ BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 GAP = " "
 
 
+def letters_in(encoding: str) -> str:
+    """BLOCKS where the encoding of a terminal has them, else ASCII."""
+    try:
+        BLOCKS.encode(encoding)
+    except UnicodeEncodeError:
+        return ASCII
+    return BLOCKS
+
+
 def sparkline(values: Sequence[float | None], width: int, letters: str = BLOCKS) -> str:
     """A line of at most `width` characters, each the mean of its part of the values; a blank where none of them is
     known. The lowest character is 0."""

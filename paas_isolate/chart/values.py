@@ -9,10 +9,11 @@ from paas_isolate.chart.curves import Number as Number
 from paas_isolate.chart.curves import Span as Span
 from paas_isolate.chart.curves import Values as Values
 from paas_isolate.chart.metrics import Metric
-from paas_isolate.ledger import history
+from paas_isolate.ledger import history, past
 from paas_isolate.ledger.history import MINUTES, SAMPLES, TIMES
 from paas_isolate.metering.blocks import Row
 from paas_isolate.metering.calendar import HOUR
+from paas_isolate.metering.host import pressures
 from paas_isolate.metering.tally import Sample
 from paas_isolate.metering.use import GAP, Use
 
@@ -83,9 +84,39 @@ def of_account(
 
 
 def of_host(connection: sqlite3.Connection, metrics: Sequence[Metric], begin: int, end: int, now: int) -> list[Values]:
-    """The sums over all accounts, in steps of an hour."""
-    hours = _hours(connection, metrics, "series IN (SELECT id FROM series WHERE leaf = '')", begin, end, now)
-    return [hours.values(metric) for metric in metrics]
+    """The sums over all accounts, in steps of an hour; of what the machine waited for, finer."""
+    sums = [metric for metric in metrics if not metric.of_machine]
+    columns = {}
+    if sums:
+        columns[False] = _hours(connection, sums, "series IN (SELECT id FROM series WHERE leaf = '')", begin, end, now)
+    if len(sums) < len(metrics):
+        columns[True] = _machine(connection, begin, end)
+    return [columns[metric.of_machine].values(metric) for metric in metrics]
+
+
+def _machine(connection: sqlite3.Connection, begin: int, end: int) -> _Columns:
+    """The machine's pressure, of which there is a reading a minute for two weeks."""
+    step = max(2 * MINUTES * 1000, _step(end - begin))
+    columns = _Columns(Span(begin, end, step))
+    columns.column(_WAITED[0])  # there in any case
+    for wall, milliseconds, *shares in pressures(past.pressure(connection, begin - GAP, end)):
+        if begin < wall <= end:
+            place = columns.place(wall)
+            columns.measured[place] += milliseconds
+            for name, share in zip(_WAITED, shares, strict=True):
+                if share is not None:
+                    values = columns.column(name)
+                    values[place] = (values[place] or 0) + share * milliseconds * 1000
+    return columns
+
+
+_WAITED = ("cpu_some", "memory_some", "io_some")
+"""In the order of a Pressure."""
+
+
+def _step(length: int) -> int:
+    """Milliseconds between two values of so many in all."""
+    return next((each for each in _STEPS if length <= each * 1000 * POINTS), HOUR) * 1000
 
 
 def _samples(connection: sqlite3.Connection, series: Sequence[int], begin: int, end: int, now: int) -> _Columns | None:
@@ -97,8 +128,7 @@ def _samples(connection: sqlite3.Connection, series: Sequence[int], begin: int, 
         seconds = MINUTES
     else:
         return None
-    step = next(each * 1000 for each in _STEPS if length <= each * 1000 * POINTS)
-    columns = _Columns(Span(begin, end, step))
+    columns = _Columns(Span(begin, end, _step(length)))
     first, last = begin // _HOUR - 1, end // _HOUR
     times = sorted(moment for moment, _ in history.read(connection, TIMES, first, last, seconds))
     rows = [row for each in series for row in history.read(connection, each, first, last, seconds)]

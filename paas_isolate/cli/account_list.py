@@ -16,20 +16,20 @@ from paas_isolate.installation import Installation, need_root
 from paas_isolate.ledger.database import reading
 from paas_isolate.ledger.recent import Lately, Recent, recent
 from paas_isolate.linux.cgroup.tree import CgroupTree
-from paas_isolate.live.rates import LIMIT_KNOBS, CgroupLimits, limits_of, of_limit
-from paas_isolate.metering.reading import number
+from paas_isolate.live.rates import LIMIT_KNOBS, Row, limits_of, plain
+from paas_isolate.metering.reading import Levels, number
 from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.units import format_size
 
 MOST = 999
 SORTS: dict[str, Callable[[Lately], float | None]] = {
-    "cpu": lambda use: use.cpu,
-    "memory": lambda use: use.memory,
-    "processes": lambda use: use.pids,
-    "read": lambda use: use.read,
-    "written": lambda use: use.written,
-    "pressure": lambda use: use.wait,
+    "cpu": lambda use: use.rates.cpu,
+    "memory": lambda use: use.levels.memory,
+    "processes": lambda use: use.levels.pids,
+    "read": lambda use: use.rates.read,
+    "written": lambda use: use.rates.written,
+    "pressure": lambda use: use.rates.wait,
     "faults": lambda use: use.faults,
 }
 _KNOBS = (*LIMIT_KNOBS, "memory.current", "pids.current")
@@ -65,8 +65,9 @@ _Rank = tuple[float, str]
 def account_list(installation: Installation, limit: int, after: str, search: str, by: str | None, as_json: bool) -> int:
     """List accounts: plan, state, and use beside limits.
 
-    Memory and processes are those of the last sample; CPU time, disk and faults are of this hour and the one before, on
-    average. Without metering they are not known, and memory and processes are those of now.
+    Memory and processes are those of the last sample; CPU time and disk are of this hour and the one before, on
+    average; faults are of the last hour. Without metering they are not known, and memory and processes are those of
+    now.
     """
     need_root()
     place = _place(after, by)
@@ -166,9 +167,10 @@ def _row(cgroups: CgroupTree | None, listed: Listed, use: Lately | None) -> dict
     if cgroups is not None:
         with suppress(OSError):
             knobs, _ = cgroups.look(tree.account(listed.directory), _KNOBS) or ({}, ())
-    limits: CgroupLimits = limits_of(knobs)
     if use is None:
-        use = Lately(memory=number(knobs.get("memory.current")), pids=number(knobs.get("pids.current")))
+        use = Lately(Levels(memory=number(knobs.get("memory.current")), pids=number(knobs.get("pids.current"))))
+    used = plain(Row(listed.directory, listed.name, use.rates, use.levels, use.faults, limits_of(knobs)))
+    del used["leaf"]
     return {
         "account": listed.name,
         "plan": listed.plan,
@@ -176,26 +178,7 @@ def _row(cgroups: CgroupTree | None, listed: Listed, use: Lately | None) -> dict
         "labels": dict(listed.labels),
         "state": listed.state,
         "note": listed.note,
-        "cpu_cores": use.cpu,
-        "cpu_limit": limits.cpu,
-        "cpu_of_limit": of_limit(use.cpu, limits.cpu),
-        "throttled": use.throttled,
-        "memory": use.memory,
-        "own_memory": use.own,
-        "memory_limit": limits.memory,
-        "memory_of_limit": of_limit(use.memory, limits.memory),
-        "swap": use.swap,
-        "pids": use.pids,
-        "pids_limit": limits.pids,
-        "pids_of_limit": of_limit(use.pids, limits.pids),
-        "read_per_second": use.read,
-        "read_limit": limits.read,
-        "written_per_second": use.written,
-        "write_limit": limits.written,
-        "cpu_pressure": use.cpu_wait,
-        "memory_pressure": use.memory_wait,
-        "io_pressure": use.io_wait,
-        "faults": use.faults,
+        **used,
     }
 
 

@@ -12,7 +12,7 @@ import click
 
 from paas_isolate.chart import values as charts
 from paas_isolate.chart.metrics import METRICS, Metric
-from paas_isolate.chart.sparkline import ASCII, BLOCKS, sparkline
+from paas_isolate.chart.sparkline import letters_in, sparkline
 from paas_isolate.chart.values import Values
 from paas_isolate.cli import output
 from paas_isolate.cli.metering import calendar_of, need_measured
@@ -49,7 +49,9 @@ class Asked(NamedTuple):
 
 @click.command()
 @click.argument("account", default="")
-@click.option("--host", "of_host", is_flag=True, help="All accounts together, by hour, instead of one.")
+@click.option(
+    "--host", "of_host", is_flag=True, help="All accounts together, by hour, and what the machine waited for."
+)
 @click.option("--metric", "names", multiple=True, type=click.Choice(list(METRICS)), help="Only this; may be repeated.")
 @click.option("--period", default="day", metavar="PERIOD", help="day, week, month (until now), 2026-10 or 2026-10-25.")
 @click.option("--out", "-o", "path", metavar="FILE", help="Write an SVG picture to this file; - for standard output.")
@@ -67,7 +69,8 @@ def chart(
     """Draw what an account or ACCOUNT/LEAF used over time, or all accounts together: an SVG picture with -o, lines of
     characters without.
 
-    What was not measured is a gap. The limit is that of now. Times are in the time zone of config.yaml.
+    With --host pressure is that of the whole machine, of which two weeks are kept. What was not measured is a gap. The
+    limit is that of now. Times are in the time zone of config.yaml.
     """
     need_root()
     if bool(account) == of_host:
@@ -79,6 +82,8 @@ def chart(
     with reading(installation.ledger) as connection:
         if of_host:
             some = [metric for metric in metrics if metric.of_host]
+            if not some:
+                raise click.UsageError(f"--metric is {names[0]}, which is not added up over accounts")
             found = charts.of_host(connection, some, asked.begin, asked.end, asked.now)
             limits: Mapping[str, float] = {}
         else:
@@ -172,11 +177,7 @@ def tell(data: Mapping[str, Any], subtitle: str) -> None:
 
 def _lines(metric: Metric, curves: Mapping[str, Sequence[float | None]], limits: Mapping[str, float]) -> None:
     """Print a metric, a line for each curve. `limits` are by the curve's label."""
-    try:
-        BLOCKS.encode(sys.stdout.encoding)
-        letters = BLOCKS
-    except UnicodeEncodeError:
-        letters = ASCII
+    letters = letters_in(sys.stdout.encoding)
     width = get_terminal_size((100, 24)).columns
     title = f"{metric.title}, {metric.unit}"
     if not any(value is not None for points in curves.values() for value in points):

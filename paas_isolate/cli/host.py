@@ -88,7 +88,7 @@ def _from_ledger(installation: Installation, calendar: Calendar, now: int) -> tu
             row["last"] = calendar.time(row["last"]).isoformat(timespec="seconds")
         if lately is None:
             return rows, None, None
-        active = sum(bool(use.cpu) for use in lately.accounts.values())
+        active = sum(bool(use.rates.cpu) for use in lately.accounts.values())
         return rows, active, calendar.time(lately.sampled).isoformat(timespec="seconds")
     return [], None, None
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from io import StringIO
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import click
 
-from paas_isolate.cli import output
+from paas_isolate.cli import output, sparklines
 from paas_isolate.cli.options import ParamType, as_json
 from paas_isolate.exits import Exit
 from paas_isolate.installation import Installation, need_root
@@ -71,6 +72,7 @@ class Day(ParamType[date]):
 )
 @click.option("--by", type=click.Choice(["hour", "day", "month", "leaf"]), help="A line for each, not one for all.")
 @click.option("--top", type=click.Choice(list(report.TOPS)), help="The ten accounts with the most of this.")
+@click.option("--sparkline", is_flag=True, help="A column of characters: CPU time, or what --top asks for, over time.")
 @with_label
 @by_label
 @as_json
@@ -84,6 +86,7 @@ def usage(
     period: str | None,
     by: str | None,
     top: str | None,
+    sparkline: bool,
     labels: tuple[tuple[str, str], ...],
     by_label: str,
     as_json: bool,
@@ -111,6 +114,8 @@ def usage(
         raise click.UsageError(f"{begin} has not begun")
     if by_label and by == "leaf":
         raise click.UsageError("expected --by-label, or --by leaf")
+    if sparkline and by not in (None, "leaf"):
+        raise click.UsageError(f"expected --sparkline, or --by {by}")
     found, known = ask(installation, calendar, _question(calendar, begin, end, account, by), labels)
     rows: list[_Row] = (
         [_group_row(each, by_label, calendar) for each in _grouped(found, known, by_label)]
@@ -125,16 +130,30 @@ def usage(
         output.print_json({"from": str(begin), "to": str(end), "time_zone": calendar.name, "rows": data})
     elif as_csv:
         print_csv([*(_GROUP_KEYS if by_label else _KEYS), *report.plain(Use())], data)
+    elif sparkline:
+        steps = sparklines.steps(calendar, begin, end, account, leaves=by == "leaf")
+        figure_of, idle = report.TOPS[top or "cpu"], None if top == "memory" else 0.0
+        found, known = ask(installation, calendar, steps.question, labels)
+        with reading(installation.ledger) as connection:
+            measured = queries.written(connection, steps.question)
+        key_of = (lambda each: value_of(each, known, by_label)) if by_label else _key
+        drawn = sparklines.lines(found, steps.labels, measured, key_of, figure_of, idle)
+        tell(data, by, f"{top or 'cpu'} by {steps.word}", [drawn.get(row.key, "") for row in rows])
     else:
         tell(data, by)
     return Exit.CONVERGED
 
 
+def _key(total: Total) -> object:
+    return total.directory, total.leaf, total.plan
+
+
 class _Row(NamedTuple):
-    """A line of `usage`: what it is about, and what was used."""
+    """A line of `usage`: what it is about, and what was used. `key` is _key's, or the value of a label."""
 
     keys: dict[str, Any]
     use: Use
+    key: object
 
 
 _KEYS = ("account", "leaf", "plan", "time")
@@ -143,12 +162,12 @@ _GROUP_KEYS = ("label", "value", "accounts", "time")
 
 def _account_row(total: Total, calendar: Calendar) -> _Row:
     keys = total.account, total.leaf, total.plan, _time(total.label, calendar)
-    return _Row(dict(zip(_KEYS, keys, strict=True)), total.use)
+    return _Row(dict(zip(_KEYS, keys, strict=True)), total.use, _key(total))
 
 
 def _group_row(group: Group, label: str, calendar: Calendar) -> _Row:
     keys = label, group.value, group.accounts, _time(group.time, calendar)
-    return _Row(dict(zip(_GROUP_KEYS, keys, strict=True)), group.use)
+    return _Row(dict(zip(_GROUP_KEYS, keys, strict=True)), group.use, group.value)
 
 
 def _grouped(found: Iterable[Total], known: Mapping[str, Labels], label: str) -> list[Group]:
@@ -207,8 +226,8 @@ def _time(label: int | str, calendar: Calendar) -> str:
     return label
 
 
-def tell(rows: Sequence[Mapping[str, Any]], by: str | None) -> None:
-    """Print the rows of `usage --json`, which was asked with this --by."""
+def tell(rows: Sequence[Mapping[str, Any]], by: str | None, title: str = "", lines: Sequence[str] = ()) -> None:
+    """Print the rows of `usage --json`, which was asked with this --by. `lines` are a column more."""
     if not rows:
         output.line("nothing was measured in this time")
         return
@@ -218,7 +237,7 @@ def tell(rows: Sequence[Mapping[str, Any]], by: str | None) -> None:
     traffic = ("RECEIVED", "SENT") if networked else ()
     right = ("CPU TIME", "MEMORY", "PEAK", "PROCESSES", "READ", "WRITTEN", *traffic, "THROTTLED", "MEASURED")
     table = []
-    for row in rows:
+    for row, line in zip_longest(rows, lines):
         figures = (
             _duration(row["cpu_seconds"]),
             _size(row["memory_mean"]),
@@ -230,8 +249,11 @@ def tell(rows: Sequence[Mapping[str, Any]], by: str | None) -> None:
             _duration(row["throttled_seconds"]),
             _duration(row["measured_seconds"]),
         )
-        table.append((*(str(row[key]) or "-" for key in keys), *figures, _hits(row)))
+        drawn = (line or "",) if title else ()
+        table.append((*(str(row[key]) or "-" for key in keys), *drawn, *figures, _hits(row)))
     titles = [(rows[0]["label"] if key == "value" else key).upper() for key in keys]
+    if title:
+        titles.append(title.upper())
     output.table((*titles, *right, "HITS"), table, right=("ACCOUNTS", *right))
 
 

@@ -95,6 +95,8 @@ def _news(before: _Watched, counts: Mapping[str, LimitCounters], now: int) -> It
 
 
 def _more(was: LimitCounters, now: LimitCounters) -> LimitCounters:
+    if now.killed == was.killed - 1:  # `was` was read in the midst of a group kill (metering.reading.killed)
+        was = was._replace(killed=now.killed)
     if any(new < old for new, old in zip(now, was, strict=True)):
         return now  # another cgroup of the same name
     return LimitCounters(*(new - old for new, old in zip(now, was, strict=True)))

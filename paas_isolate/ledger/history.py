@@ -6,11 +6,14 @@ ended, its chunks become one block of samples and one of minutes. The moments of
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
-from paas_isolate.metering.blocks import Row, minutes, pack, unpack
+from paas_isolate.metering import blocks
+from paas_isolate.metering.blocks import Row, minutes, pack
 from paas_isolate.metering.calendar import HOUR
 from paas_isolate.metering.host import HostReading
+from paas_isolate.metering.reading import Number
 from paas_isolate.metering.tally import Moment, Sample
 
 TIMES, HOST = 0, -1
@@ -96,17 +99,28 @@ def read(connection: sqlite3.Connection, series: int, first: int, last: int, sec
     """Rows of a series in the hours `first` to `last`, which is included, each with its moment (ms since 1970). Those
     of the current hour are samples, whatever `seconds` says."""
     found: list[tuple[int, Row]] = []
+    for moments, rest in columns(connection, series, first, last, seconds):
+        found += zip(moments, zip(*rest, strict=True) if rest else [()] * len(moments), strict=True)
+    return found
+
+
+def columns(
+    connection: sqlite3.Connection, series: int, first: int, last: int, seconds: int, most: int | None = None
+) -> Iterator[tuple[list[int], list[list[Number]]]]:
+    """As `read`, by columns, of which there are several parts: the moments, and the columns after them, or the first
+    `most` of those."""
     for table, where in (("blocks", f"seconds = {int(seconds)} AND"), ("chunks", "")):
         for begin, wall, data in connection.execute(
             f"SELECT begin, wall, data FROM {table} WHERE {where} series = ? AND hour BETWEEN ? AND ? ORDER BY wall",  # noqa: S608
             (series, first, last),
         ):
-            found += ((wall + (row[0] or 0) - begin, row[1:]) for row in _readable(data))
-    return found
+            with suppress(ValueError):  # it is damaged
+                if found := blocks.columns(data, None if most is None else 1 + most):
+                    yield [wall - begin + (at or 0) for at in found[0]], found[1:]
 
 
 def _readable(data: bytes) -> list[Row]:
     try:
-        return unpack(data)
+        return blocks.unpack(data)
     except ValueError:
         return []

@@ -3,11 +3,14 @@
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import compress
+from operator import add, truediv
 
 from paas_isolate.ledger import history
 from paas_isolate.metering.calendar import HOUR
 from paas_isolate.metering.host import HostReading
-from paas_isolate.metering.past import Row
+from paas_isolate.metering.past import Busy, Row
+from paas_isolate.metering.reading import Number
 from paas_isolate.metering.use import GAP
 
 _SKEW = 1000
@@ -53,6 +56,40 @@ def rows(
             if begin <= wall <= end and (milliseconds := _length(taken, wall)):
                 found.append(Row(wall, milliseconds, *values))
     return sorted(found)
+
+
+def busy(
+    connection: sqlite3.Connection, directory: str, begin: int, end: int, taken: Sequence[int], lengths: dict[int, int]
+) -> Busy:
+    """The minutes in which an account was active, as `rows`. `lengths` are those of `taken` (see `lengths_of`)."""
+    series = connection.execute("SELECT id FROM series WHERE directory = ? AND leaf = ''", (directory,)).fetchall()
+    found = Busy([], [], [], [])
+    for (number,) in series:
+        for walls, columns in history.columns(connection, number, _hour(begin), _hour(end), history.MINUTES, 5):
+            if len(columns) < 5 or not walls:
+                continue
+            times = [lengths[wall] if wall in lengths else _length(taken, wall) for wall in walls]
+            if not (min(times) and begin <= walls[0] and walls[-1] <= end):
+                keep = [time > 0 and begin <= wall <= end for time, wall in zip(times, walls, strict=True)]
+                walls, times = list(compress(walls, keep)), list(compress(times, keep))
+                columns = [list(compress(column, keep)) for column in columns]
+            user, system, throttled, read, written = map(_zeroed, columns)  # by columns: a tenth of the time
+            seconds = [time / 1000 for time in times]
+            found.walls.extend(walls)
+            waited = map(add, map(add, user, system), throttled)
+            found.wanted.extend(map(truediv, waited, [time * 10 for time in times]))
+            found.read.extend(map(truediv, read, seconds))
+            found.written.extend(map(truediv, written, seconds))
+    return found
+
+
+def _zeroed(column: list[Number]) -> list[int]:
+    return [value or 0 for value in column] if None in column else column  # type: ignore[return-value]
+
+
+def lengths_of(taken: Sequence[int]) -> dict[int, int]:
+    """How many milliseconds each of these moments lies after the one before; 0 where there is none within GAP."""
+    return {moment: _length(taken, moment) for moment in taken}
 
 
 def _length(taken: Sequence[int], wall: int) -> int:

@@ -66,6 +66,15 @@ def totals(connection: sqlite3.Connection, asked: Question, calendar: Calendar) 
     ]
 
 
+def written(connection: sqlite3.Connection, asked: Question) -> set[int | str]:
+    """The hours or days of a question in which something was measured, whose ever it was."""
+    rows = connection.execute(
+        "SELECT DISTINCT label FROM spans WHERE kind = ? AND label BETWEEN ? AND ?",
+        (asked.kind, asked.first, asked.last),
+    )
+    return {label for (label,) in rows}
+
+
 def _by_account(item: tuple[tuple[str, str, str, str, int | str], Use]) -> tuple[object, ...]:
     return item[0]
 

@@ -1,50 +1,47 @@
 """What was used and hit lately, by account: answered without a look at the kernel, for lists of many accounts."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from paas_isolate.ledger.queries import last_sample
 from paas_isolate.metering.calendar import HOUR
+from paas_isolate.metering.faults import Kind
+from paas_isolate.metering.rates import Rates
+from paas_isolate.metering.reading import Levels
 from paas_isolate.metering.use import GAP
+
+_HOUR = HOUR * 1000
+_COUNTED = (Kind.KILLED, Kind.REFUSED)
 
 
 def faults_of_last_hour(connection: sqlite3.Connection, wall: int) -> dict[str, int] | None:
-    """Processes killed for memory and forks refused, by account directory, in the hour of `wall` (ms since 1970) and
-    the one before. None where nothing is measured now."""
-    if _sampled(connection, wall) is None:
-        return None
-    rows = connection.execute(
-        "SELECT series.directory, sum(coalesce(killed, 0) + coalesce(refused, 0)) FROM spans "
-        "JOIN uses ON uses.span = spans.id JOIN series ON series.id = uses.series "
-        "WHERE spans.kind = 'hour' AND spans.label >= ? GROUP BY series.directory",
-        (wall // 1000 // HOUR - 1,),
-    )
-    return dict(rows)
+    """Processes killed for memory and forks refused in the hour until `wall` (ms since 1970), by account and by leaf
+    (`alice`, `alice/web`). None where nothing is measured now."""
+    return None if _sampled(connection, wall) is None else _faults(connection, wall)
+
+
+def _faults(connection: sqlite3.Connection, wall: int) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for directory, leaf, number in connection.execute(
+        "SELECT directory, faults.leaf, sum(faults.number) FROM faults JOIN incidents ON incidents.id = incident "
+        "WHERE faults.wall BETWEEN ? AND ? AND kind IN (?, ?) GROUP BY directory, faults.leaf",
+        (wall - _HOUR, wall, *_COUNTED),
+    ):
+        found[directory] += number
+        if leaf:
+            found[f"{directory}/{leaf}"] += number
+    return found
 
 
 class Lately(NamedTuple):
-    """What an account held when it was sampled last (bytes; `own` without the cache), and its means since the hour
-    before this one began: `cpu` in cores, `read` and `written` in bytes a second, the others as shares of the time.
-    `faults` are processes killed for memory and forks refused in that time. None: unknown."""
+    """What an account held when it was sampled last, its means since the hour before this one began, and the processes
+    killed for memory and forks refused in the last hour. None: unknown."""
 
-    memory: int | None = None
-    own: int | None = None
-    swap: int | None = None
-    pids: int | None = None
-    cpu: float | None = None
-    throttled: float | None = None
-    read: float | None = None
-    written: float | None = None
-    cpu_wait: float | None = None
-    memory_wait: float | None = None
-    io_wait: float | None = None
+    levels: Levels = Levels()
+    rates: Rates = Rates()
     faults: int | None = None
-
-    @property
-    def wait(self) -> float | None:
-        """The highest pressure."""
-        return max((each for each in (self.cpu_wait, self.memory_wait, self.io_wait) if each is not None), default=None)
 
 
 class Recent(NamedTuple):
@@ -63,7 +60,7 @@ _GROWN = (
     "sum(memory_some)",
     "sum(io_some)",
 )
-"""In the unit of microseconds, so that all are divided by the time."""
+"""Rates times the microseconds."""
 
 
 def recent(connection: sqlite3.Connection, wall: int) -> Recent | None:
@@ -72,25 +69,27 @@ def recent(connection: sqlite3.Connection, wall: int) -> Recent | None:
     if sampled is None:
         return None
     held = {
-        path: levels
-        for path, *levels in connection.execute(
-            "SELECT path, memory, own, swap, pids FROM bases WHERE instr(path, '/') = 0"
+        path: Levels(memory, swap, pids, own=own)
+        for path, memory, swap, pids, own in connection.execute(
+            "SELECT path, memory, swap, pids, own FROM bases WHERE instr(path, '/') = 0"
         )
     }
     rows = connection.execute(
-        f"SELECT series.directory, {', '.join(_GROWN)}, sum(coalesce(killed, 0) + coalesce(refused, 0)), "  # noqa: S608
-        "sum(measured) FROM spans JOIN uses ON uses.span = spans.id JOIN series ON series.id = uses.series "
+        f"SELECT series.directory, {', '.join(_GROWN)}, sum(measured) FROM spans "  # noqa: S608
+        "JOIN uses ON uses.span = spans.id JOIN series ON series.id = uses.series "
         "WHERE spans.kind = 'hour' AND spans.label >= ? AND leaf = '' GROUP BY series.directory",
         (wall // 1000 // HOUR - 1,),
     ).fetchall()
     # Who did nothing for a while has no row for it: the longest time is that of the ledger.
     whole = max((row[-1] or 0 for row in rows), default=0) * 1000
-    idle = (*[0.0] * len(_GROWN), 0) if whole else (None,) * (len(_GROWN) + 1)
-    accounts = {path: Lately._make((*levels, *idle)) for path, levels in held.items()}
-    for directory, *grown, faults, _ in rows:
-        if whole and directory in held:
-            shares = (None if each is None else each / whole for each in grown)
-            accounts[directory] = Lately._make((*held[directory], *shares, faults))
+    idle = Rates._make([0.0 if whole else None] * len(_GROWN))
+    did = {
+        directory: Rates._make(None if each is None else each / whole for each in grown)
+        for directory, *grown, _ in rows
+        if whole
+    }
+    faults = _faults(connection, wall)
+    accounts = {path: Lately(levels, did.get(path, idle), faults.get(path, 0)) for path, levels in held.items()}
     return Recent(sampled, accounts)
 
 

@@ -12,7 +12,8 @@ from paas_isolate.linux.cgroup.sampled import boottime
 from paas_isolate.linux.cgroup.sampler import Sampler
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.linux.quota.devices import HomeDevices
-from paas_isolate.live.rates import LIMIT_KNOBS, CgroupLimits, Rates, Row, idle, limits_of, rates
+from paas_isolate.live.rates import LIMIT_KNOBS, CgroupLimits, Row, limits_of
+from paas_isolate.metering.rates import Rates, idle, rates
 from paas_isolate.metering.reading import Counters, Reading
 from paas_isolate.metering.use import known_levels
 from paas_isolate.model import tree
@@ -98,9 +99,8 @@ class LiveAccounts:
         self._rows[path] = Row(path, self._names.get(path, path), grown, levels, self._faults_of(path))
 
     def _faults_of(self, path: str) -> int | None:
-        directory, _, leaf = path.partition("/")
-        if self._faults is not None and not leaf:
-            return self._faults.get(directory, 0)
+        if self._faults is not None:
+            return self._faults.get(path, 0)
         with suppress(OSError):
             found = limit_counters(self._cgroups, f"{tree.USERS}/{path}")
             number = found.killed + found.refused

@@ -4,12 +4,12 @@ A p95 is the value that 95 of 100 measured minutes do not exceed. Averages advis
 minutes of each hour does not need two thirds of one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import NamedTuple
 
 from paas_isolate.metering.faults import Kind
-from paas_isolate.metering.past import Row, at_share
+from paas_isolate.metering.past import Busy, at_share
 from paas_isolate.metering.reading import Number
 from paas_isolate.text import counted
 from paas_isolate.units import format_size
@@ -36,14 +36,14 @@ class Sold(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What an account did in the last DAYS. `rows` are its active minutes; in all others of the `minutes` that were
-    measured it did nothing. `own` and `pids` are the highest: memory without the cache, as the average of an hour in
+    """What an account did in the last DAYS. In all of the `minutes` that were measured but the `busy` ones it did
+    nothing. `own` and `pids` are the highest: memory without the cache, as the average of an hour in
     bytes, and processes. `faults` are incidents by kind, with the days on which they began."""
 
     account: str
     plan: str
     minutes: int
-    rows: Sequence[Row] = ()
+    busy: Busy = Busy([], [], [], [])
     own: Number = None
     pids: Number = None
     faults: Mapping[Kind, tuple[int, int]] = {}
@@ -94,24 +94,10 @@ class Hurt(NamedTuple):
 
 
 def need(past: Past) -> Need:
-    wanted = [row.wanted for row in past.rows]
-    return Need(
-        _p95(wanted, past.minutes),
-        max(wanted, default=0.0),
-        past.own,
-        past.pids,
-        _p95([_rate(row.read, row) for row in past.rows], past.minutes),
-        _p95([_rate(row.written, row) for row in past.rows], past.minutes),
-    )
-
-
-def _rate(amount: Number, row: Row) -> float:
-    return (amount or 0) * 1000 / max(row.milliseconds, 1)
-
-
-def _p95(active: Sequence[float], minutes: int) -> float:
-    """Of all measured minutes: in those that are not active nothing was used."""
-    return at_share([0.0] * max(0, minutes - len(active)) + list(active), 0.95)
+    busy = past.busy
+    zeros = max(0, past.minutes - len(busy.walls))  # in minutes that are not active nothing was used
+    cpu, read, write = (at_share(values, 0.95, zeros) for values in (busy.wanted, busy.read, busy.written))
+    return Need(cpu, max(busy.wanted, default=0.0), past.own, past.pids, read, write)
 
 
 def share_measured(past: Past) -> float:
@@ -200,10 +186,9 @@ def _is_more(faults: Mapping[Kind, tuple[int, int]], sold: Sold, plan: Sold) -> 
 
 def replay(past: Past, plan: Sold) -> Hurt:
     """How often the limits of a plan would have been hit, at least: a minute hides what is shorter."""
-    slow = {row.wall // 60_000 for row in past.rows if row.wanted > _size(plan.cpu)}
-    waits = sum(
-        _rate(row.read, row) > _size(plan.read) or _rate(row.written, row) > _size(plan.write) for row in past.rows
-    )
+    busy, cpu, read, write = past.busy, _size(plan.cpu), _size(plan.read), _size(plan.write)
+    slow = {wall // 60_000 for wall, wanted in zip(busy.walls, busy.wanted, strict=True) if wanted > cpu}
+    waits = sum(one > read or other > write for one, other in zip(busy.read, busy.written, strict=True))
     memory, pids = (past.own or 0) > _size(plan.memory), (past.pids or 0) > _size(plan.pids)
     days = len({minute // _DAY for minute in slow})
     found = Hurt(past.account, past.plan, share_measured(past), len(slow), days, waits, memory, pids, ())

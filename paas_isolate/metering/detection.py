@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from paas_isolate.metering.faults import Kind, Level
-from paas_isolate.metering.reading import Number, keyed
+from paas_isolate.metering.reading import Number, keyed, killed
 from paas_isolate.model.metering import FaultSettings
 from paas_isolate.model.quota import BLOCK, QuotaUsage
 
@@ -50,11 +50,13 @@ def level_of(path: str) -> Level:
 def events(memory: bytes | None, pids: bytes | None) -> Events:
     """From the text of memory.events.local and of pids.events.local, or of a leaf's pids.events before Linux 6.11."""
     found = keyed(memory)
-    return Events(found.get("oom_kill", 0), found.get("oom", 0), found.get("high", 0), keyed(pids).get("max", 0))
+    return Events(killed(found) or 0, found.get("oom", 0), found.get("high", 0), keyed(pids).get("max", 0))
 
 
 def grown(before: Events, now: Events) -> Events:
     """A counter that fell is another cgroup's: then all of it is new."""
+    if now.killed == before.killed - 1:  # `before` was read in the midst of a group kill (reading.killed)
+        before = before._replace(killed=now.killed)
     if any(new < was for was, new in zip(before, now, strict=True)):
         return now
     return Events(*(new - was for was, new in zip(before, now, strict=True)))

@@ -62,6 +62,16 @@ class Row(NamedTuple):
         return microseconds / max(self.milliseconds, 1) / 10
 
 
+class Busy(NamedTuple):
+    """The minutes in which an account did something, a list for each value: when they ended (ms since 1970), CPU time
+    (see Row.wanted), and bytes read and written a second."""
+
+    walls: list[int]
+    wanted: list[float]
+    read: list[float]
+    written: list[float]
+
+
 _GROWING = 9
 """Fields of Row before this one are its time, its length and growth; those from here on are levels."""
 
@@ -99,9 +109,8 @@ def minutes_of(moments: Sequence[int]) -> set[int]:
     return found
 
 
-def at_share(values: Sequence[float], share: float) -> float:
-    """The value that so many of `values` do not exceed: the smallest one that will do (nearest rank). 0 for none."""
-    if not values:
-        return 0
-    rank = -int(-share * len(values) // 1)
-    return sorted(values)[max(0, rank - 1)]
+def at_share(values: Sequence[float], share: float, zeros: int = 0) -> float:
+    """The value that so many of `values`, and of so many `zeros` besides, do not exceed: the smallest one that will do
+    (nearest rank). 0 for none. No value is negative."""
+    place = max(0, -int(-share * (len(values) + zeros) // 1) - 1) - zeros
+    return sorted(values)[place] if values and place >= 0 else 0

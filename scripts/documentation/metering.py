@@ -15,8 +15,9 @@ from paas_isolate.chart.values import Number, Span, Values
 from paas_isolate.cli.screen.draw import BLOCKS, HEAD, Summary, accounts_screen, foot, whole
 from paas_isolate.cli.screen.state import Shown
 from paas_isolate.live.machine import MachineUse
-from paas_isolate.live.rates import CgroupLimits, Rates, Row, ordered
+from paas_isolate.live.rates import CgroupLimits, Row, ordered
 from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.rates import Rates
 from paas_isolate.metering.reading import Levels
 
 MB, GB = 1 << 20, 1 << 30

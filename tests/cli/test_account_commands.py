@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from paas_isolate.metering.faults import Kind
 from paas_isolate.metering.reading import Counters, Levels, Reading
 from tests.support import ledger
 from tests.support.command_line import CommandLine, document
@@ -36,7 +37,8 @@ def three(made: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
             Reading(name, 7, Counters(user=cpu * minute * 1_000_000, system=0), Levels(memory=held * MB, pids=3))
             for name, (cpu, held) in used.items()
         ]
-        metered.sampled(minute * 60, *readings)
+        killed = [ledger.fault(Kind.KILLED, minute * 60, "bob/web", 2)] if minute == 5 else []
+        metered.sampled(minute * 60, *readings, faults=killed)
     metered.writer.close()
     return made
 
@@ -56,7 +58,7 @@ def test_accounts_are_listed_by_name(three: CommandLine) -> None:
     }
     bob, dave = data["rows"][1], data["rows"][3]
     assert bob["cpu_cores"] == pytest.approx(0.5)
-    assert (bob["memory"], bob["pids"], bob["faults"]) == (20 * MB, 3, 0)
+    assert (bob["memory"], bob["pids"], bob["faults"]) == (20 * MB, 3, 2)
     assert (dave["memory"], dave["cpu_cores"]) == (None, None)
     assert "smal" in dave["note"] or dave["note"]
 
@@ -176,4 +178,5 @@ def test_the_machine_is_shown(three: CommandLine) -> None:
 
 
 def test_arguments_are_left_out(three: CommandLine) -> None:
-    assert json.loads(three("faults --json --no-command-lines").stdout) == []
+    (found,) = json.loads(three("faults --json --no-command-lines").stdout)
+    assert (found["number"], found["process"]) == (2, None)

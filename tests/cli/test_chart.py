@@ -7,8 +7,11 @@ from xml.etree import ElementTree
 import pytest
 
 from paas_isolate.chart.metrics import METRICS
+from paas_isolate.ledger.writer import LedgerWriter
+from paas_isolate.metering.host import HostReading
+from paas_isolate.metering.tally import Moment
 from tests.support.command_line import CommandLine, document
-from tests.support.ledger import MB, WALL, Metered, web
+from tests.support.ledger import MB, WALL, Metered, owner, web
 
 PAGE = Path(__file__).resolve().parents[2] / "man" / "paas-isolate.8"
 DAY = "2026-09-21"
@@ -76,9 +79,32 @@ def test_the_limit_of_now_is_told(counted: CommandLine) -> None:
     assert "highest 256M of 512M" in counted("chart alice --metric memory").stdout
 
 
+def test_what_the_machine_waited_for(counted: CommandLine) -> None:
+    unknown = document(counted("chart --host --metric pressure --json"))["metrics"]["pressure"]["values"]
+    assert {*unknown["for CPU"]} == {None}
+    writer = LedgerWriter(str(counted.state / "ledger"), 1 << 40, print)
+    writer.read()
+    totals = [(60 * n, n * 30_000_000, n * 6_000_000, None) for n in range(61)]
+    totals = [each for each in totals if not 900 < each[0] < 1800]  # a gap
+    readings = [HostReading(at * 1000, cpu, 0, memory, 0, io, io) for at, cpu, memory, io in totals]
+    now = Moment(3_600_000, WALL + 3_600_000)
+    writer.write("b1", now, "UTC", [], owner, {}, host=readings)
+    writer.close()
+    pressure = document(counted("chart --host --metric pressure --json"))["metrics"]["pressure"]
+    assert (pressure["unit"], pressure["step_seconds"], [*pressure["values"]]) == ("%", 120, ["for CPU", "for memory"])
+    for label, percent in (("for CPU", 50), ("for memory", 10)):
+        known = [value for value in pressure["values"][label] if value is not None]
+        assert known == pytest.approx([percent] * len(known))
+        assert len(known) * 120 == pytest.approx(3600 - 900, abs=240)
+    shown = counted("chart --host --metric pressure").stdout
+    assert "for CPU" in shown
+    assert "highest 50%" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ("chart --host --metric processes", "--metric is processes, which is not added up over accounts"),
         ("chart", "expected an account, or --host"),
         ("chart alice --host", "expected an account, or --host"),
         ("chart bob", "no account bob was measured"),

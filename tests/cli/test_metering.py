@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from paas_isolate.chart.sparkline import BLOCKS
 from paas_isolate.cli.bill import _MEANING
 from paas_isolate.meter import COUNTING
 from paas_isolate.metering.bill import Line
@@ -71,6 +72,32 @@ def test_usage_as_text_and_csv(counted: CommandLine) -> None:
     assert shown[3].rstrip().endswith("1 memory killed")
     rows = list(csv.DictReader(io.StringIO(counted("usage --period 2026-09 --csv").stdout)))
     assert [(row["account"], row["cpu_seconds"], row["read"]) for row in rows] == [("alice", "7200.0", "")]
+
+
+@pytest.mark.parametrize(
+    ("words", "title", "lines"),
+    [
+        ("alice --period 2026-09-21", "CPU BY HOUR", ["▆█▃"]),
+        ("--period 2026-09-21 --by leaf", "CPU BY HOUR", ["▆█▃", "▆█▃"]),
+        ("--from 2026-09-01 --to 2026-09-21", "CPU BY DAY", ["█"]),
+        ("--period 2026-09-21 --top memory", "MEMORY BY HOUR", ["▆█▃"]),
+        ("--period 2026-09-21 --by-label reseller", "CPU BY HOUR", ["▆█▃"]),
+    ],
+)
+def test_usage_over_time(words: str, title: str, lines: list[str], counted: CommandLine) -> None:
+    titles, _, *shown = counted(f"usage {words} --sparkline").stdout.splitlines()
+    assert f"  {title} " in titles
+    assert ["".join(letter for letter in line if letter in BLOCKS) for line in shown] == lines
+    assert "█" not in counted(f"usage {words} --sparkline --csv").stdout
+    assert document(counted(f"usage {words} --sparkline --json")) == document(counted(f"usage {words} --json"))
+
+
+def test_usage_over_time_has_blanks_where_nothing_was_measured(counted: CommandLine) -> None:
+    titles, _, shown = counted("usage --period 2026-09-21 --sparkline").stdout.splitlines()
+    place = titles.index("CPU BY HOUR")
+    assert shown[place : place + 24] == f"{'':14}▆█▃{'':7}"
+    wrong = counted("usage --by hour --sparkline")
+    assert (wrong.exit_code, "expected --sparkline, or --by hour" in wrong.stderr) == (2, True)
 
 
 @pytest.fixture

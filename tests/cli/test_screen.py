@@ -11,7 +11,8 @@ from paas_isolate.cli.screen.draw import ASCII, BLOCKS, HEAD, Summary, glyphs_of
 from paas_isolate.cli.screen.state import Key, Shown, keys_of, pressed, scrolled
 from paas_isolate.live.machine import MachineUse
 from paas_isolate.live.processes import ProcessRow
-from paas_isolate.live.rates import CgroupLimits, Rates, Row
+from paas_isolate.live.rates import CgroupLimits, Row
+from paas_isolate.metering.rates import Rates
 from paas_isolate.metering.reading import Levels
 
 MB = 1 << 20

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from paas_isolate.live import machine, processes, rates
+from paas_isolate.metering.rates import Rates
 from paas_isolate.metering.reading import Levels
 from tests.support.live_tree import MB, cgroup
 
@@ -263,7 +264,7 @@ def test_json_keys_are_those_of_the_manual() -> None:
     told = re.findall(
         r"^\.It Li (\S+) Ta ", re.split(r"^\.S[sh] ", page.partition(".Ss top\n")[2], flags=re.M)[0], re.M
     )
-    row = rates.plain(rates.Row("a", "a", rates.Rates(), Levels()))
+    row = rates.plain(rates.Row("a", "a", Rates(), Levels()))
     process = processes.plain(processes.ProcessRow(1, "", "", None, 0, 1, 0.0, ""))
     use = machine.plain(machine.MachineUse(1, None, 0, 0, None, None, None))
     assert told == ["time", "seconds", "machine", "accounts", "active", "rows", "processes", *use, *row, *process]

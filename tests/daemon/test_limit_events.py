@@ -61,6 +61,13 @@ def test_another_cgroup_of_the_same_name_starts_from_zero() -> None:
     assert hits.of("inn")[1][-1] == LimitEvent("web", "refused", 1, 120, 130)
 
 
+def test_a_look_in_the_midst_of_a_group_kill_tells_no_kill_again() -> None:
+    hits = LimitEvents()
+    for number, killed in enumerate((9, 10, 9)):
+        hits.take("inn", {"web": LimitCounters(killed=killed)}, 100 + number)
+    assert [hit.number for hit in hits.of("inn")[1]] == [1]
+
+
 def test_after_a_day_it_is_not_lately() -> None:
     hits = LimitEvents()
     hits.take("inn", {}, 0)

@@ -9,9 +9,11 @@ import pytest
 from paas_isolate.linux.cgroup.tree import CgroupTree
 from paas_isolate.live import accounts as live
 from paas_isolate.live.accounts import LiveAccounts
-from paas_isolate.live.rates import CgroupLimits, Rates, Row
+from paas_isolate.live.rates import CgroupLimits, Row
+from paas_isolate.metering.faults import Kind
+from paas_isolate.metering.rates import Rates
 from paas_isolate.model.account import Fleet, Host
-from tests.support.ledger import WALL, Metered, web
+from tests.support.ledger import WALL, Metered, fault, web
 from tests.support.live_tree import MB, cgroup
 
 LIMITS = {"cpu.max": "50000 100000", "memory.max": str(64 * MB), "pids.max": "max"}
@@ -106,14 +108,21 @@ def test_an_account_has_its_leaves_and_their_processes(accounts: LiveAccounts, p
 
 def test_faults_of_the_last_hour_are_those_of_the_ledger(accounts: LiveAccounts, place: Path) -> None:
     metered = Metered(place)
-    for minute, number in enumerate((0, 0, 3)):
-        reading = web(minute * 1000)
-        counters = reading.counters._replace(killed=number, refused=1)
-        metered.sampled(minute * 60 - 120, reading._replace(counters=counters))
+    faults = (
+        fault(Kind.KILLED, -3601, number=100),
+        fault(Kind.KILLED, -3000, number=2),
+        fault(Kind.REFUSED, -60, "alice/login", 3),
+        fault(Kind.REFUSED, -30, "alice", 4),
+        fault(Kind.THROTTLED, -60, number=1000),
+        fault(Kind.KILLED, -10, "bob/web"),
+    )
+    metered.sampled(-1, web(1), faults=faults)
     metered.writer.close()
+    cgroup(place / "users/alice/web", cpu=1000, memory=16, killed=50)  # before the last hour
     rows = by_name(accounts)
     assert accounts.from_ledger
-    assert (rows["alice"].faults, rows["bob"].faults) == (3, 0)
+    assert (rows["alice"].faults, rows["bob"].faults) == (9, 1)
+    assert {row.path: row.faults for row in accounts.enter("alice")} == {"alice": 9, "alice/web": 2}
 
 
 def test_a_ledger_that_is_not_written_any_more_tells_no_faults(accounts: LiveAccounts, place: Path) -> None:

@@ -58,6 +58,29 @@ def test_a_counter_that_fell_is_another_cgroups() -> None:
     assert detection.grown(Events(1, 0, 2, 0), Events(3, 0, 2, 1)) == Events(2, 0, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ([(1, 0)], 1),  # one process (kill: process)
+        ([(2, 1)], 1),  # one process, killed alone and with its group
+        ([(1, 0), (1, 1), (2, 1)], 1),  # the same, read in between
+        ([(1, 0), (1, 1), (4, 1)], 3),
+        ([(1, 1)], 1),  # it had ended before its group was killed
+        ([(5, 0), (6, 0), (6, 1)], 6),
+        ([(4, 1), (8, 2)], 6),
+        ([(0, 1)], 0),  # the group of an account: the kernel counts kills where the victims were
+    ],
+)
+def test_a_group_that_is_killed_counts_each_process_once(steps: list[tuple[int, int]], told: int) -> None:
+    seen, total = NONE, 0
+    for kills, groups in steps:
+        text = f"low 0\nhigh 0\nmax 9\noom 0\noom_kill {kills}\noom_group_kill {groups}\n"
+        now = detection.events(text.encode(), None)
+        total += detection.grown(seen, now).killed
+        seen = now
+    assert total == told
+
+
 def test_memory_high_that_only_took_back_cache_is_no_fault() -> None:
     assert not detection.stalls(QUIET.encode())
     assert detection.stalls(BUSY.encode())

@@ -33,8 +33,13 @@ def test_at_share(share: float, value: int) -> None:
     assert at_share(range(20, 0, -1), share) == value
 
 
+def test_zeros_are_values_too() -> None:
+    assert [at_share([7, 5], 0.95, zeros) for zeros in (0, 18, 19, 38, 1000)] == [7, 5, 5, 0, 0]
+    assert at_share([7, 5], 0.95, 18) == at_share([7, 5, *[0] * 18], 0.95) == 5
+
+
 def test_nothing_has_no_share() -> None:
-    assert at_share([], 0.95) == 0
+    assert at_share([], 0.95) == at_share([], 0.95, 7) == 0
 
 
 def test_pressure_between_readings() -> None:

@@ -31,7 +31,7 @@ def test_all_files_of_a_cgroup() -> None:
         "memory.stat": MEMORY_STAT,
         "cpu.pressure": PRESSURE,
         "cgroup.stat.local": b"frozen_usec 77\n",
-        "memory.events.local": b"low 0\nhigh 4\nmax 9\noom 1\noom_kill 2\noom_group_kill 0\n",
+        "memory.events.local": b"low 0\nhigh 4\nmax 9\noom 1\noom_kill 3\noom_group_kill 1\n",
         "pids.events.local": b"max 5\n",
     }
     counters, levels = parse(texts, "252:0")

@@ -1,12 +1,14 @@
 """A ledger, and samples of accounts that a test makes up."""
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from paas_isolate.ledger.database import NAME
-from paas_isolate.ledger.writer import LedgerWriter, Owner
+from paas_isolate.ledger.writer import FaultNews, LedgerWriter, Owner
 from paas_isolate.metering.calendar import Calendar
+from paas_isolate.metering.faults import Fault, Kind, Level
 from paas_isolate.metering.reading import Counters, Levels, Reading
 from paas_isolate.metering.tally import Moment, Tally
 
@@ -37,13 +39,14 @@ class Metered:
         self.tally.take(now, readings, gone)
         return now
 
-    def write(self, now: Moment) -> None:
-        names, times = {"alice": "alice"}, self.tally.times
-        self.writer.write(self.boot, now, self.zone, self.tally.unwritten(), owner, names, times, labels=self.labels)
+    def write(self, now: Moment, faults: Sequence[Fault] = ()) -> None:
+        names, times, news = {"alice": "alice"}, self.tally.times, FaultNews(faults)
+        uses = self.tally.unwritten()
+        self.writer.write(self.boot, now, self.zone, uses, owner, names, times, news, labels=self.labels)
         self.tally.wrote()
 
-    def sampled(self, seconds: int, *readings: Reading, step: int = 0) -> None:
-        self.write(self.take(seconds, *readings, step=step))
+    def sampled(self, seconds: int, *readings: Reading, step: int = 0, faults: Sequence[Fault] = ()) -> None:
+        self.write(self.take(seconds, *readings, step=step), faults)
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.place / NAME)) as connection:
@@ -63,3 +66,9 @@ def owner(path: str) -> Owner:
 
 def web(user: int, memory: int = MB, inode: int = 7) -> Reading:
     return Reading("alice/web", inode, Counters(user=user, system=0), Levels(memory=memory, pids=3))
+
+
+def fault(kind: Kind, seconds: int, path: str = "alice/web", number: int = 1) -> Fault:
+    """One of `path`, so many seconds after WALL."""
+    directory, _, leaf = path.partition("/")
+    return Fault(kind, Level.LEAF, directory, leaf, "small", seconds * 1000, WALL + seconds * 1000, number)

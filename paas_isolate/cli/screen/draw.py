@@ -229,7 +229,7 @@ def head(summary: Summary, shown: Shown, title: str, width: int, glyphs: Glyphs)
         bar(length, machine.memory / machine.total, glyphs),
         f" {short_size(machine.memory)} of {short_size(machine.total)}",
     )
-    faults = "in this hour and the last" if summary.from_ledger else "since top began"
+    faults = "in the last hour" if summary.from_ledger else "since top began"
     third = Text.assemble(
         ("waiting  ", "bright_black"),
         "cpu ",

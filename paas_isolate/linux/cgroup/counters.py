@@ -10,5 +10,6 @@ def flat_keyed(text: str | None) -> dict[str, int]:
 
 def oom_kills(cgroups: CgroupTree, path: str) -> int:
     """How many processes of a cgroup, and of those below it, the kernel's OOM killer has killed (cgroup-v2.rst,
-    memory.events, oom_kill). 0 when the cgroup is gone or has no memory controller."""
+    memory.events, oom_kill), one of each group twice (metering.reading.killed). 0 when the cgroup is gone or has no
+    memory controller."""
     return flat_keyed(cgroups.read(path, "memory.events")).get("oom_kill", 0)
