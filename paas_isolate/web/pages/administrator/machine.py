@@ -25,7 +25,11 @@ SHOWN = 500
 """Processes and sentences that a page shows."""
 CHANGED = "changed"
 """Kind of the events that say what a run has changed."""
-KINDS = (CHANGED, *(kind.value for kind in Kind))
+LOGIN = "login"
+"""Kind of the events that say which logins were refused."""
+_OF_MACHINE = (CHANGED, *(kind.value for kind in Kind))
+"""Kinds after which the machine's figures are asked for again: none that strangers cause."""
+KINDS = (*_OF_MACHINE, LOGIN)
 _HITS = {kind.value: words for kind, words in WORDS.items()}
 _COUNTS = {"total": "Accounts", "active": "Active since the hour before"}
 _ORDER = ("FAILED", "WARNING", "SKIPPED", "OK")
@@ -62,7 +66,7 @@ async def host(request: Request, login: Login) -> Response:
         more=told["accounts_at_limit"] - len(told["at_limit"]),
         mistakes=told["complaints"],
         sampled=told["sampled"],
-        kinds=KINDS,
+        kinds=_OF_MACHINE,
     )
 
 
