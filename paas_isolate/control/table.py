@@ -228,6 +228,17 @@ VERBS: tuple[Verb, ...] = (
         ("logs", "{account}/{service}"),
     ),
     Verb(
+        "plan",
+        _CUSTOMER,
+        _ACCOUNT,
+        _READ,
+        "The plan, and what the next one would change.",
+        "GET",
+        f"{_OF_ACCOUNT}/plan",
+        (),
+        ("account", "plan", "{account}", "--json"),
+    ),
+    Verb(
         "notices",
         _CUSTOMER,
         _ACCOUNT,

@@ -65,7 +65,7 @@ def test_a_flood_is_counted_and_pushes_out_nothing() -> None:
     now[0] = 61
     made.hear(RefusedLogin(Refusal.WRONG, "bob"))
     made.hear(RefusedLogin(Refusal.WRONG, "bob"))
-    assert events[TOLD.burst :] == ["a login of bob was refused: wrong password; 980 more before it"]
+    assert events[int(TOLD.burst) :] == ["a login of bob was refused: wrong password; 980 more before it"]
 
 
 @pytest.mark.parametrize("user", ODD)
