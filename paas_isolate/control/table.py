@@ -122,6 +122,8 @@ _KIND = Parameter(
     "--kind",
 )
 _LIMIT = Parameter("limit", "The most rows of one answer (100).", r"[1-9][0-9]{0,2}", "1 to 999", "--limit")
+_PAGE = "--limit=100"
+"""Of commands that print all rows without it. `limit` of a request stands behind it, and wins."""
 _AFTER = Parameter(
     "after",
     "Rows after this one: `next` of the answer before.",
@@ -382,8 +384,8 @@ VERBS: tuple[Verb, ...] = (
         "Which plan fits whom; or whom another plan would have hurt.",
         "GET",
         "/v1/advice",
-        (_PLAN,),
-        ("advise", "--json"),
+        (_PLAN, _LIMIT, _AFTER),
+        ("advise", "--json", _PAGE),
         patience=_MINUTE,
     ),
     Verb(
@@ -429,8 +431,8 @@ VERBS: tuple[Verb, ...] = (
         "What each account used in a month, and its price.",
         "GET",
         "/v1/bill",
-        (_MONTH,),
-        ("bill", "--json"),
+        (_MONTH, _LIMIT, _AFTER),
+        ("bill", "--json", _PAGE),
         patience=30.0,
     ),
     Verb(
@@ -476,8 +478,8 @@ VERBS: tuple[Verb, ...] = (
         "Addresses, and who may connect to them.",
         "GET",
         "/v1/network",
-        (),
-        ("net", "show", "--json"),
+        (_LIMIT, _AFTER),
+        ("net", "show", "--json", _PAGE),
         patience=15.0,
     ),
     Verb(

@@ -16,7 +16,7 @@ from paas_isolate.web.link import AskError
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages import figures
 from paas_isolate.web.pages.administrator.accounts import TONES
-from paas_isolate.web.pages.administrator.tables import part_of
+from paas_isolate.web.pages.administrator.tables import Part, part_of
 from paas_isolate.web.pages.base import done, get, post, render
 
 _BEFORE_ALL = "0.0"
@@ -158,17 +158,16 @@ async def reconcile(_: Request, login: Login) -> Response:
 
 async def network(request: Request, login: Login) -> Response:
     try:
-        found = sorted((await login.link.ask("network"))["accounts"].items())
+        part = await part_of(login, "network", "/network", request.query_params)
         nothing = "There is no account."
     except AskError as error:
         if error.status != Exit.UNFIT:
             raise
-        found, nothing = [], error.words  # this machine has no network of accounts
-    rows, part = part_of(found, "/network", request.query_params)
+        part, nothing = Part({"accounts": {}}, "", ""), error.words  # this machine has no network of accounts
     return render(
         request,
         "administrator/network.html",
-        rows=[_traffic(name, account) for name, account in rows],
+        rows=[_traffic(name, account) for name, account in part.told["accounts"].items()],
         nothing=nothing,
         first=part.first,
         next=part.next,
