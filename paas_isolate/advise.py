@@ -1,7 +1,8 @@
 """Which plan fits whom: gathers from the ledger and the plans what metering.advice judges."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from paas_isolate.ledger import faults, past
 from paas_isolate.ledger.history import MINUTES
@@ -10,6 +11,7 @@ from paas_isolate.metering.advice import DAYS, Past, Sold
 from paas_isolate.metering.calendar import HOUR, Calendar
 from paas_isolate.metering.faults import Incident, Kind
 from paas_isolate.metering.past import MINUTE, minutes_of
+from paas_isolate.metering.reading import Number
 from paas_isolate.metering.use import GAP
 from paas_isolate.model.limits import Limits
 from paas_isolate.units import CPU_PERIOD
@@ -27,22 +29,44 @@ def sold_by(limits: Limits) -> Sold:
     return Sold(percent, number("memory.max"), number("pids"), number("io.read"), number("io.write"))
 
 
-def pasts(connection: sqlite3.Connection, account: str, now: int, calendar: Calendar) -> Iterator[Past]:
-    """The last days of an account, or of all ('') that were counted in them, by name. `now` is in ms since 1970."""
-    begin = now - DAYS * 24 * HOUR * 1000
+class Counted(NamedTuple):
+    """An account that was counted. `plan` is its last one then; `own` and `pids` are those of Past."""
+
+    name: str
+    directory: str
+    plan: str
+    own: Number = None
+    pids: Number = None
+
+
+def counted(connection: sqlite3.Connection, account: str, now: int) -> list[Counted]:
+    """An account, or all ('') that were counted in the last days, by name and directory. `now` is in ms since 1970."""
+    lately = past.highest(connection, _begin(now), now)
+    return [
+        Counted(name, directory, plan, *lately.get(directory, (None, None)))
+        for name, directory, plan in past.accounts(connection)
+        if account in ("", name) and (account or directory in lately)
+    ]
+
+
+def _begin(now: int) -> int:
+    return now - DAYS * 24 * HOUR * 1000
+
+
+def pasts(connection: sqlite3.Connection, chosen: Iterable[Counted], now: int, calendar: Calendar) -> Iterator[Past]:
+    """The last days of these accounts. `now` is in ms since 1970."""
+    chosen, begin = list(chosen), _begin(now)
+    account = chosen[0].name if len({each.name for each in chosen}) == 1 else ""
     taken = past.moments(connection, begin - GAP, now, MINUTES)
     minutes, lengths = len(minutes_of(taken)), past.lengths_of(taken)
     measured = _measured(connection, account, begin, now, calendar)
-    highest = past.highest(connection, begin, now)
     hits: dict[str, list[Incident]] = {}
     for incident in faults.incidents(connection, account, since=begin, until=now):
         hits.setdefault(incident.directory, []).append(incident)
-    for name, directory, plan in past.accounts(connection):
-        if account in ("", name) and (account or directory in highest):
-            own, pids = highest.get(directory, (None, None))
-            busy = past.busy(connection, directory, begin, now, taken, lengths)
-            known = min(minutes, measured.get(directory, 0))
-            yield Past(name, plan, known, busy, own, pids, _by_kind(hits.get(directory, []), calendar))
+    for name, directory, plan, own, pids in chosen:
+        busy = past.busy(connection, directory, begin, now, taken, lengths)
+        known = min(minutes, measured.get(directory, 0))
+        yield Past(name, plan, known, busy, own, pids, _by_kind(hits.get(directory, []), calendar))
 
 
 def _measured(

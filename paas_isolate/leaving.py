@@ -87,15 +87,18 @@ def _trees(installation: Installation) -> Iterator[CgroupTree]:
 
 def _stop_units() -> None:
     """No customer's process ends by this: paas-isolate-shutdown.service acts only when the machine goes down."""
+    page = (*reversed(schedule.PAGE_UNITS), schedule.LOGINS)
     others = (*schedule.UNITS.values(), schedule.METRICS, "paas-isolate.service", *schedule.ALWAYS[1:])
-    with suppress(HostError):  # a unit is missing
-        systemd.stop(*others)
+    with suppress(HostError):  # a unit is missing: systemctl stops the others
+        systemd.stop(*page, *others)
 
 
 def _disable_at_boot() -> None:
-    """In a chroot too, where the package has enabled the tree. There may be no systemctl."""
-    with suppress(HostError, FileNotFoundError):
-        systemd.disable_at_boot(*schedule.UNITS.values(), schedule.METRICS, *schedule.ALWAYS)
+    """In a chroot too, where the package has enabled the tree. There may be no systemctl. The page is a package of its
+    own: systemctl disables none of several units where one is not installed."""
+    for units in ((*schedule.UNITS.values(), schedule.METRICS, *schedule.ALWAYS), schedule.PAGE_UNITS):
+        with suppress(HostError, FileNotFoundError):
+            systemd.disable_at_boot(*units)
 
 
 def _stop_tree() -> None:

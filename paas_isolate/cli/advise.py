@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import click
 
-from paas_isolate.advise import pasts, sold_by
-from paas_isolate.cli import output
+from paas_isolate.advise import counted, pasts, sold_by
+from paas_isolate.cli import output, paging
 from paas_isolate.cli.metering import calendar_of, need_measured
 from paas_isolate.cli.options import as_json
 from paas_isolate.exits import Exit
@@ -23,9 +24,13 @@ _VERDICTS = {"tight": "too tight", "roomy": "ten times its use", "fits": "fits",
 @click.command()
 @click.argument("account", default="")
 @click.option("--plan", metavar="PLAN", help="Whom this plan would have hurt, and how often.")
+@paging.limit
+@paging.after
 @as_json
 @click.pass_obj
-def advise(installation: Installation, account: str, plan: str | None, as_json: bool) -> int:
+def advise(
+    installation: Installation, account: str, plan: str | None, limit: int | None, after: str, as_json: bool
+) -> int:
     """Say whose limits are too tight, who is sold ten times what they use, and which plan fits; by the minutes and the
     faults of the last 14 days, never by averages.
 
@@ -40,21 +45,28 @@ def advise(installation: Installation, account: str, plan: str | None, as_json: 
     with reading(installation.ledger) as connection:
         if account:
             need_measured(connection, account)
-        found = pasts(connection, account, time.time_ns() // 1_000_000, calendar)
+        now = time.time_ns() // 1_000_000
+        known = [each for each in counted(connection, account, now) if account or each.name in fleet.accounts]
+        chosen, following = paging.page_of(known, lambda each: (each.name, each.directory), paging.Asked(limit, after))
+        found = pasts(connection, chosen, now, calendar)
+        page = _Page(len(known), following)
         if plan is not None:
-            hurt = [
-                each
-                for past in found
-                if account or past.account in fleet.accounts
-                for each in [replay(past, plans[plan])]
-            ]
+            _tell_hurt([replay(past, plans[plan]) for past in found], plan, page, as_json)
         else:
             advice = [each for past in found if (each := _advice(past, fleet, plans))]
-    if plan is not None:
-        _tell_hurt(hurt, plan, as_json)
-    else:
-        _tell_advice(advice, account, as_json)
+            _tell_advice(advice, account, page, as_json)
     return Exit.CONVERGED
+
+
+class _Page(NamedTuple):
+    """How many accounts there are in all, and where the next page begins."""
+
+    total: int
+    next: str | None
+
+    def tell(self) -> None:
+        if self.next:
+            output.line(f"{self.total} accounts in all; the next: --after {self.next}")
 
 
 def _advice(past: Past, fleet: Fleet, plans: dict[str, Sold]) -> Advice | None:
@@ -63,9 +75,10 @@ def _advice(past: Past, fleet: Fleet, plans: dict[str, Sold]) -> Advice | None:
     return advice_for(past._replace(plan=known.plan or ""), sold_by(known.limits), plans) if known else None
 
 
-def _tell_advice(advice: Sequence[Advice], account: str, as_json: bool) -> None:
+def _tell_advice(advice: Sequence[Advice], account: str, page: _Page, as_json: bool) -> None:
     if as_json:
-        output.print_json([{**each._asdict(), "need": each.need._asdict()} for each in advice])
+        rows = [{**each._asdict(), "need": each.need._asdict()} for each in advice]
+        output.print_json({**page._asdict(), "rows": rows})
     elif not advice:
         output.line("no account was measured in the last 14 days")
     elif account:
@@ -85,6 +98,7 @@ def _tell_advice(advice: Sequence[Advice], account: str, as_json: bool) -> None:
             "MEASURED",
         )
         output.table(titles, map(_row, advice), right=titles[3:7])
+        page.tell()
 
 
 def _row(advice: Advice) -> tuple[str, ...]:
@@ -102,11 +116,11 @@ def _row(advice: Advice) -> tuple[str, ...]:
     )
 
 
-def _tell_hurt(found: Sequence[Hurt], plan: str, as_json: bool) -> None:
+def _tell_hurt(found: Sequence[Hurt], plan: str, page: _Page, as_json: bool) -> None:
     hurt = [each for each in found if each.any]
     if as_json:
         rows = [{**each._asdict(), "hurt": each.any} for each in found]
-        output.print_json({"plan": plan, "accounts": rows})
+        output.print_json({"plan": plan, **page._asdict(), "accounts": rows})
         return
     for each in hurt:
         output.line(f"{each.account} (now: {each.plan or 'no plan'})")
@@ -117,3 +131,4 @@ def _tell_hurt(found: Sequence[Hurt], plan: str, as_json: bool) -> None:
     )
     if found and (least := min(each.measured for each in found)) < 1:
         output.line(f"measured: {least:.0%} of that time")
+    page.tell()

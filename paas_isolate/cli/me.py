@@ -38,7 +38,7 @@ _WORDS = {
     "refused": "{} refused by the limit of processes",
     "throttled": "throttled {} times for want of CPU time",
 }
-_SHOWN = ("usage", "faults", "explain", "history")
+_SHOWN = ("plan", "usage", "faults", "explain", "history")
 """Verbs whose answer is shown; each takes the options of the control socket's table."""
 _VERBS = ("start", "stop", "restart", "notices", *_SHOWN)
 _WORK = 60.0
@@ -57,9 +57,10 @@ def me(context: click.Context, as_json: bool) -> int:
 
     Needs no root. Without the daemon it shows what the kernel has. `me start SERVICE`, `me stop SERVICE` and
     `me restart SERVICE` control a service of yours. `me notices off` stops mails to you when a limit is hit, and
-    `me notices on` allows them again. `me usage`, `me faults`, `me explain` and `me history` show what you used, which
-    limits were hit, why it was slow, and charts, as the commands of the same names do (history: chart) for root; with
-    --from, --to, --period and --by; --kind and --since; --at; --period and --metric.
+    `me notices on` allows them again. `me plan` shows what the next plan would change. `me usage`, `me faults`,
+    `me explain` and `me history` show what you used, which limits were hit, why it was slow, and charts, as the
+    commands of the same names do (history: chart) for root; with --from, --to, --period and --by; --kind and --since;
+    --at; --period and --metric.
     """
     installation: Installation = context.obj
     if context.args and context.args[0].startswith("-"):
@@ -126,9 +127,11 @@ def _show(installation: Installation, verb: Verb, words: Sequence[str], *, as_js
     if as_json:
         output.print_json(told)
         return Exit.CONVERGED
-    from paas_isolate.cli import chart, explain, faults, metering  # a plain `me` does not pay for them
+    from paas_isolate.cli import account_plan, chart, explain, faults, metering  # a plain `me` does not pay for them
 
     match verb.name:
+        case "plan":
+            account_plan.tell(told)
         case "usage":
             metering.tell(told["rows"], options.get("by"))
         case "faults":

@@ -10,7 +10,7 @@ import click
 
 from paas_isolate.changes.network import desired_network
 from paas_isolate.changes.subordinates import subordinate_ranges
-from paas_isolate.cli import options, output
+from paas_isolate.cli import options, output, paging
 from paas_isolate.cli.group import Group
 from paas_isolate.doctor.check import Verdict
 from paas_isolate.doctor.network import examine
@@ -56,9 +56,11 @@ def net() -> None:
 
 @net.command()
 @click.argument("account", required=False)
+@paging.limit
+@paging.after
 @options.as_json
 @click.pass_obj
-def show(installation: Installation, account: str | None, as_json: bool) -> int:
+def show(installation: Installation, account: str | None, limit: int | None, after: str, as_json: bool) -> int:
     """Show addresses, who may connect to them, and traffic: payload and segments of TCP since the account's first
     connection, bytes of UDP to other machines (UDP OUT), packets that its egress rules denied, and new connections to
     ports 25, 465 and 587 of other machines (MAIL).
@@ -67,10 +69,12 @@ def show(installation: Installation, account: str | None, as_json: bool) -> int:
     account has no 127.0.0.1 of its own: it uses the machine's.
     """
     fleet = _fleet(installation)
-    shown = _named(fleet, (account,)) if account else list(fleet.accounts.values())
+    every = _named(fleet, (account,)) if account else [fleet.accounts[name] for name in sorted(fleet.accounts)]
+    shown, following = paging.page_of(every, lambda each: (each.name,), paging.Asked(limit, after))
     counters = _counters(installation, fleet)
     if as_json:
-        output.print_json({"accounts": {each.name: _data(each, counters) for each in shown}})
+        accounts = {each.name: _data(each, counters) for each in shown}
+        output.print_json({"total": len(every), "next": following, "accounts": accounts})
         return Exit.CONVERGED
     titles = (
         "ACCOUNT",
@@ -87,6 +91,8 @@ def show(installation: Installation, account: str | None, as_json: bool) -> int:
         "MAIL",
     )
     output.table(titles, [_row(each, counters) for each in shown], right=titles[5:])
+    if following:
+        output.line(f"{len(every)} accounts in all; the next: --after {following}")
     if account:
         output.line(f"egress: {', '.join(shown[0].egress) or 'allow all'}")
     return Exit.CONVERGED

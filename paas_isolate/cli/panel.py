@@ -7,6 +7,7 @@ import click
 
 from paas_isolate.cli import output
 from paas_isolate.cli.account_list import account_list
+from paas_isolate.cli.account_plan import account_plan
 from paas_isolate.cli.group import Group
 from paas_isolate.cli.options import as_json
 from paas_isolate.cli.plan_list import plan_list
@@ -57,7 +58,7 @@ class _Condition(NamedTuple):
 
 @click.group(cls=Group)
 def account() -> None:
-    """List accounts; show, write or remove the file of one."""
+    """List accounts; show, write or remove the file of one; say what its next plan would change."""
 
 
 @click.group(cls=Group)
@@ -66,6 +67,7 @@ def plan() -> None:
 
 
 account.add_command(account_list)
+account.add_command(account_plan)
 plan.add_command(plan_list)
 
 
@@ -177,7 +179,8 @@ def _put(installation: Installation, kind: str, name: str, condition: _Condition
             fleet = write.put(directory, file, data, HostUsers(), machine())
         steps = []
     if as_json:
-        warnings = [complaint._asdict() for complaint in directory.located(fleet).complaints if complaint.file == file]
+        located = directory.located(fleet, {file: data})
+        warnings = [complaint._asdict() for complaint in located.complaints if complaint.file == file]
         output.print_json(
             _result(name, file, now != data, data)
             | {

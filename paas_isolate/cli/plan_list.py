@@ -12,7 +12,7 @@ from paas_isolate.installation import Installation
 from paas_isolate.model.limits import LIMITS, Limits, Unit, Value
 from paas_isolate.units import format_cpu, format_rate, format_size
 
-_UNITS = {limit.name: limit.unit for limit in LIMITS}
+_UNITS = {limit.name: limit.unit for limit in LIMITS} | {"disk.max": Unit.SIZE, "disk.files": Unit.COUNT}
 _FORMATS = {Unit.CPU_TIME: format_cpu, Unit.SIZE: format_size, Unit.RATE: format_rate}
 
 
@@ -30,6 +30,7 @@ def plan_list(installation: Installation, as_json: bool) -> int:
             "accounts": numbers[name],
             "default": name == fleet.host.default_plan,
             "usable": name in plans,
+            "next": (plans[name].next or None) if name in plans else None,
             "limits": _words(plans[name].limits) if name in plans else {},
             "services": [service.name for service in plans[name].services] if name in plans else [],
         }
@@ -55,9 +56,11 @@ def plan_list(installation: Installation, as_json: bool) -> int:
 
 def _words(limits: Limits) -> dict[str, str]:
     """As the YAML writes them."""
-    return {name: _word(name, value) for name, value in limits.items()}
+    return {name: word(name, value) for name, value in limits.items()}
 
 
-def _word(name: str, value: Value) -> str:
-    say = _FORMATS.get(_UNITS[name])
+def word(key: str, value: Value) -> str:
+    """The value of a limit, by its key path or its name, as the YAML writes it."""
+    unit = next((unit for name, unit in _UNITS.items() if f".{key}".endswith(f".{name}")), None)
+    say = _FORMATS.get(unit) if unit else None
     return say(value) if say and isinstance(value, int) else str(value)

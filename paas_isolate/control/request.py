@@ -32,13 +32,15 @@ _SCOPES = {scope.name.lower(): scope for scope in Scope}
 
 class Caller(NamedTuple):
     """Who asks, and what is left of their rights: `accounts` are those they may ask about; None: no such bound.
-    `address` is where they say that they come from, '' where they do not say."""
+    `address` is where they say that they come from, '' where they do not say. `is_narrowed`: a line has said so, as
+    on each connection of somebody who has logged in to the page."""
 
     uid: int
     pid: int
     scope: Scope = Scope.ADMINISTER
     accounts: frozenset[str] | None = None
     address: str = ""
+    is_narrowed: bool = False
 
     def narrowed(self, bounds: "Narrow") -> "Caller":
         both = [each for each in (self.accounts, bounds.accounts) if each is not None]
@@ -46,6 +48,7 @@ class Caller(NamedTuple):
             scope=min(self.scope, bounds.scope),
             accounts=frozenset.intersection(*both) if both else None,
             address=self.address or bounds.address,
+            is_narrowed=True,
         )
 
     def may_ask_about(self, account: str) -> bool:

@@ -10,6 +10,7 @@ from enum import Enum, IntEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from paas_isolate.control.logins import NAME_LONGEST, Refusal
 from paas_isolate.control.refusal import RefusedError
 from paas_isolate.exits import Exit
 from paas_isolate.spec.names import NAME, NAME_EXPECTED, SIZE_CAP
@@ -21,6 +22,7 @@ class Access(Enum):
     ANYBODY = "anybody"
     CUSTOMER = "a customer about their own account; an administrator about each"
     ADMINISTRATOR = "an administrator"
+    ROOT = "a program of root's, whose connection was not narrowed"
 
 
 class Scope(IntEnum):
@@ -54,7 +56,8 @@ class Parameter(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """A row. `method` and `path` are the HTTP interface's; a `{service}` in the path is the parameter of this name.
+    """A row. `method` and `path` are the HTTP interface's, '' where the verb is none of it; a `{service}` in the path
+    is the parameter of this name.
 
     `command`: the words of the program's command that answers, run by the worker process as root; {account} and
     {service} are replaced, and options follow. None: the daemon answers itself. `for_customer` are options that the
@@ -119,6 +122,8 @@ _KIND = Parameter(
     "--kind",
 )
 _LIMIT = Parameter("limit", "The most rows of one answer (100).", r"[1-9][0-9]{0,2}", "1 to 999", "--limit")
+_PAGE = "--limit=100"
+"""Of commands that print all rows without it. `limit` of a request stands behind it, and wins."""
 _AFTER = Parameter(
     "after",
     "Rows after this one: `next` of the answer before.",
@@ -162,6 +167,9 @@ _PLAN = Parameter("plan", "Replay this plan over the past.", NAME.pattern, NAME_
 _EVENTS_AFTER = Parameter("after", "Events after this id.", r"[0-9a-f]{1,32}\.[0-9]{1,12}", "the id of an event")
 _ONE_ACCOUNT = Parameter("account", "Only this account.", NAME.pattern, NAME_EXPECTED, example="alice")
 _REMOVE = Parameter("remove", "1: also remove many accounts at once whose files are gone.", "1", "1")
+_WHY = Parameter("why", "Why.", "|".join(Refusal), ", ".join(Refusal), required=True)
+_USER = Parameter("user", "Who, if it is a user.", rf"[^\x00-\x1f\x7f]{{0,{NAME_LONGEST}}}", "a user's name")
+_ADDRESS = Parameter("from", "Where they are.", "[0-9a-f.:]{0,45}", "an IP address")
 _TOKEN_ID = Parameter("token", "The token's id.", r"[0-9a-f]{8}", "eight hexadecimal digits", required=True)
 
 _ANYBODY, _CUSTOMER, _ADMINISTRATOR = Access.ANYBODY, Access.CUSTOMER, Access.ADMINISTRATOR
@@ -179,7 +187,7 @@ VERBS: tuple[Verb, ...] = (
         _CUSTOMER,
         _NOTHING,
         _READ,
-        "Faults, and what passes have changed, as it happens.",
+        "Faults, what passes have changed, and refused logins (administrators), as it happens.",
         "GET",
         "/v1/events",
         (_EVENTS_AFTER,),
@@ -220,6 +228,17 @@ VERBS: tuple[Verb, ...] = (
         f"{_OF_SERVICE}/logs",
         (SERVICE, _LINES, _NUMBER),
         ("logs", "{account}/{service}"),
+    ),
+    Verb(
+        "plan",
+        _CUSTOMER,
+        _ACCOUNT,
+        _READ,
+        "The plan, and what the next one would change.",
+        "GET",
+        f"{_OF_ACCOUNT}/plan",
+        (),
+        ("account", "plan", "{account}", "--json"),
     ),
     Verb(
         "notices",
@@ -365,8 +384,8 @@ VERBS: tuple[Verb, ...] = (
         "Which plan fits whom; or whom another plan would have hurt.",
         "GET",
         "/v1/advice",
-        (_PLAN,),
-        ("advise", "--json"),
+        (_PLAN, _LIMIT, _AFTER),
+        ("advise", "--json", _PAGE),
         patience=_MINUTE,
     ),
     Verb(
@@ -412,8 +431,8 @@ VERBS: tuple[Verb, ...] = (
         "What each account used in a month, and its price.",
         "GET",
         "/v1/bill",
-        (_MONTH,),
-        ("bill", "--json"),
+        (_MONTH, _LIMIT, _AFTER),
+        ("bill", "--json", _PAGE),
         patience=30.0,
     ),
     Verb(
@@ -459,8 +478,8 @@ VERBS: tuple[Verb, ...] = (
         "Addresses, and who may connect to them.",
         "GET",
         "/v1/network",
-        (),
-        ("net", "show", "--json"),
+        (_LIMIT, _AFTER),
+        ("net", "show", "--json", _PAGE),
         patience=15.0,
     ),
     Verb(
@@ -510,7 +529,20 @@ VERBS: tuple[Verb, ...] = (
         ("token", "revoke"),
     ),
 )
-BY_NAME: Mapping[str, Verb] = MappingProxyType({verb.name: verb for verb in VERBS})
+INTERNAL: tuple[Verb, ...] = (
+    Verb(
+        "login-refused",
+        Access.ROOT,
+        _NOTHING,
+        _ADMINISTER,
+        "The login helper tells that it has refused a login to the page.",
+        "",
+        "",
+        (_WHY, _USER, _ADDRESS),
+    ),
+)
+"""What programs of ours ask. It is not part of the HTTP interface."""
+BY_NAME: Mapping[str, Verb] = MappingProxyType({verb.name: verb for verb in (*VERBS, *INTERNAL)})
 
 
 def checked(verb: Verb, options: Mapping[str, str]) -> None:

@@ -216,9 +216,13 @@ class Control:
         verb = self._verbs.get(name)
         if verb is None:
             known = (
-                each.name for each in self._verbs.values() if administers or each.access is not Access.ADMINISTRATOR
+                each.name
+                for each in self._verbs.values()
+                if each.access is not Access.ROOT and (administers or each.access is not Access.ADMINISTRATOR)
             )
             raise RefusedError(f"no verb is called {name[:32]!r}; there are: {', '.join(known)}", Exit.WRONG)
+        if verb.access is Access.ROOT and (caller.uid != 0 or caller.is_narrowed):
+            raise _denied("this is for programs of root's alone")
         if verb.access is Access.ADMINISTRATOR and not administers:
             raise _denied("this needs an administrator")
         if caller.scope < verb.needs:

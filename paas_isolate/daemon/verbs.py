@@ -10,6 +10,7 @@ from click import UsageError
 
 from paas_isolate import __version__
 from paas_isolate.compare import Reconciler, Scope
+from paas_isolate.control.logins import refused_login
 from paas_isolate.control.refusal import Reason, RefusedError
 from paas_isolate.control.request import Reply
 from paas_isolate.daemon.account_report import me
@@ -20,6 +21,7 @@ from paas_isolate.daemon.daemon import PATIENCE
 from paas_isolate.daemon.event_hub import EventHub
 from paas_isolate.daemon.limit_events import LimitEvents
 from paas_isolate.daemon.loop import EventSource
+from paas_isolate.daemon.refused_logins import RefusedLogins
 from paas_isolate.daemon.reporter import Reporter
 from paas_isolate.daemon.troubles import Troubles
 from paas_isolate.daemon.worker import WorkerSource
@@ -61,6 +63,7 @@ class ControlVerbs:
         self.hits = LimitEvents()
         self.control = Control(functions(self), self.work, customers, troubles.bug)
         self.events = events
+        self.refused_logins = RefusedLogins(events.publish)
         events.may_hear, events.customers = self.control.may_hear, customers
         self._ordered: dict[str, float] = {}
         self._bound = ExitStack()
@@ -147,6 +150,7 @@ def functions(here: ControlVerbs) -> dict[str, Answering]:
         "notices": partial(_notices, here),
         "switch-notices": partial(_switch_notices, here),
         "reconcile": partial(_reconcile, here),
+        "login-refused": partial(_login_refused, here),
     }
 
 
@@ -183,6 +187,11 @@ def _switch_notices(here: ControlVerbs, request: Request) -> Reply:
     memory.switch(here.installation.state, account.name, on=state == "on")
     here.reporter.info(f"mails to {account.name} were switched {state} by {request.caller}")
     return _notices(here, request)
+
+
+def _login_refused(here: ControlVerbs, request: Request) -> Reply:
+    here.refused_logins.hear(refused_login(request.options))
+    return {}
 
 
 def _reconcile(here: ControlVerbs, request: Request) -> Reply:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from paas_isolate.doctor import bandwidth, host, logins, metering, modules, network, services, subuids, views
+from paas_isolate.doctor import bandwidth, host, logins, metering, modules, network, page, services, subuids, views
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
 from paas_isolate.model.account import Fleet
@@ -21,6 +21,7 @@ def examine(fleet: Fleet, *, etc: str, state: str, doors: str) -> Iterator[Check
     yield from services.examine(fleet)
     yield from views.examine(fleet)
     yield from metering.examine(fleet)
+    yield from page.examine(state)
 
 
 def damage(state: str) -> Iterator[Check]:

@@ -13,10 +13,12 @@ import time
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
+from paas_isolate.control.logins import Refusal, RefusedLogin
 from paas_isolate.control.refusal import RefusedError
 from paas_isolate.control.request import answer, refusal
 from paas_isolate.errors import HostError, PaasError
 from paas_isolate.exits import Exit
+from paas_isolate.linux.system import control_socket
 from paas_isolate.login import connect, relay
 from paas_isolate.login.connect import Identity
 from paas_isolate.login.request import Password, Token, is_user, receive
@@ -34,7 +36,17 @@ _WITH_PASSWORD, _WITH_TOKEN = 12 * 3600, 60
 _FAILURE = 5.0
 """Seconds after which a failure is told. PAM's own delay is within: how long it took says nothing about the user."""
 _WRONG = "wrong user name or password"
+_REPORT = 1.0
+"""Seconds that the daemon has to hear of a refused login. Without a daemon the log alone has it."""
 _NO_NEW_PRIVS = 38  # prctl(2)
+
+
+class _RefusedError(RefusedError):
+    """A login is refused, with these words; administrators are told of `login`."""
+
+    def __init__(self, words: str, login: RefusedLogin) -> None:
+        super().__init__(words)
+        self.login = login
 
 
 class Places(NamedTuple):
@@ -55,7 +67,9 @@ def main() -> None:
         tries = _taken(asked, places.run)
         try:
             identity = _of_token(asked, places) if isinstance(asked, Token) else _of_password(asked, places)
-        except RefusedError:
+        except RefusedError as error:
+            if isinstance(error, _RefusedError):
+                control_socket.ask(places.run, "login-refused", error.login.options(), seconds=_REPORT)
             time.sleep(max(0.0, begun + _FAILURE - time.monotonic()))
             raise
         tries.give_back()
@@ -97,7 +111,7 @@ def _of_token(asked: Token, places: Places) -> Identity:
     token = tokens.found(known, asked.token, time.time())
     if token is None:
         _log(f"refused: a token that is unknown, or has expired{_from(asked.address)}")
-        raise RefusedError("this token is unknown, or has expired")
+        raise _RefusedError("this token is unknown, or has expired", RefusedLogin(Refusal.TOKEN, "", asked.address))
     accounts = None if token.accounts is None else list(token.accounts)
     bounds = {"scope": token.scope, "accounts": accounts, "from": asked.address}
     return Identity(f"token {token.id}", 0, 0, bounds)
@@ -110,15 +124,17 @@ def _of_password(asked: Password, places: Places) -> Identity:
     entry = password.entry_of(asked.user) if is_user(asked.user) else None
     if not is_user(asked.user):
         _log(f"refused: no name of a user{_from(asked.address)}")
-        raise RefusedError(_WRONG)
+        raise _RefusedError(_WRONG, RefusedLogin(Refusal.UNKNOWN, "", asked.address))
     if entry and entry.pw_uid == 0 and not _root_may(places.etc):
         _log(f"refused: root, which config.yaml does not let in (web: {{root: true}}){_from(asked.address)}")
-        raise RefusedError(_WRONG)
+        raise _RefusedError(_WRONG, RefusedLogin(Refusal.ROOT, entry.pw_name, asked.address))
     verdict = password.check(asked.user, asked.password, asked.address)
     who = f"uid {entry.pw_uid}" if entry else "an unknown user"  # its name may be a password
     if verdict is not password.Verdict.RIGHT or entry is None:
         _log(f"refused: {who}: {verdict.name.lower()}{_from(asked.address)}")
-        raise RefusedError(_WRONG if verdict is password.Verdict.WRONG or entry is None else verdict.value)
+        words = _WRONG if verdict is password.Verdict.WRONG or entry is None else verdict.value
+        why = Refusal(verdict.name.lower()) if entry else Refusal.UNKNOWN
+        raise _RefusedError(words, RefusedLogin(why, entry.pw_name if entry else "", asked.address))
     return Identity(entry.pw_name, entry.pw_uid, entry.pw_gid, {"from": asked.address})
 
 

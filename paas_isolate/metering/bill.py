@@ -78,6 +78,17 @@ def _amount(quantities: Mapping[str, Quantity], prices: Mapping[str, str]) -> Qu
     return sum(amounts, Decimal(0)).quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
+def totals(lines: Iterable[Line]) -> dict[str, Quantity]:
+    """By quantity the sum of all lines; None where none was measured."""
+    found: dict[str, Quantity] = dict.fromkeys(PRICE_OF)
+    for each in lines:
+        for name in PRICE_OF:
+            value: Quantity = getattr(each, name)
+            if value is not None:
+                found[name] = (found[name] or Decimal("0.0000")) + value
+    return found
+
+
 def amount_of_all(lines: Iterable[Line]) -> Quantity:
     """The sum of the amounts; None where there are no prices."""
     amounts = [each.amount for each in lines if each.amount is not None]

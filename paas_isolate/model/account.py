@@ -63,6 +63,8 @@ class Plan(NamedTuple):
     disk: Limits = NO_LIMITS
     allow: tuple[str, ...] | None = None
     """The keys that the files of its accounts may use (see Host.allow). None: as config.yaml says."""
+    next: str = ""
+    """The plan above it, which customers are shown beside theirs; '': none."""
 
 
 class AccountSpec(NamedTuple):

@@ -56,7 +56,7 @@ class SpecDirectory:
                 machine,
                 self.last_good.account,
                 wrong=UnusableFiles(wrong_plans, wrong),
-                text_of=self._text_of,
+                text_of=lambda file: (draft or {}).get(file) or self._text_of(file),
                 remembered=remembered,
             )
 
@@ -150,9 +150,9 @@ class SpecDirectory:
         finally:
             os.close(descriptor)
 
-    def located(self, fleet: Fleet) -> Fleet:
+    def located(self, fleet: Fleet, draft: Mapping[str, bytes] | None = None) -> Fleet:
         """The fleet with line and column in its warnings. For commands that a person reads: it parses the files again,
-        which is too slow for a run each minute."""
+        which is too slow for a run each minute. `draft` is that of `load`."""
         from paas_isolate.spec.read import locate, read_again
 
         files = {
@@ -160,7 +160,7 @@ class SpecDirectory:
             for complaint in fleet.complaints
             if complaint.warning and not complaint.line and complaint.key
         }
-        nodes = {file: read_again(self._text_of(file)) for file in files}
+        nodes = {file: read_again((draft or {}).get(file) or self._text_of(file)) for file in files}
 
         def placed(complaint: Complaint) -> Complaint:
             without_place = complaint.warning and not complaint.line and complaint.key

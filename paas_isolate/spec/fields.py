@@ -422,6 +422,7 @@ PLAN_ALLOW = Field("allow", _ALLOW, "replaces the `allow` of config.yaml for acc
 PLAN = Table(
     (
         Field("plan", scalars.NAME, "the file's name without .yaml"),
+        Field("next", scalars.NAME, "the plan above it: customers see what that would change"),
         LIMITS,
         SERVICES,
         LOOPBACK,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from paas_isolate.model.account import Account, AccountSpec, Fleet, Host, NetworkConfig, Plan
 from paas_isolate.model.machine import Machine
+from paas_isolate.spec import next_plan
 from paas_isolate.spec.allow import as_permitted
 from paas_isolate.spec.claims import Claims, Clashes, LastGood, is_address, port_of
 from paas_isolate.spec.conflicts import place_conflicts
@@ -55,6 +56,8 @@ def gather(
     )
     resolver = Resolver(context)
     _check_host(resolver)
+    for file, text in next_plan.mistakes(plans, wrong.plans):
+        resolver.complain(file, "next", text)
     good, refused = _resolve(resolver, accounts.values())
     others = (copy for name in {*refused, *wrong.accounts} if (copy := last_good(name)))
     refused |= _warn_overbooked(resolver, accounts, good, others)

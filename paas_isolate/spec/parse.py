@@ -67,6 +67,7 @@ def parse_plan(data: bytes, file: str) -> Plan:
         egress=values.get("egress") or (),
         **_view(values),
         allow=values.get("allow"),
+        next=values.get("next") or "",
     )
     diagnostics.raise_errors()
     return plan

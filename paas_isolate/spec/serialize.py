@@ -50,7 +50,7 @@ def account_from(row: Plain) -> AccountSpec:
 
 def plain_plan(plan: Plan) -> Plain:
     """For the cache of parsed files."""
-    row = _row(plan, "name", "file", "loopback", "egress", *_SEEN)
+    row = _row(plan, "name", "file", "next", "loopback", "egress", *_SEEN)
     if plan.allow is not None:  # an empty list allows nothing
         row["allow"] = plan.allow
     return row | _parts(plan.limits, plan.services, plan.disk)

@@ -8,12 +8,18 @@ import asyncio
 import re
 from collections.abc import Collection
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from paas_isolate.spec.names import SIZE_CAP
+
 BODY_CAP = 300 * 1024
-"""Bytes: a specification (256 KiB), and what else a form holds."""
+"""Bytes: a specification (256 KiB) as it is, or a form."""
+FORM_CAP = 6 * SIZE_CAP + 16 * 1024
+"""Bytes of a form with a specification, for pages that say so: browsers send CR LF for the end of a line, and three
+bytes for each that is no letter or digit (HTML, 4.10.21.7)."""
 HEADERS_CAP = 16 * 1024
 """Bytes of all headers. The bound of uvicorn is for headers that come in pieces."""
 BODY_PATIENCE = 30.0
@@ -30,6 +36,8 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
+_BODY = "paas_isolate.body"
+"""Where the request's `_Body` is in its scope."""
 _CLOSE = {"connection": "close"}
 """Else the rest of the body would be waited for."""
 _HOST = re.compile(r"([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE)
@@ -53,7 +61,8 @@ class Guard:
         if wrong := self._wrong(scope):
             await _refuse(sending, *wrong)
             return
-        await self._app(scope, _Body(receive), sending)
+        scope[_BODY] = body = _Body(receive, int(Headers(scope=scope).get("content-length", "0")[:20]))
+        await self._app(scope, body, sending)
 
     def _wrong(self, scope: Scope) -> tuple[int, str] | None:
         values: dict[bytes, list[bytes]] = {}
@@ -71,22 +80,32 @@ class Guard:
         if not _PATH.fullmatch(path) or ".." in path.split("/") or "//" in path:
             return 404, "There is no such page."
         length = b",".join(values.get(b"content-length", [b"0"]))
-        if not length.isdigit() or int(length[:20]) > BODY_CAP:
+        if not length.isdigit() or int(length[:20]) > FORM_CAP:
             return 413, f"A body may have {BODY_CAP} bytes."
         return None
 
 
-class _Body:
-    """`receive`, for a body that is not too large and comes in time; else starlette's HTTPException."""
+def allow_form(request: Request) -> None:
+    """Let the body have FORM_CAP bytes, before it is read. For who may send a file alone."""
+    if (body := request.scope.get(_BODY)) is not None:
+        body.cap = FORM_CAP
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+
+class _Body:
+    """`receive`, for a body that is not too large and comes in time; else starlette's HTTPException. `length` is how
+    long the request says that it is, 0 where it does not say."""
+
+    def __init__(self, receive: Receive, length: int) -> None:
+        self._receive, self._length = receive, length
+        self.cap = BODY_CAP
         self._size, self._is_here = 0, False
         self._deadline = asyncio.get_running_loop().time() + BODY_PATIENCE
 
     async def __call__(self) -> Message:
         if self._is_here:
             return await self._receive()
+        if self._length > self.cap:
+            raise self._too_large()
         try:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
@@ -94,9 +113,12 @@ class _Body:
             raise HTTPException(408, "The body came too slowly.", _CLOSE) from None
         self._size += len(message.get("body", b""))
         self._is_here = not message.get("more_body", False)
-        if self._size > BODY_CAP:
-            raise HTTPException(413, f"A body may have {BODY_CAP} bytes.", _CLOSE)
+        if self._size > self.cap:
+            raise self._too_large()
         return message
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(413, f"A body may have {self.cap} bytes.", _CLOSE)
 
 
 class _Sending:

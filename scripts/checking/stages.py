@@ -11,7 +11,7 @@ from testbed.host import SOURCE
 
 from checking.guests import guest, in_guest, inside, marked
 from checking.running import Run, Stage
-from checking.tool_env import LIBRARIES, ToolEnvError, open_fuzz_env, open_library_env
+from checking.tool_env import LIBRARIES, ToolEnvError, open_fuzz_env, open_interface_env, open_library_env
 
 PYTHON = ("hatch_build.py", "paas_isolate", "scripts", "benchmarks", "tests", "packaging")
 _SITE = {"NO_MKDOCS_2_WARNING": "1"}
@@ -145,6 +145,17 @@ def _fuzz(run: Run) -> bool:
     return run.pytest("tests/spec/test_fuzzed.py") and is_well
 
 
+def _interface(run: Run) -> bool:
+    """The long tests of the page and of the HTTP interface, by an environment that has schemathesis: without it they
+    would be skipped."""
+    try:
+        shop = open_interface_env()
+    except ToolEnvError as error:
+        run.say(f"{error}\n")
+        return False
+    return replace(run, shop=shop).pytest("-m", "long", "tests/web")
+
+
 def _as_root(run: Run) -> bool:
     if os.geteuid() == 0:
         return True
@@ -191,6 +202,7 @@ LONG = (
     Stage("kernel", "on this kernel, long tests too", partial(_kernel, long=True)),
     Stage("packages", "packages for both Debians and for arm64, and RPMs", partial(_packages, long=True)),
     Stage("thorough", "many more generated cases", _thorough),
+    Stage("interface", "the HTTP interface, long: schemathesis, odd requests, many streams", _interface),
     Stage("fuzz", "an hour of fuzzing (atheris)", _fuzz),
     Stage("guest", "in throwaway Debian 13s, long tests too", partial(_guest, long=True)),
     Stage("bookworm", "the same in Debian 12s", partial(_guest, release="bookworm", long=True)),

@@ -95,6 +95,11 @@ def open_fuzz_env() -> ToolEnv:
         raise ToolEnvError(f"atheris has no wheel for {this}; {hint}") from error
 
 
+def open_interface_env() -> ToolEnv:
+    """The same with schemathesis, which asks the HTTP interface what its description allows and what it does not."""
+    return _shop("interface", "dev,interface")
+
+
 def open_library_env(release: str) -> ToolEnv:
     """The same with the versions of the libraries that a release of Debian has."""
     constraints = LIBRARIES / f"{release}.txt"

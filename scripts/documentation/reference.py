@@ -144,17 +144,18 @@ def control() -> str:
         "| verb | over HTTP | who may ask | scope | options | what it does |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for verb in control_table.VERBS:
+    verbs = (*control_table.VERBS, *control_table.INTERNAL)
+    for verb in verbs:
+        over = f"`{verb.method} {verb.path}`" if verb.path else "-"
         options = ", ".join(f"`{each.name}`{'' if each.required else '?'}" for each in verb.parameters) or "-"
         parts.append(
-            f"| `{verb.name}` | `{verb.method} {verb.path}` | {verb.access.value} | {verb.needs.name.lower()} "
-            f"| {options} | {verb.summary} |"
+            f"| `{verb.name}` | {over} | {verb.access.value} | {verb.needs.name.lower()} | {options} | {verb.summary} |"
         )
     parts += [
         "\nOptions marked ? may be left out. They are strings:\n",
         "| option | meaning | expected |",
         "| --- | --- | --- |",
     ]
-    known = {(each.name, each.meaning): each for verb in control_table.VERBS for each in verb.parameters}
+    known = {(each.name, each.meaning): each for verb in verbs for each in verb.parameters}
     parts += [f"| `{each.name}` | {each.meaning} | {each.expected} |" for each in known.values()]
     return "\n".join(parts) + "\n"

@@ -180,3 +180,49 @@ def test_the_machine_is_shown(three: CommandLine) -> None:
 def test_arguments_are_left_out(three: CommandLine) -> None:
     (found,) = json.loads(three("faults --json --no-command-lines").stdout)
     assert (found["number"], found["process"]) == (2, None)
+
+
+def test_what_the_next_plan_would_change(made: CommandLine) -> None:
+    made.write("plans.d/small.yaml", "plan: small\nnext: big\nlimits: {memory: 1G, pids: 100}\n")
+    made.write("plans.d/big.yaml", "plan: big\nlimits: {memory: 2G, cpu: 150%}\nservices: {redis: {run: redis}}\n")
+    made.write("accounts.d/alice.yaml", "account: alice\nplan: small\nlimits: {pids: 50}\n")
+    assert document(made("account plan alice --json")) == {
+        "account": "alice",
+        "plan": "small",
+        "next": "big",
+        "limits": [
+            {"limit": "limits.cpu.max", "meaning": "CPU time", "now": None, "then": "150%"},
+            {"limit": "limits.memory.max", "meaning": "memory", "now": "1G", "then": "2G"},
+        ],
+        "services_added": ["redis"],
+        "services_removed": [],
+    }
+    told = made("account plan alice").stdout
+    assert "NOW (small)" in told and "WITH big" in told and "new services: redis" in told
+    assert document(made("plan list --json"))["plans"][1]["next"] == "big"
+
+
+def test_a_plan_that_is_the_last(made: CommandLine) -> None:
+    assert made("account plan alice").stdout == "plan small; it names no next plan\n"
+    data = document(made("account plan alice --json"))
+    assert (data["next"], data["limits"]) == (None, [])
+    missing = made("account plan nobody")
+    assert (missing.exit_code, "no account is called 'nobody'" in missing.stderr) == (2, True)
+
+
+def test_a_file_that_is_wrong_says_nothing_of_the_next_plan(made: CommandLine) -> None:
+    made.write("accounts.d/alice.yaml", "account: alice\nplan: [small\n")
+    wrong = made("account plan alice")
+    assert (wrong.exit_code, "its file cannot be used" in wrong.stderr) == (1, True)
+
+
+def test_a_next_plan_that_there_is_not_is_not_written(made: CommandLine) -> None:
+    wrong = made("plan put small", stdin="plan: small\nnext: big\n")
+    assert wrong.exit_code == 2
+    assert "plans.d/small.yaml:2:7: next is 'big', and there is no such plan" in wrong.stderr
+
+
+def test_the_place_of_a_warning_is_that_of_the_text_that_was_sent(made: CommandLine) -> None:
+    text = "account: alice\nplan: small\n\npeers: [nobody]\n"
+    data = document(made("account put alice --dry-run --json", stdin=text))
+    assert [(each["line"], each["key"]) for each in data["complaints"]] == [(4, "peers[0]")]

@@ -34,7 +34,9 @@ def fortnight(place: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLin
 
 
 def test_advice(fortnight: CommandLine) -> None:
-    (advice,) = document(fortnight("advise --json"))
+    data = document(fortnight("advise --json"))
+    assert (data["total"], data["next"]) == (1, None)
+    (advice,) = data["rows"]
     assert tuple(advice) == Advice._fields
     assert tuple(advice["need"]) == Need._fields
     assert (advice["account"], advice["plan"], advice["verdict"]) == ("alice", "small", "fits")

@@ -40,6 +40,7 @@ SHOW = [
     "pam status",
     "pam test",
     "account list",
+    "account plan",
     "account show",
     "plan list",
     "plan show",

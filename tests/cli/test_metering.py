@@ -163,6 +163,13 @@ def test_bill(counted: CommandLine) -> None:
         "hours": 720,
         "prices": {"core_hour": "0.5", "gb_hour": "2"},
         "mount_options": [],
+        "next": None,
+        "total": 1,
+        "totals": {
+            "core_hours": "2.0000",
+            "gb_hours": "1.0000",
+            **dict.fromkeys(("gb_read", "gb_written", "gb_received", "gb_sent", "suspended_hours")),
+        },
         "amount": "3.00",
     }
     (line,) = data["lines"]
@@ -171,6 +178,18 @@ def test_bill(counted: CommandLine) -> None:
     assert line["gb_hours"] == "1.0000"
     assert line["gb_read"] is None
     assert Decimal(line["measured"]) == Decimal("0.0028")
+
+
+def test_the_pages_of_a_bill_have_the_sums_of_all_lines(labelled: CommandLine) -> None:
+    found, after, pages = [], "", 0
+    while pages == 0 or after:
+        data = document(labelled(f"bill --month 2026-09 --limit 1 --json {f'--after={after}' if after else ''}"))
+        found += [line["account"] for line in data["lines"]]
+        assert (data["total"], data["amount"], data["totals"]["core_hours"]) == (3, "1.50", "3.0000")
+        after, pages = data["next"], pages + 1
+    assert (found, pages) == (["alice", "bob", "carol"], 3)
+    shown = labelled("bill --month 2026-09 --limit 2").stdout
+    assert "3 lines in all; the next: --after bob/bob/" in shown
 
 
 @pytest.mark.parametrize("form", ["", "--csv", "--json"])
@@ -227,6 +246,8 @@ def test_a_month_without_anything(counted: CommandLine) -> None:
         ("usage --label north", "north is no label; expected one such as reseller=north."),
         ("usage --by leaf --by-label reseller", "expected --by-label, or --by leaf"),
         ("usage --period week --from 2026-09-01", "expected --period, or --from and --to"),
+        ("bill --month 2026-09 --after alice", "--after is alice; expected `next` of the page before"),
+        ("bill --month 2026-09 --by-label reseller --limit 2", "expected --by-label, or --limit and --after"),
         ("bill --month september", "september is no month; expected one such as 2026-10."),
     ],
 )

@@ -215,7 +215,7 @@ def test_json_of_each_command_is_told_whole() -> None:
     assert json_keys("coverage") == ["confined", "total", "left", "processes", *process]
     keys = ["account", "leaf", "plan", "time", *report.plain(Use()), "label", "value", "accounts"]
     assert json_keys("usage")[4:] == keys
-    assert json_keys("bill")[7:] == [*Line._fields]
+    assert json_keys("bill")[10:] == [*Line._fields]
     assert json_keys("explain")[8:] == [*Finding._fields]
     assert json_keys("advise")[:7] == [*Advice._fields]
     assert json_keys("advise")[7:13] == [*Need._fields]

@@ -106,6 +106,10 @@ def test_a_wrong_password_and_an_unknown_user_are_told_the_same(site: Site) -> N
         told.append((answer.status, re.sub(user, "", answer.text)))
     assert told[0] == told[1]
     assert told[0][0] == 403
+    events = site.browser("chief").get("/events").text
+    assert "a login of alice from 127.0.0.1 was refused: wrong password" in events
+    assert "a login from 127.0.0.1 was refused: there is no such user" in events
+    assert "nobody-there" not in events, "it may have been a password"
 
 
 def test_who_may_not_log_in(site: Site) -> None:

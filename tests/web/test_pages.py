@@ -49,6 +49,20 @@ def test_a_customer_sees_the_own_account(log_in: Browser) -> None:
     assert "Mails when a limit is hit are <strong>on</strong>" in page
 
 
+def test_a_customer_sees_what_the_next_plan_would_change(log_in: Browser, helper: FakeHelper) -> None:
+    client = log_in("alice")
+    page = client.get("/accounts/alice").text
+    assert "The next plan: medium" in page
+    assert '<th scope="row">web: processes and threads</th>' in page
+    assert ">not set<" in page and "New services: redis." in page
+    plan = canned("plan")
+    for told in (plan | {"next": None, "limits": [], "services_added": []}, AskError("that cannot be had now", 1)):
+        helper.links[-1].answers["plan"] = told
+        assert "The next plan" not in client.get("/accounts/alice").text
+    helper.links[-1].answers["plan"] = plan | {"limits": [], "services_added": []}
+    assert "It would change nothing for you." in client.get("/accounts/alice").text
+
+
 @pytest.mark.parametrize("user", ["alice", "ann"])
 @pytest.mark.parametrize("end", PAGES)
 def test_pages_are_whole_and_can_be_used_by_all(end: str, user: str, log_in: Browser) -> None:

@@ -1,5 +1,5 @@
 """schemathesis finds nothing: requests that are made from the description, rightly and wrongly, with the daemon's own
-Control behind. scripts/test --long runs it."""
+Control behind. The stage interface of scripts/test --long runs it."""
 
 import subprocess
 import sys

@@ -1,5 +1,6 @@
 """On which ports this machine and its services listen (proc_net(5): tcp, tcp6, udp, udp6)."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -13,6 +14,9 @@ from paas_isolate.model.service_program import Launch
 _TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 """The state of a socket that serves, in hexadecimal: TCP_LISTEN, or TCP_CLOSE for UDP that is not connected
 (include/net/tcp_states.h)."""
+
+_ACCEPTS = 1 << 16
+"""__SO_ACCEPTCON (include/uapi/linux/net.h)."""
 
 
 def listening(ports: frozenset[int], pools: Pools, customers: Callable[[int], bool]) -> frozenset[int]:
@@ -29,12 +33,16 @@ class _Socket(NamedTuple):
     port: int
     address: bytes
     uid: int
+    inode: int
 
     def __str__(self) -> str:
+        return f"{self.host} port {self.port}"
+
+    @property
+    def host(self) -> str:
         from socket import AF_INET, AF_INET6, inet_ntop  # imported late for the reason in _listens_elsewhere
 
-        family = AF_INET if len(self.address) == 4 else AF_INET6
-        return f"{inet_ntop(family, self.address)} port {self.port}"
+        return inet_ntop(AF_INET if len(self.address) == 4 else AF_INET6, self.address)
 
 
 def ready(keep: ManagedServices, runs: Mapping[str, Run]) -> frozenset[str]:
@@ -74,15 +82,44 @@ def _unmapped(address: bytes) -> bytes:
     return address[12:] if len(address) == 16 and address.startswith(bytes(10) + b"\xff\xff") else address
 
 
+def places(pid: int) -> tuple[str, ...]:
+    """Where a process of this network namespace accepts connections: `port 8421 of 127.0.0.1`, or the path of a unix
+    socket. OSError where its descriptors cannot be looked at: it has gone, or this is not root."""
+    own = _inodes(pid)
+    ports = (f"port {socket.port} of {socket.host}" for socket in _sockets() if socket.inode in own)
+    return (*sorted(ports), *sorted(path for inode, path in _unix_sockets() if inode in own))
+
+
+def _inodes(pid: int) -> frozenset[int]:
+    """Of the sockets that a process has."""
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            kind, _, inode = os.readlink(f"/proc/{pid}/fd/{name}").partition(":[")
+            if kind == "socket":
+                found.add(int(inode.rstrip("]")))
+    return frozenset(found)
+
+
+def _unix_sockets() -> Iterator[tuple[int, str]]:
+    """Inode and path of those that accept connections (proc_net(5): unix)."""
+    with suppress(OSError), open("/proc/net/unix", encoding="utf-8", errors="backslashreplace") as lines:
+        next(lines)
+        for line in lines:
+            _, _, _, flags, _, _, inode, *path = line.rstrip("\n").split(maxsplit=7)
+            if path and int(flags, 16) & _ACCEPTS:
+                yield int(inode), path[0]
+
+
 def _sockets() -> Iterator[_Socket]:
     for table, state in _TABLES.items():
         with suppress(OSError), open(f"/proc/net/{table}", encoding="ascii") as lines:
             next(lines)
             for line in lines:
-                _, local, _, socket_state, _, _, _, uid, *_ = line.split(maxsplit=8)
+                _, local, _, socket_state, _, _, _, uid, _, inode, *_ = line.split(maxsplit=10)
                 if socket_state == state:
                     address, _, port = local.partition(":")
-                    yield _Socket(int(port, 16), _packed(address), int(uid))
+                    yield _Socket(int(port, 16), _packed(address), int(uid), int(inode))
 
 
 def _packed(text: str) -> bytes:

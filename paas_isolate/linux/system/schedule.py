@@ -28,7 +28,10 @@ class Way(StrEnum):
 
 
 PAGE = "web"
-_PAGE_UNITS = ("paas-isolate-session.socket", "paas-isolate-web.service")
+PAGE_SOCKET, PAGE_SERVICE = "paas-isolate-session.socket", "paas-isolate-web.service"
+PAGE_UNITS = (PAGE_SOCKET, PAGE_SERVICE)
+LOGINS = "paas-isolate-session@*.service"
+"""The helpers of those who are logged in to the page."""
 
 UNITS = {Way.TIMER: "paas-isolate.timer", Way.DAEMON: "paas-isolate-daemon.service"}
 
@@ -66,7 +69,7 @@ def disable(way: Way, state: str) -> None:
 
 
 def page_is_on() -> bool:
-    return all(map(_unit_is_on, _PAGE_UNITS))
+    return all(map(_unit_is_on, PAGE_UNITS))
 
 
 def enable_page() -> None:
@@ -74,16 +77,16 @@ def enable_page() -> None:
     or systemctl fails."""
     if not systemd.running():
         raise HostError("systemd does not run here, so there is no page")
-    if systemd.properties(_PAGE_UNITS[-1], "LoadState").get("LoadState") != "loaded":
+    if systemd.properties(PAGE_SERVICE, "LoadState").get("LoadState") != "loaded":
         raise HostError("the page is not installed", hint=packages.install("paas-isolate-web"))
-    systemd.enable_at_boot(*_PAGE_UNITS)
-    systemd.start(*_PAGE_UNITS)
+    systemd.enable_at_boot(*PAGE_UNITS)
+    systemd.start(*PAGE_UNITS)
 
 
 def disable_page() -> None:
     """Serve it no more: who is logged in is no longer. HostError when systemctl fails."""
     if systemd.running() and page_is_on():
-        systemd.disable(*_PAGE_UNITS)
+        systemd.disable(*PAGE_UNITS)
 
 
 def _start(*units: str) -> None:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from paas_isolate.control.refusal import Reason
 from paas_isolate.exits import Exit
+from paas_isolate.web.guard import allow_form
 from paas_isolate.web.link import AskError, LinkClosedError
 from paas_isolate.web.logins import Login
 from paas_isolate.web.site import CSRF_HEADER, Site, site_of
@@ -39,17 +40,20 @@ def get(path: str, page: Page, *, administrator: bool = False) -> Route:
     return _route("GET", path, page, administrator)
 
 
-def post(path: str, page: Page, *, administrator: bool = False) -> Route:
-    """For what changes something: the form must be one of this login's pages. `form(request)` has its fields."""
-    return _route("POST", path, page, administrator)
+def post(path: str, page: Page, *, administrator: bool = False, with_file: bool = False) -> Route:
+    """For what changes something: the form must be one of this login's pages. `form(request)` has its fields.
+    `with_file`: a field is the text of a file, and administrators may send a form that is as long."""
+    return _route("POST", path, page, administrator, with_file=with_file)
 
 
-def _route(method: str, path: str, page: Page, administrator: bool) -> Route:
+def _route(method: str, path: str, page: Page, administrator: bool, *, with_file: bool = False) -> Route:
     async def answer(request: Request) -> Response:
         site = site_of(request)
         login = site.login_of(request)
         if login is None:
             return to_login(request)
+        if with_file and login.administrator:
+            allow_form(request)
         if method == "POST":
             await _read_own_form(site, request, login)
         return await _answered(site, request, login, page, administrator=administrator)
@@ -59,10 +63,12 @@ def _route(method: str, path: str, page: Page, administrator: bool) -> Route:
 
 async def _read_own_form(site: Site, request: Request, login: Login) -> None:
     """HTTPException 403 where another site, or a page of another login, may have made it."""
+    forged = HTTPException(403, "This form is not of a page of this login. Open the page again.")
+    if site.is_foreign(request):
+        raise forged
     fields = await read_form(request)
-    token = request.headers.get(CSRF_HEADER) or fields.get("csrf", "")
-    if site.is_foreign(request) or login.is_forged(token):
-        raise HTTPException(403, "This form is not of a page of this login. Open the page again.")
+    if login.is_forged(request.headers.get(CSRF_HEADER) or fields.get("csrf", "")):
+        raise forged
 
 
 async def _answered(site: Site, request: Request, login: Login, page: Page, *, administrator: bool) -> Response:

@@ -81,11 +81,12 @@ async def account(request: Request, login: Login) -> Response:
     name = name_in(request)
     period = _period(request)
     me = await login.link.ask("me", name)
-    explained, history, faults, notices = await asyncio.gather(
+    explained, history, faults, notices, plan = await asyncio.gather(
         _or_words(login, "explain", name),
         _or_words(login, "history", name, {"period": period}),
         _or_words(login, "faults", name),
         _or_words(login, "notices", name),
+        _or_words(login, "plan", name),
     )
     metrics = history.get("metrics", {})
     before = picture.last(metrics["cpu"]) if period == "day" and "cpu" in metrics else None
@@ -102,6 +103,7 @@ async def account(request: Request, login: Login) -> Response:
         more=len(found) - _LATELY,
         told=faults,
         notices=notices,
+        plan=plan,
         **_live(login, name, me, before),
     )
 

@@ -43,7 +43,7 @@ async def page(request: Request, login: Login) -> Response:
 
 
 def _is_for(login: Login, verb: Verb) -> bool:
-    return login.administrator or verb.access is not Access.ADMINISTRATOR
+    return bool(verb.path) and (login.administrator or verb.access is not Access.ADMINISTRATOR)
 
 
 def _has_form(verb: Verb) -> bool:

@@ -139,7 +139,12 @@ def test_what_is_wrong_is_answered_alike_and_after_the_same_time(
     told, log = page.answer(login(user, password))
     assert told == WRONG
     assert time.monotonic() - begun >= 5  # PAM's own time is within
-    assert daemon.peers == []
+    why = {"root": "root", "alice": "wrong", "empty": "wrong"}.get(user, "unknown")
+    who = user if why != "unknown" else ""  # it may be a password
+    assert daemon.peers == [0]
+    assert [(line["verb"], line["options"]) for line in daemon.lines] == [
+        ("login-refused", {"why": why, "user": who, "from": ADDRESS})
+    ]
     assert log.startswith("refused: ")
     assert log.count("\n") == 1
     assert user in ("", "root") or user not in log
@@ -173,12 +178,22 @@ def test_who_knows_the_password_learns_why_not(page: PageLogins, daemon: FakeDae
     told, _ = page.answer(login("expired"))
     assert re.search("expired|may not log in", told["error"])
     assert page.answer(login("expired", "wrong"))[0] == WRONG
+    assert [line["options"]["why"] for line in daemon.lines] in (["expired", "wrong"], ["closed", "wrong"])
     daemon.account = None
     assert page.answer(login())[0] == {"error": "you have no account on this machine", "status": 1}
 
 
 def test_without_a_daemon_it_says_so(page: PageLogins) -> None:
     assert page.answer(login())[0] == {"error": "the daemon of paas-isolate does not answer: try again", "status": 1}
+
+
+def test_a_daemon_that_does_not_answer_delays_no_refusal(page: PageLogins) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(page.run / "control.sock"))
+        silent.listen()
+        begun = time.monotonic()
+        assert page.answer(login(password="wrong"))[0] == WRONG
+        assert time.monotonic() - begun < 7
 
 
 @pytest.mark.hostile
@@ -244,6 +259,7 @@ def test_a_token_asks_as_root_within_its_bounds(page: PageLogins, daemon: FakeDa
         wait_for(lambda: status(helper)["Uid"].split() == [str(RELAY)] * 4, what="it has stepped down")
     for each in (gone, secret[:-1], "pi_", ""):
         assert page.answer(login(token=each))[0] == {"error": "this token is unknown, or has expired", "status": 1}
+    assert daemon.lines[-1]["options"] == {"why": "token", "user": "", "from": ADDRESS}
     tokens.save(str(page.state), [])
     assert "error" in page.answer(login(token=secret))[0]
 

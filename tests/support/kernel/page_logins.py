@@ -138,6 +138,9 @@ class FakeDaemon:
                 if asked.get("verb") == "who":
                     told = {"uid": uid, "administrator": uid == 0, "account": self.account, "suspended": True}
                     send(client, {"id": asked["id"], "told": told})
+                elif asked.get("verb") == "login-refused":
+                    send(client, {"told": {}})
+                    return
                 elif asked.get("verb") == "me":
                     send(client, {"id": asked["id"], "error": "you have no account on this machine", "status": 1})
                 elif "verb" in asked:

@@ -50,6 +50,7 @@ ANSWERS: Mapping[str, Answer] = {
     "explain": lambda *_: canned("explain"),
     "usage": lambda *_: canned("usage"),
     "logs": {"lines": ["2026-11-29 12:00:00 ready", "2026-11-29 12:00:01 GET / 200"]},
+    "plan": lambda about, *_: {**canned("plan"), "account": about},
     "notices": {"said": ["mails about limits of alice are on"], "state": "on", "status": 0},
     "switch-notices": lambda _, options, __: {
         "said": [f"mails about limits of alice are {options['state']}"],

@@ -5,8 +5,11 @@ from html import unescape
 import pytest
 from starlette.testclient import TestClient
 
+from paas_isolate.spec.names import SIZE_CAP
+from paas_isolate.web.guard import BODY_CAP, FORM_CAP
 from tests.support.web.administrator import ALICE, AdministratorsHelper, Machine, tag_of
 from tests.web.administrator.conftest import Send, hidden
+from tests.web.conftest import ORIGIN, Browser
 
 FILE = "accounts.d/alice.yaml"
 PATH = "/accounts/alice/file"
@@ -153,3 +156,36 @@ def test_a_file_that_was_changed_meanwhile_is_not_removed(ann: TestClient, send:
     assert answer.headers["location"] == "/accounts/alice/remove"
     assert "Nothing was removed" in ann.get("/accounts/alice/remove").text
     assert FILE in machine.files
+
+
+@pytest.mark.parametrize("line", ["#\n", "# {}: [é]\n", "\n"])
+def test_the_longest_file_can_be_sent_as_a_form(line: str, send: Send, machine: Machine) -> None:
+    size = SIZE_CAP - len(ALICE)
+    text = ALICE + line * (size // len(line.encode()))
+    answer = send(PATH, {"text": text.replace("\n", "\r\n"), "tag": tag_of(ALICE), "do": "check"})
+    assert len(answer.request.content) > BODY_CAP or line == "#\n"
+    assert len(answer.request.content) < FORM_CAP
+    assert (answer.status_code, hidden(answer.text, "checked") != "") == (200, True)
+    longer = send(PATH, {"text": text + "#" * SIZE_CAP, "tag": tag_of(ALICE), "do": "check"})
+    assert (longer.status_code, "256 KiB" in longer.text) == (413, True)
+
+
+def test_only_administrators_send_long_forms_and_only_with_a_file(log_in: Browser, send: Send) -> None:
+    long = {"csrf": "x", "text": "a" * (BODY_CAP + 1)}
+    assert send("/accounts/alice/freeze", long).status_code == 413
+    assert send("/logout", long).status_code == 413
+    alice = log_in("alice")
+    assert alice.post(PATH, data=long, headers={"origin": ORIGIN}).status_code == 413
+    alice.cookies.clear()
+    assert alice.post("/login", data=long, headers={"origin": ORIGIN}).status_code == 413
+    assert alice.post(PATH, data=long, headers={"origin": ORIGIN}, follow_redirects=False).status_code == 303
+
+
+def test_a_longer_form_than_any_file_is_not_read(send: Send) -> None:
+    assert send(PATH, {"text": "a" * FORM_CAP}).status_code == 413
+
+
+def test_a_form_of_another_site_is_refused_before_it_is_read(ann: TestClient) -> None:
+    text = "a" * (BODY_CAP + 1)
+    answer = ann.post(PATH, data={"text": text}, headers={"origin": "http://evil.example"}, follow_redirects=False)
+    assert answer.status_code == 403

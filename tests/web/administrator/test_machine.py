@@ -2,15 +2,16 @@
 
 import csv
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from paas_isolate.web.link import AskError
-from paas_isolate.web.pages.administrator.tables import Part, part_of
 from paas_isolate.web.pages.figures import Bar, of_cores, of_count, of_share, of_size
 from tests.support.web.administrator import AdministratorsHelper
-from tests.support.web.fake_link import canned
+from tests.support.web.fake_link import Answer, canned
 from tests.web.administrator.conftest import Send
 
 
@@ -90,7 +91,7 @@ def test_advice_is_for_all_accounts_or_about_a_plan(ann: TestClient) -> None:
     assert "too tight" in ann.get("/advice").text
     page = _text(ann.get("/advice", params={"plan": "small"}).text)
     assert "Whom small would have hurt" in page
-    assert "1 of 2 accounts" in page
+    assert "2 accounts, 1 of them hurt in the last 14 days" in page
 
 
 def test_tokens_are_listed_and_revoked_after_a_question(
@@ -110,13 +111,48 @@ def test_events_go_on_after_the_last_one_that_is_shown(ann: TestClient) -> None:
     assert 'data-last="0000000a.1"' in page
 
 
-def test_a_part_of_a_long_table_leads_to_the_others() -> None:
-    rows = range(250)
-    assert part_of(rows, "/x", {"plan": "a"})[1] == Part("", "/x?plan=a&from=100")
-    middle, part = part_of(rows, "/x", {"plan": "a", "from": "100"})
-    assert (middle[0], part) == (100, Part("/x?plan=a", "/x?plan=a&from=200"))
-    last, part = part_of(rows, "/x", {"from": "200"})
-    assert (len(last), part) == (50, Part("/x", ""))
+def of_bill(number: int) -> Answer:
+    """A bill of so many lines, in pages as the command makes them."""
+
+    def answer(_: str, options: Mapping[str, str], __: bytes) -> dict[str, Any]:
+        told: dict[str, Any] = canned("bill")
+        lines = [{**told["lines"][0], "account": f"cust{at:05}"} for at in range(number)]
+        first, limit = int(options.get("after", "0")), int(options["limit"])
+        following = str(first + limit) if first + limit < number else None
+        return told | {"lines": lines[first : first + limit], "next": following, "total": number}
+
+    return answer
+
+
+def test_a_long_bill_is_a_page_of_many(ann: TestClient, helper: AdministratorsHelper) -> None:
+    helper.links[0].answers["bill"] = of_bill(250)
+    page = ann.get("/bill", params={"month": "2026-10"}).text
+    assert "100 of 250 lines." in page
+    assert "cust00099" in page and "cust00100" not in page
+    assert '<td class="number">132.40</td>' in page, "the sums are those of all lines"
+    assert 'href="/bill?month=2026-10&amp;after=100"' in page and "First page" not in page
+    last = ann.get("/bill", params={"month": "2026-10", "after": "200"}).text
+    assert "cust00249" in last and 'href="/bill?month=2026-10"' in last and "Next page" not in last
+
+
+def test_the_csv_of_a_bill_has_all_lines(ann: TestClient, helper: AdministratorsHelper) -> None:
+    helper.links[0].answers["bill"] = of_bill(20_000)
+    rows = list(csv.DictReader(ann.get("/bill.csv", params={"month": "2026-10"}).text.splitlines()))
+    assert [row["account"] for row in rows] == [f"cust{at:05}" for at in range(20_000)]
+    assert {options["month"] for verb, _, options, _ in helper.links[0].asked[-20:] if verb == "bill"} == {"2026-10"}
+
+
+def test_other_long_lists_lead_to_their_next_page(ann: TestClient, helper: AdministratorsHelper) -> None:
+    answers = helper.links[0].answers
+    answers["network"] = canned("network") | {"total": 20_000, "next": "bob"}
+    assert 'href="/network?after=bob"' in ann.get("/network").text
+    answers["advise"] = canned("advise") | {"total": 20_000, "next": "bob/bob"}
+    page = ann.get("/advice").text
+    assert "2 of 20000 accounts" in page and 'href="/advice?after=bob%2Fbob"' in page
+    answers["advise"] = canned("advise-plan") | {"total": 20_000, "next": "bob/bob"}
+    page = ann.get("/advice", params={"plan": "small", "after": "alice/alice"}).text
+    assert 'href="/advice?plan=small&amp;after=bob%2Fbob"' in page and 'href="/advice?plan=small"' in page
+    assert helper.links[0].asked[-1][2] == {"limit": "100", "plan": "small", "after": "alice/alice"}
 
 
 def test_figures() -> None:

@@ -7,11 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from paas_isolate.text import counted
 from paas_isolate.web.filters import NONE
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages import figures
-from paas_isolate.web.pages.administrator.tables import ROWS, address
+from paas_isolate.web.pages.administrator.tables import ROWS, address, shown_of
 from paas_isolate.web.pages.asking import mistake, options_of
 from paas_isolate.web.pages.base import get, render
 from paas_isolate.web.pages.figures import Bar
@@ -113,7 +112,7 @@ def _heading(told: Mapping[str, Any], shown: int, search: str) -> str:
     found: int = told["total"]
     if not found:
         return f"No account whose name, plan or owner contains {search}." if search else "There is no account yet."
-    return f"{counted(found, 'account')}." if shown == found else f"{shown} of {found} accounts."
+    return f"{shown_of(shown, found, 'account')}."
 
 
 def routes() -> list[BaseRoute]:

@@ -219,6 +219,6 @@ def routes() -> list[BaseRoute]:
         )
         for route in (
             get(path, _of(kind, show), administrator=True),
-            post(path, _of(kind, send), administrator=True),
+            post(path, _of(kind, send), administrator=True, with_file=True),
         )
     ]

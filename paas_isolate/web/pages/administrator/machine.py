@@ -16,7 +16,7 @@ from paas_isolate.web.link import AskError
 from paas_isolate.web.logins import Login
 from paas_isolate.web.pages import figures
 from paas_isolate.web.pages.administrator.accounts import TONES
-from paas_isolate.web.pages.administrator.tables import part_of
+from paas_isolate.web.pages.administrator.tables import Part, part_of
 from paas_isolate.web.pages.base import done, get, post, render
 
 _BEFORE_ALL = "0.0"
@@ -25,7 +25,11 @@ SHOWN = 500
 """Processes and sentences that a page shows."""
 CHANGED = "changed"
 """Kind of the events that say what a run has changed."""
-KINDS = (CHANGED, *(kind.value for kind in Kind))
+LOGIN = "login"
+"""Kind of the events that say which logins were refused."""
+_OF_MACHINE = (CHANGED, *(kind.value for kind in Kind))
+"""Kinds after which the machine's figures are asked for again: none that strangers cause."""
+KINDS = (*_OF_MACHINE, LOGIN)
 _HITS = {kind.value: words for kind, words in WORDS.items()}
 _COUNTS = {"total": "Accounts", "active": "Active since the hour before"}
 _ORDER = ("FAILED", "WARNING", "SKIPPED", "OK")
@@ -62,7 +66,7 @@ async def host(request: Request, login: Login) -> Response:
         more=told["accounts_at_limit"] - len(told["at_limit"]),
         mistakes=told["complaints"],
         sampled=told["sampled"],
-        kinds=KINDS,
+        kinds=_OF_MACHINE,
     )
 
 
@@ -154,17 +158,16 @@ async def reconcile(_: Request, login: Login) -> Response:
 
 async def network(request: Request, login: Login) -> Response:
     try:
-        found = sorted((await login.link.ask("network"))["accounts"].items())
+        part = await part_of(login, "network", "/network", request.query_params)
         nothing = "There is no account."
     except AskError as error:
         if error.status != Exit.UNFIT:
             raise
-        found, nothing = [], error.words  # this machine has no network of accounts
-    rows, part = part_of(found, "/network", request.query_params)
+        part, nothing = Part({"accounts": {}}, "", ""), error.words  # this machine has no network of accounts
     return render(
         request,
         "administrator/network.html",
-        rows=[_traffic(name, account) for name, account in rows],
+        rows=[_traffic(name, account) for name, account in part.told["accounts"].items()],
         nothing=nothing,
         first=part.first,
         next=part.next,

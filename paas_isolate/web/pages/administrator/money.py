@@ -2,22 +2,23 @@
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from decimal import Decimal
 from io import StringIO
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute
 
-from paas_isolate.text import counted
 from paas_isolate.web.filters import NONE
 from paas_isolate.web.logins import Login
-from paas_isolate.web.pages.administrator.tables import part_of
+from paas_isolate.web.pages.administrator.tables import part_of, shown_of
 from paas_isolate.web.pages.asking import options_of
 from paas_isolate.web.pages.base import get, render
 
+_AT_ONCE = "999"
+"""Lines of the bill that are asked for at once."""
 QUANTITIES = {
     "core_hours": "Core hours",
     "gb_hours": "GB hours",
@@ -44,41 +45,52 @@ async def plans(request: Request, login: Login) -> Response:
 
 
 async def bill(request: Request, login: Login) -> Response:
-    told = await _bill(request, login)
-    lines, month = told["lines"], told["month"]
-    found = f"{counted(len(lines), 'line')}. Days and months are those of {told['time_zone']}."
-    rows, part = part_of(lines, "/bill", request.query_params)
+    part = await part_of(login, "bill", "/bill", request.query_params, "month")
+    told, month = part.told, part.told["month"]
+    lines = told["lines"]
+    found = f"{shown_of(len(lines), told['total'], 'line')}. Days and months are those of {told['time_zone']}."
     return render(
         request,
         "administrator/bill.html",
         month=month,
         heading=found if lines else f"Nothing was measured in {month}.",
         titles=list(QUANTITIES.values()),
-        rows=[_line(line) for line in rows],
-        totals=_totals(lines, told["amount"]),
+        rows=[_line(line) for line in lines],
+        totals=_totals(told),
         first=part.first,
         next=part.next,
     )
 
 
 async def bill_as_csv(request: Request, login: Login) -> Response:
-    told = await _bill(request, login)
+    """All lines, a page of the answer after the other: nothing holds all of them."""
+    options = {**options_of("bill", request.query_params, "month"), "limit": _AT_ONCE}
+    first = await login.link.ask("bill", options=options)
+    found = re.fullmatch("[0-9]{4}-[0-9]{2}", first["month"], re.ASCII)
+    file = {"content-disposition": f'attachment; filename="bill{f"-{found[0]}" if found else ""}.csv"'}
+    lines = _csv_of(login, {**options, "month": first["month"]}, first)
+    return StreamingResponse(lines, media_type="text/csv", headers=file)
+
+
+async def _csv_of(login: Login, options: Mapping[str, str], told: Mapping[str, Any]) -> AsyncIterator[str]:
+    """What cannot be had any more breaks the answer off, so that half a bill is no whole one."""
+    yield _as_csv([["account", "plan", *QUANTITIES]])
+    while True:
+        yield _as_csv([*map(_harmless, (line["account"], line["plan"])), *_values(line)] for line in told["lines"])
+        if not told["next"]:
+            return
+        told = await login.link.ask("bill", options={**options, "after": told["next"]})
+
+
+def _as_csv(rows: Iterable[Sequence[Any]]) -> str:
     text = StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["account", "plan", *QUANTITIES])
-    writer.writerows([*map(_harmless, (line["account"], line["plan"])), *_values(line)] for line in told["lines"])
-    month = f"-{told['month']}" if re.fullmatch("[0-9]{4}-[0-9]{2}", told["month"], re.ASCII) else ""
-    file = {"content-disposition": f'attachment; filename="bill{month}.csv"'}
-    return Response(text.getvalue(), media_type="text/csv", headers=file)
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
 
 
 def _harmless(word: str) -> str:
     """A word that a spreadsheet would take for a formula gets a quote before it (OWASP, CSV Injection)."""
     return f"'{word}" if word[:1] in ("=", "+", "-", "@", "\t", "\r") else word
-
-
-async def _bill(request: Request, login: Login) -> Mapping[str, Any]:
-    return await login.link.ask("bill", options=options_of("bill", request.query_params, "month"))
 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,11 +102,10 @@ def _values(line: Mapping[str, Any]) -> list[Any]:
     return [line[name] for name in QUANTITIES]
 
 
-def _totals(lines: Sequence[Mapping[str, Any]], amount: Any) -> list[str]:
-    """The sums of the quantities. Shares are not added up."""
-    known = {name: [Decimal(line[name]) for line in lines if line[name] is not None] for name in QUANTITIES}
-    sums = {name: _figure(sum(values) if values else None) for name, values in known.items()}
-    return list((sums | {"measured": "", "amount": _figure(amount)}).values())
+def _totals(told: Mapping[str, Any]) -> list[str]:
+    """Of all lines. Shares are not added up."""
+    sums = {**told["totals"], "amount": told["amount"]}
+    return ["" if name == "measured" else _figure(sums.get(name)) for name in QUANTITIES]
 
 
 def _figure(value: Any) -> str:
@@ -103,28 +114,26 @@ def _figure(value: Any) -> str:
 
 
 async def advice(request: Request, login: Login) -> Response:
-    options = options_of("advise", request.query_params, "plan")
-    told = await login.link.ask("advise", options=options)
-    plan = options.get("plan", "")
+    part = await part_of(login, "advise", "/advice", request.query_params, "plan")
+    told, plan = part.told, part.told.get("plan", "")
     found = told["accounts"] if plan else told["rows"]
+    accounts = shown_of(len(found), told["total"], "account")
     if plan:
-        hurt = [each for each in found if each["hurt"]]
+        hurt = sum(each["hurt"] for each in found)
         heading = f"Whom {plan} would have hurt"
-        summary = f"{len(hurt)} of {counted(len(found), 'account')} in the last 14 days, as far as minutes show it."
-        rows = [{**each, "verdict": "hurt", "tone": "bad"} for each in hurt]
+        summary = f"{accounts}, {hurt} of them hurt in the last 14 days, as far as minutes show it."
+        judged = [(each, ("hurt", "bad") if each["hurt"] else ("has room", "good")) for each in found]
     else:
         heading = "Advice"
-        summary = f"{counted(len(found), 'account')}, by the minutes and the faults of the last 14 days."
+        summary = f"{accounts}, by the minutes and the faults of the last 14 days."
         judged = [(each, VERDICTS.get(each["verdict"], (each["verdict"], ""))) for each in found]
-        rows = [{**each, "verdict": words, "tone": tone} for each, (words, tone) in judged]
-    shown, part = part_of(rows, "/advice", request.query_params)
     return render(
         request,
         "administrator/advice.html",
         heading=heading,
         summary=summary,
         verdict_title="Plan" if plan else "Limits",
-        rows=shown,
+        rows=[{**each, "verdict": words, "tone": tone} for each, (words, tone) in judged],
         first=part.first,
         next=part.next,
     )
