@@ -15,8 +15,8 @@ pytestmark = pytest.mark.long
 SHELL = "unconfined_u:unconfined_r:unconfined_t"
 LABELS = "restorecon -R -e /run/paas-isolate/views /run/paas-isolate /var/lib/paas-isolate\n"
 
-# The first are of what customers and administrators start, but at(1), which Debian's policy denies by itself; the others
-# of our own programs.
+# The first are of what customers and administrators start, but for at(1), which Debian's policy denies by itself; the
+# others are of our own programs.
 OURS = re.compile(
     r'paas|comm="(sshd|sshd-session|sftp-server|cron|su|login|sudo)"|nsfs|cgroup_t|bpf_t|initrc_runtime_t'
 )
