@@ -235,6 +235,7 @@ def test_removed_with_a_hundred_sessions_open_they_go_on(at_work: Guest) -> None
         name=$(printf 'at%03d' $((number % {ACCOUNTS} + 1)))
         enter -f "$name@127.0.0.1" 'exec sleep 200000' </dev/null >/dev/null 2>&1
     done
+    for _ in $(seq 300); do [ "$(pgrep -c -f '^sleep 200000')" -lt {SESSIONS} ] || break; sleep 0.2; done
     pgrep -c -f '^sleep 200000'
     """
     assert at_work.run(script=open_, timeout=PATIENCE).out == f"{SESSIONS}\n"
