@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const EVERY = 10000, AGAIN = 300000, BURST = 2000;
-  const KINDS = ["killed", "slowed", "refused", "throttled", "waited", "disk", "service"];
+  const KINDS = ["killed", "slowed", "refused", "throttled", "waited", "disk", "changed"];
   const SHORT = ["", "K", "M", "G", "T"];
   const charts = new Map(); // metric -> plot, its data and its place
 
