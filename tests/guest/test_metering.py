@@ -185,7 +185,7 @@ def test_no_alarm_for_who_is_throttled_and_does_next_to_nothing(level: str, mete
 
 
 @ONCE_AND_20_TIMES
-@OWN_LEVELS
+@pytest.mark.parametrize("level", ["leaf", pytest.param("account", marks=pytest.mark.long)])
 def test_io_waited(_: int, level: str, metered: Metered) -> None:
     alice = metered.begin(level, Kind.WAITED, {"io": {"write": "256K"}}, "wbps=262144")
     words = ("dd", "if=/dev/zero", "of=new", "bs=64k", "count=400", "oflag=direct")
