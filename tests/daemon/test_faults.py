@@ -210,12 +210,12 @@ def test_a_picture_that_does_not_come_or_lacks_who_was_killed_is_taken_again_onc
         take(*words)
 
     monkeypatch.setattr(pictures, "_take", takes)
-    monkeypatch.setattr("paas_isolate.daemon.faults.PATIENCE", 0.5)
+    monkeypatch.setattr("paas_isolate.daemon.faults.PATIENCE", 2.0)
     meter = Meter(subject(cgroups, command_lines=False))
     with closing(FaultSource(cast(MeterSource, meter))) as source:
         (listener,) = meter.listeners
         listener([fault(0)])
-        until = time.monotonic() + 10
+        until = time.monotonic() + 20
         while source._child is not None and time.monotonic() < until:
             list(source.read())
             time.sleep(0.01)
