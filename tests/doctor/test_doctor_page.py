@@ -95,6 +95,15 @@ def test_unix_sockets_are_places_too(tmp_path: Path) -> None:
     assert f"{path}.other" not in found
 
 
+def test_a_line_end_in_the_path_of_a_strangers_socket_is_no_line(tmp_path: Path) -> None:
+    path = str(tmp_path / "page.sock")
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "a\nb c"))
+        listening.bind(path)
+        listening.listen()
+        assert path in sockets.places(os.getpid())
+
+
 @pytest.mark.parametrize("mode", [0o660, 0o666, 0o600])
 def test_who_can_reach_the_login_helper(mode: int, tmp_path: Path) -> None:
     path = str(tmp_path / "session.sock")

@@ -1,6 +1,7 @@
 """On which ports this machine and its services listen (proc_net(5): tcp, tcp6, udp, udp6)."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,6 +18,9 @@ _TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 
 _ACCEPTS = 1 << 16
 """__SO_ACCEPTCON (include/uapi/linux/net.h)."""
+_UNIX = re.compile(r"\S+: [0-9A-F]{8} [0-9A-F]{8} ([0-9A-F]{8}) [0-9A-F]{4} [0-9A-F]{2} +([0-9]+) (.+)", re.ASCII)
+"""A line of proc_net(5), unix: flags, inode, path. The path is text of whoever bound it, and the kernel prints its line
+ends as they are: what follows them is no such line."""
 
 
 def listening(ports: frozenset[int], pools: Pools, customers: Callable[[int], bool]) -> frozenset[int]:
@@ -106,9 +110,8 @@ def _unix_sockets() -> Iterator[tuple[int, str]]:
     with suppress(OSError), open("/proc/net/unix", encoding="utf-8", errors="backslashreplace") as lines:
         next(lines)
         for line in lines:
-            _, _, _, flags, _, _, inode, *path = line.rstrip("\n").split(maxsplit=7)
-            if path and int(flags, 16) & _ACCEPTS:
-                yield int(inode), path[0]
+            if (found := _UNIX.fullmatch(line.rstrip("\n"))) and int(found[1], 16) & _ACCEPTS:
+                yield int(found[2]), found[3]
 
 
 def _sockets() -> Iterator[_Socket]:
