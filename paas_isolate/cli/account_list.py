@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from paas_isolate.cli import output
+from paas_isolate.cli import output, paging
 from paas_isolate.cli.metering import calendar_of
 from paas_isolate.cli.options import as_json
 from paas_isolate.errors import HostError, PaasError
@@ -22,7 +22,6 @@ from paas_isolate.model import tree
 from paas_isolate.model.account import Fleet
 from paas_isolate.units import format_size
 
-MOST = 999
 SORTS: dict[str, Callable[[Lately], float | None]] = {
     "cpu": lambda use: use.rates.cpu,
     "memory": lambda use: use.levels.memory,
@@ -56,7 +55,9 @@ _Rank = tuple[float, str]
 
 
 @click.command("list")
-@click.option("--limit", type=click.IntRange(1, MOST), default=100, metavar="NUMBER", help="At most so many (100).")
+@click.option(
+    "--limit", type=click.IntRange(1, paging.MOST), default=100, metavar="NUMBER", help="At most so many (100)."
+)
 @click.option("--after", default="", metavar="PLACE", help="Those after this one: `next` of the page before.")
 @click.option("--search", default="", metavar="TEXT", help="Only those whose name, plan or owner contains this.")
 @click.option("--sort", "by", type=click.Choice(list(SORTS)), help="The most of this first; by name without.")
@@ -86,8 +87,7 @@ def account_list(installation: Installation, limit: int, after: str, search: str
         output.print_json({"total": len(found), "next": more or None, "sampled": sampled, "rows": rows})
         return Exit.CONVERGED
     output.table(_TITLES, map(_cells, rows), right=("CPU", "MEMORY", "PROCESSES", "READ", "WRITTEN", "FAULTS"))
-    if more:
-        output.line(f"{len(found)} in all; the next: --after {more}")
+    paging.tell(more, str(len(found)))
     return Exit.CONVERGED
 
 

@@ -65,8 +65,7 @@ class _Page(NamedTuple):
     next: str | None
 
     def tell(self) -> None:
-        if self.next:
-            output.line(f"{self.total} accounts in all; the next: --after {self.next}")
+        paging.tell(self.next, f"{self.total} accounts")
 
 
 def _advice(past: Past, fleet: Fleet, plans: dict[str, Sold]) -> Advice | None:

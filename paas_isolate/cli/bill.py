@@ -98,8 +98,7 @@ def bill(
         output.table(titles, map(_row, lines), right=titles[1 if by_label else 2 :])
         if amount is not None:
             output.line(f"all accounts: {amount}")
-        if following:
-            output.line(f"{len(accounts)} lines in all; the next: --after {following}")
+        paging.tell(following, f"{len(accounts)} lines")
         for option in options:
             output.line(f"cgroup2 was mounted with {option}, in {which} or a part of it: {_MEANING[option]}")
     if calendar.midnight(last) / 1000 + 86_400 > time.time():

@@ -91,8 +91,7 @@ def show(installation: Installation, account: str | None, limit: int | None, aft
         "MAIL",
     )
     output.table(titles, [_row(each, counters) for each in shown], right=titles[5:])
-    if following:
-        output.line(f"{len(every)} accounts in all; the next: --after {following}")
+    paging.tell(following, f"{len(every)} accounts")
     if account:
         output.line(f"egress: {', '.join(shown[0].egress) or 'allow all'}")
     return Exit.CONVERGED

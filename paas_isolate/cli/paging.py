@@ -5,6 +5,8 @@ from typing import NamedTuple, TypeVar
 
 import click
 
+from paas_isolate.cli import output
+
 MOST = 999
 """Rows of a page at the most."""
 _BETWEEN = "/"
@@ -34,3 +36,9 @@ def page_of(rows: Sequence[Row], place: Callable[[Row], Place], asked: Asked) ->
     first = next((at for at, row in enumerate(rows) if place(row) > begin), len(rows)) if begin else 0
     page = rows[first : None if asked.limit is None else first + asked.limit]
     return page, _BETWEEN.join(place(page[-1])) if first + len(page) < len(rows) else None
+
+
+def tell(following: str | None, found: str) -> None:
+    """Say how the next page is asked for, where there is one. `found` is how many rows there are: `12 accounts`."""
+    if following:
+        output.line(f"{found} in all; the next: --after {following}")

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 import click
 
 from paas_isolate.cli.options import Listen
+from paas_isolate.control.logins import SOCKET
 from paas_isolate.errors import HostError
 from paas_isolate.listening import Place
-from paas_isolate.web.setting import SOCKET, Setting, complaint
+from paas_isolate.web.setting import Setting, complaint
 
 _NEEDED = ("starlette", "uvicorn")
 DEFAULT = "127.0.0.1:8421"

@@ -1,4 +1,6 @@
-"""Why a login to the page was refused: what the login helper tells the daemon, and what administrators read. Pure."""
+"""Logins to the page: where they are asked for, and why one was refused, as the login helper tells the daemon and
+administrators read it. Pure.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,6 +10,10 @@ from typing import NamedTuple
 from paas_isolate.control.address import is_address
 from paas_isolate.text import escaped
 
+SOCKET = "/run/paas-isolate-session.sock"
+"""Of the login helper."""
+KIND = "login"
+"""Of the events."""
 NAME_LONGEST = 64
 """Characters of a user's name that are told."""
 

@@ -7,6 +7,7 @@ together keep ALL hits.
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from paas_isolate.metering.reading import killed_before
 from paas_isolate.usage import LimitCounters
 
 DAY = 86_400
@@ -95,8 +96,7 @@ def _news(before: _Watched, counts: Mapping[str, LimitCounters], now: int) -> It
 
 
 def _more(was: LimitCounters, now: LimitCounters) -> LimitCounters:
-    if now.killed == was.killed - 1:  # `was` was read in the midst of a group kill (metering.reading.killed)
-        was = was._replace(killed=now.killed)
+    was = was._replace(killed=killed_before(was.killed, now.killed))
     if any(new < old for new, old in zip(now, was, strict=True)):
         return now  # another cgroup of the same name
     return LimitCounters(*(new - old for new, old in zip(now, was, strict=True)))

@@ -8,11 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from paas_isolate.control.logins import RefusedLogin
+from paas_isolate.control.logins import KIND, RefusedLogin
 from paas_isolate.daemon.rate_limit import Rate
 
-KIND = "login"
-"""Of the events."""
 TOLD = Rate(burst=20, a_second=1 / 60)
 """Events at once, and in the long run. Those that are not told are counted, and the next one says how many."""
 

@@ -2,22 +2,23 @@
 
 import grp
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from paas_isolate.control.logins import SOCKET
 from paas_isolate.doctor.check import Check, Verdict
 from paas_isolate.errors import HostError
 from paas_isolate.linux.network import sockets
 from paas_isolate.linux.system import packages, schedule, systemd
 from paas_isolate.linux.system.schedule import Way
+from paas_isolate.linux.system.users import login_of
 from paas_isolate.source import tokens
 
-PACKAGE = "paas-isolate-web"
-"""The group that may connect to the login helper is called so, too."""
-_LOGIN_SOCKET = "/run/paas-isolate-session.sock"
-_STACK = "/etc/pam.d/paas-isolate-web"
+PACKAGE = schedule.PAGE_PACKAGE
+"""The group that may connect to the login helper is called so, too, and the PAM stack."""
+_LOGIN_SOCKET = SOCKET
+_STACK = f"/etc/pam.d/{PACKAGE}"
 _ENABLE = f"paas-isolate enable {schedule.PAGE}"
 
 
@@ -91,7 +92,7 @@ def login_socket(path: str, wanted: Owned) -> Check:
         return Check(name, Verdict.FAILED, f"{path} is missing: nobody can log in", mend)
     if not stat.S_ISSOCK(status.st_mode):
         return Check(name, Verdict.FAILED, f"{path} is no socket", f"rm {path}; {mend}")
-    found = Owned(_user(status.st_uid), _group(status.st_gid), stat.S_IMODE(status.st_mode))
+    found = Owned(login_of(status.st_uid), _group(status.st_gid), stat.S_IMODE(status.st_mode))
     if found != wanted:
         text = f"{path} is {_words(found)}, and should be {_words(wanted)}"
         return Check(name, Verdict.FAILED, text, mend)
@@ -100,13 +101,6 @@ def login_socket(path: str, wanted: Owned) -> Check:
 
 def _words(owned: Owned) -> str:
     return f"{owned.owner}:{owned.group} {owned.mode:04o}"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _group(gid: int) -> str:

@@ -12,7 +12,7 @@ from itertools import accumulate
 from operator import sub
 
 from paas_isolate.metering import varints
-from paas_isolate.metering.varints import Number
+from paas_isolate.metering.reading import Number
 
 _HEAD = struct.Struct("<IB")
 """Numbers of rows and of columns."""

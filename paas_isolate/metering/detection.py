@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from paas_isolate.metering.faults import Kind, Level
-from paas_isolate.metering.reading import Number, keyed, killed
+from paas_isolate.metering.reading import Number, keyed, killed, killed_before
 from paas_isolate.model.metering import FaultSettings
 from paas_isolate.model.quota import BLOCK, QuotaUsage
 
@@ -55,8 +55,7 @@ def events(memory: bytes | None, pids: bytes | None) -> Events:
 
 def grown(before: Events, now: Events) -> Events:
     """A counter that fell is another cgroup's: then all of it is new."""
-    if now.killed == before.killed - 1:  # `before` was read in the midst of a group kill (reading.killed)
-        before = before._replace(killed=now.killed)
+    before = before._replace(killed=killed_before(before.killed, now.killed))
     if any(new < was for was, new in zip(before, now, strict=True)):
         return now
     return Events(*(new - was for was, new in zip(before, now, strict=True)))

@@ -171,6 +171,11 @@ def killed(events: Mapping[str, int]) -> Number:
     return None if kills is None else max(kills - groups, min(kills, groups))
 
 
+def killed_before(was: int, now: int) -> int:
+    """`was`, or one less where it was read in the midst of a group kill (see `killed`), which `now` tells."""
+    return now if now == was - 1 else was
+
+
 _NO_IO = (None, None, None, None)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-Number = int | None
+from paas_isolate.metering.reading import Number
 
 
 def put(out: bytearray, value: int) -> None:

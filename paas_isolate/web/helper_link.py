@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from paas_isolate.control.logins import SOCKET
 from paas_isolate.control.table import BY_NAME
 from paas_isolate.exits import Exit
 from paas_isolate.web.fan_out import FanOut
 from paas_isolate.web.link import AskError, LinkClosedError
-from paas_isolate.web.setting import SOCKET
 from paas_isolate.web.site import Password, Token, TooOftenError, WrongError
 
 LONGEST = 2 << 20

@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
+from paas_isolate.control.logins import SOCKET as SOCKET
 from paas_isolate.listening import Place
 
-SOCKET = "/run/paas-isolate-session.sock"
-"""Of the login helper."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 

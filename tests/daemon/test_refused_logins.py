@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from paas_isolate.changes.placement import Placement
-from paas_isolate.control.logins import NAME_LONGEST, WORDS, Refusal, RefusedLogin, refused_login
+from paas_isolate.control.logins import KIND, NAME_LONGEST, WORDS, Refusal, RefusedLogin, refused_login
 from paas_isolate.control.refusal import RefusedError
 from paas_isolate.control.request import Caller, Narrow
 from paas_isolate.control.table import BY_NAME, VERBS, Scope, checked
 from paas_isolate.daemon.control import Control, Customers, Request
 from paas_isolate.daemon.event_hub import EventHub
-from paas_isolate.daemon.refused_logins import KIND, TOLD, RefusedLogins
+from paas_isolate.daemon.refused_logins import TOLD, RefusedLogins
 from paas_isolate.login.password import Verdict
 from paas_isolate.model.account import Account, Fleet, Host
 from paas_isolate.model.limits import NO_LIMITS
-from paas_isolate.web.pages.administrator.machine import LOGIN
+from paas_isolate.web.pages.administrator.machine import KINDS
 
 VERB = BY_NAME["login-refused"]
 ALICE, ADMIN = 1001, 1006
@@ -103,7 +103,7 @@ def test_what_is_no_address_is_left_out() -> None:
 def test_each_verdict_and_each_refusal_has_words() -> None:
     assert WORDS.keys() == {*Refusal}
     assert {verdict.name.lower() for verdict in Verdict} - {"right"} < {*Refusal}
-    assert KIND == LOGIN
+    assert KIND in KINDS
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ class Way(StrEnum):
     DAEMON = "daemon"
 
 
-PAGE = "web"
+PAGE, PAGE_PACKAGE = "web", "paas-isolate-web"
 PAGE_SOCKET, PAGE_SERVICE = "paas-isolate-session.socket", "paas-isolate-web.service"
 PAGE_UNITS = (PAGE_SOCKET, PAGE_SERVICE)
 LOGINS = "paas-isolate-session@*.service"
@@ -78,7 +78,7 @@ def enable_page() -> None:
     if not systemd.running():
         raise HostError("systemd does not run here, so there is no page")
     if systemd.properties(PAGE_SERVICE, "LoadState").get("LoadState") != "loaded":
-        raise HostError("the page is not installed", hint=packages.install("paas-isolate-web"))
+        raise HostError("the page is not installed", hint=packages.install(PAGE_PACKAGE))
     systemd.enable_at_boot(*PAGE_UNITS)
     systemd.start(*PAGE_UNITS)
 

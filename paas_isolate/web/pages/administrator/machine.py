@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from paas_isolate.control import logins
 from paas_isolate.exits import Exit
 from paas_isolate.metering.faults import WORDS, Kind
 from paas_isolate.text import counted
@@ -25,11 +26,9 @@ SHOWN = 500
 """Processes and sentences that a page shows."""
 CHANGED = "changed"
 """Kind of the events that say what a run has changed."""
-LOGIN = "login"
-"""Kind of the events that say which logins were refused."""
 _OF_MACHINE = (CHANGED, *(kind.value for kind in Kind))
 """Kinds after which the machine's figures are asked for again: none that strangers cause."""
-KINDS = (*_OF_MACHINE, LOGIN)
+KINDS = (*_OF_MACHINE, logins.KIND)
 _HITS = {kind.value: words for kind, words in WORDS.items()}
 _COUNTS = {"total": "Accounts", "active": "Active since the hour before"}
 _ORDER = ("FAILED", "WARNING", "SKIPPED", "OK")
