@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from paas_isolate.metering.reading import Counters, Levels, Number, cpu_time
+from paas_isolate.metering.reading import Counters, Levels, Number, cpu_time, killed_before
 
 GAP = 150_000
 """Milliseconds between two samples above which the time between them was not measured. What the kernel has counted
@@ -54,6 +54,7 @@ _SUMMED = len(SUMMED)
 _FAST = Counters._fields.index("frozen")
 """Counters of the files that every sample reads (reading.FAST) come before this one."""
 _NOT_READ = Counters()[_FAST:]
+_KILLED = Counters._fields.index("killed")
 
 
 def grown(before: Sequence[Number], now: Sequence[Number]) -> Counters | None:
@@ -61,6 +62,8 @@ def grown(before: Sequence[Number], now: Sequence[Number]) -> Counters | None:
     counter of this reading can be compared."""
     if now[_FAST:] == _NOT_READ:  # most readings are: this takes a third of the time
         before, now = before[:_FAST], now[:_FAST]
+    elif (was := before[_KILLED]) is not None and (new := now[_KILLED]) is not None:
+        before = (*before[:_KILLED], killed_before(was, new), *before[_KILLED + 1 :])
     growth = [None if was is None or new is None else new - was for was, new in zip(before, now, strict=True)]
     for each in growth:
         if each is not None and each < 0:

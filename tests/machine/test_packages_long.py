@@ -113,12 +113,10 @@ def intact(guest: Guest) -> None:
 
 
 def mended(guest: Guest) -> None:
-    """dpkg by itself, or with the archive where it says that the package needs to be installed again."""
-    guest.run(
-        script=f'dpkg --configure -a && [ -z "$(dpkg --audit)" ] || {INSTALL} {product.PACKAGES}/*.deb',
-        timeout=PATIENCE,
-        check=True,
-    )
+    """dpkg by itself, or with the archives where it says that a package needs to be installed again. apt-get may end
+    there with an internal error: it takes only the one that is broken from local files."""
+    mend = f'dpkg --configure -a && [ -z "$(dpkg --audit)" ] || dpkg -i {product.PACKAGES}/*.deb'
+    guest.run(script=mend, timeout=PATIENCE, check=True)
     assert guest.run(["dpkg", "--audit", *ALL.split()], check=True).out == ""
     assert guest.run(["systemctl", "is-active", "paas-isolate-daemon.service"]).out == "active\n"
     guest.run(["paas-isolate", "reconcile", "--wait", "60", "--quiet"], check=True)

@@ -21,6 +21,11 @@ def test_a_counter_that_fell_drops_the_whole_row() -> None:
     assert grown(Counters(user=9, system=1, read=7), Counters(user=900, system=1, read=6)) is None
 
 
+def test_a_reading_in_the_midst_of_a_group_kill_loses_nothing() -> None:
+    before, now = Counters(user=9, frozen=0, killed=1, slowed=3), Counters(user=12, frozen=0, killed=0, slowed=5)
+    assert grown(before, now) == Counters(user=3, frozen=0, killed=0, slowed=2)
+
+
 @given(st.tuples(*[NUMBERS] * len(Counters._fields)), st.tuples(*[NUMBERS] * len(Counters._fields)))
 def test_growth_is_never_negative_nor_more_than_the_counter(before: tuple[int], now: tuple[int]) -> None:
     growth = grown(Counters(*before), Counters(*now))
