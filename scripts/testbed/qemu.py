@@ -20,10 +20,11 @@ KVM = ("-accel", "kvm", "-cpu", "host")
 # with svm the guest would load its own KVM, and with erms it clears memory byte by byte (four times as slow).
 EMULATION = ("-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,-cx16,-la57,-svm,-erms")
 
-# mitigations=off: an emulated processor has no side channels, and pays much for each precaution.
+# mitigations=off: an emulated processor has no side channels, and pays much for each precaution, such as clearing all
+# memory that is handed out. panic=1: a guest that hangs for good would cost each test its patience.
 CMDLINE = (
     "root=/dev/vda rw rootfstype=ext4 console=ttyS0 net.ifnames=0 quiet systemd.show_status=yes mitigations=off "
-    "fsck.mode=skip"
+    "init_on_alloc=0 fsck.mode=skip panic=1"
 )
 
 
