@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 
 from building import chroot
 from testbed import host, image
+from testbed.architecture import OWN
 from testbed.errors import VmError
 from testbed.progress import Progress
 
@@ -23,7 +24,7 @@ def made_ahead(stages: Iterable[Stage]) -> Iterator[None]:
         yield
         return
     with suppress(VmError):  # at once: two apt-get would be in each other's way
-        host.require_programs(_PROGRESS)
+        host.require_programs(_PROGRESS, image.programs(OWN))
     with ThreadPoolExecutor(1) as pool:
         pool.submit(_make)
         yield

@@ -13,6 +13,7 @@ from pathlib import Path
 from building import build
 
 from testbed import image, power, product, ssh, state
+from testbed.architecture import OWN
 from testbed.errors import CommandError, VmError
 from testbed.progress import Progress
 from testbed.state import Place, State
@@ -54,30 +55,36 @@ class Guest:
         *,
         release: str = "trixie",
         variant: str = "",
+        architecture: str = OWN,
         bare: bool = False,
         progress: Progress | None = None,
     ) -> "Guest":
         """The guest of that name, booted if it does not run, with this tree's product (unless `bare`)."""
         progress = progress or Progress()
-        place = Place(checked(name or default_name(release)))
+        place = Place(checked(name or default_name(release, architecture)))
+        wanted = image.find(release, variant, architecture)
         with place.locked():
             known = state.load(place)
-            guest = cls._boot(place, release, variant, progress) if known is None else cls(place, known, progress)
+            guest = cls._boot(place, wanted, progress) if known is None else cls(place, known, progress)
             if known is not None:
                 # It may still boot: the process that started it may have been interrupted.
                 guest._wait_until_up()
-            if guest.state.release != release:
+            runs = guest.state.image_used()
+            if (runs.release, runs.architecture) != (release, architecture):
                 hint = "stop it first, or take another --name"
-                raise VmError(f"guest {place.name} runs {guest.state.release}, not {release}", hint=hint)
-            if guest.state.key != image.find(release, variant).key:
+                found = f"{runs.release}, {runs.architecture}"
+                raise VmError(f"guest {place.name} runs {found}, not {release}, {architecture}", hint=hint)
+            if runs.key != wanted.key:
                 progress.say("this guest was made by another recipe than this tree's: stop it, and start it again")
             if not bare:
                 guest.install_product()
         return guest
 
     @classmethod
-    def _boot(cls, place: Place, release: str, variant: str, progress: Progress) -> "Guest":
-        found = image.ensure(release, variant=variant, progress=progress)
+    def _boot(cls, place: Place, wanted: image.Image, progress: Progress) -> "Guest":
+        found = image.ensure(
+            wanted.release, variant=wanted.variant, architecture=wanted.architecture, progress=progress
+        )
         guest = cls(place, power.switch_on(place, found, progress), progress)
         with progress.stage("boot"):
             guest._wait_until_up()
@@ -219,7 +226,7 @@ class Guest:
         self._remember(replace(self.state, product=""))
         with tempfile.TemporaryDirectory() as place:
             packages = Path(place, "packages")
-            build.build(self.state.release, "amd64", packages, progress=self.progress)
+            build.build(self.state.release, self.state.architecture, packages, progress=self.progress)
             self.run(["rm", "-rf", product.PACKAGES], check=True)
             self.push(packages, product.PACKAGES)
         with self.progress.stage("scripts/install"):
@@ -231,8 +238,9 @@ class Guest:
         known.save(self.place)
 
 
-def default_name(release: str) -> str:
-    return "default" if release == "trixie" else release
+def default_name(release: str, architecture: str = OWN) -> str:
+    words = ("" if architecture == OWN else architecture, "" if release == "trixie" else release)
+    return "-".join(word for word in words if word) or "default"
 
 
 def checked(name: str) -> str:

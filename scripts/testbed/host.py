@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import platform
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
     "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-system-aarch64": "qemu-system-arm",
     "qemu-img": "qemu-utils",
     "ssh": "openssh-client",
 }
@@ -62,12 +62,7 @@ def require_root() -> None:
         raise VmError("sudo asks for a password", hint="sudo --validate, and then again")
 
 
-def require_amd64() -> None:
-    if platform.machine() != "x86_64":
-        raise VmError(f"the test machine is amd64, this one is {platform.machine()}")
-
-
-def require_programs(progress: Progress, names: Iterable[str] = PROGRAMS) -> None:
+def require_programs(progress: Progress, names: Iterable[str]) -> None:
     """Installs the Debian packages of these programs that are missing. VmError where that is not possible."""
     missing = {PROGRAMS[name] for name in names if not Path(program(name)).is_absolute()}
     if not KEYRING.exists():

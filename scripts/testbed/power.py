@@ -37,6 +37,7 @@ def switch_on(place: Place, image: Image, progress: Progress) -> State:
         release=image.release,
         key=image.key,
         variant=image.variant,
+        architecture=image.architecture,
         append=VARIANTS[image.variant].append,
     )
     return switch_on_again(place, known)

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from testbed import host
+from testbed.architecture import ARCHITECTURES, OWN
 from testbed.image import Image
 from testbed.progress import Progress
 from testbed.state import Place
@@ -16,23 +17,20 @@ MEMORY = 4096
 KVM_PATIENCE = 20.0
 
 KVM = ("-accel", "kvm", "-cpu", "host")
-# Without -cx16, qemu 7.2's emulation makes the guest's kernel panic in kmalloc. Five-level page tables are slow,
-# with svm the guest would load its own KVM, and with erms it clears memory byte by byte (four times as slow).
-EMULATION = ("-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,-cx16,-la57,-svm,-erms")
+EMULATION = ("-accel", "tcg,thread=multi,tb-size=1024")
 
 # mitigations=off: an emulated processor has no side channels, and pays much for each precaution, such as clearing all
 # memory that is handed out. panic=1: a guest that hangs for good would cost each test its patience.
 CMDLINE = (
-    "root=/dev/vda rw rootfstype=ext4 console=ttyS0 net.ifnames=0 quiet systemd.show_status=yes mitigations=off "
+    "root=/dev/vda rw rootfstype=ext4 net.ifnames=0 quiet systemd.show_status=yes mitigations=off "
     "init_on_alloc=0 fsck.mode=skip panic=1"
 )
 
 
 def argv(image: Image, place: Place, *, accel: str, port: int, append: str = "") -> list[str]:
     """`append`: what the kernel's command line has besides."""
-    line = ["qemu-system-x86_64", *(KVM if accel == "kvm" else EMULATION)]
-    line += ["-smp", str(CPUS), "-m", str(MEMORY), "-nodefaults", "-no-user-config", "-display", "none"]
-    line += ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", f"{CMDLINE} {append}".rstrip()]
+    line = _processor(image, accel, MEMORY)
+    line += ["-no-user-config", "-append", cmdline(image.architecture, append)]
     line += _drive(place.overlay, kind="qcow2")
     for disk in place.scratch:
         line += _drive(disk, kind="raw")
@@ -41,6 +39,19 @@ def argv(image: Image, place: Place, *, accel: str, port: int, append: str = "")
     line += ["-device", "virtio-net-pci,netdev=n0"]
     line += ["-serial", f"file:{place.console}", "-qmp", f"unix:{place.monitor},server=on,wait=off"]
     return [*line, "-daemonize", "-pidfile", str(place.pidfile)]
+
+
+def _processor(image: Image, accel: str, memory: int) -> list[str]:
+    architecture = ARCHITECTURES[image.architecture]
+    runner = KVM if accel == "kvm" else (*EMULATION, *architecture.emulation)
+    line = [architecture.qemu, *architecture.hardware, *runner, "-smp", str(CPUS), "-m", str(memory)]
+    line += ["-nodefaults", "-display", "none"]
+    return [*line, "-kernel", str(image.kernel), "-initrd", str(image.initrd)]
+
+
+def cmdline(architecture: str, append: str = "") -> str:
+    words = (CMDLINE, f"console={ARCHITECTURES[architecture].console}", ARCHITECTURES[architecture].words, append)
+    return " ".join(word for word in words if word)
 
 
 def _drive(disk: Path, *, kind: str) -> list[str]:
@@ -52,7 +63,7 @@ def _drive(disk: Path, *, kind: str) -> list[str]:
 
 def accelerator(image: Image, progress: Progress) -> str:
     """`kvm` or `tcg`. Tried once a boot of this machine, with the guest's kernel: /dev/kvm alone says little."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if image.architecture != OWN or not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     tried = [boot, image.directory.name]
@@ -69,8 +80,8 @@ def _boots_under_kvm(image: Image) -> bool:
     with tempfile.TemporaryDirectory() as place:
         console = Path(place) / "console"
         console.touch()
-        line = ["qemu-system-x86_64", *KVM, "-smp", str(CPUS), "-m", "512", "-nodefaults", "-display", "none"]
-        line += ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", "console=ttyS0"]
+        line = _processor(image, "kvm", 512)
+        line += ["-append", f"console={ARCHITECTURES[image.architecture].console}"]
         line += ["-no-reboot", "-serial", f"file:{console}"]
         quiet = subprocess.DEVNULL
         qemu = subprocess.Popen(line, stdin=quiet, stdout=quiet, stderr=quiet)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from testbed.architecture import ARCHITECTURES, OWN
 from testbed.errors import VmError
 
 HERE = Path(__file__).parent
@@ -55,6 +56,8 @@ systemd systemd-sysv dbus libpam-systemd udev kmod linux-image-cloud-amd64 opens
 openssh-sftp-server cron nftables iproute2 procps util-linux e2fsprogs python3-venv python3-pip ca-certificates
 libpam-cgfs php-fpm
 """
+KERNEL = "linux-image-cloud-amd64"
+"""In both lists; an image for another architecture has that one's."""
 VARIANTS = {
     "": Variant(),
     SELINUX: Variant(("selinux-basics", "selinux-policy-default", "auditd"), append="security=selinux"),
@@ -79,18 +82,27 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def recipe(release: str, source: Path, variant: str = "") -> Recipe:
+def recipe(release: str, source: Path, variant: str = "", architecture: str = OWN) -> Recipe:
     if release not in RELEASES:
         raise VmError(f"no recipe for release {release!r}", hint=f"one of {', '.join(RELEASES)}")
     product, tests = requirements(source / "pyproject.toml")
-    debian = () if VARIANTS[variant].few else packages((HERE / "packages").read_text())
     needed = dependencies((source / "packaging" / "debian" / "control").read_text(), release)
-    every = tuple(dict.fromkeys((*debian, *needed, *VARIANTS[variant].packages)))
+    every = dict.fromkeys((*_debian(variant, architecture), *needed, *VARIANTS[variant].packages))
+    kernel = f"linux-image-cloud-{architecture}"
+    chosen = tuple(kernel if name == KERNEL else name for name in every)
     files = digest_of_files()
     if variant == SELINUX:
         hook = (HERE / "selinux.sh").read_bytes() + (source / SELINUX_MODULE).read_bytes()
         files += hashlib.sha256(hook).hexdigest()
-    return Recipe(RELEASES[release], every, product, tests, files)
+    return Recipe(RELEASES[release], chosen, product, tests, files)
+
+
+def _debian(variant: str, architecture: str) -> tuple[str, ...]:
+    """What an image has of Debian beside what its variant has and the product needs. Few packages for another
+    processor: they are configured in emulation."""
+    if VARIANTS[variant].few:
+        return ()
+    return VARIANTS[FEW].packages if architecture != OWN else packages((HERE / "packages").read_text())
 
 
 def packages(text: str) -> tuple[str, ...]:
@@ -122,7 +134,8 @@ def digest_of_files() -> str:
     return digest.hexdigest()
 
 
-def wheel_platforms(release: Release) -> list[str]:
+def wheel_platforms(release: Release, architecture: str) -> list[str]:
     """Every platform tag that the guest's glibc satisfies: pip compares tags as text."""
-    tags = [f"manylinux_2_{minor}_x86_64" for minor in range(release.glibc, 16, -1)]
-    return [*tags, "manylinux2014_x86_64"]
+    machine = ARCHITECTURES[architecture].machine
+    tags = [f"manylinux_2_{minor}_{machine}" for minor in range(release.glibc, 16, -1)]
+    return [*tags, f"manylinux2014_{machine}"]

@@ -79,6 +79,7 @@ class State:
     tree: str = ""
     product: str = ""
     variant: str = ""
+    architecture: str = "amd64"
     append: str = ""
     """What the kernel's command line has besides."""
 
@@ -96,7 +97,7 @@ class State:
         return b"qemu" in command and str(place.overlay).encode() in command
 
     def image_used(self) -> Image:
-        return Image(Path(self.image), self.release, self.key, self.variant)
+        return Image(Path(self.image), self.release, self.key, self.variant, self.architecture)
 
     def way(self, place: Place) -> Way:
         return Way(self.port, self.image_used().ssh_key, place.control)

@@ -5,11 +5,24 @@ import time
 from pathlib import Path
 
 import pytest
-from testbed import mirror, power, ssh
+from testbed import architecture, image, mirror, power, qemu, ssh
 from testbed.errors import VmError, last_lines
 from testbed.guest import checked, default_name
+from testbed.host import SOURCE
 from testbed.product import Product, product
-from testbed.recipe import HERE, RELEASES, Recipe, dependencies, packages, recipe, requirements, wheel_platforms
+from testbed.recipe import (
+    FEW,
+    HERE,
+    KERNEL,
+    RELEASES,
+    VARIANTS,
+    Recipe,
+    dependencies,
+    packages,
+    recipe,
+    requirements,
+    wheel_platforms,
+)
 from testbed.state import Place, State
 
 WITH_SNAPSHOTS = """\
@@ -129,9 +142,55 @@ def test_an_unknown_release_is_refused_with_those_that_are_known(tmp_path: Path)
 
 
 def test_wheels_for_an_older_glibc_fit() -> None:
-    tags = wheel_platforms(RELEASES["bookworm"])
+    tags = wheel_platforms(RELEASES["bookworm"], "amd64")
     assert tags[0] == "manylinux_2_36_x86_64"
     assert {"manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"} <= {*tags}
+    assert wheel_platforms(RELEASES["trixie"], "arm64")[0] == "manylinux_2_41_aarch64"
+
+
+def test_every_list_of_packages_has_the_kernel_that_another_architecture_replaces() -> None:
+    assert KERNEL in packages((HERE / "packages").read_text())
+    assert KERNEL in VARIANTS[FEW].packages
+
+
+@pytest.mark.parametrize("own", ["amd64", "arm64"])
+def test_an_image_has_the_kernel_of_its_architecture(own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("testbed.recipe.OWN", own)
+    kernels = {
+        wanted: [name for name in recipe("trixie", SOURCE, "", wanted).packages if name.startswith("linux-image-")]
+        for wanted in ("amd64", "arm64")
+    }
+    assert kernels == {"amd64": ["linux-image-cloud-amd64"], "arm64": ["linux-image-cloud-arm64"]}
+
+
+def test_what_is_configured_in_emulation_is_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("testbed.recipe.OWN", "amd64")
+    emulated, native = (recipe("trixie", SOURCE, "", wanted).packages for wanted in ("arm64", "amd64"))
+    assert len(emulated) < len(native)
+    assert {"openssh-server", "cron", "nftables"} <= {*emulated}
+
+
+def test_images_of_one_use_are_not_those_of_another() -> None:
+    """Older ones are removed by what their names begin with."""
+    kinds = [
+        image.find("trixie", variant, wanted).kind for wanted in ("amd64", "arm64") for variant in ("", "selinux", FEW)
+    ]
+    assert kinds[0] == "trixie"  # as ever: another name would be another image
+    assert [(one, other) for one in kinds for other in kinds if one != other and other.startswith(f"{one}-")] == []
+
+
+def test_the_console_is_that_of_the_machine() -> None:
+    assert " console=ttyS0" in qemu.cmdline("amd64")
+    assert qemu.cmdline("arm64", "quiet").endswith(" console=ttyAMA0 systemd.getty_auto=no quiet")
+
+
+def test_a_machine_that_nothing_can_make_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(VmError, match="one of amd64, arm64, not riscv64"):
+        architecture.named("riscv64")
+    monkeypatch.setattr(architecture, "OWN", "arm64")
+    assert architecture.named("arm64").qemu == "qemu-system-aarch64"
+    with pytest.raises(VmError, match="not made on arm64"):
+        architecture.named("amd64")
 
 
 WAY = ssh.Way(port=2222, key=Path("/k"), control=Path("/c"))
@@ -198,6 +257,11 @@ def test_a_pid_alone_is_not_our_guest(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not somebody.is_alive(Place("default"))
 
 
+def test_a_guest_that_says_nothing_of_its_architecture_is_an_earlier_trees(tmp_path: Path) -> None:
+    earlier = State(1, 2222, "tcg", str(tmp_path), "trixie", "k")
+    assert earlier.image_used().architecture == "amd64"
+
+
 @pytest.mark.parametrize(
     ("said", "silent_for", "lost"),
     [
@@ -228,6 +292,8 @@ def test_a_lost_boot_is_seen(
 def test_names_of_guests() -> None:
     assert checked(default_name("trixie")) == "default"
     assert checked(default_name("bookworm")) == "bookworm"
+    assert checked(default_name("trixie", "other")) == "other"
+    assert checked(default_name("bookworm", "other")) == "other-bookworm"
     with pytest.raises(VmError, match="no name"):
         checked("../up")
 
