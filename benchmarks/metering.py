@@ -75,6 +75,7 @@ def _costs(figures: dict[str, float]) -> list[Cost]:
             f"{figures['daemon']:.2%} of a core",
             "at most 1 %",
         ),
+        Cost("the same, in memory", f"{figures['grown'] / (1 << 20):.0f} MB more", "at most 30 MB"),
         Cost("the program begins: what is written is read and compared", milliseconds("begin")),
         Cost("open files", f"{figures['files']:.0f}"),
         Cost("memory of the program", f"{figures['memory'] / 1024:.0f} MB"),

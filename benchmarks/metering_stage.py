@@ -122,7 +122,8 @@ def begun(root: Path, place: Path, calendar: Calendar, now: Moment) -> None:
 
 def minutes(root: Path, place: Path) -> dict[str, float]:
     """What the daemon spends on accounts that are active all the time, as a share of one core: two minutes of samples
-    and writings, after one in which files are opened."""
+    and writings, after one in which files are opened; and the bytes by which the process has grown."""
+    before = resident()
     clock, tally = Clock(), Tally(Calendar("UTC"))
     writer = LedgerWriter(str(place / "minutes"), 1 << 40, print)
     found = 0.0
@@ -142,7 +143,13 @@ def minutes(root: Path, place: Path) -> dict[str, float]:
             seconds = spent(lambda turn=turn: sampled(turn))  # type: ignore[misc]
             found += seconds if turn >= 6 else 0
     writer.close()
-    return {"daemon": found / 120}
+    grown = resident() - before
+    return {"daemon": found / 120, "grown": grown}
+
+
+def resident() -> int:
+    """Bytes of this process in memory (proc_pid_statm(5))."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def cgtop(root: Path) -> dict[str, float]:
@@ -196,5 +203,5 @@ def month(place: Path) -> dict[str, float]:
 
 if __name__ == "__main__":
     root, place, program, rounds = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    figures = samples(root, place, program, rounds) | cgtop(root)
-    print(json.dumps(figures | minutes(root / "active", place) | month(place)))
+    figures = minutes(root / "active", place)  # first: what the others have left would hide what this one needs
+    print(json.dumps(figures | samples(root, place, program, rounds) | cgtop(root) | month(place)))

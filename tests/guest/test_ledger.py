@@ -13,7 +13,7 @@ from tests.support.guest.people import Customer, Sell, Specs
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.long
-"""Not yet seen to pass, and the ledger is written once a minute."""
+"""They take minutes: the ledger is written once a minute."""
 
 LEDGER = STATE / "ledger/ledger.db"
 FILLER = STATE / "filler"
@@ -33,7 +33,7 @@ def busy(spec: Specs, sell: Sell) -> Iterator[Customer]:
     spec.config(metering={"every": "1s"})
     alice = sell("alice", limits={"cpu": "30%", "pids": 40}, services={"web": {}})
     with daemon(accounts=1):
-        wait_for(lambda: seconds(Paas()) is not None, what="alice is measured")
+        wait_for(lambda: seconds(Paas()) is not None, what="alice is measured", deadline=90)
         alice.burns("users/alice/web")
         yield alice
 
