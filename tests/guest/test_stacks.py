@@ -33,10 +33,12 @@ class Builder:
         run("udevadm", "settle")
         return f"{below}p1"
 
-    def lvm(self, below: str) -> str:
-        run("vgcreate", "--quiet", "pastest", below)
+    def lvm(self, *below: str) -> str:
+        """A volume with a stripe on each of them."""
+        run("vgcreate", "--quiet", "pastest", *below)
         self.undo.callback(run, "vgremove", "--quiet", "--force", "pastest")
-        run("lvcreate", "--quiet", "--yes", "--extents", "100%FREE", "--name", "homes", "pastest")
+        size = ("--extents", "100%FREE", "--stripes", str(len(below)))
+        run("lvcreate", "--quiet", "--yes", *size, "--name", "homes", "pastest")
         return "/dev/pastest/homes"
 
     def md(self, *below: str) -> str:
@@ -142,6 +144,23 @@ def test_a_limit_holds_on_the_device_below_a_home(
     assert knob(f"users/{name}", "io.max") == f"{number} rbps=max wbps=1048576 riops=max wiops=max"
     words = ("dd", "if=/dev/zero", f"of={point}/home/file", "bs=64k", "count=32", "oflag=direct")
     assert seconds_of(owner.runs(*words, leaf=f"users/{name}/other")) > 1.6
+
+
+@pytest.mark.long
+def test_bytes_on_a_volume_over_two_disks_are_counted_once(
+    build: Builder, spec: Specs, customer: Customers, paas: Paas
+) -> None:
+    """beats 19766: the volume counts them, and each disk its half."""
+    point = build.mounted(build.lvm(build.loop(), build.loop()))
+    spec.config(metering={"every": "1s"})
+    owner = customer("striped", "--home-dir", f"{point}/home")
+    spec.sell("striped", limits={"io": "unlimited"})
+    paas("reconcile")
+    words = ("dd", "if=/dev/zero", f"of={point}/home/file", "bs=1M", "count=100", "oflag=direct")
+    assert owner.runs(*words, leaf="users/striped/other").wait(120) == 0
+    paas("reconcile")
+    (row,) = paas("usage", "striped", "--json").json["rows"]
+    assert row["written"] == pytest.approx(100 << 20, rel=0.01)
 
 
 def test_btrfs_on_two_disks_has_no_device_that_a_limit_could_be_for(
