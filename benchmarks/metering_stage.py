@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from paas_isolate.ledger.database import NAME, reading
 from paas_isolate.ledger.queries import Question, totals
 from paas_isolate.ledger.writer import LedgerWriter, Owner
@@ -123,7 +125,7 @@ def begun(root: Path, place: Path, calendar: Calendar, now: Moment) -> None:
 def minutes(root: Path, place: Path) -> dict[str, float]:
     """What the daemon spends on accounts that are active all the time, as a share of one core: two minutes of samples
     and writings, after one in which files are opened; and the bytes by which the process has grown."""
-    before = resident()
+    before = psutil.Process().memory_info().rss
     clock, tally = Clock(), Tally(Calendar("UTC"))
     writer = LedgerWriter(str(place / "minutes"), 1 << 40, print)
     found = 0.0
@@ -143,13 +145,7 @@ def minutes(root: Path, place: Path) -> dict[str, float]:
             seconds = spent(lambda turn=turn: sampled(turn))  # type: ignore[misc]
             found += seconds if turn >= 6 else 0
     writer.close()
-    grown = resident() - before
-    return {"daemon": found / 120, "grown": grown}
-
-
-def resident() -> int:
-    """Bytes of this process in memory (proc_pid_statm(5))."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return {"daemon": found / 120, "grown": psutil.Process().memory_info().rss - before}
 
 
 def cgtop(root: Path) -> dict[str, float]:

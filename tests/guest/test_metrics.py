@@ -28,12 +28,6 @@ global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [%s]
 scrape_configs: [{job_name: paas-isolate, static_configs: [{targets: ['%s']}]}]
 """
-BURN = """
-import time
-end = time.monotonic() + 2
-while time.monotonic() < end:
-    pass
-"""
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +103,7 @@ def test_a_customer_is_refused(sell: Sell, paas: Paas, unit: None) -> None:
 def test_prometheus_sees_what_the_kernel_counts(sell: Sell, paas: Paas, prometheus: None) -> None:
     alice = sell("alice", limits={"memory": "64M"})
     paas("reconcile")
-    alice.python(BURN, "users/alice/other").wait(60)
+    alice.burns_for(2, "users/alice/other").wait(60)
     used = (
         "paas_isolate_cpu_user_seconds_total{account='alice'} + paas_isolate_cpu_system_seconds_total{account='alice'}"
     )

@@ -19,14 +19,6 @@ pytestmark = pytest.mark.long
 
 MB = 1 << 20
 WEB = "users/alice/web"
-BURN = """
-import os, time
-end = time.monotonic() + {}
-while time.monotonic() < end:
-    pass
-print(time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID), flush=True)
-os._exit(0)
-"""
 
 
 @pytest.fixture
@@ -45,7 +37,7 @@ def used(paas: Paas) -> dict[str, dict[str, Any]]:
 
 
 def test_a_minute_of_cpu_time(alice: Customer, paas: Paas) -> None:
-    said, _ = alice.python(BURN.format(60), WEB).communicate(timeout=200)
+    said, _ = alice.burns_for(60, WEB).communicate(timeout=200)
     rows = used(paas)
     assert rows["web"]["cpu_seconds"] == pytest.approx(float(said), rel=0.01)
     assert rows[""]["cpu_seconds"] == pytest.approx(sum(rows[leaf]["cpu_seconds"] for leaf in rows if leaf), abs=0.01)

@@ -8,6 +8,8 @@ import pytest
 from testbed import host, mirror
 from testbed.guest import Guest
 
+from tests.machine.at_work import APT, PATIENCE
+
 REPOSITORY = r"""
 repository() { # DIRECTORY ORIGIN: apt-get knows that directory of packages as a repository from then on
     cd "$1"
@@ -64,3 +66,11 @@ def download(guest: Guest, destination: str, *words: str, release: str = "") -> 
         (place / "archives" / "lock").unlink(missing_ok=True)
         guest.run(["rm", "-rf", destination], check=True)
         guest.push(place / "archives", destination)
+
+
+def install(guest: Guest, name: str, *packages: str) -> None:
+    """Installs Debian's packages, without those that they recommend, from /srv/NAME, which stays a repository. Skips
+    the test where no mirror is within reach."""
+    download(guest, f"/srv/{name}", "install", *packages)
+    words = f"{APT} --no-install-recommends install {' '.join(packages)}"
+    guest.run(script=f"set -eu\n{REPOSITORY}\nrepository /srv/{name} {name}\n{words}", check=True, timeout=PATIENCE)

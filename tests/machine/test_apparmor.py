@@ -8,16 +8,13 @@ import pytest
 from testbed.guest import Guest
 
 from tests.machine import ways_in
-from tests.machine.mirrored import REPOSITORY, download
+from tests.machine.mirrored import install
 
 pytestmark = pytest.mark.long
 
 PACKAGES = ("apparmor", "apparmor-profiles", "apparmor-utils")
 # Those of apparmor-profiles complain where nobody says otherwise.
-ON = f"""
-{REPOSITORY}
-repository /srv/apparmor apparmor
-DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-install-recommends install {" ".join(PACKAGES)}
+ON = """
 aa-enforce /etc/apparmor.d/* || true
 systemctl restart apparmor.service
 journalctl --rotate --vacuum-time=1s --quiet
@@ -29,7 +26,7 @@ DENIED = re.compile(r'apparmor="DENIED".*')
 def confined() -> Iterator[Guest]:
     guest = Guest.start("apparmor")
     try:
-        download(guest, "/srv/apparmor", "install", *PACKAGES)
+        install(guest, "apparmor", *PACKAGES)
         guest.run(script=f"set -eu{ON}{ways_in.SCENE}", check=True, timeout=1200)
         yield guest
     finally:

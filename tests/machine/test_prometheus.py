@@ -6,19 +6,13 @@ import pytest
 from testbed import product
 from testbed.guest import Guest
 
-from tests.machine.mirrored import REPOSITORY, download
+from tests.machine.at_work import APT
+from tests.machine.mirrored import install
 
 pytestmark = pytest.mark.long
 
-INSTALL = f"""
-set -eu
-{REPOSITORY}
-repository /srv/prometheus prometheus
-systemctl mask prometheus.service # the tests start their own
-DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-install-recommends install prometheus
-"""
-REMOVE = """
-DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet purge prometheus
+REMOVE = f"""
+{APT} purge prometheus
 systemctl unmask prometheus.service
 rm -rf /srv/prometheus /etc/apt/sources.list.d/prometheus.list
 """
@@ -27,9 +21,9 @@ TESTS = f"cd {product.TREE} && /opt/testvenv/bin/python -m pytest -m guest tests
 
 @pytest.fixture
 def prometheus(guest: Guest) -> Iterator[Guest]:
-    download(guest, "/srv/prometheus", "install", "prometheus")
+    guest.run(["systemctl", "mask", "prometheus.service"], check=True)  # the tests start their own
     try:
-        guest.run(script=INSTALL, check=True, timeout=1200)
+        install(guest, "prometheus", "prometheus")
         yield guest
     finally:
         guest.run(script=REMOVE)

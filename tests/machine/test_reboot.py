@@ -6,6 +6,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from testbed.guest import Guest
@@ -62,7 +63,6 @@ cat >/home/steady/program.py <<'END'
     + PROGRAM
     + r"""
 END
-cd /etc/paas-isolate
 cat >accounts.d/steady.yaml <<'END'
 account: steady
 limits: {pids: 100}
@@ -203,12 +203,10 @@ def test_who_does_not_listen_is_ended_when_the_time_is_over(after: dict[str, str
     assert 6 <= int(last) - asked < 40
 
 
-def states(after: dict[str, str]) -> dict[str, str]:
-    return {
-        cgroup["name"]: cgroup["service"]["state"]
-        for cgroup in json.loads(after["status"])["cgroups"]
-        if cgroup["service"]
-    }
+def services(after: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """What status says of each service of steady."""
+    cgroups = json.loads(after["status"])["cgroups"]
+    return {cgroup["name"]: cgroup["service"] for cgroup in cgroups if cgroup["service"]}
 
 
 def test_a_service_that_is_asked_to_end_still_has_network_and_home(after: dict[str, str]) -> None:
@@ -216,18 +214,14 @@ def test_a_service_that_is_asked_to_end_still_has_network_and_home(after: dict[s
 
 
 def test_services_run_again_and_what_was_stopped_rests(after: dict[str, str]) -> None:
-    assert states(after) == {
+    assert {name: service["state"] for name, service in services(after).items()} == {
         "web": "running", "deaf": "running", "resting": "stopped", "many": "running", "many.2": "running",
         "many.3": "running", "ended": "failed", "at-it": "failed", "often": "waiting",
     }  # fmt: skip
 
 
 def test_results_of_jobs_are_known_and_that_of_the_one_which_was_at_it(after: dict[str, str]) -> None:
-    told = {
-        cgroup["name"]: cgroup["service"]["last"]
-        for cgroup in json.loads(after["status"])["cgroups"]
-        if cgroup["service"]
-    }
+    told = {name: service["last"] for name, service in services(after).items()}
     assert (told["ended"]["status"], told["ended"]["succeeded"]) == (4, 0)
     assert (told["at-it"]["status"], told["at-it"]["signal"]) == (None, 15)
     assert told["often"]["status"] == 0

@@ -63,6 +63,12 @@ class Customer:
         tell(process)
         return process
 
+    def burns_for(self, seconds: int, leaf: str) -> Program:
+        """A program that takes all the CPU time that it gets for so long, and then says how many seconds it had."""
+        burn = f"end = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"
+        said = "print(time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID), flush=True)"
+        return self.python(f"import os, time\n{burn}\n{said}\nos._exit(0)", leaf)
+
     def holds(self, megabytes: int, leaf: str = "") -> Program:
         """A program that has so much memory in use. Told a line, it lets go of it and says `free`."""
         take = f"import sys; held = bytearray(b'x') * ({megabytes} << 20); print('held', flush=True)"
