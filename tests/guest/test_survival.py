@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +126,41 @@ def test_kill_9_of_the_anchor_before_systemd_254(busy: int, paas: Paas) -> None:
     )
 
 
+_UNITS = Path(__file__).resolve().parents[2] / "systemd"
+OLDER = f"""
+unit=$(systemctl show --property=FragmentPath --value paas-tree.service)
+place=/run/systemd/system/older-tree.service
+mkdir -p $place.d
+sed -e '/^DelegateSubgroup=/d' -e 's/^Slice=.*/Slice=system.slice/' $unit >$place
+cp {_UNITS}/paas-tree.service.d/before-254.conf $place.d/
+systemctl daemon-reload
+"""
+OLDER_GOES = """
+kill -9 $(systemctl show --property=MainPID --value older-tree.service)
+rm -r /run/systemd/system/older-tree.service*
+systemctl daemon-reload
+systemctl reset-failed older-tree.service
+"""
+
+
+@pytest.fixture
+def older(empty: None) -> Iterator[None]:
+    """A second unit like that of the tree, as a systemd before 254 would start it."""
+    subprocess.run(["sh", "-euc", OLDER], check=True)
+    yield
+    subprocess.run(["sh", "-c", OLDER_GOES], check=True)
+
+
+def test_the_tree_starts_without_delegate_subgroup(older: None) -> None:
+    """Before systemd 254 the anchor process moves itself, says that it is there, and keeps no right of root."""
+    systemctl("start", "older-tree.service")
+    pid = main_pid("older-tree.service")
+    assert Path(f"/proc/{pid}/cgroup").read_text() == "0::/system.slice/older-tree.service/anchor\n"
+    assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    rights = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("Cap")]
+    assert {line.split()[1] for line in rights} == {"0" * 16}
+
+
 CLAIM = """
 import os, socket, sys
 told = f"MAINPID={os.getpid()}\\nSTATUS=claimed\\nSTOPPING=1".encode()
@@ -146,8 +184,8 @@ def test_a_customer_does_not_become_the_anchor_by_saying_so(sell: Sell, paas: Pa
     assert main_pid() == anchor
 
 
-def main_pid() -> int:
-    return int(systemctl("show", "--property=MainPID", "--value", "paas-tree.service"))
+def main_pid(unit: str = "paas-tree.service") -> int:
+    return int(systemctl("show", "--property=MainPID", "--value", unit))
 
 
 def reconciled_at() -> int:
