@@ -119,8 +119,9 @@ def _build(image: Image, wanted: Recipe, progress: Progress) -> None:
     with host.scratch(images(), ".building-") as place:
         made = replace(image, directory=place / "image")
         made.wheels.mkdir(parents=True)
-        with progress.stage("wheels for the guest's Python"):
-            _download_wheels(made, wanted, log)
+        if wanted.tests:
+            with progress.stage("wheels for the guest's Python"):
+                _download_wheels(made, wanted, log)
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "testbed", "-f", str(made.ssh_key)]
         host.logged(keygen, log=log)
         tree = place / "tree"

@@ -42,7 +42,7 @@ class Variant:
 
     packages: tuple[str, ...] = ()
     few: bool = False
-    """It has no packages but these and those that the product depends on."""
+    """It has no packages but these and those that the product depends on, and nothing for tests that run inside."""
     append: str = ""
     """What the kernel's command line has besides."""
 
@@ -50,11 +50,9 @@ class Variant:
 SELINUX = "selinux"
 SELINUX_MODULE = Path("packaging", "selinux", "paas_isolate.cil")
 FEW = "few"
-# Those without which customize.sh fails are among them.
 _FEW = """
 systemd systemd-sysv dbus libpam-systemd udev kmod linux-image-cloud-amd64 openssh-server openssh-client
-openssh-sftp-server cron nftables iproute2 procps util-linux e2fsprogs python3-venv python3-pip ca-certificates
-libpam-cgfs php-fpm
+openssh-sftp-server cron nftables iproute2 procps util-linux e2fsprogs
 """
 KERNEL = "linux-image-cloud-amd64"
 """In both lists; an image for another architecture has that one's."""
@@ -85,9 +83,11 @@ class Recipe:
 def recipe(release: str, source: Path, variant: str = "", architecture: str = OWN) -> Recipe:
     if release not in RELEASES:
         raise VmError(f"no recipe for release {release!r}", hint=f"one of {', '.join(RELEASES)}")
-    product, tests = requirements(source / "pyproject.toml")
+    few = VARIANTS[variant].few or architecture != OWN  # another processor's are configured in emulation
+    product, tests = ((), ()) if few else requirements(source / "pyproject.toml")
+    debian = VARIANTS[FEW].packages if few else packages((HERE / "packages").read_text())
     needed = dependencies((source / "packaging" / "debian" / "control").read_text(), release)
-    every = dict.fromkeys((*_debian(variant, architecture), *needed, *VARIANTS[variant].packages))
+    every = dict.fromkeys((*debian, *needed, *VARIANTS[variant].packages))
     kernel = f"linux-image-cloud-{architecture}"
     chosen = tuple(kernel if name == KERNEL else name for name in every)
     files = digest_of_files()
@@ -95,14 +95,6 @@ def recipe(release: str, source: Path, variant: str = "", architecture: str = OW
         hook = (HERE / "selinux.sh").read_bytes() + (source / SELINUX_MODULE).read_bytes()
         files += hashlib.sha256(hook).hexdigest()
     return Recipe(RELEASES[release], chosen, product, tests, files)
-
-
-def _debian(variant: str, architecture: str) -> tuple[str, ...]:
-    """What an image has of Debian beside what its variant has and the product needs. Few packages for another
-    processor: they are configured in emulation."""
-    if VARIANTS[variant].few:
-        return ()
-    return VARIANTS[FEW].packages if architecture != OWN else packages((HERE / "packages").read_text())
 
 
 def packages(text: str) -> tuple[str, ...]:

@@ -168,6 +168,7 @@ def test_what_is_configured_in_emulation_is_little(monkeypatch: pytest.MonkeyPat
     emulated, native = (recipe("trixie", SOURCE, "", wanted).packages for wanted in ("arm64", "amd64"))
     assert len(emulated) < len(native)
     assert {"openssh-server", "cron", "nftables"} <= {*emulated}
+    assert (recipe("trixie", SOURCE, "", "arm64").tests, bool(recipe("trixie", SOURCE).tests)) == ((), True)
 
 
 def test_images_of_one_use_are_not_those_of_another() -> None:
