@@ -136,10 +136,11 @@ cp {_UNITS}/paas-tree.service.d/before-254.conf $place.d/
 systemctl daemon-reload
 """
 OLDER_GOES = """
-kill -9 $(systemctl show --property=MainPID --value older-tree.service)
-rm -r /run/systemd/system/older-tree.service*
+rm -r /run/systemd/system/older-tree.service.d
 systemctl daemon-reload
-systemctl reset-failed older-tree.service
+systemctl stop older-tree.service
+rm /run/systemd/system/older-tree.service
+systemctl daemon-reload
 """
 
 
@@ -148,7 +149,7 @@ def older(empty: None) -> Iterator[None]:
     """A second unit like that of the tree, as a systemd before 254 would start it."""
     subprocess.run(["sh", "-euc", OLDER], check=True)
     yield
-    subprocess.run(["sh", "-c", OLDER_GOES], check=True)
+    subprocess.run(["sh", "-euc", OLDER_GOES], check=True)
 
 
 def test_the_tree_starts_without_delegate_subgroup(older: None) -> None:
