@@ -211,6 +211,10 @@ LONG = (
 
 
 def alone(*, long: bool) -> tuple[Stage, ...]:
-    """Stages that run by name only, as other stages run the same tests."""
-    meaning = "the attacks alone, on this kernel and in a throwaway Debian 13"
-    return (Stage("hostile", meaning, partial(_hostile, long=long)),)
+    """Stages that run by name only, as other stages run the same tests, or as it takes an hour (bookworm)."""
+    return (
+        Stage(
+            "hostile", "the attacks alone, on this kernel and in a throwaway Debian 13", partial(_hostile, long=long)
+        ),
+        Stage("bookworm", "the stage guest in Debian 12s", partial(_guest, release="bookworm", long=long)),
+    )
