@@ -19,7 +19,7 @@ SOME_FAILED = 1
 def main(words: list[str]) -> int:
     """Returns pytest's exit status; that of the second run where there was one."""
     with tempfile.TemporaryDirectory(prefix="paas-isolate-tests-", dir="/var/tmp") as cache:
-        pytest = [sys.executable, "-m", "pytest", "-o", f"cache_dir={cache}", *words]
+        pytest = [sys.executable, "-u", "-m", "pytest", "-o", f"cache_dir={cache}", *words]
         code = subprocess.call(pytest)
         failed = _failed(cache)
         if code != SOME_FAILED or not failed:
