@@ -42,7 +42,10 @@ def test_the_link_of_version_0_1_goes_with_its_addresses(alice: Customer, paas: 
     run("ip", "link", "add", "paas0", "type", "dummy")
     run("ip", "link", "set", "paas0", "up")
     run("ip", "route", "add", "local", v4, "dev", "paas0", "table", "local", "proto", "119")
-    run("ip", "address", "add", f"{v6}/128", "dev", "paas0", "nodad", "proto", "119")
+    address = ("ip", "address", "add", f"{v6}/128", "dev", "paas0", "nodad", "proto", "119")
+    if subprocess.run(address).returncode:
+        run("ip", "link", "delete", "paas0")
+        pytest.skip("this ip(8) knows no protocol of an address")
     assert f"remove the address {v6}" in paas("reconcile").out
     assert subprocess.run(["ip", "link", "show", "paas0"], capture_output=True).returncode != 0
     assert all(map(reached, addresses(alice)))
