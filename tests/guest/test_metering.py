@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from paas_isolate.linux.cgroup.fault_files import FaultFiles
 from paas_isolate.metering.faults import KNOBS, Kind
 from tests.support.guest.machine import DAEMON, STATE, TREE, knob, sampled, systemctl
 from tests.support.guest.paas import Paas
@@ -162,7 +163,7 @@ def test_processes_refused(_: int, level: str, metered: Metered) -> None:
     found = metered.found(Kind.REFUSED, level)
     assert found["process"]["pid"] in family
     # Before Linux 6.11 it is counted where it was asked for, so that its account is known at each level.
-    nobodys = level == "all" and (TREE / "users" / "pids.events.local").exists()
+    nobodys = level == "all" and FaultFiles(str(TREE / "users")).by_limit
     assert (found["account"], found["limit"]) == ("" if nobodys else metered.account, "20")
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +14,13 @@ from tests.support.guest.machine import (
     comes_to_rest,
     is_alive,
     knob,
+    run,
     systemctl,
     tree_can_be_stopped,
 )
 from tests.support.guest.paas import Paas
 from tests.support.guest.people import Sell, hears
+from tests.support.paths import SOURCE
 from tests.support.waiting import wait_for
 
 LIMITS = {"memory": "64M", "cpu": "20%", "pids": 40}
@@ -126,13 +127,12 @@ def test_kill_9_of_the_anchor_before_systemd_254(busy: int, paas: Paas) -> None:
     )
 
 
-_UNITS = Path(__file__).resolve().parents[2] / "systemd"
 OLDER = f"""
 unit=$(systemctl show --property=FragmentPath --value paas-tree.service)
 place=/run/systemd/system/older-tree.service
 mkdir -p $place.d
 sed -e '/^DelegateSubgroup=/d' -e 's/^Slice=.*/Slice=system.slice/' $unit >$place
-cp {_UNITS}/paas-tree.service.d/before-254.conf $place.d/
+cp {SOURCE}/systemd/paas-tree.service.d/before-254.conf $place.d/
 systemctl daemon-reload
 """
 OLDER_GOES = """
@@ -147,9 +147,9 @@ systemctl daemon-reload
 @pytest.fixture
 def older(empty: None) -> Iterator[None]:
     """A second unit like that of the tree, as a systemd before 254 would start it."""
-    subprocess.run(["sh", "-euc", OLDER], check=True)
+    run("sh", "-euc", OLDER)
     yield
-    subprocess.run(["sh", "-euc", OLDER_GOES], check=True)
+    run("sh", "-euc", OLDER_GOES)
 
 
 def test_the_tree_starts_without_delegate_subgroup(older: None) -> None:
