@@ -177,6 +177,10 @@ def _guest(run: Run, *, release: str = "trixie", long: bool = False) -> bool:
     return _as_root(run) and guest(run, release=release, long=long)
 
 
+def _bookworm(*, long: bool) -> Stage:
+    return Stage("bookworm", "the stage guest in Debian 12s", partial(_guest, release="bookworm", long=long))
+
+
 _QUICK = "quick"
 """A group, whose stages run at the same time."""
 QUICK = (
@@ -205,16 +209,12 @@ LONG = (
     Stage("interface", "the HTTP interface, long: schemathesis, odd requests, many streams", _interface),
     Stage("fuzz", "an hour of fuzzing (atheris)", _fuzz),
     Stage("guest", "in throwaway Debian 13s, long tests too", partial(_guest, long=True)),
-    Stage("bookworm", "the same in Debian 12s", partial(_guest, release="bookworm", long=True)),
+    _bookworm(long=True),
     Stage("try", "scripts/try", _try),
 )
 
 
 def alone(*, long: bool) -> tuple[Stage, ...]:
-    """Stages that run by name only, as other stages run the same tests, or as it takes an hour (bookworm)."""
-    return (
-        Stage(
-            "hostile", "the attacks alone, on this kernel and in a throwaway Debian 13", partial(_hostile, long=long)
-        ),
-        Stage("bookworm", "the stage guest in Debian 12s", partial(_guest, release="bookworm", long=long)),
-    )
+    """Stages that run by name only, as other stages run the same tests, or as they take an hour."""
+    meaning = "the attacks alone, on this kernel and in a throwaway Debian 13"
+    return Stage("hostile", meaning, partial(_hostile, long=long)), _bookworm(long=long)
